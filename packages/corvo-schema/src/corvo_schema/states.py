@@ -1,0 +1,108 @@
+"""What a job can be, what can happen to it, and which happening leads where.
+
+`TRANSITIONS` is the state machine of the product as data. The server's lifecycle rules are tested
+against it, and the documentation's diagram is drawn from it.
+"""
+
+from enum import IntEnum, StrEnum
+
+
+class JobState(StrEnum):
+    """Where a job stands. Values are the words of the wire."""
+
+    PENDING = "pending"
+    ACTIVE = "active"
+    COMPLETED = "completed"
+    RETRYING = "retrying"
+    DEAD = "dead"
+    CANCELLED = "cancelled"
+    SCHEDULED = "scheduled"
+
+    @property
+    def is_finished(self) -> bool:
+        """True when nothing more happens to the job unless somebody asks for it."""
+        return self in FINISHED
+
+
+FINISHED = frozenset({JobState.COMPLETED, JobState.DEAD, JobState.CANCELLED})
+UNFINISHED = frozenset(set(JobState) - FINISHED)
+
+
+class Priority(IntEnum):
+    """Order among jobs of the queues a fetch names; the smaller number is served first."""
+
+    CRITICAL = 0
+    HIGH = 1
+    NORMAL = 2
+
+    @property
+    def label(self) -> str:
+        """The name used on the wire."""
+        return self.name.lower()
+
+
+class Backoff(StrEnum):
+    """How the delay before the next attempt grows."""
+
+    NONE = "none"
+    FIXED = "fixed"
+    LINEAR = "linear"
+    EXPONENTIAL = "exponential"
+
+
+class EventType(StrEnum):
+    """What happened to a job, as it stands in the event log and in `GET /events`."""
+
+    ENQUEUED = "enqueued"
+    PROMOTED = "promoted"
+    STARTED = "started"
+    PROGRESS = "progress"
+    COMPLETED = "completed"
+    RETRYING = "retrying"
+    DEAD = "dead"
+    RECLAIMED = "reclaimed"
+    RELEASED = "released"
+    EXPIRED = "expired"
+    CANCEL_REQUESTED = "cancel_requested"
+    CANCELLED = "cancelled"
+    RETRIED = "retried"
+    REQUEUED = "requeued"
+    MOVED = "moved"
+    PRIORITY_CHANGED = "priority_changed"
+    DELETED = "deleted"
+    PRUNED = "pruned"
+
+
+_S, _E = JobState, EventType
+
+TRANSITIONS: dict[tuple[JobState | None, EventType], JobState | None] = {
+    (None, _E.ENQUEUED): _S.PENDING,  # SCHEDULED when its time is still to come
+    (_S.SCHEDULED, _E.PROMOTED): _S.PENDING,
+    (_S.RETRYING, _E.PROMOTED): _S.PENDING,
+    (_S.PENDING, _E.STARTED): _S.ACTIVE,
+    (_S.ACTIVE, _E.PROGRESS): _S.ACTIVE,
+    (_S.ACTIVE, _E.COMPLETED): _S.COMPLETED,
+    (_S.ACTIVE, _E.RETRYING): _S.RETRYING,
+    (_S.ACTIVE, _E.DEAD): _S.DEAD,
+    (_S.ACTIVE, _E.RECLAIMED): _S.PENDING,
+    (_S.ACTIVE, _E.RELEASED): _S.PENDING,  # SCHEDULED when it was released with a delay
+    (_S.ACTIVE, _E.CANCEL_REQUESTED): _S.ACTIVE,
+    (_S.ACTIVE, _E.CANCELLED): _S.CANCELLED,
+    **{(state, _E.EXPIRED): _S.DEAD for state in UNFINISHED},
+    **{(state, _E.CANCELLED): _S.CANCELLED for state in UNFINISHED},
+    **{(state, _E.RETRIED): _S.PENDING for state in JobState if state not in (_S.ACTIVE, _S.PENDING)},
+    (_S.DEAD, _E.REQUEUED): _S.PENDING,
+    **{(state, _E.MOVED): state for state in JobState if state is not _S.ACTIVE},
+    **{
+        (state, _E.PRIORITY_CHANGED): state for state in (_S.PENDING, _S.SCHEDULED, _S.RETRYING)
+    },
+    **{(state, _E.DELETED): None for state in JobState if state is not _S.ACTIVE},
+    **{(state, _E.PRUNED): None for state in FINISHED},
+}
+"""(state before, what happened) → state after; None before birth and after removal."""
+
+ALTERNATIVES: dict[tuple[JobState | None, EventType], JobState] = {
+    (None, _E.ENQUEUED): _S.SCHEDULED,
+    (_S.ACTIVE, _E.RELEASED): _S.SCHEDULED,
+}
+"""The second possible state after, where the time given with the call decides."""
