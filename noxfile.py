@@ -1,0 +1,107 @@
+"""Every check of the repository, by name. `nox --list` shows them; plain `nox` runs the defaults."""
+
+import os
+import sys
+from pathlib import Path
+
+import nox
+
+ROOT = Path(__file__).parent
+PACKAGES = ("corvo-schema", "corvo-server", "corvo-client", "corvo-cli")
+PYTHONS = ("3.11", "3.12", "3.13")
+SOURCES = [f"packages/{name}/src" for name in PACKAGES]
+GROUPS = nox.project.load_toml("pyproject.toml")
+XDIST_WORKERS = "auto" if (os.cpu_count() or 1) > 2 else "2"
+
+nox.needs_version = ">=2026.2"
+nox.options.default_venv_backend = "virtualenv"
+nox.options.reuse_venv = "yes"
+nox.options.download_python = "never"
+nox.options.error_on_external_run = True
+nox.options.error_on_missing_interpreters = bool(os.environ.get("CORVO_REQUIRE_ALL"))
+nox.options.sessions = ["lint", "typecheck", "unit", "integration", "dist"]
+
+
+def _install(session: nox.Session, *groups: str, packages: bool = True) -> None:
+    """Put the dependency groups, and the four packages editable, into the session's venv."""
+    # Nox itself may have been started from a bare directory on PYTHONPATH. It needs that to make
+    # the venvs; what runs inside them must not see it.
+    session.env["PYTHONPATH"] = None
+    wanted = list(nox.project.dependency_groups(GROUPS, *groups)) if groups else []
+    if packages:
+        # One command, one resolution: the ranges between our own packages are checked together.
+        wanted += [arg for name in PACKAGES for arg in ("-e", f"packages/{name}")]
+    session.install(*wanted)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, import layers, generated code up to date."""
+    _install(session, "lint", packages=False)
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("lint-imports", env={"PYTHONPATH": os.pathsep.join(SOURCES)})
+    session.run("python", "scripts/gen_sync.py", "--check")
+
+
+@nox.session
+def typecheck(session: nox.Session) -> None:
+    """Mypy, strict."""
+    _install(session, "types", "test")
+    support = [path for path in ("tests/support", "scripts", "examples") if Path(path).is_dir()]
+    session.run("mypy", *SOURCES, "noxfile.py", *support)
+
+
+@nox.session
+def unit(session: nox.Session) -> None:
+    """Each package's own tests; fails when one of them has less than 90 % of its branches covered."""
+    _install(session, "test")
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", "packages", *session.posargs)
+    session.run("coverage", "combine", "--quiet")
+    for name in PACKAGES:
+        session.run("coverage", "report", f"--include=packages/{name}/src/*")
+
+
+@nox.session
+def integration(session: nox.Session) -> None:
+    """Real server processes, real clients, in parallel."""
+    _install(session, "test")
+    session.run("pytest", "tests/integration", "-n", XDIST_WORKERS, *session.posargs)
+
+
+@nox.session(python=PYTHONS)
+def matrix(session: nox.Session) -> None:
+    """Unit and integration tests on every supported Python that is installed."""
+    _install(session, "test")
+    session.run("pytest", "packages", *session.posargs)
+    session.run("pytest", "tests/integration", "-n", XDIST_WORKERS, *session.posargs)
+
+
+@nox.session
+def dist(session: nox.Session) -> None:
+    """Build wheels and sdists, install the wheels into an empty venv, run one job there."""
+    _install(session, "dist", packages=False)
+    out = Path(session.create_tmp()) / "dist"
+    for name in PACKAGES:
+        target = str(out / name)
+        with session.chdir(f"packages/{name}"):
+            session.run("hatch", "build", "--clean", target)
+    built = sorted(out.glob("*/corvo_*"))
+    session.run("twine", "check", "--strict", *map(str, built))
+    wheels = [str(path) for path in built if path.suffix == ".whl"]
+    empty = out.parent / "empty"
+    session.run("virtualenv", "--clear", "--quiet", str(empty))
+    python = str(empty / ("Scripts" if sys.platform == "win32" else "bin") / "python")
+    session.run(python, "-m", "pip", "install", "--quiet", *wheels, external=True)
+    # -I and another directory: nothing of the checkout can be imported by accident.
+    script = str(ROOT / "scripts/one_job.py")
+    with session.chdir(out.parent):
+        session.run(python, "-I", script, external=True)
+
+
+@nox.session
+def demo(session: nox.Session) -> None:
+    """Start a server, a producer and a worker, and show what happens to the jobs."""
+    _install(session)
+    session.run("python", "examples/demo.py", *session.posargs)
