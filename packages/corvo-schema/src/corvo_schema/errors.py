@@ -1,8 +1,10 @@
 """Error codes of the API, the HTTP status of each, and the body that carries them."""
 
+import json
+import re
 from enum import StrEnum
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 
 class ErrorCode(StrEnum):
@@ -59,3 +61,36 @@ class ErrorReply(BaseModel):
     code: str
     details: list[ErrorDetail] | None = None
     request_id: str | None = None
+
+
+_PLAIN_MEMBER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def details_of(error: ValidationError, limit: int = 20) -> list[ErrorDetail]:
+    """Say for each offending field where it is and what is wrong, the first `limit` of them.
+
+    A field's place is its JSON path; an empty one means the body as a whole. Values are not
+    repeated: they may be secret.
+    """
+    found = error.errors(include_url=False, include_input=False)[:limit]
+    return [
+        ErrorDetail(
+            field=json_path(item["loc"]),
+            # A validator's own sentence, without the prefix that pydantic puts before it.
+            message=str(item["ctx"]["error"]) if item["type"] == "value_error" else item["msg"],
+        )
+        for item in found
+    ]
+
+
+def json_path(location: tuple[int | str, ...]) -> str:
+    """Write a location within JSON as a path: `jobs[3].max_retries`, `tags["a b"]`."""
+    path = ""
+    for step in location:
+        if isinstance(step, int):
+            path += f"[{step}]"
+        elif _PLAIN_MEMBER.fullmatch(step):
+            path += f".{step}" if path else step
+        elif step != "[key]":
+            path += f"[{json.dumps(step)}]"
+    return path

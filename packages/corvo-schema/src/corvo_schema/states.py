@@ -90,12 +90,14 @@ TRANSITIONS: dict[tuple[JobState | None, EventType], JobState | None] = {
     (_S.ACTIVE, _E.CANCELLED): _S.CANCELLED,
     **{(state, _E.EXPIRED): _S.DEAD for state in UNFINISHED},
     **{(state, _E.CANCELLED): _S.CANCELLED for state in UNFINISHED},
-    **{(state, _E.RETRIED): _S.PENDING for state in JobState if state not in (_S.ACTIVE, _S.PENDING)},
+    **{
+        (state, _E.RETRIED): _S.PENDING
+        for state in JobState
+        if state not in (_S.ACTIVE, _S.PENDING)
+    },
     (_S.DEAD, _E.REQUEUED): _S.PENDING,
     **{(state, _E.MOVED): state for state in JobState if state is not _S.ACTIVE},
-    **{
-        (state, _E.PRIORITY_CHANGED): state for state in (_S.PENDING, _S.SCHEDULED, _S.RETRYING)
-    },
+    **{(state, _E.PRIORITY_CHANGED): state for state in (_S.PENDING, _S.SCHEDULED, _S.RETRYING)},
     **{(state, _E.DELETED): None for state in JobState if state is not _S.ACTIVE},
     **{(state, _E.PRUNED): None for state in FINISHED},
 }

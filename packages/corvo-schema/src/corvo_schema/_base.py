@@ -1,0 +1,26 @@
+"""What all models share: requests are strict, replies are tolerant."""
+
+from pydantic import BaseModel, ConfigDict
+
+
+class RequestModel(BaseModel):
+    """A request's body: wrong types are refused, unknown fields ignored.
+
+    A server that is asked for `?strict=true` validates with `extra="forbid"`, which reaches nested
+    models too. A null in an optional field means the same as leaving the field out.
+    """
+
+    model_config = ConfigDict(
+        strict=True, validate_by_name=True, validate_by_alias=True, serialize_by_alias=True
+    )
+
+
+class ReplyModel(BaseModel):
+    """A reply's body: unknown fields and unknown enum values are let through.
+
+    That lets a client live with a server newer than itself.
+    """
+
+    model_config = ConfigDict(
+        extra="ignore", validate_by_name=True, validate_by_alias=True, serialize_by_alias=True
+    )

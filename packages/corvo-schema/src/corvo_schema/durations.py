@@ -1,0 +1,116 @@
+"""Durations as the wire writes them: `250ms`, `5s`, `10m`, `1h30m`, `7d`.
+
+In Python a duration is always a whole number of milliseconds, whatever the wire has.
+"""
+
+import math
+import re
+from datetime import timedelta
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic_core import PydanticUseDefault
+
+MAX_DURATION_MS = 3650 * 86_400_000
+"""Ten years: nothing that a queue waits for takes longer, and no sum with a clock overflows."""
+
+_UNITS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
+_NUMBER = r"([0-9]{1,15}(?:\.[0-9]{1,9})?)"
+_DURATION = re.compile("".join(f"(?:{_NUMBER}{unit})?" for unit, _ in _UNITS))
+_JSON_PATTERN = r"^(?=.)" + "".join(rf"([0-9]+(\.[0-9]+)?{unit})?" for unit, _ in _UNITS) + "$"
+_HINT = "write it like 250ms, 5s, 10m, 1h30m or 7d"
+
+
+def parse_duration(text: str) -> int:
+    """Read a duration, in milliseconds; what is finer than one is dropped.
+
+    Units are d, h, m, s and ms, each at most once, largest first; a number may have decimals.
+    Raises ValueError for anything else, and for more than ten years.
+    """
+    match = _DURATION.fullmatch(text)
+    if match is None or not text:
+        raise ValueError(f"{_shortened(text)} is not a duration; {_HINT}")
+    total = 0
+    for number, (_, unit) in zip(match.groups(), _UNITS, strict=True):
+        if number is not None:
+            whole, _, decimals = number.partition(".")
+            total += int(whole) * unit
+            if decimals:
+                total += int(decimals) * unit // 10 ** len(decimals)
+    return _bounded(total)
+
+
+def format_duration(ms: int) -> str:
+    """Write milliseconds as a duration, in the largest units that fit: 5400000 is `1h30m`.
+
+    Raises ValueError below zero.
+    """
+    if ms < 0:
+        raise ValueError(f"a duration cannot be negative: {ms} ms")
+    parts = []
+    rest = ms
+    for unit, size in _UNITS:
+        count, rest = divmod(rest, size)
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts) or "0s"
+
+
+def _bounded(ms: int) -> int:
+    if ms < 0:
+        raise ValueError("a duration cannot be negative")
+    if ms > MAX_DURATION_MS:
+        raise ValueError("a duration cannot be longer than ten years (3650d)")
+    return ms
+
+
+def _shortened(text: str) -> str:
+    return repr(text) if len(text) <= 40 else repr(text[:40]) + "…"
+
+
+def _read_duration(value: Any) -> int:
+    if isinstance(value, str):
+        return parse_duration(value)
+    if isinstance(value, timedelta):
+        return _bounded(value // timedelta(milliseconds=1))
+    if value is None:
+        raise PydanticUseDefault
+    raise ValueError(f"must be a duration; {_HINT}")
+
+
+def _read_seconds(value: Any) -> int:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if isinstance(value, float) and not math.isfinite(value):
+            raise ValueError("must be a finite number of seconds")
+        return _bounded(round(value * 1000))
+    if isinstance(value, str | timedelta):
+        return _read_duration(value)
+    if value is None:
+        raise PydanticUseDefault
+    raise ValueError(f"must be a number of seconds or a duration; {_HINT}")
+
+
+def _write_seconds(ms: int) -> int | str:
+    seconds, rest = divmod(ms, 1000)
+    return format_duration(ms) if rest else seconds
+
+
+_DURATION_JSON = {"type": "string", "pattern": _JSON_PATTERN, "examples": ["5s", "1h30m"]}
+_SECONDS_JSON = {"anyOf": [{"type": "number", "minimum": 0}, _DURATION_JSON], "examples": [30]}
+
+# Both serialise in Python mode too: bare milliseconds in a dump would be read back as seconds.
+Duration = Annotated[
+    int,
+    BeforeValidator(_read_duration),
+    PlainSerializer(format_duration, return_type=str),
+    WithJsonSchema(_DURATION_JSON),
+]
+"""A duration string (or a timedelta) on the wire, milliseconds in Python."""
+
+Seconds = Annotated[
+    int,
+    BeforeValidator(_read_seconds),
+    PlainSerializer(_write_seconds),
+    WithJsonSchema(_SECONDS_JSON),
+]
+"""Plain seconds, a duration string or a timedelta on the wire, milliseconds in Python."""

@@ -1,0 +1,167 @@
+"""The field types that requests and replies of several resources share, with their limits."""
+
+import re
+from enum import StrEnum
+from typing import Annotated, Any, TypeVar
+
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
+from pydantic_core import PydanticUseDefault
+
+from corvo_schema.states import Backoff, JobState, Priority
+
+MAX_LABEL = 255
+MAX_UNIQUE_KEY = 1024
+MAX_SEARCH_TEXT = 4096
+MAX_RETRIES = 1_000_000
+MAX_TAGS = 64
+MAX_TAG_VALUE = 1024
+
+T = TypeVar("T")
+
+_QUEUE_NAME = re.compile(r"[A-Za-z0-9._:/-]{1,255}")
+_PRIORITIES: dict[Any, Priority] = {p.label: p for p in Priority} | {int(p): p for p in Priority}
+_UNFIT = re.compile("[\0\ud800-\udfff]")
+
+
+def _use_default_for_null(value: Any) -> Any:
+    if value is None:
+        raise PydanticUseDefault
+    return value
+
+
+Defaulted = Annotated[T, BeforeValidator(_use_default_for_null)]
+"""An optional field whose default is a value: a null stands for that value."""
+
+
+def member_of(enum: type[StrEnum]) -> BeforeValidator:
+    """Return the validator that takes an enum's member or its value. A null means the default."""
+    known = {member.value: member for member in enum}
+    message = f"must be one of {', '.join(known)}"
+
+    def read(value: Any) -> Any:
+        if isinstance(value, str) and value in known:
+            return known[value]
+        if value is None:
+            raise PydanticUseDefault
+        raise ValueError(message)
+
+    return BeforeValidator(read)
+
+
+def _check_queue_name(name: str) -> str:
+    if _QUEUE_NAME.fullmatch(name) is None:
+        raise ValueError("must be 1 to 255 characters out of A-Z a-z 0-9 . _ - : /")
+    return name
+
+
+def _check_text(text: str) -> str:
+    """Refuse what no store can hold: NUL, and surrogates that stand alone."""
+    if "\0" in text:
+        raise ValueError("must not contain a NUL character")
+    if not text.isascii() and _UNFIT.search(text):
+        raise ValueError("must not contain a lone surrogate (text that UTF-8 cannot encode)")
+    return text
+
+
+def _clean_text(value: Any) -> Any:
+    """Replace what no store can hold. An error report is never refused for the characters in it."""
+    if isinstance(value, str):
+        if value.isascii() and "\0" not in value:
+            return value
+        return _UNFIT.sub("\ufffd", value)
+    return value
+
+
+def _check_tags(tags: dict[str, str]) -> dict[str, str]:
+    for key, value in tags.items():
+        if not 1 <= len(key) <= MAX_LABEL:
+            raise ValueError(f"a tag's key has 1 to {MAX_LABEL} characters, not {len(key)}")
+        if len(value) > MAX_TAG_VALUE:
+            raise ValueError(
+                f"the value of tag {key!r} has at most {MAX_TAG_VALUE} characters, not {len(value)}"
+            )
+        _check_text(key)
+        _check_text(value)
+    return tags
+
+
+def _read_priority(value: Any) -> Priority:
+    if not isinstance(value, bool) and isinstance(value, str | int) and value in _PRIORITIES:
+        return _PRIORITIES[value]
+    if value is None:
+        raise PydanticUseDefault
+    raise ValueError("must be critical, high or normal (or 0, 1, 2)")
+
+
+def _read_known_priority(value: Any) -> Any:
+    return _PRIORITIES.get(value, value) if isinstance(value, str | int) else value
+
+
+def _write_priority(value: Priority | str) -> str:
+    return value.label if isinstance(value, Priority) else value
+
+
+def _read_whole(value: Any) -> Any:
+    # Languages whose only number is a float send 3.0; JSON makes no difference between the two.
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return _use_default_for_null(value)
+
+
+Whole = Annotated[int, BeforeValidator(_read_whole)]
+"""An integer; 3.0 is one, "3" and true are none."""
+
+Label = Annotated[str, Field(min_length=1, max_length=MAX_LABEL), AfterValidator(_check_text)]
+"""A name or reference of 1 to 255 characters."""
+
+UniqueKey = Annotated[
+    str, Field(min_length=1, max_length=MAX_UNIQUE_KEY), AfterValidator(_check_text)
+]
+
+SearchText = Annotated[
+    str, Field(min_length=1, max_length=MAX_SEARCH_TEXT), AfterValidator(_check_text)
+]
+
+Hostname = Annotated[str, Field(max_length=MAX_LABEL), AfterValidator(_check_text)]
+
+FreeText = Annotated[str, BeforeValidator(_clean_text)]
+"""Text of any length in which NULs and lone surrogates are replaced instead of refused."""
+
+QueueName = Annotated[
+    str,
+    AfterValidator(_check_queue_name),
+    WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9._:/-]{1,255}$"}),
+]
+
+Tags = Annotated[Defaulted[dict[str, str]], Field(max_length=MAX_TAGS), AfterValidator(_check_tags)]
+"""Up to 64 tags, keys of 1 to 255 characters, values of up to 1024."""
+
+MaxRetries = Annotated[Whole, Field(ge=0, le=MAX_RETRIES)]
+
+BackoffName = Annotated[Backoff, member_of(Backoff)]
+
+PriorityName = Annotated[
+    Priority,
+    BeforeValidator(_read_priority),
+    PlainSerializer(_write_priority, return_type=str, when_used="json"),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"enum": [p.label for p in Priority]},
+                {"enum": [int(p) for p in Priority]},
+            ]
+        }
+    ),
+]
+"""`critical`, `high` or `normal`, or their numbers; the name on the wire."""
+
+StateReply = Annotated[JobState | str, Field(union_mode="left_to_right")]
+"""A job's state; a plain string when this version does not know it."""
+
+PriorityReply = Annotated[
+    Priority | str,
+    BeforeValidator(_read_known_priority),
+    PlainSerializer(_write_priority, return_type=str, when_used="json"),
+    WithJsonSchema({"type": "string", "examples": [p.label for p in Priority]}),
+]
+"""A job's priority; a plain string when this version does not know it."""

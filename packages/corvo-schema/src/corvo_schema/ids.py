@@ -1,0 +1,147 @@
+"""Identifiers: a prefix that says of what, and a ULID, so that they sort by the time of birth."""
+
+import os
+import re
+import threading
+import time
+from collections.abc import Callable
+from typing import Annotated
+
+from pydantic import AfterValidator, WithJsonSchema
+from ulid import ULID
+
+_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_PAIRS = tuple(high + low for high in _ALPHABET for low in _ALPHABET)
+_ULID_PATTERN = "[0-7][0-9A-HJKMNP-TV-Z]{25}"
+_JOB_ID = re.compile(f"job_{_ULID_PATTERN}")
+_COUNTER_BITS = 20
+
+# A forked child inherits the state of every factory, and would hand out its parent's next ids.
+_forks = 0
+
+
+def _count_fork() -> None:
+    global _forks  # noqa: PLW0603
+    _forks += 1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_count_fork)
+
+
+class IdFactory:
+    """Makes ids that strictly increase, also within a millisecond and when the clock goes back.
+
+    `clock_ms` gives milliseconds since the epoch. Thread-safe; a forked child starts afresh.
+    """
+
+    def __init__(self, clock_ms: Callable[[], int]) -> None:
+        self._clock_ms = clock_ms
+        self._start_afresh()
+
+    def job(self) -> str:
+        """Return a new job id, `job_` and a ULID."""
+        return "job_" + self._ulid()
+
+    def batch(self) -> str:
+        """Return a new batch id, `batch_` and a ULID."""
+        return "batch_" + self._ulid()
+
+    def schedule(self) -> str:
+        """Return a new schedule id, `sched_` and a ULID."""
+        return "sched_" + self._ulid()
+
+    def bulk(self) -> str:
+        """Return a new id of a bulk operation, `bulk_` and a ULID."""
+        return "bulk_" + self._ulid()
+
+    def _start_afresh(self) -> None:
+        self._forks = _forks
+        self._lock = threading.Lock()
+        self._ms = -1
+        self._stem = ""
+        self._high = 0
+        self._counter = 0
+
+    def _ulid(self) -> str:
+        if self._forks != _forks:
+            self._start_afresh()
+        ms = self._clock_ms()
+        with self._lock:
+            if ms > self._ms:
+                self._enter(ms)
+            else:
+                self._counter += 1
+                if self._counter >> _COUNTER_BITS:
+                    self._carry()
+            return self._stem + _PAIRS[self._counter >> 10] + _PAIRS[self._counter & 1023]
+
+    def _enter(self, ms: int) -> None:
+        """Begin a millisecond with fresh randomness, of which only the tail is counted up.
+
+        Keeping the first 22 of the 26 characters ready is what makes a further id of the same
+        millisecond cost half a microsecond instead of six.
+        """
+        random = int.from_bytes(os.urandom(10))
+        # The topmost bit stays clear, so that counting up cannot run over.
+        self._high = (random >> _COUNTER_BITS) & (2**59 - 1)
+        self._counter = random & (2**_COUNTER_BITS - 1)
+        self._ms = ms
+        self._stem = self._encode_stem()
+
+    def _carry(self) -> None:
+        self._high += 1
+        self._counter = 0
+        self._stem = self._encode_stem()
+
+    def _encode_stem(self) -> str:
+        whole = self._ms << 80 | self._high << _COUNTER_BITS
+        return str(ULID.from_bytes(whole.to_bytes(16)))[:22]
+
+
+def _system_clock_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+_system = IdFactory(_system_clock_ms)
+
+
+def new_job_id() -> str:
+    """Return a new job id by the system's clock, unique without asking the server."""
+    return _system.job()
+
+
+def new_batch_id() -> str:
+    """Return a new batch id by the system's clock."""
+    return _system.batch()
+
+
+def new_schedule_id() -> str:
+    """Return a new schedule id by the system's clock."""
+    return _system.schedule()
+
+
+def new_bulk_id() -> str:
+    """Return a new id of a bulk operation by the system's clock."""
+    return _system.bulk()
+
+
+def is_job_id(text: str) -> bool:
+    """Tell whether a text is `job_` and a ULID in its canonical, upper-case form."""
+    return _JOB_ID.fullmatch(text) is not None
+
+
+def _check_job_id(text: str) -> str:
+    if not is_job_id(text):
+        raise ValueError(
+            "must be job_ and a ULID in upper case, e.g. job_01ARZ3NDEKTSV4RRFFQ69G5FAV"
+        )
+    return text
+
+
+JobId = Annotated[
+    str,
+    AfterValidator(_check_job_id),
+    WithJsonSchema({"type": "string", "pattern": f"^job_{_ULID_PATTERN}$"}),
+]
+"""A job id in canonical form, as a client may choose one."""
