@@ -1,0 +1,1 @@
+"""Corvo's server: background jobs over plain HTTP/JSON."""

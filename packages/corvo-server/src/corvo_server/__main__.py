@@ -1,0 +1,22 @@
+"""`corvo-server`, also as `python -m corvo_server`."""
+
+import signal
+import sys
+from types import FrameType
+
+
+def main() -> None:
+    """Run the command line."""
+    # Before the heavy imports: as PID 1 of a container, a stop in the first moments would be ignored.
+    signal.signal(signal.SIGTERM, _leave)
+    from corvo_server.cli import server  # noqa: PLC0415
+
+    server(prog_name="corvo-server")
+
+
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,75 @@
+"""The composition root: the only place that knows which parts the server is made of."""
+
+from contextlib import suppress
+from itertools import count
+
+from sanic import Sanic
+
+from corvo_server.engine.engine import Engine
+from corvo_server.http import access_log, admin, batches, docs, jobs, middleware, queues, worker
+from corvo_server.http.errors import install_error_handler
+from corvo_server.http.openapi import describe
+from corvo_server.logs import write_requests
+from corvo_server.services.expirer import Expirer
+from corvo_server.services.promoter import Promoter
+from corvo_server.services.pruner import Pruner
+from corvo_server.services.reclaimer import Reclaimer
+from corvo_server.services.service import Service
+from corvo_server.settings import Settings
+from corvo_server.store.protocol import Store
+from corvo_server.store.sqlite.store import SqliteStore
+
+RESOURCES = (
+    jobs.resource,
+    worker.resource,
+    batches.resource,
+    queues.resource,
+    admin.resource,
+    admin.root,
+    docs.resource,
+)
+
+_LONGEST_POLL = 60
+_numbers = count(1)
+
+
+def open_store(settings: Settings) -> Store:
+    """The store that the settings name. Raises with a sentence for the operator."""
+    return SqliteStore(settings.data_dir, max_backlog=settings.max_backlog)
+
+
+def build_engine(settings: Settings, store: Store) -> Engine:
+    """The engine over `store`. Needs the running event loop."""
+    return Engine(store, policy=settings.policy)
+
+
+def build_services(settings: Settings, engine: Engine) -> list[Service]:
+    """The background loops."""
+    maintenance = engine.maintenance
+    return [
+        Promoter(maintenance),
+        Reclaimer(maintenance),
+        Expirer(maintenance),
+        Pruner(maintenance, settings.prune_interval / 1000),
+    ]
+
+
+def build_http(settings: Settings, engine: Engine) -> tuple[Sanic, access_log.AccessLog]:
+    """The HTTP application in front of `engine`, and the log to flush when it ends."""
+    app = Sanic(f"corvo-{next(_numbers)}", configure_logging=False, env_prefix="CORVO_SANIC_")
+    app.config.REQUEST_MAX_SIZE = settings.max_body_bytes
+    app.config.RESPONSE_TIMEOUT = _LONGEST_POLL + 30
+    app.config.KEEP_ALIVE_TIMEOUT = 120
+    app.config.ACCESS_LOG = False
+    app.config.FALLBACK_ERROR_FORMAT = "json"
+    app.ctx.engine = engine
+    app.ctx.openapi = describe(RESOURCES)
+    for resource in RESOURCES:
+        app.blueprint(resource.blueprint)
+    install_error_handler(app)
+    requests = access_log.AccessLog(write_requests)
+    middleware.install_request_ids(app, requests.add if access_log.is_wanted() else None)
+    middleware.install_cors(app, settings.cors_origins)
+    with suppress(Exception):
+        Sanic.unregister_app(app)
+    return app, requests

@@ -1,0 +1,72 @@
+"""The engine: all verbs of the server over one store, and what follows from each commit."""
+
+from msgspec import Struct
+
+from corvo_schema import IdFactory
+from corvo_server.engine.batches import Batches
+from corvo_server.engine.clock import Clock, system_clock
+from corvo_server.engine.jobs import Jobs
+from corvo_server.engine.maintenance import Maintenance, Retention
+from corvo_server.engine.notifier import Notifier
+from corvo_server.engine.queues import Queues
+from corvo_server.engine.worker import Worker
+from corvo_server.store.protocol import Store
+from corvo_server.store.records import Commit, LeasedJob
+
+_DAY_MS = 86_400_000
+
+
+class Policy(Struct, frozen=True):
+    """The settings that decide what the engine does."""
+
+    max_payload_bytes: int = 256 * 1024
+    default_lease_ms: int = 60_000
+    retention: Retention = Retention(completed=7 * _DAY_MS, dead=30 * _DAY_MS, events=7 * _DAY_MS)
+
+
+class Engine:
+    """Verbs by resource. Needs a running event loop."""
+
+    def __init__(
+        self, store: Store, *, clock: Clock = system_clock, policy: Policy | None = None
+    ) -> None:
+        policy = policy or Policy()
+        self.store = store
+        self.clock = clock
+        self.notifier = Notifier(self._give_back)
+        self.jobs = Jobs(
+            store,
+            clock,
+            IdFactory(clock),
+            self.notifier,
+            max_payload_bytes=policy.max_payload_bytes,
+        )
+        self.worker = Worker(
+            store, clock, self.notifier, default_lease_ms=policy.default_lease_ms
+        )
+        self.queues = Queues(store, clock)
+        self.batches = Batches(store)
+        self.maintenance = Maintenance(store, clock, policy.retention)
+        self.is_closing = False
+        store.on_commit(self._committed)
+
+    def start_closing(self) -> None:
+        """Answer waiting fetches with nothing; what is in flight goes on."""
+        self.is_closing = True
+        self.notifier.close()
+
+    async def check(self) -> None:
+        """Raise `StoreUnavailable` unless the store answers."""
+        await self.store.check()
+
+    def _give_back(self, jobs: list[LeasedJob]) -> None:
+        self.worker.give_back(jobs)
+
+    def _committed(self, commit: Commit) -> None:
+        """Wake whom a commit concerns. The one place, for every verb."""
+        for queue, jobs in commit.ready.items():
+            if jobs > 0:
+                self.notifier.wake(queue, jobs)
+        for queue in commit.opened:
+            self.notifier.open(queue)
+        self.maintenance.note(commit.next_times)

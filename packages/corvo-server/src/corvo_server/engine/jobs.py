@@ -1,0 +1,152 @@
+"""Jobs for their producers and administrators."""
+
+import asyncio
+from collections.abc import Sequence
+
+import orjson
+
+from corvo_schema import EnqueueBatchRequest, EnqueueRequest, IdFactory, to_ms
+from corvo_schema.errors import ErrorCode
+from corvo_schema.states import JobState
+from corvo_server.engine import lifecycle
+from corvo_server.engine.clock import Clock
+from corvo_server.engine.errors import CallError, not_found
+from corvo_server.engine.notifier import Notifier
+from corvo_server.store.protocol import Store
+from corvo_server.store.records import (
+    Decide,
+    Enqueue,
+    Enqueued,
+    JobHead,
+    JobRecord,
+    NewBatch,
+    NewJob,
+    Refusal,
+    Transition,
+)
+
+_NO_PAYLOAD = "{}"
+
+
+class Jobs:
+    """Verbs on jobs. Documents (payloads, results) go through as JSON text, untouched."""
+
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        ids: IdFactory,
+        notifier: Notifier,
+        *,
+        max_payload_bytes: int,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._ids = ids
+        self._notifier = notifier
+        self._max_payload_bytes = max_payload_bytes
+
+    async def enqueue(self, request: EnqueueRequest, payload: bytes | None) -> Enqueued:
+        """Store one job. `payload` is JSON text; None stands for `{}`."""
+        job = self._new_job(request, payload, self._clock(), None, "payload")
+        (enqueued,) = await self._submit(Enqueue((job,)))
+        return enqueued
+
+    async def enqueue_batch(
+        self,
+        request: EnqueueBatchRequest,
+        payloads: Sequence[bytes | None],
+        callback_payload: bytes | None,
+    ) -> tuple[list[Enqueued], str | None]:
+        """Store all jobs or none; the id of their batch if one was asked for."""
+        now = self._clock()
+        batch = None
+        if request.batch is not None:
+            document = self._checked(callback_payload, "batch.callback_payload")
+            batch = NewBatch(
+                self._ids.batch(), now, request.batch.callback_queue, self._ids.job(), document
+            )
+        batch_id = batch.id if batch else None
+        jobs = [
+            self._new_job(job, payload, now, batch_id, f"jobs[{i}].payload")
+            for i, (job, payload) in enumerate(zip(request.jobs, payloads, strict=True))
+        ]
+        return await self._submit(Enqueue(jobs, batch)), batch_id
+
+    async def get(self, job_id: str) -> JobRecord:
+        """One job with its failures and events."""
+        record = await self._store.find_job(job_id)
+        if record is None:
+            raise not_found(f"job {job_id}")
+        return record
+
+    async def bulk_get(self, job_ids: Sequence[str]) -> list[JobRecord]:
+        """Those of the jobs that exist, in the order asked for."""
+        return await self._store.find_jobs(job_ids)
+
+    async def cancel(self, job_id: str) -> JobHead:
+        """Cancel a waiting job, or ask the worker of an active one to stop."""
+        now = self._clock()
+        return await self._move(job_id, lambda job: lifecycle.cancel(job, now))
+
+    async def retry(self, job_id: str) -> JobHead:
+        """Run a finished job again, or a waiting one now."""
+        now = self._clock()
+        return await self._move(job_id, lambda job: lifecycle.retry(job, now))
+
+    async def _move(self, job_id: str, decide: Decide) -> JobHead:
+        (outcome,) = await self._store.transition((Transition(job_id, decide),))
+        if isinstance(outcome, Refusal):
+            raise CallError.of(outcome)
+        return outcome.job
+
+    def _submit(self, request: Enqueue) -> "asyncio.Future[list[Enqueued]]":
+        answer = self._store.enqueue(request)
+        # A fetch that waits already submits its claim right behind, and so into the same commit.
+        for job in request.jobs:
+            if job.state is JobState.PENDING:
+                self._notifier.wake(job.queue, 1)
+        return answer
+
+    def _new_job(
+        self,
+        request: EnqueueRequest,
+        payload: bytes | None,
+        now: int,
+        batch_id: str | None,
+        field: str,
+    ) -> NewJob:
+        scheduled_at = None if request.scheduled_at is None else to_ms(request.scheduled_at)
+        is_due = scheduled_at is None or scheduled_at <= now
+        return NewJob(
+            id=request.job_id or self._ids.job(),
+            queue=request.queue,
+            state=JobState.PENDING if is_due else JobState.SCHEDULED,
+            payload=self._checked(payload, field),
+            created_at=now,
+            priority=request.priority,
+            max_retries=request.max_retries,
+            backoff=request.retry_backoff,
+            base_delay=request.retry_base_delay,
+            max_delay=request.retry_max_delay,
+            unique_key=request.unique_key,
+            unique_period=request.unique_period,
+            scheduled_at=scheduled_at,
+            expire_at=None if request.expire_after is None else now + request.expire_after,
+            tags=orjson.dumps(request.tags).decode() if request.tags else None,
+            batch_id=batch_id,
+            is_id_from_client=request.job_id is not None,
+        )
+
+    def _checked(self, payload: bytes | None, field: str) -> str:
+        if payload is None:
+            return _NO_PAYLOAD
+        if len(payload) > self._max_payload_bytes:
+            limit = self._max_payload_bytes
+            raise CallError(
+                ErrorCode.PAYLOAD_TOO_LARGE,
+                f"{field} has {len(payload)} bytes, the limit is {limit}: "
+                "store large data elsewhere and enqueue a reference to it.",
+                [(field, f"at most {limit} bytes of JSON")],
+            )
+        return payload.decode()

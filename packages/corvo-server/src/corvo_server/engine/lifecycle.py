@@ -1,0 +1,240 @@
+"""What may happen to a job, and what it is then: the rules of the state machine.
+
+Pure functions from a stored head and a request to a `Change`, `Unchanged` or a `Refusal`. Both stores
+run them inside their transactions, so a rule exists once. `corvo_schema.states.TRANSITIONS` says the
+same as data, and the tests hold the two against each other.
+"""
+
+from msgspec.structs import replace
+
+from corvo_schema.errors import ErrorCode
+from corvo_schema.states import EventType, JobState
+from corvo_server.engine.backoff import retry_delay
+from corvo_server.store.records import Change, Failure, JobHead, Outcome, Refusal, Unchanged
+
+EXPIRED = "expired"
+_CLEARED = ""
+
+
+def attempts_remaining(job: JobHead) -> int:
+    """How many more times the job may be started by itself."""
+    return max(0, max(1, job.max_retries) - job.attempt)
+
+
+# A worker's calls
+
+
+def start(job: JobHead, worker_id: str, hostname: str | None, lease_ms: int | None, token: str, now: int) -> Change:
+    """Hand a pending job to a worker, under a new lease token."""
+    duration = lease_ms or job.lease_ms
+    after = replace(
+        job,
+        state=JobState.ACTIVE,
+        attempt=job.attempt + 1,
+        worker_id=worker_id,
+        hostname=hostname,
+        lease_token=token,
+        lease_ms=duration,
+        lease_expires_at=now + duration,
+        started_at=now,
+    )
+    return Change(after, now, EventType.STARTED)
+
+
+def ack(job: JobHead, token: str | None, result: str | None, now: int) -> Outcome:
+    """Complete the attempt. Also when a cancel was requested: work that got done is done."""
+    refusal = _guard(job, token, "acked")
+    if refusal is not None:
+        if job.state is JobState.COMPLETED and _is_repeat(job, token):
+            return Unchanged(job)
+        return refusal
+    after = _ended(job, JobState.COMPLETED, now)
+    return Change(after, now, EventType.COMPLETED, result=result)
+
+
+def fail(
+    job: JobHead,
+    token: str | None,
+    error: str,
+    backtrace: str | None,
+    now: int,
+    *,
+    may_retry: bool,
+    is_cancel: bool,
+    luck: float,
+) -> Outcome:
+    """End the attempt as failed: another one follows after a delay, or the job is dead.
+
+    `is_cancel` is the handler's own decision to end it as cancelled.
+    """
+    refusal = _guard(job, token, "failed")
+    if refusal is not None:
+        if job.state is not JobState.COMPLETED and _is_repeat(job, token):
+            return Unchanged(job)
+        return refusal
+    failure = Failure(job.attempt, error, backtrace, now)
+    failed = replace(job, failed_at=now)
+    if is_cancel or job.is_cancel_requested:
+        after = _ended(failed, JobState.CANCELLED, now)
+        reason = error if is_cancel else "cancel requested"
+        return Change(after, now, EventType.CANCELLED, reason, failure)
+    if _is_expired(job, now):
+        return _expired(failed, now, failure)
+    if not may_retry or attempts_remaining(job) == 0:
+        reason = None if may_retry else "not to be retried"
+        return Change(_ended(failed, JobState.DEAD, now), now, EventType.DEAD, reason, failure)
+    delay = retry_delay(job.backoff, job.base_delay, job.max_delay, job.attempt, luck)
+    after = replace(
+        _unleased(failed), state=JobState.RETRYING, scheduled_at=now + delay, lease_token=job.lease_token
+    )
+    return Change(after, now, EventType.RETRYING, failure=failure)
+
+
+def release(
+    job: JobHead, token: str | None, delay: int, checkpoint: str | None, now: int
+) -> Outcome:
+    """Give the job back without counting the attempt, at once or after `delay` ms."""
+    refusal = _guard(job, token, "released")
+    if refusal is not None:
+        return refusal
+    if job.is_cancel_requested:
+        after = _ended(job, JobState.CANCELLED, now)
+        return Change(after, now, EventType.CANCELLED, "cancel requested", checkpoint=checkpoint)
+    if _is_expired(job, now):
+        return _expired(job, now, None)
+    after = replace(_unleased(job), state=JobState.PENDING, attempt=job.attempt - 1)
+    if delay > 0:
+        after.state = JobState.SCHEDULED
+        after.scheduled_at = now + delay
+    return Change(after, now, EventType.RELEASED, checkpoint=checkpoint)
+
+
+def heartbeat(
+    job: JobHead, token: str | None, progress: str | None, checkpoint: str | None, now: int
+) -> Outcome:
+    """Extend the lease by the job's own lease duration, and keep what the worker tells."""
+    refusal = _guard(job, token, "kept alive")
+    if refusal is not None:
+        return refusal
+    after = replace(job, lease_expires_at=now + job.lease_ms)
+    event = None if progress is None else EventType.PROGRESS
+    return Change(after, now, event, progress=progress, checkpoint=checkpoint)
+
+
+# An operator's calls
+
+
+def cancel(job: JobHead, now: int) -> Outcome:
+    """Cancel a waiting job at once; tell the worker of an active one with its next heartbeat."""
+    if job.state.is_finished:
+        return _refuse(job, "cancelled", "a pending, scheduled, retrying or active")
+    if job.state is JobState.ACTIVE:
+        if job.is_cancel_requested:
+            return Unchanged(job)
+        after = replace(job, is_cancel_requested=True)
+        return Change(after, now, EventType.CANCEL_REQUESTED)
+    return Change(_ended(job, JobState.CANCELLED, now), now, EventType.CANCELLED)
+
+
+def retry(job: JobHead, now: int) -> Outcome:
+    """Run a finished job again from its first attempt, or a waiting one now."""
+    if job.state in {JobState.PENDING, JobState.ACTIVE}:
+        return _refuse(job, "retried", "a dead, cancelled, completed, scheduled or retrying")
+    if not job.state.is_finished:
+        after = replace(job, state=JobState.PENDING, scheduled_at=now)
+        return Change(after, now, EventType.RETRIED)
+    after = replace(
+        _unleased(job),
+        state=JobState.PENDING,
+        attempt=0,
+        scheduled_at=now,
+        expire_at=None if _is_expired(job, now) else job.expire_at,
+        started_at=None,
+        finished_at=None,
+        is_cancel_requested=False,
+    )
+    return Change(after, now, EventType.RETRIED, result=_CLEARED)
+
+
+# The server's own doing
+
+
+def promote(job: JobHead, now: int) -> Change:
+    """A scheduled or retrying job whose time has come."""
+    return Change(replace(job, state=JobState.PENDING), now, EventType.PROMOTED)
+
+
+def reclaim(job: JobHead, now: int) -> Change:
+    """An active job whose lease has ended: its worker is taken for dead.
+
+    Counts as an attempt, so that a job that kills its workers does not go round for ever.
+    """
+    error = f"lease expired: worker {job.worker_id} did not ack, fail or heartbeat in time"
+    failure = Failure(job.attempt, error, None, now)
+    lost = replace(job, failed_at=now, lease_token=None)
+    if job.is_cancel_requested:
+        after = _ended(lost, JobState.CANCELLED, now)
+        return Change(after, now, EventType.CANCELLED, "cancel requested", failure)
+    if _is_expired(job, now):
+        return _expired(lost, now, failure)
+    if attempts_remaining(job) == 0:
+        after = _ended(lost, JobState.DEAD, now)
+        return Change(after, now, EventType.DEAD, "lease expired", failure)
+    after = replace(_unleased(lost), state=JobState.PENDING)
+    return Change(after, now, EventType.RECLAIMED, "lease expired", failure)
+
+
+def expire(job: JobHead, now: int) -> Change:
+    """A waiting job that was not finished in time."""
+    return _expired(job, now, None)
+
+
+# What the rules share
+
+
+def _guard(job: JobHead, token: str | None, participle: str) -> Refusal | None:
+    """Whether the caller holds the job. Without a token (older clients) any active job will do."""
+    if token is not None and token != job.lease_token:
+        return Refusal(
+            ErrorCode.LEASE_LOST,
+            f"The lease token is not the current one of job {job.id}, which is {job.state.value}: "
+            "the lease ended and the job may be with another worker. Drop this attempt.",
+            job.state,
+        )
+    if job.state is not JobState.ACTIVE:
+        return _refuse(job, participle, "an active")
+    return None
+
+
+def _is_repeat(job: JobHead, token: str | None) -> bool:
+    """Whether this is the call that ended the job's last attempt, sent again."""
+    return token is not None and token == job.lease_token
+
+
+def _refuse(job: JobHead, participle: str, which: str) -> Refusal:
+    return Refusal(
+        ErrorCode.INVALID_STATE,
+        f"Job {job.id} is {job.state.value}; only {which} job can be {participle}.",
+        job.state,
+    )
+
+
+def _is_expired(job: JobHead, now: int) -> bool:
+    return job.expire_at is not None and job.expire_at <= now
+
+
+def _unleased(job: JobHead) -> JobHead:
+    return replace(job, worker_id=None, hostname=None, lease_token=None, lease_expires_at=None)
+
+
+def _ended(job: JobHead, state: JobState, now: int) -> JobHead:
+    """Finished. Worker and token stay: the one to be seen, the other for a repeated call."""
+    return replace(job, state=state, lease_expires_at=None, finished_at=now)
+
+
+def _expired(job: JobHead, now: int, failure: Failure | None) -> Change:
+    told = Failure(job.attempt, EXPIRED, None, now)
+    after = _ended(replace(job, failed_at=now), JobState.DEAD, now)
+    if failure is not None:
+        told = Failure(failure.attempt, f"{EXPIRED}: {failure.error}", failure.backtrace, now)
+    return Change(after, now, EventType.EXPIRED, EXPIRED, told)

@@ -1,0 +1,85 @@
+"""The server's own work on jobs whose time has come: promote, reclaim, expire, prune."""
+
+from functools import partial
+
+from msgspec import Struct
+
+from corvo_server.engine import lifecycle
+from corvo_server.engine.alarm import Alarm
+from corvo_server.engine.clock import Clock
+from corvo_server.store.protocol import Store
+from corvo_server.store.records import Maintain, NextTimes, Prune
+
+_CHUNK = 500
+_PRUNE_CHUNK = 200
+"""Small enough that a fetch that shares the commit does not notice."""
+
+
+class Retention(Struct, frozen=True):
+    """How long finished things stay, in ms; 0 keeps them for ever."""
+
+    completed: int
+    """Completed and cancelled jobs, and batches."""
+    dead: int
+    events: int
+
+
+class Maintenance:
+    """Each verb does one chunk and says how much it was; 0 means that nothing is left to do.
+
+    The alarms ring when there may be something again.
+    """
+
+    def __init__(self, store: Store, clock: Clock, retention: Retention) -> None:
+        self._store = store
+        self._clock = clock
+        self._retention = retention
+        self.due = Alarm(clock)
+        self.lease_end = Alarm(clock)
+        self.expiry = Alarm(clock)
+
+    def note(self, times: NextTimes) -> None:
+        """A commit made something fall due at these moments."""
+        self.due.ring_by(times.due)
+        self.lease_end.ring_by(times.lease_end)
+        self.expiry.ring_by(times.expiry)
+
+    async def next_times(self) -> NextTimes:
+        """The earliest moments among all stored jobs."""
+        return await self._store.next_times()
+
+    async def promote(self) -> int:
+        """Make scheduled and retrying jobs pending that are due."""
+        now = self._clock()
+        return await self._store.promote(
+            Maintain(now, _CHUNK, partial(lifecycle.promote, now=now))
+        )
+
+    async def reclaim(self) -> int:
+        """Take back jobs whose lease has ended."""
+        now = self._clock()
+        return await self._store.reclaim(
+            Maintain(now, _CHUNK, partial(lifecycle.reclaim, now=now))
+        )
+
+    async def expire(self) -> int:
+        """End waiting jobs that were not finished in time."""
+        now = self._clock()
+        return await self._store.expire(Maintain(now, _CHUNK, partial(lifecycle.expire, now=now)))
+
+    async def prune(self) -> int:
+        """Remove what has been finished for longer than its retention."""
+        now = self._clock()
+        return await self._store.prune(
+            Prune(
+                now=now,
+                limit=_PRUNE_CHUNK,
+                finished_before=_before(now, self._retention.completed),
+                dead_before=_before(now, self._retention.dead),
+                events_before=_before(now, self._retention.events),
+            )
+        )
+
+
+def _before(now: int, kept: int) -> int | None:
+    return now - kept if kept else None

@@ -1,0 +1,184 @@
+"""The worker's calls: fetch, ack, fail, release, heartbeat."""
+
+import asyncio
+import logging
+import random
+import secrets
+from collections.abc import Sequence
+from functools import partial
+
+from msgspec import Struct
+
+from corvo_schema import FetchRequest
+from corvo_server.engine import lifecycle
+from corvo_server.engine.clock import Clock
+from corvo_server.engine.notifier import Notifier
+from corvo_server.store.protocol import Store, StoreError
+from corvo_server.store.records import Change, Claim, JobHead, LeasedJob, Outcome, Transition
+
+log = logging.getLogger(__name__)
+
+_LONGEST_ERROR = 16_384
+_LONGEST_BACKTRACE = 65_536
+
+
+class Ack(Struct, frozen=True):
+    """One finished attempt. `result` is JSON text."""
+
+    job_id: str
+    token: str | None
+    result: str | None
+
+
+class Fail(Struct, frozen=True):
+    """One failed attempt."""
+
+    job_id: str
+    token: str | None
+    error: str
+    backtrace: str | None
+    may_retry: bool = True
+    is_cancel: bool = False
+
+
+class Release(Struct, frozen=True):
+    """One attempt given back. `checkpoint` is JSON text, `delay` in ms."""
+
+    job_id: str
+    token: str | None
+    delay: int
+    checkpoint: str | None
+
+
+class Heartbeat(Struct, frozen=True):
+    """One job that is still being worked on. `progress` and `checkpoint` are JSON text."""
+
+    job_id: str
+    token: str | None
+    progress: str | None
+    checkpoint: str | None
+
+
+class Worker:
+    """Verbs of workers. Each takes many and answers for each; a refused one spoils no other."""
+
+    def __init__(
+        self, store: Store, clock: Clock, notifier: Notifier, *, default_lease_ms: int
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._notifier = notifier
+        self._default_lease_ms = default_lease_ms
+        self._returns: set[asyncio.Future[list[Outcome]]] = set()
+
+    async def fetch(self, request: FetchRequest, count: int) -> list[LeasedJob]:
+        """Up to `count` jobs; waits for the first as long as the request says.
+
+        When the caller is cancelled, its jobs are given back at once.
+        """
+        waiter = self._notifier.wait(request.queues, partial(self._claim, request, count))
+        return await waiter.jobs(request.timeout / 1000)
+
+    def ack(self, acks: Sequence[Ack]) -> "asyncio.Future[list[Outcome]]":
+        """Complete jobs."""
+        now = self._clock()
+        return self._store.transition(
+            [
+                Transition(item.job_id, partial(_ack, item=item, now=now))
+                for item in acks
+            ]
+        )
+
+    def fail(self, failures: Sequence[Fail]) -> "asyncio.Future[list[Outcome]]":
+        """Fail attempts."""
+        now = self._clock()
+        return self._store.transition(
+            [
+                Transition(item.job_id, partial(_fail, item=item, now=now, luck=random.random()))  # noqa: S311
+                for item in failures
+            ]
+        )
+
+    def release(self, releases: Sequence[Release]) -> "asyncio.Future[list[Outcome]]":
+        """Give jobs back without counting the attempt."""
+        now = self._clock()
+        return self._store.transition(
+            [
+                Transition(item.job_id, partial(_release, item=item, now=now))
+                for item in releases
+            ]
+        )
+
+    def heartbeat(self, beats: Sequence[Heartbeat]) -> "asyncio.Future[list[Outcome]]":
+        """Extend leases, keep progress and checkpoints."""
+        now = self._clock()
+        return self._store.transition(
+            [
+                Transition(item.job_id, partial(_heartbeat, item=item, now=now))
+                for item in beats
+            ]
+        )
+
+    def give_back(self, jobs: Sequence[LeasedJob]) -> None:
+        """Return jobs whose worker went away before it got them. Does not wait.
+
+        If the store will not take it now, the lease ends by itself.
+        """
+        if not jobs:
+            return
+        releases = [Release(job.head.id, job.head.lease_token, 0, None) for job in jobs]
+        try:
+            returned = self.release(releases)
+        except StoreError as error:
+            log.warning("%d jobs of a fetch that went away wait for their lease: %s", len(jobs), error)
+            return
+        self._returns.add(returned)
+        returned.add_done_callback(self._given_back)
+
+    def _given_back(self, returned: "asyncio.Future[list[Outcome]]") -> None:
+        self._returns.discard(returned)
+        if not returned.cancelled() and (error := returned.exception()) is not None:
+            log.warning("jobs of a fetch that went away wait for their lease: %s", error)
+
+    def _claim(self, request: FetchRequest, count: int) -> "asyncio.Future[list[LeasedJob]]":
+        now = self._clock()
+        lease_ms = request.lease_duration or self._default_lease_ms
+
+        def start(job: JobHead) -> Change:
+            token = secrets.token_hex(8)
+            return lifecycle.start(job, request.worker_id, request.hostname, lease_ms, token, now)
+
+        return self._store.fetch(Claim(request.queues, count, now, start))
+
+
+def _ack(job: JobHead, *, item: Ack, now: int) -> Outcome:
+    return lifecycle.ack(job, item.token, item.result, now)
+
+
+def _fail(job: JobHead, *, item: Fail, now: int, luck: float) -> Outcome:
+    return lifecycle.fail(
+        job,
+        item.token,
+        _cut(item.error, _LONGEST_ERROR),
+        None if item.backtrace is None else _cut(item.backtrace, _LONGEST_BACKTRACE),
+        now,
+        may_retry=item.may_retry,
+        is_cancel=item.is_cancel,
+        luck=luck,
+    )
+
+
+def _release(job: JobHead, *, item: Release, now: int) -> Outcome:
+    return lifecycle.release(job, item.token, item.delay, item.checkpoint, now)
+
+
+def _heartbeat(job: JobHead, *, item: Heartbeat, now: int) -> Outcome:
+    return lifecycle.heartbeat(job, item.token, item.progress, item.checkpoint, now)
+
+
+def _cut(text: str, longest: int) -> str:
+    """A report that is too long loses its middle; a worker must always be able to fail its job."""
+    if len(text) <= longest:
+        return text
+    half = longest // 2
+    return f"{text[:half]}\n… {len(text) - 2 * half} characters left out …\n{text[-half:]}"

@@ -1,0 +1,38 @@
+"""The server itself: what it is and whether it is well."""
+
+from sanic import HTTPResponse, Request
+
+from corvo_schema import Health, ServerInfo
+from corvo_schema.errors import ErrorCode
+from corvo_server.__about__ import __version__
+from corvo_server.engine.errors import CallError
+from corvo_server.http.endpoint import Resource, engine_of
+from corvo_server.http.replies import reply
+
+API_VERSION = "1"
+
+resource = Resource("admin")
+root = Resource("health", prefix="")
+
+
+@resource.endpoint("GET", "/info", replies={200: ServerInfo})
+async def info(request: Request) -> HTTPResponse:  # noqa: ARG001
+    """Return the versions of the server and of its API."""
+    return reply({"server_version": __version__, "api_version": API_VERSION})
+
+
+@root.endpoint("GET", "/healthz", replies={200: Health}, errors=(ErrorCode.UNAVAILABLE,))
+async def healthz(request: Request) -> HTTPResponse:
+    """Tell whether the server works: 503 when the store does not answer."""
+    await engine_of(request).check()
+    return reply({"status": "ok"})
+
+
+@root.endpoint("GET", "/readyz", replies={200: Health}, errors=(ErrorCode.UNAVAILABLE,))
+async def readyz(request: Request) -> HTTPResponse:
+    """Tell whether to send traffic here: also 503 while shutting down."""
+    engine = engine_of(request)
+    if engine.is_closing:
+        raise CallError(ErrorCode.UNAVAILABLE, "The server is shutting down.", retry_after=1)
+    await engine.check()
+    return reply({"status": "ok"})

@@ -1,0 +1,88 @@
+"""From the bytes of a request to a validated model, and to the documents in it as they were sent."""
+
+from typing import TypeVar
+
+import orjson
+from msgspec import Raw, Struct, json
+from pydantic import ValidationError
+from sanic import Request
+
+from corvo_schema._base import RequestModel
+from corvo_schema.errors import ErrorCode
+from corvo_server.engine.errors import CallError
+from corvo_server.http.errors import invalid
+
+M = TypeVar("M", bound=RequestModel)
+S = TypeVar("S", bound=Struct)
+
+_MEDIA_TYPE = "application/json"
+_TOO_DEEP = "the body is nested too deeply; the limit is about 1000 levels"
+
+
+def read_body(request: Request, model: type[M]) -> M:
+    """The request's body as `model`; an absent body counts as `{}`.
+
+    With `?strict=true`, fields that the model does not know are refused, else ignored.
+    """
+    body = request.body
+    if not body:
+        data: object = {}
+    else:
+        _check_media_type(request)
+        data = _parse(body)
+    if not isinstance(data, dict):
+        raise CallError(
+            ErrorCode.VALIDATION_ERROR,
+            "The body must be a JSON object.",
+            [("body", "must be a JSON object")],
+        )
+    try:
+        return model.model_validate(data, extra="forbid" if _is_strict(request) else None)
+    except ValidationError as error:
+        raise invalid(error) from None
+
+
+def read_documents(request: Request, shape: type[S]) -> S:
+    """The parts of a body that are kept byte for byte. Call after `read_body`, which validated it."""
+    try:
+        return json.decode(request.body or b"{}", type=shape)
+    except RecursionError:
+        raise _parse_error(_TOO_DEEP) from None
+
+
+def document(raw: Raw) -> bytes | None:
+    """A document's bytes; None when the field was absent."""
+    text = bytes(raw)
+    return text or None
+
+
+def optional_document(raw: Raw) -> str | None:
+    """A document as text; None when the field was absent or null."""
+    text = bytes(raw)
+    return None if text in {b"", b"null"} else text.decode()
+
+
+def _check_media_type(request: Request) -> None:
+    declared = request.headers.getone("content-type", "")
+    if declared != _MEDIA_TYPE and declared.partition(";")[0].strip().lower() != _MEDIA_TYPE:
+        raise CallError(
+            ErrorCode.UNSUPPORTED_MEDIA_TYPE,
+            f"The body is declared as {declared or 'nothing'}; send it with the header "
+            f"Content-Type: {_MEDIA_TYPE}.",
+        )
+
+
+def _parse(body: bytes) -> object:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise _parse_error(_TOO_DEEP if "depth limit" in error.msg else str(error)) from None
+
+
+def _parse_error(reason: str) -> CallError:
+    message = f"The body is not valid JSON: {reason}."
+    return CallError(ErrorCode.PARSE_ERROR, message, [("body", reason)])
+
+
+def _is_strict(request: Request) -> bool:
+    return bool(request.query_string) and request.args.get("strict") in {"true", "1"}

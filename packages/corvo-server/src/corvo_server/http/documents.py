@@ -1,0 +1,139 @@
+"""Records as the wire shows them."""
+
+from typing import Any
+
+from corvo_schema import format_ms
+from corvo_schema.states import JobState
+from corvo_server.http.replies import raw
+from corvo_server.store.records import BatchRecord, Event, JobRecord, LeasedJob, QueueRecord
+
+
+def leased_job(job: LeasedJob) -> dict[str, Any]:
+    """A job as a fetch hands it out."""
+    head = job.head
+    return {
+        "job_id": head.id,
+        "queue": head.queue,
+        "payload": raw(job.payload),
+        "attempt": head.attempt,
+        "max_retries": head.max_retries,
+        "lease_duration": _seconds(head.lease_ms),
+        "checkpoint": raw(job.checkpoint),
+        "tags": raw(job.tags) or {},
+        "lease_token": head.lease_token,
+        "lease_expires_at": _time(head.lease_expires_at),
+        "priority": head.priority.label,
+        "created_at": _time(head.created_at),
+        "scheduled_at": _time(head.scheduled_at),
+        "expire_at": _time(head.expire_at),
+        "batch_id": head.batch_id,
+        "unique_key": head.unique_key,
+    }
+
+
+def job(record: JobRecord) -> dict[str, Any]:
+    """A job in full."""
+    head = record.head
+    completed_at = head.finished_at if head.state is JobState.COMPLETED else None
+    return {
+        "id": head.id,
+        "queue": head.queue,
+        "state": head.state,
+        "payload": raw(record.payload),
+        "priority": head.priority.label,
+        "priority_value": int(head.priority),
+        "attempt": head.attempt,
+        "max_retries": head.max_retries,
+        "retry_backoff": head.backoff,
+        "retry_base_delay_ms": head.base_delay,
+        "retry_max_delay_ms": head.max_delay,
+        "unique_key": head.unique_key,
+        "batch_id": head.batch_id,
+        "worker_id": head.worker_id,
+        "hostname": head.hostname,
+        "tags": raw(record.tags) or {},
+        "progress": raw(record.progress),
+        "checkpoint": raw(record.checkpoint),
+        "result": raw(record.result),
+        "cancel_requested": head.is_cancel_requested,
+        "lease_expires_at": _time(head.lease_expires_at),
+        "scheduled_at": _time(head.scheduled_at),
+        "expire_at": _time(head.expire_at),
+        "created_at": _time(head.created_at),
+        "started_at": _time(head.started_at),
+        "completed_at": _time(completed_at),
+        "failed_at": _time(head.failed_at),
+        "errors": [
+            {
+                "attempt": failure.attempt,
+                "error": failure.error,
+                "backtrace": failure.backtrace,
+                "created_at": _time(failure.at),
+            }
+            for failure in record.failures
+        ],
+        "timeline": [event(item) for item in record.events],
+    }
+
+
+def event(record: Event) -> dict[str, Any]:
+    """A line of the event log."""
+    return {
+        "id": record.id,
+        "type": record.type,
+        "job_id": record.job_id,
+        "queue": record.queue,
+        "created_at": _time(record.at),
+        "data": raw(record.data) or {},
+    }
+
+
+def batch(record: BatchRecord) -> dict[str, Any]:
+    """A batch and how far it has got."""
+    ended = record.succeeded + record.failed + record.cancelled
+    is_finished = record.finished_at is not None
+    return {
+        "id": record.id,
+        "state": "finished" if is_finished else "running",
+        "total": record.total,
+        "pending": record.total - ended,
+        "succeeded": record.succeeded,
+        "failed": record.failed,
+        "cancelled": record.cancelled,
+        "callback_queue": record.callback_queue,
+        "callback_job_id": record.callback_job_id if is_finished else None,
+        "created_at": _time(record.created_at),
+        "finished_at": _time(record.finished_at),
+    }
+
+
+def queue(record: QueueRecord, age_of_oldest: int | None) -> dict[str, Any]:
+    """A queue with its settings and counters."""
+    return {
+        "name": record.name,
+        "paused": record.is_paused,
+        "draining": record.is_draining,
+        "max_concurrency": record.max_concurrency,
+        "rate_limit": record.rate_limit,
+        "rate_window_ms": record.rate_window,
+        "created_at": _time(record.created_at),
+        "pending": record.pending,
+        "active": record.active,
+        "scheduled": record.scheduled,
+        "retrying": record.retrying,
+        "completed": record.completed,
+        "dead": record.dead,
+        "cancelled": record.cancelled,
+        "enqueued": record.enqueued,
+        "failed": record.failed,
+        "oldest_pending_ms": age_of_oldest,
+    }
+
+
+def _time(ms: int | None) -> str | None:
+    return None if ms is None else format_ms(ms)
+
+
+def _seconds(ms: int) -> int | float:
+    seconds, rest = divmod(ms, 1000)
+    return ms / 1000 if rest else seconds

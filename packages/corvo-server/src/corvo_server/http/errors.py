@@ -1,0 +1,116 @@
+"""Every failure of a request, in the one shape that errors have on the wire."""
+
+import logging
+from collections.abc import Iterable
+
+import orjson
+from pydantic import ValidationError
+from sanic import HTTPResponse, Request, Sanic
+from sanic.exceptions import (
+    BadRequest,
+    MethodNotAllowed,
+    NotFound,
+    PayloadTooLarge,
+    RequestTimeout,
+    SanicException,
+    ServiceUnavailable,
+)
+
+from corvo_schema.errors import ErrorCode
+from corvo_server.engine.errors import CallError
+from corvo_server.http.request_id import request_id
+from corvo_server.store.protocol import StoreOverloaded, StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+_RETRY_AFTER = 1
+"""Seconds after which a refused write is worth another try."""
+
+
+def install_error_handler(app: Sanic) -> None:
+    """Make every exception of `app` an answer as the protocol describes it."""
+    app.exception(Exception)(_answer)
+
+
+def invalid(error: ValidationError) -> CallError:
+    """A request that is JSON but not what was expected, field by field."""
+    details = [
+        (_path(item["loc"]), _expectation(item["msg"])) for item in error.errors(include_url=False)
+    ]
+    field, message = details[0]
+    more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
+    return CallError(ErrorCode.VALIDATION_ERROR, f"{field}: {message}{more}", details)
+
+
+def _path(loc: Iterable[int | str]) -> str:
+    """`("jobs", 3, "tags")` as `jobs[3].tags`."""
+    path = ""
+    for step in loc:
+        if isinstance(step, int):
+            path += f"[{step}]"
+        else:
+            path += f".{step}" if path else str(step)
+    return path or "body"
+
+
+def _expectation(message: str) -> str:
+    return message.removeprefix("Value error, ")
+
+
+def _answer(request: Request, error: Exception) -> HTTPResponse:
+    call_error = _as_call_error(request, error)
+    body: dict[str, object] = {"error": call_error.message, "code": call_error.code}
+    if call_error.details:
+        body["details"] = [
+            {"field": field, "message": message} for field, message in call_error.details
+        ]
+    body["request_id"] = request_id(request)
+    response = HTTPResponse(
+        orjson.dumps(body).decode(),
+        status=call_error.code.http_status,
+        content_type="application/json",
+    )
+    if call_error.retry_after is not None:
+        response.headers["retry-after"] = str(call_error.retry_after)
+    if isinstance(error, MethodNotAllowed):
+        response.headers.update(error.headers)
+    return response
+
+
+def _as_call_error(request: Request, error: Exception) -> CallError:
+    match error:
+        case CallError():
+            return error
+        case StoreOverloaded():
+            message = f"Too much is being written: {error}. Nothing was done; try again shortly."
+            return CallError(ErrorCode.OVERLOADED, message, retry_after=_RETRY_AFTER)
+        case StoreUnavailable():
+            message = f"The store is unavailable: {error}. Nothing was done; try again shortly."
+            return CallError(ErrorCode.UNAVAILABLE, message, retry_after=_RETRY_AFTER)
+        case MethodNotAllowed():
+            message = f"{request.path} does not take {request.method}."
+            return CallError(ErrorCode.METHOD_NOT_ALLOWED, message)
+        case NotFound():
+            message = f"There is no {request.path}; GET /api/v1/docs lists what there is."
+            return CallError(ErrorCode.NOT_FOUND, message)
+        case PayloadTooLarge():
+            limit = request.app.config.REQUEST_MAX_SIZE
+            message = f"The request is too large; the limit is {limit} bytes."
+            return CallError(ErrorCode.PAYLOAD_TOO_LARGE, message, [("body", message)])
+        case ServiceUnavailable() | RequestTimeout():
+            message = f"The request took too long: {error}."
+            return CallError(ErrorCode.UNAVAILABLE, message, retry_after=_RETRY_AFTER)
+        case BadRequest():
+            return CallError(ErrorCode.PARSE_ERROR, f"This is not a valid HTTP request: {error}")
+        case SanicException() if error.status_code < 500:
+            return CallError(ErrorCode.PARSE_ERROR, str(error))
+        case _:
+            log.error(
+                "request %s failed: %s %s",
+                request_id(request),
+                request.method,
+                request.path,
+                exc_info=error,
+            )
+            message = "The server failed on this request; its log says why, by the request id."
+            return CallError(ErrorCode.INTERNAL_ERROR, message)

@@ -1,0 +1,125 @@
+"""Jobs: enqueue, look at, steer."""
+
+from msgspec import Raw, Struct
+from sanic import HTTPResponse, Request
+
+from corvo_schema import (
+    BulkGetReply,
+    BulkGetRequest,
+    EnqueueBatchReply,
+    EnqueueBatchRequest,
+    EnqueueReply,
+    EnqueueRequest,
+    Job,
+    StatusReply,
+)
+from corvo_schema.errors import ErrorCode
+from corvo_schema.states import JobState
+from corvo_server.http import documents
+from corvo_server.http.body import document, read_body, read_documents
+from corvo_server.http.endpoint import Resource, engine_of
+from corvo_server.http.replies import reply
+from corvo_server.store.records import Enqueued
+
+resource = Resource("jobs")
+
+_NOTHING = Raw(b"")
+
+
+class _JobDocuments(Struct):
+    payload: Raw = _NOTHING
+
+
+class _CallbackDocuments(Struct):
+    callback_payload: Raw = _NOTHING
+
+
+class _BatchDocuments(Struct):
+    jobs: list[_JobDocuments]
+    batch: _CallbackDocuments | None = None
+
+
+@resource.endpoint(
+    "POST",
+    "/enqueue",
+    request=EnqueueRequest,
+    replies={201: EnqueueReply, 200: EnqueueReply},
+    errors=(ErrorCode.PAYLOAD_TOO_LARGE, ErrorCode.OVERLOADED),
+)
+async def enqueue(request: Request) -> HTTPResponse:
+    """Enqueue one job: 201 when it was stored, 200 when it exists by its id or its unique key."""
+    job = read_body(request, EnqueueRequest)
+    payload = document(read_documents(request, _JobDocuments).payload)
+    enqueued = await engine_of(request).jobs.enqueue(job, payload)
+    return reply(_enqueued(enqueued), 201 if enqueued.is_new else 200)
+
+
+@resource.endpoint(
+    "POST",
+    "/enqueue/batch",
+    request=EnqueueBatchRequest,
+    replies={201: EnqueueBatchReply},
+    errors=(ErrorCode.PAYLOAD_TOO_LARGE, ErrorCode.OVERLOADED),
+)
+async def enqueue_batch(request: Request) -> HTTPResponse:
+    """Enqueue many jobs, all or nothing; with `batch`, one more when all of them have ended."""
+    jobs = read_body(request, EnqueueBatchRequest)
+    kept = read_documents(request, _BatchDocuments)
+    results, batch_id = await engine_of(request).jobs.enqueue_batch(
+        jobs,
+        [document(item.payload) for item in kept.jobs],
+        document(kept.batch.callback_payload) if kept.batch else None,
+    )
+    body: dict[str, object] = {"job_ids": [enqueued.job_id for enqueued in results]}
+    if batch_id is not None:
+        body["batch_id"] = batch_id
+    body["results"] = [_enqueued(enqueued) for enqueued in results]
+    return reply(body, 201)
+
+
+@resource.endpoint("GET", "/jobs/<job_id:str>", replies={200: Job}, errors=(ErrorCode.NOT_FOUND,))
+async def get_job(request: Request, job_id: str) -> HTTPResponse:
+    """Return a job with its errors and its timeline."""
+    return reply(documents.job(await engine_of(request).jobs.get(job_id)))
+
+
+@resource.endpoint(
+    "POST", "/jobs/bulk-get", request=BulkGetRequest, replies={200: BulkGetReply}
+)
+async def bulk_get(request: Request) -> HTTPResponse:
+    """Return those of the named jobs that exist, in the order named."""
+    asked = read_body(request, BulkGetRequest)
+    records = await engine_of(request).jobs.bulk_get(asked.job_ids)
+    return reply({"jobs": [documents.job(record) for record in records]})
+
+
+@resource.endpoint(
+    "POST",
+    "/jobs/<job_id:str>/cancel",
+    replies={200: StatusReply},
+    errors=(ErrorCode.NOT_FOUND, ErrorCode.INVALID_STATE),
+)
+async def cancel_job(request: Request, job_id: str) -> HTTPResponse:
+    """Cancel a waiting job, or ask the worker of an active one to stop (`cancelling`)."""
+    head = await engine_of(request).jobs.cancel(job_id)
+    return reply({"status": "cancelling" if head.state is JobState.ACTIVE else "cancelled"})
+
+
+@resource.endpoint(
+    "POST",
+    "/jobs/<job_id:str>/retry",
+    replies={200: StatusReply},
+    errors=(ErrorCode.NOT_FOUND, ErrorCode.INVALID_STATE),
+)
+async def retry_job(request: Request, job_id: str) -> HTTPResponse:
+    """Run a finished job again from its first attempt, or a waiting one now."""
+    await engine_of(request).jobs.retry(job_id)
+    return reply({"status": "retried"})
+
+
+def _enqueued(enqueued: Enqueued) -> dict[str, object]:
+    return {
+        "job_id": enqueued.job_id,
+        "status": enqueued.status,
+        "unique_existing": enqueued.is_duplicate,
+    }

@@ -1,0 +1,49 @@
+"""What happens to every request and reply: its id, its line in the log, CORS where it is open."""
+
+from collections.abc import Callable, Sequence
+
+from sanic import HTTPResponse, Request, Sanic
+
+from corvo_server.http.request_id import HEADER, request_id
+
+_CORS_HEADERS = "authorization, content-type, last-event-id, x-request-id"
+_CORS_METHODS = "GET, POST, PUT, DELETE, OPTIONS"
+
+
+def install_request_ids(app: Sanic, log: Callable[[Request, HTTPResponse], None] | None) -> None:
+    """Name every reply by its request's id, and tell `log` of it."""
+
+    async def finish(request: Request, response: HTTPResponse) -> None:
+        response.headers[HEADER] = request_id(request)
+        if log is not None:
+            log(request, response)
+
+    app.on_response(finish)  # type: ignore[no-untyped-call]
+
+
+def install_cors(app: Sanic, origins: Sequence[str]) -> None:
+    """Let pages of these origins (`*`: any) call the API. Without any, CORS stays closed."""
+    if not origins:
+        return
+    is_open = "*" in origins
+
+    async def preflight(request: Request) -> HTTPResponse | None:
+        is_preflight = request.method == "OPTIONS" and request.headers.get(
+            "access-control-request-method"
+        )
+        return HTTPResponse(status=204) if is_preflight else None
+
+    async def allow(request: Request, response: HTTPResponse) -> None:
+        origin = request.headers.get("origin")
+        if origin is None or not (is_open or origin in origins):
+            return
+        response.headers["access-control-allow-origin"] = "*" if is_open else origin
+        response.headers["vary"] = "origin"
+        response.headers["access-control-expose-headers"] = HEADER
+        if request.method == "OPTIONS":
+            response.headers["access-control-allow-headers"] = _CORS_HEADERS
+            response.headers["access-control-allow-methods"] = _CORS_METHODS
+            response.headers["access-control-max-age"] = "600"
+
+    app.on_request(preflight)  # type: ignore[no-untyped-call]
+    app.on_response(allow)  # type: ignore[no-untyped-call]

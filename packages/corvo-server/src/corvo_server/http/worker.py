@@ -1,0 +1,300 @@
+"""The worker's side: fetch, ack, fail, release, heartbeat."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from msgspec import Raw, Struct
+from sanic import HTTPResponse, Request
+
+from corvo_schema import (
+    AckBatchReply,
+    AckBatchRequest,
+    AckReply,
+    AckRequest,
+    FailBatchReply,
+    FailBatchRequest,
+    FailReply,
+    FailRequest,
+    FetchBatchReply,
+    FetchBatchRequest,
+    FetchedJob,
+    FetchRequest,
+    HeartbeatReply,
+    HeartbeatRequest,
+    ReleaseBatchReply,
+    ReleaseBatchRequest,
+    ReleaseReply,
+    ReleaseRequest,
+    format_ms,
+)
+from corvo_schema.errors import ErrorCode
+from corvo_schema.states import JobState
+from corvo_server.engine import lifecycle
+from corvo_server.engine.errors import CallError
+from corvo_server.engine.worker import Ack, Fail, Heartbeat, Release
+from corvo_server.http import documents
+from corvo_server.http.body import optional_document, read_body, read_documents
+from corvo_server.http.endpoint import Resource, engine_of
+from corvo_server.http.replies import no_content, reply
+from corvo_server.store.records import JobHead, LeasedJob, Outcome, Refusal
+
+resource = Resource("worker")
+
+_NOTHING = Raw(b"")
+_REFUSALS = (ErrorCode.NOT_FOUND, ErrorCode.INVALID_STATE, ErrorCode.LEASE_LOST)
+
+
+class _ResultDocuments(Struct):
+    result: Raw = _NOTHING
+
+
+class _AckBatchDocuments(Struct):
+    acks: list[_ResultDocuments]
+
+
+class _CheckpointDocuments(Struct):
+    checkpoint: Raw = _NOTHING
+
+
+class _ReleaseBatchDocuments(Struct):
+    releases: list[_CheckpointDocuments]
+
+
+class _HeartbeatDocuments(Struct):
+    jobs: dict[str, _CheckpointDocuments] | None = None
+
+
+# Fetch
+
+
+@resource.endpoint(
+    "POST",
+    "/fetch",
+    request=FetchRequest,
+    replies={200: FetchedJob, 204: None},
+    errors=(ErrorCode.OVERLOADED,),
+)
+async def fetch(request: Request) -> HTTPResponse:
+    """Hand out one job; wait for one when there is none, 204 when none came in time."""
+    asked = read_body(request, FetchRequest)
+    jobs = await engine_of(request).worker.fetch(asked, 1)
+    if not _is_still_there(request, jobs) or not jobs:
+        return no_content()
+    return reply(documents.leased_job(jobs[0]))
+
+
+@resource.endpoint(
+    "POST",
+    "/fetch/batch",
+    request=FetchBatchRequest,
+    replies={200: FetchBatchReply},
+    errors=(ErrorCode.OVERLOADED,),
+)
+async def fetch_batch(request: Request) -> HTTPResponse:
+    """Hand out up to `count` jobs at once; wait only while there are none."""
+    asked = read_body(request, FetchBatchRequest)
+    jobs = await engine_of(request).worker.fetch(asked, asked.count)
+    if not _is_still_there(request, jobs):
+        jobs = []
+    return reply({"jobs": [documents.leased_job(job) for job in jobs]})
+
+
+def _is_still_there(request: Request, jobs: Sequence[LeasedJob]) -> bool:
+    """Whether the client can still be answered; if not, its jobs are given back at once."""
+    transport = request.transport
+    if transport is None or not transport.is_closing():
+        return True
+    engine_of(request).worker.give_back(jobs)
+    return False
+
+
+# Ack
+
+
+@resource.endpoint(
+    "POST", "/ack/<job_id:str>", request=AckRequest, replies={200: AckReply}, errors=_REFUSALS
+)
+async def ack(request: Request, job_id: str) -> HTTPResponse:
+    """Complete a job."""
+    item = read_body(request, AckRequest)
+    result = optional_document(read_documents(request, _ResultDocuments).result)
+    (outcome,) = await engine_of(request).worker.ack([Ack(job_id, item.lease_token, result)])
+    _head_of(outcome)
+    return reply({"status": "ok"})
+
+
+@resource.endpoint(
+    "POST", "/ack/batch", request=AckBatchRequest, replies={200: AckBatchReply}
+)
+async def ack_batch(request: Request) -> HTTPResponse:
+    """Complete many jobs, each on its own."""
+    items = read_body(request, AckBatchRequest).acks
+    kept = read_documents(request, _AckBatchDocuments).acks if items else []
+    outcomes = await engine_of(request).worker.ack(
+        [
+            Ack(item.job_id, item.lease_token, optional_document(documents_.result))
+            for item, documents_ in zip(items, kept, strict=True)
+        ]
+    )
+    job_ids = [item.job_id for item in items]
+    return _batch_reply("acked", job_ids, outcomes, lambda _: {"status": "ok"})
+
+
+# Fail
+
+
+@resource.endpoint(
+    "POST", "/fail/<job_id:str>", request=FailRequest, replies={200: FailReply}, errors=_REFUSALS
+)
+async def fail(request: Request, job_id: str) -> HTTPResponse:
+    """Fail an attempt: the job is retried after a delay, or dead."""
+    item = read_body(request, FailRequest)
+    (outcome,) = await engine_of(request).worker.fail([_failure(job_id, item)])
+    return reply(_failed(_head_of(outcome)))
+
+
+@resource.endpoint(
+    "POST", "/fail/batch", request=FailBatchRequest, replies={200: FailBatchReply}
+)
+async def fail_batch(request: Request) -> HTTPResponse:
+    """Fail many attempts, each on its own."""
+    items = read_body(request, FailBatchRequest).fails
+    outcomes = await engine_of(request).worker.fail(
+        [_failure(item.job_id, item) for item in items]
+    )
+    return _batch_reply("failed", [item.job_id for item in items], outcomes, _failed)
+
+
+def _failure(job_id: str, item: FailRequest) -> Fail:
+    return Fail(job_id, item.lease_token, item.error, item.backtrace, item.retry, item.cancel)
+
+
+def _failed(head: JobHead) -> dict[str, Any]:
+    """Where a failed job went. A repeated fail may find it further on its way already."""
+    if head.state in {JobState.DEAD, JobState.CANCELLED}:
+        return {"status": head.state, "attempts_remaining": 0}
+    body: dict[str, Any] = {
+        "status": JobState.RETRYING,
+        "attempts_remaining": lifecycle.attempts_remaining(head),
+    }
+    if head.scheduled_at is not None:
+        body["next_attempt_at"] = format_ms(head.scheduled_at)
+    return body
+
+
+# Release
+
+
+@resource.endpoint(
+    "POST",
+    "/release/<job_id:str>",
+    request=ReleaseRequest,
+    replies={200: ReleaseReply},
+    errors=_REFUSALS,
+)
+async def release(request: Request, job_id: str) -> HTTPResponse:
+    """Give a job back, now or after a delay; the attempt does not count."""
+    item = read_body(request, ReleaseRequest)
+    checkpoint = optional_document(read_documents(request, _CheckpointDocuments).checkpoint)
+    (outcome,) = await engine_of(request).worker.release(
+        [Release(job_id, item.lease_token, item.delay or 0, checkpoint)]
+    )
+    return reply(_released(_head_of(outcome)))
+
+
+@resource.endpoint(
+    "POST", "/release/batch", request=ReleaseBatchRequest, replies={200: ReleaseBatchReply}
+)
+async def release_batch(request: Request) -> HTTPResponse:
+    """Give many jobs back, each on its own."""
+    items = read_body(request, ReleaseBatchRequest).releases
+    kept = read_documents(request, _ReleaseBatchDocuments).releases if items else []
+    outcomes = await engine_of(request).worker.release(
+        [
+            Release(
+                item.job_id,
+                item.lease_token,
+                item.delay or 0,
+                optional_document(documents_.checkpoint),
+            )
+            for item, documents_ in zip(items, kept, strict=True)
+        ]
+    )
+    return _batch_reply("released", [item.job_id for item in items], outcomes, _released)
+
+
+def _released(head: JobHead) -> dict[str, Any]:
+    if head.state.is_finished:
+        return {"status": head.state}
+    if head.state is JobState.SCHEDULED and head.scheduled_at is not None:
+        return {"status": "released", "scheduled_at": format_ms(head.scheduled_at)}
+    return {"status": "released"}
+
+
+# Heartbeat
+
+
+@resource.endpoint(
+    "POST", "/heartbeat", request=HeartbeatRequest, replies={200: HeartbeatReply}
+)
+async def heartbeat(request: Request) -> HTTPResponse:
+    """Extend the leases of jobs, keep their progress and checkpoint, and learn which to stop."""
+    jobs = read_body(request, HeartbeatRequest).jobs
+    kept = read_documents(request, _HeartbeatDocuments).jobs or {}
+    beats = [
+        Heartbeat(
+            job_id,
+            item.lease_token,
+            item.progress.model_dump_json(exclude_none=True) if item.progress else None,
+            optional_document(kept[job_id].checkpoint),
+        )
+        for job_id, item in jobs.items()
+    ]
+    outcomes = await engine_of(request).worker.heartbeat(beats) if beats else []
+    return reply({"jobs": dict(zip(jobs, map(_beaten, outcomes), strict=True))})
+
+
+def _beaten(outcome: Outcome) -> dict[str, str]:
+    if isinstance(outcome, Refusal):
+        return {"status": "cancel", "reason": _why_to_stop(outcome)}
+    if outcome.job.is_cancel_requested:
+        return {"status": "cancel", "reason": "cancelled"}
+    return {"status": "ok"}
+
+
+def _why_to_stop(refusal: Refusal) -> str:
+    if refusal.code is ErrorCode.NOT_FOUND:
+        return "not_found"
+    if refusal.state is not None and refusal.state.is_finished:
+        return "finished"
+    return "lease_lost"
+
+
+# Outcomes
+
+
+def _head_of(outcome: Outcome) -> JobHead:
+    if isinstance(outcome, Refusal):
+        raise CallError.of(outcome)
+    return outcome.job
+
+
+def _batch_reply(
+    counted_as: str,
+    job_ids: Sequence[str],
+    outcomes: Sequence[Outcome],
+    describe: Callable[[JobHead], dict[str, Any]],
+) -> HTTPResponse:
+    """One result an item, in order; the count is of those that were not refused."""
+    results: list[dict[str, Any]] = []
+    done = 0
+    for job_id, outcome in zip(job_ids, outcomes, strict=True):
+        if isinstance(outcome, Refusal):
+            result = {"status": "error", "code": outcome.code, "error": outcome.message}
+        else:
+            done += 1
+            result = describe(outcome.job)
+        results.append({"job_id": job_id, **result})
+    return reply({counted_as: done, "results": results})
+
+

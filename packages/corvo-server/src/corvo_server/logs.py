@@ -1,0 +1,91 @@
+"""Logging: a JSON object a line, or text for a terminal; on stderr, so that stdout stays for data."""
+
+import logging
+import sys
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, TextIO
+
+import orjson
+
+REQUESTS = "corvo_server.request"
+
+
+class LogFormat(StrEnum):
+    """How log lines look. `auto` is text on a terminal and JSON elsewhere."""
+
+    AUTO = "auto"
+    JSON = "json"
+    TEXT = "text"
+
+
+class LogLevel(StrEnum):
+    """From what severity on lines are written. Lines of requests are `info`."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class _JsonFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        entry: dict[str, Any] = {
+            "time": _time(record.created),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+            **getattr(record, "fields", {}),
+        }
+        if record.exc_info:
+            entry["traceback"] = self.formatException(record.exc_info)
+        return orjson.dumps(entry, default=str).decode()
+
+
+class _TextFormatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        fields = "".join(
+            f" {name}={value}" for name, value in getattr(record, "fields", {}).items()
+        )
+        line = f"{_time(record.created)} {record.levelname:<7} {record.getMessage()}{fields}"
+        if record.exc_info:
+            line += "\n" + self.formatException(record.exc_info)
+        return line
+
+
+def configure(level: LogLevel, log_format: LogFormat, stream: TextIO | None = None) -> None:
+    """Send all logging of the process to `stream` (stderr)."""
+    target = stream or sys.stderr
+    is_text = log_format is LogFormat.TEXT or (
+        log_format is LogFormat.AUTO and target.isatty()
+    )
+    handler = logging.StreamHandler(target)
+    handler.setFormatter(_TextFormatter() if is_text else _JsonFormatter())
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level.upper())
+    logging.getLogger("sanic").setLevel(max(root.level, logging.WARNING))
+
+
+def write_requests(entries: list[dict[str, object]]) -> None:
+    """Write lines of requests with a single write."""
+    handler = logging.getLogger().handlers[0]
+    logger = logging.getLogger(REQUESTS)
+    lines = []
+    for entry in entries:
+        record = logger.makeRecord(REQUESTS, logging.INFO, "", 0, "request", (), None)
+        record.fields = entry
+        lines.append(handler.format(record) + "\n")
+    stream = getattr(handler, "stream", sys.stderr)
+    stream.write("".join(lines))
+    stream.flush()
+
+
+def fields(**values: object) -> dict[str, object]:
+    """The `extra` of a log call that carries named values."""
+    return {"fields": values}
+
+
+def _time(seconds: float) -> str:
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

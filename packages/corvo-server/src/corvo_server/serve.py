@@ -1,0 +1,150 @@
+"""One server process, from its start to a stop that keeps its word."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+from types import FrameType
+
+from sanic import Sanic
+from sanic.server.async_server import AsyncioServer
+
+from corvo_server.app import build_engine, build_http, build_services, open_store
+from corvo_server.engine.engine import Engine
+from corvo_server.http.access_log import AccessLog
+from corvo_server.logs import fields
+from corvo_server.settings import Settings, split_bind
+from corvo_server.store.protocol import Store
+
+log = logging.getLogger(__name__)
+
+_BACKLOG = 1024
+_POLL = 0.01
+"""Seconds between looks at connections that are still busy."""
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT, then stop in order. A second signal exits at once."""
+    store = open_store(settings)
+    with asyncio.Runner(loop_factory=_new_loop) as runner:
+        runner.run(Server(settings, store).run())
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    try:
+        import uvloop  # noqa: PLC0415 - not there on Windows
+    except ImportError:
+        return asyncio.new_event_loop()
+    return uvloop.new_event_loop()
+
+
+class Server:
+    """The parts of a running server."""
+
+    def __init__(self, settings: Settings, store: Store) -> None:
+        self._settings = settings
+        self._store = store
+        self._stop = asyncio.Event()
+
+    async def run(self) -> None:
+        """Serve until told to stop."""
+        self._catch_signals()
+        engine = build_engine(self._settings, self._store)
+        app, requests = build_http(self._settings, engine)
+        listener = _bind(self._settings.bind)
+        http = await _start_http(app, listener)
+        tasks = [
+            asyncio.create_task(service.run(), name=service.name)
+            for service in build_services(self._settings, engine)
+        ]
+        host, port = listener.getsockname()[:2]
+        url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+        log.info("listening on %s", url, extra=fields(url=url, pid=os.getpid()))
+        await self._stop.wait()
+        await self._shut_down(http, engine, requests, tasks)
+
+    def _catch_signals(self) -> None:
+        def stop(number: int, _: FrameType | None) -> None:
+            if self._stop.is_set():
+                os._exit(128 + number)
+            loop.call_soon_threadsafe(self._stop.set)
+
+        loop = asyncio.get_running_loop()
+        # Not loop.add_signal_handler: a second signal must end even a process whose loop hangs.
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGINT, stop)
+
+    async def _shut_down(
+        self,
+        http: AsyncioServer,
+        engine: Engine,
+        requests: AccessLog,
+        tasks: list[asyncio.Task[None]],
+    ) -> None:
+        log.info("stopping: no new connections are accepted")
+        http.close()
+        log.info("stopping: %d waiting fetches are answered", engine.notifier.waiting)
+        engine.start_closing()
+        left = await self._drain(http)
+        log.info("stopping: requests in flight are done" if not left else f"{left} were cut off")
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        log.info("stopping: services have ended")
+        await self._store.close()
+        requests.flush()
+        log.info("stopped: the store is closed")
+
+    async def _drain(self, http: AsyncioServer) -> int:
+        """Wait for busy connections, within the bound; how many had to be cut off."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._settings.shutdown_timeout / 1000
+        while True:
+            busy = [conn for conn in list(http.connections) if not conn.close_if_idle()]
+            if not busy or loop.time() >= deadline:
+                break
+            await asyncio.sleep(_POLL)
+        for connection in busy:
+            connection.abort()
+        return len(busy)
+
+
+def _bind(bind: str) -> socket.socket:
+    host, port = split_bind(bind)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise BindError(bind, error) from error
+    return listener
+
+
+async def _start_http(app: Sanic, listener: socket.socket) -> AsyncioServer:
+    server = await app.create_server(
+        sock=listener,
+        backlog=_BACKLOG,
+        return_asyncio_server=True,
+        asyncio_server_kwargs={"start_serving": False},
+    )
+    assert server is not None
+    await server.startup()
+    await server.before_start()
+    await server.after_start()
+    await server.start_serving()
+    return server
+
+
+class BindError(Exception):
+    """The address cannot be listened on."""
+
+    def __init__(self, bind: str, error: OSError) -> None:
+        super().__init__(
+            f"Cannot listen on {bind}: {error.strerror}. Is another server running there? "
+            "Choose another address with --bind."
+        )
+
+

@@ -1,0 +1,1 @@
+"""The server's background loops, one role each."""

@@ -1,0 +1,128 @@
+"""What an engine needs of a store. Everything here holds for every implementation.
+
+Writes are submitted and answered by a future after the commit that holds them is durable. One call is
+one atomic change; calls that arrive together may share a commit, in which enqueues come first and
+fetches last. A guard that does not hold is an outcome; an exception means that nothing was written.
+"""
+
+from asyncio import Future
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from corvo_server.store.records import (
+    BatchRecord,
+    Claim,
+    Commit,
+    Enqueue,
+    Enqueued,
+    Maintain,
+    JobRecord,
+    LeasedJob,
+    NextTimes,
+    Outcome,
+    PauseQueue,
+    Prune,
+    QueueRecord,
+    Transition,
+)
+
+
+class StoreError(Exception):
+    """The store could not do it; nothing was written."""
+
+
+class StoreUnavailable(StoreError):
+    """The store cannot write now: disk full, file gone, database down, shutting down."""
+
+
+class StoreOverloaded(StoreError):
+    """Too many writes are waiting already."""
+
+
+class Store(Protocol):
+    """A durable home of jobs. Submitting needs a running event loop; results arrive on it."""
+
+    @property
+    def backlog(self) -> int:
+        """Writes that were submitted and are not answered yet."""
+        ...
+
+    def on_commit(self, listener: Callable[[Commit], None]) -> None:
+        """Call `listener` on the event loop after every commit, before its results are handed out."""
+        ...
+
+    # Writes
+
+    def enqueue(self, request: Enqueue) -> Future[list[Enqueued]]:
+        """Store all jobs, or say which exist already. Takes unique locks; creates queues.
+
+        Jobs found to exist are no part of `batch`; a batch that is left without jobs ends at once.
+        """
+        ...
+
+    def transition(self, requests: Sequence[Transition]) -> Future[list[Outcome]]:
+        """Move each job as its rule decides on the stored head; an unknown id is a NOT_FOUND refusal.
+
+        Locks, batch counts, queue counters, failures and events are written with it.
+        """
+        ...
+
+    def fetch(self, claim: Claim) -> Future[list[LeasedJob]]:
+        """Start the first pending jobs of the queues that may run one: by priority, then by `seq`."""
+        ...
+
+    def promote(self, chunk: Maintain) -> Future[int]:
+        """Move scheduled and retrying jobs that are due; how many."""
+        ...
+
+    def reclaim(self, chunk: Maintain) -> Future[int]:
+        """Move active jobs whose lease has ended; how many."""
+        ...
+
+    def expire(self, chunk: Maintain) -> Future[int]:
+        """Move jobs that wait (pending, scheduled, retrying) past their `expire_at`; how many."""
+        ...
+
+    def prune(self, limits: Prune) -> Future[int]:
+        """Remove what is older than `limits` allow, a chunk of each kind; how many rows went."""
+        ...
+
+    def set_paused(self, request: PauseQueue) -> Future[None]:
+        """Pause or resume a queue, creating it if need be."""
+        ...
+
+    # Reads
+
+    async def find_jobs(self, job_ids: Sequence[str]) -> list[JobRecord]:
+        """The jobs of these ids that exist, in the order asked for, without failures' events."""
+        ...
+
+    async def find_job(self, job_id: str) -> JobRecord | None:
+        """One job with its failures and events."""
+        ...
+
+    async def find_batch(self, batch_id: str) -> BatchRecord | None:
+        """One batch with its counts."""
+        ...
+
+    async def list_queues(self) -> list[QueueRecord]:
+        """All queues by name, with their counters as of one moment."""
+        ...
+
+    async def find_queue(self, name: str) -> QueueRecord | None:
+        """One queue with its counters."""
+        ...
+
+    async def next_times(self) -> NextTimes:
+        """The earliest due time, lease end and expiry of all stored jobs."""
+        ...
+
+    # Life
+
+    async def check(self) -> None:
+        """Raise `StoreUnavailable` unless the store can be read and its writer takes work."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what was submitted, then close. Later calls raise `StoreUnavailable`."""
+        ...

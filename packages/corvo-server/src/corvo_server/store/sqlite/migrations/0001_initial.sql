@@ -1,0 +1,116 @@
+-- Times are milliseconds since the epoch. Codes of state and backoff: store/codes.py.
+
+CREATE TABLE jobs (
+    seq              INTEGER PRIMARY KEY,  -- the order of enqueueing
+    id               TEXT    NOT NULL UNIQUE,
+    queue            TEXT    NOT NULL,
+    state            INTEGER NOT NULL,
+    priority         INTEGER NOT NULL,
+    attempt          INTEGER NOT NULL DEFAULT 0,
+    max_retries      INTEGER NOT NULL,
+    backoff          INTEGER NOT NULL,
+    base_delay       INTEGER NOT NULL,
+    max_delay        INTEGER NOT NULL,
+    unique_key       TEXT,
+    unique_period    INTEGER NOT NULL,
+    batch_id         TEXT REFERENCES batches (id),
+    is_batch_counted INTEGER NOT NULL DEFAULT 0,
+    worker_id        TEXT,
+    hostname         TEXT,
+    lease_token      TEXT,
+    lease_ms         INTEGER NOT NULL DEFAULT 0,
+    lease_expires_at INTEGER,
+    scheduled_at     INTEGER,
+    expire_at        INTEGER,
+    created_at       INTEGER NOT NULL,
+    started_at       INTEGER,
+    finished_at      INTEGER,
+    failed_at        INTEGER,
+    is_cancel_requested INTEGER NOT NULL DEFAULT 0,
+    payload          TEXT    NOT NULL,
+    tags             TEXT,
+    progress         TEXT,
+    checkpoint       TEXT,
+    result           TEXT
+) STRICT;
+
+-- Partial, so that finished jobs cost nothing and every index stays as small as the work at hand.
+CREATE INDEX jobs_pending ON jobs (queue, priority, seq, expire_at) WHERE state = 1;
+CREATE INDEX jobs_due ON jobs (scheduled_at) WHERE state IN (0, 3);
+CREATE INDEX jobs_leased ON jobs (lease_expires_at) WHERE state = 2;
+CREATE INDEX jobs_expiring ON jobs (expire_at) WHERE state IN (0, 1, 3) AND expire_at IS NOT NULL;
+CREATE INDEX jobs_finished ON jobs (state, finished_at) WHERE finished_at IS NOT NULL;
+CREATE INDEX jobs_batch ON jobs (batch_id) WHERE batch_id IS NOT NULL;
+
+-- What the life cycle is decided on, in the order of records.JobHead.
+CREATE VIEW job_heads AS
+SELECT seq, id, queue, state, priority, attempt, max_retries, backoff, base_delay, max_delay,
+       unique_key, unique_period, batch_id, is_batch_counted, worker_id, hostname, lease_token,
+       lease_ms, lease_expires_at, scheduled_at, expire_at, created_at, started_at, finished_at,
+       failed_at, is_cancel_requested
+FROM jobs;
+
+CREATE TABLE job_failures (
+    job_seq   INTEGER NOT NULL REFERENCES jobs (seq) ON DELETE CASCADE,
+    attempt   INTEGER NOT NULL,
+    error     TEXT    NOT NULL,
+    backtrace TEXT,
+    at        INTEGER NOT NULL
+) STRICT;
+CREATE INDEX job_failures_job ON job_failures (job_seq);
+
+CREATE TABLE unique_locks (
+    queue      TEXT    NOT NULL,
+    unique_key TEXT    NOT NULL,
+    job_seq    INTEGER NOT NULL REFERENCES jobs (seq) ON DELETE CASCADE,
+    expires_at INTEGER NOT NULL,
+    PRIMARY KEY (queue, unique_key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX unique_locks_job ON unique_locks (job_seq);
+CREATE INDEX unique_locks_expiry ON unique_locks (expires_at);
+
+CREATE TABLE batches (
+    id               TEXT PRIMARY KEY,
+    total            INTEGER NOT NULL,
+    succeeded        INTEGER NOT NULL DEFAULT 0,
+    failed           INTEGER NOT NULL DEFAULT 0,
+    cancelled        INTEGER NOT NULL DEFAULT 0,
+    callback_queue   TEXT,
+    callback_job_id  TEXT,
+    callback_payload TEXT,
+    created_at       INTEGER NOT NULL,
+    finished_at      INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX batches_finished ON batches (finished_at) WHERE finished_at IS NOT NULL;
+
+-- Settings, and counters that every commit keeps exact.
+CREATE TABLE queues (
+    name            TEXT PRIMARY KEY,
+    is_paused       INTEGER NOT NULL DEFAULT 0,
+    is_draining     INTEGER NOT NULL DEFAULT 0,
+    max_concurrency INTEGER,
+    rate_limit      INTEGER,
+    rate_window     INTEGER,
+    created_at      INTEGER NOT NULL,
+    scheduled       INTEGER NOT NULL DEFAULT 0,
+    pending         INTEGER NOT NULL DEFAULT 0,
+    active          INTEGER NOT NULL DEFAULT 0,
+    retrying        INTEGER NOT NULL DEFAULT 0,
+    completed       INTEGER NOT NULL DEFAULT 0,
+    dead            INTEGER NOT NULL DEFAULT 0,
+    cancelled       INTEGER NOT NULL DEFAULT 0,
+    enqueued        INTEGER NOT NULL DEFAULT 0,  -- ever
+    failed          INTEGER NOT NULL DEFAULT 0   -- failed attempts, ever
+) STRICT, WITHOUT ROWID;
+
+-- Append-only. Ids are given out in order and never again.
+CREATE TABLE events (
+    id      INTEGER PRIMARY KEY,
+    type    TEXT    NOT NULL,
+    job_seq INTEGER NOT NULL,
+    job_id  TEXT    NOT NULL,
+    queue   TEXT    NOT NULL,
+    at      INTEGER NOT NULL,
+    data    TEXT
+) STRICT;
+CREATE INDEX events_job ON events (job_seq);

@@ -1,0 +1,169 @@
+"""Between rows and records."""
+
+import sqlite3
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
+
+from corvo_schema.states import EventType, JobState, Priority
+from corvo_server.store.codes import BACKOFF_CODES, BACKOFFS, STATE_CODES, STATES
+from corvo_server.store.queries import load_queries
+from corvo_server.store.records import (
+    Change,
+    Event,
+    Failure,
+    JobHead,
+    JobRecord,
+    LeasedJob,
+    NewJob,
+    QueueRecord,
+)
+
+Row = tuple[Any, ...]
+
+SQL: SimpleNamespace = load_queries("corvo_server.store.sqlite.sql")
+"""Every statement of this store, by its name."""
+
+_HEAD_WIDTH = 26
+_PRIORITIES = tuple(Priority)
+
+
+def to_head(row: Row) -> JobHead:
+    """A row of the view `job_heads`."""
+    return JobHead(
+        row[0],
+        row[1],
+        row[2],
+        STATES[row[3]],
+        _PRIORITIES[row[4]],
+        row[5],
+        row[6],
+        BACKOFFS[row[7]],
+        *row[8:13],
+        row[13] == 1,
+        *row[14:25],
+        row[25] == 1,
+    )
+
+
+def to_leased(row: Row) -> tuple[int, LeasedJob]:
+    """A row of `claimed_by_seq`, by its seq."""
+    return row[0], LeasedJob(to_head(row[:_HEAD_WIDTH]), *row[_HEAD_WIDTH:])
+
+
+def to_record(row: Row) -> JobRecord:
+    """A row of `records_by_id`, without failures and events."""
+    return JobRecord(to_head(row[:_HEAD_WIDTH]), *row[_HEAD_WIDTH:], [], [])
+
+
+def to_queue(row: Row) -> QueueRecord:
+    """A row of `list_queues`."""
+    return QueueRecord(row[0], row[1] == 1, row[2] == 1, *row[3:])
+
+
+def to_event(row: Row) -> Event:
+    """A row of `events_of_job`."""
+    return Event(row[0], EventType(row[1]), *row[2:])
+
+
+def new_job_row(seq: int, job: NewJob) -> Row:
+    """The parameters of `insert_job`."""
+    return (
+        seq,
+        job.id,
+        job.queue,
+        STATE_CODES[job.state],
+        job.payload,
+        job.created_at,
+        int(job.priority),
+        job.max_retries,
+        BACKOFF_CODES[job.backoff],
+        job.base_delay,
+        job.max_delay,
+        job.unique_key,
+        job.unique_period,
+        job.scheduled_at,
+        job.expire_at,
+        job.tags,
+        job.batch_id,
+    )
+
+
+def new_job_head(seq: int, job: NewJob) -> JobHead:
+    """The head that `new_job_row` stores."""
+    return JobHead(
+        seq=seq,
+        id=job.id,
+        queue=job.queue,
+        state=job.state,
+        priority=job.priority,
+        attempt=0,
+        max_retries=job.max_retries,
+        backoff=job.backoff,
+        base_delay=job.base_delay,
+        max_delay=job.max_delay,
+        unique_key=job.unique_key,
+        unique_period=job.unique_period,
+        batch_id=job.batch_id,
+        is_batch_counted=False,
+        worker_id=None,
+        hostname=None,
+        lease_token=None,
+        lease_ms=0,
+        lease_expires_at=None,
+        scheduled_at=job.scheduled_at,
+        expire_at=job.expire_at,
+        created_at=job.created_at,
+        started_at=None,
+        finished_at=None,
+        failed_at=None,
+        is_cancel_requested=False,
+    )
+
+
+def change_row(change: Change) -> Row:
+    """The parameters of `update_head`."""
+    job = change.job
+    return (
+        job.queue,
+        STATE_CODES[job.state],
+        int(job.priority),
+        job.attempt,
+        job.max_retries,
+        job.is_batch_counted,
+        job.worker_id,
+        job.hostname,
+        job.lease_token,
+        job.lease_ms,
+        job.lease_expires_at,
+        job.scheduled_at,
+        job.started_at,
+        job.finished_at,
+        job.failed_at,
+        job.is_cancel_requested,
+        change.result,
+        change.checkpoint,
+        change.progress,
+        job.seq,
+    )
+
+
+def failure_row(seq: int, failure: Failure) -> Row:
+    """The parameters of `insert_failure`."""
+    return (seq, failure.attempt, failure.error, failure.backtrace, failure.at)
+
+
+def to_failure(row: Row) -> Failure:
+    """A row of `failures_by_seq`."""
+    return Failure(row[1], row[2], row[3], row[4])
+
+
+def state_word(code: int) -> JobState:
+    """The state that stands as `code` in a row."""
+    return STATES[code]
+
+
+def fetch_one(connection: sqlite3.Connection, statement: str, values: Sequence[Any] = ()) -> Row:
+    """The one row that an aggregate always yields."""
+    row: Row = connection.execute(statement, values).fetchone()
+    return row

@@ -1,0 +1,18 @@
+-- name: insert_batch
+INSERT INTO batches (id, total, callback_queue, callback_job_id, callback_payload, created_at)
+VALUES (?, ?, ?, ?, ?, ?);
+
+-- name: count_batch
+UPDATE batches
+SET succeeded = succeeded + ?, failed = failed + ?, cancelled = cancelled + ?
+WHERE id = ?;
+
+-- name: finish_batch
+UPDATE batches SET finished_at = ?
+WHERE id = ? AND finished_at IS NULL AND succeeded + failed + cancelled >= total
+RETURNING total, succeeded, failed, cancelled, callback_queue, callback_job_id, callback_payload;
+
+-- name: find_batch
+SELECT id, total, succeeded, failed, cancelled, callback_queue, callback_job_id, created_at,
+       finished_at
+FROM batches WHERE id = ?;

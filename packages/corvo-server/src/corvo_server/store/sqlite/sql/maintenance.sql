@@ -1,0 +1,43 @@
+-- name: due_heads
+SELECT * FROM job_heads
+WHERE state IN (0, 3) AND scheduled_at <= ? ORDER BY scheduled_at LIMIT ?;
+
+-- name: lapsed_heads
+SELECT * FROM job_heads
+WHERE state = 2 AND lease_expires_at <= ? ORDER BY lease_expires_at LIMIT ?;
+
+-- name: expired_heads
+SELECT * FROM job_heads
+WHERE state IN (0, 1, 3) AND expire_at IS NOT NULL AND expire_at <= ?
+ORDER BY expire_at LIMIT ?;
+
+-- name: next_due
+SELECT min(scheduled_at) FROM jobs WHERE state IN (0, 3);
+
+-- name: next_lease_end
+SELECT min(lease_expires_at) FROM jobs WHERE state = 2;
+
+-- name: next_expiry
+SELECT min(expire_at) FROM jobs WHERE state IN (0, 1, 3) AND expire_at IS NOT NULL;
+
+-- name: prunable_heads
+SELECT * FROM job_heads
+WHERE state = ? AND finished_at <= ? ORDER BY finished_at LIMIT ?;
+
+-- name: prune_events
+DELETE FROM events
+WHERE id IN (SELECT id FROM (SELECT id, at FROM events ORDER BY id LIMIT ?) WHERE at <= ?)
+  AND id < (SELECT max(id) FROM events);  -- the newest stays: it holds the sequence
+
+-- name: prune_locks
+DELETE FROM unique_locks
+WHERE (queue, unique_key) IN (
+    SELECT queue, unique_key FROM unique_locks WHERE expires_at <= ? LIMIT ?
+);
+
+-- name: prune_batches
+DELETE FROM batches
+WHERE id IN (
+    SELECT id FROM batches b
+    WHERE finished_at <= ? AND NOT EXISTS (SELECT 1 FROM jobs WHERE batch_id = b.id) LIMIT ?
+);

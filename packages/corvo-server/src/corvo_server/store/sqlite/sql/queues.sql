@@ -1,0 +1,36 @@
+-- name: count_queue
+INSERT INTO queues (name, created_at, scheduled, pending, active, retrying, completed, dead,
+                    cancelled, enqueued, failed)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (name) DO UPDATE SET
+    scheduled = scheduled + excluded.scheduled,
+    pending = pending + excluded.pending,
+    active = active + excluded.active,
+    retrying = retrying + excluded.retrying,
+    completed = completed + excluded.completed,
+    dead = dead + excluded.dead,
+    cancelled = cancelled + excluded.cancelled,
+    enqueued = enqueued + excluded.enqueued,
+    failed = failed + excluded.failed;
+
+-- name: set_paused
+INSERT INTO queues (name, created_at, is_paused) VALUES (?, ?, ?)
+ON CONFLICT (name) DO UPDATE SET is_paused = excluded.is_paused, is_draining = 0;
+
+-- name: list_queues
+SELECT q.name, q.is_paused, q.is_draining, q.max_concurrency, q.rate_limit, q.rate_window,
+       q.created_at, q.pending, q.active, q.scheduled, q.retrying, q.completed, q.dead,
+       q.cancelled, q.enqueued, q.failed,
+       (SELECT min(coalesce(f.scheduled_at, f.created_at)) FROM (
+           SELECT * FROM (SELECT scheduled_at, created_at FROM jobs
+                          WHERE queue = q.name AND state = 1 AND priority = 0 ORDER BY seq LIMIT 1)
+           UNION ALL
+           SELECT * FROM (SELECT scheduled_at, created_at FROM jobs
+                          WHERE queue = q.name AND state = 1 AND priority = 1 ORDER BY seq LIMIT 1)
+           UNION ALL
+           SELECT * FROM (SELECT scheduled_at, created_at FROM jobs
+                          WHERE queue = q.name AND state = 1 AND priority = 2 ORDER BY seq LIMIT 1)
+       ) f)
+FROM queues q
+WHERE ?1 IS NULL OR q.name = ?1
+ORDER BY q.name;

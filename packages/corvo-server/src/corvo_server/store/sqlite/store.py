@@ -1,0 +1,121 @@
+"""The embedded store: one SQLite file, owned by one server process."""
+
+import asyncio
+from asyncio import Future
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from corvo_server.store.protocol import StoreUnavailable
+from corvo_server.store.records import (
+    BatchRecord,
+    Claim,
+    Commit,
+    Enqueue,
+    Enqueued,
+    JobRecord,
+    LeasedJob,
+    Maintain,
+    NextTimes,
+    Outcome,
+    PauseQueue,
+    Prune,
+    QueueRecord,
+    Transition,
+)
+from corvo_server.store.sqlite import batches, jobs, maintenance, queues, worker
+from corvo_server.store.sqlite.database import DATABASE_NAME, lock_data_dir, open_writer
+from corvo_server.store.sqlite.readers import Readers
+from corvo_server.store.sqlite.writer import Verb, Writer
+
+_READERS = 4
+
+# The order in which verbs run within a commit: what brings jobs first, what takes them last.
+_ENQUEUE = Verb(0, jobs.enqueue)
+_TRANSITION = Verb(1, jobs.transition)
+_PROMOTE = Verb(2, maintenance.promote)
+_RECLAIM = Verb(3, maintenance.reclaim)
+_EXPIRE = Verb(4, maintenance.expire)
+_PRUNE = Verb(5, maintenance.prune)
+_SET_PAUSED = Verb(6, queues.set_paused)
+_FETCH = Verb(7, worker.fetch)
+
+
+class SqliteStore:
+    """Implements `store.protocol.Store`."""
+
+    def __init__(self, data_dir: Path, *, max_backlog: int = 10_000) -> None:
+        """Open `data_dir`, creating it if need be, and bring its schema up to date.
+
+        Raises `DataDirLockedError` or `NewerSchemaError`, both with a sentence for the operator.
+        """
+        self._lock = lock_data_dir(data_dir)
+        path = data_dir / DATABASE_NAME
+        try:
+            self._writer = Writer(open_writer(path), max_backlog=max_backlog)
+        except BaseException:
+            self._lock.release()
+            raise
+        self._readers = Readers(path, _READERS)
+        self._path = path
+
+    @property
+    def backlog(self) -> int:
+        return self._writer.backlog
+
+    def on_commit(self, listener: Callable[[Commit], None]) -> None:
+        self._writer.on_commit(listener)
+
+    def enqueue(self, request: Enqueue) -> Future[list[Enqueued]]:
+        return self._writer.submit(_ENQUEUE, request)
+
+    def transition(self, requests: Sequence[Transition]) -> Future[list[Outcome]]:
+        return self._writer.submit(_TRANSITION, requests)
+
+    def fetch(self, claim: Claim) -> Future[list[LeasedJob]]:
+        return self._writer.submit(_FETCH, claim)
+
+    def promote(self, chunk: Maintain) -> Future[int]:
+        return self._writer.submit(_PROMOTE, chunk)
+
+    def reclaim(self, chunk: Maintain) -> Future[int]:
+        return self._writer.submit(_RECLAIM, chunk)
+
+    def expire(self, chunk: Maintain) -> Future[int]:
+        return self._writer.submit(_EXPIRE, chunk)
+
+    def prune(self, limits: Prune) -> Future[int]:
+        return self._writer.submit(_PRUNE, limits)
+
+    def set_paused(self, request: PauseQueue) -> Future[None]:
+        return self._writer.submit(_SET_PAUSED, request)
+
+    async def find_jobs(self, job_ids: Sequence[str]) -> list[JobRecord]:
+        return await self._readers.run(jobs.find_jobs, job_ids)
+
+    async def find_job(self, job_id: str) -> JobRecord | None:
+        return await self._readers.run(jobs.find_job, job_id)
+
+    async def find_batch(self, batch_id: str) -> BatchRecord | None:
+        return await self._readers.run(batches.find_batch, batch_id)
+
+    async def list_queues(self) -> list[QueueRecord]:
+        return await self._readers.run(queues.list_queues)
+
+    async def find_queue(self, name: str) -> QueueRecord | None:
+        found = await self._readers.run(queues.list_queues, name)
+        return found[0] if found else None
+
+    async def next_times(self) -> NextTimes:
+        return await self._readers.run(maintenance.next_times)
+
+    async def check(self) -> None:
+        if not self._writer.is_running:
+            raise StoreUnavailable("the writer has stopped")
+        if not await asyncio.to_thread(self._path.exists):
+            raise StoreUnavailable(f"the database file {self._path} is gone")
+        await self._readers.run(lambda connection: connection.execute("SELECT 1"))
+
+    async def close(self) -> None:
+        await self._writer.close()
+        await self._readers.close()
+        self._lock.release()

@@ -1,0 +1,225 @@
+"""One open write transaction, and all that follows from the changes made in it.
+
+Every verb reports what it changed through `record`; queue counters, batch counts, unique locks, events
+and wake-ups are derived there, once, so that no verb can forget one. `finish` writes what was gathered.
+"""
+
+import sqlite3
+from collections import defaultdict
+
+import orjson
+
+from corvo_schema.states import EventType, JobState
+from corvo_server.store.batches import callback_job
+from corvo_server.store.codes import STATE_CODES
+from corvo_server.store.records import (
+    Change,
+    Commit,
+    Event,
+    Failure,
+    JobHead,
+    NewJob,
+    NextTimes,
+)
+from corvo_server.store.sqlite.rows import (
+    SQL,
+    Row,
+    change_row,
+    failure_row,
+    fetch_one,
+    new_job_head,
+    new_job_row,
+)
+
+_ENQUEUED, _FAILED, _WIDTH = 7, 8, 9
+"""Places in a queue's counters after those of the seven states."""
+_BATCH_PLACE = {JobState.COMPLETED: 0, JobState.DEAD: 1, JobState.CANCELLED: 2}
+
+
+class Transaction:
+    """What one group commit writes. Lives on the writer's thread, for one attempt at the commit."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self.connection = connection
+        self._counters: defaultdict[str, list[int]] = defaultdict(lambda: [0] * _WIDTH)
+        self._created_at: dict[str, int] = {}
+        self._batches: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
+        self._batch_ended_at: dict[str, int] = {}
+        self._event_rows: list[Row] = []
+        self._next_event_id: int | None = None
+        self._next_seq: int | None = None
+        self._commit = Commit([], {}, set(), NextTimes())
+
+    # What verbs call
+
+    def insert(self, jobs: list[NewJob]) -> None:
+        """Store new jobs and take their unique locks, which must be free."""
+        if not jobs:
+            return
+        if self._next_seq is None:
+            (last,) = fetch_one(self.connection, SQL.last_seq)
+            self._next_seq = last + 1
+        first = self._next_seq
+        self._next_seq += len(jobs)
+        self.connection.executemany(
+            SQL.insert_job, [new_job_row(first + i, job) for i, job in enumerate(jobs)]
+        )
+        for seq, job in enumerate(jobs, first):
+            self._created_at.setdefault(job.queue, job.created_at)
+            counters = self._counters[job.queue]
+            counters[STATE_CODES[job.state]] += 1
+            counters[_ENQUEUED] += 1
+            head = new_job_head(seq, job)
+            self._emit(head, EventType.ENQUEUED, job.created_at, None)
+            self._await_times(head)
+            if job.unique_key is not None:
+                self.take_lock(head, job.created_at)
+
+    def write(self, changes: list[tuple[JobHead, Change]]) -> None:
+        """Write changed heads (before, change), and what follows from each."""
+        self.connection.executemany(SQL.update_head, [change_row(change) for _, change in changes])
+        failures = [
+            failure_row(change.job.seq, change.failure) for _, change in changes if change.failure
+        ]
+        if failures:
+            self.connection.executemany(SQL.insert_failure, failures)
+
+    def remove(self, jobs: list[JobHead], event: EventType, now: int) -> None:
+        """Delete jobs that are not active, with their failures and locks; their events stay."""
+        for job in jobs:
+            self._counters[job.queue][STATE_CODES[job.state]] -= 1
+            self._count_in_batch(job, JobState.CANCELLED, now)
+            self._emit(job, event, now, None)
+        self.connection.executemany(SQL.delete_job, [(job.seq,) for job in jobs])
+
+    def record(self, before: JobHead, change: Change) -> None:
+        """Note what follows from `change`, which `write` will store. Call before `write`."""
+        after = change.job
+        if before.state is JobState.PENDING:
+            self._count_ready(before.queue, -1)
+        if before.state is not after.state or before.queue != after.queue:
+            self._created_at.setdefault(after.queue, change.at)
+            self._counters[before.queue][STATE_CODES[before.state]] -= 1
+            self._counters[after.queue][STATE_CODES[after.state]] += 1
+        if after.state.is_finished and not before.state.is_finished:
+            self._count_in_batch(after, after.state, change.at)
+            if after.unique_key is not None:
+                self.connection.execute(SQL.free_lock, (before.queue, after.unique_key, after.seq))
+        if change.failure is not None:
+            self._counters[after.queue][_FAILED] += 1
+        if change.event is not None:
+            self._emit(after, change.event, change.at, change.failure, change.reason)
+        self._await_times(after)
+
+    def take_lock(self, job: JobHead, now: int) -> None:
+        """Make `job` the holder of its unique key."""
+        self.connection.execute(
+            SQL.take_lock, (job.queue, job.unique_key, job.seq, now + job.unique_period)
+        )
+
+    def open_queue(self, queue: str) -> None:
+        """A queue may serve again: waiting fetches are to look."""
+        self._commit.opened.add(queue)
+
+    def active_delta(self, queue: str) -> int:
+        """How the number of active jobs of `queue` changed in this transaction, so far."""
+        counters = self._counters.get(queue)
+        return counters[STATE_CODES[JobState.ACTIVE]] if counters else 0
+
+    def finish(self) -> Commit:
+        """Write the gathered counters, batches and events. The transaction is complete then."""
+        self._settle_batches()
+        if self._counters:
+            self.connection.executemany(
+                SQL.count_queue,
+                [
+                    (queue, self._created_at.get(queue, 0), *counters)
+                    for queue, counters in self._counters.items()
+                ],
+            )
+        if self._event_rows:
+            self.connection.executemany(SQL.insert_event, self._event_rows)
+        return self._commit
+
+    # What follows
+
+    def _settle_batches(self) -> None:
+        """Count ended jobs in their batches; enqueue the callback of a batch that ended with them."""
+        callbacks: list[NewJob] = []
+        for batch_id, counts in self._batches.items():
+            ended_at = self._batch_ended_at[batch_id]
+            self.connection.execute(SQL.count_batch, (*counts, batch_id))
+            row = self.connection.execute(SQL.finish_batch, (ended_at, batch_id)).fetchone()
+            if row is not None and row[4] is not None:
+                callbacks.append(callback_job(batch_id, ended_at, *row))
+        self.insert(callbacks)
+
+    def settle_batch(self, batch_id: str, now: int) -> None:
+        """Look whether a batch has ended although none of its jobs did: one without jobs."""
+        self._batch_ended_at[batch_id] = now
+        _ = self._batches[batch_id]
+
+    def _count_in_batch(self, job: JobHead, ended_as: JobState, now: int) -> None:
+        if job.batch_id is None or job.is_batch_counted:
+            return
+        job.is_batch_counted = True
+        self._batches[job.batch_id][_BATCH_PLACE[ended_as]] += 1
+        self._batch_ended_at[job.batch_id] = now
+
+    def _count_ready(self, queue: str, jobs: int) -> None:
+        ready = self._commit.ready
+        ready[queue] = ready.get(queue, 0) + jobs
+
+    def _emit(
+        self,
+        job: JobHead,
+        event: EventType,
+        at: int,
+        failure: Failure | None,
+        reason: str | None = None,
+    ) -> None:
+        if self._next_event_id is None:
+            (last,) = fetch_one(self.connection, SQL.last_event_id)
+            self._next_event_id = last + 1
+        data = _event_data(job, event, failure, reason)
+        record = Event(self._next_event_id, event, job.id, job.queue, at, data)
+        self._commit.events.append(record)
+        self._event_rows.append(
+            (record.id, event.value, job.seq, record.job_id, record.queue, at, data)
+        )
+        self._next_event_id += 1
+
+    def _await_times(self, job: JobHead) -> None:
+        """Wake-ups for fetches and for the services that this job now waits for."""
+        times = self._commit.next_times
+        state = job.state
+        if state is JobState.PENDING:
+            self._count_ready(job.queue, 1)
+        elif state is JobState.ACTIVE:
+            times.lease_end = _earlier(times.lease_end, job.lease_expires_at)
+            return
+        elif state.is_finished:
+            return
+        else:
+            times.due = _earlier(times.due, job.scheduled_at)
+        times.expiry = _earlier(times.expiry, job.expire_at)
+
+
+def _earlier(a: int | None, b: int | None) -> int | None:
+    return b if a is None else a if b is None else min(a, b)
+
+
+def _event_data(
+    job: JobHead, event: EventType, failure: Failure | None, reason: str | None
+) -> str | None:
+    """What the log keeps beside type, job, queue and time."""
+    data: dict[str, object] = {}
+    if event is EventType.STARTED:
+        data = {"attempt": job.attempt, "worker_id": job.worker_id}
+    elif failure is not None:
+        data = {"attempt": failure.attempt, "error": failure.error[:1000]}
+    if event is EventType.RETRYING:
+        data["next_attempt_at"] = job.scheduled_at
+    if reason is not None:
+        data["reason"] = reason
+    return orjson.dumps(data).decode() if data else None

@@ -1,0 +1,210 @@
+"""Group commit: one thread, one connection, one transaction for all that arrived meanwhile.
+
+While a transaction is being written, submitted operations gather; the next one takes them all. None of
+them has been answered yet, so any order among them is a legal history: they run grouped by verb, in
+the order of the verbs' ranks. Nothing lingers: a lone operation is committed at once.
+"""
+
+import asyncio
+import itertools
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import Any, NamedTuple
+
+from corvo_server.store.protocol import StoreOverloaded, StoreUnavailable
+from corvo_server.store.records import Commit
+from corvo_server.store.sqlite.transaction import Transaction
+
+log = logging.getLogger(__name__)
+
+_LARGEST_COMMIT = 1000
+"""Operations in one transaction at most, so that none waits long for its answer."""
+
+
+class Verb(NamedTuple):
+    """A kind of write: `apply` does all requests of that kind in a commit, an answer for each."""
+
+    rank: int
+    apply: Callable[[Transaction, list[Any]], list[Any]]
+
+
+class _Operation(NamedTuple):
+    verb: Verb
+    request: Any
+    future: asyncio.Future[Any]
+
+
+class _Answer(NamedTuple):
+    operation: _Operation
+    result: Any
+    error: Exception | None
+
+
+class Writer:
+    """Owns the writing connection. All methods but the thread's are for the event loop."""
+
+    def __init__(self, connection: sqlite3.Connection, *, max_backlog: int) -> None:
+        self._connection = connection
+        self._max_backlog = max_backlog
+        self._inbox: SimpleQueue[_Operation | None] = SimpleQueue()
+        self._backlog = 0
+        self._listeners: list[Callable[[Commit], None]] = []
+        self._is_closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = threading.Thread(target=self._run, name="corvo-writer", daemon=True)
+
+    @property
+    def backlog(self) -> int:
+        """Operations submitted and not answered yet."""
+        return self._backlog
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the thread takes work."""
+        return not self._is_closed and (self._loop is None or self._thread.is_alive())
+
+    def on_commit(self, listener: Callable[[Commit], None]) -> None:
+        """Call `listener` on the event loop after each commit, before its answers."""
+        self._listeners.append(listener)
+
+    def submit(self, verb: Verb, request: Any) -> asyncio.Future[Any]:
+        """Queue one operation. Cancelling the future before its commit starts withdraws it.
+
+        Raises `StoreOverloaded` when too many wait, `StoreUnavailable` after `close`.
+        """
+        if self._is_closed:
+            raise StoreUnavailable("the server is shutting down")
+        if self._backlog >= self._max_backlog:
+            raise StoreOverloaded(f"{self._backlog} writes are waiting")
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+            self._thread.start()
+        future: asyncio.Future[Any] = self._loop.create_future()
+        self._backlog += 1
+        self._inbox.put(_Operation(verb, request, future))
+        return future
+
+    async def close(self) -> None:
+        """Commit what was submitted, then stop the thread and close the connection."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        if self._loop is not None:
+            self._inbox.put(None)
+            await asyncio.to_thread(self._thread.join)
+        await asyncio.to_thread(self._close_connection)
+
+    def _close_connection(self) -> None:
+        try:
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as error:
+            # Nothing is lost by it: the next start reads the write-ahead log.
+            log.warning("could not checkpoint before closing: %s", error)
+        self._connection.close()
+
+    # The writer's thread
+
+    def _run(self) -> None:
+        is_open = True
+        while is_open:
+            operations, is_open = self._take()
+            if operations:
+                self._commit(operations)
+
+    def _take(self) -> tuple[list[_Operation], bool]:
+        """Wait for an operation, then take all that are there. The flag is False after `close`."""
+        operations: list[_Operation] = []
+        next_one = self._inbox.get()
+        while next_one is not None:
+            operations.append(next_one)
+            if len(operations) == _LARGEST_COMMIT:
+                return operations, True
+            try:
+                next_one = self._inbox.get_nowait()
+            except Empty:
+                return operations, True
+        return operations, False
+
+    def _commit(self, operations: list[_Operation]) -> None:
+        """Commit the operations together or, if that fails, one by one to find the culprit."""
+        live = [operation for operation in operations if not operation.future.cancelled()]
+        withdrawn = len(operations) - len(live)
+        try:
+            answers, commit = self._attempt(live)
+        except Exception as error:  # noqa: BLE001 - whatever it is, every caller must be answered
+            if len(live) > 1:
+                log.warning("a commit of %d operations failed, trying each: %r", len(live), error)
+                self._hand_over([], None, withdrawn)
+                for operation in live:
+                    self._commit([operation])
+                return
+            answers = [_Answer(operation, None, _explain(error)) for operation in live]
+            commit = None
+        self._hand_over(answers, commit, withdrawn)
+
+    def _attempt(self, operations: list[_Operation]) -> tuple[list[_Answer], Commit]:
+        """Run the operations in one transaction. On any exception nothing of it remains."""
+        operations.sort(key=_rank)
+        answers: list[_Answer] = []
+        self._connection.execute("BEGIN IMMEDIATE")
+        try:
+            tx = Transaction(self._connection)
+            for verb, group in itertools.groupby(operations, key=_verb):
+                same = list(group)
+                results = verb.apply(tx, [operation.request for operation in same])
+                answers.extend(
+                    _Answer(operation, result, None)
+                    for operation, result in zip(same, results, strict=True)
+                )
+            commit = tx.finish()
+            self._connection.execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+        return answers, commit
+
+    def _hand_over(self, answers: list[_Answer], commit: Commit | None, withdrawn: int) -> None:
+        assert self._loop is not None
+        try:
+            self._loop.call_soon_threadsafe(self._deliver, answers, commit, withdrawn)
+        except RuntimeError:  # the loop is closed: nobody is left to be told
+            log.warning("%d answers came after the end of the event loop", len(answers))
+
+    # The event loop again
+
+    def _deliver(self, answers: list[_Answer], commit: Commit | None, withdrawn: int) -> None:
+        self._backlog -= len(answers) + withdrawn
+        if commit is not None:
+            for listener in self._listeners:
+                listener(commit)
+        for (_, _, future), result, error in answers:
+            if future.done():  # the caller went away
+                continue
+            if error is not None:
+                future.set_exception(error)
+            else:
+                future.set_result(result)
+
+
+def _rank(operation: _Operation) -> int:
+    return operation.verb.rank
+
+
+def _verb(operation: _Operation) -> Verb:
+    return operation.verb
+
+
+def _explain(error: Exception) -> Exception:
+    """An error of the database itself means that the store is unavailable; others are bugs."""
+    if isinstance(error, sqlite3.DatabaseError) and not isinstance(
+        error, (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
+    ):
+        log.error("the database cannot be written: %s", error)
+        unavailable = StoreUnavailable(f"the database cannot be written: {error}")
+        unavailable.__cause__ = error
+        return unavailable
+    return error
