@@ -1,12 +1,12 @@
 """The composition root: the only place that knows which parts the server is made of."""
 
-from contextlib import suppress
 from itertools import count
 
 from sanic import Sanic
 
 from corvo_server.engine.engine import Engine
 from corvo_server.http import access_log, admin, batches, docs, jobs, middleware, queues, worker
+from corvo_server.http.endpoint import App
 from corvo_server.http.errors import install_error_handler
 from corvo_server.http.openapi import describe
 from corvo_server.logs import write_requests
@@ -54,7 +54,7 @@ def build_services(settings: Settings, engine: Engine) -> list[Service]:
     ]
 
 
-def build_http(settings: Settings, engine: Engine) -> tuple[Sanic, access_log.AccessLog]:
+def build_http(settings: Settings, engine: Engine) -> tuple[App, access_log.AccessLog]:
     """The HTTP application in front of `engine`, and the log to flush when it ends."""
     app = Sanic(f"corvo-{next(_numbers)}", configure_logging=False, env_prefix="CORVO_SANIC_")
     app.config.REQUEST_MAX_SIZE = settings.max_body_bytes
@@ -70,6 +70,4 @@ def build_http(settings: Settings, engine: Engine) -> tuple[Sanic, access_log.Ac
     requests = access_log.AccessLog(write_requests)
     middleware.install_request_ids(app, requests.add if access_log.is_wanted() else None)
     middleware.install_cors(app, settings.cors_origins)
-    with suppress(Exception):
-        Sanic.unregister_app(app)
     return app, requests

@@ -21,13 +21,13 @@ def _options_of_settings(command: F) -> F:
     """An option for each setting, in their order."""
     shown = defaults()
     for name, field in reversed(Settings.model_fields.items()):
-        choices = field.annotation
-        is_choice = isinstance(choices, type) and issubclass(choices, StrEnum)
+        kind = field.annotation
+        choices = list(kind) if isinstance(kind, type) and issubclass(kind, StrEnum) else []
         default = shown[name] or "none"
         command = click.option(
             f"--{name.replace('_', '-')}",
             name,
-            metavar="|".join(choices) if is_choice else "VALUE",
+            metavar="|".join(choices) or "VALUE",
             help=f"{field.description}  [{variable_of(name)}; default: {default}]",
         )(command)
     return command
@@ -51,9 +51,9 @@ def server(**options: str | None) -> None:
         raise click.ClickException(f"Cannot use {settings.data_dir}: {error}") from error
 
 
-def _read_settings(options: dict[str, str]) -> Settings:
+def _read_settings(options: dict[str, Any]) -> Settings:
     try:
-        return Settings(**options)  # type: ignore[arg-type] - strings: pydantic reads them
+        return Settings(**options)
     except ValidationError as error:
         problem = error.errors()[0]
         name = str(problem["loc"][0])

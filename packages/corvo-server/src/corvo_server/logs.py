@@ -1,4 +1,4 @@
-"""Logging: a JSON object a line, or text for a terminal; on stderr, so that stdout stays for data."""
+"""Logging: a JSON object a line, or text for a terminal; on stderr, stdout is for data."""
 
 import logging
 import sys
@@ -56,9 +56,7 @@ class _TextFormatter(logging.Formatter):
 def configure(level: LogLevel, log_format: LogFormat, stream: TextIO | None = None) -> None:
     """Send all logging of the process to `stream` (stderr)."""
     target = stream or sys.stderr
-    is_text = log_format is LogFormat.TEXT or (
-        log_format is LogFormat.AUTO and target.isatty()
-    )
+    is_text = log_format is LogFormat.TEXT or (log_format is LogFormat.AUTO and target.isatty())
     handler = logging.StreamHandler(target)
     handler.setFormatter(_TextFormatter() if is_text else _JsonFormatter())
     root = logging.getLogger()

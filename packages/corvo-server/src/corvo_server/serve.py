@@ -7,12 +7,14 @@ import signal
 import socket
 from types import FrameType
 
-from sanic import Sanic
+from sanic.application.state import ApplicationServerInfo
+from sanic.http.constants import HTTP
 from sanic.server.async_server import AsyncioServer
 
 from corvo_server.app import build_engine, build_http, build_services, open_store
 from corvo_server.engine.engine import Engine
 from corvo_server.http.access_log import AccessLog
+from corvo_server.http.endpoint import App
 from corvo_server.logs import fields
 from corvo_server.settings import Settings, split_bind
 from corvo_server.store.protocol import Store
@@ -123,14 +125,17 @@ def _bind(bind: str) -> socket.socket:
     return listener
 
 
-async def _start_http(app: Sanic, listener: socket.socket) -> AsyncioServer:
+async def _start_http(app: App, listener: socket.socket) -> AsyncioServer:
+    # Told that HTTP/1 is all there is, Sanic leaves the header alt-svc away.
+    app.state.server_info.append(ApplicationServerInfo(settings={"version": HTTP.VERSION_1}))
     server = await app.create_server(
         sock=listener,
         backlog=_BACKLOG,
         return_asyncio_server=True,
         asyncio_server_kwargs={"start_serving": False},
     )
-    assert server is not None
+    if server is None:  # only where it was asked to return none
+        raise RuntimeError("Sanic returned no server")
     await server.startup()
     await server.before_start()
     await server.after_start()
@@ -146,5 +151,3 @@ class BindError(Exception):
             f"Cannot listen on {bind}: {error.strerror}. Is another server running there? "
             "Choose another address with --bind."
         )
-
-

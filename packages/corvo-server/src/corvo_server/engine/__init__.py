@@ -1,0 +1,1 @@
+"""Policy: what each verb means, over any store."""

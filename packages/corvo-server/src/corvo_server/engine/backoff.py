@@ -11,8 +11,8 @@ def retry_delay(
 ) -> int:
     """Milliseconds until the attempt after the failed one, number `attempt` (from 1).
 
-    The strategy's delay is capped at `max_delay`; `luck`, from 0 to 1, then adds up to a tenth, so that
-    jobs that failed together do not return together.
+    The strategy's delay is capped at `max_delay`; `luck`, from 0 to 1, then adds up to a tenth,
+    so that jobs that failed together do not return together.
     """
     match backoff:
         case Backoff.NONE:

@@ -41,9 +41,7 @@ class Engine:
             self.notifier,
             max_payload_bytes=policy.max_payload_bytes,
         )
-        self.worker = Worker(
-            store, clock, self.notifier, default_lease_ms=policy.default_lease_ms
-        )
+        self.worker = Worker(store, clock, self.notifier, default_lease_ms=policy.default_lease_ms)
         self.queues = Queues(store, clock)
         self.batches = Batches(store)
         self.maintenance = Maintenance(store, clock, policy.retention)

@@ -1,8 +1,8 @@
 """What may happen to a job, and what it is then: the rules of the state machine.
 
-Pure functions from a stored head and a request to a `Change`, `Unchanged` or a `Refusal`. Both stores
-run them inside their transactions, so a rule exists once. `corvo_schema.states.TRANSITIONS` says the
-same as data, and the tests hold the two against each other.
+Pure functions from a stored head and a request to a `Change`, `Unchanged` or a `Refusal`. Every
+store runs them inside its transactions, so a rule exists once. `corvo_schema.states.TRANSITIONS`
+says the same as data, and the tests hold the two against each other.
 """
 
 from msgspec.structs import replace
@@ -13,6 +13,8 @@ from corvo_server.engine.backoff import retry_delay
 from corvo_server.store.records import Change, Failure, JobHead, Outcome, Refusal, Unchanged
 
 EXPIRED = "expired"
+CANCEL_REQUESTED = "cancel requested"
+LEASE_EXPIRED = "lease expired"
 _CLEARED = ""
 
 
@@ -24,9 +26,16 @@ def attempts_remaining(job: JobHead) -> int:
 # A worker's calls
 
 
-def start(job: JobHead, worker_id: str, hostname: str | None, lease_ms: int | None, token: str, now: int) -> Change:
+def start(
+    job: JobHead,
+    now: int,
+    *,
+    worker_id: str,
+    hostname: str | None,
+    lease_ms: int,
+    token: str,
+) -> Change:
     """Hand a pending job to a worker, under a new lease token."""
-    duration = lease_ms or job.lease_ms
     after = replace(
         job,
         state=JobState.ACTIVE,
@@ -34,8 +43,8 @@ def start(job: JobHead, worker_id: str, hostname: str | None, lease_ms: int | No
         worker_id=worker_id,
         hostname=hostname,
         lease_token=token,
-        lease_ms=duration,
-        lease_expires_at=now + duration,
+        lease_ms=lease_ms,
+        lease_expires_at=now + lease_ms,
         started_at=now,
     )
     return Change(after, now, EventType.STARTED)
@@ -76,16 +85,19 @@ def fail(
     failed = replace(job, failed_at=now)
     if is_cancel or job.is_cancel_requested:
         after = _ended(failed, JobState.CANCELLED, now)
-        reason = error if is_cancel else "cancel requested"
+        reason = error if is_cancel else CANCEL_REQUESTED
         return Change(after, now, EventType.CANCELLED, reason, failure)
     if _is_expired(job, now):
         return _expired(failed, now, failure)
     if not may_retry or attempts_remaining(job) == 0:
-        reason = None if may_retry else "not to be retried"
-        return Change(_ended(failed, JobState.DEAD, now), now, EventType.DEAD, reason, failure)
+        why = None if may_retry else "not to be retried"
+        return Change(_ended(failed, JobState.DEAD, now), now, EventType.DEAD, why, failure)
     delay = retry_delay(job.backoff, job.base_delay, job.max_delay, job.attempt, luck)
     after = replace(
-        _unleased(failed), state=JobState.RETRYING, scheduled_at=now + delay, lease_token=job.lease_token
+        _unleased(failed),
+        state=JobState.RETRYING,
+        scheduled_at=now + delay,
+        lease_token=job.lease_token,
     )
     return Change(after, now, EventType.RETRYING, failure=failure)
 
@@ -99,7 +111,7 @@ def release(
         return refusal
     if job.is_cancel_requested:
         after = _ended(job, JobState.CANCELLED, now)
-        return Change(after, now, EventType.CANCELLED, "cancel requested", checkpoint=checkpoint)
+        return Change(after, now, EventType.CANCELLED, CANCEL_REQUESTED, checkpoint=checkpoint)
     if _is_expired(job, now):
         return _expired(job, now, None)
     after = replace(_unleased(job), state=JobState.PENDING, attempt=job.attempt - 1)
@@ -169,19 +181,19 @@ def reclaim(job: JobHead, now: int) -> Change:
 
     Counts as an attempt, so that a job that kills its workers does not go round for ever.
     """
-    error = f"lease expired: worker {job.worker_id} did not ack, fail or heartbeat in time"
+    error = f"{LEASE_EXPIRED}: worker {job.worker_id} did not ack, fail or heartbeat in time"
     failure = Failure(job.attempt, error, None, now)
     lost = replace(job, failed_at=now, lease_token=None)
     if job.is_cancel_requested:
         after = _ended(lost, JobState.CANCELLED, now)
-        return Change(after, now, EventType.CANCELLED, "cancel requested", failure)
+        return Change(after, now, EventType.CANCELLED, CANCEL_REQUESTED, failure)
     if _is_expired(job, now):
         return _expired(lost, now, failure)
     if attempts_remaining(job) == 0:
         after = _ended(lost, JobState.DEAD, now)
-        return Change(after, now, EventType.DEAD, "lease expired", failure)
+        return Change(after, now, EventType.DEAD, LEASE_EXPIRED, failure)
     after = replace(_unleased(lost), state=JobState.PENDING)
-    return Change(after, now, EventType.RECLAIMED, "lease expired", failure)
+    return Change(after, now, EventType.RECLAIMED, LEASE_EXPIRED, failure)
 
 
 def expire(job: JobHead, now: int) -> Change:

@@ -51,16 +51,12 @@ class Maintenance:
     async def promote(self) -> int:
         """Make scheduled and retrying jobs pending that are due."""
         now = self._clock()
-        return await self._store.promote(
-            Maintain(now, _CHUNK, partial(lifecycle.promote, now=now))
-        )
+        return await self._store.promote(Maintain(now, _CHUNK, partial(lifecycle.promote, now=now)))
 
     async def reclaim(self) -> int:
         """Take back jobs whose lease has ended."""
         now = self._clock()
-        return await self._store.reclaim(
-            Maintain(now, _CHUNK, partial(lifecycle.reclaim, now=now))
-        )
+        return await self._store.reclaim(Maintain(now, _CHUNK, partial(lifecycle.reclaim, now=now)))
 
     async def expire(self) -> int:
         """End waiting jobs that were not finished in time."""

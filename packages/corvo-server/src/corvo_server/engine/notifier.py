@@ -1,7 +1,7 @@
 """Waiting fetches: who is woken when a queue has jobs.
 
-A waiter tries (submits its claim to the store) whenever one of its queues may have something for it:
-the one that has waited longest tries first. Nothing polls.
+A waiter tries (submits its claim to the store) whenever one of its queues may have something for
+it; the one that has waited longest tries first. Nothing polls.
 """
 
 import asyncio
@@ -107,7 +107,7 @@ class Waiter:
             self._notifier.leave(self)
 
     def attempt(self) -> None:
-        """Submit the claim. What it brings ends the wait; nothing leaves the waiter in its place."""
+        """Submit the claim. Jobs end the wait; nothing leaves the waiter in its place."""
         self._seen_wakes = self._notifier.wakes(self.queues)
         try:
             claimed = self._submit()

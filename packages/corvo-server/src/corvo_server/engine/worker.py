@@ -83,10 +83,7 @@ class Worker:
         """Complete jobs."""
         now = self._clock()
         return self._store.transition(
-            [
-                Transition(item.job_id, partial(_ack, item=item, now=now))
-                for item in acks
-            ]
+            [Transition(item.job_id, partial(_ack, item=item, now=now)) for item in acks]
         )
 
     def fail(self, failures: Sequence[Fail]) -> "asyncio.Future[list[Outcome]]":
@@ -103,20 +100,14 @@ class Worker:
         """Give jobs back without counting the attempt."""
         now = self._clock()
         return self._store.transition(
-            [
-                Transition(item.job_id, partial(_release, item=item, now=now))
-                for item in releases
-            ]
+            [Transition(item.job_id, partial(_release, item=item, now=now)) for item in releases]
         )
 
     def heartbeat(self, beats: Sequence[Heartbeat]) -> "asyncio.Future[list[Outcome]]":
         """Extend leases, keep progress and checkpoints."""
         now = self._clock()
         return self._store.transition(
-            [
-                Transition(item.job_id, partial(_heartbeat, item=item, now=now))
-                for item in beats
-            ]
+            [Transition(item.job_id, partial(_heartbeat, item=item, now=now)) for item in beats]
         )
 
     def give_back(self, jobs: Sequence[LeasedJob]) -> None:
@@ -130,7 +121,9 @@ class Worker:
         try:
             returned = self.release(releases)
         except StoreError as error:
-            log.warning("%d jobs of a fetch that went away wait for their lease: %s", len(jobs), error)
+            log.warning(
+                "%d jobs of a fetch that went away wait for their lease: %s", len(jobs), error
+            )
             return
         self._returns.add(returned)
         returned.add_done_callback(self._given_back)
@@ -145,8 +138,14 @@ class Worker:
         lease_ms = request.lease_duration or self._default_lease_ms
 
         def start(job: JobHead) -> Change:
-            token = secrets.token_hex(8)
-            return lifecycle.start(job, request.worker_id, request.hostname, lease_ms, token, now)
+            return lifecycle.start(
+                job,
+                now,
+                worker_id=request.worker_id,
+                hostname=request.hostname,
+                lease_ms=lease_ms,
+                token=secrets.token_hex(8),
+            )
 
         return self._store.fetch(Claim(request.queues, count, now, start))
 

@@ -1,4 +1,4 @@
-"""One line per request, gathered and written together: a write per request would cost more than it."""
+"""One line per request, gathered and written together: a write for each is too dear."""
 
 import asyncio
 import logging

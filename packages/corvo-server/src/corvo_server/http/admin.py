@@ -16,7 +16,7 @@ root = Resource("health", prefix="")
 
 
 @resource.endpoint("GET", "/info", replies={200: ServerInfo})
-async def info(request: Request) -> HTTPResponse:  # noqa: ARG001
+async def info(request: Request) -> HTTPResponse:
     """Return the versions of the server and of its API."""
     return reply({"server_version": __version__, "api_version": API_VERSION})
 

@@ -1,4 +1,4 @@
-"""From the bytes of a request to a validated model, and to the documents in it as they were sent."""
+"""From a request's bytes to a validated model, and to the documents in it as they were sent."""
 
 from typing import TypeVar
 
@@ -43,7 +43,7 @@ def read_body(request: Request, model: type[M]) -> M:
 
 
 def read_documents(request: Request, shape: type[S]) -> S:
-    """The parts of a body that are kept byte for byte. Call after `read_body`, which validated it."""
+    """The parts of a body that are kept byte for byte. Call after `read_body`, which validates."""
     try:
         return json.decode(request.body or b"{}", type=shape)
     except RecursionError:

@@ -16,7 +16,8 @@ _PAGE = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <style>
 :root {{ color-scheme: light dark; }}
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }}
+body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem;
+  margin: 2rem auto; padding: 0 1rem; }}
 code, pre {{ font: 14px/1.4 ui-monospace, monospace; }}
 pre {{ overflow: auto; padding: .75rem; border: 1px solid #8885; border-radius: .4rem; }}
 details {{ border-bottom: 1px solid #8885; padding: .4rem 0; }}

@@ -1,18 +1,20 @@
 """The table of endpoints: what the router serves and what `openapi.json` describes is one thing."""
 
 import inspect
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, NamedTuple, TypeAlias, cast
 
 from pydantic import BaseModel
-from sanic import Blueprint, HTTPResponse, Request
+from sanic import Blueprint, HTTPResponse, Request, Sanic
 
 from corvo_schema.errors import ErrorCode
 from corvo_server.engine.engine import Engine
 
 API_PREFIX = "/api/v1"
 
-Handler: TypeAlias = Callable[..., Awaitable[HTTPResponse]]
+App: TypeAlias = "Sanic[Any, Any]"
+
+Handler: TypeAlias = Callable[..., Coroutine[Any, Any, HTTPResponse]]
 
 
 class Endpoint(NamedTuple):
@@ -51,8 +53,8 @@ class Resource:
     ) -> Callable[[Handler], Handler]:
         """Serve `method` on `path` by the decorated handler.
 
-        `replies` has the model (or None for no body) by status; `errors`, what this endpoint refuses
-        with, beside what every endpoint may answer.
+        `replies` has the model (or None for no body) by status; `errors`, what this endpoint
+        refuses with, beside what every endpoint may answer.
         """
 
         def register(handler: Handler) -> Handler:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import orjson
 from pydantic import ValidationError
-from sanic import HTTPResponse, Request, Sanic
+from sanic import HTTPResponse, Request
 from sanic.exceptions import (
     BadRequest,
     MethodNotAllowed,
@@ -18,6 +18,7 @@ from sanic.exceptions import (
 
 from corvo_schema.errors import ErrorCode
 from corvo_server.engine.errors import CallError
+from corvo_server.http.endpoint import App
 from corvo_server.http.request_id import request_id
 from corvo_server.store.protocol import StoreOverloaded, StoreUnavailable
 
@@ -27,7 +28,7 @@ _RETRY_AFTER = 1
 """Seconds after which a refused write is worth another try."""
 
 
-def install_error_handler(app: Sanic) -> None:
+def install_error_handler(app: App) -> None:
     """Make every exception of `app` an answer as the protocol describes it."""
     app.exception(Exception)(_answer)
 
@@ -77,7 +78,7 @@ def _answer(request: Request, error: Exception) -> HTTPResponse:
     return response
 
 
-def _as_call_error(request: Request, error: Exception) -> CallError:
+def _as_call_error(request: Request, error: Exception) -> CallError:  # noqa: PLR0911 - a table
     match error:
         case CallError():
             return error

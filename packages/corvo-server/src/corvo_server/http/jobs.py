@@ -83,9 +83,7 @@ async def get_job(request: Request, job_id: str) -> HTTPResponse:
     return reply(documents.job(await engine_of(request).jobs.get(job_id)))
 
 
-@resource.endpoint(
-    "POST", "/jobs/bulk-get", request=BulkGetRequest, replies={200: BulkGetReply}
-)
+@resource.endpoint("POST", "/jobs/bulk-get", request=BulkGetRequest, replies={200: BulkGetReply})
 async def bulk_get(request: Request) -> HTTPResponse:
     """Return those of the named jobs that exist, in the order named."""
     asked = read_body(request, BulkGetRequest)

@@ -2,15 +2,16 @@
 
 from collections.abc import Callable, Sequence
 
-from sanic import HTTPResponse, Request, Sanic
+from sanic import HTTPResponse, Request
 
+from corvo_server.http.endpoint import App
 from corvo_server.http.request_id import HEADER, request_id
 
 _CORS_HEADERS = "authorization, content-type, last-event-id, x-request-id"
 _CORS_METHODS = "GET, POST, PUT, DELETE, OPTIONS"
 
 
-def install_request_ids(app: Sanic, log: Callable[[Request, HTTPResponse], None] | None) -> None:
+def install_request_ids(app: App, log: Callable[[Request, HTTPResponse], None] | None) -> None:
     """Name every reply by its request's id, and tell `log` of it."""
 
     async def finish(request: Request, response: HTTPResponse) -> None:
@@ -18,10 +19,10 @@ def install_request_ids(app: Sanic, log: Callable[[Request, HTTPResponse], None]
         if log is not None:
             log(request, response)
 
-    app.on_response(finish)  # type: ignore[no-untyped-call]
+    app.on_response(finish)
 
 
-def install_cors(app: Sanic, origins: Sequence[str]) -> None:
+def install_cors(app: App, origins: Sequence[str]) -> None:
     """Let pages of these origins (`*`: any) call the API. Without any, CORS stays closed."""
     if not origins:
         return
@@ -45,5 +46,5 @@ def install_cors(app: Sanic, origins: Sequence[str]) -> None:
             response.headers["access-control-allow-methods"] = _CORS_METHODS
             response.headers["access-control-max-age"] = "600"
 
-    app.on_request(preflight)  # type: ignore[no-untyped-call]
-    app.on_response(allow)  # type: ignore[no-untyped-call]
+    app.on_request(preflight)
+    app.on_response(allow)

@@ -101,8 +101,7 @@ async def fetch_batch(request: Request) -> HTTPResponse:
 
 def _is_still_there(request: Request, jobs: Sequence[LeasedJob]) -> bool:
     """Whether the client can still be answered; if not, its jobs are given back at once."""
-    transport = request.transport
-    if transport is None or not transport.is_closing():
+    if not request.transport.is_closing():
         return True
     engine_of(request).worker.give_back(jobs)
     return False
@@ -123,9 +122,7 @@ async def ack(request: Request, job_id: str) -> HTTPResponse:
     return reply({"status": "ok"})
 
 
-@resource.endpoint(
-    "POST", "/ack/batch", request=AckBatchRequest, replies={200: AckBatchReply}
-)
+@resource.endpoint("POST", "/ack/batch", request=AckBatchRequest, replies={200: AckBatchReply})
 async def ack_batch(request: Request) -> HTTPResponse:
     """Complete many jobs, each on its own."""
     items = read_body(request, AckBatchRequest).acks
@@ -153,15 +150,11 @@ async def fail(request: Request, job_id: str) -> HTTPResponse:
     return reply(_failed(_head_of(outcome)))
 
 
-@resource.endpoint(
-    "POST", "/fail/batch", request=FailBatchRequest, replies={200: FailBatchReply}
-)
+@resource.endpoint("POST", "/fail/batch", request=FailBatchRequest, replies={200: FailBatchReply})
 async def fail_batch(request: Request) -> HTTPResponse:
     """Fail many attempts, each on its own."""
     items = read_body(request, FailBatchRequest).fails
-    outcomes = await engine_of(request).worker.fail(
-        [_failure(item.job_id, item) for item in items]
-    )
+    outcomes = await engine_of(request).worker.fail([_failure(item.job_id, item) for item in items])
     return _batch_reply("failed", [item.job_id for item in items], outcomes, _failed)
 
 
@@ -234,9 +227,7 @@ def _released(head: JobHead) -> dict[str, Any]:
 # Heartbeat
 
 
-@resource.endpoint(
-    "POST", "/heartbeat", request=HeartbeatRequest, replies={200: HeartbeatReply}
-)
+@resource.endpoint("POST", "/heartbeat", request=HeartbeatRequest, replies={200: HeartbeatReply})
 async def heartbeat(request: Request) -> HTTPResponse:
     """Extend the leases of jobs, keep their progress and checkpoint, and learn which to stop."""
     jobs = read_body(request, HeartbeatRequest).jobs
@@ -296,5 +287,3 @@ def _batch_reply(
             result = describe(outcome.job)
         results.append({"job_id": job_id, **result})
     return reply({counted_as: done, "results": results})
-
-

@@ -1,0 +1,1 @@
+"""Where jobs are kept: the contract of a store, and its implementations."""

@@ -1,23 +1,20 @@
 """The callback job of a batch: the same on every engine."""
 
+from typing import Any
+
 import orjson
 
 from corvo_schema.states import JobState
 from corvo_server.store.records import NewJob
 
 
-def callback_job(
-    batch_id: str,
-    ended_at: int,
-    total: int,
-    succeeded: int,
-    failed: int,
-    cancelled: int,
-    queue: str,
-    job_id: str,
-    payload: str,
-) -> NewJob:
-    """The job that tells how a batch ended; `payload` is the caller's JSON text."""
+def callback_job(batch_id: str, ended_at: int, finished: tuple[Any, ...]) -> NewJob:
+    """The job that tells how a batch ended.
+
+    `finished` is (total, succeeded, failed, cancelled, callback queue, callback job id, payload):
+    the payload is the caller's, as JSON text.
+    """
+    total, succeeded, failed, cancelled, queue, job_id, payload = finished
     told = {
         "batch_id": batch_id,
         "total": total,

@@ -1,8 +1,9 @@
 """What an engine needs of a store. Everything here holds for every implementation.
 
-Writes are submitted and answered by a future after the commit that holds them is durable. One call is
-one atomic change; calls that arrive together may share a commit, in which enqueues come first and
-fetches last. A guard that does not hold is an outcome; an exception means that nothing was written.
+Writes are submitted, and answered by a future once the commit that holds them is durable. One call
+is one atomic change; calls that arrive together may share a commit, in which enqueues come first
+and fetches last. A guard that does not hold is an outcome; an exception means that nothing was
+written.
 """
 
 from asyncio import Future
@@ -15,9 +16,9 @@ from corvo_server.store.records import (
     Commit,
     Enqueue,
     Enqueued,
-    Maintain,
     JobRecord,
     LeasedJob,
+    Maintain,
     NextTimes,
     Outcome,
     PauseQueue,
@@ -48,7 +49,7 @@ class Store(Protocol):
         ...
 
     def on_commit(self, listener: Callable[[Commit], None]) -> None:
-        """Call `listener` on the event loop after every commit, before its results are handed out."""
+        """Call `listener` on the event loop after every commit, before its answers are given."""
         ...
 
     # Writes
@@ -61,14 +62,14 @@ class Store(Protocol):
         ...
 
     def transition(self, requests: Sequence[Transition]) -> Future[list[Outcome]]:
-        """Move each job as its rule decides on the stored head; an unknown id is a NOT_FOUND refusal.
+        """Move each job as its rule decides on the stored head; an unknown id is refused.
 
         Locks, batch counts, queue counters, failures and events are written with it.
         """
         ...
 
     def fetch(self, claim: Claim) -> Future[list[LeasedJob]]:
-        """Start the first pending jobs of the queues that may run one: by priority, then by `seq`."""
+        """Start the first pending jobs of the queues that may run one: by priority, then `seq`."""
         ...
 
     def promote(self, chunk: Maintain) -> Future[int]:

@@ -12,7 +12,7 @@ _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 def load_queries(package: str) -> SimpleNamespace:
     """All statements of the `.sql` files in `package`, as attributes by their name.
 
-    A name that stands twice raises `ValueError`; a name that is not there, `AttributeError` at its use.
+    A name that stands twice raises `ValueError`; one that is missing, `AttributeError` at its use.
     """
     statements: dict[str, str] = {}
     for file in sorted(files(package).iterdir(), key=lambda entry: entry.name):

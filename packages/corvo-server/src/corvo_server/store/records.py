@@ -85,7 +85,7 @@ class JobHead(Struct):
     worker_id: str | None
     hostname: str | None
     lease_token: str | None
-    """Of the present attempt, or of the one that completed or failed the job, so that it can be repeated."""
+    """Of the present attempt; or of the one that ended the last, which may be told again."""
     lease_ms: int
     lease_expires_at: int | None
     scheduled_at: int | None
@@ -214,8 +214,8 @@ class JobRecord(Struct):
     progress: str | None
     checkpoint: str | None
     result: str | None
-    failures: list[Failure]
-    events: list[Event]
+    failures: list[Failure] = []
+    events: list[Event] = []
 
 
 class BatchRecord(Struct):

@@ -12,6 +12,7 @@ from corvo_server.store.records import (
     Enqueued,
     JobHead,
     JobRecord,
+    NewBatch,
     NewJob,
     Outcome,
     Refusal,
@@ -39,7 +40,7 @@ def enqueue(tx: Transaction, requests: list[Enqueue]) -> list[list[Enqueued]]:
         stored = len(fresh)
         answers.append([_enqueue_one(tx, job, known, locks, fresh) for job in request.jobs])
         if request.batch is not None:
-            _insert_batch(tx, request, len(fresh) - stored)
+            _insert_batch(tx, request.batch, len(fresh) - stored)
     tx.insert(fresh)
     return answers
 
@@ -85,9 +86,7 @@ def _lock_holder(tx: Transaction, key: tuple[str, str], now: int) -> str | None:
     return holder
 
 
-def _insert_batch(tx: Transaction, request: Enqueue, total: int) -> None:
-    batch = request.batch
-    assert batch is not None
+def _insert_batch(tx: Transaction, batch: NewBatch, total: int) -> None:
     tx.connection.execute(
         SQL.insert_batch,
         (
@@ -104,7 +103,7 @@ def _insert_batch(tx: Transaction, request: Enqueue, total: int) -> None:
 
 
 def transition(tx: Transaction, requests: list[Sequence[Transition]]) -> list[list[Outcome]]:
-    """Move every job as its rule decides; requests for one job see each other's effect, in order."""
+    """Move every job as its rule decides; several for one job see each other's effect, in order."""
     ids = {item.job_id for request in requests for item in request}
     rows = tx.connection.execute(SQL.heads_by_id, (orjson.dumps(list(ids)).decode(),))
     heads = {head.id: head for head in map(to_head, rows)}
@@ -169,4 +168,3 @@ def find_job(connection: sqlite3.Connection, job_id: str) -> JobRecord | None:
     rows = connection.execute(SQL.events_of_job, (record.head.seq, job_id))
     record.events = [to_event(row) for row in rows]
     return record
-

@@ -8,7 +8,7 @@ from corvo_server.store.sqlite.transaction import Transaction
 
 
 def set_paused(tx: Transaction, requests: list[PauseQueue]) -> list[None]:
-    """Pause or resume queues, creating those that are new; waiting fetches look at a resumed one."""
+    """Pause or resume queues, creating new ones; waiting fetches look at a resumed one."""
     for request in requests:
         tx.connection.execute(SQL.set_paused, (request.queue, request.now, request.is_paused))
         if not request.is_paused:

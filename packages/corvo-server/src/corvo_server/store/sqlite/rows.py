@@ -30,20 +30,13 @@ _PRIORITIES = tuple(Priority)
 
 def to_head(row: Row) -> JobHead:
     """A row of the view `job_heads`."""
-    return JobHead(
-        row[0],
-        row[1],
-        row[2],
-        STATES[row[3]],
-        _PRIORITIES[row[4]],
-        row[5],
-        row[6],
-        BACKOFFS[row[7]],
-        *row[8:13],
-        row[13] == 1,
-        *row[14:25],
-        row[25] == 1,
-    )
+    values = list(row)
+    values[3] = STATES[row[3]]
+    values[4] = _PRIORITIES[row[4]]
+    values[7] = BACKOFFS[row[7]]
+    values[13] = row[13] == 1
+    values[25] = row[25] == 1
+    return JobHead(*values)
 
 
 def to_leased(row: Row) -> tuple[int, LeasedJob]:
@@ -53,7 +46,7 @@ def to_leased(row: Row) -> tuple[int, LeasedJob]:
 
 def to_record(row: Row) -> JobRecord:
     """A row of `records_by_id`, without failures and events."""
-    return JobRecord(to_head(row[:_HEAD_WIDTH]), *row[_HEAD_WIDTH:], [], [])
+    return JobRecord(to_head(row[:_HEAD_WIDTH]), *row[_HEAD_WIDTH:])
 
 
 def to_queue(row: Row) -> QueueRecord:

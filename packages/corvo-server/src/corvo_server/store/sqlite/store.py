@@ -116,6 +116,7 @@ class SqliteStore:
         await self._readers.run(lambda connection: connection.execute("SELECT 1"))
 
     async def close(self) -> None:
-        await self._writer.close()
+        await self._writer.drain()
         await self._readers.close()
+        await self._writer.close()  # last: whoever closes last removes the write-ahead log
         self._lock.release()

@@ -1,7 +1,8 @@
 """One open write transaction, and all that follows from the changes made in it.
 
-Every verb reports what it changed through `record`; queue counters, batch counts, unique locks, events
-and wake-ups are derived there, once, so that no verb can forget one. `finish` writes what was gathered.
+Every verb reports what it changed through `record`; queue counters, batch counts, unique locks,
+events and wake-ups are derived there, once, so that no verb can forget one. `finish` writes what
+was gathered.
 """
 
 import sqlite3
@@ -144,14 +145,14 @@ class Transaction:
     # What follows
 
     def _settle_batches(self) -> None:
-        """Count ended jobs in their batches; enqueue the callback of a batch that ended with them."""
+        """Count ended jobs in their batches; enqueue the callbacks of batches that are complete."""
         callbacks: list[NewJob] = []
         for batch_id, counts in self._batches.items():
             ended_at = self._batch_ended_at[batch_id]
             self.connection.execute(SQL.count_batch, (*counts, batch_id))
             row = self.connection.execute(SQL.finish_batch, (ended_at, batch_id)).fetchone()
             if row is not None and row[4] is not None:
-                callbacks.append(callback_job(batch_id, ended_at, *row))
+                callbacks.append(callback_job(batch_id, ended_at, row))
         self.insert(callbacks)
 
     def settle_batch(self, batch_id: str, now: int) -> None:

@@ -34,7 +34,7 @@ def fetch(tx: Transaction, claims: list[Claim]) -> list[list[LeasedJob]]:
 
 
 def _open_lines(tx: Transaction, claims: list[Claim]) -> dict[str, deque[_Place]]:
-    """The first pending jobs of every queue that may serve, as many as could be wanted and may run."""
+    """The first pending jobs of each queue: as many as are wanted at most, and may run."""
     wanted: dict[str, int] = {}
     for claim in claims:
         for queue in dict.fromkeys(claim.queues):
@@ -53,12 +53,14 @@ def _room(tx: Transaction, queue: str, wanted: int) -> int:
     row = tx.connection.execute(SQL.queue_limits, (queue,)).fetchone()
     if row is None:  # created in this commit: its settings are the defaults
         return wanted
-    is_paused, max_concurrency, active = row
+    is_paused: int = row[0]
+    max_concurrency: int | None = row[1]
+    active: int = row[2]
     if is_paused:
         return 0
     if max_concurrency is None:
         return wanted
-    return int(max_concurrency) - active - tx.active_delta(queue)
+    return max_concurrency - active - tx.active_delta(queue)
 
 
 def _pick(claim: Claim, lines: dict[str, deque[_Place]]) -> list[int]:
@@ -67,7 +69,7 @@ def _pick(claim: Claim, lines: dict[str, deque[_Place]]) -> list[int]:
     if len(mine) == 1:
         line = mine[0]
         return [line.popleft()[1] for _ in range(min(claim.count, len(line)))]
-    picked = []
+    picked: list[int] = []
     fronts = [(line[0], i) for i, line in enumerate(mine)]
     heapq.heapify(fronts)
     while fronts and len(picked) < claim.count:

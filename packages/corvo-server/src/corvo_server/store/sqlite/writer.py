@@ -1,8 +1,8 @@
 """Group commit: one thread, one connection, one transaction for all that arrived meanwhile.
 
-While a transaction is being written, submitted operations gather; the next one takes them all. None of
-them has been answered yet, so any order among them is a legal history: they run grouped by verb, in
-the order of the verbs' ranks. Nothing lingers: a lone operation is committed at once.
+While a transaction is being written, submitted operations gather; the next one takes them all. None
+of them has been answered yet, so any order among them is a legal history: they run grouped by verb,
+in the order of the verbs' ranks. Nothing lingers: a lone operation is committed at once.
 """
 
 import asyncio
@@ -53,7 +53,7 @@ class Writer:
         self._backlog = 0
         self._listeners: list[Callable[[Commit], None]] = []
         self._is_closed = False
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None  # known from the first submit on
         self._thread = threading.Thread(target=self._run, name="corvo-writer", daemon=True)
 
     @property
@@ -87,14 +87,18 @@ class Writer:
         self._inbox.put(_Operation(verb, request, future))
         return future
 
-    async def close(self) -> None:
-        """Commit what was submitted, then stop the thread and close the connection."""
+    async def drain(self) -> None:
+        """Take nothing more, commit what was submitted, and end the thread."""
         if self._is_closed:
             return
         self._is_closed = True
         if self._loop is not None:
             self._inbox.put(None)
             await asyncio.to_thread(self._thread.join)
+
+    async def close(self) -> None:
+        """Drain, then close the connection."""
+        await self.drain()
         await asyncio.to_thread(self._close_connection)
 
     def _close_connection(self) -> None:
@@ -168,11 +172,10 @@ class Writer:
         return answers, commit
 
     def _hand_over(self, answers: list[_Answer], commit: Commit | None, withdrawn: int) -> None:
-        assert self._loop is not None
-        try:
-            self._loop.call_soon_threadsafe(self._deliver, answers, commit, withdrawn)
-        except RuntimeError:  # the loop is closed: nobody is left to be told
+        if self._loop is None or self._loop.is_closed():  # nobody is left to be told
             log.warning("%d answers came after the end of the event loop", len(answers))
+            return
+        self._loop.call_soon_threadsafe(self._deliver, answers, commit, withdrawn)
 
     # The event loop again
 
