@@ -1,0 +1,1 @@
+"""What the server's tests share: a clock that stands still, engines under test, their calls."""

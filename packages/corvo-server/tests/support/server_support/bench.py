@@ -1,0 +1,315 @@
+"""The engine's calls in the short form that tests are made of."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+
+from corvo_schema import EnqueueBatchRequest, EnqueueRequest, FetchBatchRequest
+from corvo_schema.states import EventType, JobState
+from corvo_schema.timestamps import from_ms
+from corvo_server.engine.engine import Engine, Policy
+from corvo_server.engine.worker import Ack, Fail, Heartbeat, Release
+from corvo_server.store.protocol import Store
+from corvo_server.store.records import (
+    BatchRecord,
+    Change,
+    Commit,
+    Enqueued,
+    JobHead,
+    JobRecord,
+    LeasedJob,
+    Outcome,
+    QueueRecord,
+    Unchanged,
+)
+from server_support.clock import ManualClock
+from server_support.kits import Kit
+
+QUEUE = "mail"
+LEASE_MS = 60_000
+OWN = "the token that the job was handed out with"
+
+COUNTED_STATES = tuple(JobState)
+
+
+def make_job(
+    queue: str = QUEUE, *, payload: Any = None, at: int | None = None, **fields: Any
+) -> tuple[EnqueueRequest, bytes | None]:
+    """An enqueue and its payload's JSON text. `at` is `scheduled_at` in ms since the epoch."""
+    if at is not None:
+        fields["scheduled_at"] = from_ms(at)
+    request = EnqueueRequest.model_validate({"queue": queue, **fields})
+    return request, None if payload is None else orjson.dumps(payload)
+
+
+class Bench:
+    """An engine on a store under test, under a clock that tests move."""
+
+    def __init__(
+        self, kit: Kit, store: Store, clock: ManualClock, policy: Policy | None = None
+    ) -> None:
+        self.kit = kit
+        self.clock = clock
+        self.policy = policy
+        self.commits: list[Commit] = []
+        self._use(store)
+
+    def _use(self, store: Store) -> None:
+        self.store = store
+        self.engine = Engine(store, clock=self.clock, policy=self.policy)
+        store.on_commit(self.commits.append)
+
+    async def restart(self) -> None:
+        """Close everything and open the same data again."""
+        await self.store.close()
+        self._use(self.kit.open())
+
+    # Producers
+
+    async def enqueue(self, queue: str = QUEUE, **fields: Any) -> str:
+        """Enqueue one job that must be new; its id."""
+        enqueued = await self.try_enqueue(queue, **fields)
+        assert enqueued.is_new
+        return enqueued.job_id
+
+    async def try_enqueue(self, queue: str = QUEUE, **fields: Any) -> Enqueued:
+        """Enqueue one job; what became of it."""
+        return await self.engine.jobs.enqueue(*make_job(queue, **fields))
+
+    async def enqueue_batch(
+        self,
+        *jobs: tuple[EnqueueRequest, bytes | None],
+        callback: str | None = None,
+        callback_payload: Any = None,
+    ) -> tuple[list[Enqueued], str | None]:
+        """Enqueue many; with `callback`, the queue of that name gets a job when all have ended."""
+        options = None if callback is None else {"callback_queue": callback}
+        request = EnqueueBatchRequest.model_validate(
+            {"jobs": [job.model_dump() for job, _ in jobs], "batch": options}
+        )
+        told = None if callback_payload is None else orjson.dumps(callback_payload)
+        return await self.engine.jobs.enqueue_batch(request, [payload for _, payload in jobs], told)
+
+    # Workers
+
+    def fetching(
+        self,
+        *queues: str,
+        count: int = 1,
+        wait: float = 0,
+        worker: str = "worker-1",
+        lease: float | None = None,
+    ) -> "asyncio.Task[list[LeasedJob]]":
+        """Start to fetch; `wait` and `lease` are in seconds."""
+        request = FetchBatchRequest.model_validate(
+            {
+                "queues": list(queues or (QUEUE,)),
+                "worker_id": worker,
+                "hostname": "host-1",
+                "timeout": wait,
+                "lease_duration": lease,
+                "count": count,
+            }
+        )
+        return asyncio.ensure_future(self.engine.worker.fetch(request, count))
+
+    async def waiting(self, *queues: str, **options: Any) -> "asyncio.Task[list[LeasedJob]]":
+        """Start to fetch from queues that have nothing; return once that has been found out."""
+        before = self.engine.notifier.waiting
+        task = self.fetching(*queues, wait=60, **options)
+        await until(lambda: self.engine.notifier.waiting == before + 1)
+        await self.settle()
+        assert not task.done()
+        return task
+
+    async def fetch(self, *queues: str, **options: Any) -> list[LeasedJob]:
+        """What there is now, up to `count`."""
+        return await self.fetching(*queues, **options)
+
+    async def fetch_one(self, *queues: str, **options: Any) -> LeasedJob:
+        """The next job, which must be there."""
+        (job,) = await self.fetch(*queues, **options)
+        return job
+
+    async def fetch_ids(self, *queues: str, **options: Any) -> list[str]:
+        """The ids of what there is now, in the order handed out."""
+        options.setdefault("count", 512)
+        return [job.head.id for job in await self.fetch(*queues, **options)]
+
+    async def start(self, **fields: Any) -> LeasedJob:
+        """A job of a queue of its own, enqueued and handed out."""
+        lease = fields.pop("lease", None)
+        worker = fields.pop("worker", "worker-1")
+        queue = fields.pop("queue", QUEUE)
+        await self.enqueue(queue, **fields)
+        return await self.fetch_one(queue, lease=lease, worker=worker)
+
+    async def ack(self, job: LeasedJob, *, token: str | None = OWN, result: Any = None) -> Outcome:
+        """Complete a job."""
+        kept = None if result is None else orjson.dumps(result).decode()
+        (outcome,) = await self.engine.worker.ack([Ack(job.head.id, _token(job, token), kept)])
+        return outcome
+
+    async def fail(
+        self,
+        job: LeasedJob,
+        error: str = "boom",
+        *,
+        token: str | None = OWN,
+        backtrace: str | None = None,
+        retry: bool = True,
+        cancel: bool = False,
+    ) -> Outcome:
+        """Fail an attempt."""
+        item = Fail(job.head.id, _token(job, token), error, backtrace, retry, cancel)
+        (outcome,) = await self.engine.worker.fail([item])
+        return outcome
+
+    async def release(
+        self, job: LeasedJob, *, token: str | None = OWN, delay: int = 0, checkpoint: Any = None
+    ) -> Outcome:
+        """Give a job back."""
+        kept = None if checkpoint is None else orjson.dumps(checkpoint).decode()
+        item = Release(job.head.id, _token(job, token), delay, kept)
+        (outcome,) = await self.engine.worker.release([item])
+        return outcome
+
+    async def heartbeat(
+        self,
+        job: LeasedJob,
+        *,
+        token: str | None = OWN,
+        progress: Any = None,
+        checkpoint: Any = None,
+    ) -> Outcome:
+        """Keep a job."""
+        told, kept = (
+            None if value is None else orjson.dumps(value).decode()
+            for value in (progress, checkpoint)
+        )
+        item = Heartbeat(job.head.id, _token(job, token), told, kept)
+        (outcome,) = await self.engine.worker.heartbeat([item])
+        return outcome
+
+    async def bring_to(self, state: JobState, **fields: Any) -> str:
+        """The id of a new job in that state."""
+        if state is JobState.SCHEDULED:
+            return await self.enqueue(at=self.clock.now + 3_600_000, **fields)
+        if state is JobState.PENDING:
+            return await self.enqueue(**fields)
+        if state is JobState.CANCELLED:
+            job_id = await self.enqueue(**fields)
+            await self.engine.jobs.cancel(job_id)
+            return job_id
+        job = await self.start(**fields)
+        if state is JobState.COMPLETED:
+            await self.ack(job, result="done")
+        elif state is JobState.RETRYING:
+            await self.fail(job)
+        elif state is JobState.DEAD:
+            await self.fail(job, retry=False)
+        assert await self.state(job) is state
+        return job.head.id
+
+    # The server's own work
+
+    async def tick(self, ms: int = 0) -> dict[str, int]:
+        """Let `ms` pass, then do what the services do; how many jobs each moved."""
+        self.clock.forward(ms)
+        maintenance = self.engine.maintenance
+        return {
+            "promoted": await _drain(maintenance.promote),
+            "reclaimed": await _drain(maintenance.reclaim),
+            "expired": await _drain(maintenance.expire),
+        }
+
+    async def prune(self, ms: int = 0) -> int:
+        """Let `ms` pass, then prune until nothing old is left; how many rows went."""
+        self.clock.forward(ms)
+        return await _drain(self.engine.maintenance.prune)
+
+    async def settle(self) -> None:
+        """Return once everything that was submitted so far has been answered."""
+        await until(lambda: self.store.backlog == 0)
+
+    # What is there
+
+    async def job(self, job: LeasedJob | str) -> JobRecord:
+        """A job in full, which must be there."""
+        record = await self.store.find_job(_id(job))
+        assert record is not None
+        return record
+
+    async def head(self, job: LeasedJob | str) -> JobHead:
+        """A job's head."""
+        return (await self.job(job)).head
+
+    async def state(self, job: LeasedJob | str) -> JobState:
+        """A job's state."""
+        return (await self.head(job)).state
+
+    async def errors(self, job: LeasedJob | str) -> list[str]:
+        """The errors of a job, oldest first."""
+        return [failure.error for failure in (await self.job(job)).failures]
+
+    async def events(self, job: LeasedJob | str) -> list[EventType]:
+        """The kinds of a job's events, oldest first."""
+        return [event.type for event in (await self.job(job)).events]
+
+    async def last_event(self, job: LeasedJob | str) -> tuple[EventType, dict[str, Any]]:
+        """The newest event of a job and what it tells."""
+        event = (await self.job(job)).events[-1]
+        return event.type, orjson.loads(event.data or "{}")
+
+    async def queue(self, name: str = QUEUE) -> QueueRecord:
+        """A queue, which must be there."""
+        record = await self.store.find_queue(name)
+        assert record is not None
+        return record
+
+    async def batch(self, batch_id: str | None) -> BatchRecord:
+        """A batch, which must be there."""
+        record = await self.store.find_batch(str(batch_id))
+        assert record is not None
+        return record
+
+    async def check_counters(self) -> None:
+        """Every queue's counters are what a recount says."""
+        await self.settle()
+        counted = {
+            queue.name: {
+                state: jobs for state in COUNTED_STATES if (jobs := getattr(queue, state.value))
+            }
+            for queue in await self.store.list_queues()
+        }
+        assert {name: states for name, states in counted.items() if states} == self.kit.count_jobs()
+
+
+def is_done(outcome: Outcome) -> bool:
+    """Whether a call had its effect, now or before."""
+    return isinstance(outcome, Change | Unchanged)
+
+
+async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
+    """Let the loop go on until `condition` holds; fail when that takes `seconds`."""
+    deadline = asyncio.get_running_loop().time() + seconds
+    while not condition():
+        assert asyncio.get_running_loop().time() < deadline, "waited in vain"
+        await asyncio.sleep(0.0005)
+
+
+async def _drain(work: Callable[[], Any]) -> int:
+    done = 0
+    while chunk := await work():
+        done += chunk
+    return done
+
+
+def _token(job: LeasedJob, token: str | None) -> str | None:
+    return job.head.lease_token if token is OWN else token
+
+
+def _id(job: LeasedJob | str) -> str:
+    return job if isinstance(job, str) else job.head.id

@@ -1,0 +1,112 @@
+"""The stores that the conformance suite runs on. A new engine is one more entry in `KITS`."""
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from corvo_schema.states import JobState
+from corvo_server.store.codes import STATES
+from corvo_server.store.protocol import Store
+from corvo_server.store.sqlite.database import DATABASE_NAME
+from corvo_server.store.sqlite.store import SqliteStore
+from corvo_server.store.sqlite.transaction import Transaction
+from corvo_server.store.sqlite.writer import Verb
+
+
+class Kit(Protocol):
+    """One engine: how to open its store, and how to look behind its back."""
+
+    def open(self, **options: Any) -> Store:
+        """Open the store; at the second call the same data again, once the first is closed."""
+        ...
+
+    def count_jobs(self) -> dict[str, dict[JobState, int]]:
+        """How many jobs of each state every queue really has."""
+        ...
+
+    def count_rows(self, table: str) -> int:
+        """How many rows a table has."""
+        ...
+
+    @contextmanager
+    def hold_commits(self, store: Store) -> Iterator[None]:
+        """Let writes gather meanwhile; after it they share one commit."""
+        ...
+
+    @contextmanager
+    def break_commits(self, store: Store) -> Iterator[None]:
+        """Let every commit fail meanwhile."""
+        ...
+
+
+class SqliteKit:
+    """The embedded store."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir
+
+    def open(self, **options: Any) -> Store:
+        return SqliteStore(self.data_dir, **options)
+
+    def count_jobs(self) -> dict[str, dict[JobState, int]]:
+        counts: dict[str, dict[JobState, int]] = {}
+        statement = "SELECT queue, state, count(*) FROM jobs GROUP BY queue, state"
+        for queue, state, jobs in self.query(statement):
+            counts.setdefault(queue, {})[STATES[state]] = jobs
+        return counts
+
+    def count_rows(self, table: str) -> int:
+        ((rows,),) = self.query(f"SELECT count(*) FROM {table}")  # noqa: S608 - a test's own word
+        return rows
+
+    def query(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Ask the database on a connection of one's own."""
+        with closing(sqlite3.connect(self.data_dir / DATABASE_NAME)) as connection:
+            return connection.execute(statement, values).fetchall()
+
+    @contextmanager
+    def hold_commits(self, store: Store) -> Iterator[None]:
+        is_writing, gate = threading.Event(), threading.Event()
+
+        def block(_: Transaction, requests: list[Any]) -> list[Any]:
+            is_writing.set()
+            gate.wait()
+            return requests
+
+        store._writer.submit(Verb(0, block), None)
+        is_writing.wait()
+        try:
+            yield
+        finally:
+            gate.set()
+
+    @contextmanager
+    def break_commits(self, store: Store) -> Iterator[None]:
+        writer = store._writer
+        real = writer._connection
+        writer._connection = _BrokenCommits(real)
+        try:
+            yield
+        finally:
+            writer._connection = real
+
+
+class _BrokenCommits:
+    """A connection to a disk that is full."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def execute(self, statement: str, *values: Any) -> Any:
+        if statement == "COMMIT":
+            raise sqlite3.OperationalError("database or disk is full")
+        return self._connection.execute(statement, *values)
+
+
+KITS: dict[str, type[SqliteKit]] = {"sqlite": SqliteKit}
