@@ -1,5 +1,6 @@
 """The wire models of Corvo: requests, replies, states, error codes, durations, timestamps, ids."""
 
+from corvo_schema._base import ReplyModel, RequestModel
 from corvo_schema.admin import ClusterStatus, Health, NodeInfo, ServerInfo, WorkerInfo
 from corvo_schema.batches import Batch, BatchCallback, BatchOptions
 from corvo_schema.bulk import (
@@ -49,6 +50,7 @@ from corvo_schema.jobs import (
     Job,
     JobError,
     MoveRequest,
+    PriorityRequest,
     StatusReply,
 )
 from corvo_schema.outcomes import (
@@ -165,6 +167,7 @@ __all__ = [
     "NodeInfo",
     "Priority",
     "PriorityName",
+    "PriorityRequest",
     "Progress",
     "QueueInfo",
     "QueueName",
@@ -175,6 +178,8 @@ __all__ = [
     "ReleaseReply",
     "ReleaseRequest",
     "ReleaseResult",
+    "ReplyModel",
+    "RequestModel",
     "Schedule",
     "ScheduleRequest",
     "ScheduleStatusReply",

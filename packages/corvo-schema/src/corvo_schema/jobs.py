@@ -59,6 +59,9 @@ class EnqueueRequest(RequestModel):
         None, description="A job not finished by then is dead, with the error `expired`."
     )
     tags: Tags = Field(default_factory=dict)
+    concurrency_key: UniqueKey | None = Field(
+        None, description="Jobs of a queue that share it can be limited together, e.g. a tenant."
+    )
     job_id: JobId | None = Field(
         None, description="Chosen by the client: a repeated request does not enqueue twice."
     )
@@ -120,6 +123,7 @@ class Job(ReplyModel):
     retry_base_delay_ms: int = 5_000
     retry_max_delay_ms: int = 600_000
     unique_key: str | None = None
+    concurrency_key: str | None = None
     batch_id: str | None = None
     worker_id: str | None = None
     hostname: str | None = None
@@ -145,13 +149,21 @@ class MoveRequest(RequestModel):
     queue: QueueName
 
 
+class PriorityRequest(RequestModel):
+    """`POST /jobs/{id}/priority`: which one."""
+
+    priority: PriorityName
+
+
 class StatusReply(ReplyModel):
-    """What was done to a job: retried, cancelled, cancelling, moved or deleted.
+    """What was done to a job: retried, requeued, cancelled, cancelling, moved, deleted, or ok.
 
     `cancelling` means that a worker holds the job and is being told to stop.
     """
 
-    status: Literal["retried", "cancelled", "cancelling", "moved", "deleted"] | str
+    status: (
+        Literal["retried", "requeued", "cancelled", "cancelling", "moved", "deleted", "ok"] | str
+    )
 
 
 class BulkGetRequest(RequestModel):

@@ -20,8 +20,11 @@ class QueueInfo(ReplyModel):
 
     name: str
     paused: bool = False
-    draining: bool = Field(False, description="Paused once the jobs that are there are done.")
+    draining: bool = Field(False, description="Paused, so as to become empty of active jobs.")
     max_concurrency: int | None = Field(None, description="None: no limit.")
+    max_per_key: int | None = Field(
+        None, description="Active jobs that share a concurrency key. None: no limit."
+    )
     rate_limit: int | None = Field(None, description="Fetches per window. None: no limit.")
     rate_window_ms: int | None = None
     created_at: Timestamp | None = None
@@ -40,9 +43,15 @@ class QueueInfo(ReplyModel):
 
 
 class ConcurrencyRequest(RequestModel):
-    """`POST /queues/{name}/concurrency`: how many jobs may be active; 0 or null: any."""
+    """`POST /queues/{name}/concurrency`: how many jobs may be active; 0 or null: any.
+
+    A field that is left out changes nothing, if the other is there.
+    """
 
     max: Annotated[Whole, Field(ge=0, le=_MAX_LIMIT)] | None = None
+    per_key: Annotated[Whole, Field(ge=0, le=_MAX_LIMIT)] | None = Field(
+        None, description="The same for each set of jobs that share a concurrency key."
+    )
 
 
 class ThrottleRequest(RequestModel):

@@ -84,6 +84,7 @@ class FetchedJob(ReplyModel):
     expire_at: Timestamp | None = None
     batch_id: str | None = None
     unique_key: str | None = None
+    concurrency_key: str | None = None
 
 
 class FetchBatchReply(ReplyModel):
@@ -140,7 +141,9 @@ class ReleaseRequest(RequestModel):
 
     lease_token: Label | None = None
     delay: Duration | None = Field(None, description="Not before so much time has passed.")
-    checkpoint: Any = Field(None, description="Any JSON; replaces the job's checkpoint when given.")
+    checkpoint: Any = Field(
+        None, description="Any JSON; replaces the job's checkpoint unless it is null."
+    )
 
 
 class ReleaseItem(ReleaseRequest):
@@ -159,7 +162,9 @@ class HeartbeatJob(RequestModel):
     """What a heartbeat says about one job."""
 
     progress: Progress | None = None
-    checkpoint: Any = Field(None, description="Any JSON; replaces the job's checkpoint when given.")
+    checkpoint: Any = Field(
+        None, description="Any JSON; replaces the job's checkpoint unless it is null."
+    )
     lease_token: Label | None = None
 
 

@@ -11,6 +11,7 @@ from corvo_server.http.errors import install_error_handler
 from corvo_server.http.openapi import describe
 from corvo_server.logs import write_requests
 from corvo_server.services.expirer import Expirer
+from corvo_server.services.opener import Opener
 from corvo_server.services.promoter import Promoter
 from corvo_server.services.pruner import Pruner
 from corvo_server.services.reclaimer import Reclaimer
@@ -50,6 +51,7 @@ def build_services(settings: Settings, engine: Engine) -> list[Service]:
         Promoter(maintenance),
         Reclaimer(maintenance),
         Expirer(maintenance),
+        Opener(maintenance),
         Pruner(maintenance, settings.prune_interval / 1000),
     ]
 

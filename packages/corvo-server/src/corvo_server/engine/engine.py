@@ -44,7 +44,7 @@ class Engine:
         self.worker = Worker(store, clock, self.notifier, default_lease_ms=policy.default_lease_ms)
         self.queues = Queues(store, clock)
         self.batches = Batches(store)
-        self.maintenance = Maintenance(store, clock, policy.retention)
+        self.maintenance = Maintenance(store, clock, self.notifier, policy.retention)
         self.is_closing = False
         store.on_commit(self._committed)
 
@@ -67,4 +67,7 @@ class Engine:
                 self.notifier.wake(queue, jobs)
         for queue in commit.opened:
             self.notifier.open(queue)
+        for queue, at in commit.opens_at.items():
+            self.notifier.open_at(queue, at)
+            self.maintenance.opening.ring_by(at)
         self.maintenance.note(commit.next_times)

@@ -7,7 +7,7 @@ import orjson
 
 from corvo_schema import EnqueueBatchRequest, EnqueueRequest, IdFactory, to_ms
 from corvo_schema.errors import ErrorCode
-from corvo_schema.states import JobState
+from corvo_schema.states import JobState, Priority
 from corvo_server.engine import lifecycle
 from corvo_server.engine.clock import Clock
 from corvo_server.engine.errors import CallError, not_found
@@ -94,6 +94,26 @@ class Jobs:
         now = self._clock()
         return await self._move(job_id, lambda job: lifecycle.retry(job, now))
 
+    async def requeue(self, job_id: str) -> JobHead:
+        """Give a dead job one more attempt."""
+        now = self._clock()
+        return await self._move(job_id, lambda job: lifecycle.requeue(job, now))
+
+    async def move(self, job_id: str, queue: str) -> JobHead:
+        """Put a job that is not active into another queue."""
+        now = self._clock()
+        return await self._move(job_id, lambda job: lifecycle.move(job, queue, now))
+
+    async def change_priority(self, job_id: str, priority: Priority) -> JobHead:
+        """Let a waiting job be served earlier or later."""
+        now = self._clock()
+        return await self._move(job_id, lambda job: lifecycle.change_priority(job, priority, now))
+
+    async def delete(self, job_id: str) -> JobHead:
+        """Remove a job that is not active."""
+        now = self._clock()
+        return await self._move(job_id, lambda job: lifecycle.delete(job, now))
+
     async def _move(self, job_id: str, decide: Decide) -> JobHead:
         (outcome,) = await self._store.transition((Transition(job_id, decide),))
         if isinstance(outcome, Refusal):
@@ -135,6 +155,7 @@ class Jobs:
             expire_at=None if request.expire_after is None else now + request.expire_after,
             tags=orjson.dumps(request.tags).decode() if request.tags else None,
             batch_id=batch_id,
+            concurrency_key=request.concurrency_key,
             is_id_from_client=request.job_id is not None,
         )
 

@@ -8,9 +8,17 @@ says the same as data, and the tests hold the two against each other.
 from msgspec.structs import replace
 
 from corvo_schema.errors import ErrorCode
-from corvo_schema.states import EventType, JobState
+from corvo_schema.states import EventType, JobState, Priority
 from corvo_server.engine.backoff import retry_delay
-from corvo_server.store.records import Change, Failure, JobHead, Outcome, Refusal, Unchanged
+from corvo_server.store.records import (
+    Change,
+    Failure,
+    JobHead,
+    Outcome,
+    Refusal,
+    Removal,
+    Unchanged,
+)
 
 EXPIRED = "expired"
 CANCEL_REQUESTED = "cancel requested"
@@ -155,17 +163,42 @@ def retry(job: JobHead, now: int) -> Outcome:
     if not job.state.is_finished:
         after = replace(job, state=JobState.PENDING, scheduled_at=now)
         return Change(after, now, EventType.RETRIED)
-    after = replace(
-        _unleased(job),
-        state=JobState.PENDING,
-        attempt=0,
-        scheduled_at=now,
-        expire_at=None if _is_expired(job, now) else job.expire_at,
-        started_at=None,
-        finished_at=None,
-        is_cancel_requested=False,
-    )
+    after = replace(_runnable(job, now), attempt=0, started_at=None)
     return Change(after, now, EventType.RETRIED, result=_CLEARED)
+
+
+def requeue(job: JobHead, now: int) -> Outcome:
+    """Give a dead job one more attempt, those it had still counted."""
+    if job.state is not JobState.DEAD:
+        return _refuse(job, "requeued", "a dead")
+    after = replace(_runnable(job, now), max_retries=job.attempt + 1)
+    return Change(after, now, EventType.REQUEUED)
+
+
+def move(job: JobHead, queue: str, now: int) -> Outcome:
+    """Put a job that is not active into another queue, as it is."""
+    if job.state is JobState.ACTIVE:
+        return _refuse(job, "moved", "an inactive")
+    if job.queue == queue:
+        return Unchanged(job)
+    return Change(replace(job, queue=queue), now, EventType.MOVED, f"from {job.queue}")
+
+
+def change_priority(job: JobHead, priority: Priority, now: int) -> Outcome:
+    """Let a waiting job be served earlier or later."""
+    if job.state.is_finished or job.state is JobState.ACTIVE:
+        return _refuse(job, "given another priority", "a pending, scheduled or retrying")
+    if job.priority is priority:
+        return Unchanged(job)
+    after = replace(job, priority=priority)
+    return Change(after, now, EventType.PRIORITY_CHANGED, f"from {job.priority.label}")
+
+
+def delete(job: JobHead, now: int) -> Outcome:
+    """Remove a job that is not active."""
+    if job.state is JobState.ACTIVE:
+        return _refuse(job, "deleted", "an inactive", "cancel it first")
+    return Removal(job, now, EventType.DELETED)
 
 
 # The server's own doing
@@ -223,12 +256,10 @@ def _is_repeat(job: JobHead, token: str | None) -> bool:
     return token is not None and token == job.lease_token
 
 
-def _refuse(job: JobHead, participle: str, which: str) -> Refusal:
-    return Refusal(
-        ErrorCode.INVALID_STATE,
-        f"Job {job.id} is {job.state.value}; only {which} job can be {participle}.",
-        job.state,
-    )
+def _refuse(job: JobHead, participle: str, which: str, advice: str = "") -> Refusal:
+    message = f"Job {job.id} is {job.state.value}; only {which} job can be {participle}"
+    message += f": {advice}." if advice else "."
+    return Refusal(ErrorCode.INVALID_STATE, message, job.state)
 
 
 def _is_expired(job: JobHead, now: int) -> bool:
@@ -237,6 +268,18 @@ def _is_expired(job: JobHead, now: int) -> bool:
 
 def _unleased(job: JobHead) -> JobHead:
     return replace(job, worker_id=None, hostname=None, lease_token=None, lease_expires_at=None)
+
+
+def _runnable(job: JobHead, now: int) -> JobHead:
+    """A finished job, pending again. An expiry that has passed would end it at once, and goes."""
+    return replace(
+        _unleased(job),
+        state=JobState.PENDING,
+        scheduled_at=now,
+        expire_at=None if _is_expired(job, now) else job.expire_at,
+        finished_at=None,
+        is_cancel_requested=False,
+    )
 
 
 def _ended(job: JobHead, state: JobState, now: int) -> JobHead:

@@ -7,6 +7,7 @@ from msgspec import Struct
 from corvo_server.engine import lifecycle
 from corvo_server.engine.alarm import Alarm
 from corvo_server.engine.clock import Clock
+from corvo_server.engine.notifier import Notifier
 from corvo_server.store.protocol import Store
 from corvo_server.store.records import Maintain, NextTimes, Prune
 
@@ -30,13 +31,17 @@ class Maintenance:
     The alarms ring when there may be something again.
     """
 
-    def __init__(self, store: Store, clock: Clock, retention: Retention) -> None:
+    def __init__(
+        self, store: Store, clock: Clock, notifier: Notifier, retention: Retention
+    ) -> None:
         self._store = store
         self._clock = clock
+        self._notifier = notifier
         self._retention = retention
         self.due = Alarm(clock)
         self.lease_end = Alarm(clock)
         self.expiry = Alarm(clock)
+        self.opening = Alarm(clock)
 
     def note(self, times: NextTimes) -> None:
         """A commit made something fall due at these moments."""
@@ -47,6 +52,14 @@ class Maintenance:
     async def next_times(self) -> NextTimes:
         """The earliest moments among all stored jobs."""
         return await self._store.next_times()
+
+    def next_opening(self) -> int | None:
+        """When the first throttled queue that has jobs may serve again."""
+        return self._notifier.next_opening()
+
+    def open_queues(self) -> int:
+        """Let waiting fetches look at throttled queues that may serve again; how many queues."""
+        return self._notifier.open_due(self._clock())
 
     async def promote(self) -> int:
         """Make scheduled and retrying jobs pending that are due."""

@@ -23,6 +23,7 @@ class Notifier:
         self.give_back = give_back
         self._lines: defaultdict[str, dict[int, Waiter]] = defaultdict(dict)
         self._wakes: defaultdict[str, int] = defaultdict(int)
+        self._openings: dict[str, int] = {}
         self._arrivals = count()
         self._is_closed = False
 
@@ -53,6 +54,22 @@ class Notifier:
     def open(self, queue: str) -> None:
         """`queue` may serve again: all who wait for it try."""
         self.wake(queue, len(self._lines.get(queue, ())))
+
+    def open_at(self, queue: str, at: int) -> None:
+        """`queue` may serve again at that moment (ms), not before."""
+        self._openings[queue] = at
+
+    def next_opening(self) -> int | None:
+        """The first moment at which a queue may serve again."""
+        return min(self._openings.values(), default=None)
+
+    def open_due(self, now: int) -> int:
+        """Open the queues whose moment has come; how many."""
+        due = [queue for queue, at in self._openings.items() if at <= now]
+        for queue in due:
+            del self._openings[queue]
+            self.open(queue)
+        return len(due)
 
     def close(self) -> None:
         """Send every waiting fetch home without a job, now and from now on."""

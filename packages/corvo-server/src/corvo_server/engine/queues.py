@@ -3,7 +3,13 @@
 from corvo_server.engine.clock import Clock
 from corvo_server.engine.errors import not_found
 from corvo_server.store.protocol import Store
-from corvo_server.store.records import PauseQueue, QueueRecord
+from corvo_server.store.records import (
+    LimitKeys,
+    LimitQueue,
+    PauseQueue,
+    QueueRecord,
+    ThrottleQueue,
+)
 
 
 class Queues:
@@ -26,11 +32,28 @@ class Queues:
 
     async def pause(self, name: str) -> None:
         """Hand out no more jobs of the queue; they can still be enqueued."""
-        await self._store.set_paused(PauseQueue(name, is_paused=True, now=self._clock()))
+        await self._store.configure_queue(PauseQueue(name, self._clock(), is_paused=True))
 
     async def resume(self, name: str) -> None:
         """Hand out jobs of the queue again; waiting fetches get them at once."""
-        await self._store.set_paused(PauseQueue(name, is_paused=False, now=self._clock()))
+        await self._store.configure_queue(PauseQueue(name, self._clock(), is_paused=False))
+
+    async def drain(self, name: str) -> None:
+        """Hand out no more jobs, and say so: the queue is empty of active jobs before long."""
+        setting = PauseQueue(name, self._clock(), is_paused=True, is_draining=True)
+        await self._store.configure_queue(setting)
+
+    async def limit(self, name: str, max_concurrency: int | None) -> None:
+        """Let at most so many jobs of the queue be active; None lifts the limit."""
+        await self._store.configure_queue(LimitQueue(name, self._clock(), max_concurrency))
+
+    async def limit_keys(self, name: str, max_per_key: int | None) -> None:
+        """Let at most so many jobs of one concurrency key be active; None lifts the limit."""
+        await self._store.configure_queue(LimitKeys(name, self._clock(), max_per_key))
+
+    async def throttle(self, name: str, rate: int | None, window: int | None) -> None:
+        """Start at most `rate` jobs in any window of so many ms; None and None lift the limit."""
+        await self._store.configure_queue(ThrottleQueue(name, self._clock(), rate, window))
 
     def age_of_oldest(self, record: QueueRecord) -> int | None:
         """How long the oldest pending job has been waiting, in ms; None where none waits."""

@@ -134,10 +134,9 @@ class Worker:
             log.warning("jobs of a fetch that went away wait for their lease: %s", error)
 
     def _claim(self, request: FetchRequest, count: int) -> "asyncio.Future[list[LeasedJob]]":
-        now = self._clock()
         lease_ms = request.lease_duration or self._default_lease_ms
 
-        def start(job: JobHead) -> Change:
+        def start(job: JobHead, now: int) -> Change:
             return lifecycle.start(
                 job,
                 now,
@@ -147,7 +146,7 @@ class Worker:
                 token=secrets.token_hex(8),
             )
 
-        return self._store.fetch(Claim(request.queues, count, now, start))
+        return self._store.fetch(Claim(request.queues, count, self._clock(), start))
 
 
 def _ack(job: JobHead, *, item: Ack, now: int) -> Outcome:

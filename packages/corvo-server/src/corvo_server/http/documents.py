@@ -28,6 +28,7 @@ def leased_job(job: LeasedJob) -> dict[str, Any]:
         "expire_at": _time(head.expire_at),
         "batch_id": head.batch_id,
         "unique_key": head.unique_key,
+        "concurrency_key": head.concurrency_key,
     }
 
 
@@ -48,6 +49,7 @@ def job(record: JobRecord) -> dict[str, Any]:
         "retry_base_delay_ms": head.base_delay,
         "retry_max_delay_ms": head.max_delay,
         "unique_key": head.unique_key,
+        "concurrency_key": head.concurrency_key,
         "batch_id": head.batch_id,
         "worker_id": head.worker_id,
         "hostname": head.hostname,
@@ -114,6 +116,7 @@ def queue(record: QueueRecord, age_of_oldest: int | None) -> dict[str, Any]:
         "paused": record.is_paused,
         "draining": record.is_draining,
         "max_concurrency": record.max_concurrency,
+        "max_per_key": record.max_per_key,
         "rate_limit": record.rate_limit,
         "rate_window_ms": record.rate_window,
         "created_at": _time(record.created_at),

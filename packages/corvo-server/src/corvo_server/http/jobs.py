@@ -11,6 +11,8 @@ from corvo_schema import (
     EnqueueReply,
     EnqueueRequest,
     Job,
+    MoveRequest,
+    PriorityRequest,
     StatusReply,
 )
 from corvo_schema.errors import ErrorCode
@@ -113,6 +115,58 @@ async def retry_job(request: Request, job_id: str) -> HTTPResponse:
     """Run a finished job again from its first attempt, or a waiting one now."""
     await engine_of(request).jobs.retry(job_id)
     return reply({"status": "retried"})
+
+
+@resource.endpoint(
+    "POST",
+    "/jobs/<job_id:str>/requeue",
+    replies={200: StatusReply},
+    errors=(ErrorCode.NOT_FOUND, ErrorCode.INVALID_STATE),
+)
+async def requeue_job(request: Request, job_id: str) -> HTTPResponse:
+    """Give a dead job one more attempt; those it had still count."""
+    await engine_of(request).jobs.requeue(job_id)
+    return reply({"status": "requeued"})
+
+
+@resource.endpoint(
+    "POST",
+    "/jobs/<job_id:str>/move",
+    request=MoveRequest,
+    replies={200: StatusReply},
+    errors=(ErrorCode.NOT_FOUND, ErrorCode.INVALID_STATE),
+)
+async def move_job(request: Request, job_id: str) -> HTTPResponse:
+    """Put a job that is not active into another queue, as it is."""
+    queue = read_body(request, MoveRequest).queue
+    await engine_of(request).jobs.move(job_id, queue)
+    return reply({"status": "moved"})
+
+
+@resource.endpoint(
+    "POST",
+    "/jobs/<job_id:str>/priority",
+    request=PriorityRequest,
+    replies={200: StatusReply},
+    errors=(ErrorCode.NOT_FOUND, ErrorCode.INVALID_STATE),
+)
+async def change_priority(request: Request, job_id: str) -> HTTPResponse:
+    """Let a waiting job be served earlier or later."""
+    priority = read_body(request, PriorityRequest).priority
+    await engine_of(request).jobs.change_priority(job_id, priority)
+    return reply({"status": "ok"})
+
+
+@resource.endpoint(
+    "DELETE",
+    "/jobs/<job_id:str>",
+    replies={200: StatusReply},
+    errors=(ErrorCode.NOT_FOUND, ErrorCode.INVALID_STATE),
+)
+async def delete_job(request: Request, job_id: str) -> HTTPResponse:
+    """Remove a job that is not active, with its errors and locks."""
+    await engine_of(request).jobs.delete(job_id)
+    return reply({"status": "deleted"})
 
 
 def _enqueued(enqueued: Enqueued) -> dict[str, object]:

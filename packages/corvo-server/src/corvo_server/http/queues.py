@@ -3,11 +3,12 @@
 from pydantic import TypeAdapter, ValidationError
 from sanic import HTTPResponse, Request
 
-from corvo_schema import QueueInfo, QueueStatusReply
+from corvo_schema import ConcurrencyRequest, QueueInfo, QueueStatusReply, ThrottleRequest
 from corvo_schema.errors import ErrorCode
 from corvo_schema.fields import QueueName
 from corvo_server.engine.errors import CallError
 from corvo_server.http import documents
+from corvo_server.http.body import read_body
 from corvo_server.http.endpoint import Resource, engine_of
 from corvo_server.http.replies import reply
 
@@ -47,6 +48,51 @@ async def resume_queue(request: Request, name: str) -> HTTPResponse:
     """Hand out jobs of the queue again."""
     await engine_of(request).queues.resume(_checked(name))
     return reply({"status": "resumed"})
+
+
+@resource.endpoint("POST", "/queues/<name:str>/drain", replies={200: QueueStatusReply})
+async def drain_queue(request: Request, name: str) -> HTTPResponse:
+    """Hand out no more jobs and let the active ones end; `draining` until the queue is resumed."""
+    await engine_of(request).queues.drain(_checked(name))
+    return reply({"status": "draining"})
+
+
+@resource.endpoint(
+    "POST",
+    "/queues/<name:str>/concurrency",
+    request=ConcurrencyRequest,
+    replies={200: QueueStatusReply},
+)
+async def limit_queue(request: Request, name: str) -> HTTPResponse:
+    """Limit how many jobs are active, in all or per concurrency key; 0 or null lifts a limit."""
+    limits = read_body(request, ConcurrencyRequest)
+    queue = _checked(name)
+    queues = engine_of(request).queues
+    if "per_key" in limits.model_fields_set:
+        await queues.limit_keys(queue, limits.per_key or None)
+    if "max" in limits.model_fields_set or not limits.model_fields_set:
+        await queues.limit(queue, limits.max or None)
+    return reply({"status": "ok"})
+
+
+@resource.endpoint(
+    "POST",
+    "/queues/<name:str>/throttle",
+    request=ThrottleRequest,
+    replies={200: QueueStatusReply},
+)
+async def throttle_queue(request: Request, name: str) -> HTTPResponse:
+    """Start at most `rate` jobs in any window of time."""
+    limits = read_body(request, ThrottleRequest)
+    await engine_of(request).queues.throttle(_checked(name), limits.rate, limits.window)
+    return reply({"status": "ok"})
+
+
+@resource.endpoint("DELETE", "/queues/<name:str>/throttle", replies={200: QueueStatusReply})
+async def unthrottle_queue(request: Request, name: str) -> HTTPResponse:
+    """Lift the limit on starts."""
+    await engine_of(request).queues.throttle(_checked(name), None, None)
+    return reply({"status": "ok"})
 
 
 def _checked(name: str) -> str:

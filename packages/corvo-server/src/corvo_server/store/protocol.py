@@ -21,9 +21,9 @@ from corvo_server.store.records import (
     Maintain,
     NextTimes,
     Outcome,
-    PauseQueue,
     Prune,
     QueueRecord,
+    QueueSetting,
     Transition,
 )
 
@@ -88,8 +88,12 @@ class Store(Protocol):
         """Remove what is older than `limits` allow, a chunk of each kind; how many rows went."""
         ...
 
-    def set_paused(self, request: PauseQueue) -> Future[None]:
-        """Pause or resume a queue, creating it if need be."""
+    def configure_queue(self, setting: QueueSetting) -> Future[None]:
+        """Change one setting of a queue, creating the queue if need be."""
+        ...
+
+    def drop_queue(self, name: str) -> Future[bool]:
+        """Forget a queue that has no jobs, with its settings and totals; whether it had none."""
         ...
 
     # Reads

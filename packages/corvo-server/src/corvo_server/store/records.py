@@ -32,6 +32,7 @@ class NewJob(Struct):
     expire_at: int | None = None
     tags: str | None = None
     batch_id: str | None = None
+    concurrency_key: str | None = None
     is_id_from_client: bool = False
     """Only then can the id be there already, and only then is that looked up."""
 
@@ -95,6 +96,7 @@ class JobHead(Struct):
     finished_at: int | None
     failed_at: int | None
     is_cancel_requested: bool
+    concurrency_key: str | None = None
 
 
 class Failure(Struct, frozen=True):
@@ -121,6 +123,14 @@ class Change(Struct):
     progress: str | None = None
 
 
+class Removal(Struct, frozen=True):
+    """A transition out of existence, with all that belongs to the job but its events."""
+
+    job: JobHead
+    at: int
+    event: EventType
+
+
 class Unchanged(Struct, frozen=True):
     """A repeated call: its effect is there already, nothing is written."""
 
@@ -135,10 +145,10 @@ class Refusal(Struct, frozen=True):
     state: JobState | None = None
 
 
-Decide: TypeAlias = Callable[[JobHead], Change | Unchanged | Refusal]
-"""A rule with its request bound in. Pure: the store may call it again."""
+Outcome: TypeAlias = Change | Removal | Unchanged | Refusal
 
-Outcome: TypeAlias = Change | Unchanged | Refusal
+Decide: TypeAlias = Callable[[JobHead], Outcome]
+"""A rule with its request bound in. Pure: the store may call it again."""
 
 
 class Transition(Struct, frozen=True):
@@ -154,7 +164,8 @@ class Claim(Struct, frozen=True):
     queues: Sequence[str]
     count: int
     now: int
-    start: Callable[[JobHead], Change]
+    start: Callable[[JobHead, int], Change]
+    """Of a job, at a moment."""
 
 
 class Maintain(Struct, frozen=True):
@@ -177,11 +188,40 @@ class Prune(Struct, frozen=True):
 
 
 class PauseQueue(Struct, frozen=True):
-    """A change of whether a queue hands out jobs."""
+    """Whether a queue hands out jobs; a draining one is paused until it is empty of active jobs."""
 
     queue: str
-    is_paused: bool
     now: int
+    is_paused: bool
+    is_draining: bool = False
+
+
+class LimitQueue(Struct, frozen=True):
+    """How many jobs of a queue may be active; None lifts the limit."""
+
+    queue: str
+    now: int
+    max_concurrency: int | None
+
+
+class LimitKeys(Struct, frozen=True):
+    """How many jobs of a queue that share a concurrency key may be active; None lifts the limit."""
+
+    queue: str
+    now: int
+    max_per_key: int | None
+
+
+class ThrottleQueue(Struct, frozen=True):
+    """How many jobs of a queue may be started in any window of that many ms; None lifts it."""
+
+    queue: str
+    now: int
+    rate: int | None
+    window: int | None
+
+
+QueueSetting: TypeAlias = PauseQueue | LimitQueue | LimitKeys | ThrottleQueue
 
 
 class LeasedJob(Struct):
@@ -239,6 +279,7 @@ class QueueRecord(Struct):
     is_paused: bool
     is_draining: bool
     max_concurrency: int | None
+    max_per_key: int | None
     rate_limit: int | None
     rate_window: int | None
     created_at: int
@@ -270,8 +311,10 @@ class Commit(Struct):
 
     events: list[Event]
     ready: dict[str, int]
-    """By queue, how many more pending jobs it has than before."""
+    """By queue, how many more jobs it may hand out than before."""
     opened: set[str]
     """Queues that may serve again."""
+    opens_at: dict[str, int]
+    """Throttled queues that have jobs and may serve again later, and when."""
     next_times: NextTimes
     """Of the jobs that this commit changed."""

@@ -16,6 +16,7 @@ from corvo_server.store.records import (
     NewJob,
     Outcome,
     Refusal,
+    Removal,
     Transition,
 )
 from corvo_server.store.sqlite.rows import (
@@ -123,23 +124,39 @@ def _move(
     if head is None:
         return Refusal(ErrorCode.NOT_FOUND, f"There is no job {item.job_id}.")
     outcome = item.decide(head)
-    if not isinstance(outcome, Change):
-        return outcome
-    after = outcome.job
-    if after.unique_key is not None and head.state.is_finished and not after.state.is_finished:
-        holder = _lock_holder(tx, (after.queue, after.unique_key), outcome.at)
-        if holder is not None and holder != after.id:
-            return Refusal(
-                ErrorCode.INVALID_STATE,
-                f"Job {after.id} is {head.state.value} and cannot run again: the unique key "
-                f"{after.unique_key!r} is held by {holder}.",
-                head.state,
-            )
-        tx.take_lock(after, outcome.at)
-    tx.record(head, outcome)
-    heads[item.job_id] = after
-    changes.append((head, outcome))
+    if isinstance(outcome, Removal):
+        tx.write(changes)  # what was decided on the job before must not come after its end
+        changes.clear()
+        tx.remove([head], outcome.event, outcome.at)
+        del heads[item.job_id]
+    elif isinstance(outcome, Change):
+        refusal = _relock(tx, head, outcome)
+        if refusal is not None:
+            return refusal
+        tx.record(head, outcome)
+        heads[item.job_id] = outcome.job
+        changes.append((head, outcome))
     return outcome
+
+
+def _relock(tx: Transaction, before: JobHead, change: Change) -> Refusal | None:
+    """Take the unique lock that a job needs to live again or in another queue."""
+    after = change.job
+    if after.unique_key is None or after.state.is_finished:
+        return None
+    if not before.state.is_finished and before.queue == after.queue:
+        return None
+    holder = _lock_holder(tx, (after.queue, after.unique_key), change.at)
+    if holder is not None and holder != after.id:
+        return Refusal(
+            ErrorCode.INVALID_STATE,
+            f"Job {after.id} is {before.state.value} and cannot be {after.state.value} in "
+            f"{after.queue}: the unique key {after.unique_key!r} is held by {holder}.",
+            before.state,
+        )
+    tx.free_lock(before)
+    tx.take_lock(after, change.at)
+    return None
 
 
 def find_jobs(connection: sqlite3.Connection, job_ids: Sequence[str]) -> list[JobRecord]:

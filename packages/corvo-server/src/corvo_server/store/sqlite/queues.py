@@ -2,18 +2,43 @@
 
 import sqlite3
 
-from corvo_server.store.records import PauseQueue, QueueRecord
-from corvo_server.store.sqlite.rows import SQL, to_queue
+from corvo_server.store.records import (
+    LimitKeys,
+    LimitQueue,
+    PauseQueue,
+    QueueRecord,
+    QueueSetting,
+    ThrottleQueue,
+)
+from corvo_server.store.sqlite.rows import SQL, Row, to_queue
 from corvo_server.store.sqlite.transaction import Transaction
 
 
-def set_paused(tx: Transaction, requests: list[PauseQueue]) -> list[None]:
-    """Pause or resume queues, creating new ones; waiting fetches look at a resumed one."""
-    for request in requests:
-        tx.connection.execute(SQL.set_paused, (request.queue, request.now, request.is_paused))
-        if not request.is_paused:
-            tx.open_queue(request.queue)
-    return [None] * len(requests)
+def configure(tx: Transaction, settings: list[QueueSetting]) -> list[None]:
+    """Change settings of queues, creating new ones; waiting fetches look at what was opened."""
+    for setting in settings:
+        statement, values = _update(setting)
+        tx.connection.execute(statement, (setting.queue, setting.now, *values))
+        tx.open_queue(setting.queue)
+    return [None] * len(settings)
+
+
+def _update(setting: QueueSetting) -> tuple[str, Row]:
+    """The statement for a setting, and its values after name and time."""
+    match setting:
+        case PauseQueue(is_paused=is_paused, is_draining=is_draining):
+            return SQL.set_paused, (is_paused, is_draining)
+        case LimitQueue(max_concurrency=limit):
+            return SQL.set_max_concurrency, (limit,)
+        case LimitKeys(max_per_key=limit):
+            return SQL.set_max_per_key, (limit,)
+        case ThrottleQueue(rate=rate, window=window):
+            return SQL.set_throttle, (rate, window)
+
+
+def drop(tx: Transaction, names: list[str]) -> list[bool]:
+    """Forget queues that have no jobs."""
+    return [tx.connection.execute(SQL.drop_queue, (name,)).rowcount == 1 for name in names]
 
 
 def list_queues(connection: sqlite3.Connection, name: str | None = None) -> list[QueueRecord]:

@@ -24,7 +24,7 @@ Row = tuple[Any, ...]
 SQL: SimpleNamespace = load_queries("corvo_server.store.sqlite.sql")
 """Every statement of this store, by its name."""
 
-_HEAD_WIDTH = 26
+_HEAD_WIDTH = 27
 _PRIORITIES = tuple(Priority)
 
 
@@ -79,6 +79,7 @@ def new_job_row(seq: int, job: NewJob) -> Row:
         job.expire_at,
         job.tags,
         job.batch_id,
+        job.concurrency_key,
     )
 
 
@@ -111,6 +112,7 @@ def new_job_head(seq: int, job: NewJob) -> JobHead:
         finished_at=None,
         failed_at=None,
         is_cancel_requested=False,
+        concurrency_key=job.concurrency_key,
     )
 
 

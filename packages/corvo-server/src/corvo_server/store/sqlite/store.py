@@ -17,9 +17,9 @@ from corvo_server.store.records import (
     Maintain,
     NextTimes,
     Outcome,
-    PauseQueue,
     Prune,
     QueueRecord,
+    QueueSetting,
     Transition,
 )
 from corvo_server.store.sqlite import batches, jobs, maintenance, queues, worker
@@ -36,8 +36,9 @@ _PROMOTE = Verb(2, maintenance.promote)
 _RECLAIM = Verb(3, maintenance.reclaim)
 _EXPIRE = Verb(4, maintenance.expire)
 _PRUNE = Verb(5, maintenance.prune)
-_SET_PAUSED = Verb(6, queues.set_paused)
-_FETCH = Verb(7, worker.fetch)
+_CONFIGURE_QUEUE = Verb(6, queues.configure)
+_DROP_QUEUE = Verb(7, queues.drop)
+_FETCH = Verb(100, worker.fetch)
 
 
 class SqliteStore:
@@ -86,8 +87,11 @@ class SqliteStore:
     def prune(self, limits: Prune) -> Future[int]:
         return self._writer.submit(_PRUNE, limits)
 
-    def set_paused(self, request: PauseQueue) -> Future[None]:
-        return self._writer.submit(_SET_PAUSED, request)
+    def configure_queue(self, setting: QueueSetting) -> Future[None]:
+        return self._writer.submit(_CONFIGURE_QUEUE, setting)
+
+    def drop_queue(self, name: str) -> Future[bool]:
+        return self._writer.submit(_DROP_QUEUE, name)
 
     async def find_jobs(self, job_ids: Sequence[str]) -> list[JobRecord]:
         return await self._readers.run(jobs.find_jobs, job_ids)

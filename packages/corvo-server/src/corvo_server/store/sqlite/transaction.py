@@ -49,7 +49,8 @@ class Transaction:
         self._event_rows: list[Row] = []
         self._next_event_id: int | None = None
         self._next_seq: int | None = None
-        self._commit = Commit([], {}, set(), NextTimes())
+        self._ended_in: defaultdict[str, int] = defaultdict(int)
+        self._commit = Commit([], {}, set(), {}, NextTimes())
 
     # What verbs call
 
@@ -98,14 +99,15 @@ class Transaction:
         after = change.job
         if before.state is JobState.PENDING:
             self._count_ready(before.queue, -1)
+        elif before.state is JobState.ACTIVE and after.state is not JobState.ACTIVE:
+            self._ended_in[before.queue] += 1
         if before.state is not after.state or before.queue != after.queue:
             self._created_at.setdefault(after.queue, change.at)
             self._counters[before.queue][STATE_CODES[before.state]] -= 1
             self._counters[after.queue][STATE_CODES[after.state]] += 1
         if after.state.is_finished and not before.state.is_finished:
             self._count_in_batch(after, after.state, change.at)
-            if after.unique_key is not None:
-                self.connection.execute(SQL.free_lock, (before.queue, after.unique_key, after.seq))
+            self.free_lock(before)
         if change.failure is not None:
             self._counters[after.queue][_FAILED] += 1
         if change.event is not None:
@@ -118,9 +120,18 @@ class Transaction:
             SQL.take_lock, (job.queue, job.unique_key, job.seq, now + job.unique_period)
         )
 
+    def free_lock(self, job: JobHead) -> None:
+        """Give up the unique key of `job`, if it is the holder."""
+        if job.unique_key is not None:
+            self.connection.execute(SQL.free_lock, (job.queue, job.unique_key, job.seq))
+
     def open_queue(self, queue: str) -> None:
         """A queue may serve again: waiting fetches are to look."""
         self._commit.opened.add(queue)
+
+    def open_queue_at(self, queue: str, at: int) -> None:
+        """A throttled queue has jobs that may be started from `at` on."""
+        self._commit.opens_at[queue] = at
 
     def active_delta(self, queue: str) -> int:
         """How the number of active jobs of `queue` changed in this transaction, so far."""
@@ -130,6 +141,7 @@ class Transaction:
     def finish(self) -> Commit:
         """Write the gathered counters, batches and events. The transaction is complete then."""
         self._settle_batches()
+        self._count_freed_places()
         if self._counters:
             self.connection.executemany(
                 SQL.count_queue,
@@ -154,6 +166,13 @@ class Transaction:
             if row is not None and row[4] is not None:
                 callbacks.append(callback_job(batch_id, ended_at, row))
         self.insert(callbacks)
+
+    def _count_freed_places(self) -> None:
+        """Where the number of active jobs is limited, one that ended lets another one start."""
+        for queue, ended in self._ended_in.items():
+            row = self.connection.execute(SQL.is_limited, (queue,)).fetchone()
+            if row is not None and row[0]:
+                self._count_ready(queue, ended)
 
     def settle_batch(self, batch_id: str, now: int) -> None:
         """Look whether a batch has ended although none of its jobs did: one without jobs."""

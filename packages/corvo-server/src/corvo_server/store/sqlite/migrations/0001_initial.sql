@@ -27,6 +27,7 @@ CREATE TABLE jobs (
     finished_at      INTEGER,
     failed_at        INTEGER,
     is_cancel_requested INTEGER NOT NULL DEFAULT 0,
+    concurrency_key  TEXT,
     payload          TEXT    NOT NULL,
     tags             TEXT,
     progress         TEXT,
@@ -35,7 +36,12 @@ CREATE TABLE jobs (
 ) STRICT;
 
 -- Partial, so that finished jobs cost nothing and every index stays as small as the work at hand.
-CREATE INDEX jobs_pending ON jobs (queue, priority, seq, expire_at) WHERE state = 1;
+CREATE INDEX jobs_pending ON jobs (queue, priority, seq, expire_at, concurrency_key)
+    WHERE state = 1;
+CREATE INDEX jobs_pending_by_key ON jobs (queue, concurrency_key, priority, seq, expire_at)
+    WHERE state = 1 AND concurrency_key IS NOT NULL;
+CREATE INDEX jobs_active_by_key ON jobs (queue, concurrency_key)
+    WHERE state = 2 AND concurrency_key IS NOT NULL;
 CREATE INDEX jobs_due ON jobs (scheduled_at) WHERE state IN (0, 3);
 CREATE INDEX jobs_leased ON jobs (lease_expires_at) WHERE state = 2;
 CREATE INDEX jobs_expiring ON jobs (expire_at) WHERE state IN (0, 1, 3) AND expire_at IS NOT NULL;
@@ -47,7 +53,7 @@ CREATE VIEW job_heads AS
 SELECT seq, id, queue, state, priority, attempt, max_retries, backoff, base_delay, max_delay,
        unique_key, unique_period, batch_id, is_batch_counted, worker_id, hostname, lease_token,
        lease_ms, lease_expires_at, scheduled_at, expire_at, created_at, started_at, finished_at,
-       failed_at, is_cancel_requested
+       failed_at, is_cancel_requested, concurrency_key
 FROM jobs;
 
 CREATE TABLE job_failures (
@@ -89,6 +95,7 @@ CREATE TABLE queues (
     is_paused       INTEGER NOT NULL DEFAULT 0,
     is_draining     INTEGER NOT NULL DEFAULT 0,
     max_concurrency INTEGER,
+    max_per_key     INTEGER,  -- active jobs of one concurrency_key
     rate_limit      INTEGER,
     rate_window     INTEGER,
     created_at      INTEGER NOT NULL,
@@ -101,6 +108,14 @@ CREATE TABLE queues (
     cancelled       INTEGER NOT NULL DEFAULT 0,
     enqueued        INTEGER NOT NULL DEFAULT 0,  -- ever
     failed          INTEGER NOT NULL DEFAULT 0   -- failed attempts, ever
+) STRICT, WITHOUT ROWID;
+
+-- When jobs of throttled queues were started, for as long as their window looks back.
+CREATE TABLE throttle_starts (
+    queue  TEXT    NOT NULL,
+    at     INTEGER NOT NULL,
+    starts INTEGER NOT NULL,
+    PRIMARY KEY (queue, at)
 ) STRICT, WITHOUT ROWID;
 
 -- Append-only. Ids are given out in order and never again.

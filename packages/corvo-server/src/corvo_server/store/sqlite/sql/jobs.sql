@@ -4,8 +4,8 @@ SELECT coalesce(max(seq), 0) FROM jobs;
 -- name: insert_job
 INSERT INTO jobs (seq, id, queue, state, payload, created_at, priority, max_retries, backoff,
                   base_delay, max_delay, unique_key, unique_period, scheduled_at, expire_at, tags,
-                  batch_id)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+                  batch_id, concurrency_key)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: states_by_id
 SELECT id, state FROM jobs WHERE id IN (SELECT value FROM json_each(?));

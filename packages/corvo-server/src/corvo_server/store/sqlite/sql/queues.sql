@@ -14,11 +14,29 @@ ON CONFLICT (name) DO UPDATE SET
     failed = failed + excluded.failed;
 
 -- name: set_paused
-INSERT INTO queues (name, created_at, is_paused) VALUES (?, ?, ?)
-ON CONFLICT (name) DO UPDATE SET is_paused = excluded.is_paused, is_draining = 0;
+INSERT INTO queues (name, created_at, is_paused, is_draining) VALUES (?, ?, ?, ?)
+ON CONFLICT (name) DO UPDATE
+SET is_paused = excluded.is_paused, is_draining = excluded.is_draining;
+
+-- name: set_max_concurrency
+INSERT INTO queues (name, created_at, max_concurrency) VALUES (?, ?, ?)
+ON CONFLICT (name) DO UPDATE SET max_concurrency = excluded.max_concurrency;
+
+-- name: set_max_per_key
+INSERT INTO queues (name, created_at, max_per_key) VALUES (?, ?, ?)
+ON CONFLICT (name) DO UPDATE SET max_per_key = excluded.max_per_key;
+
+-- name: set_throttle
+INSERT INTO queues (name, created_at, rate_limit, rate_window) VALUES (?, ?, ?, ?)
+ON CONFLICT (name) DO UPDATE
+SET rate_limit = excluded.rate_limit, rate_window = excluded.rate_window;
+
+-- name: drop_queue
+DELETE FROM queues
+WHERE name = ? AND scheduled + pending + active + retrying + completed + dead + cancelled = 0;
 
 -- name: list_queues
-SELECT q.name, q.is_paused, q.is_draining, q.max_concurrency, q.rate_limit, q.rate_window,
+SELECT q.name, q.is_paused, q.is_draining, q.max_concurrency, q.max_per_key, q.rate_limit, q.rate_window,
        q.created_at, q.pending, q.active, q.scheduled, q.retrying, q.completed, q.dead,
        q.cancelled, q.enqueued, q.failed,
        (SELECT min(coalesce(f.scheduled_at, f.created_at)) FROM (

@@ -10,4 +10,47 @@ FROM job_heads h JOIN jobs j ON j.seq = h.seq
 WHERE h.seq IN (SELECT value FROM json_each(?));
 
 -- name: queue_limits
-SELECT is_paused, max_concurrency, active FROM queues WHERE name = ?;
+SELECT is_paused, max_concurrency, max_per_key, rate_limit, rate_window, active
+FROM queues WHERE name = ?;
+
+-- name: is_limited
+SELECT max_concurrency IS NOT NULL OR max_per_key IS NOT NULL FROM queues WHERE name = ?;
+
+-- name: pending_keys
+WITH RECURSIVE keys (key) AS (
+    SELECT min(concurrency_key) FROM jobs
+    WHERE queue = ?1 AND state = 1 AND concurrency_key IS NOT NULL
+    UNION ALL
+    SELECT (SELECT min(concurrency_key) FROM jobs
+            WHERE queue = ?1 AND state = 1 AND concurrency_key IS NOT NULL
+              AND concurrency_key > keys.key)
+    FROM keys WHERE keys.key IS NOT NULL
+)
+SELECT key, (SELECT count(*) FROM jobs
+             WHERE queue = ?1 AND state = 2 AND concurrency_key IS NOT NULL
+               AND concurrency_key = keys.key)
+FROM keys WHERE key IS NOT NULL;
+
+-- name: first_pending_of_key
+SELECT priority, seq FROM jobs
+WHERE queue = ? AND concurrency_key = ? AND concurrency_key IS NOT NULL AND state = 1
+  AND (expire_at IS NULL OR expire_at > ?)
+ORDER BY priority, seq
+LIMIT ?;
+
+-- name: first_pending_without_key
+SELECT priority, seq FROM jobs
+WHERE queue = ? AND state = 1 AND concurrency_key IS NULL
+  AND (expire_at IS NULL OR expire_at > ?)
+ORDER BY priority, seq
+LIMIT ?;
+
+-- name: starts_since
+SELECT coalesce(sum(starts), 0), min(at) FROM throttle_starts WHERE queue = ? AND at > ?;
+
+-- name: add_starts
+INSERT INTO throttle_starts (queue, at, starts) VALUES (?, ?, ?)
+ON CONFLICT (queue, at) DO UPDATE SET starts = starts + excluded.starts;
+
+-- name: forget_starts
+DELETE FROM throttle_starts WHERE queue = ? AND at <= ?;
