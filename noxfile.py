@@ -1,4 +1,4 @@
-"""Every check of the repository, by name. `nox --list` shows them; plain `nox` runs the defaults."""
+"""The checks of the repository by name: `nox --list` shows them, plain `nox` runs the defaults."""
 
 import os
 import sys
@@ -36,7 +36,7 @@ def _install(session: nox.Session, *groups: str, packages: bool = True) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Style, import layers, generated code up to date."""
+    """Check style, import layers, and that generated code is up to date."""
     _install(session, "lint", packages=False)
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
@@ -46,7 +46,7 @@ def lint(session: nox.Session) -> None:
 
 @nox.session
 def typecheck(session: nox.Session) -> None:
-    """Mypy, strict."""
+    """Check types, strictly."""
     _install(session, "types", "test")
     support = [path for path in ("tests/support", "scripts", "examples") if Path(path).is_dir()]
     session.run("mypy", *SOURCES, "noxfile.py", *support)
@@ -54,7 +54,7 @@ def typecheck(session: nox.Session) -> None:
 
 @nox.session
 def unit(session: nox.Session) -> None:
-    """Each package's own tests; fails when one of them has less than 90 % of its branches covered."""
+    """Run each package's own tests; fail when one has less than 90 % of its branches covered."""
     _install(session, "test")
     session.run("coverage", "erase")
     session.run("coverage", "run", "-m", "pytest", "packages", *session.posargs)
@@ -65,14 +65,14 @@ def unit(session: nox.Session) -> None:
 
 @nox.session
 def integration(session: nox.Session) -> None:
-    """Real server processes, real clients, in parallel."""
+    """Run real servers and clients against each other, in parallel."""
     _install(session, "test")
     session.run("pytest", "tests/integration", "-n", XDIST_WORKERS, *session.posargs)
 
 
 @nox.session(python=PYTHONS)
 def matrix(session: nox.Session) -> None:
-    """Unit and integration tests on every supported Python that is installed."""
+    """Run unit and integration tests on every supported Python that is installed."""
     _install(session, "test")
     session.run("pytest", "packages", *session.posargs)
     session.run("pytest", "tests/integration", "-n", XDIST_WORKERS, *session.posargs)

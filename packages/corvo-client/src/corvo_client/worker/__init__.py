@@ -1,0 +1,21 @@
+"""Runs functions for the jobs of queues."""
+
+from corvo_client.worker._context import Context, current_job
+from corvo_client.worker._leases import Interruption
+from corvo_client.worker._outcomes import Cancel, Retry, Snooze
+from corvo_client.worker._payload import InvalidPayload
+from corvo_client.worker._task import Task, TaskDefaults
+from corvo_client.worker._worker import Worker
+
+__all__ = [
+    "Cancel",
+    "Context",
+    "Interruption",
+    "InvalidPayload",
+    "Retry",
+    "Snooze",
+    "Task",
+    "TaskDefaults",
+    "Worker",
+    "current_job",
+]

@@ -1,0 +1,186 @@
+"""The thread that keeps leases alive, whatever the handlers do to the event loop."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+
+from corvo_client.worker._backoff import Backoff
+from corvo_client.worker._leases import Interruption, Lease, LeaseTable
+from corvo_client.worker._link import LinkError, Pulse, Refused
+from corvo_client.worker._watch import LoopWatch
+from corvo_schema.outcomes import HeartbeatJobReply
+from corvo_schema.worker import HeartbeatJob, HeartbeatRequest
+
+_log = logging.getLogger("corvo.worker")
+
+_LONGEST_INTERVAL = 15.0
+_TICK = 0.5
+_MOST_JOBS = 500
+_LOST_REASONS = frozenset({"lease_lost", "not_found", "finished"})
+
+
+class Heartbeat:
+    """Extends all leases in one request every 15 s or a third of the shortest, the shorter of both.
+
+    Notes (progress, checkpoints) make it come early, within half a second. `on_interrupt` is called
+    in this thread, with a lease whose handler has to stop.
+    """
+
+    def __init__(
+        self,
+        *,
+        leases: LeaseTable,
+        pulse: Pulse,
+        worker_id: str,
+        on_interrupt: Callable[[Lease, Interruption], None],
+        watch: LoopWatch,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._leases = leases
+        self._pulse = pulse
+        self._worker_id = worker_id
+        self._on_interrupt = on_interrupt
+        self._watch = watch
+        self._clock = clock
+        self._backoff = Backoff(base=0.5, cap=5.0)
+        self._last_beat = clock()
+        self._retry_at = 0.0
+        self._has_notes = False
+        self._flushes: list[Future[bool]] = []
+        self._is_stopping = False
+        self._condition = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="corvo-heartbeat", daemon=True)
+
+    @property
+    def interval(self) -> float:
+        """Seconds between beats."""
+        return min(_LONGEST_INTERVAL, self._leases.shortest / 3)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Tell the thread to end. It does so at once, or when the request that is out has ended."""
+        with self._condition:
+            self._is_stopping = True
+            self._condition.notify()
+
+    def join(self, timeout: float) -> None:
+        """Wait up to `timeout` seconds for the thread to end."""
+        self._thread.join(timeout)
+
+    def poke(self) -> None:
+        """Say that a lease has notes. Cheap enough to be called in a tight loop, by any thread."""
+        self._has_notes = True
+
+    def flush(self) -> Future[bool]:
+        """Beat now. The result tells whether the server has all notes made before this call."""
+        flush: Future[bool] = Future()
+        with self._condition:
+            if self._is_stopping:
+                flush.set_result(False)
+            else:
+                self._flushes.append(flush)
+                self._condition.notify()
+        return flush
+
+    def _run(self) -> None:
+        while not self._is_stopping:
+            with self._condition:
+                self._condition.wait_for(
+                    lambda: self._is_stopping or self._flushes, min(_TICK, self.interval)
+                )
+            try:
+                self.tick()
+            except Exception:  # noqa: BLE001 - a bug must not cost every job its lease
+                _log.exception("the heartbeat failed, trying on")
+        with self._condition:
+            for flush in self._flushes:
+                flush.set_result(False)
+        self._pulse.close()
+
+    def tick(self) -> None:
+        """Do what is due by now: look at the event loop, beat."""
+        now = self._clock()
+        self._watch.check(now)
+        is_time = now >= self._last_beat + self.interval or self._has_notes
+        if self._flushes or (is_time and now >= self._retry_at):
+            self._beat(now)
+
+    def _beat(self, now: float) -> None:
+        with self._condition:
+            flushes, self._flushes = self._flushes, []
+        is_delivered = False
+        try:
+            is_delivered = self._send_all(now)
+        finally:
+            for flush in flushes:
+                flush.set_result(is_delivered)
+
+    def _send_all(self, now: float) -> bool:
+        self._has_notes = False
+        leases = list(self._leases)
+        is_delivered = True
+        for start in range(0, len(leases), _MOST_JOBS):
+            is_delivered = self._send(leases[start : start + _MOST_JOBS]) and is_delivered
+        if is_delivered:
+            self._last_beat = now
+            self._backoff.reset()
+        else:
+            self._has_notes = True
+            self._retry_at = now + min(self._backoff.next(), self.interval)
+        return is_delivered
+
+    def _send(self, leases: Sequence[Lease]) -> bool:
+        sent_at = self._clock()
+        jobs = {
+            lease.job.job_id: HeartbeatJob(
+                lease_token=lease.job.lease_token,
+                checkpoint=lease.unsent_checkpoint,
+                progress=lease.unsent_progress,
+            )
+            for lease in leases
+        }
+        try:
+            reply = self._pulse.beat(HeartbeatRequest(worker_id=self._worker_id, jobs=jobs))
+        except Refused as error:
+            return self._send_apart(leases, error)
+        except LinkError as error:
+            if self._backoff.failures == 0:
+                _log.warning("the heartbeat did not get through, trying on: %s", error)
+            return False
+        for lease in leases:
+            sent = jobs[lease.job.job_id]
+            answer = reply.jobs.get(lease.job.job_id)
+            if answer is not None:
+                self._take(answer, lease, sent, sent_at)
+        return True
+
+    def _send_apart(self, leases: Sequence[Lease], error: Refused) -> bool:
+        """Find the one whose notes the server refuses: it must not cost the others their leases."""
+        if len(leases) > 1:
+            half = len(leases) // 2
+            first = self._send(leases[:half])
+            return self._send(leases[half:]) and first
+        (lease,) = leases
+        if lease.unsent_checkpoint is None and lease.unsent_progress is None:
+            _log.error("the heartbeat of job %s was refused: %s", lease.job.job_id, error)
+            return False
+        _log.error("a checkpoint or progress of job %s is dropped: %s", lease.job.job_id, error)
+        lease.notes_were_sent(lease.unsent_checkpoint, lease.unsent_progress)
+        return self._send(leases)
+
+    def _take(
+        self, answer: HeartbeatJobReply, lease: Lease, sent: HeartbeatJob, sent_at: float
+    ) -> None:
+        is_lost = answer.status == "cancel" and answer.reason in _LOST_REASONS
+        if not is_lost:
+            lease.ends_at = sent_at + lease.duration
+            lease.notes_were_sent(sent.checkpoint, sent.progress)
+        # A job whose ack is on its way at this moment is rightly called finished.
+        if answer.status == "cancel" and lease.is_running:
+            why = Interruption.LOST if is_lost else Interruption.CANCELLED
+            self._on_interrupt(lease, why)

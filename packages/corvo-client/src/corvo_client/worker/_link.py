@@ -1,0 +1,54 @@
+"""What the worker needs of the server, and the two ways in which a request can come to nothing."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from corvo_schema.outcomes import AckResult, FailResult, HeartbeatReply, ReleaseResult
+from corvo_schema.worker import AckItem, FailItem, FetchedJob, HeartbeatRequest, ReleaseItem
+
+
+class LinkError(Exception):
+    """A request did not do what it should; `str` of it is fit for a log line."""
+
+
+class Undelivered(LinkError):
+    """The server was not reached, or could not take it now. The same request may succeed later."""
+
+
+class Refused(LinkError):
+    """The server will never take this request: something in it is invalid or too large."""
+
+
+class Link(Protocol):
+    """The requests of the event loop. A result list is empty when the server tells nothing per job.
+
+    All raise `LinkError`.
+    """
+
+    async def fetch(self, count: int) -> list[FetchedJob]:
+        """Return up to `count` jobs; waits a while for the first."""
+        ...
+
+    async def ack(self, items: Sequence[AckItem]) -> list[AckResult]:
+        """Report jobs as done."""
+        ...
+
+    async def fail(self, items: Sequence[FailItem]) -> list[FailResult]:
+        """Report attempts as failed."""
+        ...
+
+    async def release(self, items: Sequence[ReleaseItem]) -> list[ReleaseResult]:
+        """Give jobs back."""
+        ...
+
+
+class Pulse(Protocol):
+    """The one request of the heartbeat thread, over a connection of its own."""
+
+    def beat(self, request: HeartbeatRequest) -> HeartbeatReply:
+        """Extend leases; blocks. Raises `LinkError`."""
+        ...
+
+    def close(self) -> None:
+        """Close the connection."""
+        ...

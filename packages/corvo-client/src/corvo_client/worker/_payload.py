@@ -1,0 +1,160 @@
+"""A function's signature as the shape of its jobs' payloads."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from types import NoneType
+from typing import Any, get_args, get_type_hints
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic_core import PydanticSerializationError, from_json, to_json
+
+from corvo_client.worker._context import Context
+
+_MOST_ERRORS = 20
+_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+
+
+class InvalidPayload(ValueError):
+    """The payload does not fit the function; the message names each field, never its value."""
+
+
+class UnfitJob(InvalidPayload):
+    """The payload of a job that came from the server, as against one about to be enqueued."""
+
+
+class PayloadShape:
+    """Checks payloads against a function's parameters, and turns calls into payloads and back.
+
+    A single parameter that is annotated with a pydantic model takes the whole payload. Otherwise
+    the payload is an object with the function's keyword arguments, checked against their
+    annotations; a name that the function does not know is refused. A parameter annotated with
+    `Context` is no part of the payload. Raises TypeError for a function that cannot be called so.
+    """
+
+    def __init__(self, function: Callable[..., object]) -> None:
+        signature = inspect.signature(function)
+        hints = _hints_of(function)
+        self._context_name: str | None = None
+        fields: dict[str, Any] = {}
+        self._names: dict[str, str] = {}
+        takes_any = False
+        for name, parameter in signature.parameters.items():
+            if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+                takes_any = True
+            elif parameter.kind not in _NAMED:
+                raise TypeError(
+                    f"{_name_of(function)}: parameter {name!r} cannot be passed by name, and a "
+                    "payload has only names"
+                )
+            elif _is_context(hints.get(name)):
+                self._context_name = name
+            else:
+                # Neutral field names: a parameter may be called `schema` or `_x`, a field may not.
+                field = f"p{len(fields)}"
+                self._names[field] = name
+                default = ... if parameter.default is parameter.empty else parameter.default
+                fields[field] = (hints.get(name, Any), Field(default, alias=name))
+        # As the caller of an enqueue sees it.
+        self._signature = signature.replace(
+            parameters=[p for p in signature.parameters.values() if p.name != self._context_name]
+        )
+        config = ConfigDict(extra="allow" if takes_any else "forbid", arbitrary_types_allowed=False)
+        self._model = create_model(_name_of(function), __config__=config, **fields)
+        self._whole = self._find_whole(hints) if not takes_any else None
+
+    def _find_whole(self, hints: Mapping[str, Any]) -> str | None:
+        """Return the name of the parameter that takes the whole payload, if one does."""
+        if len(self._names) != 1:
+            return None
+        (name,) = self._names.values()
+        hint = hints.get(name)
+        return name if isinstance(hint, type) and issubclass(hint, BaseModel) else None
+
+    def arguments(self, payload: Any, context: Context) -> dict[str, Any]:
+        """Return the keyword arguments to call the function with. Raises `UnfitJob`."""
+        arguments: dict[str, Any] = {}
+        if self._names or payload:
+            try:
+                arguments = self._read(to_json(payload))
+            except InvalidPayload as error:
+                raise UnfitJob(str(error)) from None
+            except PydanticSerializationError as error:  # lone surrogates
+                raise UnfitJob(f"invalid payload: {error}") from None
+        if self._context_name is not None:
+            arguments[self._context_name] = context
+        return arguments
+
+    def payload(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+        """Return the payload (plain JSON data) that leads to this call.
+
+        Raises TypeError when the function cannot be called so, and `InvalidPayload` when the worker
+        would refuse it: the check is the worker's own, on what would go over the wire.
+        """
+        arguments = _flatten(self._signature, self._signature.bind(*args, **kwargs).arguments)
+        try:
+            model = self._model.model_validate(arguments)
+            # What was left out stays out, for the worker's function to fill in; a payload that is
+            # one model is complete, so that a default made at random is made once.
+            given = model.model_fields_set if self._whole is None else None
+            text = model.model_dump_json(include=given, by_alias=True).encode()
+        except ValueError as error:
+            raise _invalid(error) from None
+        payload = from_json(text)
+        if self._whole is not None:
+            payload = payload[self._whole]
+        self._read(to_json(payload))
+        return payload
+
+    def _read(self, text: bytes) -> dict[str, Any]:
+        if self._whole is not None:
+            text = b'{"%s":%s}' % (self._whole.encode(), text)
+        try:
+            model = self._model.model_validate_json(text)
+        except ValidationError as error:
+            raise _invalid(error, skip=self._whole) from None
+        given = model.model_fields_set
+        arguments = {name: getattr(model, key) for key, name in self._names.items() if key in given}
+        return arguments | (model.model_extra or {})
+
+
+def _flatten(signature: inspect.Signature, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Put what a `**kwargs` parameter collected among the other arguments."""
+    flat: dict[str, Any] = {}
+    for name, value in arguments.items():
+        if signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD:
+            flat |= value
+        else:
+            flat[name] = value
+    return flat
+
+
+def _hints_of(function: Callable[..., object]) -> dict[str, Any]:
+    try:
+        return get_type_hints(function, include_extras=True)
+    except NameError as error:
+        raise TypeError(
+            f"{_name_of(function)}: the annotation {error.name!r} is not known at module level; "
+            "define it there, or leave out `from __future__ import annotations`"
+        ) from error
+
+
+def _is_context(hint: Any) -> bool:
+    return hint is Context or set(get_args(hint)) == {Context, NoneType}
+
+
+def _name_of(function: Callable[..., object]) -> str:
+    return getattr(function, "__qualname__", None) or repr(function)
+
+
+def _invalid(error: ValueError, skip: str | None = None) -> InvalidPayload:
+    if not isinstance(error, ValidationError):
+        return InvalidPayload(f"invalid payload: {error}")
+    parts = []
+    items = error.errors(include_url=False, include_input=False, include_context=False)
+    for item in items[:_MOST_ERRORS]:
+        where = item["loc"][1:] if skip is not None and item["loc"][:1] == (skip,) else item["loc"]
+        path = ".".join(str(step) for step in where) or "payload"
+        parts.append(f"{path}: {item['msg']}")
+    if len(items) > _MOST_ERRORS:
+        parts.append(f"and {len(items) - _MOST_ERRORS} more")
+    return InvalidPayload("invalid payload: " + "; ".join(parts))

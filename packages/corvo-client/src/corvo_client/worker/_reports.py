@@ -1,0 +1,145 @@
+"""Turns outcomes into requests: one of each kind for a whole round of jobs."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from typing import Protocol, TypeVar
+
+from corvo_client.worker._leases import Lease, LeaseTable
+from corvo_client.worker._link import Link, LinkError, Refused
+from corvo_client.worker._outcomes import Completed, Failed, Outcome, Released
+from corvo_schema.worker import AckItem, FailItem, ReleaseItem
+
+_log = logging.getLogger("corvo.worker")
+
+Report = tuple[Lease, Outcome]
+I = TypeVar("I")  # noqa: E741 - an item
+K = TypeVar("K", Completed, Failed, Released)
+
+
+class _Result(Protocol):
+    """What the results of acks, fails and releases have in common."""
+
+    @property
+    def status(self) -> str: ...
+    @property
+    def code(self) -> str | None: ...
+    @property
+    def error(self) -> str | None: ...
+
+
+class Reporter:
+    """Delivers reports. `flush_notes` makes the heartbeat send checkpoints and says if it could."""
+
+    def __init__(
+        self, link: Link, leases: LeaseTable, flush_notes: Callable[[], Awaitable[bool]]
+    ) -> None:
+        self._link = link
+        self._leases = leases
+        self._flush_notes = flush_notes
+        self._is_cut_off = False
+
+    async def deliver(self, reports: Sequence[Report]) -> list[Report]:
+        """Send all of them; return those that did not get through, to be sent again later.
+
+        A lease is let go of once the server has answered for it, whatever the answer is.
+        """
+        done: list[tuple[Lease, Completed]] = []
+        failed: list[tuple[Lease, Failed]] = []
+        released: list[tuple[Lease, Released]] = []
+        for lease, outcome in reports:
+            match outcome:
+                case Completed():
+                    done.append((lease, outcome))
+                case Failed():
+                    failed.append((lease, outcome))
+                case Released():
+                    released.append((lease, outcome))
+        sends: list[Awaitable[list[Report]]] = []
+        if done:
+            sends.append(self._deliver(done, _ack_item, self._link.ack))
+        if failed:
+            sends.append(self._deliver_failed(failed))
+        if released:
+            sends.append(self._deliver(released, _release_item, self._link.release))
+        if len(sends) == 1:
+            return await sends[0]
+        return [report for rest in await asyncio.gather(*sends) for report in rest]
+
+    async def _deliver_failed(self, reports: Sequence[tuple[Lease, Failed]]) -> list[Report]:
+        # The checkpoint is for the next attempt, which may begin the moment the failure is in.
+        has_notes = any(lease.unsent_checkpoint is not None for lease, _ in reports)
+        if has_notes and not await self._flush_notes():
+            return list(reports)
+        return await self._deliver(reports, _fail_item, self._link.fail)
+
+    async def _deliver(
+        self,
+        reports: Sequence[tuple[Lease, K]],
+        make: Callable[[Lease, K], I],
+        send: Callable[[Sequence[I]], Awaitable[Sequence[_Result]]],
+    ) -> list[Report]:
+        try:
+            results = await send([make(lease, outcome) for lease, outcome in reports])
+        except Refused as error:
+            if len(reports) == 1:
+                return self._give_up(*reports[0], error)
+            # One of them spoils the request, or all together are too large.
+            half = len(reports) // 2
+            first = await self._deliver(reports[:half], make, send)
+            return first + await self._deliver(reports[half:], make, send)
+        except LinkError as error:
+            if not self._is_cut_off:
+                self._is_cut_off = True
+                _log.warning("outcomes did not get through, trying on: %s", error)
+            return list(reports)
+        self._is_cut_off = False
+        for lease, _ in reports:
+            self._leases.remove(lease)
+        for (lease, _), result in zip(reports, results, strict=False):
+            if result.status == "error":
+                _log.warning(
+                    "the outcome of job %s came too late (%s): %s",
+                    lease.job.job_id,
+                    result.code,
+                    result.error,
+                )
+        return []
+
+    def _give_up(self, lease: Lease, outcome: Outcome, error: Refused) -> list[Report]:
+        if isinstance(outcome, Completed):
+            # The work is done: another attempt would do it twice, and end here again.
+            return [(lease, Failed(f"the result was refused: {error}", retry=False))]
+        _log.error("the outcome of job %s was refused: %s", lease.job.job_id, error)
+        self._leases.remove(lease)
+        return []
+
+
+def _ack_item(lease: Lease, outcome: Completed) -> AckItem:
+    job = lease.job
+    return AckItem(job_id=job.job_id, lease_token=job.lease_token, result=outcome.result)
+
+
+def _fail_item(lease: Lease, outcome: Failed) -> FailItem:
+    return FailItem(
+        job_id=lease.job.job_id,
+        lease_token=lease.job.lease_token,
+        error=outcome.error,
+        backtrace=outcome.backtrace,
+        retry=outcome.retry,
+        cancel=outcome.cancel,
+    )
+
+
+def _release_item(lease: Lease, outcome: Released) -> ReleaseItem:
+    # A whole millisecond at least, so that a short snooze does not become none at all.
+    ms = -int(-outcome.delay * 1000 // 1)
+    return ReleaseItem.model_validate(
+        {
+            "job_id": lease.job.job_id,
+            "lease_token": lease.job.lease_token,
+            "delay": timedelta(milliseconds=ms) if ms else None,
+            "checkpoint": lease.unsent_checkpoint,
+        }
+    )

@@ -1,0 +1,90 @@
+"""The connections that a worker and its tasks use, made when they are needed."""
+
+import asyncio
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from corvo_client._async.client import AsyncClient
+from corvo_client._async.jobs import AsyncJobs
+from corvo_client._async.session import AsyncSession
+from corvo_client._options import EnqueueOptions
+from corvo_client._retry import RetryPolicy
+from corvo_client._sync.jobs import Jobs
+from corvo_client._sync.session import Session
+from corvo_client._transport import AsyncTransport, Origin, Transport
+from corvo_client.worker._http import FetchTerms, HttpLink, HttpPulse
+from corvo_schema.jobs import EnqueueReply
+
+
+@dataclass(frozen=True, slots=True)
+class _LoopConnection:
+    """What one event loop uses."""
+
+    transport: AsyncTransport
+    session: AsyncSession
+
+
+class Server:
+    """A server, by its URL or by a client that talks to it. Nothing is opened before its use.
+
+    Tasks may be enqueued from any event loop and from plain code in any thread. A client that was
+    given is used in its own event loop, and left open.
+    """
+
+    def __init__(self, server: AsyncClient | str | None, api_key: str | None) -> None:
+        if isinstance(server, AsyncClient) and api_key is not None:
+            raise ValueError("the client has its own API key: give one or the other")
+        self._server = server
+        self._api_key = api_key
+        self._connections: dict[asyncio.AbstractEventLoop, _LoopConnection] = {}
+
+    def link(self, terms: FetchTerms) -> HttpLink:
+        """Return what a worker in the running event loop uses."""
+        return HttpLink(self._connection().transport, terms)
+
+    def pulse(self, seconds: float) -> HttpPulse:
+        """Return what the heartbeat thread uses, with this time limit for a beat."""
+        return HttpPulse(self._origin, seconds)
+
+    async def enqueue(self, queue: str, payload: Any, options: EnqueueOptions) -> EnqueueReply:
+        """Enqueue from the running event loop."""
+        return await AsyncJobs(self._connection().session).enqueue(queue, payload, **options)
+
+    def enqueue_sync(self, queue: str, payload: Any, options: EnqueueOptions) -> EnqueueReply:
+        """Enqueue from plain code."""
+        return Jobs(self._sync_session).enqueue(queue, payload, **options)
+
+    async def close(self) -> None:
+        """Close what was opened for the running event loop."""
+        connection = self._connections.pop(asyncio.get_running_loop(), None)
+        if connection is not None and not isinstance(self._server, AsyncClient):
+            await connection.session.close()
+
+    @cached_property
+    def _origin(self) -> Origin:
+        # Not before it is needed: the URL may come from an environment that is still to be set.
+        if isinstance(self._server, AsyncClient):
+            return self._server._session._transport._origin  # noqa: SLF001 - of this package
+        return Origin(self._server, api_key=self._api_key)
+
+    @cached_property
+    def _sync_session(self) -> Session:
+        return Session(Transport(self._origin), RetryPolicy())
+
+    def _connection(self) -> _LoopConnection:
+        loop = asyncio.get_running_loop()
+        connection = self._connections.get(loop)
+        if connection is None:
+            # A loop that was closed without `close` leaves only this entry behind.
+            for other in [other for other in self._connections if other.is_closed()]:
+                del self._connections[other]
+            connection = self._connections[loop] = self._connect()
+        return connection
+
+    def _connect(self) -> _LoopConnection:
+        if isinstance(self._server, AsyncClient):
+            session = self._server._session  # noqa: SLF001 - of this package
+            return _LoopConnection(session._transport, session)  # noqa: SLF001
+        transport = AsyncTransport(self._origin)
+        return _LoopConnection(transport, AsyncSession(transport, RetryPolicy()))

@@ -1,0 +1,117 @@
+"""A function together with the queue that its jobs go to."""
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack
+
+from corvo_client._options import (
+    AnyBackoff,
+    AnyDuration,
+    AnyPriority,
+    AnySeconds,
+    EnqueueOptions,
+)
+from corvo_client.worker._context import Context
+from corvo_client.worker._payload import PayloadShape
+from corvo_schema.jobs import EnqueueReply
+
+C = ParamSpec("C")
+P = ParamSpec("P")
+R_co = TypeVar("R_co", covariant=True)
+
+
+class TaskDefaults(TypedDict, total=False):
+    """What holds for each job of a task unless its enqueue says otherwise; see `EnqueueOptions`."""
+
+    priority: AnyPriority
+    max_retries: int
+    retry_backoff: AnyBackoff
+    retry_base_delay: AnyDuration
+    retry_max_delay: AnyDuration
+    unique_period: AnySeconds
+    expire_after: AnyDuration
+    tags: Mapping[str, str]
+
+
+class Producer(Protocol):
+    """Enqueues a payload, with the client that suits the caller."""
+
+    async def enqueue(self, queue: str, payload: Any, options: EnqueueOptions) -> EnqueueReply:
+        """Enqueue from a coroutine."""
+        ...
+
+    def enqueue_sync(self, queue: str, payload: Any, options: EnqueueOptions) -> EnqueueReply:
+        """Enqueue from plain code; blocks until the server has answered."""
+        ...
+
+
+class Enqueuer(Generic[P]):
+    """Enqueues jobs of one task with a set of options. Made by `Task.options`."""
+
+    def __init__(
+        self, producer: Producer, queue: str, shape: PayloadShape, options: EnqueueOptions
+    ) -> None:
+        self._producer = producer
+        self._queue = queue
+        self._shape = shape
+        self._options = options
+
+    async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> EnqueueReply:
+        """Enqueue a job that calls the function with these arguments.
+
+        Raises `InvalidPayload` for arguments that the worker would refuse, without asking it.
+        """
+        payload = self._shape.payload(args, kwargs)
+        return await self._producer.enqueue(self._queue, payload, self._options)
+
+    def enqueue_sync(self, *args: P.args, **kwargs: P.kwargs) -> EnqueueReply:
+        """Do the same from plain code; blocks until the server has answered."""
+        payload = self._shape.payload(args, kwargs)
+        return self._producer.enqueue_sync(self._queue, payload, self._options)
+
+
+class Task(Generic[C, P, R_co]):
+    """What `@worker.task(queue)` makes of a function: callable as before, and to be enqueued."""
+
+    def __init__(
+        self,
+        function: Callable[C, R_co],
+        queue: str,
+        producer: Producer,
+        defaults: TaskDefaults,
+    ) -> None:
+        self.function = function
+        self.queue = queue
+        self.defaults = defaults
+        self.is_async = inspect.iscoroutinefunction(function)
+        self.shape = PayloadShape(function)
+        self._producer = producer
+        functools.update_wrapper(self, function)
+
+    def __repr__(self) -> str:
+        return f"<Task {self.queue!r}: {self.function!r}>"
+
+    def __call__(self, *args: C.args, **kwargs: C.kwargs) -> R_co:
+        """Call the function here and now, as if it had no decorator."""
+        return self.function(*args, **kwargs)
+
+    def options(self, **options: Unpack[EnqueueOptions]) -> Enqueuer[P]:
+        """Return something whose `enqueue` applies these options on top of the task's own."""
+        merged = EnqueueOptions(**{**self.defaults, **options})
+        return Enqueuer(self._producer, self.queue, self.shape, merged)
+
+    async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> EnqueueReply:
+        """Enqueue a job that calls the function with these arguments.
+
+        Raises `InvalidPayload` for arguments that the worker would refuse, without asking it.
+        """
+        return await self.options().enqueue(*args, **kwargs)
+
+    def enqueue_sync(self, *args: P.args, **kwargs: P.kwargs) -> EnqueueReply:
+        """Do the same from plain code; blocks until the server has answered."""
+        return self.options().enqueue_sync(*args, **kwargs)
+
+    def bound(self, payload: Any, context: Context) -> Callable[[], Any]:
+        """Return the call that a job with this payload asks for. Raises `UnfitJob`."""
+        return functools.partial(self.function, **self.shape.arguments(payload, context))

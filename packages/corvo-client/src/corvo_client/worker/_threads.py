@@ -1,0 +1,65 @@
+"""Threads for handlers that are plain functions."""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Threads(Generic[T]):
+    """Up to `size` threads that run calls, and hand what they return to `on_done` in the loop.
+
+    Unlike the threads of `concurrent.futures` they are daemons: a handler that never returns must
+    not keep the process alive once its job was given back. A call must not raise.
+    """
+
+    def __init__(
+        self, size: int, loop: asyncio.AbstractEventLoop, on_done: Callable[[T], None]
+    ) -> None:
+        self._size = size
+        self._loop = loop
+        self._on_done = on_done
+        self._calls: SimpleQueue[Callable[[], T] | None] = SimpleQueue()
+        self._done: list[T] = []
+        self._lock = threading.Lock()
+        self._threads: list[threading.Thread] = []
+        self._pending = 0
+
+    def submit(self, call: Callable[[], T]) -> None:
+        """Run `call` in a thread. Call it in the event loop only."""
+        self._pending += 1
+        if len(self._threads) < min(self._pending, self._size):
+            name = f"corvo-handler-{len(self._threads) + 1}"
+            thread = threading.Thread(target=self._work, name=name, daemon=True)
+            self._threads.append(thread)
+            thread.start()
+        self._calls.put(call)
+
+    def close(self) -> None:
+        """Let the threads end once they are done with what they have. Does not wait for them."""
+        for _ in self._threads:
+            self._calls.put(None)
+        self._threads.clear()
+
+    def _work(self) -> None:
+        while (call := self._calls.get()) is not None:
+            outcome = call()
+            with self._lock:
+                self._done.append(outcome)
+                is_first = len(self._done) == 1
+            # The loop is woken once for all that is done by the time it comes round. After it has
+            # closed nobody is interested any more.
+            if is_first:
+                with contextlib.suppress(RuntimeError):
+                    self._loop.call_soon_threadsafe(self._deliver)
+
+    def _deliver(self) -> None:
+        with self._lock:
+            done, self._done = self._done, []
+        self._pending -= len(done)
+        for outcome in done:
+            self._on_done(outcome)

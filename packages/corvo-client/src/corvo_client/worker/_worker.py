@@ -1,0 +1,203 @@
+"""The worker: functions that are run for the jobs of queues."""
+
+import asyncio
+import logging
+import os
+import socket
+import sys
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from types import MappingProxyType, TracebackType
+from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar, Unpack, overload
+
+from pydantic import TypeAdapter
+
+from corvo_client._async.client import AsyncClient
+from corvo_client.worker._context import Context
+from corvo_client.worker._http import FetchTerms
+from corvo_client.worker._run import Limits, Run
+from corvo_client.worker._runner import AnyTask
+from corvo_client.worker._server import Server
+from corvo_client.worker._signals import stopping_on_signals
+from corvo_client.worker._task import Task, TaskDefaults
+from corvo_schema.fields import QueueName
+
+_log = logging.getLogger("corvo.worker")
+
+_queue_name = TypeAdapter(QueueName)
+
+# Of a heartbeat: a line that is dead must not cost more than one beat.
+_LONGEST_BEAT = 10.0
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class _Decorator(Protocol):
+    """Makes tasks of functions; a `Context` that comes first is no part of what is enqueued."""
+
+    @overload
+    def __call__(
+        self, function: Callable[Concatenate[Context, P], R], /
+    ) -> Task[Concatenate[Context, P], P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> Task[P, P, R]: ...
+
+
+class Worker:
+    """Runs functions for the jobs of queues, many at a time, until it is told to stop.
+
+    `server` is a URL or an `AsyncClient`; without one, `AsyncClient`'s own defaults hold. Seconds
+    everywhere. `queues` are those that this process serves, all that have a task when left out.
+    `lease_duration` is how soon a job is handed to somebody else after this process has died; while
+    it lives, leases are kept, however long a job takes. After `grace_period` a shutdown interrupts
+    the handlers that still run.
+    """
+
+    def __init__(
+        self,
+        server: AsyncClient | str | None = None,
+        *,
+        api_key: str | None = None,
+        queues: Sequence[str] | None = None,
+        concurrency: int = 10,
+        lease_duration: float = 60.0,
+        grace_period: float = 25.0,
+        poll_timeout: float = 30.0,
+        hostname: str | None = None,
+    ) -> None:
+        if concurrency < 1:
+            raise ValueError(f"concurrency must be at least 1, not {concurrency}")
+        # A host name is no identity: containers share them, and restarts keep them.
+        self.id = f"worker_{uuid.uuid4().hex}"
+        self.concurrency = concurrency
+        self._queues = queues
+        self._limits = Limits(concurrency, grace_period)
+        self._poll_timeout = poll_timeout
+        self._lease_duration = lease_duration
+        self._hostname = socket.gethostname() if hostname is None else hostname
+        self._server = Server(server, api_key)
+        self._tasks: dict[str, AnyTask] = {}
+        self._run: Run | None = None
+        self._is_alive = False
+        self._background: asyncio.Task[None] | None = None
+
+    @property
+    def tasks(self) -> MappingProxyType[str, AnyTask]:
+        """The tasks by queue."""
+        return MappingProxyType(self._tasks)
+
+    def task(self, queue: str, **defaults: Unpack[TaskDefaults]) -> _Decorator:
+        """Run the decorated function, `def` or `async def`, for the jobs of `queue`.
+
+        `defaults` hold for each job that the function's `enqueue` makes. Raises ValueError when the
+        queue has a function already, TypeError when the function cannot take a payload.
+        """
+
+        def decorate(function: Callable[..., Any]) -> Any:
+            _queue_name.validate_python(queue)
+            if queue in self._tasks:
+                raise ValueError(f"queue {queue!r} has a task already: {self._tasks[queue]!r}")
+            task: AnyTask = Task(function, queue, self._server, defaults)
+            self._tasks[queue] = task
+            return task
+
+        return decorate
+
+    def run(self) -> None:
+        """Work until SIGTERM or SIGINT, then shut down in order; a second signal exits at once.
+
+        Does not return but ends the process when a handler could not be made to end: its job has
+        been given back, and nothing else is left to wait for.
+        """
+        with asyncio.Runner() as runner:
+            runner.run(self._run_with_signals())
+            if self.running:
+                _log.warning("exiting although %d handlers have not ended", self.running)
+                logging.shutdown()
+                sys.stdout.flush()
+                os._exit(0)
+
+    async def run_async(self) -> None:
+        """Work until `stop` is called, then shut down in order. Signals are the caller's business.
+
+        Being cancelled is like `stop` without a grace period. Raises RuntimeError when the worker
+        runs already, and ValueError when there is no task for one of `queues`, or none at all.
+        """
+        await self._live(self._begin())
+
+    def stop(self) -> None:
+        """Begin the shutdown, from any thread; does not wait. Does nothing before the start."""
+        if self._run is not None:
+            self._run.stop()
+
+    async def __aenter__(self) -> Self:
+        """Work in the background, beside whatever else the event loop does."""
+        self._background = asyncio.create_task(self._live(self._begin()))
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Shut down in order, and wait for it."""
+        self.stop()
+        if self._background is not None:
+            await self._background
+
+    async def _run_with_signals(self) -> None:
+        run = self._begin()
+        with stopping_on_signals(run.stop):
+            await self._live(run)
+
+    def _begin(self) -> Run:
+        if self._is_alive:
+            raise RuntimeError("this worker is running already")
+        queues = self._served_queues()
+        terms = FetchTerms(
+            queues, self.id, self._hostname, self._poll_timeout, self._lease_duration
+        )
+        link = self._server.link(terms)
+        pulse = self._server.pulse(min(_LONGEST_BEAT, self._lease_duration / 3))
+        self._run = Run(
+            tasks=self._tasks, link=link, pulse=pulse, worker_id=self.id, limits=self._limits
+        )
+        self._is_alive = True
+        _log.info("worker %s serves %s, %d at a time", self.id, ", ".join(queues), self.concurrency)
+        return self._run
+
+    async def _live(self, run: Run) -> None:
+        try:
+            await run.run()
+        finally:
+            self._is_alive = False
+            await self._server.close()
+
+    @property
+    def running(self) -> int:
+        """How many handlers are running."""
+        return 0 if self._run is None else self._run.running
+
+    @property
+    def seconds_since_poll(self) -> float | None:
+        """How long ago the server last answered a fetch; None before the first answer."""
+        last = None if self._run is None else self._run.last_poll
+        return None if last is None else time.monotonic() - last
+
+    def is_live(self, within: float = 90.0) -> bool:
+        """Tell whether the worker does its work: for a liveness probe.
+
+        True when it has polled within so many seconds, or has its hands full and needs no more.
+        """
+        age = self.seconds_since_poll
+        return (age is not None and age <= within) or self.running >= self.concurrency
+
+    def _served_queues(self) -> list[str]:
+        queues = list(self._tasks) if self._queues is None else list(self._queues)
+        unknown = [queue for queue in queues if queue not in self._tasks]
+        if unknown or not queues:
+            raise ValueError(f"no task for {', '.join(unknown) or 'any queue'}")
+        return queues

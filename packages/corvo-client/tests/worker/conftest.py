@@ -1,0 +1,167 @@
+"""A server in memory, on both sides of the worker's two ports, and jobs for it to hand out."""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from corvo_client.worker._leases import Lease
+from corvo_client.worker._link import Refused, Undelivered
+from corvo_schema.ids import new_job_id
+from corvo_schema.outcomes import (
+    AckResult,
+    FailResult,
+    HeartbeatJobReply,
+    HeartbeatReply,
+    ReleaseResult,
+)
+from corvo_schema.worker import AckItem, FailItem, FetchedJob, HeartbeatRequest, ReleaseItem
+
+Item = AckItem | FailItem | ReleaseItem
+
+
+class FakeClock:
+    """Stands still until a test moves it."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def forward(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class FakeServer:
+    """Hands out `jobs`, remembers what it is told, and fails on demand."""
+
+    def __init__(self) -> None:
+        self.jobs: deque[FetchedJob] = deque()
+        self.fetches: list[int] = []
+        self.requests: list[Sequence[Item]] = []
+        self.beats: list[HeartbeatRequest] = []
+        self.answers: dict[str, HeartbeatJobReply] = {}
+        self.is_down = False
+        self.refuses: Callable[[Any], bool] = lambda _item: False
+        self.late_codes: dict[str, str] = {}
+        self.is_closed = False
+        self._loop = asyncio.get_running_loop()
+        self._changed = asyncio.Event()
+
+    def add(self, *jobs: FetchedJob) -> None:
+        self.jobs.extend(jobs)
+        self._changed.set()
+
+    async def seen(self, is_true: Callable[[], object]) -> None:
+        """Wait until something that the worker did makes it true."""
+        async with asyncio.timeout(10):
+            while not is_true():
+                self._changed.clear()
+                await self._changed.wait()
+
+    async def fetch(self, count: int) -> list[FetchedJob]:
+        self.has_changed()
+        self.fetches.append(count)
+        self._fail_when_down()
+        while not self.jobs:
+            self._changed.clear()
+            await self._changed.wait()
+            self._fail_when_down()
+        return [self.jobs.popleft() for _ in range(min(count, len(self.jobs)))]
+
+    async def ack(self, items: Sequence[AckItem]) -> list[AckResult]:
+        self._take(items)
+        return [AckResult(job_id=i.job_id, **self._status(i, "ok")) for i in items]
+
+    async def fail(self, items: Sequence[FailItem]) -> list[FailResult]:
+        self._take(items)
+        return [FailResult(job_id=i.job_id, **self._status(i, "retrying")) for i in items]
+
+    async def release(self, items: Sequence[ReleaseItem]) -> list[ReleaseResult]:
+        self._take(items)
+        return [ReleaseResult(job_id=i.job_id, **self._status(i, "released")) for i in items]
+
+    def beat(self, request: HeartbeatRequest) -> HeartbeatReply:
+        """Answer a heartbeat; called in the worker's thread."""
+        self._loop.call_soon_threadsafe(self.has_changed)
+        self._fail_when_down()
+        if any(self.refuses(job) for job in request.jobs.values()):
+            raise Refused("too large")
+        self.beats.append(request)
+        fine = HeartbeatJobReply(status="ok")
+        return HeartbeatReply(jobs={id_: self.answers.get(id_, fine) for id_ in request.jobs})
+
+    def close(self) -> None:
+        self.is_closed = True
+        self._loop.call_soon_threadsafe(self.has_changed)
+
+    @property
+    def acks(self) -> list[AckItem]:
+        return [i for items in self.requests for i in items if isinstance(i, AckItem)]
+
+    @property
+    def fails(self) -> list[FailItem]:
+        return [i for items in self.requests for i in items if isinstance(i, FailItem)]
+
+    @property
+    def releases(self) -> list[ReleaseItem]:
+        return [i for items in self.requests for i in items if isinstance(i, ReleaseItem)]
+
+    def _take(self, items: Sequence[Item]) -> None:
+        self.has_changed()
+        self._fail_when_down()
+        if any(self.refuses(item) for item in items):
+            raise Refused("too large")
+        self.requests.append(items)
+
+    def _status(self, item: Item, fine: str) -> dict[str, str]:
+        code = self.late_codes.get(item.job_id)
+        return {"status": fine} if code is None else {"status": "error", "code": code}
+
+    def has_changed(self) -> None:
+        self._changed.set()
+
+    def _fail_when_down(self) -> None:
+        if self.is_down:
+            raise Undelivered("connection refused")
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+async def server() -> FakeServer:
+    return FakeServer()
+
+
+MakeJob = Callable[..., FetchedJob]
+MakeLease = Callable[..., Lease]
+
+
+@pytest.fixture
+def make_job() -> MakeJob:
+    def make(payload: Any = None, **fields: Any) -> FetchedJob:
+        known: dict[str, Any] = {
+            "job_id": new_job_id(),
+            "queue": "default",
+            "payload": {} if payload is None else payload,
+            "attempt": 1,
+            "lease_duration": 30,
+            "lease_token": "token",
+        }
+        return FetchedJob.model_validate(known | fields)
+
+    return make
+
+
+@pytest.fixture
+def make_lease(make_job: MakeJob, clock: FakeClock) -> MakeLease:
+    def make(payload: Any = None, **fields: Any) -> Lease:
+        return Lease(make_job(payload, **fields), clock(), lambda: None)
+
+    return make

@@ -1,0 +1,21 @@
+from corvo_client.worker._backoff import Backoff
+
+
+def test_delays_double_up_to_the_cap_and_are_cut_at_random() -> None:
+    for bound in (0.1, 0.2, 0.4, 0.8, 1.0, 1.0):
+        seen = set()
+        for _ in range(50):
+            backoff = Backoff(base=0.1, cap=1.0)
+            backoff.failures = [0.1, 0.2, 0.4, 0.8, 1.0].index(bound)
+            seen.add(backoff.next())
+        assert all(bound / 2 <= delay <= bound for delay in seen)
+        assert len(seen) > 40
+
+
+def test_reset_starts_over() -> None:
+    backoff = Backoff(base=0.1, cap=1.0)
+    for _ in range(5000):
+        backoff.next()
+    assert backoff.next() >= 0.5
+    backoff.reset()
+    assert backoff.next() <= 0.1

@@ -1,0 +1,189 @@
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
+
+import pytest
+
+from corvo_client.worker._backoff import Backoff
+from corvo_client.worker._fetcher import Fetcher, Slots
+from corvo_schema.worker import FetchedJob
+
+MakeJob = Callable[..., FetchedJob]
+
+
+class FakeResults:
+    """As many outcomes as a test says, until it says that they are gone."""
+
+    def __init__(self) -> None:
+        self.unsent = 0
+        self.gone = asyncio.Event()
+
+    def __len__(self) -> int:
+        return self.unsent
+
+    async def drained(self) -> None:
+        await self.gone.wait()
+        self.unsent = 0
+
+
+class Worked:
+    """What a fetcher did with the jobs."""
+
+    def __init__(self, slots: Slots) -> None:
+        self.started: list[FetchedJob] = []
+        self.given_back: list[FetchedJob] = []
+        self._slots = slots
+
+    def start(self, jobs: Sequence[FetchedJob]) -> None:
+        self.started.extend(jobs)
+        for _ in jobs:
+            self._slots.take()
+
+    def give_back(self, jobs: Sequence[FetchedJob]) -> None:
+        self.given_back.extend(jobs)
+
+
+@pytest.fixture
+async def slots() -> Slots:
+    return Slots(4)
+
+
+@pytest.fixture
+async def results() -> FakeResults:
+    return FakeResults()
+
+
+@pytest.fixture
+def worked(slots: Slots) -> Worked:
+    return Worked(slots)
+
+
+@pytest.fixture
+async def fetcher(
+    server: Any, slots: Slots, results: FakeResults, worked: Worked, clock: Any
+) -> Fetcher:
+    return Fetcher(
+        link=server,
+        slots=slots,
+        results=results,  # type: ignore[arg-type]
+        start=worked.start,
+        give_back=worked.give_back,
+        backoff=Backoff(base=0.0),
+        clock=clock,
+    )
+
+
+@pytest.fixture
+async def loop(fetcher: Fetcher) -> AsyncIterator[asyncio.Task[None]]:
+    task = asyncio.create_task(fetcher.run())
+    yield task
+    task.cancel()
+    await asyncio.wait([task])
+
+
+async def settle() -> None:
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+@pytest.mark.usefixtures("loop")
+async def test_it_asks_for_as_many_jobs_as_there_are_free_slots(
+    server: Any, slots: Slots, worked: Worked, make_job: MakeJob
+) -> None:
+    server.add(make_job(), make_job(), make_job())
+    await server.seen(lambda: len(server.fetches) == 2)
+    server.add(*(make_job() for _ in range(5)))
+    await settle()
+    assert server.fetches == [4, 1]
+    assert len(worked.started) == 4
+    slots.give_back()
+    slots.give_back()
+    await settle()
+    assert server.fetches == [4, 1, 2]
+    assert len(worked.started) == 6
+
+
+async def test_it_asks_for_no_more_than_a_request_may_have(
+    server: Any, fetcher: Fetcher, slots: Slots
+) -> None:
+    slots.size = 2000
+    task = asyncio.create_task(fetcher.run())
+    await server.seen(lambda: server.fetches)
+    assert server.fetches == [512]
+    await fetcher.stop(task)
+
+
+@pytest.mark.usefixtures("loop")
+async def test_it_waits_while_outcomes_pile_up(
+    server: Any, results: FakeResults, make_job: MakeJob
+) -> None:
+    await server.seen(lambda: len(server.fetches) == 1)
+    results.unsent = 2000
+    server.add(make_job())
+    await settle()
+    assert len(server.fetches) == 1
+    results.gone.set()
+    await settle()
+    assert len(server.fetches) == 2
+
+
+async def test_it_comes_back_for_ever(
+    server: Any,
+    worked: Worked,
+    fetcher: Fetcher,
+    clock: Any,
+    make_job: MakeJob,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server.is_down = True
+    caplog.set_level("INFO")
+    task = asyncio.create_task(fetcher.run())
+    await server.seen(lambda: len(server.fetches) > 100)
+    assert fetcher.last_poll is None
+    server.is_down = False
+    server.add(make_job())
+    await server.seen(lambda: worked.started)
+    assert fetcher.last_poll == clock()
+    assert [record.getMessage() for record in caplog.records] == [
+        "cannot fetch jobs, trying on: connection refused",
+        "the server answers again",
+    ]
+    await fetcher.stop(task)
+
+
+async def test_stop_gives_up_a_fetch_that_brings_nothing(
+    server: Any, fetcher: Fetcher, worked: Worked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("corvo_client.worker._fetcher._LAST_FETCH_GRACE", 0.0)
+    task = asyncio.create_task(fetcher.run())
+    await server.seen(lambda: server.fetches)
+    await fetcher.stop(task)
+    assert task.cancelled()
+    assert worked.started == worked.given_back == []
+
+
+async def test_jobs_that_arrive_after_the_stop_are_given_back(
+    server: Any, fetcher: Fetcher, worked: Worked, make_job: MakeJob
+) -> None:
+    task = asyncio.create_task(fetcher.run())
+    await server.seen(lambda: server.fetches)
+    stop = asyncio.create_task(fetcher.stop(task))
+    await settle()
+    job = make_job()
+    server.add(job)
+    await stop
+    assert task.done()
+    assert worked.given_back == [job]
+    assert worked.started == []
+
+
+async def test_stop_does_not_wait_for_slots_or_retries(
+    server: Any, fetcher: Fetcher, slots: Slots
+) -> None:
+    for _ in range(4):
+        slots.take()
+    task = asyncio.create_task(fetcher.run())
+    await settle()
+    await fetcher.stop(task)
+    assert task.cancelled()
+    assert server.fetches == []

@@ -1,0 +1,222 @@
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+
+from corvo_client.worker._backoff import Backoff
+from corvo_client.worker._leases import Lease, LeaseTable
+from corvo_client.worker._outcomes import Completed, Failed, Released
+from corvo_client.worker._reports import Reporter
+from corvo_client.worker._results import Results
+
+MakeLease = Callable[..., Lease]
+
+
+class FakeNotes:
+    """Stands for the heartbeat's flush."""
+
+    def __init__(self, leases: LeaseTable, server: Any) -> None:
+        self.flushes = 0
+        self.works = True
+        self._leases = leases
+        self._server = server
+
+    async def __call__(self) -> bool:
+        self.flushes += 1
+        self._server.has_changed()
+        if self.works:
+            for lease in self._leases:
+                lease.notes_were_sent(lease.unsent_checkpoint, lease.unsent_progress)
+        return self.works
+
+
+@pytest.fixture
+def leases() -> LeaseTable:
+    return LeaseTable()
+
+
+@pytest.fixture
+def notes(leases: LeaseTable, server: Any) -> FakeNotes:
+    return FakeNotes(leases, server)
+
+
+@pytest.fixture
+async def reporter(server: Any, leases: LeaseTable, notes: FakeNotes) -> Reporter:
+    return Reporter(server, leases, notes)
+
+
+@pytest.fixture
+async def results(reporter: Reporter, leases: LeaseTable, clock: Any) -> AsyncIterator[Results]:
+    results = Results(leases, reporter.deliver, Backoff(base=0.0), clock)
+    loop = asyncio.create_task(results.run())
+    yield results
+    loop.cancel()
+    await asyncio.wait([loop])
+
+
+@pytest.fixture
+def hold(leases: LeaseTable, make_lease: MakeLease) -> MakeLease:
+    def hold(**fields: Any) -> Lease:
+        lease = make_lease(**fields)
+        leases.add(lease)
+        return lease
+
+    return hold
+
+
+async def drained(results: Results) -> None:
+    async with asyncio.timeout(10):
+        await results.drained()
+
+
+async def test_outcomes_that_come_together_go_together(
+    results: Results, hold: MakeLease, server: Any, leases: LeaseTable
+) -> None:
+    for number in range(600):
+        results.put(hold(), Completed(number))
+    assert len(results) == 600
+    await drained(results)
+    assert [len(items) for items in server.requests] == [512, 88]
+    assert [ack.result for ack in server.acks] == list(range(600))
+    assert all(ack.lease_token == "token" for ack in server.acks)
+    assert len(results) == len(leases) == 0
+
+
+async def test_each_kind_has_its_request(results: Results, hold: MakeLease, server: Any) -> None:
+    done, failed, released = hold(), hold(), hold()
+    released.note_checkpoint({"page": 3})
+    results.put(done, Completed())
+    results.put(failed, Failed("E: x", "trace", retry=False, cancel=True))
+    results.put(released, Released(2.5))
+    await drained(results)
+    (ack,), (fail,), (release,) = server.acks, server.fails, server.releases
+    assert (ack.job_id, ack.result) == (done.job.job_id, None)
+    assert (fail.error, fail.backtrace, fail.retry, fail.cancel) == ("E: x", "trace", False, True)
+    assert fail.lease_token == "token"
+    assert (release.delay, release.checkpoint) == (2500, {"page": 3})
+
+
+@pytest.mark.parametrize(("delay", "ms"), [(0.0, None), (0.0001, 1), (1.0001, 1001), (3, 3000)])
+async def test_a_delay_is_rounded_up_to_milliseconds(
+    results: Results, hold: MakeLease, server: Any, delay: float, ms: int | None
+) -> None:
+    results.put(hold(), Released(delay))
+    await drained(results)
+    assert server.releases[0].delay == ms
+
+
+async def test_a_checkpoint_reaches_the_server_before_the_failure(
+    results: Results, hold: MakeLease, server: Any, notes: FakeNotes
+) -> None:
+    results.put(hold(), Failed("without checkpoint"))
+    await drained(results)
+    assert notes.flushes == 0
+    lease = hold()
+    lease.note_checkpoint(1)
+    notes.works = False
+    results.put(lease, Failed("with checkpoint"))
+    await server.seen(lambda: notes.flushes >= 3)
+    assert len(server.fails) == 1
+    notes.works = True
+    await drained(results)
+    assert [fail.error for fail in server.fails] == ["without checkpoint", "with checkpoint"]
+
+
+async def test_an_outage_is_waited_out_in_order(
+    results: Results,
+    hold: MakeLease,
+    server: Any,
+    leases: LeaseTable,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server.is_down = True
+    results.put(hold(), Completed(1))
+    await server.seen(lambda: caplog.records)
+    results.put(hold(), Completed(2))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert (len(results), len(leases)) == (2, 2)
+    server.is_down = False
+    await drained(results)
+    assert [ack.result for ack in server.acks] == [1, 2]
+    assert [record.getMessage() for record in caplog.records] == [
+        "outcomes did not get through, trying on: connection refused"
+    ]
+
+
+async def test_an_outcome_is_dropped_once_its_lease_has_ended(
+    results: Results,
+    hold: MakeLease,
+    server: Any,
+    clock: Any,
+    leases: LeaseTable,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server.is_down = True
+    short, long = hold(lease_duration=5), hold(lease_duration=60)
+    results.put(short, Completed(1))
+    results.put(long, Completed(2))
+    await server.seen(lambda: caplog.records)
+    clock.forward(10)
+    await server.seen(lambda: len(results) == 1)
+    assert f"the outcome of job {short.job.job_id} could not be delivered" in caplog.text
+    server.is_down = False
+    await drained(results)
+    assert [ack.result for ack in server.acks] == [2]
+    assert len(leases) == 0
+
+
+async def test_an_outcome_that_comes_too_late_is_logged_and_let_go(
+    results: Results,
+    hold: MakeLease,
+    server: Any,
+    leases: LeaseTable,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    late, fine = hold(), hold()
+    server.late_codes[late.job.job_id] = "LEASE_LOST"
+    results.put(late, Completed())
+    results.put(fine, Completed())
+    await drained(results)
+    assert len(leases) == 0
+    (record,) = caplog.records
+    assert f"job {late.job.job_id} came too late (LEASE_LOST)" in record.getMessage()
+
+
+async def test_a_result_that_the_server_refuses_spoils_no_other(
+    results: Results, hold: MakeLease, server: Any
+) -> None:
+    server.refuses = lambda item: getattr(item, "result", None) == "huge"
+    for number in range(100):
+        results.put(hold(), Completed("huge" if number == 37 else number))
+    await drained(results)
+    assert [ack.result for ack in server.acks] == [n for n in range(100) if n != 37]
+    (fail,) = server.fails
+    assert fail.error == "the result was refused: too large"
+    assert not fail.retry
+
+
+async def test_a_failure_that_the_server_refuses_is_left_to_the_lease(
+    results: Results,
+    hold: MakeLease,
+    server: Any,
+    leases: LeaseTable,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server.refuses = lambda _item: True
+    results.put(hold(), Failed("x"))
+    await drained(results)
+    assert server.fails == []
+    assert len(leases) == 0
+    assert "was refused: too large" in caplog.text
+
+
+async def test_a_later_lease_of_the_same_job_is_kept(
+    results: Results, hold: MakeLease, leases: LeaseTable
+) -> None:
+    first = hold()
+    second = hold(job_id=first.job.job_id)
+    results.put(first, Completed())
+    await drained(results)
+    assert leases.holds(second)

@@ -1,0 +1,335 @@
+"""A whole worker against a server in memory: real threads, real loops, no network."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from corvo_client.worker._context import Context
+from corvo_client.worker._leases import Interruption
+from corvo_client.worker._outcomes import Snooze
+from corvo_client.worker._run import Limits, Run
+from corvo_client.worker._task import Task
+from corvo_schema.outcomes import HeartbeatJobReply
+from corvo_schema.worker import FetchedJob
+
+MakeJob = Callable[..., FetchedJob]
+Start = Callable[..., Any]
+
+
+@pytest.fixture
+async def start(server: Any) -> Start:
+    """Return a context manager that runs a worker for one function until its block ends."""
+
+    @asynccontextmanager
+    async def start(
+        function: Callable[..., Any], *, concurrency: int = 10, grace: float = 10.0, **limits: float
+    ) -> AsyncIterator[Run]:
+        run = Run(
+            tasks={"default": Task(function, "default", None, {})},  # type: ignore[arg-type]
+            link=server,
+            pulse=server,
+            worker_id="worker_1",
+            limits=Limits(concurrency, grace, **limits),
+        )
+        task = asyncio.create_task(run.run())
+        try:
+            yield run
+        finally:
+            run.stop()
+            async with asyncio.timeout(10):
+                await task
+
+    return start
+
+
+async def within_10_s(work: Awaitable[Any]) -> Any:
+    return await asyncio.wait_for(work, 10)
+
+
+async def test_jobs_are_run_and_acked(server: Any, start: Start, make_job: MakeJob) -> None:
+    async def double(number: int) -> int:
+        return 2 * number
+
+    server.add(*(make_job({"number": number}) for number in range(2000)))
+    async with start(double, concurrency=50) as run:
+        await server.seen(lambda: len(server.acks) == 2000)
+        assert run.last_poll is not None
+    assert sorted(ack.result for ack in server.acks) == [2 * number for number in range(2000)]
+    assert max(server.fetches) == 50
+    assert len(server.requests) < 200
+    assert server.is_closed
+
+
+async def test_plain_functions_run_in_threads_up_to_the_concurrency(
+    server: Any, start: Start, make_job: MakeJob
+) -> None:
+    together = threading.Barrier(3)
+
+    def handler() -> None:
+        together.wait(10)
+
+    server.add(*(make_job() for _ in range(9)))
+    async with start(handler, concurrency=3):
+        await server.seen(lambda: len(server.acks) == 9)
+
+
+async def test_outcomes_of_all_kinds_reach_the_server(
+    server: Any, start: Start, make_job: MakeJob
+) -> None:
+    async def handler(say: str) -> str:
+        if say == "snooze":
+            raise Snooze(60)
+        if say == "fail":
+            raise ValueError(say)
+        return say
+
+    server.add(*(make_job({"say": say}) for say in ("done", "snooze", "fail")))
+    async with start(handler):
+        await server.seen(lambda: server.acks and server.fails and server.releases)
+    assert server.acks[0].result == "done"
+    assert server.fails[0].error == "ValueError: fail"
+    assert server.releases[0].delay == 60_000
+
+
+async def test_a_cancel_from_the_server_stops_an_async_handler(
+    server: Any, start: Start, make_job: MakeJob
+) -> None:
+    is_running = asyncio.Event()
+    seen: list[Interruption | None] = []
+
+    async def handler(context: Context) -> None:
+        is_running.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            seen.append(context.interruption)
+
+    job = make_job()
+    server.add(job)
+    server.answers[job.job_id] = HeartbeatJobReply(status="cancel", reason="cancelled")
+    async with start(handler) as run:
+        await within_10_s(is_running.wait())
+        await within_10_s(run._flush_notes())
+        await server.seen(lambda: server.fails)
+    assert server.fails[0].cancel
+    assert seen == [Interruption.CANCELLED]
+
+
+async def test_a_cancel_from_the_server_is_seen_by_a_thread_while_the_loop_is_blocked(
+    server: Any, start: Start, make_job: MakeJob
+) -> None:
+    is_running = threading.Event()
+    has_seen = threading.Event()
+
+    def handler(context: Context) -> None:
+        is_running.set()
+        while not context.cancelled:
+            pass
+        has_seen.set()
+        context.raise_if_cancelled()
+
+    job = make_job()
+    server.add(job)
+    server.answers[job.job_id] = HeartbeatJobReply(status="cancel", reason="cancelled")
+    async with start(handler) as run:
+        await within_10_s(asyncio.to_thread(is_running.wait, 10))
+        run._heartbeat.flush()
+        # Not awaited: the event loop stands still here.
+        assert has_seen.wait(10)
+        await server.seen(lambda: server.fails)
+    assert server.fails[0].cancel
+
+
+async def test_a_lost_job_is_stopped_and_not_reported(
+    server: Any, start: Start, make_job: MakeJob
+) -> None:
+    is_running, has_ended = asyncio.Event(), asyncio.Event()
+
+    async def handler() -> None:
+        is_running.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            has_ended.set()
+
+    job = make_job()
+    server.add(job)
+    server.answers[job.job_id] = HeartbeatJobReply(status="cancel", reason="lease_lost")
+    async with start(handler) as run:
+        await within_10_s(is_running.wait())
+        await within_10_s(run._flush_notes())
+        await within_10_s(has_ended.wait())
+    assert server.requests == []
+
+
+async def test_a_job_that_comes_again_ends_its_stale_run(
+    server: Any, start: Start, make_job: MakeJob
+) -> None:
+    attempts: list[int] = []
+
+    async def handler(context: Context) -> int:
+        attempts.append(context.attempt)
+        if context.attempt == 1:
+            await asyncio.Event().wait()
+        return context.attempt
+
+    job = make_job()
+    async with start(handler):
+        server.add(job)
+        await server.seen(lambda: len(server.fetches) == 2)
+        server.add(job.model_copy(update={"attempt": 2, "lease_token": "second"}))
+        await server.seen(lambda: server.acks)
+    assert attempts == [1, 2]
+    assert [(ack.result, ack.lease_token) for ack in server.acks] == [(2, "second")]
+
+
+async def test_checkpoints_and_progress_go_with_the_heartbeat(
+    server: Any, start: Start, make_job: MakeJob
+) -> None:
+    go_on = asyncio.Event()
+
+    async def handler(context: Context) -> None:
+        context.progress(1, 2)
+        context.checkpoint({"page": 1})
+        await go_on.wait()
+        raise ValueError
+
+    job = make_job()
+    server.add(job)
+    async with start(handler):
+        await server.seen(lambda: server.beats)
+        go_on.set()
+        await server.seen(lambda: server.fails)
+    assert server.beats[0].jobs[job.job_id].checkpoint == {"page": 1}
+    assert server.beats[0].jobs[job.job_id].progress.current == 1
+
+
+async def test_nothing_is_lost_when_the_server_restarts(
+    server: Any, start: Start, make_job: MakeJob
+) -> None:
+    go_on = asyncio.Event()
+
+    async def handler() -> None:
+        await go_on.wait()
+
+    server.add(*(make_job() for _ in range(5)))
+    async with start(handler, concurrency=5):
+        await server.seen(lambda: not server.jobs)
+        server.is_down = True
+        go_on.set()
+        await asyncio.sleep(0)
+        server.is_down = False
+        await server.seen(lambda: len(server.acks) == 5)
+
+
+async def test_shutdown_waits_for_handlers_and_reports_them(
+    server: Any, start: Start, make_job: MakeJob
+) -> None:
+    is_running, go_on = asyncio.Event(), asyncio.Event()
+
+    async def handler() -> str:
+        is_running.set()
+        await go_on.wait()
+        return "finished in time"
+
+    server.add(make_job(), make_job())
+    async with start(handler, concurrency=1) as run:
+        await within_10_s(is_running.wait())
+        run.stop()
+        asyncio.get_running_loop().call_later(0.01, go_on.set)
+    assert [ack.result for ack in server.acks] == ["finished in time"]
+    assert len(server.jobs) == 1
+
+
+async def test_shutdown_hands_back_what_does_not_end_in_time_with_its_checkpoint(
+    server: Any, start: Start, make_job: MakeJob
+) -> None:
+    async def handler(context: Context) -> None:
+        context.checkpoint({"page": 7})
+        await asyncio.Event().wait()
+
+    job = make_job()
+    server.add(job)
+    async with start(handler, grace=0.0):
+        await server.seen(lambda: not server.jobs)
+        await server.seen(lambda: len(server.fetches) == 2)
+    (release,) = server.releases
+    assert (release.job_id, release.lease_token) == (job.job_id, "token")
+    has_sent = any(beat.jobs[job.job_id].checkpoint == {"page": 7} for beat in server.beats)
+    assert has_sent or release.checkpoint == {"page": 7}
+    assert server.acks == server.fails == []
+
+
+async def test_shutdown_hands_back_what_cannot_be_stopped(
+    server: Any, start: Start, make_job: MakeJob, caplog: pytest.LogCaptureFixture
+) -> None:
+    is_running, go_on = threading.Event(), threading.Event()
+
+    def handler() -> str:
+        is_running.set()
+        go_on.wait(10)
+        return "too late"
+
+    job = make_job()
+    server.add(job)
+    async with start(handler, grace=0.0, interrupted=0.0) as run:
+        await within_10_s(asyncio.to_thread(is_running.wait, 10))
+    assert [release.job_id for release in server.releases] == [job.job_id]
+    assert f"job {job.job_id} is stuck and handed back" in caplog.text
+    assert run.running == 1
+    go_on.set()
+    await within_10_s(run._slots.all_free())
+    assert server.acks == []
+
+
+async def test_shutdown_ends_although_the_server_is_gone(
+    server: Any, start: Start, make_job: MakeJob, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.add(make_job())
+
+    async def handler() -> None:
+        server.is_down = True
+
+    async with start(handler, last_words=0.01):
+        await server.seen(lambda: not server.jobs)
+    assert "stopped with 1 outcomes undelivered" in caplog.text
+
+
+async def test_being_cancelled_hands_back_at_once(
+    server: Any, start: Start, make_job: MakeJob
+) -> None:
+    is_running = asyncio.Event()
+
+    async def handler() -> None:
+        is_running.set()
+        await asyncio.Event().wait()
+
+    server.add(make_job())
+    run = Run(
+        tasks={"default": Task(handler, "default", None, {})},  # type: ignore[arg-type]
+        link=server,
+        pulse=server,
+        worker_id="worker_1",
+        limits=Limits(10, grace=100.0),
+    )
+    task = asyncio.create_task(run.run())
+    await within_10_s(is_running.wait())
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await within_10_s(task)
+    assert len(server.releases) == 1
+
+
+async def test_a_bug_in_a_part_ends_the_worker_with_it(
+    server: Any, start: Start, make_job: MakeJob
+) -> None:
+    async def handler() -> None: ...
+
+    server.add(make_job(queue="a queue that nobody asked for"))
+    with pytest.raises(KeyError, match="nobody asked for"):
+        async with start(handler):
+            await server.seen(lambda: server.is_closed)

@@ -1,0 +1,94 @@
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from corvo_client._options import EnqueueOptions
+from corvo_client.worker._context import Context
+from corvo_client.worker._payload import InvalidPayload
+from corvo_client.worker._task import Task
+from corvo_schema.jobs import EnqueueReply
+
+Sent = tuple[str, Any, EnqueueOptions]
+
+
+class Email(BaseModel):
+    to: str
+    subject: str = "hello"
+
+
+class FakeProducer:
+    def __init__(self) -> None:
+        self.sent: list[Sent] = []
+
+    async def enqueue(self, queue: str, payload: Any, options: EnqueueOptions) -> EnqueueReply:
+        return self.enqueue_sync(queue, payload, options)
+
+    def enqueue_sync(self, queue: str, payload: Any, options: EnqueueOptions) -> EnqueueReply:
+        self.sent.append((queue, payload, options))
+        return EnqueueReply(job_id="job_1", status="pending")
+
+
+@pytest.fixture
+def producer() -> FakeProducer:
+    return FakeProducer()
+
+
+async def send(context: Context, email: Email) -> str:
+    """Send an email."""
+    return f"{context.id} {email.to}"
+
+
+def add(a: int, b: int = 1) -> int:
+    return a + b
+
+
+def test_the_function_stays_callable_and_keeps_its_name(producer: FakeProducer) -> None:
+    task: Task[..., ..., int] = Task(add, "sums", producer, {})
+    assert task(2, b=3) == 5
+    assert task.__name__ == "add"  # type: ignore[attr-defined]
+    assert task.__wrapped__ is add  # type: ignore[attr-defined]
+    assert repr(task).startswith("<Task 'sums': <function add")
+    assert not task.is_async
+    assert producer.sent == []
+
+
+async def test_enqueue_takes_what_the_function_takes(producer: FakeProducer) -> None:
+    task: Task[..., ..., int] = Task(add, "sums", producer, {})
+    assert (await task.enqueue(2, b=3)).job_id == "job_1"
+    assert task.enqueue_sync(4).status == "pending"
+    assert producer.sent == [("sums", {"a": 2, "b": 3}, {}), ("sums", {"a": 4}, {})]
+
+
+async def test_enqueue_leaves_the_context_out(producer: FakeProducer) -> None:
+    task: Task[..., ..., Any] = Task(send, "emails", producer, {})
+    assert task.is_async
+    await task.enqueue(Email(to="a@b.c"))
+    await task.enqueue(email=Email(to="a@b.c", subject="x"))
+    assert [payload for _, payload, _ in producer.sent] == [
+        {"to": "a@b.c", "subject": "hello"},
+        {"to": "a@b.c", "subject": "x"},
+    ]
+
+
+async def test_an_invalid_enqueue_is_refused_before_it_is_sent(producer: FakeProducer) -> None:
+    task: Task[..., ..., Any] = Task(add, "sums", producer, {})
+    with pytest.raises(InvalidPayload, match="a: Input should be a valid integer"):
+        await task.enqueue("x")
+    with pytest.raises(TypeError, match="too many positional arguments"):
+        task.enqueue_sync(1, 2, 3)
+    assert producer.sent == []
+
+
+async def test_options_come_on_top_of_the_tasks_own(producer: FakeProducer) -> None:
+    task: Task[..., ..., Any] = Task(add, "sums", producer, {"max_retries": 5, "tags": {"a": "b"}})
+    urgent = task.options(priority="high", delay=5, max_retries=1)
+    await urgent.enqueue(1)
+    urgent.enqueue_sync(2)
+    await task.enqueue(3)
+    options = {"max_retries": 1, "tags": {"a": "b"}, "priority": "high", "delay": 5}
+    assert producer.sent == [
+        ("sums", {"a": 1}, options),
+        ("sums", {"a": 2}, options),
+        ("sums", {"a": 3}, {"max_retries": 5, "tags": {"a": "b"}}),
+    ]

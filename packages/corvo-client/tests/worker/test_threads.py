@@ -1,0 +1,60 @@
+import asyncio
+import threading
+
+from corvo_client.worker._threads import Threads
+
+
+async def test_calls_run_in_as_many_threads_as_there_is_work_up_to_the_size() -> None:
+    results: asyncio.Queue[str] = asyncio.Queue()
+    threads: Threads[str] = Threads(3, asyncio.get_running_loop(), results.put_nowait)
+    together = threading.Barrier(3)
+
+    def call() -> str:
+        together.wait(10)
+        return threading.current_thread().name
+
+    for _ in range(9):
+        threads.submit(call)
+    async with asyncio.timeout(10):
+        names = {await results.get() for _ in range(9)}
+    assert names == {"corvo-handler-1", "corvo-handler-2", "corvo-handler-3"}
+    threads.close()
+
+
+async def test_an_idle_thread_is_used_again() -> None:
+    results: asyncio.Queue[str] = asyncio.Queue()
+    threads: Threads[str] = Threads(8, asyncio.get_running_loop(), results.put_nowait)
+    async with asyncio.timeout(10):
+        for _ in range(5):
+            threads.submit(lambda: threading.current_thread().name)
+            assert await results.get() == "corvo-handler-1"
+    threads.close()
+
+
+async def test_the_threads_do_not_keep_the_process_alive() -> None:
+    results: asyncio.Queue[bool] = asyncio.Queue()
+    threads: Threads[bool] = Threads(1, asyncio.get_running_loop(), results.put_nowait)
+    threads.submit(lambda: threading.current_thread().daemon)
+    async with asyncio.timeout(10):
+        assert await results.get()
+    threads.close()
+
+
+def test_what_ends_after_the_loop_has_closed_is_dropped() -> None:
+    go_on, has_ended = threading.Event(), threading.Event()
+
+    def call() -> None:
+        go_on.wait(10)
+        has_ended.set()
+
+    async def main() -> threading.Thread:
+        threads: Threads[None] = Threads(1, asyncio.get_running_loop(), lambda _: None)
+        threads.submit(call)
+        threads.close()
+        return next(t for t in threading.enumerate() if t.name == "corvo-handler-1")
+
+    thread = asyncio.run(main())
+    go_on.set()
+    thread.join(10)
+    assert has_ended.is_set()
+    assert not thread.is_alive()
