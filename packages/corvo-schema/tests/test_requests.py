@@ -157,6 +157,8 @@ def test_defaults_are_those_of_the_protocol() -> None:
         "scheduled_at": None,
         "expire_after": None,
         "tags": {},
+        "concurrency_key": None,
+        "on_conflict": "ignore",
         "job_id": None,
     }
 

@@ -78,6 +78,7 @@ from corvo_schema.states import (
     Backoff,
     EventType,
     JobState,
+    OnConflict,
     Priority,
 )
 from corvo_schema.timestamps import Timestamp, format_ms, from_ms, parse_timestamp, to_ms
@@ -165,6 +166,7 @@ __all__ = [
     "Misfire",
     "MoveRequest",
     "NodeInfo",
+    "OnConflict",
     "Priority",
     "PriorityName",
     "PriorityRequest",

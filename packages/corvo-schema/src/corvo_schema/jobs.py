@@ -19,10 +19,11 @@ from corvo_schema.fields import (
     StateReply,
     Tags,
     UniqueKey,
+    member_of,
 )
 from corvo_schema.ids import JobId
 from corvo_schema.progress import Progress
-from corvo_schema.states import Backoff, Priority
+from corvo_schema.states import Backoff, OnConflict, Priority
 from corvo_schema.timestamps import Timestamp
 
 MAX_BATCH_JOBS = 10_000
@@ -43,6 +44,9 @@ class EnqueueRequest(RequestModel):
     )
     unique_period: Seconds = Field(
         3_600_000, description="How long the unique key is held at most: seconds or a duration."
+    )
+    on_conflict: Annotated[OnConflict, member_of(OnConflict)] = Field(
+        OnConflict.IGNORE, description="What becomes of the live job that has the unique key."
     )
     max_retries: MaxRetries = Field(
         3, description="How many attempts there are in all; 0 and 1 both mean one."
@@ -70,9 +74,10 @@ class EnqueueRequest(RequestModel):
 class EnqueueReply(ReplyModel):
     """What became of an enqueue; also one of the results of a batch.
 
-    `status` is `pending` or `scheduled`; `duplicate` (`unique_existing` is true then) when a live
-    job holds the unique key, and `job_id` names that job. Repeating an enqueue with the same
-    `job_id` answers with whatever state the stored job is in by now.
+    `status` is `pending` or `scheduled`; when a live job holds the unique key, `unique_existing` is
+    true, `job_id` names that job, and `status` is `duplicate`, `replaced` or `rescheduled`.
+    Repeating an enqueue with the same `job_id` answers with whatever state the stored job is in by
+    now.
     """
 
     job_id: str

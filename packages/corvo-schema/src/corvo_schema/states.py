@@ -67,13 +67,29 @@ class EventType(StrEnum):
     CANCELLED = "cancelled"
     RETRIED = "retried"
     REQUEUED = "requeued"
+    REPLACED = "replaced"
+    RESCHEDULED = "rescheduled"
     MOVED = "moved"
     PRIORITY_CHANGED = "priority_changed"
     DELETED = "deleted"
     PRUNED = "pruned"
 
 
+class OnConflict(StrEnum):
+    """What an enqueue does when a live job holds its unique key."""
+
+    IGNORE = "ignore"
+    """Nothing; the answer names the job that is there."""
+    REPLACE = "replace"
+    """Give a waiting job the payload, priority, times and retry settings of the new one."""
+    RESCHEDULE = "reschedule"
+    """Give a waiting job the time of the new one."""
+    ERROR = "error"
+    """Refuse the enqueue, and with it its batch."""
+
+
 _S, _E = JobState, EventType
+_WAITING = (_S.PENDING, _S.SCHEDULED, _S.RETRYING)
 
 TRANSITIONS: dict[tuple[JobState | None, EventType], JobState | None] = {
     (None, _E.ENQUEUED): _S.PENDING,  # SCHEDULED when its time is still to come
@@ -95,9 +111,11 @@ TRANSITIONS: dict[tuple[JobState | None, EventType], JobState | None] = {
         for state in JobState
         if state not in (_S.ACTIVE, _S.PENDING)
     },
+    **{(state, _E.REPLACED): _S.PENDING for state in _WAITING},
+    **{(state, _E.RESCHEDULED): _S.PENDING for state in _WAITING},
     (_S.DEAD, _E.REQUEUED): _S.PENDING,
     **{(state, _E.MOVED): state for state in JobState if state is not _S.ACTIVE},
-    **{(state, _E.PRIORITY_CHANGED): state for state in (_S.PENDING, _S.SCHEDULED, _S.RETRYING)},
+    **{(state, _E.PRIORITY_CHANGED): state for state in _WAITING},
     **{(state, _E.DELETED): None for state in JobState if state is not _S.ACTIVE},
     **{(state, _E.PRUNED): None for state in FINISHED},
 }
@@ -106,5 +124,7 @@ TRANSITIONS: dict[tuple[JobState | None, EventType], JobState | None] = {
 ALTERNATIVES: dict[tuple[JobState | None, EventType], JobState] = {
     (None, _E.ENQUEUED): _S.SCHEDULED,
     (_S.ACTIVE, _E.RELEASED): _S.SCHEDULED,
+    **{(state, _E.REPLACED): _S.SCHEDULED for state in _WAITING},
+    **{(state, _E.RESCHEDULED): _S.SCHEDULED for state in _WAITING},
 }
 """The second possible state after, where the time given with the call decides."""

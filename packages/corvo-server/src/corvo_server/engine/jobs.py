@@ -1,11 +1,11 @@
 """Jobs for their producers and administrators."""
 
-import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import orjson
 
-from corvo_schema import EnqueueBatchRequest, EnqueueRequest, IdFactory, to_ms
+from corvo_schema import EnqueueBatchRequest, EnqueueRequest, IdFactory, OnConflict, to_ms
 from corvo_schema.errors import ErrorCode
 from corvo_schema.states import JobState, Priority
 from corvo_server.engine import lifecycle
@@ -21,11 +21,18 @@ from corvo_server.store.records import (
     JobRecord,
     NewBatch,
     NewJob,
+    Outcome,
     Refusal,
     Transition,
 )
 
 _NO_PAYLOAD = "{}"
+_ON_CONFLICT: dict[OnConflict, Callable[..., Outcome] | None] = {
+    OnConflict.IGNORE: None,
+    OnConflict.REPLACE: lifecycle.replace_waiting,
+    OnConflict.RESCHEDULE: lifecycle.reschedule,
+    OnConflict.ERROR: lifecycle.refuse_duplicate,
+}
 
 
 class Jobs:
@@ -49,7 +56,7 @@ class Jobs:
     async def enqueue(self, request: EnqueueRequest, payload: bytes | None) -> Enqueued:
         """Store one job. `payload` is JSON text; None stands for `{}`."""
         job = self._new_job(request, payload, self._clock(), None, "payload")
-        (enqueued,) = await self._submit(Enqueue((job,)))
+        (enqueued,) = await self._store_all(Enqueue((job,)))
         return enqueued
 
     async def enqueue_batch(
@@ -71,7 +78,7 @@ class Jobs:
             self._new_job(job, payload, now, batch_id, f"jobs[{i}].payload")
             for i, (job, payload) in enumerate(zip(request.jobs, payloads, strict=True))
         ]
-        return await self._submit(Enqueue(jobs, batch)), batch_id
+        return await self._store_all(Enqueue(jobs, batch)), batch_id
 
     async def get(self, job_id: str) -> JobRecord:
         """One job with its failures and events."""
@@ -120,13 +127,16 @@ class Jobs:
             raise CallError.of(outcome)
         return outcome.job
 
-    def _submit(self, request: Enqueue) -> "asyncio.Future[list[Enqueued]]":
+    async def _store_all(self, request: Enqueue) -> list[Enqueued]:
         answer = self._store.enqueue(request)
         # A fetch that waits already submits its claim right behind, and so into the same commit.
         for job in request.jobs:
             if job.state is JobState.PENDING:
                 self._notifier.wake(job.queue, 1)
-        return answer
+        enqueued = await answer
+        if isinstance(enqueued, Refusal):
+            raise CallError.of(enqueued)
+        return enqueued
 
     def _new_job(
         self,
@@ -138,7 +148,7 @@ class Jobs:
     ) -> NewJob:
         scheduled_at = None if request.scheduled_at is None else to_ms(request.scheduled_at)
         is_due = scheduled_at is None or scheduled_at <= now
-        return NewJob(
+        job = NewJob(
             id=request.job_id or self._ids.job(),
             queue=request.queue,
             state=JobState.PENDING if is_due else JobState.SCHEDULED,
@@ -158,6 +168,10 @@ class Jobs:
             concurrency_key=request.concurrency_key,
             is_id_from_client=request.job_id is not None,
         )
+        meet = _ON_CONFLICT[request.on_conflict]
+        if meet is not None:
+            job.on_conflict = partial(meet, new=job)
+        return job
 
     def _checked(self, payload: bytes | None, field: str) -> str:
         if payload is None:

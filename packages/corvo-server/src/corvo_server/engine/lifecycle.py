@@ -14,6 +14,7 @@ from corvo_server.store.records import (
     Change,
     Failure,
     JobHead,
+    NewJob,
     Outcome,
     Refusal,
     Removal,
@@ -199,6 +200,44 @@ def delete(job: JobHead, now: int) -> Outcome:
     if job.state is JobState.ACTIVE:
         return _refuse(job, "deleted", "an inactive", "cancel it first")
     return Removal(job, now, EventType.DELETED)
+
+
+# What an enqueue does to the job that holds its unique key
+
+
+def replace_waiting(job: JobHead, new: NewJob) -> Outcome:
+    """Let a waiting job become what the new one would have been; leave an active one alone."""
+    if job.state is JobState.ACTIVE:
+        return Unchanged(job)
+    after = replace(
+        job,
+        state=new.state,
+        priority=new.priority,
+        attempt=0,
+        max_retries=new.max_retries,
+        scheduled_at=new.scheduled_at,
+        expire_at=new.expire_at,
+        concurrency_key=new.concurrency_key,
+    )
+    return Change(after, new.created_at, EventType.REPLACED, replacement=new)
+
+
+def reschedule(job: JobHead, new: NewJob) -> Outcome:
+    """Let a waiting job come when the new one would have; leave an active one alone."""
+    if job.state is JobState.ACTIVE:
+        return Unchanged(job)
+    after = replace(job, state=new.state, scheduled_at=new.scheduled_at)
+    return Change(after, new.created_at, EventType.RESCHEDULED)
+
+
+def refuse_duplicate(job: JobHead, new: NewJob) -> Outcome:
+    """Refuse the new one."""
+    return Refusal(
+        ErrorCode.INVALID_STATE,
+        f"The unique key {new.unique_key!r} of queue {new.queue} is held by {job.id}, which is "
+        f"{job.state.value}. Nothing was enqueued.",
+        job.state,
+    )
 
 
 # The server's own doing

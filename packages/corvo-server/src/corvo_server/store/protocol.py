@@ -24,6 +24,7 @@ from corvo_server.store.records import (
     Prune,
     QueueRecord,
     QueueSetting,
+    Refusal,
     Transition,
 )
 
@@ -54,10 +55,11 @@ class Store(Protocol):
 
     # Writes
 
-    def enqueue(self, request: Enqueue) -> Future[list[Enqueued]]:
+    def enqueue(self, request: Enqueue) -> Future[list[Enqueued] | Refusal]:
         """Store all jobs, or say which exist already. Takes unique locks; creates queues.
 
-        Jobs found to exist are no part of `batch`; a batch that is left without jobs ends at once.
+        Jobs found to exist are no part of the batch; one that is left without jobs ends at once.
+        If the `on_conflict` of a job refuses, the whole request is refused.
         """
         ...
 

@@ -35,6 +35,8 @@ class NewJob(Struct):
     concurrency_key: str | None = None
     is_id_from_client: bool = False
     """Only then can the id be there already, and only then is that looked up."""
+    on_conflict: "Decide | None" = None
+    """What happens to the job that holds the unique key; None: nothing, this one is a duplicate."""
 
 
 class NewBatch(Struct, frozen=True):
@@ -121,6 +123,8 @@ class Change(Struct):
     """JSON text; `""` clears it, None leaves it."""
     checkpoint: str | None = None
     progress: str | None = None
+    replacement: NewJob | None = None
+    """Whose payload, tags and retry settings the job takes over."""
 
 
 class Removal(Struct, frozen=True):

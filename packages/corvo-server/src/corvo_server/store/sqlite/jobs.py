@@ -1,4 +1,4 @@
-"""Jobs: storing new ones, moving them by rule, reading them in full."""
+"""Jobs: moving them by rule, reading them in full."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -8,12 +8,8 @@ import orjson
 from corvo_schema.errors import ErrorCode
 from corvo_server.store.records import (
     Change,
-    Enqueue,
-    Enqueued,
     JobHead,
     JobRecord,
-    NewBatch,
-    NewJob,
     Outcome,
     Refusal,
     Removal,
@@ -22,85 +18,12 @@ from corvo_server.store.records import (
 from corvo_server.store.sqlite.rows import (
     SQL,
     Row,
-    state_word,
     to_event,
     to_failure,
     to_head,
     to_record,
 )
 from corvo_server.store.sqlite.transaction import Transaction
-
-
-def enqueue(tx: Transaction, requests: list[Enqueue]) -> list[list[Enqueued]]:
-    """Store the jobs of all requests; a job whose id or unique key is there already is reported."""
-    known = _known_ids(tx, requests)
-    fresh: list[NewJob] = []
-    locks: dict[tuple[str, str], str] = {}
-    answers = []
-    for request in requests:
-        stored = len(fresh)
-        answers.append([_enqueue_one(tx, job, known, locks, fresh) for job in request.jobs])
-        if request.batch is not None:
-            _insert_batch(tx, request.batch, len(fresh) - stored)
-    tx.insert(fresh)
-    return answers
-
-
-def _known_ids(tx: Transaction, requests: list[Enqueue]) -> dict[str, str]:
-    """State by id of the jobs that a client sent before. Grows as this commit's jobs are added."""
-    ids = [job.id for request in requests for job in request.jobs if job.is_id_from_client]
-    if not ids:
-        return {}
-    rows = tx.connection.execute(SQL.states_by_id, (orjson.dumps(ids).decode(),))
-    return {job_id: state_word(code).value for job_id, code in rows}
-
-
-def _enqueue_one(
-    tx: Transaction,
-    job: NewJob,
-    known: dict[str, str],
-    locks: dict[tuple[str, str], str],
-    fresh: list[NewJob],
-) -> Enqueued:
-    if job.is_id_from_client:
-        status = known.get(job.id)
-        if status is not None:
-            return Enqueued(job.id, status, is_new=False)
-        known[job.id] = job.state.value
-    if job.unique_key is not None:
-        key = (job.queue, job.unique_key)
-        holder = locks.get(key) or _lock_holder(tx, key, job.created_at)
-        if holder is not None:
-            known.pop(job.id, None)
-            return Enqueued(holder, "duplicate", is_new=False, is_duplicate=True)
-        locks[key] = job.id
-    fresh.append(job)
-    return Enqueued(job.id, job.state.value)
-
-
-def _lock_holder(tx: Transaction, key: tuple[str, str], now: int) -> str | None:
-    """The id of the job that holds a unique key at `now`."""
-    row = tx.connection.execute(SQL.find_lock, key).fetchone()
-    if row is None or row[2] <= now:
-        return None
-    holder: str = row[0]
-    return holder
-
-
-def _insert_batch(tx: Transaction, batch: NewBatch, total: int) -> None:
-    tx.connection.execute(
-        SQL.insert_batch,
-        (
-            batch.id,
-            total,
-            batch.callback_queue,
-            batch.callback_job_id,
-            batch.callback_payload,
-            batch.created_at,
-        ),
-    )
-    if total == 0:
-        tx.settle_batch(batch.id, batch.created_at)
 
 
 def transition(tx: Transaction, requests: list[Sequence[Transition]]) -> list[list[Outcome]]:
@@ -146,7 +69,7 @@ def _relock(tx: Transaction, before: JobHead, change: Change) -> Refusal | None:
         return None
     if not before.state.is_finished and before.queue == after.queue:
         return None
-    holder = _lock_holder(tx, (after.queue, after.unique_key), change.at)
+    holder = tx.lock_holder(after.queue, after.unique_key, change.at)
     if holder is not None and holder != after.id:
         return Refusal(
             ErrorCode.INVALID_STATE,

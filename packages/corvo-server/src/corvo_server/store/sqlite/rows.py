@@ -132,6 +132,7 @@ def change_row(change: Change) -> Row:
         job.lease_ms,
         job.lease_expires_at,
         job.scheduled_at,
+        job.expire_at,
         job.started_at,
         job.finished_at,
         job.failed_at,
@@ -140,6 +141,19 @@ def change_row(change: Change) -> Row:
         change.checkpoint,
         change.progress,
         job.seq,
+    )
+
+
+def replacement_row(seq: int, job: NewJob) -> Row:
+    """The parameters of `replace_job`."""
+    return (
+        job.payload,
+        job.tags,
+        BACKOFF_CODES[job.backoff],
+        job.base_delay,
+        job.max_delay,
+        job.concurrency_key,
+        seq,
     )
 
 

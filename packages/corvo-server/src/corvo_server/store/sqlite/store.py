@@ -20,9 +20,10 @@ from corvo_server.store.records import (
     Prune,
     QueueRecord,
     QueueSetting,
+    Refusal,
     Transition,
 )
-from corvo_server.store.sqlite import batches, jobs, maintenance, queues, worker
+from corvo_server.store.sqlite import batches, enqueue, jobs, maintenance, queues, worker
 from corvo_server.store.sqlite.database import DATABASE_NAME, lock_data_dir, open_writer
 from corvo_server.store.sqlite.readers import Readers
 from corvo_server.store.sqlite.writer import Verb, Writer
@@ -30,7 +31,7 @@ from corvo_server.store.sqlite.writer import Verb, Writer
 _READERS = 4
 
 # The order in which verbs run within a commit: what brings jobs first, what takes them last.
-_ENQUEUE = Verb(0, jobs.enqueue)
+_ENQUEUE = Verb(0, enqueue.enqueue)
 _TRANSITION = Verb(1, jobs.transition)
 _PROMOTE = Verb(2, maintenance.promote)
 _RECLAIM = Verb(3, maintenance.reclaim)
@@ -58,6 +59,7 @@ class SqliteStore:
             raise
         self._readers = Readers(path, _READERS)
         self._path = path
+        self._is_closed = False
 
     @property
     def backlog(self) -> int:
@@ -66,7 +68,7 @@ class SqliteStore:
     def on_commit(self, listener: Callable[[Commit], None]) -> None:
         self._writer.on_commit(listener)
 
-    def enqueue(self, request: Enqueue) -> Future[list[Enqueued]]:
+    def enqueue(self, request: Enqueue) -> Future[list[Enqueued] | Refusal]:
         return self._writer.submit(_ENQUEUE, request)
 
     def transition(self, requests: Sequence[Transition]) -> Future[list[Outcome]]:
@@ -120,6 +122,9 @@ class SqliteStore:
         await self._readers.run(lambda connection: connection.execute("SELECT 1"))
 
     async def close(self) -> None:
+        if self._is_closed:
+            return
+        self._is_closed = True
         await self._writer.drain()
         await self._readers.close()
         await self._writer.close()  # last: whoever closes last removes the write-ahead log

@@ -30,6 +30,7 @@ from corvo_server.store.sqlite.rows import (
     fetch_one,
     new_job_head,
     new_job_row,
+    replacement_row,
 )
 
 _ENQUEUED, _FAILED, _WIDTH = 7, 8, 9
@@ -85,6 +86,13 @@ class Transaction:
         ]
         if failures:
             self.connection.executemany(SQL.insert_failure, failures)
+        replaced = [
+            replacement_row(change.job.seq, change.replacement)
+            for _, change in changes
+            if change.replacement
+        ]
+        if replaced:
+            self.connection.executemany(SQL.replace_job, replaced)
 
     def remove(self, jobs: list[JobHead], event: EventType, now: int) -> None:
         """Delete jobs that are not active, with their failures and locks; their events stay."""
@@ -113,6 +121,14 @@ class Transaction:
         if change.event is not None:
             self._emit(after, change.event, change.at, change.failure, change.reason)
         self._await_times(after)
+
+    def lock_holder(self, queue: str, unique_key: str, now: int) -> str | None:
+        """The id of the job that holds a unique key at `now`."""
+        row = self.connection.execute(SQL.find_lock, (queue, unique_key)).fetchone()
+        if row is None or row[1] <= now:
+            return None
+        holder: str = row[0]
+        return holder
 
     def take_lock(self, job: JobHead, now: int) -> None:
         """Make `job` the holder of its unique key."""

@@ -17,10 +17,15 @@ SELECT * FROM job_heads WHERE id IN (SELECT value FROM json_each(?));
 UPDATE jobs
 SET queue = ?, state = ?, priority = ?, attempt = ?, max_retries = ?, is_batch_counted = ?,
     worker_id = ?, hostname = ?, lease_token = ?, lease_ms = ?, lease_expires_at = ?,
-    scheduled_at = ?, started_at = ?, finished_at = ?, failed_at = ?, is_cancel_requested = ?,
+    scheduled_at = ?, expire_at = ?, started_at = ?, finished_at = ?, failed_at = ?, is_cancel_requested = ?,
     result = nullif(coalesce(?, result), ''),
     checkpoint = coalesce(?, checkpoint),
     progress = coalesce(?, progress)
+WHERE seq = ?;
+
+-- name: replace_job
+UPDATE jobs
+SET payload = ?, tags = ?, backoff = ?, base_delay = ?, max_delay = ?, concurrency_key = ?
 WHERE seq = ?;
 
 -- name: insert_failure

@@ -1,5 +1,5 @@
 -- name: find_lock
-SELECT j.id, j.seq, l.expires_at
+SELECT j.id, l.expires_at
 FROM unique_locks l JOIN jobs j ON j.seq = l.job_seq
 WHERE l.queue = ? AND l.unique_key = ?;
 

@@ -1,0 +1,148 @@
+"""Storing new jobs: what is there already by its id or its unique key is found, not doubled."""
+
+import orjson
+
+from corvo_server.store.records import (
+    Change,
+    Enqueue,
+    Enqueued,
+    JobHead,
+    NewBatch,
+    NewJob,
+    Refusal,
+)
+from corvo_server.store.sqlite.rows import SQL, state_word, to_head
+from corvo_server.store.sqlite.transaction import Transaction
+
+
+def enqueue(tx: Transaction, requests: list[Enqueue]) -> list[list[Enqueued] | Refusal]:
+    """Store the jobs of all requests, each request wholly or not at all."""
+    intake = _Intake(tx, requests)
+    answers = [intake.take(request) for request in requests]
+    intake.write()
+    return answers
+
+
+class _Intake:
+    """The jobs that one commit takes in, and what is known of those they meet."""
+
+    def __init__(self, tx: Transaction, requests: list[Enqueue]) -> None:
+        self._tx = tx
+        self._known = _known_ids(tx, requests)
+        self._fresh: list[NewJob] = []
+        self._holders: dict[tuple[str, str], NewJob] = {}
+        """Holders of unique keys among the fresh jobs."""
+        self._heads: dict[str, JobHead] = {}
+        self._changes: list[tuple[JobHead, Change]] = []
+        """Of stored jobs that a fresh one replaces or reschedules."""
+        self._first = 0
+        """Where the fresh jobs of the request at hand begin."""
+
+    def take(self, request: Enqueue) -> list[Enqueued] | Refusal:
+        """Take a request's jobs in, or nothing of it if one of them is refused."""
+        self._first = len(self._fresh)
+        changed = len(self._changes)
+        answers: list[Enqueued] = []
+        for job in request.jobs:
+            answer = self._take(job)
+            if isinstance(answer, Refusal):
+                self._take_back(changed)
+                return answer
+            answers.append(answer)
+        if request.batch is not None:
+            _insert_batch(self._tx, request.batch, len(self._fresh) - self._first)
+        return answers
+
+    def write(self) -> None:
+        """Store what was taken in."""
+        self._tx.insert(self._fresh)
+        for before, change in self._changes:
+            self._tx.record(before, change)
+        self._tx.write(self._changes)
+
+    def _take(self, job: NewJob) -> Enqueued | Refusal:
+        if job.is_id_from_client:
+            status = self._known.get(job.id)
+            if status is not None:
+                return Enqueued(job.id, status, is_new=False)
+        if job.unique_key is not None:
+            key = (job.queue, job.unique_key)
+            fresh = self._holders.get(key)
+            if fresh is not None and fresh.created_at + fresh.unique_period > job.created_at:
+                return self._meet(job, fresh.id, is_stored=False)
+            stored = self._tx.lock_holder(job.queue, job.unique_key, job.created_at)
+            if fresh is None and stored is not None:
+                return self._meet(job, stored, is_stored=True)
+            self._holders[key] = job
+        if job.is_id_from_client:
+            self._known[job.id] = job.state.value
+        self._fresh.append(job)
+        return Enqueued(job.id, job.state.value)
+
+    def _meet(self, job: NewJob, holder: str, *, is_stored: bool) -> Enqueued | Refusal:
+        """What becomes of a job whose unique key is held."""
+        duplicate = Enqueued(holder, "duplicate", is_new=False, is_duplicate=True)
+        if job.on_conflict is None:
+            return duplicate
+        if not is_stored:
+            if any(fresh.id == holder for fresh in self._fresh[self._first :]):
+                return duplicate  # twice in one request: the first stands
+            self._store_neighbours()
+        head = self._head(holder)
+        outcome = job.on_conflict(head)
+        if isinstance(outcome, Refusal):
+            return outcome
+        if isinstance(outcome, Change):
+            self._heads[holder] = outcome.job
+            self._changes.append((head, outcome))
+            status = outcome.event.value if outcome.event else "duplicate"
+            return Enqueued(holder, status, is_new=False, is_duplicate=True)
+        return duplicate
+
+    def _store_neighbours(self) -> None:
+        """Store what other requests of this commit brought, so that it can be changed."""
+        self._tx.insert(self._fresh[: self._first])
+        del self._fresh[: self._first]
+        self._first = 0
+
+    def _head(self, job_id: str) -> JobHead:
+        head = self._heads.get(job_id)
+        if head is None:
+            values = (orjson.dumps([job_id]).decode(),)
+            head = to_head(self._tx.connection.execute(SQL.heads_by_id, values).fetchone())
+            self._heads[job_id] = head
+        return head
+
+    def _take_back(self, changed: int) -> None:
+        for job in self._fresh[self._first :]:
+            self._known.pop(job.id, None)
+            if job.unique_key is not None:
+                self._holders.pop((job.queue, job.unique_key), None)
+        del self._fresh[self._first :]
+        del self._changes[changed:]
+        self._heads = {change.job.id: change.job for _, change in self._changes}
+
+
+def _known_ids(tx: Transaction, requests: list[Enqueue]) -> dict[str, str]:
+    """State by id of the jobs that a client sent before. Grows as this commit's jobs are added."""
+    ids = [job.id for request in requests for job in request.jobs if job.is_id_from_client]
+    if not ids:
+        return {}
+    rows = tx.connection.execute(SQL.states_by_id, (orjson.dumps(ids).decode(),))
+    return {job_id: state_word(code).value for job_id, code in rows}
+
+
+def _insert_batch(tx: Transaction, batch: NewBatch, total: int) -> None:
+    tx.connection.execute(
+        SQL.insert_batch,
+        (
+            batch.id,
+            total,
+            batch.callback_queue,
+            batch.callback_job_id,
+            batch.callback_payload,
+            batch.created_at,
+        ),
+    )
+    if total == 0:
+        tx.settle_batch(batch.id, batch.created_at)
