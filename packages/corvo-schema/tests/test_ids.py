@@ -12,6 +12,7 @@ from ulid import ULID
 from corvo_schema import (
     IdFactory,
     JobId,
+    derive_job_id,
     ids,
     is_job_id,
     new_batch_id,
@@ -44,6 +45,14 @@ def test_module_functions_use_the_system_clock() -> None:
     ulids = [text.partition("_")[2] for text in made]
     assert ulids == sorted(set(ulids))
     assert [text.partition("_")[0] for text in made] == ["job", "batch", "sched", "bulk"]
+
+
+def test_derived_id_is_always_the_same_for_an_origin_and_a_moment() -> None:
+    job_id = derive_job_id("sched_1", NOW)
+    assert is_job_id(job_id)
+    assert ULID.from_str(job_id.removeprefix("job_")).milliseconds == NOW
+    assert job_id == derive_job_id("sched_1", NOW)
+    assert len({job_id, derive_job_id("sched_2", NOW), derive_job_id("sched_1", NOW + 1)}) == 3
 
 
 def test_ids_increase_within_a_millisecond_and_when_the_clock_goes_back() -> None:

@@ -33,6 +33,7 @@ from corvo_schema.fields import (
 from corvo_schema.ids import (
     IdFactory,
     JobId,
+    derive_job_id,
     is_job_id,
     new_batch_id,
     new_bulk_id,
@@ -198,6 +199,7 @@ __all__ = [
     "Timestamp",
     "UniqueKey",
     "WorkerInfo",
+    "derive_job_id",
     "details_of",
     "format_duration",
     "format_ms",

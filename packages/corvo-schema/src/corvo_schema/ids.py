@@ -1,5 +1,6 @@
 """Identifiers: a prefix that says of what, and a ULID, so that they sort by the time of birth."""
 
+import hashlib
 import os
 import re
 import threading
@@ -124,6 +125,15 @@ def new_schedule_id() -> str:
 def new_bulk_id() -> str:
     """Return a new id of a bulk operation by the system's clock."""
     return _system.bulk()
+
+
+def derive_job_id(origin: str, ms: int) -> str:
+    """Return the job id that belongs to an origin (any text) and a moment: always the same one.
+
+    Whoever enqueues under it can do so again without a second job.
+    """
+    digest = hashlib.sha256(f"{ms}/{origin}".encode()).digest()
+    return f"job_{ULID.from_bytes(ms.to_bytes(6) + digest[:10])}"
 
 
 def is_job_id(text: str) -> bool:

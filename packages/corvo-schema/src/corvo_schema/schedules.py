@@ -23,18 +23,23 @@ from corvo_schema.timestamps import Timestamp
 
 
 class Misfire(StrEnum):
-    """What becomes of runs that were missed while no server was running."""
+    """What becomes of runs whose time passed while no server ran or the schedule was paused."""
 
     RUN_ONCE = "run_once"
+    """All that were missed become one run, at once."""
     SKIP = "skip"
+    """Those more than a minute late are left out."""
 
 
 class ScheduleRequest(RequestModel):
     """`POST /schedules` and `PUT /schedules/{id}`: when to enqueue what."""
 
-    name: Label
+    name: Label = Field(description="Its identity: writing a name again changes that schedule.")
     queue: QueueName
-    cron: Label = Field(description="Five fields, or @daily and the like.")
+    cron: Label = Field(
+        description="Minute, hour, day, month, weekday; or @daily and the like. A time that a "
+        "clock change skips runs once right after the gap, one that happens twice runs once."
+    )
     timezone: Defaulted[Label] = Field("UTC", description="An IANA zone, e.g. Europe/Berlin.")
     payload: Any = Field(default_factory=dict)
     unique_key: UniqueKey | None = None
@@ -42,7 +47,10 @@ class ScheduleRequest(RequestModel):
     max_retries: MaxRetries = 3
     priority: PriorityName = Priority.NORMAL
     tags: Tags = Field(default_factory=dict)
-    misfire: Annotated[Misfire, member_of(Misfire)] = Misfire.RUN_ONCE
+    misfire: Annotated[Misfire, member_of(Misfire)] = Field(
+        Misfire.RUN_ONCE,
+        description="Missed runs become one at once, or those over a minute late are left out.",
+    )
 
 
 class Schedule(ReplyModel):
@@ -61,14 +69,28 @@ class Schedule(ReplyModel):
     tags: Defaulted[dict[str, str]] = Field(default_factory=dict)
     misfire: Annotated[Misfire | str, Field(union_mode="left_to_right")] = Misfire.RUN_ONCE
     paused: bool = False
-    last_run: Timestamp | None = None
+    last_run: Timestamp | None = Field(
+        None, description="When it last enqueued a job, by its calendar or by hand."
+    )
+    last_job_id: str | None = None
+    last_skipped: Timestamp | None = Field(
+        None, description="The last time of its calendar at which it enqueued none."
+    )
+    last_skip_reason: str | None = None
     next_run: Timestamp | None = None
+    upcoming: Defaulted[list[Timestamp]] = Field(
+        default_factory=list,
+        description="The next times of its calendar, paused or not; empty in lists.",
+    )
     created_at: Timestamp | None = None
     updated_at: Timestamp | None = None
 
 
 class ScheduleStatusReply(ReplyModel):
-    """What was done to a schedule; `job_id` is the job that `run` enqueued."""
+    """What was done to a schedule: paused, resumed, deleted; enqueued, or duplicate.
+
+    `job_id` is the job that `run` enqueued, or the live one that holds the unique key.
+    """
 
     status: str
     job_id: str | None = None
