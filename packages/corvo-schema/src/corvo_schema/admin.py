@@ -15,8 +15,14 @@ class WorkerInfo(ReplyModel):
     hostname: str | None = None
     queues: list[str] = Field(default_factory=list)
     last_heartbeat: Timestamp | None = None
-    started_at: Timestamp | None = None
+    last_fetch: Timestamp | None = None
+    started_at: Timestamp | None = Field(None, description="When this server first saw it.")
     active_jobs: int = 0
+    status: Literal["ok", "not_fetching", "silent"] | str = Field(
+        "ok",
+        description="not_fetching: it heartbeats but has not asked for jobs for five minutes; "
+        "silent: it holds jobs but does not call.",
+    )
 
 
 class NodeInfo(ReplyModel):
@@ -26,6 +32,8 @@ class NodeInfo(ReplyModel):
     address: str | None = None
     role: str | None = Field(None, description="`leader` runs the scheduled work.")
     status: str = "healthy"
+    version: str | None = None
+    started_at: Timestamp | None = None
     last_seen: Timestamp | None = None
 
 

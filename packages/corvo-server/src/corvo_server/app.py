@@ -5,7 +5,17 @@ from itertools import count
 from sanic import Sanic
 
 from corvo_server.engine.engine import Engine
-from corvo_server.http import access_log, admin, batches, docs, jobs, middleware, queues, worker
+from corvo_server.http import (
+    access_log,
+    admin,
+    batches,
+    docs,
+    events,
+    jobs,
+    middleware,
+    queues,
+    worker,
+)
 from corvo_server.http.endpoint import App
 from corvo_server.http.errors import install_error_handler
 from corvo_server.http.openapi import describe
@@ -25,6 +35,7 @@ RESOURCES = (
     worker.resource,
     batches.resource,
     queues.resource,
+    events.resource,
     admin.resource,
     admin.root,
     docs.resource,

@@ -2,6 +2,7 @@
 
 import pytest
 
+from corvo_schema import format_ms
 from corvo_schema.errors import ErrorCode
 from corvo_schema.states import EventType, JobState, Priority
 from corvo_server.store.records import LeasedJob, Refusal
@@ -161,7 +162,7 @@ async def test_fail_with_attempts_left_makes_a_job_retrying(bench: Bench) -> Non
     assert (await bench.try_enqueue(unique_key="k")).is_duplicate
     assert await bench.last_event(job) == (
         EventType.RETRYING,
-        {"attempt": 1, "error": "boom", "next_attempt_at": head.scheduled_at},
+        {"attempt": 1, "error": "boom", "next_attempt_at": format_ms(head.scheduled_at)},
     )
     queue = await bench.queue()
     assert (queue.active, queue.retrying, queue.failed) == (0, 1, 1)

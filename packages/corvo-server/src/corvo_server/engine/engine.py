@@ -1,15 +1,19 @@
 """The engine: all verbs of the server over one store, and what follows from each commit."""
 
+import secrets
+
 from msgspec import Struct
 
 from corvo_schema import IdFactory
 from corvo_server.engine.batches import Batches
 from corvo_server.engine.clock import Clock, system_clock
+from corvo_server.engine.events import Events
 from corvo_server.engine.jobs import Jobs
 from corvo_server.engine.maintenance import Maintenance, Retention
 from corvo_server.engine.notifier import Notifier
 from corvo_server.engine.queues import Queues
 from corvo_server.engine.worker import Worker
+from corvo_server.engine.workers import Workers
 from corvo_server.store.protocol import Store
 from corvo_server.store.records import Commit, LeasedJob
 
@@ -22,6 +26,13 @@ class Policy(Struct, frozen=True):
     max_payload_bytes: int = 256 * 1024
     default_lease_ms: int = 60_000
     retention: Retention = Retention(completed=7 * _DAY_MS, dead=30 * _DAY_MS, events=7 * _DAY_MS)
+
+
+class Node(Struct, frozen=True):
+    """This server, among those that work on its store."""
+
+    id: str
+    started_at: int
 
 
 class Engine:
@@ -41,17 +52,23 @@ class Engine:
             self.notifier,
             max_payload_bytes=policy.max_payload_bytes,
         )
-        self.worker = Worker(store, clock, self.notifier, default_lease_ms=policy.default_lease_ms)
+        self.workers = Workers(store, clock)
+        self.worker = Worker(
+            store, clock, self.notifier, self.workers, default_lease_ms=policy.default_lease_ms
+        )
+        self.events = Events(store)
         self.queues = Queues(store, clock)
         self.batches = Batches(store)
         self.maintenance = Maintenance(store, clock, self.notifier, policy.retention)
         self.is_closing = False
+        self.node = Node(f"node_{secrets.token_hex(8)}", clock())
         store.on_commit(self._committed)
 
     def start_closing(self) -> None:
         """Answer waiting fetches with nothing; what is in flight goes on."""
         self.is_closing = True
         self.notifier.close()
+        self.events.close()
 
     async def check(self) -> None:
         """Raise `StoreUnavailable` unless the store answers."""
@@ -71,3 +88,5 @@ class Engine:
             self.notifier.open_at(queue, at)
             self.maintenance.opening.ring_by(at)
         self.maintenance.note(commit.next_times)
+        if commit.events:
+            self.events.note(commit.events)

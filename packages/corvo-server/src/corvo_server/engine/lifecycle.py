@@ -122,7 +122,7 @@ def release(
         after = _ended(job, JobState.CANCELLED, now)
         return Change(after, now, EventType.CANCELLED, CANCEL_REQUESTED, checkpoint=checkpoint)
     if _is_expired(job, now):
-        return _expired(job, now, None)
+        return _expired(job, now, None, checkpoint)
     after = replace(_unleased(job), state=JobState.PENDING, attempt=job.attempt - 1)
     if delay > 0:
         after.state = JobState.SCHEDULED
@@ -326,9 +326,11 @@ def _ended(job: JobHead, state: JobState, now: int) -> JobHead:
     return replace(job, state=state, lease_expires_at=None, finished_at=now)
 
 
-def _expired(job: JobHead, now: int, failure: Failure | None) -> Change:
+def _expired(
+    job: JobHead, now: int, failure: Failure | None, checkpoint: str | None = None
+) -> Change:
     told = Failure(job.attempt, EXPIRED, None, now)
     after = _ended(replace(job, failed_at=now), JobState.DEAD, now)
     if failure is not None:
         told = Failure(failure.attempt, f"{EXPIRED}: {failure.error}", failure.backtrace, now)
-    return Change(after, now, EventType.EXPIRED, EXPIRED, told)
+    return Change(after, now, EventType.EXPIRED, EXPIRED, told, checkpoint=checkpoint)

@@ -13,6 +13,7 @@ from corvo_schema import FetchRequest
 from corvo_server.engine import lifecycle
 from corvo_server.engine.clock import Clock
 from corvo_server.engine.notifier import Notifier
+from corvo_server.engine.workers import Workers
 from corvo_server.store.protocol import Store, StoreError
 from corvo_server.store.records import Change, Claim, JobHead, LeasedJob, Outcome, Transition
 
@@ -63,11 +64,18 @@ class Worker:
     """Verbs of workers. Each takes many and answers for each; a refused one spoils no other."""
 
     def __init__(
-        self, store: Store, clock: Clock, notifier: Notifier, *, default_lease_ms: int
+        self,
+        store: Store,
+        clock: Clock,
+        notifier: Notifier,
+        workers: Workers,
+        *,
+        default_lease_ms: int,
     ) -> None:
         self._store = store
         self._clock = clock
         self._notifier = notifier
+        self._workers = workers
         self._default_lease_ms = default_lease_ms
         self._returns: set[asyncio.Future[list[Outcome]]] = set()
 
@@ -76,6 +84,7 @@ class Worker:
 
         When the caller is cancelled, its jobs are given back at once.
         """
+        self._workers.note_fetch(request.worker_id, request.hostname, request.queues)
         waiter = self._notifier.wait(request.queues, partial(self._claim, request, count))
         return await waiter.jobs(request.timeout / 1000)
 
@@ -103,8 +112,12 @@ class Worker:
             [Transition(item.job_id, partial(_release, item=item, now=now)) for item in releases]
         )
 
-    def heartbeat(self, beats: Sequence[Heartbeat]) -> "asyncio.Future[list[Outcome]]":
+    def heartbeat(
+        self, beats: Sequence[Heartbeat], worker_id: str | None = None
+    ) -> "asyncio.Future[list[Outcome]]":
         """Extend leases, keep progress and checkpoints."""
+        if worker_id is not None:
+            self._workers.note_heartbeat(worker_id)
         now = self._clock()
         return self._store.transition(
             [Transition(item.job_id, partial(_heartbeat, item=item, now=now)) for item in beats]

@@ -2,10 +2,11 @@
 
 from sanic import HTTPResponse, Request
 
-from corvo_schema import Health, ServerInfo
+from corvo_schema import ClusterStatus, Health, ServerInfo, WorkerInfo
 from corvo_schema.errors import ErrorCode
 from corvo_server.__about__ import __version__
 from corvo_server.engine.errors import CallError
+from corvo_server.http import documents
 from corvo_server.http.endpoint import Resource, engine_of
 from corvo_server.http.replies import reply
 
@@ -13,6 +14,20 @@ API_VERSION = "1"
 
 resource = Resource("admin")
 root = Resource("health", prefix="")
+
+
+@resource.endpoint("GET", "/workers", replies={200: list[WorkerInfo]})
+async def list_workers(request: Request) -> HTTPResponse:
+    """Return the workers seen within the last hour, and those that hold jobs."""
+    return reply([documents.worker(record) for record in await engine_of(request).workers.list()])
+
+
+@resource.endpoint("GET", "/cluster/status", replies={200: ClusterStatus})
+async def cluster_status(request: Request) -> HTTPResponse:
+    """Return the servers that work on this store, and whether they are well."""
+    engine = engine_of(request)
+    await engine.check()
+    return reply(documents.single_node(engine.node, engine.clock()))
 
 
 @resource.endpoint("GET", "/info", replies={200: ServerInfo})

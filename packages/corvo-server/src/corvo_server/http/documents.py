@@ -4,6 +4,9 @@ from typing import Any
 
 from corvo_schema import format_ms
 from corvo_schema.states import JobState
+from corvo_server.__about__ import __version__
+from corvo_server.engine.engine import Node
+from corvo_server.engine.workers import WorkerRecord
 from corvo_server.http.replies import raw
 from corvo_server.store.records import BatchRecord, Event, JobRecord, LeasedJob, QueueRecord
 
@@ -130,6 +133,38 @@ def queue(record: QueueRecord, age_of_oldest: int | None) -> dict[str, Any]:
         "enqueued": record.enqueued,
         "failed": record.failed,
         "oldest_pending_ms": age_of_oldest,
+    }
+
+
+def worker(record: WorkerRecord) -> dict[str, Any]:
+    """A worker process."""
+    return {
+        "id": record.id,
+        "hostname": record.hostname,
+        "queues": record.queues,
+        "last_heartbeat": _time(record.last_heartbeat),
+        "last_fetch": _time(record.last_fetch),
+        "started_at": _time(record.first_seen),
+        "active_jobs": record.active_jobs,
+        "status": record.status,
+    }
+
+
+def single_node(node: Node, now: int) -> dict[str, Any]:
+    """The status of a server that is alone with its store."""
+    return {
+        "mode": "single",
+        "status": "healthy",
+        "nodes": [
+            {
+                "id": node.id,
+                "role": "leader",
+                "status": "healthy",
+                "version": __version__,
+                "started_at": _time(node.started_at),
+                "last_seen": _time(now),
+            }
+        ],
     }
 
 

@@ -14,7 +14,7 @@ API_PREFIX = "/api/v1"
 
 App: TypeAlias = "Sanic[Any, Any]"
 
-Handler: TypeAlias = Callable[..., Coroutine[Any, Any, HTTPResponse]]
+Handler: TypeAlias = Callable[..., Coroutine[Any, Any, HTTPResponse | None]]
 
 
 class Endpoint(NamedTuple):

@@ -230,7 +230,8 @@ def _released(head: JobHead) -> dict[str, Any]:
 @resource.endpoint("POST", "/heartbeat", request=HeartbeatRequest, replies={200: HeartbeatReply})
 async def heartbeat(request: Request) -> HTTPResponse:
     """Extend the leases of jobs, keep their progress and checkpoint, and learn which to stop."""
-    jobs = read_body(request, HeartbeatRequest).jobs
+    beat = read_body(request, HeartbeatRequest)
+    jobs = beat.jobs
     kept = read_documents(request, _HeartbeatDocuments).jobs or {}
     beats = [
         Heartbeat(
@@ -241,7 +242,7 @@ async def heartbeat(request: Request) -> HTTPResponse:
         )
         for job_id, item in jobs.items()
     ]
-    outcomes = await engine_of(request).worker.heartbeat(beats) if beats else []
+    outcomes = await engine_of(request).worker.heartbeat(beats, beat.worker_id)
     return reply({"jobs": dict(zip(jobs, map(_beaten, outcomes), strict=True))})
 
 

@@ -16,6 +16,8 @@ from corvo_server.store.records import (
     Commit,
     Enqueue,
     Enqueued,
+    Event,
+    Holder,
     JobRecord,
     LeasedJob,
     Maintain,
@@ -118,6 +120,18 @@ class Store(Protocol):
 
     async def find_queue(self, name: str) -> QueueRecord | None:
         """One queue with its counters."""
+        ...
+
+    async def read_events(self, after: int, limit: int) -> list[Event]:
+        """The next events of the log after an id, oldest first."""
+        ...
+
+    async def last_event_id(self) -> int:
+        """The id of the newest event; 0 before the first."""
+        ...
+
+    async def list_holders(self) -> list[Holder]:
+        """The workers that hold active jobs, and how many."""
         ...
 
     async def next_times(self) -> NextTimes:

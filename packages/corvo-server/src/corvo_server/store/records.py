@@ -276,6 +276,14 @@ class BatchRecord(Struct):
     finished_at: int | None
 
 
+class Holder(Struct, frozen=True):
+    """A worker that holds active jobs."""
+
+    worker_id: str
+    hostname: str | None
+    active_jobs: int
+
+
 class QueueRecord(Struct):
     """A queue: its settings, its jobs by state, and its totals since it was created."""
 

@@ -12,6 +12,8 @@ from corvo_server.store.records import (
     Commit,
     Enqueue,
     Enqueued,
+    Event,
+    Holder,
     JobRecord,
     LeasedJob,
     Maintain,
@@ -23,7 +25,7 @@ from corvo_server.store.records import (
     Refusal,
     Transition,
 )
-from corvo_server.store.sqlite import batches, enqueue, jobs, maintenance, queues, worker
+from corvo_server.store.sqlite import batches, enqueue, events, jobs, maintenance, queues, worker
 from corvo_server.store.sqlite.database import DATABASE_NAME, lock_data_dir, open_writer
 from corvo_server.store.sqlite.readers import Readers
 from corvo_server.store.sqlite.writer import Verb, Writer
@@ -110,6 +112,15 @@ class SqliteStore:
     async def find_queue(self, name: str) -> QueueRecord | None:
         found = await self._readers.run(queues.list_queues, name)
         return found[0] if found else None
+
+    async def read_events(self, after: int, limit: int) -> list[Event]:
+        return await self._readers.run(events.read_events, after, limit)
+
+    async def last_event_id(self) -> int:
+        return await self._readers.run(events.last_event_id)
+
+    async def list_holders(self) -> list[Holder]:
+        return await self._readers.run(worker.list_holders)
 
     async def next_times(self) -> NextTimes:
         return await self._readers.run(maintenance.next_times)

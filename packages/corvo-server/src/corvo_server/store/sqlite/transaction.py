@@ -8,16 +8,14 @@ was gathered.
 import sqlite3
 from collections import defaultdict
 
-import orjson
-
 from corvo_schema.states import EventType, JobState
 from corvo_server.store.batches import callback_job
 from corvo_server.store.codes import STATE_CODES
+from corvo_server.store.event_data import event_data
 from corvo_server.store.records import (
     Change,
     Commit,
     Event,
-    Failure,
     JobHead,
     NewJob,
     NextTimes,
@@ -73,7 +71,7 @@ class Transaction:
             counters[STATE_CODES[job.state]] += 1
             counters[_ENQUEUED] += 1
             head = new_job_head(seq, job)
-            self._emit(head, EventType.ENQUEUED, job.created_at, None)
+            self._emit(head, EventType.ENQUEUED, job.created_at)
             self._await_times(head)
             if job.unique_key is not None:
                 self.take_lock(head, job.created_at)
@@ -99,13 +97,16 @@ class Transaction:
         for job in jobs:
             self._counters[job.queue][STATE_CODES[job.state]] -= 1
             self._count_in_batch(job, JobState.CANCELLED, now)
-            self._emit(job, event, now, None)
+            self._emit(job, event, now)
         self.connection.executemany(SQL.delete_job, [(job.seq,) for job in jobs])
 
     def record(self, before: JobHead, change: Change) -> None:
         """Note what follows from `change`, which `write` will store. Call before `write`."""
         after = change.job
-        if before.state is JobState.PENDING:
+        stays_pending = after.state is JobState.PENDING and after.queue == before.queue
+        if before.state is JobState.PENDING and (stays_pending or after.state is JobState.ACTIVE):
+            # Not when it ended otherwise: an expired job was not ready, and must not be set off
+            # against one that is.
             self._count_ready(before.queue, -1)
         elif before.state is JobState.ACTIVE and after.state is not JobState.ACTIVE:
             self._ended_in[before.queue] += 1
@@ -119,7 +120,7 @@ class Transaction:
         if change.failure is not None:
             self._counters[after.queue][_FAILED] += 1
         if change.event is not None:
-            self._emit(after, change.event, change.at, change.failure, change.reason)
+            self._emit(after, change.event, change.at, event_data(change))
         self._await_times(after)
 
     def lock_holder(self, queue: str, unique_key: str, now: int) -> str | None:
@@ -206,18 +207,10 @@ class Transaction:
         ready = self._commit.ready
         ready[queue] = ready.get(queue, 0) + jobs
 
-    def _emit(
-        self,
-        job: JobHead,
-        event: EventType,
-        at: int,
-        failure: Failure | None,
-        reason: str | None = None,
-    ) -> None:
+    def _emit(self, job: JobHead, event: EventType, at: int, data: str | None = None) -> None:
         if self._next_event_id is None:
             (last,) = fetch_one(self.connection, SQL.last_event_id)
             self._next_event_id = last + 1
-        data = _event_data(job, event, failure, reason)
         record = Event(self._next_event_id, event, job.id, job.queue, at, data)
         self._commit.events.append(record)
         self._event_rows.append(
@@ -243,19 +236,3 @@ class Transaction:
 
 def _earlier(a: int | None, b: int | None) -> int | None:
     return b if a is None else a if b is None else min(a, b)
-
-
-def _event_data(
-    job: JobHead, event: EventType, failure: Failure | None, reason: str | None
-) -> str | None:
-    """What the log keeps beside type, job, queue and time."""
-    data: dict[str, object] = {}
-    if event is EventType.STARTED:
-        data = {"attempt": job.attempt, "worker_id": job.worker_id}
-    elif failure is not None:
-        data = {"attempt": failure.attempt, "error": failure.error[:1000]}
-    if event is EventType.RETRYING:
-        data["next_attempt_at"] = job.scheduled_at
-    if reason is not None:
-        data["reason"] = reason
-    return orjson.dumps(data).decode() if data else None

@@ -1,11 +1,12 @@
 """Handing out jobs to the fetches of one commit."""
 
 import heapq
+import sqlite3
 from collections.abc import Iterator
 
 import orjson
 
-from corvo_server.store.records import Change, Claim, JobHead, LeasedJob
+from corvo_server.store.records import Change, Claim, Holder, JobHead, LeasedJob
 from corvo_server.store.sqlite.lines import Line
 from corvo_server.store.sqlite.rows import SQL, to_leased
 from corvo_server.store.sqlite.transaction import Transaction
@@ -68,3 +69,8 @@ def _load(tx: Transaction, seqs: list[int]) -> dict[int, LeasedJob]:
         SQL.claimed_by_seq, (orjson.dumps(seqs).decode(),)
     )
     return dict(map(to_leased, rows))
+
+
+def list_holders(connection: sqlite3.Connection) -> list[Holder]:
+    """The workers that hold active jobs."""
+    return [Holder(*row) for row in connection.execute(SQL.list_holders)]

@@ -45,6 +45,9 @@ WHERE queue = ? AND state = 1 AND concurrency_key IS NULL
 ORDER BY priority, seq
 LIMIT ?;
 
+-- name: list_holders
+SELECT worker_id, max(hostname), count(*) FROM jobs WHERE state = 2 GROUP BY worker_id;
+
 -- name: starts_since
 SELECT coalesce(sum(starts), 0), min(at) FROM throttle_starts WHERE queue = ? AND at > ?;
 

@@ -1,0 +1,123 @@
+"""What becomes of a schedule's slots, the times of its calendar: pure rules, as in `lifecycle`.
+
+Every slot is dealt with exactly once, however many servers run: the job of a slot is enqueued in
+the transaction that moves `next_run` on, under an id that belongs to the slot.
+
+Usually that is one job a slot. Slots that could not be dealt with in time, because no server ran or
+the schedule was paused, are dealt with together by the schedule's `misfire`:
+
+- `run_once`: all slots that are due by now become one job, at once, for the first of them.
+- `skip`: a slot that is more than `GRACE` late is left out; one that is not so late still runs.
+"""
+
+import logging
+
+from msgspec.structs import replace
+
+from corvo_schema import Misfire, derive_job_id, format_duration, format_ms
+from corvo_schema.states import JobState
+from corvo_server.engine import cron
+from corvo_server.store.records import NewJob
+from corvo_server.store.schedules import ScheduleChange, ScheduleRecord
+
+log = logging.getLogger(__name__)
+
+GRACE = 60_000
+"""By how many ms a slot may be late before it counts as missed."""
+
+
+def run_due(schedule: ScheduleRecord, now: int) -> ScheduleChange:
+    """Deal with all slots of a schedule up to `now`; the first of them is its `next_run`."""
+    first = now if schedule.next_run is None else schedule.next_run
+    try:
+        following = cron.next_after(schedule.cron, schedule.timezone, now)
+        in_time = _first_in_time(schedule, first, now)
+    except ValueError as error:
+        # Its zone is gone from this machine's database. The others must not suffer from that.
+        log.exception("schedule %s stops until it is edited", schedule.name)
+        return ScheduleChange(_skipped(schedule, first, None, str(error)))
+    late = now - first
+    if schedule.misfire is Misfire.RUN_ONCE or late <= GRACE:
+        return _run(schedule, schedule, first, following, now)
+    skipped = _skipped(schedule, first, following, f"{_rounded(late)} late, misfire is skip")
+    if in_time is None:
+        return ScheduleChange(skipped)
+    return _run(schedule, skipped, in_time, following, now)
+
+
+def run_by_hand(schedule: ScheduleRecord, job_id: str, now: int) -> ScheduleChange:
+    """Enqueue one job now; the calendar goes on as if nothing had been."""
+    job = _job(schedule, job_id, now, f"schedule {schedule.name}: run by hand")
+    after = replace(schedule, last_run=now, last_job_id=job_id)
+    return ScheduleChange(after, job, if_duplicate=schedule)
+
+
+def revise(stored: ScheduleRecord, wanted: ScheduleRecord) -> ScheduleRecord:
+    """The schedule after an edit: what is `wanted`, with the history of what is there.
+
+    `next_run` stays unless the calendar changed, so that writing a schedule again changes nothing.
+    """
+    is_same_calendar = (stored.cron, stored.timezone) == (wanted.cron, wanted.timezone)
+    keeps_next = is_same_calendar and stored.next_run is not None
+    return replace(
+        wanted,
+        id=stored.id,
+        created_at=stored.created_at,
+        next_run=stored.next_run if keeps_next else wanted.next_run,
+        is_paused=stored.is_paused,
+        last_run=stored.last_run,
+        last_job_id=stored.last_job_id,
+        last_skipped=stored.last_skipped,
+        last_skip_reason=stored.last_skip_reason,
+    )
+
+
+def _first_in_time(schedule: ScheduleRecord, first: int, now: int) -> int | None:
+    """The first slot that is due and not missed."""
+    if first >= now - GRACE:
+        return first
+    slot = cron.next_after(schedule.cron, schedule.timezone, now - GRACE - 1)
+    return slot if slot is not None and slot <= now else None
+
+
+def _run(
+    stored: ScheduleRecord, after: ScheduleRecord, slot: int, following: int | None, now: int
+) -> ScheduleChange:
+    """Enqueue the job of `slot`, unless a live one holds the unique key."""
+    job_id = derive_job_id(stored.id, slot)
+    job = _job(stored, job_id, now, f"schedule {stored.name}: slot {format_ms(slot)}")
+    job.scheduled_at = slot
+    job.is_id_from_client = True  # so that one that is there already is found, not doubled
+    return ScheduleChange(
+        replace(after, next_run=following, last_run=now, last_job_id=job_id),
+        job,
+        if_duplicate=_skipped(
+            stored, slot, following, f"a live job holds the unique key {stored.unique_key!r}"
+        ),
+    )
+
+
+def _skipped(
+    schedule: ScheduleRecord, slot: int, following: int | None, reason: str
+) -> ScheduleRecord:
+    return replace(schedule, next_run=following, last_skipped=slot, last_skip_reason=reason)
+
+
+def _job(schedule: ScheduleRecord, job_id: str, now: int, reason: str) -> NewJob:
+    return NewJob(
+        id=job_id,
+        queue=schedule.queue,
+        state=JobState.PENDING,
+        payload=schedule.payload,
+        created_at=now,
+        priority=schedule.priority,
+        max_retries=schedule.max_retries,
+        unique_key=schedule.unique_key,
+        unique_period=schedule.unique_period,
+        tags=schedule.tags,
+        reason=reason,
+    )
+
+
+def _rounded(ms: int) -> str:
+    return format_duration(ms // 1000 * 1000)

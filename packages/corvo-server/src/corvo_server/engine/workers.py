@@ -1,0 +1,98 @@
+"""Which workers there are, from what they call; kept in memory, refilled by their next calls."""
+
+from collections.abc import Sequence
+
+from msgspec import Struct
+
+from corvo_server.engine.clock import Clock
+from corvo_server.store.protocol import Store
+
+_FORGOTTEN_AFTER = 3_600_000
+_SILENT_AFTER = 120_000
+_DEAF_AFTER = 300_000
+
+
+class WorkerRecord(Struct):
+    """One worker process, by the id that it gave itself. Times in ms."""
+
+    id: str
+    hostname: str | None
+    queues: Sequence[str]
+    first_seen: int | None = None
+    last_fetch: int | None = None
+    last_heartbeat: int | None = None
+    active_jobs: int = 0
+    status: str = "ok"
+
+
+class Workers:
+    """The workers seen lately."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._seen: dict[str, WorkerRecord] = {}
+        self._next_sweep = 0
+
+    def note_fetch(self, worker_id: str, hostname: str | None, queues: Sequence[str]) -> None:
+        """A worker asked for jobs."""
+        now = self._clock()
+        record = self._seen.get(worker_id)
+        if record is None:
+            self._forget_old(now)
+            record = self._seen[worker_id] = WorkerRecord(worker_id, hostname, queues, now)
+        record.hostname = hostname
+        record.queues = queues
+        record.last_fetch = now
+
+    def note_heartbeat(self, worker_id: str) -> None:
+        """A worker said that it lives."""
+        now = self._clock()
+        record = self._seen.get(worker_id)
+        if record is None:
+            record = self._seen[worker_id] = WorkerRecord(worker_id, None, (), now)
+        record.last_heartbeat = now
+
+    async def list(self) -> list[WorkerRecord]:
+        """The workers seen within an hour and those that hold jobs, by id, with their status.
+
+        `not_fetching`: it heartbeats but has not asked for jobs for five minutes, so it has gone
+        deaf or is busy with all it can take. `silent`: it holds jobs but does not call at all.
+        """
+        now = self._clock()
+        self._forget_old(now)
+        records = {record.id: record for record in self._seen.values()}
+        for record in records.values():
+            record.active_jobs = 0
+        for holder in await self._store.list_holders():
+            record = records.setdefault(
+                holder.worker_id, WorkerRecord(holder.worker_id, holder.hostname, ())
+            )
+            record.hostname = record.hostname or holder.hostname
+            record.active_jobs = holder.active_jobs
+        for record in records.values():
+            record.status = _status(record, now)
+        return sorted(records.values(), key=lambda record: record.id)
+
+    def _forget_old(self, now: int) -> None:
+        if now < self._next_sweep:
+            return
+        self._next_sweep = now + _SILENT_AFTER
+        self._seen = {
+            worker_id: record
+            for worker_id, record in self._seen.items()
+            if now - _last_seen(record) < _FORGOTTEN_AFTER
+        }
+
+
+def _last_seen(record: WorkerRecord) -> int:
+    return max(record.last_fetch or 0, record.last_heartbeat or 0)
+
+
+def _status(record: WorkerRecord, now: int) -> str:
+    if now - _last_seen(record) > _SILENT_AFTER:
+        return "silent"
+    is_beating = record.last_heartbeat is not None and now - record.last_heartbeat < _SILENT_AFTER
+    if is_beating and now - (record.last_fetch or record.first_seen or 0) > _DEAF_AFTER:
+        return "not_fetching"
+    return "ok"

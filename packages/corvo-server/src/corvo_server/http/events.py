@@ -1,0 +1,77 @@
+"""The event feed, as server-sent events."""
+
+from contextlib import aclosing
+
+import orjson
+from sanic import HTTPResponse, Request
+
+from corvo_schema import JobEvent
+from corvo_schema.errors import ErrorCode
+from corvo_schema.states import EventType
+from corvo_server.engine.errors import CallError
+from corvo_server.engine.events import EventFilter
+from corvo_server.http import documents
+from corvo_server.http.endpoint import Resource, engine_of
+from corvo_server.store.records import Event
+
+resource = Resource("events")
+
+_KEEP_ALIVE = 15.0
+"""Seconds of silence after which a comment shows the client, and proxies, that the stream lives."""
+
+
+@resource.endpoint("GET", "/events", replies={200: JobEvent}, errors=(ErrorCode.VALIDATION_ERROR,))
+async def events(request: Request) -> HTTPResponse | None:
+    """Stream what happens to jobs, as server-sent events.
+
+    `queues`, `job_ids` and `types` (comma-separated) choose; `Last-Event-ID` or `last_event_id`
+    resumes after an event, as far back as the log is kept.
+    """
+    after = _last_event_id(request)
+    wanted = EventFilter(_chosen(request, "queues"), _chosen(request, "job_ids"), _types(request))
+    response = await request.respond(
+        content_type="text/event-stream", headers={"cache-control": "no-store"}
+    )
+    await response.send(b": following\n\n")
+    async with aclosing(engine_of(request).events.follow(after, wanted, _KEEP_ALIVE)) as chunks:
+        async for chunk in chunks:
+            await response.send(b"".join(map(_message, chunk)) or b": alive\n\n")
+    await response.eof()
+    return None
+
+
+def _message(event: Event) -> bytes:
+    data = orjson.dumps(documents.event(event))
+    return b"id: %d\nevent: %b\ndata: %b\n\n" % (event.id, event.type.encode(), data)
+
+
+def _last_event_id(request: Request) -> int | None:
+    given = request.headers.get("last-event-id") or request.args.get("last_event_id")
+    if not given:
+        return None
+    if not given.isdecimal() or len(given) > 18:
+        expected = "must be the id of an event, a whole number"
+        raise CallError(
+            ErrorCode.VALIDATION_ERROR,
+            f"last_event_id {expected}.",
+            [("last_event_id", expected)],
+        )
+    return int(given)
+
+
+def _chosen(request: Request, name: str) -> frozenset[str] | None:
+    given = request.args.get(name)
+    return frozenset(given.split(",")) if given else None
+
+
+def _types(request: Request) -> frozenset[str] | None:
+    chosen = _chosen(request, "types")
+    unknown = (chosen or frozenset()) - frozenset(EventType)
+    if unknown:
+        expected = f"must be of {', '.join(EventType)}"
+        raise CallError(
+            ErrorCode.VALIDATION_ERROR,
+            f"types {expected}; {', '.join(sorted(unknown))} is none of them.",
+            [("types", expected)],
+        )
+    return chosen

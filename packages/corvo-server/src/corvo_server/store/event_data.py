@@ -1,0 +1,27 @@
+"""What the event log keeps beside type, job, queue and time of an event: on every engine."""
+
+import orjson
+
+from corvo_schema import format_ms
+from corvo_schema.states import EventType
+from corvo_server.store.records import Change
+
+_LONGEST_ERROR = 1000
+
+
+def event_data(change: Change) -> str | None:
+    """A JSON object as text; None where there is nothing more to say."""
+    job = change.job
+    data: dict[str, object] = {}
+    if change.event is EventType.STARTED:
+        data = {"attempt": job.attempt, "worker_id": job.worker_id}
+    elif change.failure is not None:
+        error = change.failure.error[:_LONGEST_ERROR]
+        data = {"attempt": change.failure.attempt, "error": error}
+    if change.event is EventType.RETRYING:
+        data["next_attempt_at"] = format_ms(job.scheduled_at or change.at)
+    if change.progress is not None:
+        data["progress"] = orjson.Fragment(change.progress)
+    if change.reason is not None:
+        data["reason"] = change.reason
+    return orjson.dumps(data).decode() if data else None
