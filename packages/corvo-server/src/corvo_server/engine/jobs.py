@@ -12,6 +12,7 @@ from corvo_server.engine import lifecycle
 from corvo_server.engine.clock import Clock
 from corvo_server.engine.errors import CallError, not_found
 from corvo_server.engine.notifier import Notifier
+from corvo_server.store.batches import repeated_batch
 from corvo_server.store.protocol import Store
 from corvo_server.store.records import (
     Decide,
@@ -78,7 +79,10 @@ class Jobs:
             self._new_job(job, payload, now, batch_id, f"jobs[{i}].payload")
             for i, (job, payload) in enumerate(zip(request.jobs, payloads, strict=True))
         ]
-        return await self._store_all(Enqueue(jobs, batch)), batch_id
+        enqueued = await self._store_all(Enqueue(jobs, batch))
+        if batch is not None:
+            batch_id = repeated_batch(enqueued) or batch_id
+        return enqueued, batch_id
 
     async def get(self, job_id: str) -> JobRecord:
         """One job with its failures and events."""

@@ -1,11 +1,12 @@
-"""The callback job of a batch: the same on every engine."""
+"""What is the same about batches on every engine."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import orjson
 
 from corvo_schema.states import JobState
-from corvo_server.store.records import NewJob
+from corvo_server.store.records import Enqueued, NewJob
 
 
 def callback_job(batch_id: str, ended_at: int, finished: tuple[Any, ...]) -> NewJob:
@@ -30,3 +31,17 @@ def callback_job(batch_id: str, ended_at: int, finished: tuple[Any, ...]) -> New
         payload=orjson.dumps(told).decode(),
         created_at=ended_at,
     )
+
+
+def repeated_batch(jobs: Iterable[Enqueued]) -> str | None:
+    """The batch that an earlier sending of the same request made; None if this is the first.
+
+    A client whose answer was lost sends its jobs again, by the ids that it gave them: none is new
+    then, and a second batch would bring a second callback.
+    """
+    batch_id = None
+    for job in jobs:
+        if job.is_new:
+            return None
+        batch_id = batch_id or job.batch_id
+    return batch_id

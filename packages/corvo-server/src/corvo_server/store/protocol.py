@@ -61,6 +61,7 @@ class Store(Protocol):
         """Store all jobs, or say which exist already. Takes unique locks; creates queues.
 
         Jobs found to exist are no part of the batch; one that is left without jobs ends at once.
+        There is no new batch when the jobs are known by their ids already, from an earlier one.
         If the `on_conflict` of a job refuses, the whole request is refused.
         """
         ...

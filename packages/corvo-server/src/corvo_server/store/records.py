@@ -65,6 +65,8 @@ class Enqueued(Struct, frozen=True):
     status: str
     is_new: bool = True
     is_duplicate: bool = False
+    batch_id: str | None = None
+    """Of a job that is new or was found by its id."""
 
 
 class JobHead(Struct):

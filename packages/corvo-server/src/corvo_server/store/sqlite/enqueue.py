@@ -2,6 +2,7 @@
 
 import orjson
 
+from corvo_server.store.batches import repeated_batch
 from corvo_server.store.records import (
     Change,
     Enqueue,
@@ -49,7 +50,7 @@ class _Intake:
                 self._take_back(changed)
                 return answer
             answers.append(answer)
-        if request.batch is not None:
+        if request.batch is not None and repeated_batch(answers) is None:
             _insert_batch(self._tx, request.batch, len(self._fresh) - self._first)
         return answers
 
@@ -62,9 +63,10 @@ class _Intake:
 
     def _take(self, job: NewJob) -> Enqueued | Refusal:
         if job.is_id_from_client:
-            status = self._known.get(job.id)
-            if status is not None:
-                return Enqueued(job.id, status, is_new=False)
+            known = self._known.get(job.id)
+            if known is not None:
+                status, batch_id = known
+                return Enqueued(job.id, status, is_new=False, batch_id=batch_id)
         if job.unique_key is not None:
             key = (job.queue, job.unique_key)
             fresh = self._holders.get(key)
@@ -75,9 +77,9 @@ class _Intake:
                 return self._meet(job, stored, is_stored=True)
             self._holders[key] = job
         if job.is_id_from_client:
-            self._known[job.id] = job.state.value
+            self._known[job.id] = (job.state.value, job.batch_id)
         self._fresh.append(job)
-        return Enqueued(job.id, job.state.value)
+        return Enqueued(job.id, job.state.value, batch_id=job.batch_id)
 
     def _meet(self, job: NewJob, holder: str, *, is_stored: bool) -> Enqueued | Refusal:
         """What becomes of a job whose unique key is held."""
@@ -123,13 +125,13 @@ class _Intake:
         self._heads = {change.job.id: change.job for _, change in self._changes}
 
 
-def _known_ids(tx: Transaction, requests: list[Enqueue]) -> dict[str, str]:
-    """State by id of the jobs that a client sent before. Grows as this commit's jobs are added."""
+def _known_ids(tx: Transaction, requests: list[Enqueue]) -> dict[str, tuple[str, str | None]]:
+    """State and batch, by id, of the jobs that a client sent before. Grows with this commit's."""
     ids = [job.id for request in requests for job in request.jobs if job.is_id_from_client]
     if not ids:
         return {}
-    rows = tx.connection.execute(SQL.states_by_id, (orjson.dumps(ids).decode(),))
-    return {job_id: state_word(code).value for job_id, code in rows}
+    rows = tx.connection.execute(SQL.known_by_id, (orjson.dumps(ids).decode(),))
+    return {job_id: (state_word(code).value, batch_id) for job_id, code, batch_id in rows}
 
 
 def _insert_batch(tx: Transaction, batch: NewBatch, total: int) -> None:

@@ -7,8 +7,8 @@ INSERT INTO jobs (seq, id, queue, state, payload, created_at, priority, max_retr
                   batch_id, concurrency_key)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
--- name: states_by_id
-SELECT id, state FROM jobs WHERE id IN (SELECT value FROM json_each(?));
+-- name: known_by_id
+SELECT id, state, batch_id FROM jobs WHERE id IN (SELECT value FROM json_each(?));
 
 -- name: heads_by_id
 SELECT * FROM job_heads WHERE id IN (SELECT value FROM json_each(?));

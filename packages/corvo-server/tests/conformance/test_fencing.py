@@ -1,0 +1,143 @@
+"""A worker that lost its lease cannot finish, fail, keep or give back the job any more."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from corvo_schema.errors import ErrorCode
+from corvo_schema.states import JobState
+from corvo_server.engine.worker import Ack
+from corvo_server.store.records import LeasedJob, Refusal
+from server_support.bench import LEASE_MS, Bench, is_done
+
+VERBS = ["ack", "fail", "release", "heartbeat"]
+
+Lose = Callable[[Bench, LeasedJob], Awaitable[Any]]
+
+
+async def _reclaim(bench: Bench, _: LeasedJob) -> None:
+    await bench.tick(LEASE_MS)
+
+
+async def _reclaim_and_fetch(bench: Bench, _: LeasedJob) -> None:
+    await bench.tick(LEASE_MS)
+    await bench.fetch_one(worker="worker-2")
+
+
+async def _release(bench: Bench, job: LeasedJob) -> None:
+    await bench.release(job)
+
+
+async def _release_and_fetch(bench: Bench, job: LeasedJob) -> None:
+    await bench.release(job)
+    await bench.fetch_one()
+
+
+async def _fail_and_fetch(bench: Bench, job: LeasedJob) -> None:
+    await bench.fail(job)
+    await bench.tick(3_600_000)
+    await bench.fetch_one()
+
+
+async def _ack_and_retry(bench: Bench, job: LeasedJob) -> None:
+    await bench.ack(job)
+    await bench.engine.jobs.retry(job.head.id)
+
+
+async def _ack_and_retry_and_fetch(bench: Bench, job: LeasedJob) -> None:
+    await _ack_and_retry(bench, job)
+    await bench.fetch_one()
+
+
+async def _reclaim_to_death(bench: Bench, _: LeasedJob) -> None:
+    for _ in range(3):
+        await bench.tick(LEASE_MS)
+        await bench.fetch()
+
+
+LOSSES = [
+    _reclaim,
+    _reclaim_and_fetch,
+    _release,
+    _release_and_fetch,
+    _fail_and_fetch,
+    _ack_and_retry,
+    _ack_and_retry_and_fetch,
+    _reclaim_to_death,
+]
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("lose", LOSSES, ids=lambda lose: lose.__name__[1:])
+async def test_old_token_changes_nothing(bench: Bench, lose: Lose, verb: str) -> None:
+    job = await bench.start()
+    await lose(bench, job)
+    before = await bench.job(job)
+    outcome = await getattr(bench, verb)(job)
+    assert isinstance(outcome, Refusal)
+    assert (outcome.code, outcome.state) == (ErrorCode.LEASE_LOST, before.head.state)
+    assert job.head.id in outcome.message
+    assert await bench.job(job) == before
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@pytest.mark.parametrize("token", ["nonsense", "", "0000000000000000"])
+async def test_wrong_token_changes_nothing(bench: Bench, verb: str, token: str) -> None:
+    job = await bench.start()
+    before = await bench.job(job)
+    outcome = await getattr(bench, verb)(job, token=token)
+    assert isinstance(outcome, Refusal)
+    assert outcome.code is ErrorCode.LEASE_LOST
+    assert await bench.job(job) == before
+
+
+@pytest.mark.parametrize("verb", VERBS)
+async def test_token_of_another_job_changes_nothing(bench: Bench, verb: str) -> None:
+    job, other = await bench.start(), await bench.start()
+    before = await bench.job(job), await bench.job(other)
+    outcome = await getattr(bench, verb)(job, token=other.head.lease_token)
+    assert isinstance(outcome, Refusal)
+    assert outcome.code is ErrorCode.LEASE_LOST
+    assert (await bench.job(job), await bench.job(other)) == before
+
+
+@pytest.mark.parametrize("verb", VERBS)
+async def test_call_without_token_is_accepted_while_the_job_is_active(
+    bench: Bench, verb: str
+) -> None:
+    job = await bench.start()
+    assert is_done(await getattr(bench, verb)(job, token=None))
+
+
+async def test_lease_that_ended_is_good_until_it_is_taken_back(bench: Bench) -> None:
+    job = await bench.start()
+    bench.clock.forward(LEASE_MS + 1)
+    assert is_done(await bench.heartbeat(job))
+    assert (await bench.tick())["reclaimed"] == 0
+    assert is_done(await bench.ack(job))
+
+
+async def test_every_fetch_hands_out_another_token(bench: Bench) -> None:
+    job = await bench.start()
+    tokens = {job.head.lease_token}
+    for _ in range(5):
+        await bench.release(job)
+        job = await bench.fetch_one()
+        tokens.add(job.head.lease_token)
+    assert len(tokens) == 6
+
+
+async def test_one_refused_item_spoils_no_other(bench: Bench) -> None:
+    jobs = [await bench.start() for _ in range(3)]
+    await bench.ack(jobs[1])
+    outcomes = await bench.engine.worker.ack(
+        [
+            Ack(jobs[0].head.id, jobs[0].head.lease_token, None),
+            Ack("job_none", None, None),
+            Ack(jobs[1].head.id, "wrong", None),
+            Ack(jobs[2].head.id, jobs[2].head.lease_token, None),
+        ]
+    )
+    assert [is_done(outcome) for outcome in outcomes] == [True, False, False, True]
+    assert await bench.state(jobs[2]) is JobState.COMPLETED

@@ -1,0 +1,224 @@
+"""A call whose answer was lost can be sent again without a second effect."""
+
+import asyncio
+
+import pytest
+
+from corvo_schema import new_job_id
+from corvo_schema.errors import ErrorCode
+from corvo_schema.states import JobState
+from corvo_server.store.records import Change, Refusal, Unchanged
+from server_support.bench import LEASE_MS, Bench, make_job
+
+
+async def test_enqueue_with_a_known_id_stores_nothing(bench: Bench) -> None:
+    job_id = new_job_id()
+    first = await bench.try_enqueue(job_id=job_id, payload=1)
+    before = await bench.job(job_id)
+    again = await bench.try_enqueue(job_id=job_id, payload=2)
+    assert (first.job_id, first.status, first.is_new) == (job_id, "pending", True)
+    assert (again.job_id, again.status, again.is_new, again.is_duplicate) == (
+        job_id,
+        "pending",
+        False,
+        False,
+    )
+    assert await bench.job(job_id) == before
+    assert (await bench.queue()).enqueued == 1
+
+
+@pytest.mark.parametrize("state", JobState)
+async def test_enqueue_with_a_known_id_tells_its_state(bench: Bench, state: JobState) -> None:
+    job_id = await bench.bring_to(state, job_id=new_job_id())
+    before = await bench.job(job_id)
+    again = await bench.try_enqueue(job_id=job_id)
+    assert (again.job_id, again.status, again.is_new) == (job_id, state, False)
+    assert await bench.job(job_id) == before
+
+
+async def test_enqueue_with_a_known_id_goes_before_its_unique_key(bench: Bench) -> None:
+    job_id = new_job_id()
+    await bench.enqueue(job_id=job_id, unique_key="k")
+    again = await bench.try_enqueue(job_id=job_id, unique_key="k")
+    assert (again.status, again.is_duplicate) == ("pending", False)
+
+
+async def test_id_of_a_duplicate_stays_free(bench: Bench) -> None:
+    holder = await bench.enqueue(unique_key="k")
+    job_id = new_job_id()
+    assert (await bench.try_enqueue(job_id=job_id, unique_key="k")).job_id == holder
+    assert (await bench.try_enqueue(job_id=job_id)).is_new
+
+
+async def test_one_id_many_times_in_one_commit_is_one_job(bench: Bench) -> None:
+    job_id = new_job_id()
+    with bench.kit.hold_commits(bench.store):
+        calls = [asyncio.ensure_future(bench.try_enqueue(job_id=job_id)) for _ in range(5)]
+        await asyncio.sleep(0)
+    results = await asyncio.gather(*calls)
+    assert [result.is_new for result in results] == [True, False, False, False, False]
+    assert {result.status for result in results} == {"pending"}
+    assert await bench.fetch_ids() == [job_id]
+
+
+async def test_batch_with_known_ids_stores_the_others(bench: Bench) -> None:
+    known, new = new_job_id(), new_job_id()
+    await bench.enqueue(job_id=known)
+    results, _ = await bench.enqueue_batch(make_job(job_id=known), make_job(job_id=new))
+    assert [(result.job_id, result.is_new) for result in results] == [(known, False), (new, True)]
+    assert await bench.fetch_ids() == [known, new]
+
+
+async def test_enqueue_with_the_id_of_a_pruned_job_is_new(bench: Bench) -> None:
+    job_id = await bench.bring_to(JobState.COMPLETED, job_id=new_job_id())
+    await bench.prune(8 * 86_400_000)
+    assert (await bench.try_enqueue(job_id=job_id)).is_new
+
+
+async def test_ack_with_the_same_token_is_answered_again(bench: Bench) -> None:
+    job = await bench.start()
+    assert isinstance(await bench.ack(job, result=1), Change)
+    before = await bench.job(job)
+    bench.clock.forward(5)
+    assert isinstance(await bench.ack(job, result=2), Unchanged)
+    assert await bench.job(job) == before
+    assert (await bench.queue()).completed == 1
+
+
+async def test_ack_without_token_is_not_repeatable(bench: Bench) -> None:
+    job = await bench.start()
+    assert isinstance(await bench.ack(job, token=None), Change)
+    again = await bench.ack(job, token=None)
+    assert isinstance(again, Refusal)
+    assert again.code is ErrorCode.INVALID_STATE
+
+
+async def test_ack_twice_in_one_commit_counts_once(bench: Bench) -> None:
+    job = await bench.start()
+    with bench.kit.hold_commits(bench.store):
+        calls = [asyncio.ensure_future(bench.ack(job, result=n)) for n in range(3)]
+        await asyncio.sleep(0)
+    kinds = [type(outcome) for outcome in await asyncio.gather(*calls)]
+    assert kinds == [Change, Unchanged, Unchanged]
+    assert (await bench.job(job)).result == "0"
+
+
+async def test_ack_after_retry_of_the_completed_job_is_refused(bench: Bench) -> None:
+    job = await bench.start()
+    await bench.ack(job)
+    await bench.engine.jobs.retry(job.head.id)
+    again = await bench.ack(job)
+    assert isinstance(again, Refusal)
+    assert again.code is ErrorCode.LEASE_LOST
+
+
+@pytest.mark.parametrize("may_retry", [True, False])
+async def test_fail_with_the_same_token_is_answered_again(bench: Bench, may_retry: bool) -> None:
+    job = await bench.start()
+    assert isinstance(await bench.fail(job, retry=may_retry), Change)
+    before = await bench.job(job)
+    bench.clock.forward(5)
+    assert isinstance(await bench.fail(job, "other", retry=may_retry), Unchanged)
+    assert await bench.job(job) == before
+    assert (await bench.queue()).failed == 1
+
+
+async def test_fail_that_cancelled_is_answered_again(bench: Bench) -> None:
+    job = await bench.start()
+    assert isinstance(await bench.fail(job, cancel=True), Change)
+    again = await bench.fail(job, cancel=True)
+    assert isinstance(again, Unchanged)
+    assert again.job.state is JobState.CANCELLED
+
+
+async def test_fail_after_promotion_is_answered_again(bench: Bench) -> None:
+    job = await bench.start(retry_base_delay="1s")
+    await bench.fail(job)
+    assert (await bench.tick(2000))["promoted"] == 1
+    again = await bench.fail(job)
+    assert isinstance(again, Unchanged)
+    assert again.job.state is JobState.PENDING
+    assert len(await bench.errors(job)) == 1
+
+
+async def test_fail_after_a_retry_by_hand_is_answered_again(bench: Bench) -> None:
+    job = await bench.start()
+    await bench.fail(job)
+    await bench.engine.jobs.retry(job.head.id)
+    assert isinstance(await bench.fail(job), Unchanged)
+    assert len(await bench.errors(job)) == 1
+
+
+async def test_fail_after_a_cancel_of_the_retrying_job_is_answered_again(bench: Bench) -> None:
+    job = await bench.start()
+    await bench.fail(job)
+    await bench.engine.jobs.cancel(job.head.id)
+    again = await bench.fail(job)
+    assert isinstance(again, Unchanged)
+    assert again.job.state is JobState.CANCELLED
+
+
+async def test_fail_after_the_next_fetch_is_refused(bench: Bench) -> None:
+    job = await bench.start(retry_backoff="none")
+    await bench.fail(job)
+    await bench.tick()
+    again = await bench.fetch_one()
+    assert again.head.lease_token != job.head.lease_token
+    refused = await bench.fail(job)
+    assert isinstance(refused, Refusal)
+    assert refused.code is ErrorCode.LEASE_LOST
+    assert await bench.state(job) is JobState.ACTIVE
+
+
+async def test_ack_after_fail_with_the_same_token_is_refused(bench: Bench) -> None:
+    job = await bench.start()
+    await bench.fail(job)
+    refused = await bench.ack(job)
+    assert isinstance(refused, Refusal)
+    assert refused.code is ErrorCode.INVALID_STATE
+    assert await bench.state(job) is JobState.RETRYING
+
+
+async def test_fail_after_ack_with_the_same_token_is_refused(bench: Bench) -> None:
+    job = await bench.start()
+    await bench.ack(job)
+    refused = await bench.fail(job)
+    assert isinstance(refused, Refusal)
+    assert refused.code is ErrorCode.INVALID_STATE
+    assert await bench.state(job) is JobState.COMPLETED
+
+
+async def test_fail_twice_in_one_commit_counts_once(bench: Bench) -> None:
+    job = await bench.start()
+    with bench.kit.hold_commits(bench.store):
+        calls = [asyncio.ensure_future(bench.fail(job)) for _ in range(3)]
+        await asyncio.sleep(0)
+    kinds = [type(outcome) for outcome in await asyncio.gather(*calls)]
+    assert kinds == [Change, Unchanged, Unchanged]
+    assert len(await bench.errors(job)) == 1
+
+
+async def test_repeats_survive_a_restart(bench: Bench) -> None:
+    acked, failed = await bench.start(), await bench.start()
+    await bench.ack(acked)
+    await bench.fail(failed)
+    await bench.restart()
+    assert isinstance(await bench.ack(acked), Unchanged)
+    assert isinstance(await bench.fail(failed), Unchanged)
+
+
+async def test_cancel_of_an_active_job_can_be_repeated(bench: Bench) -> None:
+    job = await bench.start()
+    await bench.engine.jobs.cancel(job.head.id)
+    before = await bench.job(job)
+    assert (await bench.engine.jobs.cancel(job.head.id)).state is JobState.ACTIVE
+    assert await bench.job(job) == before
+
+
+async def test_lease_that_lapsed_after_a_fail_was_answered_takes_nothing_back(
+    bench: Bench,
+) -> None:
+    job = await bench.start(retry_base_delay="10m")
+    await bench.fail(job)
+    assert (await bench.tick(LEASE_MS))["reclaimed"] == 0
+    assert isinstance(await bench.fail(job), Unchanged)
