@@ -12,6 +12,7 @@ from corvo_server.http import (
     docs,
     events,
     jobs,
+    metrics,
     middleware,
     queues,
     worker,
@@ -36,6 +37,7 @@ RESOURCES = (
     batches.resource,
     queues.resource,
     events.resource,
+    metrics.resource,
     admin.resource,
     admin.root,
     docs.resource,
@@ -81,6 +83,9 @@ def build_http(settings: Settings, engine: Engine) -> tuple[App, access_log.Acce
         app.blueprint(resource.blueprint)
     install_error_handler(app)
     requests = access_log.AccessLog(write_requests)
-    middleware.install_request_ids(app, requests.add if access_log.is_wanted() else None)
+    observers = [metrics.observer_of(engine.metrics)]
+    if access_log.is_wanted():
+        observers.append(requests.add)
+    middleware.install_observers(app, observers)
     middleware.install_cors(app, settings.cors_origins)
     return app, requests

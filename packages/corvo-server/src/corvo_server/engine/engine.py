@@ -10,6 +10,7 @@ from corvo_server.engine.clock import Clock, system_clock
 from corvo_server.engine.events import Events
 from corvo_server.engine.jobs import Jobs
 from corvo_server.engine.maintenance import Maintenance, Retention
+from corvo_server.engine.metrics import Metrics
 from corvo_server.engine.notifier import Notifier
 from corvo_server.engine.queues import Queues
 from corvo_server.engine.worker import Worker
@@ -45,6 +46,7 @@ class Engine:
         self.store = store
         self.clock = clock
         self.notifier = Notifier(self._give_back)
+        self.metrics = Metrics(store, self.notifier)
         self.jobs = Jobs(
             store,
             clock,
@@ -59,7 +61,7 @@ class Engine:
         self.events = Events(store)
         self.queues = Queues(store, clock)
         self.batches = Batches(store)
-        self.maintenance = Maintenance(store, clock, self.notifier, policy.retention)
+        self.maintenance = Maintenance(store, clock, self.notifier, self.metrics, policy.retention)
         self.is_closing = False
         self.node = Node(f"node_{secrets.token_hex(8)}", clock())
         store.on_commit(self._committed)
@@ -88,5 +90,6 @@ class Engine:
             self.notifier.open_at(queue, at)
             self.maintenance.opening.ring_by(at)
         self.maintenance.note(commit.next_times)
+        self.metrics.note(commit)
         if commit.events:
             self.events.note(commit.events)

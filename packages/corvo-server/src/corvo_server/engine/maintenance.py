@@ -7,9 +7,10 @@ from msgspec import Struct
 from corvo_server.engine import lifecycle
 from corvo_server.engine.alarm import Alarm
 from corvo_server.engine.clock import Clock
+from corvo_server.engine.metrics import Metrics
 from corvo_server.engine.notifier import Notifier
 from corvo_server.store.protocol import Store
-from corvo_server.store.records import Maintain, NextTimes, Prune
+from corvo_server.store.records import Change, JobHead, Maintain, NextTimes, Prune
 
 _CHUNK = 500
 _PRUNE_CHUNK = 200
@@ -32,11 +33,17 @@ class Maintenance:
     """
 
     def __init__(
-        self, store: Store, clock: Clock, notifier: Notifier, retention: Retention
+        self,
+        store: Store,
+        clock: Clock,
+        notifier: Notifier,
+        metrics: Metrics,
+        retention: Retention,
     ) -> None:
         self._store = store
         self._clock = clock
         self._notifier = notifier
+        self._metrics = metrics
         self._retention = retention
         self.due = Alarm(clock)
         self.lease_end = Alarm(clock)
@@ -64,12 +71,21 @@ class Maintenance:
     async def promote(self) -> int:
         """Make scheduled and retrying jobs pending that are due."""
         now = self._clock()
-        return await self._store.promote(Maintain(now, _CHUNK, partial(lifecycle.promote, now=now)))
+
+        def decide(job: JobHead) -> Change:
+            self._metrics.promotion_lag.observe((now - (job.scheduled_at or now)) / 1000)
+            return lifecycle.promote(job, now)
+
+        return await self._store.promote(Maintain(now, _CHUNK, decide))
 
     async def reclaim(self) -> int:
         """Take back jobs whose lease has ended."""
         now = self._clock()
-        return await self._store.reclaim(Maintain(now, _CHUNK, partial(lifecycle.reclaim, now=now)))
+        reclaimed = await self._store.reclaim(
+            Maintain(now, _CHUNK, partial(lifecycle.reclaim, now=now))
+        )
+        self._metrics.lease_expiries.inc(reclaimed)
+        return reclaimed
 
     async def expire(self) -> int:
         """End waiting jobs that were not finished in time."""

@@ -1,6 +1,8 @@
 """What happens to every request and reply: its id, its line in the log, CORS where it is open."""
 
 from collections.abc import Callable, Sequence
+from time import perf_counter
+from typing import TypeAlias
 
 from sanic import HTTPResponse, Request
 
@@ -11,13 +13,20 @@ _CORS_HEADERS = "authorization, content-type, last-event-id, x-request-id"
 _CORS_METHODS = "GET, POST, PUT, DELETE, OPTIONS"
 
 
-def install_request_ids(app: App, log: Callable[[Request, HTTPResponse], None] | None) -> None:
-    """Name every reply by its request's id, and tell `log` of it."""
+Observer: TypeAlias = Callable[[Request, HTTPResponse, float], None]
+"""Is told of each answered request, and how many seconds it took."""
+
+
+def install_observers(app: App, observers: Sequence[Observer]) -> None:
+    """Name every reply by its request's id, and tell the observers of it."""
 
     async def finish(request: Request, response: HTTPResponse) -> None:
         response.headers[HEADER] = request_id(request)
-        if log is not None:
-            log(request, response)
+        # Sanic notes the start once the head is read; a request that never got so far took no time.
+        started = getattr(request.stream, "perft0", None)
+        seconds = 0.0 if started is None else perf_counter() - started
+        for observe in observers:
+            observe(request, response, seconds)
 
     app.on_response(finish)
 

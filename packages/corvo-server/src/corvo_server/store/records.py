@@ -37,6 +37,8 @@ class NewJob(Struct):
     """Only then can the id be there already, and only then is that looked up."""
     on_conflict: "Decide | None" = None
     """What happens to the job that holds the unique key; None: nothing, this one is a duplicate."""
+    reason: str | None = None
+    """Why the server enqueues it by itself, for its event."""
 
 
 class NewBatch(Struct, frozen=True):
@@ -318,6 +320,8 @@ class NextTimes(Struct):
     """Of active jobs."""
     expiry: int | None = None
     """Of jobs that have an `expire_at` and are not finished."""
+    slot: int | None = None
+    """Of schedules that are not paused."""
 
 
 class Commit(Struct):
@@ -332,3 +336,7 @@ class Commit(Struct):
     """Throttled queues that have jobs and may serve again later, and when."""
     next_times: NextTimes
     """Of the jobs that this commit changed."""
+    operations: int = 0
+    """How many shared the commit."""
+    seconds: float = 0.0
+    """How long it took to write."""

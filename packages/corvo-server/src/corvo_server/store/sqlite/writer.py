@@ -12,6 +12,7 @@ import sqlite3
 import threading
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
+from time import perf_counter
 from typing import Any, NamedTuple
 
 from corvo_server.store.protocol import StoreOverloaded, StoreUnavailable
@@ -153,6 +154,7 @@ class Writer:
         """Run the operations in one transaction. On any exception nothing of it remains."""
         operations.sort(key=_rank)
         answers: list[_Answer] = []
+        started = perf_counter()
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             tx = Transaction(self._connection)
@@ -165,6 +167,8 @@ class Writer:
                 )
             commit = tx.finish()
             self._connection.execute("COMMIT")
+            commit.operations = len(operations)
+            commit.seconds = perf_counter() - started
         except BaseException:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
