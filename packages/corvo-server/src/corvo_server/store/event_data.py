@@ -4,9 +4,14 @@ import orjson
 
 from corvo_schema import format_ms
 from corvo_schema.states import EventType
-from corvo_server.store.records import Change
+from corvo_server.store.records import Change, NewJob
 
 _LONGEST_ERROR = 1000
+
+
+def enqueued_data(job: NewJob) -> str | None:
+    """What is kept of an enqueue: why, where the server did it by itself."""
+    return None if job.reason is None else orjson.dumps({"reason": job.reason}).decode()
 
 
 def event_data(change: Change) -> str | None:

@@ -29,6 +29,13 @@ from corvo_server.store.records import (
     Refusal,
     Transition,
 )
+from corvo_server.store.schedules import (
+    DueSchedules,
+    EditOutcome,
+    ScheduleEdit,
+    ScheduleOutcome,
+    ScheduleRecord,
+)
 
 
 class StoreError(Exception):
@@ -101,6 +108,17 @@ class Store(Protocol):
         """Forget a queue that has no jobs, with its settings and totals; whether it had none."""
         ...
 
+    def edit_schedule(self, edit: ScheduleEdit) -> Future[EditOutcome]:
+        """Change one schedule as the rule decides on what is stored; a job of it is enqueued too.
+
+        A name that another schedule has is refused.
+        """
+        ...
+
+    def run_schedules(self, due: DueSchedules) -> Future[list[ScheduleOutcome]]:
+        """Deal with the slots of due schedules as the rule decides, and enqueue their jobs."""
+        ...
+
     # Reads
 
     async def find_jobs(self, job_ids: Sequence[str]) -> list[JobRecord]:
@@ -135,8 +153,16 @@ class Store(Protocol):
         """The workers that hold active jobs, and how many."""
         ...
 
+    async def list_schedules(self) -> list[ScheduleRecord]:
+        """All schedules by name."""
+        ...
+
+    async def find_schedule(self, reference: str) -> ScheduleRecord | None:
+        """One schedule by its id, else by its name."""
+        ...
+
     async def next_times(self) -> NextTimes:
-        """The earliest due time, lease end and expiry of all stored jobs."""
+        """The earliest due time, lease end and expiry of all stored jobs, and slot of schedules."""
         ...
 
     # Life

@@ -76,10 +76,10 @@ def _prune_rest(tx: Transaction, request: Prune) -> int:
 
 
 def next_times(connection: sqlite3.Connection) -> NextTimes:
-    """The earliest due time, lease end and expiry of all stored jobs."""
+    """The earliest due time, lease end and expiry of all stored jobs, and slot of schedules."""
     return NextTimes(
         *(
             fetch_one(connection, statement)[0]
-            for statement in (SQL.next_due, SQL.next_lease_end, SQL.next_expiry)
+            for statement in (SQL.next_due, SQL.next_lease_end, SQL.next_expiry, SQL.next_slot)
         )
     )

@@ -25,7 +25,23 @@ from corvo_server.store.records import (
     Refusal,
     Transition,
 )
-from corvo_server.store.sqlite import batches, enqueue, events, jobs, maintenance, queues, worker
+from corvo_server.store.schedules import (
+    DueSchedules,
+    EditOutcome,
+    ScheduleEdit,
+    ScheduleOutcome,
+    ScheduleRecord,
+)
+from corvo_server.store.sqlite import (
+    batches,
+    enqueue,
+    events,
+    jobs,
+    maintenance,
+    queues,
+    schedules,
+    worker,
+)
 from corvo_server.store.sqlite.database import DATABASE_NAME, lock_data_dir, open_writer
 from corvo_server.store.sqlite.readers import Readers
 from corvo_server.store.sqlite.writer import Verb, Writer
@@ -41,6 +57,8 @@ _EXPIRE = Verb(4, maintenance.expire)
 _PRUNE = Verb(5, maintenance.prune)
 _CONFIGURE_QUEUE = Verb(6, queues.configure)
 _DROP_QUEUE = Verb(7, queues.drop)
+_EDIT_SCHEDULE = Verb(8, schedules.edit)
+_RUN_SCHEDULES = Verb(9, schedules.run_due)
 _FETCH = Verb(100, worker.fetch)
 
 
@@ -97,6 +115,12 @@ class SqliteStore:
     def drop_queue(self, name: str) -> Future[bool]:
         return self._writer.submit(_DROP_QUEUE, name)
 
+    def edit_schedule(self, edit: ScheduleEdit) -> Future[EditOutcome]:
+        return self._writer.submit(_EDIT_SCHEDULE, edit)
+
+    def run_schedules(self, due: DueSchedules) -> Future[list[ScheduleOutcome]]:
+        return self._writer.submit(_RUN_SCHEDULES, due)
+
     async def find_jobs(self, job_ids: Sequence[str]) -> list[JobRecord]:
         return await self._readers.run(jobs.find_jobs, job_ids)
 
@@ -121,6 +145,12 @@ class SqliteStore:
 
     async def list_holders(self) -> list[Holder]:
         return await self._readers.run(worker.list_holders)
+
+    async def list_schedules(self) -> list[ScheduleRecord]:
+        return await self._readers.run(schedules.list_schedules)
+
+    async def find_schedule(self, reference: str) -> ScheduleRecord | None:
+        return await self._readers.run(schedules.find_schedule, reference)
 
     async def next_times(self) -> NextTimes:
         return await self._readers.run(maintenance.next_times)

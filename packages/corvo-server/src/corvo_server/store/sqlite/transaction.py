@@ -11,7 +11,7 @@ from collections import defaultdict
 from corvo_schema.states import EventType, JobState
 from corvo_server.store.batches import callback_job
 from corvo_server.store.codes import STATE_CODES
-from corvo_server.store.event_data import event_data
+from corvo_server.store.event_data import enqueued_data, event_data
 from corvo_server.store.records import (
     Change,
     Commit,
@@ -71,7 +71,7 @@ class Transaction:
             counters[STATE_CODES[job.state]] += 1
             counters[_ENQUEUED] += 1
             head = new_job_head(seq, job)
-            self._emit(head, EventType.ENQUEUED, job.created_at)
+            self._emit(head, EventType.ENQUEUED, job.created_at, enqueued_data(job))
             self._await_times(head)
             if job.unique_key is not None:
                 self.take_lock(head, job.created_at)
@@ -149,6 +149,11 @@ class Transaction:
     def open_queue_at(self, queue: str, at: int) -> None:
         """A throttled queue has jobs that may be started from `at` on."""
         self._commit.opens_at[queue] = at
+
+    def await_slot(self, at: int | None) -> None:
+        """A schedule waits for this moment."""
+        times = self._commit.next_times
+        times.slot = _earlier(times.slot, at)
 
     def active_delta(self, queue: str) -> int:
         """How the number of active jobs of `queue` changed in this transaction, so far."""

@@ -118,6 +118,31 @@ CREATE TABLE throttle_starts (
     PRIMARY KEY (queue, at)
 ) STRICT, WITHOUT ROWID;
 
+-- In the order of schedules.ScheduleRecord.
+CREATE TABLE schedules (
+    id               TEXT    NOT NULL PRIMARY KEY,
+    name             TEXT    NOT NULL UNIQUE,
+    queue            TEXT    NOT NULL,
+    cron             TEXT    NOT NULL,
+    timezone         TEXT    NOT NULL,
+    payload          TEXT    NOT NULL,
+    priority         INTEGER NOT NULL,
+    max_retries      INTEGER NOT NULL,
+    unique_key       TEXT,
+    unique_period    INTEGER NOT NULL,
+    tags             TEXT,
+    misfire          TEXT    NOT NULL,
+    created_at       INTEGER NOT NULL,
+    updated_at       INTEGER NOT NULL,
+    next_run         INTEGER,  -- the first slot that has not been dealt with
+    is_paused        INTEGER NOT NULL,
+    last_run         INTEGER,
+    last_job_id      TEXT,
+    last_skipped     INTEGER,
+    last_skip_reason TEXT
+) STRICT;
+CREATE INDEX schedules_due ON schedules (next_run) WHERE is_paused = 0;
+
 -- Append-only. Ids are given out in order and never again.
 CREATE TABLE events (
     id      INTEGER PRIMARY KEY,
