@@ -10,8 +10,6 @@ the schedule was paused, are dealt with together by the schedule's `misfire`:
 - `skip`: a slot that is more than `GRACE` late is left out; one that is not so late still runs.
 """
 
-import logging
-
 from msgspec.structs import replace
 
 from corvo_schema import Misfire, derive_job_id, format_duration, format_ms
@@ -19,8 +17,6 @@ from corvo_schema.states import JobState
 from corvo_server.engine import cron
 from corvo_server.store.records import NewJob
 from corvo_server.store.schedules import ScheduleChange, ScheduleRecord
-
-log = logging.getLogger(__name__)
 
 GRACE = 60_000
 """By how many ms a slot may be late before it counts as missed."""
@@ -33,8 +29,8 @@ def run_due(schedule: ScheduleRecord, now: int) -> ScheduleChange:
         following = cron.next_after(schedule.cron, schedule.timezone, now)
         in_time = _first_in_time(schedule, first, now)
     except ValueError as error:
-        # Its zone is gone from this machine's database. The others must not suffer from that.
-        log.exception("schedule %s stops until it is edited", schedule.name)
+        # Its zone is gone from this machine's database. The others must not suffer from that:
+        # this one rests until it is edited.
         return ScheduleChange(_skipped(schedule, first, None, str(error)))
     late = now - first
     if schedule.misfire is Misfire.RUN_ONCE or late <= GRACE:

@@ -39,8 +39,6 @@ class NewJob(Struct):
     """What happens to the job that holds the unique key; None: nothing, this one is a duplicate."""
     reason: str | None = None
     """Why the server enqueues it by itself, for its event."""
-    reason: str | None = None
-    """Why the server enqueues it by itself, for its event."""
 
 
 class NewBatch(Struct, frozen=True):
@@ -322,8 +320,6 @@ class NextTimes(Struct):
     """Of active jobs."""
     expiry: int | None = None
     """Of jobs that have an `expire_at` and are not finished."""
-    slot: int | None = None
-    """Of schedules that are not paused."""
     slot: int | None = None
     """Of schedules that are not paused."""
 
