@@ -15,6 +15,7 @@ from corvo_server.http import (
     metrics,
     middleware,
     queues,
+    schedules,
     worker,
 )
 from corvo_server.http.endpoint import App
@@ -26,6 +27,7 @@ from corvo_server.services.opener import Opener
 from corvo_server.services.promoter import Promoter
 from corvo_server.services.pruner import Pruner
 from corvo_server.services.reclaimer import Reclaimer
+from corvo_server.services.scheduler import Scheduler
 from corvo_server.services.service import Service
 from corvo_server.settings import Settings
 from corvo_server.store.protocol import Store
@@ -36,6 +38,7 @@ RESOURCES = (
     worker.resource,
     batches.resource,
     queues.resource,
+    schedules.resource,
     events.resource,
     metrics.resource,
     admin.resource,
@@ -65,6 +68,7 @@ def build_services(settings: Settings, engine: Engine) -> list[Service]:
         Reclaimer(maintenance),
         Expirer(maintenance),
         Opener(maintenance),
+        Scheduler(engine.schedules),
         Pruner(maintenance, settings.prune_interval / 1000),
     ]
 

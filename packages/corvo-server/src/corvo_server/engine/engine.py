@@ -13,6 +13,7 @@ from corvo_server.engine.maintenance import Maintenance, Retention
 from corvo_server.engine.metrics import Metrics
 from corvo_server.engine.notifier import Notifier
 from corvo_server.engine.queues import Queues
+from corvo_server.engine.schedules import Schedules
 from corvo_server.engine.worker import Worker
 from corvo_server.engine.workers import Workers
 from corvo_server.store.protocol import Store
@@ -47,12 +48,9 @@ class Engine:
         self.clock = clock
         self.notifier = Notifier(self._give_back)
         self.metrics = Metrics(store, self.notifier)
+        ids = IdFactory(clock)
         self.jobs = Jobs(
-            store,
-            clock,
-            IdFactory(clock),
-            self.notifier,
-            max_payload_bytes=policy.max_payload_bytes,
+            store, clock, ids, self.notifier, max_payload_bytes=policy.max_payload_bytes
         )
         self.workers = Workers(store, clock)
         self.worker = Worker(
@@ -61,6 +59,7 @@ class Engine:
         self.events = Events(store)
         self.queues = Queues(store, clock)
         self.batches = Batches(store)
+        self.schedules = Schedules(store, clock, ids, max_payload_bytes=policy.max_payload_bytes)
         self.maintenance = Maintenance(store, clock, self.notifier, self.metrics, policy.retention)
         self.is_closing = False
         self.node = Node(f"node_{secrets.token_hex(8)}", clock())
@@ -90,6 +89,7 @@ class Engine:
             self.notifier.open_at(queue, at)
             self.maintenance.opening.ring_by(at)
         self.maintenance.note(commit.next_times)
+        self.schedules.alarm.ring_by(commit.next_times.slot)
         self.metrics.note(commit)
         if commit.events:
             self.events.note(commit.events)

@@ -6,12 +6,12 @@ from functools import partial
 import orjson
 
 from corvo_schema import EnqueueBatchRequest, EnqueueRequest, IdFactory, OnConflict, to_ms
-from corvo_schema.errors import ErrorCode
 from corvo_schema.states import JobState, Priority
 from corvo_server.engine import lifecycle
 from corvo_server.engine.clock import Clock
 from corvo_server.engine.errors import CallError, not_found
 from corvo_server.engine.notifier import Notifier
+from corvo_server.engine.payloads import payload_text
 from corvo_server.store.batches import repeated_batch
 from corvo_server.store.protocol import Store
 from corvo_server.store.records import (
@@ -27,7 +27,6 @@ from corvo_server.store.records import (
     Transition,
 )
 
-_NO_PAYLOAD = "{}"
 _ON_CONFLICT: dict[OnConflict, Callable[..., Outcome] | None] = {
     OnConflict.IGNORE: None,
     OnConflict.REPLACE: lifecycle.replace_waiting,
@@ -178,14 +177,4 @@ class Jobs:
         return job
 
     def _checked(self, payload: bytes | None, field: str) -> str:
-        if payload is None:
-            return _NO_PAYLOAD
-        if len(payload) > self._max_payload_bytes:
-            limit = self._max_payload_bytes
-            raise CallError(
-                ErrorCode.PAYLOAD_TOO_LARGE,
-                f"{field} has {len(payload)} bytes, the limit is {limit}: "
-                "store large data elsewhere and enqueue a reference to it.",
-                [(field, f"at most {limit} bytes of JSON")],
-            )
-        return payload.decode()
+        return payload_text(payload, field, self._max_payload_bytes)

@@ -1,5 +1,6 @@
 """Records as the wire shows them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from corvo_schema import format_ms
@@ -9,6 +10,7 @@ from corvo_server.engine.engine import Node
 from corvo_server.engine.workers import WorkerRecord
 from corvo_server.http.replies import raw
 from corvo_server.store.records import BatchRecord, Event, JobRecord, LeasedJob, QueueRecord
+from corvo_server.store.schedules import ScheduleRecord
 
 
 def leased_job(job: LeasedJob) -> dict[str, Any]:
@@ -165,6 +167,33 @@ def single_node(node: Node, now: int) -> dict[str, Any]:
                 "last_seen": _time(now),
             }
         ],
+    }
+
+
+def schedule(record: ScheduleRecord, upcoming: Sequence[int] = ()) -> dict[str, Any]:
+    """A schedule with its last and its next run."""
+    return {
+        "id": record.id,
+        "name": record.name,
+        "queue": record.queue,
+        "cron": record.cron,
+        "timezone": record.timezone,
+        "payload": raw(record.payload),
+        "unique_key": record.unique_key,
+        "unique_period": _seconds(record.unique_period),
+        "max_retries": record.max_retries,
+        "priority": record.priority.label,
+        "tags": raw(record.tags) or {},
+        "misfire": record.misfire,
+        "paused": record.is_paused,
+        "last_run": _time(record.last_run),
+        "last_job_id": record.last_job_id,
+        "last_skipped": _time(record.last_skipped),
+        "last_skip_reason": record.last_skip_reason,
+        "next_run": None if record.is_paused else _time(record.next_run),
+        "upcoming": [format_ms(at) for at in upcoming],
+        "created_at": _time(record.created_at),
+        "updated_at": _time(record.updated_at),
     }
 
 

@@ -1,0 +1,144 @@
+"""Schedules."""
+
+import re
+from typing import Any
+
+from msgspec import Raw, Struct
+from sanic import HTTPResponse, Request
+
+from corvo_schema import Schedule, ScheduleRequest, ScheduleStatusReply
+from corvo_schema.errors import ErrorCode
+from corvo_server.engine.errors import CallError
+from corvo_server.http import documents
+from corvo_server.http.body import document, read_body, read_documents
+from corvo_server.http.endpoint import Resource, engine_of
+from corvo_server.http.replies import reply
+from corvo_server.store.schedules import ScheduleRecord
+
+resource = Resource("schedules")
+
+_NOTHING = Raw(b"")
+_UPCOMING = 5
+_MOST_UPCOMING = 100
+_COUNT = re.compile("[0-9]{1,3}")
+
+
+class _ScheduleDocuments(Struct):
+    payload: Raw = _NOTHING
+
+
+@resource.endpoint("GET", "/schedules", replies={200: list[Schedule]})
+async def list_schedules(request: Request) -> HTTPResponse:
+    """Return all schedules by name."""
+    records = await engine_of(request).schedules.list()
+    return reply([documents.schedule(record) for record in records])
+
+
+@resource.endpoint(
+    "POST",
+    "/schedules",
+    request=ScheduleRequest,
+    replies={201: Schedule, 200: Schedule},
+    errors=(ErrorCode.PAYLOAD_TOO_LARGE, ErrorCode.OVERLOADED),
+)
+async def put_schedule(request: Request) -> HTTPResponse:
+    """Create the schedule of this name (201), or change it (200)."""
+    wanted = read_body(request, ScheduleRequest)
+    payload = document(read_documents(request, _ScheduleDocuments).payload)
+    record, is_new = await engine_of(request).schedules.put(wanted, payload)
+    return reply(_shown(request, record), 201 if is_new else 200)
+
+
+@resource.endpoint(
+    "GET", "/schedules/<schedule:str>", replies={200: Schedule}, errors=(ErrorCode.NOT_FOUND,)
+)
+async def get_schedule(request: Request, schedule: str) -> HTTPResponse:
+    """Return a schedule, by its id or name, with its next 5 times (`?upcoming=n`: n)."""
+    count = _wanted_upcoming(request)
+    record = await engine_of(request).schedules.get(schedule)
+    return reply(_shown(request, record, count))
+
+
+@resource.endpoint(
+    "PUT",
+    "/schedules/<schedule:str>",
+    request=ScheduleRequest,
+    replies={200: Schedule},
+    errors=(ErrorCode.NOT_FOUND, ErrorCode.INVALID_STATE, ErrorCode.PAYLOAD_TOO_LARGE),
+)
+async def replace_schedule(request: Request, schedule: str) -> HTTPResponse:
+    """Change a schedule, its name included."""
+    wanted = read_body(request, ScheduleRequest)
+    payload = document(read_documents(request, _ScheduleDocuments).payload)
+    record = await engine_of(request).schedules.replace(schedule, wanted, payload)
+    return reply(_shown(request, record))
+
+
+@resource.endpoint(
+    "DELETE",
+    "/schedules/<schedule:str>",
+    replies={200: ScheduleStatusReply},
+    errors=(ErrorCode.NOT_FOUND,),
+)
+async def delete_schedule(request: Request, schedule: str) -> HTTPResponse:
+    """Remove a schedule; jobs that it has enqueued stay."""
+    await engine_of(request).schedules.delete(schedule)
+    return reply({"status": "deleted"})
+
+
+@resource.endpoint(
+    "POST",
+    "/schedules/<schedule:str>/pause",
+    replies={200: ScheduleStatusReply},
+    errors=(ErrorCode.NOT_FOUND,),
+)
+async def pause_schedule(request: Request, schedule: str) -> HTTPResponse:
+    """Let the times of a schedule pass, until it is resumed."""
+    await engine_of(request).schedules.pause(schedule)
+    return reply({"status": "paused"})
+
+
+@resource.endpoint(
+    "POST",
+    "/schedules/<schedule:str>/resume",
+    replies={200: ScheduleStatusReply},
+    errors=(ErrorCode.NOT_FOUND,),
+)
+async def resume_schedule(request: Request, schedule: str) -> HTTPResponse:
+    """Follow the calendar again; what was missed meanwhile is dealt with by `misfire`."""
+    await engine_of(request).schedules.resume(schedule)
+    return reply({"status": "resumed"})
+
+
+@resource.endpoint(
+    "POST",
+    "/schedules/<schedule:str>/run",
+    replies={200: ScheduleStatusReply},
+    errors=(ErrorCode.NOT_FOUND, ErrorCode.OVERLOADED),
+)
+async def run_schedule(request: Request, schedule: str) -> HTTPResponse:
+    """Enqueue a job of the schedule now; its calendar goes on as it was."""
+    enqueued = await engine_of(request).schedules.run(schedule)
+    return reply(
+        {
+            "status": "duplicate" if enqueued.is_duplicate else "enqueued",
+            "job_id": enqueued.job_id,
+        }
+    )
+
+
+def _shown(request: Request, record: ScheduleRecord, count: int = _UPCOMING) -> dict[str, Any]:
+    """A schedule with its next times."""
+    return documents.schedule(record, engine_of(request).schedules.upcoming(record, count))
+
+
+def _wanted_upcoming(request: Request) -> int:
+    text = request.args.get("upcoming")
+    if text is None:
+        return _UPCOMING
+    if _COUNT.fullmatch(text) is None or int(text) > _MOST_UPCOMING:
+        expected = f"must be a number from 0 to {_MOST_UPCOMING}"
+        raise CallError(
+            ErrorCode.VALIDATION_ERROR, f"upcoming: {expected}", [("upcoming", expected)]
+        )
+    return int(text)
