@@ -50,7 +50,7 @@ class ScheduleChange(Struct, frozen=True):
     job: NewJob | None = None
     """Enqueued in the same transaction."""
     if_duplicate: ScheduleRecord | None = None
-    """What is stored instead of `after`, if given, when a live job holds the unique key of `job`."""
+    """If given, stored instead of `after` when a live job holds the unique key of `job`."""
 
 
 class ScheduleEdit(Struct, frozen=True):
