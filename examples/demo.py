@@ -1,0 +1,99 @@
+"""A first look: a server, a few jobs, a worker, and one job that only succeeds the second time.
+
+Needs the packages installed (`nox -s demo` sees to that), nothing else. Everything it makes is in a
+temporary directory and gone afterwards.
+"""
+
+import asyncio
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from corvo_client import AsyncClient, Job, JobState
+from corvo_client.worker import Context, Worker
+
+
+@contextmanager
+def running_server() -> Iterator[str]:
+    """A real server process on a free port and an empty data directory; yields its URL."""
+    with tempfile.TemporaryDirectory(prefix="corvo-demo-") as data_dir:
+        command = [sys.executable, "-m", "corvo_server", "--bind", "127.0.0.1:0"]
+        command += ["--data-dir", data_dir, "--log-format", "json"]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as server:  # noqa: S603
+            try:
+                yield _url_of(server)
+            finally:
+                server.terminate()
+                server.communicate()
+
+
+def _url_of(server: "subprocess.Popen[str]") -> str:
+    for line in server.stderr or ():
+        url: str | None = json.loads(line).get("url") if line.startswith("{") else None
+        if url is not None:
+            return url
+        print(line, end="", file=sys.stderr)
+    raise SystemExit("the server did not start")
+
+
+def mail_worker(url: str) -> Worker:
+    """A worker that sends mail, so to speak."""
+    worker = Worker(url, concurrency=5)
+
+    @worker.task("emails.send", max_retries=3, retry_backoff="fixed", retry_base_delay="500ms")
+    async def send_email(context: Context, to: str, subject: str) -> dict[str, str]:
+        print(f"  attempt {context.attempt} of {context.id}: {subject!r} to {to}")
+        if to == "grace@example.com" and context.attempt == 1:
+            raise ConnectionError("the mail server hung up")
+        return {"sent_to": to}
+
+    return worker
+
+
+async def main() -> int:
+    """Enqueue, work, and show what became of it; 0 when every job is completed."""
+    with running_server() as url:
+        print(f"A Corvo server runs at {url}, on one SQLite file.\n")
+        async with AsyncClient(url) as client:
+            people = ("ada", "grace", "barbara", "margaret")
+            replies = [
+                await client.enqueue(
+                    "emails.send",
+                    {"to": f"{name}@example.com", "subject": "Hello from Corvo"},
+                    max_retries=3,
+                    retry_backoff="fixed",
+                    retry_base_delay="500ms",
+                )
+                for name in people
+            ]
+            print(f"{len(replies)} jobs are enqueued, and on the disk. A worker starts:\n")
+            async with mail_worker(url):
+                jobs = [await _finished(client, reply.job_id) for reply in replies]
+        _show(jobs)
+        return 0 if all(job.state == JobState.COMPLETED for job in jobs) else 1
+
+
+async def _finished(client: AsyncClient, job_id: str) -> Job:
+    """The job, once nothing more happens to it."""
+    async with asyncio.timeout(60):
+        while True:
+            job = await client.get_job(job_id)
+            if isinstance(job.state, JobState) and job.state.is_finished:
+                return job
+            await asyncio.sleep(0.05)
+
+
+def _show(jobs: list[Job]) -> None:
+    print("\nWhat the server says of them now:\n")
+    for job in jobs:
+        print(f"  {job.id}  {job.state:<9}  attempt {job.attempt}  result {job.result}")
+        for error in job.errors:
+            print(f"      attempt {error.attempt} failed: {error.error}")
+        print(f"      {' → '.join(str(event.type) for event in job.timeline)}")
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))
