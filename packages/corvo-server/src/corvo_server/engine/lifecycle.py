@@ -245,7 +245,8 @@ def refuse_duplicate(job: JobHead, new: NewJob) -> Outcome:
 
 def promote(job: JobHead, now: int) -> Change:
     """A scheduled or retrying job whose time has come."""
-    return Change(replace(job, state=JobState.PENDING), now, EventType.PROMOTED)
+    why = "backoff is over" if job.state is JobState.RETRYING else "scheduled time has come"
+    return Change(replace(job, state=JobState.PENDING), now, EventType.PROMOTED, why)
 
 
 def reclaim(job: JobHead, now: int) -> Change:

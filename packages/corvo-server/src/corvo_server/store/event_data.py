@@ -4,14 +4,14 @@ import orjson
 
 from corvo_schema import format_ms
 from corvo_schema.states import EventType
-from corvo_server.store.records import Change, NewJob
+from corvo_server.store.records import Change
 
 _LONGEST_ERROR = 1000
 
 
-def enqueued_data(job: NewJob) -> str | None:
-    """What is kept of an enqueue: why, where the server did it by itself."""
-    return None if job.reason is None else orjson.dumps({"reason": job.reason}).decode()
+def reason_data(reason: str | None) -> str | None:
+    """What is kept of an enqueue or a removal: why, where the server did it by itself."""
+    return None if reason is None else orjson.dumps({"reason": reason}).decode()
 
 
 def event_data(change: Change) -> str | None:

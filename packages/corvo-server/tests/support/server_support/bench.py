@@ -231,8 +231,14 @@ class Bench:
         return await _drain(self.engine.maintenance.prune)
 
     async def settle(self) -> None:
-        """Return once everything that was submitted so far has been answered."""
-        await until(lambda: self.store.backlog == 0)
+        """Return once everything that was submitted so far has been answered, and looked at."""
+        lines = self.engine.notifier._lines
+        await until(
+            lambda: (
+                self.store.backlog == 0
+                and all(waiter.is_idle for line in lines.values() for waiter in line.values())
+            )
+        )
 
     # What is there
 

@@ -55,7 +55,9 @@ def _prune_jobs(tx: Transaction, request: Prune) -> int:
         rows = tx.connection.execute(
             SQL.prunable_heads, (STATE_CODES[state], before, request.limit - pruned)
         ).fetchall()
-        tx.remove([to_head(row) for row in rows], EventType.PRUNED, request.now)
+        tx.remove(
+            [to_head(row) for row in rows], EventType.PRUNED, request.now, "retention is over"
+        )
         pruned += len(rows)
     return pruned
 

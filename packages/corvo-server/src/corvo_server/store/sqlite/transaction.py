@@ -11,7 +11,7 @@ from collections import defaultdict
 from corvo_schema.states import EventType, JobState
 from corvo_server.store.batches import callback_job
 from corvo_server.store.codes import STATE_CODES
-from corvo_server.store.event_data import enqueued_data, event_data
+from corvo_server.store.event_data import event_data, reason_data
 from corvo_server.store.records import (
     Change,
     Commit,
@@ -71,7 +71,7 @@ class Transaction:
             counters[STATE_CODES[job.state]] += 1
             counters[_ENQUEUED] += 1
             head = new_job_head(seq, job)
-            self._emit(head, EventType.ENQUEUED, job.created_at, enqueued_data(job))
+            self._emit(head, EventType.ENQUEUED, job.created_at, reason_data(job.reason))
             self._await_times(head)
             if job.unique_key is not None:
                 self.take_lock(head, job.created_at)
@@ -92,12 +92,14 @@ class Transaction:
         if replaced:
             self.connection.executemany(SQL.replace_job, replaced)
 
-    def remove(self, jobs: list[JobHead], event: EventType, now: int) -> None:
+    def remove(
+        self, jobs: list[JobHead], event: EventType, now: int, reason: str | None = None
+    ) -> None:
         """Delete jobs that are not active, with their failures and locks; their events stay."""
         for job in jobs:
             self._counters[job.queue][STATE_CODES[job.state]] -= 1
             self._count_in_batch(job, JobState.CANCELLED, now)
-            self._emit(job, event, now)
+            self._emit(job, event, now, reason_data(reason))
         self.connection.executemany(SQL.delete_job, [(job.seq,) for job in jobs])
 
     def record(self, before: JobHead, change: Change) -> None:

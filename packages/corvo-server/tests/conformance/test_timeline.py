@@ -1,0 +1,137 @@
+"""Nothing in silence: whatever the server does to a job is an event, with its reason."""
+
+from typing import Any
+
+import orjson
+import pytest
+
+from corvo_schema.states import ALTERNATIVES, TRANSITIONS, EventType, JobState
+from server_support.bench import LEASE_MS, Bench
+from server_support.clock import START
+
+
+async def told(bench: Bench, job_id: str) -> list[tuple[EventType, dict[str, Any]]]:
+    """All events of a job with what they tell."""
+    return [
+        (event.type, orjson.loads(event.data or "{}")) for event in (await bench.job(job_id)).events
+    ]
+
+
+async def test_timeline_has_the_whole_life_in_order(bench: Bench) -> None:
+    job_id = await bench.enqueue(at=START + 10, retry_backoff="none", max_retries=2)
+    await bench.tick(10)
+    job = await bench.fetch_one()
+    await bench.heartbeat(job, progress={"current": 1})
+    await bench.fail(job)
+    await bench.tick(5)
+    await bench.fetch_one()
+    await bench.tick(LEASE_MS)
+    await bench.engine.jobs.retry(job_id)
+    job = await bench.fetch_one()
+    await bench.engine.jobs.cancel(job_id)
+    await bench.ack(job)
+    events = (await bench.job(job_id)).events
+    assert [event.type for event in events] == [
+        EventType.ENQUEUED,
+        EventType.PROMOTED,
+        EventType.STARTED,
+        EventType.PROGRESS,
+        EventType.RETRYING,
+        EventType.PROMOTED,
+        EventType.STARTED,
+        EventType.DEAD,
+        EventType.RETRIED,
+        EventType.STARTED,
+        EventType.CANCEL_REQUESTED,
+        EventType.COMPLETED,
+    ]
+    assert [event.id for event in events] == sorted({event.id for event in events})
+    assert [event.at for event in events] == sorted(event.at for event in events)
+    assert {(event.job_id, event.queue) for event in events} == {(job_id, "mail")}
+
+
+async def test_promotion_tells_why(bench: Bench) -> None:
+    scheduled = await bench.enqueue(at=START + 10)
+    retrying = await bench.bring_to(JobState.RETRYING, queue="other", retry_base_delay="1ms")
+    await bench.tick(1000)
+    reasons = [(await told(bench, job_id))[-1] for job_id in (scheduled, retrying)]
+    assert [kind for kind, _ in reasons] == [EventType.PROMOTED] * 2
+    assert "scheduled" in reasons[0][1]["reason"]
+    assert "backoff" in reasons[1][1]["reason"]
+
+
+async def test_reclaim_tells_why_and_from_whom(bench: Bench) -> None:
+    job = await bench.start(worker="w-3")
+    await bench.tick(LEASE_MS)
+    kind, data = (await told(bench, job.head.id))[-1]
+    assert (kind, data["reason"], data["attempt"]) == (EventType.RECLAIMED, "lease expired", 1)
+    assert "w-3" in data["error"]
+
+
+async def test_expiry_tells_why(bench: Bench) -> None:
+    job_id = await bench.enqueue(expire_after="1s")
+    await bench.tick(1000)
+    kind, data = (await told(bench, job_id))[-1]
+    assert (kind, data["reason"]) == (EventType.EXPIRED, "expired")
+
+
+async def test_start_tells_who_and_which_attempt(bench: Bench) -> None:
+    job = await bench.start(worker="w-3")
+    assert (await told(bench, job.head.id))[-1] == (
+        EventType.STARTED,
+        {"attempt": 1, "worker_id": "w-3"},
+    )
+
+
+async def test_progress_tells_how_far(bench: Bench) -> None:
+    job = await bench.start()
+    await bench.heartbeat(job, progress={"current": 3, "total": 9})
+    kind, data = (await told(bench, job.head.id))[-1]
+    assert (kind, data["progress"]) == (EventType.PROGRESS, {"current": 3, "total": 9})
+
+
+async def test_long_errors_are_cut_in_events(bench: Bench) -> None:
+    job = await bench.start()
+    await bench.fail(job, "x" * 5000)
+    _, data = (await told(bench, job.head.id))[-1]
+    assert len(data["error"]) == 1000
+    assert await bench.errors(job) == ["x" * 5000]
+
+
+async def test_very_long_reports_lose_their_middle(bench: Bench) -> None:
+    job = await bench.start()
+    await bench.fail(job, "a" * 20_000 + "z" * 20_000, backtrace="b" * 200_000)
+    (failure,) = (await bench.job(job)).failures
+    assert failure.error.startswith("a" * 8192 + "\n… 23616 characters left out …\nz")
+    assert len(failure.error) < 17_000
+    assert failure.backtrace is not None
+    assert len(failure.backtrace) < 66_000
+
+
+async def test_call_without_effect_is_no_event(bench: Bench) -> None:
+    job = await bench.start(unique_key="k")
+    await bench.ack(job)
+    before = bench.kit.count_rows("events")
+    await bench.ack(job)
+    await bench.fail(job)
+    await bench.heartbeat(job)
+    assert bench.kit.count_rows("events") == before
+
+
+async def test_events_are_told_with_their_commit(bench: Bench) -> None:
+    bench.commits.clear()
+    job_id = await bench.enqueue()
+    assert [(event.type, event.job_id) for commit in bench.commits for event in commit.events] == [
+        (EventType.ENQUEUED, job_id)
+    ]
+    assert bench.commits[-1].events == (await bench.job(job_id)).events
+
+
+@pytest.mark.parametrize("state", JobState)
+async def test_every_event_is_a_transition_of_the_table(bench: Bench, state: JobState) -> None:
+    job_id = await bench.bring_to(state, expire_after="1h")
+    after: JobState | None = None
+    for kind, _ in await told(bench, job_id):
+        allowed = {TRANSITIONS[after, kind], ALTERNATIVES.get((after, kind))}
+        after = state if state in allowed else TRANSITIONS[after, kind]
+    assert after is state
