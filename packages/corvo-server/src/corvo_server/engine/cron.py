@@ -112,8 +112,8 @@ def _split(expression: str) -> list[str]:
     fields = text.split()
     if len(fields) != len(FIELDS):
         raise CronError(
-            f"{expression!r} has {len(fields)} fields, not the five of minute, hour, day, month "
-            "and weekday; write it like 30 8 * * MON-FRI"
+            f"{expression!r} must have five fields (minute, hour, day, month, weekday), not "
+            f"{len(fields)}; write it like 30 8 * * MON-FRI"
         )
     return fields
 

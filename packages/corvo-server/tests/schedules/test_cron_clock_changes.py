@@ -1,0 +1,113 @@
+"""Every clock change of every zone in two years, against a minute-by-minute walk."""
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo, available_timezones
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from corvo_server.engine import cron
+from server_support.wall_clock import (
+    DAY,
+    HOUR,
+    MINUTE,
+    Matches,
+    Transition,
+    Walk,
+    offset,
+    transitions,
+)
+
+START = int(datetime(2026, 1, 1, tzinfo=UTC).timestamp())
+END = int(datetime(2028, 1, 1, tzinfo=UTC).timestamp())
+ZONES = sorted(available_timezones() - {"localtime", "Factory"})
+
+
+HISTORIES = {
+    name: (offset(zone, START), tuple(transitions(zone, START, END)))
+    for name, zone in ((name, ZoneInfo(name)) for name in ZONES)
+}
+DISTINCT = sorted({history: name for name, history in HISTORIES.items()}.values())
+"""Of zones whose clocks show the same all the time, one."""
+CHANGES = {change: name for name in DISTINCT for change in HISTORIES[name][1]}
+"""Each change of any zone, with a zone that has it."""
+CASES = [
+    pytest.param(change, zone, id=f"{zone}-{datetime.fromtimestamp(change.at, UTC):%Y-%m-%d}")
+    for change, zone in sorted(CHANGES.items())
+]
+
+
+def _at(hour: int, minute: int) -> tuple[str, Matches]:
+    return f"{minute} {hour} * * *", lambda wall: (wall.hour, wall.minute) == (hour, minute)
+
+
+FIXED: list[tuple[str, Matches]] = [
+    ("* * * * *", lambda _: True),
+    ("@hourly", lambda wall: wall.minute == 0),
+    ("17 * * * *", lambda wall: wall.minute == 17),
+    ("*/13 * * * *", lambda wall: wall.minute % 13 == 0),
+    ("7-59/15 * * * *", lambda wall: wall.minute % 15 == 7),
+    ("0 */2 * * *", lambda wall: wall.minute == 0 and wall.hour % 2 == 0),
+    ("45 1,2,3 * * *", lambda wall: wall.minute == 45 and wall.hour in {1, 2, 3}),
+    ("*/20 0-4 * * *", lambda wall: wall.minute % 20 == 0 and wall.hour <= 4),
+    ("30 2 * * SUN", lambda wall: _at(2, 30)[1](wall) and wall.isoweekday() == 7),
+    ("59 23 * * SAT", lambda wall: _at(23, 59)[1](wall) and wall.isoweekday() == 6),
+    ("@daily", lambda wall: (wall.hour, wall.minute) == (0, 0)),
+    _at(12, 30),
+]
+AROUND = range(-75, 76, 25)
+"""Minutes from the wall-clock times at both sides of a change."""
+
+
+def _near(change: Transition) -> list[tuple[str, Matches]]:
+    """Daily times about the change: before it, within what it skips or repeats, after it."""
+    times = set()
+    for side in (change.before, change.after):
+        for minutes in AROUND:
+            wall = datetime.fromtimestamp(change.at + minutes * MINUTE, UTC) + side
+            times.add((wall.hour, wall.minute))
+    return [_at(hour, minute) for hour, minute in sorted(times)]
+
+
+def test_there_are_changes_of_all_kinds() -> None:
+    gaps = {change.gap.total_seconds() / MINUTE for change in CHANGES}
+    assert {60, -60, 30, -30, 120, -120} <= gaps
+    assert len(ZONES) > 500
+    assert len(CHANGES) > 100
+
+
+@pytest.mark.parametrize(("change", "zone"), CASES)
+def test_runs_about_a_clock_change_follow_the_rule(change: Transition, zone: str) -> None:
+    start = change.at - 4 * HOUR
+    end = change.at + 22 * HOUR
+    walk = Walk(ZoneInfo(zone), start, end)
+    for expression, matches in FIXED + _near(change):
+        expected = walk.runs(matches)
+        found = []
+        after = start * 1000
+        while (moment := cron.next_after(expression, zone, after)) and moment <= end * 1000:
+            found.append(moment // 1000)
+            after = moment
+        assert found == expected, expression
+
+
+@given(data=st.data())
+def test_next_run_is_the_same_from_wherever_one_looks(data: st.DataObject) -> None:
+    change, zone = data.draw(st.sampled_from(sorted(CHANGES.items())))
+    expression, matches = data.draw(st.sampled_from(FIXED + _near(change)))
+    after = data.draw(st.integers((change.at - 4 * HOUR) * 1000, (change.at + 4 * HOUR) * 1000))
+    start = after // 1000 // MINUTE * MINUTE
+    # From before the change, so that the walk knows what has been shown already.
+    runs = Walk(ZoneInfo(zone), change.at - 5 * HOUR, start + 8 * DAY).runs(matches)
+    expected = next(run * 1000 for run in runs if run * 1000 > after)
+    assert cron.next_after(expression, zone, after) == expected
+
+
+@pytest.mark.parametrize("zone", DISTINCT)
+def test_daily_runs_are_one_for_every_date(zone: str) -> None:
+    start = START * 1000
+    runs = cron.upcoming("30 2 * * *", zone, start, 730)
+    walls = [datetime.fromtimestamp(run / 1000, ZoneInfo(zone)) for run in runs]
+    assert len({wall.date() for wall in walls}) == 730
+    assert (walls[-1].date() - walls[0].date()).days == 729
