@@ -10,7 +10,7 @@ from corvo_schema import EnqueueBatchRequest, new_job_id
 from corvo_schema.errors import ErrorCode
 from corvo_schema.states import JobState
 from corvo_server.engine.errors import CallError
-from server_support.bench import LEASE_MS, Bench, make_job
+from server_support.bench import LEASE_MS, Bench, make_job, turns
 from server_support.clock import START
 
 
@@ -179,7 +179,7 @@ async def test_jobs_that_end_in_one_commit_bring_one_callback(bench: Bench) -> N
     jobs = await bench.fetch(count=10)
     with bench.kit.hold_commits(bench.store):
         calls = [asyncio.ensure_future(bench.ack(job)) for job in jobs]
-        await asyncio.sleep(0)
+        await turns()
     await asyncio.gather(*calls)
     (told,) = await callbacks(bench)
     assert (told["total"], told["succeeded"]) == (10, 10)
@@ -190,7 +190,7 @@ async def test_batches_that_end_in_one_commit_bring_a_callback_each(bench: Bench
     jobs = await bench.fetch(count=6)
     with bench.kit.hold_commits(bench.store):
         calls = [asyncio.ensure_future(bench.ack(job)) for job in jobs]
-        await asyncio.sleep(0)
+        await turns()
     await asyncio.gather(*calls)
     assert {told["batch_id"] for told in await callbacks(bench)} == batch_ids
 

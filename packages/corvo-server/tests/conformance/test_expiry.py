@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from corvo_schema.states import EventType, JobState
-from server_support.bench import LEASE_MS, Bench, is_done, make_job
+from server_support.bench import LEASE_MS, Bench, is_done, make_job, turns
 from server_support.clock import START
 
 
@@ -138,7 +138,7 @@ async def test_expiry_beside_a_promotion_does_not_swallow_the_wake_up(bench: Ben
             asyncio.ensure_future(bench.engine.maintenance.expire()),
             asyncio.ensure_future(bench.engine.maintenance.promote()),
         ]
-        await asyncio.sleep(0)
+        await turns()
     assert await asyncio.gather(*work) == [1, 1]
     (job,) = await asyncio.wait_for(waiting, 5)
     assert job.head.id == due

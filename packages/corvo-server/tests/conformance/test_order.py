@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from corvo_schema.states import JobState
-from server_support.bench import LEASE_MS, Bench, make_job
+from server_support.bench import LEASE_MS, Bench, make_job, turns
 from server_support.clock import START
 
 
@@ -95,7 +95,7 @@ async def test_fetches_of_one_commit_are_served_in_their_order(bench: Bench) -> 
     job_ids = [await bench.enqueue() for _ in range(5)]
     with bench.kit.hold_commits(bench.store):
         fetches = [bench.fetching(count=2) for _ in range(3)]
-        await asyncio.sleep(0)
+        await turns()
     served = [[job.head.id for job in await fetch] for fetch in fetches]
     assert served == [job_ids[:2], job_ids[2:4], job_ids[4:]]
 
@@ -105,7 +105,7 @@ async def test_fetches_of_one_commit_from_different_queues_share_no_job(bench: B
     b = [await bench.enqueue("b") for _ in range(3)]
     with bench.kit.hold_commits(bench.store):
         fetches = [bench.fetching(*queues, count=2) for queues in (("a", "b"), ("b",), ("b", "a"))]
-        await asyncio.sleep(0)
+        await turns()
     served = [[job.head.id for job in await fetch] for fetch in fetches]
     assert served == [a[:2], b[:2], [a[2], b[2]]]
 

@@ -7,7 +7,7 @@ import pytest
 from corvo_schema.errors import ErrorCode
 from corvo_schema.states import JobState
 from corvo_server.engine.errors import CallError
-from server_support.bench import LEASE_MS, Bench, make_job
+from server_support.bench import LEASE_MS, Bench, make_job, turns
 from server_support.clock import START
 
 
@@ -123,7 +123,7 @@ async def test_counters_are_right_when_all_happens_in_one_commit(bench: Bench) -
                 bench.fetch("a", "c", count=2),
             )
         ]
-        await asyncio.sleep(0)
+        await turns()
     await asyncio.gather(*calls)
     await bench.check_counters()
     a, b, c = [await bench.queue(name) for name in "abc"]

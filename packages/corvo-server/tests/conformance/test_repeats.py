@@ -8,7 +8,7 @@ from corvo_schema import new_job_id
 from corvo_schema.errors import ErrorCode
 from corvo_schema.states import JobState
 from corvo_server.store.records import Change, Refusal, Unchanged
-from server_support.bench import LEASE_MS, Bench, make_job
+from server_support.bench import LEASE_MS, Bench, make_job, turns
 
 
 async def test_enqueue_with_a_known_id_stores_nothing(bench: Bench) -> None:
@@ -54,7 +54,7 @@ async def test_one_id_many_times_in_one_commit_is_one_job(bench: Bench) -> None:
     job_id = new_job_id()
     with bench.kit.hold_commits(bench.store):
         calls = [asyncio.ensure_future(bench.try_enqueue(job_id=job_id)) for _ in range(5)]
-        await asyncio.sleep(0)
+        await turns()
     results = await asyncio.gather(*calls)
     assert [result.is_new for result in results] == [True, False, False, False, False]
     assert {result.status for result in results} == {"pending"}
@@ -97,7 +97,7 @@ async def test_ack_twice_in_one_commit_counts_once(bench: Bench) -> None:
     job = await bench.start()
     with bench.kit.hold_commits(bench.store):
         calls = [asyncio.ensure_future(bench.ack(job, result=n)) for n in range(3)]
-        await asyncio.sleep(0)
+        await turns()
     kinds = [type(outcome) for outcome in await asyncio.gather(*calls)]
     assert kinds == [Change, Unchanged, Unchanged]
     assert (await bench.job(job)).result == "0"
@@ -192,7 +192,7 @@ async def test_fail_twice_in_one_commit_counts_once(bench: Bench) -> None:
     job = await bench.start()
     with bench.kit.hold_commits(bench.store):
         calls = [asyncio.ensure_future(bench.fail(job)) for _ in range(3)]
-        await asyncio.sleep(0)
+        await turns()
     kinds = [type(outcome) for outcome in await asyncio.gather(*calls)]
     assert kinds == [Change, Unchanged, Unchanged]
     assert len(await bench.errors(job)) == 1

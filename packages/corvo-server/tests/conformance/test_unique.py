@@ -7,7 +7,7 @@ import pytest
 from corvo_schema.errors import ErrorCode
 from corvo_schema.states import UNFINISHED, JobState
 from corvo_server.engine.errors import CallError
-from server_support.bench import LEASE_MS, Bench, make_job
+from server_support.bench import LEASE_MS, Bench, make_job, turns
 from server_support.clock import START
 
 HOUR = 3_600_000
@@ -83,7 +83,7 @@ async def test_one_key_many_times_in_one_batch_is_one_job(bench: Bench) -> None:
 async def test_one_key_many_times_in_one_commit_is_one_job(bench: Bench) -> None:
     with bench.kit.hold_commits(bench.store):
         calls = [asyncio.ensure_future(bench.try_enqueue(unique_key="k")) for _ in range(10)]
-        await asyncio.sleep(0)
+        await turns()
     results = await asyncio.gather(*calls)
     assert sum(result.is_new for result in results) == 1
     assert len({result.job_id for result in results}) == 1
@@ -93,10 +93,10 @@ async def test_one_key_many_times_in_one_commit_is_one_job(bench: Bench) -> None
 async def test_key_whose_period_has_passed_within_one_commit_is_free(bench: Bench) -> None:
     with bench.kit.hold_commits(bench.store):
         first = asyncio.ensure_future(bench.try_enqueue(unique_key="k", unique_period="1ms"))
-        await asyncio.sleep(0)
+        await turns()
         bench.clock.forward(1)
         second = asyncio.ensure_future(bench.try_enqueue(unique_key="k"))
-        await asyncio.sleep(0)
+        await turns()
     assert (await first).is_new
     assert (await second).is_new
     assert (await bench.try_enqueue(unique_key="k")).job_id == (await second).job_id
@@ -106,7 +106,7 @@ async def test_key_is_freed_in_the_commit_that_ends_its_job(bench: Bench) -> Non
     job = await bench.start(unique_key="k")
     with bench.kit.hold_commits(bench.store):
         ended = asyncio.ensure_future(bench.ack(job))
-        await asyncio.sleep(0)
+        await turns()
     await ended
     assert bench.kit.count_rows("unique_locks") == 0
     assert (await bench.try_enqueue(unique_key="k")).is_new
@@ -163,7 +163,7 @@ async def test_two_retries_of_one_key_in_one_commit_revive_one_job(bench: Bench)
         calls = [
             asyncio.ensure_future(bench.engine.jobs.retry(job_id)) for job_id in (first, second)
         ]
-        await asyncio.sleep(0)
+        await turns()
     revived, refused = await asyncio.gather(*calls, return_exceptions=True)
     assert not isinstance(revived, BaseException)
     assert isinstance(refused, CallError)

@@ -298,6 +298,12 @@ def is_done(outcome: Outcome) -> bool:
     return isinstance(outcome, Change | Unchanged)
 
 
+async def turns() -> None:
+    """Let every call that was started come as far as it can without an answer of the store."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
 async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
     """Let the loop go on until `condition` holds; fail when that takes `seconds`."""
     deadline = asyncio.get_running_loop().time() + seconds

@@ -37,8 +37,8 @@ class Kit(Protocol):
         ...
 
     @contextmanager
-    def break_commits(self, store: Store) -> Iterator[None]:
-        """Let every commit fail meanwhile."""
+    def break_commits(self, store: Store, times: int = 1000) -> Iterator[None]:
+        """Let commits fail meanwhile, at most so many."""
         ...
 
 
@@ -84,10 +84,10 @@ class SqliteKit:
             gate.set()
 
     @contextmanager
-    def break_commits(self, store: Store) -> Iterator[None]:
+    def break_commits(self, store: Store, times: int = 1000) -> Iterator[None]:
         writer = store._writer
         real = writer._connection
-        writer._connection = _BrokenCommits(real)
+        writer._connection = _BrokenCommits(real, times)
         try:
             yield
         finally:
@@ -97,14 +97,16 @@ class SqliteKit:
 class _BrokenCommits:
     """A connection to a disk that is full."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, times: int) -> None:
         self._connection = connection
+        self._times = times
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._connection, name)
 
     def execute(self, statement: str, *values: Any) -> Any:
-        if statement == "COMMIT":
+        if statement == "COMMIT" and self._times > 0:
+            self._times -= 1
             raise sqlite3.OperationalError("database or disk is full")
         return self._connection.execute(statement, *values)
 

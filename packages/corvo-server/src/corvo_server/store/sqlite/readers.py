@@ -23,6 +23,7 @@ class Readers:
         self._connections: list[sqlite3.Connection] = []
         self._local = threading.local()
         self._pool = ThreadPoolExecutor(size, thread_name_prefix="corvo-reader")
+        self._is_closed = False
 
     async def run(
         self,
@@ -40,6 +41,8 @@ class Readers:
             finally:
                 connection.execute("COMMIT")
 
+        if self._is_closed:
+            raise StoreUnavailable("the server is shutting down")
         try:
             return await asyncio.get_running_loop().run_in_executor(self._pool, work)
         except sqlite3.DatabaseError as error:
@@ -47,6 +50,7 @@ class Readers:
 
     async def close(self) -> None:
         """Wait for running reads, then close all connections."""
+        self._is_closed = True
         await asyncio.to_thread(self._pool.shutdown)
         for connection in self._connections:
             connection.close()

@@ -44,6 +44,10 @@ class _Answer(NamedTuple):
     error: Exception | None
 
 
+class _CommitError(Exception):
+    """The transaction as a whole could not be begun or committed."""
+
+
 class Writer:
     """Owns the writing connection. All methods but the thread's are for the event loop."""
 
@@ -140,12 +144,13 @@ class Writer:
         try:
             answers, commit = self._attempt(live)
         except Exception as error:  # noqa: BLE001 - whatever it is, every caller must be answered
-            if len(live) > 1:
+            if len(live) > 1 and not isinstance(error, _CommitError):
                 log.warning("a commit of %d operations failed, trying each: %r", len(live), error)
                 self._hand_over([], None, withdrawn)
                 for operation in live:
                     self._commit([operation])
                 return
+            log.error("nothing of a commit of %d was written: %r", len(live), error)  # noqa: TRY400
             answers = [_Answer(operation, None, _explain(error)) for operation in live]
             commit = None
         self._hand_over(answers, commit, withdrawn)
@@ -155,7 +160,7 @@ class Writer:
         operations.sort(key=_rank)
         answers: list[_Answer] = []
         started = perf_counter()
-        self._connection.execute("BEGIN IMMEDIATE")
+        self._bound("BEGIN IMMEDIATE")
         try:
             tx = Transaction(self._connection)
             for verb, group in itertools.groupby(operations, key=_verb):
@@ -166,7 +171,7 @@ class Writer:
                     for operation, result in zip(same, results, strict=True)
                 )
             commit = tx.finish()
-            self._connection.execute("COMMIT")
+            self._bound("COMMIT")
             commit.operations = len(operations)
             commit.seconds = perf_counter() - started
         except BaseException:
@@ -174,6 +179,13 @@ class Writer:
                 self._connection.execute("ROLLBACK")
             raise
         return answers, commit
+
+    def _bound(self, statement: str) -> None:
+        """Begin or end a transaction. If that fails, it is the fault of no operation in it."""
+        try:
+            self._connection.execute(statement)
+        except sqlite3.Error as error:
+            raise _CommitError(str(error)) from error
 
     def _hand_over(self, answers: list[_Answer], commit: Commit | None, withdrawn: int) -> None:
         if self._loop is None or self._loop.is_closed():  # nobody is left to be told
@@ -207,10 +219,9 @@ def _verb(operation: _Operation) -> Verb:
 
 def _explain(error: Exception) -> Exception:
     """An error of the database itself means that the store is unavailable; others are bugs."""
-    if isinstance(error, sqlite3.DatabaseError) and not isinstance(
+    if isinstance(error, (sqlite3.DatabaseError, _CommitError)) and not isinstance(
         error, (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
     ):
-        log.error("the database cannot be written: %s", error)
         unavailable = StoreUnavailable(f"the database cannot be written: {error}")
         unavailable.__cause__ = error
         return unavailable

@@ -1,0 +1,296 @@
+"""Commits: shared by what arrives together, all or nothing, and what is refused is not written."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+
+from corvo_schema import new_job_id
+from corvo_schema.states import EventType, JobState
+from corvo_server.engine import lifecycle
+from corvo_server.store.protocol import Store, StoreOverloaded, StoreUnavailable
+from corvo_server.store.records import JobHead, Outcome, Transition
+from server_support.bench import Bench, make_job, turns, until
+from server_support.clock import ManualClock
+from server_support.kits import Kit
+
+
+def kinds(bench: Bench) -> list[list[EventType]]:
+    """The events of each commit that had any."""
+    return [[event.type for event in commit.events] for commit in bench.commits if commit.events]
+
+
+async def gather_in_one_commit(bench: Bench, *calls: object) -> list[object]:
+    """Make the calls so that they share a commit; what each returned or raised."""
+    with bench.kit.hold_commits(bench.store):
+        tasks = [asyncio.ensure_future(call) for call in calls]  # type: ignore[arg-type]
+        await turns()
+    bench.commits.clear()
+    return await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def poison(_: JobHead) -> Outcome:
+    raise RuntimeError("poisoned")
+
+
+async def poisoned(bench: Bench, job_id: str) -> list[Outcome]:
+    return await bench.store.transition([Transition(job_id, poison)])
+
+
+async def test_calls_that_arrive_together_share_a_commit(bench: Bench) -> None:
+    await gather_in_one_commit(bench, *[bench.enqueue() for _ in range(50)])
+    assert kinds(bench) == [[EventType.ENQUEUED] * 50]
+
+
+async def test_fetch_is_given_a_job_of_its_own_commit(bench: Bench) -> None:
+    jobs, job_id = await gather_in_one_commit(bench, bench.fetch(), bench.enqueue())
+    assert [job.head.id for job in jobs] == [job_id]  # type: ignore[attr-defined]
+    assert kinds(bench) == [[EventType.ENQUEUED, EventType.STARTED]]
+
+
+async def test_waiting_fetch_is_served_by_the_commit_that_brings_its_job(bench: Bench) -> None:
+    waiting = await bench.waiting()
+    (job_id,) = await gather_in_one_commit(bench, bench.enqueue())
+    (job,) = await waiting
+    assert job.head.id == job_id
+    assert kinds(bench) == [[EventType.ENQUEUED, EventType.STARTED]]
+
+
+async def test_batch_serves_as_many_waiting_fetches_as_it_has_jobs(bench: Bench) -> None:
+    waiting = [await bench.waiting() for _ in range(3)]
+    await gather_in_one_commit(bench, bench.enqueue_batch(make_job(), make_job()))
+    served = await asyncio.gather(*waiting[:2])
+    assert [len(jobs) for jobs in served] == [1, 1]
+    await bench.settle()
+    assert not waiting[2].done()
+    waiting[2].cancel()
+
+
+async def test_job_that_is_freed_is_fetched_in_the_same_commit(bench: Bench) -> None:
+    job = await bench.start()
+    _, again = await gather_in_one_commit(bench, bench.release(job), bench.fetch())
+    assert [item.head.id for item in again] == [job.head.id]  # type: ignore[attr-defined]
+    assert kinds(bench) == [[EventType.RELEASED, EventType.STARTED]]
+
+
+async def test_answer_comes_when_the_job_can_be_read(bench: Bench) -> None:
+    for _ in range(20):
+        assert await bench.state(await bench.enqueue()) is JobState.PENDING
+
+
+async def test_refused_item_leaves_the_others_of_its_commit(bench: Bench) -> None:
+    job = await bench.start()
+    wrong, right = await gather_in_one_commit(bench, bench.ack(job, token="wrong"), bench.ack(job))
+    assert type(wrong).__name__ == "Refusal"
+    assert type(right).__name__ == "Change"
+
+
+async def test_poisoned_call_fails_alone(bench: Bench) -> None:
+    job = await bench.start()
+    bad, *others = await gather_in_one_commit(
+        bench,
+        poisoned(bench, job.head.id),
+        bench.enqueue("a"),
+        bench.ack(job),
+        bench.enqueue("b"),
+        bench.fetch("a"),
+    )
+    assert isinstance(bad, RuntimeError)
+    assert not [answer for answer in others if isinstance(answer, BaseException)]
+    assert await bench.state(job) is JobState.COMPLETED
+    assert [(await bench.queue(name)).enqueued for name in "ab"] == [1, 1]
+    assert await bench.events(job) == [
+        EventType.ENQUEUED,
+        EventType.STARTED,
+        EventType.COMPLETED,
+    ]
+
+
+async def test_poisoned_call_leaves_nothing_of_its_neighbours_in_one_request(bench: Bench) -> None:
+    jobs = [await bench.start() for _ in range(2)]
+    before = [await bench.job(job) for job in jobs]
+
+    def cancel(job: JobHead) -> Outcome:
+        return lifecycle.cancel(job, 0)
+
+    call = bench.store.transition(
+        [Transition(jobs[0].head.id, cancel), Transition(jobs[1].head.id, poison)]
+    )
+    with pytest.raises(RuntimeError, match="poisoned"):
+        await call
+    assert [await bench.job(job) for job in jobs] == before
+
+
+async def test_poisoned_call_alone_fails_and_the_store_goes_on(bench: Bench) -> None:
+    job_id = await bench.enqueue()
+    with pytest.raises(RuntimeError, match="poisoned"):
+        await poisoned(bench, job_id)
+    assert await bench.fetch_ids() == [job_id]
+
+
+async def test_commit_that_fails_fails_every_call_and_leaves_nothing(bench: Bench) -> None:
+    job = await bench.start(unique_key="k")
+    before = await bench.job(job), await bench.queue()
+    rows = bench.kit.count_rows("events")
+    waiting = await bench.waiting("other")
+    with bench.kit.break_commits(bench.store):
+        failed = await gather_in_one_commit(
+            bench,
+            bench.enqueue(),
+            bench.ack(job),
+            bench.enqueue_batch(make_job("a"), callback="b"),
+            bench.fetch(),
+        )
+    assert [type(error) for error in failed] == [StoreUnavailable] * 4
+    assert len({id(error) for error in failed}) == 4
+    assert "disk is full" in str(failed[0])
+    assert bench.commits == []
+    assert (await bench.job(job), await bench.queue()) == before
+    assert bench.kit.count_rows("events") == rows
+    assert bench.kit.count_rows("batches") == 0
+    assert (await bench.try_enqueue(unique_key="k")).job_id == job.head.id
+    assert await bench.store.find_queue("a") is None
+    assert not waiting.done()
+    waiting.cancel()
+
+
+async def test_commit_that_fails_is_not_tried_again(bench: Bench) -> None:
+    with bench.kit.break_commits(bench.store, times=2):  # the one that holds the others, and theirs
+        failed = await gather_in_one_commit(bench, *[bench.enqueue() for _ in range(5)])
+    assert [type(error) for error in failed] == [StoreUnavailable] * 5
+    assert bench.kit.count_jobs() == {}
+
+
+async def test_store_goes_on_after_a_commit_that_failed(bench: Bench) -> None:
+    first = await bench.enqueue()
+    with bench.kit.break_commits(bench.store), pytest.raises(StoreUnavailable):
+        await bench.enqueue()
+    second = await bench.enqueue()
+    assert await bench.fetch_ids() == [first, second]
+    ids = [event.id for commit in bench.commits for event in commit.events]
+    assert ids == sorted(set(ids))
+
+
+async def test_waiting_fetch_hears_of_a_store_that_fails(bench: Bench) -> None:
+    waiting = await bench.waiting()
+    with bench.kit.break_commits(bench.store):
+        with pytest.raises(StoreUnavailable):
+            await bench.enqueue()
+        await bench.settle()
+    # Its claim failed with the enqueue: told so, the worker asks again.
+    with pytest.raises(StoreUnavailable):
+        await asyncio.wait_for(waiting, 5)
+
+
+# Back-pressure
+
+
+@pytest.fixture
+async def narrow(kit: Kit) -> AsyncIterator[Store]:
+    """A store in which three writes may wait."""
+    store = kit.open(max_backlog=3)
+    yield store
+    await store.close()
+
+
+async def test_write_that_is_too_much_is_refused_and_not_written(kit: Kit, narrow: Store) -> None:
+    bench = Bench(kit, narrow, ManualClock())
+    with kit.hold_commits(narrow):  # which is one of the three
+        accepted = [asyncio.ensure_future(bench.enqueue()) for _ in range(2)]
+        await turns()
+        assert narrow.backlog == 3
+        for call in (bench.enqueue(), bench.fetch(), bench.engine.queues.pause("new")):
+            with pytest.raises(StoreOverloaded, match="3"):
+                await call
+    job_ids = await asyncio.gather(*accepted)
+    assert narrow.backlog == 0
+    assert await bench.store.find_queue("new") is None
+    assert await bench.fetch_ids() == job_ids
+    assert (await bench.queue()).enqueued == 2
+
+
+async def test_overloaded_store_still_answers_reads(kit: Kit, narrow: Store) -> None:
+    bench = Bench(kit, narrow, ManualClock())
+    job_id = await bench.enqueue()
+    with kit.hold_commits(narrow):
+        more = [asyncio.ensure_future(bench.enqueue()) for _ in range(2)]
+        await turns()
+        assert await bench.state(job_id) is JobState.PENDING
+        await narrow.check()
+    await asyncio.gather(*more)
+
+
+# Calls that are given up
+
+
+async def test_call_that_is_given_up_before_its_commit_is_not_done(bench: Bench) -> None:
+    job = await bench.start()
+    with bench.kit.hold_commits(bench.store):
+        calls = [
+            asyncio.ensure_future(call)
+            for call in (bench.enqueue("a"), bench.ack(job), bench.enqueue("b"))
+        ]
+        await turns()
+        calls[0].cancel()
+        calls[1].cancel()
+        await turns()
+    await calls[2]
+    assert await bench.store.find_queue("a") is None
+    assert await bench.state(job) is JobState.ACTIVE
+    assert bench.store.backlog == 0
+
+
+async def test_all_calls_of_a_commit_may_be_given_up(bench: Bench) -> None:
+    with bench.kit.hold_commits(bench.store):
+        calls = [asyncio.ensure_future(bench.enqueue()) for _ in range(3)]
+        await turns()
+        for call in calls:
+            call.cancel()
+        await turns()
+    await bench.settle()
+    assert bench.kit.count_jobs() == {}
+
+
+async def test_call_that_is_given_up_too_late_is_done(bench: Bench) -> None:
+    job_id = new_job_id()
+    call = asyncio.ensure_future(bench.enqueue(job_id=job_id))
+    await turns()
+    with bench.kit.hold_commits(bench.store):  # by now the enqueue is committed, not answered
+        call.cancel()
+        await turns()
+    await bench.settle()
+    assert call.cancelled()
+    assert (await bench.try_enqueue(job_id=job_id)).is_new in (True, False)
+    assert (await bench.queue()).enqueued == 1
+
+
+# The end
+
+
+async def test_close_finishes_what_was_submitted(bench: Bench) -> None:
+    calls = [asyncio.ensure_future(bench.enqueue()) for _ in range(20)]
+    await turns()
+    await bench.restart()
+    job_ids = await asyncio.gather(*calls)
+    assert await bench.fetch_ids() == job_ids
+
+
+async def test_closed_store_takes_nothing_and_says_so(kit: Kit, bench: Bench) -> None:
+    job_id = await bench.enqueue()
+    closed = bench.store
+    await bench.restart()
+    with pytest.raises(StoreUnavailable, match="shutting down"):
+        closed.transition([])
+    with pytest.raises(StoreUnavailable):
+        await closed.check()
+    with pytest.raises(StoreUnavailable):
+        await closed.find_job(job_id)
+    await closed.close()  # once more does no harm
+    assert await bench.state(job_id) is JobState.PENDING
+
+
+async def test_open_store_is_well(bench: Bench) -> None:
+    await bench.store.check()
+    await bench.enqueue()
+    await bench.store.check()
+    await until(lambda: bench.store.backlog == 0)
