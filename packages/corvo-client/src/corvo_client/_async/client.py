@@ -1,0 +1,70 @@
+"""The client: one method per endpoint."""
+
+import ssl
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+from corvo_client._async.admin import AsyncAdmin
+from corvo_client._async.jobs import AsyncJobs
+from corvo_client._async.queues import AsyncQueues
+from corvo_client._async.session import AsyncSession
+from corvo_client._async.worker import AsyncWorkerCalls
+from corvo_client._retry import RetryPolicy
+from corvo_client._transport import AsyncBackend, AsyncTransport, Origin
+
+
+class AsyncClient(AsyncJobs, AsyncWorkerCalls, AsyncQueues, AsyncAdmin):
+    """A connection to a Corvo server. Close it, or use it as a context manager.
+
+    `base_url` falls back to CORVO_SERVER, then to `http://localhost:8080`; `api_key` to
+    CORVO_API_KEY; `proxy` to the usual environment variables. Timeouts are in seconds; a fetch may
+    take its own waiting time longer. `verify` is False, or an SSL context, e.g. one that knows a
+    private authority or has a client certificate. `transport` is a transport of httpx that replaces
+    the network. Failures that may pass are waited out as `retry` says; all others are raised as
+    `CorvoError`. Nothing is sent before the first call.
+    """
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        *,
+        api_key: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        connect_timeout: float = 5.0,
+        read_timeout: float = 30.0,
+        retry: RetryPolicy | None = None,
+        verify: ssl.SSLContext | bool = True,
+        proxy: str | None = None,
+        transport: AsyncBackend | None = None,
+    ) -> None:
+        origin = Origin(
+            base_url,
+            api_key=api_key,
+            headers=headers,
+            connect_timeout=connect_timeout,
+            read_timeout=read_timeout,
+            verify=verify,
+            proxy=proxy,
+        )
+        self.base_url = origin.url
+        policy = RetryPolicy() if retry is None else retry
+        super().__init__(AsyncSession(AsyncTransport(origin, transport), policy))
+
+    async def close(self) -> None:
+        """Finish the calls that were made, then close all connections."""
+        await self._session.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.base_url!r})"

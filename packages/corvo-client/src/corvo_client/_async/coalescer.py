@@ -1,0 +1,165 @@
+# async only: plain code makes one call at a time
+"""Turns calls that are made at the same time into one request.
+
+A request costs the client more than all the rest of a call does. While one is out, further calls of
+its kind gather; when it is back, they go out together. There is no timer: a call that comes alone
+goes out alone, at once.
+"""
+
+import asyncio
+import copy
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Generic, TypeVar
+
+from corvo_client._call import Call, Lane
+from corvo_client._errors import ApiError, BadReply, CorvoError
+from corvo_schema import ErrorCode
+
+R = TypeVar("R")
+
+Send = Callable[[Call[Any]], Coroutine[Any, Any, Any]]
+
+MAX_BYTES = 4_000_000
+"""How large a batch may grow, unless a single call is larger."""
+
+# One item can be the reason for these; whatever else is wrong is wrong with all of them.
+_MAY_BE_ONE_ITEM = frozenset(
+    {
+        ErrorCode.PARSE_ERROR,
+        ErrorCode.VALIDATION_ERROR,
+        ErrorCode.FORBIDDEN,
+        ErrorCode.INVALID_STATE,
+        ErrorCode.LEASE_LOST,
+        ErrorCode.PAYLOAD_TOO_LARGE,
+    }
+)
+
+
+class Coalescer(Generic[R]):
+    """Sends the calls of one lane, one request at a time, in the order in which they were made.
+
+    Each caller gets its own result or error. A caller that is cancelled takes its call along if
+    that is still waiting; the others do not notice.
+    """
+
+    def __init__(self, lane: Lane[R], send: Send) -> None:
+        self._lane = lane
+        self._send = send
+        self._waiting: deque[tuple[Call[R], asyncio.Future[R]]] = deque()
+        self._is_busy = False
+        self._pump: asyncio.Task[None] | None = None
+        self._idle = asyncio.Event()
+        self._idle.set()
+
+    async def send(self, call: Call[R]) -> R:
+        """Make a call, alone or with others. Raises what the session raises for a single call."""
+        if self._is_busy:
+            future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+            self._waiting.append((call, future))
+            return await future
+        self._is_busy = True
+        self._idle.clear()
+        try:
+            result: R = await self._send(call)
+        finally:
+            if self._waiting:
+                self._pump = asyncio.create_task(self._send_waiting())
+            else:
+                self._rest()
+        return result
+
+    async def drain(self) -> None:
+        """Return when nothing is waiting or on its way."""
+        await self._idle.wait()
+
+    def _rest(self) -> None:
+        self._is_busy = False
+        self._idle.set()
+
+    async def _send_waiting(self) -> None:
+        try:
+            while batch := self._take():
+                await self._deliver(batch)
+                # Let the callers run first that have just been answered: what they call next
+                # belongs into the next request, not into the one after.
+                await asyncio.sleep(0)
+        finally:
+            for _, future in self._waiting:
+                future.cancel()
+            self._waiting.clear()
+            self._rest()
+
+    def _take(self) -> list[tuple[Call[R], asyncio.Future[R]]]:
+        batch: list[tuple[Call[R], asyncio.Future[R]]] = []
+        size = 0
+        while self._waiting and len(batch) < self._lane.max_items:
+            call, future = self._waiting[0]
+            size += len(call.item) + 1
+            if batch and size > MAX_BYTES:
+                break
+            self._waiting.popleft()
+            if not future.done():
+                batch.append((call, future))
+        return batch
+
+    async def _deliver(self, batch: Sequence[tuple[Call[R], asyncio.Future[R]]]) -> None:
+        try:
+            outcomes = await self._request([call for call, _ in batch])
+        except ApiError as error:
+            if len(batch) > 1 and error.code in _MAY_BE_ONE_ITEM:
+                middle = len(batch) // 2
+                await self._deliver(batch[:middle])
+                await self._deliver(batch[middle:])
+                return
+            outcomes = [error] * len(batch)
+        except Exception as error:  # noqa: BLE001 - it belongs to the callers, whatever it is
+            outcomes = [error] * len(batch)
+        except BaseException:
+            for _, future in batch:
+                future.cancel()
+            raise
+        for (_, future), outcome in zip(batch, outcomes, strict=True):
+            if future.done():
+                continue
+            if isinstance(outcome, Exception):
+                future.set_exception(_own(outcome))
+            else:
+                future.set_result(outcome)
+
+    async def _request(self, calls: Sequence[Call[R]]) -> Sequence[R | Exception]:
+        if len(calls) == 1:
+            return [await self._send(calls[0])]
+        outcomes: list[R | ApiError] = await self._send(self._lane.join(calls))
+        if len(outcomes) != len(calls):
+            raise BadReply(f"the server answered {len(calls)} items with {len(outcomes)} results")
+        return outcomes
+
+
+class Coalescers:
+    """One coalescer per lane, made when it is first needed."""
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._by_path: dict[str, Coalescer[Any]] = {}
+
+    async def send(self, call: Call[R], lane: Lane[R]) -> R:
+        """Make a call of a lane."""
+        coalescer: Coalescer[R] | None = self._by_path.get(lane.path)
+        if coalescer is None:
+            coalescer = self._by_path[lane.path] = Coalescer(lane, self._send)
+        return await coalescer.send(call)
+
+    async def drain(self) -> None:
+        """Return when nothing is waiting or on its way."""
+        for coalescer in self._by_path.values():
+            await coalescer.drain()
+
+
+def _own(error: Exception) -> Exception:
+    """Return a caller's own copy of an error: raising one object in many tasks mixes tracebacks."""
+    if not isinstance(error, CorvoError):
+        return error
+    twin = copy.copy(error)
+    twin.__cause__ = error.__cause__
+    return twin

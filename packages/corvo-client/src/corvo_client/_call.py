@@ -1,0 +1,56 @@
+"""A call: what is sent for a method of the client, and how its answer is read. No I/O."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from corvo_client._errors import ApiError
+
+R = TypeVar("R")
+
+API = "/api/v1"
+
+
+@dataclass(slots=True)
+class Call(Generic[R]):
+    """One request.
+
+    `repeatable`: sending it twice has no second effect. `patient`: failures that may pass are
+    waited out. `waits`: seconds for which the server may hold its answer back on purpose. A call
+    with a `lane` may travel in that lane's batches, as `item`.
+    """
+
+    verb: str
+    path: str
+    read: Callable[[bytes], R]
+    body: bytes | None = None
+    repeatable: bool = False
+    patient: bool = True
+    waits: float = 0.0
+    lane: "Lane[R] | None" = None
+    item: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Lane(Generic[R]):
+    """A kind of calls that can be made together, in one request to `path`.
+
+    The request's body is an object whose only `member` is the array of items. `read` returns one
+    outcome per item, in order.
+    """
+
+    path: str
+    member: str
+    max_items: int
+    read: Callable[[bytes], list[R | ApiError]]
+
+    def join(self, calls: Sequence[Call[R]]) -> Call[list[R | ApiError]]:
+        """Make one call of many. It can be repeated when each of them can."""
+        items = b",".join([call.item for call in calls])
+        return Call(
+            "POST",
+            self.path,
+            self.read,
+            b'{"%b":[%b]}' % (self.member.encode(), items),
+            repeatable=all(call.repeatable for call in calls),
+        )

@@ -1,0 +1,22 @@
+# Generated from src/corvo_client/_async/admin.py by scripts/gen_sync.py. Do not edit.
+"""The client's methods about the server itself."""
+
+from corvo_client._calls import admin as calls
+from corvo_client._sync.base import Base
+from corvo_schema import Health, ServerInfo
+
+
+class Admin(Base):
+    """Ask how the server is."""
+
+    def info(self) -> ServerInfo:
+        """Return the server's version and that of its API."""
+        return self._send(calls.info())
+
+    def healthz(self) -> Health:
+        """Return when the server and its store answer. Raises at once when they do not."""
+        return self._send(calls.healthz())
+
+    def readyz(self) -> Health:
+        """Return when the server takes requests. Raises at once when it does not."""
+        return self._send(calls.readyz())

@@ -1,0 +1,19 @@
+# Generated from src/corvo_client/_async/base.py by scripts/gen_sync.py. Do not edit.
+"""What the methods of the client stand on."""
+
+from typing import TypeVar
+
+from corvo_client._call import Call
+from corvo_client._sync.session import Session
+
+R = TypeVar("R")
+
+
+class Base:
+    """Something that makes calls over a session."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def _send(self, call: Call[R]) -> R:
+        return self._session.send(call)

@@ -1,0 +1,71 @@
+# Generated from src/corvo_client/_async/client.py by scripts/gen_sync.py. Do not edit.
+"""The client: one method per endpoint."""
+
+import ssl
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+from corvo_client._retry import RetryPolicy
+from corvo_client._sync.admin import Admin
+from corvo_client._sync.jobs import Jobs
+from corvo_client._sync.queues import Queues
+from corvo_client._sync.session import Session
+from corvo_client._sync.worker import WorkerCalls
+from corvo_client._transport import Backend, Origin, Transport
+
+
+class Client(Jobs, WorkerCalls, Queues, Admin):
+    """A connection to a Corvo server. Close it, or use it as a context manager.
+
+    `base_url` falls back to CORVO_SERVER, then to `http://localhost:8080`; `api_key` to
+    CORVO_API_KEY; `proxy` to the usual environment variables. Timeouts are in seconds; a fetch may
+    take its own waiting time longer. `verify` is False, or an SSL context, e.g. one that knows a
+    private authority or has a client certificate. `transport` is a transport of httpx that replaces
+    the network. Failures that may pass are waited out as `retry` says; all others are raised as
+    `CorvoError`. Nothing is sent before the first call.
+    """
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        *,
+        api_key: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        connect_timeout: float = 5.0,
+        read_timeout: float = 30.0,
+        retry: RetryPolicy | None = None,
+        verify: ssl.SSLContext | bool = True,
+        proxy: str | None = None,
+        transport: Backend | None = None,
+    ) -> None:
+        origin = Origin(
+            base_url,
+            api_key=api_key,
+            headers=headers,
+            connect_timeout=connect_timeout,
+            read_timeout=read_timeout,
+            verify=verify,
+            proxy=proxy,
+        )
+        self.base_url = origin.url
+        policy = RetryPolicy() if retry is None else retry
+        super().__init__(Session(Transport(origin, transport), policy))
+
+    def close(self) -> None:
+        """Finish the calls that were made, then close all connections."""
+        self._session.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.base_url!r})"

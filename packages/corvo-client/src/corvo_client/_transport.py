@@ -1,0 +1,248 @@
+"""HTTP: the only file that knows httpx.
+
+Requests go straight to httpx's transports. What `httpx.Client` does around them (cookies,
+redirects, authentication flows) takes a third of the time of a request, and none of it is needed.
+"""
+
+import asyncio
+import os
+import platform
+import ssl
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple
+from urllib.request import getproxies, proxy_bypass
+
+import httpx
+
+from corvo_client.__about__ import __version__
+from corvo_client._call import Call
+from corvo_client._errors import (
+    BadReply,
+    CallTimedOut,
+    ConnectionFailed,
+    ConnectionLost,
+    TransportError,
+)
+
+DEFAULT_URL = "http://localhost:8080"
+Backend = httpx.BaseTransport
+AsyncBackend = httpx.AsyncBaseTransport
+
+_MAX_CONNECTIONS = 10
+_KEEPALIVE_SECONDS = 30.0
+
+
+# Most calls go to one of a few paths, and reading a URL takes as long as all the rest of a request.
+_url = lru_cache(maxsize=64)(httpx.URL)
+
+
+class Answer(NamedTuple):
+    """What came back: the status, the headers (in any case of letters), the body as it is."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Origin:
+    """One server: where it is, how it is reached, and what every request to it has in common.
+
+    `base_url` falls back to CORVO_SERVER, then to `http://localhost:8080`; `api_key` to
+    CORVO_API_KEY; `proxy` to the usual environment variables. `verify` is False, or an SSL context,
+    e.g. one with a private authority or a client certificate. Timeouts are in seconds. Raises
+    ValueError for a URL that is none of a server's.
+    """
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        *,
+        api_key: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        connect_timeout: float = 5.0,
+        read_timeout: float = 30.0,
+        verify: ssl.SSLContext | bool = True,
+        proxy: str | None = None,
+    ) -> None:
+        text = base_url or os.environ.get("CORVO_SERVER") or DEFAULT_URL
+        url = httpx.URL(text)
+        if url.scheme not in {"http", "https"} or not url.host:
+            raise ValueError(f"{text!r} is not a server's URL; write it like {DEFAULT_URL}")
+        if url.userinfo:
+            raise ValueError("the server's URL must not hold a password; use api_key instead")
+        self.url = str(url.copy_with(query=None, fragment=None)).rstrip("/")
+        self._connect_timeout = connect_timeout
+        self._read_timeout = read_timeout
+        self._headers = self._common_headers(url, api_key, headers or {})
+        self._proxy = proxy or _environment_proxy(url)
+        uses_tls = "https" in {url.scheme, httpx.URL(self._proxy or "").scheme}
+        # Loading the authorities takes longer than all the rest of making a client.
+        self._verify = verify if uses_tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+    @staticmethod
+    def _common_headers(
+        url: httpx.URL, api_key: str | None, headers: Mapping[str, str]
+    ) -> list[tuple[bytes, bytes]]:
+        key = (api_key or os.environ.get("CORVO_API_KEY") or "").strip()
+        if not (key.isascii() and key.isprintable()):
+            raise ValueError("the API key must be printable ASCII text")
+        agent = f"corvo-client/{__version__} python/{platform.python_version()}"
+        common = {"Host": url.netloc.decode(), "Accept": "application/json", "User-Agent": agent}
+        if key:
+            common["Authorization"] = f"Bearer {key}"
+        return httpx.Headers({**common, **headers}).raw
+
+    def backend_options(self, *, is_for_polls: bool) -> dict[str, Any]:
+        """Return the arguments of an httpx transport. Long polls each hold a connection."""
+        limits = httpx.Limits(
+            max_connections=None if is_for_polls else _MAX_CONNECTIONS,
+            max_keepalive_connections=_MAX_CONNECTIONS,
+            keepalive_expiry=_KEEPALIVE_SECONDS,
+        )
+        return {"verify": self._verify, "proxy": self._proxy, "limits": limits}
+
+    def request(self, call: Call[Any]) -> httpx.Request:
+        """Write a call as a request."""
+        headers = self._headers
+        if call.body is not None:
+            length = b"%d" % len(call.body)
+            headers = [
+                *headers,
+                (b"Content-Type", b"application/json"),
+                (b"Content-Length", length),
+            ]
+        elif call.verb != "GET":
+            headers = [*headers, (b"Content-Length", b"0")]
+        reading = self._read_timeout + call.waits
+        timeout = {
+            "connect": self._connect_timeout,
+            "read": reading,
+            "write": self._read_timeout,
+            "pool": reading,
+        }
+        return httpx.Request(
+            call.verb,
+            _url(self.url + call.path),
+            headers=headers,
+            stream=httpx.ByteStream(call.body or b""),
+            extensions={"timeout": timeout},
+        )
+
+    def explain(self, error: Exception, call: Call[Any]) -> TransportError:
+        """Say what a failure of httpx means for the caller."""
+        where = f"{call.verb} {self.url}{call.path}"
+        why = str(error) or type(error).__name__
+        match error:
+            case httpx.ConnectError() | httpx.ConnectTimeout() | httpx.ProxyError():
+                return ConnectionFailed(
+                    f"cannot connect to {self.url}: {why}. Is the server running there? Set "
+                    "CORVO_SERVER, or pass its URL"
+                )
+            case httpx.PoolTimeout():
+                return ConnectionFailed(
+                    f"{where}: all {_MAX_CONNECTIONS} connections were busy for too long"
+                )
+            case httpx.TimeoutException():
+                seconds = self._read_timeout + call.waits
+                return CallTimedOut(
+                    f"{where}: no answer within {seconds:g} s. It may have taken effect"
+                )
+            case httpx.DecodingError() | httpx.UnsupportedProtocol():
+                return BadReply(f"{where}: {why}")
+            case _:
+                return ConnectionLost(f"{where}: {why}. It may have taken effect")
+
+
+class Transport:
+    """Sends calls and returns answers, whatever they say. For any number of threads.
+
+    Raises `TransportError` when no answer came. `backend` replaces the network.
+    """
+
+    def __init__(self, origin: Origin, backend: Backend | None = None) -> None:
+        self._origin = origin
+        self._backend = backend
+        self._connect()
+
+    def _connect(self) -> None:
+        self._process = os.getpid()
+        self._calls, self._polls = [
+            self._backend or httpx.HTTPTransport(**self._origin.backend_options(is_for_polls=flag))
+            for flag in (False, True)
+        ]
+
+    def send(self, call: Call[Any]) -> Answer:
+        """Send one call."""
+        if self._process != os.getpid():
+            # A forked process must not talk over the connections of its parent.
+            self._connect()
+        backend = self._polls if call.waits else self._calls
+        request = self._origin.request(call)
+        try:
+            response = backend.handle_request(request)
+            try:
+                body = response.read()
+            finally:
+                response.close()
+        except (httpx.HTTPError, httpx.StreamError) as error:
+            raise self._origin.explain(error, call) from error
+        return Answer(response.status_code, response.headers, body)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._calls.close()
+        self._polls.close()
+
+
+class AsyncTransport:
+    """Sends calls and returns answers, whatever they say. For one event loop at a time.
+
+    Raises `TransportError` when no answer came. `backend` replaces the network.
+    """
+
+    def __init__(self, origin: Origin, backend: AsyncBackend | None = None) -> None:
+        self._origin = origin
+        self._backend = backend
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._connect()
+
+    def _connect(self) -> None:
+        self._calls, self._polls = [
+            self._backend
+            or httpx.AsyncHTTPTransport(**self._origin.backend_options(is_for_polls=flag))
+            for flag in (False, True)
+        ]
+
+    async def send(self, call: Call[Any]) -> Answer:
+        """Send one call."""
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            if self._loop is not None:
+                # The connections of a loop that has ended cannot even be closed any more.
+                self._connect()
+            self._loop = loop
+        backend = self._polls if call.waits else self._calls
+        request = self._origin.request(call)
+        try:
+            response = await backend.handle_async_request(request)
+            try:
+                body = await response.aread()
+            finally:
+                await response.aclose()
+        except (httpx.HTTPError, httpx.StreamError) as error:
+            raise self._origin.explain(error, call) from error
+        return Answer(response.status_code, response.headers, body)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._calls.aclose()
+        await self._polls.aclose()
+
+
+def _environment_proxy(url: httpx.URL) -> str | None:
+    proxies = getproxies()
+    if not proxies or proxy_bypass(url.host):
+        return None
+    proxy = proxies.get(url.scheme) or proxies.get("all")
+    return f"http://{proxy}" if proxy and "://" not in proxy else proxy

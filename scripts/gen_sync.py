@@ -1,0 +1,100 @@
+"""Generate the synchronous client, and its tests, from the asynchronous ones.
+
+Without arguments the files are written; with `--check` nothing is, and the exit status is 1 when a
+file is not as it would be written. A line that ends with `# async only` has no synchronous twin,
+nor has a file whose first line begins with it.
+"""
+
+import io
+import re
+import subprocess
+import sys
+import tokenize
+from collections.abc import Iterator
+from pathlib import Path
+
+CLIENT = Path(__file__).parents[1] / "packages" / "corvo-client"
+FOLDERS = {
+    CLIENT / "src" / "corvo_client" / "_async": CLIENT / "src" / "corvo_client" / "_sync",
+    CLIENT / "tests" / "_async": CLIENT / "tests" / "_sync",
+}
+ASYNC_ONLY = "# async only"
+BANNER = "# Generated from {source} by scripts/gen_sync.py. Do not edit.\n"
+
+NAMES = {"_async": "_sync", "__aenter__": "__enter__", "__aexit__": "__exit__", "asyncio": "time"}
+PROSE = {"asyncio": "plain code", "_async": "_sync"}
+
+
+def main() -> int:
+    """Write or check all files."""
+    is_check = sys.argv[1:] == ["--check"]
+    stale: list[Path] = []
+    for source_folder, target_folder in FOLDERS.items():
+        targets = {
+            target_folder / source.name.replace("test_async_", "test_sync_"): source
+            for source in source_folder.glob("*.py")
+            if not source.read_text().startswith(ASYNC_ONLY)
+        }
+        wanted = {target: to_sync(source, target) for target, source in targets.items()}
+        for target, text in wanted.items():
+            if not target.exists() or target.read_text() != text:
+                stale.append(target)
+                if not is_check:
+                    target.parent.mkdir(exist_ok=True)
+                    target.write_text(text)
+        for orphan in set(target_folder.glob("*.py")) - set(wanted):
+            stale.append(orphan)
+            if not is_check:
+                orphan.unlink()
+    for path in sorted(stale):
+        print(f"{'not up to date' if is_check else 'written'}: {path}")
+    return 1 if is_check and stale else 0
+
+
+def to_sync(source: Path, target: Path) -> str:
+    """Return the synchronous twin of a file, formatted as the repository is."""
+    lines = source.read_text().splitlines(keepends=True)
+    kept = "".join(line for line in lines if not line.rstrip().endswith(ASYNC_ONLY))
+    text = BANNER.format(source=source.relative_to(CLIENT)) + "".join(translated(kept))
+    for command in (["check", "--fix", "--exit-zero", "--quiet"], ["format", "--quiet"]):
+        ruff = [sys.executable, "-m", "ruff", *command, f"--stdin-filename={target}", "-"]
+        text = subprocess.run(  # noqa: S603 - our own arguments
+            ruff, input=text, capture_output=True, text=True, check=True
+        ).stdout
+    return text
+
+
+def translated(text: str) -> Iterator[str]:
+    """Yield the pieces of the synchronous text: tokens changed, everything between them kept."""
+    lines = text.splitlines(keepends=True)
+    row, column = 1, 0
+    is_dropped = False
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        between = "".join(
+            line[
+                column if number == row else 0 : token.start[1]
+                if number == token.start[0]
+                else None
+            ]
+            for number, line in enumerate(lines[row - 1 : token.start[0]], start=row)
+        )
+        # The blank after a dropped word goes with it.
+        yield between.lstrip(" ") if is_dropped else between
+        is_dropped = token.type == tokenize.NAME and token.string in {"async", "await"}
+        if not is_dropped:
+            yield renamed(token)
+        row, column = token.end
+
+
+def renamed(token: tokenize.TokenInfo) -> str:
+    """Return a token as it is in the synchronous text."""
+    if token.type == tokenize.NAME:
+        return NAMES.get(token.string) or re.sub(r"^Async(?=[A-Z])", "", token.string)
+    if token.type in {tokenize.STRING, tokenize.COMMENT}:
+        words = re.sub(r"\bAsync(?=[A-Z])", "", token.string)
+        return re.sub("|".join(PROSE), lambda match: PROSE[match[0]], words)
+    return token.string
+
+
+if __name__ == "__main__":
+    sys.exit(main())
