@@ -1,0 +1,212 @@
+"""Every method of the client, in a table: what it sends, and what it makes of the answer."""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from corvo_client import (
+    AckItem,
+    AsyncClient,
+    FailItem,
+    FetchedJob,
+    HeartbeatJob,
+    Progress,
+    ReleaseItem,
+)
+
+JOB_ID = "job_01ARZ3NDEKTSV4RRFFQ69G5FAV"
+NOW = "2026-01-31T08:00:00.000Z"
+JOB = {"id": JOB_ID, "queue": "q", "state": "dead", "created_at": NOW}
+FETCHED = {
+    "job_id": JOB_ID,
+    "queue": "q",
+    "payload": {"n": 1},
+    "attempt": 1,
+    "max_retries": 3,
+    "lease_duration": 60,
+    "checkpoint": None,
+    "tags": {},
+    "lease_token": "token",
+}
+held = FetchedJob.model_validate(FETCHED)
+
+
+CASES: list[tuple[str, Callable[[AsyncClient], Any], str, Any, Any]] = [
+    ("get_job", lambda c: c.get_job(JOB_ID), f"GET /api/v1/jobs/{JOB_ID}", None, JOB),
+    (
+        "bulk_get",
+        lambda c: c.bulk_get([JOB_ID]),
+        "POST /api/v1/jobs/bulk-get",
+        {"job_ids": [JOB_ID]},
+        {"jobs": [JOB]},
+    ),
+    (
+        "cancel_job",
+        lambda c: c.cancel_job(JOB_ID),
+        f"POST /api/v1/jobs/{JOB_ID}/cancel",
+        None,
+        {"status": "cancelling"},
+    ),
+    (
+        "retry_job",
+        lambda c: c.retry_job(JOB_ID),
+        f"POST /api/v1/jobs/{JOB_ID}/retry",
+        None,
+        {"status": "retried"},
+    ),
+    (
+        "get_batch",
+        lambda c: c.get_batch("batch_1"),
+        "GET /api/v1/batches/batch_1",
+        None,
+        {"id": "batch_1", "state": "running", "total": 2},
+    ),
+    (
+        "fetch_batch",
+        lambda c: c.fetch_batch(["q"], worker_id="w", count=2, hostname="h", lease_duration=90),
+        "POST /api/v1/fetch/batch",
+        {
+            "queues": ["q"],
+            "worker_id": "w",
+            "count": 2,
+            "hostname": "h",
+            "timeout": 30,
+            "lease_duration": 90,
+        },
+        {"jobs": [FETCHED]},
+    ),
+    (
+        "ack_batch",
+        lambda c: c.ack_batch([AckItem(job_id=JOB_ID, lease_token="t", result=[1])]),
+        "POST /api/v1/ack/batch",
+        {"acks": [{"job_id": JOB_ID, "lease_token": "t", "result": [1]}]},
+        {"acked": 1, "results": [{"job_id": JOB_ID, "status": "ok"}]},
+    ),
+    (
+        "fail",
+        lambda c: c.fail(held, "boom", backtrace="b", retry=False, cancel=True),
+        f"POST /api/v1/fail/{JOB_ID}",
+        {
+            "error": "boom",
+            "backtrace": "b",
+            "retry": False,
+            "cancel": True,
+            "lease_token": "token",
+        },
+        {"status": "retrying", "next_attempt_at": NOW, "attempts_remaining": 2},
+    ),
+    (
+        "fail_batch",
+        lambda c: c.fail_batch([FailItem(job_id=JOB_ID, error="boom")]),
+        "POST /api/v1/fail/batch",
+        {"fails": [{"job_id": JOB_ID, "error": "boom"}]},
+        {"failed": 1, "results": [{"job_id": JOB_ID, "status": "dead"}]},
+    ),
+    (
+        "release",
+        lambda c: c.release(held, delay=90, checkpoint={"page": 3}),
+        f"POST /api/v1/release/{JOB_ID}",
+        {"delay": "1m30s", "checkpoint": {"page": 3}, "lease_token": "token"},
+        {"status": "released", "scheduled_at": NOW},
+    ),
+    (
+        "release_batch",
+        lambda c: c.release_batch([ReleaseItem(job_id=JOB_ID), ReleaseItem(job_id="x")]),
+        "POST /api/v1/release/batch",
+        {"releases": [{"job_id": JOB_ID}, {"job_id": "x"}]},
+        {"released": 0, "results": []},
+    ),
+    (
+        "heartbeat",
+        lambda c: c.heartbeat(
+            {
+                JOB_ID: HeartbeatJob(lease_token="t", progress=Progress(current=1, total=2)),
+                "job_x": HeartbeatJob(checkpoint={"page": None}),
+            },
+            worker_id="w",
+        ),
+        "POST /api/v1/heartbeat",
+        {
+            "worker_id": "w",
+            "jobs": {
+                JOB_ID: {"lease_token": "t", "progress": {"current": 1, "total": 2}},
+                "job_x": {"checkpoint": {"page": None}},
+            },
+        },
+        {"jobs": {JOB_ID: {"status": "cancel", "reason": "lease_lost"}}},
+    ),
+    (
+        "heartbeat without a worker",
+        lambda c: c.heartbeat({}),
+        "POST /api/v1/heartbeat",
+        {"jobs": {}},
+        {"jobs": {}},
+    ),
+    ("list_queues", lambda c: c.list_queues(), "GET /api/v1/queues", None, [{"name": "q"}]),
+    (
+        "get_queue",
+        lambda c: c.get_queue("a/b c"),
+        "GET /api/v1/queues/a%2Fb%20c",
+        None,
+        {"name": "a/b c"},
+    ),
+    (
+        "pause_queue",
+        lambda c: c.pause_queue(".."),
+        "POST /api/v1/queues/%2E%2E/pause",
+        None,
+        {"status": "paused"},
+    ),
+    (
+        "resume_queue",
+        lambda c: c.resume_queue("q"),
+        "POST /api/v1/queues/q/resume",
+        None,
+        {"status": "resumed"},
+    ),
+    (
+        "info",
+        lambda c: c.info(),
+        "GET /api/v1/info",
+        None,
+        {"server_version": "1.0.0", "api_version": "v1"},
+    ),
+    ("healthz", lambda c: c.healthz(), "GET /healthz", None, {"status": "ok"}),
+    ("readyz", lambda c: c.readyz(), "GET /readyz", None, {"status": "ok"}),
+]
+
+
+def plain(value: Any) -> Any:
+    """Return a reply as the JSON that was given."""
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    return value.model_dump(mode="json", exclude_unset=True)
+
+
+@pytest.fixture
+async def client(server: Any) -> AsyncIterator[AsyncClient]:
+    async with AsyncClient(transport=httpx.MockTransport(server)) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("method", "line", "sent", "reply"),
+    [case[1:] for case in CASES],
+    ids=[case[0] for case in CASES],
+)
+async def test_method_sends_a_call_and_reads_the_reply(
+    client: AsyncClient,
+    server: Any,
+    method: Callable[[AsyncClient], Any],
+    line: str,
+    sent: Any,
+    reply: Any,
+) -> None:
+    server.answer(200, reply)
+    result = await method(client)
+    assert server.lines == [line]
+    assert server.bodies == [sent]
+    wrapped = reply["jobs"] if isinstance(reply, dict) and isinstance(result, list) else reply
+    assert plain(result) == wrapped

@@ -1,0 +1,178 @@
+"""Which calls are made again, and when."""
+
+import asyncio
+from typing import Any
+
+import httpx
+import pytest
+
+from corvo_client import (
+    CallTimedOut,
+    ConnectionFailed,
+    ConnectionLost,
+    NotFound,
+    Overloaded,
+    RetryPolicy,
+    Unavailable,
+)
+from corvo_client._async.session import AsyncSession
+from corvo_client._call import Call
+from corvo_client._calls import admin, jobs, queues, worker
+from corvo_client._transport import AsyncTransport, Origin
+from corvo_schema import EnqueueRequest, FetchedJob
+
+JOB_ID = "job_01ARZ3NDEKTSV4RRFFQ69G5FAV"
+INFO = {"server_version": "1.0.0", "api_version": "v1"}
+held = FetchedJob(job_id=JOB_ID, queue="q", attempt=1, lease_duration=60, lease_token="t")
+
+
+class Pauses:
+    """Takes the place of sleeping, and keeps for how long."""
+
+    def __init__(self) -> None:
+        self.seconds: list[float] = []
+
+    async def __call__(self, seconds: float) -> None:
+        self.seconds.append(seconds)
+
+
+@pytest.fixture
+def pauses() -> Pauses:
+    return Pauses()
+
+
+@pytest.fixture
+def session(server: Any, pauses: Pauses) -> AsyncSession:
+    transport = AsyncTransport(Origin(), httpx.MockTransport(server))
+    return AsyncSession(transport, RetryPolicy(max_attempts=4), sleep=pauses, draw=lambda: 0.5)
+
+
+async def test_read_is_repeated_until_it_works(
+    server: Any, session: AsyncSession, pauses: Pauses
+) -> None:
+    server.then(httpx.ConnectError("refused"))
+    server.then(httpx.ReadError("reset"))
+    server.refuse(503, "UNAVAILABLE")
+    server.answer(200, INFO)
+    assert (await session.send(admin.info())).server_version == "1.0.0"
+    assert pauses.seconds == [0.05, 0.1, 0.2]
+
+
+async def test_attempts_are_bounded(server: Any, session: AsyncSession, pauses: Pauses) -> None:
+    for _ in range(4):
+        server.then(httpx.ConnectError("refused"))
+    with pytest.raises(ConnectionFailed, match="cannot connect to http://localhost:8080: refused"):
+        await session.send(admin.info())
+    assert len(pauses.seconds) == 3
+
+
+async def test_retry_after_is_honoured(server: Any, session: AsyncSession, pauses: Pauses) -> None:
+    server.refuse(429, "OVERLOADED", Retry_After="2")
+    server.answer(200, INFO)
+    await session.send(admin.info())
+    assert pauses.seconds == [2.05]
+
+
+async def test_retry_after_beyond_all_patience_is_not_waited_for(
+    server: Any, session: AsyncSession, pauses: Pauses
+) -> None:
+    server.refuse(503, "UNAVAILABLE", Retry_After="3600")
+    with pytest.raises(Unavailable) as caught:
+        await session.send(admin.info())
+    assert caught.value.retry_after == 3600
+    assert not pauses.seconds
+
+
+async def test_repeated_enqueue_keeps_its_id_and_takes_the_stored_job_for_success(
+    server: Any, session: AsyncSession
+) -> None:
+    server.then(httpx.ReadError("reset"))
+    server.answer(200, {"job_id": JOB_ID, "status": "active", "unique_existing": False})
+    reply = await session.send(jobs.enqueue(EnqueueRequest(queue="q")))
+    assert (reply.job_id, reply.status) == (JOB_ID, "active")
+    assert server.bodies[0] == server.bodies[1]
+    assert server.bodies[0]["job_id"].startswith("job_")
+
+
+REPEATED = [
+    jobs.enqueue_batch([{"queue": "q"}], None),
+    jobs.get_job("x"),
+    jobs.bulk_get(["x"]),
+    jobs.get_batch("x"),
+    worker.ack(held, {}),
+    worker.fail(held, "e", {}),
+    worker.release(held, {}),
+    worker.ack_batch([]),
+    worker.heartbeat({}, None),
+    queues.list_queues(),
+    queues.get_queue("q"),
+    queues.pause_queue("q"),
+    queues.resume_queue("q"),
+]
+NOT_REPEATED = [
+    jobs.cancel_job("x"),
+    jobs.retry_job("x"),
+    worker.ack("x", {}),
+    worker.fail("x", "e", {}),
+    worker.release("x", {}),
+    worker.fetch({"queues": ["q"], "worker_id": "w"}),
+    worker.fetch_batch({"queues": ["q"], "worker_id": "w", "count": 1}),
+]
+
+
+@pytest.mark.parametrize("call", REPEATED, ids=lambda call: call.path)
+async def test_call_without_a_second_effect_is_repeated(
+    server: Any, session: AsyncSession, call: Call[Any]
+) -> None:
+    server.then(httpx.ReadTimeout("slow"))
+    server.refuse(404, "NOT_FOUND")
+    with pytest.raises(NotFound):
+        await session.send(call)
+    assert len(server.requests) == 2
+
+
+@pytest.mark.parametrize("call", NOT_REPEATED, ids=lambda call: call.path)
+async def test_call_that_may_have_taken_effect_is_not_repeated(
+    server: Any, session: AsyncSession, call: Call[Any]
+) -> None:
+    server.then(httpx.ReadTimeout("slow"))
+    with pytest.raises(CallTimedOut, match="It may have taken effect"):
+        await session.send(call)
+    server.then(httpx.RemoteProtocolError("disconnected"))
+    with pytest.raises(ConnectionLost, match="It may have taken effect"):
+        await session.send(call)
+    server.answer(503, b"<html>")
+    with pytest.raises(Unavailable, match="not from a Corvo server"):
+        await session.send(call)
+
+
+@pytest.mark.parametrize("call", NOT_REPEATED, ids=lambda call: call.path)
+async def test_any_call_is_repeated_that_surely_took_no_effect(
+    server: Any, session: AsyncSession, call: Call[Any]
+) -> None:
+    server.then(httpx.ConnectTimeout("slow"))
+    server.refuse(429, "OVERLOADED")
+    server.refuse(503, "UNAVAILABLE")
+    server.refuse(404, "NOT_FOUND")
+    with pytest.raises(NotFound):
+        await session.send(call)
+
+
+@pytest.mark.parametrize("call", [admin.healthz(), admin.readyz()], ids=lambda call: call.path)
+async def test_question_after_health_is_not_repeated(
+    server: Any, session: AsyncSession, call: Call[Any]
+) -> None:
+    server.refuse(503, "UNAVAILABLE", "the store does not answer")
+    with pytest.raises(Unavailable, match="the store does not answer"):
+        await session.send(call)
+
+
+async def test_overload_is_raised_in_the_end(server: Any, session: AsyncSession) -> None:
+    for _ in range(4):
+        server.refuse(429, "OVERLOADED")
+    with pytest.raises(Overloaded, match="fewer calls at a time"):
+        await session.send(jobs.enqueue(EnqueueRequest(queue="q")))
+
+
+def test_pauses_are_real_by_default() -> None:
+    assert AsyncSession(AsyncTransport(Origin()), RetryPolicy())._sleep is asyncio.sleep

@@ -1,0 +1,62 @@
+"""What the tests of both clients share: a server that answers as it is told."""
+
+import json
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+Answering = httpx.Response | Exception | Callable[[httpx.Request], httpx.Response]
+
+
+class FakeServer:
+    """Answers requests one after the other as planned, and keeps them. A handler of httpx."""
+
+    def __init__(self) -> None:
+        self.requests: list[httpx.Request] = []
+        self._answers: deque[Answering] = deque()
+
+    def answer(self, status: int = 200, body: Any = None, **headers: str) -> None:
+        """Plan the next answer; a body that is not bytes is written as JSON."""
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        names = {name.replace("_", "-"): value for name, value in headers.items()}
+        self._answers.append(httpx.Response(status, content=content, headers=names))
+
+    def refuse(self, status: int, code: str, error: str = "no", **headers: str) -> None:
+        """Plan a refusal."""
+        self.answer(status, {"error": error, "code": code, "request_id": "req-1"}, **headers)
+
+    def then(self, answering: Answering) -> None:
+        """Plan an exception, or a function that answers."""
+        self._answers.append(answering)
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        answering = self._answers.popleft()
+        if isinstance(answering, Exception):
+            raise answering
+        return answering if isinstance(answering, httpx.Response) else answering(request)
+
+    @property
+    def bodies(self) -> list[Any]:
+        """The bodies that came, read as JSON; None for an empty one."""
+        return [json.loads(r.content) if r.content else None for r in self.requests]
+
+    @property
+    def lines(self) -> list[str]:
+        """The verbs and paths that came."""
+        return [f"{r.method} {r.url.raw_path.decode()}" for r in self.requests]
+
+
+@pytest.fixture
+def server() -> FakeServer:
+    return FakeServer()
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CORVO_SERVER", "CORVO_API_KEY", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)

@@ -1,0 +1,42 @@
+"""The public face: everything that is announced is there, and costs nothing before it is used."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import corvo_client
+
+
+def test_all_names_can_be_imported() -> None:
+    for name in corvo_client.__all__:
+        assert getattr(corvo_client, name) is not None
+    assert set(dir(corvo_client)) == set(corvo_client.__all__)
+
+
+def test_type_checkers_see_the_same_names() -> None:
+    tree = ast.parse(Path(corvo_client.__file__).read_text())
+    [block] = [
+        n for n in tree.body if isinstance(n, ast.If) and "TYPE_CHECKING" in ast.dump(n.test)
+    ]
+    seen = {
+        (alias.name, node.module)
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert seen == set(corvo_client._HOME_OF.items())
+    assert {name for name, _ in seen} | {"__version__"} == set(corvo_client.__all__)
+
+
+def test_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'Clinet'"):
+        corvo_client.Clinet  # noqa: B018
+
+
+def test_import_loads_nothing_heavy() -> None:
+    code = "import sys, corvo_client; print([m for m in ('httpx', 'pydantic') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,73 @@
+"""The policy by itself."""
+
+import pytest
+
+from corvo_client import (
+    NO_RETRIES,
+    BadReply,
+    CallTimedOut,
+    ConnectionFailed,
+    ConnectionLost,
+    CorvoError,
+    InvalidState,
+    Overloaded,
+    RetryPolicy,
+    ServerError,
+    Unavailable,
+)
+
+REFUSED = ConnectionFailed("refused")
+POLICY = RetryPolicy(max_attempts=10, max_elapsed=30, first_delay=0.1, longest_delay=5)
+
+
+def pause(error: CorvoError, policy: RetryPolicy = POLICY, **given: float) -> float | None:
+    arguments = {"attempt": 1, "elapsed": 0.0, "draw": 1.0} | given
+    repeatable = bool(arguments.pop("repeatable", 0))
+    return policy.pause(error, repeatable=repeatable, **arguments)  # type: ignore[arg-type]
+
+
+def test_bound_of_the_delay_doubles_up_to_the_longest() -> None:
+    delays = [pause(REFUSED, attempt=n) for n in range(1, 9)]
+    assert delays == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5, 5]
+
+
+def test_delay_is_drawn_from_zero_to_the_bound() -> None:
+    assert pause(REFUSED, draw=0) == 0
+    assert pause(REFUSED, attempt=3, draw=0.5) == 0.2
+
+
+def test_attempts_are_bounded() -> None:
+    assert pause(REFUSED, attempt=9) is not None
+    assert pause(REFUSED, attempt=10) is None
+    assert pause(REFUSED, NO_RETRIES) is None
+
+
+def test_time_is_bounded() -> None:
+    assert pause(REFUSED, elapsed=29.9) == 0.1
+    assert pause(REFUSED, elapsed=29.95) is None
+    patient = Unavailable("later", code="UNAVAILABLE", status=503, retry_after=29.5)
+    assert pause(patient) == 29.6
+    assert pause(patient, elapsed=1) is None
+
+
+@pytest.mark.parametrize(
+    ("error", "repeatable", "is_repeated"),
+    [
+        (REFUSED, False, True),
+        (Overloaded("full", code="OVERLOADED", status=429), False, True),
+        (Unavailable("bye", code="UNAVAILABLE", status=503), False, True),
+        (Unavailable("proxy", code="", status=503), False, False),
+        (Unavailable("proxy", code="", status=502), True, True),
+        (ConnectionLost("reset"), False, False),
+        (ConnectionLost("reset"), True, True),
+        (CallTimedOut("slow"), False, False),
+        (CallTimedOut("slow"), True, True),
+        (BadReply("html"), True, False),
+        (InvalidState("dead", code="INVALID_STATE", status=409), True, False),
+        (ServerError("bug", code="INTERNAL_ERROR", status=500), True, False),
+    ],
+)
+def test_only_what_may_pass_is_repeated_and_only_without_a_second_effect(
+    error: CorvoError, repeatable: bool, is_repeated: bool
+) -> None:
+    assert (pause(error, repeatable=repeatable) is not None) is is_repeated

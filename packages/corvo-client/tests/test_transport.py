@@ -1,0 +1,220 @@
+"""HTTP below the calls: URLs, timeouts, connections, failures."""
+
+import asyncio
+import os
+import ssl
+from typing import Any
+
+import httpx
+import pytest
+
+from corvo_client import (
+    NO_RETRIES,
+    AsyncClient,
+    BadReply,
+    CallTimedOut,
+    Client,
+    ConnectionFailed,
+    ConnectionLost,
+    CorvoError,
+)
+from corvo_client._call import Call
+from corvo_client._transport import AsyncTransport, Origin, Transport
+
+CALL: Call[str] = Call("GET", "/x", bytes.decode)
+POLL: Call[str] = Call("POST", "/fetch", bytes.decode, b"{}", waits=20.0)
+
+
+@pytest.mark.parametrize(
+    ("given", "url"),
+    [
+        (None, "http://localhost:8080"),
+        ("http://h", "http://h"),
+        ("https://h:1/", "https://h:1"),
+        ("https://h/prefix/?a=b#c", "https://h/prefix"),
+        ("http://[::1]:8080", "http://[::1]:8080"),
+    ],
+)
+def test_url_is_taken_as_it_is_meant(given: str | None, url: str) -> None:
+    assert Origin(given).url == url
+    assert str(Origin(given).request(CALL).url) == url + "/x"
+
+
+@pytest.mark.parametrize("url", ["localhost:8080", "ftp://h", "/x", "http://", "corvo"])
+def test_url_that_is_none_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="is not a server's URL; write it like http://"):
+        Origin(url)
+
+
+def test_password_in_the_url_is_refused_without_repeating_it() -> None:
+    with pytest.raises(ValueError, match="must not hold a password") as caught:
+        Origin("http://user:hunter2@h")
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["a\nb", "ключ"])
+def test_odd_key_is_refused_without_repeating_it(key: str) -> None:
+    with pytest.raises(ValueError, match="printable ASCII") as caught:
+        Origin(api_key=key)
+    assert key not in str(caught.value)
+
+
+def test_poll_is_given_its_own_time_on_top() -> None:
+    origin = Origin(connect_timeout=1, read_timeout=7)
+    assert origin.request(CALL).extensions["timeout"] == {
+        "connect": 1,
+        "read": 7,
+        "write": 7,
+        "pool": 7,
+    }
+    assert origin.request(POLL).extensions["timeout"]["read"] == 27
+
+
+@pytest.mark.parametrize(
+    ("failure", "kind", "message"),
+    [
+        (httpx.ConnectError("refused"), ConnectionFailed, "cannot connect to http://h: refused"),
+        (httpx.ConnectTimeout(""), ConnectionFailed, "cannot connect to http://h: ConnectTimeout"),
+        (httpx.ProxyError("407"), ConnectionFailed, "cannot connect to http://h: 407"),
+        (httpx.PoolTimeout(""), ConnectionFailed, "all 10 connections were busy"),
+        (httpx.ReadTimeout(""), CallTimedOut, "POST http://h/fetch: no answer within 50 s"),
+        (httpx.WriteTimeout(""), CallTimedOut, "no answer within 50 s"),
+        (httpx.ReadError("reset"), ConnectionLost, "POST http://h/fetch: reset. It may have"),
+        (httpx.RemoteProtocolError("gone"), ConnectionLost, "gone. It may have taken effect"),
+        (httpx.StreamClosed(), ConnectionLost, "It may have taken effect"),
+        (httpx.DecodingError("gzip"), BadReply, "gzip"),
+    ],
+)
+async def test_failure_is_explained(
+    server: Any, failure: Exception, kind: type[CorvoError], message: str
+) -> None:
+    server.then(failure)
+    server.then(failure)
+    mock = httpx.MockTransport(server)
+    with pytest.raises(kind) as caught:
+        Transport(Origin("http://h"), mock).send(POLL)
+    with pytest.raises(kind) as caught_async:
+        await AsyncTransport(Origin("http://h"), mock).send(POLL)
+    assert message in str(caught.value)
+    assert str(caught_async.value) == str(caught.value)
+    assert caught.value.__cause__ is failure
+
+
+class Backends:
+    """Stands for the network; counts how often it was connected, and which pool was used."""
+
+    def __init__(self) -> None:
+        self.made: list[dict[str, Any]] = []
+        self.used: list[int] = []
+        self.closed = 0
+
+    def __call__(self, **options: Any) -> httpx.MockTransport:
+        number = len(self.made)
+        self.made.append(options)
+
+        def handle(_: httpx.Request) -> httpx.Response:
+            self.used.append(number)
+            return httpx.Response(200, content=b"ok", headers={"X-Thing": "1"})
+
+        backends = self
+
+        class Backend(httpx.MockTransport):
+            def close(self) -> None:
+                backends.closed += 1
+
+            async def aclose(self) -> None:
+                backends.closed += 1
+
+        return Backend(handle)
+
+
+@pytest.fixture
+def backends(monkeypatch: pytest.MonkeyPatch) -> Backends:
+    backends = Backends()
+    monkeypatch.setattr(httpx, "HTTPTransport", backends)
+    monkeypatch.setattr(httpx, "AsyncHTTPTransport", backends)
+    return backends
+
+
+def test_polls_have_connections_of_their_own(backends: Backends) -> None:
+    transport = Transport(Origin())
+    answer = transport.send(CALL)
+    assert (answer.status, answer.body, answer.headers["x-thing"]) == (200, b"ok", "1")
+    transport.send(POLL)
+    assert backends.used == [0, 1]
+    assert [options["limits"].max_connections for options in backends.made] == [10, None]
+    transport.close()
+    assert backends.closed == 2
+
+
+def test_forked_process_has_connections_of_its_own(
+    backends: Backends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transport = Transport(Origin())
+    transport.send(CALL)
+    monkeypatch.setattr(os, "getpid", lambda: -1)
+    transport.send(CALL)
+    transport.send(CALL)
+    assert backends.used == [0, 2, 2]
+
+
+def test_second_event_loop_has_connections_of_its_own(backends: Backends) -> None:
+    transport = AsyncTransport(Origin())
+
+    async def twice() -> None:
+        await transport.send(CALL)
+        await transport.send(POLL)
+
+    asyncio.run(twice())
+    asyncio.run(twice())
+    assert backends.used == [0, 1, 2, 3]
+
+
+async def test_async_client_closes_its_connections(backends: Backends) -> None:
+    async with AsyncClient():
+        pass
+    with Client():
+        pass
+    assert backends.closed == 4
+
+
+def test_authorities_are_loaded_for_tls_only(backends: Backends) -> None:
+    plain = Origin("http://h").backend_options(is_for_polls=False)["verify"]
+    assert isinstance(plain, ssl.SSLContext)
+    assert plain.cert_store_stats()["x509_ca"] == 0
+    assert Origin("https://h").backend_options(is_for_polls=False)["verify"] is True
+    assert Origin("https://h", verify=False).backend_options(is_for_polls=True)["verify"] is False
+
+
+@pytest.mark.parametrize(
+    ("url", "variables", "proxy"),
+    [
+        ("http://h", {}, None),
+        ("http://h", {"http_proxy": "http://p:1"}, "http://p:1"),
+        ("https://h", {"http_proxy": "http://p:1"}, None),
+        ("https://h", {"https_proxy": "p:1"}, "http://p:1"),
+        ("https://h", {"all_proxy": "https://p"}, "https://p"),
+        ("http://h.x", {"http_proxy": "http://p:1", "no_proxy": ".x"}, None),
+    ],
+)
+def test_proxy_comes_from_the_environment(
+    url: str, variables: dict[str, str], proxy: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    options = Origin(url).backend_options(is_for_polls=False)
+    assert options["proxy"] == proxy
+
+
+def test_proxy_can_be_given() -> None:
+    options = Origin("http://h", proxy="https://p").backend_options(is_for_polls=False)
+    assert options["proxy"] == "https://p"
+    assert options["verify"] is True
+
+
+def test_nobody_there_is_said_so() -> None:
+    with (
+        Client("http://127.0.0.1:9", retry=NO_RETRIES) as client,
+        pytest.raises(ConnectionFailed, match="Is the server running there"),
+    ):
+        client.info()
