@@ -142,7 +142,10 @@ class Schedules:
     async def _edit(self, edit: ScheduleEdit) -> ScheduleOutcome:
         outcome = await self._store.edit_schedule(edit)
         if isinstance(outcome, Refusal):
-            raise CallError.of(outcome)
+            # Of all that is stored, only another schedule's name can stand in the way of an edit.
+            is_taken = outcome.code is ErrorCode.INVALID_STATE
+            details = [("name", "is taken by another schedule")] if is_taken else []
+            raise CallError(outcome.code, outcome.message, details)
         return outcome
 
     def _wanted(self, request: ScheduleRequest, payload: bytes | None) -> ScheduleRecord:

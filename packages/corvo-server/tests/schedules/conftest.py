@@ -1,0 +1,12 @@
+"""Fixtures of the schedules' tests."""
+
+import pytest
+
+from server_support.bench import Bench
+from server_support.calendar import Calendar
+
+
+@pytest.fixture
+def calendar(bench: Bench) -> Calendar:
+    """The schedules of `bench`."""
+    return Calendar(bench)

@@ -1,0 +1,209 @@
+"""Schedules over HTTP, against a server on a port of its own."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from corvo_schema import Schedule
+from corvo_server.app import build_http
+from corvo_server.engine.engine import Engine
+from corvo_server.serve import _bind, _start_http
+from corvo_server.settings import Settings
+from server_support.bench import Bench
+from server_support.calendar import MINUTE, Calendar
+
+SCHEDULE = {"name": "nightly", "queue": "mail", "cron": "30 8 * * *", "timezone": "Europe/Berlin"}
+FIRST = "2027-01-16T07:30:00.000Z"
+
+
+@pytest.fixture
+async def http(engine: Engine) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the server in front of `engine`."""
+    settings = Settings(bind="127.0.0.1:0")
+    app, _ = build_http(settings, engine)
+    app.config.TOUCHUP = False  # rewrites the class Sanic in place, once in a process
+    listener = _bind(settings.bind)
+    server = await _start_http(app, listener)
+    port = listener.getsockname()[1]
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/api/v1") as client:
+        yield client
+    server.close()
+    await server.wait_closed()
+
+
+async def test_schedule_goes_round(http: httpx.AsyncClient, calendar: Calendar) -> None:
+    created = await http.post("/schedules", json=SCHEDULE)
+    assert created.status_code == 201
+    schedule = created.json()
+    assert schedule["next_run"] == FIRST
+    assert schedule["upcoming"][:2] == [FIRST, "2027-01-17T07:30:00.000Z"]
+    assert len(schedule["upcoming"]) == 5
+    assert (schedule["paused"], schedule["last_run"], schedule["misfire"]) == (
+        False,
+        None,
+        "run_once",
+    )
+    for reference in (schedule["id"], "nightly"):
+        assert (await http.get(f"/schedules/{reference}")).json() == schedule
+    assert (await http.get("/schedules")).json() == [{**schedule, "upcoming": []}]
+    assert Schedule.model_validate(schedule).name == "nightly"
+
+    again = await http.post("/schedules", json={**SCHEDULE, "queue": "other"})
+    assert (again.status_code, again.json()["id"]) == (200, schedule["id"])
+
+    changed = await http.put("/schedules/nightly", json={**SCHEDULE, "cron": "* * * * *"})
+    assert changed.status_code == 200
+    assert changed.json()["next_run"] == "2027-01-15T08:01:00.000Z"
+
+    ran = await http.post("/schedules/nightly/run")
+    assert (ran.status_code, ran.json()["status"]) == (200, "enqueued")
+    assert (await http.get(f"/jobs/{ran.json()['job_id']}")).json()["queue"] == "mail"
+
+    await calendar.pass_time(MINUTE)
+    shown = (await http.get("/schedules/nightly")).json()
+    assert shown["last_run"] == "2027-01-15T08:01:00.000Z"
+    job = (await http.get(f"/jobs/{shown['last_job_id']}")).json()
+    assert job["scheduled_at"] == "2027-01-15T08:01:00.000Z"
+
+    assert (await http.post("/schedules/nightly/pause")).json()["status"] == "paused"
+    paused = (await http.get("/schedules/nightly")).json()
+    assert (paused["paused"], paused["next_run"]) == (True, None)
+    assert paused["upcoming"][0] == "2027-01-15T08:02:00.000Z"
+    assert (await http.post("/schedules/nightly/resume")).json()["status"] == "resumed"
+    assert (await http.get("/schedules/nightly")).json()["next_run"] is not None
+
+    assert (await http.delete("/schedules/nightly")).json()["status"] == "deleted"
+    assert (await http.get("/schedules/nightly")).status_code == 404
+    assert (await http.get("/schedules")).json() == []
+
+
+async def test_payload_is_kept_byte_for_byte(http: httpx.AsyncClient) -> None:
+    payload = '{"z": 1.0 ,"a":123456789012345678901234567890, "u":"\\u00e9é"}'
+    body = json.dumps(SCHEDULE)[:-1] + f', "payload": {payload}}}'
+    headers = {"content-type": "application/json"}
+    for call in (
+        http.post("/schedules", content=body, headers=headers),
+        http.put("/schedules/nightly", content=body, headers=headers),
+        http.get("/schedules/nightly"),
+    ):
+        assert f'"payload":{payload},' in (await call).text
+    job_id = (await http.post("/schedules/nightly/run")).json()["job_id"]
+    assert f'"payload":{payload},' in (await http.get(f"/jobs/{job_id}")).text
+
+
+async def test_absent_payload_is_an_empty_object(http: httpx.AsyncClient) -> None:
+    assert (await http.post("/schedules", json=SCHEDULE)).json()["payload"] == {}
+
+
+async def test_name_may_hold_any_character(http: httpx.AsyncClient) -> None:
+    name = "night/ly ä?#%2F"
+    await http.post("/schedules", json={**SCHEDULE, "name": name})
+    path = "/schedules/night%2Fly%20%C3%A4%3F%23%252F"
+    assert (await http.get(path)).json()["name"] == name
+    assert (await http.post(f"{path}/run")).status_code == 200
+
+
+async def test_run_of_a_unique_job_that_lives_says_so(
+    http: httpx.AsyncClient, bench: Bench
+) -> None:
+    holder = await bench.enqueue(unique_key="k")
+    await http.post("/schedules", json={**SCHEDULE, "unique_key": "k"})
+    ran = await http.post("/schedules/nightly/run")
+    assert ran.json() == {"status": "duplicate", "job_id": holder}
+
+
+@pytest.mark.parametrize(("count", "times"), [("0", 0), ("7", 7), ("100", 100)])
+async def test_upcoming_are_as_many_as_asked_for(
+    http: httpx.AsyncClient, count: str, times: int
+) -> None:
+    await http.post("/schedules", json=SCHEDULE)
+    shown = await http.get("/schedules/nightly", params={"upcoming": count})
+    assert len(shown.json()["upcoming"]) == times
+
+
+@pytest.mark.parametrize("count", ["101", "-1", "x", "1.0", "٣", "9" * 5000])
+async def test_upcoming_that_are_no_count_are_refused(http: httpx.AsyncClient, count: str) -> None:
+    reply = await http.get("/schedules/nightly", params={"upcoming": count})
+    _check_refused(reply, 400, "VALIDATION_ERROR", "upcoming")
+
+
+@pytest.mark.parametrize(
+    ("change", "field", "said"),
+    [
+        ({"cron": "61 * * * *"}, "cron", "minute: '61'"),
+        ({"cron": "* 24 * * *"}, "cron", "hour: '24'"),
+        ({"cron": "* * 32 * *"}, "cron", "day: '32'"),
+        ({"cron": "* * * 13 *"}, "cron", "month: '13'"),
+        ({"cron": "* * * * 9"}, "cron", "weekday: '9'"),
+        ({"cron": "hello"}, "cron", "five fields"),
+        ({"cron": ""}, "cron", "at least 1 character"),
+        ({"cron": 5}, "cron", "string"),
+        ({"cron": "0 0 31 2 *"}, "cron", "never fires"),
+        ({"timezone": "Mars/Olympus"}, "timezone", "no IANA time zone"),
+        ({"name": None}, "name", "string"),
+        ({"name": ""}, "name", "at least 1 character"),
+        ({"queue": "no spaces"}, "queue", "A-Z a-z 0-9"),
+        ({"misfire": "later"}, "misfire", "run_once, skip"),
+        ({"priority": "low"}, "priority", "critical, high or normal"),
+        ({"max_retries": -1}, "max_retries", "greater than or equal to 0"),
+    ],
+)
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+async def test_bad_schedule_is_refused_and_changes_nothing(
+    http: httpx.AsyncClient, method: str, change: dict[str, Any], field: str, said: str
+) -> None:
+    before = (await http.post("/schedules", json=SCHEDULE)).json()
+    path = "/schedules" if method == "POST" else "/schedules/nightly"
+    reply = await http.request(method, path, json={**SCHEDULE, **change})
+    detail = _check_refused(reply, 400, "VALIDATION_ERROR", field)
+    assert said in detail["message"]
+    assert (await http.get("/schedules")).json() == [{**before, "upcoming": []}]
+
+
+async def test_missing_fields_are_named(http: httpx.AsyncClient) -> None:
+    reply = await http.post("/schedules", json={})
+    fields = [detail["field"] for detail in reply.json()["details"]]
+    assert (reply.status_code, fields) == (400, ["name", "queue", "cron"])
+
+
+async def test_unknown_field_is_refused_where_that_is_asked_for(http: httpx.AsyncClient) -> None:
+    body = {**SCHEDULE, "time_zone": "UTC"}
+    reply = await http.post("/schedules", params={"strict": "true"}, json=body)
+    _check_refused(reply, 400, "VALIDATION_ERROR", "time_zone")
+
+
+async def test_name_that_is_taken_is_a_conflict(http: httpx.AsyncClient) -> None:
+    for name in ("nightly", "other"):
+        await http.post("/schedules", json={**SCHEDULE, "name": name})
+    reply = await http.put("/schedules/other", json=SCHEDULE)
+    _check_refused(reply, 409, "INVALID_STATE", "name")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/schedules/x"),
+        ("PUT", "/schedules/x"),
+        ("DELETE", "/schedules/x"),
+        ("POST", "/schedules/x/pause"),
+        ("POST", "/schedules/x/resume"),
+        ("POST", "/schedules/x/run"),
+    ],
+)
+async def test_schedule_that_is_not_there_is_not_found(
+    http: httpx.AsyncClient, method: str, path: str
+) -> None:
+    reply = await http.request(method, path, json=SCHEDULE if method == "PUT" else None)
+    assert (reply.status_code, reply.json()["code"]) == (404, "NOT_FOUND")
+    assert reply.json()["error"] == "There is no schedule 'x'."
+
+
+def _check_refused(reply: httpx.Response, status: int, code: str, field: str) -> dict[str, str]:
+    body = reply.json()
+    assert (reply.status_code, body["code"]) == (status, code)
+    (detail,) = body["details"]
+    assert detail["field"] == field
+    return detail

@@ -1,0 +1,88 @@
+"""What becomes of slots that nobody dealt with in time."""
+
+import pytest
+
+from corvo_server.engine import slots
+from server_support.bench import Bench
+from server_support.calendar import HOUR, MINUTE, Calendar
+from server_support.clock import START
+
+DAY = 24 * HOUR
+GRACE = slots.GRACE
+
+
+async def test_run_once_makes_one_job_of_all_missed_slots(calendar: Calendar) -> None:
+    await calendar.put(misfire="run_once")
+    assert await calendar.pass_time(10 * MINUTE + 5_000) == 1
+    assert await calendar.slots() == [START + MINUTE]
+    schedule = await calendar.get()
+    assert schedule.last_run == START + 10 * MINUTE + 5_000
+    assert schedule.next_run == START + 11 * MINUTE
+    assert schedule.last_skipped is None
+
+
+async def test_run_once_runs_a_slot_that_is_days_late(calendar: Calendar) -> None:
+    await calendar.put(cron="0 9 * * *")
+    assert await calendar.pass_time(3 * DAY) == 1
+    assert await calendar.slots() == [START + HOUR]
+    assert (await calendar.get()).next_run == START + 3 * DAY + HOUR
+
+
+async def test_skip_leaves_out_a_missed_slot(calendar: Calendar) -> None:
+    await calendar.put(cron="0 9 * * *", misfire="skip")
+    assert await calendar.pass_time(3 * HOUR) == 1
+    assert await calendar.slots() == []
+    schedule = await calendar.get()
+    assert schedule.last_run is None
+    assert schedule.last_skipped == START + HOUR
+    assert schedule.last_skip_reason == "2h late, misfire is skip"
+    assert schedule.next_run == START + DAY + HOUR
+
+
+@pytest.mark.parametrize(("late", "runs"), [(0, 1), (GRACE, 1), (GRACE + 1, 0)])
+async def test_skip_runs_a_slot_that_is_hardly_late(
+    calendar: Calendar, late: int, runs: int
+) -> None:
+    await calendar.put(cron="0 9 * * *", misfire="skip")
+    await calendar.pass_time(HOUR + late)
+    assert len(await calendar.jobs()) == runs
+
+
+async def test_skip_runs_the_slot_in_time_among_missed_ones(calendar: Calendar) -> None:
+    await calendar.put(misfire="skip")
+    await calendar.pass_time(10 * MINUTE + 5_000)
+    assert await calendar.slots() == [START + 10 * MINUTE]
+    schedule = await calendar.get()
+    assert schedule.last_skipped == START + MINUTE
+    assert schedule.next_run == START + 11 * MINUTE
+
+
+async def test_paused_schedule_does_not_run(bench: Bench, calendar: Calendar) -> None:
+    await calendar.put()
+    await bench.engine.schedules.pause("nightly")
+    assert await calendar.pass_time(HOUR) == 0
+    assert (await calendar.get()).is_paused
+
+
+@pytest.mark.parametrize(("misfire", "runs"), [("run_once", 1), ("skip", 0)])
+async def test_resumed_schedule_deals_with_what_it_missed(
+    bench: Bench, calendar: Calendar, misfire: str, runs: int
+) -> None:
+    await calendar.put(cron="*/10 * * * *", misfire=misfire)
+    await bench.engine.schedules.pause("nightly")
+    bench.clock.forward(HOUR + 5 * MINUTE)
+    await bench.engine.schedules.resume("nightly")
+    assert await calendar.pass_time() == 1
+    assert len(await calendar.jobs()) == runs
+    assert (await calendar.get()).next_run == START + HOUR + 10 * MINUTE
+
+
+async def test_resumed_schedule_that_missed_nothing_goes_on(
+    bench: Bench, calendar: Calendar
+) -> None:
+    await calendar.put()
+    for verb in (bench.engine.schedules.pause, bench.engine.schedules.resume):
+        await verb("nightly")
+        await verb("nightly")
+    assert await calendar.pass_time() == 0
+    assert await calendar.pass_time(MINUTE) == 1

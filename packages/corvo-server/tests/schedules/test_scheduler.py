@@ -1,0 +1,70 @@
+"""The service that runs schedules by itself."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+
+from corvo_schema import FetchRequest
+from corvo_server.engine.engine import Engine
+from corvo_server.services import scheduler
+from corvo_server.services.scheduler import Scheduler
+from corvo_server.store.protocol import Store
+from corvo_server.store.records import JobHead
+from server_support.bench import QUEUE
+from server_support.calendar import MINUTE, make_schedule
+from server_support.clock import START
+
+
+def clock_before_a_slot(ms: int) -> Callable[[], int]:
+    """A clock that goes, and shows `ms` before a full minute now."""
+    offset = START + MINUTE - ms - time.monotonic_ns() // 1_000_000
+    return lambda: offset + time.monotonic_ns() // 1_000_000
+
+
+@asynccontextmanager
+async def running(engine: Engine) -> AsyncIterator[None]:
+    task = asyncio.create_task(Scheduler(engine.schedules).run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+async def next_job(engine: Engine) -> JobHead:
+    request = FetchRequest.model_validate({"queues": [QUEUE], "worker_id": "worker-1"})
+    (job,) = await engine.worker.fetch(request, 1)
+    return job.head
+
+
+async def test_schedule_that_is_written_meanwhile_runs_on_time(store: Store) -> None:
+    engine = Engine(store, clock=clock_before_a_slot(150))
+    async with running(engine), asyncio.timeout(10):
+        await asyncio.sleep(0.02)
+        await engine.schedules.put(*make_schedule())
+        job = await next_job(engine)
+    assert 0 <= job.created_at - START - MINUTE < 2_000
+
+
+async def test_slot_that_was_missed_runs_at_the_start(store: Store) -> None:
+    await Engine(store, clock=lambda: START - 5 * MINUTE).schedules.put(*make_schedule())
+    engine = Engine(store, clock=lambda: START)
+    async with running(engine), asyncio.timeout(10):
+        job = await next_job(engine)
+    assert job.scheduled_at == START - 4 * MINUTE
+
+
+async def test_clock_that_is_set_is_noticed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scheduler, "_LONGEST_SLEEP", 0.02)
+    now = START
+    engine = Engine(store, clock=lambda: now)
+    await engine.schedules.put(*make_schedule(cron="@daily"))
+    async with running(engine), asyncio.timeout(10):
+        await asyncio.sleep(0.05)
+        assert (await engine.schedules.get("nightly")).last_job_id is None
+        now = START + 24 * 60 * MINUTE
+        await next_job(engine)
