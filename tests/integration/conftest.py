@@ -1,0 +1,78 @@
+"""Servers for the integration tests.
+
+Most tests share the `server` of their test process and stay apart by the names of their queues.
+Those that stop it, or need settings of their own, make one with `start_server`.
+"""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from support.server import CorvoServer, StartServer
+from support.wire import Wire, new_name
+
+
+@pytest.fixture(scope="session")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CorvoServer]:
+    server = CorvoServer(tmp_path_factory.mktemp("shared") / "data").start()
+    yield server
+    code = server.stop()
+    server.close()
+    assert code == 0
+    assert server.messages()[-1] == "stopped: the store is closed"
+
+
+@pytest.fixture
+def server(shared_server: CorvoServer) -> Iterator[CorvoServer]:
+    """A server that other tests use, too, in other queues. It must not log an error meanwhile."""
+    start = len(shared_server.lines)
+    yield shared_server
+    assert not shared_server.errors(since=start)
+
+
+@pytest.fixture
+def make_server(tmp_path: Path) -> Iterator[StartServer]:
+    """Makes a server with a data directory of its own; keyword arguments are its options.
+
+    At the end of the test its log must be without errors; a test that provokes some says
+    `expects_errors=True`.
+    """
+    servers: list[CorvoServer] = []
+    watched: list[CorvoServer] = []
+
+    def make(*, expects_errors: bool = False, **options: str | int) -> CorvoServer:
+        server = CorvoServer(tmp_path / f"data-{len(servers)}", options)
+        servers.append(server)
+        if not expects_errors:
+            watched.append(server)
+        return server
+
+    yield make
+    for server in servers:
+        server.close()
+    for server in watched:
+        assert not server.errors()
+
+
+@pytest.fixture
+def start_server(make_server: StartServer) -> StartServer:
+    """Like `make_server`, and starts it."""
+
+    def start(*, expects_errors: bool = False, **options: str | int) -> CorvoServer:
+        return make_server(expects_errors=expects_errors, **options).start()
+
+    return start
+
+
+@pytest.fixture
+async def wire(server: CorvoServer) -> AsyncIterator[Wire]:
+    """Raw requests to the shared server."""
+    async with Wire(server.url) as wire:
+        yield wire
+
+
+@pytest.fixture
+def queue() -> str:
+    """The name of a queue that no other test uses."""
+    return new_name()

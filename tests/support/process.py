@@ -1,0 +1,125 @@
+"""Child processes whose output is read as it comes."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from support.waiting import PATIENCE, wait_blocking
+
+_OURS = "CORVO_"
+_SIGTERM_IS_CAUGHT = 1 << (signal.SIGTERM - 1)
+
+
+def clean_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The environment without the settings of whoever runs the tests, and with `more`."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+    return {**kept, "PYTHONUNBUFFERED": "1", **(more or {})}
+
+
+class Process:
+    """One child process. Its output, stdout and stderr together, gathers in `lines`."""
+
+    def __init__(
+        self,
+        command: Sequence[str | Path],
+        *,
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> None:
+        self._popen = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=clean_environment(env),
+            cwd=cwd,
+            text=True,
+            encoding="utf-8",
+        )
+        self.pid = self._popen.pid
+        self.lines: list[str] = []
+        self._grown = threading.Condition()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._popen.poll() is None
+
+    @property
+    def output(self) -> str:
+        """All that it has written so far."""
+        return "".join(self.lines)
+
+    def wait(self, within: float = PATIENCE) -> int:
+        """Its exit code, once it has ended by itself and all its output is in `lines`."""
+        code = self._popen.wait(within)
+        self._reader.join(within)
+        return code
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal."""
+        self._popen.send_signal(number)
+
+    def stop(self, within: float = PATIENCE) -> int:
+        """SIGTERM; returns the exit code."""
+        self.signal(signal.SIGTERM)
+        return self.wait(within)
+
+    def kill(self) -> None:
+        """SIGKILL, and wait for the end."""
+        self._popen.kill()
+        self.wait()
+
+    def wait_for_line(
+        self, matches: Callable[[str], bool], what: str, within: float = PATIENCE
+    ) -> str:
+        """The first line of output that matches. Fails when the process ends without it."""
+        ends_at = time.monotonic() + within
+        seen = 0
+        with self._grown:
+            while True:
+                for line in self.lines[seen:]:
+                    if matches(line):
+                        return line
+                seen = len(self.lines)
+                left = ends_at - time.monotonic()
+                if left <= 0 or not self._reader.is_alive():
+                    raise AssertionError(f"{what}: not among the output:\n{self.output}")
+                self._grown.wait(min(left, 0.1))
+
+    def wait_for_signal_handler(self) -> None:
+        """Return once it handles SIGTERM, which is before it does anything else of its own."""
+        wait_blocking(self._handles_sigterm, "a handler of SIGTERM")
+
+    def close(self) -> None:
+        """End it, if it has not ended."""
+        with contextlib.suppress(ProcessLookupError):
+            self._popen.kill()
+        self.wait()
+        if self._popen.stdout is not None:
+            self._popen.stdout.close()
+
+    def _handles_sigterm(self) -> bool:
+        status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
+        (mask,) = [line.split()[1] for line in status.splitlines() if line.startswith("SigCgt")]
+        return bool(int(mask, 16) & _SIGTERM_IS_CAUGHT)
+
+    def _read(self) -> None:
+        assert self._popen.stdout is not None
+        for line in self._popen.stdout:
+            with self._grown:
+                self.lines.append(line)
+                self._grown.notify_all()
+
+
+def python(*arguments: str | Path) -> list[str | Path]:
+    """A command line for this Python."""
+    return [sys.executable, *arguments]
