@@ -294,3 +294,18 @@ async def test_open_store_is_well(bench: Bench) -> None:
     await bench.enqueue()
     await bench.store.check()
     await until(lambda: bench.store.backlog == 0)
+
+
+async def test_listener_that_fails_keeps_no_caller_waiting(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(_: object) -> None:
+        raise RuntimeError("a bug in a listener")
+
+    bench.store.on_commit(fail)
+    later: list[object] = []
+    bench.store.on_commit(later.append)
+    job_id = await asyncio.wait_for(bench.enqueue(), 5)
+    assert await bench.fetch_ids() == [job_id]
+    assert len(later) == 2
+    assert "a bug in a listener" in caplog.text

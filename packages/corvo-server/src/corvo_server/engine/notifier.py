@@ -49,7 +49,7 @@ class Notifier:
         if line:
             idle = (waiter for waiter in line.values() if waiter.is_idle)
             for waiter in list(islice(idle, jobs)):
-                waiter.attempt()
+                waiter.attempt(queue)
 
     def open(self, queue: str) -> None:
         """`queue` may serve again: all who wait for it try."""
@@ -100,12 +100,18 @@ class Waiter:
     ) -> None:
         self.number = number
         self.queues = queues
-        self.is_idle = True
         self._notifier = notifier
         self._submit = attempt
+        self._is_trying = False
+        self._woken_by: str | None = None
         self._seen_wakes = 0
         self._is_leaving = False
         self._jobs: asyncio.Future[list[LeasedJob]] = asyncio.get_running_loop().create_future()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it waits for a wake: it neither tries, nor has it been served or gone away."""
+        return not self._is_trying and not self._jobs.done()
 
     async def jobs(self, timeout: float) -> list[LeasedJob]:  # noqa: ASYNC109
         """The jobs, once there are any; none after `timeout` seconds.
@@ -116,15 +122,20 @@ class Waiter:
         try:
             return await self._jobs
         except asyncio.CancelledError:
-            if not self._jobs.cancelled():  # it was served in the very moment of leaving
+            if not self._jobs.cancelled() and self._jobs.exception() is None:
+                # It was served in the very moment of leaving.
                 self._notifier.give_back(self._jobs.result())
             raise
         finally:
             timer.cancel()
             self._notifier.leave(self)
 
-    def attempt(self) -> None:
-        """Submit the claim. Jobs end the wait; nothing leaves the waiter in its place."""
+    def attempt(self, woken_by: str | None = None) -> None:
+        """Submit the claim. Jobs end the wait; nothing leaves the waiter in its place.
+
+        `woken_by` is the queue that has a job for whoever tries.
+        """
+        self._woken_by = woken_by
         self._seen_wakes = self._notifier.wakes(self.queues)
         try:
             claimed = self._submit()
@@ -132,18 +143,18 @@ class Waiter:
             if not self._jobs.done():
                 self._jobs.set_exception(error)
             return
-        self.is_idle = False
+        self._is_trying = True
         claimed.add_done_callback(self._attempted)
 
     def send_home(self) -> None:
         """End the wait: at once, or with the attempt that is under way."""
         self._is_leaving = True
         self._notifier.leave(self)
-        if self.is_idle and not self._jobs.done():
+        if self.is_idle:
             self._jobs.set_result([])
 
     def _attempted(self, claimed: asyncio.Future[list[LeasedJob]]) -> None:
-        self.is_idle = True
+        self._is_trying = False
         error = claimed.exception()
         jobs = [] if error is not None else claimed.result()
         if self._jobs.done():  # the one who waited is gone
@@ -154,3 +165,10 @@ class Waiter:
             self._jobs.set_result(jobs)
         elif self._seen_wakes != self._notifier.wakes(self.queues):
             self.attempt()  # its queue got something between the look and now
+        self._pass_on(jobs)
+
+    def _pass_on(self, jobs: list[LeasedJob]) -> None:
+        """Wake the next one if what was claimed is not what this one was woken for."""
+        queue = self._woken_by
+        if jobs and queue is not None and all(job.head.queue != queue for job in jobs):
+            self._notifier.wake(queue, 1)

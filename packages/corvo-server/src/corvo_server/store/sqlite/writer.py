@@ -198,8 +198,7 @@ class Writer:
     def _deliver(self, answers: list[_Answer], commit: Commit | None, withdrawn: int) -> None:
         self._backlog -= len(answers) + withdrawn
         if commit is not None:
-            for listener in self._listeners:
-                listener(commit)
+            self._tell(commit)
         for (_, _, future), result, error in answers:
             if future.done():  # the caller went away
                 continue
@@ -207,6 +206,13 @@ class Writer:
                 future.set_exception(error)
             else:
                 future.set_result(result)
+
+    def _tell(self, commit: Commit) -> None:
+        for listener in self._listeners:
+            try:
+                listener(commit)
+            except Exception:  # what was written was written: those who wait must hear of it
+                log.exception("a listener to commits failed")
 
 
 def _rank(operation: _Operation) -> int:

@@ -1,0 +1,362 @@
+"""Waiting fetches: who is woken, in which order, and what becomes of jobs for those who left."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from corvo_server.engine.notifier import Notifier, Waiter
+from corvo_server.store.protocol import StoreOverloaded, StoreUnavailable
+from server_support.bench import turns
+
+Jobs = list[Any]
+
+
+def job(queue: str = "a", name: str = "job") -> Any:
+    """What a claim brings, as far as the notifier looks at it."""
+    return SimpleNamespace(head=SimpleNamespace(queue=queue, id=name))
+
+
+class Fetch:
+    """A fetch whose claims are answered by the test."""
+
+    def __init__(self, notifier: Notifier, *queues: str, timeout: float = 60) -> None:
+        self.claims: list[asyncio.Future[Jobs]] = []
+        self.refuse: Exception | None = None
+        self.waiter: Waiter = notifier.wait(queues, self._claim)
+        self.task = asyncio.ensure_future(self.waiter.jobs(timeout))
+
+    def _claim(self) -> "asyncio.Future[Jobs]":
+        if self.refuse is not None:
+            raise self.refuse
+        claim: asyncio.Future[Jobs] = asyncio.get_running_loop().create_future()
+        self.claims.append(claim)
+        return claim
+
+    async def answer(self, *jobs: Any) -> None:
+        """Let the claim that is under way bring these jobs."""
+        assert not self.claims[-1].done()
+        self.claims[-1].set_result(list(jobs))
+        await turns()
+
+
+@pytest.fixture
+def returned() -> Jobs:
+    """Jobs that were given back."""
+    return []
+
+
+@pytest.fixture
+def notifier(returned: Jobs) -> Notifier:
+    return Notifier(returned.extend)
+
+
+async def idle(notifier: Notifier, *queues: str, wait: float = 60) -> Fetch:
+    """A fetch that has looked and found nothing."""
+    fetch = Fetch(notifier, *(queues or ("a",)), timeout=wait)
+    await fetch.answer()
+    assert not fetch.task.done()
+    return fetch
+
+
+async def test_fetch_tries_at_once(notifier: Notifier) -> None:
+    fetch = Fetch(notifier, "a")
+    await fetch.answer(job())
+    assert await fetch.task == [job()]
+    assert notifier.waiting == 0
+
+
+async def test_fetch_that_finds_nothing_waits_without_trying_again(notifier: Notifier) -> None:
+    fetch = await idle(notifier)
+    await turns()
+    assert len(fetch.claims) == 1
+    assert notifier.waiting == 1
+    fetch.task.cancel()
+
+
+async def test_wake_lets_the_longest_waiting_try(notifier: Notifier) -> None:
+    first, second, third = [await idle(notifier) for _ in range(3)]
+    notifier.wake("a", 1)
+    assert [len(fetch.claims) for fetch in (first, second, third)] == [2, 1, 1]
+    await first.answer(job())
+    notifier.wake("a", 1)
+    assert [len(fetch.claims) for fetch in (first, second, third)] == [2, 2, 1]
+    await second.answer(job())
+    third.task.cancel()
+
+
+async def test_wake_for_several_jobs_lets_as_many_try(notifier: Notifier) -> None:
+    fetches = [await idle(notifier) for _ in range(4)]
+    notifier.wake("a", 3)
+    assert [len(fetch.claims) for fetch in fetches] == [2, 2, 2, 1]
+    for fetch in fetches:
+        fetch.task.cancel()
+
+
+async def test_fetch_that_already_tries_is_passed_over(notifier: Notifier) -> None:
+    first, second = [await idle(notifier) for _ in range(2)]
+    notifier.wake("a", 1)
+    notifier.wake("a", 1)
+    assert [len(fetch.claims) for fetch in (first, second)] == [2, 2]
+    for fetch in (first, second):
+        await fetch.answer(job())
+
+
+async def test_wake_of_another_queue_disturbs_nobody(notifier: Notifier) -> None:
+    fetch = await idle(notifier, "a", "b")
+    notifier.wake("c", 5)
+    notifier.open("c")
+    assert len(fetch.claims) == 1
+    notifier.wake("b", 1)
+    assert len(fetch.claims) == 2
+    fetch.task.cancel()
+
+
+async def test_queue_named_twice_is_one_line(notifier: Notifier) -> None:
+    fetch = await idle(notifier, "a", "a")
+    assert notifier.waiting == 1
+    notifier.wake("a", 2)
+    assert len(fetch.claims) == 2
+    fetch.task.cancel()
+
+
+async def test_wake_between_look_and_wait_is_not_lost(notifier: Notifier) -> None:
+    fetch = Fetch(notifier, "a")
+    notifier.wake("a", 1)  # for a job that the claim, already under way, cannot see any more
+    assert len(fetch.claims) == 1
+    await fetch.answer()
+    assert len(fetch.claims) == 2
+    await fetch.answer(job())
+    assert await fetch.task == [job()]
+
+
+async def test_open_lets_all_try(notifier: Notifier) -> None:
+    fetches = [await idle(notifier, "a", "b") for _ in range(3)]
+    notifier.open("b")
+    assert [len(fetch.claims) for fetch in fetches] == [2, 2, 2]
+    for fetch in fetches:
+        fetch.task.cancel()
+
+
+async def test_wake_that_brought_a_job_of_another_queue_is_passed_on(notifier: Notifier) -> None:
+    first = await idle(notifier, "a", "b")
+    second = await idle(notifier, "a")
+    notifier.wake("a", 1)
+    await first.answer(job("b"))  # b's job came first; the one of a is still there
+    assert len(second.claims) == 2
+    await second.answer(job("a"))
+    assert await second.task == [job("a")]
+
+
+async def test_wake_that_was_used_is_not_passed_on(notifier: Notifier) -> None:
+    first = await idle(notifier, "a", "b")
+    second = await idle(notifier, "a")
+    notifier.wake("a", 1)
+    await first.answer(job("b"), job("a"))
+    assert len(second.claims) == 1
+    second.task.cancel()
+
+
+async def test_fetch_ends_with_nothing_after_its_timeout(notifier: Notifier) -> None:
+    fetch = await idle(notifier, wait=0.001)
+    assert await fetch.task == []
+    assert notifier.waiting == 0
+
+
+async def test_fetch_that_does_not_wait_ends_with_its_look(notifier: Notifier) -> None:
+    fetch = Fetch(notifier, "a", timeout=0)
+    await turns()
+    assert not fetch.task.done()
+    await fetch.answer()
+    assert await fetch.task == []
+    assert notifier.waiting == 0
+
+
+async def test_timeout_during_a_claim_waits_for_its_jobs(notifier: Notifier) -> None:
+    fetch = Fetch(notifier, "a", timeout=0)
+    await turns()
+    await fetch.answer(job())
+    assert await fetch.task == [job()]
+
+
+async def test_fetch_that_timed_out_is_not_woken(notifier: Notifier) -> None:
+    first, second = [await idle(notifier) for _ in range(2)]
+    first.waiter.send_home()
+    notifier.wake("a", 1)
+    assert [len(fetch.claims) for fetch in (first, second)] == [1, 2]
+    assert await first.task == []
+    second.task.cancel()
+
+
+async def test_fetch_that_went_away_is_not_woken(notifier: Notifier) -> None:
+    first, second = [await idle(notifier) for _ in range(2)]
+    first.task.cancel()
+    await turns()
+    assert notifier.waiting == 1
+    notifier.wake("a", 1)
+    assert [len(fetch.claims) for fetch in (first, second)] == [1, 2]
+    second.task.cancel()
+
+
+async def test_fetch_that_goes_away_is_not_woken_before_it_has_left(
+    notifier: Notifier, returned: Jobs
+) -> None:
+    first, second = [await idle(notifier) for _ in range(2)]
+    first.task.cancel()
+    notifier.wake("a", 1)
+    await turns()
+    assert first.task.cancelled()
+    assert [len(fetch.claims) for fetch in (first, second)] == [1, 2]
+    assert returned == []
+    second.task.cancel()
+
+
+async def test_fetch_that_was_served_is_not_woken_before_it_has_left(notifier: Notifier) -> None:
+    first, second = [await idle(notifier) for _ in range(2)]
+    notifier.wake("a", 1)
+    first.claims[-1].set_result([job()])
+    await asyncio.sleep(0)
+    assert not first.task.done()
+    notifier.wake("a", 1)
+    assert [len(fetch.claims) for fetch in (first, second)] == [2, 2]
+    await second.answer(job())
+
+
+async def test_wake_of_a_fetch_that_went_away_is_passed_on(
+    notifier: Notifier, returned: Jobs
+) -> None:
+    first = await idle(notifier, "a", "b")
+    second = await idle(notifier, "a")
+    notifier.wake("a", 1)
+    first.task.cancel()
+    await turns()
+    await first.answer(job("b"))
+    assert returned == [job("b")]
+    assert len(second.claims) == 2
+    second.task.cancel()
+
+
+async def test_jobs_of_a_claim_are_given_back_when_the_fetch_went_away(
+    notifier: Notifier, returned: Jobs
+) -> None:
+    fetch = Fetch(notifier, "a")
+    await turns()
+    fetch.task.cancel()
+    await turns()
+    assert fetch.task.cancelled()
+    assert returned == []
+    await fetch.answer(job("a", "1"), job("a", "2"))
+    assert returned == [job("a", "1"), job("a", "2")]
+
+
+async def test_jobs_are_given_back_when_the_fetch_went_away_as_they_came(
+    notifier: Notifier, returned: Jobs
+) -> None:
+    fetch = Fetch(notifier, "a")
+    await turns()
+    fetch.claims[-1].set_result([job()])
+    await asyncio.sleep(0)  # the jobs have reached the waiter, but its task has not gone on yet
+    assert not fetch.task.done()
+    fetch.task.cancel()
+    await turns()
+    assert fetch.task.cancelled()
+    assert returned == [job()]
+
+
+async def test_fetch_that_went_away_as_its_claim_failed_is_cancelled(
+    notifier: Notifier, returned: Jobs
+) -> None:
+    fetch = Fetch(notifier, "a")
+    await turns()
+    fetch.claims[-1].set_exception(StoreUnavailable("no disk"))
+    await asyncio.sleep(0)
+    assert not fetch.task.done()
+    fetch.task.cancel()
+    await turns()
+    assert fetch.task.cancelled()
+    assert returned == []
+
+
+async def test_claim_that_fails_for_nobody_is_forgotten(notifier: Notifier, returned: Jobs) -> None:
+    fetch = Fetch(notifier, "a")
+    await turns()
+    fetch.task.cancel()
+    await turns()
+    fetch.claims[-1].set_exception(StoreUnavailable("no disk"))
+    await turns()
+    assert returned == []
+
+
+async def test_claim_that_fails_fails_the_fetch(notifier: Notifier) -> None:
+    fetch = await idle(notifier)
+    notifier.wake("a", 1)
+    fetch.claims[-1].set_exception(StoreUnavailable("no disk"))
+    with pytest.raises(StoreUnavailable, match="no disk"):
+        await fetch.task
+    assert notifier.waiting == 0
+
+
+async def test_first_claim_that_is_refused_fails_the_fetch(notifier: Notifier) -> None:
+    def refuse() -> "asyncio.Future[Jobs]":
+        raise StoreOverloaded("3 writes are waiting")
+
+    waiter = notifier.wait(["a"], refuse)
+    with pytest.raises(StoreOverloaded, match="3 writes"):
+        await waiter.jobs(60)
+    assert notifier.waiting == 0
+
+
+async def test_later_claim_that_is_refused_fails_the_fetch_not_the_waker(
+    notifier: Notifier,
+) -> None:
+    fetch = await idle(notifier)
+    fetch.refuse = StoreOverloaded("3 writes are waiting")
+    notifier.wake("a", 1)
+    with pytest.raises(StoreOverloaded, match="3 writes"):
+        await fetch.task
+
+
+async def test_close_sends_all_home_with_nothing(notifier: Notifier) -> None:
+    fetches = [await idle(notifier, "a", "b"), await idle(notifier, "b")]
+    notifier.close()
+    assert [await fetch.task for fetch in fetches] == [[], []]
+    assert notifier.waiting == 0
+
+
+async def test_close_lets_a_claim_under_way_bring_its_jobs(notifier: Notifier) -> None:
+    fetch = Fetch(notifier, "a")
+    await turns()
+    notifier.close()
+    await turns()
+    assert not fetch.task.done()
+    await fetch.answer(job())
+    assert await fetch.task == [job()]
+
+
+async def test_fetch_after_the_close_does_not_wait(notifier: Notifier) -> None:
+    notifier.close()
+    fetch = Fetch(notifier, "a")
+    await fetch.answer()
+    assert await fetch.task == []
+
+
+async def test_nothing_is_kept_of_fetches_that_are_over(notifier: Notifier) -> None:
+    for i in range(50):
+        fetch = Fetch(notifier, f"q{i}", "a")
+        await fetch.answer(job(f"q{i}"))
+        await fetch.task
+    assert dict(notifier._lines) == {}
+
+
+async def test_queue_opens_at_its_moment(notifier: Notifier) -> None:
+    fetch = await idle(notifier)
+    notifier.open_at("a", 1000)
+    notifier.open_at("b", 500)
+    assert notifier.next_opening() == 500
+    assert notifier.open_due(499) == 0
+    assert notifier.open_due(999) == 1
+    assert (notifier.next_opening(), len(fetch.claims)) == (1000, 1)
+    assert notifier.open_due(1000) == 1
+    assert (notifier.next_opening(), len(fetch.claims)) == (None, 2)
+    fetch.task.cancel()
