@@ -75,11 +75,14 @@ def test_message_names_the_fields_and_what_to_do() -> None:
     error = make_error("not valid.", code="VALIDATION_ERROR", status=400, details=details)
     assert str(error) == "not valid (jobs[3].queue: is odd; x)"
     assert error.details == details
+    sentence = "jobs[3].queue: is odd (and 1 more)"
+    error = make_error(sentence, code="VALIDATION_ERROR", status=400, details=details)
+    assert str(error) == f"{sentence} (x)"
     assert str(make_error("no key", code="UNAUTHORIZED", status=401)) == (
-        "no key. Set CORVO_API_KEY or pass api_key."
+        "no key. Set CORVO_API_KEY or pass api_key"
     )
     bug = make_error("internal error", code="INTERNAL_ERROR", status=500, request_id="r1")
-    assert str(bug).endswith("under request id r1.")
+    assert str(bug).endswith("under request id r1")
     assert str(make_error("no", code="INTERNAL_ERROR", status=500)) == "no"
 
 

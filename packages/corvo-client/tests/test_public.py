@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import corvo_client
+from corvo_client import EnqueueOptions, EnqueueRequest
 
 
 def test_all_names_can_be_imported() -> None:
@@ -29,6 +30,11 @@ def test_type_checkers_see_the_same_names() -> None:
     }
     assert seen == set(corvo_client._HOME_OF.items())
     assert {name for name, _ in seen} | {"__version__"} == set(corvo_client.__all__)
+
+
+def test_every_option_of_an_enqueue_can_be_given() -> None:
+    fields = set(EnqueueRequest.model_fields) - {"queue", "payload"}
+    assert set(EnqueueOptions.__annotations__) == fields | {"delay"}
 
 
 def test_unknown_name_is_an_attribute_error() -> None:

@@ -66,7 +66,8 @@ class ApiError(CorvoError):
 
     `code` is an `ErrorCode`, or the text of one that this client does not know, or empty when
     something in front of the server answered. `details` names the offending fields. `request_id`
-    finds the call in the server's log. `retry_after` is in seconds.
+    finds the call in the server's log. `retry_after` is in seconds. `reason` is what the server
+    said; the message has the details and what to do about it as well.
     """
 
     def __init__(
@@ -78,8 +79,10 @@ class ApiError(CorvoError):
         details: Sequence[ErrorDetail] = (),
         request_id: str | None = None,
         retry_after: float | None = None,
+        reason: str | None = None,
     ) -> None:
         super().__init__(message)
+        self.reason = message if reason is None else reason
         self.code = code
         self.status = status
         self.details = list(details)
@@ -164,13 +167,6 @@ _BY_STATUS: dict[int, type[ApiError]] = {
     503: Unavailable,
     504: Unavailable,
 }
-_ADVICE: dict[type[ApiError], str] = {
-    Unauthorized: "Set CORVO_API_KEY or pass api_key.",
-    Forbidden: "Use a key that has this right and this queue.",
-    LeaseLost: "Stop working on the job: it may be in other hands.",
-    PayloadTooLarge: "Keep large data elsewhere and enqueue a reference to it.",
-    Overloaded: "Try again later, or enqueue with fewer calls at a time.",
-}
 
 
 def error_class(code: str, status: int) -> type[ApiError]:
@@ -189,17 +185,21 @@ def make_error(
 ) -> ApiError:
     """Make the error of an answer; its message says what was wrong, and what to do about it."""
     kind = error_class(code, status)
-    fields = [f"{d.field}: {d.message}" if d.field else d.message for d in details]
-    parts = [message.rstrip(".") + (f" ({'; '.join(fields)})" if fields else "")]
-    if kind in _ADVICE:
-        parts.append(_ADVICE[kind])
+    # The server's sentence has the first of them already.
+    more = [d for d in details if d.message not in message]
+    text = message.rstrip(".")
+    if more:
+        text += f" ({'; '.join(f'{d.field}: {d.message}' if d.field else d.message for d in more)})"
+    if kind is Unauthorized:
+        text += ". Set CORVO_API_KEY or pass api_key"
     elif kind is ServerError and request_id:
-        parts.append(f"The server's log has the cause, under request id {request_id}.")
+        text += f". The server's log has the cause, under request id {request_id}"
     return kind(
-        ". ".join(parts),
+        text,
         code=code,
         status=status,
         details=details,
         request_id=request_id,
         retry_after=retry_after,
+        reason=message,
     )

@@ -5,13 +5,14 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Literal, Required, TypedDict
 
-from corvo_schema import Backoff, Priority
+from corvo_schema import Backoff, OnConflict, Priority
 
 NO_PAYLOAD: Any = MappingProxyType({})
 """The default of a payload: the server's own, an empty object."""
 
 AnyPriority = Priority | Literal["critical", "high", "normal"]
 AnyBackoff = Backoff | Literal["none", "fixed", "linear", "exponential"]
+AnyConflict = OnConflict | Literal["ignore", "replace", "reschedule", "error"]
 AnyDuration = timedelta | str
 """A timedelta, or a text such as `250ms`, `5s`, `1h30m`."""
 AnySeconds = timedelta | str | float
@@ -22,17 +23,19 @@ class EnqueueOptions(TypedDict, total=False):
     """The options of an enqueue; what is left out or None has the server's default.
 
     `unique_key`: at most one live job of the queue has this key, for `unique_period` (1 h) at most;
-    enqueueing another answers with the first. `max_retries` (3): how many attempts there are in
-    all. `retry_backoff` (exponential), `retry_base_delay` (5s), `retry_max_delay` (10m): the pauses
-    between attempts. `scheduled_at`: not before then; `delay`: not before so much time has passed,
-    by this machine's clock; one of the two at most. `expire_after`: not finished by then, the job
-    is dead. `job_id`: made by the client when left out; an enqueue repeated with the same id has no
-    second effect.
+    another enqueue is answered with the first job; `on_conflict` says what else it does.
+    `concurrency_key`: jobs of the queue that share it can be limited together. `max_retries` (3):
+    how many attempts there are in all. `retry_backoff` (exponential), `retry_base_delay` (5s),
+    `retry_max_delay` (10m): the pauses between attempts. `scheduled_at`: not before then; `delay`:
+    not before so much time has passed, by this machine's clock; one of the two at most.
+    `expire_after`: not finished by then, the job is dead. `job_id`: made by the client when left
+    out; an enqueue repeated with the same id has no second effect.
     """
 
     priority: AnyPriority | None
     unique_key: str | None
     unique_period: AnySeconds | None
+    on_conflict: AnyConflict | None
     max_retries: int | None
     retry_backoff: AnyBackoff | None
     retry_base_delay: AnyDuration | None
@@ -41,6 +44,7 @@ class EnqueueOptions(TypedDict, total=False):
     delay: AnySeconds | None
     expire_after: AnyDuration | None
     tags: Mapping[str, str] | None
+    concurrency_key: str | None
     job_id: str | None
 
 

@@ -265,7 +265,7 @@ async def test_an_empty_name_is_refused(client: AsyncClient, server: Any) -> Non
 
 async def test_refusal_is_raised_as_what_it_is(client: AsyncClient, server: Any) -> None:
     server.refuse(409, "LEASE_LOST", "the lease was lost")
-    with pytest.raises(LeaseLost, match=r"lost\. Stop working on the job") as caught:
+    with pytest.raises(LeaseLost, match="the lease was lost") as caught:
         await client.ack(held)
     assert caught.value.status == 409
     assert caught.value.code == "LEASE_LOST"

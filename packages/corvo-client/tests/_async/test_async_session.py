@@ -170,7 +170,7 @@ async def test_question_after_health_is_not_repeated(
 async def test_overload_is_raised_in_the_end(server: Any, session: AsyncSession) -> None:
     for _ in range(4):
         server.refuse(429, "OVERLOADED")
-    with pytest.raises(Overloaded, match="fewer calls at a time"):
+    with pytest.raises(Overloaded):
         await session.send(jobs.enqueue(EnqueueRequest(queue="q")))
 
 
