@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from corvo_client._errors import ApiError
 
@@ -29,6 +29,30 @@ class Call(Generic[R]):
     waits: float = 0.0
     lane: "Lane[R] | None" = None
     item: bytes = b""
+
+
+class Exact(NamedTuple, Generic[R]):
+    """A reply, and the bytes that it was read from."""
+
+    value: R
+    body: bytes
+
+
+def exact(call: Call[R]) -> Call[Exact[R]]:
+    """Return the same call, with the body of its answer beside the reply. It travels alone."""
+
+    def read(body: bytes) -> Exact[R]:
+        return Exact(call.read(body), body)
+
+    return Call(
+        call.verb,
+        call.path,
+        read,
+        call.body,
+        repeatable=call.repeatable,
+        patient=call.patient,
+        waits=call.waits,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,25 @@ _FREE_FIELDS = {"payload", "result", "checkpoint", "callback_payload"}
 _SNIPPET = 200
 
 
+class RawJson:
+    """JSON text as a payload, sent just as it is: notation of numbers, order of members and all.
+
+    Raises ValueError for text that is not JSON: NaN, infinity and lone surrogates are none.
+    """
+
+    __slots__ = ("body",)
+
+    def __init__(self, text: str) -> None:
+        self.body = text.encode()
+        try:
+            json.loads(text, parse_int=str, parse_float=str, parse_constant=_refuse_constant)
+        except RecursionError:
+            raise ValueError("it is nested too deeply") from None
+
+    def __repr__(self) -> str:
+        return f"RawJson({self.body.decode()!r})"
+
+
 def build(model: type[M], members: dict[str, Any]) -> M:
     """Check what a caller gave against a request's model. Raises `ValidationFailed`.
 
@@ -47,11 +66,15 @@ def encode(request: RequestModel, **more: str) -> bytes:
     )
     if more:
         members = {**more, **members}
+    raw = b""
     for name in request.model_fields_set & _FREE_FIELDS:
         value = getattr(request, name)
-        if value is not None or name == "payload":
+        if isinstance(value, RawJson):
+            raw += b',"%b":%b' % (name.encode(), value.body)
+        elif value is not None or name == "payload":
             members[name] = value
-    return encode_json(members)
+    body = encode_json(members)
+    return body if not raw else b"%b%b}" % (body[:-1], raw if members else raw[1:])
 
 
 def encode_json(value: Any) -> bytes:
@@ -143,6 +166,10 @@ def _read_error(status: int, headers: Mapping[str, str], body: bytes) -> ApiErro
         request_id=reply.request_id or request_id,
         retry_after=delay,
     )
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
 
 
 def _bad_reply(body: bytes, error: Exception) -> BadReply:

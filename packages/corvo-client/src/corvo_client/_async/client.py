@@ -3,15 +3,18 @@
 import ssl
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 from corvo_client._async.admin import AsyncAdmin
 from corvo_client._async.jobs import AsyncJobs
 from corvo_client._async.queues import AsyncQueues
 from corvo_client._async.session import AsyncSession
 from corvo_client._async.worker import AsyncWorkerCalls
+from corvo_client._call import Call
 from corvo_client._retry import RetryPolicy
 from corvo_client._transport import AsyncBackend, AsyncTransport, Origin
+
+R = TypeVar("R")
 
 
 class AsyncClient(AsyncJobs, AsyncWorkerCalls, AsyncQueues, AsyncAdmin):
@@ -50,6 +53,10 @@ class AsyncClient(AsyncJobs, AsyncWorkerCalls, AsyncQueues, AsyncAdmin):
         self.base_url = origin.url
         policy = RetryPolicy() if retry is None else retry
         super().__init__(AsyncSession(AsyncTransport(origin, transport), policy))
+
+    async def send(self, call: Call[R]) -> R:
+        """Make a call of `corvo_client.calls`. Raises `CorvoError`."""
+        return await self._send(call)
 
     async def close(self) -> None:
         """Finish the calls that were made, then close all connections."""

@@ -4,8 +4,9 @@
 import ssl
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
+from corvo_client._call import Call
 from corvo_client._retry import RetryPolicy
 from corvo_client._sync.admin import Admin
 from corvo_client._sync.jobs import Jobs
@@ -13,6 +14,8 @@ from corvo_client._sync.queues import Queues
 from corvo_client._sync.session import Session
 from corvo_client._sync.worker import WorkerCalls
 from corvo_client._transport import Backend, Origin, Transport
+
+R = TypeVar("R")
 
 
 class Client(Jobs, WorkerCalls, Queues, Admin):
@@ -51,6 +54,10 @@ class Client(Jobs, WorkerCalls, Queues, Admin):
         self.base_url = origin.url
         policy = RetryPolicy() if retry is None else retry
         super().__init__(Session(Transport(origin, transport), policy))
+
+    def send(self, call: Call[R]) -> R:
+        """Make a call of `corvo_client.calls`. Raises `CorvoError`."""
+        return self._send(call)
 
     def close(self) -> None:
         """Finish the calls that were made, then close all connections."""
