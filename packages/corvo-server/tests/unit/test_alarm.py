@@ -1,0 +1,89 @@
+"""The moment at which a service has to act next."""
+
+import asyncio
+
+import pytest
+
+from corvo_server.engine.alarm import Alarm
+from server_support.bench import turns
+from server_support.clock import START, ManualClock
+
+
+@pytest.fixture
+def alarm(clock: ManualClock) -> Alarm:
+    return Alarm(clock)
+
+
+async def rings(alarm: Alarm) -> bool:
+    """Whether somebody who waits now is woken at once."""
+    waiting = asyncio.ensure_future(alarm.wait())
+    await turns()
+    is_over = waiting.done()
+    waiting.cancel()
+    return is_over
+
+
+async def test_alarm_without_a_moment_never_rings(alarm: Alarm) -> None:
+    assert not await rings(alarm)
+    alarm.ring_by(None)
+    assert not await rings(alarm)
+
+
+@pytest.mark.parametrize("early", [0, 1, START])
+async def test_alarm_rings_at_once_when_its_moment_has_come(alarm: Alarm, early: int) -> None:
+    alarm.ring_by(START - early)
+    assert await rings(alarm)
+
+
+async def test_alarm_does_not_ring_before_its_moment(alarm: Alarm, clock: ManualClock) -> None:
+    alarm.ring_by(START + 60_000)
+    assert not await rings(alarm)
+    clock.forward(60_000)
+    assert await rings(alarm)
+
+
+async def test_earlier_moment_cuts_the_wait_short(alarm: Alarm) -> None:
+    alarm.ring_by(START + 60_000)
+    waiting = asyncio.ensure_future(alarm.wait())
+    await turns()
+    alarm.ring_by(START)
+    await asyncio.wait_for(waiting, 5)
+
+
+async def test_moment_ends_the_wait_of_one_that_had_none(alarm: Alarm) -> None:
+    waiting = asyncio.ensure_future(alarm.wait())
+    await turns()
+    alarm.ring_by(START)
+    await asyncio.wait_for(waiting, 5)
+
+
+async def test_later_moment_changes_nothing(alarm: Alarm, clock: ManualClock) -> None:
+    alarm.ring_by(START + 10)
+    alarm.ring_by(START + 20)
+    clock.forward(10)
+    assert await rings(alarm)
+
+
+async def test_wait_looks_at_the_clock_again_when_time_is_up(
+    alarm: Alarm, clock: ManualClock
+) -> None:
+    looks = 0
+
+    def slow_clock() -> int:
+        nonlocal looks
+        looks += 1
+        return START if looks < 3 else START + 1
+
+    await asyncio.wait_for(_ring_after_a_millisecond(Alarm(slow_clock)), 5)
+    assert looks >= 3
+
+
+async def _ring_after_a_millisecond(alarm: Alarm) -> None:
+    alarm.ring_by(START + 1)
+    await alarm.wait()
+
+
+async def test_cleared_alarm_does_not_ring(alarm: Alarm) -> None:
+    alarm.ring_by(START)
+    alarm.clear()
+    assert not await rings(alarm)
