@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corvo_client._codec import RawJson, encode
+from corvo_client import RawJson
+from corvo_client._codec import encode
 from corvo_schema import AckRequest, EnqueueRequest
 
 json_values = st.recursive(

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 from corvo_client.__about__ import __version__
 
 if TYPE_CHECKING:
+    from corvo_client import calls
     from corvo_client._async.client import AsyncClient
+    from corvo_client._codec import RawJson
     from corvo_client._errors import (
         ApiError,
         BadReply,
@@ -59,7 +61,9 @@ if TYPE_CHECKING:
     )
 
 _HOMES = {
+    "corvo_client": ("calls",),
     "corvo_client._async.client": ("AsyncClient",),
+    "corvo_client._codec": ("RawJson",),
     "corvo_client._errors": (
         "ApiError",
         "BadReply",
@@ -146,6 +150,7 @@ __all__ = [
     "Priority",
     "Progress",
     "QueueInfo",
+    "RawJson",
     "ReleaseItem",
     "ReleaseReply",
     "RetryPolicy",
@@ -155,6 +160,7 @@ __all__ = [
     "Unavailable",
     "ValidationFailed",
     "__version__",
+    "calls",
     "new_job_id",
 ]
 
@@ -163,6 +169,8 @@ def __getattr__(name: str) -> Any:
     module = _HOME_OF.get(name)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if module == __name__:
+        return import_module(f"{module}.{name}")
     value = globals()[name] = getattr(import_module(module), name)
     return value
 

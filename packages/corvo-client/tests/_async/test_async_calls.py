@@ -6,8 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from corvo_client import AsyncClient, NotFound, ValidationFailed
-from corvo_client._codec import RawJson
+from corvo_client import AsyncClient, NotFound, RawJson, ValidationFailed
 from corvo_client.calls import enqueue, enqueue_request, exact, get_job
 
 JOB_ID = "job_01ARZ3NDEKTSV4RRFFQ69G5FAV"
