@@ -1,0 +1,195 @@
+"""The background loops: they act at the right moment, go on after errors, and end when told."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from corvo_schema.states import JobState
+from corvo_server.engine.engine import Engine
+from corvo_server.services import service as service_module
+from corvo_server.services.expirer import Expirer
+from corvo_server.services.promoter import Promoter
+from corvo_server.services.pruner import Pruner
+from corvo_server.services.reclaimer import Reclaimer
+from corvo_server.services.service import Service
+from corvo_server.store.protocol import StoreUnavailable
+from server_support.bench import LEASE_MS, Bench, make_job, turns, until
+from server_support.clock import START
+
+Run = Callable[[Service], None]
+
+
+@pytest.fixture
+async def run() -> AsyncIterator[Run]:
+    """Run a service beside the test, until the test ends."""
+    tasks: list[asyncio.Task[None]] = []
+    yield lambda service: tasks.append(asyncio.create_task(service.run()))
+    for task in tasks:
+        task.cancel()
+    ended = await asyncio.gather(*tasks, return_exceptions=True)
+    assert all(isinstance(end, asyncio.CancelledError) for end in ended)
+
+
+async def jobs_in(bench: Bench, state: JobState) -> int:
+    found = await bench.store.find_queue("mail")
+    return 0 if found is None else int(getattr(found, state.value))
+
+
+async def until_jobs(bench: Bench, state: JobState, jobs: int) -> None:
+    """Wait until the queue has so many jobs in that state."""
+    deadline = asyncio.get_running_loop().time() + 10
+    while await jobs_in(bench, state) != jobs:
+        assert asyncio.get_running_loop().time() < deadline
+
+
+@pytest.mark.parametrize("jobs", [0, 3, 1200])
+async def test_promoter_does_all_that_is_due(bench: Bench, engine: Engine, jobs: int) -> None:
+    await bench.enqueue(at=START + 2000)
+    for _ in range(0, jobs, 600):
+        await bench.enqueue_batch(*[make_job(at=START + 1000) for _ in range(min(jobs, 600))])
+    bench.clock.forward(1000)
+    promoter = Promoter(engine.maintenance)
+    assert await promoter.run_once() == jobs
+    assert await promoter.run_once() == 0
+    assert await promoter.next_time() == START + 2000
+
+
+async def test_reclaimer_takes_back_what_lapsed(bench: Bench, engine: Engine) -> None:
+    await bench.start(lease=10)
+    await bench.start(lease=20)
+    bench.clock.forward(10_000)
+    reclaimer = Reclaimer(engine.maintenance)
+    assert await reclaimer.run_once() == 1
+    assert await reclaimer.next_time() == START + 20_000
+
+
+async def test_expirer_ends_what_was_not_done_in_time(bench: Bench, engine: Engine) -> None:
+    await bench.enqueue(expire_after="10s")
+    await bench.enqueue(expire_after="20s")
+    bench.clock.forward(10_000)
+    expirer = Expirer(engine.maintenance)
+    assert await expirer.run_once() == 1
+    assert await expirer.next_time() == START + 20_000
+
+
+async def test_pruner_removes_in_rounds(bench: Bench, engine: Engine) -> None:
+    await bench.bring_to(JobState.COMPLETED)
+    pruner = Pruner(engine.maintenance, 0)
+    assert await pruner.run_once() == 0
+    bench.clock.forward(8 * 86_400_000)
+    assert await pruner.run_once() > 0
+    assert bench.kit.count_jobs() == {}
+
+
+@pytest.mark.parametrize("make", [Promoter, Reclaimer, Expirer])
+async def test_idle_service_waits_for_nothing(
+    engine: Engine, make: Callable[[object], Service]
+) -> None:
+    waiting = asyncio.ensure_future(make(engine.maintenance).wait())
+    await until(lambda: not waiting.done() and engine.store.backlog == 0)
+    await turns()
+    assert not waiting.done()
+    waiting.cancel()
+
+
+async def test_running_promoter_acts_on_what_was_there_before_it(
+    bench: Bench, engine: Engine, run: Run
+) -> None:
+    await bench.enqueue(at=START + 1)
+    bench.clock.forward(1)
+    run(Promoter(engine.maintenance))
+    await until_jobs(bench, JobState.PENDING, 1)
+
+
+async def test_running_promoter_hears_of_new_jobs(bench: Bench, engine: Engine, run: Run) -> None:
+    run(Promoter(engine.maintenance))
+    await bench.enqueue(at=START + 3_600_000)
+    await bench.enqueue(at=START + 5)  # a real sleep of 5 ms, unless the clock is there before
+    bench.clock.forward(5)
+    await until_jobs(bench, JobState.PENDING, 1)
+    assert await jobs_in(bench, JobState.SCHEDULED) == 1
+
+
+async def test_running_promoter_hears_of_failed_jobs(
+    bench: Bench, engine: Engine, run: Run
+) -> None:
+    run(Promoter(engine.maintenance))
+    job = await bench.start(retry_backoff="none")
+    await bench.fail(job)
+    await until_jobs(bench, JobState.PENDING, 1)
+
+
+async def test_running_reclaimer_hears_of_leases(bench: Bench, engine: Engine, run: Run) -> None:
+    run(Reclaimer(engine.maintenance))
+    await bench.start(lease=1)
+    bench.clock.forward(1000)
+    engine.maintenance.lease_end.ring_by(0)  # instead of a second of sleep
+    await until_jobs(bench, JobState.PENDING, 1)
+
+
+async def test_running_expirer_hears_of_jobs(bench: Bench, engine: Engine, run: Run) -> None:
+    run(Expirer(engine.maintenance))
+    await bench.enqueue(expire_after="0s")
+    await until_jobs(bench, JobState.DEAD, 1)
+
+
+async def test_reclaimed_job_can_expire(bench: Bench, engine: Engine, run: Run) -> None:
+    run(Expirer(engine.maintenance))
+    await bench.start(expire_after="90s")
+    await bench.tick(LEASE_MS)
+    await until_jobs(bench, JobState.PENDING, 1)
+    bench.clock.forward(30_000)
+    engine.maintenance.expiry.ring_by(0)  # instead of half a minute of sleep
+    await until_jobs(bench, JobState.DEAD, 1)
+
+
+async def test_running_pruner_works_in_rounds(bench: Bench, engine: Engine, run: Run) -> None:
+    await bench.bring_to(JobState.COMPLETED)
+    bench.clock.forward(8 * 86_400_000)
+    run(Pruner(engine.maintenance, 0.001))
+    await until_jobs(bench, JobState.COMPLETED, 0)
+
+
+class Failing(Service):
+    """A service that fails as often as it is told to, then works."""
+
+    name = "failing"
+
+    def __init__(self, *errors: Exception) -> None:
+        self.errors = list(errors)
+        self.is_done = asyncio.Event()
+
+    async def run_once(self) -> int:
+        if self.errors:
+            raise self.errors.pop(0)
+        self.is_done.set()
+        return 1
+
+    async def wait(self) -> None:
+        await asyncio.sleep(0)
+
+
+async def test_service_goes_on_after_errors(
+    run: Run, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service_module, "_PAUSE_AFTER_ERROR", 0)
+    service = Failing(StoreUnavailable("no disk"), ValueError("a bug"))
+    run(service)
+    await asyncio.wait_for(service.is_done.wait(), 5)
+    first, second = [record for record in caplog.records if "failing" in record.getMessage()]
+    assert (first.levelname, "no disk" in first.getMessage()) == ("WARNING", True)
+    assert first.exc_info is None
+    assert (second.levelname, "goes on" in second.getMessage()) == ("ERROR", True)
+    assert second.exc_info is not None
+
+
+async def test_running_service_goes_on_when_the_store_could_not_write(
+    bench: Bench, engine: Engine, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service_module, "_PAUSE_AFTER_ERROR", 0.001)
+    await bench.enqueue(at=START + 1)
+    bench.clock.forward(1)
+    with bench.kit.break_commits(bench.store, times=2):
+        run(Promoter(engine.maintenance))
+        await until_jobs(bench, JobState.PENDING, 1)
