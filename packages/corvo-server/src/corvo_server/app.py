@@ -52,7 +52,9 @@ _numbers = count(1)
 
 def open_store(settings: Settings) -> Store:
     """The store that the settings name. Raises with a sentence for the operator."""
-    return SqliteStore(settings.data_dir, max_backlog=settings.max_backlog)
+    return SqliteStore(
+        settings.data_dir, max_backlog=settings.max_backlog, max_commit=settings.max_commit
+    )
 
 
 def build_engine(settings: Settings, store: Store) -> Engine:

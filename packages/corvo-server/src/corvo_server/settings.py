@@ -48,6 +48,11 @@ class Settings(BaseSettings):
         ge=1,
         description="Most writes that may wait for their commit; beyond, requests get 429.",
     )
+    max_commit: int = Field(
+        1_000,
+        ge=1,
+        description="Most writes that share a commit; a smaller number answers the first sooner.",
+    )
     cors_origins: Annotated[list[str], NoDecode] = Field(
         [], description="Origins (comma-separated, * for any) whose pages may call the API."
     )

@@ -65,15 +65,18 @@ _FETCH = Verb(100, worker.fetch)
 class SqliteStore:
     """Implements `store.protocol.Store`."""
 
-    def __init__(self, data_dir: Path, *, max_backlog: int = 10_000) -> None:
+    def __init__(
+        self, data_dir: Path, *, max_backlog: int = 10_000, max_commit: int = 1_000
+    ) -> None:
         """Open `data_dir`, creating it if need be, and bring its schema up to date.
 
+        At most `max_backlog` operations wait for their commit, and `max_commit` share one.
         Raises `DataDirLockedError` or `NewerSchemaError`, both with a sentence for the operator.
         """
         self._lock = lock_data_dir(data_dir)
         path = data_dir / DATABASE_NAME
         try:
-            self._writer = Writer(open_writer(path), max_backlog=max_backlog)
+            self._writer = Writer(open_writer(path), max_backlog=max_backlog, max_commit=max_commit)
         except BaseException:
             self._lock.release()
             raise

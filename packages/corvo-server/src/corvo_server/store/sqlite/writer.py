@@ -21,9 +21,6 @@ from corvo_server.store.sqlite.transaction import Transaction
 
 log = logging.getLogger(__name__)
 
-_LARGEST_COMMIT = 1000
-"""Operations in one transaction at most, so that none waits long for its answer."""
-
 
 class Verb(NamedTuple):
     """A kind of write: `apply` does all requests of that kind in a commit, an answer for each."""
@@ -51,9 +48,12 @@ class _CommitError(Exception):
 class Writer:
     """Owns the writing connection. All methods but the thread's are for the event loop."""
 
-    def __init__(self, connection: sqlite3.Connection, *, max_backlog: int) -> None:
+    def __init__(
+        self, connection: sqlite3.Connection, *, max_backlog: int, max_commit: int
+    ) -> None:
         self._connection = connection
         self._max_backlog = max_backlog
+        self._max_commit = max_commit
         self._inbox: SimpleQueue[_Operation | None] = SimpleQueue()
         self._backlog = 0
         self._listeners: list[Callable[[Commit], None]] = []
@@ -129,7 +129,7 @@ class Writer:
         next_one = self._inbox.get()
         while next_one is not None:
             operations.append(next_one)
-            if len(operations) == _LARGEST_COMMIT:
+            if len(operations) == self._max_commit:
                 return operations, True
             try:
                 next_one = self._inbox.get_nowait()
