@@ -1,0 +1,72 @@
+"""The API's own description, and the page that shows it."""
+
+import re
+
+from openapi_spec_validator import OpenAPIV31SpecValidator
+
+from support.wire import API, Wire
+
+
+async def test_the_description_is_valid_openapi(wire: Wire) -> None:
+    description = await wire.get("/openapi.json")
+    OpenAPIV31SpecValidator(description).validate()
+
+
+async def test_the_description_names_every_endpoint_of_the_protocol(wire: Wire) -> None:
+    paths = (await wire.get("/openapi.json"))["paths"]
+    served = {
+        (method, path.removeprefix(API))
+        for path, operations in paths.items()
+        for method in operations
+    }
+    assert served >= {
+        ("post", "/enqueue"),
+        ("post", "/enqueue/batch"),
+        ("post", "/fetch"),
+        ("post", "/fetch/batch"),
+        ("post", "/ack/{job_id}"),
+        ("post", "/ack/batch"),
+        ("post", "/fail/{job_id}"),
+        ("post", "/fail/batch"),
+        ("post", "/release/{job_id}"),
+        ("post", "/release/batch"),
+        ("post", "/heartbeat"),
+        ("get", "/jobs/{job_id}"),
+        ("post", "/jobs/{job_id}/cancel"),
+        ("post", "/jobs/{job_id}/retry"),
+        ("post", "/jobs/bulk-get"),
+        ("get", "/batches/{batch_id}"),
+        ("get", "/queues"),
+        ("post", "/queues/{name}/pause"),
+        ("post", "/queues/{name}/resume"),
+        ("get", "/info"),
+        ("get", "/openapi.json"),
+        ("get", "/docs"),
+        ("get", "/healthz"),
+        ("get", "/readyz"),
+    }
+
+
+async def test_every_path_that_is_described_is_served(wire: Wire) -> None:
+    """By the method named: whatever the answer is, it is not that there is no such route."""
+    paths = (await wire.get("/openapi.json"))["paths"]
+    for path, operations in paths.items():
+        target = re.sub(r"\{\w+\}", "x", path).removeprefix(API)
+        for method in operations:
+            if target == "/events":  # does not end
+                continue
+            response = await wire.send(method.upper(), target)
+            if response.status_code in {404, 405}:
+                assert "There is no /" not in response.json()["error"], (method, path)
+                assert response.status_code != 405, (method, path)
+
+
+async def test_the_page_shows_every_operation_and_needs_nothing_from_elsewhere(
+    wire: Wire,
+) -> None:
+    response = await wire.send("GET", "/docs")
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
+    for path in (await wire.get("/openapi.json"))["paths"]:
+        assert path in response.text
+    assert not re.search(r"""(src|href)=["']?(https?:)?//""", response.text)

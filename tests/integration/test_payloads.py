@@ -1,0 +1,118 @@
+"""Documents that are nobody's business but the users': kept byte for byte, on every way."""
+
+import json
+
+import pytest
+
+from support.wire import Wire
+
+DOCUMENTS = {
+    "key order": b'{"z":1,"a":2,"m":{"y":1,"b":2}}',
+    "big integers": b'{"n":123456789012345678901234567890,"m":-9223372036854775809}',
+    "number forms": b"[1.10,1e5,1E+05,-0,-0.0,0.1000000000000000055511151231257827]",
+    "whitespace": b'{ "a" : [ 1 ,\t2,\n  3 ] }',
+    "unicode as it is": '{"é":"日本語 😀","\u2028":"\u2029"}'.encode(),
+    "unicode in escapes": rb'{"a":"\u00e9\ud83d\ude00\/\u0000"}',
+    "doubled keys": b'{"a":1,"a":2}',
+    "a bare text": b'"text"',
+    "null": b"null",
+    "nothing in it": b"{}",
+    "html": b'"</script><!--"',
+    "deep": b"[" * 500 + b"]" * 500,
+    "keys of the protocol": b'{"queue":"x","payload":{"payload":1},"job_id":7}',
+}
+
+
+@pytest.fixture(params=DOCUMENTS.values(), ids=DOCUMENTS.keys())
+def document(request: pytest.FixtureRequest) -> bytes:
+    raw: bytes = request.param
+    return raw
+
+
+async def test_a_payload_comes_out_as_it_went_in(wire: Wire, queue: str, document: bytes) -> None:
+    raw = b'{"payload":%b,"queue":"%b"}' % (document, queue.encode())
+    job_id = (await wire.post("/enqueue", raw=raw))["job_id"]
+    shown = b'"payload":%b,' % document
+    assert shown in (await wire.send("GET", f"/jobs/{job_id}")).content
+    ids = {"job_ids": [job_id]}
+    assert shown in (await wire.send("POST", "/jobs/bulk-get", ids)).content
+    fetch = {"queues": [queue], "worker_id": "w", "timeout": 0}
+    assert shown in (await wire.send("POST", "/fetch", fetch)).content
+
+
+async def test_payloads_of_a_batch_come_out_as_they_went_in(
+    wire: Wire, queue: str, document: bytes
+) -> None:
+    name = queue.encode()
+    raw = b'{"jobs":[{"queue":"%b","payload":%b},{"queue":"%b"},{"payload":%b,"queue":"%b"}]}' % (
+        name,
+        document,
+        name,
+        document,
+        name,
+    )
+    await wire.post("/enqueue/batch", raw=raw)
+    fetch = {"queues": [queue], "worker_id": "w", "timeout": 0, "count": 3}
+    answer = (await wire.send("POST", "/fetch/batch", fetch)).content
+    without_one = 1 if document == b"{}" else 0
+    assert answer.count(b'"payload":%b,' % document) == 2 + without_one
+
+
+async def test_results_and_checkpoints_come_out_as_they_went_in(
+    wire: Wire, queue: str, document: bytes
+) -> None:
+    job_id = await wire.enqueue(queue)
+    leased = await wire.fetch(queue)
+    token = leased["lease_token"].encode()
+    beat = b'{"jobs":{"%b":{"checkpoint":%b,"lease_token":"%b"}}}' % (
+        job_id.encode(),
+        document,
+        token,
+    )
+    await wire.post("/heartbeat", raw=beat)
+    await wire.post(f"/ack/{job_id}", raw=b'{"result":%b,"lease_token":"%b"}' % (document, token))
+    shown = (await wire.send("GET", f"/jobs/{job_id}")).content
+    assert b'"checkpoint":%b,' % document in shown
+    assert b'"result":%b,' % document in shown
+
+
+async def test_what_a_batch_gives_its_callback_comes_out_as_it_went_in(
+    wire: Wire, queue: str, document: bytes
+) -> None:
+    raw = b'{"jobs":[{"queue":"%b"}],"batch":{"callback_queue":"%b.done","callback_payload":%b}}' % (
+        queue.encode(),
+        queue.encode(),
+        document,
+    )
+    await wire.post("/enqueue/batch", raw=raw)
+    await wire.ack(await wire.fetch(queue))
+    fetch = {"queues": [f"{queue}.done"], "worker_id": "w", "timeout": 0}
+    answer = await wire.send("POST", "/fetch", fetch)
+    assert b'"payload":%b}' % document in answer.content
+
+
+async def test_a_field_is_known_by_its_name_however_that_is_written(
+    wire: Wire, queue: str
+) -> None:
+    raw = rb'{"queu\u0065":"%b","p\u0061yload":{"a":1}}' % queue.encode()
+    job_id = (await wire.post("/enqueue", raw=raw))["job_id"]
+    assert (await wire.job(job_id))["payload"] == {"a": 1}
+
+
+async def test_tags_and_errors_keep_every_character(wire: Wire, queue: str) -> None:
+    tags = {"größe 😀": 'a"b\\c', "x.y[0]": "\n\t"}
+    job_id = await wire.enqueue(queue, tags=tags, max_retries=1)
+    leased = await wire.fetch(queue)
+    assert leased["tags"] == tags
+    error = 'käse 😀 "quoted" \\ \n'
+    body = {"error": error, "lease_token": leased["lease_token"]}
+    raw = json.dumps(body, ensure_ascii=False).encode()
+    assert (await wire.send("POST", f"/fail/{job_id}", raw=raw)).status_code == 200
+    job = await wire.job(job_id)
+    assert job["errors"][0]["error"] == error
+    assert job["tags"] == tags
+
+
+async def test_an_absent_payload_is_an_empty_object(wire: Wire, queue: str) -> None:
+    await wire.post("/enqueue", {"queue": queue})
+    assert (await wire.fetch(queue))["payload"] == {}
