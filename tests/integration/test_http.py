@@ -74,9 +74,7 @@ async def test_unknown_fields_are_ignored(wire: Wire, queue: str) -> None:
 
 
 @pytest.mark.parametrize("flag", ["true", "1"])
-async def test_unknown_fields_are_refused_in_strict_mode(
-    wire: Wire, queue: str, flag: str
-) -> None:
+async def test_unknown_fields_are_refused_in_strict_mode(wire: Wire, queue: str, flag: str) -> None:
     body = {"queue": queue, "prioritty": "high"}
     refusal = await wire.refused(f"/enqueue?strict={flag}", body)
     assert (refusal.status, refusal.code) == (400, "VALIDATION_ERROR")

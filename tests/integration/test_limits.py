@@ -79,9 +79,7 @@ async def test_a_body_that_is_not_declared_as_json_is_refused(
 @pytest.mark.parametrize(
     "declared", ["application/json", "Application/JSON; charset=utf-8", "application/json;"]
 )
-async def test_json_may_be_declared_with_parameters(
-    wire: Wire, queue: str, declared: str
-) -> None:
+async def test_json_may_be_declared_with_parameters(wire: Wire, queue: str, declared: str) -> None:
     raw = json.dumps({"queue": queue}).encode()
     headers = {"content-type": declared}
     response = await wire.send("POST", "/enqueue", raw=raw, headers=headers)

@@ -12,6 +12,16 @@ async def test_the_description_is_valid_openapi(wire: Wire) -> None:
     OpenAPIV31SpecValidator(description).validate()
 
 
+async def test_defaults_are_described_as_they_are_written(wire: Wire) -> None:
+    schemas = (await wire.get("/openapi.json"))["components"]["schemas"]
+    enqueue = schemas["EnqueueRequest"]["properties"]
+    assert enqueue["retry_base_delay"]["default"] == "5s"
+    assert enqueue["retry_max_delay"]["default"] == "10m"
+    assert enqueue["unique_period"]["default"] == 3600
+    assert enqueue["priority"]["default"] == "normal"
+    assert schemas["FetchRequest"]["properties"]["timeout"]["default"] == 30
+
+
 async def test_the_description_names_every_endpoint_of_the_protocol(wire: Wire) -> None:
     paths = (await wire.get("/openapi.json"))["paths"]
     served = {

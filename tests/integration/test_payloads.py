@@ -79,10 +79,13 @@ async def test_results_and_checkpoints_come_out_as_they_went_in(
 async def test_what_a_batch_gives_its_callback_comes_out_as_it_went_in(
     wire: Wire, queue: str, document: bytes
 ) -> None:
-    raw = b'{"jobs":[{"queue":"%b"}],"batch":{"callback_queue":"%b.done","callback_payload":%b}}' % (
-        queue.encode(),
-        queue.encode(),
-        document,
+    raw = (
+        b'{"jobs":[{"queue":"%b"}],"batch":{"callback_queue":"%b.done","callback_payload":%b}}'
+        % (
+            queue.encode(),
+            queue.encode(),
+            document,
+        )
     )
     await wire.post("/enqueue/batch", raw=raw)
     await wire.ack(await wire.fetch(queue))
@@ -91,9 +94,7 @@ async def test_what_a_batch_gives_its_callback_comes_out_as_it_went_in(
     assert b'"payload":%b}' % document in answer.content
 
 
-async def test_a_field_is_known_by_its_name_however_that_is_written(
-    wire: Wire, queue: str
-) -> None:
+async def test_a_field_is_known_by_its_name_however_that_is_written(wire: Wire, queue: str) -> None:
     raw = rb'{"queu\u0065":"%b","p\u0061yload":{"a":1}}' % queue.encode()
     job_id = (await wire.post("/enqueue", raw=raw))["job_id"]
     assert (await wire.job(job_id))["payload"] == {"a": 1}

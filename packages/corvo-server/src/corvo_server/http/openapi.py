@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from pydantic import TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import core_schema
 
 from corvo_schema.errors import ErrorCode, ErrorReply
 from corvo_server.__about__ import __version__
@@ -84,9 +86,25 @@ def _schemas(endpoints: Iterable[Endpoint]) -> tuple[dict[Any, Any], dict[str, A
             if model is not None:
                 wanted[_key(model, "serialization")] = model
     adapters = [(key, key[1], TypeAdapter(model)) for key, model in wanted.items()]
-    by_key, definitions = TypeAdapter.json_schemas(adapters, ref_template=_REF)
+    by_key, definitions = TypeAdapter.json_schemas(
+        adapters, ref_template=_REF, schema_generator=_WireSchema
+    )
     references = {key[0]: schema for key, schema in by_key.items()}
     return references, definitions.get("$defs", {})
+
+
+class _WireSchema(GenerateJsonSchema):
+    """Shows defaults as they are written on the wire: `5s`, not the 5000 ms of our own."""
+
+    def get_default_value(self, schema: core_schema.WithDefaultSchema) -> Any:
+        default = super().get_default_value(schema)
+        inner: Any = schema
+        while "serialization" not in inner and "schema" in inner:  # within validators
+            inner = inner["schema"]
+        serialization = inner.get("serialization", {})
+        if "default" in schema and serialization.get("type") == "function-plain":
+            return serialization["function"](default)
+        return default
 
 
 def _key(model: Any, mode: str) -> tuple[str, str]:
