@@ -98,13 +98,14 @@ class _WireSchema(GenerateJsonSchema):
 
     def get_default_value(self, schema: core_schema.WithDefaultSchema) -> Any:
         default = super().get_default_value(schema)
+        if "default" not in schema or default is None:
+            return default
         inner: Any = schema
         while "serialization" not in inner and "schema" in inner:  # within validators
             inner = inner["schema"]
         serialization = inner.get("serialization", {})
-        if "default" in schema and serialization.get("type") == "function-plain":
-            return serialization["function"](default)
-        return default
+        is_written_otherwise = serialization.get("type") == "function-plain"
+        return serialization["function"](default) if is_written_otherwise else default
 
 
 def _key(model: Any, mode: str) -> tuple[str, str]:
