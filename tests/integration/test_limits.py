@@ -113,3 +113,11 @@ async def test_writes_beyond_the_backlog_are_refused_and_change_nothing(
         assert (await wire.queue("q"))["pending"] == seen[201]
         # Once the others are through there is room again.
         await wire.enqueue("q")
+
+
+async def test_a_refusal_of_ten_thousand_wrong_jobs_stays_short(wire: Wire, queue: str) -> None:
+    jobs = [{"queue": queue, "max_retries": -1, "tags": {"a b": 1}}] * 10_000
+    response = await wire.send("POST", "/enqueue/batch", {"jobs": jobs})
+    refusal = refusal_of(response)
+    assert refusal.fields[:2] == ["jobs[0].max_retries", 'jobs[0].tags["a b"]']
+    assert len(response.content) < 10_000

@@ -1,7 +1,6 @@
 """Every failure of a request, in the one shape that errors have on the wire."""
 
 import logging
-from collections.abc import Iterable
 
 import orjson
 from pydantic import ValidationError
@@ -15,8 +14,9 @@ from sanic.exceptions import (
     SanicException,
     ServiceUnavailable,
 )
+from sanic.http import Http
 
-from corvo_schema.errors import ErrorCode
+from corvo_schema.errors import ErrorCode, details_of
 from corvo_server.engine.errors import CallError
 from corvo_server.http.endpoint import App
 from corvo_server.http.request_id import request_id
@@ -24,6 +24,8 @@ from corvo_server.store.protocol import StoreOverloaded, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
+_LARGEST_DROPPED = 256 * 1024 * 1024
+"""Bytes of a body that is too large. Beyond, the connection is cut: it takes up the line only."""
 _RETRY_AFTER = 1
 """Seconds after which a refused write is worth another try."""
 
@@ -34,28 +36,12 @@ def install_error_handler(app: App) -> None:
 
 
 def invalid(error: ValidationError) -> CallError:
-    """A request that is JSON but not what was expected, field by field."""
-    details = [
-        (_path(item["loc"]), _expectation(item["msg"])) for item in error.errors(include_url=False)
-    ]
+    """A request that is JSON but not what was expected, field by field, of the first few."""
+    details = [(detail.field or "body", detail.message) for detail in details_of(error)]
     field, message = details[0]
-    more = f" (and {len(details) - 1} more)" if len(details) > 1 else ""
+    others = error.error_count() - 1
+    more = f" (and {others} more)" if others else ""
     return CallError(ErrorCode.VALIDATION_ERROR, f"{field}: {message}{more}", details)
-
-
-def _path(loc: Iterable[int | str]) -> str:
-    """`("jobs", 3, "tags")` as `jobs[3].tags`."""
-    path = ""
-    for step in loc:
-        if isinstance(step, int):
-            path += f"[{step}]"
-        else:
-            path += f".{step}" if path else str(step)
-    return path or "body"
-
-
-def _expectation(message: str) -> str:
-    return message.removeprefix("Value error, ")
 
 
 def _answer(request: Request, error: Exception) -> HTTPResponse:
@@ -75,7 +61,19 @@ def _answer(request: Request, error: Exception) -> HTTPResponse:
         response.headers["retry-after"] = str(call_error.retry_after)
     if isinstance(error, MethodNotAllowed):
         response.headers.update(error.headers)
+    if isinstance(error, PayloadTooLarge):
+        _let_the_rest_pass(request)
     return response
+
+
+def _let_the_rest_pass(request: Request) -> None:
+    """Have Sanic read what is still to come of a body, and drop it, up to a bound.
+
+    Most clients listen only when they have sent all; hung up on, they would never see the answer.
+    """
+    stream = request.stream
+    if isinstance(stream, Http) and stream.protocol is not None:
+        stream.request_max_size = stream.protocol.request_max_size = _LARGEST_DROPPED
 
 
 def _as_call_error(request: Request, error: Exception) -> CallError:  # noqa: PLR0911 - a table
