@@ -30,6 +30,7 @@ from corvo_server.store.sqlite.rows import (
     new_job_row,
     replacement_row,
 )
+from corvo_server.store.sqlite.tags import add_tags
 
 _ENQUEUED, _FAILED, _WIDTH = 7, 8, 9
 """Places in a queue's counters after those of the seven states."""
@@ -48,6 +49,7 @@ class Transaction:
         self._event_rows: list[Row] = []
         self._next_event_id: int | None = None
         self._next_seq: int | None = None
+        self._newest = 0
         self._ended_in: defaultdict[str, int] = defaultdict(int)
         self._commit = Commit([], {}, set(), {}, NextTimes())
 
@@ -58,13 +60,19 @@ class Transaction:
         if not jobs:
             return
         if self._next_seq is None:
-            (last,) = fetch_one(self.connection, SQL.last_seq)
+            last, self._newest = fetch_one(self.connection, SQL.newest_job)
             self._next_seq = last + 1
         first = self._next_seq
         self._next_seq += len(jobs)
+        for job in jobs:
+            # Searches for a time rely on it: the clock may be set back, the order of jobs may not.
+            self._newest = job.created_at = max(job.created_at, self._newest)
         self.connection.executemany(
             SQL.insert_job, [new_job_row(first + i, job) for i, job in enumerate(jobs)]
         )
+        tagged = [(seq, job.tags) for seq, job in enumerate(jobs, first) if job.tags is not None]
+        if tagged:
+            add_tags(self.connection, tagged)
         for seq, job in enumerate(jobs, first):
             self._created_at.setdefault(job.queue, job.created_at)
             counters = self._counters[job.queue]

@@ -45,8 +45,35 @@ CREATE INDEX jobs_active_by_key ON jobs (queue, concurrency_key)
 CREATE INDEX jobs_due ON jobs (scheduled_at) WHERE state IN (0, 3);
 CREATE INDEX jobs_leased ON jobs (lease_expires_at) WHERE state = 2;
 CREATE INDEX jobs_expiring ON jobs (expire_at) WHERE state IN (0, 1, 3) AND expire_at IS NOT NULL;
-CREATE INDEX jobs_finished ON jobs (state, finished_at) WHERE finished_at IS NOT NULL;
+CREATE INDEX jobs_finished ON jobs (state, queue, finished_at) WHERE finished_at IS NOT NULL;
 CREATE INDEX jobs_batch ON jobs (batch_id) WHERE batch_id IS NOT NULL;
+CREATE INDEX jobs_unique_key ON jobs (unique_key) WHERE unique_key IS NOT NULL;
+
+-- The tags of jobs, to search by. Segments of 4096 successive jobs (sqlite/tags.py) keep the pages
+-- that a commit touches few. The writer adds the tags of new jobs, triggers do the rest.
+CREATE TABLE job_tags (
+    segment INTEGER NOT NULL,
+    key     TEXT    NOT NULL,
+    value   TEXT    NOT NULL,
+    job_seq INTEGER NOT NULL,
+    PRIMARY KEY (segment, key, value, job_seq)
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER job_tags_of_deleted AFTER DELETE ON jobs WHEN old.tags IS NOT NULL BEGIN
+    DELETE FROM job_tags
+    WHERE (segment, key, value, job_seq) IN (
+        SELECT old.seq >> 12, key, value, old.seq FROM json_each(old.tags)
+    );
+END;
+
+CREATE TRIGGER job_tags_of_changed AFTER UPDATE OF tags ON jobs
+WHEN old.tags IS NOT new.tags BEGIN
+    DELETE FROM job_tags
+    WHERE (segment, key, value, job_seq) IN (
+        SELECT old.seq >> 12, key, value, old.seq FROM json_each(old.tags)
+    );
+    INSERT INTO job_tags SELECT new.seq >> 12, key, value, new.seq FROM json_each(new.tags);
+END;
 
 -- What the life cycle is decided on, in the order of records.JobHead.
 CREATE VIEW job_heads AS
@@ -142,6 +169,24 @@ CREATE TABLE schedules (
     last_skip_reason TEXT
 ) STRICT;
 CREATE INDEX schedules_due ON schedules (next_run) WHERE is_paused = 0;
+
+CREATE TABLE bulk_operations (
+    id          TEXT PRIMARY KEY,
+    request     TEXT    NOT NULL,
+    action      TEXT    NOT NULL,
+    status      TEXT    NOT NULL,
+    total       INTEGER NOT NULL,
+    processed   INTEGER NOT NULL,
+    affected    INTEGER NOT NULL,
+    errors      INTEGER NOT NULL,
+    error       TEXT,
+    cursor      INTEGER NOT NULL,  -- where the next chunk begins
+    last_seq    INTEGER NOT NULL,  -- of the jobs that are meant
+    created_at  INTEGER NOT NULL,
+    updated_at  INTEGER NOT NULL,
+    finished_at INTEGER
+) STRICT, WITHOUT ROWID;
+CREATE INDEX bulk_unended ON bulk_operations (id) WHERE finished_at IS NULL;
 
 -- Append-only. Ids are given out in order and never again.
 CREATE TABLE events (

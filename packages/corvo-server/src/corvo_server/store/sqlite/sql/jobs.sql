@@ -1,5 +1,6 @@
--- name: last_seq
-SELECT coalesce(max(seq), 0) FROM jobs;
+-- name: newest_job
+SELECT coalesce(max(seq), 0), coalesce(max(created_at), 0)
+FROM (SELECT seq, created_at FROM jobs ORDER BY seq DESC LIMIT 1);
 
 -- name: insert_job
 INSERT INTO jobs (seq, id, queue, state, payload, created_at, priority, max_retries, backoff,

@@ -22,7 +22,7 @@ SELECT min(expire_at) FROM jobs WHERE state IN (0, 1, 3) AND expire_at IS NOT NU
 
 -- name: prunable_heads
 SELECT * FROM job_heads
-WHERE state = ? AND finished_at <= ? ORDER BY finished_at LIMIT ?;
+WHERE state = ? AND queue IN (SELECT name FROM queues) AND finished_at <= ? LIMIT ?;
 
 -- name: prune_events
 DELETE FROM events

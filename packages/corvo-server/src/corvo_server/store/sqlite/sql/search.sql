@@ -1,0 +1,11 @@
+-- name: insert_tag
+INSERT INTO job_tags (segment, key, value, job_seq) VALUES (?, ?, ?, ?);
+
+-- name: census
+SELECT name, scheduled, pending, active, retrying, completed, dead, cancelled FROM queues;
+
+-- name: seq_range
+SELECT coalesce((SELECT min(seq) FROM jobs), 1), coalesce((SELECT max(seq) FROM jobs), 0);
+
+-- name: job_from_seq
+SELECT seq, created_at FROM jobs WHERE seq >= ? ORDER BY seq LIMIT 1;
