@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         Backoff,
         Batch,
         BatchOptions,
+        ClusterStatus,
         EnqueueBatchReply,
         EnqueueReply,
         EnqueueRequest,
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
         QueueInfo,
         ReleaseItem,
         ReleaseReply,
+        WorkerInfo,
         new_job_id,
     )
 
@@ -92,6 +94,7 @@ _HOMES = {
         "Backoff",
         "Batch",
         "BatchOptions",
+        "ClusterStatus",
         "EnqueueBatchReply",
         "EnqueueReply",
         "EnqueueRequest",
@@ -108,6 +111,7 @@ _HOMES = {
         "QueueInfo",
         "ReleaseItem",
         "ReleaseReply",
+        "WorkerInfo",
         "new_job_id",
     ),
 }
@@ -124,6 +128,7 @@ __all__ = [
     "BatchOptions",
     "CallTimedOut",
     "Client",
+    "ClusterStatus",
     "Conflict",
     "ConnectionFailed",
     "ConnectionLost",
@@ -159,6 +164,7 @@ __all__ = [
     "Unauthorized",
     "Unavailable",
     "ValidationFailed",
+    "WorkerInfo",
     "__version__",
     "calls",
     "new_job_id",

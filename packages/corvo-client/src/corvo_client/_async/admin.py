@@ -2,7 +2,7 @@
 
 from corvo_client._async.base import AsyncBase
 from corvo_client._calls import admin as calls
-from corvo_schema import Health, ServerInfo
+from corvo_schema import ClusterStatus, Health, ServerInfo, WorkerInfo
 
 
 class AsyncAdmin(AsyncBase):
@@ -11,6 +11,14 @@ class AsyncAdmin(AsyncBase):
     async def info(self) -> ServerInfo:
         """Return the server's version and that of its API."""
         return await self._send(calls.info())
+
+    async def list_workers(self) -> list[WorkerInfo]:
+        """Return the workers that were heard of lately, and what each is doing."""
+        return await self._send(calls.list_workers())
+
+    async def cluster_status(self) -> ClusterStatus:
+        """Return the servers that work on this store, and whether they are well."""
+        return await self._send(calls.cluster_status())
 
     async def healthz(self) -> Health:
         """Return when the server and its store answer. Raises at once when they do not."""

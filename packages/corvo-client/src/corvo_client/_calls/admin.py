@@ -2,15 +2,27 @@
 
 from corvo_client._call import API, Call
 from corvo_client._codec import reader
-from corvo_schema import Health, ServerInfo
+from corvo_schema import ClusterStatus, Health, ServerInfo, WorkerInfo
 
 _read_info = reader(ServerInfo)
 _read_health = reader(Health)
+_read_cluster = reader(ClusterStatus)
+_read_workers = reader(list[WorkerInfo])
 
 
 def info() -> Call[ServerInfo]:
     """Ask for the server's version."""
     return Call("GET", f"{API}/info", _read_info, repeatable=True)
+
+
+def list_workers() -> Call[list[WorkerInfo]]:
+    """Ask for the workers."""
+    return Call("GET", f"{API}/workers", _read_workers, repeatable=True)
+
+
+def cluster_status() -> Call[ClusterStatus]:
+    """Ask which servers work on this store."""
+    return Call("GET", f"{API}/cluster/status", _read_cluster, repeatable=True)
 
 
 def healthz() -> Call[Health]:

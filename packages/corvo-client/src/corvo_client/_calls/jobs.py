@@ -8,7 +8,13 @@ from corvo_client._call import API, Call
 from corvo_client._codec import build, encode, invalid, reader, segment
 from corvo_client._errors import ValidationFailed
 from corvo_client._lanes import ENQUEUES, read_enqueues
-from corvo_client._options import NO_PAYLOAD, AnySeconds, EnqueueOptions, NewJob
+from corvo_client._options import (
+    NO_PAYLOAD,
+    AnyPriority,
+    AnySeconds,
+    EnqueueOptions,
+    NewJob,
+)
 from corvo_schema import (
     MAX_BATCH_JOBS,
     Batch,
@@ -19,6 +25,8 @@ from corvo_schema import (
     EnqueueReply,
     EnqueueRequest,
     Job,
+    MoveRequest,
+    PriorityRequest,
     StatusReply,
     new_job_id,
     parse_duration,
@@ -96,6 +104,28 @@ def cancel_job(job_id: str) -> Call[StatusReply]:
 def retry_job(job_id: str) -> Call[StatusReply]:
     """Run a job again, or now."""
     return Call("POST", f"{_path(job_id)}/retry", _read_status)
+
+
+def requeue_job(job_id: str) -> Call[StatusReply]:
+    """Give a dead job one more attempt."""
+    return Call("POST", f"{_path(job_id)}/requeue", _read_status)
+
+
+def move_job(job_id: str, queue: str) -> Call[StatusReply]:
+    """Put a job into another queue."""
+    body = encode(build(MoveRequest, {"queue": queue}))
+    return Call("POST", f"{_path(job_id)}/move", _read_status, body)
+
+
+def change_priority(job_id: str, priority: AnyPriority) -> Call[StatusReply]:
+    """Let a job be served earlier or later."""
+    body = encode(build(PriorityRequest, {"priority": priority}))
+    return Call("POST", f"{_path(job_id)}/priority", _read_status, body, repeatable=True)
+
+
+def delete_job(job_id: str) -> Call[StatusReply]:
+    """Remove a job."""
+    return Call("DELETE", _path(job_id), _read_status)
 
 
 def get_batch(batch_id: str) -> Call[Batch]:

@@ -3,7 +3,7 @@
 
 from corvo_client._calls import admin as calls
 from corvo_client._sync.base import Base
-from corvo_schema import Health, ServerInfo
+from corvo_schema import ClusterStatus, Health, ServerInfo, WorkerInfo
 
 
 class Admin(Base):
@@ -12,6 +12,14 @@ class Admin(Base):
     def info(self) -> ServerInfo:
         """Return the server's version and that of its API."""
         return self._send(calls.info())
+
+    def list_workers(self) -> list[WorkerInfo]:
+        """Return the workers that were heard of lately, and what each is doing."""
+        return self._send(calls.list_workers())
+
+    def cluster_status(self) -> ClusterStatus:
+        """Return the servers that work on this store, and whether they are well."""
+        return self._send(calls.cluster_status())
 
     def healthz(self) -> Health:
         """Return when the server and its store answer. Raises at once when they do not."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any, Unpack
 
 from corvo_client._calls import jobs as calls
-from corvo_client._options import NO_PAYLOAD, EnqueueOptions, NewJob
+from corvo_client._options import NO_PAYLOAD, AnyPriority, EnqueueOptions, NewJob
 from corvo_client._sync.base import Base
 from corvo_schema import (
     Batch,
@@ -64,6 +64,31 @@ class Jobs(Base):
         job holds its unique key.
         """
         return self._send(calls.retry_job(job_id))
+
+    def requeue_job(self, job_id: str) -> StatusReply:
+        """Give a dead job one more attempt; those it had still count.
+
+        Raises `NotFound`, and `InvalidState` when it is not dead.
+        """
+        return self._send(calls.requeue_job(job_id))
+
+    def move_job(self, job_id: str, queue: str) -> StatusReply:
+        """Put a job into another queue, as it is.
+
+        Raises `NotFound`, and `InvalidState` while a worker has it.
+        """
+        return self._send(calls.move_job(job_id, queue))
+
+    def change_priority(self, job_id: str, priority: AnyPriority) -> StatusReply:
+        """Let a waiting job be served earlier or later. Raises `NotFound`, `InvalidState`."""
+        return self._send(calls.change_priority(job_id, priority))
+
+    def delete_job(self, job_id: str) -> StatusReply:
+        """Remove a job for good.
+
+        Raises `NotFound`, and `InvalidState` while a worker has it: cancel it first.
+        """
+        return self._send(calls.delete_job(job_id))
 
     def get_batch(self, batch_id: str) -> Batch:
         """Return how far a batch is. Raises `NotFound`."""

@@ -1,0 +1,69 @@
+"""What an operator's methods send: one request each, and the reply as it is."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from corvo_client import AsyncClient, ValidationFailed
+
+JOB = "/api/v1/jobs/job_1"
+QUEUE = "/api/v1/queues/mails%2Fout"
+
+
+@pytest.fixture
+async def client(server: Any) -> AsyncIterator[AsyncClient]:
+    async with AsyncClient(transport=httpx.MockTransport(server)) as client:
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments", "line", "body"),
+    [
+        ("retry_job", ("job_1",), f"POST {JOB}/retry", None),
+        ("requeue_job", ("job_1",), f"POST {JOB}/requeue", None),
+        ("cancel_job", ("job_1",), f"POST {JOB}/cancel", None),
+        ("move_job", ("job_1", "q"), f"POST {JOB}/move", {"queue": "q"}),
+        ("change_priority", ("job_1", "high"), f"POST {JOB}/priority", {"priority": "high"}),
+        ("delete_job", ("job_1",), f"DELETE {JOB}", None),
+        ("pause_queue", ("mails/out",), f"POST {QUEUE}/pause", None),
+        ("resume_queue", ("mails/out",), f"POST {QUEUE}/resume", None),
+        ("drain_queue", ("mails/out",), f"POST {QUEUE}/drain", None),
+        ("clear_queue", ("mails/out",), f"POST {QUEUE}/clear", None),
+        ("delete_queue", ("mails/out",), f"DELETE {QUEUE}?confirm=true", None),
+        ("limit_queue", ("mails/out", 0), f"POST {QUEUE}/concurrency", {"max": 0}),
+        ("throttle_queue", ("mails/out", 5), f"POST {QUEUE}/throttle", {"rate": 5, "period": "1s"}),
+        ("unthrottle_queue", ("mails/out",), f"DELETE {QUEUE}/throttle", None),
+    ],
+)
+async def test_action_is_one_request(
+    client: AsyncClient, server: Any, method: str, arguments: Any, line: str, body: Any
+) -> None:
+    server.answer(200, {"status": "ok", "deleted": 3})
+    reply = await getattr(client, method)(*arguments)
+    assert reply.status == "ok"
+    assert (server.lines, server.bodies) == ([line], [body])
+
+
+async def test_limit_per_key_leaves_the_other_limit_alone(client: AsyncClient, server: Any) -> None:
+    server.answer(200, {"status": "ok"})
+    await client.limit_queue("q", per_key=2)
+    assert server.bodies == [{"per_key": 2}]
+    with pytest.raises(ValidationFailed, match="give a limit"):
+        await client.limit_queue("q")
+
+
+async def test_clear_says_how_many_jobs_went(client: AsyncClient, server: Any) -> None:
+    server.answer(200, {"status": "cleared", "deleted": 12})
+    assert (await client.clear_queue("q")).deleted == 12
+
+
+async def test_workers_and_servers_are_listed(client: AsyncClient, server: Any) -> None:
+    server.answer(200, [{"id": "w", "queues": ["q"], "active_jobs": 2, "status": "silent"}])
+    server.answer(200, {"mode": "single", "status": "healthy", "nodes": [{"id": "n"}]})
+    [worker] = await client.list_workers()
+    cluster = await client.cluster_status()
+    assert (worker.id, worker.active_jobs, worker.status) == ("w", 2, "silent")
+    assert [node.id for node in cluster.nodes] == ["n"]
+    assert server.lines == ["GET /api/v1/workers", "GET /api/v1/cluster/status"]
