@@ -1,3 +1,6 @@
+-- name: last_seq
+SELECT coalesce(max(seq), 0) FROM jobs;
+
 -- name: newest_job
 SELECT coalesce(max(seq), 0), coalesce(max(created_at), 0)
 FROM (SELECT seq, created_at FROM jobs ORDER BY seq DESC LIMIT 1);
