@@ -1,7 +1,10 @@
 """The command line of the server: every setting is an option and a variable of the environment."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -12,6 +15,7 @@ from corvo_server.__about__ import __version__
 from corvo_server.serve import BindError, serve
 from corvo_server.settings import Settings, defaults, variable_of
 from corvo_server.store.migrate import NewerSchemaError
+from corvo_server.store.sqlite import backup
 from corvo_server.store.sqlite.database import DataDirLockedError
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -33,19 +37,75 @@ def _options_of_settings(command: F) -> F:
     return command
 
 
-@click.command(context_settings={"max_content_width": 100})
+@click.group(invoke_without_command=True, context_settings={"max_content_width": 100})
 @_options_of_settings
 @click.version_option(__version__, prog_name="corvo-server")
-def server(**options: str | None) -> None:
+@click.pass_context
+def server(context: click.Context, /, **options: str | None) -> None:
     """Run a Corvo server on one SQLite file, until SIGTERM or SIGINT.
 
     Every option can also be given in the environment, under the name in brackets; an option wins.
+    The commands look after the file: corvo-server --data-dir DIR backup FILE.
     """
     settings = _read_settings({name: value for name, value in options.items() if value is not None})
-    logs.configure(settings.log_level, settings.log_format)
+    context.obj = settings
+    if context.invoked_subcommand is None:
+        logs.configure(settings.log_level, settings.log_format)
+        with _told(settings):
+            serve(settings)
+
+
+@server.command("backup")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.pass_obj
+def back_up(settings: Settings, file: Path) -> None:
+    """Copy the database, as of this moment, to FILE. A running server goes on meanwhile."""
+    with _told(settings):
+        size = backup.back_up(settings.data_dir, file)
+    click.echo(f"{file}: {size:,} bytes", err=True)
+
+
+@server.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--force", is_flag=True, help="Replace the database that is there.")
+@click.pass_obj
+def restore(settings: Settings, file: Path, *, force: bool) -> None:
+    """Put the backup FILE in the place of the database. The server must not be running."""
+    with _told(settings):
+        backup.restore(file, settings.data_dir, may_replace=force)
+    click.echo(f"{settings.data_dir} has been restored from {file}", err=True)
+
+
+@server.command()
+@click.pass_obj
+def check(settings: Settings) -> None:
+    """Tell whether the database is sound: the file, counters, locks, batches, leases.
+
+    Prints a line for each problem and exits with 1 if there is any.
+    """
+    with _told(settings):
+        problems = backup.check(settings.data_dir)
+    for problem in problems:
+        click.echo(problem)
+    click.echo(f"{len(problems)} problems" if problems else "no problems", err=True)
+    sys.exit(1 if problems else 0)
+
+
+@server.command()
+@click.pass_obj
+def vacuum(settings: Settings) -> None:
+    """Give the space of removed jobs back to the disk. The server must not be running."""
+    with _told(settings):
+        before, after = backup.vacuum(settings.data_dir)
+    click.echo(f"{before:,} bytes before, {after:,} after", err=True)
+
+
+@contextmanager
+def _told(settings: Settings) -> Iterator[None]:
+    """What an operator can mend is told in a sentence, without a traceback."""
     try:
-        serve(settings)
-    except (BindError, DataDirLockedError, NewerSchemaError) as error:
+        yield
+    except (BindError, DataDirLockedError, NewerSchemaError, backup.BackupError) as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:
         raise click.ClickException(f"Cannot use {settings.data_dir}: {error}") from error

@@ -9,6 +9,7 @@ from corvo_server.__about__ import __version__
 from corvo_server.engine.engine import Node
 from corvo_server.engine.workers import WorkerRecord
 from corvo_server.http.replies import raw
+from corvo_server.store.bulk import BulkRecord
 from corvo_server.store.records import BatchRecord, Event, JobRecord, LeasedJob, QueueRecord
 from corvo_server.store.schedules import ScheduleRecord
 
@@ -194,6 +195,23 @@ def schedule(record: ScheduleRecord, upcoming: Sequence[int] = ()) -> dict[str, 
         "upcoming": [format_ms(at) for at in upcoming],
         "created_at": _time(record.created_at),
         "updated_at": _time(record.updated_at),
+    }
+
+
+def bulk(record: BulkRecord) -> dict[str, Any]:
+    """A bulk operation and how far it has got."""
+    return {
+        "id": record.id,
+        "status": record.status,
+        "action": record.action,
+        "total": record.total,
+        "processed": record.processed,
+        "affected": record.affected,
+        "errors": record.errors,
+        "error": record.error,
+        "created_at": _time(record.created_at),
+        "updated_at": _time(record.updated_at),
+        "finished_at": _time(record.finished_at),
     }
 
 

@@ -10,6 +10,7 @@ from asyncio import Future
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from corvo_server.store.bulk import BulkEdit, BulkOutcome, BulkRecord, BulkStep
 from corvo_server.store.records import (
     BatchRecord,
     Claim,
@@ -119,6 +120,14 @@ class Store(Protocol):
         """Deal with the slots of due schedules as the rule decides, and enqueue their jobs."""
         ...
 
+    def edit_bulk(self, edit: BulkEdit) -> Future[BulkOutcome]:
+        """Begin or change a bulk operation as the rule of the edit decides."""
+        ...
+
+    def step_bulk(self, step: BulkStep) -> Future[BulkRecord | None]:
+        """Do a chunk of a bulk operation and write its progress, unless it has ended meanwhile."""
+        ...
+
     # Reads
 
     async def find_jobs(self, job_ids: Sequence[str]) -> list[JobRecord]:
@@ -159,6 +168,22 @@ class Store(Protocol):
 
     async def find_schedule(self, reference: str) -> ScheduleRecord | None:
         """One schedule by its id, else by its name."""
+        ...
+
+    async def find_bulk(self, bulk_id: str) -> BulkRecord | None:
+        """One bulk operation."""
+        ...
+
+    async def list_bulks(self, limit: int) -> list[BulkRecord]:
+        """The newest bulk operations first."""
+        ...
+
+    async def next_bulk(self) -> BulkRecord | None:
+        """The oldest bulk operation that has not ended."""
+        ...
+
+    async def last_seq(self) -> int:
+        """The seq of the job that was enqueued last; 0 before the first."""
         ...
 
     async def next_times(self) -> NextTimes:

@@ -18,6 +18,7 @@ from corvo_server.store.records import (
 from corvo_server.store.sqlite.rows import (
     SQL,
     Row,
+    fetch_one,
     to_event,
     to_failure,
     to_head,
@@ -108,3 +109,9 @@ def find_job(connection: sqlite3.Connection, job_id: str) -> JobRecord | None:
     rows = connection.execute(SQL.events_of_job, (record.head.seq, job_id))
     record.events = [to_event(row) for row in rows]
     return record
+
+
+def last_seq(connection: sqlite3.Connection) -> int:
+    """The seq of the job that was enqueued last; 0 before the first."""
+    (last,) = fetch_one(connection, SQL.last_seq)
+    return int(last)

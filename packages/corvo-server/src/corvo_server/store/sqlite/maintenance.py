@@ -74,6 +74,7 @@ def _prune_rest(tx: Transaction, request: Prune) -> int:
     if request.finished_before is not None:
         values = (request.finished_before, request.limit)
         pruned += tx.connection.execute(SQL.prune_batches, values).rowcount
+        pruned += tx.connection.execute(SQL.prune_bulks, values).rowcount
     return pruned
 
 

@@ -5,6 +5,7 @@ from asyncio import Future
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from corvo_server.store.bulk import BulkEdit, BulkOutcome, BulkRecord, BulkStep
 from corvo_server.store.protocol import StoreUnavailable
 from corvo_server.store.records import (
     BatchRecord,
@@ -34,6 +35,7 @@ from corvo_server.store.schedules import (
 )
 from corvo_server.store.sqlite import (
     batches,
+    bulk,
     enqueue,
     events,
     jobs,
@@ -59,6 +61,8 @@ _CONFIGURE_QUEUE = Verb(6, queues.configure)
 _DROP_QUEUE = Verb(7, queues.drop)
 _EDIT_SCHEDULE = Verb(8, schedules.edit)
 _RUN_SCHEDULES = Verb(9, schedules.run_due)
+_EDIT_BULK = Verb(20, bulk.edit)
+_STEP_BULK = Verb(21, bulk.step)
 _FETCH = Verb(100, worker.fetch)
 
 
@@ -124,6 +128,12 @@ class SqliteStore:
     def run_schedules(self, due: DueSchedules) -> Future[list[ScheduleOutcome]]:
         return self._writer.submit(_RUN_SCHEDULES, due)
 
+    def edit_bulk(self, edit: BulkEdit) -> Future[BulkOutcome]:
+        return self._writer.submit(_EDIT_BULK, edit)
+
+    def step_bulk(self, step: BulkStep) -> Future[BulkRecord | None]:
+        return self._writer.submit(_STEP_BULK, step)
+
     async def find_jobs(self, job_ids: Sequence[str]) -> list[JobRecord]:
         return await self._readers.run(jobs.find_jobs, job_ids)
 
@@ -154,6 +164,18 @@ class SqliteStore:
 
     async def find_schedule(self, reference: str) -> ScheduleRecord | None:
         return await self._readers.run(schedules.find_schedule, reference)
+
+    async def find_bulk(self, bulk_id: str) -> BulkRecord | None:
+        return await self._readers.run(bulk.find_bulk, bulk_id)
+
+    async def list_bulks(self, limit: int) -> list[BulkRecord]:
+        return await self._readers.run(bulk.list_bulks, limit)
+
+    async def next_bulk(self) -> BulkRecord | None:
+        return await self._readers.run(bulk.next_bulk)
+
+    async def last_seq(self) -> int:
+        return await self._readers.run(jobs.last_seq)
 
     async def next_times(self) -> NextTimes:
         return await self._readers.run(maintenance.next_times)

@@ -1,0 +1,50 @@
+-- Each statement yields a row a violation, in the columns of its message in check.py.
+
+-- name: wrong_counters
+WITH recount AS (
+    SELECT queue,
+           count(*) FILTER (WHERE state = 0) AS scheduled,
+           count(*) FILTER (WHERE state = 1) AS pending,
+           count(*) FILTER (WHERE state = 2) AS active,
+           count(*) FILTER (WHERE state = 3) AS retrying,
+           count(*) FILTER (WHERE state = 4) AS completed,
+           count(*) FILTER (WHERE state = 5) AS dead,
+           count(*) FILTER (WHERE state = 6) AS cancelled
+    FROM jobs GROUP BY queue
+),
+both AS (
+    SELECT q.name,
+           json_array(q.scheduled, q.pending, q.active, q.retrying, q.completed, q.dead,
+                      q.cancelled) AS kept,
+           json_array(coalesce(r.scheduled, 0), coalesce(r.pending, 0), coalesce(r.active, 0),
+                      coalesce(r.retrying, 0), coalesce(r.completed, 0), coalesce(r.dead, 0),
+                      coalesce(r.cancelled, 0)) AS counted
+    FROM queues q LEFT JOIN recount r ON r.queue = q.name
+)
+SELECT name, kept, counted FROM both WHERE kept <> counted;
+
+-- name: jobs_without_queue
+SELECT DISTINCT queue FROM jobs WHERE queue NOT IN (SELECT name FROM queues);
+
+-- name: wrong_locks
+SELECT l.queue, l.unique_key, j.id FROM unique_locks l JOIN jobs j ON j.seq = l.job_seq
+WHERE j.state >= 4 OR j.queue <> l.queue OR j.unique_key IS NOT l.unique_key;
+
+-- name: wrong_batches
+SELECT b.id, b.total, b.succeeded + b.failed + b.cancelled,
+       (SELECT count(*) FROM jobs WHERE batch_id = b.id AND is_batch_counted = 0)
+FROM batches b
+WHERE b.succeeded + b.failed + b.cancelled
+      + (SELECT count(*) FROM jobs WHERE batch_id = b.id AND is_batch_counted = 0) <> b.total
+   OR (b.finished_at IS NOT NULL) <> (b.succeeded + b.failed + b.cancelled = b.total);
+
+-- name: wrong_leases
+SELECT id FROM jobs
+WHERE (state = 2) <> (lease_expires_at IS NOT NULL)
+   OR (state = 2 AND (lease_token IS NULL OR worker_id IS NULL));
+
+-- name: wrong_ends
+SELECT id FROM jobs WHERE (state >= 4) <> (finished_at IS NOT NULL);
+
+-- name: wrong_times
+SELECT id FROM jobs WHERE state IN (0, 3) AND scheduled_at IS NULL;

@@ -1,0 +1,137 @@
+"""Copies of the database, and the check that tells whether one is sound."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from corvo_server.cli import server
+from corvo_server.store.sqlite import backup
+from corvo_server.store.sqlite.database import DATABASE_NAME, DataDirLockedError
+from corvo_server.store.sqlite.store import SqliteStore
+from server_support.bench import Bench, make_job
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path, bench: Bench) -> Path:
+    """Where the engine of `bench` keeps its database, and keeps it open."""
+    (database,) = tmp_path.rglob(DATABASE_NAME)
+    return database.parent
+
+
+async def test_backup_of_a_running_server_is_restored_elsewhere(
+    bench: Bench, data_dir: Path, tmp_path: Path
+) -> None:
+    job = await bench.enqueue()
+    copy = tmp_path / "copy.db"
+    assert backup.back_up(data_dir, copy) == copy.stat().st_size
+    await bench.enqueue()
+    other = tmp_path / "other"
+    backup.restore(copy, other, may_replace=False)
+    assert backup.check(other) == []
+    store = SqliteStore(other)
+    assert [record.head.id for record in await store.find_jobs([job])] == [job]
+    assert (await store.list_queues())[0].pending == 1
+    await store.close()
+
+
+async def test_backup_does_not_overwrite(bench: Bench, data_dir: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.db"
+    copy.write_text("precious")
+    with pytest.raises(backup.BackupError, match="exists already"):
+        backup.back_up(data_dir, copy)
+    assert copy.read_text() == "precious"
+
+
+async def test_restore_is_refused_while_a_server_runs(
+    bench: Bench, data_dir: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy.db"
+    backup.back_up(data_dir, copy)
+    with pytest.raises(DataDirLockedError):
+        backup.restore(copy, data_dir, may_replace=True)
+
+
+async def test_restore_replaces_only_when_told_to(
+    bench: Bench, data_dir: Path, tmp_path: Path
+) -> None:
+    await bench.enqueue()
+    copy = tmp_path / "copy.db"
+    backup.back_up(data_dir, copy)
+    await bench.enqueue()
+    await bench.store.close()
+    with pytest.raises(backup.BackupError, match="--force"):
+        backup.restore(copy, data_dir, may_replace=False)
+    backup.restore(copy, data_dir, may_replace=True)
+    store = SqliteStore(data_dir)
+    assert (await store.list_queues())[0].pending == 1
+    await store.close()
+    bench._use(SqliteStore(data_dir))
+
+
+@pytest.mark.parametrize("content", [b"", b"not a database, whatever its name says" * 100])
+def test_restore_refuses_what_is_no_backup(content: bytes, tmp_path: Path) -> None:
+    source = tmp_path / "source.db"
+    source.write_bytes(content)
+    with pytest.raises(backup.BackupError, match="not a backup of Corvo"):
+        backup.restore(source, tmp_path / "data", may_replace=False)
+    assert not list((tmp_path / "data").glob("corvo.db*"))
+
+
+def test_restore_needs_a_file(tmp_path: Path) -> None:
+    with pytest.raises(backup.BackupError, match="no file"):
+        backup.restore(tmp_path / "nowhere", tmp_path / "data", may_replace=False)
+
+
+@pytest.mark.parametrize(
+    ("statement", "problem"),
+    [
+        ("UPDATE queues SET pending = 7", "the counters say"),
+        ("DELETE FROM queues", "is not known"),
+        ("UPDATE jobs SET state = 5, finished_at = 1 WHERE unique_key = 'k'", "may not hold it"),
+        ("UPDATE batches SET total = 9", "still to be counted"),
+        ("UPDATE jobs SET lease_expires_at = NULL WHERE state = 2", "active without a lease"),
+        ("UPDATE jobs SET finished_at = 1 WHERE state = 1", "an end without being finished"),
+        ("UPDATE jobs SET scheduled_at = NULL WHERE state = 0", "waits for a time"),
+    ],
+)
+async def test_check_names_what_is_wrong(
+    statement: str, problem: str, bench: Bench, data_dir: Path, tmp_path: Path
+) -> None:
+    await bench.enqueue(unique_key="k")
+    await bench.enqueue("later", at=bench.clock() + 1000)
+    await bench.enqueue("work")
+    await bench.fetch_one("work")
+    await bench.enqueue_batch(*[make_job() for _ in range(2)], callback="callbacks")
+    assert backup.check(data_dir) == []
+    copy = tmp_path / "copied" / DATABASE_NAME
+    copy.parent.mkdir()
+    backup.back_up(data_dir, copy)
+    with closing(sqlite3.connect(copy)) as connection, connection:
+        connection.execute(statement)
+    assert any(problem in line for line in backup.check(copy.parent))
+
+
+async def test_vacuum_needs_the_server_to_be_stopped(bench: Bench, data_dir: Path) -> None:
+    with pytest.raises(DataDirLockedError):
+        backup.vacuum(data_dir)
+
+
+def test_commands_tell_what_they_did(tmp_path: Path) -> None:
+    run = CliRunner().invoke
+    data_dir, copy = tmp_path / "data", tmp_path / "copy.db"
+    nothing = run(server, ["--data-dir", str(data_dir), "check"])
+    assert nothing.exit_code == 1
+    assert "no Corvo database" in nothing.stderr
+    data_dir.mkdir()
+    backup.open_writer(data_dir / DATABASE_NAME).close()
+    assert run(server, ["--data-dir", str(data_dir), "backup", str(copy)]).exit_code == 0
+    assert "bytes before" in run(server, ["--data-dir", str(data_dir), "vacuum"]).stderr
+    refused = run(server, ["--data-dir", str(data_dir), "restore", str(copy)])
+    assert (refused.exit_code, "--force" in refused.stderr) == (1, True)
+    forced = run(server, ["--data-dir", str(data_dir), "restore", "--force", str(copy)])
+    assert forced.exit_code == 0
+    sound = run(server, ["--data-dir", str(data_dir), "check"])
+    assert (sound.exit_code, sound.stdout, sound.stderr) == (0, "", "no problems\n")
