@@ -90,6 +90,9 @@ class SearchReply(ReplyModel):
 
     jobs: list[Job]
     total: int
+    total_is_exact: bool = Field(
+        True, description="False when counting took too long: then at least so many match."
+    )
     cursor: str | None = None
     has_more: bool = False
     duration_ms: float = 0

@@ -16,6 +16,7 @@ from corvo_server.http import (
     middleware,
     queues,
     schedules,
+    search,
     worker,
 )
 from corvo_server.http.endpoint import App
@@ -35,6 +36,7 @@ from corvo_server.store.sqlite.store import SqliteStore
 
 RESOURCES = (
     jobs.resource,
+    search.resource,
     worker.resource,
     batches.resource,
     queues.resource,

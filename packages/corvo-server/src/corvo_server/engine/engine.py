@@ -14,6 +14,7 @@ from corvo_server.engine.metrics import Metrics
 from corvo_server.engine.notifier import Notifier
 from corvo_server.engine.queues import Queues
 from corvo_server.engine.schedules import Schedules
+from corvo_server.engine.search import Searches
 from corvo_server.engine.worker import Worker
 from corvo_server.engine.workers import Workers
 from corvo_server.store.protocol import Store
@@ -57,6 +58,7 @@ class Engine:
             store, clock, self.notifier, self.workers, default_lease_ms=policy.default_lease_ms
         )
         self.events = Events(store)
+        self.search = Searches(store, clock)
         self.queues = Queues(store, clock)
         self.batches = Batches(store)
         self.schedules = Schedules(store, clock, ids, max_payload_bytes=policy.max_payload_bytes)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from corvo_server.store.bulk import BulkEdit, BulkOutcome, BulkRecord, BulkStep
+from corvo_server.store.filters import JobFilter
 from corvo_server.store.records import (
     BatchRecord,
     Claim,
@@ -37,6 +38,7 @@ from corvo_server.store.schedules import (
     ScheduleOutcome,
     ScheduleRecord,
 )
+from corvo_server.store.search import Found, Search
 
 
 class StoreError(Exception):
@@ -49,6 +51,10 @@ class StoreUnavailable(StoreError):
 
 class StoreOverloaded(StoreError):
     """Too many writes are waiting already."""
+
+
+class SearchTooSlow(StoreError):
+    """The search took longer than one may, and was stopped."""
 
 
 class Store(Protocol):
@@ -140,6 +146,19 @@ class Store(Protocol):
 
     async def find_batch(self, batch_id: str) -> BatchRecord | None:
         """One batch with its counts."""
+        ...
+
+    async def search(self, request: Search) -> Found:
+        """One page of the jobs that match, as of one moment.
+
+        Raises `SearchTooSlow`; `StoreUnavailable` when others leave it no time to begin.
+        """
+        ...
+
+    async def matching_ids(
+        self, wanted: JobFilter, after_seq: int, limit: int
+    ) -> list[tuple[int, str]]:
+        """The (seq, id) of the first `limit` matching jobs beyond `after_seq`, by seq."""
         ...
 
     async def list_queues(self) -> list[QueueRecord]:

@@ -6,13 +6,16 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, Generic, ParamSpec, TypeVar
 
-from corvo_server.store.protocol import StoreUnavailable
+from corvo_server.store.protocol import SearchTooSlow, StoreUnavailable
 from corvo_server.store.sqlite.database import open_reader
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+_STOP_AGAIN_AFTER = 0.05
+"""Seconds. A stop that falls between two statements does not reach the second one."""
 
 
 class Readers:
@@ -24,6 +27,35 @@ class Readers:
         self._local = threading.local()
         self._pool = ThreadPoolExecutor(size, thread_name_prefix="corvo-reader")
         self._is_closed = False
+
+    async def run_within(
+        self,
+        seconds: float,
+        read: Callable[Concatenate[sqlite3.Connection, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """As `run`, for a read that may be slow.
+
+        Raises `SearchTooSlow` when it has taken `seconds`, `StoreUnavailable` when it could not
+        begin by then. It is stopped at once, also when the caller goes away.
+        """
+        loop = asyncio.get_running_loop()
+        stoppable = _Stoppable(read)
+
+        def stop() -> None:
+            if stoppable.stop():
+                loop.call_later(_STOP_AGAIN_AFTER, stop)
+
+        try:
+            async with asyncio.timeout(seconds):
+                return await self.run(stoppable, *args, **kwargs)
+        except TimeoutError:
+            if stoppable.has_begun:
+                raise SearchTooSlow(f"it took longer than {seconds:g} seconds") from None
+            raise StoreUnavailable("other searches take all the time there is") from None
+        finally:
+            stop()
 
     async def run(
         self,
@@ -62,3 +94,35 @@ class Readers:
             self._local.connection = connection
             self._connections.append(connection)
         return connection
+
+
+class _Stoppable(Generic[P, T]):
+    """A read that another thread can stop, and nothing that its connection does afterwards."""
+
+    def __init__(self, read: Callable[Concatenate[sqlite3.Connection, P], T]) -> None:
+        self._read = read
+        self._lock = threading.Lock()
+        self._connection: sqlite3.Connection | None = None
+        self._is_stopped = False
+        self.has_begun = False
+
+    def __call__(self, connection: sqlite3.Connection, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        with self._lock:
+            if self._is_stopped:
+                raise StoreUnavailable("nobody waits for it any more")
+            self.has_begun = True
+            self._connection = connection
+        try:
+            return self._read(connection, *args, **kwargs)
+        finally:
+            with self._lock:
+                self._connection = None
+
+    def stop(self) -> bool:
+        """Interrupt what runs, or keep it from beginning; whether something still runs."""
+        with self._lock:
+            self._is_stopped = True
+            if self._connection is None:
+                return False
+            self._connection.interrupt()
+            return True

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from corvo_server.store.bulk import BulkEdit, BulkOutcome, BulkRecord, BulkStep
+from corvo_server.store.filters import JobFilter
 from corvo_server.store.protocol import StoreUnavailable
 from corvo_server.store.records import (
     BatchRecord,
@@ -33,6 +34,7 @@ from corvo_server.store.schedules import (
     ScheduleOutcome,
     ScheduleRecord,
 )
+from corvo_server.store.search import Found, Search
 from corvo_server.store.sqlite import (
     batches,
     bulk,
@@ -42,6 +44,7 @@ from corvo_server.store.sqlite import (
     maintenance,
     queues,
     schedules,
+    search,
     worker,
 )
 from corvo_server.store.sqlite.database import DATABASE_NAME, lock_data_dir, open_writer
@@ -49,6 +52,8 @@ from corvo_server.store.sqlite.readers import Readers
 from corvo_server.store.sqlite.writer import Verb, Writer
 
 _READERS = 4
+_SEARCHERS = 2
+"""Apart from the readers, so that searches never keep a look at one job waiting."""
 
 # The order in which verbs run within a commit: what brings jobs first, what takes them last.
 _ENQUEUE = Verb(0, enqueue.enqueue)
@@ -70,11 +75,17 @@ class SqliteStore:
     """Implements `store.protocol.Store`."""
 
     def __init__(
-        self, data_dir: Path, *, max_backlog: int = 10_000, max_commit: int = 1_000
+        self,
+        data_dir: Path,
+        *,
+        max_backlog: int = 10_000,
+        max_commit: int = 1_000,
+        search_seconds: float = 5,
     ) -> None:
         """Open `data_dir`, creating it if need be, and bring its schema up to date.
 
-        At most `max_backlog` operations wait for their commit, and `max_commit` share one.
+        At most `max_backlog` operations wait for their commit, and `max_commit` share one. A search
+        that takes `search_seconds` is stopped.
         Raises `DataDirLockedError` or `NewerSchemaError`, both with a sentence for the operator.
         """
         self._lock = lock_data_dir(data_dir)
@@ -85,6 +96,8 @@ class SqliteStore:
             self._lock.release()
             raise
         self._readers = Readers(path, _READERS)
+        self._searchers = Readers(path, _SEARCHERS)
+        self._search_seconds = search_seconds
         self._path = path
         self._is_closed = False
 
@@ -143,6 +156,14 @@ class SqliteStore:
     async def find_batch(self, batch_id: str) -> BatchRecord | None:
         return await self._readers.run(batches.find_batch, batch_id)
 
+    async def search(self, request: Search) -> Found:
+        return await self._searchers.run_within(self._search_seconds, search.search, request)
+
+    async def matching_ids(
+        self, wanted: JobFilter, after_seq: int, limit: int
+    ) -> list[tuple[int, str]]:
+        return await self._searchers.run(search.matching_ids, wanted, after_seq, limit)
+
     async def list_queues(self) -> list[QueueRecord]:
         return await self._readers.run(queues.list_queues)
 
@@ -193,5 +214,6 @@ class SqliteStore:
         self._is_closed = True
         await self._writer.drain()
         await self._readers.close()
+        await self._searchers.close()
         await self._writer.close()  # last: whoever closes last removes the write-ahead log
         self._lock.release()

@@ -1,0 +1,120 @@
+"""Searching jobs."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from time import perf_counter
+
+from msgspec import Struct
+
+from corvo_schema import SearchFilter, SearchRequest, to_ms
+from corvo_schema.errors import ErrorCode
+from corvo_server.engine.clock import Clock
+from corvo_server.engine.cursor import Cursor
+from corvo_server.engine.errors import CallError
+from corvo_server.store import jq
+from corvo_server.store.conditions import Condition
+from corvo_server.store.filters import JobFilter, Span
+from corvo_server.store.protocol import SearchTooSlow, Store
+from corvo_server.store.records import JobRecord
+from corvo_server.store.search import Search, Total
+
+_SLOW_FILTERS = ("payload_jq", "payload_contains", "error_contains")
+"""What every candidate has to be read for."""
+
+
+class Page(Struct, frozen=True):
+    """One page of a search."""
+
+    jobs: list[JobRecord]
+    total: Total
+    cursor: str | None
+    """Of the next page; None when nothing follows."""
+    seconds: float
+
+
+class Searches:
+    """Verbs of searching."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    async def jobs(self, request: SearchRequest) -> Page:
+        """The page that `request` asks for, and how many jobs match in all."""
+        started = perf_counter()
+        cursor = None if request.cursor is None else Cursor.read(request.cursor, request)
+        search = Search(
+            job_filter(request),
+            as_of=self._clock() if cursor is None else cursor.as_of,
+            limit=request.limit,
+            sort=request.sort,
+            order=request.order,
+            after=None if cursor is None else cursor.position,
+            total=None if cursor is None else Total(cursor.total, cursor.is_exact),
+        )
+        try:
+            found = await self._store.search(search)
+        except SearchTooSlow as error:
+            raise _too_slow(error, request) from None
+        following = (
+            None
+            if found.next is None
+            else Cursor.of(request, found.next, found.total, search.as_of).write()
+        )
+        return Page(found.jobs, found.total, following, perf_counter() - started)
+
+
+def job_filter(asked: SearchFilter, at: str = "") -> JobFilter:
+    """The filter that a request means. `at` is the path of the fields in it, like `filter.`.
+
+    Raises `CallError` for an expression in `payload_jq` that cannot be read.
+    """
+    return JobFilter(
+        queue=asked.queue,
+        states=frozenset(asked.state),
+        priority=asked.priority,
+        tags=asked.tags,
+        payload_contains=asked.payload_contains,
+        payload=None if asked.payload_jq is None else _condition(asked.payload_jq, at),
+        created=_span(asked.created_after, asked.created_before),
+        scheduled=_span(asked.scheduled_after, asked.scheduled_before),
+        started=_span(asked.started_after, asked.started_before),
+        completed=_span(asked.completed_after, asked.completed_before),
+        expire=_span(asked.expire_after, asked.expire_before),
+        attempt_min=asked.attempt_min,
+        attempt_max=asked.attempt_max,
+        unique_key=asked.unique_key,
+        batch_id=asked.batch_id,
+        worker_id=asked.worker_id,
+        has_errors=asked.has_errors,
+        error_contains=asked.error_contains,
+        id_prefix=asked.job_id_prefix,
+    )
+
+
+def _span(after: datetime | None, before: datetime | None) -> Span:
+    return Span(None if after is None else to_ms(after), None if before is None else to_ms(before))
+
+
+def _condition(expression: str, at: str) -> Condition:
+    try:
+        return jq.parse(expression)
+    except jq.JqError as error:
+        field = f"{at}payload_jq"
+        message = f"{field} cannot be read {error}."
+        raise CallError(ErrorCode.VALIDATION_ERROR, message, [(field, str(error))]) from None
+
+
+def _too_slow(error: SearchTooSlow, request: SearchRequest) -> CallError:
+    """A refusal that is the caller's to act on: the same search again would be stopped again."""
+    return CallError(
+        ErrorCode.VALIDATION_ERROR,
+        f"The search was stopped: {error}. Narrow it down, e.g. by queue, state, tags or "
+        "created_after, or ask for a smaller page.",
+        [(field, "looks at too many jobs") for field in _slow_fields(request)],
+    )
+
+
+def _slow_fields(request: SearchRequest) -> Iterator[str]:
+    given = [field for field in _SLOW_FILTERS if getattr(request, field) is not None]
+    yield from given or ["body"]

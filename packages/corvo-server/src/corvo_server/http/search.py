@@ -1,0 +1,27 @@
+"""Searching jobs."""
+
+from sanic import HTTPResponse, Request
+
+from corvo_schema import SearchReply, SearchRequest
+from corvo_server.http import documents
+from corvo_server.http.body import read_body
+from corvo_server.http.endpoint import Resource, engine_of
+from corvo_server.http.replies import reply
+
+resource = Resource("search")
+
+
+@resource.endpoint("POST", "/jobs/search", request=SearchRequest, replies={200: SearchReply})
+async def search_jobs(request: Request) -> HTTPResponse:
+    """Return a page of the jobs that match all filters, and the cursor of the next one."""
+    page = await engine_of(request).search.jobs(read_body(request, SearchRequest))
+    return reply(
+        {
+            "jobs": [documents.job(record) for record in page.jobs],
+            "total": page.total.jobs,
+            "total_is_exact": page.total.is_exact,
+            "cursor": page.cursor,
+            "has_more": page.cursor is not None,
+            "duration_ms": round(page.seconds * 1000, 2),
+        }
+    )

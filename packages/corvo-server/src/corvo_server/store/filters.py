@@ -1,0 +1,174 @@
+"""Which jobs are meant, and the SQL that tells them: one place for all engines.
+
+What every engine words alike is written here; a `Dialect` words the rest. All values are bound.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Protocol, TypeAlias
+
+from msgspec import Struct
+
+from corvo_schema.states import JobState, Priority
+from corvo_server.store.codes import STATE_CODES
+from corvo_server.store.conditions import (
+    And,
+    Compare,
+    CompareLength,
+    Condition,
+    Not,
+    Or,
+    TestText,
+    Truthy,
+)
+from corvo_server.store.fragments import Sql, all_of, any_of, bind, fuse, one_of
+
+DocumentTest: TypeAlias = Truthy | Compare | CompareLength | TestText
+
+
+class Span(Struct, frozen=True):
+    """A span of time in ms since the epoch, without its ends."""
+
+    after: int | None = None
+    before: int | None = None
+
+
+ALWAYS = Span()
+
+
+class JobFilter(Struct, frozen=True):
+    """Jobs that match everything given here. Texts hold no wildcards and know upper case."""
+
+    queue: str | None = None
+    states: frozenset[JobState] = frozenset()
+    """Any of these; none means any state."""
+    priority: Priority | None = None
+    tags: Mapping[str, str] = {}
+    payload_contains: str | None = None
+    payload: Condition | None = None
+    created: Span = ALWAYS
+    scheduled: Span = ALWAYS
+    started: Span = ALWAYS
+    completed: Span = ALWAYS
+    expire: Span = ALWAYS
+    attempt_min: int | None = None
+    attempt_max: int | None = None
+    unique_key: str | None = None
+    batch_id: str | None = None
+    worker_id: str | None = None
+    has_errors: bool | None = None
+    error_contains: str | None = None
+    id_prefix: str | None = None
+
+
+class Dialect(Protocol):
+    """How one engine words what engines word differently. Every condition is true or false."""
+
+    def test(self, test: DocumentTest) -> Sql:
+        """What `test` asks of the document `jobs.payload`."""
+        ...
+
+    def guard(self, condition: Sql) -> Sql:
+        """`condition` on the document, and false for one that the engine's JSON cannot read."""
+        ...
+
+    def contains(self, column: str, text: str) -> Sql:
+        """A text column, which is not null, contains `text`."""
+        ...
+
+    def starts_with(self, column: str, prefix: str) -> Sql:
+        """A text column starts with `prefix`, by a range of its index."""
+        ...
+
+    def has_tag(self, key: str, value: str) -> Sql:
+        """The job of `jobs` has this tag with just this value."""
+        ...
+
+
+def where(wanted: JobFilter, dialect: Dialect) -> Sql:
+    """The condition on a row of `jobs` that `wanted` describes: cheap tests first."""
+    return all_of(
+        [
+            *_columns(wanted),
+            *(
+                [dialect.starts_with("jobs.id", wanted.id_prefix)]
+                if wanted.id_prefix is not None
+                else []
+            ),
+            *(dialect.has_tag(key, value) for key, value in wanted.tags.items()),
+            *_errors(wanted, dialect),
+            *_payload(wanted, dialect),
+        ]
+    )
+
+
+def _columns(wanted: JobFilter) -> Iterable[Sql]:
+    if wanted.states:
+        yield one_of("jobs.state", sorted(STATE_CODES[state] for state in wanted.states))
+    for column, value in (
+        ("queue", wanted.queue),
+        ("priority", None if wanted.priority is None else int(wanted.priority)),
+        ("unique_key", wanted.unique_key),
+        ("batch_id", wanted.batch_id),
+        ("worker_id", wanted.worker_id),
+    ):
+        if value is not None:
+            yield fuse(f"jobs.{column} = {{}}", bind(value))
+    if wanted.attempt_min is not None:
+        yield fuse("jobs.attempt >= {}", bind(wanted.attempt_min))
+    if wanted.attempt_max is not None:
+        yield fuse("jobs.attempt <= {}", bind(wanted.attempt_max))
+    yield from within("jobs.created_at", wanted.created)
+    yield from within("jobs.scheduled_at", wanted.scheduled)
+    yield from within("jobs.started_at", wanted.started)
+    yield from within("jobs.expire_at", wanted.expire)
+    if wanted.completed != ALWAYS:
+        yield fuse("jobs.state = {}", bind(STATE_CODES[JobState.COMPLETED]))
+        yield from within("jobs.finished_at", wanted.completed)
+
+
+def within(column: str, span: Span) -> Iterable[Sql]:
+    """The conditions that keep a column of times in `span`; a null one is in none."""
+    if span.after is not None:
+        yield fuse(f"{column} > {{}}", bind(span.after))
+    if span.before is not None:
+        yield fuse(f"{column} < {{}}", bind(span.before))
+
+
+def _errors(wanted: JobFilter, dialect: Dialect) -> Iterable[Sql]:
+    failures = "EXISTS (SELECT 1 FROM job_failures AS f WHERE f.job_seq = jobs.seq{})"
+    if wanted.has_errors is not None:
+        yield fuse(("" if wanted.has_errors else "NOT ") + failures, Sql(""))
+    if wanted.error_contains is not None:
+        test = dialect.contains("f.error", wanted.error_contains)
+        yield fuse(failures, fuse(" AND {}", test))
+
+
+def _payload(wanted: JobFilter, dialect: Dialect) -> Iterable[Sql]:
+    if wanted.payload_contains is not None:
+        spellings = _spellings(wanted.payload_contains)
+        yield any_of(dialect.contains("jobs.payload", spelling) for spelling in spellings)
+    if wanted.payload is not None:
+        yield dialect.guard(_document(wanted.payload, dialect))
+
+
+def _document(condition: Condition, dialect: Dialect) -> Sql:
+    match condition:
+        case Not(inner):
+            return fuse("NOT {}", _document(inner, dialect))
+        case And(parts):
+            return all_of(_document(part, dialect) for part in parts)
+        case Or(parts):
+            return any_of(_document(part, dialect) for part in parts)
+        case _:
+            return dialect.test(condition)
+
+
+def _spellings(text: str) -> list[str]:
+    """How `text` may stand in JSON: as it is, or within a string, with or without escapes.
+
+    Payloads are kept as they were sent, and many clients send all but ASCII as escapes.
+    """
+    within_string = json.dumps(text, ensure_ascii=False)[1:-1]
+    in_ascii = json.dumps(text)[1:-1]
+    return list(dict.fromkeys((text, within_string, in_ascii)))

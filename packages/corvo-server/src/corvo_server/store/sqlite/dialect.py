@@ -1,0 +1,231 @@
+"""How SQLite words the filters of a search."""
+
+import re
+
+from corvo_server.store.conditions import (
+    Compare,
+    CompareLength,
+    Operator,
+    Path,
+    Scalar,
+    Step,
+    TestText,
+    TextTest,
+    Truthy,
+)
+from corvo_server.store.filters import DocumentTest
+from corvo_server.store.fragments import Sql, bind, fuse
+
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9_ .:;@#$%*()+,=!?~^|{}\[\]-]+")
+"""Keys that every writer of JSON spells in the same way, so that SQLite's own paths find them.
+
+SQLite compares a path's keys with the text of the document, escapes and all, and cannot quote a
+quote. `/`, `<`, `>`, `&`, `'` are left out because some writers escape them.
+"""
+_INT64 = 2**63
+_LAST_CHARACTER = "\U0010ffff"
+
+_TYPES_BELOW = {
+    "null": (),
+    "false": ("null",),
+    "true": ("null", "false"),
+    "number": ("null", "false", "true"),
+    "text": ("null", "false", "true", "integer", "real"),
+}
+"""What orders before a value of a kind, whatever it is."""
+
+_LENGTH = (
+    "CASE {} WHEN 'text' THEN length({}) WHEN 'array' THEN json_array_length({})"
+    " WHEN 'object' THEN (SELECT count(*) FROM json_each({}))"
+    " WHEN 'integer' THEN CASE WHEN {} < 0 THEN 0 - {} ELSE {} END WHEN 'real' THEN abs({})"
+    " WHEN 'true' THEN NULL WHEN 'false' THEN NULL ELSE 0 END"
+)
+_HAS_TAG = (
+    "EXISTS (SELECT 1 FROM job_tags AS t WHERE t.segment = jobs.seq >> 12"
+    " AND t.key = {} AND t.value = {} AND t.job_seq = jobs.seq)"
+)
+
+
+class SqliteDialect:
+    """Implements `store.filters.Dialect`."""
+
+    def test(self, test: DocumentTest) -> Sql:
+        """The test on what json_type and json_extract find at its path."""
+        found = _Place(test.path)
+        match test:
+            case Truthy():
+                condition = fuse("coalesce({}, 'null') NOT IN ('null', 'false')", found.type)
+            case Compare():
+                condition = _compare(found, test.operator, test.value)
+            case CompareLength():
+                length = fuse(_LENGTH, found.type, *([found.value] * 7))
+                sign = _SIGNS[test.operator]
+                condition = fuse(f"coalesce({{}} {sign} {{}}, FALSE)", length, _number(test.value))
+            case TestText():
+                condition = _test_text(found, test)
+        return found.look(condition)
+
+    def guard(self, condition: Sql) -> Sql:
+        """False for what is nested deeper than SQLite reads, which would stop the statement."""
+        return fuse("CASE WHEN json_valid(jobs.payload) THEN {} ELSE FALSE END", condition)
+
+    def contains(self, column: str, text: str) -> Sql:
+        """By instr, which knows no wildcards."""
+        return fuse(f"instr({column}, {{}}) > 0", bind(text))
+
+    def starts_with(self, column: str, prefix: str) -> Sql:
+        """By the range of texts from the prefix to the last one that begins with it."""
+        lower, upper = bind(prefix), bind(prefix + _LAST_CHARACTER)
+        return fuse(f"({column} >= {{}} AND {column} < {{}})", lower, upper)
+
+    def has_tag(self, key: str, value: str) -> Sql:
+        """By the index of tags."""
+        return fuse(_HAS_TAG, bind(key), bind(value))
+
+
+_SIGNS = {operator: "=" if operator is Operator.EQ else operator.value for operator in Operator}
+
+
+class _Place:
+    """A place in the payload: SQL for the type and the value of what stands there, or NULL.
+
+    Where a key is one that SQLite's paths cannot name, the members of the object around it are
+    looked through instead, and `type` and `value` hold only within `look`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._joins: list[Sql] = []
+        document = Sql("jobs.payload")
+        plain: list[Step] = []
+        for step in path.steps:
+            if isinstance(step, int) or _PLAIN_KEY.fullmatch(step):
+                plain.append(step)
+                continue
+            name = f"m{len(self._joins)}"
+            self._joins.append(
+                fuse(
+                    f" LEFT JOIN json_each({{}}, {{}}) AS {name} ON {name}.key = {{}}",
+                    document,
+                    bind(_json_path(plain)),
+                    bind(step),
+                )
+            )
+            # What json_each calls the value of a string is no JSON.
+            document = Sql(f"CASE WHEN {name}.type IN ('object', 'array') THEN {name}.value END")
+            plain = []
+        if self._joins and not plain:
+            self.type, self.value = Sql(f"{name}.type"), Sql(f"{name}.value")
+        else:
+            steps = bind(_json_path(plain))
+            self.type = fuse("json_type({}, {})", document, steps)
+            self.value = fuse("json_extract({}, {})", document, steps)
+
+    def look(self, condition: Sql) -> Sql:
+        """`condition` where `type` and `value` mean something."""
+        if not self._joins:
+            return fuse("({})", condition)
+        joins = fuse("{}" * len(self._joins), *self._joins)
+        return fuse("(SELECT {} FROM (SELECT 1){} LIMIT 1)", condition, joins)
+
+
+def _json_path(steps: list[Step]) -> str:
+    return "$" + "".join(map(_json_step, steps))
+
+
+def _json_step(step: Step) -> str:
+    if isinstance(step, str):
+        return f'."{step}"'
+    return f"[{step}]" if step >= 0 else f"[#{step}]"
+
+
+def _compare(found: _Place, operator: Operator, value: Scalar) -> Sql:
+    match operator:
+        case Operator.EQ:
+            return _equal(found, value)
+        case Operator.NE:
+            return fuse("NOT {}", _equal(found, value))
+        case Operator.LT:
+            return _less(found, value, or_equal=False)
+        case Operator.LE:
+            return _less(found, value, or_equal=True)
+        case Operator.GT:
+            return fuse("NOT {}", _less(found, value, or_equal=True))
+        case Operator.GE:
+            return fuse("NOT {}", _less(found, value, or_equal=False))
+
+
+def _equal(found: _Place, value: Scalar) -> Sql:
+    match value:
+        case None:
+            return fuse("coalesce({}, 'null') = 'null'", found.type)
+        case bool():
+            return fuse(f"coalesce({{}} = '{'true' if value else 'false'}', FALSE)", found.type)
+        case str():
+            same = fuse("{} = 'text' AND {} = {}", found.type, found.value, bind(value))
+        case _:
+            number = "{} IN ('integer', 'real') AND {} = {}"
+            same = fuse(number, found.type, found.value, _number(value))
+    return fuse("coalesce({}, FALSE)", same)
+
+
+def _less(found: _Place, value: Scalar, *, or_equal: bool) -> Sql:
+    """What stands there orders before `value`. Types order first, then values of one type."""
+    sign = "<=" if or_equal else "<"
+    match value:
+        case str():
+            below = _TYPES_BELOW["text"]
+            same = f"{{}} = 'text' AND {{}} {sign} {{}}"
+            limit = bind(value)
+        case None | bool():
+            kind = "null" if value is None else "true" if value else "false"
+            below = _TYPES_BELOW[kind] + ((kind,) if or_equal else ())
+            return _is_one_of(found, below)
+        case _:
+            below = _TYPES_BELOW["number"]
+            same = f"{{}} IN ('integer', 'real') AND {{}} {sign} {{}}"
+            limit = _number(value)
+    return fuse(
+        "({} OR coalesce({}, FALSE))",
+        _is_one_of(found, below),
+        fuse(same, found.type, found.value, limit),
+    )
+
+
+def _is_one_of(found: _Place, types: tuple[str, ...]) -> Sql:
+    if not types:
+        return Sql("FALSE")
+    names = ", ".join(f"'{name}'" for name in types)
+    return fuse(f"coalesce({{}}, 'null') IN ({names})", found.type)
+
+
+def _test_text(found: _Place, test: TestText) -> Sql:
+    match test.test:
+        case TextTest.CONTAINS:
+            holds = fuse("instr({}, {}) > 0", found.value, bind(test.text))
+        case TextTest.STARTSWITH:
+            start = fuse("substr({}, 1, {})", found.value, bind(len(test.text)))
+            holds = fuse("{} = {}", start, bind(test.text))
+        case TextTest.ENDSWITH if test.text:
+            end = fuse("substr({}, {})", found.value, bind(-len(test.text)))
+            holds = fuse("{} = {}", end, bind(test.text))
+        case _:
+            holds = Sql("TRUE")
+    return fuse("coalesce({} = 'text' AND {}, FALSE)", found.type, holds)
+
+
+def _number(value: int | float) -> Sql:
+    """A number as SQLite itself reads it from JSON: 64 bits, or else the float it takes it for."""
+    if isinstance(value, int) and -_INT64 <= value < _INT64:
+        return bind(value)
+    as_float = _to_float(value)
+    if as_float in {float("inf"), float("-inf")}:
+        return bind(as_float)
+    # Bound as text, so that a number and the same number in a document become the same float.
+    return fuse("CAST({} AS REAL)", bind(repr(value)))
+
+
+def _to_float(value: int | float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return float("inf") if value > 0 else float("-inf")
