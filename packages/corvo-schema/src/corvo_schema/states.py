@@ -104,8 +104,8 @@ TRANSITIONS: dict[tuple[JobState | None, EventType], JobState | None] = {
     (_S.ACTIVE, _E.RELEASED): _S.PENDING,  # SCHEDULED when it was released with a delay
     (_S.ACTIVE, _E.CANCEL_REQUESTED): _S.ACTIVE,
     (_S.ACTIVE, _E.CANCELLED): _S.CANCELLED,
-    **{(state, _E.EXPIRED): _S.DEAD for state in UNFINISHED},
-    **{(state, _E.CANCELLED): _S.CANCELLED for state in UNFINISHED},
+    **{(state, _E.EXPIRED): _S.DEAD for state in JobState if state in UNFINISHED},
+    **{(state, _E.CANCELLED): _S.CANCELLED for state in JobState if state in UNFINISHED},
     **{
         (state, _E.RETRIED): _S.PENDING
         for state in JobState
@@ -117,7 +117,7 @@ TRANSITIONS: dict[tuple[JobState | None, EventType], JobState | None] = {
     **{(state, _E.MOVED): state for state in JobState if state is not _S.ACTIVE},
     **{(state, _E.PRIORITY_CHANGED): state for state in _WAITING},
     **{(state, _E.DELETED): None for state in JobState if state is not _S.ACTIVE},
-    **{(state, _E.PRUNED): None for state in FINISHED},
+    **{(state, _E.PRUNED): None for state in JobState if state in FINISHED},
 }
 """(state before, what happened) → state after; None before birth and after removal."""
 
