@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from corvo_client.worker._leases import Lease
-from corvo_client.worker._link import Refused, Undelivered
+from corvo_client.worker._link import HeldJob, Refused, Undelivered
 from corvo_schema.ids import new_job_id
 from corvo_schema.outcomes import (
     AckResult,
@@ -17,7 +17,7 @@ from corvo_schema.outcomes import (
     HeartbeatReply,
     ReleaseResult,
 )
-from corvo_schema.worker import AckItem, FailItem, FetchedJob, HeartbeatRequest, ReleaseItem
+from corvo_schema.worker import AckItem, FailItem, HeartbeatRequest, ReleaseItem
 
 Item = AckItem | FailItem | ReleaseItem
 
@@ -39,7 +39,7 @@ class FakeServer:
     """Hands out `jobs`, remembers what it is told, and fails on demand."""
 
     def __init__(self) -> None:
-        self.jobs: deque[FetchedJob] = deque()
+        self.jobs: deque[HeldJob] = deque()
         self.fetches: list[int] = []
         self.requests: list[Sequence[Item]] = []
         self.beats: list[HeartbeatRequest] = []
@@ -51,7 +51,7 @@ class FakeServer:
         self._loop = asyncio.get_running_loop()
         self._changed = asyncio.Event()
 
-    def add(self, *jobs: FetchedJob) -> None:
+    def add(self, *jobs: HeldJob) -> None:
         self.jobs.extend(jobs)
         self._changed.set()
 
@@ -62,11 +62,11 @@ class FakeServer:
                 self._changed.clear()
                 await self._changed.wait()
 
-    async def fetch(self, count: int) -> list[FetchedJob]:
+    async def fetch(self, count: int, *, wait: bool) -> list[HeldJob]:
         self.has_changed()
         self.fetches.append(count)
         self._fail_when_down()
-        while not self.jobs:
+        while wait and not self.jobs:
             self._changed.clear()
             await self._changed.wait()
             self._fail_when_down()
@@ -139,13 +139,13 @@ async def server() -> FakeServer:
     return FakeServer()
 
 
-MakeJob = Callable[..., FetchedJob]
+MakeJob = Callable[..., HeldJob]
 MakeLease = Callable[..., Lease]
 
 
 @pytest.fixture
 def make_job() -> MakeJob:
-    def make(payload: Any = None, **fields: Any) -> FetchedJob:
+    def make(payload: Any = None, **fields: Any) -> HeldJob:
         known: dict[str, Any] = {
             "job_id": new_job_id(),
             "queue": "default",
@@ -154,7 +154,7 @@ def make_job() -> MakeJob:
             "lease_duration": 30,
             "lease_token": "token",
         }
-        return FetchedJob.model_validate(known | fields)
+        return HeldJob.model_validate(known | fields)
 
     return make
 

@@ -5,10 +5,12 @@ from typing import Any
 import pytest
 
 from corvo_client.worker._backoff import Backoff
-from corvo_client.worker._fetcher import Fetcher, Slots
-from corvo_schema.worker import FetchedJob
+from corvo_client.worker._fetcher import Fetcher
+from corvo_client.worker._leases import Lease
+from corvo_client.worker._link import HeldJob
+from corvo_client.worker._slots import Slots
 
-MakeJob = Callable[..., FetchedJob]
+MakeJob = Callable[..., HeldJob]
 
 
 class FakeResults:
@@ -29,33 +31,30 @@ class FakeResults:
 class Worked:
     """What a fetcher did with the jobs."""
 
-    def __init__(self, slots: Slots) -> None:
-        self.started: list[FetchedJob] = []
-        self.given_back: list[FetchedJob] = []
-        self._slots = slots
+    def __init__(self) -> None:
+        self.started: list[HeldJob] = []
+        self.given_back: list[HeldJob] = []
 
-    def start(self, jobs: Sequence[FetchedJob]) -> None:
-        self.started.extend(jobs)
-        for _ in jobs:
-            self._slots.take()
+    def start(self, lease: Lease) -> None:
+        self.started.append(lease.job)
 
-    def give_back(self, jobs: Sequence[FetchedJob]) -> None:
-        self.given_back.extend(jobs)
+    def give_back(self, leases: Sequence[Lease]) -> None:
+        self.given_back.extend(lease.job for lease in leases)
 
 
 @pytest.fixture
-async def slots() -> Slots:
-    return Slots(4)
+def worked() -> Worked:
+    return Worked()
+
+
+@pytest.fixture
+async def slots(worked: Worked) -> Slots:
+    return Slots(4, worked.start)
 
 
 @pytest.fixture
 async def results() -> FakeResults:
     return FakeResults()
-
-
-@pytest.fixture
-def worked(slots: Slots) -> Worked:
-    return Worked(slots)
 
 
 @pytest.fixture
@@ -66,7 +65,7 @@ async def fetcher(
         link=server,
         slots=slots,
         results=results,  # type: ignore[arg-type]
-        start=worked.start,
+        hold=lambda job: Lease(job, clock(), lambda: None),
         give_back=worked.give_back,
         backoff=Backoff(base=0.0),
         clock=clock,
@@ -180,10 +179,74 @@ async def test_jobs_that_arrive_after_the_stop_are_given_back(
 async def test_stop_does_not_wait_for_slots_or_retries(
     server: Any, fetcher: Fetcher, slots: Slots
 ) -> None:
-    for _ in range(4):
-        slots.take()
+    slots.taken = 4
     task = asyncio.create_task(fetcher.run())
     await settle()
     await fetcher.stop(task)
     assert task.cancelled()
     assert server.fetches == []
+
+
+async def test_short_jobs_are_fetched_before_their_slots_are_free(
+    server: Any, fetcher: Fetcher, slots: Slots, worked: Worked, clock: Any, make_job: MakeJob
+) -> None:
+    """Every fetch takes 10 ms by the clock here, and every job ends within it."""
+    waits: list[bool] = []
+    fetch = server.fetch
+
+    async def slow_fetch(count: int, *, wait: bool) -> list[HeldJob]:
+        clock.forward(0.01)
+        waits.append(wait)
+        return await fetch(count, wait=wait)
+
+    def start_and_end(lease: Lease) -> None:
+        worked.start(lease)
+        asyncio.get_running_loop().call_soon(slots.give_back)
+
+    server.fetch, slots._start = slow_fetch, start_and_end
+    server.add(*(make_job() for _ in range(23)))
+    task = asyncio.create_task(fetcher.run())
+    await server.seen(lambda: len(worked.started) == 23)
+    await settle()
+    # The second answer tells that jobs are short; the last is not full, so that is the end of it.
+    assert waits[:2] == [True, True]
+    assert set(waits[2:-1]) == {False}
+    assert waits[-1]
+    await fetcher.stop(task)
+
+
+async def test_jobs_for_which_no_slot_comes_free_are_given_back(
+    server: Any,
+    fetcher: Fetcher,
+    slots: Slots,
+    worked: Worked,
+    make_job: MakeJob,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("corvo_client.worker._fetcher._PATIENCE", 0.0)
+    jobs = [make_job() for _ in range(6)]
+    server.add(*jobs)
+
+    async def greedy_fetch(count: int, *, wait: bool) -> list[HeldJob]:
+        return await fetch(count + 2, wait=wait)
+
+    fetch, server.fetch = server.fetch, greedy_fetch
+    task = asyncio.create_task(fetcher.run())
+    await server.seen(lambda: server.fetches)
+    await settle()
+    assert worked.started == jobs[:4]
+    assert worked.given_back == jobs[4:]
+    await fetcher.stop(task)
+
+
+async def test_stop_gives_back_what_waits_for_a_slot(
+    server: Any, fetcher: Fetcher, slots: Slots, worked: Worked, make_lease: Any
+) -> None:
+    slots.taken = 4
+    lease = make_lease()
+    slots.put(lease)
+    task = asyncio.create_task(fetcher.run())
+    await settle()
+    assert server.fetches == []
+    await fetcher.stop(task)
+    assert worked.given_back == [lease.job]

@@ -67,7 +67,7 @@ class Context:
     @property
     def tags(self) -> Mapping[str, str]:
         """The job's tags."""
-        return self._lease.job.tags
+        return self._lease.job.tags or {}
 
     @property
     def deadline(self) -> datetime:

@@ -1,4 +1,4 @@
-"""Keeps the free slots of a worker filled."""
+"""Keeps the slots of a worker filled."""
 
 import asyncio
 import logging
@@ -6,56 +6,26 @@ import time
 from collections.abc import Callable, Sequence
 
 from corvo_client.worker._backoff import Backoff
-from corvo_client.worker._link import Link, LinkError
+from corvo_client.worker._leases import Lease
+from corvo_client.worker._link import HeldJob, Link, LinkError
+from corvo_client.worker._pace import Pace
 from corvo_client.worker._results import Results
-from corvo_schema.worker import MAX_BATCH_OUTCOMES, FetchedJob
+from corvo_client.worker._slots import Slots
+from corvo_schema.worker import MAX_BATCH_OUTCOMES
 
 _log = logging.getLogger("corvo.worker")
 
 _MOST_UNSENT = 2 * MAX_BATCH_OUTCOMES
 _LAST_FETCH_GRACE = 0.5
-
-
-class Slots:
-    """How many jobs may run at a time, and how many do."""
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self.taken = 0
-        self._changed = asyncio.Event()
-
-    @property
-    def free(self) -> int:
-        """How many more jobs may be started."""
-        return self.size - self.taken
-
-    def take(self) -> None:
-        """Count a job that starts."""
-        self.taken += 1
-
-    def give_back(self) -> None:
-        """Count a job that has ended."""
-        self.taken -= 1
-        self._changed.set()
-
-    async def some_free(self) -> None:
-        """Wait until at least one slot is free."""
-        while self.free <= 0:
-            self._changed.clear()
-            await self._changed.wait()
-
-    async def all_free(self) -> None:
-        """Wait until nothing is running."""
-        while self.taken:
-            self._changed.clear()
-            await self._changed.wait()
+_PATIENCE = 2.0
 
 
 class Fetcher:
-    """Fetches as many jobs as there are free slots in one request, and hands them to `start`.
+    """Fetches in one request as many jobs as there are slots that are free or about to be.
 
-    A server that does not answer is asked again for ever, at growing intervals. Jobs that arrive
-    after `stop` are handed to `give_back` instead.
+    `hold` makes leases of jobs; `give_back` returns them to the server. A server that does not
+    answer is asked again for ever, at growing intervals. Jobs that come too early for a slot wait
+    two seconds for one; those that arrive after `stop` are given back.
     """
 
     def __init__(
@@ -64,19 +34,20 @@ class Fetcher:
         link: Link,
         slots: Slots,
         results: Results,
-        start: Callable[[Sequence[FetchedJob]], None],
-        give_back: Callable[[Sequence[FetchedJob]], None],
+        hold: Callable[[HeldJob], Lease],
+        give_back: Callable[[Sequence[Lease]], None],
         backoff: Backoff,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._link = link
         self._slots = slots
         self._results = results
-        self._start = start
+        self._hold = hold
         self._give_back = give_back
         self._backoff = backoff
         self._clock = clock
-        self._request: asyncio.Task[list[FetchedJob]] | None = None
+        self._pace = Pace()
+        self._request: asyncio.Task[list[HeldJob]] | None = None
         self._stopping = asyncio.Event()
         self.last_poll: float | None = None
         """When the server last answered a fetch, on the clock of this object."""
@@ -84,13 +55,10 @@ class Fetcher:
     async def run(self) -> None:
         """Fetch until `stop` is called."""
         while not self._stopping.is_set():
-            await self._slots.some_free()
-            if len(self._results) > _MOST_UNSENT:
-                # The server takes no outcomes at present: more work would only pile up more.
-                await self._results.drained()
-            self._request = asyncio.create_task(
-                self._link.fetch(min(self._slots.free, MAX_BATCH_OUTCOMES))
-            )
+            count, is_early = await self._room()
+            self._pace.begin(self._clock(), self._slots.finished)
+            # What comes early must not be waited for: by the time it is there the slots may not be.
+            self._request = asyncio.create_task(self._link.fetch(count, wait=not is_early))
             try:
                 jobs = await self._request
             except LinkError as error:
@@ -98,8 +66,13 @@ class Fetcher:
                 continue
             finally:
                 self._request = None
-            self._has_answer()
-            (self._give_back if self._stopping.is_set() else self._start)(jobs)
+            self._has_answer(is_full=len(jobs) == count)
+            leases = [self._hold(job) for job in jobs]
+            if self._stopping.is_set():
+                self._give_back(leases)
+                continue
+            for lease in leases:
+                self._slots.put(lease)
 
     async def stop(self, run: asyncio.Task[None]) -> None:
         """End `run`, the task of this object's loop, without losing jobs that are on their way."""
@@ -110,12 +83,33 @@ class Fetcher:
             await asyncio.wait([run], timeout=_LAST_FETCH_GRACE)
         run.cancel()
         await asyncio.wait([run])
+        self._give_back(self._slots.clear_waiting())
 
-    def _has_answer(self) -> None:
+    async def _room(self) -> tuple[int, bool]:
+        """Wait for room; return how many jobs to ask for, and whether slots are only expected."""
+        if len(self._results) > _MOST_UNSENT:
+            # The server takes no outcomes at present: more work would only pile up more.
+            await self._results.drained()
+        while True:
+            if not self._slots.waiting:
+                expected = self._pace.expected(self._clock(), self._slots.finished)
+                expected = min(expected, self._slots.size)
+                if self._slots.free + expected > 0:
+                    return min(self._slots.free + expected, MAX_BATCH_OUTCOMES), expected > 0
+                await self._slots.next_end()
+                continue
+            try:
+                await asyncio.wait_for(self._slots.next_end(), _PATIENCE)
+            except TimeoutError:
+                self._give_back(self._slots.clear_waiting())
+
+    def _has_answer(self, *, is_full: bool) -> None:
+        now = self._clock()
+        self._pace.end(now, is_full=is_full)
+        self.last_poll = now
         if self._backoff.failures:
             _log.info("the server answers again")
         self._backoff.reset()
-        self.last_poll = self._clock()
 
     async def _wait_to_retry(self, error: LinkError) -> None:
         if self._backoff.failures == 0:

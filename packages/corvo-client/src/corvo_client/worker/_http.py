@@ -1,18 +1,24 @@
 """The worker's requests over HTTP."""
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from pydantic_core import to_json
 
 from corvo_client._async.session import AsyncSession
 from corvo_client._async.worker import AsyncWorkerCalls
+from corvo_client._call import API, Call, Lane
+from corvo_client._codec import reader
 from corvo_client._errors import CorvoError, PayloadTooLarge, ValidationFailed
+from corvo_client._lanes import ACKS, FAILS, RELEASES, read_acks, read_fails, read_releases
 from corvo_client._retry import NO_RETRIES
 from corvo_client._transport import AsyncTransport, Origin
-from corvo_client.worker._link import Refused, Undelivered
+from corvo_client.worker._link import HeldJob, Refused, Undelivered
+from corvo_schema import ReplyModel, RequestModel
 from corvo_schema.outcomes import AckResult, FailResult, HeartbeatReply, ReleaseResult
-from corvo_schema.worker import AckItem, FailItem, FetchedJob, HeartbeatRequest, ReleaseItem
+from corvo_schema.worker import AckItem, FailItem, HeartbeatRequest, ReleaseItem
 
 R = TypeVar("R")
 
@@ -28,38 +34,56 @@ class FetchTerms:
     lease_duration: float
 
 
+class HeldJobs(ReplyModel):
+    """The answer to a fetch."""
+
+    jobs: list[HeldJob]
+
+
+_read_jobs = reader(HeldJobs)
+
+
 class HttpLink:
     """A `Link`. Failures are not waited out here: the worker's loops know better when to go on."""
 
     def __init__(self, transport: AsyncTransport, terms: FetchTerms) -> None:
-        self._calls = AsyncWorkerCalls(AsyncSession(transport, NO_RETRIES))
+        self._session = AsyncSession(transport, NO_RETRIES)
         self._terms = terms
+        self._head = to_json(
+            {
+                "queues": terms.queues,
+                "worker_id": terms.worker_id,
+                "hostname": terms.hostname,
+                "lease_duration": terms.lease_duration,
+            }
+        )[:-1]
 
-    async def fetch(self, count: int) -> list[FetchedJob]:
-        """Return up to `count` jobs; waits as long as the terms say for the first."""
-        terms = self._terms
-        return await _translated(
-            self._calls.fetch_batch(
-                terms.queues,
-                worker_id=terms.worker_id,
-                count=count,
-                hostname=terms.hostname,
-                timeout=terms.timeout,
-                lease_duration=terms.lease_duration,
-            )
-        )
+    async def fetch(self, count: int, *, wait: bool) -> list[HeldJob]:
+        """Return up to `count` jobs; unless `wait` is false, wait a while for the first."""
+        timeout = self._terms.timeout if wait else 0.0
+        body = b'%b,"count":%d,"timeout":%g}' % (self._head, count, timeout)
+        call = Call("POST", f"{API}/fetch/batch", _read_jobs, body, waits=timeout)
+        return (await _translated(self._session.send(call))).jobs
 
     async def ack(self, items: Sequence[AckItem]) -> list[AckResult]:
         """Report jobs as done."""
-        return (await _translated(self._calls.ack_batch(items))).results
+        return (await self._report(ACKS, read_acks, items)).results
 
     async def fail(self, items: Sequence[FailItem]) -> list[FailResult]:
         """Report attempts as failed."""
-        return (await _translated(self._calls.fail_batch(items))).results
+        return (await self._report(FAILS, read_fails, items)).results
 
     async def release(self, items: Sequence[ReleaseItem]) -> list[ReleaseResult]:
         """Give jobs back."""
-        return (await _translated(self._calls.release_batch(items))).results
+        return (await self._report(RELEASES, read_releases, items)).results
+
+    async def _report(
+        self, lane: Lane[Any], read: Callable[[bytes], R], items: Sequence[RequestModel]
+    ) -> R:
+        # Written in one go; a null in a result is no field of a model, and stays.
+        body = to_json({lane.member: items}, exclude_none=True)
+        call = Call("POST", lane.path, read, body, repeatable=True)
+        return await _translated(self._session.send(call))
 
 
 class HttpPulse:

@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
+from corvo_client.worker._link import HeldJob
 from corvo_schema.progress import Progress
-from corvo_schema.worker import FetchedJob
 
 
 class Interruption(StrEnum):
@@ -57,7 +57,7 @@ class Lease:
     # One for all leases: thousands are made a second, and it is held for a few instructions only.
     _lock = threading.Lock()
 
-    def __init__(self, job: FetchedJob, now: float, on_note: Callable[[], None]) -> None:
+    def __init__(self, job: HeldJob, now: float, on_note: Callable[[], None]) -> None:
         self.job = job
         self.duration = job.lease_duration / 1000
         self.ends_at = now + self.duration

@@ -1,10 +1,26 @@
 """What the worker needs of the server, and the two ways in which a request can come to nothing."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
+from corvo_schema import ReplyModel
+from corvo_schema.durations import Seconds
 from corvo_schema.outcomes import AckResult, FailResult, HeartbeatReply, ReleaseResult
-from corvo_schema.worker import AckItem, FailItem, FetchedJob, HeartbeatRequest, ReleaseItem
+from corvo_schema.worker import AckItem, FailItem, HeartbeatRequest, ReleaseItem
+
+
+class HeldJob(ReplyModel):
+    """A `FetchedJob` without what a worker has no use for: reading that took most of the time."""
+
+    job_id: str
+    queue: str
+    payload: Any = None
+    attempt: int
+    max_retries: int = 3
+    lease_duration: Seconds
+    checkpoint: Any = None
+    tags: dict[str, str] | None = None
+    lease_token: str | None = None
 
 
 class LinkError(Exception):
@@ -25,8 +41,8 @@ class Link(Protocol):
     All raise `LinkError`.
     """
 
-    async def fetch(self, count: int) -> list[FetchedJob]:
-        """Return up to `count` jobs; waits a while for the first."""
+    async def fetch(self, count: int, *, wait: bool) -> list[HeldJob]:
+        """Return up to `count` jobs; unless `wait` is false, wait a while for the first."""
         ...
 
     async def ack(self, items: Sequence[AckItem]) -> list[AckResult]:

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from corvo_client.worker._backoff import Backoff
-from corvo_client.worker._fetcher import Fetcher, Slots
+from corvo_client.worker._fetcher import Fetcher
 from corvo_client.worker._heartbeat import Heartbeat
 from corvo_client.worker._leases import Interruption, Lease, LeaseTable
-from corvo_client.worker._link import Link, Pulse
+from corvo_client.worker._link import HeldJob, Link, Pulse
 from corvo_client.worker._outcomes import Outcome, Released
 from corvo_client.worker._reports import Reporter
 from corvo_client.worker._results import Results
 from corvo_client.worker._runner import AnyTask, Runner
+from corvo_client.worker._slots import Slots
 from corvo_client.worker._watch import LoopWatch
-from corvo_schema.worker import FetchedJob
 
 _log = logging.getLogger("corvo.worker")
 
@@ -57,7 +57,7 @@ class Run:
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._leases = LeaseTable()
-        self._slots = Slots(limits.concurrency)
+        self._slots = Slots(limits.concurrency, self._start)
         self._runner = Runner(limits.concurrency, self._loop, self._finish)
         self._heartbeat = Heartbeat(
             leases=self._leases,
@@ -73,7 +73,7 @@ class Run:
             link=link,
             slots=self._slots,
             results=self._results,
-            start=self._start,
+            hold=self._hold,
             give_back=self._give_back,
             backoff=Backoff(),
             clock=clock,
@@ -117,25 +117,18 @@ class Run:
             if not part.cancelled():
                 part.result()
 
-    def _start(self, jobs: Sequence[FetchedJob]) -> None:
-        now = self._clock()
-        for job in jobs:
-            task = self._tasks[job.queue]
-            lease = self._hold(job, now)
-            self._slots.take()
-            self._runner.start(task, lease)
-
-    def _hold(self, job: FetchedJob, now: float) -> Lease:
-        lease = Lease(job, now, self._heartbeat.poke)
+    def _hold(self, job: HeldJob) -> Lease:
+        lease = Lease(job, self._clock(), self._heartbeat.poke)
         stale = self._leases.add(lease)
         if stale is not None:
             self._interrupt(stale, Interruption.LOST)
         return lease
 
-    def _give_back(self, jobs: Sequence[FetchedJob]) -> None:
-        now = self._clock()
-        for job in jobs:
-            lease = self._hold(job, now)
+    def _start(self, lease: Lease) -> None:
+        self._runner.start(self._tasks[lease.job.queue], lease)
+
+    def _give_back(self, leases: Sequence[Lease]) -> None:
+        for lease in leases:
             lease.is_running = False
             self._results.put(lease, Released())
 

@@ -39,6 +39,15 @@ class Server:
         self._api_key = api_key
         self._connections: dict[asyncio.AbstractEventLoop, _LoopConnection] = {}
 
+    def redirect(self, server: str | None, api_key: str | None) -> None:
+        """Use another server, or None for the same, with this key. Before anything is opened."""
+        if server is None and isinstance(self._server, AsyncClient):
+            server = self._server.base_url
+        self._server = server or self._server
+        self._api_key = api_key
+        for made in ("_origin", "_sync_session"):
+            self.__dict__.pop(made, None)
+
     def link(self, terms: FetchTerms) -> HttpLink:
         """Return what a worker in the running event loop uses."""
         return HttpLink(self._connection().transport, terms)

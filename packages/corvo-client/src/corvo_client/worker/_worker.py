@@ -8,6 +8,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from types import MappingProxyType, TracebackType
 from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar, Unpack, overload
 
@@ -67,11 +68,9 @@ class Worker:
         poll_timeout: float = 30.0,
         hostname: str | None = None,
     ) -> None:
-        if concurrency < 1:
-            raise ValueError(f"concurrency must be at least 1, not {concurrency}")
         # A host name is no identity: containers share them, and restarts keep them.
         self.id = f"worker_{uuid.uuid4().hex}"
-        self.concurrency = concurrency
+        self.concurrency = _checked(concurrency)
         self._queues = queues
         self._limits = Limits(concurrency, grace_period)
         self._poll_timeout = poll_timeout
@@ -104,6 +103,29 @@ class Worker:
             return task
 
         return decorate
+
+    def configure(
+        self,
+        *,
+        server: str | None = None,
+        api_key: str | None = None,
+        queues: Sequence[str] | None = None,
+        concurrency: int | None = None,
+    ) -> None:
+        """Let whoever starts the worker decide what its code has not to know; None changes nothing.
+
+        `api_key` belongs to `server`: they are replaced together. Raises RuntimeError while the
+        worker runs, ValueError for less than one job at a time.
+        """
+        if self._is_alive:
+            raise RuntimeError("this worker is running already")
+        if concurrency is not None:
+            self._limits = replace(self._limits, concurrency=_checked(concurrency))
+            self.concurrency = concurrency
+        if queues is not None:
+            self._queues = queues
+        if server is not None or api_key is not None:
+            self._server.redirect(server, api_key)
 
     def run(self) -> None:
         """Work until SIGTERM or SIGINT, then shut down in order; a second signal exits at once.
@@ -201,3 +223,9 @@ class Worker:
         if unknown or not queues:
             raise ValueError(f"no task for {', '.join(unknown) or 'any queue'}")
         return queues
+
+
+def _checked(concurrency: int) -> int:
+    if concurrency < 1:
+        raise ValueError(f"concurrency must be at least 1, not {concurrency}")
+    return concurrency

@@ -1,0 +1,76 @@
+"""What whoever starts a worker can decide."""
+
+from typing import Any
+
+import pytest
+
+from corvo_client import AsyncClient
+from corvo_client.worker import Worker
+from corvo_client.worker._server import Server
+
+
+def origin(worker: Worker) -> tuple[str, dict[bytes, bytes]]:
+    made = worker._server._origin
+    return made.url, dict(made._headers)
+
+
+@pytest.fixture
+def worker() -> Worker:
+    worker = Worker("http://in-the-code:1", api_key="code", queues=["a"], concurrency=3)
+
+    @worker.task("a")
+    def a() -> None: ...
+
+    @worker.task("b")
+    def b() -> None: ...
+
+    return worker
+
+
+def test_nothing_given_changes_nothing(worker: Worker) -> None:
+    worker.configure()
+    url, headers = origin(worker)
+    assert (url, headers[b"Authorization"]) == ("http://in-the-code:1", b"Bearer code")
+    assert (worker.concurrency, worker._served_queues()) == (3, ["a"])
+
+
+def test_server_is_replaced_together_with_its_key(worker: Worker) -> None:
+    assert origin(worker)[0] == "http://in-the-code:1"
+    worker.configure(server="http://elsewhere:2")
+    url, headers = origin(worker)
+    assert url == "http://elsewhere:2"
+    assert b"Authorization" not in headers
+
+
+def test_key_alone_goes_to_the_same_server(worker: Worker) -> None:
+    worker.configure(api_key="other")
+    url, headers = origin(worker)
+    assert (url, headers[b"Authorization"]) == ("http://in-the-code:1", b"Bearer other")
+
+
+def test_key_alone_replaces_that_of_a_client() -> None:
+    worker = Worker(AsyncClient("http://in-the-code:1", api_key="code"))
+    worker.configure(api_key="other")
+    url, headers = origin(worker)
+    assert (url, headers[b"Authorization"]) == ("http://in-the-code:1", b"Bearer other")
+
+
+async def test_run_has_what_was_decided(
+    worker: Worker, server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    terms: list[Any] = []
+    monkeypatch.setattr(Server, "link", lambda _self, wanted: terms.append(wanted) or server)
+    monkeypatch.setattr(Server, "pulse", lambda _self, _seconds: server)
+    worker.configure(queues=["b"], concurrency=7)
+    async with worker:
+        assert worker.concurrency == 7
+        assert worker._run is not None
+        assert worker._run._limits.concurrency == 7
+        with pytest.raises(RuntimeError, match="running already"):
+            worker.configure(concurrency=1)
+    assert [wanted.queues for wanted in terms] == [["b"]]
+
+
+def test_nonsense_is_refused(worker: Worker) -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        worker.configure(concurrency=0)

@@ -1,0 +1,215 @@
+"""The worker's requests, byte by byte, against a transport of httpx that answers from a list."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from corvo_client._async.client import AsyncClient
+from corvo_client._transport import AsyncTransport, Origin
+from corvo_client.worker import Worker
+from corvo_client.worker._http import FetchTerms, HttpLink, HttpPulse
+from corvo_client.worker._link import Refused, Undelivered
+from corvo_client.worker._server import Server
+from corvo_schema.worker import AckItem, FailItem, HeartbeatJob, HeartbeatRequest, ReleaseItem
+
+JOB = {
+    "job_id": "job_01ARZ3NDEKTSV4RRFFQ69G5FAV",
+    "queue": "a",
+    "payload": {"n": 2**70},
+    "attempt": 2,
+    "max_retries": 3,
+    "lease_duration": 60,
+    "checkpoint": [1],
+    "tags": {"k": "v"},
+    "lease_token": "t",
+    "lease_expires_at": "2026-01-31T08:00:00.250Z",
+    "something_new": 1,
+}
+
+
+class Wire:
+    """Answers requests with `answer`, and remembers them."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, Any]] = []
+        self.headers: list[httpx.Headers] = []
+        self.status = 200
+        self.answer: Any = {}
+        self.error: Exception | None = None
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.sent.append((request.url.path, json.loads(request.read())))
+        self.headers.append(request.headers)
+        if self.error is not None:
+            raise self.error
+        return httpx.Response(self.status, json=self.answer)
+
+
+@pytest.fixture
+def wire() -> Wire:
+    return Wire()
+
+
+@pytest.fixture
+async def link(wire: Wire) -> HttpLink:
+    transport = AsyncTransport(Origin("http://corvo"), httpx.MockTransport(wire))
+    return HttpLink(transport, FetchTerms(["a", "b"], "worker_1", "box", 30.0, 60.0))
+
+
+async def test_fetch(link: HttpLink, wire: Wire) -> None:
+    wire.answer = {"jobs": [JOB]}
+    (job,) = await link.fetch(7, wait=True)
+    await link.fetch(8, wait=False)
+    assert (job.job_id, job.payload, job.checkpoint) == (JOB["job_id"], {"n": 2**70}, [1])
+    assert (job.lease_duration, job.lease_token, job.tags) == (60_000, "t", {"k": "v"})
+    terms = {
+        "queues": ["a", "b"],
+        "worker_id": "worker_1",
+        "hostname": "box",
+        "lease_duration": 60.0,
+    }
+    assert wire.sent == [
+        ("/api/v1/fetch/batch", terms | {"count": 7, "timeout": 30}),
+        ("/api/v1/fetch/batch", terms | {"count": 8, "timeout": 0}),
+    ]
+
+
+async def test_reports_leave_out_what_is_not_given_and_keep_nulls_of_results(
+    link: HttpLink, wire: Wire
+) -> None:
+    wire.answer = {"acked": 2, "results": [{"job_id": "j", "status": "ok"}]}
+    acks = [
+        AckItem(job_id="j", lease_token="t"),
+        AckItem(job_id="k", lease_token="t", result={"a": None}),
+    ]
+    assert [result.status for result in await link.ack(acks)] == ["ok"]
+    wire.answer = {"failed": 1, "results": [{"job_id": "j", "status": "dead"}]}
+    fails = [FailItem(job_id="j", lease_token="t", error="x", retry=False)]
+    assert [result.status for result in await link.fail(fails)] == ["dead"]
+    wire.answer = {"released": 1, "results": [{"job_id": "j", "status": "released"}]}
+    releases = [ReleaseItem.model_validate({"job_id": "j", "lease_token": "t", "delay": "1500ms"})]
+    assert [result.status for result in await link.release(releases)] == ["released"]
+    paths, bodies = zip(*wire.sent, strict=True)
+    assert paths == ("/api/v1/ack/batch", "/api/v1/fail/batch", "/api/v1/release/batch")
+    assert bodies[0]["acks"] == [
+        {"job_id": "j", "lease_token": "t"},
+        {"job_id": "k", "lease_token": "t", "result": {"a": None}},
+    ]
+    assert bodies[1]["fails"] == [
+        {"job_id": "j", "lease_token": "t", "error": "x", "retry": False, "cancel": False}
+    ]
+    assert bodies[2]["releases"] == [{"job_id": "j", "lease_token": "t", "delay": "1s500ms"}]
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [
+        (400, "VALIDATION_ERROR", Refused),
+        (413, "PAYLOAD_TOO_LARGE", Refused),
+        (401, "UNAUTHORIZED", Undelivered),
+        (429, "OVERLOADED", Undelivered),
+        (500, "INTERNAL_ERROR", Undelivered),
+        (503, "UNAVAILABLE", Undelivered),
+    ],
+)
+async def test_an_error_is_final_or_worth_another_try(
+    link: HttpLink, wire: Wire, status: int, code: str, kind: type[Exception]
+) -> None:
+    wire.status, wire.answer = status, {"error": "so it is", "code": code}
+    with pytest.raises(kind, match="so it is"):
+        await link.ack([AckItem(job_id="j")])
+    assert len(wire.sent) == 1
+
+
+async def test_no_answer_is_worth_another_try(link: HttpLink, wire: Wire) -> None:
+    wire.error = httpx.ConnectError("refused")
+    with pytest.raises(Undelivered, match="refused"):
+        await link.fetch(1, wait=True)
+
+
+def test_a_heartbeat_has_its_own_loop(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    mocked(monkeypatch, wire)
+    wire.answer = {"jobs": {"j": {"status": "cancel", "reason": "cancelled"}}}
+    pulse = HttpPulse(Origin("http://corvo"), 5.0)
+    jobs = {"j": HeartbeatJob(lease_token="t", checkpoint={"page": 1})}
+    request = HeartbeatRequest(worker_id="worker_1", jobs=jobs)
+    for _ in range(2):
+        assert pulse.beat(request).jobs["j"].reason == "cancelled"
+    pulse.close()
+    body = {"worker_id": "worker_1", "jobs": {"j": {"lease_token": "t", "checkpoint": {"page": 1}}}}
+    assert wire.sent == [("/api/v1/heartbeat", body)] * 2
+
+
+def test_a_heartbeat_has_a_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def hang(_request: httpx.Request) -> httpx.Response:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    mocked(monkeypatch, hang)
+    pulse = HttpPulse(Origin("http://corvo"), 0.0)
+    with pytest.raises(Undelivered, match="no answer in time"):
+        pulse.beat(HeartbeatRequest(worker_id="worker_1", jobs={}))
+    pulse.close()
+
+
+def mocked(monkeypatch: pytest.MonkeyPatch, handler: Callable[[httpx.Request], Any]) -> None:
+    """Put `handler` in the place of every connection that is opened."""
+    backend = httpx.MockTransport(handler)
+    for name in ("HTTPTransport", "AsyncHTTPTransport"):
+        monkeypatch.setattr(f"corvo_client._transport.httpx.{name}", lambda **_options: backend)
+
+
+def test_tasks_are_enqueued_from_any_loop_and_from_plain_code(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mocked(monkeypatch, wire)
+    wire.answer = {"job_id": "job_1", "status": "pending"}
+    worker = Worker("http://corvo", api_key="key")
+
+    @worker.task("sums", max_retries=7)
+    async def add(a: int) -> None: ...
+
+    async def enqueue_twice() -> None:
+        await add.enqueue(1)
+        await add.options(priority="high").enqueue(2)
+
+    for _ in range(2):
+        asyncio.run(enqueue_twice())
+    assert add.enqueue_sync(3).job_id == "job_1"
+    bodies = [body for _, body in wire.sent]
+    assert [body["payload"] for body in bodies] == [{"a": n} for n in (1, 2, 1, 2, 3)]
+    assert bodies[1]["priority"] == "high"
+    assert all(body["max_retries"] == 7 and body["queue"] == "sums" for body in bodies)
+    assert all(headers["Authorization"] == "Bearer key" for headers in wire.headers)
+
+
+async def test_a_client_that_was_given_is_used_and_left_open(wire: Wire) -> None:
+    wire.answer = {"job_id": "job_1", "status": "pending"}
+    async with AsyncClient("http://corvo", transport=httpx.MockTransport(wire)) as client:
+        server = Server(client, None)
+        for _ in range(2):
+            await server.enqueue("a", {}, {})
+            await server.close()
+        wire.answer = {"jobs": []}
+        link = server.link(FetchTerms(["a"], "worker_1", "box", 30.0, 60.0))
+        assert await link.fetch(1, wait=False) == []
+        await asyncio.to_thread(server.pulse(1.0).close)
+    assert [path for path, _ in wire.sent] == ["/api/v1/enqueue"] * 2 + ["/api/v1/fetch/batch"]
+
+
+async def test_the_connections_of_a_loop_are_closed_with_it(
+    wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mocked(monkeypatch, wire)
+    server = Server("http://corvo", None)
+    wire.answer = {"job_id": "job_1", "status": "pending"}
+    await server.enqueue("a", {}, {})
+    first = server._connection()
+    assert server._connection() is first
+    await server.close()
+    await server.close()
+    assert server._connection() is not first

@@ -1,0 +1,212 @@
+import asyncio
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pydantic import BaseModel, ValidationError
+
+from corvo_client._async.client import AsyncClient
+from corvo_client.worker import Context, Worker
+from corvo_client.worker._server import Server
+
+MakeJob = Callable[..., Any]
+
+
+class Email(BaseModel):
+    to: str
+
+
+@pytest.fixture
+def patched(server: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Put the server in memory in the place of the network."""
+    monkeypatch.setattr(Server, "link", lambda _self, terms: note(server, terms))
+    monkeypatch.setattr(Server, "pulse", lambda _self, _seconds: server)
+    return server
+
+
+def note(server: Any, terms: Any) -> Any:
+    server.terms = terms
+    return server
+
+
+def test_task_makes_a_function_a_task_of_its_queue() -> None:
+    worker = Worker()
+
+    @worker.task("emails.send", max_retries=5, tags={"team": "a"})
+    async def send(context: Context, email: Email) -> str:
+        return f"{context.id}: {email.to}"
+
+    @worker.task("sums")
+    def add(a: int, b: int = 1) -> int:
+        return a + b
+
+    assert dict(worker.tasks) == {"emails.send": send, "sums": add}
+    assert send.defaults == {"max_retries": 5, "tags": {"team": "a"}}
+    assert add(2) == 3
+
+
+def test_a_queue_has_one_task() -> None:
+    worker = Worker()
+
+    @worker.task("emails")
+    async def send() -> None: ...
+
+    with pytest.raises(ValueError, match="'emails' has a task already"):
+        worker.task("emails")(send.function)
+    with pytest.raises(ValidationError):
+        worker.task("no spaces")(send.function)
+
+
+def test_nonsense_is_refused() -> None:
+    with pytest.raises(ValueError, match="concurrency must be at least 1"):
+        Worker(concurrency=0)
+    with pytest.raises(ValueError, match="its own API key"):
+        Worker(AsyncClient("http://localhost"), api_key="k")
+
+
+def test_each_worker_has_its_own_id() -> None:
+    assert Worker().id != Worker().id
+    assert Worker().id.startswith("worker_")
+
+
+async def test_a_worker_needs_tasks_for_its_queues(patched: Any) -> None:
+    with pytest.raises(ValueError, match="no task for any queue"):
+        await Worker().run_async()
+    worker = Worker(queues=["a", "b"])
+
+    @worker.task("a")
+    async def task() -> None: ...
+
+    with pytest.raises(ValueError, match="no task for b"):
+        await worker.run_async()
+
+
+async def test_a_worker_says_who_it_is_and_what_it_serves(patched: Any) -> None:
+    worker = Worker(queues=["b"], lease_duration=20, poll_timeout=5, hostname="box")
+
+    @worker.task("a")
+    @worker.task("b")
+    async def task() -> None: ...
+
+    async with worker:
+        await patched.seen(lambda: patched.fetches)
+    assert patched.terms.queues == ["b"]
+    assert (patched.terms.worker_id, patched.terms.hostname) == (worker.id, "box")
+    assert (patched.terms.lease_duration, patched.terms.timeout) == (20, 5)
+
+
+async def test_a_worker_works_until_it_is_stopped_and_can_start_again(
+    patched: Any, make_job: MakeJob
+) -> None:
+    worker = Worker()
+
+    @worker.task("default")
+    async def task(n: int) -> int:
+        if n == 2:
+            worker.stop()
+        return n
+
+    worker.stop()
+    for _ in range(2):
+        patched.add(make_job({"n": 1}), make_job({"n": 2}))
+        async with asyncio.timeout(10):
+            await worker.run_async()
+    assert sorted(ack.result for ack in patched.acks) == [1, 1, 2, 2]
+
+
+async def test_a_worker_runs_once_at_a_time(patched: Any) -> None:
+    worker = Worker()
+
+    @worker.task("default")
+    async def task() -> None: ...
+
+    async with worker:
+        with pytest.raises(RuntimeError, match="running already"):
+            await worker.run_async()
+
+
+async def test_liveness_is_the_age_of_the_last_poll(patched: Any, make_job: MakeJob) -> None:
+    worker = Worker(concurrency=1)
+    is_running, go_on = asyncio.Event(), asyncio.Event()
+
+    @worker.task("default")
+    async def task() -> None:
+        is_running.set()
+        await go_on.wait()
+
+    assert worker.seconds_since_poll is None
+    assert not worker.is_live()
+    patched.add(make_job())
+    async with worker:
+        await asyncio.wait_for(is_running.wait(), 10)
+        assert worker.seconds_since_poll is not None
+        assert worker.is_live(within=60)
+        # It has not polled for ages, but need not while its hands are full.
+        fetcher = worker._run._fetcher  # type: ignore[union-attr]
+        fetcher.last_poll = time.monotonic() - 100
+        assert worker.is_live(within=60)
+        go_on.set()
+        await patched.seen(lambda: patched.acks and len(patched.fetches) == 2)
+        fetcher.last_poll = time.monotonic() - 100
+        assert not worker.is_live(within=60)
+
+
+def test_run_ends_in_order_at_a_signal(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+    worker = Worker("http://127.0.0.1:9", grace_period=1)
+
+    @worker.task("default")
+    async def task() -> None: ...
+
+    def link(_self: Server, _terms: Any) -> Any:
+        class Link:
+            async def fetch(self, count: int, *, wait: bool) -> Any:
+                asked.append((count, wait))
+                os.kill(os.getpid(), signal.SIGTERM)
+                await asyncio.Event().wait()
+
+        return Link()
+
+    monkeypatch.setattr(Server, "link", link)
+    worker.run()
+    assert asked == [(10, True)]
+
+
+def test_run_ends_the_process_when_a_handler_is_stuck(
+    monkeypatch: pytest.MonkeyPatch, make_job: MakeJob
+) -> None:
+    worker = Worker("http://127.0.0.1:9", grace_period=0)
+    go_on, released, exits = threading.Event(), [], []
+
+    @worker.task("default")
+    def task() -> None:
+        worker.stop()
+        go_on.wait(10)
+
+    def link(_self: Server, _terms: Any) -> Any:
+        class Link:
+            async def fetch(self, count: int, *, wait: bool) -> Any:
+                if not released and not worker.running:
+                    return [make_job()]
+                return await asyncio.Event().wait()
+
+            async def release(self, items: Any) -> Any:
+                released.extend(items)
+                return []
+
+        return Link()
+
+    def leave(status: int) -> None:
+        exits.append(status)
+        go_on.set()
+
+    monkeypatch.setattr(Server, "link", link)
+    monkeypatch.setattr(os, "_exit", leave)
+    monkeypatch.setattr("logging.shutdown", lambda: None)
+    worker.run()
+    assert exits == [0]
+    assert len(released) == 1
