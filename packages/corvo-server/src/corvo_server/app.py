@@ -9,6 +9,7 @@ from corvo_server.http import (
     access_log,
     admin,
     batches,
+    bulk,
     docs,
     events,
     jobs,
@@ -23,6 +24,7 @@ from corvo_server.http.endpoint import App
 from corvo_server.http.errors import install_error_handler
 from corvo_server.http.openapi import describe
 from corvo_server.logs import write_requests
+from corvo_server.services.bulk import BulkRunner
 from corvo_server.services.expirer import Expirer
 from corvo_server.services.opener import Opener
 from corvo_server.services.promoter import Promoter
@@ -39,6 +41,7 @@ RESOURCES = (
     search.resource,
     worker.resource,
     batches.resource,
+    bulk.resource,
     queues.resource,
     schedules.resource,
     events.resource,
@@ -72,6 +75,7 @@ def build_services(settings: Settings, engine: Engine) -> list[Service]:
         Reclaimer(maintenance),
         Expirer(maintenance),
         Opener(maintenance),
+        BulkRunner(engine.bulk),
         Scheduler(engine.schedules),
         Pruner(maintenance, settings.prune_interval / 1000),
     ]

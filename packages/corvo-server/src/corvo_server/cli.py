@@ -16,9 +16,18 @@ from corvo_server.serve import BindError, serve
 from corvo_server.settings import Settings, defaults, variable_of
 from corvo_server.store.migrate import NewerSchemaError
 from corvo_server.store.sqlite import backup
-from corvo_server.store.sqlite.database import DataDirLockedError
+from corvo_server.store.sqlite.database import DataDirLockedError, UnusableDatabaseError
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+_SPEAKING = (
+    BindError,
+    DataDirLockedError,
+    NewerSchemaError,
+    UnusableDatabaseError,
+    backup.BackupError,
+)
+"""Errors whose text is a sentence for the operator."""
 
 
 def _options_of_settings(command: F) -> F:
@@ -105,7 +114,7 @@ def _told(settings: Settings) -> Iterator[None]:
     """What an operator can mend is told in a sentence, without a traceback."""
     try:
         yield
-    except (BindError, DataDirLockedError, NewerSchemaError, backup.BackupError) as error:
+    except _SPEAKING as error:
         raise click.ClickException(str(error)) from error
     except OSError as error:
         raise click.ClickException(f"Cannot use {settings.data_dir}: {error}") from error

@@ -67,9 +67,13 @@ class Server:
         await self._shut_down(http, engine, requests, tasks)
 
     def _catch_signals(self) -> None:
+        is_stopping = False
+
         def stop(number: int, _: FrameType | None) -> None:
-            if self._stop.is_set():
+            nonlocal is_stopping
+            if is_stopping:
                 os._exit(128 + number)
+            is_stopping = True
             loop.call_soon_threadsafe(self._stop.set)
 
         loop = asyncio.get_running_loop()

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from corvo_schema import IdFactory
 from corvo_server.engine.batches import Batches
+from corvo_server.engine.bulk import Bulk
 from corvo_server.engine.clock import Clock, system_clock
 from corvo_server.engine.events import Events
 from corvo_server.engine.jobs import Jobs
@@ -59,6 +60,7 @@ class Engine:
         )
         self.events = Events(store)
         self.search = Searches(store, clock)
+        self.bulk = Bulk(store, clock, ids)
         self.queues = Queues(store, clock)
         self.batches = Batches(store)
         self.schedules = Schedules(store, clock, ids, max_payload_bytes=policy.max_payload_bytes)

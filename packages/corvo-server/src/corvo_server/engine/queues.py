@@ -1,14 +1,22 @@
 """Queues."""
 
+from corvo_schema.errors import ErrorCode
+from corvo_schema.states import JobState
+from corvo_server.engine import lifecycle
 from corvo_server.engine.clock import Clock
-from corvo_server.engine.errors import not_found
+from corvo_server.engine.errors import CallError, not_found
+from corvo_server.engine.sweep import sweep
+from corvo_server.store.filters import JobFilter
 from corvo_server.store.protocol import Store
 from corvo_server.store.records import (
+    JobHead,
     LimitKeys,
     LimitQueue,
+    Outcome,
     PauseQueue,
     QueueRecord,
     ThrottleQueue,
+    Unchanged,
 )
 
 
@@ -54,6 +62,48 @@ class Queues:
     async def throttle(self, name: str, rate: int | None, window: int | None) -> None:
         """Start at most `rate` jobs in any window of so many ms; None and None lift the limit."""
         await self._store.configure_queue(ThrottleQueue(name, self._clock(), rate, window))
+
+    async def clear(self, name: str) -> int:
+        """Remove the jobs of the queue that are pending or scheduled; how many."""
+        await self.get(name)
+        states = frozenset({JobState.PENDING, JobState.SCHEDULED})
+        now = self._clock()
+
+        def decide(job: JobHead) -> Outcome:
+            if job.queue != name or job.state not in states:  # it went on since it was found
+                return Unchanged(job)
+            return lifecycle.delete(job, now)
+
+        return (await sweep(self._store, JobFilter(queue=name, states=states), decide)).affected
+
+    async def delete(self, name: str) -> int:
+        """Remove the queue with all its jobs and settings; how many jobs.
+
+        Refused while jobs of it are active. Jobs that are enqueued meanwhile keep it in being.
+        """
+        before = await self.get(name)
+        await self.pause(name)
+        queue = await self.get(name)
+        if queue.active:
+            await self._restore_pause(before)
+            raise CallError(
+                ErrorCode.INVALID_STATE,
+                f"Queue {name} has {queue.active} active jobs. Drain it and wait for them, or "
+                "cancel them, then delete it.",
+            )
+        now = self._clock()
+
+        def decide(job: JobHead) -> Outcome:
+            return lifecycle.delete(job, now) if job.queue == name else Unchanged(job)
+
+        tally = await sweep(self._store, JobFilter(queue=name), decide)
+        if not await self._store.drop_queue(name):
+            await self._restore_pause(before)
+        return tally.affected
+
+    async def _restore_pause(self, before: QueueRecord) -> None:
+        setting = PauseQueue(before.name, self._clock(), before.is_paused, before.is_draining)
+        await self._store.configure_queue(setting)
 
     def age_of_oldest(self, record: QueueRecord) -> int | None:
         """How long the oldest pending job has been waiting, in ms; None where none waits."""

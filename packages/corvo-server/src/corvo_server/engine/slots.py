@@ -7,7 +7,7 @@ Usually that is one job a slot. Slots that could not be dealt with in time, beca
 the schedule was paused, are dealt with together by the schedule's `misfire`:
 
 - `run_once`: all slots that are due by now become one job, at once, for the first of them.
-- `skip`: a slot that is more than `GRACE` late is left out; one that is not so late still runs.
+- `skip`: a slot that is `GRACE` late or more is left out; one that is not so late still runs.
 """
 
 from msgspec.structs import replace
@@ -19,7 +19,7 @@ from corvo_server.store.records import NewJob
 from corvo_server.store.schedules import ScheduleChange, ScheduleRecord
 
 GRACE = 60_000
-"""By how many ms a slot may be late before it counts as missed."""
+"""From how many ms late on a slot counts as missed. Slots are minutes apart: one at most is not."""
 
 
 def run_due(schedule: ScheduleRecord, now: int) -> ScheduleChange:
@@ -33,7 +33,7 @@ def run_due(schedule: ScheduleRecord, now: int) -> ScheduleChange:
         # this one rests until it is edited.
         return ScheduleChange(_skipped(schedule, first, None, str(error)))
     late = now - first
-    if schedule.misfire is Misfire.RUN_ONCE or late <= GRACE:
+    if schedule.misfire is Misfire.RUN_ONCE or late < GRACE:
         return _run(schedule, schedule, first, following, now)
     skipped = _skipped(schedule, first, following, f"{_rounded(late)} late, misfire is skip")
     if in_time is None:
@@ -70,9 +70,9 @@ def revise(stored: ScheduleRecord, wanted: ScheduleRecord) -> ScheduleRecord:
 
 def _first_in_time(schedule: ScheduleRecord, first: int, now: int) -> int | None:
     """The first slot that is due and not missed."""
-    if first >= now - GRACE:
+    if first > now - GRACE:
         return first
-    slot = cron.next_after(schedule.cron, schedule.timezone, now - GRACE - 1)
+    slot = cron.next_after(schedule.cron, schedule.timezone, now - GRACE)
     return slot if slot is not None and slot <= now else None
 
 

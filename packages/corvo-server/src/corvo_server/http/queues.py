@@ -59,6 +59,33 @@ async def drain_queue(request: Request, name: str) -> HTTPResponse:
 
 @resource.endpoint(
     "POST",
+    "/queues/<name:str>/clear",
+    replies={200: QueueStatusReply},
+    errors=(ErrorCode.NOT_FOUND,),
+)
+async def clear_queue(request: Request, name: str) -> HTTPResponse:
+    """Remove the jobs of a queue that are pending or scheduled."""
+    deleted = await engine_of(request).queues.clear(name)
+    return reply({"status": "cleared", "deleted": deleted})
+
+
+@resource.endpoint(
+    "DELETE",
+    "/queues/<name:str>",
+    replies={200: QueueStatusReply},
+    errors=(ErrorCode.VALIDATION_ERROR, ErrorCode.NOT_FOUND, ErrorCode.INVALID_STATE),
+)
+async def delete_queue(request: Request, name: str) -> HTTPResponse:
+    """Remove a queue with all its jobs and settings; needs `?confirm=true`."""
+    if request.args.get("confirm") != "true":
+        expected = "must be true: this removes the queue with all its jobs"
+        raise CallError(ErrorCode.VALIDATION_ERROR, f"confirm {expected}.", [("confirm", expected)])
+    deleted = await engine_of(request).queues.delete(name)
+    return reply({"status": "deleted", "deleted": deleted})
+
+
+@resource.endpoint(
+    "POST",
     "/queues/<name:str>/concurrency",
     request=ConcurrencyRequest,
     replies={200: QueueStatusReply},

@@ -75,7 +75,7 @@ _HINTS = {
     "@": "formats are not supported",
     "{": "objects are not supported",
     "+": "arithmetic is not supported",
-    "-": "arithmetic is not supported; a key with a dash is written like .[\"a-b\"]",
+    "-": 'arithmetic is not supported; a key with a dash is written like .["a-b"]',
     "*": "arithmetic is not supported",
     "/": "arithmetic and // are not supported",
     "]": "iterating with [] is not supported: an index or a key in double quotes must stand there",

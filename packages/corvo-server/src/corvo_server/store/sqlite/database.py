@@ -28,6 +28,13 @@ class DataDirLockedError(Exception):
         )
 
 
+class UnusableDatabaseError(Exception):
+    """The file is there and cannot be opened as our database, or not for writing."""
+
+    def __init__(self, path: Path, error: sqlite3.Error) -> None:
+        super().__init__(f"Cannot use {path}: {error}. It was left as it is.")
+
+
 def lock_data_dir(data_dir: Path) -> FileLock:
     """Become the owner of the directory (created if need be) until the lock is released.
 
@@ -45,9 +52,13 @@ def lock_data_dir(data_dir: Path) -> FileLock:
 def open_writer(path: Path) -> sqlite3.Connection:
     """The one connection that writes, durable at every commit, with the schema up to date.
 
-    Raises `NewerSchemaError` when a newer server wrote the file.
+    Raises `NewerSchemaError` when a newer server wrote the file, `UnusableDatabaseError` when the
+    file is none of ours or cannot be written.
     """
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    try:
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    except sqlite3.Error as error:
+        raise UnusableDatabaseError(path, error) from error
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
@@ -56,6 +67,12 @@ def open_writer(path: Path) -> sqlite3.Connection:
         connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         connection.execute("PRAGMA temp_store = MEMORY")
         _migrate(connection)
+        # SQLite opens a file that it must not write as well, and says so at the first write only.
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("ROLLBACK")
+    except sqlite3.Error as error:
+        connection.close()
+        raise UnusableDatabaseError(path, error) from error
     except BaseException:
         connection.close()
         raise

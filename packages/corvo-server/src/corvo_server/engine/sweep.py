@@ -1,0 +1,46 @@
+"""One rule on all jobs that match, a chunk a commit; workers keep getting jobs meanwhile."""
+
+from collections.abc import Sequence
+
+from corvo_server.store.filters import JobFilter
+from corvo_server.store.protocol import Store
+from corvo_server.store.records import Change, Decide, Outcome, Refusal, Removal, Transition
+
+CHUNK = 250
+
+
+class Tally:
+    """How many jobs a rule changed, and how many it refused."""
+
+    def __init__(self) -> None:
+        self.affected = 0
+        self.errors = 0
+
+    def count(self, outcomes: Sequence[Outcome]) -> None:
+        """Add up the outcomes of a chunk."""
+        self.affected += sum(isinstance(outcome, Change | Removal) for outcome in outcomes)
+        self.errors += sum(isinstance(outcome, Refusal) for outcome in outcomes)
+
+
+async def apply_to(store: Store, job_ids: Sequence[str], decide: Decide) -> Tally:
+    """Run `decide` on these jobs, in their order."""
+    tally = Tally()
+    for at in range(0, len(job_ids), CHUNK):
+        chunk = [Transition(job_id, decide) for job_id in job_ids[at : at + CHUNK]]
+        tally.count(await store.transition(chunk))
+    return tally
+
+
+async def sweep(store: Store, wanted: JobFilter, decide: Decide) -> Tally:
+    """Run `decide` on all jobs that match and were enqueued before the call, oldest first."""
+    tally = Tally()
+    last_seq = await store.last_seq()
+    after = 0
+    while after < last_seq:
+        found = await store.matching_ids(wanted, after, CHUNK)
+        if not found:
+            break
+        meant = [Transition(job_id, decide) for seq, job_id in found if seq <= last_seq]
+        tally.count(await store.transition(meant))
+        after = found[-1][0]
+    return tally

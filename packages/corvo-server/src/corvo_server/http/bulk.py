@@ -1,0 +1,97 @@
+"""Bulk operations."""
+
+from contextlib import aclosing
+
+import orjson
+from sanic import HTTPResponse, Request
+
+from corvo_schema import BulkAccepted, BulkOperation, BulkReply, BulkRequest
+from corvo_schema.errors import ErrorCode
+from corvo_server.engine.bulk import BulkDone
+from corvo_server.http import documents
+from corvo_server.http.body import read_body
+from corvo_server.http.endpoint import API_PREFIX, Resource, engine_of
+from corvo_server.http.replies import reply
+
+resource = Resource("bulk")
+
+_LOOK_AGAIN = 5.0
+"""Seconds without news after which a follower is told how it stands all the same."""
+
+
+@resource.endpoint(
+    "POST",
+    "/jobs/bulk",
+    request=BulkRequest,
+    replies={200: BulkReply, 202: BulkAccepted},
+    errors=(ErrorCode.OVERLOADED,),
+)
+async def bulk(request: Request) -> HTTPResponse:
+    """Do one action on many jobs: at once up to 10,000, else in the background (202)."""
+    asked = read_body(request, BulkRequest)
+    done = await engine_of(request).bulk.run(asked)
+    if isinstance(done, BulkDone):
+        return reply(
+            {
+                "affected": done.affected,
+                "errors": done.errors,
+                "duration_ms": round(done.seconds * 1000, 3),
+            }
+        )
+    return reply(
+        {
+            "bulk_operation_id": done.id,
+            "status": done.status,
+            "estimated_total": done.total,
+            "progress_url": f"{API_PREFIX}/bulk/{done.id}/progress",
+        },
+        202,
+    )
+
+
+@resource.endpoint("GET", "/bulk", replies={200: list[BulkOperation]})
+async def list_bulk(request: Request) -> HTTPResponse:
+    """Return the last hundred bulk operations, the newest first."""
+    return reply([documents.bulk(record) for record in await engine_of(request).bulk.list()])
+
+
+@resource.endpoint(
+    "GET", "/bulk/<bulk_id:str>", replies={200: BulkOperation}, errors=(ErrorCode.NOT_FOUND,)
+)
+async def get_bulk(request: Request, bulk_id: str) -> HTTPResponse:
+    """Return how far a bulk operation has got."""
+    return reply(documents.bulk(await engine_of(request).bulk.get(bulk_id)))
+
+
+@resource.endpoint(
+    "GET",
+    "/bulk/<bulk_id:str>/progress",
+    replies={200: BulkOperation},
+    errors=(ErrorCode.NOT_FOUND,),
+)
+async def follow_bulk(request: Request, bulk_id: str) -> HTTPResponse | None:
+    """Stream how far a bulk operation has got, as server-sent events, until it has ended."""
+    engine = engine_of(request)
+    await engine.bulk.get(bulk_id)
+    response = await request.respond(
+        content_type="text/event-stream", headers={"cache-control": "no-store"}
+    )
+    async with aclosing(engine.bulk.follow(bulk_id, _LOOK_AGAIN)) as records:
+        async for record in records:
+            data = orjson.dumps(documents.bulk(record))
+            await response.send(b"event: progress\ndata: %b\n\n" % data)
+            if engine.is_closing:
+                break
+    await response.eof()
+    return None
+
+
+@resource.endpoint(
+    "POST",
+    "/bulk/<bulk_id:str>/cancel",
+    replies={200: BulkOperation},
+    errors=(ErrorCode.NOT_FOUND, ErrorCode.INVALID_STATE),
+)
+async def cancel_bulk(request: Request, bulk_id: str) -> HTTPResponse:
+    """Stop a bulk operation; what it did stays done."""
+    return reply(documents.bulk(await engine_of(request).bulk.cancel(bulk_id)))
