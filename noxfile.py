@@ -36,20 +36,20 @@ def _install(session: nox.Session, *groups: str, packages: bool = True) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, import layers, and that generated code is up to date."""
-    _install(session, "lint", packages=False)
+    """Check style, import layers, and that generated code and documentation are up to date."""
+    _install(session, "lint")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
-    session.run("lint-imports", env={"PYTHONPATH": os.pathsep.join(SOURCES)})
+    session.run("lint-imports")
     session.run("python", "scripts/gen_sync.py", "--check")
+    session.run("python", "scripts/gen_docs.py", "--check")
 
 
 @nox.session
 def typecheck(session: nox.Session) -> None:
     """Check types, strictly."""
     _install(session, "types", "test")
-    support = [path for path in ("tests/support", "scripts", "examples") if Path(path).is_dir()]
-    session.run("mypy", *SOURCES, "noxfile.py", *support)
+    session.run("mypy", *SOURCES, "noxfile.py", "scripts", "examples", "tests/support")
 
 
 @nox.session
@@ -92,12 +92,12 @@ def dist(session: nox.Session) -> None:
     wheels = [str(path) for path in built if path.suffix == ".whl"]
     empty = out.parent / "empty"
     session.run("virtualenv", "--clear", "--quiet", str(empty))
-    python = str(empty / ("Scripts" if sys.platform == "win32" else "bin") / "python")
-    session.run(python, "-m", "pip", "install", "--quiet", *wheels, external=True)
-    # -I and another directory: nothing of the checkout can be imported by accident.
-    script = str(ROOT / "scripts/one_job.py")
+    scripts = empty / ("Scripts" if sys.platform == "win32" else "bin")
+    session.run(str(scripts / "pip"), "install", "--quiet", *wheels, external=True)
+    # -I, and another directory: nothing of the checkout can be imported by accident.
     with session.chdir(out.parent):
-        session.run(python, "-I", script, external=True)
+        session.run(str(scripts / "python"), "-I", str(ROOT / "examples/demo.py"), external=True)
+        session.run(str(scripts / "corvo"), "server", "--help", external=True, silent=True)
 
 
 @nox.session
