@@ -104,8 +104,6 @@ class Process:
         with contextlib.suppress(ProcessLookupError):
             self._popen.kill()
         self.wait()
-        if self._popen.stdout is not None:
-            self._popen.stdout.close()
 
     def _handles_sigterm(self) -> bool:
         status = Path(f"/proc/{self.pid}/status").read_text(encoding="ascii")
@@ -114,10 +112,11 @@ class Process:
 
     def _read(self) -> None:
         assert self._popen.stdout is not None
-        for line in self._popen.stdout:
-            with self._grown:
-                self.lines.append(line)
-                self._grown.notify_all()
+        with self._popen.stdout as output:
+            for line in output:
+                with self._grown:
+                    self.lines.append(line)
+                    self._grown.notify_all()
 
 
 def python(*arguments: str | Path) -> list[str | Path]:

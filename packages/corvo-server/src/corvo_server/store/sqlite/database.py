@@ -68,8 +68,7 @@ def open_writer(path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA temp_store = MEMORY")
         _migrate(connection)
         # SQLite opens a file that it must not write as well, and says so at the first write only.
-        connection.execute("BEGIN IMMEDIATE")
-        connection.execute("ROLLBACK")
+        connection.execute("DELETE FROM schema_migrations WHERE FALSE")
     except sqlite3.Error as error:
         connection.close()
         raise UnusableDatabaseError(path, error) from error

@@ -1,0 +1,181 @@
+"""How a server ends: in order at the first signal, at once at the second."""
+
+import asyncio
+import signal
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import httpx
+import pytest
+
+from support.connection import HeldRequest
+from support.process import Process
+from support.server import CorvoServer, StartServer, server_command
+from support.waiting import wait_until
+from support.wire import API, Wire
+
+STEPS = [
+    "stopping: no new connections are accepted",
+    "stopping: 0 waiting fetches are answered",
+    "stopping: requests in flight are done",
+    "stopping: services have ended",
+    "stopped: the store is closed",
+]
+SIGNALS = [signal.SIGTERM, signal.SIGINT]
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+async def test_a_stop_is_logged_step_by_step_and_ends_with_0(
+    start_server: StartServer, number: signal.Signals
+) -> None:
+    server = start_server()
+    server.signal(number)
+    assert await asyncio.to_thread(server.process.wait) == 0
+    assert server.messages()[-5:] == STEPS
+
+
+async def test_a_stop_leaves_everything_in_the_one_file(start_server: StartServer) -> None:
+    server = start_server()
+    async with Wire(server.url) as wire:
+        jobs = [{"queue": "q", "payload": i} for i in range(500)]
+        await wire.post("/enqueue/batch", {"jobs": jobs})
+        assert "corvo.db-wal" in names_in(server.data_dir)
+        assert await asyncio.to_thread(server.stop) == 0
+    assert names_in(server.data_dir) == ["corvo.db", "corvo.lock"]
+    uri = f"{server.database.as_uri()}?mode=ro&immutable=1"
+    with closing(sqlite3.connect(uri, uri=True)) as connection:
+        assert connection.execute("SELECT count(*) FROM jobs").fetchone() == (500,)
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+async def test_a_request_in_flight_is_finished(start_server: StartServer) -> None:
+    server = start_server()
+    async with HeldRequest(server.port, "/enqueue", {"queue": "q", "payload": "late"}) as request:
+        server.signal(signal.SIGTERM)
+        await see_message(server, STEPS[1])
+        async with httpx.AsyncClient() as client:
+            with pytest.raises(httpx.ConnectError):
+                await client.get(server.url)
+        status, answer = await request.finish()
+        assert status == 201
+        assert await asyncio.to_thread(server.process.wait) == 0
+    assert server.messages()[-5:] == STEPS
+    server.restart()
+    async with Wire(server.url) as wire:
+        assert (await wire.job(answer["job_id"]))["payload"] == "late"
+
+
+async def test_a_request_that_does_not_come_to_its_end_is_cut_off(
+    start_server: StartServer,
+) -> None:
+    server = start_server(shutdown_timeout="200ms")
+    async with HeldRequest(server.port, "/enqueue", {"queue": "q"}) as request:
+        assert await asyncio.to_thread(server.stop) == 0
+        assert await request.end() == b""
+    assert "1 were cut off" in server.messages()
+    assert server.messages()[-1] == STEPS[-1]
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+async def test_a_second_signal_ends_the_server_at_once(
+    start_server: StartServer, number: signal.Signals
+) -> None:
+    server = start_server(shutdown_timeout="1h")
+    async with Wire(server.url) as wire:
+        job_id = await wire.enqueue("q")
+    async with HeldRequest(server.port, "/enqueue", {"queue": "q"}):
+        server.signal(signal.SIGTERM)
+        await see_message(server, STEPS[1])
+        server.signal(number)
+        assert await asyncio.to_thread(server.process.wait) == 128 + number
+    server.restart()
+    async with Wire(server.url) as wire:
+        assert (await wire.fetch("q"))["job_id"] == job_id
+
+
+async def test_two_signals_at_once_end_a_server_that_is_too_busy_to_stop(
+    start_server: StartServer,
+) -> None:
+    """Neither needs the event loop, which may be stuck, to come round in between."""
+    server = start_server(shutdown_timeout="1h")
+    async with HeldRequest(server.port, "/enqueue", {"queue": "q"}):
+        server.signal(signal.SIGSTOP)
+        server.signal(signal.SIGINT)
+        server.signal(signal.SIGTERM)
+        server.signal(signal.SIGCONT)
+        code = await asyncio.to_thread(server.process.wait)
+        assert code in {128 + signal.SIGINT, 128 + signal.SIGTERM}
+
+
+@pytest.mark.parametrize("moment", ["a handler", "schema migrated", "listening"])
+async def test_a_signal_while_the_server_starts_ends_it_with_0(tmp_path: Path, moment: str) -> None:
+    process = Process(server_command(tmp_path / "data", "127.0.0.1:0", {"log_format": "json"}))
+    try:
+        if moment == "a handler":
+            process.wait_for_signal_handler()
+        else:
+            process.wait_for_line(lambda line: moment in line, moment)
+        assert process.stop() == 0
+        assert "Traceback" not in process.output
+    finally:
+        process.close()
+    # Whatever it had begun, the next one can take over.
+    server = CorvoServer(tmp_path / "data").start()
+    assert server.stop() == 0
+    server.close()
+
+
+async def test_a_stop_under_load_loses_nothing_that_was_acknowledged(
+    start_server: StartServer,
+) -> None:
+    server = start_server()
+    acknowledged: list[str] = []
+
+    async def produce(wire: Wire) -> None:
+        while True:
+            try:
+                response = await wire.send("POST", "/enqueue", {"queue": "q"})
+            except httpx.TransportError:
+                return
+            if response.status_code == 201:
+                acknowledged.append(response.json()["job_id"])
+            else:
+                assert (response.status_code, response.json()["code"]) == (503, "UNAVAILABLE")
+                assert int(response.headers["retry-after"]) >= 1
+
+    async with Wire(server.url) as wire:
+        producers = [asyncio.create_task(produce(wire)) for _ in range(20)]
+        await wait_until(lambda: len(acknowledged) >= 300)
+        assert await asyncio.to_thread(server.stop) == 0
+        await asyncio.gather(*producers)
+    assert server.messages()[-1] == STEPS[-1]
+    server.restart()
+    async with Wire(server.url) as wire:
+        found = await wire.post("/jobs/bulk-get", {"job_ids": acknowledged})
+        assert [job["id"] for job in found["jobs"]] == acknowledged
+
+
+async def test_followers_of_events_are_sent_home(start_server: StartServer) -> None:
+    server = start_server()
+    async with (
+        Wire(server.url) as wire,
+        httpx.AsyncClient(timeout=60) as client,
+        client.stream("GET", f"{server.url}{API}/events") as response,
+    ):
+        lines = response.aiter_lines()
+        assert await anext(lines) == ": following"
+        job_id = await wire.enqueue("q")
+        stop = asyncio.create_task(asyncio.to_thread(server.stop))
+        rest = [line async for line in lines]
+        assert await stop == 0
+    assert "event: enqueued" in rest
+    assert any(job_id in line for line in rest)
+
+
+def names_in(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
+async def see_message(server: CorvoServer, message: str) -> None:
+    await wait_until(lambda: message in server.messages(), message)
