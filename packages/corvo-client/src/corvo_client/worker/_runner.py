@@ -130,6 +130,10 @@ def _outcome_of_error(error: BaseException, lease: Lease) -> Outcome | None:
 
 
 def _failure(error: BaseException, lease: Lease) -> Failed:
+    # Our own frames above the handler's are noise to whoever reads the failure.
+    frames = error.__traceback__
+    while frames is not None and frames.tb_frame.f_code.co_filename == __file__:
+        frames = frames.tb_next
     job = lease.job
     _log.warning(
         "job %s of %s failed in attempt %d of %d",
@@ -137,12 +141,8 @@ def _failure(error: BaseException, lease: Lease) -> Failed:
         job.queue,
         job.attempt,
         max(job.max_retries, 1),
-        exc_info=error,
+        exc_info=(type(error), error, frames),
     )
-    # Our own frames above the handler's are noise to whoever reads the failure.
-    frames = error.__traceback__
-    while frames is not None and frames.tb_frame.f_code.co_filename == __file__:
-        frames = frames.tb_next
     text = "".join(traceback.format_exception(type(error), error, frames))
     message = str(error)
     name = type(error).__name__
