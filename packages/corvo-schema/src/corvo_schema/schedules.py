@@ -28,7 +28,7 @@ class Misfire(StrEnum):
     RUN_ONCE = "run_once"
     """All that were missed become one run, at once."""
     SKIP = "skip"
-    """Those more than a minute late are left out."""
+    """Those a minute late or more are left out."""
 
 
 class ScheduleRequest(RequestModel):
@@ -49,7 +49,7 @@ class ScheduleRequest(RequestModel):
     tags: Tags = Field(default_factory=dict)
     misfire: Annotated[Misfire, member_of(Misfire)] = Field(
         Misfire.RUN_ONCE,
-        description="Missed runs become one at once, or those over a minute late are left out.",
+        description="Missed runs become one at once, or those a minute late or more are left out.",
     )
 
 

@@ -39,18 +39,20 @@ async def test_skip_leaves_out_a_missed_slot(calendar: Calendar) -> None:
     assert schedule.next_run == START + DAY + HOUR
 
 
-@pytest.mark.parametrize(("late", "runs"), [(0, 1), (GRACE, 1), (GRACE + 1, 0)])
+@pytest.mark.parametrize(("late", "runs"), [(0, 1), (GRACE - 1, 1), (GRACE, 0)])
 async def test_skip_runs_a_slot_that_is_hardly_late(
     calendar: Calendar, late: int, runs: int
 ) -> None:
     await calendar.put(cron="0 9 * * *", misfire="skip")
     await calendar.pass_time(HOUR + late)
     assert len(await calendar.jobs()) == runs
+    assert ((await calendar.get()).last_skipped is None) == bool(runs)
 
 
-async def test_skip_runs_the_slot_in_time_among_missed_ones(calendar: Calendar) -> None:
+@pytest.mark.parametrize("late", [0, 5_000, GRACE - 1])
+async def test_skip_runs_the_slot_in_time_among_missed_ones(calendar: Calendar, late: int) -> None:
     await calendar.put(misfire="skip")
-    await calendar.pass_time(10 * MINUTE + 5_000)
+    await calendar.pass_time(10 * MINUTE + late)
     assert await calendar.slots() == [START + 10 * MINUTE]
     schedule = await calendar.get()
     assert schedule.last_skipped == START + MINUTE

@@ -99,7 +99,7 @@ async def test_slot_that_comes_again_is_found_to_have_its_job(
     bench.clock.forward(-MINUTE // 2)  # somebody set the machine's clock
     await calendar.put(cron="@daily")
     assert (await calendar.put()).next_run == START + MINUTE
-    assert await calendar.pass_time(MINUTE // 2) == 1
+    assert await calendar.pass_time(MINUTE // 2 + 10) == 1
     assert await calendar.slots() == [START + MINUTE]
 
 
