@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -110,9 +111,13 @@ def reader(kind: type[R]) -> Callable[[bytes], R]:
 
     It raises `BadReply` for a body that is neither.
     """
-    adapter = TypeAdapter(kind)
+
+    @cache
+    def made() -> TypeAdapter[R]:
+        return TypeAdapter(kind)
 
     def read(body: bytes) -> R:
+        adapter = made()
         try:
             return adapter.validate_json(body)
         except ValidationError as error:

@@ -1,4 +1,8 @@
-"""What all models share: requests are strict, replies are tolerant."""
+"""What all models share: requests are strict, replies are tolerant.
+
+A model's validator is built when it is first used: a program uses a few of them, and would wait for
+all of them at its start.
+"""
 
 from pydantic import BaseModel, ConfigDict
 
@@ -11,7 +15,11 @@ class RequestModel(BaseModel):
     """
 
     model_config = ConfigDict(
-        strict=True, validate_by_name=True, validate_by_alias=True, serialize_by_alias=True
+        defer_build=True,
+        strict=True,
+        validate_by_name=True,
+        validate_by_alias=True,
+        serialize_by_alias=True,
     )
 
 
@@ -22,5 +30,9 @@ class ReplyModel(BaseModel):
     """
 
     model_config = ConfigDict(
-        extra="ignore", validate_by_name=True, validate_by_alias=True, serialize_by_alias=True
+        defer_build=True,
+        extra="ignore",
+        validate_by_name=True,
+        validate_by_alias=True,
+        serialize_by_alias=True,
     )
