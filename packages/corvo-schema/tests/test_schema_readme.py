@@ -1,0 +1,11 @@
+"""The README's example does what it says."""
+
+import re
+from pathlib import Path
+
+README = Path(__file__).parents[1] / "README.md"
+
+
+def test_example_runs() -> None:
+    [code] = re.findall(r"^```python\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
+    exec(compile(code, str(README), "exec"), {})  # noqa: S102 - our own text
