@@ -23,6 +23,7 @@ from corvo_server.http import (
 from corvo_server.http.endpoint import App
 from corvo_server.http.errors import install_error_handler
 from corvo_server.http.openapi import describe
+from corvo_server.http.request import AnyRequest
 from corvo_server.logs import write_requests
 from corvo_server.services.bulk import BulkRunner
 from corvo_server.services.expirer import Expirer
@@ -83,7 +84,12 @@ def build_services(settings: Settings, engine: Engine) -> list[Service]:
 
 def build_http(settings: Settings, engine: Engine) -> tuple[App, access_log.AccessLog]:
     """The HTTP application in front of `engine`, and the log to flush when it ends."""
-    app = Sanic(f"corvo-{next(_numbers)}", configure_logging=False, env_prefix="CORVO_SANIC_")
+    app = Sanic(
+        f"corvo-{next(_numbers)}",
+        request_class=AnyRequest,
+        configure_logging=False,
+        env_prefix="CORVO_SANIC_",
+    )
     app.config.REQUEST_MAX_SIZE = settings.max_body_bytes
     app.config.RESPONSE_TIMEOUT = _LONGEST_POLL + 30
     app.config.KEEP_ALIVE_TIMEOUT = 120

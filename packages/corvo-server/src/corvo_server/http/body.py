@@ -1,9 +1,11 @@
 """From a request's bytes to a validated model, and to the documents in it as they were sent."""
 
+from collections.abc import Callable
+from json import loads
 from typing import TypeVar
 
 import orjson
-from msgspec import Raw, Struct, json
+from msgspec import DecodeError, Raw, Struct, json
 from pydantic import ValidationError
 from sanic import Request
 
@@ -19,7 +21,31 @@ _MEDIA_TYPE = "application/json"
 _TOO_DEEP = "the body is nested too deeply; the limit is about 1000 levels"
 
 
-def read_body(request: Request, model: type[M]) -> M:
+def parse(body: bytes) -> object:
+    """JSON as RFC 8259 has it."""
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise _parse_error(_TOO_DEEP if "depth limit" in error.msg else str(error)) from None
+
+
+def parse_report(body: bytes) -> object:
+    """The same, but a surrogate that stands alone is let through, for the model to replace.
+
+    What went wrong may be told in any characters: a worker must always be able to fail its job.
+    """
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        if "surrogate" not in error.msg:
+            return parse(body)
+    try:
+        return loads(body, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        return parse(body)
+
+
+def read_body(request: Request, model: type[M], parse: Callable[[bytes], object] = parse) -> M:
     """The request's body as `model`; an absent body counts as `{}`.
 
     With `?strict=true`, fields that the model does not know are refused, else ignored.
@@ -29,7 +55,7 @@ def read_body(request: Request, model: type[M]) -> M:
         data: object = {}
     else:
         _check_media_type(request)
-        data = _parse(body)
+        data = parse(body)
     if not isinstance(data, dict):
         raise CallError(
             ErrorCode.VALIDATION_ERROR,
@@ -48,6 +74,8 @@ def read_documents(request: Request, shape: type[S]) -> S:
         return json.decode(request.body or b"{}", type=shape)
     except RecursionError:
         raise _parse_error(_TOO_DEEP) from None
+    except DecodeError as error:  # of two members of one name, only the last one was validated
+        raise _parse_error(f"a member stands twice in it ({error})") from None
 
 
 def document(raw: Raw) -> bytes | None:
@@ -72,11 +100,8 @@ def _check_media_type(request: Request) -> None:
         )
 
 
-def _parse(body: bytes) -> object:
-    try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
-        raise _parse_error(_TOO_DEEP if "depth limit" in error.msg else str(error)) from None
+def _refuse_constant(name: str) -> object:
+    raise ValueError(f"{name} is no JSON")
 
 
 def _parse_error(reason: str) -> CallError:

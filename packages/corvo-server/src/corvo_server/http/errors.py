@@ -92,6 +92,9 @@ def _as_call_error(request: Request, error: Exception) -> CallError:  # noqa: PL
         case NotFound():
             message = f"There is no {request.path}; GET /api/v1/docs lists what there is."
             return CallError(ErrorCode.NOT_FOUND, message)
+        case PayloadTooLarge() if "header" in str(error):
+            message = "The request's first line and headers are too large."
+            return CallError(ErrorCode.PAYLOAD_TOO_LARGE, message, [("headers", message)])
         case PayloadTooLarge():
             limit = request.app.config.REQUEST_MAX_SIZE
             message = f"The request is too large; the limit is {limit} bytes."

@@ -33,7 +33,7 @@ from corvo_server.engine import lifecycle
 from corvo_server.engine.errors import CallError
 from corvo_server.engine.worker import Ack, Fail, Heartbeat, Release
 from corvo_server.http import documents
-from corvo_server.http.body import optional_document, read_body, read_documents
+from corvo_server.http.body import optional_document, parse_report, read_body, read_documents
 from corvo_server.http.endpoint import Resource, engine_of
 from corvo_server.http.replies import no_content, reply
 from corvo_server.store.records import JobHead, LeasedJob, Outcome, Refusal
@@ -145,7 +145,7 @@ async def ack_batch(request: Request) -> HTTPResponse:
 )
 async def fail(request: Request, job_id: str) -> HTTPResponse:
     """Fail an attempt: the job is retried after a delay, or dead."""
-    item = read_body(request, FailRequest)
+    item = read_body(request, FailRequest, parse_report)
     (outcome,) = await engine_of(request).worker.fail([_failure(job_id, item)])
     return reply(_failed(_head_of(outcome)))
 
@@ -153,7 +153,7 @@ async def fail(request: Request, job_id: str) -> HTTPResponse:
 @resource.endpoint("POST", "/fail/batch", request=FailBatchRequest, replies={200: FailBatchReply})
 async def fail_batch(request: Request) -> HTTPResponse:
     """Fail many attempts, each on its own."""
-    items = read_body(request, FailBatchRequest).fails
+    items = read_body(request, FailBatchRequest, parse_report).fails
     outcomes = await engine_of(request).worker.fail([_failure(item.job_id, item) for item in items])
     return _batch_reply("failed", [item.job_id for item in items], outcomes, _failed)
 

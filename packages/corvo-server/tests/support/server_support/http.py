@@ -1,0 +1,156 @@
+"""A server in this process, and a client that sends whatever bytes a test wants to send."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import cache
+from typing import Any, NamedTuple
+
+import orjson
+
+from corvo_server import app as app_module
+from corvo_server.app import build_http
+from corvo_server.engine.engine import Engine
+from corvo_server.serve import _bind, _start_http
+from corvo_server.settings import Settings
+
+API = "/api/v1"
+
+# The description is the same for every server, and takes longer to make than all the rest.
+app_module.describe = cache(app_module.describe)
+
+
+class Reply(NamedTuple):
+    """What the server answered."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON."""
+        return orjson.loads(self.body)
+
+
+class Connection:
+    """One connection, kept alive from request to request."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader = reader
+        self.writer = writer
+
+    async def send(self, data: bytes) -> None:
+        """Send bytes as they are."""
+        self.writer.write(data)
+        await self.writer.drain()
+
+    async def receive(self, *, has_body: bool = True) -> Reply:
+        """Read one reply; `has_body` is False for the reply to a HEAD."""
+        head = (await self.reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+        status_line, *lines = head.strip().split("\r\n")
+        headers = {
+            name.strip().lower(): value.strip()
+            for name, _, value in (line.partition(":") for line in lines)
+        }
+        length = int(headers.get("content-length", 0)) if has_body else 0
+        body = await self.reader.readexactly(length)
+        return Reply(int(status_line.split()[1]), headers, body)
+
+    async def at_end(self) -> bool:
+        """Whether the server closes the connection."""
+        return await self.reader.read() == b""
+
+    def close(self) -> None:
+        """Go away without a word."""
+        self.writer.close()
+
+
+class HttpServer:
+    """The address of a running server, and calls to it."""
+
+    def __init__(self, engine: Engine, host: str, port: int) -> None:
+        self.engine = engine
+        self.host = host
+        self.port = port
+        self._open: list[Connection] = []
+
+    async def connect(self) -> Connection:
+        """Open a connection, which is closed with the server at the latest."""
+        connection = Connection(*await asyncio.open_connection(self.host, self.port))
+        self._open.append(connection)
+        return connection
+
+    def close(self) -> None:
+        """Close all connections."""
+        for connection in self._open:
+            connection.close()
+
+    async def raw(self, data: bytes) -> Reply:
+        """Send bytes on a new connection; the reply to them."""
+        connection = await self.connect()
+        await connection.send(data)
+        reply = await asyncio.wait_for(connection.receive(), 10)
+        connection.close()
+        return reply
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+    ) -> Reply:
+        """Make one call; a body that is no bytes is sent as JSON."""
+        connection = await self.connect()
+        await connection.send(request(method, path, body, headers=headers))
+        reply = await asyncio.wait_for(connection.receive(has_body=method != "HEAD"), 20)
+        connection.close()
+        return reply
+
+    async def get(self, path: str, **options: Any) -> Reply:
+        """GET below the API's prefix."""
+        return await self.call("GET", API + path, **options)
+
+    async def post(self, path: str, body: Any = None, **options: Any) -> Reply:
+        """POST below the API's prefix."""
+        return await self.call("POST", API + path, body, **options)
+
+
+def request(
+    method: str, path: str, body: Any = None, *, headers: Mapping[str, str] | None = None
+) -> bytes:
+    """A request as it goes over the wire."""
+    sent = {"host": "corvo", **{name.lower(): value for name, value in (headers or {}).items()}}
+    if body is None:
+        data = b""
+    else:
+        data = body if isinstance(body, bytes) else orjson.dumps(body)
+        sent.setdefault("content-type", "application/json")
+    if data or method == "POST":
+        sent.setdefault("content-length", str(len(data)))
+    lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in sent.items())]
+    return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + data
+
+
+@asynccontextmanager
+async def serve(engine: Engine, **settings: Any) -> AsyncIterator[HttpServer]:
+    """Serve `engine` over HTTP on a free port of this machine."""
+    app, requests = build_http(Settings(bind="127.0.0.1:0", **settings), engine)
+    app.config.TOUCHUP = False  # which rewrites Sanic's own methods, for good
+    listener = _bind("127.0.0.1:0")
+    http = await _start_http(app, listener)
+    server = HttpServer(engine, *listener.getsockname()[:2])
+    try:
+        yield server
+    finally:
+        server.close()
+        http.close()
+        engine.start_closing()
+        while connections := [item for item in http.connections if not item.close_if_idle()]:
+            await asyncio.sleep(0.001)
+            for item in connections:
+                item.abort()
+        await http.wait_closed()
+        requests.flush()
