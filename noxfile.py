@@ -82,7 +82,7 @@ def matrix(session: nox.Session) -> None:
 def dist(session: nox.Session) -> None:
     """Build wheels and sdists, install the wheels into an empty venv, run one job there."""
     _install(session, "dist", packages=False)
-    out = Path(session.create_tmp()) / "dist"
+    out = Path(session.create_tmp()).resolve() / "dist"
     for name in PACKAGES:
         target = str(out / name)
         with session.chdir(f"packages/{name}"):
