@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, available_timezones
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corvo_server.engine import cron
@@ -94,6 +94,7 @@ def test_runs_about_a_clock_change_follow_the_rule(change: Transition, zone: str
         assert found == expected, expression
 
 
+@settings(deadline=None)
 @given(data=st.data())
 def test_next_run_is_the_same_from_wherever_one_looks(data: st.DataObject) -> None:
     change, zone = data.draw(st.sampled_from(sorted(CHANGES.items())))
