@@ -34,7 +34,7 @@ def test_type_checkers_see_the_same_names() -> None:
 
 def test_every_option_of_an_enqueue_can_be_given() -> None:
     fields = set(EnqueueRequest.model_fields) - {"queue", "payload"}
-    assert set(EnqueueOptions.__annotations__) == fields | {"delay"}
+    assert set(EnqueueOptions.__annotations__) == fields
 
 
 def test_unknown_name_is_an_attribute_error() -> None:

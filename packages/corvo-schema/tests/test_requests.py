@@ -155,10 +155,12 @@ def test_defaults_are_those_of_the_protocol() -> None:
         "retry_base_delay": "5s",
         "retry_max_delay": "10m",
         "scheduled_at": None,
+        "delay": None,
         "expire_after": None,
         "tags": {},
         "concurrency_key": None,
         "on_conflict": "ignore",
+        "traceparent": None,
         "job_id": None,
     }
 

@@ -27,9 +27,10 @@ class EnqueueOptions(TypedDict, total=False):
     `concurrency_key`: jobs of the queue that share it can be limited together. `max_retries` (3):
     how many attempts there are in all. `retry_backoff` (exponential), `retry_base_delay` (5s),
     `retry_max_delay` (10m): the pauses between attempts. `scheduled_at`: not before then; `delay`:
-    not before so much time has passed, by this machine's clock; one of the two at most.
-    `expire_after`: not finished by then, the job is dead. `job_id`: made by the client when left
-    out; an enqueue repeated with the same id has no second effect.
+    not before so much time has passed; one of the two at most. `expire_after`: not finished by
+    then, the job is dead. `traceparent`: the span that enqueues, as in W3C Trace Context.
+    `job_id`: made by the client when left out; an enqueue repeated with the same id has no second
+    effect.
     """
 
     priority: AnyPriority | None
@@ -45,6 +46,7 @@ class EnqueueOptions(TypedDict, total=False):
     expire_after: AnyDuration | None
     tags: Mapping[str, str] | None
     concurrency_key: str | None
+    traceparent: str | None
     job_id: str | None
 
 

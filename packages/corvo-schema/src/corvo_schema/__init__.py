@@ -28,7 +28,9 @@ from corvo_schema.fields import (
     PriorityName,
     QueueName,
     Tags,
+    Traceparent,
     UniqueKey,
+    is_traceparent,
 )
 from corvo_schema.ids import (
     IdFactory,
@@ -197,6 +199,7 @@ __all__ = [
     "Tags",
     "ThrottleRequest",
     "Timestamp",
+    "Traceparent",
     "UniqueKey",
     "WorkerInfo",
     "derive_job_id",
@@ -205,6 +208,7 @@ __all__ = [
     "format_ms",
     "from_ms",
     "is_job_id",
+    "is_traceparent",
     "json_path",
     "new_batch_id",
     "new_bulk_id",

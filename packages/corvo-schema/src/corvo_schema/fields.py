@@ -20,6 +20,8 @@ T = TypeVar("T")
 
 _QUEUE_NAME = re.compile(r"[A-Za-z0-9._:/-]{1,255}")
 _PRIORITIES: dict[Any, Priority] = {p.label: p for p in Priority} | {int(p): p for p in Priority}
+_TRACE = "^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$"
+_TRACEPARENT = re.compile(_TRACE)
 _UNFIT = re.compile("[\0\ud800-\udfff]")
 
 
@@ -85,6 +87,17 @@ def _check_tags(tags: dict[str, str]) -> dict[str, str]:
     return tags
 
 
+def is_traceparent(text: str) -> bool:
+    """Tell whether a text is a `traceparent` of W3C Trace Context."""
+    return _TRACEPARENT.fullmatch(text) is not None
+
+
+def _check_traceparent(text: str) -> str:
+    if not is_traceparent(text):
+        raise ValueError("must be a traceparent, e.g. 00-<32 hex digits>-<16 hex digits>-01")
+    return text
+
+
 def _read_priority(value: Any) -> Priority:
     if not isinstance(value, bool) and isinstance(value, str | int) and value in _PRIORITIES:
         return _PRIORITIES[value]
@@ -135,6 +148,11 @@ QueueName = Annotated[
 
 Tags = Annotated[Defaulted[dict[str, str]], Field(max_length=MAX_TAGS), AfterValidator(_check_tags)]
 """Up to 64 tags, keys of 1 to 255 characters, values of up to 1024."""
+
+Traceparent = Annotated[
+    str, AfterValidator(_check_traceparent), WithJsonSchema({"type": "string", "pattern": _TRACE})
+]
+"""Where a span belongs, as in the header `traceparent` of W3C Trace Context."""
 
 MaxRetries = Annotated[Whole, Field(ge=0, le=MAX_RETRIES)]
 

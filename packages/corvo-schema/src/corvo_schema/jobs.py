@@ -1,8 +1,8 @@
 """Jobs, as their producers and their administrators see them."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from corvo_schema._base import ReplyModel, RequestModel
 from corvo_schema.batches import BatchOptions
@@ -18,6 +18,7 @@ from corvo_schema.fields import (
     QueueName,
     StateReply,
     Tags,
+    Traceparent,
     UniqueKey,
     member_of,
 )
@@ -59,6 +60,9 @@ class EnqueueRequest(RequestModel):
     scheduled_at: Timestamp | None = Field(
         None, description="Not before then; in the past means at once."
     )
+    delay: Seconds | None = Field(
+        None, description="Not before so much time has passed; instead of scheduled_at."
+    )
     expire_after: Duration | None = Field(
         None, description="A job not finished by then is dead, with the error `expired`."
     )
@@ -66,9 +70,19 @@ class EnqueueRequest(RequestModel):
     concurrency_key: UniqueKey | None = Field(
         None, description="Jobs of a queue that share it can be limited together, e.g. a tenant."
     )
+    traceparent: Traceparent | None = Field(
+        None,
+        description="The span that enqueues, as in W3C Trace Context; else the request's header.",
+    )
     job_id: JobId | None = Field(
         None, description="Chosen by the client: a repeated request does not enqueue twice."
     )
+
+    @model_validator(mode="after")
+    def _check_times(self) -> Self:
+        if self.delay is not None and self.scheduled_at is not None:
+            raise ValueError("give either delay or scheduled_at, not both")
+        return self
 
 
 class EnqueueReply(ReplyModel):
@@ -129,6 +143,7 @@ class Job(ReplyModel):
     retry_max_delay_ms: int = 600_000
     unique_key: str | None = None
     concurrency_key: str | None = None
+    traceparent: str | None = None
     batch_id: str | None = None
     worker_id: str | None = None
     hostname: str | None = None

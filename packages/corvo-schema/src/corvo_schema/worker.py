@@ -85,6 +85,7 @@ class FetchedJob(ReplyModel):
     batch_id: str | None = None
     unique_key: str | None = None
     concurrency_key: str | None = None
+    traceparent: str | None = None
 
 
 class FetchBatchReply(ReplyModel):

@@ -1,7 +1,6 @@
 """Calls of producers, and about single jobs."""
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from corvo_client._call import API, Call
@@ -11,7 +10,6 @@ from corvo_client._lanes import ENQUEUES, read_enqueues
 from corvo_client._options import (
     NO_PAYLOAD,
     AnyPriority,
-    AnySeconds,
     EnqueueOptions,
     NewJob,
 )
@@ -29,7 +27,6 @@ from corvo_schema import (
     PriorityRequest,
     StatusReply,
     new_job_id,
-    parse_duration,
 )
 
 _read_enqueue = reader(EnqueueReply)
@@ -48,11 +45,6 @@ def enqueue_request(
     members["queue"] = queue
     if payload is not NO_PAYLOAD:
         members["payload"] = payload
-    delay = members.pop("delay", None)
-    if delay is not None:
-        if members.get("scheduled_at") is not None:
-            raise invalid("give either delay or scheduled_at, not both")
-        members["scheduled_at"] = _after(delay)
     tags = members.get("tags")
     if isinstance(tags, Mapping):
         members["tags"] = dict(tags)
@@ -152,13 +144,3 @@ def _request_of(job: EnqueueRequest | NewJob, index: int) -> EnqueueRequest:
     except ValidationFailed as error:
         error.add_note(f"in jobs[{index}]")
         raise
-
-
-def _after(delay: AnySeconds) -> datetime:
-    now = datetime.now(UTC)
-    try:
-        if isinstance(delay, str):
-            return now + timedelta(milliseconds=parse_duration(delay))
-        return now + (delay if isinstance(delay, timedelta) else timedelta(seconds=delay))
-    except (ValueError, TypeError, OverflowError) as error:
-        raise invalid(f"delay: {error}") from None

@@ -1,5 +1,6 @@
 """Jobs for their producers and administrators."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -133,9 +134,9 @@ class Jobs:
     async def _store_all(self, request: Enqueue) -> list[Enqueued]:
         answer = self._store.enqueue(request)
         # A fetch that waits already submits its claim right behind, and so into the same commit.
-        for job in request.jobs:
-            if job.state is JobState.PENDING:
-                self._notifier.wake(job.queue, 1)
+        ready = Counter(job.queue for job in request.jobs if job.state is JobState.PENDING)
+        for queue, jobs in ready.items():
+            self._notifier.wake(queue, jobs)
         enqueued = await answer
         if isinstance(enqueued, Refusal):
             raise CallError.of(enqueued)
@@ -150,6 +151,8 @@ class Jobs:
         field: str,
     ) -> NewJob:
         scheduled_at = None if request.scheduled_at is None else to_ms(request.scheduled_at)
+        if request.delay:
+            scheduled_at = now + request.delay
         is_due = scheduled_at is None or scheduled_at <= now
         job = NewJob(
             id=request.job_id or self._ids.job(),
@@ -169,6 +172,7 @@ class Jobs:
             tags=orjson.dumps(request.tags).decode() if request.tags else None,
             batch_id=batch_id,
             concurrency_key=request.concurrency_key,
+            traceparent=request.traceparent,
             is_id_from_client=request.job_id is not None,
         )
         meet = _ON_CONFLICT[request.on_conflict]

@@ -35,6 +35,7 @@ def leased_job(job: LeasedJob) -> dict[str, Any]:
         "batch_id": head.batch_id,
         "unique_key": head.unique_key,
         "concurrency_key": head.concurrency_key,
+        "traceparent": job.traceparent,
     }
 
 
@@ -60,6 +61,7 @@ def job(record: JobRecord) -> dict[str, Any]:
         "worker_id": head.worker_id,
         "hostname": head.hostname,
         "tags": raw(record.tags) or {},
+        "traceparent": record.traceparent,
         "progress": raw(record.progress),
         "checkpoint": raw(record.checkpoint),
         "result": raw(record.result),

@@ -14,6 +14,7 @@ from corvo_schema import (
     MoveRequest,
     PriorityRequest,
     StatusReply,
+    is_traceparent,
 )
 from corvo_schema.errors import ErrorCode
 from corvo_schema.states import JobState
@@ -51,6 +52,7 @@ class _BatchDocuments(Struct):
 async def enqueue(request: Request) -> HTTPResponse:
     """Enqueue one job: 201 when it was stored, 200 when it exists by its id or its unique key."""
     job = read_body(request, EnqueueRequest)
+    _adopt_trace(request, [job])
     payload = document(read_documents(request, _JobDocuments).payload)
     enqueued = await engine_of(request).jobs.enqueue(job, payload)
     return reply(_enqueued(enqueued), 201 if enqueued.is_new else 200)
@@ -66,6 +68,7 @@ async def enqueue(request: Request) -> HTTPResponse:
 async def enqueue_batch(request: Request) -> HTTPResponse:
     """Enqueue many jobs, all or nothing; with `batch`, one more when all of them have ended."""
     jobs = read_body(request, EnqueueBatchRequest)
+    _adopt_trace(request, jobs.jobs)
     kept = read_documents(request, _BatchDocuments)
     results, batch_id = await engine_of(request).jobs.enqueue_batch(
         jobs,
@@ -167,6 +170,14 @@ async def delete_job(request: Request, job_id: str) -> HTTPResponse:
     """Remove a job that is not active, with its errors and locks."""
     await engine_of(request).jobs.delete(job_id)
     return reply({"status": "deleted"})
+
+
+def _adopt_trace(request: Request, jobs: list[EnqueueRequest]) -> None:
+    """Jobs that name no trace belong to that of the request, if it is part of one."""
+    traceparent = request.headers.getone("traceparent", None)
+    if traceparent is not None and is_traceparent(traceparent):
+        for job in jobs:
+            job.traceparent = job.traceparent or traceparent
 
 
 def _enqueued(enqueued: Enqueued) -> dict[str, object]:

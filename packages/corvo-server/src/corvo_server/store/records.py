@@ -33,6 +33,8 @@ class NewJob(Struct):
     tags: str | None = None
     batch_id: str | None = None
     concurrency_key: str | None = None
+    traceparent: str | None = None
+    """Of the span in which the job was enqueued (W3C Trace Context)."""
     is_id_from_client: bool = False
     """Only then can the id be there already, and only then is that looked up."""
     on_conflict: "Decide | None" = None
@@ -239,6 +241,7 @@ class LeasedJob(Struct):
     payload: str
     checkpoint: str | None
     tags: str | None
+    traceparent: str | None = None
 
 
 class Event(Struct, frozen=True):
@@ -259,6 +262,7 @@ class JobRecord(Struct):
     head: JobHead
     payload: str
     tags: str | None
+    traceparent: str | None
     progress: str | None
     checkpoint: str | None
     result: str | None

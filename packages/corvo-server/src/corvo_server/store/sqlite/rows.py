@@ -80,6 +80,7 @@ def new_job_row(seq: int, job: NewJob) -> Row:
         job.tags,
         job.batch_id,
         job.concurrency_key,
+        job.traceparent,
     )
 
 

@@ -30,6 +30,7 @@ CREATE TABLE jobs (
     concurrency_key  TEXT,
     payload          TEXT    NOT NULL,
     tags             TEXT,
+    traceparent      TEXT,
     progress         TEXT,
     checkpoint       TEXT,
     result           TEXT

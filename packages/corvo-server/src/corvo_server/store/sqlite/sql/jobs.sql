@@ -8,8 +8,8 @@ FROM (SELECT seq, created_at FROM jobs ORDER BY seq DESC LIMIT 1);
 -- name: insert_job
 INSERT INTO jobs (seq, id, queue, state, payload, created_at, priority, max_retries, backoff,
                   base_delay, max_delay, unique_key, unique_period, scheduled_at, expire_at, tags,
-                  batch_id, concurrency_key)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+                  batch_id, concurrency_key, traceparent)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: known_by_id
 SELECT id, state, batch_id FROM jobs WHERE id IN (SELECT value FROM json_each(?));
@@ -39,7 +39,7 @@ INSERT INTO job_failures (job_seq, attempt, error, backtrace, at) VALUES (?, ?, 
 DELETE FROM jobs WHERE seq = ?;
 
 -- name: records_by_id
-SELECT h.*, j.payload, j.tags, j.progress, j.checkpoint, j.result
+SELECT h.*, j.payload, j.tags, j.traceparent, j.progress, j.checkpoint, j.result
 FROM job_heads h JOIN jobs j ON j.seq = h.seq
 WHERE h.id IN (SELECT value FROM json_each(?));
 

@@ -5,7 +5,7 @@ ORDER BY priority, seq
 LIMIT ?;
 
 -- name: claimed_by_seq
-SELECT h.*, j.payload, j.checkpoint, j.tags
+SELECT h.*, j.payload, j.checkpoint, j.tags, j.traceparent
 FROM job_heads h JOIN jobs j ON j.seq = h.seq
 WHERE h.seq IN (SELECT value FROM json_each(?));
 
