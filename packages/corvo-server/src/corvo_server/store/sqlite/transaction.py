@@ -42,6 +42,8 @@ class Transaction:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
+        self.latest = 0
+        """The latest moment (ms) at which anything happened in it so far."""
         self._counters: defaultdict[str, list[int]] = defaultdict(lambda: [0] * _WIDTH)
         self._created_at: dict[str, int] = {}
         self._batches: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
@@ -75,6 +77,7 @@ class Transaction:
             add_tags(self.connection, tagged)
         for seq, job in enumerate(jobs, first):
             self._created_at.setdefault(job.queue, job.created_at)
+            self.latest = max(self.latest, job.created_at)
             counters = self._counters[job.queue]
             counters[STATE_CODES[job.state]] += 1
             counters[_ENQUEUED] += 1
@@ -113,6 +116,7 @@ class Transaction:
     def record(self, before: JobHead, change: Change) -> None:
         """Note what follows from `change`, which `write` will store. Call before `write`."""
         after = change.job
+        self.latest = max(self.latest, change.at)
         stays_pending = after.state is JobState.PENDING and after.queue == before.queue
         if before.state is JobState.PENDING and (stays_pending or after.state is JobState.ACTIVE):
             # Not when it ended otherwise: an expired job was not ready, and must not be set off

@@ -14,7 +14,8 @@ from corvo_server.store.sqlite.transaction import Transaction
 
 def fetch(tx: Transaction, claims: list[Claim]) -> list[list[LeasedJob]]:
     """Serve the claims in their order, each with the first jobs of its queues."""
-    now = max(claim.now for claim in claims)
+    # A claim that was submitted before what it gets must not start it before that.
+    now = max(tx.latest, *(claim.now for claim in claims))
     lines = _open_lines(tx, claims, now)
     picks = [_pick(claim, lines) for claim in claims]
     for line in lines.values():
