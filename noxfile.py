@@ -74,8 +74,8 @@ def integration(session: nox.Session) -> None:
 def matrix(session: nox.Session) -> None:
     """Run unit and integration tests on every supported Python that is installed."""
     _install(session, "test")
-    session.run("pytest", "packages", *session.posargs)
-    session.run("pytest", "tests/integration", "-n", XDIST_WORKERS, *session.posargs)
+    for tests in ("packages", "tests/integration"):
+        session.run("pytest", tests, "-n", XDIST_WORKERS, *session.posargs)
 
 
 @nox.session
