@@ -23,7 +23,7 @@ DOCUMENTS = {
 }
 
 
-@pytest.fixture(params=DOCUMENTS.values(), ids=DOCUMENTS.keys())
+@pytest.fixture(params=list(DOCUMENTS.values()), ids=list(DOCUMENTS))
 def document(request: pytest.FixtureRequest) -> bytes:
     raw: bytes = request.param
     return raw

@@ -1,0 +1,116 @@
+"""A record of all that clients asked and were answered, to be held against the promises."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+from support.wire import Body, Wire
+
+
+def now_ms() -> int:
+    """The time of this machine, which is the server's as well."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(slots=True)
+class Call:
+    """One request: what was asked, and what came back. Times in ms since the epoch."""
+
+    verb: str
+    body: Body
+    """Of calls on one job, with its `job_id`."""
+    asked_at: int
+    answered_at: int | None = None
+    status: int | None = None
+    """None: no answer came. It may have taken effect or not."""
+    answer: Any = None
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the server said that it did it."""
+        return self.status is not None and self.status < 300
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nobody knows if it took effect."""
+        return self.status is None
+
+    @property
+    def may_have_effect(self) -> bool:
+        """Whether it is not known to have had none."""
+        return self.is_done or self.is_open
+
+
+class History:
+    """All calls, in the order in which they were asked."""
+
+    def __init__(self) -> None:
+        self.calls: list[Call] = []
+
+    def of(self, *verbs: str) -> Iterator[Call]:
+        """The calls of these verbs."""
+        return (call for call in self.calls if call.verb in verbs)
+
+    def note(self, verb: str, body: Body) -> Call:
+        """Write down that a call is about to be made."""
+        call = Call(verb, body, now_ms())
+        self.calls.append(call)
+        return call
+
+
+class Recorder:
+    """A client that writes down what it asks and is answered."""
+
+    def __init__(self, wire: Wire, history: History) -> None:
+        self._wire = wire
+        self._history = history
+
+    async def call(self, verb: str, body: Body) -> Call:
+        """Make a call. That no answer comes is an outcome like others."""
+        call = self._history.note(verb, body)
+        try:
+            response = await self._wire.send("POST", *_request(call))
+        except httpx.TransportError:
+            return call
+        call.answered_at = now_ms()
+        call.status = response.status_code
+        call.answer = response.json() if response.content else None
+        return call
+
+    async def outcomes(self, verb: str, items: list[Body]) -> list[Call]:
+        """Report on many jobs in one request; noted as if each had been a call of its own."""
+        calls = [self._history.note(verb, item) for item in items]
+        try:
+            body = {f"{verb}s": items}
+            response = await self._wire.send("POST", f"/{verb}/batch", body)
+        except httpx.TransportError:
+            return calls
+        results = response.json()["results"] if response.is_success else [{}] * len(items)
+        for call, result in zip(calls, results, strict=True):
+            call.answered_at = now_ms()
+            is_refused = result.get("status") == "error"
+            call.status = 409 if is_refused else response.status_code
+            call.answer = result
+        return calls
+
+
+_PATHS = {
+    "enqueue": "/enqueue",
+    "enqueue_batch": "/enqueue/batch",
+    "fetch": "/fetch/batch",
+    "heartbeat": "/heartbeat",
+    "ack": "/ack/",
+    "fail": "/fail/",
+    "release": "/release/",
+}
+
+
+def _request(call: Call) -> tuple[str, Body]:
+    path = _PATHS[call.verb]
+    if not path.endswith("/"):
+        return path, call.body
+    members = {name: value for name, value in call.body.items() if name != "job_id"}
+    return path + call.body["job_id"], members

@@ -1,0 +1,175 @@
+"""Clients that keep a server busy in every way there is, and write down what they are told."""
+
+import asyncio
+import random
+from collections.abc import Coroutine
+from itertools import count
+from typing import Any
+
+from corvo_schema import new_job_id
+from support.history import Call, History, Recorder
+from support.wire import Body, LeasedJob, Wire
+
+QUEUES = ("load-a", "load-b", "load-c")
+
+
+class Stopped(Exception):
+    """The server does not answer any more."""
+
+
+class Load:
+    """Producers and workers on one history. Each run goes on until the server is gone."""
+
+    def __init__(self, history: History, seed: int) -> None:
+        self.history = history
+        self._random = random.Random(seed)  # noqa: S311 - dice
+        self._numbers = count(1)
+        self._unanswered: list[Call] = []
+
+    async def run(self, url: str, *, producers: int, workers: int) -> None:
+        """Keep the server busy until it breaks off."""
+        async with Wire(url) as wire:
+            recorder = Recorder(wire, self.history)
+            clients: list[Producer | Worker | Repeater] = [
+                Repeater(self._take_unanswered(), recorder)
+            ]
+            clients += [Producer(self._numbers, self._child(), recorder) for _ in range(producers)]
+            clients += [Worker(i, self._child(), recorder) for i in range(workers)]
+            start = len(self.history.calls)
+            await asyncio.gather(*(_until_stopped(client.run()) for client in clients))
+        self._unanswered = [
+            call for call in self.history.calls[start:] if call.is_open and _can_be_repeated(call)
+        ]
+
+    def _child(self) -> random.Random:
+        return random.Random(self._random.random())  # noqa: S311 - dice
+
+    def _take_unanswered(self) -> list[Call]:
+        calls, self._unanswered = self._unanswered, []
+        return calls
+
+
+async def _until_stopped(work: Coroutine[Any, Any, None]) -> None:
+    try:
+        await work
+    except Stopped:
+        return
+
+
+async def _answered(recorder: Recorder, verb: str, body: Body) -> Call:
+    call = await recorder.call(verb, body)
+    if call.is_open:
+        raise Stopped
+    return call
+
+
+def _can_be_repeated(call: Call) -> bool:
+    if call.verb == "enqueue":
+        return "job_id" in call.body
+    if call.verb == "enqueue_batch":
+        return all("job_id" in job for job in call.body["jobs"])
+    return call.verb in {"ack", "fail"}
+
+
+class Repeater:
+    """Sends again what was not answered, as a client would whose connection broke."""
+
+    def __init__(self, calls: list[Call], recorder: Recorder) -> None:
+        self._calls = calls
+        self._recorder = recorder
+
+    async def run(self) -> None:
+        """Send each once more."""
+        for call in self._calls:
+            await _answered(self._recorder, call.verb, call.body)
+
+
+class Producer:
+    """Enqueues single jobs and batches, with ids of its own and without."""
+
+    def __init__(self, numbers: "count[int]", chance: random.Random, recorder: Recorder) -> None:
+        self._numbers = numbers
+        self._random = chance
+        self._recorder = recorder
+
+    async def run(self) -> None:
+        """Enqueue without a pause."""
+        while True:
+            jobs = self._jobs(self._random.choice((1, 1, 1, 2, 5, 12)))
+            if len(jobs) == 1:
+                await _answered(self._recorder, "enqueue", jobs[0])
+            else:
+                await _answered(self._recorder, "enqueue_batch", {"jobs": jobs})
+
+    def _jobs(self, number: int) -> list[Body]:
+        request = next(self._numbers)
+        has_ids = self._random.random() < 0.5
+        return [
+            {
+                "queue": self._random.choice(QUEUES),
+                "payload": {"request": request, "index": index},
+                "priority": self._random.randrange(3),
+                "max_retries": 1000,
+                "retry_backoff": self._random.choice(("none", "fixed")),
+                "retry_base_delay": f"{self._random.randrange(1, 200)}ms",
+                **({"job_id": new_job_id()} if has_ids else {}),
+            }
+            for index in range(number)
+        ]
+
+
+class Worker:
+    """Fetches jobs and does with each what the dice say."""
+
+    def __init__(self, number: int, chance: random.Random, recorder: Recorder) -> None:
+        self._id = f"worker-{number}"
+        self._random = chance
+        self._recorder = recorder
+
+    async def run(self) -> None:
+        """Work without a pause."""
+        while True:
+            fetched = await _answered(
+                self._recorder,
+                "fetch",
+                {
+                    "queues": QUEUES,
+                    "worker_id": self._id,
+                    "count": self._random.choice((1, 4, 16)),
+                    "timeout": 2,
+                    "lease_duration": 1,
+                },
+            )
+            jobs = (fetched.answer or {}).get("jobs", ())
+            if len(jobs) > 2 and self._random.random() < 0.5:
+                await self._ack_together(jobs)
+                continue
+            for job in jobs:
+                await self._deal_with(job)
+
+    async def _ack_together(self, jobs: list[LeasedJob]) -> None:
+        acks = [{**_held(job), "result": f"{self._id}/{job['lease_token']}"} for job in jobs]
+        for call in await self._recorder.outcomes("ack", acks):
+            if call.is_open:
+                raise Stopped
+
+    async def _deal_with(self, job: LeasedJob) -> None:
+        dice = self._random.random()
+        held = _held(job)
+        if dice < 0.25:
+            beat = {job["job_id"]: {"lease_token": job["lease_token"], "checkpoint": dice}}
+            await _answered(self._recorder, "heartbeat", {"jobs": beat})
+        dice = self._random.random()
+        if dice < 0.65:
+            result = f"{self._id}/{job['lease_token']}"
+            await _answered(self._recorder, "ack", {**held, "result": result})
+        elif dice < 0.85:
+            error = f"{self._id}/{job['lease_token']}"
+            await _answered(self._recorder, "fail", {**held, "error": error})
+        elif dice < 0.93:
+            await _answered(self._recorder, "release", held)
+        # Else the job is forgotten, and its lease runs out.
+
+
+def _held(job: LeasedJob) -> Body:
+    return {"job_id": job["job_id"], "lease_token": job["lease_token"]}
