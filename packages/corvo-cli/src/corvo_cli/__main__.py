@@ -1,0 +1,5 @@
+"""`python -m corvo_cli`."""
+
+from corvo_cli.main import main
+
+main()

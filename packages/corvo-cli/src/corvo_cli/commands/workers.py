@@ -1,0 +1,30 @@
+"""`corvo workers`."""
+
+import click
+
+import corvo_client
+from corvo_cli.command import Command
+from corvo_cli.session import Session, pass_session
+from corvo_cli.show.worker_view import workers_view
+
+
+@click.command(
+    cls=Command,
+    examples="""
+    corvo workers
+    corvo workers -o jsonl | jq -r 'select(.status != "ok").id'
+    """,
+)
+@pass_session
+def workers(session: Session) -> None:
+    """List the workers.
+
+    Those that were heard of within the last hour, and those that hold jobs. `not_fetching` is one
+    that lives but has not asked for jobs for five minutes, `silent` one that holds jobs and does
+    not call.
+    """
+    reply = session.ask(corvo_client.calls.list_workers())
+    if not (reply.value or session.output.is_json):
+        session.output.say("There are no workers. Start one with `corvo worker MODULE:WORKER`.")
+        return
+    session.output.many(reply.body, lambda: workers_view(reply.value, session.now()))

@@ -1,0 +1,113 @@
+"""The `corvo` command itself: finds commands, loads the one that is used, explains what fails."""
+
+import difflib
+import importlib
+from typing import Any
+
+import click
+
+from corvo_cli.__about__ import __version__
+from corvo_cli.catalog import CATALOG, COMMANDS
+from corvo_cli.command import CONTEXT, shared_options, write_lines, write_options
+from corvo_cli.exits import ExitCode
+from corvo_cli.plugins import load, plugins
+from corvo_cli.session import Session
+
+_DESCRIPTION = """Operate a Corvo job queue: enqueue, find, understand, steer and repair jobs.
+
+Data goes to stdout, everything else to stderr. An option wins over the environment, and the
+environment over the profile in the configuration file."""
+
+_EXAMPLES = """
+    corvo server                                           run a server on port 8080
+    corvo enqueue emails '{"to": "ada@example.com"}'       enqueue a job, print its id
+    corvo enqueue reports @report.json --wait              the same, and wait until it has ended
+    corvo worker app.tasks                                 run the worker of your code
+    corvo inspect job_01JD3Z9W6V7Q5X8M2N4P6R8T0B           see all that happened to a job
+    corvo queues --output json | jq '.[].pending'          feed scripts with the server's JSON
+    eval "$(corvo completion bash)"                        complete commands, queues and options
+"""
+
+_EXIT_CODES = """
+    0  done                                4  no valid key, or not for this
+    1  an error, or a job that failed      5  the job's state does not allow it
+    2  wrong usage or a wrong value        6  no server answers
+    3  no such job, queue or other thing   7  waited in vain
+"""
+
+
+class Root(click.Group):
+    """The group of all commands. Knows them by the catalog, and by entry points."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands, in the order of the catalog."""
+        return [*COMMANDS, *sorted(plugins().keys() - COMMANDS.keys())]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Load a command. None for a name that there is not."""
+        entry = COMMANDS.get(cmd_name)
+        if entry is not None:
+            module, _, attribute = entry.home.partition(":")
+            command: click.Command = getattr(importlib.import_module(module), attribute)
+            return command
+        plugin = plugins().get(cmd_name)
+        return None if plugin is None else load(plugin)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the arguments begin with; for a typo, suggest what was meant."""
+        name = args[0]
+        names = self.list_commands(ctx)
+        if not (ctx.resilient_parsing or name.startswith("-") or name in names):
+            close = difflib.get_close_matches(name, names, n=3)
+            hint = f" Did you mean {' or '.join(close)}?" if close else ""
+            ctx.fail(f"There is no command {name!r}.{hint}")
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command, then close what it has opened. Ctrl-C is no error, but no success."""
+        session = ctx.ensure_object(Session)
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo(err=True)
+            raise click.exceptions.Exit(ExitCode.INTERRUPTED) from None
+        finally:
+            session.close()
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands in sections."""
+        others = {name: point for name, point in plugins().items() if name not in COMMANDS}
+        widest = max(map(len, COMMANDS))
+        for title, section in CATALOG.items():
+            with formatter.section(title):
+                formatter.write_dl(
+                    [(name.ljust(widest), entry.summary) for name, entry in section.items()]
+                )
+        if others:
+            with formatter.section("From other packages"):
+                formatter.write_dl(
+                    [(name, load(point).get_short_help_str()) for name, point in others.items()]
+                )
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands, then the options."""
+        self.format_commands(ctx, formatter)
+        write_options(self, ctx, formatter)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write examples and exit codes."""
+        write_lines("Examples", _EXAMPLES, formatter)
+        write_lines("Exit codes", _EXIT_CODES, formatter)
+        formatter.write("\n`corvo COMMAND --help` tells all about a command.\n")
+
+
+corvo = Root(
+    name="corvo",
+    help=_DESCRIPTION,
+    context_settings=CONTEXT,
+    params=[*shared_options()],
+    subcommand_metavar="COMMAND ...",
+)
+corvo = click.version_option(__version__, "-V", "--version", prog_name="corvo")(corvo)

@@ -1,0 +1,170 @@
+"""Which server, with which key, printed how: flag over environment over configuration file.
+
+The file is TOML, `config.toml` in the platform's directory for configuration (`CORVO_CONFIG` names
+another)::
+
+    profile = "local"                  # the one that holds when none is named
+
+    [profiles.local]
+    server = "http://localhost:8080"
+
+    [profiles.production]
+    server = "https://jobs.example.com"
+    api_key = "..."
+    output = "jsonl"
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from corvo_cli.show.output import Format
+
+DEFAULT_SERVER = "http://localhost:8080"
+_KEYS = frozenset({"server", "api_key", "output"})
+
+
+@dataclass(slots=True)
+class Flags:
+    """What the command line said; None where it said nothing."""
+
+    server: str | None = None
+    api_key: str | None = None
+    profile: str | None = None
+    output: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What holds for this run. `is_server_chosen`: somebody has named the server."""
+
+    server: str
+    api_key: str | None
+    output: Format
+    profile: str | None = None
+    is_server_chosen: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A named set of settings from the file."""
+
+    name: str | None = None
+    server: str | None = None
+    api_key: str | None = None
+    output: str | None = None
+
+
+def resolve(flags: Flags, environment: Mapping[str, str]) -> Settings:
+    """Decide on all settings. Raises `click.UsageError` for a profile or a file that is no good.
+
+    A profile named by the flag counts as a flag, else it comes after the environment. The key of a
+    profile goes to the profile's own server only, never to one that was named otherwise.
+    """
+    profile = _read_profile(flags.profile, environment)
+    from_environment = {
+        "server": environment.get("CORVO_SERVER"),
+        "api_key": environment.get("CORVO_API_KEY"),
+        "output": environment.get("CORVO_OUTPUT"),
+    }
+
+    def first(name: str) -> str | None:
+        values = [from_environment[name], getattr(profile, name)]
+        if flags.profile:
+            values.reverse()
+        return getattr(flags, name) or values[0] or values[1] or None
+
+    server = first("server")
+    api_key = first("api_key")
+    if api_key is not None and api_key == profile.api_key and server != profile.server:
+        api_key = flags.api_key or from_environment["api_key"]
+    return Settings(
+        server=_url(server or DEFAULT_SERVER),
+        api_key=api_key or None,
+        output=_format(first("output")),
+        profile=profile.name,
+        is_server_chosen=server is not None,
+    )
+
+
+def config_path(environment: Mapping[str, str]) -> Path:
+    """Return where the file is, or would be."""
+    named = environment.get("CORVO_CONFIG")
+    return Path(named) if named else Path(click.get_app_dir("corvo")) / "config.toml"
+
+
+def profile_names(environment: Mapping[str, str]) -> list[str]:
+    """Return the profiles that there are."""
+    return list(_read_profiles(config_path(environment))[0])
+
+
+def _read_profile(flag: str | None, environment: Mapping[str, str]) -> Profile:
+    path = config_path(environment)
+    wanted = flag or environment.get("CORVO_PROFILE")
+    profiles, default = _read_profiles(path)
+    name = wanted or default
+    if name is None:
+        return Profile()
+    if name not in profiles:
+        known = ", ".join(profiles) or "none"
+        raise click.UsageError(f"There is no profile {name!r} in {path}; there is: {known}.")
+    return Profile(name=name, **profiles[name])
+
+
+def _read_profiles(path: Path) -> tuple[dict[str, dict[str, str]], str | None]:
+    """The profiles of a file, and the name of the one that holds by default."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}, None
+    except (OSError, UnicodeDecodeError) as error:
+        raise click.UsageError(f"Cannot read {path}: {error}") from error
+    import tomllib  # noqa: PLC0415 - most runs have no such file
+
+    try:
+        document = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise click.UsageError(f"{path} is not valid TOML: {error}") from error
+    unknown = document.keys() - {"profile", "profiles"}
+    if unknown:
+        raise click.UsageError(
+            f"{path}: unknown key {_listed(unknown)}; write settings under [profiles.NAME]."
+        )
+    profiles = document.get("profiles", {})
+    default = document.get("profile")
+    if not isinstance(profiles, dict) or not (default is None or isinstance(default, str)):
+        raise click.UsageError(f"{path}: write profile = NAME and settings under [profiles.NAME].")
+    return {name: _checked(path, name, table) for name, table in profiles.items()}, default
+
+
+def _checked(path: Path, name: str, table: Any) -> dict[str, str]:
+    if not isinstance(table, dict) or not all(isinstance(value, str) for value in table.values()):
+        raise click.UsageError(f"{path}: the values in [profiles.{name}] must be strings.")
+    unknown = table.keys() - _KEYS
+    if unknown:
+        raise click.UsageError(
+            f"{path}: unknown key {_listed(unknown)} in [profiles.{name}]; "
+            f"known are {_listed(_KEYS)}."
+        )
+    return table
+
+
+def _url(server: str) -> str:
+    """`localhost:8080` means what a browser takes it for."""
+    return server if "://" in server else f"http://{server}"
+
+
+def _format(text: str | None) -> Format:
+    try:
+        return Format(text or Format.TABLE)
+    except ValueError:
+        raise click.UsageError(
+            f"{text!r} is not an output format; it is one of {', '.join(Format)}."
+        ) from None
+
+
+def _listed(names: frozenset[str] | set[str]) -> str:
+    return ", ".join(sorted(names))

@@ -1,0 +1,56 @@
+"""Views as aligned text: for files, pipes and programs that read columns. Nothing is ever cut."""
+
+from collections.abc import Iterator, Sequence
+from unicodedata import combining, east_asian_width
+
+from corvo_cli.show.views import Fields, Section, Table, View
+
+_GAP = "  "
+
+
+def plain_lines(view: View) -> Iterator[str]:
+    """Yield the lines of a view, without line ends."""
+    for index, block in enumerate(view):
+        match block:
+            case Table():
+                yield from _table(block)
+            case Fields():
+                yield from _fields(block)
+            case Section(title, lines, table):
+                if index:
+                    yield ""
+                yield f"{title}:"
+                yield from (f"{_GAP}{line}" for line in lines)
+                if table is not None:
+                    yield from (f"{_GAP}{line}" for line in _table(table))
+
+
+def width(text: str) -> int:
+    """Return how many columns of a terminal a text takes."""
+    if text.isascii():
+        return len(text)
+    wide = sum(east_asian_width(character) in {"W", "F"} for character in text)
+    return len(text) + wide - sum(combining(character) > 0 for character in text)
+
+
+def _table(table: Table) -> Iterator[str]:
+    lines: list[Sequence[str]] = [[column.title for column in table.columns], *table.rows]
+    widths = [max(map(width, cells)) for cells in zip(*lines, strict=True)]
+    for cells in lines:
+        padded = [
+            _padded(cell, wanted, is_right=column.is_number)
+            for cell, wanted, column in zip(cells, widths, table.columns, strict=True)
+        ]
+        yield _GAP.join(padded).rstrip()
+
+
+def _fields(fields: Fields) -> Iterator[str]:
+    pairs = fields.shown()
+    wanted = max((width(name) for name, _ in pairs), default=0) + 1
+    for name, value in pairs:
+        yield f"{_padded(name + ':', wanted, is_right=False)}{_GAP}{value}"
+
+
+def _padded(text: str, wanted: int, *, is_right: bool) -> str:
+    padding = " " * (wanted - width(text))
+    return padding + text if is_right else text + padding

@@ -1,0 +1,86 @@
+"""Queues, as people look at them."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from corvo_cli.human import moment, span
+from corvo_cli.show.views import Cell, Column, Fields, Table, View, state
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from corvo_client import QueueInfo
+
+STATES = ("pending", "active", "scheduled", "retrying", "completed", "dead", "cancelled")
+
+
+def queues_view(queues: "Sequence[QueueInfo]") -> View:
+    """A line for each queue."""
+    columns = [
+        Column("QUEUE"),
+        Column("STATUS"),
+        *[Column(name.upper(), is_number=True) for name in STATES],
+        Column("OLDEST", is_number=True),
+        Column("LIMITS", gives_way=True),
+    ]
+    rows = [
+        (
+            Cell(queue.name),
+            status(queue),
+            *[counted(queue, name) for name in STATES],
+            oldest(queue),
+            Cell(limits(queue)),
+        )
+        for queue in queues
+    ]
+    return [Table(columns, rows)]
+
+
+def queue_view(queue: "QueueInfo", now: "datetime") -> View:
+    """Everything about one queue."""
+    return [
+        Fields(
+            [
+                ("queue", Cell(queue.name)),
+                ("status", status(queue)),
+                *[(name, Cell(f"{getattr(queue, name):,}")) for name in STATES],
+                ("oldest pending", oldest(queue)),
+                ("limits", Cell(limits(queue))),
+                ("enqueued", Cell(f"{queue.enqueued:,} in all")),
+                ("failed", Cell(f"{queue.failed:,} attempts in all")),
+                ("created", Cell(moment(queue.created_at, now))),
+            ]
+        )
+    ]
+
+
+def status(queue: "QueueInfo") -> Cell:
+    """Whether the queue's jobs are handed out."""
+    return state("draining" if queue.draining else "paused" if queue.paused else "ok")
+
+
+def limits(queue: "QueueInfo") -> str:
+    """Write a queue's limits: `10 active, 2 per key, 100 per 1m`."""
+    parts = []
+    if queue.max_concurrency is not None:
+        parts.append(f"{queue.max_concurrency:,} active")
+    if queue.max_per_key is not None:
+        parts.append(f"{queue.max_per_key:,} per key")
+    if queue.rate_limit is not None:
+        parts.append(f"{queue.rate_limit:,} per {_window(queue.rate_window_ms or 0)}")
+    return ", ".join(parts)
+
+
+def oldest(queue: "QueueInfo") -> Cell:
+    """How long the first in line has been waiting."""
+    return Cell("" if queue.oldest_pending_ms is None else span(queue.oldest_pending_ms / 1000))
+
+
+def counted(queue: "QueueInfo", name: str) -> Cell:
+    """How many of the queue's jobs are in a state; a zero draws no attention."""
+    number = getattr(queue, name)
+    return Cell(f"{number:,}", name if number else "faint")
+
+
+def _window(ms: int) -> str:
+    return span(ms / 1000) if ms >= 1000 else f"{ms}ms"

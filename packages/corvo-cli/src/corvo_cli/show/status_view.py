@@ -1,0 +1,92 @@
+"""A server and its queues in short, as people look at them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from corvo_cli.human import count, span
+from corvo_cli.show.queue_view import STATES
+from corvo_cli.show.views import Cell, Column, Fields, Section, Table, View, state
+
+if TYPE_CHECKING:
+    from corvo_client import ClusterStatus, QueueInfo, ServerInfo, WorkerInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What a server has said about itself."""
+
+    url: str
+    info: "ServerInfo"
+    cluster: "ClusterStatus"
+    queues: "Sequence[QueueInfo]"
+    workers: "Sequence[WorkerInfo]"
+
+
+def status_view(summary: Summary, now: datetime) -> View:
+    """A few lines that tell whether all is well."""
+    version = f"{summary.info.server_version} (API {summary.info.api_version})"
+    blocks = [
+        Fields(
+            [
+                ("server", Cell(summary.url)),
+                ("version", Cell(version)),
+                ("status", state(summary.cluster.status)),
+                ("up for", _uptime(summary, now)),
+                ("queues", _queues(summary)),
+                *[(name, _total(summary, name)) for name in STATES],
+                ("oldest pending", _oldest(summary)),
+                ("workers", _workers(summary)),
+            ]
+        )
+    ]
+    if summary.cluster.mode == "cluster":
+        return [*blocks, Section("nodes", table=_nodes(summary.cluster))]
+    return blocks
+
+
+def _uptime(summary: Summary, now: datetime) -> Cell:
+    """Since the first of its nodes started."""
+    starts = [node.started_at for node in summary.cluster.nodes if node.started_at is not None]
+    return Cell(span((now - min(starts)).total_seconds()) if starts else "")
+
+
+def _queues(summary: Summary) -> Cell:
+    paused = sum(queue.paused for queue in summary.queues)
+    return Cell(f"{len(summary.queues):,}" + (f" ({paused:,} paused)" if paused else ""))
+
+
+def _total(summary: Summary, name: str) -> Cell:
+    total = sum(getattr(queue, name) for queue in summary.queues)
+    return Cell(f"{total:,}", name if total else "faint")
+
+
+def _oldest(summary: Summary) -> Cell:
+    ages = [
+        (q.oldest_pending_ms, q.name) for q in summary.queues if q.oldest_pending_ms is not None
+    ]
+    if not ages:
+        return Cell("")
+    ms, name = max(ages)
+    return Cell(f"{span(ms / 1000)} in {name}")
+
+
+def _workers(summary: Summary) -> Cell:
+    words = [f"{len(summary.workers):,}"]
+    active = sum(worker.active_jobs for worker in summary.workers)
+    unwell = sum(worker.status != "ok" for worker in summary.workers)
+    if active:
+        words.append(f"with {count(active, 'job')}")
+    if unwell:
+        words.append(f"({unwell:,} unwell, see `corvo workers`)")
+    return Cell(" ".join(words))
+
+
+def _nodes(cluster: "ClusterStatus") -> Table:
+    columns = [Column(title) for title in ("NODE", "ADDRESS", "ROLE", "STATUS", "VERSION")]
+    rows = [
+        (Cell(n.id), Cell(n.address), Cell(n.role), state(n.status), Cell(n.version))
+        for n in cluster.nodes
+    ]
+    return Table(columns, rows)

@@ -1,0 +1,91 @@
+"""Views on a terminal, by rich: with colours where they are wanted, and fitted to its width."""
+
+from collections.abc import Iterator
+from typing import IO
+
+from rich.console import Console, RenderableType
+from rich.padding import Padding
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from corvo_cli.show.plain import width
+from corvo_cli.show.views import Fields, Section, Table, View
+
+_GAP = 2
+_NARROWEST = 12
+"""To how many columns a cell that gives way can be cut."""
+
+
+def print_view(view: View, stream: IO[str], *, has_colour: bool, columns: int | None) -> None:
+    """Print a view on a terminal; `columns` is its width, None what the terminal says itself."""
+    console = Console(
+        file=stream,
+        width=columns,
+        no_color=not has_colour,
+        force_terminal=True,
+        highlight=False,
+        markup=False,
+        emoji=False,
+        legacy_windows=False,
+    )
+    needed = max((_needed(table) for table in _tables(view)), default=0)
+    # A table that does not fit is wrapped by the terminal: its ids stay whole and can be copied.
+    console.width = max(console.width, needed)
+    for index, block in enumerate(view):
+        for part in _renderables(block, is_first=index == 0):
+            console.print(part, soft_wrap=isinstance(part, Text))
+
+
+def _tables(view: View) -> Iterator[Table]:
+    for block in view:
+        if isinstance(block, Table):
+            yield block
+        elif isinstance(block, Section) and block.table is not None:
+            yield block.table
+
+
+def _needed(table: Table) -> int:
+    """The width below which something would be cut that must not be."""
+    total = 2 * _GAP
+    for index, column in enumerate(table.columns):
+        widest = max([width(column.title), *(width(row[index]) for row in table.rows)])
+        total += (min(widest, _NARROWEST) if column.gives_way else widest) + _GAP
+    return total
+
+
+def _renderables(block: Table | Fields | Section, *, is_first: bool) -> Iterator[RenderableType]:
+    match block:
+        case Table():
+            yield _table(block)
+        case Fields():
+            pairs = block.shown()
+            wanted = max((width(name) for name, _ in pairs), default=0)
+            for name, value in pairs:
+                label = name + " " * (wanted - width(name) + _GAP)
+                yield Text.assemble((label, "dim"), (value, value.style))
+        case Section(title, lines, table):
+            yield Text(title if is_first else f"\n{title}", style="bold")
+            for line in lines:
+                yield Text(" " * _GAP + line)
+            if table is not None:
+                yield Padding(_table(table), (0, 0, 0, _GAP))
+
+
+def _table(table: Table) -> RichTable:
+    rich = RichTable(box=None, padding=(0, _GAP, 0, 0), header_style="dim", pad_edge=False)
+    for column in table.columns:
+        rich.add_column(
+            column.title,
+            justify="right" if column.is_number else "left",
+            no_wrap=True,
+            overflow="ellipsis",
+        )
+        if column.gives_way:
+            rich.columns[-1].no_wrap = False
+    for row in table.rows:
+        rich.add_row(*(_cell(text, str(getattr(text, "style", ""))) for text in row))
+    return rich
+
+
+def _cell(text: str, style: str) -> Text:
+    return Text(text, style=style, no_wrap=True, overflow="ellipsis")

@@ -1,0 +1,39 @@
+"""Workers, as people look at them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from corvo_cli.human import age
+from corvo_cli.show.views import Cell, Column, Table, View, state
+
+if TYPE_CHECKING:
+    from corvo_client import WorkerInfo
+
+
+def workers_view(workers: "Sequence[WorkerInfo]", now: datetime) -> View:
+    """A line for each worker."""
+    columns = [
+        Column("WORKER"),
+        Column("HOST"),
+        Column("STATUS"),
+        Column("ACTIVE", is_number=True),
+        Column("HEARTBEAT"),
+        Column("FETCH"),
+        Column("STARTED"),
+        Column("QUEUES", gives_way=True),
+    ]
+    rows = [
+        (
+            Cell(worker.id),
+            Cell(worker.hostname),
+            state(worker.status),
+            Cell(worker.active_jobs),
+            Cell(age(worker.last_heartbeat, now)),
+            Cell(age(worker.last_fetch, now)),
+            Cell(age(worker.started_at, now)),
+            Cell(", ".join(worker.queues)),
+        )
+        for worker in workers
+    ]
+    return [Table(columns, rows)]
