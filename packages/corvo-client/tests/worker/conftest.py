@@ -129,6 +129,12 @@ class FakeServer:
             raise Undelivered("connection refused")
 
 
+@pytest.fixture(autouse=True)
+def _quick_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An idle worker stops at once here; half a second for the last fetch is for real networks."""
+    monkeypatch.setattr("corvo_client.worker._fetcher._LAST_FETCH_GRACE", 0.02)
+
+
 @pytest.fixture
 def clock() -> FakeClock:
     return FakeClock()

@@ -12,6 +12,15 @@ def test_delays_double_up_to_the_cap_and_are_cut_at_random() -> None:
         assert len(seen) > 40
 
 
+def test_the_first_of_twenty_failures_is_news() -> None:
+    backoff = Backoff()
+    news = []
+    for _ in range(40):
+        news.append(backoff.is_news)
+        backoff.next()
+    assert [number for number, is_news in enumerate(news) if is_news] == [0, 20]
+
+
 def test_reset_starts_over() -> None:
     backoff = Backoff(base=0.1, cap=1.0)
     for _ in range(5000):

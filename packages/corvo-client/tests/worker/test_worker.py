@@ -64,8 +64,27 @@ def test_a_queue_has_one_task() -> None:
 def test_nonsense_is_refused() -> None:
     with pytest.raises(ValueError, match="concurrency must be at least 1"):
         Worker(concurrency=0)
+    for timeout in (0, 61):
+        with pytest.raises(ValueError, match="poll_timeout"):
+            Worker(poll_timeout=timeout)
+    for duration in (0.5, 100_000, float("nan")):
+        with pytest.raises(ValueError, match="lease_duration"):
+            Worker(lease_duration=duration)
     with pytest.raises(ValueError, match="its own API key"):
         Worker(AsyncClient("http://localhost"), api_key="k")
+
+
+def test_one_function_can_serve_several_queues() -> None:
+    worker = Worker()
+
+    @worker.task("a")
+    @worker.task("b", max_retries=1)
+    async def task(n: int) -> int:
+        return n
+
+    assert worker.tasks["a"].function is worker.tasks["b"].function
+    assert worker.tasks["a"].is_async
+    assert worker.tasks["a"].queue == "a"
 
 
 def test_each_worker_has_its_own_id() -> None:

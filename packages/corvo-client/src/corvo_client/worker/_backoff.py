@@ -2,6 +2,8 @@
 
 import random
 
+_FAILURES_PER_LINE = 20
+
 
 class Backoff:
     """Delays that double from `base` to `cap` seconds, each cut at random to a half at least.
@@ -13,6 +15,11 @@ class Backoff:
         self._base = base
         self._cap = cap
         self.failures = 0
+
+    @property
+    def is_news(self) -> bool:
+        """True where a failure deserves a line in the log: the first, and now and then one more."""
+        return self.failures % _FAILURES_PER_LINE == 0
 
     def next(self) -> float:
         """Count a failure and return how long to wait now, in seconds."""

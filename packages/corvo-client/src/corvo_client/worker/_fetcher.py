@@ -112,6 +112,6 @@ class Fetcher:
         self._backoff.reset()
 
     async def _wait_to_retry(self, error: LinkError) -> None:
-        if self._backoff.failures == 0:
+        if self._backoff.is_news:
             _log.warning("cannot fetch jobs, trying on: %s", error)
         await asyncio.sleep(self._backoff.next())

@@ -149,7 +149,7 @@ class Heartbeat:
         except Refused as error:
             return self._send_apart(leases, error)
         except LinkError as error:
-            if self._backoff.failures == 0:
+            if self._backoff.is_news:
                 _log.warning("the heartbeat did not get through, trying on: %s", error)
             return False
         for lease in leases:

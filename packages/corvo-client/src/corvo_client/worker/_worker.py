@@ -30,6 +30,8 @@ _queue_name = TypeAdapter(QueueName)
 
 # Of a heartbeat: a line that is dead must not cost more than one beat.
 _LONGEST_BEAT = 10.0
+_LONGEST_POLL = 60.0
+_LONGEST_LEASE = 86_400.0
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -53,7 +55,7 @@ class Worker:
     everywhere. `queues` are those that this process serves, all that have a task when left out.
     `lease_duration` is how soon a job is handed to somebody else after this process has died; while
     it lives, leases are kept, however long a job takes. After `grace_period` a shutdown interrupts
-    the handlers that still run.
+    the handlers that still run. Raises ValueError for what makes no sense.
     """
 
     def __init__(
@@ -68,6 +70,10 @@ class Worker:
         poll_timeout: float = 30.0,
         hostname: str | None = None,
     ) -> None:
+        if not 0 < poll_timeout <= _LONGEST_POLL:
+            raise ValueError(f"poll_timeout must be above 0 and at most 60, not {poll_timeout}")
+        if not 1 <= lease_duration <= _LONGEST_LEASE:
+            raise ValueError(f"lease_duration must be from 1 to 86400, not {lease_duration}")
         # A host name is no identity: containers share them, and restarts keep them.
         self.id = f"worker_{uuid.uuid4().hex}"
         self.concurrency = _checked(concurrency)
@@ -96,6 +102,8 @@ class Worker:
 
         def decorate(function: Callable[..., Any]) -> Any:
             _queue_name.validate_python(queue)
+            if isinstance(function, Task):  # one function for several queues
+                function = function.function
             if queue in self._tasks:
                 raise ValueError(f"queue {queue!r} has a task already: {self._tasks[queue]!r}")
             task: AnyTask = Task(function, queue, self._server, defaults)
