@@ -6,6 +6,7 @@
 import asyncio
 import os
 import random
+import signal
 import sqlite3
 from collections import Counter
 from contextlib import closing
@@ -14,7 +15,7 @@ from pathlib import Path
 from support.history import History, Recorder
 from support.load import QUEUES, Load
 from support.promises import check, hand_outs, recount, told_ids
-from support.server import StartServer
+from support.server import CorvoServer, StartServer
 from support.waiting import wait_until
 from support.wire import Body, Wire
 
@@ -31,12 +32,9 @@ async def test_kills_under_load_lose_nothing(start_server: StartServer) -> None:
     load = Load(history, SEED)
     server = start_server()
     for _ in range(ROUNDS):
-        enough = _answered(history) + chance.randrange(400, 1600)
-        clients = asyncio.create_task(load.run(server.url, producers=4, workers=10))
-        await _see_answers(history, enough)
-        await asyncio.sleep(chance.random() * 0.02)
-        server.kill()
-        await clients
+        _kill_after(chance.randrange(250, 900), history, server)
+        await load.run(server.url, producers=4, workers=10)
+        await asyncio.to_thread(server.kill)
         await asyncio.to_thread(server.restart)
         async with Wire(server.url) as wire:
             await _check_what_was_acknowledged(wire, history)
@@ -59,12 +57,15 @@ async def test_kills_under_load_lose_nothing(start_server: StartServer) -> None:
     assert _integrity(server.database) == "ok"
 
 
-async def _see_answers(history: History, enough: int) -> None:
-    await wait_until(lambda: _answered(history) >= enough, f"{enough} answers")
+def _kill_after(answers: int, history: History, server: CorvoServer) -> None:
+    """Kill the server in the very moment of an answer: what it says must be true by then."""
+    last = history.answers + answers
 
+    def look() -> None:
+        if history.answers == last:
+            server.signal(signal.SIGKILL)
 
-def _answered(history: History) -> int:
-    return sum(not call.is_open for call in history.calls)
+    history.on_answer = look
 
 
 async def _check_what_was_acknowledged(wire: Wire, history: History) -> None:

@@ -1,7 +1,7 @@
 """A record of all that clients asked and were answered, to be held against the promises."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,10 +45,15 @@ class Call:
 
 
 class History:
-    """All calls, in the order in which they were asked."""
+    """All calls, in the order in which they were asked.
+
+    `on_answer` is called in the very moment of each answer.
+    """
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
+        self.answers = 0
+        self.on_answer: Callable[[], None] | None = None
 
     def of(self, *verbs: str) -> Iterator[Call]:
         """The calls of these verbs."""
@@ -59,6 +64,12 @@ class History:
         call = Call(verb, body, now_ms())
         self.calls.append(call)
         return call
+
+    def note_answer(self) -> None:
+        """Count an answer."""
+        self.answers += 1
+        if self.on_answer is not None:
+            self.on_answer()
 
 
 class Recorder:
@@ -78,6 +89,7 @@ class Recorder:
         call.answered_at = now_ms()
         call.status = response.status_code
         call.answer = response.json() if response.content else None
+        self._history.note_answer()
         return call
 
     async def outcomes(self, verb: str, items: list[Body]) -> list[Call]:
@@ -94,6 +106,7 @@ class Recorder:
             is_refused = result.get("status") == "error"
             call.status = 409 if is_refused else response.status_code
             call.answer = result
+        self._history.note_answer()
         return calls
 
 

@@ -1,0 +1,146 @@
+"""A disk that is full: writes are refused and change nothing, until there is space again.
+
+A limit on the size of the server's files stands for the disk; it is changed while the server runs.
+"""
+
+import asyncio
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from corvo_schema import new_job_id
+from support.process import Process, python
+from support.server import CorvoServer, StartServer, server_command
+from support.waiting import wait_until
+from support.wire import Body, Refusal, Wire, refusal_of
+
+START_ON_A_FULL_DISK = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (16384, resource.RLIM_INFINITY))
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def fill_disk(server: CorvoServer) -> None:
+    """From now on no file of the server can grow."""
+    size = Path(f"{server.database}-wal").stat().st_size
+    _, hard = resource.prlimit(server.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (size, hard))
+
+
+@contextmanager
+def full_disk(server: CorvoServer) -> Iterator[None]:
+    """No file of the server can grow meanwhile."""
+    fill_disk(server)
+    yield
+    _, hard = resource.prlimit(server.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (hard, hard))
+
+
+def message_source(message: str) -> str:
+    return message.partition(":")[0]
+
+
+def is_unavailable(refusal: Refusal) -> bool:
+    assert (refusal.status, refusal.code) == (503, "UNAVAILABLE")
+    assert int(refusal.headers["retry-after"]) >= 1
+    return True
+
+
+async def test_every_write_is_refused_and_changes_nothing(start_server: StartServer) -> None:
+    server = start_server(expects_errors=True)
+    async with Wire(server.url) as wire:
+        held_id = await wire.enqueue("q", 1)
+        waiting_id = await wire.enqueue("q", 2)
+        held = await wire.fetch("q")
+        before = [await wire.job(held_id), await wire.job(waiting_id), await wire.queue("q")]
+        token = {"lease_token": held["lease_token"]}
+        with full_disk(server):
+            writes: list[tuple[str, Body]] = [
+                ("/enqueue", {"queue": "q"}),
+                ("/enqueue", {"queue": "new"}),
+                ("/enqueue/batch", {"jobs": [{"queue": "q"}] * 50}),
+                ("/fetch", {"queues": ["q"], "worker_id": "w", "timeout": 0}),
+                (f"/ack/{held_id}", token),
+                (f"/fail/{held_id}", {**token, "error": "x"}),
+                (f"/release/{held_id}", token),
+                ("/heartbeat", {"jobs": {held_id: {**token, "checkpoint": 1}}}),
+                (f"/jobs/{waiting_id}/cancel", {}),
+                ("/queues/q/pause", {}),
+            ]
+            for path, body in writes:
+                assert is_unavailable(await wire.refused(path, body)), path
+            queue = await wire.queue("q")
+            queue["oldest_pending_ms"] = before[2]["oldest_pending_ms"]
+            assert [await wire.job(held_id), await wire.job(waiting_id), queue] == before
+            assert [queue["name"] for queue in await wire.get("/queues")] == ["q"]
+
+        # There is space again: all goes on, without a restart.
+        await wire.ack(held, result="late")
+        assert (await wire.fetch("q"))["job_id"] == waiting_id
+        assert await wire.state(await wire.enqueue("q")) == "pending"
+    assert await asyncio.to_thread(server.stop) == 0
+
+
+async def test_writes_that_shared_a_commit_fail_together(start_server: StartServer) -> None:
+    server = start_server(expects_errors=True)
+    async with Wire(server.url) as wire:
+        await wire.enqueue("q")
+        bodies = [{"queue": "q", "job_id": new_job_id()} for _ in range(40)]
+        with full_disk(server):
+            sent = [wire.send("POST", "/enqueue", body) for body in bodies]
+            for response in await asyncio.gather(*sent):
+                assert is_unavailable(refusal_of(response))
+        assert (await wire.queue("q"))["enqueued"] == 1
+        sent = [wire.send("POST", "/enqueue", body) for body in bodies]
+        assert [r.status_code for r in await asyncio.gather(*sent)] == [201] * 40
+        assert (await wire.queue("q"))["enqueued"] == 41
+
+
+async def test_what_fell_due_meanwhile_is_made_up_for(start_server: StartServer) -> None:
+    server = start_server(expects_errors=True)
+    async with Wire(server.url) as wire:
+        retried = await wire.enqueue("q", retry_backoff="fixed", retry_base_delay="1s")
+        reclaimed = await wire.enqueue("lease")
+        expiring = await wire.enqueue("other", expire_after="1s")
+        await wire.fetch("lease", lease_duration=1)
+        await wire.fail(await wire.fetch("q"))
+        with full_disk(server):
+            services = {"promoter", "reclaimer", "expirer"}
+            await wait_until(lambda: services <= {message_source(m) for m in server.messages()})
+            states = [await wire.state(job_id) for job_id in (retried, reclaimed, expiring)]
+            assert states == ["retrying", "active", "pending"]
+        await wire.see_state(retried, "pending")
+        await wire.see_state(reclaimed, "pending")
+        await wire.see_state(expiring, "dead")
+
+
+async def test_a_kill_while_the_disk_is_full_loses_nothing(start_server: StartServer) -> None:
+    server = start_server(expects_errors=True)
+    async with Wire(server.url) as wire:
+        ids = [await wire.enqueue("q", i) for i in range(20)]
+        refused = new_job_id()
+        fill_disk(server)
+        body = {"queue": "q", "job_id": refused}
+        assert is_unavailable(await wire.refused("/enqueue", body))
+        server.kill()
+    server.restart()
+    async with Wire(server.url) as wire:
+        jobs = await wire.fetch_batch("q", count=50)
+        assert [job["job_id"] for job in jobs] == ids
+        assert (await wire.refused(f"/jobs/{refused}", method="GET")).status == 404
+
+
+def test_a_server_does_not_start_on_a_full_disk(tmp_path: Path) -> None:
+    command = server_command(tmp_path / "data", "127.0.0.1:0")
+    process = Process(python("-c", START_ON_A_FULL_DISK, *command))
+    try:
+        assert process.wait() == 1
+        assert f"Cannot use {tmp_path / 'data' / 'corvo.db'}" in process.output
+        assert "Traceback" not in process.output
+    finally:
+        process.close()
+    server = CorvoServer(tmp_path / "data").start()
+    assert server.stop() == 0
+    server.close()
