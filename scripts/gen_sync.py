@@ -21,7 +21,13 @@ FOLDERS = {
 ASYNC_ONLY = "# async only"
 BANNER = "# Generated from {source} by scripts/gen_sync.py. Do not edit.\n"
 
-NAMES = {"_async": "_sync", "__aenter__": "__enter__", "__aexit__": "__exit__", "asyncio": "time"}
+NAMES = {
+    "_async": "_sync",
+    "__aenter__": "__enter__",
+    "__aexit__": "__exit__",
+    "aclosing": "closing",
+    "asyncio": "time",
+}
 PROSE = {"asyncio": "plain code", "_async": "_sync"}
 
 

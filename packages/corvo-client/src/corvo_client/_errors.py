@@ -8,6 +8,7 @@
     │ ├ ConnectionLost      it broke on the way: it may have taken effect (also a ConnectionError)
     │ ├ CallTimedOut        the answer did not come: ditto                (also a TimeoutError)
     │ └ BadReply            what answered is not a Corvo server that this client understands
+    ├ BulkStopped           a bulk operation that was waited for was cancelled, or failed
     └ ApiError              the server refused, and changed nothing; has code, status, details
       ├ ValidationFailed    400, 415: something in the request is wrong   (also a ValueError)
       ├ Unauthorized        401: no key, or not a valid one
@@ -25,7 +26,7 @@
 from collections.abc import Sequence
 from typing import ClassVar
 
-from corvo_schema import ErrorCode, ErrorDetail
+from corvo_schema import BulkOperation, ErrorCode, ErrorDetail
 
 
 class CorvoError(Exception):
@@ -59,6 +60,18 @@ class BadReply(TransportError):
     """What answered is not a Corvo server, or one that this client does not understand."""
 
     is_transient = False
+
+
+class BulkStopped(CorvoError):
+    """A bulk operation ended before it was done; `operation` says how far it came, and why."""
+
+    def __init__(self, operation: BulkOperation) -> None:
+        why = f": {operation.error}" if operation.error else ""
+        super().__init__(
+            f"bulk operation {operation.id} ended as {operation.status}{why}, "
+            f"with {operation.processed} of {operation.total} jobs processed"
+        )
+        self.operation = operation
 
 
 class ApiError(CorvoError):

@@ -1,11 +1,21 @@
 """What can be said of an enqueue, as types for callers."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Literal, Required, TypedDict
 
-from corvo_schema import Backoff, OnConflict, Priority
+from corvo_schema import (
+    Backoff,
+    BulkAction,
+    EventType,
+    JobState,
+    Misfire,
+    OnConflict,
+    Priority,
+    SortField,
+    SortOrder,
+)
 
 NO_PAYLOAD: Any = MappingProxyType({})
 """The default of a payload: the server's own, an empty object."""
@@ -13,6 +23,30 @@ NO_PAYLOAD: Any = MappingProxyType({})
 AnyPriority = Priority | Literal["critical", "high", "normal"]
 AnyBackoff = Backoff | Literal["none", "fixed", "linear", "exponential"]
 AnyConflict = OnConflict | Literal["ignore", "replace", "reschedule", "error"]
+AnyMisfire = Misfire | Literal["run_once", "skip"]
+AnyState = (
+    JobState
+    | Literal["pending", "active", "completed", "retrying", "dead", "cancelled", "scheduled"]
+)
+AnySortField = (
+    SortField
+    | Literal[
+        "created_at",
+        "scheduled_at",
+        "started_at",
+        "completed_at",
+        "failed_at",
+        "priority",
+        "attempt",
+        "queue",
+        "state",
+    ]
+)
+AnySortOrder = SortOrder | Literal["asc", "desc"]
+AnyAction = BulkAction | Literal["retry", "delete", "cancel", "move", "requeue", "change_priority"]
+AnyEventType = EventType | str
+AnyMoment = datetime | str
+"""A datetime with a time zone, or an RFC 3339 text."""
 AnyDuration = timedelta | str
 """A timedelta, or a text such as `250ms`, `5s`, `1h30m`."""
 AnySeconds = timedelta | str | float
@@ -55,3 +89,53 @@ class NewJob(EnqueueOptions, total=False):
 
     queue: Required[str]
     payload: Any
+
+
+class SearchFilters(TypedDict, total=False):
+    """Which jobs are meant: those that match every filter given; texts hold no wildcards.
+
+    `state`: one, or any of several. `tags`: all of these. `payload_contains`: text of the payload's
+    JSON; `payload_jq`: a condition in a safe subset of jq. The moments themselves do not match.
+    `has_errors`: an attempt has failed; `error_contains`: with such a text.
+    """
+
+    queue: str | None
+    state: AnyState | Iterable[AnyState] | None
+    priority: AnyPriority | None
+    tags: Mapping[str, str] | None
+    payload_contains: str | None
+    payload_jq: str | None
+    created_after: AnyMoment | None
+    created_before: AnyMoment | None
+    scheduled_after: AnyMoment | None
+    scheduled_before: AnyMoment | None
+    started_after: AnyMoment | None
+    started_before: AnyMoment | None
+    completed_after: AnyMoment | None
+    completed_before: AnyMoment | None
+    expire_after: AnyMoment | None
+    expire_before: AnyMoment | None
+    attempt_min: int | None
+    attempt_max: int | None
+    unique_key: str | None
+    batch_id: str | None
+    worker_id: str | None
+    has_errors: bool | None
+    error_contains: str | None
+    job_id_prefix: str | None
+
+
+class ScheduleOptions(TypedDict, total=False):
+    """The options of a schedule; what is left out or None has the server's default.
+
+    `timezone` (UTC): an IANA zone. `misfire` (run_once): what becomes of times that passed while no
+    server ran. The others are those of the jobs that it enqueues; see `EnqueueOptions`.
+    """
+
+    timezone: str | None
+    misfire: AnyMisfire | None
+    unique_key: str | None
+    unique_period: AnySeconds | None
+    max_retries: int | None
+    priority: AnyPriority | None
+    tags: Mapping[str, str] | None

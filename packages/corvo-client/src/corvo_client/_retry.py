@@ -40,11 +40,15 @@ class RetryPolicy:
         """
         if attempt >= self.max_attempts or not _may_repeat(error, repeatable=repeatable):
             return None
-        bound = min(self.longest_delay, self.first_delay * 2.0 ** (attempt - 1))
-        delay = draw * bound
-        if isinstance(error, ApiError) and error.retry_after is not None:
-            delay += error.retry_after
+        delay = self.delay(error, attempt, draw)
         return delay if elapsed + delay <= self.max_elapsed else None
+
+    def delay(self, error: CorvoError | None, attempt: int, draw: float) -> float:
+        """Return how long to wait after so many attempts, however many there are to be."""
+        # The exponent is bounded: a stream may be tried for again for days.
+        bound = min(self.longest_delay, self.first_delay * 2.0 ** min(attempt - 1, 32))
+        asked = error.retry_after if isinstance(error, ApiError) else None
+        return draw * bound + (asked or 0.0)
 
 
 NO_RETRIES = RetryPolicy(max_attempts=1)

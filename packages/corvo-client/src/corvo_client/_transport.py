@@ -8,7 +8,8 @@ import asyncio
 import os
 import platform
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from functools import lru_cache
 from typing import Any, NamedTuple
 from urllib.request import getproxies, proxy_bypass
@@ -43,6 +44,22 @@ class Answer(NamedTuple):
     status: int
     headers: Mapping[str, str]
     body: bytes
+
+
+class Streaming(NamedTuple):
+    """What comes back piece by piece."""
+
+    status: int
+    headers: Mapping[str, str]
+    pieces: Iterator[bytes]
+
+
+class AsyncStreaming(NamedTuple):
+    """What comes back piece by piece."""
+
+    status: int
+    headers: Mapping[str, str]
+    pieces: AsyncIterator[bytes]
 
 
 class Origin:
@@ -174,9 +191,7 @@ class Transport:
 
     def send(self, call: Call[Any]) -> Answer:
         """Send one call."""
-        if self._process != os.getpid():
-            # A forked process must not talk over the connections of its parent.
-            self._connect()
+        self._enter_process()
         backend = self._polls if call.waits else self._calls
         request = self._origin.request(call)
         try:
@@ -188,6 +203,25 @@ class Transport:
         except (httpx.HTTPError, httpx.StreamError) as error:
             raise self._origin.explain(error, call) from error
         return Answer(response.status_code, response.headers, body)
+
+    @contextmanager
+    def open(self, call: Call[Any]) -> Iterator[Streaming]:
+        """Send one call, and hand out what comes back as it comes."""
+        self._enter_process()
+        request = self._origin.request(call)
+        try:
+            response = self._polls.handle_request(request)
+            try:
+                yield Streaming(response.status_code, response.headers, response.iter_bytes())
+            finally:
+                response.close()
+        except (httpx.HTTPError, httpx.StreamError) as error:
+            raise self._origin.explain(error, call) from error
+
+    def _enter_process(self) -> None:
+        if self._process != os.getpid():
+            # A forked process must not talk over the connections of its parent.
+            self._connect()
 
     def close(self) -> None:
         """Close all connections."""
@@ -216,12 +250,7 @@ class AsyncTransport:
 
     async def send(self, call: Call[Any]) -> Answer:
         """Send one call."""
-        loop = asyncio.get_running_loop()
-        if self._loop is not loop:
-            if self._loop is not None:
-                # The connections of a loop that has ended cannot even be closed any more.
-                self._connect()
-            self._loop = loop
+        self._enter_loop()
         backend = self._polls if call.waits else self._calls
         request = self._origin.request(call)
         try:
@@ -233,6 +262,28 @@ class AsyncTransport:
         except (httpx.HTTPError, httpx.StreamError) as error:
             raise self._origin.explain(error, call) from error
         return Answer(response.status_code, response.headers, body)
+
+    @asynccontextmanager
+    async def open(self, call: Call[Any]) -> AsyncIterator[AsyncStreaming]:
+        """Send one call, and hand out what comes back as it comes."""
+        self._enter_loop()
+        request = self._origin.request(call)
+        try:
+            response = await self._polls.handle_async_request(request)
+            try:
+                yield AsyncStreaming(response.status_code, response.headers, response.aiter_bytes())
+            finally:
+                await response.aclose()
+        except (httpx.HTTPError, httpx.StreamError) as error:
+            raise self._origin.explain(error, call) from error
+
+    def _enter_loop(self) -> None:
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            if self._loop is not None:
+                # The connections of a loop that has ended cannot even be closed any more.
+                self._connect()
+            self._loop = loop
 
     async def close(self) -> None:
         """Close all connections."""

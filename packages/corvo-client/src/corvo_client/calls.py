@@ -1,11 +1,13 @@
 """Calls as values: what each method of a client sends, for those who want more than its reply.
 
 `client.send(calls.get_job(job_id))` is `client.get_job(job_id)`; and with `exact`, the body of the
-answer comes along: `client.send(exact(calls.get_job(job_id)))`.
+answer comes along: `client.send(exact(calls.get_job(job_id)))`. So with the streams: what
+`client.follow(calls.follow_events())` yields is what `client.follow_events()` does.
 """
 
 from corvo_client._call import Call, Exact, exact
-from corvo_client._calls.admin import cluster_status, healthz, info, list_workers, readyz
+from corvo_client._calls.admin import cluster_status, healthz, info, list_workers, metrics, readyz
+from corvo_client._calls.events import follow_events
 from corvo_client._calls.jobs import (
     bulk_get,
     cancel_job,
@@ -32,36 +34,75 @@ from corvo_client._calls.queues import (
     throttle_queue,
     unthrottle_queue,
 )
+from corvo_client._calls.schedules import (
+    delete_schedule,
+    get_schedule,
+    list_schedules,
+    pause_schedule,
+    put_schedule,
+    replace_schedule,
+    resume_schedule,
+    run_schedule,
+    schedule_request,
+)
+from corvo_client._calls.search import (
+    bulk,
+    cancel_bulk,
+    follow_bulk,
+    get_bulk,
+    list_bulk,
+    search,
+)
+from corvo_client._stream import Stream, exact_stream
 
 __all__ = [
     "Call",
     "Exact",
+    "Stream",
+    "bulk",
     "bulk_get",
+    "cancel_bulk",
     "cancel_job",
     "change_priority",
     "clear_queue",
     "cluster_status",
     "delete_job",
     "delete_queue",
+    "delete_schedule",
     "drain_queue",
     "enqueue",
     "enqueue_batch",
     "enqueue_request",
     "exact",
+    "exact_stream",
+    "follow_bulk",
+    "follow_events",
     "get_batch",
+    "get_bulk",
     "get_job",
     "get_queue",
+    "get_schedule",
     "healthz",
     "info",
     "limit_queue",
+    "list_bulk",
     "list_queues",
+    "list_schedules",
     "list_workers",
+    "metrics",
     "move_job",
     "pause_queue",
+    "pause_schedule",
+    "put_schedule",
     "readyz",
+    "replace_schedule",
     "requeue_job",
     "resume_queue",
+    "resume_schedule",
     "retry_job",
+    "run_schedule",
+    "schedule_request",
+    "search",
     "throttle_queue",
     "unthrottle_queue",
 ]

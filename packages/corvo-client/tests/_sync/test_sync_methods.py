@@ -2,6 +2,7 @@
 """Every method of the client, in a table: what it sends, and what it makes of the answer."""
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -15,6 +16,7 @@ from corvo_client import (
     HeartbeatJob,
     Progress,
     ReleaseItem,
+    SearchFilter,
 )
 
 JOB_ID = "job_01ARZ3NDEKTSV4RRFFQ69G5FAV"
@@ -31,6 +33,15 @@ FETCHED = {
     "tags": {},
     "lease_token": "token",
 }
+OPERATION = {
+    "id": "bulk_1",
+    "status": "running",
+    "action": "retry",
+    "total": 3,
+    "processed": 1,
+    "created_at": NOW,
+}
+SCHEDULE = {"id": "sched_1", "name": "nightly", "queue": "q", "cron": "@daily", "next_run": NOW}
 held = FetchedJob.model_validate(FETCHED)
 
 
@@ -173,6 +184,151 @@ CASES: list[tuple[str, Callable[[Client], Any], str, Any, Any]] = [
         "GET /api/v1/info",
         None,
         {"server_version": "1.0.0", "api_version": "v1"},
+    ),
+    (
+        "search",
+        lambda c: c.search(
+            queue="q",
+            state="dead",
+            tags={"k": "v"},
+            created_after=datetime(2026, 1, 31, 8, tzinfo=UTC),
+            has_errors=None,
+            sort="attempt",
+            order="asc",
+            limit=2,
+            cursor="c",
+        ),
+        "POST /api/v1/jobs/search",
+        {
+            "queue": "q",
+            "state": ["dead"],
+            "tags": {"k": "v"},
+            "created_after": NOW,
+            "sort": "attempt",
+            "order": "asc",
+            "limit": 2,
+            "cursor": "c",
+        },
+        {"jobs": [JOB], "total": 7, "cursor": "d", "has_more": True},
+    ),
+    (
+        "bulk by ids",
+        lambda c: c.bulk("move", job_ids=iter([JOB_ID]), move_to_queue="r"),
+        "POST /api/v1/jobs/bulk",
+        {"action": "move", "job_ids": [JOB_ID], "move_to_queue": "r"},
+        {"affected": 1, "errors": 0, "duration_ms": 1.5},
+    ),
+    (
+        "bulk by filters",
+        lambda c: c.bulk(
+            "change_priority", filters={"state": ("pending", "retrying")}, priority="high"
+        ),
+        "POST /api/v1/jobs/bulk",
+        {
+            "action": "change_priority",
+            "filter": {"state": ["pending", "retrying"]},
+            "priority": "high",
+        },
+        {"affected": 1, "errors": 2, "duration_ms": 1.5},
+    ),
+    (
+        "bulk by a checked filter",
+        lambda c: c.bulk("retry", filters=SearchFilter(queue="q")),
+        "POST /api/v1/jobs/bulk",
+        {"action": "retry", "filter": {"queue": "q"}},
+        {"affected": 0, "errors": 0, "duration_ms": 1.5},
+    ),
+    ("list_bulk", lambda c: c.list_bulk(), "GET /api/v1/bulk", None, [OPERATION]),
+    ("get_bulk", lambda c: c.get_bulk("bulk_1"), "GET /api/v1/bulk/bulk_1", None, OPERATION),
+    (
+        "cancel_bulk",
+        lambda c: c.cancel_bulk("bulk_1"),
+        "POST /api/v1/bulk/bulk_1/cancel",
+        None,
+        OPERATION,
+    ),
+    (
+        "status of a bulk operation",
+        lambda c: c.bulk_handle("bulk_1").status(),
+        "GET /api/v1/bulk/bulk_1",
+        None,
+        OPERATION,
+    ),
+    (
+        "cancel of a bulk operation",
+        lambda c: c.bulk_handle("bulk_1").cancel(),
+        "POST /api/v1/bulk/bulk_1/cancel",
+        None,
+        OPERATION,
+    ),
+    (
+        "put_schedule",
+        lambda c: c.put_schedule(
+            "nightly",
+            queue="q",
+            cron="0 3 * * *",
+            payload={"n": 1},
+            timezone="Europe/Berlin",
+            misfire="skip",
+            unique_period=60,
+            max_retries=None,
+            tags={"k": "v"},
+        ),
+        "POST /api/v1/schedules",
+        {
+            "name": "nightly",
+            "queue": "q",
+            "cron": "0 3 * * *",
+            "payload": {"n": 1},
+            "timezone": "Europe/Berlin",
+            "misfire": "skip",
+            "unique_period": 60,
+            "tags": {"k": "v"},
+        },
+        SCHEDULE,
+    ),
+    (
+        "replace_schedule",
+        lambda c: c.replace_schedule("nightly", "daily", queue="q", cron="@daily"),
+        "PUT /api/v1/schedules/nightly",
+        {"name": "daily", "queue": "q", "cron": "@daily"},
+        SCHEDULE,
+    ),
+    ("list_schedules", lambda c: c.list_schedules(), "GET /api/v1/schedules", None, [SCHEDULE]),
+    (
+        "get_schedule",
+        lambda c: c.get_schedule("a/b"),
+        "GET /api/v1/schedules/a%2Fb?upcoming=5",
+        None,
+        SCHEDULE,
+    ),
+    (
+        "delete_schedule",
+        lambda c: c.delete_schedule("nightly"),
+        "DELETE /api/v1/schedules/nightly",
+        None,
+        {"status": "deleted"},
+    ),
+    (
+        "pause_schedule",
+        lambda c: c.pause_schedule("nightly"),
+        "POST /api/v1/schedules/nightly/pause",
+        None,
+        {"status": "paused"},
+    ),
+    (
+        "resume_schedule",
+        lambda c: c.resume_schedule("nightly"),
+        "POST /api/v1/schedules/nightly/resume",
+        None,
+        {"status": "resumed"},
+    ),
+    (
+        "run_schedule",
+        lambda c: c.run_schedule("nightly"),
+        "POST /api/v1/schedules/nightly/run",
+        None,
+        {"status": "enqueued", "job_id": JOB_ID},
     ),
     ("healthz", lambda c: c.healthz(), "GET /healthz", None, {"status": "ok"}),
     ("readyz", lambda c: c.readyz(), "GET /readyz", None, {"status": "ok"}),

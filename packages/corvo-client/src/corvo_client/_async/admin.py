@@ -20,6 +20,10 @@ class AsyncAdmin(AsyncBase):
         """Return the servers that work on this store, and whether they are well."""
         return await self._send(calls.cluster_status())
 
+    async def metrics(self) -> str:
+        """Return the server's numbers as Prometheus reads them: text, a number a line."""
+        return await self._send(calls.metrics())
+
     async def healthz(self) -> Health:
         """Return when the server and its store answer. Raises at once when they do not."""
         return await self._send(calls.healthz())

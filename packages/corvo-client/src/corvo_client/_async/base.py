@@ -1,9 +1,11 @@
 """What the methods of the client stand on."""
 
+from collections.abc import AsyncGenerator
 from typing import TypeVar
 
 from corvo_client._async.session import AsyncSession
 from corvo_client._call import Call
+from corvo_client._stream import Stream
 
 R = TypeVar("R")
 
@@ -16,3 +18,6 @@ class AsyncBase:
 
     async def _send(self, call: Call[R]) -> R:
         return await self._session.send(call)
+
+    def _follow(self, stream: Stream[R]) -> AsyncGenerator[R]:
+        return self._session.follow(stream)

@@ -1,23 +1,37 @@
 """The client: one method per endpoint."""
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from types import TracebackType
 from typing import Self, TypeVar
 
 from corvo_client._async.admin import AsyncAdmin
+from corvo_client._async.bulk import AsyncBulk
+from corvo_client._async.events import AsyncEvents
 from corvo_client._async.jobs import AsyncJobs
 from corvo_client._async.queues import AsyncQueues
+from corvo_client._async.schedules import AsyncSchedules
+from corvo_client._async.search import AsyncSearch
 from corvo_client._async.session import AsyncSession
 from corvo_client._async.worker import AsyncWorkerCalls
 from corvo_client._call import Call
 from corvo_client._retry import RetryPolicy
+from corvo_client._stream import Stream
 from corvo_client._transport import AsyncBackend, AsyncTransport, Origin
 
 R = TypeVar("R")
 
 
-class AsyncClient(AsyncJobs, AsyncWorkerCalls, AsyncQueues, AsyncAdmin):
+class AsyncClient(
+    AsyncJobs,
+    AsyncWorkerCalls,
+    AsyncQueues,
+    AsyncSearch,
+    AsyncBulk,
+    AsyncSchedules,
+    AsyncEvents,
+    AsyncAdmin,
+):
     """A connection to a Corvo server. Close it, or use it as a context manager.
 
     `base_url` falls back to CORVO_SERVER, then to `http://localhost:8080`; `api_key` to
@@ -58,8 +72,12 @@ class AsyncClient(AsyncJobs, AsyncWorkerCalls, AsyncQueues, AsyncAdmin):
         """Make a call of `corvo_client.calls`. Raises `CorvoError`."""
         return await self._send(call)
 
+    def follow(self, stream: Stream[R]) -> AsyncGenerator[R]:
+        """Follow a stream of `corvo_client.calls`. Raises `CorvoError` when it cannot go on."""
+        return self._follow(stream)
+
     async def close(self) -> None:
-        """Finish the calls that were made, then close all connections."""
+        """Finish the calls that were made, end the streams, then close all connections."""
         await self._session.close()
 
     async def __aenter__(self) -> Self:

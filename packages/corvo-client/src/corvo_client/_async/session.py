@@ -4,14 +4,16 @@ import asyncio  # async only
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import TypeVar
 
 from corvo_client._async.coalescer import Coalescers  # async only
+from corvo_client._async.following import AsyncFollowing
 from corvo_client._call import Call
 from corvo_client._codec import read_answer
 from corvo_client._errors import CorvoError
 from corvo_client._retry import NO_RETRIES, AsyncSleep, RetryPolicy
+from corvo_client._stream import Stream
 from corvo_client._transport import AsyncTransport
 
 R = TypeVar("R")
@@ -38,6 +40,7 @@ class AsyncSession:
         self._sleep = sleep
         self._draw = draw
         self._is_closed = False
+        self._following = AsyncFollowing(transport, policy, sleep=sleep, draw=draw)
         self._coalescers = Coalescers(self.send_alone)  # async only
 
     async def send(self, call: Call[R]) -> R:
@@ -70,8 +73,17 @@ class AsyncSession:
                 _log.info("trying again in %.2f s: %s", pause, error)
                 await self._sleep(pause)
 
+    def follow(self, stream: Stream[R]) -> AsyncGenerator[R]:
+        """Yield what a stream brings, from one connection or many, until this is closed.
+
+        Raises `CorvoError` when it cannot go on, and RuntimeError when the session is closed.
+        """
+        if self._is_closed:
+            raise RuntimeError("this client is closed")
+        return self._following.follow(stream)
+
     async def close(self) -> None:
-        """Finish the calls that were made, then close all connections."""
-        self._is_closed = True
+        """Finish the calls that were made, end the streams, then close all connections."""
+        self._is_closed = self._following.is_closed = True
         await self._coalescers.drain()  # async only
         await self._transport.close()

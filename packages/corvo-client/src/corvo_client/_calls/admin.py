@@ -10,6 +10,10 @@ _read_cluster = reader(ClusterStatus)
 _read_workers = reader(list[WorkerInfo])
 
 
+def _read_text(body: bytes) -> str:
+    return body.decode(errors="replace")
+
+
 def info() -> Call[ServerInfo]:
     """Ask for the server's version."""
     return Call("GET", f"{API}/info", _read_info, repeatable=True)
@@ -23,6 +27,11 @@ def list_workers() -> Call[list[WorkerInfo]]:
 def cluster_status() -> Call[ClusterStatus]:
     """Ask which servers work on this store."""
     return Call("GET", f"{API}/cluster/status", _read_cluster, repeatable=True)
+
+
+def metrics() -> Call[str]:
+    """Ask for the server's numbers, as Prometheus has them."""
+    return Call("GET", f"{API}/metrics", _read_text, repeatable=True)
 
 
 def healthz() -> Call[Health]:

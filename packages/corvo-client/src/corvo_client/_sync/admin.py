@@ -21,6 +21,10 @@ class Admin(Base):
         """Return the servers that work on this store, and whether they are well."""
         return self._send(calls.cluster_status())
 
+    def metrics(self) -> str:
+        """Return the server's numbers as Prometheus reads them: text, a number a line."""
+        return self._send(calls.metrics())
+
     def healthz(self) -> Health:
         """Return when the server and its store answer. Raises at once when they do not."""
         return self._send(calls.healthz())

@@ -1,9 +1,11 @@
 # Generated from src/corvo_client/_async/base.py by scripts/gen_sync.py. Do not edit.
 """What the methods of the client stand on."""
 
+from collections.abc import Generator
 from typing import TypeVar
 
 from corvo_client._call import Call
+from corvo_client._stream import Stream
 from corvo_client._sync.session import Session
 
 R = TypeVar("R")
@@ -17,3 +19,6 @@ class Base:
 
     def _send(self, call: Call[R]) -> R:
         return self._session.send(call)
+
+    def _follow(self, stream: Stream[R]) -> Generator[R]:
+        return self._session.follow(stream)

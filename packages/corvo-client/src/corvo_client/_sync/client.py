@@ -2,15 +2,20 @@
 """The client: one method per endpoint."""
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from types import TracebackType
 from typing import Self, TypeVar
 
 from corvo_client._call import Call
 from corvo_client._retry import RetryPolicy
+from corvo_client._stream import Stream
 from corvo_client._sync.admin import Admin
+from corvo_client._sync.bulk import Bulk
+from corvo_client._sync.events import Events
 from corvo_client._sync.jobs import Jobs
 from corvo_client._sync.queues import Queues
+from corvo_client._sync.schedules import Schedules
+from corvo_client._sync.search import Search
 from corvo_client._sync.session import Session
 from corvo_client._sync.worker import WorkerCalls
 from corvo_client._transport import Backend, Origin, Transport
@@ -18,7 +23,16 @@ from corvo_client._transport import Backend, Origin, Transport
 R = TypeVar("R")
 
 
-class Client(Jobs, WorkerCalls, Queues, Admin):
+class Client(
+    Jobs,
+    WorkerCalls,
+    Queues,
+    Search,
+    Bulk,
+    Schedules,
+    Events,
+    Admin,
+):
     """A connection to a Corvo server. Close it, or use it as a context manager.
 
     `base_url` falls back to CORVO_SERVER, then to `http://localhost:8080`; `api_key` to
@@ -59,8 +73,12 @@ class Client(Jobs, WorkerCalls, Queues, Admin):
         """Make a call of `corvo_client.calls`. Raises `CorvoError`."""
         return self._send(call)
 
+    def follow(self, stream: Stream[R]) -> Generator[R]:
+        """Follow a stream of `corvo_client.calls`. Raises `CorvoError` when it cannot go on."""
+        return self._follow(stream)
+
     def close(self) -> None:
-        """Finish the calls that were made, then close all connections."""
+        """Finish the calls that were made, end the streams, then close all connections."""
         self._session.close()
 
     def __enter__(self) -> Self:

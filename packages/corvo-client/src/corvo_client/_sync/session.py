@@ -4,13 +4,15 @@
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from typing import TypeVar
 
 from corvo_client._call import Call
 from corvo_client._codec import read_answer
 from corvo_client._errors import CorvoError
 from corvo_client._retry import NO_RETRIES, RetryPolicy, Sleep
+from corvo_client._stream import Stream
+from corvo_client._sync.following import Following
 from corvo_client._transport import Transport
 
 R = TypeVar("R")
@@ -37,6 +39,7 @@ class Session:
         self._sleep = sleep
         self._draw = draw
         self._is_closed = False
+        self._following = Following(transport, policy, sleep=sleep, draw=draw)
 
     def send(self, call: Call[R]) -> R:
         """Make a call. Raises `CorvoError`, and RuntimeError when the session is closed."""
@@ -66,7 +69,16 @@ class Session:
                 _log.info("trying again in %.2f s: %s", pause, error)
                 self._sleep(pause)
 
+    def follow(self, stream: Stream[R]) -> Generator[R]:
+        """Yield what a stream brings, from one connection or many, until this is closed.
+
+        Raises `CorvoError` when it cannot go on, and RuntimeError when the session is closed.
+        """
+        if self._is_closed:
+            raise RuntimeError("this client is closed")
+        return self._following.follow(stream)
+
     def close(self) -> None:
-        """Finish the calls that were made, then close all connections."""
-        self._is_closed = True
+        """Finish the calls that were made, end the streams, then close all connections."""
+        self._is_closed = self._following.is_closed = True
         self._transport.close()

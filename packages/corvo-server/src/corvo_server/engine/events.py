@@ -50,15 +50,19 @@ class Events:
         self._is_closed = True
         self._spread_news()
 
+    async def last_id(self) -> int:
+        """The id of the latest event; 0 before the first."""
+        return await self._store.last_event_id()
+
     async def follow(
-        self, after: int | None, wanted: EventFilter, patience: float
+        self, after: int, wanted: EventFilter, patience: float
     ) -> AsyncGenerator[list[Event]]:
-        """Yield the wanted events after the id `after` (None: from now on), in order, as they come.
+        """Yield the wanted events after the id `after`, in order, as they come.
 
         After `patience` seconds without any, an empty list: a chance to see whether the follower is
         still there. Ends when the server closes.
         """
-        last = await self._store.last_event_id() if after is None else after
+        last = after
         while True:
             news = self._news
             events = await self._read(last)

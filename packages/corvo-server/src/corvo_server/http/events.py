@@ -27,13 +27,17 @@ async def events(request: Request) -> HTTPResponse | None:
     `queues`, `job_ids` and `types` (comma-separated) choose; `Last-Event-ID` or `last_event_id`
     resumes after an event, as far back as the log is kept.
     """
+    log = engine_of(request).events
     after = _last_event_id(request)
+    if after is None:
+        after = await log.last_id()
     wanted = EventFilter(_chosen(request, "queues"), _chosen(request, "job_ids"), _types(request))
     response = await request.respond(
         content_type="text/event-stream", headers={"cache-control": "no-store"}
     )
-    await response.send(b": following\n\n")
-    async with aclosing(engine_of(request).events.follow(after, wanted, _KEEP_ALIVE)) as chunks:
+    # The id, so that whoever is cut off before the first event can resume without a gap.
+    await response.send(b": following\nid: %d\n\n" % after)
+    async with aclosing(log.follow(after, wanted, _KEEP_ALIVE)) as chunks:
         async for chunk in chunks:
             await response.send(b"".join(map(_message, chunk)) or b": alive\n\n")
     await response.eof()

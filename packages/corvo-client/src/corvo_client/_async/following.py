@@ -1,0 +1,89 @@
+"""Follows a stream, over as many connections as it takes."""
+
+import logging
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+from typing import TypeVar
+
+from corvo_client._codec import read_answer
+from corvo_client._errors import BadReply, ConnectionLost, CorvoError
+from corvo_client._retry import AsyncSleep, RetryPolicy
+from corvo_client._stream import Message, MessageReader, Stream
+from corvo_client._transport import AsyncTransport
+
+R = TypeVar("R")
+
+_log = logging.getLogger("corvo.client")
+
+
+class AsyncFollowing:
+    """How streams are followed: what breaks is taken up again where it broke.
+
+    The first connection is tried for as the policy says. Once there has been one, it is tried for
+    until the session is closed, unless the policy knows no second attempt.
+    """
+
+    def __init__(
+        self,
+        transport: AsyncTransport,
+        policy: RetryPolicy,
+        *,
+        sleep: AsyncSleep,
+        draw: Callable[[], float],
+    ) -> None:
+        self._transport = transport
+        self._policy = policy
+        self._sleep = sleep
+        self._draw = draw
+        self.is_closed = False
+
+    async def follow(self, stream: Stream[R]) -> AsyncGenerator[R]:
+        """Yield what comes, in order, without gaps. Raises `CorvoError` when it cannot go on."""
+        after, failures, is_known = stream.after, 0, False
+        started = time.monotonic()
+        while True:
+            broke: CorvoError = ConnectionLost(f"{stream.path}: the server ended the stream")
+            try:
+                async with aclosing(self._messages(stream, after)) as messages:
+                    async for message in messages:
+                        is_known = True
+                        if message.id is not None:
+                            after = message.id
+                        if message.data is not None:
+                            failures = 0
+                            yield stream.read(message.data)
+            except CorvoError as error:
+                broke = error
+            if self.is_closed:
+                return
+            failures += 1
+            elapsed = 0.0 if is_known else time.monotonic() - started
+            await self._sleep(self._pause(broke, failures, elapsed, is_known=is_known))
+
+    async def _messages(self, stream: Stream[R], after: str | None) -> AsyncGenerator[Message]:
+        call = stream.call(after)
+        reader = MessageReader()
+        async with self._transport.open(call) as answer:
+            kind = answer.headers.get("Content-Type", "")
+            if answer.status >= 300:
+                body = b"".join([piece async for piece in answer.pieces])
+                read_answer(call, answer.status, answer.headers, body)
+            if not kind.startswith("text/event-stream"):
+                raise BadReply(f"{stream.path}: the answer is no stream of events but {kind!r}")
+            yield Message(None, None)
+            async for piece in answer.pieces:
+                for message in reader.feed(piece):
+                    yield message
+
+    def _pause(self, error: CorvoError, failures: int, elapsed: float, *, is_known: bool) -> float:
+        policy = self._policy
+        pause = policy.pause(
+            error, repeatable=True, attempt=failures, elapsed=elapsed, draw=self._draw()
+        )
+        if pause is None and is_known and error.is_transient and policy.max_attempts > 1:
+            pause = policy.delay(error, failures, self._draw())
+        if pause is None:
+            raise error
+        _log.info("following again in %.2f s: %s", pause, error)
+        return pause

@@ -1,0 +1,55 @@
+"""The client's methods that search jobs."""
+
+from collections.abc import AsyncGenerator
+from typing import Unpack
+
+from corvo_client._async.base import AsyncBase
+from corvo_client._calls import search as calls
+from corvo_client._options import AnySortField, AnySortOrder, SearchFilters
+from corvo_schema import Job, SearchReply
+
+_PAGE = 500
+
+
+class AsyncSearch(AsyncBase):
+    """Find jobs by what is known of them."""
+
+    async def search(
+        self,
+        *,
+        sort: AnySortField = "created_at",
+        order: AnySortOrder = "desc",
+        limit: int = 50,
+        cursor: str | None = None,
+        **filters: Unpack[SearchFilters],
+    ) -> SearchReply:
+        """Return one page of the jobs that match every filter of `SearchFilters`, and their number.
+
+        `limit` is 1 to 1000. Pass the reply's `cursor` to get the next page of the same search.
+        Raises `ValidationFailed`, also for a search that would take too long.
+        """
+        call = calls.search(filters, sort=sort, order=order, limit=limit, cursor=cursor)
+        return await self._send(call)
+
+    async def search_all(
+        self,
+        *,
+        sort: AnySortField = "created_at",
+        order: AnySortOrder = "desc",
+        page_size: int = _PAGE,
+        **filters: Unpack[SearchFilters],
+    ) -> AsyncGenerator[Job]:
+        """Yield all jobs that match, asking for a page of them at a time.
+
+        Jobs may come and go meanwhile: none is yielded twice, and none is left out that matched
+        all the time. Raises as `search` does, from the first step on.
+        """
+        cursor: str | None = None
+        while True:
+            call = calls.search(filters, sort=sort, order=order, limit=page_size, cursor=cursor)
+            page = await self._send(call)
+            for job in page.jobs:
+                yield job
+            cursor = page.cursor
+            if not page.has_more or cursor is None:
+                return

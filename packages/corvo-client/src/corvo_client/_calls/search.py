@@ -1,0 +1,99 @@
+"""Calls that search jobs, and act on many of them."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from corvo_client._call import API, Call
+from corvo_client._codec import build, encode, reader, segment
+from corvo_client._options import AnyAction, AnyPriority, AnySortField, AnySortOrder, SearchFilters
+from corvo_client._stream import Stream
+from corvo_schema import (
+    BulkAccepted,
+    BulkOperation,
+    BulkReply,
+    BulkRequest,
+    SearchFilter,
+    SearchReply,
+    SearchRequest,
+)
+
+_read_page = reader(SearchReply)
+# The two have no member in common: whichever fits is the one that was sent.
+_read_bulk: Any = reader(BulkReply | BulkAccepted)  # type: ignore[arg-type] # a union, not a class
+_read_operation = reader(BulkOperation)
+_read_operations = reader(list[BulkOperation])
+
+
+def search(
+    filters: SearchFilters | None = None,
+    *,
+    sort: AnySortField | None = None,
+    order: AnySortOrder | None = None,
+    limit: int | None = None,
+    cursor: str | None = None,
+) -> Call[SearchReply]:
+    """Ask for a page of the jobs that match. Raises `ValidationFailed`."""
+    page = {"sort": sort, "order": order, "limit": limit, "cursor": cursor}
+    members = _given(filters or {}) | {k: v for k, v in page.items() if v is not None}
+    body = encode(build(SearchRequest, members))
+    return Call("POST", f"{API}/jobs/search", _read_page, body, repeatable=True)
+
+
+def bulk(
+    action: AnyAction,
+    *,
+    job_ids: Iterable[str] | None = None,
+    filters: SearchFilters | SearchFilter | None = None,
+    move_to_queue: str | None = None,
+    priority: AnyPriority | None = None,
+    in_background: bool = False,
+) -> Call[BulkReply | BulkAccepted]:
+    """Act on the jobs named or matched. Raises `ValidationFailed`, also for neither or both."""
+    members: dict[str, Any] = {
+        "action": action,
+        "move_to_queue": move_to_queue,
+        "priority": priority,
+    }
+    members = {name: value for name, value in members.items() if value is not None}
+    if job_ids is not None:
+        members["job_ids"] = list(job_ids)
+    if filters is not None:
+        members["filter"] = filters if isinstance(filters, SearchFilter) else _given(filters)
+    if in_background:
+        members["async"] = True
+    return Call("POST", f"{API}/jobs/bulk", _read_bulk, encode(build(BulkRequest, members)))
+
+
+def list_bulk() -> Call[list[BulkOperation]]:
+    """Ask for the bulk operations in the background."""
+    return Call("GET", f"{API}/bulk", _read_operations, repeatable=True)
+
+
+def get_bulk(bulk_id: str) -> Call[BulkOperation]:
+    """Ask how far a bulk operation is."""
+    return Call("GET", _path(bulk_id), _read_operation, repeatable=True)
+
+
+def cancel_bulk(bulk_id: str) -> Call[BulkOperation]:
+    """Stop a bulk operation."""
+    return Call("POST", f"{_path(bulk_id)}/cancel", _read_operation)
+
+
+def follow_bulk(bulk_id: str) -> Stream[BulkOperation]:
+    """Follow a bulk operation. The stream has no end of its own: look at the status."""
+    return Stream(f"{_path(bulk_id)}/progress", _read_operation)
+
+
+def _given(filters: Mapping[str, Any]) -> dict[str, Any]:
+    members = {name: value for name, value in filters.items() if value is not None}
+    if isinstance(members.get("state"), str):
+        members["state"] = [members["state"]]
+    elif "state" in members:
+        members["state"] = list(members["state"])
+    if isinstance(members.get("tags"), Mapping):
+        members["tags"] = dict(members["tags"])
+    return members
+
+
+def _path(bulk_id: str) -> str:
+    return f"{API}/bulk/{segment(bulk_id)}"

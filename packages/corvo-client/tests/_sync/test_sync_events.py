@@ -1,0 +1,185 @@
+# Generated from tests/_async/test_async_events.py by scripts/gen_sync.py. Do not edit.
+"""Following events: what is asked for, and what happens when a connection breaks."""
+
+import json
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any
+
+import httpx
+import pytest
+
+from corvo_client import (
+    NO_RETRIES,
+    BadReply,
+    CallTimedOut,
+    Client,
+    ConnectionFailed,
+    ConnectionLost,
+    Unauthorized,
+    ValidationFailed,
+    calls,
+)
+from corvo_client._retry import RetryPolicy
+from corvo_client._sync.session import Session
+from corvo_client._transport import Origin, Transport
+
+KIND = "text/event-stream; charset=utf-8"
+
+
+def message(number: int) -> bytes:
+    data = {
+        "id": number,
+        "type": "enqueued",
+        "job_id": f"job_{number}",
+        "queue": "q",
+        "created_at": "2026-01-31T08:00:00.000Z",
+    }
+    return b"id: %d\nevent: enqueued\ndata: %b\n\n" % (number, json.dumps(data).encode())
+
+
+def stream(*pieces: bytes) -> httpx.Response:
+    return httpx.Response(200, content=b"".join(pieces), headers={"Content-Type": KIND})
+
+
+def broken(*pieces: bytes) -> httpx.Response:
+    """A stream whose connection breaks."""
+
+    def content() -> Iterator[bytes]:
+        for piece in pieces:
+            yield piece
+        raise httpx.ReadError("broken pipe")
+
+    return httpx.Response(200, content=content(), headers={"Content-Type": KIND})
+
+
+@pytest.fixture
+def pauses() -> list[float]:
+    return []
+
+
+@pytest.fixture
+def make_session(server: Any, pauses: list[float]) -> Callable[[RetryPolicy], Session]:
+    def sleep(seconds: float) -> None:
+        pauses.append(seconds)
+
+    def make(policy: RetryPolicy) -> Session:
+        transport = Transport(Origin(), httpx.MockTransport(server))
+        return Session(transport, policy, sleep=sleep, draw=lambda: 1.0)
+
+    return make
+
+
+@pytest.fixture
+def session(make_session: Callable[[RetryPolicy], Session]) -> Session:
+    return make_session(RetryPolicy(max_attempts=3, first_delay=1.0, longest_delay=4.0))
+
+
+def ids(session: Session, count: int, **asked: Any) -> list[int | None]:
+    seen: list[int | None] = []
+    with closing(session.follow(calls.follow_events(**asked))) as events:
+        for event in events:
+            seen.append(event.id)
+            if len(seen) == count:
+                break
+    return seen
+
+
+def test_filters_and_the_place_to_resume_at_are_asked_for(server: Any) -> None:
+    server.then(stream(message(8)))
+    with Client(transport=httpx.MockTransport(server)) as client:
+        events = client.follow_events(
+            queues=["a", "b:c"], job_ids="job_1", types=("dead", "expired"), after=7
+        )
+        with closing(events):
+            for event in events:
+                assert (event.id, event.type, event.job_id) == (8, "enqueued", "job_8")
+                break
+    query = "queues=a,b%3Ac&job_ids=job_1&types=dead,expired&last_event_id=7"
+    assert server.lines == [f"GET /api/v1/events?{query}"]
+
+
+def test_broken_stream_goes_on_where_it_broke(
+    session: Session, server: Any, pauses: list[float]
+) -> None:
+    server.then(broken(b": following\nid: 4\n\n"))
+    server.then(broken(message(5), message(6), b"id: 7\ndata: cut"))
+    server.then(stream())
+    server.then(stream(b": alive\n\n"))
+    server.then(httpx.ConnectError("refused"))
+    server.refuse(503, "UNAVAILABLE", Retry_After="2")
+    server.then(stream(message(7)))
+    assert ids(session, 3) == [5, 6, 7]
+    assert [line.partition("?")[2] for line in server.lines] == [
+        "",
+        "last_event_id=4",
+        *["last_event_id=6"] * 5,
+    ]
+    # It goes on for longer than the policy says, at intervals that grow until something comes.
+    assert pauses == [1.0, 1.0, 2.0, 4.0, 4.0, 6.0]
+
+
+def test_first_connection_is_tried_for_as_the_policy_says(
+    session: Session, server: Any, pauses: list[float]
+) -> None:
+    for _ in range(3):
+        server.then(httpx.ConnectError("refused"))
+    with pytest.raises(ConnectionFailed, match="refused"):
+        ids(session, 1)
+    assert pauses == [1.0, 2.0]
+
+
+def test_without_retries_a_broken_stream_is_an_error(
+    make_session: Callable[[RetryPolicy], Session], server: Any
+) -> None:
+    session = make_session(NO_RETRIES)
+    server.then(stream(message(1)))
+    with pytest.raises(ConnectionLost, match="the server ended the stream"):
+        ids(session, 2)
+    server.then(httpx.ReadTimeout("silence"))
+    with pytest.raises(CallTimedOut, match="within 45 s"):
+        ids(session, 1)
+
+
+def test_what_will_not_pass_is_raised(session: Session, server: Any) -> None:
+    server.then(stream(message(1)))
+    server.refuse(401, "UNAUTHORIZED", "the key was revoked")
+    with pytest.raises(Unauthorized, match="revoked"):
+        ids(session, 2)
+    server.refuse(400, "VALIDATION_ERROR", "types must be of these")
+    with pytest.raises(ValidationFailed, match="must be of these"):
+        ids(session, 1, types="nonsense")
+    server.answer(200, b"<html>", content_type="text/html")
+    with pytest.raises(BadReply, match="no stream of events but 'text/html'"):
+        ids(session, 1)
+    server.then(stream(b"data: {}\n\n"))
+    with pytest.raises(BadReply, match="not what a Corvo server"):
+        ids(session, 1)
+
+
+def test_closing_the_session_ends_its_streams(
+    session: Session, server: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    server.then(stream(message(1)))
+    events = session.follow(calls.follow_events())
+    seen = []
+    for event in events:
+        seen.append(event.id)
+        session.close()
+    assert seen == [1]
+    assert not caplog.records
+    with pytest.raises(RuntimeError, match="closed"):
+        session.follow(calls.follow_events())
+
+
+def test_exact_events_bring_their_bytes(server: Any) -> None:
+    server.then(stream(message(1)))
+    with Client(transport=httpx.MockTransport(server)) as client:
+        wanted = calls.exact_stream(calls.follow_events(after=0))
+        with closing(client.follow(wanted)) as events:
+            for event in events:
+                assert json.loads(event.body)["id"] == event.value.id == 1
+                break
+    assert server.lines == ["GET /api/v1/events?last_event_id=0"]
