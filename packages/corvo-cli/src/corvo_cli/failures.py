@@ -1,9 +1,13 @@
 """What the client's errors mean on the command line: an exit code, and what to do next."""
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import corvo_client
 from corvo_cli.exits import ExitCode, Failure
+
+if TYPE_CHECKING:
+    from corvo_schema import ErrorDetail
 
 
 def failure_of(
@@ -25,9 +29,7 @@ def failure_of(
 
 
 def _refusal(error: "corvo_client.ApiError", server: str, parameters: Mapping[str, str]) -> Failure:
-    details = [
-        f"{_parameter(detail.field, parameters)}: {detail.message}" for detail in error.details
-    ]
+    details = [_detail(detail, parameters) for detail in error.details]
     if not error.code:
         # Whoever answered is no Corvo server; that it knows no such path says nothing of jobs.
         code = ExitCode.AUTH if error.status in {401, 403} else ExitCode.UNREACHABLE
@@ -48,10 +50,16 @@ def _refusal(error: "corvo_client.ApiError", server: str, parameters: Mapping[st
         case corvo_client.Unavailable():
             code, advice = ExitCode.UNREACHABLE, ""
         case corvo_client.ServerError() if error.request_id:
-            code, advice = ExitCode.ERROR, f"Look there for request id {error.request_id}."
+            code, advice = ExitCode.ERROR, f"Look in its log for request id {error.request_id}."
         case _:
             code, advice = ExitCode.ERROR, ""
     return Failure(f"{_sentence(error.reason)} {advice}".rstrip(), code, details)
+
+
+def _detail(detail: "ErrorDetail", parameters: Mapping[str, str]) -> str:
+    if not detail.field:
+        return detail.message
+    return f"{_parameter(detail.field, parameters)}: {detail.message}"
 
 
 def _parameter(field: str, parameters: Mapping[str, str]) -> str:

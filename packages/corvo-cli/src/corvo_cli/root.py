@@ -60,8 +60,8 @@ class Root(click.Group):
         name = args[0]
         names = self.list_commands(ctx)
         if not (ctx.resilient_parsing or name.startswith("-") or name in names):
-            close = difflib.get_close_matches(name, names, n=3)
-            hint = f" Did you mean {' or '.join(close)}?" if close else ""
+            close = difflib.get_close_matches(name, names, n=1)
+            hint = f" Did you mean {close[0]}?" if close else ""
             ctx.fail(f"There is no command {name!r}.{hint}")
         return super().resolve_command(ctx, args)
 

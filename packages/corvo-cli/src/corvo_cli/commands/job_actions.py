@@ -58,9 +58,9 @@ def cancel(session: Session, job_id: str) -> None:
 @click.argument("queue", type=QUEUE)
 @pass_session
 def move(session: Session, job_id: str, queue: str) -> None:
-    """Put a job into another queue, as it is.
+    """Put a job into another queue.
 
-    Not while a worker has it.
+    As it is, with its errors and its history. Not while a worker has it.
     """
     _act(session, corvo_client.calls.move_job(job_id, queue), f"{job_id} is in {queue} now.")
 

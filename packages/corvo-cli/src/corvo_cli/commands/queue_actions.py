@@ -29,7 +29,10 @@ def pause(session: Session, queue: str) -> None:
 @click.argument("queue", type=QUEUE)
 @pass_session
 def resume(session: Session, queue: str) -> None:
-    """Hand a queue's jobs out again, after `corvo pause` or `corvo drain`."""
+    """Hand a queue's jobs out again.
+
+    After `corvo pause` or `corvo drain`.
+    """
     _act(session, corvo_client.calls.resume_queue(queue), f"{queue} is handed out again.")
 
 
@@ -62,7 +65,7 @@ def drain(session: Session, queue: str) -> None:
 )
 @pass_session
 def concurrency(session: Session, queue: str, limit: int | None, per_key: int | None) -> None:
-    """Limit how many of a queue's jobs are active at once.
+    """Limit how many jobs are active at once.
 
     LIMIT is for all of them; 0 lifts it. What is not given stays as it is. Holds across all
     workers, from the next job on.
@@ -99,7 +102,7 @@ def throttle(
     period: str | None,
     off: bool,
 ) -> None:
-    """Limit how many of a queue's jobs start in a time.
+    """Limit how many jobs start in a time.
 
     RATE is never exceeded in any window of that length, across all workers.
     """

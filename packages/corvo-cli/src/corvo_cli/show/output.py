@@ -4,7 +4,6 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
-from typing import IO
 
 import click
 
@@ -39,6 +38,11 @@ class Output:
     def is_json(self) -> bool:
         """Whether a program reads along: nothing may be asked then."""
         return self.format is not Format.TABLE
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether data goes to somebody who looks at it right away."""
+        return sys.stdout.isatty()
 
     @property
     def can_ask(self) -> bool:
@@ -91,13 +95,12 @@ class Output:
 
     def view(self, view: View) -> None:
         """Print a view, as the place it goes to allows."""
-        stream: IO[str] = sys.stdout
-        if not stream.isatty():
+        if not self.is_terminal:
             self.lines(plain_lines(view))
             return
         from corvo_cli.show.terminal import print_view  # noqa: PLC0415 - rich is slow to load
 
-        print_view(view, stream, has_colour=self.has_colour, columns=None)
+        print_view(view, sys.stdout, has_colour=self.has_colour)
 
     def say(self, message: str) -> None:
         """Tell the person something that is no data."""

@@ -16,11 +16,10 @@ _NARROWEST = 12
 """To how many columns a cell that gives way can be cut."""
 
 
-def print_view(view: View, stream: IO[str], *, has_colour: bool, columns: int | None) -> None:
-    """Print a view on a terminal; `columns` is its width, None what the terminal says itself."""
+def print_view(view: View, stream: IO[str], *, has_colour: bool) -> None:
+    """Print a view on a terminal."""
     console = Console(
         file=stream,
-        width=columns,
         no_color=not has_colour,
         force_terminal=True,
         highlight=False,

@@ -1,0 +1,146 @@
+"""What can be done to jobs and queues: one request each, and one line that says it is done."""
+
+from typing import Any
+
+import pytest
+
+JOB = ("job_1",)
+ACTIONS: list[tuple[tuple[str, ...], str, Any, str, str]] = [
+    (("retry", *JOB), "POST /jobs/job_1/retry", None, "retried", "job_1 is pending again."),
+    (
+        ("requeue", *JOB),
+        "POST /jobs/job_1/requeue",
+        None,
+        "requeued",
+        "job_1 gets one more attempt.",
+    ),
+    (("cancel", *JOB), "POST /jobs/job_1/cancel", None, "cancelled", "job_1 is cancelled."),
+    (
+        ("cancel", *JOB),
+        "POST /jobs/job_1/cancel",
+        None,
+        "cancelling",
+        "job_1 is running: its worker is being told to stop.",
+    ),
+    (
+        ("move", *JOB, "slow"),
+        "POST /jobs/job_1/move",
+        {"queue": "slow"},
+        "moved",
+        "job_1 is in slow now.",
+    ),
+    (
+        ("priority", *JOB, "high"),
+        "POST /jobs/job_1/priority",
+        {"priority": "high"},
+        "ok",
+        "job_1 is high now.",
+    ),
+    (("delete", *JOB), "DELETE /jobs/job_1", None, "deleted", "job_1 is deleted."),
+    (("pause", "a/b"), "POST /queues/a%2Fb/pause", None, "paused", "a/b is paused."),
+    (("resume", "q"), "POST /queues/q/resume", None, "resumed", "q is handed out again."),
+    (("drain", "q"), "POST /queues/q/drain", None, "draining", "q hands out no more jobs."),
+    (
+        ("concurrency", "q", "1000"),
+        "POST /queues/q/concurrency",
+        {"max": 1000},
+        "ok",
+        "q: at most 1,000 at once.",
+    ),
+    (
+        ("concurrency", "q", "0", "--per-key", "2"),
+        "POST /queues/q/concurrency",
+        {"max": 0, "per_key": 2},
+        "ok",
+        "q: any number and at most 2 per key at once.",
+    ),
+    (
+        ("concurrency", "q", "--per-key", "0"),
+        "POST /queues/q/concurrency",
+        {"per_key": 0},
+        "ok",
+        "q: any number per key at once.",
+    ),
+    (
+        ("throttle", "q", "100"),
+        "POST /queues/q/throttle",
+        {"rate": 100, "period": "1s"},
+        "ok",
+        "q: at most 100 jobs start in any 1s.",
+    ),
+    (
+        ("throttle", "q", "5", "--per", "1m"),
+        "POST /queues/q/throttle",
+        {"rate": 5, "period": "1m"},
+        "ok",
+        "q: at most 5 jobs start in any 1m.",
+    ),
+    (("throttle", "q", "--off"), "DELETE /queues/q/throttle", None, "ok", "q is not throttled."),
+]
+
+
+@pytest.mark.parametrize(("arguments", "line", "body", "status", "message"), ACTIONS)
+@pytest.mark.parametrize("output", ["table", "json", "jsonl"])
+def test_action_is_done_and_said(
+    corvo: Any,
+    server: Any,
+    arguments: tuple[str, ...],
+    line: str,
+    body: Any,
+    status: str,
+    message: str,
+    output: str,
+) -> None:
+    server.answer(line, {"status": status})
+    result = corvo("-o", output, *arguments)
+    assert result.exit_code == 0
+    assert (server.lines, server.bodies) == ([line], [body])
+    if output == "table":
+        assert (result.stdout, result.stderr) == ("", f"{message}\n")
+    else:
+        assert (result.stdout, result.stderr) == (f'{{"status": "{status}"}}\n', "")
+
+
+@pytest.mark.parametrize(("arguments", "line"), [(action[0], action[1]) for action in ACTIONS])
+@pytest.mark.parametrize(
+    ("status", "code", "exit_code"),
+    [(404, "NOT_FOUND", 3), (401, "UNAUTHORIZED", 4), (409, "INVALID_STATE", 5)],
+)
+def test_refused_action_has_its_exit_code(
+    corvo: Any,
+    server: Any,
+    arguments: tuple[str, ...],
+    line: str,
+    status: int,
+    code: str,
+    exit_code: int,
+) -> None:
+    server.refuse(line, status, code, "It is active.")
+    result = corvo(*arguments)
+    assert (result.exit_code, result.stdout) == (exit_code, "")
+    assert result.stderr.startswith("Error: It is active.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("priority", "job_1", "urgent"), "'urgent' is not one of"),
+        (("concurrency", "q"), "Give a LIMIT, --per-key, or both."),
+        (("concurrency", "q", "-1"), "No such option"),
+        (("concurrency", "q", "--per-key", "-1"), "-1 is not in the range x>=0"),
+        (("throttle", "q"), "Give either a RATE or --off."),
+        (("throttle", "q", "5", "--off"), "Give either a RATE or --off."),
+        (("throttle", "q", "--off", "--per", "1m"), "Give either a RATE or --off."),
+        (("throttle", "q", "0"), "0 is not in the range x>=1"),
+        (("throttle", "q", "5", "--per", "often"), "--per: 'often' is not a duration"),
+        (("move", "job_1"), "Missing argument 'QUEUE'"),
+        (("move", "job_1", "a queue"), "QUEUE: must be 1 to 255 characters"),
+    ],
+)
+def test_mistake_is_wrong_usage(
+    corvo: Any, server: Any, arguments: tuple[str, ...], message: str
+) -> None:
+    result = corvo(*arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert not server.requests

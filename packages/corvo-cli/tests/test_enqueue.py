@@ -1,0 +1,258 @@
+"""`corvo enqueue`: what is sent, what is printed, and waiting for the end."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+JOB_ID = "job_01ARZ3NDEKTSV4RRFFQ69G5FAV"
+REPLY = b'{"job_id":"%b","status":"pending","unique_existing":false}' % JOB_ID.encode()
+ENDED = {
+    "id": JOB_ID,
+    "queue": "emails",
+    "state": "completed",
+    "payload": {},
+    "result": {"sent": 1.10},
+    "created_at": "2026-01-31T08:00:00.000Z",
+}
+LINE = "POST /enqueue"
+
+
+def body_of(server: Any) -> dict[str, Any]:
+    body: dict[str, Any] = server.bodies[0]
+    assert body.pop("job_id").startswith("job_")
+    return body
+
+
+@pytest.mark.parametrize(
+    ("output", "stdout", "stderr"),
+    [
+        ("table", f"{JOB_ID}\n", "enqueued in emails, pending\n"),
+        ("json", REPLY.decode() + "\n", ""),
+        ("jsonl", REPLY.decode() + "\n", ""),
+    ],
+)
+def test_enqueue_prints_the_id(
+    corvo: Any, server: Any, output: str, stdout: str, stderr: str
+) -> None:
+    server.answer(LINE, REPLY, 201)
+    result = corvo("enqueue", "emails", '{"to": "ada"}', "--output", output)
+    assert (result.exit_code, result.stdout, result.stderr) == (0, stdout, stderr)
+    assert body_of(server) == {"queue": "emails", "payload": {"to": "ada"}}
+
+
+def test_all_options_are_sent(corvo: Any, server: Any) -> None:
+    server.answer(LINE, REPLY, 201)
+    result = corvo(
+        *("enqueue", "emails", "[]", "--priority", "critical", "--unique-key", "k"),
+        *("--unique-period", "2h", "--on-conflict", "replace", "--max-retries", "7"),
+        *("--retry-backoff", "linear", "--retry-base-delay", "1s", "--retry-max-delay", "1h30m"),
+        *("--scheduled-at", "2026-02-01T08:00:00+02:00", "--expire-after", "7d"),
+        *("--tag", "tenant=acme", "--tag", "a b=c=d", "--concurrency-key", "acme"),
+        *("--job-id", JOB_ID),
+    )
+    assert result.exit_code == 0
+    assert server.bodies == [
+        {
+            "job_id": JOB_ID,
+            "queue": "emails",
+            "payload": [],
+            "priority": "critical",
+            "unique_key": "k",
+            "unique_period": 7200,
+            "on_conflict": "replace",
+            "max_retries": 7,
+            "retry_backoff": "linear",
+            "retry_base_delay": "1s",
+            "retry_max_delay": "1h30m",
+            "scheduled_at": "2026-02-01T06:00:00.000Z",
+            "expire_after": "7d",
+            "tags": {"tenant": "acme", "a b": "c=d"},
+            "concurrency_key": "acme",
+        }
+    ]
+
+
+def test_what_is_not_said_is_left_to_the_server(corvo: Any, server: Any) -> None:
+    server.answer(LINE, REPLY, 201)
+    assert corvo("enqueue", "emails", "--delay", "10m").exit_code == 0
+    assert body_of(server).keys() in (
+        {"queue", "payload", "delay"},
+        {"queue", "payload", "scheduled_at"},
+    )
+
+
+TEXT = '{"z": 1.10, "a": 123456789012345678901234567890, "é": "\\u00e9"}'
+
+
+@pytest.mark.parametrize("source", ["literal", "file", "stdin"])
+def test_payload_is_sent_to_the_last_digit(
+    corvo: Any, server: Any, tmp_path: Path, source: str
+) -> None:
+    server.answer(LINE, REPLY, 201)
+    path = tmp_path / "payload.json"
+    path.write_text(TEXT, encoding="utf-8")
+    argument = {"literal": TEXT, "file": f"@{path}", "stdin": "-"}[source]
+    stdin = b"\xef\xbb\xbf" + TEXT.encode() + b"\n" if source == "stdin" else None
+    assert corvo("enqueue", "emails", argument, stdin=stdin).exit_code == 0
+    assert f'"payload":{TEXT}'.encode() in server.requests[0].content
+
+
+@pytest.mark.parametrize(
+    ("argument", "stdin", "message"),
+    [
+        ("{to: 1}", None, "PAYLOAD is not JSON: .*Quote it for the shell"),
+        ("NaN", None, "PAYLOAD is not JSON: NaN is not JSON"),
+        ("-", b"{", "stdin is not JSON: [^Q]*$"),
+        ("-", b"\xff", "stdin is not UTF-8 text"),
+        ("@nowhere.json", None, "Cannot read 'nowhere.json': No such file"),
+    ],
+)
+def test_payload_that_is_none_is_wrong_usage(
+    corvo: Any, server: Any, argument: str, stdin: bytes | None, message: str
+) -> None:
+    result = corvo("enqueue", "emails", argument, stdin=stdin)
+    assert result.exit_code == 2
+    assert re.search(message, result.stderr), result.stderr
+    assert not server.requests
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["no spaces"], "QUEUE: must be 1 to 255 characters"),
+        (["q", "--max-retries", "-1"], "--max-retries: "),
+        (["q", "--max-retries", "many"], "'many' is not a valid int"),
+        (["q", "--expire-after", "soon"], "--expire-after: 'soon' is not a duration"),
+        (["q", "--scheduled-at", "tomorrow"], "--scheduled-at: 'tomorrow' is not an RFC 3339"),
+        (["q", "--tag", "tenant"], "'tenant' is not a tag; write it like tenant=acme"),
+        (["q", "--tag", "=x"], "'=x' is not a tag"),
+        (["q", "--job-id", "7"], "--job-id: must be job_ and a ULID"),
+        (["q", "--priority", "urgent"], "'urgent' is not one of 'critical'"),
+        (["q", "--wait-timeout", "soon"], "'soon' is not a duration"),
+        ([], "Missing argument 'QUEUE'"),
+    ],
+)
+def test_mistake_is_wrong_usage(
+    corvo: Any, server: Any, arguments: list[str], message: str
+) -> None:
+    result = corvo("enqueue", *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert not server.requests
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        ("duplicate", "nothing enqueued, a job in emails has this unique key already"),
+        ("replaced", "the job in emails with this unique key was replaced"),
+        ("rescheduled", "the job in emails with this unique key was rescheduled"),
+    ],
+)
+def test_conflict_is_told(corvo: Any, server: Any, status: str, words: str) -> None:
+    server.answer(LINE, {"job_id": JOB_ID, "status": status, "unique_existing": True})
+    result = corvo("enqueue", "emails", "--unique-key", "k")
+    assert (result.stdout, result.stderr) == (f"{JOB_ID}\n", f"{words}\n")
+
+
+@pytest.mark.parametrize("flag", [["--wait"], ["--wait-timeout", "10s"]])
+@pytest.mark.parametrize("output", ["json", "jsonl"])
+def test_wait_prints_the_job_once_it_has_ended(
+    corvo: Any, server: Any, clock: Any, flag: list[str], output: str
+) -> None:
+    server.answer(LINE, REPLY, 201)
+    for state in ("pending", "active", "active", "retrying"):
+        server.answer(f"GET /jobs/{JOB_ID}", {**ENDED, "state": state})
+    server.answer(f"GET /jobs/{JOB_ID}", ENDED)
+    result = corvo("enqueue", "emails", *flag, "-o", output)
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == ENDED
+    assert result.stderr == f"{JOB_ID}: enqueued in emails, pending\n"
+    assert clock.pauses == pytest.approx([0.05, 0.075, 0.1125, 0.16875])
+
+
+def test_wait_shows_the_job_to_people(corvo: Any, server: Any) -> None:
+    server.answer(LINE, REPLY, 201)
+    server.answer(f"GET /jobs/{JOB_ID}", ENDED)
+    result = corvo("enqueue", "emails", "--wait")
+    assert result.exit_code == 0
+    assert "state:     completed" in result.stdout
+    assert '"sent": 1.1' in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("state", "errors", "message"),
+    [
+        ("dead", [{"attempt": 1, "error": "Boom\nat x"}], f"{JOB_ID} is dead: Boom"),
+        ("cancelled", [], f"{JOB_ID} is cancelled"),
+    ],
+)
+def test_job_that_did_not_complete_is_an_error(
+    corvo: Any, server: Any, state: str, errors: list[dict[str, Any]], message: str
+) -> None:
+    for error in errors:
+        error["created_at"] = ENDED["created_at"]
+    server.answer(LINE, REPLY, 201)
+    server.answer(f"GET /jobs/{JOB_ID}", {**ENDED, "state": state, "errors": errors})
+    result = corvo("enqueue", "emails", "--wait", "-o", "json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["state"] == state
+    assert result.stderr.endswith(f"Error: {message}\n")
+
+
+def test_wait_ends_in_time(corvo: Any, server: Any, clock: Any) -> None:
+    server.answer(LINE, REPLY, 201)
+    server.answer(f"GET /jobs/{JOB_ID}", {**ENDED, "state": "active"})
+    result = corvo("enqueue", "emails", "--wait-timeout", "5s", "-o", "json")
+    assert result.exit_code == 7
+    assert json.loads(result.stdout)["state"] == "active"
+    assert f"{JOB_ID} is still active after 5s; it goes on. See `corvo inspect" in result.stderr
+    assert clock.seconds == 5
+    assert max(clock.pauses) == 1
+
+
+def test_wait_of_no_time_looks_once(corvo: Any, server: Any, clock: Any) -> None:
+    server.answer(LINE, REPLY, 201)
+    server.answer(f"GET /jobs/{JOB_ID}", {**ENDED, "state": "active"})
+    assert corvo("enqueue", "emails", "--wait-timeout", "0s").exit_code == 7
+    assert clock.pauses == []
+
+
+def test_ctrl_c_ends_the_wait_and_not_the_job(corvo: Any, server: Any) -> None:
+    server.answer(LINE, REPLY, 201)
+    server.fail(f"GET /jobs/{JOB_ID}", KeyboardInterrupt())
+    result = corvo("enqueue", "emails", "--wait")
+    assert result.exit_code == 130
+    assert f"Not waiting any longer; {JOB_ID} goes on" in result.stderr
+
+
+def test_wait_shows_on_a_terminal_what_is_going_on(
+    corvo: Any, server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rich.console import Console
+
+    from corvo_cli.show.output import Output
+
+    shown: list[str] = []
+
+    class Status:
+        def __enter__(self) -> "Status":
+            return self
+
+        def __exit__(self, *_: object) -> None: ...
+
+        def update(self, text: object) -> None:
+            shown.append(str(text))
+
+    monkeypatch.setattr(Output, "can_draw", property(lambda _self: True))
+    monkeypatch.setattr(Console, "status", lambda _self, _text: Status())
+    server.answer(LINE, REPLY, 201)
+    progress = {"current": 1, "total": 4, "message": "sending"}
+    server.answer(f"GET /jobs/{JOB_ID}", {**ENDED, "state": "active", "progress": progress})
+    server.answer(f"GET /jobs/{JOB_ID}", {**ENDED, "state": "retrying"})
+    server.answer(f"GET /jobs/{JOB_ID}", ENDED)
+    assert corvo("enqueue", "emails", "--wait").exit_code == 0
+    assert shown == [f"{JOB_ID} is active 1/4 (25%) sending", f"{JOB_ID} is retrying"]

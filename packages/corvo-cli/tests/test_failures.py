@@ -1,0 +1,136 @@
+"""Every failure has its exit code, and a sentence on stderr that tells what to do."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+LINE = "GET /jobs/x"
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "exit_code", "advice"),
+    [
+        (400, "VALIDATION_ERROR", 2, ""),
+        (400, "PARSE_ERROR", 2, ""),
+        (401, "UNAUTHORIZED", 4, " Give a key that is valid here with --api-key."),
+        (403, "FORBIDDEN", 4, " Use a key that has this right, with --api-key."),
+        (404, "NOT_FOUND", 3, ""),
+        (405, "METHOD_NOT_ALLOWED", 3, ""),
+        (409, "INVALID_STATE", 5, ""),
+        (409, "LEASE_LOST", 5, ""),
+        (413, "PAYLOAD_TOO_LARGE", 2, ""),
+        (415, "UNSUPPORTED_MEDIA_TYPE", 2, ""),
+        (429, "OVERLOADED", 1, ""),
+        (500, "INTERNAL_ERROR", 1, " Look in its log for request id req-1."),
+        (503, "UNAVAILABLE", 6, ""),
+    ],
+)
+@pytest.mark.parametrize("output", ["table", "json", "jsonl"])
+def test_refusal_has_its_exit_code(
+    corvo: Any, server: Any, status: int, code: str, exit_code: int, advice: str, output: str
+) -> None:
+    server.refuse(LINE, status, code, "So it is")
+    result = corvo("inspect", "x", "-o", output)
+    assert result.exit_code == exit_code
+    assert result.stdout == ""
+    assert result.stderr == f"Error: So it is.{advice}\n"
+
+
+def test_details_are_named_as_on_the_command_line(corvo: Any, server: Any) -> None:
+    details = [
+        {"field": "max_retries", "message": "must not be negative"},
+        {"field": 'tags["a b"]', "message": "is too long"},
+        {"field": "queue", "message": "has a blank"},
+        {"field": "new.thing", "message": "is unknown"},
+        {"field": "", "message": "too much in all"},
+    ]
+    server.refuse("POST /enqueue", 400, "VALIDATION_ERROR", "max_retries: …", details=details)
+    result = corvo("enqueue", "emails")
+    assert result.exit_code == 2
+    assert result.stderr.splitlines() == [
+        "Error: The request is not valid:",
+        "  --max-retries: must not be negative",
+        '  --tag["a b"]: is too long',
+        "  QUEUE: has a blank",
+        "  new.thing: is unknown",
+        "  too much in all",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (httpx.ReadError("reset"), "reset. It may have taken effect"),
+        (httpx.ReadTimeout("slow"), "no answer within 30 s"),
+    ],
+)
+def test_lost_answer_is_unreachable(
+    corvo: Any, server: Any, error: Exception, message: str
+) -> None:
+    server.fail(LINE, error)
+    result = corvo("inspect", "x")
+    assert result.exit_code == 6
+    assert message in result.stderr
+    assert result.stderr.endswith(".\n")
+
+
+def test_nobody_there_is_unreachable(corvo: Any, server: Any) -> None:
+    server.fail(LINE, httpx.ConnectError("Connection refused"))
+    result = corvo("inspect", "x", "--server", "http://corvo.example:1")
+    assert result.exit_code == 6
+    assert result.stderr == (
+        "Error: Cannot connect to http://corvo.example:1: Connection refused. Start a server there "
+        "with `corvo server`, or name another one with --server.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "exit_code"), [(401, 4), (403, 4), (404, 6), (500, 6), (502, 6)]
+)
+def test_answer_of_something_else_says_nothing_of_jobs(
+    corvo: Any, server: Any, status: int, exit_code: int
+) -> None:
+    server.answer(LINE, b"<html>nginx</html>", status)
+    result = corvo("inspect", "x")
+    assert result.exit_code == exit_code
+    assert "not from a Corvo server" in result.stderr
+
+
+def test_nonsense_is_unreachable(corvo: Any, server: Any) -> None:
+    server.answer(LINE, b"<html>welcome</html>")
+    result = corvo("inspect", "x")
+    assert result.exit_code == 6
+    assert "not what a Corvo server of this version sends" in result.stderr
+
+
+def test_passing_failure_is_waited_out(corvo: Any, server: Any, job: Any) -> None:
+    server.refuse(LINE, 503, "UNAVAILABLE")
+    server.answer(LINE, job)
+    assert corvo("inspect", "x").exit_code == 0
+    assert len(server.requests) == 2
+
+
+def test_message_cannot_act_on_a_terminal(corvo: Any, server: Any) -> None:
+    server.refuse(LINE, 404, "NOT_FOUND", "No \x1b[2Jjob")
+    assert corvo("inspect", "x").stderr == "Error: No \\x1b[2Jjob.\n"
+
+
+@pytest.mark.parametrize("url", ["ftp://x", "http://", "http://user:secret@host"])
+def test_url_that_is_none_is_wrong_usage(corvo: Any, url: str) -> None:
+    result = corvo("inspect", "x", "--server", url)
+    assert result.exit_code == 2
+    assert "server's URL" in result.stderr
+
+
+def test_key_that_is_none_is_wrong_usage(corvo: Any) -> None:
+    result = corvo("inspect", "x", "--api-key", "schlüssel")
+    assert result.exit_code == 2
+    assert "printable ASCII" in result.stderr
+
+
+def test_ctrl_c_is_no_error_but_no_success(corvo: Any, server: Any) -> None:
+    server.fail(LINE, KeyboardInterrupt())
+    result = corvo("inspect", "x")
+    assert result.exit_code == 130
+    assert result.stderr == "\n"

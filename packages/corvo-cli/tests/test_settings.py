@@ -1,0 +1,146 @@
+"""Flag over environment over configuration file, and keys that stay with their servers."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from corvo_cli.settings import Flags, config_path, profile_names, resolve
+from corvo_cli.show.output import Format
+
+CONFIG = """
+profile = "local"
+
+[profiles.local]
+server = "http://local:1"
+output = "jsonl"
+
+[profiles.production]
+server = "https://prod"
+api_key = "prod-key"
+
+[profiles.keyed]
+api_key = "local-key"
+"""
+
+
+@pytest.fixture
+def config(environment: dict[str, str]) -> Path:
+    path = Path(environment["CORVO_CONFIG"])
+    path.write_text(CONFIG, encoding="utf-8")
+    return path
+
+
+def test_defaults_need_no_file(environment: dict[str, str]) -> None:
+    settings = resolve(Flags(), environment)
+    assert settings.server == "http://localhost:8080"
+    assert settings.api_key is None
+    assert settings.output is Format.TABLE
+    assert not settings.is_server_chosen
+
+
+@pytest.mark.parametrize(
+    ("flags", "variables", "server", "key"),
+    [
+        ({}, {}, "http://local:1", None),
+        ({"profile": "production"}, {}, "https://prod", "prod-key"),
+        ({}, {"CORVO_PROFILE": "production"}, "https://prod", "prod-key"),
+        ({}, {"CORVO_SERVER": "http://env:2"}, "http://env:2", None),
+        ({"server": "http://flag:3"}, {"CORVO_SERVER": "http://env:2"}, "http://flag:3", None),
+        # A profile named by a flag is a flag; one of the environment gives way to its server.
+        ({"profile": "production"}, {"CORVO_SERVER": "http://env:2"}, "https://prod", "prod-key"),
+        (
+            {},
+            {"CORVO_SERVER": "http://env:2", "CORVO_PROFILE": "production"},
+            "http://env:2",
+            None,
+        ),
+        # The key of a profile is for its own server.
+        ({"profile": "production", "server": "http://flag:3"}, {}, "http://flag:3", None),
+        (
+            {"profile": "production", "server": "http://flag:3"},
+            {"CORVO_API_KEY": "env-key"},
+            "http://flag:3",
+            "env-key",
+        ),
+        ({"profile": "production", "api_key": "flag-key"}, {}, "https://prod", "flag-key"),
+        ({"profile": "keyed"}, {}, "http://localhost:8080", "local-key"),
+        ({"server": "localhost:9"}, {"CORVO_API_KEY": "env-key"}, "http://localhost:9", "env-key"),
+        ({}, {"CORVO_SERVER": ""}, "http://local:1", None),
+    ],
+)
+@pytest.mark.usefixtures("config")
+def test_first_who_says_something_decides(
+    environment: dict[str, str],
+    flags: dict[str, Any],
+    variables: dict[str, str],
+    server: str,
+    key: str | None,
+) -> None:
+    settings = resolve(Flags(**flags), {**environment, **variables})
+    assert (settings.server, settings.api_key) == (server, key)
+
+
+@pytest.mark.usefixtures("config")
+def test_output_can_be_set_anywhere(environment: dict[str, str]) -> None:
+    assert resolve(Flags(), environment).output is Format.JSONL
+    environment["CORVO_OUTPUT"] = "json"
+    assert resolve(Flags(), environment).output is Format.JSON
+    assert resolve(Flags(output="table"), environment).output is Format.TABLE
+
+
+def test_unknown_output_is_refused(environment: dict[str, str]) -> None:
+    with pytest.raises(click.UsageError, match="'xml' is not an output format; it is one of table"):
+        resolve(Flags(), {**environment, "CORVO_OUTPUT": "xml"})
+
+
+@pytest.mark.usefixtures("config")
+def test_unknown_profile_names_those_there_are(environment: dict[str, str]) -> None:
+    with pytest.raises(click.UsageError, match=r"no profile 'prod' .*: local, production, keyed"):
+        resolve(Flags(profile="prod"), environment)
+
+
+def test_profile_without_a_file_is_refused(environment: dict[str, str]) -> None:
+    with pytest.raises(click.UsageError, match=r"no profile 'prod' .*; there is: none"):
+        resolve(Flags(profile="prod"), environment)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("profile = ", "is not valid TOML"),
+        ('server = "http://x"', "unknown key server; write settings under"),
+        ("profile = 3", r"write profile = NAME"),
+        ("profiles = 3", r"write profile = NAME"),
+        ("[profiles]\nlocal = 3", r"\[profiles.local\] must be strings"),
+        ("[profiles.local]\nserver = 3", r"\[profiles.local\] must be strings"),
+        ('[profiles.local]\nsever = "x"', r"unknown key sever .*known are api_key, output, server"),
+        ('[profiles.a]\nserver = "x"\n', None),
+    ],
+)
+def test_mistake_in_the_file_is_named(
+    environment: dict[str, str], text: str, message: str | None
+) -> None:
+    Path(environment["CORVO_CONFIG"]).write_text(text, encoding="utf-8")
+    if message is None:
+        assert resolve(Flags(), environment).profile is None
+        return
+    with pytest.raises(click.UsageError, match=message):
+        resolve(Flags(), environment)
+
+
+def test_file_that_cannot_be_read_is_an_error(environment: dict[str, str], tmp_path: Path) -> None:
+    with pytest.raises(click.UsageError, match="Cannot read"):
+        resolve(Flags(), {**environment, "CORVO_CONFIG": str(tmp_path)})
+
+
+def test_file_is_where_the_platform_keeps_such_things() -> None:
+    path = config_path({})
+    assert path.name == "config.toml"
+    assert "corvo" in str(path.parent).lower()
+
+
+@pytest.mark.usefixtures("config")
+def test_profiles_are_listed(environment: dict[str, str]) -> None:
+    assert profile_names(environment) == ["local", "production", "keyed"]

@@ -1,0 +1,152 @@
+"""`corvo worker`: finding the worker in somebody's code, and what the command line may decide."""
+
+import logging
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from corvo_client.worker import Worker
+
+ONE = """
+from corvo_client.worker import Worker
+worker = Worker("http://in-the-code", concurrency=3)
+alias = worker
+
+@worker.task("emails")
+def send(): ...
+
+@worker.task("reports")
+def report(): ...
+
+def make():
+    return worker
+
+class app:
+    worker = worker
+
+number = 7
+"""
+
+
+@pytest.fixture
+def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A directory with the code of an application, where the command is run."""
+    (tmp_path / "one.py").write_text(ONE, encoding="utf-8")
+    (tmp_path / "two.py").write_text(
+        "from corvo_client.worker import Worker\na = Worker()\nb = Worker()\n", encoding="utf-8"
+    )
+    (tmp_path / "none.py").write_text("", encoding="utf-8")
+    (tmp_path / "idle.py").write_text(
+        "from corvo_client.worker import Worker\nw = Worker()\n", encoding="utf-8"
+    )
+    (tmp_path / "lacking.py").write_text("import not_there_at_all\n", encoding="utf-8")
+    (tmp_path / "broken.py").write_text("1 / 0\n", encoding="utf-8")
+    (tmp_path / "choosy.py").write_text("raise ValueError('no')\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    before = set(sys.modules)
+    yield tmp_path
+    for name in set(sys.modules) - before:
+        del sys.modules[name]
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[Worker]:
+    """The workers that were run, which only means to be put down here."""
+    runs: list[Worker] = []
+
+    def run(worker: Worker) -> None:
+        runs.append(worker)
+
+    monkeypatch.setattr(Worker, "run", run)
+    return runs
+
+
+@pytest.mark.usefixtures("code")
+@pytest.mark.parametrize("target", ["one", "one:worker", "one:alias", "one:make", "one:app.worker"])
+def test_worker_is_found(corvo: Any, runs: list[Worker], target: str) -> None:
+    result = corvo("worker", target)
+    assert result.exit_code == 0
+    [worker] = runs
+    assert worker.concurrency == 3
+    assert worker._served_queues() == ["emails", "reports"]
+    assert worker._server._origin.url == "http://in-the-code"
+
+
+@pytest.mark.usefixtures("code")
+def test_command_line_decides(corvo: Any, runs: list[Worker]) -> None:
+    result = corvo(
+        *("worker", "one", "--concurrency", "50", "--queues", "reports, emails"),
+        *("--server", "http://elsewhere:1", "--api-key", "k"),
+    )
+    assert result.exit_code == 0
+    [worker] = runs
+    assert worker.concurrency == 50
+    assert worker._served_queues() == ["reports", "emails"]
+    origin = worker._server._origin
+    assert origin.url == "http://elsewhere:1"
+    assert dict(origin._headers)[b"Authorization"] == b"Bearer k"
+
+
+@pytest.mark.usefixtures("code")
+def test_server_of_the_environment_replaces_the_one_in_the_code(
+    corvo: Any, runs: list[Worker], environment: dict[str, str]
+) -> None:
+    environment["CORVO_SERVER"] = "environment:2"
+    assert corvo("worker", "one").exit_code == 0
+    assert runs[0]._server._origin.url == "http://environment:2"
+
+
+@pytest.mark.usefixtures("code")
+def test_log_level_is_set(corvo: Any, runs: list[Worker], monkeypatch: pytest.MonkeyPatch) -> None:
+    levels: list[Any] = []
+    monkeypatch.setattr(logging, "basicConfig", lambda **given: levels.append(given["level"]))
+    assert corvo("worker", "one", "--log-level", "debug").exit_code == 0
+    assert corvo("worker", "one").exit_code == 0
+    assert levels == ["DEBUG", "INFO"]
+    assert len(runs) == 2
+
+
+@pytest.mark.usefixtures("code")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "There is no module 'nowhere' here or installed."),
+        (["nowhere.at.all"], "There is no module 'nowhere' here or installed."),
+        (["one.part"], "There is no module 'one.part' here or installed."),
+        (["one.py"], "Name the module, not its file: one."),
+        ([""], "'' is not the name of a module."),
+        ([".one"], "'.one' is not the name of a module."),
+        (["one:nothing"], "There is no nothing in one."),
+        (["one:app.nothing"], "There is no app.nothing in one."),
+        (["one:number"], "one:number is no Worker but int."),
+        (["none"], "There is no Worker in none."),
+        (["two"], "There are several workers; say two:a or two:b."),
+        (["idle"], "The worker has no task for any queue."),
+        (["one", "--queues", "emails,other"], "The worker has no task for other."),
+        (["one", "--concurrency", "0"], "0 is not in the range x>=1"),
+        ([], "Missing argument 'MODULE[:WORKER]'"),
+    ],
+)
+def test_mistake_is_wrong_usage(
+    corvo: Any, runs: list[Worker], arguments: list[str], message: str
+) -> None:
+    result = corvo("worker", *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert not runs
+
+
+@pytest.mark.usefixtures("code")
+@pytest.mark.parametrize(
+    ("target", "error"),
+    [("lacking", ModuleNotFoundError), ("broken", ZeroDivisionError), ("choosy", ValueError)],
+)
+def test_mistake_in_the_code_is_shown_as_it_is(
+    corvo: Any, target: str, error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        corvo("worker", target)
