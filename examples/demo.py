@@ -6,6 +6,7 @@ temporary directory and gone afterwards.
 
 import asyncio
 import json
+import logging
 import subprocess
 import sys
 import tempfile
@@ -14,6 +15,8 @@ from contextlib import contextmanager
 
 from corvo_client import AsyncClient, Job, JobState
 from corvo_client.worker import Context, Worker
+
+PEOPLE = ("ada", "grace", "barbara", "margaret")
 
 
 @contextmanager
@@ -31,47 +34,36 @@ def running_server() -> Iterator[str]:
 
 
 def _url_of(server: "subprocess.Popen[str]") -> str:
+    said = []
     for line in server.stderr or ():
+        said.append(line)
         url: str | None = json.loads(line).get("url") if line.startswith("{") else None
         if url is not None:
             return url
-        print(line, end="", file=sys.stderr)
-    raise SystemExit("the server did not start")
-
-
-def mail_worker(url: str) -> Worker:
-    """A worker that sends mail, so to speak."""
-    worker = Worker(url, concurrency=5)
-
-    @worker.task("emails.send", max_retries=3, retry_backoff="fixed", retry_base_delay="500ms")
-    async def send_email(context: Context, to: str, subject: str) -> dict[str, str]:
-        print(f"  attempt {context.attempt} of {context.id}: {subject!r} to {to}")
-        if to == "grace@example.com" and context.attempt == 1:
-            raise ConnectionError("the mail server hung up")
-        return {"sent_to": to}
-
-    return worker
+    raise SystemExit("the server did not start:\n" + "".join(said))
 
 
 async def main() -> int:
     """Enqueue, work, and show what became of it; 0 when every job is completed."""
+    # The worker logs each failure with its traceback; here the server will tell of it.
+    logging.getLogger("corvo.worker").setLevel(logging.CRITICAL)
     with running_server() as url:
         print(f"A Corvo server runs at {url}, on one SQLite file.\n")
-        async with AsyncClient(url) as client:
-            people = ("ada", "grace", "barbara", "margaret")
-            replies = [
-                await client.enqueue(
-                    "emails.send",
-                    {"to": f"{name}@example.com", "subject": "Hello from Corvo"},
-                    max_retries=3,
-                    retry_backoff="fixed",
-                    retry_base_delay="500ms",
-                )
-                for name in people
-            ]
-            print(f"{len(replies)} jobs are enqueued, and on the disk. A worker starts:\n")
-            async with mail_worker(url):
-                jobs = [await _finished(client, reply.job_id) for reply in replies]
+        worker = Worker(url, concurrency=5)
+
+        @worker.task("emails.send", max_retries=3, retry_backoff="fixed", retry_base_delay="500ms")
+        async def send_email(context: Context, to: str, subject: str) -> dict[str, str]:
+            print(f"  attempt {context.attempt} of {context.id}: {subject!r} to {to}")
+            if to == "grace@example.com" and context.attempt == 1:
+                raise ConnectionError("the mail server hung up")
+            return {"sent_to": to}
+
+        replies = [
+            await send_email.enqueue(to=f"{name}@example.com", subject="Hello") for name in PEOPLE
+        ]
+        print(f"{len(replies)} jobs are enqueued, and on the disk. A worker starts:\n")
+        async with worker, AsyncClient(url) as client:
+            jobs = [await _finished(client, reply.job_id) for reply in replies]
         _show(jobs)
         return 0 if all(job.state == JobState.COMPLETED for job in jobs) else 1
 
