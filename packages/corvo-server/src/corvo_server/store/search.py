@@ -37,8 +37,8 @@ class Search(Struct, frozen=True):
     """The last job of the page before."""
     total: Total | None = None
     """Known from the first page; None counts."""
-    count_seconds: float = 0.02
-    """How long counting may take, beyond what it takes to look at some 10,000 jobs."""
+    count_seconds: float = 0.005
+    """How long counting may go on once it has looked at more jobs than is quickly done."""
 
 
 class Found(Struct, frozen=True):

@@ -60,14 +60,14 @@ class SqliteDialect:
             case CompareLength():
                 length = fuse(_LENGTH, found.type, *([found.value] * 7))
                 sign = _SIGNS[test.operator]
-                condition = fuse(f"coalesce({{}} {sign} {{}}, FALSE)", length, _number(test.value))
+                condition = fuse(f"({{}} {sign} {{}}) IS TRUE", length, _number(test.value))
             case TestText():
                 condition = _test_text(found, test)
         return found.look(condition)
 
     def guard(self, condition: Sql) -> Sql:
         """False for what is nested deeper than SQLite reads, which would stop the statement."""
-        return fuse("CASE WHEN json_valid(jobs.payload) THEN {} ELSE FALSE END", condition)
+        return fuse("(json_valid(jobs.payload) AND {})", condition)
 
     def contains(self, column: str, text: str) -> Sql:
         """By instr, which knows no wildcards."""
@@ -159,13 +159,13 @@ def _equal(found: _Place, value: Scalar) -> Sql:
         case None:
             return fuse("coalesce({}, 'null') = 'null'", found.type)
         case bool():
-            return fuse(f"coalesce({{}} = '{'true' if value else 'false'}', FALSE)", found.type)
+            return fuse(f"({{}} = '{'true' if value else 'false'}') IS TRUE", found.type)
         case str():
-            same = fuse("{} = 'text' AND {} = {}", found.type, found.value, bind(value))
+            types, same = "= 'text'", bind(value)
         case _:
-            number = "{} IN ('integer', 'real') AND {} = {}"
-            same = fuse(number, found.type, found.value, _number(value))
-    return fuse("coalesce({}, FALSE)", same)
+            types, same = "IN ('integer', 'real')", _number(value)
+    # The value first: it rules most documents out, and then nobody asks for the type.
+    return fuse(f"({{}} = {{}} AND {{}} {types}) IS TRUE", found.value, same, found.type)
 
 
 def _less(found: _Place, value: Scalar, *, or_equal: bool) -> Sql:
@@ -185,7 +185,7 @@ def _less(found: _Place, value: Scalar, *, or_equal: bool) -> Sql:
             same = f"{{}} IN ('integer', 'real') AND {{}} {sign} {{}}"
             limit = _number(value)
     return fuse(
-        "({} OR coalesce({}, FALSE))",
+        "({} OR ({}) IS TRUE)",
         _is_one_of(found, below),
         fuse(same, found.type, found.value, limit),
     )
@@ -210,7 +210,7 @@ def _test_text(found: _Place, test: TestText) -> Sql:
             holds = fuse("{} = {}", end, bind(test.text))
         case _:
             holds = Sql("TRUE")
-    return fuse("coalesce({} = 'text' AND {}, FALSE)", found.type, holds)
+    return fuse("({} = 'text' AND {}) IS TRUE", found.type, holds)
 
 
 def _number(value: int | float) -> Sql:

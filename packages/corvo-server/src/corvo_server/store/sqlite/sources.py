@@ -65,27 +65,27 @@ class Census:
 
 
 def narrowest(
-    connection: sqlite3.Connection, wanted: JobFilter, census: Census, cap: int
+    connection: sqlite3.Connection, wanted: JobFilter, census: Census, most: int
 ) -> Source | None:
-    """The source that names the fewest candidates, if one names `cap` at most."""
-    best: Source | None = None
-    by_state = _by_state(wanted, census)
-    if by_state is not None:
-        if wanted.completed != ALWAYS:
-            by_state = _measured(connection, by_state.seqs, cap)
-        best = by_state
+    """The source that names the fewest candidates, if any does.
+
+    Of those that must be asked, one that names more than `most` does not count.
+    """
+    best = _by_state(wanted, census)
+    if best is not None and wanted.completed != ALWAYS:
+        best = _measured(connection, best.seqs, most)
     for seqs in _by_value(wanted):
-        found = _measured(connection, seqs, cap if best is None else min(cap, best.rows))
-        if best is None or found.rows < best.rows:
+        found = _measured(connection, seqs, most if best is None else min(most, best.rows))
+        if found is not None and (best is None or found.rows < best.rows):
             best = found
-    return best if best is not None and best.rows <= cap else None
+    return best
 
 
-def _measured(connection: sqlite3.Connection, seqs: Sql, cap: int) -> Source:
-    """A source with its rows counted, up to one more than `cap`."""
-    counted = fuse("SELECT count(*) FROM (SELECT 1 FROM ({}) LIMIT {})", seqs, bind(cap + 1))
+def _measured(connection: sqlite3.Connection, seqs: Sql, most: int) -> Source | None:
+    """A source with its rows counted; None when there are more than `most`."""
+    counted = fuse("SELECT count(*) FROM (SELECT 1 FROM ({}) LIMIT {})", seqs, bind(most + 1))
     (rows,) = fetch_one(connection, *counted)
-    return Source(seqs, rows)
+    return Source(seqs, rows) if rows <= most else None
 
 
 def _by_value(wanted: JobFilter) -> Iterator[Sql]:

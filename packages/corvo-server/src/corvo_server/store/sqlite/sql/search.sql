@@ -7,5 +7,8 @@ SELECT name, scheduled, pending, active, retrying, completed, dead, cancelled FR
 -- name: seq_range
 SELECT coalesce((SELECT min(seq) FROM jobs), 1), coalesce((SELECT max(seq) FROM jobs), 0);
 
+-- name: seq_before
+SELECT coalesce((SELECT seq FROM jobs WHERE seq <= ? ORDER BY seq DESC LIMIT 1 OFFSET ?), 0);
+
 -- name: job_from_seq
 SELECT seq, created_at FROM jobs WHERE seq >= ? ORDER BY seq LIMIT 1;

@@ -1,0 +1,202 @@
+"""Fill a data directory with many jobs, as a server that has run for a week would have them.
+
+python benchmarks/seed.py DATA_DIR --jobs 1000000
+
+Twenty queues of very different sizes, all states, tags with few and with many values, failures,
+unique keys and events; counters and locks are as the server keeps them. Nothing falls due, lapses
+or gets too old within a day. The same `--random` gives the same jobs.
+"""
+
+import argparse
+import random
+import sqlite3
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from corvo_schema import IdFactory
+from corvo_schema.states import JobState
+from corvo_server.store.codes import STATE_CODES, STATES
+from corvo_server.store.sqlite.database import DATABASE_NAME, lock_data_dir, open_writer
+
+QUEUES = 20
+CUSTOMERS = 10_000
+REGIONS = ("eu", "us", "ap", "sa", "af")
+
+_SECOND = 1000
+_DAY = 86_400_000
+_SHARES = {
+    JobState.COMPLETED: 93.0,
+    JobState.PENDING: 4.4,
+    JobState.DEAD: 1.0,
+    JobState.CANCELLED: 1.0,
+    JobState.SCHEDULED: 0.39,
+    JobState.RETRYING: 0.2,
+    JobState.ACTIVE: 0.01,
+}
+_INSERT_JOB = """
+INSERT INTO jobs (
+    seq, id, queue, state, priority, attempt, max_retries, backoff, base_delay, max_delay,
+    unique_key, unique_period, worker_id, hostname, lease_token, lease_ms, lease_expires_at,
+    scheduled_at, created_at, started_at, finished_at, failed_at, payload, tags, result
+)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+
+_DERIVED = """
+INSERT INTO job_tags
+SELECT jobs.seq >> 12, t.key, t.value, jobs.seq
+FROM jobs, json_each(jobs.tags) AS t WHERE jobs.tags IS NOT NULL ORDER BY 1, 2, 3, 4;
+
+INSERT INTO job_failures (job_seq, attempt, error, at)
+SELECT seq, 1, 'TimeoutError: no answer from host-' || seq % 50 || ' within 30 s', failed_at
+FROM jobs WHERE failed_at IS NOT NULL;
+
+INSERT INTO unique_locks
+SELECT queue, unique_key, seq, created_at + unique_period
+FROM jobs WHERE unique_key IS NOT NULL AND state < 4;
+"""
+_EVENTS = """
+INSERT INTO events (type, job_seq, job_id, queue, at, data)
+SELECT type, seq, id, queue, at, data FROM (
+    SELECT 'enqueued' AS type, seq, id, queue, created_at AS at, NULL AS data FROM jobs
+    UNION ALL
+    SELECT 'started', seq, id, queue, started_at,
+           json_object('attempt', attempt, 'worker_id', worker_id)
+    FROM jobs WHERE started_at IS NOT NULL
+    UNION ALL
+    SELECT CASE state WHEN 4 THEN 'completed' WHEN 5 THEN 'dead' ELSE 'cancelled' END,
+           seq, id, queue, finished_at, NULL
+    FROM jobs WHERE finished_at IS NOT NULL
+) ORDER BY at;
+"""
+
+
+def main() -> None:
+    """Seed, and say how long it took."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("data_dir", type=Path)
+    parser.add_argument("--jobs", type=int, default=1_000_000)
+    parser.add_argument("--random", type=int, default=7, help="seed of the random numbers")
+    parser.add_argument("--no-events", action="store_true", help="leave the event log empty")
+    options = parser.parse_args()
+    started = time.perf_counter()
+    seed(options.data_dir, options.jobs, options.random, with_events=not options.no_events)
+    size = (options.data_dir / DATABASE_NAME).stat().st_size
+    seconds = time.perf_counter() - started
+    print(f"{options.jobs:,} jobs in {seconds:.1f} s, {size / 1e6:,.0f} MB")
+
+
+def seed(data_dir: Path, jobs: int, chance: int = 7, *, with_events: bool = True) -> None:
+    """Fill `data_dir`, which must hold no jobs yet, with so many jobs."""
+    with lock_data_dir(data_dir):
+        connection = open_writer(data_dir / DATABASE_NAME)
+        connection.execute("PRAGMA synchronous = OFF")  # made anew, should the power fail
+        if connection.execute("SELECT EXISTS (SELECT 1 FROM jobs)").fetchone() == (1,):
+            raise SystemExit(f"{data_dir} holds jobs already")
+        connection.execute("BEGIN IMMEDIATE")
+        connection.executemany(_INSERT_JOB, _rows(jobs, random.Random(chance)))  # noqa: S311
+        _run(connection, _DERIVED)
+        if with_events:
+            _run(connection, _EVENTS)
+        connection.execute(_counters())
+        connection.execute("COMMIT")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.close()
+
+
+def _run(connection: sqlite3.Connection, script: str) -> None:
+    for statement in script.split(";\n"):
+        connection.execute(statement)
+
+
+def _counters() -> str:
+    """The queues with the counters that their jobs make."""
+    names = ", ".join(state.value for state in STATES)
+    counts = ", ".join(f"sum(state = {code})" for code in range(len(STATES)))
+    return (
+        f"INSERT INTO queues (name, created_at, {names}, enqueued, failed)"  # noqa: S608
+        f" SELECT queue, min(created_at), {counts}, count(*), sum(failed_at IS NOT NULL)"
+        " FROM jobs GROUP BY queue"
+    )
+
+
+def _rows(jobs: int, chance: random.Random) -> Iterator[tuple[Any, ...]]:
+    now = time.time_ns() // 1_000_000
+    begin = now - 6 * _DAY
+    clock = [begin]
+    ids = IdFactory(lambda: clock[0])
+    queues = [f"queue-{i:02d}" for i in range(QUEUES)]
+    sizes = [1 / 1.5**i for i in range(QUEUES)]
+    states, shares = list(_SHARES), list(_SHARES.values())
+    for i in range(jobs):
+        created = clock[0] = begin + i * (6 * _DAY - _SECOND) // jobs
+        user = chance.randrange(100_000)
+        (state,) = chance.choices(states, shares)
+        yield (
+            i + 1,
+            ids.job(),
+            *chance.choices(queues, sizes),
+            STATE_CODES[state],
+            *chance.choices((0, 1, 2), (1, 9, 90)),
+            *_life(state, user, created, now),
+            _payload(user, chance.getrandbits(64)),
+            _tags(user),
+            '{"sent":true}' if state is JobState.COMPLETED else None,
+        )
+
+
+def _life(state: JobState, user: int, created: int, now: int) -> tuple[Any, ...]:
+    """From `attempt` to `failed_at`."""
+    is_started = state not in {JobState.PENDING, JobState.SCHEDULED, JobState.CANCELLED}
+    has_failed = state in {JobState.DEAD, JobState.RETRYING}
+    ended = created + 200 + user % 1000
+    scheduled = None
+    if state is JobState.SCHEDULED:
+        scheduled = now + _DAY + user * _SECOND
+    elif state is JobState.RETRYING:
+        scheduled = now + _DAY
+    return (
+        3 if state is JobState.DEAD else int(is_started),
+        *(3, 3, 5_000, 600_000),
+        f"order-{created}-{user}" if user % 20 == 0 else None,
+        7 * _DAY,
+        *((f"worker-{user % 50}", "host-1", f"{user:016x}", 60_000) if is_started else _IDLE),
+        now + _DAY if state is JobState.ACTIVE else None,
+        scheduled,
+        created,
+        created + 100 if is_started else None,
+        ended if state.is_finished else None,
+        ended if has_failed else None,
+    )
+
+
+_IDLE = (None, None, None, 0)
+
+
+def _payload(user: int, trace: int) -> str:
+    payload = {
+        "user_id": user,
+        "email": f"user{user}@example.org",
+        "amount": user % 97_700 / 100,
+        "template": f"welcome-{user % 7}",
+        "items": [user % 13, user % 17],
+        "meta": {"source": "api", "trace": f"{trace:016x}"},
+    }
+    return orjson.dumps(payload).decode()
+
+
+def _tags(user: int) -> str | None:
+    """Most jobs have a customer, of whom there are many; half of them a region as well."""
+    if user % 10 > 6:
+        return None
+    tags = {"customer": f"c{user % CUSTOMERS:05d}"}
+    if user % 10 < 5:
+        tags["region"] = REGIONS[user % 5]
+    return orjson.dumps(tags).decode()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""What one search has to look at, and by which way that costs least.
+
+Costs are counted in steps: one job walked over in the order of the table, about 0.2 µs. To look a
+candidate up costs some more, so walking wins where matches are common and a page fills soon.
+"""
+
+import sqlite3
+from functools import cached_property
+from typing import NamedTuple
+
+from corvo_server.store.filters import JobFilter, where
+from corvo_server.store.fragments import Sql, all_of, bind, fuse
+from corvo_server.store.sqlite.rows import SQL, fetch_one
+from corvo_server.store.sqlite.sources import DIALECT, Census, Source, narrowest
+
+STEPS_A_CANDIDATE = 13
+_PROBED_SHARE = 40
+"""An index is asked for how much it holds up to one in so many of the jobs."""
+_SMALLEST_PROBE = 5_000
+_GUESSED_SHARE = 0.02
+"""Of jobs that match filters about which nothing is known. Too few errs on the safe side."""
+
+
+class Window(NamedTuple):
+    """A range of seqs, with both ends."""
+
+    first: int
+    last: int
+
+    def beyond(self, seq: int, *, is_upward: bool) -> "Window":
+        """What of it lies above `seq`, or below."""
+        if is_upward:
+            return Window(max(self.first, seq + 1), self.last)
+        return Window(self.first, min(self.last, seq - 1))
+
+
+class Scope:
+    """The jobs that one filter is applied to, in one snapshot of the database."""
+
+    def __init__(self, connection: sqlite3.Connection, wanted: JobFilter) -> None:
+        self.connection = connection
+        self.wanted = wanted
+        self.condition = where(wanted, DIALECT)
+        self.census = Census(connection)
+        self.window = _window(connection, wanted)
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether the queues' counters alone tell how many match."""
+        return self.wanted == JobFilter(queue=self.wanted.queue, states=self.wanted.states)
+
+    @property
+    def is_of_finished(self) -> bool:
+        """Whether the index of finished jobs alone tells which completed ones match."""
+        wanted = self.wanted
+        return wanted == JobFilter(
+            queue=wanted.queue, states=wanted.states, completed=wanted.completed
+        )
+
+    @property
+    def walk(self) -> int:
+        """Steps of a walk over all jobs that were created in the wanted span."""
+        return min(self.window.last - self.window.first + 1, self.census.total)
+
+    @cached_property
+    def source(self) -> Source | None:
+        """The fewest candidates that an index can name."""
+        most = max(_SMALLEST_PROBE, self.census.total // _PROBED_SHARE)
+        return narrowest(self.connection, self.wanted, self.census, most)
+
+    def source_of_all(self) -> tuple[Source | None, int]:
+        """Where to see all matches, None for a walk; and its steps."""
+        if self.source is None or self.source.rows * STEPS_A_CANDIDATE > self.walk:
+            return None, self.walk
+        return self.source, self.source.rows * STEPS_A_CANDIDATE
+
+    def source_of_first(self, jobs: int, matches: int | None) -> Source | None:
+        """Where to see the first `jobs` matches; None for a walk, which ends with the last of them.
+
+        `matches` is how many there are in all, if that is known.
+        """
+        source, steps = self.source_of_all()
+        if source is None:
+            return None
+        if matches is None:
+            matches = self.census.jobs(self.wanted.queue, self.wanted.states)
+            if not self.is_counted:
+                matches = min(int(matches * _GUESSED_SHARE), source.rows)
+        return source if steps * matches <= jobs * self.census.total else None
+
+    def select(
+        self,
+        columns: str,
+        source: Source | None,
+        *conditions: Sql,
+        window: Window | None = None,
+    ) -> Sql:
+        """`columns` of the jobs from `source` (None: of all) that match, and meet `conditions`.
+
+        A narrower window than that of the filter is given, not added: SQLite uses one of two.
+        """
+        first, last = window or self.window
+        within = fuse("{} BETWEEN {} AND {}", Sql(seq_of(source)), bind(first), bind(last))
+        origin = (
+            Sql("jobs NOT INDEXED")
+            if source is None
+            else fuse("({}) AS c CROSS JOIN jobs ON jobs.seq = c.seq", source.seqs)
+        )
+        return fuse(
+            f"SELECT {columns} FROM {{}} WHERE {{}}",  # noqa: S608 - words of this package
+            origin,
+            all_of([within, self.condition, *conditions]),
+        )
+
+
+def seq_of(source: Source | None) -> str:
+    """The seq of a job as `Scope.select` reads it, in whose order `source` has it if it has any."""
+    return "jobs.seq" if source is None else "c.seq"
+
+
+def _window(connection: sqlite3.Connection, wanted: JobFilter) -> Window:
+    """The first and last seq that jobs created in the wanted span can have.
+
+    Jobs are created in the order of their seqs, so the ends of the span are found by halving.
+    """
+    first, last = fetch_one(connection, SQL.seq_range)
+    if wanted.created.after is not None:
+        first = _seq_since(connection, wanted.created.after + 1, first, last)
+    if wanted.created.before is not None:
+        last = _seq_since(connection, wanted.created.before, first, last) - 1
+    return Window(first, last)
+
+
+def _seq_since(connection: sqlite3.Connection, moment: int, first: int, last: int) -> int:
+    """The least seq from `first` on that no job created before `moment` reaches."""
+    low, high = first, last + 1
+    while low < high:
+        middle = (low + high) // 2
+        seq, created_at = fetch_one(connection, SQL.job_from_seq, (middle,))
+        if created_at < moment:
+            low = seq + 1
+        else:
+            high = middle
+    return low
