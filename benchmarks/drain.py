@@ -30,7 +30,7 @@ def main() -> None:
 
 
 def measure(jobs: int, concurrency: int) -> float:
-    """Jobs a second from the first ack that was seen, the start of the process apart, to the last."""
+    """Jobs a second, from the first ack that was seen to the last: without the start."""
     with running_server("--log-level", "info") as url, Client(url) as client:
         for first in range(0, jobs, _BATCH):
             count = min(_BATCH, jobs - first)
