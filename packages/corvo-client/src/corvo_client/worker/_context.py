@@ -14,6 +14,10 @@ from corvo_schema.progress import Progress
 _log = logging.getLogger("corvo.job")
 
 
+STATE_IS_ELSEWHERE: Any = object()
+"""The state in a process other than the worker's."""
+
+
 class JobLogger(logging.LoggerAdapter[logging.Logger]):
     """Puts the job's id before each message, and `job_id`, `queue`, `attempt` into the record."""
 
@@ -33,10 +37,11 @@ class Context:
     `progress` and `checkpoint` note a value that the heartbeat thread sends within about a second.
     """
 
-    __slots__ = ("_lease", "_logger")
+    __slots__ = ("_lease", "_logger", "_state")
 
-    def __init__(self, lease: Lease) -> None:
+    def __init__(self, lease: Lease, state: Any = None) -> None:
         self._lease = lease
+        self._state = state
         self._logger: JobLogger | None = None
 
     @property
@@ -68,6 +73,26 @@ class Context:
     def tags(self) -> Mapping[str, str]:
         """The job's tags."""
         return self._lease.job.tags or {}
+
+    @property
+    def payload(self) -> Any:
+        """The job's payload as it came, plain JSON data; the handler has it checked and typed."""
+        return self._lease.job.payload
+
+    @property
+    def traceparent(self) -> str | None:
+        """The span that enqueued the job, as in the header of W3C Trace Context."""
+        return self._lease.job.traceparent
+
+    @property
+    def state(self) -> Any:
+        """What the worker's lifespan yielded; None without one.
+
+        Raises RuntimeError in a handler that runs in a process of its own.
+        """
+        if self._state is STATE_IS_ELSEWHERE:
+            raise RuntimeError("the worker's state is in the worker's process, not in this one")
+        return self._state
 
     @property
     def deadline(self) -> datetime:

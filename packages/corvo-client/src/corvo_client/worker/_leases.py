@@ -36,8 +36,9 @@ class Lease:
 
     `duration` is in seconds; `ends_at` is on the worker's monotonic clock and moves with each
     heartbeat that the server took. `checkpoint` is the last one: of this attempt, or what an
-    earlier attempt left. `is_running` until there is an outcome. The `unsent_` fields are what the
-    next heartbeat has to say, None for nothing new.
+    earlier attempt left. `is_running` until there is an outcome. `kill` ends a handler that runs in
+    a process of its own. The `unsent_` fields are what the next heartbeat has to say, None for
+    nothing new.
     """
 
     __slots__ = (
@@ -48,6 +49,7 @@ class Lease:
         "interruption",
         "is_running",
         "job",
+        "kill",
         "on_note",
         "task",
         "unsent_checkpoint",
@@ -65,6 +67,7 @@ class Lease:
         self.interruption: Interruption | None = None
         self.has_cancelled_task = False
         self.is_running = True
+        self.kill: Callable[[], None] | None = None
         self.on_note = on_note
         self.task: Task[None] | None = None
         self.unsent_checkpoint: Any = None
@@ -80,6 +83,8 @@ class Lease:
         )
         if is_news and self.is_running:
             self.interruption = why
+            if (kill := self.kill) is not None:
+                kill()
             return True
         return False
 

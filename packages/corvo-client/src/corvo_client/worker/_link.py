@@ -21,6 +21,7 @@ class HeldJob(ReplyModel):
     checkpoint: Any = None
     tags: dict[str, str] | None = None
     lease_token: str | None = None
+    traceparent: str | None = None
 
 
 class LinkError(Exception):

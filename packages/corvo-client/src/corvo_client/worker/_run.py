@@ -13,6 +13,7 @@ from corvo_client.worker._fetcher import Fetcher
 from corvo_client.worker._heartbeat import Heartbeat
 from corvo_client.worker._leases import Interruption, Lease, LeaseTable
 from corvo_client.worker._link import HeldJob, Link, Pulse
+from corvo_client.worker._middleware import Surroundings
 from corvo_client.worker._outcomes import Outcome, Released
 from corvo_client.worker._reports import Reporter
 from corvo_client.worker._results import Results
@@ -31,6 +32,7 @@ class Limits:
 
     concurrency: int
     grace: float
+    processes: int = 1
     interrupted: float = 2.0
     last_words: float = 3.0
     """For the last outcomes to reach the server."""
@@ -50,6 +52,7 @@ class Run:
         pulse: Pulse,
         worker_id: str,
         limits: Limits,
+        surroundings: Surroundings | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._tasks = tasks
@@ -58,7 +61,13 @@ class Run:
         self._loop = asyncio.get_running_loop()
         self._leases = LeaseTable()
         self._slots = Slots(limits.concurrency, self._start)
-        self._runner = Runner(limits.concurrency, self._loop, self._finish)
+        self._runner = Runner(
+            limits.concurrency,
+            self._loop,
+            self._finish,
+            surroundings=surroundings,
+            processes=limits.processes,
+        )
         self._heartbeat = Heartbeat(
             leases=self._leases,
             pulse=pulse,

@@ -2,39 +2,31 @@
 
 import asyncio
 import contextvars
-import functools
-import logging
-import traceback
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from corvo_client.worker._context import Context, enter
-from corvo_client.worker._leases import Interruption, Lease, jsonable
-from corvo_client.worker._outcomes import (
-    Cancel,
-    Completed,
-    Failed,
-    Outcome,
-    Released,
-    Retry,
-    Snooze,
-)
-from corvo_client.worker._payload import UnfitJob
+from corvo_client.worker._leases import Lease
+from corvo_client.worker._middleware import Surroundings
+from corvo_client.worker._outcomes import Outcome
 from corvo_client.worker._task import Task
 from corvo_client.worker._threads import Threads
+from corvo_client.worker._verdict import outcome_of_error, outcome_of_result
 
-_log = logging.getLogger("corvo.worker")
-_MOST_BACKTRACE = 32_768
-_NO_RESULT = Completed()
+if TYPE_CHECKING:
+    from corvo_client.worker._processes import Processes
 
 AnyTask = Task[..., ..., Any]
+Delivery = Callable[[], None]
 
 
 class Runner:
     """Starts jobs and hands each outcome to `on_done`, in the event loop.
 
     None instead of an outcome says that there is nothing to report: the lease was lost. Async
-    handlers run in an asyncio task each, plain ones in a thread.
+    handlers run in an asyncio task each, plain ones in a thread, or in a process that a thread
+    watches.
     """
 
     def __init__(
@@ -42,108 +34,111 @@ class Runner:
         concurrency: int,
         loop: asyncio.AbstractEventLoop,
         on_done: Callable[[Lease, Outcome | None], None],
+        *,
+        surroundings: Surroundings | None = None,
+        processes: int = 1,
     ) -> None:
         self._loop = loop
         self._on_done = on_done
-        self._threads: Threads[tuple[Lease, Outcome | None]] = Threads(
-            concurrency, loop, lambda done: on_done(*done)
-        )
+        self._surroundings = Surroundings() if surroundings is None else surroundings
+        self._most_processes = processes
+        self._processes: Processes | None = None
+        self._threads: Threads[Delivery] = Threads(concurrency, loop, lambda deliver: deliver())
 
     def start(self, task: AnyTask, lease: Lease) -> None:
         """Run a job of `task`."""
-        if task.is_async:
+        if task.executor == "process" and self._processes is None:
+            self._processes = _processes(self._most_processes)
+        if task.executor == "async" or self._surroundings.middleware:
             # Until its first step the loop holds the asyncio task, from then on the lease does.
             self._loop.create_task(self._run_in_loop(task, lease))
         else:
-            self._threads.submit(functools.partial(_run_in_thread, task, lease))
+            self._threads.submit(partial(self._run_in_thread, task, lease))
 
     def close(self) -> None:
-        """Let idle threads end. Busy ones end with what they are doing."""
+        """Let idle threads and processes end; kill busy processes.
+
+        Busy threads end with what they are doing.
+        """
         self._threads.close()
+        if self._processes is not None:
+            self._processes.close()
 
     async def _run_in_loop(self, task: AnyTask, lease: Lease) -> None:
         # Set here and not by `start`: a task that is cancelled before its first step never runs,
         # and its job would never have an outcome.
         lease.task = asyncio.current_task()
-        context = Context(lease)
+        context = Context(lease, self._surroundings.state)
         enter(context)
         try:
             context.raise_if_cancelled()
-            outcome = _outcome_of_result(await task.bound(lease.job.payload, context)(), lease)
+            if self._surroundings.middleware:
+                call = partial(self._call_handler, task, lease, context)
+                result = await self._surroundings.call(context, call)
+            else:
+                result = await task.bound(lease.job.payload, context)()
+            outcome = outcome_of_result(result, lease)
         except (Exception, asyncio.CancelledError, SystemExit) as error:  # noqa: BLE001 - whatever
-            outcome = _outcome_of_error(error, lease)
+            outcome = outcome_of_error(error, lease)
         self._on_done(lease, outcome)
 
+    async def _call_handler(self, task: AnyTask, lease: Lease, context: Context) -> Any:
+        """Call a handler from within middleware."""
+        if task.executor == "async":
+            return await task.bound(lease.job.payload, context)()
+        future: asyncio.Future[Any] = self._loop.create_future()
+        call = partial(self._call_plain, task, lease, context)
+        # What middleware has put into context variables goes along.
+        inside = contextvars.copy_context()
+        # A thread cannot be interrupted, so whoever waits for it is not: it has to look itself.
+        waiting, lease.task = lease.task, None
+        self._threads.submit(partial(_settled, future, partial(inside.run, call)))
+        try:
+            return await future
+        finally:
+            lease.task = waiting
 
-def _run_in_thread(task: AnyTask, lease: Lease) -> tuple[Lease, Outcome | None]:
-    context = Context(lease)
+    def _run_in_thread(self, task: AnyTask, lease: Lease) -> Delivery:
+        context = Context(lease, self._surroundings.state)
+        try:
+            context.raise_if_cancelled()
+            inside = contextvars.copy_context()
+            inside.run(enter, context)
+            result = inside.run(self._call_plain, task, lease, context)
+            outcome = outcome_of_result(result, lease)
+        except BaseException as error:  # noqa: BLE001 - whatever a handler raises is its outcome
+            outcome = outcome_of_error(error, lease)
+        return partial(self._on_done, lease, outcome)
+
+    def _call_plain(self, task: AnyTask, lease: Lease, context: Context) -> Any:
+        if task.executor == "process" and self._processes is not None:
+            return self._processes.run(task, lease)
+        return task.bound(lease.job.payload, context)()
+
+
+def _processes(most: int) -> "Processes":
+    from corvo_client.worker._processes import Processes  # noqa: PLC0415 - few workers need them
+
+    return Processes(most)
+
+
+def _settled(future: asyncio.Future[Any], call: Callable[[], Any]) -> Delivery:
+    """Call in a thread; return what settles the future in the loop."""
     try:
-        context.raise_if_cancelled()
-        call = task.bound(lease.job.payload, context)
-        result = contextvars.copy_context().run(_call_with_context, call, context)
-        return lease, _outcome_of_result(result, lease)
-    except BaseException as error:  # noqa: BLE001 - whatever a handler raises is its outcome
-        return lease, _outcome_of_error(error, lease)
+        return partial(_settle, future, call(), None)
+    except BaseException as error:  # noqa: BLE001 - for whoever awaits the future
+        return partial(_settle, future, None, error)
 
 
-def _call_with_context(call: Callable[[], Any], context: Context) -> Any:
-    enter(context)
-    return call()
-
-
-def _outcome_of_result(result: Any, lease: Lease) -> Outcome | None:
-    if lease.interruption is Interruption.LOST:
-        return None
-    if result is None:
-        return _NO_RESULT
-    if isinstance(result, Snooze | Cancel | Retry):
-        return _outcome_of_error(result, lease)
-    try:
-        return Completed(jsonable(result))
-    except ValueError as error:
-        # Running it again would do the work twice and end here again.
-        return Failed(f"the result cannot be stored as JSON: {error}", retry=False)
-
-
-def _outcome_of_error(error: BaseException, lease: Lease) -> Outcome | None:
-    outcome: Outcome | None
-    match error, lease.interruption:
-        case _, Interruption.LOST:
-            outcome = None
-        case Snooze(), _:
-            outcome = Released(error.seconds)
-        case Cancel(), _:
-            outcome = Failed(error.reason, retry=False, cancel=True)
-        case Retry(), _:
-            outcome = Failed(error.reason)
-        case UnfitJob(), _:
-            # No attempt can turn out better: the payload stays what it is.
-            _log.error("job %s of %s: %s", lease.job.job_id, lease.job.queue, error)
-            outcome = Failed(str(error), retry=False)
-        case asyncio.CancelledError(), Interruption.SHUTDOWN:
-            outcome = Released()
-        case asyncio.CancelledError(), Interruption.CANCELLED:
-            outcome = Failed("cancelled on request", retry=False, cancel=True)
-        case _:
-            outcome = _failure(error, lease)
-    return outcome
-
-
-def _failure(error: BaseException, lease: Lease) -> Failed:
-    # Our own frames above the handler's are noise to whoever reads the failure.
-    frames = error.__traceback__
-    while frames is not None and frames.tb_frame.f_code.co_filename == __file__:
-        frames = frames.tb_next
-    job = lease.job
-    _log.warning(
-        "job %s of %s failed in attempt %d of %d",
-        job.job_id,
-        job.queue,
-        job.attempt,
-        max(job.max_retries, 1),
-        exc_info=(type(error), error, frames),
-    )
-    text = "".join(traceback.format_exception(type(error), error, frames))
-    message = str(error)
-    name = type(error).__name__
-    return Failed(f"{name}: {message}" if message else name, text[-_MOST_BACKTRACE:])
+def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+    if future.done():  # the loop is being closed
+        return
+    if error is None:
+        future.set_result(result)
+    elif not isinstance(error, Exception | asyncio.CancelledError | SystemExit) or isinstance(
+        error, StopIteration
+    ):
+        # What stops a loop, and what a future refuses.
+        future.set_exception(RuntimeError(f"the handler raised {error!r}"))
+    else:
+        future.set_exception(error)

@@ -3,7 +3,7 @@
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, ParamSpec, Protocol, TypedDict, TypeVar, Unpack
+from typing import Any, Generic, Literal, ParamSpec, Protocol, TypedDict, TypeVar, Unpack
 
 from corvo_client._options import (
     AnyBackoff,
@@ -19,6 +19,10 @@ from corvo_schema.jobs import EnqueueReply
 C = ParamSpec("C")
 P = ParamSpec("P")
 R_co = TypeVar("R_co", covariant=True)
+
+
+Executor = Literal["async", "thread", "process"]
+"""Where a handler runs: in the worker's event loop, in a thread, in a process of its own."""
 
 
 class TaskDefaults(TypedDict, total=False):
@@ -80,11 +84,13 @@ class Task(Generic[C, P, R_co]):
         queue: str,
         producer: Producer,
         defaults: TaskDefaults,
+        executor: Executor | None = None,
     ) -> None:
         self.function = function
         self.queue = queue
         self.defaults = defaults
         self.is_async = inspect.iscoroutinefunction(function)
+        self.executor = _checked(executor, function, is_async=self.is_async)
         self.shape = PayloadShape(function)
         self._producer = producer
         functools.update_wrapper(self, function)
@@ -112,6 +118,26 @@ class Task(Generic[C, P, R_co]):
         """Do the same from plain code; blocks until the server has answered."""
         return self.options().enqueue_sync(*args, **kwargs)
 
+    @property
+    def address(self) -> tuple[str, str]:
+        """The module and the name by which another process finds the function."""
+        return self.function.__module__, self.function.__qualname__
+
     def bound(self, payload: Any, context: Context) -> Callable[[], Any]:
         """Return the call that a job with this payload asks for. Raises `UnfitJob`."""
         return functools.partial(self.function, **self.shape.arguments(payload, context))
+
+
+def _checked(
+    executor: Executor | None, function: Callable[..., object], *, is_async: bool
+) -> Executor:
+    """Return where to run a function. Raises TypeError where that is impossible."""
+    if executor is None:
+        return "async" if is_async else "thread"
+    if is_async is not (executor == "async"):
+        kind = "an async function" if is_async else "a plain function"
+        raise TypeError(f"{function!r} is {kind}: it cannot run with executor={executor!r}")
+    name = getattr(function, "__qualname__", "<nameless>")
+    if executor == "process" and "<" in name:
+        raise TypeError(f"{name} must be at the top of a module, for another process to find it")
+    return executor

@@ -8,6 +8,7 @@ import sys
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
 from types import MappingProxyType, TracebackType
 from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar, Unpack, overload
@@ -17,11 +18,12 @@ from pydantic import TypeAdapter
 from corvo_client._async.client import AsyncClient
 from corvo_client.worker._context import Context
 from corvo_client.worker._http import FetchTerms
+from corvo_client.worker._middleware import Middleware, Surroundings
 from corvo_client.worker._run import Limits, Run
 from corvo_client.worker._runner import AnyTask
 from corvo_client.worker._server import Server
 from corvo_client.worker._signals import stopping_on_signals
-from corvo_client.worker._task import Task, TaskDefaults
+from corvo_client.worker._task import Executor, Task, TaskDefaults
 from corvo_schema.fields import QueueName
 
 _log = logging.getLogger("corvo.worker")
@@ -55,7 +57,10 @@ class Worker:
     everywhere. `queues` are those that this process serves, all that have a task when left out.
     `lease_duration` is how soon a job is handed to somebody else after this process has died; while
     it lives, leases are kept, however long a job takes. After `grace_period` a shutdown interrupts
-    the handlers that still run. Raises ValueError for what makes no sense.
+    the handlers that still run. `processes` is how many handlers with `executor="process"` run at a
+    time, one for each CPU when left out. `lifespan` is called with the worker before its first
+    fetch; what the context manager yields is `Context.state`, and it is left when all outcomes are
+    reported. Raises ValueError for what makes no sense.
     """
 
     def __init__(
@@ -69,6 +74,8 @@ class Worker:
         grace_period: float = 25.0,
         poll_timeout: float = 30.0,
         hostname: str | None = None,
+        processes: int | None = None,
+        lifespan: Callable[["Worker"], AbstractAsyncContextManager[Any]] | None = None,
     ) -> None:
         if not 0 < poll_timeout <= _LONGEST_POLL:
             raise ValueError(f"poll_timeout must be above 0 and at most 60, not {poll_timeout}")
@@ -78,7 +85,13 @@ class Worker:
         self.id = f"worker_{uuid.uuid4().hex}"
         self.concurrency = _checked(concurrency)
         self._queues = queues
-        self._limits = Limits(concurrency, grace_period)
+        self._limits = Limits(
+            concurrency,
+            grace_period,
+            _checked((os.cpu_count() or 1) if processes is None else processes, "processes"),
+        )
+        self._lifespan = lifespan or _no_lifespan
+        self._surroundings = Surroundings()
         self._poll_timeout = poll_timeout
         self._lease_duration = lease_duration
         self._hostname = socket.gethostname() if hostname is None else hostname
@@ -93,11 +106,23 @@ class Worker:
         """The tasks by queue."""
         return MappingProxyType(self._tasks)
 
-    def task(self, queue: str, **defaults: Unpack[TaskDefaults]) -> _Decorator:
+    def task(
+        self,
+        queue: str,
+        *,
+        executor: Executor | None = None,
+        **defaults: Unpack[TaskDefaults],
+    ) -> _Decorator:
         """Run the decorated function, `def` or `async def`, for the jobs of `queue`.
 
+        An `async def` runs in the event loop (`executor="async"`), a `def` in a thread (`"thread"`)
+        or, if it keeps a CPU busy, in a process of its own (`"process"`). A process is killed when
+        its job is cancelled or lost. It imports the function, which must therefore be at the top of
+        a module; it has progress and checkpoints, but not the worker's state.
+
         `defaults` hold for each job that the function's `enqueue` makes. Raises ValueError when the
-        queue has a function already, TypeError when the function cannot take a payload.
+        queue has a function already, TypeError when the function cannot take a payload or cannot
+        run there.
         """
 
         def decorate(function: Callable[..., Any]) -> Any:
@@ -106,11 +131,21 @@ class Worker:
                 function = function.function
             if queue in self._tasks:
                 raise ValueError(f"queue {queue!r} has a task already: {self._tasks[queue]!r}")
-            task: AnyTask = Task(function, queue, self._server, defaults)
+            task: AnyTask = Task(function, queue, self._server, defaults, executor)
             self._tasks[queue] = task
             return task
 
         return decorate
+
+    def use(self, middleware: Middleware) -> Middleware:
+        """Run `async def middleware(context, call_next)` around each attempt; the first outermost.
+
+        It runs in the event loop, whatever the handler is, and what it returns or raises is the
+        attempt's result: `return await call_next()` changes nothing. Returns what it was given, so
+        that it can decorate.
+        """
+        self._surroundings.middleware.append(middleware)
+        return middleware
 
     def configure(
         self,
@@ -193,7 +228,12 @@ class Worker:
         link = self._server.link(terms)
         pulse = self._server.pulse(min(_LONGEST_BEAT, self._lease_duration / 3))
         self._run = Run(
-            tasks=self._tasks, link=link, pulse=pulse, worker_id=self.id, limits=self._limits
+            tasks=self._tasks,
+            link=link,
+            pulse=pulse,
+            worker_id=self.id,
+            limits=self._limits,
+            surroundings=self._surroundings,
         )
         self._is_alive = True
         _log.info("worker %s serves %s, %d at a time", self.id, ", ".join(queues), self.concurrency)
@@ -201,8 +241,10 @@ class Worker:
 
     async def _live(self, run: Run) -> None:
         try:
-            await run.run()
+            async with self._lifespan(self) as self._surroundings.state:
+                await run.run()
         finally:
+            self._surroundings.state = None
             self._is_alive = False
             await self._server.close()
 
@@ -233,7 +275,11 @@ class Worker:
         return queues
 
 
-def _checked(concurrency: int) -> int:
-    if concurrency < 1:
-        raise ValueError(f"concurrency must be at least 1, not {concurrency}")
-    return concurrency
+def _no_lifespan(_worker: Worker) -> AbstractAsyncContextManager[None]:
+    return nullcontext()
+
+
+def _checked(number: int, name: str = "concurrency") -> int:
+    if number < 1:
+        raise ValueError(f"{name} must be at least 1, not {number}")
+    return number

@@ -1,0 +1,424 @@
+"""Handlers in processes of their own: what comes back, and what ends them."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from corvo_client.worker._child import RemoteError, _plain, _portable
+from corvo_client.worker._context import STATE_IS_ELSEWHERE, Context
+from corvo_client.worker._leases import Interruption, Lease
+from corvo_client.worker._outcomes import (
+    Cancel,
+    Completed,
+    Failed,
+    Outcome,
+    Released,
+    Retry,
+    Snooze,
+)
+from corvo_client.worker._processes import HandlerDied, Processes
+from corvo_client.worker._runner import Runner
+from corvo_client.worker._task import Task
+
+MakeLease = Callable[..., Lease]
+
+MODULE = """
+import os, signal, sys, threading, time
+from pathlib import Path
+from corvo_client.worker import Cancel, Context, Snooze, Worker, current_job
+
+worker = Worker()
+
+
+class Odd(Exception):
+    def __init__(self, a, b):
+        super().__init__(a)
+
+
+@worker.task("squares", executor="process")
+def square(n: int) -> list[int]:
+    return [n * n, os.getpid()]
+
+
+def decorated_elsewhere(n: int) -> int:
+    return n
+
+
+def context_of(context: Context, n: int = 0) -> list:
+    assert current_job() is context
+    context.log.info("at work")
+    threads = [threading.Thread(target=context.progress, args=(i, 10)) for i in range(10)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    context.checkpoint({"page": context.last_checkpoint["page"] + 1})
+    context.progress(10, 10, "done")
+    left = (context.deadline - __import__("datetime").datetime.now(__import__("datetime").UTC))
+    return [context.id, context.attempt, context.cancelled, 0 < left.total_seconds() <= 30]
+
+
+def state(context: Context) -> None:
+    context.state
+
+
+def boom() -> None:
+    raise ValueError("boom")
+
+
+def odd() -> None:
+    raise Odd("cannot", "be copied")
+
+
+def leave() -> None:
+    sys.exit(3)
+
+
+def snooze() -> Snooze:
+    return Snooze(5)
+
+
+def cancel() -> None:
+    raise Cancel("enough")
+
+
+def unfit() -> object:
+    return object()
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def spin(marker: str) -> None:
+    Path(marker).write_text(str(os.getpid()))
+    while True:
+        sum(range(1000))
+
+
+def shrug(marker: str) -> str:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        os.kill(os.getpid(), number)
+    Path(marker).write_text(str(os.getpid()))
+    return "still here"
+"""
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    import importlib
+
+    name = "handlers_of_test_processes"
+    (tmp_path / f"{name}.py").write_text(MODULE)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield importlib.import_module(name)
+    del sys.modules[name]
+
+
+@pytest.fixture
+def processes() -> Iterator[Processes]:
+    processes = Processes(2)
+    yield processes
+    processes.close()
+
+
+def task_of(function: Any) -> Task[..., ..., Any]:
+    if isinstance(function, Task):
+        return function
+    return Task(function, "default", None, {}, "process")  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def live_lease(make_lease: MakeLease) -> MakeLease:
+    """Leases on the real clock, of which the deadline is made."""
+
+    def make(payload: Any = None, **fields: Any) -> Lease:
+        lease = make_lease(payload, **fields)
+        lease.ends_at = time.monotonic() + lease.duration
+        return lease
+
+    return make
+
+
+def test_a_process_is_used_again(
+    processes: Processes, module: ModuleType, live_lease: MakeLease
+) -> None:
+    one, first = processes.run(task_of(module.square), live_lease({"n": 3}))
+    two, second = processes.run(task_of(module.square), live_lease({"n": 4}))
+    assert (one, two) == (9, 16)
+    assert first == second != os.getpid()
+    assert processes.run(task_of(module.decorated_elsewhere), live_lease({"n": 5})) == 5
+
+
+def test_context_works_in_a_process(
+    processes: Processes, module: ModuleType, live_lease: MakeLease
+) -> None:
+    lease = live_lease(attempt=2, checkpoint={"page": 4})
+    result = processes.run(task_of(module.context_of), lease)
+    assert result == [lease.job.job_id, 2, False, True]
+    assert lease.unsent_checkpoint == {"page": 5}
+    assert lease.unsent_progress is not None
+    assert (lease.unsent_progress.current, lease.unsent_progress.message) == (10, "done")
+
+
+def test_state_is_elsewhere(live_lease: MakeLease) -> None:
+    with pytest.raises(RuntimeError, match="in the worker's process"):
+        Context(live_lease(), STATE_IS_ELSEWHERE).state  # noqa: B018
+
+
+@pytest.fixture
+async def run(module: ModuleType, live_lease: MakeLease) -> Any:
+    """Run a handler of the module by a runner; return its outcome."""
+    outcomes: asyncio.Queue[Outcome | None] = asyncio.Queue()
+    runner = Runner(
+        2,
+        asyncio.get_running_loop(),
+        lambda _lease, outcome: outcomes.put_nowait(outcome),
+        processes=1,
+    )
+
+    async def run(name: str, payload: Any = None) -> Outcome | None:
+        runner.start(task_of(getattr(module, name)), live_lease(payload))
+        async with asyncio.timeout(20):
+            return await outcomes.get()
+
+    yield run
+    runner.close()
+
+
+async def test_what_a_handler_does_is_its_outcome(run: Any) -> None:
+    assert await run("snooze") == Released(5)
+    assert await run("cancel") == Failed("enough", retry=False, cancel=True)
+    done = await run("square", {"n": 3})
+    assert isinstance(done, Completed)
+    for name, error, retry in (
+        ("boom", "ValueError: boom", True),
+        ("odd", "RemoteError: Odd: cannot", True),
+        ("leave", "SystemExit: 3", True),
+        ("unfit", "the result cannot be stored as JSON", False),
+        ("state", "RuntimeError: the worker's state is in the worker's process", True),
+        ("die", "HandlerDied: the process of the handler ended with exit code -9", True),
+    ):
+        outcome = await run(name)
+        assert isinstance(outcome, Failed), name
+        assert outcome.error.startswith(error)
+        assert outcome.retry is retry
+    outcome = await run("square", {"n": "x"})
+    assert isinstance(outcome, Failed)
+    assert outcome.error.startswith("invalid payload: n")
+    assert not outcome.retry
+
+
+async def test_the_backtrace_is_that_of_the_other_process(run: Any) -> None:
+    outcome = await run("boom")
+    assert isinstance(outcome, Failed)
+    assert outcome.backtrace is not None
+    assert 'raise ValueError("boom")' in outcome.backtrace
+    assert "_child.py" not in outcome.backtrace
+    assert "direct cause" not in outcome.backtrace
+
+
+def test_signals_to_the_whole_group_are_the_workers_business(
+    processes: Processes, module: ModuleType, live_lease: MakeLease, tmp_path: Path
+) -> None:
+    result = processes.run(task_of(module.shrug), live_lease({"marker": str(tmp_path / "m")}))
+    assert result == "still here"
+
+
+@pytest.mark.parametrize("why", list(Interruption))
+def test_an_interruption_kills_the_process(
+    processes: Processes,
+    module: ModuleType,
+    live_lease: MakeLease,
+    tmp_path: Path,
+    why: Interruption,
+) -> None:
+    marker = tmp_path / "pid"
+    lease = live_lease({"marker": str(marker)})
+
+    def interrupt() -> None:
+        pid_in(marker)
+        lease.interrupt(why)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(asyncio.CancelledError, match=why):
+        processes.run(task_of(module.spin), lease)
+    thread.join()
+    assert ends(pid_in(marker))
+    # The next job has a process that lives.
+    assert processes.run(task_of(module.square), live_lease({"n": 2}))[0] == 4
+
+
+def test_a_job_interrupted_while_it_waits_for_a_process_does_not_run(
+    module: ModuleType, live_lease: MakeLease, tmp_path: Path
+) -> None:
+    processes = Processes(1)
+    marker = tmp_path / "pid"
+    busy = live_lease({"marker": str(marker)})
+    thread = threading.Thread(target=run_to_cancel, args=(processes, module.spin, busy))
+    thread.start()
+    pid = pid_in(marker)
+    waiting = live_lease({"n": 1})
+    threading.Timer(0.05, waiting.interrupt, [Interruption.SHUTDOWN]).start()
+    with pytest.raises(asyncio.CancelledError):
+        processes.run(task_of(module.square), waiting)
+    busy.interrupt(Interruption.LOST)
+    thread.join(10)
+    assert ends(pid)
+    early = live_lease({"n": 1})
+    early.interruption = Interruption.LOST
+    with pytest.raises(asyncio.CancelledError):
+        processes.run(task_of(module.square), early)
+    processes.close()
+
+
+def test_close_ends_idle_processes_and_kills_busy_ones(
+    module: ModuleType, live_lease: MakeLease, tmp_path: Path
+) -> None:
+    processes = Processes(2)
+    marker = tmp_path / "pid"
+    caught: list[BaseException] = []
+
+    def spin() -> None:
+        try:
+            processes.run(task_of(module.spin), live_lease({"marker": str(marker)}))
+        except HandlerDied as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=spin)
+    thread.start()
+    busy = pid_in(marker)
+    _, idle = processes.run(task_of(module.square), live_lease({"n": 1}))
+    processes.close()
+    thread.join(10)
+    assert len(caught) == 1
+    assert ends(busy)
+    assert ends(idle)
+    with pytest.raises(asyncio.CancelledError, match="has stopped"):
+        processes.run(task_of(module.square), live_lease({"n": 1}))
+
+
+SPINNER = """
+import sys, time
+import handlers_of_test_processes as module
+from corvo_client.worker._leases import Lease
+from corvo_client.worker._link import HeldJob
+from corvo_client.worker._processes import Processes
+from corvo_client.worker._task import Task
+
+if __name__ == "__main__":
+    job = HeldJob(
+        job_id="j", queue="q", payload={"marker": sys.argv[1]}, attempt=1, lease_duration=60
+    )
+    task = Task(module.spin, "q", None, {}, "process")
+    Processes(1).run(task, Lease(job, time.monotonic(), lambda: None))
+"""
+
+
+def test_a_process_does_not_outlive_its_worker(module: ModuleType, tmp_path: Path) -> None:
+    script, marker = tmp_path / "spinner.py", tmp_path / "pid"
+    script.write_text(SPINNER)
+    worker = subprocess.Popen([sys.executable, script, marker], cwd=tmp_path)
+    pid = pid_in(marker)
+    worker.kill()
+    worker.wait()
+    assert ends(pid)
+
+
+def test_an_idle_process_that_died_is_replaced(
+    processes: Processes, module: ModuleType, live_lease: MakeLease
+) -> None:
+    _, pid = processes.run(task_of(module.square), live_lease({"n": 1}))
+    os.kill(pid, signal.SIGKILL)
+    assert ends(pid)
+    _, other = processes.run(task_of(module.square), live_lease({"n": 1}))
+    assert other != pid
+
+
+def test_late_interruption_does_not_hit_the_next_job(
+    processes: Processes, module: ModuleType, live_lease: MakeLease
+) -> None:
+    lease = live_lease({"n": 1})
+    _, pid = processes.run(task_of(module.square), lease)
+    (child,) = processes._idle
+    child._kill_for(lease)
+    assert processes.run(task_of(module.square), live_lease({"n": 1}))[1] == pid
+
+
+def run_to_cancel(processes: Processes, function: Any, lease: Lease) -> None:
+    with pytest.raises(asyncio.CancelledError):
+        processes.run(task_of(function), lease)
+
+
+async def handler() -> None: ...
+
+
+def test_executor_must_suit_the_function() -> None:
+    def plain() -> None: ...
+
+    def make(function: Any, executor: Any) -> Any:
+        return Task(function, "default", None, {}, executor)  # type: ignore[arg-type]
+
+    with pytest.raises(TypeError, match="is an async function"):
+        make(handler, "process")
+    with pytest.raises(TypeError, match="is a plain function"):
+        make(plain, "async")
+    with pytest.raises(TypeError, match="at the top of a module"):
+        make(plain, "process")
+    assert make(plain, "thread").executor == make(plain, None).executor == "thread"
+    assert make(handler, "async").executor == "async"
+    assert Cancel().reason
+    assert Snooze(1).seconds == 1
+
+
+def pid_in(marker: Path) -> int:
+    ends_at = time.monotonic() + 20
+    while time.monotonic() < ends_at:
+        if marker.exists() and (text := marker.read_text()):
+            return int(text)
+        time.sleep(0.01)
+    raise AssertionError("the handler has not begun")
+
+
+def ends(pid: int) -> bool:
+    """Wait until a process has ended; one that nobody has waited for is a zombie."""
+    ends_at = time.monotonic() + 20
+    while time.monotonic() < ends_at:
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return True
+        except FileNotFoundError:
+            return True
+        time.sleep(0.01)
+    return False
+
+
+class Unkind(Exception):
+    def __init__(self, a: str, b: str) -> None:
+        super().__init__(a)
+        self.b = b
+
+
+def test_errors_that_cannot_travel_are_told_of() -> None:
+    kind = ValueError("x")
+    assert _portable(kind) is kind
+    unkind = _portable(Unkind("cannot", "be copied"))
+    assert isinstance(unkind, RemoteError)
+    assert str(unkind) == "Unkind: cannot"
+
+
+@pytest.mark.parametrize("steering", [Snooze(1), Cancel(), Retry()])
+def test_what_steers_goes_the_way_of_errors(steering: Exception) -> None:
+    with pytest.raises(type(steering)):
+        _plain(steering)
