@@ -15,12 +15,23 @@ from corvo_server.engine.clock import Clock
 from corvo_server.engine.notifier import Notifier
 from corvo_server.engine.workers import Workers
 from corvo_server.store.protocol import Store, StoreError
-from corvo_server.store.records import Change, Claim, JobHead, LeasedJob, Outcome, Transition
+from corvo_server.store.records import (
+    Change,
+    Claim,
+    JobHead,
+    LeasedJob,
+    Outcome,
+    Refusal,
+    Transition,
+)
 
 log = logging.getLogger(__name__)
 
 _LONGEST_ERROR = 16_384
 _LONGEST_BACKTRACE = 65_536
+_AHEAD = 50
+_MOST_AHEAD = 500
+"""Milliseconds before its time at which a fetch in vain is answered: by the second, and at most."""
 
 
 class Ack(Struct, frozen=True):
@@ -86,7 +97,7 @@ class Worker:
         """
         self._workers.note_fetch(request.worker_id, request.hostname, request.queues)
         waiter = self._notifier.wait(request.queues, partial(self._claim, request, count))
-        return await waiter.jobs(request.timeout / 1000)
+        return await waiter.jobs(_patience(request.timeout))
 
     def ack(self, acks: Sequence[Ack]) -> "asyncio.Future[list[Outcome]]":
         """Complete jobs."""
@@ -112,16 +123,23 @@ class Worker:
             [Transition(item.job_id, partial(_release, item=item, now=now)) for item in releases]
         )
 
-    def heartbeat(
+    async def heartbeat(
         self, beats: Sequence[Heartbeat], worker_id: str | None = None
-    ) -> "asyncio.Future[list[Outcome]]":
-        """Extend leases, keep progress and checkpoints."""
+    ) -> list[Outcome]:
+        """Extend leases, keep progress and checkpoints.
+
+        A worker that does not say who it is is the one that holds the jobs.
+        """
         if worker_id is not None:
             self._workers.note_heartbeat(worker_id)
         now = self._clock()
-        return self._store.transition(
+        outcomes = await self._store.transition(
             [Transition(item.job_id, partial(_heartbeat, item=item, now=now)) for item in beats]
         )
+        if worker_id is None:
+            for holder in _holders(outcomes):
+                self._workers.note_heartbeat(holder)
+        return outcomes
 
     def give_back(self, jobs: Sequence[LeasedJob]) -> None:
         """Return jobs whose worker went away before it got them. Does not wait.
@@ -160,6 +178,19 @@ class Worker:
             )
 
         return self._store.fetch(Claim(request.queues, count, self._clock(), start))
+
+
+def _patience(timeout: int) -> float:
+    """How many seconds to wait for a job, of the ms asked for: slightly less.
+
+    Clients exist that wait for the answer just as long. They would hang up on it, or on a job.
+    """
+    return (timeout - min(timeout // 1000 * _AHEAD, _MOST_AHEAD)) / 1000
+
+
+def _holders(outcomes: Sequence[Outcome]) -> set[str]:
+    held = (outcome.job.worker_id for outcome in outcomes if not isinstance(outcome, Refusal))
+    return {worker_id for worker_id in held if worker_id is not None}
 
 
 def _ack(job: JobHead, *, item: Ack, now: int) -> Outcome:

@@ -2,7 +2,6 @@
 
 from contextlib import aclosing
 
-import orjson
 from sanic import HTTPResponse, Request
 
 from corvo_schema import BulkAccepted, BulkOperation, BulkReply, BulkRequest
@@ -11,7 +10,7 @@ from corvo_server.engine.bulk import BulkDone
 from corvo_server.http import documents
 from corvo_server.http.body import read_body
 from corvo_server.http.endpoint import API_PREFIX, Resource, engine_of
-from corvo_server.http.replies import reply
+from corvo_server.http.replies import message_data, reply
 
 resource = Resource("bulk")
 
@@ -78,7 +77,7 @@ async def follow_bulk(request: Request, bulk_id: str) -> HTTPResponse | None:
     )
     async with aclosing(engine.bulk.follow(bulk_id, _LOOK_AGAIN)) as records:
         async for record in records:
-            data = orjson.dumps(documents.bulk(record))
+            data = message_data(documents.bulk(record))
             await response.send(b"event: progress\ndata: %b\n\n" % data)
             if engine.is_closing:
                 break

@@ -2,7 +2,6 @@
 
 from contextlib import aclosing
 
-import orjson
 from sanic import HTTPResponse, Request
 
 from corvo_schema import JobEvent
@@ -12,6 +11,7 @@ from corvo_server.engine.errors import CallError
 from corvo_server.engine.events import EventFilter
 from corvo_server.http import documents
 from corvo_server.http.endpoint import Resource, engine_of
+from corvo_server.http.replies import message_data
 from corvo_server.store.records import Event
 
 resource = Resource("events")
@@ -19,13 +19,18 @@ resource = Resource("events")
 _KEEP_ALIVE = 15.0
 """Seconds of silence after which a comment shows the client, and proxies, that the stream lives."""
 
+_FAILED = "failed"
+_FAILURES = frozenset({EventType.RETRYING, EventType.DEAD})
+_TYPES = frozenset({*EventType, _FAILED})
+
 
 @resource.endpoint("GET", "/events", replies={200: JobEvent}, errors=(ErrorCode.VALIDATION_ERROR,))
 async def events(request: Request) -> HTTPResponse | None:
     """Stream what happens to jobs, as server-sent events.
 
-    `queues`, `job_ids` and `types` (comma-separated) choose; `Last-Event-ID` or `last_event_id`
-    resumes after an event, as far back as the log is kept.
+    `queues`, `job_ids` and `types` (comma-separated) choose; the type `failed` stands for every
+    failed attempt, `retrying` or `dead`. `Last-Event-ID` or `last_event_id` resumes after an event,
+    as far back as the log is kept.
     """
     log = engine_of(request).events
     after = _last_event_id(request)
@@ -45,7 +50,7 @@ async def events(request: Request) -> HTTPResponse | None:
 
 
 def _message(event: Event) -> bytes:
-    data = orjson.dumps(documents.event(event))
+    data = message_data(documents.event(event))
     return b"id: %d\nevent: %b\ndata: %b\n\n" % (event.id, event.type.encode(), data)
 
 
@@ -70,12 +75,14 @@ def _chosen(request: Request, name: str) -> frozenset[str] | None:
 
 def _types(request: Request) -> frozenset[str] | None:
     chosen = _chosen(request, "types")
-    unknown = (chosen or frozenset()) - frozenset(EventType)
+    if chosen is None:
+        return None
+    unknown = chosen - _TYPES
     if unknown:
-        expected = f"must be of {', '.join(EventType)}"
+        expected = f"must be of {', '.join([*EventType, _FAILED])}"
         raise CallError(
             ErrorCode.VALIDATION_ERROR,
             f"types {expected}; {', '.join(sorted(unknown))} is none of them.",
             [("types", expected)],
         )
-    return chosen
+    return chosen | _FAILURES if _FAILED in chosen else chosen
