@@ -27,7 +27,7 @@ class Operator(StrEnum):
     GE = ">="
 
 
-class TextTest(StrEnum):
+class TextMatch(StrEnum):
     """How a string is tested for another."""
 
     CONTAINS = "contains"
@@ -67,11 +67,11 @@ class CompareLength(Struct, frozen=True):
     value: int | float
 
 
-class TestText(Struct, frozen=True):
+class MatchText(Struct, frozen=True):
     """A string stands there, and it contains, starts with or ends with `text`."""
 
     path: Path
-    test: TextTest
+    test: TextMatch
     text: str
 
 
@@ -93,4 +93,4 @@ class Or(Struct, frozen=True):
     conditions: tuple["Condition", ...]
 
 
-Condition: TypeAlias = Truthy | Compare | CompareLength | TestText | Not | And | Or
+Condition: TypeAlias = Truthy | Compare | CompareLength | MatchText | Not | And | Or

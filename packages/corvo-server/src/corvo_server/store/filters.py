@@ -16,14 +16,14 @@ from corvo_server.store.conditions import (
     Compare,
     CompareLength,
     Condition,
+    MatchText,
     Not,
     Or,
-    TestText,
     Truthy,
 )
 from corvo_server.store.fragments import Sql, all_of, any_of, bind, fuse, one_of
 
-DocumentTest: TypeAlias = Truthy | Compare | CompareLength | TestText
+DocumentTest: TypeAlias = Truthy | Compare | CompareLength | MatchText
 
 
 class Span(Struct, frozen=True):

@@ -20,14 +20,14 @@ from corvo_server.store.conditions import (
     Compare,
     CompareLength,
     Condition,
+    MatchText,
     Not,
     Operator,
     Or,
     Path,
     Scalar,
     Step,
-    TestText,
-    TextTest,
+    TextMatch,
     Truthy,
 )
 
@@ -229,7 +229,7 @@ class _Reader:
                 if not isinstance(value, _Literal) or not isinstance(value.value, str):
                     raise _error(argument, f"{test} takes a string in double quotes")
                 self._count(node)
-                return TestText(path, TextTest(test), value.value)
+                return MatchText(path, TextMatch(test), value.value)
             case "select":
                 raise _error(node, "write the condition itself, without select(…)")
             case "test" | "match" | "capture" | "scan":

@@ -5,12 +5,12 @@ import re
 from corvo_server.store.conditions import (
     Compare,
     CompareLength,
+    MatchText,
     Operator,
     Path,
     Scalar,
     Step,
-    TestText,
-    TextTest,
+    TextMatch,
     Truthy,
 )
 from corvo_server.store.filters import DocumentTest
@@ -61,7 +61,7 @@ class SqliteDialect:
                 length = fuse(_LENGTH, found.type, *([found.value] * 7))
                 sign = _SIGNS[test.operator]
                 condition = fuse(f"({{}} {sign} {{}}) IS TRUE", length, _number(test.value))
-            case TestText():
+            case MatchText():
                 condition = _test_text(found, test)
         return found.look(condition)
 
@@ -198,14 +198,14 @@ def _is_one_of(found: _Place, types: tuple[str, ...]) -> Sql:
     return fuse(f"coalesce({{}}, 'null') IN ({names})", found.type)
 
 
-def _test_text(found: _Place, test: TestText) -> Sql:
+def _test_text(found: _Place, test: MatchText) -> Sql:
     match test.test:
-        case TextTest.CONTAINS:
+        case TextMatch.CONTAINS:
             holds = fuse("instr({}, {}) > 0", found.value, bind(test.text))
-        case TextTest.STARTSWITH:
+        case TextMatch.STARTSWITH:
             start = fuse("substr({}, 1, {})", found.value, bind(len(test.text)))
             holds = fuse("{} = {}", start, bind(test.text))
-        case TextTest.ENDSWITH if test.text:
+        case TextMatch.ENDSWITH if test.text:
             end = fuse("substr({}, {})", found.value, bind(-len(test.text)))
             holds = fuse("{} = {}", end, bind(test.text))
         case _:
