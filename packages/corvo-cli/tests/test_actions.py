@@ -40,6 +40,14 @@ ACTIONS: list[tuple[tuple[str, ...], str, Any, str, str]] = [
     (("pause", "a/b"), "POST /queues/a%2Fb/pause", None, "paused", "a/b is paused."),
     (("resume", "q"), "POST /queues/q/resume", None, "resumed", "q is handed out again."),
     (("drain", "q"), "POST /queues/q/drain", None, "draining", "q hands out no more jobs."),
+    (("clear", "q"), "POST /queues/q/clear", None, "cleared", "0 jobs removed from q."),
+    (
+        ("destroy", "q", "--confirm"),
+        "DELETE /queues/q?confirm=true",
+        None,
+        "deleted",
+        "q is removed, and with it 0 jobs.",
+    ),
     (
         ("concurrency", "q", "1000"),
         "POST /queues/q/concurrency",
@@ -124,6 +132,7 @@ def test_refused_action_has_its_exit_code(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("destroy", "q"), "Nothing was done. To remove q with all its jobs: --confirm."),
         (("priority", "job_1", "urgent"), "'urgent' is not one of"),
         (("concurrency", "q"), "Give a LIMIT, --per-key, or both."),
         (("concurrency", "q", "-1"), "No such option"),
@@ -144,3 +153,21 @@ def test_mistake_is_wrong_usage(
     assert result.exit_code == 2
     assert message in result.stderr
     assert not server.requests
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line", "message"),
+    [
+        (("clear", "q"), "POST /queues/q/clear", "1,200 jobs removed from q.\n"),
+        (
+            ("destroy", "q", "--confirm"),
+            "DELETE /queues/q?confirm=true",
+            "q is removed, and with it 1,200 jobs.\n",
+        ),
+    ],
+)
+def test_number_of_jobs_that_went_is_told(
+    corvo: Any, server: Any, arguments: tuple[str, ...], line: str, message: str
+) -> None:
+    server.answer(line, {"status": "deleted", "deleted": 1200})
+    assert corvo(*arguments).stderr == message

@@ -20,12 +20,14 @@ CATALOG: dict[str, dict[str, Entry]] = {
     "Jobs": {
         "enqueue": Entry("Enqueue a job.", "corvo_cli.commands.enqueue:enqueue"),
         "inspect": Entry("Show everything about a job.", "corvo_cli.commands.inspect:inspect"),
+        "search": Entry("Find jobs by what is known of them.", "corvo_cli.commands.search:search"),
         "retry": Entry("Run an ended job again, or a waiting one now.", f"{_JOB}:retry"),
         "requeue": Entry("Give a dead job one more attempt.", f"{_JOB}:requeue"),
         "cancel": Entry("Cancel a job.", f"{_JOB}:cancel"),
         "move": Entry("Put a job into another queue.", f"{_JOB}:move"),
         "priority": Entry("Let a waiting job be served earlier or later.", f"{_JOB}:priority"),
         "delete": Entry("Remove a job for good.", f"{_JOB}:delete"),
+        "bulk": Entry("Do one thing to many jobs.", "corvo_cli.commands.bulk:bulk"),
         "batch": Entry("Show how far a batch is.", "corvo_cli.commands.batch:batch"),
     },
     "Queues": {
@@ -33,13 +35,21 @@ CATALOG: dict[str, dict[str, Entry]] = {
         "pause": Entry("Hold a queue's jobs back.", f"{_QUEUE}:pause"),
         "resume": Entry("Hand a queue's jobs out again.", f"{_QUEUE}:resume"),
         "drain": Entry("Hold jobs back and let the active ones end.", f"{_QUEUE}:drain"),
+        "clear": Entry("Remove a queue's waiting jobs.", f"{_QUEUE}:clear"),
+        "destroy": Entry("Remove a queue with all its jobs.", f"{_QUEUE}:destroy"),
         "concurrency": Entry("Limit how many jobs are active at once.", f"{_QUEUE}:concurrency"),
         "throttle": Entry("Limit how many jobs start in a time.", f"{_QUEUE}:throttle"),
+    },
+    "Schedules": {
+        "schedules": Entry(
+            "Enqueue jobs by the calendar.", "corvo_cli.commands.schedules:schedules"
+        ),
     },
     "Watching": {
         "status": Entry(
             "Show the server and its queues in short.", "corvo_cli.commands.status:status"
         ),
+        "events": Entry("Follow what happens to jobs.", "corvo_cli.commands.events:events"),
         "workers": Entry("List the workers.", "corvo_cli.commands.workers:workers"),
         "info": Entry("Show the server's version.", "corvo_cli.commands.info:info"),
     },

@@ -1,6 +1,7 @@
 """The class of all commands: help that reads like a manual, and the options that all share."""
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import click
@@ -93,11 +94,8 @@ class Command(click.Command):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command. What the client raises becomes a sentence and an exit code."""
-        try:
+        with explained(ctx):
             return super().invoke(ctx)
-        except corvo_client.CorvoError as error:
-            server = ctx.ensure_object(Session).settings.server
-            raise failure_of(error, server=server, parameters=names_of(self.params)) from error
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the command's own options first, the shared ones under a title of their own."""
@@ -106,6 +104,52 @@ class Command(click.Command):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples."""
         write_lines("Examples", self.examples, formatter)
+
+
+class Group(click.Group):
+    """A command with subcommands. They have the shared options; the group itself has them, too."""
+
+    def __init__(
+        self,
+        name: str | None,
+        *,
+        examples: str = "",
+        params: list[click.Parameter] | None = None,
+        context_settings: dict[str, Any] | None = None,
+        **more: Any,
+    ) -> None:
+        super().__init__(
+            name,
+            params=[*(params or []), *shared_options()],
+            context_settings={**CONTEXT, **(context_settings or {})},
+            subcommand_metavar="COMMAND ...",
+            **more,
+        )
+        self.examples = examples
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the group. What the client raises becomes a sentence and an exit code."""
+        with explained(ctx):
+            return super().invoke(ctx)
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the subcommands, then the options."""
+        self.format_commands(ctx, formatter)
+        write_options(self, ctx, formatter)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples."""
+        write_lines("Examples", self.examples, formatter)
+
+
+@contextlib.contextmanager
+def explained(ctx: click.Context) -> Iterator[None]:
+    """Turn what the client raises into a sentence and an exit code."""
+    try:
+        yield
+    except corvo_client.CorvoError as error:
+        server = ctx.ensure_object(Session).settings.server
+        raise failure_of(error, server=server, parameters=names_of(ctx.command.params)) from error
 
 
 def write_options(

@@ -64,6 +64,7 @@ def _detail(detail: "ErrorDetail", parameters: Mapping[str, str]) -> str:
 
 def _parameter(field: str, parameters: Mapping[str, str]) -> str:
     """Write a field's path with the name that it has on the command line: `--tag["a b"]`."""
+    field = field.removeprefix("filter.")
     for end in range(len(field) + 1):
         if end == len(field) or field[end] in ".[":
             name = parameters.get(field[:end])

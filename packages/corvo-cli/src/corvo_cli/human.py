@@ -35,11 +35,12 @@ def age(moment: datetime | None, now: datetime) -> str:
     return f"{span(seconds)} ago" if seconds > 0 else f"in {span(-seconds)}"
 
 
-def moment(at: datetime | None, now: datetime) -> str:
+def moment(at: datetime | None, now: datetime | None = None) -> str:
     """Write a moment to the millisecond, with its age: `2026-01-31 08:00:00.250Z (5m ago)`."""
     if at is None:
         return ""
-    return f"{at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03d}Z ({age(at, now)})"
+    text = f"{at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03d}Z"
+    return text if now is None else f"{text} ({age(at, now)})"
 
 
 def count(number: int, one: str, many: str = "") -> str:

@@ -1,6 +1,8 @@
 """Types of options and arguments, and what a shell completes for them."""
 
 import contextlib
+import re
+from datetime import timedelta
 
 import click
 from click.shell_completion import CompletionItem
@@ -8,6 +10,7 @@ from click.shell_completion import CompletionItem
 from corvo_cli.session import Session
 
 _COMPLETION_SECONDS = 2.0
+_RELATIVE = re.compile(r"([+-]?)([0-9.]+[a-z][0-9.a-z]*)")
 
 
 class TagType(click.ParamType[tuple[str, str]]):
@@ -44,6 +47,23 @@ class DurationType(click.ParamType[float]):
             self.fail(f"{error}.", param, ctx)
 
 
+class TimeType(click.ParamType[str]):
+    """A moment: RFC 3339, or a duration, `1h` for an hour ago and `+1h` for one from now."""
+
+    name = "time"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        """Turn a duration into the moment that it means; what is none is left to the client."""
+        match = _RELATIVE.fullmatch(str(value))
+        if match is None or ctx is None:
+            return str(value)
+        distance = timedelta(seconds=DURATION.convert(match[2], param, ctx))
+        now = ctx.ensure_object(Session).now()
+        return (now + distance if match[1] == "+" else now - distance).isoformat()
+
+
 class QueueType(click.ParamType[str]):
     """The name of a queue. Completed with those that the server has."""
 
@@ -65,7 +85,11 @@ class QueueType(click.ParamType[str]):
 
 TAG = TagType()
 DURATION = DurationType()
+TIME = TimeType()
 QUEUE = QueueType()
 PRIORITY = click.Choice(["critical", "high", "normal"])
 BACKOFF = click.Choice(["none", "fixed", "linear", "exponential"])
 ON_CONFLICT = click.Choice(["ignore", "replace", "reschedule", "error"])
+STATE = click.Choice(
+    ["pending", "active", "scheduled", "retrying", "completed", "dead", "cancelled"]
+)

@@ -69,6 +69,7 @@ _EXAMPLES = """
 def enqueue(
     session: Session,
     /,
+    *,
     queue: str,
     payload: str,
     wait: bool,

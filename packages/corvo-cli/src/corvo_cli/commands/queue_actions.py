@@ -1,4 +1,4 @@
-"""What can be done to a queue: `corvo pause`, `resume`, `drain`, `concurrency`, `throttle`."""
+"""What can be done to a queue: hold its jobs back, limit them, remove them."""
 
 from typing import TYPE_CHECKING
 
@@ -6,6 +6,7 @@ import click
 
 import corvo_client
 from corvo_cli.command import Command
+from corvo_cli.human import count
 from corvo_cli.parameters import QUEUE
 from corvo_cli.session import Session, pass_session
 
@@ -45,6 +46,36 @@ def drain(session: Session, queue: str) -> None:
     `corvo queues QUEUE` shows `draining`, and how many are still active.
     """
     _act(session, corvo_client.calls.drain_queue(queue), f"{queue} hands out no more jobs.")
+
+
+@click.command(cls=Command, examples="corvo clear emails")
+@click.argument("queue", type=QUEUE)
+@pass_session
+def clear(session: Session, queue: str) -> None:
+    """Remove a queue's waiting jobs.
+
+    Those that are pending or scheduled, for good. Others stay, and so do the queue and its limits.
+    """
+    reply = session.ask(corvo_client.calls.clear_queue(queue))
+    gone = count(reply.value.deleted or 0, "job")
+    session.output.done(reply.body, f"{gone} removed from {queue}.")
+
+
+@click.command(cls=Command, examples="corvo destroy emails --confirm")
+@click.argument("queue", type=QUEUE)
+@click.option("--confirm", is_flag=True, help="Yes, remove it; nothing is done without.")
+@pass_session
+def destroy(session: Session, queue: str, confirm: bool) -> None:
+    """Remove a queue with all its jobs.
+
+    For good, and with the queue's limits. Not while workers have jobs of it: pause it and wait, or
+    cancel them.
+    """
+    if not confirm:
+        raise click.UsageError(f"Nothing was done. To remove {queue} with all its jobs: --confirm.")
+    reply = session.ask(corvo_client.calls.delete_queue(queue))
+    gone = count(reply.value.deleted or 0, "job")
+    session.output.done(reply.body, f"{queue} is removed, and with it {gone}.")
 
 
 @click.command(

@@ -2,15 +2,15 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 
 import click
 
 from corvo_cli import json_text
 from corvo_cli.human import printable
-from corvo_cli.show.plain import plain_lines
-from corvo_cli.show.views import View
+from corvo_cli.show.plain import plain_lines, plain_row
+from corvo_cli.show.views import Cell, View
 
 
 class Format(StrEnum):
@@ -93,6 +93,10 @@ class Output:
             sys.stdout.write(f"{text}\n")
         sys.stdout.flush()
 
+    def write(self, text: str) -> None:
+        """Write a part of a document."""
+        sys.stdout.write(text)
+
     def view(self, view: View) -> None:
         """Print a view, as the place it goes to allows."""
         if not self.is_terminal:
@@ -101,6 +105,15 @@ class Output:
         from corvo_cli.show.terminal import print_view  # noqa: PLC0415 - rich is slow to load
 
         print_view(view, sys.stdout, has_colour=self.has_colour)
+
+    def row(self, cells: Sequence[Cell], widths: Sequence[int]) -> None:
+        """Print one line of a table that has no end; the last cell has no width."""
+        if not self.is_terminal:
+            self.lines([plain_row(cells, widths)])
+            return
+        from corvo_cli.show.terminal import print_row  # noqa: PLC0415 - rich is slow to load
+
+        print_row(cells, widths, sys.stdout, has_colour=self.has_colour)
 
     def say(self, message: str) -> None:
         """Tell the person something that is no data."""

@@ -25,6 +25,13 @@ def plain_lines(view: View) -> Iterator[str]:
                     yield from (f"{_GAP}{line}" for line in _table(table))
 
 
+def plain_row(cells: Sequence[str], widths: Sequence[int]) -> str:
+    """Return cells in one line, all but the last as wide as said, or wider."""
+    *fixed, last = cells
+    padded = [_padded(c, w, is_right=False) for c, w in zip(fixed, widths, strict=True)]
+    return _GAP.join([*padded, last]).rstrip()
+
+
 def width(text: str) -> int:
     """Return how many columns of a terminal a text takes."""
     if text.isascii():
@@ -36,7 +43,7 @@ def width(text: str) -> int:
 def _table(table: Table) -> Iterator[str]:
     lines: list[Sequence[str]] = [[column.title for column in table.columns], *table.rows]
     widths = [max(map(width, cells)) for cells in zip(*lines, strict=True)]
-    for cells in lines:
+    for cells in lines if table.has_titles else table.rows:
         padded = [
             _padded(cell, wanted, is_right=column.is_number)
             for cell, wanted, column in zip(cells, widths, table.columns, strict=True)

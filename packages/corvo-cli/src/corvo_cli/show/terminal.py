@@ -1,6 +1,6 @@
 """Views on a terminal, by rich: with colours where they are wanted, and fitted to its width."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import IO
 
 from rich.console import Console, RenderableType
@@ -9,7 +9,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from corvo_cli.show.plain import width
-from corvo_cli.show.views import Fields, Section, Table, View
+from corvo_cli.show.views import Cell, Fields, Section, Table, View
 
 _GAP = 2
 _NARROWEST = 12
@@ -18,7 +18,29 @@ _NARROWEST = 12
 
 def print_view(view: View, stream: IO[str], *, has_colour: bool) -> None:
     """Print a view on a terminal."""
-    console = Console(
+    console = _console(stream, has_colour)
+    needed = max((_needed(table) for table in _tables(view)), default=0)
+    # A table that does not fit is wrapped by the terminal: its ids stay whole and can be copied.
+    console.width = max(console.width, needed)
+    for index, block in enumerate(view):
+        for part in _renderables(block, is_first=index == 0):
+            console.print(part, soft_wrap=isinstance(part, Text))
+
+
+def print_row(
+    cells: Sequence[Cell], widths: Sequence[int], stream: IO[str], *, has_colour: bool
+) -> None:
+    """Print cells in one line, all but the last as wide as said, or wider."""
+    line = Text()
+    for cell, wanted in zip(cells, [*widths, 0], strict=True):
+        line.append(cell, cell.style)
+        line.append(" " * (max(0, wanted - width(cell)) + _GAP))
+    line.rstrip()
+    _console(stream, has_colour).print(line, soft_wrap=True)
+
+
+def _console(stream: IO[str], has_colour: bool) -> Console:
+    return Console(
         file=stream,
         no_color=not has_colour,
         force_terminal=True,
@@ -27,12 +49,6 @@ def print_view(view: View, stream: IO[str], *, has_colour: bool) -> None:
         emoji=False,
         legacy_windows=False,
     )
-    needed = max((_needed(table) for table in _tables(view)), default=0)
-    # A table that does not fit is wrapped by the terminal: its ids stay whole and can be copied.
-    console.width = max(console.width, needed)
-    for index, block in enumerate(view):
-        for part in _renderables(block, is_first=index == 0):
-            console.print(part, soft_wrap=isinstance(part, Text))
 
 
 def _tables(view: View) -> Iterator[Table]:
@@ -71,7 +87,13 @@ def _renderables(block: Table | Fields | Section, *, is_first: bool) -> Iterator
 
 
 def _table(table: Table) -> RichTable:
-    rich = RichTable(box=None, padding=(0, _GAP, 0, 0), header_style="dim", pad_edge=False)
+    rich = RichTable(
+        box=None,
+        padding=(0, _GAP, 0, 0),
+        header_style="dim",
+        pad_edge=False,
+        show_header=table.has_titles,
+    )
     for column in table.columns:
         rich.add_column(
             column.title,

@@ -64,6 +64,7 @@ class Table:
 
     columns: Sequence[Column]
     rows: Sequence[Sequence[Cell]]
+    has_titles: bool = True
 
 
 @dataclass(frozen=True, slots=True)

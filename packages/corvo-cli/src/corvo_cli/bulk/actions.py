@@ -1,0 +1,23 @@
+"""What can be done to many jobs, in the words of the API and in those for people."""
+
+from typing import NamedTuple
+
+
+class Action(NamedTuple):
+    """`api`: its name in the API. `states`: jobs in these are changed, others left as they are."""
+
+    api: str
+    verb: str
+    done: str
+    states: frozenset[str]
+
+
+_ENDED = frozenset({"completed", "dead", "cancelled"})
+_WAITING = frozenset({"pending", "scheduled", "retrying"})
+
+RETRY = Action("retry", "retry", "Retried", _ENDED)
+REQUEUE = Action("requeue", "requeue", "Requeued", frozenset({"dead"}))
+CANCEL = Action("cancel", "cancel", "Cancelled", _WAITING | {"active"})
+MOVE = Action("move", "move", "Moved", _ENDED | _WAITING)
+PRIORITY = Action("change_priority", "change the priority of", "Changed", _WAITING)
+DELETE = Action("delete", "delete", "Deleted", _ENDED | _WAITING)

@@ -1,0 +1,118 @@
+"""A look at what a bulk action would do, and the question whether it shall."""
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+import corvo_client
+from corvo_cli import json_text
+from corvo_cli.bulk.actions import Action
+from corvo_cli.bulk.selection import Selection
+from corvo_cli.exits import ExitCode, Failure
+from corvo_cli.human import count
+from corvo_cli.session import Session
+from corvo_cli.show.job_table import job_table
+
+if TYPE_CHECKING:
+    from corvo_client import Job
+    from corvo_client.calls import Exact
+
+_SHOWN = 10
+_IDS_AT_ONCE = 500
+"""Of which the jobs are fetched whole, payloads and all."""
+
+
+class Preview(NamedTuple):
+    """How many jobs are meant, how many of them can be acted on, and the first of those."""
+
+    matched: int
+    eligible: int
+    jobs: "list[Job]"
+    payloads: list[str]
+
+
+def look(session: Session, action: Action, selection: Selection) -> Preview:
+    """Count the jobs that are meant, and those whose state allows the action."""
+    if selection.job_ids is not None:
+        return _look_at(session, action, selection.job_ids)
+    filters: dict[str, Any] = dict(selection.filters or {})
+    matched = _search(session, filters, 1).value.total
+    wanted = filters.get("state") or sorted(action.states)
+    allowed = [name for name in _listed(wanted) if name in action.states]
+    if not allowed:
+        return Preview(matched, 0, [], [])
+    page = _search(session, {**filters, "state": allowed}, _SHOWN)
+    texts = json_text.items(json_text.members(page.body.decode())["jobs"])
+    return Preview(matched, page.value.total, page.value.jobs, _payloads(texts))
+
+
+def show(session: Session, action: Action, selection: Selection) -> None:
+    """Print what the action would do."""
+    preview = look(session, action, selection)
+    output = session.output
+    if output.is_json:
+        document = {
+            "dry_run": True,
+            "action": action.api,
+            "matched": preview.matched,
+            "eligible": preview.eligible,
+        }
+        output.raw(json.dumps(document).encode())
+        return
+    if preview.jobs:
+        output.view([job_table(preview.jobs, preview.payloads, session.now())])
+    more = preview.eligible - len(preview.jobs)
+    shown = f" and {more:,} more" if more > 0 and preview.jobs else ""
+    left = preview.matched - preview.eligible
+    rest = f" {left:,} are in a state that does not allow it." if left > 0 else ""
+    output.say(
+        f"Would {action.verb} {count(preview.eligible, 'job')}"
+        + (f": these{shown}." if preview.jobs else ".")
+        + f"{rest} Nothing was done."
+    )
+
+
+def confirm(session: Session, action: Action, selection: Selection) -> None:
+    """Ask whether to go on. Raises `Failure` for a no."""
+    if selection.job_ids is not None:
+        number = count(len(selection.job_ids), "job")
+    else:
+        number = count(_search(session, dict(selection.filters or {}), 1).value.total, "job")
+    question = f"{action.verb.capitalize()} {number} {selection}?"
+    try:
+        is_wanted = click.confirm(question, err=True)
+    except click.Abort:
+        is_wanted = False
+    if not is_wanted:
+        raise Failure("Nothing was done.", ExitCode.ERROR)
+
+
+def _look_at(session: Session, action: Action, job_ids: "list[str] | Any") -> Preview:
+    matched = eligible = 0
+    jobs: list[Job] = []
+    payloads: list[str] = []
+    for start in range(0, len(job_ids), _IDS_AT_ONCE):
+        call = corvo_client.calls.bulk_get(job_ids[start : start + _IDS_AT_ONCE])
+        reply = session.ask(call)
+        texts = json_text.items(json_text.members(reply.body.decode())["jobs"])
+        for job, text in zip(reply.value.jobs, texts, strict=True):
+            matched += 1
+            if job.state in action.states:
+                eligible += 1
+                if len(jobs) < _SHOWN:
+                    jobs.append(job)
+                    payloads += _payloads([text])
+    return Preview(matched, eligible, jobs, payloads)
+
+
+def _search(session: Session, filters: dict[str, Any], limit: int) -> "Exact[Any]":
+    return session.ask(corvo_client.calls.search(filters, limit=limit))  # type: ignore[arg-type]
+
+
+def _listed(states: Any) -> list[str]:
+    return [states] if isinstance(states, str) else list(states)
+
+
+def _payloads(texts: list[str]) -> list[str]:
+    return [json_text.members(text).get("payload", "") for text in texts]

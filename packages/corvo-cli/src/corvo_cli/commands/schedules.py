@@ -1,0 +1,164 @@
+"""`corvo schedules` and its subcommands."""
+
+from typing import TYPE_CHECKING, Any, cast
+
+import click
+
+import corvo_client
+from corvo_cli.command import Command, Group
+from corvo_cli.parameters import PRIORITY, QUEUE, TAG
+from corvo_cli.payload import read_payload
+from corvo_cli.session import Session, pass_session
+from corvo_cli.show.schedule_view import schedule_view, schedules_view
+
+if TYPE_CHECKING:
+    from corvo_client import Schedule, ScheduleOptions
+    from corvo_client.calls import Exact
+
+_EXAMPLES = """
+    corvo schedules                                                   list them
+    corvo schedules set nightly --queue reports --cron '0 2 * * *' --timezone Europe/Berlin
+    corvo schedules set ping --queue checks --cron '*/5 * * * *' '{"url": "https://example.com"}'
+    corvo schedules show nightly --upcoming 10
+    corvo schedules run nightly
+"""
+
+
+@click.group(cls=Group, examples=_EXAMPLES, invoke_without_command=True)
+@pass_session
+def schedules(session: Session) -> None:
+    """Enqueue jobs by the calendar.
+
+    Without a command, lists the schedules. NAME is a schedule's name, or its id.
+    """
+    if click.get_current_context().invoked_subcommand is None:
+        _list(session)
+
+
+@schedules.command("list", cls=Command, examples="corvo schedules list --output json")
+@pass_session
+def list_schedules(session: Session) -> None:
+    """List the schedules."""
+    _list(session)
+
+
+@schedules.command(cls=Command, examples="corvo schedules show nightly --upcoming 10")
+@click.argument("name")
+@click.option(
+    "--upcoming",
+    type=click.IntRange(0, 100),
+    metavar="N",
+    help="How many of its next times to show.  [default: 5]",
+)
+@pass_session
+def show(session: Session, name: str, upcoming: int | None) -> None:
+    """Show a schedule, with its next times."""
+    _show(session, session.ask(corvo_client.calls.get_schedule(name, upcoming)))
+
+
+@schedules.command(
+    "set",
+    cls=Command,
+    examples="""
+    corvo schedules set nightly --queue reports --cron '0 2 * * *' --timezone Europe/Berlin
+    corvo schedules set friday --queue mail --cron '0 17 * * fri' @digest.json --misfire skip
+    """,
+)
+@click.argument("name")
+@click.argument("payload", default="{}")
+@click.option("--queue", type=QUEUE, required=True, metavar="QUEUE", help="Where its jobs go.")
+@click.option(
+    "--cron",
+    required=True,
+    metavar="CRON",
+    help="When: minute, hour, day, month, weekday; or @daily and the like.",
+)
+@click.option("--timezone", metavar="ZONE", help="Of which clock.  [default: UTC]")
+@click.option(
+    "--misfire",
+    type=click.Choice(["run_once", "skip"]),
+    help="What becomes of times that passed while no server ran.  [default: run_once]",
+)
+@click.option("--unique-key", metavar="KEY", help="At most one live job of the queue has it.")
+@click.option("--unique-period", metavar="DURATION", help="For how long at most it is held.")
+@click.option("--max-retries", type=int, metavar="N", help="Attempts of a job.  [default: 3]")
+@click.option("--priority", type=PRIORITY, help="Of its jobs.  [default: normal]")
+@click.option("--tag", "tags", type=TAG, multiple=True, metavar="KEY=VALUE", help="Repeatable.")
+@pass_session
+def put(
+    session: Session, /, *, name: str, payload: str, queue: str, cron: str, **options: Any
+) -> None:
+    """Create a schedule, or change the one of this name.
+
+    What is not given has its default afterwards, whatever it was before. PAYLOAD is JSON: a
+    literal, @FILE, or - for stdin; {} when left out.
+
+    A time that a clock change skips runs once right after the gap, one that happens twice runs
+    once.
+    """
+    options["tags"] = dict(options["tags"]) or None
+    request = corvo_client.calls.schedule_request(
+        name,
+        queue=queue,
+        cron=cron,
+        payload=read_payload(payload),
+        options=cast("ScheduleOptions", options),
+    )
+    _show(session, session.ask(corvo_client.calls.put_schedule(request)))
+
+
+@schedules.command(cls=Command, examples="corvo schedules pause nightly")
+@click.argument("name")
+@pass_session
+def pause(session: Session, name: str) -> None:
+    """Let a schedule's times pass."""
+    reply = session.ask(corvo_client.calls.pause_schedule(name))
+    session.output.done(reply.body, f"{name} is paused.")
+
+
+@schedules.command(cls=Command, examples="corvo schedules resume nightly")
+@click.argument("name")
+@pass_session
+def resume(session: Session, name: str) -> None:
+    """Let a schedule run again."""
+    reply = session.ask(corvo_client.calls.resume_schedule(name))
+    session.output.done(reply.body, f"{name} runs by its calendar again.")
+
+
+@schedules.command(cls=Command, examples="corvo schedules run nightly")
+@click.argument("name")
+@pass_session
+def run(session: Session, name: str) -> None:
+    """Enqueue a schedule's job now; its calendar goes on as it was.
+
+    Prints the job's id.
+    """
+    reply = session.ask(corvo_client.calls.run_schedule(name))
+    if reply.value.job_id is not None and not session.output.is_json:
+        session.output.lines([reply.value.job_id])
+    is_new = reply.value.status != "duplicate"
+    session.output.done(
+        reply.body,
+        f"enqueued by {name}" if is_new else "nothing enqueued, a job has its unique key already",
+    )
+
+
+@schedules.command(cls=Command, examples="corvo schedules delete nightly")
+@click.argument("name")
+@pass_session
+def delete(session: Session, name: str) -> None:
+    """Remove a schedule; jobs that it has enqueued stay."""
+    reply = session.ask(corvo_client.calls.delete_schedule(name))
+    session.output.done(reply.body, f"{name} is deleted.")
+
+
+def _list(session: Session) -> None:
+    reply = session.ask(corvo_client.calls.list_schedules())
+    if not (reply.value or session.output.is_json):
+        session.output.say("There are no schedules. Make one with `corvo schedules set`.")
+        return
+    session.output.many(reply.body, lambda: schedules_view(reply.value, session.now()))
+
+
+def _show(session: Session, reply: "Exact[Schedule]") -> None:
+    session.output.one(reply.body, lambda: schedule_view(reply.value, reply.body, session.now()))

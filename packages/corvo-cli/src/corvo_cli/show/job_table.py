@@ -1,0 +1,53 @@
+"""Many jobs, a line for each."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from corvo_cli.human import age
+from corvo_cli.show.job_view import progress
+from corvo_cli.show.views import Cell, Column, Table, state
+
+if TYPE_CHECKING:
+    from corvo_client import Job
+
+_LONGEST = 120
+_COLUMNS = (
+    Column("JOB"),
+    Column("QUEUE"),
+    Column("STATE"),
+    Column("PRIORITY"),
+    Column("ATTEMPT", is_number=True),
+    Column("CREATED"),
+    Column("DETAILS", gives_way=True),
+)
+
+
+def job_table(
+    jobs: "Sequence[Job]", payloads: Sequence[str], now: datetime, *, has_titles: bool = True
+) -> Table:
+    """The jobs with what matters most of each: its last error, progress, or payload."""
+    rows = [_row(job, payload, now) for job, payload in zip(jobs, payloads, strict=True)]
+    return Table(_COLUMNS, rows, has_titles)
+
+
+def _row(job: "Job", payload: str, now: datetime) -> Sequence[Cell]:
+    return (
+        Cell(job.id),
+        Cell(job.queue),
+        state(job.state),
+        Cell(getattr(job.priority, "label", job.priority)),
+        Cell(f"{job.attempt}/{max(job.max_retries, 1)}"),
+        Cell(age(job.created_at, now)),
+        _details(job, payload),
+    )
+
+
+def _details(job: "Job", payload: str) -> Cell:
+    if job.errors:
+        return Cell(_shortened(job.errors[-1].error), "error")
+    return Cell(_shortened(progress(job.progress) or payload), "faint")
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

@@ -1,0 +1,72 @@
+"""Schedules, as people look at them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from corvo_cli import json_text
+from corvo_cli.human import age, moment, printable
+from corvo_cli.show.job_view import tags
+from corvo_cli.show.views import Cell, Column, Fields, Section, Table, View, state
+
+if TYPE_CHECKING:
+    from corvo_client import Schedule
+
+
+def schedules_view(schedules: "Sequence[Schedule]", now: datetime) -> View:
+    """A line for each schedule."""
+    columns = [
+        Column("SCHEDULE"),
+        Column("QUEUE"),
+        Column("CRON"),
+        Column("ZONE"),
+        Column("STATUS"),
+        Column("LAST RUN"),
+        Column("NEXT RUN"),
+    ]
+    rows = [
+        (
+            Cell(schedule.name),
+            Cell(schedule.queue),
+            Cell(schedule.cron),
+            Cell(schedule.timezone),
+            _status(schedule),
+            Cell(age(schedule.last_run, now)),
+            Cell(age(schedule.next_run, now)),
+        )
+        for schedule in schedules
+    ]
+    return [Table(columns, rows)]
+
+
+def schedule_view(schedule: "Schedule", body: bytes, now: datetime) -> View:
+    """Everything about one schedule; `body` is the reply that it was read from."""
+    payload = json_text.members(body.decode()).get("payload", "null")
+    skipped = moment(schedule.last_skipped, now)
+    if skipped and schedule.last_skip_reason:
+        skipped += f": {schedule.last_skip_reason}"
+    fields = Fields(
+        [
+            ("name", Cell(schedule.name)),
+            ("id", Cell(schedule.id)),
+            ("queue", Cell(schedule.queue)),
+            ("cron", Cell(f"{schedule.cron} in {schedule.timezone}")),
+            ("status", _status(schedule)),
+            ("priority", Cell(getattr(schedule.priority, "label", schedule.priority))),
+            ("attempts", Cell(max(schedule.max_retries, 1))),
+            ("unique key", Cell(schedule.unique_key)),
+            ("misfire", Cell(schedule.misfire)),
+            ("tags", Cell(tags(schedule.tags))),
+            ("last run", Cell(moment(schedule.last_run, now))),
+            ("last job", Cell(schedule.last_job_id)),
+            ("last skipped", Cell(skipped)),
+            ("next run", Cell(moment(schedule.next_run, now))),
+        ]
+    )
+    lines = [printable(line) for line in json_text.indented(payload).split("\n")]
+    upcoming = [moment(at, now) for at in schedule.upcoming]
+    return [fields, Section("payload", lines), *([Section("then", upcoming)] if upcoming else [])]
+
+
+def _status(schedule: "Schedule") -> Cell:
+    return state("paused" if schedule.paused else "ok")

@@ -1,0 +1,420 @@
+"""`corvo bulk`: which jobs, a look before, a question, the work and its progress."""
+
+import json
+from typing import Any
+
+import pytest
+
+from corvo_cli.bulk import actions
+from corvo_cli.commands import bulk as commands
+from corvo_cli.show.output import Output
+from corvo_schema import BulkAction
+
+LINE = "POST /jobs/bulk"
+SEARCH = "POST /jobs/search"
+BULK_ID = "bulk_01ARZ3NDEKTSV4RRFFQ69G5FAV"
+DONE = b'{"affected":3,"errors":0,"duration_ms":1.5}'
+ACCEPTED = {
+    "bulk_operation_id": BULK_ID,
+    "status": "queued",
+    "estimated_total": 20_000,
+    "progress_url": f"/api/v1/bulk/{BULK_ID}/progress",
+}
+OPERATION = {
+    "id": BULK_ID,
+    "status": "completed",
+    "action": "retry",
+    "total": 20_000,
+    "processed": 20_000,
+    "affected": 19_990,
+    "errors": 10,
+    "error": None,
+    "created_at": "2026-01-31T07:00:00.000Z",
+    "updated_at": None,
+    "finished_at": "2026-01-31T07:01:00.000Z",
+}
+
+
+def job(number: int, state: str = "dead") -> dict[str, Any]:
+    return {
+        "id": f"job_{number}",
+        "queue": "emails",
+        "state": state,
+        "payload": {"n": number},
+        "created_at": "2026-01-31T07:00:00.000Z",
+    }
+
+
+def page(*jobs: dict[str, Any], total: int) -> dict[str, Any]:
+    return {"jobs": list(jobs), "total": total, "cursor": None, "has_more": False}
+
+
+def stream(*operations: dict[str, Any]) -> bytes:
+    return b"".join(b"data: %b\n\n" % json.dumps(one).encode() for one in operations)
+
+
+@pytest.fixture
+def somebody(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody sits at the terminal and can be asked."""
+    monkeypatch.setattr(Output, "can_ask", property(lambda output: not output.is_json))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "body", "message"),
+    [
+        (("retry",), {"action": "retry"}, "Retried 3 jobs.\n"),
+        (("requeue",), {"action": "requeue"}, "Requeued 3 jobs.\n"),
+        (("cancel",), {"action": "cancel"}, "Cancelled 3 jobs.\n"),
+        (("delete",), {"action": "delete"}, "Deleted 3 jobs.\n"),
+        (("move", "slow"), {"action": "move", "move_to_queue": "slow"}, "Moved 3 jobs.\n"),
+        (
+            ("priority", "high"),
+            {"action": "change_priority", "priority": "high"},
+            "Changed 3 jobs.\n",
+        ),
+    ],
+)
+@pytest.mark.parametrize("output", ["table", "json", "jsonl"])
+def test_each_action_takes_ids_filters_or_stdin(
+    corvo: Any,
+    server: Any,
+    arguments: tuple[str, ...],
+    body: dict[str, Any],
+    message: str,
+    output: str,
+) -> None:
+    server.answer(LINE, DONE)
+    results = [
+        corvo("bulk", *arguments, "job_1", "job_2", "job_1", "-o", output),
+        corvo("bulk", *arguments, "--queue", "emails", "--state", "dead", "-o", output),
+        corvo("bulk", *arguments, "-o", output, stdin="job_7\n"),
+    ]
+    ids, filters, piped = server.bodies
+    assert ids == {**body, "job_ids": ["job_1", "job_2"]}
+    assert filters == {**body, "filter": {"queue": "emails", "state": ["dead"]}}
+    assert piped == {**body, "job_ids": ["job_7"]}
+    for result in results:
+        assert result.exit_code == 0
+        expected = ("", message) if output == "table" else (DONE.decode() + "\n", "")
+        assert (result.stdout, result.stderr) == expected
+
+
+def test_filter_may_be_json_and_empty(corvo: Any, server: Any) -> None:
+    server.answer(LINE, DONE)
+    assert corvo("bulk", "delete", "--filter", "{}").exit_code == 0
+    assert server.bodies == [{"action": "delete", "filter": {}}]
+
+
+def test_what_was_left_is_told(corvo: Any, server: Any) -> None:
+    server.answer(LINE, {"affected": 1, "errors": 2, "duration_ms": 1})
+    assert corvo("bulk", "retry", "a", "b", "c").stderr == (
+        "Retried 1 job. 2 left as they were: not there, or not in a state for it.\n"
+    )
+
+
+def test_page_with_more_behind_it_is_told(corvo: Any, server: Any) -> None:
+    server.answer(LINE, DONE)
+    result = corvo("bulk", "retry", stdin='{"jobs": [{"id": "job_1"}], "has_more": true}')
+    assert result.exit_code == 0
+    assert result.stderr.startswith("Only the 1 job of this page: the search has more")
+
+
+@pytest.mark.parametrize(
+    ("output", "stdout", "stderr"),
+    [
+        ("table", "", "Retried 0 jobs.\n"),
+        ("json", '{"affected":0,"errors":0,"duration_ms":0.0}\n', ""),
+    ],
+)
+def test_nothing_piped_is_nothing_done(
+    corvo: Any, server: Any, output: str, stdout: str, stderr: str
+) -> None:
+    result = corvo("bulk", "retry", "-o", output, stdin="")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, stdout, stderr)
+    assert not server.requests
+
+
+def test_many_ids_take_several_requests(corvo: Any, server: Any) -> None:
+    server.answer(LINE, {"affected": 9_999, "errors": 1, "duration_ms": 2})
+    server.answer(LINE, {"affected": 5, "errors": 0, "duration_ms": 1})
+    ids = "".join(f"job_{n}\n" for n in range(10_005))
+    result = corvo("bulk", "retry", "-o", "json", stdin=ids)
+    assert json.loads(result.stdout) == {"affected": 10_004, "errors": 1, "duration_ms": 3}
+    assert [len(body["job_ids"]) for body in server.bodies] == [10_000, 5]
+
+
+# The background
+
+
+def answer_in_background(server: Any, *operations: dict[str, Any]) -> None:
+    server.answer(LINE, ACCEPTED, 202)
+    server.answer(
+        f"GET /bulk/{BULK_ID}/progress", stream(*operations), content_type="text/event-stream"
+    )
+
+
+def test_large_operation_is_watched_to_its_end(corvo: Any, server: Any) -> None:
+    running = {**OPERATION, "status": "running", "processed": 100}
+    answer_in_background(server, running, OPERATION)
+    result = corvo("bulk", "retry", "--queue", "emails")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr == (
+        f"{BULK_ID} goes on in the background.\n"
+        "Retried 19,990 jobs. 10 left as they were: not there, or not in a state for it.\n"
+    )
+
+
+def test_large_operation_as_json_is_how_it_ended(corvo: Any, server: Any) -> None:
+    answer_in_background(server, OPERATION)
+    result = corvo("bulk", "retry", "--queue", "emails", "-o", "json")
+    assert json.loads(result.stdout) == OPERATION
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "message"),
+    [
+        ("cancelled", None, f"Error: {BULK_ID} is cancelled\n"),
+        ("failed", "stopped: too slow", f"Error: {BULK_ID} is failed: stopped: too slow\n"),
+    ],
+)
+def test_operation_that_was_not_completed_is_an_error(
+    corvo: Any, server: Any, status: str, error: str | None, message: str
+) -> None:
+    answer_in_background(server, {**OPERATION, "status": status, "error": error})
+    result = corvo("bulk", "retry", "--queue", "emails")
+    assert result.exit_code == 1
+    assert result.stderr.endswith(message)
+
+
+@pytest.mark.parametrize("selection", [("--queue", "emails"), ("job_1", "job_2")])
+@pytest.mark.parametrize("output", ["table", "json"])
+def test_background_prints_the_id_at_once(
+    corvo: Any, server: Any, selection: tuple[str, ...], output: str
+) -> None:
+    server.answer(LINE, ACCEPTED, 202)
+    result = corvo("bulk", "retry", *selection, "--background", "-o", output)
+    assert result.exit_code == 0
+    assert server.bodies[0]["async"] is True
+    if output == "table":
+        assert result.stdout == f"{BULK_ID}\n"
+        assert result.stderr == f"See `corvo bulk status {BULK_ID}`.\n"
+    else:
+        assert json.loads(result.stdout) == ACCEPTED
+
+
+def test_ctrl_c_ends_the_watching_and_not_the_operation(corvo: Any, server: Any) -> None:
+    server.answer(LINE, ACCEPTED, 202)
+    server.fail(f"GET /bulk/{BULK_ID}/progress", KeyboardInterrupt())
+    result = corvo("bulk", "retry", "--queue", "emails")
+    assert result.exit_code == 130
+    assert f"{BULK_ID} goes on. See `corvo bulk status {BULK_ID}`." in result.stderr
+
+
+def test_bar_is_drawn_on_a_terminal(
+    corvo: Any, server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rich.progress import Progress
+
+    drawn: list[tuple[float, float]] = []
+
+    def update(_self: Progress, _task: object, *, completed: float, total: float) -> None:
+        drawn.append((completed, total))
+
+    monkeypatch.setattr(Output, "can_draw", property(lambda _self: True))
+    monkeypatch.setattr(Progress, "update", update)
+    answer_in_background(server, {**OPERATION, "status": "running", "processed": 100}, OPERATION)
+    assert corvo("bulk", "retry", "--queue", "emails").exit_code == 0
+    assert drawn == [(100, 20_000), (20_000, 20_000)]
+
+
+# A look before
+
+
+def test_dry_run_shows_what_would_be_done(corvo: Any, server: Any) -> None:
+    server.answer(SEARCH, page(job(1), total=1_234))
+    server.answer(SEARCH, page(*map(job, range(10)), total=1_200))
+    result = corvo("bulk", "retry", "--queue", "emails", "--dry-run")
+    assert result.exit_code == 0
+    assert len(result.stdout.splitlines()) == 11
+    assert result.stderr == (
+        "Would retry 1,200 jobs: these and 1,190 more. 34 are in a state that does not allow it. "
+        "Nothing was done.\n"
+    )
+    assert server.lines == [SEARCH, SEARCH]
+    assert server.bodies[1]["state"] == ["cancelled", "completed", "dead"]
+
+
+@pytest.mark.parametrize("state", ['"dead"', '["dead", "active"]'])
+def test_dry_run_keeps_to_the_states_asked_for(corvo: Any, server: Any, state: str) -> None:
+    server.answer(SEARCH, page(job(1), total=1))
+    result = corvo("bulk", "retry", "--filter", f'{{"state": {state}}}', "--dry-run")
+    assert server.bodies[1]["state"] == ["dead"]
+    assert result.stderr == "Would retry 1 job: these. Nothing was done.\n"
+
+
+def test_dry_run_of_nothing_that_can_be(corvo: Any, server: Any) -> None:
+    server.answer(SEARCH, page(job(1, "active"), total=5))
+    result = corvo("bulk", "retry", "--state", "active", "--dry-run")
+    assert (result.stdout, result.stderr) == (
+        "",
+        "Would retry 0 jobs. 5 are in a state that does not allow it. Nothing was done.\n",
+    )
+    assert len(server.requests) == 1
+
+
+def test_dry_run_looks_at_the_jobs_named(corvo: Any, server: Any) -> None:
+    server.answer(
+        "POST /jobs/bulk-get", {"jobs": [job(n) for n in range(12)] + [job(99, "active")]}
+    )
+    result = corvo("bulk", "retry", "--dry-run", "job_1", "-o", "json")
+    assert json.loads(result.stdout) == {
+        "dry_run": True,
+        "action": "retry",
+        "matched": 13,
+        "eligible": 12,
+    }
+    result = corvo("bulk", "retry", "--dry-run", stdin="job_1\n")
+    assert len(result.stdout.splitlines()) == 11
+    assert "Would retry 12 jobs: these and 2 more." in result.stderr
+
+
+@pytest.mark.usefixtures("somebody")
+@pytest.mark.parametrize(
+    ("answer", "exit_code", "requests"), [("y\n", 0, 2), ("n\n", 1, 1), ("\n", 1, 1), ("", 1, 1)]
+)
+def test_question_is_asked_on_a_terminal(
+    corvo: Any, server: Any, answer: str, exit_code: int, requests: int
+) -> None:
+    server.answer(SEARCH, page(job(1), total=1_234))
+    server.answer(LINE, DONE)
+    result = corvo("bulk", "retry", "--queue", "emails", "--state", "dead", stdin=answer)
+    assert result.exit_code == exit_code
+    assert "Retry 1,234 jobs that match queue=emails state=dead? [y/N]" in result.stderr
+    assert len(server.requests) == requests
+    if exit_code:
+        assert "Error: Nothing was done." in result.stderr
+
+
+@pytest.mark.usefixtures("somebody")
+def test_question_names_an_empty_filter_for_what_it_is(corvo: Any, server: Any) -> None:
+    server.answer(SEARCH, page(total=7))
+    result = corvo("bulk", "delete", "--filter", "{}", stdin="n\n")
+    assert "Delete 7 jobs that there are?" in result.stderr
+
+
+@pytest.mark.usefixtures("somebody")
+@pytest.mark.parametrize(
+    "arguments",
+    [("--queue", "emails", "--yes"), ("--queue", "emails", "-o", "json"), ("job_1",)],
+)
+def test_question_is_not_asked_where_it_is_answered(
+    corvo: Any, server: Any, arguments: tuple[str, ...]
+) -> None:
+    server.answer(LINE, DONE)
+    assert corvo("bulk", "retry", *arguments, stdin="").exit_code == 0
+    assert server.lines == [LINE]
+
+
+# Operations in the background
+
+
+def test_status_shows_how_far_it_is(corvo: Any, server: Any) -> None:
+    server.answer(f"GET /bulk/{BULK_ID}", OPERATION)
+    assert corvo("bulk", "status", BULK_ID).stdout == (
+        f"id:                 {BULK_ID}\n"
+        "action:             retry\n"
+        "status:             completed\n"
+        "processed:          20,000 of 20,000\n"
+        "affected:           19,990\n"
+        "left as they were:  10\n"
+        "created:            2026-01-31 07:00:00.000Z (1h ago)\n"
+        "finished:           2026-01-31 07:01:00.000Z (59m ago)\n"
+    )
+    assert json.loads(corvo("bulk", "status", BULK_ID, "-o", "json").stdout) == OPERATION
+
+
+@pytest.mark.parametrize(("status", "exit_code"), [("completed", 0), ("failed", 1)])
+def test_status_can_be_followed(corvo: Any, server: Any, status: str, exit_code: int) -> None:
+    answer_in_background(server, {**OPERATION, "status": "queued"}, {**OPERATION, "status": status})
+    result = corvo("bulk", "status", BULK_ID, "--follow")
+    assert result.exit_code == exit_code
+    assert f"status:             {status}" in result.stdout
+
+
+def test_stream_that_says_nothing_is_an_error(
+    corvo: Any, server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from corvo_client import Client
+
+    monkeypatch.setattr(Client, "follow", lambda _self, _stream: (x for x in ()))
+    result = corvo("bulk", "status", BULK_ID, "-f")
+    assert result.exit_code == 1
+    assert "does not say how" in result.stderr
+
+
+def test_operations_are_listed(corvo: Any, server: Any) -> None:
+    server.answer("GET /bulk", [OPERATION])
+    assert corvo("bulk", "list").stdout.splitlines() == [
+        "OPERATION                        ACTION  STATUS     PROCESSED   TOTAL  AFFECTED  CREATED",
+        f"{BULK_ID}  retry   completed     20,000  20,000    19,990  1h ago",
+    ]
+    assert json.loads(corvo("bulk", "list", "-o", "jsonl").stdout) == OPERATION
+
+
+def test_no_operations_is_no_data(corvo: Any, server: Any) -> None:
+    server.answer("GET /bulk", [])
+    result = corvo("bulk", "list")
+    assert (result.stdout, result.stderr) == ("", "There are no bulk operations.\n")
+    assert corvo("bulk", "list", "-o", "json").stdout == "[]\n"
+
+
+def test_operation_is_stopped(corvo: Any, server: Any) -> None:
+    server.answer(f"POST /bulk/{BULK_ID}/cancel", {**OPERATION, "status": "cancelled"})
+    assert corvo("bulk", "stop", BULK_ID).stderr == f"{BULK_ID} is cancelled after 19,990 jobs.\n"
+    server.refuse(f"POST /bulk/{BULK_ID}/cancel", 409, "INVALID_STATE")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("retry", "job_1", "--queue", "q"), "Give either ids or filters."),
+        (("move",), "Missing argument 'QUEUE'"),
+        (("priority", "urgent"), "'urgent' is not one of"),
+        (("retry", "--background"), "With --background, name 10,000 jobs at most"),
+        (("explode",), "No such command 'explode'"),
+    ],
+)
+def test_mistake_is_wrong_usage(
+    corvo: Any, server: Any, arguments: tuple[str, ...], message: str
+) -> None:
+    ids = "".join(f"job_{n}\n" for n in range(10_001))
+    result = corvo("bulk", *arguments, stdin=ids)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert not server.requests
+
+
+def test_nothing_to_go_by_is_wrong_usage(
+    corvo: Any, server: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from click.testing import _NamedTextIOWrapper
+
+    monkeypatch.setattr(_NamedTextIOWrapper, "isatty", lambda self: self.name == "<stdin>")
+    result = corvo("bulk", "retry")
+    assert result.exit_code == 2
+    assert "Say which jobs: by id, by filters, or by piping in" in result.stderr
+
+
+def test_wrong_filter_has_the_name_of_its_option(corvo: Any, server: Any) -> None:
+    details = [{"field": "filter.payload_jq", "message": "is no condition"}]
+    server.refuse(LINE, 400, "VALIDATION_ERROR", details=details)
+    result = corvo("bulk", "retry", "--payload-jq", ".")
+    assert result.stderr.endswith("  --payload-jq: is no condition\n")
+
+
+def test_actions_are_those_of_the_api() -> None:
+    known = {value.api for value in vars(actions).values() if isinstance(value, actions.Action)}
+    assert known == {action.value for action in BulkAction}
+    assert set(commands.bulk.commands) - {"status", "list", "stop"} == {
+        "priority" if action == "change_priority" else action for action in known
+    }

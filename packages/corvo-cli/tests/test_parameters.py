@@ -1,0 +1,36 @@
+"""Choices are written down here to load fast; they are those of the schema."""
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from corvo_cli.commands.search import SORTS
+from corvo_cli.parameters import BACKOFF, DURATION, ON_CONFLICT, PRIORITY, STATE, TIME
+from corvo_schema import Backoff, JobState, OnConflict, Priority, SortField
+
+
+def test_choices_are_those_of_the_schema() -> None:
+    assert list(BACKOFF.choices) == [backoff.value for backoff in Backoff]
+    assert list(ON_CONFLICT.choices) == [choice.value for choice in OnConflict]
+    assert list(PRIORITY.choices) == [priority.label for priority in Priority]
+    assert set(STATE.choices) == {state.value for state in JobState}
+    assert [field.value for field in SortField] == SORTS
+
+
+def test_duration_is_in_seconds() -> None:
+    assert DURATION.convert("1m30s", None, None) == 90
+    assert DURATION.convert(2, None, None) == 2
+
+
+@pytest.mark.parametrize("text", ["2026-01-31T08:00:00Z", "nonsense", "1h"])
+def test_time_without_a_clock_is_left_as_it_is(text: str) -> None:
+    assert TIME.convert(text, None, None) == text
+
+
+def test_default_may_be_a_number() -> None:
+    @click.command()
+    @click.option("--wait", type=DURATION, default=5)
+    def command(wait: float) -> None:
+        click.echo(wait)
+
+    assert CliRunner().invoke(command, []).stdout == "5.0\n"
