@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from corvo_client import NO_RETRIES, AsyncClient, Client
+from support.clients import awaited
 from support.server import CorvoServer, StartServer
 from support.wire import Wire, new_name
 
@@ -76,3 +78,15 @@ async def wire(server: CorvoServer) -> AsyncIterator[Wire]:
 def queue() -> str:
     """The name of a queue that no other test uses."""
     return new_name()
+
+
+@pytest.fixture(params=[AsyncClient, Client], ids=["AsyncClient", "Client"])
+async def client(server: CorvoServer, request: pytest.FixtureRequest) -> AsyncIterator[AsyncClient]:
+    """Each of the two clients, on the shared server. Failures are reported at once."""
+    if request.param is AsyncClient:
+        async with AsyncClient(server.url, retry=NO_RETRIES) as client:
+            yield client
+    else:
+        client = awaited(Client(server.url, retry=NO_RETRIES))
+        yield client
+        await client.close()

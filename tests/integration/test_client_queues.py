@@ -1,0 +1,88 @@
+"""Both clients' methods about queues and the server itself, against a real server."""
+
+import pytest
+
+from corvo_client import AsyncClient, NotFound
+from support.wire import new_name
+
+
+async def test_a_queue_is_paused_and_resumed(client: AsyncClient, queue: str) -> None:
+    await client.enqueue(queue)
+    assert (await client.pause_queue(queue)).status == "paused"
+    assert (await client.get_queue(queue)).paused
+    assert await client.fetch([queue], worker_id="w", timeout=0) is None
+    assert (await client.resume_queue(queue)).status == "resumed"
+    assert await client.fetch([queue], worker_id="w", timeout=0) is not None
+
+
+async def test_queues_are_listed_with_their_counts(client: AsyncClient, queue: str) -> None:
+    await client.enqueue_batch([{"queue": queue}] * 3)
+    await client.fetch([queue], worker_id="w", timeout=0)
+    (found,) = [info for info in await client.list_queues() if info.name == queue]
+    assert (found.pending, found.active, found.enqueued, found.failed) == (2, 1, 3, 0)
+    assert not found.paused
+    with pytest.raises(NotFound):
+        await client.get_queue(new_name())
+
+
+async def test_a_queue_with_a_slash_in_its_name_is_found(client: AsyncClient) -> None:
+    name = f"a/b/../{new_name()}"
+    await client.enqueue(name)
+    assert (await client.get_queue(name)).pending == 1
+
+
+async def test_a_drained_queue_hands_nothing_out(client: AsyncClient, queue: str) -> None:
+    await client.enqueue(queue)
+    assert (await client.drain_queue(queue)).status == "draining"
+    assert (await client.get_queue(queue)).draining
+    assert await client.fetch([queue], worker_id="w", timeout=0) is None
+
+
+async def test_a_queue_is_cleared_and_deleted(client: AsyncClient, queue: str) -> None:
+    await client.enqueue_batch([{"queue": queue}] * 3)
+    cleared = await client.clear_queue(queue)
+    assert (cleared.status, cleared.deleted) == ("cleared", 3)
+    assert (await client.get_queue(queue)).pending == 0
+    await client.enqueue(queue)
+    deleted = await client.delete_queue(queue)
+    assert (deleted.status, deleted.deleted) == ("deleted", 1)
+    with pytest.raises(NotFound):
+        await client.get_queue(queue)
+
+
+async def test_a_queue_is_limited(client: AsyncClient, queue: str) -> None:
+    await client.enqueue_batch([{"queue": queue}] * 4)
+    assert (await client.limit_queue(queue, 2)).status == "ok"
+    assert (await client.get_queue(queue)).max_concurrency == 2
+    assert len(await client.fetch_batch([queue], worker_id="w", count=9, timeout=0)) == 2
+    await client.limit_queue(queue, 0)
+    assert (await client.get_queue(queue)).max_concurrency is None
+    assert len(await client.fetch_batch([queue], worker_id="w", count=9, timeout=0)) == 2
+
+
+async def test_a_queue_is_throttled(client: AsyncClient, queue: str) -> None:
+    await client.enqueue_batch([{"queue": queue}] * 4)
+    assert (await client.throttle_queue(queue, 3, "1h")).status == "ok"
+    info = await client.get_queue(queue)
+    assert (info.rate_limit, info.rate_window_ms) == (3, 3_600_000)
+    assert len(await client.fetch_batch([queue], worker_id="w", count=9, timeout=0)) == 3
+    assert (await client.unthrottle_queue(queue)).status == "ok"
+    assert len(await client.fetch_batch([queue], worker_id="w", count=9, timeout=0)) == 1
+
+
+async def test_workers_are_listed(client: AsyncClient, queue: str) -> None:
+    worker_id = new_name("worker")
+    await client.enqueue(queue)
+    await client.fetch([queue], worker_id=worker_id, hostname="host-7", timeout=0)
+    (found,) = [info for info in await client.list_workers() if info.id == worker_id]
+    assert (found.hostname, found.queues, found.active_jobs) == ("host-7", [queue], 1)
+
+
+async def test_the_server_says_what_it_is_and_that_it_is_well(client: AsyncClient) -> None:
+    info = await client.info()
+    assert info.api_version == "1"
+    assert info.server_version
+    assert (await client.healthz()).status == "ok"
+    assert (await client.readyz()).status == "ok"
+    cluster = await client.cluster_status()
+    assert (cluster.mode, cluster.status, len(cluster.nodes)) == ("single", "healthy", 1)
