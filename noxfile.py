@@ -11,6 +11,7 @@ PACKAGES = ("corvo-schema", "corvo-server", "corvo-client", "corvo-cli")
 PYTHONS = ("3.11", "3.12", "3.13")
 SOURCES = [f"packages/{name}/src" for name in PACKAGES]
 GROUPS = nox.project.load_toml("pyproject.toml")
+FOREIGN_SDKS = ("corvo-client==0.3.0", "corvo-worker==0.3.0")
 XDIST_WORKERS = "auto" if (os.cpu_count() or 1) > 2 else "2"
 
 nox.needs_version = ">=2026.2"
@@ -68,6 +69,15 @@ def integration(session: nox.Session) -> None:
     """Run real servers and clients against each other, in parallel."""
     _install(session, "test")
     session.run("pytest", "tests/integration", "-n", XDIST_WORKERS, *session.posargs)
+
+
+@nox.session
+def compat(session: nox.Session) -> None:
+    """Run the SDKs that others wrote, installed apart from ours, against the server."""
+    _install(session, "test")
+    apart = str(Path(session.create_tmp()) / "sdks")
+    session.install("--no-warn-conflicts", "--upgrade", "--target", apart, *FOREIGN_SDKS)
+    session.run("pytest", "tests/compat", *session.posargs, env={"FOREIGN_SDKS": apart})
 
 
 @nox.session(python=PYTHONS)

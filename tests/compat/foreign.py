@@ -28,16 +28,8 @@ class Sdk:
     """Their client: every method of it is one here, which takes and gives what JSON can say."""
 
     def __init__(self, sdks: Path, **options: Any) -> None:
-        self._popen = subprocess.Popen(
-            command("sdk_driver.py", sdks, options),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=clean_environment(),
-            text=True,
-        )
-        self._answers: queue.Queue[str] = queue.Queue()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
+        self._command = command("sdk_driver.py", sdks, options)
+        self._start()
 
     def __getattr__(self, name: str) -> Any:
         return partial(self.call, name)
@@ -54,8 +46,13 @@ class Sdk:
         self._popen.stdin.flush()
 
     def result(self) -> Any:
-        """What the call that was begun first returns."""
-        answer = json.loads(self._answers.get(timeout=PATIENCE))
+        """What the call that was begun returns. One that does not return leaves a new client."""
+        try:
+            answer = json.loads(self._answers.get(timeout=PATIENCE))
+        except queue.Empty:
+            self.close()
+            self._start()
+            raise AssertionError(f"no answer within {PATIENCE:g} s") from None
         if "raised" in answer:
             raise Raised(answer["raised"], answer["message"])
         return answer["returned"]
@@ -67,6 +64,18 @@ class Sdk:
         self._popen.stdin.close()
         self._popen.wait()
         self._reader.join()
+
+    def _start(self) -> None:
+        self._popen = subprocess.Popen(
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=clean_environment(),
+            text=True,
+        )
+        self._answers: queue.Queue[str] = queue.Queue()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
 
     def _read(self) -> None:
         assert self._popen.stdout is not None

@@ -14,8 +14,9 @@ from typing import Any
 
 sys.path.insert(0, sys.argv[1])
 
-from corvo_client import CorvoClient, EnqueueOptions  # noqa: E402
-from corvo_client.client import ChainConfig, ChainStep  # noqa: E402
+from corvo_client.client import ChainConfig, ChainStep
+
+from corvo_client import CorvoClient, EnqueueOptions
 
 
 class Driver:

@@ -1,7 +1,6 @@
-"""`corvo-client` 0.3.0 of others against our server: what it sends is taken, what it reads is there.
+"""`corvo-client` 0.3.0, written by others, against our server.
 
-Where only the shape of an answer matters to it, the whole answer is compared: programs around it
-rely on the fields.
+It hands most answers on as they are: the programs around it rely on the fields.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -291,7 +290,7 @@ def test_the_search_finds_by_filters_and_pages(sdk: Sdk, queue: str) -> None:
     ):
         found = sdk.search({"queue": queue, **filters})
         assert {job["id"] for job in found["jobs"]} == set(job_ids[::2])
-    assert sdk.search({"queue": queue, "payload_contains": '"n":3'})["total"] == 1
+    assert sdk.search({"queue": queue, "payload_contains": '"n": 3'})["total"] == 1
 
 
 def test_the_named_jobs_come_in_order(sdk: Sdk, queue: str) -> None:
@@ -367,17 +366,17 @@ def test_a_subscription_is_told_what_happens(sdk: Sdk, make_sdk: MakeSdk, queue:
 
     subscriber = make_sdk()
     since = {"queues": [queue], "last_event_id": int(enqueued["id"])}
-    subscriber.begin("take", 5, **since)
+    subscriber.begin("take", 4, **since)
     sdk.ack(fetch(sdk, queue)["job_id"])
     second = sdk.enqueue(queue, {})["job_id"]
     sdk.cancel_job(second)
-    events = subscriber.result()
-    assert [(event["type"], event["data"]["job_id"]) for event in events] == [
+    told = [(event["type"], event["data"]["job_id"]) for event in subscriber.result()]
+    assert told == [
         ("started", first),
         ("completed", first),
         ("enqueued", second),
         ("cancelled", second),
-    ][:0] or [(event["type"], event["data"]["job_id"]) for event in events]
+    ]
 
 
 def test_a_subscription_to_failures_is_told_of_every_failed_attempt(sdk: Sdk, queue: str) -> None:
@@ -392,9 +391,7 @@ def test_a_subscription_to_failures_is_told_of_every_failed_attempt(sdk: Sdk, qu
     ]
 
 
-@pytest.mark.parametrize(
-    "text", ["größe", "weiter …", "a\u2028b\u2029c\x85d", "\ud83d\ude00", "\\ud83d"]
-)
+@pytest.mark.parametrize("text", ["größe", "weiter …", "a\u2028b\u2029c\x85d", "😀", "\\ud83d"])
 def test_text_of_any_language_reaches_a_subscription(sdk: Sdk, queue: str, text: str) -> None:
     """Their client takes the stream for Latin-1, and breaks lines at all that Unicode knows."""
     job_id = started(sdk, queue)

@@ -1,6 +1,7 @@
-"""`corvo-worker` 0.3.0 of others against our server."""
+"""`corvo-worker` 0.3.0, written by others, against our server."""
 
 import signal
+import time
 from collections import Counter
 from typing import Any
 
@@ -35,9 +36,10 @@ def test_each_of_50_jobs_is_done_once(
 
 def test_a_job_that_comes_wakes_the_worker(sdk: Sdk, start_worker: StartWorker, queue: str) -> None:
     worker = start_worker(queue, concurrency=2)
-    for n in range(1, 6):
-        sdk.enqueue(queue, {})
-        wait_blocking(lambda n=n: len(worker.told("finished")) == n)
+    job_ids = []
+    for _ in range(5):
+        job_ids.append(sdk.enqueue(queue, {})["job_id"])
+        wait_blocking(lambda: worker.told("finished") == job_ids)
 
 
 def test_a_failed_job_goes_on_from_its_checkpoint(
@@ -46,15 +48,14 @@ def test_a_failed_job_goes_on_from_its_checkpoint(
     worker = start_worker(queue, concurrency=2)
     job_id = sdk.enqueue(queue, {"fail_before": 3}, retry_backoff="none", tags={"t": "v"})["job_id"]
     wait_blocking(lambda: worker.told("finished") == [job_id])
-    starts = [{"attempt": 1, "checkpoint": None}]
-    starts += [{"attempt": n + 1, "checkpoint": {"tried": n}} for n in (1, 2)]
-    assert worker.starts(job_id) == [{"started": job_id, "tags": {"t": "v"}, **s} for s in starts]
+    assert worker.starts(job_id) == [
+        {"started": job_id, "attempt": attempt, "checkpoint": checkpoint, "tags": {"t": "v"}}
+        for attempt, checkpoint in [(1, None), (2, {"tried": 1}), (3, {"tried": 2})]
+    ]
     job = wait_blocking(lambda: (found := sdk.get_job(job_id))["state"] == "completed" and found)
     assert job["progress"] == {"current": 2, "total": 3, "message": "trying"}
-    assert [error["error"] for error in job["errors"]] == [
-        "broke at attempt 1",
-        "broke at attempt 2",
-    ]
+    errors = [error["error"] for error in job["errors"]]
+    assert errors == ["broke at attempt 1", "broke at attempt 2"]
 
 
 def test_a_handler_is_told_of_a_cancel(sdk: Sdk, start_worker: StartWorker, queue: str) -> None:
@@ -107,8 +108,9 @@ def test_no_job_is_lost_when_fetches_are_cut_off(
     sdk: Sdk, start_worker: StartWorker, queue: str
 ) -> None:
     """Their client hangs up on a fetch once its own patience is at an end, again and again."""
-    start_worker(queue, concurrency=5, client={"timeout": 0.05})
-    for n in range(1, 41):
+    start_worker(queue, concurrency=5, client={"timeout": 0.5})
+    for _ in range(40):
         sdk.enqueue(queue, {})
-        wait_blocking(lambda n=n: counts(sdk, queue) == {"completed": n})
+        time.sleep(0.1)
+    wait_blocking(lambda: counts(sdk, queue) == {"completed": 40}, "all jobs are completed")
     assert {job["attempt"] for job in sdk.search({"queue": queue})["jobs"]} == {1}

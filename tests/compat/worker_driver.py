@@ -16,9 +16,10 @@ from typing import Any
 
 sys.path.insert(0, sys.argv[1])
 
-import corvo_worker.worker  # noqa: E402
-from corvo_client import CorvoClient  # noqa: E402
-from corvo_worker import CorvoWorker, JobContext, WorkerConfig  # noqa: E402
+import corvo_worker.worker
+from corvo_worker import CorvoWorker, JobContext, WorkerConfig
+
+from corvo_client import CorvoClient
 
 _printing = threading.Lock()
 

@@ -1,0 +1,1 @@
+"""The SDKs that others wrote, against our server: `nox -s compat`."""
