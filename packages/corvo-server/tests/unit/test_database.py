@@ -12,6 +12,7 @@ from corvo_server.store.sqlite import database
 from corvo_server.store.sqlite.database import (
     DATABASE_NAME,
     DataDirLockedError,
+    UnusableDatabaseError,
     lock_data_dir,
     open_reader,
     open_writer,
@@ -58,7 +59,7 @@ def test_migration_that_fails_leaves_nothing(
 
     with monkeypatch.context() as patch:
         patch.setattr(database, "load_migrations", with_a_bad_one)
-        with pytest.raises(sqlite3.OperationalError, match="half already exists"):
+        with pytest.raises(UnusableDatabaseError, match="half already exists"):
             open_writer(tmp_path / "a.db")
     with closing(open_writer(tmp_path / "a.db")) as connection:
         tables = connection.execute("SELECT name FROM sqlite_schema WHERE name = 'half'").fetchall()
@@ -109,7 +110,7 @@ async def test_closed_store_leaves_one_whole_file(tmp_path: Path) -> None:
 
 async def test_file_that_is_no_database_is_refused_in_words(tmp_path: Path) -> None:
     (tmp_path / DATABASE_NAME).write_bytes(b"this is no database" * 1000)
-    with pytest.raises(sqlite3.DatabaseError, match="not a database"):
+    with pytest.raises(UnusableDatabaseError, match="not a database"):
         SqliteStore(tmp_path)
     lock_data_dir(tmp_path).release()
 
