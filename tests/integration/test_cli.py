@@ -1,0 +1,352 @@
+"""Every command of `corvo` as a process of its own, against a server."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from corvo_cli.catalog import COMMANDS
+from support.process import Process, clean_environment, python
+from support.server import CorvoServer
+from support.waiting import PATIENCE, wait_blocking
+from support.wire import new_name
+
+JOB_ID = re.compile(r"job_[0-9A-Z]{26}")
+TASKS = """
+from corvo_client.worker import Context, Worker
+
+worker = Worker(concurrency=2)
+
+
+def serve(queue):
+    @worker.task(queue)
+    def work(context: Context, n: int = 0):
+        if n < 0:
+            raise ValueError("n is below zero")
+        return {"doubled": 2 * n}
+
+
+def make():
+    import os
+
+    serve(os.environ["QUEUE"])
+    return worker
+"""
+
+
+class Done(NamedTuple):
+    """A run that has ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def document(self) -> Any:
+        """Its output, which is one JSON document."""
+        return json.loads(self.stdout)
+
+    @property
+    def documents(self) -> list[Any]:
+        """Its output, which has a JSON document on each line."""
+        return [json.loads(line) for line in self.stdout.splitlines()]
+
+
+Corvo = Callable[..., Done]
+
+
+def run(*arguments: str, url: str, stdin: str = "", code: int = 0) -> Done:
+    ended = subprocess.run(
+        [sys.executable, "-m", "corvo_cli", *arguments],
+        check=False,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=clean_environment({"CORVO_SERVER": url, "CORVO_CONFIG": "/nonexistent/config.toml"}),
+    )
+    assert ended.returncode == code, f"{arguments}: {ended.returncode}\n{ended.stderr}"
+    return Done(ended.returncode, ended.stdout, ended.stderr)
+
+
+@pytest.fixture
+def corvo(server: CorvoServer) -> Corvo:
+    """Run `corvo` against the shared server; it must end with `code`."""
+
+    def corvo(*arguments: str, stdin: str = "", code: int = 0) -> Done:
+        return run(*arguments, url=server.url, stdin=stdin, code=code)
+
+    return corvo
+
+
+@pytest.fixture
+def worker(server: CorvoServer, queue: str, tmp_path: Path) -> Iterator[Process]:
+    """`corvo worker` on the test's queue."""
+    (tmp_path / "tasks.py").write_text(TASKS, encoding="utf-8")
+    process = Process(
+        python("-m", "corvo_cli", "worker", "tasks:make", "--concurrency", "3"),
+        env={"CORVO_SERVER": server.url, "QUEUE": queue},
+        cwd=tmp_path,
+    )
+    process.wait_for_line(lambda line: "serves" in line, "the worker runs")
+    yield process
+    process.close()
+
+
+def enqueue(corvo: Corvo, queue: str, *arguments: str) -> str:
+    return corvo("enqueue", queue, *arguments).stdout.strip()
+
+
+def test_job_from_enqueue_to_inspect(corvo: Corvo, queue: str) -> None:
+    payload = '{"z": 1.10, "a": 123456789012345678901234567890}'
+    made = corvo("enqueue", queue, payload, "--tag", "a=b", "--priority", "high", "-o", "json")
+    job_id = made.document["job_id"]
+    assert (made.document["status"], made.stderr) == ("pending", "")
+    raw = corvo("inspect", job_id, "--output", "json").stdout
+    assert f'"payload":{payload}' in raw
+    assert raw == corvo("-o", "jsonl", "inspect", job_id).stdout
+    text = corvo("inspect", job_id).stdout
+    assert "123456789012345678901234567890" in text
+    assert JOB_ID.findall(corvo("search", "--queue", queue).stdout) == [job_id]
+
+
+def test_table_form_of_enqueue_is_the_id(corvo: Corvo, queue: str) -> None:
+    done = corvo("enqueue", queue, "-", "--delay", "1h", stdin='{"n": 1}')
+    assert JOB_ID.fullmatch(done.stdout.strip())
+    assert "scheduled" in done.stderr
+
+
+def test_unique_jobs_are_told(corvo: Corvo, queue: str) -> None:
+    first = enqueue(corvo, queue, "--unique-key", "k")
+    again = corvo("enqueue", queue, "--unique-key", "k")
+    assert again.stdout.strip() == first
+    assert "nothing enqueued" in again.stderr
+    corvo("enqueue", queue, "--unique-key", "k", "--on-conflict", "error", code=5)
+
+
+@pytest.mark.usefixtures("worker")
+def test_wait_ends_with_the_job(corvo: Corvo, queue: str) -> None:
+    done = corvo("enqueue", queue, '{"n": 21}', "--wait-timeout", "20s", "-o", "json")
+    assert done.document["result"] == {"doubled": 42}
+    failed = corvo("enqueue", queue, '{"n": -1}', "--max-retries", "1", "--wait", code=1)
+    assert "is dead: ValueError: n is below zero" in failed.stderr
+    assert "ValueError" in failed.stdout
+
+
+def test_wait_in_vain_has_its_exit_code(corvo: Corvo, queue: str) -> None:
+    done = corvo("enqueue", queue, "--wait-timeout", "200ms", "-o", "json", code=7)
+    assert done.document["state"] == "pending"
+
+
+def test_worker_shuts_down_in_order(worker: Process, corvo: Corvo) -> None:
+    [started] = re.findall("worker_[0-9a-f]+", worker.lines[0])
+    assert started in {one["id"] for one in corvo("workers", "-o", "jsonl").documents}
+    assert started in corvo("workers").stdout
+    assert worker.stop() == 0
+    assert "stopped" in worker.output
+
+
+def test_single_jobs_are_steered(corvo: Corvo, queue: str) -> None:
+    job_id = enqueue(corvo, queue)
+    corvo("priority", job_id, "critical")
+    corvo("move", job_id, f"{queue}.2")
+    assert corvo("cancel", job_id, "-o", "json").document == {"status": "cancelled"}
+    corvo("requeue", job_id, code=5)
+    assert "pending again" in corvo("retry", job_id).stderr
+    job = corvo("inspect", job_id, "-o", "json").document
+    assert (job["queue"], job["priority"], job["state"]) == (f"{queue}.2", "critical", "pending")
+    corvo("delete", job_id)
+    missing = corvo("inspect", job_id, code=3)
+    assert (missing.stdout, missing.stderr) == ("", f"Error: There is no job {job_id}.\n")
+
+
+def test_dead_job_is_requeued(corvo: Corvo, queue: str, worker: Process) -> None:
+    failed = corvo(
+        "enqueue", queue, '{"n": -1}', "--max-retries", "1", "--wait", "-o", "json", code=1
+    )
+    worker.stop()
+    job_id = failed.document["id"]
+    corvo("requeue", job_id)
+    assert corvo("inspect", job_id, "-o", "json").document["state"] == "pending"
+
+
+def test_queues_are_steered(corvo: Corvo, queue: str) -> None:
+    enqueue(corvo, queue)
+    for arguments in [
+        ("pause", queue),
+        ("resume", queue),
+        ("drain", queue),
+        ("concurrency", queue, "5", "--per-key", "2"),
+        ("throttle", queue, "100", "--per", "1m"),
+    ]:
+        assert corvo(*arguments).stdout == ""
+    shown = corvo("queues", queue, "-o", "json").document
+    assert (shown["draining"], shown["max_concurrency"], shown["max_per_key"]) == (True, 5, 2)
+    assert (shown["rate_limit"], shown["rate_window_ms"]) == (100, 60_000)
+    assert "5 active, 2 per key, 100 per 1m" in corvo("queues", queue).stdout
+    corvo("throttle", queue, "--off")
+    assert queue in {one["name"] for one in corvo("queues", "-o", "jsonl").documents}
+    assert queue in corvo("queues").stdout
+    assert corvo("clear", queue, "-o", "json").document == {"status": "cleared", "deleted": 1}
+    corvo("destroy", queue, code=2)
+    corvo("destroy", queue, "--confirm")
+    corvo("queues", queue, code=3)
+
+
+def test_search_and_bulk_work_hand_in_hand(corvo: Corvo, queue: str) -> None:
+    jobs = [enqueue(corvo, queue, json.dumps({"n": n}), "--tag", f"odd={n % 2}") for n in range(4)]
+    odd = corvo("search", "--queue", queue, "--tag", "odd=1", "--all", "-o", "jsonl")
+    moved = corvo("bulk", "move", f"{queue}.2", "-o", "json", stdin=odd.stdout)
+    assert (moved.document["affected"], moved.document["errors"]) == (2, 0)
+    there = corvo("search", "--queue", f"{queue}.2", "--ids", "--order", "asc").stdout.split()
+    assert there == [jobs[1], jobs[3]]
+    for form in (("--ids",), ("-o", "json"), ()):
+        page = corvo("search", "--payload-jq", ".n >= 2", "--queue", queue, *form).stdout
+        assert "Would retry 0 jobs" in corvo("bulk", "retry", "--dry-run", stdin=page).stderr
+        assert "Would cancel 1 job" in corvo("bulk", "cancel", "--dry-run", stdin=page).stderr
+    matching = ("--queue", queue, "--state", "pending")
+    corvo("bulk", "priority", "critical", *matching)
+    assert "Cancelled 2 jobs" in corvo("bulk", "cancel", *matching).stderr
+    corvo("bulk", "requeue", *jobs)
+    corvo("bulk", "retry", "--filter", json.dumps({"queue": queue}))
+    bulk_id = corvo("bulk", "delete", "--queue", queue, "--background").stdout.strip()
+    ended = corvo("bulk", "status", bulk_id, "--follow", "-o", "json").document
+    assert (ended["status"], ended["affected"]) == ("completed", 2)
+    assert bulk_id in corvo("bulk", "list").stdout
+    assert "completed" in corvo("bulk", "status", bulk_id).stdout
+    corvo("bulk", "stop", bulk_id, code=5)
+    assert corvo("search", "--queue", queue).stderr == "No job matches.\n"
+
+
+def test_search_finds_its_mistakes(corvo: Corvo) -> None:
+    assert "--payload-jq: " in corvo("search", "--payload-jq", ".a ==", code=2).stderr
+    assert "--created-after: " in corvo("search", "--created-after", "then", code=2).stderr
+    corvo("search", "--cursor", "nonsense", code=2)
+
+
+def test_schedules_are_kept(corvo: Corvo, queue: str) -> None:
+    made = corvo("schedules", "set", queue, "[1]", "--queue", queue, "--cron", "@daily")
+    assert "next run:" in made.stdout
+    assert queue in corvo("schedules").stdout
+    shown = corvo("schedules", "show", queue, "--upcoming", "3", "-o", "json").document
+    assert (shown["payload"], len(shown["upcoming"])) == ([1], 3)
+    job_id = corvo("schedules", "run", queue).stdout.strip()
+    assert corvo("inspect", job_id, "-o", "json").document["queue"] == queue
+    corvo("schedules", "pause", queue)
+    assert corvo("schedules", "show", queue, "-o", "json").document["paused"] is True
+    corvo("schedules", "resume", queue)
+    corvo("schedules", "delete", queue)
+    corvo("schedules", "show", queue, code=3)
+    corvo("schedules", "set", queue, "--queue", queue, "--cron", "nonsense", code=2)
+
+
+def test_events_are_followed(corvo: Corvo, queue: str, server: CorvoServer) -> None:
+    job_id = enqueue(corvo, queue)
+    corvo("cancel", job_id)
+    backlog = corvo("events", "--queue", queue, "--after", "0", "--limit", "2", "-o", "jsonl")
+    assert [event["type"] for event in backlog.documents] == ["enqueued", "cancelled"]
+    follower = Process(
+        python("-m", "corvo_cli", "events", "--follow", "--job", job_id, "--after", "0"),
+        env={"CORVO_SERVER": server.url},
+    )
+    try:
+        follower.wait_for_line(lambda line: "cancelled" in line, "the backlog")
+        corvo("retry", job_id)
+        follower.wait_for_line(lambda line: "retried" in line, "what happens now")
+        follower.signal(signal.SIGINT)
+        assert follower.wait() == 130
+    finally:
+        follower.close()
+
+
+def test_overviews_tell_of_the_server(corvo: Corvo, server: CorvoServer) -> None:
+    assert server.url in corvo("status").stdout
+    assert set(corvo("status", "-o", "json").document) == {"info", "cluster", "queues", "workers"}
+    assert corvo("info", "-o", "json").document["api_version"] == "1"
+    assert corvo("batch", "batch_01JD3Z9W6V7Q5X8M2N4P6R8T0B", code=3).stdout == ""
+
+
+def test_batch_is_shown(corvo: Corvo, server: CorvoServer, queue: str) -> None:
+    from corvo_client import BatchOptions, Client
+
+    with Client(server.url) as client:
+        made = client.enqueue_batch([{"queue": queue}], batch=BatchOptions(callback_queue="done"))
+    assert made.batch_id is not None
+    assert "ended:      0% of 1" in corvo("batch", made.batch_id).stdout
+
+
+def test_server_is_run_by_the_same_command(tmp_path: Path) -> None:
+    command = ["-m", "corvo_cli", "server", "--bind", "127.0.0.1:0", "--log-format", "json"]
+    process = Process(python(*command, "--data-dir", tmp_path / "data"))
+    try:
+        line = process.wait_for_line(lambda line: "listening on" in line, "the server listens")
+        url = json.loads(line)["url"]
+        assert JOB_ID.match(run("enqueue", new_name(), url=url).stdout)
+        assert process.stop() == 0
+    finally:
+        process.close()
+    unreachable = run("status", url=url, code=6)
+    assert f"Cannot connect to {url}" in unreachable.stderr
+    assert "Traceback" not in unreachable.stderr
+
+
+def test_completion_asks_the_server(corvo: Corvo, queue: str, server: CorvoServer) -> None:
+    enqueue(corvo, queue)
+    for shell in ("bash", "zsh", "fish"):
+        assert "_CORVO_COMPLETE" in corvo("completion", shell).stdout
+    words = f"corvo pause {queue[:-2]}"
+    asked = subprocess.run(
+        [sys.executable, "-m", "corvo_cli"],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        env=clean_environment(
+            {
+                "CORVO_SERVER": server.url,
+                "_PYTHON__M_CORVO_CLI_COMPLETE": "bash_complete",
+                "_CORVO_COMPLETE": "bash_complete",
+                "COMP_WORDS": words,
+                "COMP_CWORD": "2",
+            }
+        ),
+    )
+    assert asked.stdout == f"plain,{queue}\n"
+
+
+def test_output_that_nobody_reads_is_no_accident(corvo: Corvo, server: CorvoServer) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "corvo_cli", "events", "--after", "0"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=clean_environment({"CORVO_SERVER": server.url}),
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    enqueue(corvo, new_name())
+    process.stdout.readline()
+    process.stdout.close()
+
+    def has_ended() -> bool:
+        enqueue(corvo, new_name())
+        return process.poll() is not None
+
+    try:
+        wait_blocking(has_ended, "the end of a program that has no reader")
+        assert process.stderr.read() == b""
+    finally:
+        process.kill()
+        process.wait()
+        process.stderr.close()
+
+
+def test_every_command_is_run_here() -> None:
+    source = Path(__file__).read_text(encoding="utf-8")
+    missing = [name for name in COMMANDS if f'"{name}"' not in source]
+    assert not missing
