@@ -27,7 +27,7 @@ class Cursor(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
     version: Annotated[int, Meta(ge=_VERSION, le=_VERSION)]
     fingerprint: bytes
     key: _Int64 | str | None
-    seq: _Int64
+    seq: Annotated[int, Meta(ge=0, lt=2**62)]
     as_of: _Int64
     total: _Int64
     is_exact: bool

@@ -35,23 +35,30 @@ class Readers:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """As `run`, for a read that may be slow.
+        """As `run`, for a read that may be slow: it is stopped when the caller goes away.
 
-        Raises `SearchTooSlow` when it has taken `seconds`, `StoreUnavailable` when it could not
-        begin by then. It is stopped at once, also when the caller goes away.
+        Raises `SearchTooSlow` when it has run for `seconds`, and `StoreUnavailable` also when it
+        could not begin within that time.
         """
         loop = asyncio.get_running_loop()
-        stoppable = _Stoppable(read)
+        has_begun = False
+
+        def begin() -> None:
+            nonlocal has_begun
+            if not (stoppable.is_stopped or timeout.expired()):
+                has_begun = True
+                timeout.reschedule(loop.time() + seconds)
 
         def stop() -> None:
             if stoppable.stop():
                 loop.call_later(_STOP_AGAIN_AFTER, stop)
 
+        stoppable = _Stoppable(read, lambda: loop.call_soon_threadsafe(begin))
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(seconds) as timeout:
                 return await self.run(stoppable, *args, **kwargs)
         except TimeoutError:
-            if stoppable.has_begun:
+            if has_begun:
                 raise SearchTooSlow(f"it took longer than {seconds:g} seconds") from None
             raise StoreUnavailable("other searches take all the time there is") from None
         finally:
@@ -99,19 +106,23 @@ class Readers:
 class _Stoppable(Generic[P, T]):
     """A read that another thread can stop, and nothing that its connection does afterwards."""
 
-    def __init__(self, read: Callable[Concatenate[sqlite3.Connection, P], T]) -> None:
+    def __init__(
+        self,
+        read: Callable[Concatenate[sqlite3.Connection, P], T],
+        on_begin: Callable[[], object],
+    ) -> None:
         self._read = read
+        self._on_begin = on_begin
         self._lock = threading.Lock()
         self._connection: sqlite3.Connection | None = None
-        self._is_stopped = False
-        self.has_begun = False
+        self.is_stopped = False
 
     def __call__(self, connection: sqlite3.Connection, /, *args: P.args, **kwargs: P.kwargs) -> T:
         with self._lock:
-            if self._is_stopped:
+            if self.is_stopped:
                 raise StoreUnavailable("nobody waits for it any more")
-            self.has_begun = True
             self._connection = connection
+            self._on_begin()
         try:
             return self._read(connection, *args, **kwargs)
         finally:
@@ -121,7 +132,7 @@ class _Stoppable(Generic[P, T]):
     def stop(self) -> bool:
         """Interrupt what runs, or keep it from beginning; whether something still runs."""
         with self._lock:
-            self._is_stopped = True
+            self.is_stopped = True
             if self._connection is None:
                 return False
             self._connection.interrupt()

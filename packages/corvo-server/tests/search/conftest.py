@@ -1,0 +1,39 @@
+"""Fixtures of the search tests."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from corvo_schema import SearchRequest
+from corvo_server.engine.search import Page
+from server_support.bench import Bench
+
+Find = Callable[..., Awaitable[Page]]
+
+
+@pytest.fixture
+def find(bench: Bench) -> Find:
+    """Search by the fields of a request; one page."""
+
+    async def search(**fields: Any) -> Page:
+        return await bench.engine.search.jobs(SearchRequest.model_validate(fields))
+
+    return search
+
+
+@pytest.fixture
+def find_ids(find: Find) -> Callable[..., Awaitable[list[str]]]:
+    """Search by the fields of a request; the ids of all pages."""
+
+    async def search(**fields: Any) -> list[str]:
+        ids: list[str] = []
+        cursor = None
+        while True:
+            page = await find(**fields, cursor=cursor)
+            ids += [job.head.id for job in page.jobs]
+            cursor = page.cursor
+            if cursor is None:
+                return ids
+
+    return search

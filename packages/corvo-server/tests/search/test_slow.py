@@ -1,0 +1,141 @@
+"""A search that takes too long is stopped, and nobody else is hurt by it."""
+
+import asyncio
+import sqlite3
+import time
+from collections.abc import Awaitable, Callable, Iterator
+
+import pytest
+
+from corvo_schema.errors import ErrorCode
+from corvo_server.engine.errors import CallError
+from corvo_server.engine.search import Page
+from corvo_server.store.filters import JobFilter
+from corvo_server.store.protocol import SearchTooSlow, StoreUnavailable
+from corvo_server.store.search import Search
+from corvo_server.store.sqlite import search
+from server_support.bench import Bench, until
+from server_support.kits import Kit
+
+Find = Callable[..., Awaitable[Page]]
+
+ENDLESS = (
+    "WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
+)
+SEARCHERS = 2
+
+
+class Endless:
+    """Stands in for the search of the store while `is_on`; counts those that run."""
+
+    def __init__(self, real: Callable[..., object]) -> None:
+        self.real = real
+        self.is_on = True
+        self.running = 0
+
+    def __call__(self, connection: sqlite3.Connection, request: Search) -> object:
+        if not self.is_on:
+            return self.real(connection, request)
+        self.running += 1
+        try:
+            return connection.execute(ENDLESS).fetchone()
+        finally:
+            self.running -= 1
+
+
+@pytest.fixture
+def endless(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endless]:
+    stand_in = Endless(search.search)
+    monkeypatch.setattr(search, "search", stand_in)
+    yield stand_in
+    stand_in.is_on = False
+
+
+@pytest.fixture
+def bench(kit: Kit, bench: Bench) -> Bench:
+    """Searches may take a tenth of a second."""
+    bench.store._search_seconds = 0.1
+    return bench
+
+
+async def test_a_slow_search_is_stopped_and_says_so(
+    bench: Bench, find: Find, endless: Endless
+) -> None:
+    await bench.enqueue()
+    started = time.perf_counter()
+    with pytest.raises(CallError) as refused:
+        await find(payload_jq=".a", error_contains="x")
+    assert time.perf_counter() - started < 2
+    assert refused.value.code is ErrorCode.VALIDATION_ERROR
+    assert "longer than 0.1 seconds" in refused.value.message
+    assert "Narrow it down" in refused.value.message
+    fields = [field for field, _ in refused.value.details]
+    assert fields == ["payload_jq", "error_contains"]
+    with pytest.raises(CallError) as refused:
+        await find()
+    assert [field for field, _ in refused.value.details] == ["body"]
+    await until(lambda: endless.running == 0)
+
+
+async def test_connections_serve_on_after_a_stop(
+    bench: Bench, find: Find, endless: Endless
+) -> None:
+    await bench.enqueue()
+    for _ in range(3):
+        endless.is_on = True
+        stopped = await asyncio.gather(*(find() for _ in range(SEARCHERS)), return_exceptions=True)
+        assert all(isinstance(error, CallError) for error in stopped)
+        await until(lambda: endless.running == 0)
+        endless.is_on = False
+        bench.store._search_seconds = 60
+        pages = await asyncio.gather(*(find() for _ in range(SEARCHERS * 4)))
+        assert all(len(page.jobs) == 1 for page in pages)
+        bench.store._search_seconds = 0.1
+
+
+async def test_a_stop_never_reaches_the_search_behind(
+    bench: Bench, find: Find, endless: Endless
+) -> None:
+    bench.store._search_seconds = 0.01
+    endless.is_on = False
+    await bench.enqueue()
+    outcomes = await asyncio.gather(*(find() for _ in range(300)), return_exceptions=True)
+    for outcome in outcomes:
+        assert isinstance(outcome, Page | CallError | StoreUnavailable), outcome
+    bench.store._search_seconds = 5
+    assert len((await find()).jobs) == 1
+
+
+async def test_writes_and_other_reads_go_on_meanwhile(
+    bench: Bench, endless: Endless, find: Find
+) -> None:
+    bench.store._search_seconds = 1
+    searches = [asyncio.ensure_future(find()) for _ in range(SEARCHERS)]
+    await until(lambda: endless.running == SEARCHERS)
+    for _ in range(20):
+        job_id = await bench.enqueue()
+        assert await bench.state(job_id) == "pending"
+        await bench.ack(await bench.fetch_one())
+    assert endless.running == SEARCHERS
+    await asyncio.gather(*searches, return_exceptions=True)
+
+
+async def test_who_cannot_begin_in_time_may_try_again(bench: Bench, endless: Endless) -> None:
+    request = Search(JobFilter(), as_of=0, limit=1)
+    outcomes = await asyncio.gather(
+        *(bench.store.search(request) for _ in range(SEARCHERS + 3)), return_exceptions=True
+    )
+    kinds = [type(outcome) for outcome in outcomes]
+    assert kinds == [SearchTooSlow] * SEARCHERS + [StoreUnavailable] * 3
+    await until(lambda: endless.running == 0)
+
+
+async def test_a_search_whose_caller_goes_away_is_stopped(
+    bench: Bench, endless: Endless, find: Find
+) -> None:
+    bench.store._search_seconds = 60
+    search = asyncio.ensure_future(find())
+    await until(lambda: endless.running == 1)
+    search.cancel()
+    await until(lambda: endless.running == 0)
+    assert search.cancelled()

@@ -1,0 +1,162 @@
+"""Where searches look: the index of tags is right, and indexes are used as meant."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from corvo_schema.states import JobState
+from corvo_server.store.filters import JobFilter, Span
+from corvo_server.store.fragments import Sql
+from corvo_server.store.search import Search
+from corvo_server.store.sqlite import scope
+from corvo_server.store.sqlite.database import DATABASE_NAME, open_reader
+from corvo_server.store.sqlite.scope import Scope
+from corvo_server.store.sqlite.search import matching_ids, search
+from server_support.bench import Bench
+from server_support.kits import SqliteKit
+
+WANTED: dict[str, JobFilter] = {
+    "jobs_unique_key": JobFilter(unique_key="k"),
+    "jobs_batch": JobFilter(batch_id="b"),
+    "sqlite_autoindex_jobs_1": JobFilter(id_prefix="job_0"),
+    "SEARCH t USING PRIMARY KEY (segment=? AND key=? AND value=?)": JobFilter(tags={"a": "1"}),
+    "job_failures_job": JobFilter(error_contains="x"),
+    "jobs_finished (state=? AND queue=? AND finished_at>?": JobFilter(
+        queue="a", states=frozenset({JobState.DEAD})
+    ),
+    "jobs_finished (state=? AND queue=? AND finished_at>? AND finished_at<?)": JobFilter(
+        completed=Span(5, 10)
+    ),
+    "jobs_pending (queue=?)": JobFilter(queue="a", states=frozenset({JobState.PENDING})),
+    "jobs_leased": JobFilter(states=frozenset({JobState.ACTIVE})),
+    "jobs_due": JobFilter(states=frozenset({JobState.RETRYING})),
+}
+
+
+@pytest.fixture
+async def connection(bench: Bench, kit: SqliteKit) -> Iterator[sqlite3.Connection]:
+    """A reader of a database with some jobs in every state."""
+    for state in sorted(set(JobState) - {JobState.PENDING}):
+        await bench.bring_to(state, queue="a", tags={"a": "1"})
+    for number in range(30):
+        await bench.enqueue("b", tags={"a": str(number)})
+    with closing(open_reader(kit.data_dir / DATABASE_NAME)) as connection:
+        yield connection
+
+
+def plan_of(connection: sqlite3.Connection, statement: Sql) -> str:
+    rows = connection.execute(f"EXPLAIN QUERY PLAN {statement.text}", statement.values)
+    return "\n".join(row[3] for row in rows)
+
+
+@pytest.mark.parametrize("index", WANTED)
+def test_few_candidates_come_from_their_index(connection: sqlite3.Connection, index: str) -> None:
+    source = Scope(connection, WANTED[index]).source
+    assert source is not None
+    plan = plan_of(connection, source.seqs)
+    assert index in plan
+    assert "SCAN jobs" not in plan.replace("SCAN jobs USING", "")
+
+
+@pytest.mark.parametrize(
+    "wanted", [JobFilter(), JobFilter(queue="b"), JobFilter(payload_contains="x")]
+)
+def test_a_walk_needs_no_sorting(connection: sqlite3.Connection, wanted: JobFilter) -> None:
+    statement = Scope(connection, wanted).select("jobs.seq", None)
+    ordered = Sql(f"{statement.text} ORDER BY jobs.seq DESC LIMIT 5", statement.values)
+    plan = plan_of(connection, ordered)
+    assert "SEARCH jobs USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)" in plan
+    assert "TEMP B-TREE" not in plan
+
+
+@pytest.mark.parametrize("share", [0, 1, 1000])
+def test_every_way_finds_the_same(
+    connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, share: int
+) -> None:
+    """Candidates cost nothing, or as much as a job, or so much that all jobs are walked."""
+    monkeypatch.setattr(scope, "STEPS_A_CANDIDATE", share)
+    for wanted in (
+        JobFilter(tags={"a": "1"}),
+        JobFilter(tags={"a": "1"}, states=frozenset(JobState) - {JobState.DEAD}),
+        JobFilter(queue="a"),
+        JobFilter(queue="a", states=frozenset({JobState.SCHEDULED, JobState.RETRYING})),
+        JobFilter(states=frozenset({JobState.SCHEDULED, JobState.PENDING})),
+        JobFilter(completed=Span(after=0), tags={"a": "1"}),
+        JobFilter(has_errors=True),
+    ):
+        found = search(connection, Search(wanted, 2**60, 100))
+        seqs = [job.head.seq for job in found.jobs]
+        assert seqs == sorted(expected(connection, wanted), reverse=True)
+        assert [seq for seq, _ in matching_ids(connection, wanted, 0, 100)] == sorted(seqs)
+        assert found.total.jobs == len(seqs)
+
+
+def expected(connection: sqlite3.Connection, wanted: JobFilter) -> list[int]:
+    statement = Scope(connection, wanted).condition
+    text = f"SELECT seq FROM jobs NOT INDEXED WHERE {statement.text}"  # noqa: S608 - what is tested
+    return [seq for (seq,) in connection.execute(text, statement.values)]
+
+
+def test_matching_ids_go_on_behind_the_last(connection: sqlite3.Connection) -> None:
+    wanted = JobFilter(queue="b")
+    found: list[tuple[int, str]] = []
+    while chunk := matching_ids(connection, wanted, found[-1][0] if found else 0, 7):
+        found += chunk
+    assert len(found) == len(set(found)) == 30
+    assert found == sorted(found)
+
+
+INDEXED = "SELECT segment, key, value, job_seq FROM job_tags ORDER BY 1, 2, 3, 4"
+TAGGED = (
+    "SELECT seq >> 12, key, value, seq FROM jobs, json_each(jobs.tags)"
+    " WHERE tags IS NOT NULL ORDER BY 1, 2, 3, 4"
+)
+
+
+async def test_the_index_of_tags_follows_the_jobs(bench: Bench, kit: SqliteKit) -> None:
+    async def check(rows: int) -> None:
+        indexed: list[tuple[Any, ...]] = kit.query(INDEXED)
+        assert indexed == kit.query(TAGGED)
+        assert len(indexed) == rows
+
+    await bench.enqueue()
+    await bench.enqueue(tags={})
+    await check(0)
+    await bench.enqueue(tags={"a": "1", 'odd "\\é': "%_"})
+    held = await bench.enqueue(tags={"a": "2"}, unique_key="k")
+    await check(3)
+    again = {"unique_key": "k", "on_conflict": "replace"}
+    await bench.try_enqueue(tags={"b": "3", "c": "4"}, **again)
+    await check(4)
+    await bench.try_enqueue(**again)
+    await check(2)
+    await bench.try_enqueue(tags={"b": "5"}, **again)
+    await check(3)
+    await bench.engine.jobs.move(held, "other")
+    await bench.engine.jobs.cancel(held)
+    await check(3)
+    await bench.engine.jobs.delete(held)
+    await check(2)
+    done = await bench.bring_to(JobState.CANCELLED, queue="x", tags={"a": "6"})
+    await check(3)
+    await bench.prune(8 * 86_400_000)
+    assert await bench.store.find_job(done) is None
+    await check(2)
+
+
+def test_tags_of_a_far_away_segment_are_found(
+    connection: sqlite3.Connection, tmp_path: Any
+) -> None:
+    """Segments that hold nothing cost nothing, however many lie between."""
+    with closing(sqlite3.connect(":memory:")) as copy:
+        connection.backup(copy)
+        copy.execute("UPDATE jobs SET seq = seq + (1 << 40) WHERE seq % 2")
+        copy.execute("DELETE FROM job_tags")
+        copy.execute(f"INSERT INTO job_tags {TAGGED}")
+        copy.commit()
+        wanted = JobFilter(tags={"a": "1"})
+        found = search(copy, Search(wanted, 2**60, 100))
+        assert len(found.jobs) == found.total.jobs == len(expected(connection, wanted))
