@@ -1,5 +1,6 @@
 """Logging: a JSON object a line, or text for a terminal; on stderr, stdout is for data."""
 
+import json
 import logging
 import sys
 from datetime import UTC, datetime
@@ -39,7 +40,14 @@ class _JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             entry["traceback"] = self.formatException(record.exc_info)
-        return orjson.dumps(entry, default=str).decode()
+        try:
+            return orjson.dumps(entry, default=str).decode()
+        except TypeError:  # half a surrogate pair, which becomes a question mark
+            return (
+                json.dumps(entry, default=str, ensure_ascii=False)
+                .encode("utf-8", "replace")
+                .decode()
+            )
 
 
 class _TextFormatter(logging.Formatter):

@@ -3,15 +3,24 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from corvo_schema.durations import Duration
+from corvo_schema.durations import Duration, format_duration
 from corvo_server.engine.engine import Policy
 from corvo_server.engine.maintenance import Retention
 from corvo_server.logs import LogFormat, LogLevel
 
 _DAY = 86_400_000
+
+
+def _within(low: int, high: int) -> AfterValidator:
+    def check(ms: int) -> int:
+        if not low <= ms <= high:
+            raise ValueError(f"must be from {format_duration(low)} to {format_duration(high)}")
+        return ms
+
+    return AfterValidator(check)
 
 
 class Settings(BaseSettings):
@@ -34,7 +43,7 @@ class Settings(BaseSettings):
     log_format: LogFormat = Field(
         LogFormat.AUTO, description="json, text, or auto: text on a terminal, else json."
     )
-    lease: Duration = Field(
+    lease: Annotated[Duration, _within(1_000, _DAY)] = Field(
         60_000, description="How long a fetched job is held without a heartbeat, by default."
     )
     max_payload_bytes: int = Field(
@@ -65,7 +74,7 @@ class Settings(BaseSettings):
     retain_events: Duration = Field(
         7 * _DAY, description="How long the event log reaches back; 0s: for ever."
     )
-    prune_interval: Duration = Field(
+    prune_interval: Annotated[Duration, _within(100, _DAY)] = Field(
         60_000, description="How often finished jobs and events past their time are removed."
     )
     shutdown_timeout: Duration = Field(

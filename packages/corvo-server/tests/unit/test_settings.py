@@ -1,0 +1,133 @@
+"""Every setting: its default, its variable in the environment, and what is no value for it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from corvo_server.logs import LogFormat, LogLevel
+from corvo_server.settings import Settings, defaults, split_bind, variable_of
+
+GOOD: dict[str, tuple[str, Any]] = {
+    "bind": ("0.0.0.0:9000", "0.0.0.0:9000"),
+    "data_dir": ("/var/lib/corvo", Path("/var/lib/corvo")),
+    "log_level": ("debug", LogLevel.DEBUG),
+    "log_format": ("text", LogFormat.TEXT),
+    "lease": ("2m", 120_000),
+    "max_payload_bytes": ("1000", 1000),
+    "max_body_bytes": ("2000", 2000),
+    "max_backlog": ("5", 5),
+    "max_commit": ("7", 7),
+    "cors_origins": (
+        "https://a.example, https://b.example,",
+        ["https://a.example", "https://b.example"],
+    ),
+    "retain_completed": ("1d12h", 129_600_000),
+    "retain_dead": ("0s", 0),
+    "retain_events": ("30m", 1_800_000),
+    "prune_interval": ("5s", 5_000),
+    "shutdown_timeout": ("0s", 0),
+}
+
+BAD: dict[str, list[str]] = {
+    "bind": ["", "8080", ":8080", "localhost", "localhost:", "localhost:http", "localhost:70000"],
+    "log_level": ["loud", "", "INFO "],
+    "log_format": ["xml", ""],
+    "lease": ["", "60", "-5s", "0s", "500ms", "2d", "soon"],
+    "max_payload_bytes": ["", "0", "-1", "many", "1.5"],
+    "max_body_bytes": ["0", "1023", "8MB"],
+    "max_backlog": ["0", "-5", ""],
+    "max_commit": ["0", "x"],
+    "retain_completed": ["7", "-1d", "99999d"],
+    "retain_dead": ["forever"],
+    "retain_events": ["1x"],
+    "prune_interval": ["0s", "1ms", "often"],
+    "shutdown_timeout": ["10", "-1s"],
+}
+
+
+@pytest.fixture(autouse=True)
+def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(variable_of(name), raising=False)
+
+
+def test_every_setting_is_tried_here() -> None:
+    assert set(GOOD) == set(Settings.model_fields)
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_setting_comes_from_the_environment(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    text, value = GOOD[name]
+    monkeypatch.setenv(variable_of(name), text)
+    assert getattr(Settings(), name) == value
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_option_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    text, value = GOOD[name]
+    monkeypatch.setenv(variable_of(name), BAD.get(name, [""])[0])
+    options: dict[str, Any] = {name: text}
+    assert getattr(Settings(**options), name) == value
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [(name, text) for name, texts in BAD.items() for text in texts]
+)
+def test_bad_value_names_its_setting(monkeypatch: pytest.MonkeyPatch, name: str, text: str) -> None:
+    monkeypatch.setenv(variable_of(name), text)
+    with pytest.raises(ValidationError) as caught:
+        Settings()
+    assert [error["loc"] for error in caught.value.errors()] == [(name,)]
+
+
+def test_unknown_variables_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CORVO_NO_SUCH_SETTING", "x")
+    Settings()
+
+
+def test_defaults_are_what_is_said_of_them() -> None:
+    shown = defaults()
+    assert shown["bind"] == "127.0.0.1:8080"
+    assert shown["data_dir"] == "corvo-data"
+    assert shown["lease"] == "1m"
+    assert shown["retain_dead"] == "30d"
+    assert shown["cors_origins"] == ""
+    assert set(shown) == set(Settings.model_fields)
+    settings = Settings()
+    for name, text in shown.items():
+        options: dict[str, Any] = {name: text}
+        assert getattr(Settings(**options), name) == getattr(settings, name), name
+
+
+def test_defaults_do_not_depend_on_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CORVO_BIND", "nonsense")
+    assert defaults()["bind"] == "127.0.0.1:8080"
+
+
+def test_every_setting_is_described() -> None:
+    for name, field in Settings.model_fields.items():
+        assert field.description, name
+        assert field.description.endswith("."), name
+
+
+def test_policy_is_made_of_the_settings() -> None:
+    options: dict[str, Any] = {"lease": "5s", "max_payload_bytes": 10, "retain_dead": "1h"}
+    policy = Settings(**options).policy
+    assert (policy.default_lease_ms, policy.max_payload_bytes) == (5_000, 10)
+    assert policy.retention.dead == 3_600_000
+    assert policy.retention.completed == 7 * 86_400_000
+
+
+@pytest.mark.parametrize(
+    ("bind", "host", "port"),
+    [
+        ("127.0.0.1:8080", "127.0.0.1", 8080),
+        ("localhost:0", "localhost", 0),
+        ("[::]:8080", "::", 8080),
+        ("[::1]:65535", "::1", 65535),
+    ],
+)
+def test_split_bind(bind: str, host: str, port: int) -> None:
+    assert split_bind(bind) == (host, port)
