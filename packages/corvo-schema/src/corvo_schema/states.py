@@ -7,6 +7,9 @@ against it, and the documentation's diagram is drawn from it.
 from enum import IntEnum, StrEnum
 
 
+_LARGEST_SHIFT = 62
+
+
 class JobState(StrEnum):
     """Where a job stands. Values are the words of the wire."""
 
@@ -48,6 +51,22 @@ class Backoff(StrEnum):
     FIXED = "fixed"
     LINEAR = "linear"
     EXPONENTIAL = "exponential"
+
+    def delay(self, base: int, most: int, attempt: int) -> int:
+        """Return the delay after the failed attempt of this number (from 1), before any jitter.
+
+        In the unit of `base` and of `most`, which caps it.
+        """
+        match self:
+            case Backoff.NONE:
+                return 0
+            case Backoff.FIXED:
+                delay = base
+            case Backoff.LINEAR:
+                delay = base * attempt
+            case Backoff.EXPONENTIAL:
+                delay = base << min(attempt - 1, _LARGEST_SHIFT)
+        return min(delay, most)
 
 
 class EventType(StrEnum):

@@ -70,6 +70,11 @@ class PayloadShape:
         hint = hints.get(name)
         return name if isinstance(hint, type) and issubclass(hint, BaseModel) else None
 
+    @property
+    def whole(self) -> str | None:
+        """The name of the parameter that takes the whole payload, if one does."""
+        return self._whole
+
     def arguments(self, payload: Any, context: Context) -> dict[str, Any]:
         """Return the keyword arguments to call the function with. Raises `UnfitJob`."""
         arguments: dict[str, Any] = {}

@@ -1,6 +1,7 @@
 """The connections that a worker and its tasks use, made when they are needed."""
 
 import asyncio
+import weakref
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -79,7 +80,10 @@ class Server:
 
     @cached_property
     def _sync_session(self) -> Session:
-        return Session(Transport(self._origin), RetryPolicy())
+        session = Session(Transport(self._origin), RetryPolicy())
+        # Nobody can say when the last task has been enqueued, so it is open as long as this is.
+        weakref.finalize(self, session.close)
+        return session
 
     def _connection(self) -> _LoopConnection:
         loop = asyncio.get_running_loop()

@@ -22,7 +22,7 @@ from corvo_client.worker._payload import UnfitJob
 _log = logging.getLogger("corvo.worker")
 _MOST_BACKTRACE = 32_768
 _NO_RESULT = Completed()
-_OUR_FOLDER = str(Path(__file__).parent)
+_OUR_FOLDER = str(Path(__file__).parents[1])
 
 
 class UnfitResult(ValueError):

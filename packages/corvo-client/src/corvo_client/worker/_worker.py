@@ -90,7 +90,7 @@ class Worker:
             grace_period,
             _checked((os.cpu_count() or 1) if processes is None else processes, "processes"),
         )
-        self._lifespan = lifespan or _no_lifespan
+        self.lifespan = lifespan or _no_lifespan
         self._surroundings = Surroundings()
         self._poll_timeout = poll_timeout
         self._lease_duration = lease_duration
@@ -105,6 +105,11 @@ class Worker:
     def tasks(self) -> MappingProxyType[str, AnyTask]:
         """The tasks by queue."""
         return MappingProxyType(self._tasks)
+
+    @property
+    def middleware(self) -> tuple[Middleware, ...]:
+        """What runs around each attempt, the outermost first."""
+        return tuple(self._surroundings.middleware)
 
     def task(
         self,
@@ -241,7 +246,7 @@ class Worker:
 
     async def _live(self, run: Run) -> None:
         try:
-            async with self._lifespan(self) as self._surroundings.state:
+            async with self.lifespan(self) as self._surroundings.state:
                 await run.run()
         finally:
             self._surroundings.state = None

@@ -3,7 +3,6 @@
 from corvo_schema.states import Backoff
 
 _JITTER = 0.1
-_LARGEST_SHIFT = 62
 
 
 def retry_delay(
@@ -14,14 +13,5 @@ def retry_delay(
     The strategy's delay is capped at `max_delay`; `luck`, from 0 to 1, then adds up to a tenth,
     so that jobs that failed together do not return together.
     """
-    match backoff:
-        case Backoff.NONE:
-            return 0
-        case Backoff.FIXED:
-            delay = base_delay
-        case Backoff.LINEAR:
-            delay = base_delay * attempt
-        case Backoff.EXPONENTIAL:
-            delay = base_delay << min(attempt - 1, _LARGEST_SHIFT)
-    delay = min(delay, max_delay)
+    delay = backoff.delay(base_delay, max_delay, attempt)
     return delay + int(delay * _JITTER * luck)

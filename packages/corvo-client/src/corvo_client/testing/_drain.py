@@ -1,0 +1,160 @@
+"""Runs recorded jobs by the worker's own code, without a server and without waiting."""
+
+import asyncio
+import copy
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from corvo_client.testing import _life
+from corvo_client.testing._clock import TestClock
+from corvo_client.testing._ledger import Ledger
+from corvo_client.worker import CallNext, Context, Worker
+from corvo_client.worker._leases import Interruption, Lease
+from corvo_client.worker._link import HeldJob
+from corvo_client.worker._middleware import Surroundings
+from corvo_client.worker._outcomes import Failed, Outcome
+from corvo_client.worker._runner import AnyTask, Runner
+from corvo_schema import Job
+
+_FOR_EVER = 1 << 60
+
+
+class NeverEmpty(AssertionError):
+    """Jobs go on making jobs, or put themselves off again and again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """What a drain did: how many attempts it ran, and how the jobs ended that it ended."""
+
+    attempts: int = 0
+    completed: int = 0
+    dead: int = 0
+    cancelled: int = 0
+
+
+class Drain:
+    """One run over the recorded jobs of one worker's queues, one attempt at a time.
+
+    The worker's middleware and lifespan surround it as in production. Handlers with
+    `executor="process"` run in a thread: what they enqueue would not be recorded elsewhere.
+    """
+
+    def __init__(
+        self, ledger: Ledger, clock: TestClock, worker: Worker, running: dict[str, Lease]
+    ) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._worker = worker
+        self._running = running
+        self._errors: dict[str, BaseException] = {}
+
+    async def run(
+        self,
+        queues: Sequence[str],
+        *,
+        within_ms: int | None,
+        raise_errors: bool,
+        max_attempts: int,
+    ) -> Drained:
+        """Run what is due, and what becomes due, moving the clock where there is only waiting.
+
+        Raises `NeverEmpty`, and with `raise_errors` what a handler raised when its job is failed.
+        """
+        until = _FOR_EVER if within_ms is None else self._clock() + within_ms
+        counts: dict[str, int] = {}
+        attempts = 0
+        async with self._worker.lifespan(self._worker) as state:
+            while (due := self._ledger.next_due(queues, until)) is not None:
+                job, at = due
+                self._clock.forward_to(at)
+                if _life.is_expired(self._ledger, job):
+                    with self._ledger.locked():
+                        _life.expire(self._ledger, job)
+                else:
+                    if attempts == max_attempts:
+                        raise NeverEmpty(
+                            f"there are still jobs after {attempts} attempts; the next is one of "
+                            f"queue {job.queue!r} with the payload {job.payload!r}"
+                        )
+                    attempts += 1
+                    await self._attempt(job, state, raise_errors=raise_errors)
+                counts[str(job.state)] = counts.get(str(job.state), 0) + 1
+        ends = {name: counts.get(name, 0) for name in ("completed", "dead", "cancelled")}
+        return Drained(attempts, **ends)
+
+    async def _attempt(self, job: Job, state: Any, *, raise_errors: bool) -> None:
+        with self._ledger.locked():
+            _life.start(self._ledger, job, self._worker.id)
+        lease = Lease(_held(job), time.monotonic(), lambda: _take_notes(job, lease))
+        self._running[job.id] = lease
+        try:
+            outcome = await self._outcome(self._worker.tasks[job.queue], lease, state)
+        finally:
+            lease.is_running = False
+            del self._running[job.id]
+        with self._ledger.locked():
+            _life.finish(self._ledger, job, outcome)
+        error = self._errors.pop(job.id, None)
+        if raise_errors and isinstance(outcome, Failed) and not outcome.cancel:
+            raise error or AssertionError(f"job {job.id} of {job.queue} failed: {outcome.error}")
+
+    async def _outcome(self, task: AnyTask, lease: Lease, state: Any) -> Outcome:
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Outcome | None] = loop.create_future()
+        middleware = [self._catch, *self._worker.middleware]
+        runner = Runner(1, loop, _settle(future), surroundings=Surroundings(middleware, state))
+        if task.executor == "process":
+            task = copy.copy(task)
+            task.executor = "thread"
+        runner.start(task, lease)
+        try:
+            outcome = await future
+        except asyncio.CancelledError:
+            lease.interrupt(Interruption.SHUTDOWN)
+            lease.cancel_task()
+            raise
+        finally:
+            runner.close()
+        if outcome is None:
+            raise RuntimeError("a recorded job cannot be lost")
+        return outcome
+
+    async def _catch(self, context: Context, call_next: CallNext) -> Any:
+        try:
+            return await call_next()
+        except BaseException as error:
+            self._errors[context.id] = error
+            raise
+
+
+def _settle(future: "asyncio.Future[Outcome | None]") -> Callable[[Lease, Outcome | None], None]:
+    def settle(_lease: Lease, outcome: Outcome | None) -> None:
+        if not future.done():
+            future.set_result(outcome)
+
+    return settle
+
+
+def _held(job: Job) -> HeldJob:
+    return HeldJob.model_validate(
+        {
+            "job_id": job.id,
+            "queue": job.queue,
+            "payload": copy.deepcopy(job.payload),
+            "attempt": job.attempt,
+            "max_retries": job.max_retries,
+            "lease_duration": 60,
+            "checkpoint": copy.deepcopy(job.checkpoint),
+            "tags": dict(job.tags),
+            "lease_token": "recorded",
+            "traceparent": job.traceparent,
+        }
+    )
+
+
+def _take_notes(job: Job, lease: Lease) -> None:
+    job.checkpoint = lease.checkpoint
+    job.progress = lease.unsent_progress or job.progress

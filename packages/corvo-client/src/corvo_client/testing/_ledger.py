@@ -1,0 +1,251 @@
+"""The jobs that were enqueued while recording, by the server's rules."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from corvo_client._errors import ApiError, make_error
+from corvo_schema import (
+    Batch,
+    BatchOptions,
+    EnqueueReply,
+    EnqueueRequest,
+    ErrorCode,
+    Job,
+    JobState,
+    OnConflict,
+    from_ms,
+    new_batch_id,
+    new_job_id,
+    to_ms,
+)
+
+_WAITING = (JobState.PENDING, JobState.SCHEDULED, JobState.RETRYING)
+
+
+class Ledger:
+    """Jobs in the order of their enqueueing, unique keys and batches. For any number of threads."""
+
+    def __init__(self, clock: Callable[[], int]) -> None:
+        self.clock = clock
+        self.jobs: dict[str, Job] = {}
+        self.batches: dict[str, Batch] = {}
+        self._locks: dict[tuple[str, str], tuple[str, int]] = {}
+        self._callbacks: dict[str, BatchOptions] = {}
+        self._mutex = threading.RLock()
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other threads out."""
+        with self._mutex:
+            yield
+
+    def enqueue(
+        self, requests: Sequence[EnqueueRequest], options: BatchOptions | None = None
+    ) -> tuple[list[EnqueueReply], str | None]:
+        """Take jobs in, all or none; also return the id of their batch. Raises `ApiError`."""
+        with self._mutex:
+            self._refuse_conflicts(requests)
+            repeated = self._repeated_batch(requests)
+            batch_id = None if options is None else repeated or new_batch_id()
+            fresh: set[str] = set()
+            replies = [self._take(request, batch_id, fresh) for request in requests]
+            if options is not None and batch_id is not None and not repeated:
+                self._open_batch(batch_id, options, len(fresh))
+            return replies, batch_id
+
+    def get(self, job_id: str) -> Job:
+        """Return a job. Raises `NotFound`."""
+        job = self.jobs.get(job_id)
+        if job is None:
+            raise not_found(f"job {job_id}")
+        return job
+
+    def get_batch(self, batch_id: str) -> Batch:
+        """Return a batch. Raises `NotFound`."""
+        batch = self.batches.get(batch_id)
+        if batch is None:
+            raise not_found(f"batch {batch_id}")
+        return batch
+
+    def next_due(self, queues: Sequence[str], until: int) -> tuple[Job, int] | None:
+        """Return the job of these queues that runs next, and when; None when none does by then.
+
+        What is due now comes by priority, then by age, as from a server.
+        """
+        now = self.clock()
+        waiting = [
+            (max(now, due_at(job)), job.priority_value or 0, index, job)
+            for index, job in enumerate(self.jobs.values())
+            if job.queue in queues and job.state in _WAITING
+        ]
+        if not waiting:
+            return None
+        at, _, _, job = min(waiting, key=lambda entry: entry[:3])
+        return (job, at) if at <= until else None
+
+    def ended(self, job: Job) -> None:
+        """Note that a job has ended: free its key, count it in its batch."""
+        with self._mutex:
+            for key, (holder, _) in list(self._locks.items()):
+                if holder == job.id:
+                    del self._locks[key]
+            if job.batch_id is not None:
+                self._count(self.batches[job.batch_id], job)
+
+    def _repeated_batch(self, requests: Sequence[EnqueueRequest]) -> str | None:
+        """Return the batch that an earlier sending of the same request made."""
+        known = [self.jobs.get(request.job_id or "") for request in requests]
+        batches = [job.batch_id for job in known if job is not None]
+        return batches[0] if len(batches) == len(requests) else None
+
+    def _take(self, request: EnqueueRequest, batch_id: str | None, fresh: set[str]) -> EnqueueReply:
+        known = self.jobs.get(request.job_id or "")
+        if known is not None:
+            return EnqueueReply(job_id=known.id, status=str(known.state))
+        holder = self._holder(request)
+        if holder is not None:
+            # Of two in one request the first stands.
+            status = "duplicate" if holder.id in fresh else self._meet(holder, request)
+            return EnqueueReply(job_id=holder.id, status=status, unique_existing=True)
+        job = self._new_job(request, batch_id)
+        self.jobs[job.id] = job
+        fresh.add(job.id)
+        if request.unique_key is not None:
+            until = self.clock() + request.unique_period
+            self._locks[job.queue, request.unique_key] = (job.id, until)
+        return EnqueueReply(job_id=job.id, status=str(job.state))
+
+    def _new_job(self, request: EnqueueRequest, batch_id: str | None) -> Job:
+        now = self.clock()
+        job = Job(
+            id=request.job_id or new_job_id(),
+            queue=request.queue,
+            state=JobState.PENDING,
+            payload=request.payload,
+            priority=request.priority,
+            priority_value=int(request.priority),
+            max_retries=request.max_retries,
+            retry_backoff=request.retry_backoff,
+            retry_base_delay_ms=request.retry_base_delay,
+            retry_max_delay_ms=request.retry_max_delay,
+            unique_key=request.unique_key,
+            concurrency_key=request.concurrency_key,
+            traceparent=request.traceparent,
+            batch_id=batch_id,
+            tags=request.tags,
+            created_at=from_ms(now),
+        )
+        self._set_time(job, request)
+        if request.expire_after is not None:
+            job.expire_at = from_ms(now + request.expire_after)
+        return job
+
+    def _set_time(self, job: Job, request: EnqueueRequest) -> None:
+        now = self.clock()
+        job.scheduled_at = request.scheduled_at
+        if request.delay:
+            job.scheduled_at = from_ms(now + request.delay)
+        is_due = job.scheduled_at is None or to_ms(job.scheduled_at) <= now
+        job.state = JobState.PENDING if is_due else JobState.SCHEDULED
+
+    def _holder(self, request: EnqueueRequest) -> Job | None:
+        if request.unique_key is None:
+            return None
+        held = self._locks.get((request.queue, request.unique_key))
+        return self.jobs[held[0]] if held is not None and held[1] > self.clock() else None
+
+    def _refuse_conflicts(self, requests: Sequence[EnqueueRequest]) -> None:
+        """Refuse all when one asks for that; only two of one request do not collide so."""
+        for request in requests:
+            holder = self._holder(request)
+            is_repeat = request.job_id in self.jobs
+            if request.on_conflict is OnConflict.ERROR and holder is not None and not is_repeat:
+                raise invalid_state(
+                    f"The unique key {request.unique_key!r} of queue {request.queue} is held by "
+                    f"{holder.id}, which is {holder.state}. Nothing was enqueued"
+                )
+
+    def _meet(self, holder: Job, request: EnqueueRequest) -> str:
+        """Do to the job that holds the key what the new one asks for; return the status."""
+        if holder.state is JobState.ACTIVE or request.on_conflict in _LEAVE_ALONE:
+            return "duplicate"
+        if request.on_conflict is OnConflict.RESCHEDULE:
+            self._set_time(holder, request)
+            return "rescheduled"
+        wanted = self._new_job(request, holder.batch_id)
+        for name in _REPLACED:
+            setattr(holder, name, getattr(wanted, name))
+        holder.attempt = 0
+        return "replaced"
+
+    def _open_batch(self, batch_id: str, options: BatchOptions, total: int) -> None:
+        self._callbacks[batch_id] = options
+        self.batches[batch_id] = Batch(
+            id=batch_id,
+            state="running",
+            total=total,
+            pending=total,
+            callback_queue=options.callback_queue,
+            created_at=from_ms(self.clock()),
+        )
+        if not total:
+            self._close_batch(self.batches[batch_id])
+
+    def _count(self, batch: Batch, job: Job) -> None:
+        batch.pending -= 1
+        batch.succeeded += job.state is JobState.COMPLETED
+        batch.failed += job.state is JobState.DEAD
+        batch.cancelled += job.state is JobState.CANCELLED
+        if batch.pending == 0:
+            self._close_batch(batch)
+
+    def _close_batch(self, batch: Batch) -> None:
+        options = self._callbacks.pop(batch.id)
+        payload = {
+            "batch_id": batch.id,
+            "total": batch.total,
+            "succeeded": batch.succeeded,
+            "failed": batch.failed,
+            "cancelled": batch.cancelled,
+            "payload": {} if options.callback_payload is None else options.callback_payload,
+        }
+        callback = EnqueueRequest(queue=options.callback_queue, payload=payload)
+        (reply,), _ = self.enqueue([callback])
+        batch.state, batch.callback_job_id = "finished", reply.job_id
+        batch.finished_at = from_ms(self.clock())
+
+
+_LEAVE_ALONE = (OnConflict.IGNORE, OnConflict.ERROR)
+_REPLACED = (
+    "state",
+    "payload",
+    "priority",
+    "priority_value",
+    "tags",
+    "max_retries",
+    "retry_backoff",
+    "retry_base_delay_ms",
+    "retry_max_delay_ms",
+    "scheduled_at",
+    "expire_at",
+    "concurrency_key",
+)
+
+
+def due_at(job: Job) -> int:
+    """Return when a waiting job runs, or ends as expired, in milliseconds since the epoch."""
+    at = 0
+    if job.state is not JobState.PENDING and job.scheduled_at is not None:
+        at = to_ms(job.scheduled_at)
+    return at if job.expire_at is None else min(at, to_ms(job.expire_at))
+
+
+def not_found(what: str) -> ApiError:
+    """Make the error of something that is not there."""
+    return make_error(f"There is no {what}", code=ErrorCode.NOT_FOUND, status=404)
+
+
+def invalid_state(message: str) -> ApiError:
+    """Make the error of a job whose state does not allow it."""
+    return make_error(message, code=ErrorCode.INVALID_STATE, status=409)

@@ -1,0 +1,71 @@
+"""Which recorded jobs are meant by a queue or a task, and some of their arguments."""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from corvo_client.worker._leases import jsonable
+from corvo_client.worker._task import Task
+from corvo_schema import Job
+
+ANYTHING: Any = object()
+"""A payload that is not looked at."""
+
+Target = str | Task[..., ..., Any]
+
+
+class Wanted:
+    """Jobs of a queue, or of a task, whose payload has these members among others.
+
+    Of a task the arguments are those of its function, defaults included. Values are compared as the
+    JSON that they become, and by `==`, so that `unittest.mock.ANY` and the like work.
+    """
+
+    def __init__(self, target: Target | None, payload: Any, arguments: Mapping[str, Any]) -> None:
+        self._task = target if isinstance(target, Task) else None
+        self._queue = target.queue if isinstance(target, Task) else target
+        self._payload = payload
+        self._arguments = dict(arguments)
+        whole = None if self._task is None else self._task.shape.whole
+        if whole is not None and set(self._arguments) == {whole}:
+            self._payload = self._arguments.pop(whole)
+
+    def __str__(self) -> str:
+        parts = [f"{name}={value!r}" for name, value in self._arguments.items()]
+        if self._payload is not ANYTHING:
+            parts.insert(0, f"the payload {self._payload!r}")
+        where = "any queue" if self._queue is None else f"queue {self._queue!r}"
+        return f"{where} with {', '.join(parts)}" if parts else where
+
+    def matches(self, job: Job) -> bool:
+        """Tell whether a job is meant."""
+        if self._queue is not None and job.queue != self._queue:
+            return False
+        if self._payload is not ANYTHING and not _equal(self._payload, job.payload):
+            return False
+        if not self._arguments:
+            return True
+        members = job.payload if isinstance(job.payload, dict) else {}
+        members = {**self._defaults(), **members}
+        return all(
+            name in members and _equal(value, members[name])
+            for name, value in self._arguments.items()
+        )
+
+    def _defaults(self) -> dict[str, Any]:
+        if self._task is None or self._task.shape.whole is not None:
+            return {}
+        return {
+            parameter.name: jsonable(parameter.default)
+            for parameter in inspect.signature(self._task.function).parameters.values()
+            if parameter.default is not parameter.empty
+        }
+
+
+def _equal(expected: Any, actual: Any) -> bool:
+    if expected == actual:
+        return True
+    try:
+        return bool(jsonable(expected) == actual)
+    except ValueError:  # it is nothing that JSON can hold, and so no part of a payload
+        return False

@@ -1,0 +1,118 @@
+"""Answers the calls of producers from memory, as a server would."""
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic_core import to_json
+
+from corvo_client._call import API, Call
+from corvo_client._errors import ApiError, make_error
+from corvo_client._transport import Answer
+from corvo_client.testing import _life
+from corvo_client.testing._ledger import Ledger
+from corvo_schema import (
+    BatchOptions,
+    BulkGetReply,
+    EnqueueBatchReply,
+    EnqueueRequest,
+    ErrorCode,
+    ErrorReply,
+    Health,
+    Job,
+    ServerInfo,
+    StatusReply,
+)
+
+MAX_PAYLOAD = 256 * 1024
+"""In bytes; the server's default."""
+
+
+class NoServer(RuntimeError):
+    """A call that cannot be answered without a server. Use a real one for this test."""
+
+
+class MemoryServer:
+    """Keeps what is enqueued in a ledger. `on_cancel` is told of active jobs that are cancelled."""
+
+    def __init__(self, ledger: Ledger, on_cancel: Callable[[Job], None]) -> None:
+        self._ledger = ledger
+        self._on_cancel = on_cancel
+        self._routes: list[tuple[str, re.Pattern[str], Callable[..., BaseModel]]] = [
+            ("POST", re.compile(f"{API}/enqueue"), self._enqueue),
+            ("POST", re.compile(f"{API}/enqueue/batch"), self._enqueue_batch),
+            ("POST", re.compile(f"{API}/jobs/bulk-get"), self._bulk_get),
+            ("GET", re.compile(f"{API}/jobs/([^/?]+)"), self._get_job),
+            ("POST", re.compile(f"{API}/jobs/([^/?]+)/cancel"), self._cancel_job),
+            ("GET", re.compile(f"{API}/batches/([^/?]+)"), self._get_batch),
+            ("GET", re.compile(f"{API}/info"), self._info),
+            ("GET", re.compile("/healthz|/readyz"), self._health),
+        ]
+
+    def answer(self, call: Call[Any]) -> Answer:
+        """Answer a call. Raises `NoServer` for one that is beyond this."""
+        for verb, path, route in self._routes:
+            match = path.fullmatch(call.path)
+            if match is not None and verb == call.verb:
+                body = [json.loads(call.body)] if call.body is not None else []
+                return self._reply(route, *match.groups(), *body)
+        raise NoServer(
+            f"{call.verb} {call.path}: this needs a server, and while jobs are recorded there is "
+            "none; use the fixture corvo_server, or corvo_client.testing.LocalServer"
+        )
+
+    def _reply(self, route: Callable[..., BaseModel], *arguments: Any) -> Answer:
+        try:
+            with self._ledger.locked():
+                return Answer(200, {}, to_json(route(*arguments)))
+        except ApiError as error:
+            reply = ErrorReply(error=str(error), code=error.code, request_id="recorded")
+            return Answer(error.status, {}, to_json(reply))
+
+    def _enqueue(self, body: dict[str, Any]) -> BaseModel:
+        (reply,), _ = self._ledger.enqueue([_request(body, "payload")])
+        return reply
+
+    def _enqueue_batch(self, body: dict[str, Any]) -> BaseModel:
+        jobs = [_request(job, f"jobs[{i}].payload") for i, job in enumerate(body["jobs"])]
+        given = body.get("batch")
+        options = None if given is None else BatchOptions.model_validate(given)
+        replies, batch_id = self._ledger.enqueue(jobs, options)
+        job_ids = [reply.job_id for reply in replies]
+        return EnqueueBatchReply(job_ids=job_ids, batch_id=batch_id, results=replies)
+
+    def _get_job(self, job_id: str) -> BaseModel:
+        return self._ledger.get(job_id)
+
+    def _bulk_get(self, body: dict[str, Any]) -> BaseModel:
+        jobs = self._ledger.jobs
+        return BulkGetReply(jobs=[jobs[job_id] for job_id in body["job_ids"] if job_id in jobs])
+
+    def _cancel_job(self, job_id: str) -> BaseModel:
+        job = self._ledger.get(job_id)
+        status = _life.cancel(self._ledger, job)
+        if status == "cancelling":
+            self._on_cancel(job)
+        return StatusReply(status=status)
+
+    def _get_batch(self, batch_id: str) -> BaseModel:
+        return self._ledger.get_batch(batch_id)
+
+    def _info(self) -> BaseModel:
+        return ServerInfo(server_version="recorded", api_version="1")
+
+    def _health(self) -> BaseModel:
+        return Health(status="ok")
+
+
+def _request(body: dict[str, Any], field: str) -> EnqueueRequest:
+    size = len(to_json(body.get("payload")))
+    if size > MAX_PAYLOAD:
+        raise make_error(
+            f"{field} has {size} bytes, the limit is {MAX_PAYLOAD}",
+            code=ErrorCode.PAYLOAD_TOO_LARGE,
+            status=413,
+        )
+    return EnqueueRequest.model_validate(body)

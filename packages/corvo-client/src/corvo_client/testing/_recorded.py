@@ -1,0 +1,254 @@
+"""Jobs that are recorded instead of sent, and what a test can do with them."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import Any
+from unittest.mock import patch
+
+from pydantic import TypeAdapter
+
+from corvo_client._call import Call
+from corvo_client._options import AnySeconds
+from corvo_client._transport import Answer, AsyncTransport, Transport
+from corvo_client.testing._clock import TestClock
+from corvo_client.testing._drain import Drain, Drained
+from corvo_client.testing._ledger import Ledger
+from corvo_client.testing._matching import ANYTHING, Target, Wanted
+from corvo_client.testing._memory import MemoryServer
+from corvo_client.worker import Worker
+from corvo_client.worker._leases import Interruption, Lease
+from corvo_schema import Job
+from corvo_schema.durations import Seconds
+
+_MOST_SHOWN = 20
+_MOST_ATTEMPTS = 10_000
+
+_seconds = TypeAdapter[int](Seconds)
+
+
+class RecordedJobs:
+    """What any client of this process has enqueued since the recording began.
+
+    The jobs are `corvo_schema.Job`s, as `Client.get_job` returns them, and go on living: `drain`
+    changes them. Time stands still, but for `forward` and `drain`; handlers see it pass as usual.
+    """
+
+    def __init__(self) -> None:
+        self._clock = TestClock()
+        self._ledger = Ledger(self._clock)
+        self._running: dict[str, Lease] = {}
+        self._server = MemoryServer(self._ledger, self._interrupt)
+        self._inline: tuple[Sequence[Worker], bool] | None = None
+        self._is_draining = False
+
+    @property
+    def all(self) -> list[Job]:
+        """All jobs in the order of their enqueueing."""
+        return list(self._ledger.jobs.values())
+
+    @property
+    def now(self) -> datetime:
+        """The time of delays, retries, unique periods and expiries."""
+        return self._clock.now
+
+    def forward(self, seconds: AnySeconds) -> None:
+        """Let so much time pass."""
+        self._clock.forward(_seconds.validate_python(seconds))
+
+    def enqueued(
+        self, target: Target | None = None, payload: Any = ANYTHING, /, **arguments: Any
+    ) -> list[Job]:
+        """Return the jobs of a queue or a task whose arguments are these, among others.
+
+        With `payload` it must be the whole of it. Values are compared as JSON, and by `==`, so that
+        `unittest.mock.ANY` and the like work.
+        """
+        wanted = Wanted(target, payload, arguments)
+        return [job for job in self.all if wanted.matches(job)]
+
+    def assert_enqueued(
+        self, target: Target | None = None, payload: Any = ANYTHING, /, **arguments: Any
+    ) -> Job:
+        """Return the last job that `enqueued` finds. Raises AssertionError when there is none."""
+        found = self.enqueued(target, payload, **arguments)
+        if not found:
+            wanted = Wanted(target, payload, arguments)
+            raise AssertionError(f"no job was enqueued to {wanted}{self._shown()}")
+        return found[-1]
+
+    def assert_not_enqueued(
+        self, target: Target | None = None, payload: Any = ANYTHING, /, **arguments: Any
+    ) -> None:
+        """Raise AssertionError when `enqueued` finds a job."""
+        found = self.enqueued(target, payload, **arguments)
+        if found:
+            wanted = Wanted(target, payload, arguments)
+            raise AssertionError(f"{len(found)} jobs were enqueued to {wanted}{self._shown()}")
+
+    def clear(self) -> None:
+        """Forget everything that was enqueued; the time stays."""
+        self._ledger = Ledger(self._clock)
+        self._server = MemoryServer(self._ledger, self._interrupt)
+
+    def drain(
+        self,
+        worker: Worker,
+        *,
+        queue: str | None = None,
+        within: AnySeconds | None = None,
+        raise_errors: bool = False,
+        max_attempts: int = _MOST_ATTEMPTS,
+    ) -> Drained:
+        """Run the jobs of the worker's queues, and those that they make, until nothing is left.
+
+        One at a time, by the worker's own code. Where only delays, retries and snoozes are left,
+        the time moves on to the next, but no further than `within`: 0 runs what is due now. With
+        `raise_errors` the first failure of a handler is raised here. Raises `NeverEmpty` after
+        `max_attempts`, and RuntimeError in a coroutine: await `drain_async` there.
+        """
+        if _has_loop():
+            raise RuntimeError("an event loop runs here: use `await jobs.drain_async(...)`")
+        return asyncio.run(
+            self.drain_async(
+                worker,
+                queue=queue,
+                within=within,
+                raise_errors=raise_errors,
+                max_attempts=max_attempts,
+            )
+        )
+
+    async def drain_async(
+        self,
+        worker: Worker,
+        *,
+        queue: str | None = None,
+        within: AnySeconds | None = None,
+        raise_errors: bool = False,
+        max_attempts: int = _MOST_ATTEMPTS,
+    ) -> Drained:
+        """Do what `drain` does, in the running event loop."""
+        queues = list(worker.tasks) if queue is None else [queue]
+        if missing := [name for name in queues if name not in worker.tasks]:
+            raise ValueError(f"the worker has no task for {', '.join(missing)}")
+        if self._is_draining:
+            raise RuntimeError("a drain is going on: what its handlers enqueue, it will run")
+        self._is_draining = True
+        try:
+            return await Drain(self._ledger, self._clock, worker, self._running).run(
+                queues,
+                within_ms=None if within is None else _seconds.validate_python(within),
+                raise_errors=raise_errors,
+                max_attempts=max_attempts,
+            )
+        finally:
+            self._is_draining = False
+
+    @contextmanager
+    def inline(self, *workers: Worker, raise_errors: bool = True) -> Iterator[None]:
+        """Run jobs the moment they are enqueued: when the enqueue returns, they have ended.
+
+        Delays are skipped, and retries follow at once. What a handler raises comes out of the
+        enqueue, unless `raise_errors` is false. What handlers enqueue runs when they have ended.
+        """
+        before, self._inline = self._inline, (workers, raise_errors)
+        try:
+            yield
+        finally:
+            self._inline = before
+
+    def answer(self, call: Call[Any]) -> Answer:
+        """Answer a call of plain code."""
+        answer = self._server.answer(call)
+        if self._runs_now(call):
+            _run_blocking(self._run_inline)
+        return answer
+
+    async def answer_async(self, call: Call[Any]) -> Answer:
+        """Answer a call of a coroutine."""
+        answer = self._server.answer(call)
+        if self._runs_now(call):
+            await self._run_inline()
+        return answer
+
+    def _runs_now(self, call: Call[Any]) -> bool:
+        is_enqueue = call.path.endswith(("/enqueue", "/enqueue/batch"))
+        return self._inline is not None and is_enqueue and not self._is_draining
+
+    async def _run_inline(self) -> None:
+        workers, raise_errors = self._inline or ((), True)
+        ran = True
+        while ran:
+            done = [await self.drain_async(w, raise_errors=raise_errors) for w in workers]
+            ran = any(drained.attempts for drained in done)
+
+    def _interrupt(self, job: Job) -> None:
+        lease = self._running.get(job.id)
+        if lease is not None and lease.interrupt(Interruption.CANCELLED) and lease.task is not None:
+            lease.task.get_loop().call_soon_threadsafe(lease.cancel_task)
+
+    def _shown(self) -> str:
+        jobs = self.all
+        if not jobs:
+            return "; nothing was enqueued at all"
+        lines = [f"\n  {job.queue} {job.payload!r} ({job.state})" for job in jobs[-_MOST_SHOWN:]]
+        more = len(jobs) - len(lines)
+        return "; these were:" + ("" if not more else f"\n  ({more} earlier ones)") + "".join(lines)
+
+
+@contextmanager
+def recording() -> Iterator[RecordedJobs]:
+    """Record what every client and task of this process enqueues, instead of sending it.
+
+    Calls that only a server can answer raise `NoServer`. Recordings can be nested; the innermost
+    gets the jobs.
+    """
+    jobs = RecordedJobs()
+
+    def send(_transport: Transport, call: Call[Any]) -> Answer:
+        return jobs.answer(call)
+
+    async def send_async(_transport: AsyncTransport, call: Call[Any]) -> Answer:
+        return await jobs.answer_async(call)
+
+    def refuse(_transport: object, call: Call[Any]) -> Any:
+        return jobs.answer(call)
+
+    with (
+        patch.object(Transport, "send", send),
+        patch.object(AsyncTransport, "send", send_async),
+        patch.object(Transport, "open", refuse),
+        patch.object(AsyncTransport, "open", refuse),
+    ):
+        yield jobs
+
+
+def _has_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _run_blocking(work: Callable[[], Any]) -> None:
+    """Run a coroutine to its end from plain code, also where an event loop waits for that code."""
+    if not _has_loop():
+        asyncio.run(work())
+        return
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            asyncio.run(work())
+        except BaseException as error:  # noqa: BLE001 - for the caller
+            errors.append(error)
+
+    thread = threading.Thread(target=run, name="corvo-inline")
+    thread.start()
+    thread.join()
+    if errors:
+        raise errors[0]

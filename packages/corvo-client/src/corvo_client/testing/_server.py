@@ -1,0 +1,156 @@
+"""A real server for tests: a process, on a free port, with its data in a temporary directory."""
+
+import contextlib
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+_STARTS_WITHIN = 30.0
+_STOPS_WITHIN = 10.0
+_MOST_SHOWN = 50
+
+
+class ServerDied(RuntimeError):
+    """The server did not start, or is not there any more; the message has the end of its log."""
+
+
+class LocalServer:
+    """A corvo-server. Use it as a context manager, or call `start` and `close`.
+
+    `options` are the server's settings, e.g. `{"max_payload_bytes": 1000}`. The data directory is
+    a temporary one that goes with the server, unless one is given. Settings in the environment do
+    not count. Needs `pip install "corvo-client[testing]"`.
+    """
+
+    def __init__(
+        self,
+        data_dir: str | Path | None = None,
+        *,
+        port: int = 0,
+        options: Mapping[str, object] | None = None,
+    ) -> None:
+        self._data_dir = data_dir
+        self._port = port
+        self._options = dict(options or {})
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._process: subprocess.Popen[str] | None = None
+        self._lines: list[str] = []
+        self._grown = threading.Condition()
+        self._reader: threading.Thread | None = None
+        self._url: str | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it is. Raises RuntimeError before the start."""
+        if self._url is None:
+            raise RuntimeError("the server was not started")
+        return self._url
+
+    @property
+    def log(self) -> str:
+        """All that it has written so far."""
+        return "".join(self._lines)
+
+    def start(self) -> Self:
+        """Start it, and return once it takes requests. Raises `ServerDied` when it does not."""
+        if importlib.util.find_spec("corvo_server") is None:
+            raise ServerDied('there is no server to start: pip install "corvo-client[testing]"')
+        folder = self._data_dir
+        if folder is None:
+            self._folder = tempfile.TemporaryDirectory(prefix="corvo-", ignore_cleanup_errors=True)
+            folder = self._folder.name
+        command = [sys.executable, "-m", "corvo_server", "--bind", f"127.0.0.1:{self._port}"]
+        command += ["--data-dir", str(folder), "--log-format", "json"]
+        for name, value in self._options.items():
+            command += [f"--{name.replace('_', '-')}", str(value)]
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("CORVO_")}
+        self._process = subprocess.Popen(  # noqa: S603 - our own server
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={**kept, "PYTHONUNBUFFERED": "1"},
+            text=True,
+            encoding="utf-8",
+        )
+        self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
+        self._reader.start()
+        self._url = self._wait_for_url()
+        return self
+
+    def close(self) -> None:
+        """Stop it in order, or kill it when that takes too long, and remove its temporary data."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.terminate()
+            try:
+                process.wait(_STOPS_WITHIN)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        if self._reader is not None:
+            self._reader.join(_STOPS_WITHIN)
+        if self._folder is not None:
+            self._folder.cleanup()
+            self._folder = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._url or 'not started'})"
+
+    def _read(self, process: subprocess.Popen[str]) -> None:
+        output = process.stdout
+        if output is None:
+            return
+        with output:
+            for line in output:
+                with self._grown:
+                    self._lines.append(line)
+                    self._grown.notify_all()
+        with self._grown:
+            self._grown.notify_all()
+
+    def _wait_for_url(self) -> str:
+        ends_at = time.monotonic() + _STARTS_WITHIN
+        with self._grown:
+            while True:
+                for line in self._lines:
+                    if (url := _url_in(line)) is not None:
+                        return url
+                if not self._is_reading or time.monotonic() > ends_at:
+                    break
+                self._grown.wait(0.1)
+        tail = "".join(self._lines[-_MOST_SHOWN:])
+        self.close()
+        raise ServerDied(f"the server did not start; it has written:\n{tail}")
+
+    @property
+    def _is_reading(self) -> bool:
+        return self._reader is not None and self._reader.is_alive()
+
+
+def _url_in(line: str) -> str | None:
+    with contextlib.suppress(ValueError):
+        entry = json.loads(line)
+        if isinstance(entry, dict) and "listening on" in str(entry.get("message")):
+            return str(entry["url"])
+    return None

@@ -1,0 +1,181 @@
+"""What is recorded for tests behaves like what a server would have had: both are held together."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from corvo_client import AsyncClient, BatchOptions, CorvoError, Job
+from corvo_client._options import AnyConflict
+from corvo_client.testing import recording
+from corvo_client.worker import Cancel, Context, Retry, Snooze, Worker
+from support.server import CorvoServer
+from support.waiting import wait_until
+from support.wire import new_name
+
+Story = Callable[[AsyncClient, str], Awaitable[list[Any]]]
+
+COMPARED = (
+    "state",
+    "payload",
+    "priority",
+    "attempt",
+    "max_retries",
+    "retry_backoff",
+    "retry_base_delay_ms",
+    "retry_max_delay_ms",
+    "unique_key",
+    "concurrency_key",
+    "traceparent",
+    "tags",
+    "checkpoint",
+    "result",
+)
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
+def make_worker(server: str | None, queue: str) -> Worker:
+    worker = Worker(server, concurrency=1)
+    seen: dict[str, int] = {}
+
+    @worker.task(queue)
+    async def act(context: Context, do: str = "return", value: Any = None) -> Any:
+        seen[context.id] = seen.get(context.id, 0) + 1
+        context.checkpoint({"attempt": context.attempt})
+        match do:
+            case "fail":
+                raise ValueError(value)
+            case "retry once" if context.attempt == 1:
+                raise Retry("once more")
+            case "snooze twice" if seen[context.id] <= 2:
+                return Snooze(0.001)
+            case "cancel":
+                return Cancel("not wanted")
+            case "unfit":
+                return object()
+        return value
+
+    return worker
+
+
+async def options(client: AsyncClient, queue: str) -> list[Any]:
+    return [
+        await client.enqueue(queue),
+        await client.enqueue(queue, {"value": 2**70, "do": "return"}, priority="critical"),
+        await client.enqueue(
+            queue,
+            {"value": {"ä": [1.5, None]}},
+            tags={"a b": "c"},
+            max_retries=7,
+            retry_backoff="linear",
+            retry_base_delay="1s",
+            retry_max_delay="1m",
+            concurrency_key="acme",
+            traceparent=TRACE,
+        ),
+        await client.enqueue(queue, {"unknown": 1}),
+        await client.enqueue(queue, [1]),
+    ]
+
+
+async def outcomes(client: AsyncClient, queue: str) -> list[Any]:
+    quick: dict[str, Any] = {"retry_backoff": "none"}
+    return [
+        await client.enqueue(queue, {"do": "fail", "value": "x"}, max_retries=3, **quick),
+        await client.enqueue(queue, {"do": "fail"}, max_retries=0, **quick),
+        await client.enqueue(queue, {"do": "retry once"}, **quick),
+        await client.enqueue(queue, {"do": "retry once"}, max_retries=1, **quick),
+        await client.enqueue(queue, {"do": "snooze twice"}, **quick),
+        await client.enqueue(queue, {"do": "cancel"}, **quick),
+        await client.enqueue(queue, {"do": "unfit"}, **quick),
+    ]
+
+
+async def unique_keys(client: AsyncClient, queue: str) -> list[Any]:
+    first = await client.enqueue(queue, {"value": 1}, unique_key="k", delay=600)
+    replies: list[Any] = [first]
+    conflicts: tuple[AnyConflict, ...] = ("ignore", "reschedule", "replace")
+    replies += [
+        await client.enqueue(
+            queue,
+            {"value": conflict},
+            unique_key="k",
+            on_conflict=conflict,
+            tags={"by": conflict},
+            delay=500,
+        )
+        for conflict in conflicts
+    ]
+    try:
+        await client.enqueue(queue, unique_key="k", on_conflict="error")
+    except CorvoError as error:
+        replies.append(type(error))
+    replies.append(await client.enqueue(queue, unique_key="k", on_conflict="replace"))
+    return replies
+
+
+async def batches(client: AsyncClient, queue: str) -> list[Any]:
+    jobs: list[Any] = [
+        {"queue": queue, "payload": {"value": n}, "unique_key": key, "on_conflict": "replace"}
+        for n, key in enumerate(["a", "b", "a"])
+    ]
+    jobs.append({"queue": queue, "payload": {"do": "fail"}, "max_retries": 1})
+    jobs.append({"queue": queue, "delay": 600})
+    callback = BatchOptions(callback_queue=queue, callback_payload={"value": "callback"})
+    reply = await client.enqueue_batch(jobs, batch=callback)
+    cancelled = await client.cancel_job(reply.job_ids[-1])
+    batch = await client.get_batch(reply.batch_id or "")
+    counts = (batch.total, batch.pending, batch.cancelled)
+    return [*reply.results, cancelled, counts]
+
+
+async def repeats(client: AsyncClient, queue: str) -> list[Any]:
+    first = await client.enqueue(queue, {"value": 1}, delay=600)
+    again = await client.enqueue(queue, {"value": 2}, job_id=first.job_id, unique_key="new")
+    await client.cancel_job(first.job_id)
+    return [first, again, await client.enqueue(queue, job_id=first.job_id)]
+
+
+def told(answers: list[Any], names: dict[str, str]) -> list[Any]:
+    """Replies with the ids of jobs replaced by their numbers."""
+    plain = []
+    for answer in answers:
+        members = answer.model_dump() if hasattr(answer, "model_dump") else answer
+        if isinstance(members, dict) and "job_id" in members:
+            members = {**members, "job_id": names.setdefault(members["job_id"], str(len(names)))}
+        plain.append(members)
+    return plain
+
+
+def compared(jobs: list[Job]) -> list[Any]:
+    rows = []
+    for job in jobs:
+        row = job.model_dump(include=set(COMPARED))
+        if isinstance(row["payload"], dict):
+            row["payload"].pop("batch_id", None)
+        if job.state == "completed":
+            # Whether a checkpoint gets through before the ack is a matter of luck.
+            del row["checkpoint"]
+        rows.append((row, [(error.attempt, error.error) for error in job.errors]))
+    return rows
+
+
+@pytest.mark.parametrize("story", [options, outcomes, unique_keys, batches, repeats])
+async def test_recorded_jobs_go_the_way_of_real_ones(server: CorvoServer, story: Story) -> None:
+    queue = new_name()
+    async with AsyncClient(server.url) as client:
+        real_answers = told(await story(client, queue), {})
+        async with make_worker(server.url, queue):
+
+            async def real() -> list[Job]:
+                found = [job async for job in client.search_all(queue=queue, order="asc")]
+                return found if all(job.state.is_finished for job in found) else []  # type: ignore[union-attr]
+
+            ended = await wait_until(real, "all jobs have ended")
+        real_jobs = await client.bulk_get([job.id for job in ended])
+    with recording() as recorded:
+        async with AsyncClient() as client:
+            answers = told(await story(client, queue), {})
+        await recorded.drain_async(make_worker(None, queue))
+    assert answers == real_answers
+    assert compared(recorded.all) == compared(real_jobs)
