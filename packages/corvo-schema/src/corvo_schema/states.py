@@ -6,7 +6,6 @@ against it, and the documentation's diagram is drawn from it.
 
 from enum import IntEnum, StrEnum
 
-
 _LARGEST_SHIFT = 62
 
 
