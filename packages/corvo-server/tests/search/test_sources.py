@@ -12,6 +12,7 @@ from corvo_server.store.filters import JobFilter, Span
 from corvo_server.store.fragments import Sql
 from corvo_server.store.search import Search
 from corvo_server.store.sqlite import scope
+from corvo_server.store.sqlite.check import find_problems
 from corvo_server.store.sqlite.database import DATABASE_NAME, open_reader
 from corvo_server.store.sqlite.scope import Scope
 from corvo_server.store.sqlite.search import matching_ids, search
@@ -160,3 +161,18 @@ def test_tags_of_a_far_away_segment_are_found(
         wanted = JobFilter(tags={"a": "1"})
         found = search(copy, Search(wanted, 2**60, 100))
         assert len(found.jobs) == found.total.jobs == len(expected(connection, wanted))
+
+
+async def test_the_check_finds_what_searches_would_stumble_over(
+    connection: sqlite3.Connection,
+) -> None:
+    with closing(sqlite3.connect(":memory:")) as copy:
+        connection.backup(copy)
+        assert list(find_problems(copy)) == []
+        copy.execute("DELETE FROM job_tags WHERE job_seq = 7")
+        copy.execute("INSERT INTO job_tags VALUES (0, 'x', 'y', 8)")
+        copy.execute("UPDATE jobs SET created_at = created_at - 1 WHERE seq = 9")
+        problems = " ".join(find_problems(copy))
+    assert "the job of seq 7: the tag 'a' with '0' is not indexed as it is" in problems
+    assert "the job of seq 8: the tag 'x' with 'y' is not indexed as it is" in problems
+    assert "was created before one that was enqueued earlier" in problems

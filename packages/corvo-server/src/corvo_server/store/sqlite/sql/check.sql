@@ -48,3 +48,17 @@ SELECT id FROM jobs WHERE (state >= 4) <> (finished_at IS NOT NULL);
 
 -- name: wrong_times
 SELECT id FROM jobs WHERE state IN (0, 3) AND scheduled_at IS NULL;
+
+-- name: wrong_order
+SELECT id FROM (SELECT id, created_at, lag(created_at) OVER (ORDER BY seq) AS before FROM jobs)
+WHERE created_at < before;
+
+-- name: wrong_tags
+WITH kept AS (SELECT segment, key, value, job_seq FROM job_tags),
+told AS (
+    SELECT j.seq >> 12 AS segment, t.key, t.value, j.seq AS job_seq
+    FROM jobs j, json_each(j.tags) t WHERE j.tags IS NOT NULL
+)
+SELECT job_seq, key, value FROM (SELECT * FROM kept EXCEPT SELECT * FROM told)
+UNION ALL
+SELECT job_seq, key, value FROM (SELECT * FROM told EXCEPT SELECT * FROM kept);

@@ -1,0 +1,71 @@
+"""`POST /jobs/search` over HTTP."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from corvo_schema import SearchReply
+from server_support.bench import Bench
+from server_support.http import HttpServer, serve
+
+
+@pytest.fixture
+async def server(bench: Bench) -> AsyncIterator[HttpServer]:
+    async with serve(bench.engine) as server:
+        yield server
+
+
+async def test_a_search_answers_with_pages(bench: Bench, server: HttpServer) -> None:
+    ids = [await bench.enqueue(payload={"n": n}, tags={"a": "1"}) for n in range(3)]
+    await bench.fail(await bench.fetch_one(), "boom", retry=False)
+    first = await server.post("/jobs/search", {"tags": {"a": "1"}, "limit": 2})
+    assert first.status == 200
+    page = SearchReply.model_validate_json(first.body)
+    assert [job.id for job in page.jobs] == ids[:0:-1]
+    assert (page.total, page.total_is_exact, page.has_more) == (3, True, True)
+    assert page.duration_ms > 0
+    body = {"tags": {"a": "1"}, "limit": 2, "cursor": page.cursor}
+    last = (await server.post("/jobs/search", body)).json
+    assert (last["cursor"], last["has_more"], last["total"]) == (None, False, 3)
+    (job,) = last["jobs"]
+    assert job["id"] == ids[0]
+    assert [error["error"] for error in job["errors"]] == ["boom"]
+    assert job["payload"] == {"n": 0}
+
+
+async def test_a_search_for_nothing_special_finds_the_latest(bench: Bench, server: HttpServer) -> None:
+    for _ in range(51):
+        await bench.enqueue()
+    found = (await server.post("/jobs/search", {})).json
+    assert (len(found["jobs"]), found["total"], found["has_more"]) == (50, 51, True)
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "said"),
+    [
+        ({"sort": "size"}, "sort", "must be one of created_at,"),
+        ({"limit": 1001}, "limit", "less than or equal to 1000"),
+        ({"payload_jq": ".a ="}, "payload_jq", "at character 4: compare with =="),
+        ({"cursor": "x"}, "cursor", "is none that this server gave"),
+    ],
+)
+async def test_nonsense_is_refused_by_its_field(
+    server: HttpServer, body: dict[str, object], field: str, said: str
+) -> None:
+    reply = await server.post("/jobs/search", body)
+    assert reply.status == 400
+    assert reply.json["code"] == "VALIDATION_ERROR"
+    (detail,) = reply.json["details"]
+    assert detail["field"] == field
+    assert said in detail["message"]
+
+
+async def test_a_search_that_is_too_slow_is_the_callers_to_narrow(
+    bench: Bench, server: HttpServer
+) -> None:
+    bench.store._search_seconds = 0
+    reply = await server.post("/jobs/search", {"payload_contains": "x"})
+    assert reply.status in {400, 503}
+    assert "retry-after" in reply.headers or reply.json["code"] == "VALIDATION_ERROR"
+    bench.store._search_seconds = 5
+    assert (await server.post("/jobs/search", {})).status == 200
