@@ -1,5 +1,6 @@
 """Help that reads like a manual, options in both places, commands of other packages."""
 
+import importlib.metadata
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
@@ -162,7 +163,7 @@ def test_commands_of_other_packages_are_there(corvo: Any) -> None:
 
 @pytest.fixture
 def without_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(plugins, "entry_points", lambda **_: [])
+    monkeypatch.setattr(importlib.metadata, "entry_points", lambda **_: [])
     monkeypatch.delitem(sys.modules, "corvo_cli.commands.server", raising=False)
 
 

@@ -49,6 +49,7 @@ CATALOG: dict[str, dict[str, Entry]] = {
         "status": Entry(
             "Show the server and its queues in short.", "corvo_cli.commands.status:status"
         ),
+        "top": Entry("Watch a server live.", "corvo_cli.commands.top:top"),
         "events": Entry("Follow what happens to jobs.", "corvo_cli.commands.events:events"),
         "workers": Entry("List the workers.", "corvo_cli.commands.workers:workers"),
         "info": Entry("Show the server's version.", "corvo_cli.commands.info:info"),

@@ -1,18 +1,22 @@
 """Commands of other packages, which announce them as entry points."""
 
-from importlib.metadata import EntryPoint, entry_points
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import click
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP = "corvo.commands"
 
 
-def plugins() -> dict[str, EntryPoint]:
+def plugins() -> "dict[str, EntryPoint]":
     """Return the commands that other packages announce, by name; nothing is loaded yet."""
+    from importlib.metadata import entry_points  # noqa: PLC0415 - slow to load
+
     return {point.name: point for point in entry_points(group=GROUP)}
 
 
-def load(point: EntryPoint) -> click.Command:
+def load(point: "EntryPoint") -> click.Command:
     """Load a command."""
     return cast("click.Command", point.load())

@@ -58,8 +58,8 @@ class Root(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command that the arguments begin with; for a typo, suggest what was meant."""
         name = args[0]
-        names = self.list_commands(ctx)
-        if not (ctx.resilient_parsing or name.startswith("-") or name in names):
+        is_known = name in COMMANDS or name.startswith("-") or ctx.resilient_parsing
+        if not is_known and name not in (names := self.list_commands(ctx)):
             close = difflib.get_close_matches(name, names, n=1)
             hint = f" Did you mean {close[0]}?" if close else ""
             ctx.fail(f"There is no command {name!r}.{hint}")

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
@@ -15,7 +15,7 @@ from corvo_cli.settings import Flags, Settings, resolve
 from corvo_cli.show.output import Output
 
 if TYPE_CHECKING:
-    from httpx import BaseTransport
+    from httpx import AsyncBaseTransport, BaseTransport
 
     from corvo_client.calls import Call, Exact
 
@@ -35,13 +35,14 @@ def _now() -> datetime:
 class Session:
     """One run of `corvo`. Nothing is read or opened before it is needed.
 
-    `transport` replaces the network; `now`, `monotonic` and `sleep` the clock.
+    `transport` and `async_transport` replace the network; `now`, `monotonic` and `sleep` the clock.
     """
 
     def __init__(
         self,
         *,
         transport: "BaseTransport | None" = None,
+        async_transport: "AsyncBaseTransport | None" = None,
         environment: Mapping[str, str] | None = None,
         now: Callable[[], datetime] = _now,
         monotonic: Callable[[], float] = time.monotonic,
@@ -53,6 +54,7 @@ class Session:
         self.monotonic = monotonic
         self.sleep = sleep
         self._transport = transport
+        self._async_transport = async_transport
         self._closing = contextlib.ExitStack()
 
     @cached_property
@@ -79,6 +81,17 @@ class Session:
         """Return a connection for something that is worth so many seconds and no second try."""
         return self._connect(corvo_client.NO_RETRIES, seconds)
 
+    def async_client(self) -> "corvo_client.AsyncClient":
+        """Return a connection for an event loop; close it. Raises `click.UsageError`."""
+        with _checked():
+            return corvo_client.AsyncClient(
+                self.settings.server,
+                api_key=self.settings.api_key,
+                connect_timeout=_CONNECT_TIMEOUT,
+                read_timeout=_READ_TIMEOUT,
+                transport=self._async_transport,
+            )
+
     def close(self) -> None:
         """Close the connection, if there is one."""
         self._closing.close()
@@ -86,7 +99,7 @@ class Session:
     def _connect(
         self, policy: "corvo_client.RetryPolicy", seconds: float | None = None
     ) -> "corvo_client.Client":
-        try:
+        with _checked():
             return corvo_client.Client(
                 self.settings.server,
                 api_key=self.settings.api_key,
@@ -95,8 +108,14 @@ class Session:
                 retry=policy,
                 transport=self._transport,
             )
-        except ValueError as error:
-            raise click.UsageError(f"{error}.") from error
+
+
+@contextlib.contextmanager
+def _checked() -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise click.UsageError(f"{error}.") from error
 
 
 pass_session = click.make_pass_decorator(Session, ensure=True)
