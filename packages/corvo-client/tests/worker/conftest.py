@@ -86,11 +86,13 @@ class FakeServer:
 
     def beat(self, request: HeartbeatRequest) -> HeartbeatReply:
         """Answer a heartbeat; called in the worker's thread."""
-        self._loop.call_soon_threadsafe(self.has_changed)
-        self._fail_when_down()
-        if any(self.refuses(job) for job in request.jobs.values()):
-            raise Refused("too large")
-        self.beats.append(request)
+        try:
+            self._fail_when_down()
+            if any(self.refuses(job) for job in request.jobs.values()):
+                raise Refused("too large")
+            self.beats.append(request)
+        finally:
+            self._loop.call_soon_threadsafe(self.has_changed)
         fine = HeartbeatJobReply(status="ok")
         return HeartbeatReply(jobs={id_: self.answers.get(id_, fine) for id_ in request.jobs})
 
