@@ -1,5 +1,6 @@
 """The command line of the server: every setting is an option and a variable of the environment."""
 
+import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -116,7 +117,7 @@ def _told(settings: Settings) -> Iterator[None]:
         yield
     except _SPEAKING as error:
         raise click.ClickException(str(error)) from error
-    except OSError as error:
+    except (OSError, sqlite3.DatabaseError) as error:
         raise click.ClickException(f"Cannot use {settings.data_dir}: {error}") from error
 
 

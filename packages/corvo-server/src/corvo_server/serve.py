@@ -52,9 +52,13 @@ class Server:
     async def run(self) -> None:
         """Serve until told to stop."""
         self._catch_signals()
+        try:
+            listener = _bind(self._settings.bind)
+        except BindError:
+            await self._store.close()
+            raise
         engine = build_engine(self._settings, self._store)
         app, requests = build_http(self._settings, engine)
-        listener = _bind(self._settings.bind)
         http = await _start_http(app, listener)
         tasks = [
             asyncio.create_task(service.run(), name=service.name)

@@ -1,0 +1,180 @@
+"""The command line: help, version, bad options, and errors told in a sentence."""
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from corvo_server import __main__ as main_module
+from corvo_server import cli
+from corvo_server.__about__ import __version__
+from corvo_server.cli import server
+from corvo_server.serve import BindError, serve
+from corvo_server.settings import Settings, defaults, variable_of
+from corvo_server.store.sqlite.database import DATABASE_NAME, lock_data_dir
+
+Invoke = Callable[..., Result]
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
+    """The settings with which a server would have been run."""
+    settings: list[Settings] = []
+    monkeypatch.setattr(cli, "serve", settings.append)
+    monkeypatch.setattr(cli.logs, "configure", lambda *_: None)
+    return settings
+
+
+@pytest.fixture
+def invoke(tmp_path: Path, served: list[Settings]) -> Invoke:
+    """Run the command line in an empty directory."""
+
+    def run(*arguments: str, **environment: str) -> Result:
+        env: dict[str, str | None] = {variable_of(name): None for name in Settings.model_fields}
+        env["CORVO_DATA_DIR"] = str(tmp_path / "data")
+        return CliRunner().invoke(server, arguments, env=env | environment)
+
+    return run
+
+
+def squeezed(text: str) -> str:
+    """Without blanks: lines may be broken anywhere."""
+    return "".join(text.split())
+
+
+def test_help_explains_every_setting(invoke: Invoke) -> None:
+    result = invoke("--help")
+    assert result.exit_code == 0
+    text = squeezed(result.output)
+    for name, field in Settings.model_fields.items():
+        default = f"[{variable_of(name)}; default: {defaults()[name] or 'none'}]"
+        for said in (f"--{name.replace('_', '-')}", default, str(field.description)):
+            assert squeezed(said) in text
+    assert "json|text" in text
+
+
+def test_help_shows_defaults_whatever_the_environment_says(invoke: Invoke) -> None:
+    assert "default: 127.0.0.1:8080]" in invoke("--help", CORVO_BIND="0.0.0.0:1").output
+
+
+def test_version(invoke: Invoke) -> None:
+    assert invoke("--version").output == f"corvo-server, version {__version__}\n"
+
+
+def test_server_is_run_with_what_was_set(invoke: Invoke, served: list[Settings]) -> None:
+    result = invoke("--bind", "[::1]:0", "--lease", "5s", CORVO_LEASE="9s", CORVO_LOG_LEVEL="error")
+    assert (result.exit_code, result.output) == (0, "")
+    (settings,) = served
+    assert (settings.bind, settings.lease, settings.log_level) == ("[::1]:0", 5_000, "error")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "named"),
+    [
+        (["--bind", "nonsense"], {}, "--bind: 'nonsense' is not HOST:PORT"),
+        (["--lease", "60"], {}, "--lease: '60' is not a duration"),
+        (["--max-payload-bytes", "0"], {}, "--max-payload-bytes: "),
+        (["--log-level", "loud"], {}, "--log-level: "),
+        ([], {"CORVO_LEASE": "soon"}, "CORVO_LEASE: 'soon' is not a duration"),
+        ([], {"CORVO_MAX_BACKLOG": "many"}, "CORVO_MAX_BACKLOG: "),
+        (["--no-such-option", "x"], {}, "No such option"),
+        (["no-such-command"], {}, "No such command"),
+        (["--bind"], {}, "requires an argument"),
+    ],
+)
+def test_bad_option_is_named(
+    invoke: Invoke,
+    served: list[Settings],
+    arguments: list[str],
+    environment: dict[str, str],
+    named: str,
+) -> None:
+    result = invoke(*arguments, **environment)
+    assert result.exit_code == 2
+    assert named in result.output
+    assert "Traceback" not in result.output
+    assert served == []
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (BindError("1.2.3.4:80", OSError(98, "Address already in use")), "Choose another address"),
+        (PermissionError(13, "Permission denied", "/data"), "Cannot use"),
+    ],
+)
+def test_what_an_operator_can_mend_is_told_in_a_sentence(
+    invoke: Invoke, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
+) -> None:
+    def fail(_: Settings) -> None:
+        raise error
+
+    monkeypatch.setattr(cli, "serve", fail)
+    result = invoke()
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: ")
+    assert said in result.output
+    assert "Traceback" not in result.output
+
+
+def test_bug_is_not_hidden(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: Settings) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(cli, "serve", fail)
+    assert isinstance(invoke().exception, RuntimeError)
+
+
+@pytest.mark.parametrize("arguments", [["check"], ["vacuum"], ["backup", "x.db"]])
+def test_commands_tell_of_a_database_that_is_none(
+    invoke: Invoke, tmp_path: Path, arguments: list[str]
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / DATABASE_NAME).write_bytes(b"this is no database" * 1000)
+    result = invoke(*arguments)
+    assert result.exit_code == 1
+    assert "Error: " in result.output
+    assert "Traceback" not in result.output
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+
+
+def test_locked_data_dir_is_told_of(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "serve", serve)
+    lock = lock_data_dir(tmp_path / "data")
+    result = invoke()
+    lock.release()
+    assert result.exit_code == 1
+    assert "--data-dir" in result.output
+
+
+def test_newer_database_is_told_of(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "serve", serve)
+    (tmp_path / "data").mkdir()
+    connection = sqlite3.connect(tmp_path / "data" / DATABASE_NAME)
+    connection.execute("CREATE TABLE schema_migrations (version INTEGER, name, applied_at)")
+    connection.execute("INSERT INTO schema_migrations VALUES (999, 'later', 0)")
+    connection.commit()
+    connection.close()
+    result = invoke()
+    assert result.exit_code == 1
+    assert "newer corvo-server" in result.output
+
+
+def test_main_runs_the_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    caught: dict[int, Any] = {}
+    monkeypatch.setattr(main_module.signal, "signal", caught.__setitem__)
+    monkeypatch.setattr(main_module.sys, "argv", ["corvo-server", "--version"])
+    with pytest.raises(SystemExit) as left:
+        main_module.main()
+    assert left.value.code == 0
+    (handler,) = caught.values()
+    with pytest.raises(SystemExit) as left:  # a stop before the server has started
+        handler(15, None)
+    assert left.value.code == 0
