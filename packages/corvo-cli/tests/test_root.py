@@ -177,6 +177,7 @@ def test_server_that_is_not_installed_can_be(corvo: Any, arguments: tuple[str, .
 
 
 def test_plugins_are_found_by_their_entry_points() -> None:
+    pytest.importorskip("corvo_server")
     found = plugins.plugins()
     assert found["server"].group == "corvo.commands"
     assert isinstance(plugins.load(found["server"]), click.Command)

@@ -10,7 +10,7 @@ from corvo_cli.show.terminal import print_view
 from corvo_cli.show.views import Cell, Column, Fields, Section, Table, state
 
 JOB_ID = "job_01ARZ3NDEKTSV4RRFFQ69G5FAV"
-LONG = "a rather long text " * 10
+LONG = ("a rather long text " * 10).rstrip()
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_plain_table_is_aligned_and_uncut(table: Table) -> None:
     assert list(plain_lines([table])) == [
         "JOB                                N  TEXT",
         f"{JOB_ID}     7  漢字",
-        f"{JOB_ID}  1000  {LONG.rstrip()}",
+        f"{JOB_ID}  1000  {LONG}",
     ]
 
 

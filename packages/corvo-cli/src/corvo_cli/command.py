@@ -24,7 +24,7 @@ def _remember(context: click.Context, parameter: click.Parameter, value: str | N
 
 def _complete_profile(
     context: click.Context, _parameter: click.Parameter, incomplete: str
-) -> list[CompletionItem[str]]:
+) -> "list[CompletionItem[str]]":
     try:
         names = profile_names(context.ensure_object(Session).environment)
     except click.UsageError:

@@ -71,7 +71,7 @@ class QueueType(click.ParamType[str]):
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[CompletionItem[str]]:
+    ) -> "list[CompletionItem[str]]":
         """Ask the server; when it does not answer, there is nothing to complete."""
         session = ctx.ensure_object(Session)
         with contextlib.suppress(Exception), session.short_client(_COMPLETION_SECONDS) as client:
