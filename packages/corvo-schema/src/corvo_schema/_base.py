@@ -5,6 +5,7 @@ all of them at its start.
 """
 
 from pydantic import BaseModel, ConfigDict
+from pydantic.config import JsonDict
 
 
 class RequestModel(BaseModel):
@@ -36,3 +37,8 @@ class ReplyModel(BaseModel):
         validate_by_alias=True,
         serialize_by_alias=True,
     )
+
+
+def given(*names: str) -> JsonDict:
+    """Describe that fields are there, and not null."""
+    return {"required": [*names], "properties": {name: {"not": {"type": "null"}} for name in names}}

@@ -3,9 +3,9 @@
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from corvo_schema._base import ReplyModel, RequestModel
+from corvo_schema._base import ReplyModel, RequestModel, given
 from corvo_schema.fields import Defaulted, Label, PriorityName, QueueName, member_of
 from corvo_schema.jobs import MAX_BATCH_JOBS
 from corvo_schema.search import SearchFilter
@@ -38,6 +38,16 @@ class BulkRequest(RequestModel):
 
     Exactly one of the two. `move` needs `move_to_queue`, `change_priority` needs `priority`.
     """
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [given("job_ids"), given("filter")],
+            "allOf": [
+                {"if": {"properties": {"action": {"const": action}}}, "then": given(needed)}
+                for action, needed in (("move", "move_to_queue"), ("change_priority", "priority"))
+            ],
+        }
+    )
 
     job_ids: (
         Annotated[list[Label], Field(strict=False, min_length=1, max_length=MAX_BATCH_JOBS)] | None

@@ -17,7 +17,7 @@ MAX_DURATION_MS = 3650 * 86_400_000
 _UNITS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
 _NUMBER = r"([0-9]{1,15}(?:\.[0-9]{1,9})?)"
 _DURATION = re.compile("".join(f"(?:{_NUMBER}{unit})?" for unit, _ in _UNITS))
-_JSON_PATTERN = r"^(?=.)" + "".join(rf"([0-9]+(\.[0-9]+)?{unit})?" for unit, _ in _UNITS) + "$"
+_JSON_PATTERN = "^(?=.)" + "".join(f"({_NUMBER}{unit})?" for unit, _ in _UNITS) + "$"
 _HINT = "write it like 250ms, 5s, 10m, 1h30m or 7d"
 
 
@@ -95,8 +95,18 @@ def _write_seconds(ms: int) -> int | str:
     return format_duration(ms) if rest else seconds
 
 
-_DURATION_JSON = {"type": "string", "pattern": _JSON_PATTERN, "examples": ["5s", "1h30m"]}
-_SECONDS_JSON = {"anyOf": [{"type": "number", "minimum": 0}, _DURATION_JSON], "examples": [30]}
+def seconds_json(low: int = 0, high: int = MAX_DURATION_MS // 1000) -> dict[str, Any]:
+    """Describe a field of that many seconds."""
+    number = {"type": "number", "minimum": low, "maximum": high}
+    return {"anyOf": [number, _DURATION_JSON], "examples": [30]}
+
+
+_DURATION_JSON = {
+    "type": "string",
+    "format": "corvo-duration",
+    "pattern": _JSON_PATTERN,
+    "examples": ["5s", "1h30m"],
+}
 
 # Both serialise in Python mode too: bare milliseconds in a dump would be read back as seconds.
 Duration = Annotated[
@@ -111,6 +121,6 @@ Seconds = Annotated[
     int,
     BeforeValidator(_read_seconds),
     PlainSerializer(_write_seconds),
-    WithJsonSchema(_SECONDS_JSON),
+    WithJsonSchema(seconds_json()),
 ]
 """Plain seconds, a duration string or a timedelta on the wire, milliseconds in Python."""

@@ -35,15 +35,18 @@ Defaulted = Annotated[T, BeforeValidator(_use_default_for_null)]
 """An optional field whose default is a value: a null stands for that value."""
 
 
-def member_of(enum: type[StrEnum]) -> BeforeValidator:
-    """Return the validator that takes an enum's member or its value. A null means the default."""
+def member_of(enum: type[StrEnum], *, has_default: bool = True) -> BeforeValidator:
+    """Return the validator that takes an enum's member or its value.
+
+    A null means the default. An item of a list has none: the list's own would take its place.
+    """
     known = {member.value: member for member in enum}
     message = f"must be one of {', '.join(known)}"
 
     def read(value: Any) -> Any:
         if isinstance(value, str) and value in known:
             return known[value]
-        if value is None:
+        if value is None and has_default:
             raise PydanticUseDefault
         raise ValueError(message)
 
@@ -121,21 +124,43 @@ def _read_whole(value: Any) -> Any:
     return _use_default_for_null(value)
 
 
-Whole = Annotated[int, BeforeValidator(_read_whole)]
-"""An integer; 3.0 is one, "3" and true are none."""
+WHOLE = BeforeValidator(_read_whole)
+"""Beside an int: 3.0 is one, "3" and true are none. Bounds go before it."""
 
-Label = Annotated[str, Field(min_length=1, max_length=MAX_LABEL), AfterValidator(_check_text)]
+_NO_NUL = r"^[^\u0000]*$"
+
+
+def text_json(longest: int, shortest: int = 1, **more: Any) -> WithJsonSchema:
+    """Describe a text of so many characters, none of them NUL."""
+    lengths = {"minLength": shortest, "maxLength": longest}
+    return WithJsonSchema({"type": "string", **lengths, "pattern": _NO_NUL, **more})
+
+
+Label = Annotated[
+    str,
+    Field(min_length=1, max_length=MAX_LABEL),
+    AfterValidator(_check_text),
+    text_json(MAX_LABEL),
+]
 """A name or reference of 1 to 255 characters."""
 
 UniqueKey = Annotated[
-    str, Field(min_length=1, max_length=MAX_UNIQUE_KEY), AfterValidator(_check_text)
+    str,
+    Field(min_length=1, max_length=MAX_UNIQUE_KEY),
+    AfterValidator(_check_text),
+    text_json(MAX_UNIQUE_KEY),
 ]
 
 SearchText = Annotated[
-    str, Field(min_length=1, max_length=MAX_SEARCH_TEXT), AfterValidator(_check_text)
+    str,
+    Field(min_length=1, max_length=MAX_SEARCH_TEXT),
+    AfterValidator(_check_text),
+    text_json(MAX_SEARCH_TEXT),
 ]
 
-Hostname = Annotated[str, Field(max_length=MAX_LABEL), AfterValidator(_check_text)]
+Hostname = Annotated[
+    str, Field(max_length=MAX_LABEL), AfterValidator(_check_text), text_json(MAX_LABEL, 0)
+]
 
 FreeText = Annotated[str, BeforeValidator(_clean_text)]
 """Text of any length in which NULs and lone surrogates are replaced instead of refused."""
@@ -146,7 +171,20 @@ QueueName = Annotated[
     WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9._:/-]{1,255}$"}),
 ]
 
-Tags = Annotated[Defaulted[dict[str, str]], Field(max_length=MAX_TAGS), AfterValidator(_check_tags)]
+Tags = Annotated[
+    dict[str, str],
+    Field(max_length=MAX_TAGS),
+    BeforeValidator(_use_default_for_null),
+    AfterValidator(_check_tags),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "maxProperties": MAX_TAGS,
+            "propertyNames": text_json(MAX_LABEL).json_schema,
+            "additionalProperties": text_json(MAX_TAG_VALUE, 0).json_schema,
+        }
+    ),
+]
 """Up to 64 tags, keys of 1 to 255 characters, values of up to 1024."""
 
 Traceparent = Annotated[
@@ -154,7 +192,7 @@ Traceparent = Annotated[
 ]
 """Where a span belongs, as in the header `traceparent` of W3C Trace Context."""
 
-MaxRetries = Annotated[Whole, Field(ge=0, le=MAX_RETRIES)]
+MaxRetries = Annotated[int, Field(ge=0, le=MAX_RETRIES), WHOLE]
 
 BackoffName = Annotated[Backoff, member_of(Backoff)]
 

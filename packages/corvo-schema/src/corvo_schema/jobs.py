@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from corvo_schema._base import ReplyModel, RequestModel
+from corvo_schema._base import ReplyModel, RequestModel, given
 from corvo_schema.batches import BatchOptions
 from corvo_schema.durations import Duration, Seconds
 from corvo_schema.events import JobEvent
@@ -33,6 +33,8 @@ MAX_BATCH_JOBS = 10_000
 
 class EnqueueRequest(RequestModel):
     """`POST /enqueue`: one job for a queue."""
+
+    model_config = ConfigDict(json_schema_extra={"not": given("delay", "scheduled_at")})
 
     queue: QueueName
     payload: Any = Field(

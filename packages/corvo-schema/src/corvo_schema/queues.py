@@ -2,11 +2,11 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from corvo_schema._base import ReplyModel, RequestModel
+from corvo_schema._base import ReplyModel, RequestModel, given
 from corvo_schema.durations import Duration
-from corvo_schema.fields import Whole
+from corvo_schema.fields import WHOLE
 from corvo_schema.timestamps import Timestamp
 
 _MAX_LIMIT = 1_000_000_000
@@ -48,8 +48,8 @@ class ConcurrencyRequest(RequestModel):
     A field that is left out changes nothing, if the other is there.
     """
 
-    max: Annotated[Whole, Field(ge=0, le=_MAX_LIMIT)] | None = None
-    per_key: Annotated[Whole, Field(ge=0, le=_MAX_LIMIT)] | None = Field(
+    max: Annotated[int, Field(ge=0, le=_MAX_LIMIT), WHOLE] | None = None
+    per_key: Annotated[int, Field(ge=0, le=_MAX_LIMIT), WHOLE] | None = Field(
         None, description="The same for each set of jobs that share a concurrency key."
     )
 
@@ -60,8 +60,10 @@ class ThrottleRequest(RequestModel):
     The window is `window_ms` or `period`, exactly one of the two.
     """
 
-    rate: Annotated[Whole, Field(ge=1, le=_MAX_LIMIT)]
-    window_ms: Annotated[Whole, Field(ge=1, le=_MAX_LIMIT)] | None = None
+    model_config = ConfigDict(json_schema_extra={"oneOf": [given("window_ms"), given("period")]})
+
+    rate: Annotated[int, Field(ge=1, le=_MAX_LIMIT), WHOLE]
+    window_ms: Annotated[int, Field(ge=1, le=_MAX_LIMIT), WHOLE] | None = None
     period: Duration | None = None
 
     @model_validator(mode="after")

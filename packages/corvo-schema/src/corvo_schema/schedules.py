@@ -8,6 +8,7 @@ from pydantic import Field
 from corvo_schema._base import ReplyModel, RequestModel
 from corvo_schema.durations import Seconds
 from corvo_schema.fields import (
+    MAX_LABEL,
     Defaulted,
     Label,
     MaxRetries,
@@ -17,9 +18,13 @@ from corvo_schema.fields import (
     Tags,
     UniqueKey,
     member_of,
+    text_json,
 )
 from corvo_schema.states import Priority
 from corvo_schema.timestamps import Timestamp
+
+CronText = Annotated[Label, text_json(MAX_LABEL, format="cron")]
+ZoneName = Annotated[Label, text_json(MAX_LABEL, format="iana-time-zone")]
 
 
 class Misfire(StrEnum):
@@ -36,11 +41,11 @@ class ScheduleRequest(RequestModel):
 
     name: Label = Field(description="Its identity: writing a name again changes that schedule.")
     queue: QueueName
-    cron: Label = Field(
+    cron: CronText = Field(
         description="Minute, hour, day, month, weekday; or @daily and the like. A time that a "
-        "clock change skips runs once right after the gap, one that happens twice runs once."
+        "clock change skips runs once right after the gap, one that happens twice runs once.",
     )
-    timezone: Defaulted[Label] = Field("UTC", description="An IANA zone, e.g. Europe/Berlin.")
+    timezone: Defaulted[ZoneName] = Field("UTC", description="An IANA zone, e.g. Europe/Berlin.")
     payload: Any = Field(default_factory=dict)
     unique_key: UniqueKey | None = None
     unique_period: Seconds | None = None

@@ -7,6 +7,8 @@ from pydantic import Field
 
 from corvo_schema._base import ReplyModel, RequestModel
 from corvo_schema.fields import (
+    MAX_SEARCH_TEXT,
+    WHOLE,
     Defaulted,
     Label,
     PriorityName,
@@ -14,14 +16,16 @@ from corvo_schema.fields import (
     SearchText,
     Tags,
     UniqueKey,
-    Whole,
     member_of,
+    text_json,
 )
 from corvo_schema.jobs import Job
 from corvo_schema.states import JobState
 from corvo_schema.timestamps import Timestamp
 
-Count = Annotated[Whole, Field(ge=0, le=2**31 - 1)]
+Expression = Annotated[SearchText, text_json(MAX_SEARCH_TEXT, format="corvo-jq")]
+PageCursor = Annotated[SearchText, text_json(MAX_SEARCH_TEXT, format="corvo-cursor")]
+Count = Annotated[int, Field(ge=0, le=2**31 - 1), WHOLE]
 
 
 class SortField(StrEnum):
@@ -50,12 +54,13 @@ class SearchFilter(RequestModel):
 
     queue: QueueName | None = None
     state: Annotated[
-        Defaulted[list[Annotated[JobState, member_of(JobState)]]], Field(strict=False)
+        Defaulted[list[Annotated[JobState, member_of(JobState, has_default=False)]]],
+        Field(strict=False),
     ] = Field(default_factory=list, description="Any of these; empty means any state.")
     priority: PriorityName | None = None
     tags: Tags = Field(default_factory=dict, description="All of these, each with just this value.")
     payload_contains: SearchText | None = Field(None, description="Text of the payload's JSON.")
-    payload_jq: SearchText | None = Field(None, description="A condition in a safe subset of jq.")
+    payload_jq: Expression | None = Field(None, description="A condition in a safe subset of jq.")
     created_after: Timestamp | None = None
     created_before: Timestamp | None = None
     scheduled_after: Timestamp | None = None
@@ -81,8 +86,8 @@ class SearchRequest(SearchFilter):
 
     sort: Annotated[SortField, member_of(SortField)] = SortField.CREATED_AT
     order: Annotated[SortOrder, member_of(SortOrder)] = SortOrder.DESC
-    limit: Annotated[Whole, Field(ge=1, le=1000)] = 50
-    cursor: SearchText | None = Field(None, description="From the page before; opaque.")
+    limit: Annotated[int, Field(ge=1, le=1000), WHOLE] = 50
+    cursor: PageCursor | None = Field(None, description="From the page before; opaque.")
 
 
 class SearchReply(ReplyModel):

@@ -4,21 +4,20 @@ A job id that is no id at all is left for the server to look up in vain: in a ba
 its own item only. Error reports are taken at any length; the server cuts them.
 """
 
-from collections.abc import Callable
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, WithJsonSchema
 
 from corvo_schema._base import ReplyModel, RequestModel
-from corvo_schema.durations import Duration, Seconds
+from corvo_schema.durations import Duration, Seconds, seconds_json
 from corvo_schema.fields import (
+    WHOLE,
     Defaulted,
     FreeText,
     Hostname,
     Label,
     PriorityReply,
     QueueName,
-    Whole,
 )
 from corvo_schema.progress import Progress
 from corvo_schema.states import Priority
@@ -30,13 +29,13 @@ MAX_BATCH_OUTCOMES = 512
 MAX_FETCH_QUEUES = 256
 
 
-def _seconds_within(low: int, high: int) -> Callable[[int], int]:
+def _seconds_within(low: int, high: int) -> tuple[AfterValidator, WithJsonSchema]:
     def check(ms: int) -> int:
         if not low * 1000 <= ms <= high * 1000:
             raise ValueError(f"must be from {low} to {high} seconds")
         return ms
 
-    return check
+    return AfterValidator(check), WithJsonSchema(seconds_json(low, high))
 
 
 class FetchRequest(RequestModel):
@@ -47,10 +46,10 @@ class FetchRequest(RequestModel):
     ]
     worker_id: Label
     hostname: Hostname | None = None
-    timeout: Annotated[Seconds, AfterValidator(_seconds_within(0, 60))] = Field(
+    timeout: Annotated[Seconds, *_seconds_within(0, 60)] = Field(
         30_000, description="How long to wait for a job when there is none: 0 to 60 seconds."
     )
-    lease_duration: Annotated[Seconds, AfterValidator(_seconds_within(1, 86_400))] | None = Field(
+    lease_duration: Annotated[Seconds, *_seconds_within(1, 86_400)] | None = Field(
         None, description="1 to 86400 seconds; the server's setting when left out."
     )
 
@@ -58,7 +57,7 @@ class FetchRequest(RequestModel):
 class FetchBatchRequest(FetchRequest):
     """`POST /fetch/batch`: as many jobs as there are, up to `count`; waits only for the first."""
 
-    count: Annotated[Whole, Field(ge=1, le=MAX_BATCH_OUTCOMES)] = 1
+    count: Annotated[int, Field(ge=1, le=MAX_BATCH_OUTCOMES), WHOLE] = 1
 
 
 class FetchedJob(ReplyModel):

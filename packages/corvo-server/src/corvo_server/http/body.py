@@ -18,6 +18,7 @@ M = TypeVar("M", bound=RequestModel)
 S = TypeVar("S", bound=Struct)
 
 _MEDIA_TYPE = "application/json"
+_STRICTNESS = {"true": True, "false": False, "1": True, "0": False}
 _TOO_DEEP = "the body is nested too deeply; the limit is about 1000 levels"
 
 
@@ -110,4 +111,10 @@ def _parse_error(reason: str) -> CallError:
 
 
 def _is_strict(request: Request) -> bool:
-    return bool(request.query_string) and request.args.get("strict") in {"true", "1"}
+    if not request.query_string:
+        return False
+    given = request.args.get("strict", "false")
+    if given not in _STRICTNESS:
+        expected = f"must be one of {', '.join(_STRICTNESS)}"
+        raise CallError(ErrorCode.VALIDATION_ERROR, f"strict: {expected}", [("strict", expected)])
+    return _STRICTNESS[given]

@@ -9,7 +9,7 @@ from corvo_schema.errors import ErrorCode
 from corvo_server.engine.bulk import BulkDone
 from corvo_server.http import documents
 from corvo_server.http.body import read_body
-from corvo_server.http.endpoint import API_PREFIX, Resource, engine_of
+from corvo_server.http.endpoint import API_PREFIX, EVENT_STREAM, Resource, engine_of
 from corvo_server.http.replies import message_data, reply
 
 resource = Resource("bulk")
@@ -23,7 +23,6 @@ _LOOK_AGAIN = 5.0
     "/jobs/bulk",
     request=BulkRequest,
     replies={200: BulkReply, 202: BulkAccepted},
-    errors=(ErrorCode.OVERLOADED,),
 )
 async def bulk(request: Request) -> HTTPResponse:
     """Do one action on many jobs: at once up to 10,000, else in the background (202)."""
@@ -66,6 +65,7 @@ async def get_bulk(request: Request, bulk_id: str) -> HTTPResponse:
     "GET",
     "/bulk/<bulk_id:str>/progress",
     replies={200: BulkOperation},
+    media_type=EVENT_STREAM,
     errors=(ErrorCode.NOT_FOUND,),
 )
 async def follow_bulk(request: Request, bulk_id: str) -> HTTPResponse | None:
@@ -73,7 +73,7 @@ async def follow_bulk(request: Request, bulk_id: str) -> HTTPResponse | None:
     engine = engine_of(request)
     await engine.bulk.get(bulk_id)
     response = await request.respond(
-        content_type="text/event-stream", headers={"cache-control": "no-store"}
+        content_type=EVENT_STREAM, headers={"cache-control": "no-store"}
     )
     async with aclosing(engine.bulk.follow(bulk_id, _LOOK_AGAIN)) as records:
         async for record in records:

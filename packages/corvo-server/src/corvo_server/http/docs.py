@@ -39,7 +39,7 @@ async def openapi(request: Request) -> HTTPResponse:
     return reply(request.app.ctx.openapi)
 
 
-@resource.endpoint("GET", "/docs", replies={200: None})
+@resource.endpoint("GET", "/docs", replies={200: str}, media_type="text/html")
 async def docs(request: Request) -> HTTPResponse:
     """Show the API as a page."""
     return HTTPResponse(render(request.app.ctx.openapi), content_type="text/html; charset=utf-8")

@@ -17,6 +17,20 @@ App: TypeAlias = "Sanic[Any, Any]"
 Handler: TypeAlias = Callable[..., Coroutine[Any, Any, HTTPResponse | None]]
 
 
+JSON = "application/json"
+EVENT_STREAM = "text/event-stream"
+
+
+class Parameter(NamedTuple):
+    """What may be said beside path and body. A list is written with commas."""
+
+    name: str
+    description: str
+    schema: dict[str, Any]
+    is_required: bool = False
+    place: str = "query"
+
+
 class Endpoint(NamedTuple):
     """One method on one path."""
 
@@ -26,6 +40,9 @@ class Endpoint(NamedTuple):
     request: type[BaseModel] | None
     replies: dict[int, Any]
     errors: Sequence[ErrorCode]
+    parameters: Sequence[Parameter]
+    media_type: str
+    writes: bool
 
     @property
     def summary(self) -> str:
@@ -50,16 +67,33 @@ class Resource:
         request: type[BaseModel] | None = None,
         replies: dict[int, Any],
         errors: Sequence[ErrorCode] = (),
+        parameters: Sequence[Parameter] = (),
+        media_type: str = JSON,
+        writes: bool | None = None,
     ) -> Callable[[Handler], Handler]:
         """Serve `method` on `path` by the decorated handler.
 
-        `replies` has the model (or None for no body) by status; `errors`, what this endpoint
-        refuses with, beside what every endpoint may answer.
+        `replies` has the model (or None for no body) by status, and `media_type` is what they are
+        sent as: events have the model as their data. `errors` are what this endpoint refuses with,
+        beside what every endpoint may answer. Whatever is no GET `writes`, if it does not say so.
         """
+        is_writing = method != "GET" if writes is None else writes
 
         def register(handler: Handler) -> Handler:
             uri = self._prefix + path
-            self.endpoints.append(Endpoint(method, uri, handler, request, replies, errors))
+            self.endpoints.append(
+                Endpoint(
+                    method,
+                    uri,
+                    handler,
+                    request,
+                    replies,
+                    errors,
+                    parameters,
+                    media_type,
+                    is_writing,
+                )
+            )
             self.blueprint.add_route(handler, uri, methods=[method], unquote=True)
             return handler
 

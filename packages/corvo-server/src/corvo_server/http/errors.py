@@ -1,6 +1,8 @@
 """Every failure of a request, in the one shape that errors have on the wire."""
 
 import logging
+from collections.abc import Iterator
+from contextlib import suppress
 
 import orjson
 from pydantic import ValidationError
@@ -15,6 +17,8 @@ from sanic.exceptions import (
     ServiceUnavailable,
 )
 from sanic.http import Http
+from sanic_routing.exceptions import NoMethod
+from sanic_routing.exceptions import NotFound as NoRoute
 
 from corvo_schema.errors import ErrorCode, details_of
 from corvo_server.engine.errors import CallError
@@ -23,6 +27,8 @@ from corvo_server.http.request_id import request_id
 from corvo_server.store.protocol import StoreOverloaded, StoreUnavailable
 
 log = logging.getLogger(__name__)
+
+METHODS = ("GET", "POST", "PUT", "DELETE")
 
 _LARGEST_DROPPED = 256 * 1024 * 1024
 """Bytes of a body that is too large. Beyond, the connection is cut: it takes up the line only."""
@@ -60,10 +66,18 @@ def _answer(request: Request, error: Exception) -> HTTPResponse:
     if call_error.retry_after is not None:
         response.headers["retry-after"] = str(call_error.retry_after)
     if isinstance(error, MethodNotAllowed):
-        response.headers.update(error.headers)
+        response.headers["allow"] = ", ".join(_methods_of(request))
     if isinstance(error, PayloadTooLarge):
         _let_the_rest_pass(request)
     return response
+
+
+def _methods_of(request: Request) -> Iterator[str]:
+    """What the path takes. Sanic's own answer is silent where that is more than one method."""
+    for method in METHODS:
+        with suppress(NoMethod, NoRoute):
+            request.app.router.resolve(path=request.path, method=method)
+            yield method
 
 
 def _let_the_rest_pass(request: Request) -> None:

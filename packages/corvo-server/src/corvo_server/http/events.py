@@ -1,6 +1,7 @@
 """The event feed, as server-sent events."""
 
 from contextlib import aclosing
+from typing import Any
 
 from sanic import HTTPResponse, Request
 
@@ -10,7 +11,7 @@ from corvo_schema.states import EventType
 from corvo_server.engine.errors import CallError
 from corvo_server.engine.events import EventFilter
 from corvo_server.http import documents
-from corvo_server.http.endpoint import Resource, engine_of
+from corvo_server.http.endpoint import EVENT_STREAM, Parameter, Resource, engine_of
 from corvo_server.http.replies import message_data
 from corvo_server.store.records import Event
 
@@ -19,12 +20,33 @@ resource = Resource("events")
 _KEEP_ALIVE = 15.0
 """Seconds of silence after which a comment shows the client, and proxies, that the stream lives."""
 
+_EVENT_ID = {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}
 _FAILED = "failed"
 _FAILURES = frozenset({EventType.RETRYING, EventType.DEAD})
 _TYPES = frozenset({*EventType, _FAILED})
 
 
-@resource.endpoint("GET", "/events", replies={200: JobEvent}, errors=(ErrorCode.VALIDATION_ERROR,))
+def _list_of(items: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": items}
+
+
+@resource.endpoint(
+    "GET",
+    "/events",
+    replies={200: JobEvent},
+    media_type=EVENT_STREAM,
+    parameters=(
+        Parameter("queues", "Only of these.", _list_of({"type": "string"})),
+        Parameter("job_ids", "Only of these.", _list_of({"type": "string"})),
+        Parameter(
+            "types",
+            "Only these; `failed` stands for `retrying` and `dead`.",
+            _list_of({"enum": [*EventType, _FAILED]}),
+        ),
+        Parameter("last_event_id", "Only what came after it.", _EVENT_ID),
+        Parameter("Last-Event-ID", "The same, and goes first.", _EVENT_ID, place="header"),
+    ),
+)
 async def events(request: Request) -> HTTPResponse | None:
     """Stream what happens to jobs, as server-sent events.
 
@@ -38,7 +60,7 @@ async def events(request: Request) -> HTTPResponse | None:
         after = await log.last_id()
     wanted = EventFilter(_chosen(request, "queues"), _chosen(request, "job_ids"), _types(request))
     response = await request.respond(
-        content_type="text/event-stream", headers={"cache-control": "no-store"}
+        content_type=EVENT_STREAM, headers={"cache-control": "no-store"}
     )
     # The id, so that whoever is cut off before the first event can resume without a gap.
     await response.send(b": following\nid: %d\n\n" % after)

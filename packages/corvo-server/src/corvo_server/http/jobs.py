@@ -47,7 +47,6 @@ class _BatchDocuments(Struct):
     "/enqueue",
     request=EnqueueRequest,
     replies={201: EnqueueReply, 200: EnqueueReply},
-    errors=(ErrorCode.PAYLOAD_TOO_LARGE, ErrorCode.OVERLOADED),
 )
 async def enqueue(request: Request) -> HTTPResponse:
     """Enqueue one job: 201 when it was stored, 200 when it exists by its id or its unique key."""
@@ -63,7 +62,6 @@ async def enqueue(request: Request) -> HTTPResponse:
     "/enqueue/batch",
     request=EnqueueBatchRequest,
     replies={201: EnqueueBatchReply},
-    errors=(ErrorCode.PAYLOAD_TOO_LARGE, ErrorCode.OVERLOADED),
 )
 async def enqueue_batch(request: Request) -> HTTPResponse:
     """Enqueue many jobs, all or nothing; with `batch`, one more when all of them have ended."""
@@ -88,7 +86,13 @@ async def get_job(request: Request, job_id: str) -> HTTPResponse:
     return reply(documents.job(await engine_of(request).jobs.get(job_id)))
 
 
-@resource.endpoint("POST", "/jobs/bulk-get", request=BulkGetRequest, replies={200: BulkGetReply})
+@resource.endpoint(
+    "POST",
+    "/jobs/bulk-get",
+    request=BulkGetRequest,
+    replies={200: BulkGetReply},
+    writes=False,
+)
 async def bulk_get(request: Request) -> HTTPResponse:
     """Return those of the named jobs that exist, in the order named."""
     asked = read_body(request, BulkGetRequest)

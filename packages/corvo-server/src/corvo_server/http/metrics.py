@@ -40,7 +40,7 @@ def _name(path: str) -> str:
     return "/" + _PARAMETER.sub(r"{\1}", path)
 
 
-@resource.endpoint("GET", "/metrics", replies={200: str})
+@resource.endpoint("GET", "/metrics", replies={200: str}, media_type="text/plain")
 async def metrics(request: Request) -> HTTPResponse:
     """Return the server's metrics as Prometheus text."""
     engine = engine_of(request)

@@ -9,8 +9,9 @@ from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 
 from corvo_schema.errors import ErrorCode, ErrorReply
+from corvo_schema.fields import QueueName
 from corvo_server.__about__ import __version__
-from corvo_server.http.endpoint import Endpoint, Resource
+from corvo_server.http.endpoint import EVENT_STREAM, JSON, Endpoint, Parameter, Resource
 
 _REF = "#/components/schemas/{model}"
 _PARAMETER = re.compile(r"<(\w+):\w+>")
@@ -21,6 +22,29 @@ _OF_EVERY_BODY = (
     ErrorCode.UNSUPPORTED_MEDIA_TYPE,
 )
 _OF_EVERY_CALL = (ErrorCode.UNAVAILABLE, ErrorCode.INTERNAL_ERROR)
+_TO_BE_TRIED_AGAIN = {ErrorCode.OVERLOADED.http_status, ErrorCode.UNAVAILABLE.http_status}
+_HEADERS = {
+    "X-Request-ID": {
+        "description": "The request's own, if it is sane, else one that the log names, too.",
+        "required": True,
+        "schema": {"type": "string"},
+    },
+    "Retry-After": {
+        "description": "Seconds after which to try again.",
+        "required": True,
+        "schema": {"type": "integer"},
+    },
+}
+_STRICT = Parameter(
+    "strict",
+    "Refuse fields that are not known, instead of ignoring them.",
+    {"enum": ["true", "false", "1", "0"], "default": "false"},
+)
+_QUEUE_NAME = TypeAdapter[str](QueueName).json_schema()
+_ANY_NAME = {"type": "string", "minLength": 1}
+_OF_TYPES = {"type", "$ref", "anyOf", "oneOf", "enum", "const"}
+"""What a schema has that does not allow anything."""
+_ABOUT = {"default", "title", "description", "examples"}
 
 
 def describe(resources: Iterable[Resource]) -> dict[str, Any]:
@@ -42,38 +66,68 @@ def describe(resources: Iterable[Resource]) -> dict[str, Any]:
             "description": "Background jobs over plain HTTP/JSON.",
         },
         "paths": paths,
-        "components": {"schemas": schemas},
+        "components": {"schemas": schemas, "headers": _HEADERS},
     }
 
 
 def _operation(tag: str, endpoint: Endpoint, references: dict[Any, Any]) -> dict[str, Any]:
     responses: dict[str, Any] = {
-        str(status): _response(_meaning(status), references.get(_key(model, "serialization")))
+        str(status): _response(
+            status,
+            _meaning(status),
+            references.get(_key(model, "serialization")),
+            endpoint.media_type,
+        )
         for status, model in endpoint.replies.items()
     }
     errors = [*endpoint.errors, *_OF_EVERY_CALL]
     if endpoint.request is not None:
         errors += _OF_EVERY_BODY
+    if endpoint.parameters:
+        errors.append(ErrorCode.VALIDATION_ERROR)
+    if endpoint.writes:
+        errors.append(ErrorCode.OVERLOADED)
     for status in sorted({code.http_status for code in errors}):
         codes = sorted({code for code in errors if code.http_status == status})
         reference = references[_key(ErrorReply, "serialization")]
-        responses[str(status)] = _response(", ".join(codes), reference)
+        responses[str(status)] = _response(status, ", ".join(codes), reference)
     operation: dict[str, Any] = {
         "operationId": endpoint.handler.__name__,
         "tags": [tag],
         "summary": endpoint.summary,
         "responses": responses,
     }
-    names = _PARAMETER.findall(endpoint.path)
-    if names:
-        operation["parameters"] = [
-            {"name": name, "in": "path", "required": True, "schema": {"type": "string"}}
-            for name in names
-        ]
+    parameters = [*map(_path_parameter, _PARAMETER.findall(endpoint.path))]
+    parameters += map(_parameter, endpoint.parameters)
     if endpoint.request is not None:
+        parameters.append(_parameter(_STRICT))
         schema = references[_key(endpoint.request, "validation")]
-        operation["requestBody"] = {"content": {"application/json": {"schema": schema}}}
+        fields = endpoint.request.model_fields.values()
+        operation["requestBody"] = {
+            "content": {JSON: {"schema": schema}},
+            "required": any(field.is_required() for field in fields),
+        }
+    if parameters:
+        operation["parameters"] = parameters
     return operation
+
+
+def _path_parameter(name: str) -> dict[str, Any]:
+    schema = _QUEUE_NAME if name == "name" else _ANY_NAME
+    return {"name": name, "in": "path", "required": True, "schema": schema}
+
+
+def _parameter(parameter: Parameter) -> dict[str, Any]:
+    described = {
+        "name": parameter.name,
+        "in": parameter.place,
+        "description": parameter.description,
+        "required": parameter.is_required,
+        "schema": parameter.schema,
+    }
+    if parameter.schema.get("type") == "array":
+        described |= {"style": "form", "explode": False}
+    return described
 
 
 def _schemas(endpoints: Iterable[Endpoint]) -> tuple[dict[Any, Any], dict[str, Any]]:
@@ -94,7 +148,17 @@ def _schemas(endpoints: Iterable[Endpoint]) -> tuple[dict[Any, Any], dict[str, A
 
 
 class _WireSchema(GenerateJsonSchema):
-    """Shows defaults as they are written on the wire: `5s`, not the 5000 ms of our own."""
+    """Shows defaults as they are written on the wire: `5s`, not the 5000 ms of our own.
+
+    And shows that in a request, null stands for them.
+    """
+
+    def default_schema(self, schema: core_schema.WithDefaultSchema) -> dict[str, Any]:
+        described = super().default_schema(schema)
+        if self.mode != "validation" or not described.keys() & _OF_TYPES:
+            return described
+        about = {name: described.pop(name) for name in _ABOUT & described.keys()}
+        return self.get_union_of_schemas([described, {"type": "null"}]) | about
 
     def get_default_value(self, schema: core_schema.WithDefaultSchema) -> Any:
         default = super().get_default_value(schema)
@@ -112,10 +176,30 @@ def _key(model: Any, mode: str) -> tuple[str, str]:
     return (str(model), mode)
 
 
-def _response(description: str, schema: Any) -> dict[str, Any]:
+def _response(status: int, description: str, schema: Any, media_type: str = JSON) -> dict[str, Any]:
+    names = ["X-Request-ID", *(["Retry-After"] if status in _TO_BE_TRIED_AGAIN else [])]
+    headers = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+    response: dict[str, Any] = {"description": description, "headers": headers}
     if schema is None:
-        return {"description": description}
-    return {"description": description, "content": {"application/json": {"schema": schema}}}
+        return response
+    described = _server_sent_event(schema) if media_type == EVENT_STREAM else schema
+    return {**response, "content": {media_type: {"schema": described}}}
+
+
+def _server_sent_event(data: Any) -> dict[str, Any]:
+    """One of the events of a stream."""
+    return {
+        "type": "object",
+        "properties": {
+            "id": {"type": "string"},
+            "event": {"type": "string"},
+            "data": {
+                "type": "string",
+                "contentMediaType": JSON,
+                "contentSchema": data,
+            },
+        },
+    }
 
 
 def _meaning(status: int) -> str:

@@ -9,7 +9,7 @@ from corvo_schema.fields import QueueName
 from corvo_server.engine.errors import CallError
 from corvo_server.http import documents
 from corvo_server.http.body import read_body
-from corvo_server.http.endpoint import Resource, engine_of
+from corvo_server.http.endpoint import Parameter, Resource, engine_of
 from corvo_server.http.replies import reply
 
 resource = Resource("queues")
@@ -36,21 +36,36 @@ async def get_queue(request: Request, name: str) -> HTTPResponse:
     return reply(documents.queue(record, queues.age_of_oldest(record)))
 
 
-@resource.endpoint("POST", "/queues/<name:str>/pause", replies={200: QueueStatusReply})
+@resource.endpoint(
+    "POST",
+    "/queues/<name:str>/pause",
+    replies={200: QueueStatusReply},
+    errors=(ErrorCode.VALIDATION_ERROR,),
+)
 async def pause_queue(request: Request, name: str) -> HTTPResponse:
     """Hand out no more jobs of the queue, until it is resumed."""
     await engine_of(request).queues.pause(_checked(name))
     return reply({"status": "paused"})
 
 
-@resource.endpoint("POST", "/queues/<name:str>/resume", replies={200: QueueStatusReply})
+@resource.endpoint(
+    "POST",
+    "/queues/<name:str>/resume",
+    replies={200: QueueStatusReply},
+    errors=(ErrorCode.VALIDATION_ERROR,),
+)
 async def resume_queue(request: Request, name: str) -> HTTPResponse:
     """Hand out jobs of the queue again."""
     await engine_of(request).queues.resume(_checked(name))
     return reply({"status": "resumed"})
 
 
-@resource.endpoint("POST", "/queues/<name:str>/drain", replies={200: QueueStatusReply})
+@resource.endpoint(
+    "POST",
+    "/queues/<name:str>/drain",
+    replies={200: QueueStatusReply},
+    errors=(ErrorCode.VALIDATION_ERROR,),
+)
 async def drain_queue(request: Request, name: str) -> HTTPResponse:
     """Hand out no more jobs and let the active ones end; `draining` until the queue is resumed."""
     await engine_of(request).queues.drain(_checked(name))
@@ -73,7 +88,15 @@ async def clear_queue(request: Request, name: str) -> HTTPResponse:
     "DELETE",
     "/queues/<name:str>",
     replies={200: QueueStatusReply},
-    errors=(ErrorCode.VALIDATION_ERROR, ErrorCode.NOT_FOUND, ErrorCode.INVALID_STATE),
+    errors=(ErrorCode.NOT_FOUND, ErrorCode.INVALID_STATE),
+    parameters=(
+        Parameter(
+            "confirm",
+            "Has to be there: this removes the queue with all its jobs.",
+            {"enum": ["true"]},
+            is_required=True,
+        ),
+    ),
 )
 async def delete_queue(request: Request, name: str) -> HTTPResponse:
     """Remove a queue with all its jobs and settings; needs `?confirm=true`."""
@@ -115,7 +138,12 @@ async def throttle_queue(request: Request, name: str) -> HTTPResponse:
     return reply({"status": "ok"})
 
 
-@resource.endpoint("DELETE", "/queues/<name:str>/throttle", replies={200: QueueStatusReply})
+@resource.endpoint(
+    "DELETE",
+    "/queues/<name:str>/throttle",
+    replies={200: QueueStatusReply},
+    errors=(ErrorCode.VALIDATION_ERROR,),
+)
 async def unthrottle_queue(request: Request, name: str) -> HTTPResponse:
     """Lift the limit on starts."""
     await engine_of(request).queues.throttle(_checked(name), None, None)

@@ -11,7 +11,7 @@ from corvo_schema.errors import ErrorCode
 from corvo_server.engine.errors import CallError
 from corvo_server.http import documents
 from corvo_server.http.body import document, read_body, read_documents
-from corvo_server.http.endpoint import Resource, engine_of
+from corvo_server.http.endpoint import Parameter, Resource, engine_of
 from corvo_server.http.replies import reply
 from corvo_server.store.schedules import ScheduleRecord
 
@@ -39,7 +39,6 @@ async def list_schedules(request: Request) -> HTTPResponse:
     "/schedules",
     request=ScheduleRequest,
     replies={201: Schedule, 200: Schedule},
-    errors=(ErrorCode.PAYLOAD_TOO_LARGE, ErrorCode.OVERLOADED),
 )
 async def put_schedule(request: Request) -> HTTPResponse:
     """Create the schedule of this name (201), or change it (200)."""
@@ -50,7 +49,22 @@ async def put_schedule(request: Request) -> HTTPResponse:
 
 
 @resource.endpoint(
-    "GET", "/schedules/<schedule:str>", replies={200: Schedule}, errors=(ErrorCode.NOT_FOUND,)
+    "GET",
+    "/schedules/<schedule:str>",
+    replies={200: Schedule},
+    errors=(ErrorCode.NOT_FOUND,),
+    parameters=(
+        Parameter(
+            "upcoming",
+            "How many of its next times to tell.",
+            {
+                "type": "integer",
+                "minimum": 0,
+                "maximum": _MOST_UPCOMING,
+                "default": _UPCOMING,
+            },
+        ),
+    ),
 )
 async def get_schedule(request: Request, schedule: str) -> HTTPResponse:
     """Return a schedule, by its id or name, with its next 5 times (`?upcoming=n`: n)."""
@@ -64,7 +78,7 @@ async def get_schedule(request: Request, schedule: str) -> HTTPResponse:
     "/schedules/<schedule:str>",
     request=ScheduleRequest,
     replies={200: Schedule},
-    errors=(ErrorCode.NOT_FOUND, ErrorCode.INVALID_STATE, ErrorCode.PAYLOAD_TOO_LARGE),
+    errors=(ErrorCode.NOT_FOUND, ErrorCode.INVALID_STATE),
 )
 async def replace_schedule(request: Request, schedule: str) -> HTTPResponse:
     """Change a schedule, its name included."""
@@ -114,7 +128,7 @@ async def resume_schedule(request: Request, schedule: str) -> HTTPResponse:
     "POST",
     "/schedules/<schedule:str>/run",
     replies={200: ScheduleStatusReply},
-    errors=(ErrorCode.NOT_FOUND, ErrorCode.OVERLOADED),
+    errors=(ErrorCode.NOT_FOUND,),
 )
 async def run_schedule(request: Request, schedule: str) -> HTTPResponse:
     """Enqueue a job of the schedule now; its calendar goes on as it was."""

@@ -11,7 +11,9 @@ from corvo_server.http.replies import reply
 resource = Resource("search")
 
 
-@resource.endpoint("POST", "/jobs/search", request=SearchRequest, replies={200: SearchReply})
+@resource.endpoint(
+    "POST", "/jobs/search", request=SearchRequest, replies={200: SearchReply}, writes=False
+)
 async def search_jobs(request: Request) -> HTTPResponse:
     """Return a page of the jobs that match all filters, and the cursor of the next one."""
     page = await engine_of(request).search.jobs(read_body(request, SearchRequest))

@@ -72,7 +72,6 @@ class _HeartbeatDocuments(Struct):
     "/fetch",
     request=FetchRequest,
     replies={200: FetchedJob, 204: None},
-    errors=(ErrorCode.OVERLOADED,),
 )
 async def fetch(request: Request) -> HTTPResponse:
     """Hand out one job; wait for one when there is none, 204 when none came in time."""
@@ -88,7 +87,6 @@ async def fetch(request: Request) -> HTTPResponse:
     "/fetch/batch",
     request=FetchBatchRequest,
     replies={200: FetchBatchReply},
-    errors=(ErrorCode.OVERLOADED,),
 )
 async def fetch_batch(request: Request) -> HTTPResponse:
     """Hand out up to `count` jobs at once; wait only while there are none."""

@@ -1,0 +1,132 @@
+"""Where what the server does and its OpenAPI description met only half way; `nox -s fuzz` looks."""
+
+from typing import Any
+
+import pytest
+
+from corvo_schema.errors import ErrorCode
+from server_support.bench import Bench
+from server_support.http import API, HttpServer
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+async def schemas(server: HttpServer) -> dict[str, Any]:
+    found: dict[str, Any] = (await server.get("/openapi.json")).json["components"]["schemas"]
+    return found
+
+
+async def operation(server: HttpServer, method: str, path: str) -> dict[str, Any]:
+    found: dict[str, Any] = (await server.get("/openapi.json")).json["paths"][API + path][method]
+    return found
+
+
+def refused(reply: Any, field: str) -> bool:
+    body = reply.json
+    fields = [detail["field"] for detail in body.get("details", ())]
+    return (reply.status, body["code"], fields) == (400, ErrorCode.VALIDATION_ERROR, [field])
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/jobs/x", "GET, DELETE"),
+        ("/queues/x", "GET, DELETE"),
+        ("/queues/x/throttle", "POST, DELETE"),
+        ("/schedules", "GET, POST"),
+        ("/schedules/x", "GET, PUT, DELETE"),
+        ("/enqueue", "POST"),
+    ],
+)
+async def test_a_refused_method_is_told_all_that_the_path_takes(
+    server: HttpServer, path: str, allowed: str
+) -> None:
+    reply = await server.call("PATCH", API + path)
+    assert (reply.status, reply.headers["allow"]) == (405, allowed)
+
+
+async def test_a_null_among_states_does_not_stand_for_all_states(
+    bench: Bench, server: HttpServer
+) -> None:
+    await bench.enqueue("nulls")
+    body = {"filter": {"queue": "nulls", "state": [None]}, "action": "delete"}
+    assert refused(await server.post("/jobs/bulk", body), "filter.state[0]")
+    assert (await bench.queue("nulls")).pending == 1
+
+
+async def test_a_strictness_that_is_none_is_refused(server: HttpServer) -> None:
+    for given in ("yes", "True", "2", "tru"):
+        assert refused(await server.post(f"/enqueue?strict={given}", {"queue": "q"}), "strict")
+    for given in ("false", "0", ""):
+        body = {"queue": "q", "unknown": 1}
+        assert (await server.post(f"/enqueue?strict={given}", body)).status == 201
+
+
+async def test_bounds_are_described(server: HttpServer) -> None:
+    """By the words of JSON Schema: pydantic has others for a bound that is checked in Python."""
+    described = await schemas(server)
+    limit, null = described["SearchRequest"]["properties"]["limit"]["anyOf"]
+    assert limit == {"type": "integer", "minimum": 1, "maximum": 1000}
+    assert null == {"type": "null"}
+    rate = described["ThrottleRequest"]["properties"]["rate"]
+    assert (rate["minimum"], rate["maximum"]) == (1, 1_000_000_000)
+    tags, _ = described["EnqueueRequest"]["properties"]["tags"]["anyOf"]
+    assert tags["maxProperties"] == 64
+    timeout, *_ = described["FetchRequest"]["properties"]["timeout"]["anyOf"]
+    assert (timeout["minimum"], timeout["maximum"]) == (0, 60)
+
+
+async def test_null_is_described_wherever_it_stands_for_a_default(server: HttpServer) -> None:
+    for name, schema in (await schemas(server)).items():
+        if name.endswith("Request") or name in {"SearchFilter", "HeartbeatJob", "BatchOptions"}:
+            for field, described in schema["properties"].items():
+                is_any = not described.keys() & {"type", "anyOf", "$ref"}
+                if field not in schema.get("required", ()) and not is_any:
+                    assert {"type": "null"} in described["anyOf"], (name, field)
+
+
+async def test_what_is_no_json_is_described_as_what_it_is(server: HttpServer) -> None:
+    for path, media_type in {
+        "/metrics": "text/plain",
+        "/docs": "text/html",
+        "/events": "text/event-stream",
+        "/bulk/{bulk_id}/progress": "text/event-stream",
+        "/queues": "application/json",
+    }.items():
+        (described,) = (await operation(server, "get", path))["responses"]["200"]["content"]
+        assert described == media_type
+
+
+async def test_parameters_are_described(server: HttpServer) -> None:
+    events = (await operation(server, "get", "/events"))["parameters"]
+    assert [(parameter["in"], parameter["name"]) for parameter in events] == [
+        ("query", "queues"),
+        ("query", "job_ids"),
+        ("query", "types"),
+        ("query", "last_event_id"),
+        ("header", "Last-Event-ID"),
+    ]
+    _, confirm = (await operation(server, "delete", "/queues/{name}"))["parameters"]
+    assert (confirm["name"], confirm["required"]) == ("confirm", True)
+    (strict,) = (await operation(server, "post", "/enqueue"))["parameters"]
+    assert strict["name"] == "strict"
+
+
+async def test_every_write_is_described_as_one_that_may_be_too_much(server: HttpServer) -> None:
+    for path, methods in (await server.get("/openapi.json")).json["paths"].items():
+        for method, described in methods.items():
+            is_read = method == "get" or path.endswith(("/jobs/search", "/jobs/bulk-get"))
+            assert ("429" in described["responses"]) is not is_read, (method, path)
+            for status, response in described["responses"].items():
+                assert "X-Request-ID" in response["headers"]
+                assert ("Retry-After" in response["headers"]) is (status in {"429", "503"})
+
+
+async def test_a_body_is_required_where_it_has_to_say_something(server: HttpServer) -> None:
+    for path, is_required in {
+        "/enqueue": True,
+        "/heartbeat": False,
+        "/ack/{job_id}": False,
+    }.items():
+        described = await operation(server, "post", path)
+        assert described["requestBody"]["required"] is is_required
