@@ -112,6 +112,13 @@ def test_what_was_left_is_told(corvo: Any, server: Any) -> None:
     )
 
 
+def test_stdin_that_is_no_text_is_wrong_usage(corvo: Any, server: Any) -> None:
+    result = corvo("bulk", "retry", stdin=b"job_1\n\xff")
+    assert result.exit_code == 2
+    assert "stdin is not UTF-8 text" in result.stderr
+    assert not server.requests
+
+
 def test_page_with_more_behind_it_is_told(corvo: Any, server: Any) -> None:
     server.answer(LINE, DONE)
     result = corvo("bulk", "retry", stdin='{"jobs": [{"id": "job_1"}], "has_more": true}')

@@ -5,7 +5,7 @@ import pytest
 from click.testing import CliRunner
 
 from corvo_cli.commands.search import SORTS
-from corvo_cli.parameters import BACKOFF, DURATION, ON_CONFLICT, PRIORITY, STATE, TIME
+from corvo_cli.parameters import BACKOFF, DURATION, ON_CONFLICT, PRIORITY, SPAN, STATE, TIME
 from corvo_schema import Backoff, JobState, OnConflict, Priority, SortField
 
 
@@ -20,6 +20,14 @@ def test_choices_are_those_of_the_schema() -> None:
 def test_duration_is_in_seconds() -> None:
     assert DURATION.convert("1m30s", None, None) == 90
     assert DURATION.convert(2, None, None) == 2
+    assert DURATION.convert("2.5", None, None) == 2.5
+
+
+@pytest.mark.parametrize(
+    ("text", "span"), [("10", "10s"), ("1.5", "1.5s"), ("10m", "10m"), ("soon", "soon")]
+)
+def test_number_alone_is_seconds(text: str, span: str) -> None:
+    assert SPAN.convert(text, None, None) == span
 
 
 @pytest.mark.parametrize("text", ["2026-01-31T08:00:00Z", "nonsense", "1h"])

@@ -1,9 +1,11 @@
 """Help that reads like a manual, options in both places, commands of other packages."""
 
 import importlib.metadata
+import os
 import subprocess
 import sys
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from typing import Any
 
 import click
@@ -201,6 +203,18 @@ def test_module_can_be_run() -> None:
         [sys.executable, "-m", "corvo_cli", "--version"], capture_output=True, text=True, check=True
     )
     assert done.stdout == f"corvo, version {__version__}\n"
+
+
+def test_output_is_utf_8_whatever_the_locale_is(tmp_path: Path) -> None:
+    environment = {"PYTHONIOENCODING": "ascii", "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-m", "corvo_cli", "--profile", "é", "info"],
+        check=False,
+        capture_output=True,
+        env={**environment, "CORVO_CONFIG": str(tmp_path / "none")},
+    )
+    assert done.returncode == 2
+    assert "There is no profile 'é'" in done.stderr.decode()
 
 
 def test_session_is_made_where_none_is_given() -> None:

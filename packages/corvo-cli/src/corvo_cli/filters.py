@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
 from corvo_cli.parameters import PRIORITY, QUEUE, STATE, TAG, TIME
+from corvo_cli.texts import read_file
 
 if TYPE_CHECKING:
     from corvo_client import SearchFilters
@@ -112,10 +112,7 @@ def _value(value: Any) -> str:
 
 def _read(text: str) -> dict[str, Any]:
     if text.startswith("@"):
-        try:
-            text = Path(text[1:]).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise click.UsageError(f"Cannot read {text[1:]!r}: {error}.") from error
+        text = read_file(text.removeprefix("@"))
     try:
         document = json.loads(text)
     except ValueError as error:

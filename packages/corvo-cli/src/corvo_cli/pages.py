@@ -78,7 +78,7 @@ def print_ids(session: Session, wish: Wish) -> "SearchReply":
 
 
 def matches(reply: "SearchReply") -> str:
-    """Write how many jobs match: `12 jobs`, `more than 10,000 jobs`."""
+    """Write how many jobs match: `12 jobs`, `at least 10,000 jobs`."""
     number = count(reply.total, "job")
     return number if reply.total_is_exact else f"at least {number}"
 

@@ -10,6 +10,7 @@ from click.shell_completion import CompletionItem
 from corvo_cli.session import Session
 
 _COMPLETION_SECONDS = 2.0
+_BARE = re.compile("[0-9]+([.][0-9]+)?")
 _RELATIVE = re.compile(r"([+-]?)([0-9.]+[a-z][0-9.a-z]*)")
 
 
@@ -28,8 +29,21 @@ class TagType(click.ParamType[tuple[str, str]]):
         return key, text
 
 
+class SpanType(click.ParamType[str]):
+    """A duration such as `250ms`, `5s`, `1h30m`, as the server takes it. A bare number: seconds."""
+
+    name = "duration"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        """Give a bare number its unit; whether the rest is a duration is for others to say."""
+        text = str(value)
+        return f"{text}s" if _BARE.fullmatch(text) else text
+
+
 class DurationType(click.ParamType[float]):
-    """A duration such as `250ms`, `5s`, `1h30m`; in Python, seconds."""
+    """A duration such as `250ms`, `5s`, `1h30m`, or a number of seconds; in Python, seconds."""
 
     name = "duration"
 
@@ -42,7 +56,7 @@ class DurationType(click.ParamType[float]):
         from corvo_schema import parse_duration  # noqa: PLC0415 - slow to load
 
         try:
-            return parse_duration(str(value)) / 1000
+            return parse_duration(SPAN.convert(value, param, ctx)) / 1000
         except ValueError as error:
             self.fail(f"{error}.", param, ctx)
 
@@ -84,6 +98,7 @@ class QueueType(click.ParamType[str]):
 
 
 TAG = TagType()
+SPAN = SpanType()
 DURATION = DurationType()
 TIME = TimeType()
 QUEUE = QueueType()

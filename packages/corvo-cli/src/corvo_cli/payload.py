@@ -1,11 +1,9 @@
 """A payload as it is given on the command line: a JSON literal, `@file`, or `-` for stdin."""
 
-import sys
-from pathlib import Path
-
 import click
 
 import corvo_client
+from corvo_cli.texts import read_file, read_stdin
 
 
 def read_payload(text: str) -> "corvo_client.RawJson":
@@ -21,17 +19,8 @@ def read_payload(text: str) -> "corvo_client.RawJson":
 def _read(text: str) -> tuple[str, str]:
     """The name of the source, and what is in it."""
     if text == "-":
-        data = sys.stdin.buffer.read()
-        source = "stdin"
-    elif text.startswith("@"):
+        return "stdin", read_stdin()
+    if text.startswith("@"):
         source = text.removeprefix("@")
-        try:
-            data = Path(source).read_bytes()
-        except OSError as error:
-            raise click.UsageError(f"Cannot read {source!r}: {error.strerror}.") from error
-    else:
-        return "PAYLOAD", text
-    try:
-        return source, data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise click.UsageError(f"{source} is not UTF-8 text: {error}.") from error
+        return source, read_file(source)
+    return "PAYLOAD", text

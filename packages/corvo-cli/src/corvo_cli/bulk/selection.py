@@ -11,6 +11,7 @@ from corvo_cli.bulk.piped import read_ids
 from corvo_cli.filters import described, take_filters
 from corvo_cli.human import count
 from corvo_cli.session import Session
+from corvo_cli.texts import read_stdin
 
 if TYPE_CHECKING:
     from corvo_client import SearchFilters
@@ -47,7 +48,7 @@ def select(session: Session, job_ids: Sequence[str], options: dict[str, Any]) ->
         raise click.UsageError(
             "Say which jobs: by id, by filters, or by piping in `corvo search --ids`."
         )
-    piped = read_ids(sys.stdin.read())
+    piped = read_ids(read_stdin())
     if piped.has_more:
         found = count(len(piped.job_ids), "job")
         session.output.say(

@@ -7,7 +7,7 @@ import click
 import corvo_client
 from corvo_cli.command import Command
 from corvo_cli.exits import ExitCode, Failure
-from corvo_cli.parameters import BACKOFF, DURATION, ON_CONFLICT, PRIORITY, QUEUE, TAG
+from corvo_cli.parameters import BACKOFF, DURATION, ON_CONFLICT, PRIORITY, QUEUE, SPAN, TAG
 from corvo_cli.payload import read_payload
 from corvo_cli.session import Session, pass_session
 from corvo_cli.show.job_view import job_view
@@ -31,7 +31,10 @@ _EXAMPLES = """
 @click.option("--priority", type=PRIORITY, help="Who is served first.  [default: normal]")
 @click.option("--unique-key", metavar="KEY", help="At most one live job of the queue has it.")
 @click.option(
-    "--unique-period", metavar="DURATION", help="For how long at most it is held.  [default: 1h]"
+    "--unique-period",
+    type=SPAN,
+    metavar="DURATION",
+    help="For how long at most it is held.  [default: 1h]",
 )
 @click.option(
     "--on-conflict",
@@ -46,11 +49,17 @@ _EXAMPLES = """
     type=BACKOFF,
     help="How pauses between attempts grow.  [default: exponential]",
 )
-@click.option("--retry-base-delay", metavar="DURATION", help="The first pause.  [default: 5s]")
-@click.option("--retry-max-delay", metavar="DURATION", help="The longest pause.  [default: 10m]")
+@click.option(
+    "--retry-base-delay", type=SPAN, metavar="DURATION", help="The first pause.  [default: 5s]"
+)
+@click.option(
+    "--retry-max-delay", type=SPAN, metavar="DURATION", help="The longest pause.  [default: 10m]"
+)
 @click.option("--scheduled-at", metavar="TIME", help="Not before then, like 2026-01-31T08:00:00Z.")
-@click.option("--delay", metavar="DURATION", help="Not before so much time has passed.")
-@click.option("--expire-after", metavar="DURATION", help="Not finished by then, the job is dead.")
+@click.option("--delay", type=SPAN, metavar="DURATION", help="Not before so much time has passed.")
+@click.option(
+    "--expire-after", type=SPAN, metavar="DURATION", help="Not finished by then, the job is dead."
+)
 @click.option("--tag", "tags", type=TAG, multiple=True, metavar="KEY=VALUE", help="Repeatable.")
 @click.option(
     "--concurrency-key",
@@ -79,7 +88,7 @@ def enqueue(
     """Enqueue a job.
 
     PAYLOAD is JSON: a literal, @FILE, or - for stdin; {} when left out. It is kept as it is, to the
-    last digit. Durations are like 250ms, 5s, 1h30m, 7d.
+    last digit. A DURATION is like 250ms, 5s, 1h30m, 7d; a number alone is seconds.
 
     Prints the job's id. With --wait the job itself, once it has ended: the exit code is 0 only if
     it is completed, and 7 when it has not ended within --wait-timeout.

@@ -7,7 +7,7 @@ import click
 import corvo_client
 from corvo_cli.command import Command
 from corvo_cli.human import count
-from corvo_cli.parameters import QUEUE
+from corvo_cli.parameters import QUEUE, SPAN
 from corvo_cli.session import Session, pass_session
 
 if TYPE_CHECKING:
@@ -123,7 +123,9 @@ def concurrency(session: Session, queue: str, limit: int | None, per_key: int | 
 )
 @click.argument("queue", type=QUEUE)
 @click.argument("rate", type=click.IntRange(min=1), required=False)
-@click.option("--per", "period", metavar="DURATION", help="In which time.  [default: 1s]")
+@click.option(
+    "--per", "period", type=SPAN, metavar="DURATION", help="In which time.  [default: 1s]"
+)
 @click.option("--off", is_flag=True, help="Lift the limit.")
 @pass_session
 def throttle(

@@ -6,7 +6,7 @@ import click
 
 import corvo_client
 from corvo_cli.command import Command, Group
-from corvo_cli.parameters import PRIORITY, QUEUE, TAG
+from corvo_cli.parameters import PRIORITY, QUEUE, SPAN, TAG
 from corvo_cli.payload import read_payload
 from corvo_cli.session import Session, pass_session
 from corvo_cli.show.schedule_view import schedule_view, schedules_view
@@ -80,7 +80,9 @@ def show(session: Session, name: str, upcoming: int | None) -> None:
     help="What becomes of times that passed while no server ran.  [default: run_once]",
 )
 @click.option("--unique-key", metavar="KEY", help="At most one live job of the queue has it.")
-@click.option("--unique-period", metavar="DURATION", help="For how long at most it is held.")
+@click.option(
+    "--unique-period", type=SPAN, metavar="DURATION", help="For how long at most it is held."
+)
 @click.option("--max-retries", type=int, metavar="N", help="Attempts of a job.  [default: 3]")
 @click.option("--priority", type=PRIORITY, help="Of its jobs.  [default: normal]")
 @click.option("--tag", "tags", type=TAG, multiple=True, metavar="KEY=VALUE", help="Repeatable.")
