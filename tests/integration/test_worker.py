@@ -1,0 +1,266 @@
+"""A worker on a real server: what its handlers get, and what becomes of how they end."""
+
+import asyncio
+import threading
+from collections import Counter
+from datetime import date
+from typing import Any
+
+import pytest
+from pydantic import BaseModel
+
+from corvo_client import AsyncClient, Job, JobState
+from corvo_client.worker import Cancel, Context, Retry, Snooze, Worker, current_job
+from support.server import CorvoServer
+from support.waiting import wait_until
+from support.wire import Wire, new_name
+
+FINISHED = (JobState.COMPLETED, JobState.DEAD, JobState.CANCELLED)
+
+
+class Invoice(BaseModel):
+    number: int
+    due: date
+
+
+@pytest.fixture
+def worker(server: CorvoServer) -> Worker:
+    return Worker(server.url, concurrency=5, lease_duration=5)
+
+
+async def run(worker: Worker, wire: Wire, *job_ids: str) -> list[Job]:
+    """Let the worker work until these jobs have ended."""
+    async with worker:
+        return [Job.model_validate(await wire.see_state(job_id, *FINISHED)) for job_id in job_ids]
+
+
+async def test_async_and_plain_handlers_get_keyword_arguments(
+    wire: Wire, worker: Worker, queue: str
+) -> None:
+    plain = new_name()
+
+    @worker.task(queue)
+    async def add(a: int, b: int = 10) -> int:
+        return a + b
+
+    @worker.task(plain)
+    def multiply(a: int, b: int = 10) -> dict[str, int]:
+        assert threading.current_thread() is not threading.main_thread()
+        return {"product": a * b}
+
+    ids = [
+        await wire.enqueue(queue, {"a": 1, "b": 2}),
+        await wire.enqueue(queue, {"a": 1}),
+        await wire.enqueue(plain, {"a": 3, "b": 4}),
+    ]
+    jobs = await run(worker, wire, *ids)
+    assert [job.state for job in jobs] == ["completed"] * 3
+    assert [job.result for job in jobs] == [3, 11, {"product": 12}]
+    assert {job.worker_id for job in jobs} == {worker.id}
+
+
+async def test_a_model_takes_the_whole_payload(wire: Wire, worker: Worker, queue: str) -> None:
+    @worker.task(queue)
+    async def bill(invoice: Invoice) -> Invoice:
+        assert isinstance(invoice.due, date)
+        return Invoice(number=invoice.number + 1, due=invoice.due)
+
+    (job,) = await run(worker, wire, await wire.enqueue(queue, {"number": 7, "due": "2026-01-31"}))
+    assert job.result == {"number": 8, "due": "2026-01-31"}
+
+
+@pytest.mark.parametrize(
+    ("payload", "named"),
+    [({"number": "x", "due": "2026-01-31"}, "number"), ({"number": 1}, "due"), ([1], "payload")],
+)
+async def test_a_payload_that_does_not_fit_is_dead_at_once(
+    wire: Wire, worker: Worker, queue: str, payload: Any, named: str
+) -> None:
+    @worker.task(queue)
+    async def bill(invoice: Invoice) -> None:
+        raise AssertionError(invoice)
+
+    (job,) = await run(worker, wire, await wire.enqueue(queue, payload, max_retries=10))
+    assert (job.state, job.attempt) == (JobState.DEAD, 1)
+    (error,) = job.errors
+    assert error.error.startswith("invalid payload: ")
+    assert named in error.error
+
+
+async def test_a_task_is_enqueued_by_calling_it_so(wire: Wire, worker: Worker, queue: str) -> None:
+    @worker.task(queue, max_retries=9, tags={"kind": "bill"})
+    async def bill(invoice: Invoice, *, copies: int = 1) -> int:
+        return invoice.number * copies
+
+    @worker.task(f"{queue}.plain")
+    def pair(left: int, right: int) -> list[int]:
+        return [left, right]
+
+    invoice = Invoice(number=7, due=date(2026, 1, 31))
+    first = await bill.enqueue(invoice, copies=2)
+    second = await asyncio.to_thread(pair.enqueue_sync, 1, right=2)
+    third = await bill.options(priority="critical", max_retries=1).enqueue(invoice)
+    jobs = await run(worker, wire, first.job_id, second.job_id, third.job_id)
+    assert [job.result for job in jobs] == [14, [1, 2], 7]
+    assert [job.max_retries for job in jobs] == [9, 3, 1]
+    assert jobs[0].tags == {"kind": "bill"}
+    assert await bill(invoice) == 7  # it is still a function
+
+
+async def test_a_handler_can_enqueue_more(wire: Wire, worker: Worker, queue: str) -> None:
+    @worker.task(queue)
+    async def split(parts: int) -> list[str]:
+        return [(await part.enqueue(i)).job_id for i in range(parts)]
+
+    @worker.task(f"{queue}.part")
+    def part(number: int) -> int:
+        return number * number
+
+    job_id = await wire.enqueue(queue, {"parts": 3})
+    async with worker:
+        parts = (await wire.see_state(job_id, "completed"))["result"]
+        results = [(await wire.see_state(p, "completed"))["result"] for p in parts]
+    assert results == [0, 1, 4]
+
+
+async def test_a_handler_that_fails_is_tried_again(wire: Wire, worker: Worker, queue: str) -> None:
+    @worker.task(queue)
+    async def flaky(context: Context, name: str) -> str:
+        if context.attempt < 3:
+            raise ConnectionError(f"no route to {name}")
+        return "through at last"
+
+    job_id = await wire.enqueue(queue, {"name": "host"}, retry_backoff="none")
+    (job,) = await run(worker, wire, job_id)
+    assert (job.state, job.attempt, job.result) == (JobState.COMPLETED, 3, "through at last")
+    assert [error.error for error in job.errors] == ["ConnectionError: no route to host"] * 2
+    assert "in flaky" in (job.errors[0].backtrace or "")
+
+
+@pytest.mark.parametrize("is_raised", [True, False])
+@pytest.mark.parametrize("is_async", [True, False])
+async def test_outcomes_can_be_raised_or_returned(
+    wire: Wire, worker: Worker, queue: str, *, is_raised: bool, is_async: bool
+) -> None:
+    def decide(kind: str, attempt: int, runs: int) -> Any:
+        outcome: Exception
+        if kind == "snooze" and runs == 1:
+            outcome = Snooze(0.05)
+        elif kind == "cancel":
+            outcome = Cancel("not needed any more")
+        elif kind == "retry" and attempt == 1:
+            outcome = Retry("once more")
+        else:
+            return "done"
+        if is_raised:
+            raise outcome
+        return outcome
+
+    runs: Counter[str] = Counter()
+
+    def note(kind: str) -> Any:
+        runs[kind] += 1
+        return decide(kind, current_job().attempt, runs[kind])
+
+    if is_async:
+
+        @worker.task(queue)
+        async def handle(kind: str) -> Any:
+            return note(kind)
+    else:
+
+        @worker.task(queue)
+        def handle(kind: str) -> Any:
+            return note(kind)
+
+    ids = [
+        await wire.enqueue(queue, {"kind": kind}, retry_backoff="none", max_retries=2)
+        for kind in ("snooze", "cancel", "retry")
+    ]
+    snoozed, cancelled, retried = await run(worker, wire, *ids)
+    assert (snoozed.state, snoozed.attempt, snoozed.errors) == (JobState.COMPLETED, 1, [])
+    assert runs["snooze"] == 2
+    assert (cancelled.state, cancelled.errors[0].error) == (
+        JobState.CANCELLED,
+        "not needed any more",
+    )
+    assert (retried.state, retried.attempt) == (JobState.COMPLETED, 2)
+    assert [error.error for error in retried.errors] == ["once more"]
+
+
+async def test_as_many_handlers_run_at_a_time_as_allowed(
+    wire: Wire, server: CorvoServer, queue: str
+) -> None:
+    worker = Worker(server.url, concurrency=4)
+    running: set[str] = set()
+    most = 0
+    all_there = asyncio.Barrier(4)
+
+    @worker.task(queue)
+    async def meet(context: Context) -> None:
+        nonlocal most
+        running.add(context.id)
+        most = max(most, len(running))
+        await all_there.wait()
+        running.discard(context.id)
+
+    jobs = [{"queue": queue} for _ in range(40)]
+    ids = (await wire.post("/enqueue/batch", {"jobs": jobs}))["job_ids"]
+    await asyncio.wait_for(run(worker, wire, *ids), 60)
+    assert most == 4
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+async def test_many_short_jobs_are_each_done_once(
+    wire: Wire, server: CorvoServer, queue: str, *, is_async: bool
+) -> None:
+    worker = Worker(server.url, concurrency=50)
+    runs: Counter[str] = Counter()
+
+    if is_async:
+
+        @worker.task(queue)
+        async def handle(context: Context, n: int) -> int:
+            runs[context.id] += 1
+            return n
+    else:
+
+        @worker.task(queue)
+        def handle(context: Context, n: int) -> int:
+            runs[context.id] += 1
+            return n
+
+    jobs = [{"queue": queue, "payload": {"n": n}} for n in range(2000)]
+    ids = (await wire.post("/enqueue/batch", {"jobs": jobs}))["job_ids"]
+    async with worker:
+        await wire.see_state(ids[-1], "completed")
+        await see_counter(wire, queue, completed=2000)
+    assert set(runs.values()) == {1}
+    assert set(runs) == set(ids)
+    found = (await wire.post("/jobs/bulk-get", {"job_ids": ids}))["jobs"]
+    assert [job["result"] for job in found] == list(range(2000))
+    assert {job["attempt"] for job in found} == {1}
+
+
+async def test_one_client_serves_the_worker_and_its_program(
+    server: CorvoServer, wire: Wire, queue: str
+) -> None:
+    async with AsyncClient(server.url) as client:
+        worker = Worker(client)
+
+        @worker.task(queue)
+        async def double(n: int) -> int:
+            return 2 * n
+
+        reply = await double.enqueue(21)
+        (job,) = await run(worker, wire, reply.job_id)
+        assert job.result == 42
+        assert (await client.get_job(reply.job_id)).result == 42  # it is still open
+
+
+async def see_counter(wire: Wire, queue: str, **counters: int) -> None:
+    async def is_so() -> bool:
+        found = await wire.queue(queue)
+        return all(found[name] == value for name, value in counters.items())
+
+    await wait_until(is_so, f"{queue} has {counters}")
