@@ -49,14 +49,14 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def typecheck(session: nox.Session) -> None:
     """Check types, strictly."""
-    _install(session, "types", "test")
+    _install(session, "types", "test", "extras")
     session.run("mypy", *SOURCES, "noxfile.py", "scripts", "examples", "tests/support")
 
 
 @nox.session
 def unit(session: nox.Session) -> None:
     """Run each package's own tests; fail when one has less than 90 % of its branches covered."""
-    _install(session, "test")
+    _install(session, "test", "extras")
     session.run("coverage", "erase")
     session.run("coverage", "run", "-m", "pytest", "packages", *session.posargs)
     session.run("coverage", "combine", "--quiet")
@@ -67,7 +67,7 @@ def unit(session: nox.Session) -> None:
 @nox.session
 def integration(session: nox.Session) -> None:
     """Run real servers and clients against each other, in parallel."""
-    _install(session, "test")
+    _install(session, "test", "extras")
     session.run("pytest", "tests/integration", "-n", XDIST_WORKERS, *session.posargs)
 
 
@@ -80,10 +80,17 @@ def compat(session: nox.Session) -> None:
     session.run("pytest", "tests/compat", *session.posargs, env={"FOREIGN_SDKS": apart})
 
 
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Make requests from the server's OpenAPI description, and hold its answers against it."""
+    _install(session, "fuzz")
+    session.run("pytest", "tests/fuzz", *session.posargs)
+
+
 @nox.session(python=PYTHONS)
 def matrix(session: nox.Session) -> None:
     """Run unit and integration tests on every supported Python that is installed."""
-    _install(session, "test")
+    _install(session, "test", "extras")
     for tests in ("packages", "tests/integration"):
         session.run("pytest", tests, "-n", XDIST_WORKERS, *session.posargs)
 

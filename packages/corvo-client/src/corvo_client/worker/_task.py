@@ -5,6 +5,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, Literal, ParamSpec, Protocol, TypedDict, TypeVar, Unpack
 
+from corvo_client._calls.jobs import enqueue_request
 from corvo_client._options import (
     AnyBackoff,
     AnyDuration,
@@ -14,7 +15,7 @@ from corvo_client._options import (
 )
 from corvo_client.worker._context import Context
 from corvo_client.worker._payload import PayloadShape
-from corvo_schema.jobs import EnqueueReply
+from corvo_schema.jobs import EnqueueReply, EnqueueRequest
 
 C = ParamSpec("C")
 P = ParamSpec("P")
@@ -74,6 +75,13 @@ class Enqueuer(Generic[P]):
         payload = self._shape.payload(args, kwargs)
         return self._producer.enqueue_sync(self._queue, payload, self._options)
 
+    def request(self, *args: P.args, **kwargs: P.kwargs) -> EnqueueRequest:
+        """Return what an enqueue with these arguments would send: for a batch, or an outbox.
+
+        Raises `InvalidPayload`, and `ValidationFailed` for options that make no sense.
+        """
+        return enqueue_request(self._queue, self._shape.payload(args, kwargs), self._options)
+
 
 class Task(Generic[C, P, R_co]):
     """What `@worker.task(queue)` makes of a function: callable as before, and to be enqueued."""
@@ -117,6 +125,10 @@ class Task(Generic[C, P, R_co]):
     def enqueue_sync(self, *args: P.args, **kwargs: P.kwargs) -> EnqueueReply:
         """Do the same from plain code; blocks until the server has answered."""
         return self.options().enqueue_sync(*args, **kwargs)
+
+    def request(self, *args: P.args, **kwargs: P.kwargs) -> EnqueueRequest:
+        """Return what an enqueue with these arguments would send: for a batch, or an outbox."""
+        return self.options().request(*args, **kwargs)
 
     @property
     def address(self) -> tuple[str, str]:

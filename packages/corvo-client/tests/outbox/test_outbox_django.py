@@ -1,0 +1,113 @@
+"""The outbox as a Django app, with a real server behind the relay."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("django")
+
+from corvo_client import Client
+
+# Django is set up once for a process: each test has one of its own.
+SETUP = """
+import os, sys
+import django
+from django.conf import settings
+
+engine, name, host, server = sys.argv[1:]
+settings.configure(
+    INSTALLED_APPS=["corvo_client.outbox.django"],
+    DATABASES={"default": {"ENGINE": engine, "NAME": name, "HOST": host, "USER": "corvo"}},
+    USE_TZ=True,
+)
+django.setup()
+from django.core.management import call_command
+from django.db import transaction
+from corvo_client import Client
+from corvo_client.outbox import django as outbox
+
+call_command("migrate", verbosity=0)
+client = Client(server)
+"""
+
+COMMIT = """
+with transaction.atomic():
+    job_id = outbox.enqueue(QUEUE, {"item": "tea"}, tags={"a": "b"})
+    assert outbox.relay(client).run_once() in (0, 1)
+try:
+    with transaction.atomic():
+        outbox.enqueue(QUEUE, {"item": "rolled back"})
+        raise OSError
+except OSError:
+    pass
+outbox.enqueue(QUEUE, {"item": "autocommit"}, using="default")
+call_command("corvo_relay", "--once", "--server", server, "--database", "default")
+print(job_id)
+"""
+
+CRASH = """
+with transaction.atomic():
+    outbox.enqueue(QUEUE, {"item": "tea"})
+outbox._Rows._settle = lambda *_: os._exit(9)
+outbox.relay(client).run_once()
+"""
+
+AFTER_CRASH = """
+assert outbox.relay(client).run_once() == 1
+assert outbox.relay(client).run_once() == 0
+"""
+
+CHECK = """
+call_command("makemigrations", "--check", "--dry-run", verbosity=0)
+call_command("check", "--fail-level", "WARNING", verbosity=0)
+"""
+
+
+@pytest.fixture(params=["sqlite3", "postgresql"])
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
+    """The engine, the name and the host."""
+    engine = f"django.db.backends.{request.param}"
+    if request.param == "sqlite3":
+        return [engine, str(tmp_path / "app.db"), ""]
+    url = str(request.getfixturevalue("postgres_url"))
+    path, _, host = url.partition("?host=")
+    return [engine, path.rpartition("/")[2], host]
+
+
+def run(script: str, database: list[str], client: Client, queue: str, *, code: int = 0) -> str:
+    program = SETUP + f"QUEUE = {queue!r}\n" + script
+    command = [sys.executable, "-W", "error", "-c", program, *database, client.base_url]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == code, done.stderr
+    return done.stdout.strip()
+
+
+def jobs_of(client: Client, queue: str) -> list[Any]:
+    return list(client.search_all(queue=queue, order="asc"))
+
+
+def test_a_commit_makes_the_job_and_a_rollback_none(
+    database: list[str], client: Client, queue: str
+) -> None:
+    job_id = run(COMMIT, database, client, queue)
+    found = jobs_of(client, queue)
+    assert [job.payload["item"] for job in found] == ["tea", "autocommit"]
+    assert (found[0].id, found[0].tags) == (job_id, {"a": "b"})
+
+
+def test_a_relay_that_dies_between_sending_and_removing_makes_no_second_job(
+    database: list[str], client: Client, queue: str
+) -> None:
+    run(CRASH, database, client, queue, code=9)
+    assert len(jobs_of(client, queue)) == 1
+    run(AFTER_CRASH, database, client, queue)
+    assert len(jobs_of(client, queue)) == 1
+
+
+def test_the_migrations_are_those_of_the_model(
+    database: list[str], client: Client, queue: str
+) -> None:
+    run(CHECK, database, client, queue)

@@ -1,0 +1,394 @@
+"""An outbox over SQLAlchemy, on SQLite and PostgreSQL, with a real server behind the relay."""
+
+import asyncio
+import logging
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.importorskip("sqlalchemy")
+
+import httpx
+from sqlalchemy import Engine, MetaData, create_engine, func, select
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import async_sessionmaker as async_sessions
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+from corvo_client import (
+    NO_RETRIES,
+    AsyncClient,
+    Client,
+    ConnectionFailed,
+    Unauthorized,
+    ValidationFailed,
+    new_job_id,
+)
+from corvo_client.outbox import AsyncRelay, Relay
+from corvo_client.outbox._rows import MOST_BYTES
+from corvo_client.outbox.sqlalchemy import Outbox
+from corvo_client.testing import LocalServer, recording
+from corvo_client.worker import Worker
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Order(Base):
+    __tablename__ = "orders"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    item: Mapped[str]
+
+
+outbox = Outbox(Base.metadata)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'app.db'}"
+    return str(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture
+def engine(url: str) -> Iterator[Engine]:
+    engine = create_engine(url)
+    Base.metadata.create_all(engine)
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def relay(engine: Engine, client: Client) -> Relay:
+    return outbox.relay(engine, client, batch_size=10)
+
+
+def rows_left(engine: Engine) -> int:
+    with engine.connect() as connection:
+        return connection.scalar(select(func.count()).select_from(outbox.table)) or 0
+
+
+def order(engine: Engine, queue: str, item: str, **options: Any) -> str:
+    with Session(engine) as session, session.begin():
+        session.add(Order(item=item))
+        return outbox.enqueue(session, queue, {"item": item}, **options)
+
+
+def jobs_of(client: Client, queue: str) -> list[Any]:
+    return list(client.search_all(queue=queue, order="asc"))
+
+
+def test_a_commit_makes_the_job_once(
+    engine: Engine, relay: Relay, client: Client, queue: str
+) -> None:
+    job_id = order(engine, queue, "tea", priority="high", tags={"a": "b"})
+    assert jobs_of(client, queue) == []
+    assert relay.run_once() == 1
+    assert relay.run_once() == 0
+    (job,) = jobs_of(client, queue)
+    assert (job.id, job.payload, job.priority, job.tags) == (job_id, {"item": "tea"}, 1, {"a": "b"})
+    assert rows_left(engine) == 0
+
+
+def test_a_rollback_makes_nothing(engine: Engine, relay: Relay, client: Client, queue: str) -> None:
+    def order_and_fail() -> None:
+        with Session(engine) as session, session.begin():
+            session.add(Order(item="tea"))
+            outbox.enqueue(session, queue, {"item": "tea"})
+            raise OSError("the card was refused")
+
+    with pytest.raises(OSError, match="refused"):
+        order_and_fail()
+    assert relay.run_once() == 0
+    assert jobs_of(client, queue) == []
+
+
+def test_an_open_transaction_is_not_relayed(
+    engine: Engine, relay: Relay, client: Client, queue: str
+) -> None:
+    with Session(engine) as session, session.begin():
+        outbox.enqueue(session, queue)
+        assert relay.run_once() == 0
+    assert relay.run_once() == 1
+
+
+CRASH = """
+import os, sys
+from sqlalchemy import create_engine
+import corvo_client.outbox.sqlalchemy as module
+from corvo_client import Client
+
+module._settled = lambda *_: os._exit(9)
+url, server = sys.argv[1:]
+module.Outbox().relay(create_engine(url), Client(server)).run_once()
+"""
+
+
+def test_a_relay_that_dies_between_sending_and_removing_makes_no_second_job(
+    engine: Engine, url: str, relay: Relay, client: Client, queue: str
+) -> None:
+    job_ids = [order(engine, queue, str(n)) for n in range(5)]
+    command = [sys.executable, "-c", CRASH, url, client.base_url]
+    died = subprocess.run(command, check=False, timeout=60)
+    assert died.returncode == 9
+    assert [job.id for job in jobs_of(client, queue)] == job_ids
+    assert rows_left(engine) == 5
+    # A worker may even have done it by now.
+    fetched = client.fetch([queue], worker_id="w", timeout=0)
+    assert fetched is not None
+    client.ack(fetched)
+    assert relay.run_once() == 5
+    assert rows_left(engine) == 0
+    assert [(job.id, job.attempt) for job in jobs_of(client, queue)] == [
+        (job_id, 1 if job_id == fetched.job_id else 0) for job_id in job_ids
+    ]
+
+
+def test_several_relays_make_each_job_once(engine: Engine, client: Client, queue: str) -> None:
+    relays = [outbox.relay(engine, client, batch_size=7, poll_interval=0.01) for _ in range(3)]
+    threads = [threading.Thread(target=relay.run) for relay in relays]
+    for thread in threads:
+        thread.start()
+    job_ids = [order(engine, queue, str(n)) for n in range(60)]
+    wait_until(lambda: rows_left(engine) == 0)
+    for relay in relays:
+        relay.stop()
+    for thread in threads:
+        thread.join(20)
+    assert sorted(job.id for job in jobs_of(client, queue)) == sorted(job_ids)
+
+
+def test_relays_of_postgresql_leave_each_others_rows_alone(
+    postgres_url: str, client: Client, queue: str
+) -> None:
+    engine = create_engine(postgres_url)
+    Base.metadata.create_all(engine)
+    for n in range(4):
+        order(engine, queue, str(n))
+    relay = outbox.relay(engine, client, batch_size=2)
+    other = outbox.relay(engine, client, batch_size=10)
+    counts: list[int] = []
+    send = relay._send
+
+    def send_while_another_looks(rows: Any) -> Any:
+        counts.append(other.run_once())
+        return send(rows)
+
+    relay._send = send_while_another_looks  # type: ignore[method-assign]
+    assert relay.run_once() == 2
+    assert counts == [2]
+    engine.dispose()
+
+
+def test_a_batch_goes_in_the_order_of_the_rows(
+    engine: Engine, relay: Relay, client: Client, queue: str
+) -> None:
+    with Session(engine) as session, session.begin():
+        job_ids = [outbox.enqueue(session, queue, n) for n in range(25)]
+    assert [relay.run_once() for _ in range(4)] == [10, 10, 5, 0]
+    assert [job.id for job in jobs_of(client, queue)] == job_ids
+
+
+def test_a_job_that_the_server_refuses_does_not_hold_up_the_others(
+    engine: Engine,
+    relay: Relay,
+    client: Client,
+    queue: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    client.enqueue(queue, unique_key="k")
+    with Session(engine) as session, session.begin():
+        for n in range(8):
+            options: Any = {"unique_key": "k", "on_conflict": "error"} if n == 3 else {}
+            outbox.enqueue(session, queue, n, **options)
+    assert relay.run_once() == 8
+    assert [job.payload for job in jobs_of(client, queue)] == [{}, 0, 1, 2, 4, 5, 6, 7]
+    assert "was refused: The unique key 'k'" in caplog.text
+    assert relay.run_once() == 0
+    with engine.connect() as connection:
+        (kept,) = connection.execute(select(outbox.table))
+    assert "The unique key 'k'" in kept.error
+
+
+def test_what_concerns_all_rows_is_raised_and_changes_nothing(
+    engine: Engine, relay: Relay, queue: str
+) -> None:
+    order(engine, queue, "tea")
+    nobody = outbox.relay(engine, Client("http://127.0.0.1:9", retry=NO_RETRIES))
+    with pytest.raises(ConnectionFailed):
+        nobody.run_once()
+    answer = httpx.Response(401, json={"error": "no key", "code": "UNAUTHORIZED"})
+    client = Client(transport=httpx.MockTransport(lambda _request: answer))
+    with client, pytest.raises(Unauthorized):
+        outbox.relay(engine, client).run_once()
+    assert rows_left(engine) == 1
+
+
+def test_large_rows_travel_in_several_requests(
+    engine: Engine, relay: Relay, client: Client, queue: str
+) -> None:
+    text = "x" * 200_000
+    with Session(engine) as session, session.begin():
+        for _ in range(30):
+            outbox.enqueue(session, queue, text)
+    assert 30 * len(text) > MOST_BYTES
+    assert outbox.relay(engine, client).run_once() == 30
+    assert client.search(queue=queue, limit=1).total == 30
+
+
+def test_a_relay_runs_in_the_background_and_waits_for_the_server(
+    engine: Engine, queue: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    order(engine, queue, "tea")
+    server = LocalServer(tmp_path / "data").start()
+    url = server.url
+    server.close()
+    with Client(url, retry=NO_RETRIES) as client:
+        relay = outbox.relay(engine, client, poll_interval=0.01)
+        with relay.running():
+            wait_until(lambda: "not relayed at present" in caplog.text)
+            again = LocalServer(tmp_path / "data", port=int(url.rpartition(":")[2])).start()
+            wait_until(lambda: rows_left(engine) == 0)
+            order(engine, queue, "coffee")
+            wait_until(lambda: rows_left(engine) == 0)
+        assert client.search(queue=queue).total == 2
+        # It can be run again.
+        order(engine, queue, "milk")
+        with relay.running():
+            wait_until(lambda: rows_left(engine) == 0)
+        again.close()
+
+
+def test_a_delay_counts_from_the_enqueue(
+    engine: Engine, relay: Relay, client: Client, queue: str
+) -> None:
+    order(engine, queue, "tea", delay=3600)
+    relay.run_once()
+    (job,) = jobs_of(client, queue)
+    assert job.state == "scheduled"
+    assert 3590 < (job.scheduled_at - job.created_at).total_seconds() <= 3600
+
+
+def test_tasks_make_requests(engine: Engine, relay: Relay, client: Client, queue: str) -> None:
+    worker = Worker()
+
+    @worker.task(queue, max_retries=7)
+    async def brew(item: str, cups: int = 1) -> None: ...
+
+    own = new_job_id()
+    with Session(engine) as session, session.begin():
+        outbox.add(session, brew.request("tea", cups=2))
+        outbox.add(session, brew.options(priority="high", job_id=own).request(item="coffee"))
+        with pytest.raises(ValidationFailed):
+            outbox.enqueue(session, "no spaces")
+    relay.run_once()
+    tea, coffee = sorted(jobs_of(client, queue), key=lambda job: job.payload["item"], reverse=True)
+    assert (tea.payload, tea.max_retries) == ({"item": "tea", "cups": 2}, 7)
+    assert (coffee.id, coffee.priority) == (own, 1)
+
+
+def test_a_plain_connection_will_do_and_the_table_can_have_another_name(
+    url: str, client: Client, queue: str
+) -> None:
+    engine = create_engine(url)
+    other = Outbox(table_name="mail_outbox")
+    other.metadata.create_all(engine)
+    with engine.begin() as connection:
+        other.enqueue(connection, queue)
+    assert other.relay(engine, client).run_once() == 1
+    engine.dispose()
+    assert other.table.name == "mail_outbox"
+
+
+def test_a_recording_gets_what_a_relay_sends(engine: Engine, queue: str) -> None:
+    order(engine, queue, "tea")
+    with recording() as jobs, Client() as client:
+        outbox.relay(engine, client).run_once()
+    jobs.assert_enqueued(queue, item="tea")
+
+
+def test_an_engine_needs_a_client_of_its_kind(engine: Engine) -> None:
+    with pytest.raises(TypeError, match="AsyncEngine an AsyncClient"):
+        outbox.relay(engine, AsyncClient())  # type: ignore[call-overload]
+
+
+# Coroutines
+
+
+@pytest.fixture
+def async_engine(url: str, engine: Engine) -> AsyncEngine:
+    if url.startswith("sqlite"):
+        pytest.importorskip("aiosqlite")
+        return create_async_engine(url.replace("sqlite:", "sqlite+aiosqlite:"))
+    return create_async_engine(url)
+
+
+async def test_coroutines_have_the_same(
+    async_engine: AsyncEngine,
+    engine: Engine,
+    outbox_server: LocalServer,
+    client: Client,
+    queue: str,
+) -> None:
+    sessions = async_sessions(async_engine)
+    async with sessions() as session, session.begin():
+        session.add(Order(item="tea"))
+        job_id = await outbox.enqueue_async(session, queue, {"item": "tea"})
+    async with sessions() as session:
+        await outbox.enqueue_async(session, queue)
+        await session.rollback()
+    async with AsyncClient(outbox_server.url) as own:
+        relay = outbox.relay(async_engine, own, poll_interval=0.01)
+        assert isinstance(relay, AsyncRelay)
+        assert await relay.run_once() == 1
+        assert await relay.run_once() == 0
+        for _ in range(2):
+            async with relay.running():
+                async with async_engine.begin() as connection:
+                    await outbox.enqueue_async(connection, queue)
+                await asyncio.to_thread(wait_until, lambda: rows_left(engine) == 0)
+    assert client.get_job(job_id).payload == {"item": "tea"}
+    assert client.search(queue=queue).total == 3
+    await async_engine.dispose()
+
+
+async def test_an_async_relay_splits_what_is_refused_and_goes_on(
+    async_engine: AsyncEngine,
+    outbox_server: LocalServer,
+    client: Client,
+    queue: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    client.enqueue(queue, unique_key="k")
+    async with async_engine.begin() as connection:
+        for n in range(3):
+            options: Any = {"unique_key": "k", "on_conflict": "error"} if n == 1 else {}
+            await outbox.enqueue_async(connection, queue, n, **options)
+        await outbox.enqueue_async(connection, queue, "x" * 250_000)
+    async with AsyncClient("http://127.0.0.1:9", retry=NO_RETRIES) as nobody:
+        relay = outbox.relay(async_engine, nobody)
+        async with relay.running():
+            await asyncio.to_thread(wait_until, lambda: "not relayed at present" in caplog.text)
+    async with AsyncClient(outbox_server.url) as own:
+        assert await outbox.relay(async_engine, own).run_once() == 4
+    assert client.search(queue=queue).total == 4
+    await async_engine.dispose()
+
+
+def wait_until(is_true: Any) -> None:
+    ends_at = time.monotonic() + 20
+    while not is_true():
+        assert time.monotonic() < ends_at
+        time.sleep(0.01)
+
+
+def test_the_table_belongs_to_the_applications_metadata() -> None:
+    metadata = MetaData()
+    assert Outbox(metadata).table is metadata.tables["corvo_outbox"]
+    assert logging.getLogger("corvo.outbox")
