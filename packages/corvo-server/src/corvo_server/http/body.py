@@ -113,7 +113,7 @@ def _parse_error(reason: str) -> CallError:
 def _is_strict(request: Request) -> bool:
     if not request.query_string:
         return False
-    given = request.args.get("strict", "false")
+    given = request.get_args(keep_blank_values=True).get("strict", "false")
     if given not in _STRICTNESS:
         expected = f"must be one of {', '.join(_STRICTNESS)}"
         raise CallError(ErrorCode.VALIDATION_ERROR, f"strict: {expected}", [("strict", expected)])

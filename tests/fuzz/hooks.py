@@ -1,0 +1,93 @@
+"""What the fuzzer has to know beside the description. Runs within it."""
+
+from typing import Any
+from uuid import uuid4
+
+import requests
+import schemathesis
+from schemathesis.generation.meta import TestPhase
+
+# What a text of a format is made of, no JSON Schema can say. A cursor is good for one search.
+EXAMPLES = {
+    "cron": ["0 8 * * MON-FRI", "*/5 0 L * *", "@daily"],
+    "iana-time-zone": ["UTC", "Europe/Berlin", "Asia/Kolkata"],
+    "corvo-duration": ["1s", "1m", "0.5m", "1s250ms"],
+    "corvo-jq": [".a == 1", '.a.b | contains("x") and not (.c == 1)'],
+    "corvo-cursor": [],
+}
+
+
+@schemathesis.hook
+def before_load_schema(context: schemathesis.HookContext, raw_schema: dict[str, Any]) -> None:
+    """Let texts of a format be among its examples."""
+    _refine(raw_schema)
+
+
+@schemathesis.hook
+def before_call(
+    context: schemathesis.HookContext, case: schemathesis.Case, kwargs: dict[str, Any]
+) -> None:
+    """Do not wait for jobs, and let what is right meet a job that can take it.
+
+    In a request that is right, be not strict: the description cannot tell that in strict mode,
+    there may be no members beside those named.
+    """
+    body = case.body
+    if case.path.startswith("/api/v1/fetch") and isinstance(body, dict) and _waits(body):
+        body["timeout"] = 0
+    if case.meta is None or not case.meta.generation.mode.is_positive:
+        return
+    if case.query.get("strict") in {"true", "1"}:
+        case.query["strict"] = "false"
+    if case.meta.phase.name is TestPhase.FUZZING and "job_id" in case.path_parameters:
+        server = Server(case.operation.schema.get_base_url())
+        case.path_parameters["job_id"] = server.job_for(case.path.split("/"))
+
+
+class Server:
+    """Makes jobs for the fuzzer to meet."""
+
+    def __init__(self, url: str) -> None:
+        self._url = f"{url.rstrip('/')}/api/v1"
+
+    def job_for(self, path: list[str]) -> str:
+        """The id of a job in a state that the verb in a path is for."""
+        queue = uuid4().hex
+        job_id: str = self._post("/enqueue", {"queue": queue})["job_id"]
+        if {"ack", "fail", "release", "requeue"} & {*path}:
+            self._post("/fetch", {"queues": [queue], "worker_id": "fuzz", "timeout": 0})
+        if "requeue" in path:
+            self._post(f"/fail/{job_id}", {"error": "fuzz", "retry": False})
+        if "retry" in path:
+            self._post(f"/jobs/{job_id}/cancel", {})
+        return job_id
+
+    def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        response = requests.post(self._url + path, json=body, timeout=10)
+        response.raise_for_status()
+        answer: dict[str, Any] = response.json()
+        return answer
+
+
+def _waits(fetch: dict[str, Any]) -> bool:
+    timeout = fetch.get("timeout")
+    if isinstance(timeout, bool):
+        return False
+    return timeout is None or timeout in EXAMPLES["corvo-duration"] or _is_within(timeout, 0, 60)
+
+
+def _is_within(value: Any, low: int, high: int) -> bool:
+    return isinstance(value, int | float) and low < value <= high
+
+
+def _refine(node: Any) -> None:
+    if isinstance(node, list):
+        for item in node:
+            _refine(item)
+    elif isinstance(node, dict):
+        for item in node.values():
+            _refine(item)
+        examples = EXAMPLES.get(node.get("format", ""))
+        if examples is not None:
+            node.clear()
+            node.update({"enum": examples} if examples else {"not": {}})

@@ -1,0 +1,42 @@
+"""Whatever is sent, the server answers as its OpenAPI description says."""
+
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from support.process import clean_environment
+from support.server import CorvoServer
+from support.wire import API
+
+HERE = Path(__file__).parent
+LONGEST = 300
+
+
+@pytest.mark.skipif(find_spec("schemathesis") is None, reason="nox -s fuzz installs schemathesis")
+def test_the_server_keeps_to_its_description(tmp_path: Path) -> None:
+    server = CorvoServer(tmp_path / "data").start()
+    try:
+        run = subprocess.run(
+            [
+                *(sys.executable, "-m", "schemathesis.cli"),
+                *("--config-file", HERE / "schemathesis.toml"),
+                *("run", f"{server.url}{API}/openapi.json"),
+            ],
+            cwd=tmp_path,
+            env=clean_environment({"PYTHONPATH": str(HERE.parent), "NO_COLOR": "1"}),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=LONGEST,
+            check=False,
+        )
+        print(run.stdout)
+        assert run.returncode == 0, "the fuzzer found something"
+        assert server.stop() == 0
+        assert not server.errors()
+    finally:
+        server.close()
