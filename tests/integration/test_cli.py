@@ -1,10 +1,15 @@
 """Every command of `corvo` as a process of its own, against a server."""
 
+import contextlib
 import json
+import os
+import pty
 import re
+import select
 import signal
 import subprocess
 import sys
+import termios
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -101,6 +106,14 @@ def worker(server: CorvoServer, queue: str, tmp_path: Path) -> Iterator[Process]
 
 def enqueue(corvo: Corvo, queue: str, *arguments: str) -> str:
     return corvo("enqueue", queue, *arguments).stdout.strip()
+
+
+def read_until(terminal: int, text: str) -> None:
+    """Read what is written to a terminal until the text has come."""
+    shown = b""
+    while text.encode() not in shown:
+        assert select.select([terminal], [], [], PATIENCE)[0], f"{text}: not in {shown!r}"
+        shown += os.read(terminal, 65_536)
 
 
 def test_job_from_enqueue_to_inspect(corvo: Corvo, queue: str) -> None:
@@ -270,6 +283,31 @@ def test_overviews_tell_of_the_server(corvo: Corvo, server: CorvoServer) -> None
     assert set(corvo("status", "-o", "json").document) == {"info", "cluster", "queues", "workers"}
     assert corvo("info", "-o", "json").document["api_version"] == "1"
     assert corvo("batch", "batch_01JD3Z9W6V7Q5X8M2N4P6R8T0B", code=3).stdout == ""
+
+
+def test_top_shows_the_queues_on_a_terminal(corvo: Corvo, server: CorvoServer, queue: str) -> None:
+    enqueue(corvo, queue)
+    terminal, its_end = pty.openpty()
+    termios.tcsetwinsize(its_end, (200, 150))
+    top = subprocess.Popen(
+        [sys.executable, "-m", "corvo_cli", "top", "--interval", "200ms"],
+        stdin=its_end,
+        stdout=its_end,
+        stderr=its_end,
+        env=clean_environment({"CORVO_SERVER": server.url, "TERM": "xterm-256color"}),
+    )
+    os.close(its_end)
+    try:
+        read_until(terminal, queue)
+        os.write(terminal, b"q")
+        with contextlib.suppress(OSError):  # which is how its end is told
+            while os.read(terminal, 65_536):
+                pass
+        assert top.wait(PATIENCE) == 0
+    finally:
+        top.kill()
+        top.wait()
+        os.close(terminal)
 
 
 def test_batch_is_shown(corvo: Corvo, server: CorvoServer, queue: str) -> None:

@@ -16,6 +16,7 @@ from corvo_cli import plugins, root
 from corvo_cli.__about__ import __version__
 from corvo_cli.catalog import CATALOG, COMMANDS
 from corvo_cli.command import Command, SharedOption
+from corvo_cli.main import main
 from corvo_cli.root import corvo as command
 
 
@@ -88,6 +89,13 @@ def test_help_of_a_command_has_its_parts_in_order(corvo: Any) -> None:
         "Connection and output:",
         "Examples:",
     ]
+    positions = [text.index(part) for part in parts]
+    assert positions == sorted(positions)
+
+
+def test_help_of_a_group_has_its_commands(corvo: Any) -> None:
+    text = corvo("bulk", "--help").stdout
+    parts = ["Do one thing to many jobs.", "Commands:", "  retry ", "Options:", "Examples:"]
     positions = [text.index(part) for part in parts]
     assert positions == sorted(positions)
 
@@ -203,6 +211,16 @@ def test_module_can_be_run() -> None:
         [sys.executable, "-m", "corvo_cli", "--version"], capture_output=True, text=True, check=True
     )
     assert done.stdout == f"corvo, version {__version__}\n"
+
+
+def test_main_runs_the_command(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["corvo", "--version"])
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"corvo, version {__version__}\n"
 
 
 def test_output_is_utf_8_whatever_the_locale_is(tmp_path: Path) -> None:

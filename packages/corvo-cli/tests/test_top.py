@@ -10,6 +10,7 @@ import httpx
 import pytest
 from textual.widgets import DataTable, RichLog, Static, TabbedContent
 
+from corvo_cli.show.output import Output
 from corvo_cli.top.app import Top
 from corvo_cli.top.figures import SORTS, Figures, Look
 from corvo_cli.top.lines import event_line, queue_lines, summary, worker_lines
@@ -279,7 +280,12 @@ def test_command_needs_a_terminal(corvo: Any, output: str) -> None:
     assert "`corvo status --output json`" in result.stderr
 
 
-@pytest.mark.usefixtures("terminal")
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Output, "has_screen", property(lambda _self: True))
+
+
+@pytest.mark.usefixtures("screen")
 @pytest.mark.parametrize(("interval", "exit_code"), [("2s", 0), ("10ms", 2)])
 def test_command_opens_the_window(
     corvo: Any, server: Any, monkeypatch: pytest.MonkeyPatch, interval: str, exit_code: int
@@ -297,7 +303,7 @@ def test_command_opens_the_window(
     assert len(opened) == (exit_code == 0)
 
 
-@pytest.mark.usefixtures("terminal")
+@pytest.mark.usefixtures("screen")
 def test_command_fails_before_the_window_opens(corvo: Any, server: Any) -> None:
     server.refuse("GET /info", 401, "UNAUTHORIZED", "No key.")
     assert corvo("top").exit_code == 4

@@ -27,7 +27,7 @@ def top(session: Session, interval: float) -> None:
     order of the queues, p to pause or resume the queue under the cursor, f to freeze the picture,
     q to quit.
     """
-    if session.output.is_json or not session.output.is_terminal:
+    if not session.output.has_screen:
         raise click.UsageError(
             "The live view needs a terminal. For scripts there is `corvo status --output json`."
         )

@@ -50,6 +50,13 @@ class Output:
         return not self.is_json and sys.stdin.isatty() and sys.stderr.isatty()
 
     @property
+    def has_screen(self) -> bool:
+        """Whether the whole window of a terminal can be had, with its keys."""
+        return not self.is_json and all(
+            stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)
+        )
+
+    @property
     def can_draw(self) -> bool:
         """Whether progress can be drawn, which is done on stderr."""
         return sys.stderr.isatty() and self._environment.get("TERM") != "dumb"
