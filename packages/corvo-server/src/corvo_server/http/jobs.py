@@ -20,13 +20,19 @@ from corvo_schema.errors import ErrorCode
 from corvo_schema.states import JobState
 from corvo_server.http import documents
 from corvo_server.http.body import document, read_body, read_documents
-from corvo_server.http.endpoint import Resource, engine_of
+from corvo_server.http.endpoint import Parameter, Resource, engine_of
 from corvo_server.http.replies import reply
 from corvo_server.store.records import Enqueued
 
 resource = Resource("jobs")
 
 _NOTHING = Raw(b"")
+_TRACEPARENT = Parameter(
+    "traceparent",
+    "The span that enqueues, for jobs that name none; ignored when it is malformed.",
+    {"type": "string"},
+    place="header",
+)
 
 
 class _JobDocuments(Struct):
@@ -47,6 +53,7 @@ class _BatchDocuments(Struct):
     "/enqueue",
     request=EnqueueRequest,
     replies={201: EnqueueReply, 200: EnqueueReply},
+    parameters=(_TRACEPARENT,),
 )
 async def enqueue(request: Request) -> HTTPResponse:
     """Enqueue one job: 201 when it was stored, 200 when it exists by its id or its unique key."""
@@ -62,6 +69,7 @@ async def enqueue(request: Request) -> HTTPResponse:
     "/enqueue/batch",
     request=EnqueueBatchRequest,
     replies={201: EnqueueBatchReply},
+    parameters=(_TRACEPARENT,),
 )
 async def enqueue_batch(request: Request) -> HTTPResponse:
     """Enqueue many jobs, all or nothing; with `batch`, one more when all of them have ended."""
