@@ -108,8 +108,8 @@ async def test_parameters_are_described(server: HttpServer) -> None:
     ]
     _, confirm = (await operation(server, "delete", "/queues/{name}"))["parameters"]
     assert (confirm["name"], confirm["required"]) == ("confirm", True)
-    (strict,) = (await operation(server, "post", "/enqueue"))["parameters"]
-    assert strict["name"] == "strict"
+    enqueue = (await operation(server, "post", "/enqueue"))["parameters"]
+    assert [parameter["name"] for parameter in enqueue] == ["traceparent", "strict"]
 
 
 async def test_every_write_is_described_as_one_that_may_be_too_much(server: HttpServer) -> None:
