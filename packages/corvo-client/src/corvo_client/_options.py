@@ -62,7 +62,8 @@ class EnqueueOptions(TypedDict, total=False):
     how many attempts there are in all. `retry_backoff` (exponential), `retry_base_delay` (5s),
     `retry_max_delay` (10m): the pauses between attempts. `scheduled_at`: not before then; `delay`:
     not before so much time has passed; one of the two at most. `expire_after`: not finished by
-    then, the job is dead. `traceparent`: the span that enqueues, as in W3C Trace Context.
+    then, the job is dead. `traceparent`: the span that enqueues, as in W3C Trace Context; by
+    default the current one of OpenTelemetry, where the program uses that.
     `job_id`: made by the client when left out; an enqueue repeated with the same id has no second
     effect.
     """

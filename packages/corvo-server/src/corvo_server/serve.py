@@ -18,6 +18,7 @@ from corvo_server.http.endpoint import App
 from corvo_server.logs import fields
 from corvo_server.settings import Settings, split_bind
 from corvo_server.store.protocol import Store
+from corvo_server.tracing import start_tracing
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +60,9 @@ class Server:
             raise
         engine = build_engine(self._settings, self._store)
         app, requests = build_http(self._settings, engine)
+        tracing = start_tracing()
+        if tracing is not None:
+            tracing.watch(engine, app)
         http = await _start_http(app, listener)
         tasks = [
             asyncio.create_task(service.run(), name=service.name)
@@ -69,6 +73,8 @@ class Server:
         log.info("listening on %s", url, extra=fields(url=url, pid=os.getpid()))
         await self._stop.wait()
         await self._shut_down(http, engine, requests, tasks)
+        if tracing is not None:
+            await asyncio.to_thread(tracing.close)
 
     def _catch_signals(self) -> None:
         is_stopping = False

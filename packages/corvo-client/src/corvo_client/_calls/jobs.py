@@ -13,6 +13,7 @@ from corvo_client._options import (
     EnqueueOptions,
     NewJob,
 )
+from corvo_client._trace import current_traceparent
 from corvo_schema import (
     MAX_BATCH_JOBS,
     Batch,
@@ -48,6 +49,8 @@ def enqueue_request(
     tags = members.get("tags")
     if isinstance(tags, Mapping):
         members["tags"] = dict(tags)
+    if "traceparent" not in members and (traceparent := current_traceparent()) is not None:
+        members["traceparent"] = traceparent
     return build(EnqueueRequest, members)
 
 

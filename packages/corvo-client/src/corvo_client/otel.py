@@ -1,0 +1,101 @@
+"""Spans for attempts. Needs `pip install "corvo-client[otel]"`.
+
+A job carries the span that enqueued it, whenever there is one. `worker.use(tracing())` makes each
+attempt a span of its own trace, linked to that one: a job may run long after, and more than once.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from opentelemetry.context import Context as TraceContext
+from opentelemetry.trace import (
+    Link,
+    Span,
+    SpanContext,
+    SpanKind,
+    Status,
+    StatusCode,
+    TraceFlags,
+    Tracer,
+    TracerProvider,
+    get_tracer,
+)
+
+from corvo_client.__about__ import __version__
+from corvo_client.worker import CallNext, Cancel, Context, Middleware, Retry, Snooze
+
+
+def tracing(tracer_provider: TracerProvider | None = None) -> Middleware:
+    """Return middleware that runs each attempt in a CONSUMER span `process <queue>`.
+
+    The provider is the global one when left out. The handler's own spans become children of it, in
+    a thread, too, but not in a process of its own. A failure sets the span's status; `Snooze` and
+    `Cancel` are no failures, and stand in the attribute `corvo.job.outcome`.
+    """
+    tracer: Tracer | None = None
+
+    async def trace_attempt(context: Context, call_next: CallNext) -> Any:
+        nonlocal tracer
+        if tracer is None:  # by now the program has set up its provider
+            tracer = get_tracer("corvo_client", __version__, tracer_provider)
+        with tracer.start_as_current_span(
+            f"process {context.queue}",
+            context=TraceContext(),
+            kind=SpanKind.CONSUMER,
+            links=_links(context.traceparent),
+            attributes={
+                "messaging.system": "corvo",
+                "messaging.operation.name": "process",
+                "messaging.operation.type": "process",
+                "messaging.destination.name": context.queue,
+                "messaging.message.id": context.id,
+                "corvo.job.attempt": context.attempt,
+                "corvo.job.max_retries": context.max_retries,
+            },
+            record_exception=False,
+            set_status_on_exception=False,
+        ) as span:
+            try:
+                result = await call_next()
+            except (Exception, asyncio.CancelledError, SystemExit) as error:
+                _note(span, context, error)
+                raise
+            _note(span, context, result)
+            return result
+
+    return trace_attempt
+
+
+def _note(span: Span, context: Context, came: Any) -> None:
+    """Say on the span what an attempt came to: what its handler returned or raised."""
+    match came:
+        case Snooze():
+            outcome = "snoozed"
+        case Cancel():
+            outcome = "cancelled"
+        case Retry():
+            outcome = "failed"
+            span.set_status(Status(StatusCode.ERROR, came.reason))
+        case asyncio.CancelledError() if context.interruption is not None:
+            outcome = f"interrupted: {context.interruption}"
+        case BaseException():
+            outcome = "failed"
+            span.record_exception(came)
+            span.set_attribute("error.type", type(came).__qualname__)
+            span.set_status(Status(StatusCode.ERROR, f"{type(came).__name__}: {came}"))
+        case _:
+            outcome = "completed"
+    span.set_attribute("corvo.job.outcome", outcome)
+
+
+def _links(traceparent: str | None) -> Sequence[Link]:
+    parts = (traceparent or "").split("-")
+    if len(parts) < 4:
+        return ()
+    try:
+        trace_id, span_id, flags = (int(part, 16) for part in parts[1:4])
+    except ValueError:
+        return ()
+    enqueuer = SpanContext(trace_id, span_id, is_remote=True, trace_flags=TraceFlags(flags))
+    return (Link(enqueuer),) if enqueuer.is_valid else ()
