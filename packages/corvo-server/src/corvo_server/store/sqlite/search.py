@@ -7,6 +7,7 @@ page is full, newest first as a rule, which ends early for whatever is common.
 
 import sqlite3
 from collections.abc import Iterator
+from itertools import starmap
 from time import perf_counter
 from typing import NamedTuple
 
@@ -71,6 +72,8 @@ def search(connection: sqlite3.Connection, request: Search) -> Found:
     if total is None:
         if request.after is None and not has_more:
             total = Total(len(rows))
+        elif rows[0].matches is not None:
+            total = Total(rows[0].matches)
         else:
             # Whoever waited for the page is not surprised to wait as long for the total.
             seconds = max(request.count_seconds, perf_counter() - started)
@@ -92,6 +95,8 @@ class _Row(NamedTuple):
     seq: int
     id: str
     key: int | str | None
+    matches: int | None = None
+    """Of the whole search, where they came to light with the page."""
 
 
 # Pages
@@ -102,13 +107,15 @@ class _Phase(NamedTuple):
 
     key: str | None
     condition: Sql
+    is_all: bool = False
+    """Whether there is no other part."""
 
 
 def _phases(request: Search) -> list[_Phase]:
     if request.sort is SortField.CREATED_AT:
-        return [_Phase(None, TRUE)]
+        return [_Phase(None, TRUE, is_all=True)]
     if request.sort in _KEYS:
-        return [_Phase(_KEYS[request.sort], TRUE)]
+        return [_Phase(_KEYS[request.sort], TRUE, is_all=True)]
     key = f"jobs.{_TIMES[request.sort]}"
     has_key = [Sql(f"{key} IS NOT NULL")]
     if request.sort is SortField.COMPLETED_AT:
@@ -140,7 +147,7 @@ def _page_of(
         page = _by_completion(scope, request, after, needed)
     else:
         page = _by_any(scope, request, phase, after, needed)
-    return map(_Row._make, scope.connection.execute(*page))
+    return starmap(_Row, scope.connection.execute(*page))
 
 
 def _by_any(
@@ -161,6 +168,8 @@ def _by_any(
         place = f"({phase.key}, {seq}) {beyond} ({{}}, {{}})"
         conditions.append(fuse(place, bind(after.key), bind(after.seq)))
     columns = f"jobs.seq, jobs.id, {phase.key or 'NULL'}"
+    if source is not None and phase.is_all and after is None:
+        columns += ", count(*) OVER ()"  # all are looked at anyhow
     return fuse(
         f"{{}} ORDER BY {f'{phase.key} {order}, ' if phase.key else ''}{seq} {order} LIMIT {{}}",
         scope.select(columns, source, *conditions, window=window),

@@ -9,27 +9,18 @@ import sqlite3
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from corvo_schema.states import JobState
+from corvo_schema.states import FINISHED, JobState
 from corvo_server.store.codes import STATE_CODES, STATES
 from corvo_server.store.filters import ALWAYS, JobFilter, within
-from corvo_server.store.fragments import Sql, all_of, bind, fuse, join
+from corvo_server.store.fragments import Sql, all_of, bind, fuse, join, one_of
 from corvo_server.store.sqlite.dialect import SqliteDialect
 from corvo_server.store.sqlite.rows import SQL, fetch_one
 
 DIALECT = SqliteDialect()
 
-_DUE = frozenset({JobState.SCHEDULED, JobState.RETRYING})
-
 # The sources, each `SELECT seq FROM …`. What stands behind INDEXED BY must be what its index says.
 _BATCH = "SELECT seq FROM jobs INDEXED BY jobs_batch WHERE batch_id = {}"
 _UNIQUE_KEY = "SELECT seq FROM jobs INDEXED BY jobs_unique_key WHERE unique_key = {}"
-_PENDING = "SELECT seq FROM jobs INDEXED BY jobs_pending WHERE state = 1 AND {}"
-_ACTIVE = "SELECT seq FROM jobs INDEXED BY jobs_leased WHERE state = 2 AND {}"
-_DUE_JOBS = "SELECT seq FROM jobs INDEXED BY jobs_due WHERE state IN (0, 3) AND {}"
-_FINISHED = (
-    "SELECT seq FROM jobs INDEXED BY jobs_finished"
-    " WHERE finished_at IS NOT NULL AND state = {} AND {}"
-)
 _FAILED = "SELECT DISTINCT job_seq AS seq FROM job_failures"
 _TAGGED = """
 WITH RECURSIVE segments (n) AS (
@@ -39,6 +30,28 @@ WITH RECURSIVE segments (n) AS (
 )
 SELECT t.job_seq AS seq
 FROM segments CROSS JOIN job_tags AS t ON t.segment = n AND t.key = {} AND t.value = {}"""
+_ENDED = (
+    "SELECT seq FROM jobs INDEXED BY jobs_finished"
+    " WHERE finished_at IS NOT NULL AND state = {} AND {}"
+)
+_WAITING = (
+    (
+        "SELECT seq FROM jobs INDEXED BY jobs_pending WHERE state = 1 AND {}",
+        frozenset({JobState.PENDING}),
+        True,
+    ),
+    (
+        "SELECT seq FROM jobs INDEXED BY jobs_leased WHERE state = 2 AND {}",
+        frozenset({JobState.ACTIVE}),
+        False,
+    ),
+    (
+        "SELECT seq FROM jobs INDEXED BY jobs_due WHERE state IN (0, 3) AND {}",
+        frozenset({JobState.SCHEDULED, JobState.RETRYING}),
+        False,
+    ),
+)
+"""With the states that each has, and whether it begins with the queue."""
 
 
 class Source(NamedTuple):
@@ -46,6 +59,9 @@ class Source(NamedTuple):
 
     seqs: Sql
     rows: int
+
+
+NOTHING = Source(Sql("SELECT NULL AS seq WHERE FALSE"), 0)
 
 
 class Census:
@@ -74,7 +90,7 @@ def narrowest(
     best = _by_state(wanted, census)
     if best is not None and wanted.completed != ALWAYS:
         best = _measured(connection, best.seqs, most)
-    for seqs in _by_value(wanted):
+    for seqs in _by_value(connection, wanted, most):
         found = _measured(connection, seqs, most if best is None else min(most, best.rows))
         if found is not None and (best is None or found.rows < best.rows):
             best = found
@@ -88,7 +104,7 @@ def _measured(connection: sqlite3.Connection, seqs: Sql, most: int) -> Source | 
     return Source(seqs, rows) if rows <= most else None
 
 
-def _by_value(wanted: JobFilter) -> Iterator[Sql]:
+def _by_value(connection: sqlite3.Connection, wanted: JobFilter, most: int) -> Iterator[Sql]:
     """Sources for values that few jobs have."""
     if wanted.id_prefix is not None:
         prefix = DIALECT.starts_with("jobs.id", wanted.id_prefix)
@@ -99,49 +115,36 @@ def _by_value(wanted: JobFilter) -> Iterator[Sql]:
         yield fuse(_BATCH, bind(wanted.batch_id))
     for key, value in wanted.tags.items():
         yield fuse(_TAGGED, bind(key), bind(value))
-    if wanted.has_errors or wanted.error_contains is not None:
+    if wanted.error_contains is not None:
+        if _measured(connection, Sql(_FAILED), most):  # few enough to read all their errors
+            yield fuse(f"{_FAILED} WHERE {{}}", DIALECT.contains("error", wanted.error_contains))
+    elif wanted.has_errors:
         yield Sql(_FAILED)
 
 
 def _by_state(wanted: JobFilter, census: Census) -> Source | None:
     """The jobs of a queue, or of some states, from the indexes that each keep a few states."""
-    states = wanted.states
+    states = wanted.states or frozenset(STATES)
     if wanted.completed != ALWAYS:
-        states = frozenset({JobState.COMPLETED}) & (states or frozenset(STATES))
-        if not states:
-            return Source(Sql("SELECT NULL AS seq WHERE FALSE"), 0)
-    elif wanted.queue is None and not states:
+        states &= {JobState.COMPLETED}
+    elif wanted.queue is None and not wanted.states:
         return None
-    states = states or frozenset(STATES)
-    queue = Sql("TRUE") if wanted.queue is None else fuse("queue = {}", bind(wanted.queue))
+    # Tags are looked for before the jobs are: that needs no more than a seq.
+    more = [DIALECT.has_tag(key, value) for key, value in wanted.tags.items()]
+    if wanted.queue is not None:
+        more.insert(0, fuse("queue = {}", bind(wanted.queue)))
+    elif wanted.completed != ALWAYS:
+        more.insert(0, Sql("queue IN (SELECT name FROM queues)"))  # a range of time for each
     parts: list[Sql] = []
     rows = 0
-    for state in sorted(states, key=STATE_CODES.__getitem__):
-        code = STATE_CODES[state]
-        match state:
-            case JobState.PENDING:
-                parts.append(fuse(_PENDING, queue))
-                rows += census.jobs(wanted.queue, frozenset({state}))
-            case JobState.ACTIVE:
-                parts.append(fuse(_ACTIVE, queue))
-                rows += census.jobs(None, frozenset({state}))
-            case JobState.SCHEDULED | JobState.RETRYING:
-                if not states >= _DUE or state is JobState.SCHEDULED:
-                    only = Sql("TRUE") if states >= _DUE else fuse("state = {}", bind(code))
-                    parts.append(fuse(_DUE_JOBS, all_of([only, queue])))
-                    rows += census.jobs(None, _DUE)
-            case _:
-                parts.append(fuse(_FINISHED, bind(code), _finished(wanted)))
-                rows += census.jobs(wanted.queue, frozenset({state}))
-    return Source(join(" UNION ALL ", parts), rows)
-
-
-def _finished(wanted: JobFilter) -> Sql:
-    """The range of jobs_finished behind its state: a queue, then a time."""
-    if wanted.queue is not None:
-        queue = fuse("queue = {}", bind(wanted.queue))
-    elif wanted.completed != ALWAYS:
-        queue = Sql("queue IN (SELECT name FROM queues)")  # one range of time for each
-    else:
-        return Sql("TRUE")
-    return all_of([queue, *within("finished_at", wanted.completed)])
+    for template, all_states, is_by_queue in _WAITING:
+        some = states & all_states
+        if some:
+            only = [] if some == all_states else [one_of("state", map(STATE_CODES.get, some))]
+            parts.append(fuse(template, all_of([*only, *more])))
+            rows += census.jobs(wanted.queue if is_by_queue else None, all_states)
+    for state in states & FINISHED:
+        ended = all_of([*more, *within("finished_at", wanted.completed)])
+        parts.append(fuse(_ENDED, bind(STATE_CODES[state]), ended))
+        rows += census.jobs(wanted.queue, frozenset({state}))
+    return Source(join(" UNION ALL ", parts), rows) if parts else NOTHING
