@@ -10,6 +10,7 @@ import pytest
 from corvo_client import (
     AckItem,
     AsyncClient,
+    EnqueueRequest,
     FailItem,
     FetchedJob,
     HeartbeatJob,
@@ -45,6 +46,13 @@ held = FetchedJob.model_validate(FETCHED)
 
 
 CASES: list[tuple[str, Callable[[AsyncClient], Any], str, Any, Any]] = [
+    (
+        "enqueue_request",
+        lambda c: c.enqueue_request(EnqueueRequest(queue="q", payload=None, job_id=JOB_ID)),
+        "POST /api/v1/enqueue",
+        {"queue": "q", "payload": None, "job_id": JOB_ID},
+        {"job_id": JOB_ID, "status": "pending", "unique_existing": False},
+    ),
     ("get_job", lambda c: c.get_job(JOB_ID), f"GET /api/v1/jobs/{JOB_ID}", None, JOB),
     (
         "bulk_get",

@@ -31,6 +31,10 @@ class AsyncJobs(AsyncBase):
         """
         return await self._send(calls.enqueue(calls.enqueue_request(queue, payload, options)))
 
+    async def enqueue_request(self, request: EnqueueRequest) -> EnqueueReply:
+        """Enqueue what `Task.request` or `calls.enqueue_request` made."""
+        return await self._send(calls.enqueue(request))
+
     async def enqueue_batch(
         self, jobs: Iterable[EnqueueRequest | NewJob], *, batch: BatchOptions | None = None
     ) -> EnqueueBatchReply:

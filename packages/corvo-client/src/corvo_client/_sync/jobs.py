@@ -32,6 +32,10 @@ class Jobs(Base):
         """
         return self._send(calls.enqueue(calls.enqueue_request(queue, payload, options)))
 
+    def enqueue_request(self, request: EnqueueRequest) -> EnqueueReply:
+        """Enqueue what `Task.request` or `calls.enqueue_request` made."""
+        return self._send(calls.enqueue(request))
+
     def enqueue_batch(
         self, jobs: Iterable[EnqueueRequest | NewJob], *, batch: BatchOptions | None = None
     ) -> EnqueueBatchReply:

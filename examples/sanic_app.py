@@ -1,0 +1,44 @@
+"""A Sanic application that leaves the slow part of a request to a worker.
+
+pip install corvo-client sanic
+sanic sanic_app:app                     the application
+corvo worker sanic_app:worker           its worker, in another process
+"""
+
+from typing import Any, TypeAlias
+
+from sanic import HTTPResponse, Request, Sanic
+from sanic.response import json
+
+from corvo_client import AsyncClient
+from corvo_client.worker import Worker
+
+App: TypeAlias = "Sanic[Any, Any]"
+
+worker = Worker()
+app: App = Sanic("shop")
+
+
+@worker.task("thumbnails.make")
+def make_thumbnail(image: str, width: int = 200) -> str:
+    """Make it; here it is only named."""
+    return f"{image}@{width}"
+
+
+@app.before_server_start
+async def open_client(app: App) -> None:
+    """Open a client in each of Sanic's processes; CORVO_SERVER says where the server is."""
+    app.ctx.corvo = AsyncClient()
+
+
+@app.after_server_stop
+async def close_client(app: App) -> None:
+    """Finish what was begun, and close it."""
+    await app.ctx.corvo.close()
+
+
+@app.post("/images/<name:str>")
+async def upload(request: Request, name: str) -> HTTPResponse:
+    """Take an image in, and have its thumbnail made."""
+    reply = await request.app.ctx.corvo.enqueue("thumbnails.make", {"image": name, "width": 100})
+    return json({"job_id": reply.job_id}, status=202)
