@@ -33,7 +33,9 @@ async def test_a_search_answers_with_pages(bench: Bench, server: HttpServer) -> 
     assert job["payload"] == {"n": 0}
 
 
-async def test_a_search_for_nothing_special_finds_the_latest(bench: Bench, server: HttpServer) -> None:
+async def test_a_search_for_nothing_special_finds_the_latest(
+    bench: Bench, server: HttpServer
+) -> None:
     for _ in range(51):
         await bench.enqueue()
     found = (await server.post("/jobs/search", {})).json
