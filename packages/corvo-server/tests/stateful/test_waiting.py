@@ -1,0 +1,136 @@
+"""Workers that wait for many queues: nobody sleeps on while there is a job for it."""
+
+import asyncio
+import random
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+
+from corvo_server.store.records import LeasedJob
+from server_support.bench import Bench, make_job, turns
+
+QUEUES = ["a", "b", "c"]
+ROUNDS = 40
+
+
+class Workers:
+    """Workers that keep what they get until they are told to finish it."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+        self._tasks: list[asyncio.Task[None]] = []
+        self._held: list[LeasedJob] = []
+        self._may_go_on = asyncio.Event()
+
+    def hire(self, luck: random.Random) -> None:
+        """One worker more, for some of the queues."""
+        queues = luck.sample(QUEUES, luck.choice([1, 1, 2]))
+        self._tasks.append(asyncio.ensure_future(self._work(queues, luck.choice([1, 1, 2]))))
+
+    def dismiss(self, luck: random.Random) -> None:
+        """One worker less, wherever it is just now."""
+        self._tasks.pop(luck.randrange(len(self._tasks))).cancel()
+
+    async def _work(self, queues: list[str], count: int) -> None:
+        while True:
+            self._held += await self._bench.fetch(*queues, count=count, wait=60)
+            await self._may_go_on.wait()
+
+    async def finish(self, luck: random.Random) -> None:
+        """Finish what is held, some of it by giving it back, and let the workers fetch again."""
+        held, self._held = self._held, []
+        self._may_go_on.set()
+        await turns()
+        self._may_go_on.clear()
+        ends = [self._bench.ack, self._bench.ack, self._bench.release]
+        await asyncio.gather(*[luck.choice(ends)(job) for job in held])
+
+    async def leave(self) -> None:
+        """Let all go home."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+async def bring_jobs(bench: Bench, luck: random.Random) -> None:
+    """Let a few jobs come at once and in several ways: new ones, due ones, whole batches."""
+    calls: list[Coroutine[Any, Any, object]] = []
+    for _ in range(luck.randint(0, 5)):
+        queue, priority = luck.choice(QUEUES), luck.choice(["normal", "high", "critical"])
+        match luck.randint(0, 3):
+            case 0:
+                await bench.enqueue(queue, priority=priority, at=bench.clock.now + 1)
+                bench.clock.forward(1)
+                calls.append(bench.engine.maintenance.promote())
+            case 1:
+                jobs = [make_job(queue, priority=priority) for _ in range(luck.randint(1, 3))]
+                calls.append(bench.enqueue_batch(*jobs))
+            case 2:
+                calls.append(bench.enqueue(queue, priority=priority, expire_after="1ms"))
+                calls.append(expire(bench))
+            case _:
+                calls.append(bench.enqueue(queue, priority=priority))
+    await in_two_commits(bench, luck, calls)
+
+
+async def in_two_commits(
+    bench: Bench, luck: random.Random, calls: list[Coroutine[Any, Any, object]]
+) -> None:
+    """Make the calls in two commits. Whom the first one wakes shares the second."""
+    luck.shuffle(calls)
+    middle = luck.randint(0, len(calls))
+    tasks = []
+    for part in (calls[:middle], calls[middle:]):
+        with bench.kit.hold_commits(bench.store):
+            await turns()
+            tasks += [asyncio.ensure_future(call) for call in part]
+            await turns()
+    await asyncio.gather(*tasks)
+
+
+async def expire(bench: Bench) -> None:
+    bench.clock.forward(1)
+    await bench.engine.maintenance.expire()
+
+
+async def check_nobody_is_overlooked(bench: Bench, limits: dict[str, int]) -> None:
+    """Where a fetch waits, there is no job that it could have."""
+    await bench.settle()
+    for queue in await bench.store.list_queues():
+        room = limits.get(queue.name, 1000) - queue.active
+        if queue.pending and room > 0 and not await only_expired(bench, queue.name):
+            assert not bench.engine.notifier._lines.get(queue.name), queue
+
+
+async def only_expired(bench: Bench, queue: str) -> bool:
+    """Whether what is pending there must not be started any more."""
+    rows = bench.kit.query(  # type: ignore[attr-defined]
+        "SELECT count(*) FROM jobs WHERE queue = ? AND state = 1"
+        " AND (expire_at IS NULL OR expire_at > ?)",
+        queue,
+        bench.clock.now,
+    )
+    return bool(rows == [(0,)])
+
+
+@pytest.mark.parametrize("seed", range(8))
+async def test_nobody_sleeps_on_while_there_is_a_job_for_it(bench: Bench, seed: int) -> None:
+    luck = random.Random(seed)  # noqa: S311
+    limits = {} if seed % 3 else {"a": 1, "b": 2}
+    for queue, limit in limits.items():
+        await bench.engine.queues.limit(queue, limit)
+    workers = Workers(bench)
+    for _ in range(4):
+        workers.hire(luck)
+    for _ in range(ROUNDS):
+        calls = [bring_jobs(bench, luck)]
+        if luck.randint(0, 1):
+            calls.append(workers.finish(luck))
+        if luck.randint(0, 4) == 0:
+            workers.dismiss(luck)
+            workers.hire(luck)
+        await asyncio.gather(*calls)
+        await check_nobody_is_overlooked(bench, limits)
+    await workers.leave()
+    await bench.settle()
