@@ -130,3 +130,8 @@ async def test_a_body_is_required_where_it_has_to_say_something(server: HttpServ
     }.items():
         described = await operation(server, "post", path)
         assert described["requestBody"]["required"] is is_required
+
+
+async def test_an_enqueue_is_described_as_one_that_may_conflict(server: HttpServer) -> None:
+    for path in ("/enqueue", "/enqueue/batch"):
+        assert "409" in (await operation(server, "post", path))["responses"]

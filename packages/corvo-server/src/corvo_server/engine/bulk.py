@@ -13,7 +13,7 @@ from corvo_schema.errors import ErrorCode
 from corvo_server.engine import lifecycle
 from corvo_server.engine.clock import Clock
 from corvo_server.engine.errors import CallError, not_found
-from corvo_server.engine.search import job_filter
+from corvo_server.engine.search import job_filter, too_slow
 from corvo_server.engine.sweep import CHUNK, apply_to
 from corvo_server.store.bulk import UNENDED, BulkEdit, BulkOutcome, BulkRecord, BulkStep
 from corvo_server.store.filters import JobFilter
@@ -53,6 +53,14 @@ class Bulk:
 
     async def run(self, request: BulkRequest) -> BulkDone | BulkRecord:
         """Do the action on all jobs that are meant, or take it into the background."""
+        try:
+            return await self._run(request)
+        except SearchTooSlow as error:
+            if request.filter is None:
+                raise
+            raise too_slow(error, request.filter, at="filter.") from None
+
+    async def _run(self, request: BulkRequest) -> BulkDone | BulkRecord:
         started = perf_counter()
         last_seq = await self._store.last_seq()
         job_ids = request.job_ids

@@ -55,7 +55,7 @@ class Searches:
         try:
             found = await self._store.search(search)
         except SearchTooSlow as error:
-            raise _too_slow(error, request) from None
+            raise too_slow(error, request) from None
         following = (
             None
             if found.next is None
@@ -105,16 +105,17 @@ def _condition(expression: str, at: str) -> Condition:
         raise CallError(ErrorCode.VALIDATION_ERROR, message, [(field, str(error))]) from None
 
 
-def _too_slow(error: SearchTooSlow, request: SearchRequest) -> CallError:
+def too_slow(error: SearchTooSlow, asked: SearchFilter, at: str = "") -> CallError:
     """A refusal that is the caller's to act on: the same search again would be stopped again."""
+    smaller = ", or ask for a smaller page" if isinstance(asked, SearchRequest) else ""
     return CallError(
         ErrorCode.VALIDATION_ERROR,
         f"The search was stopped: {error}. Narrow it down, e.g. by queue, state, tags or "
-        "created_after, or ask for a smaller page.",
-        [(field, "looks at too many jobs") for field in _slow_fields(request)],
+        f"created_after{smaller}.",
+        [(field, "looks at too many jobs") for field in _slow_fields(asked, at)],
     )
 
 
-def _slow_fields(request: SearchRequest) -> Iterator[str]:
-    given = [field for field in _SLOW_FILTERS if getattr(request, field) is not None]
-    yield from given or ["body"]
+def _slow_fields(asked: SearchFilter, at: str) -> Iterator[str]:
+    given = [f"{at}{field}" for field in _SLOW_FILTERS if getattr(asked, field) is not None]
+    yield from given or [at.removesuffix(".") or "body"]

@@ -53,6 +53,7 @@ class _BatchDocuments(Struct):
     "/enqueue",
     request=EnqueueRequest,
     replies={201: EnqueueReply, 200: EnqueueReply},
+    errors=(ErrorCode.INVALID_STATE,),
     parameters=(_TRACEPARENT,),
 )
 async def enqueue(request: Request) -> HTTPResponse:
@@ -69,6 +70,7 @@ async def enqueue(request: Request) -> HTTPResponse:
     "/enqueue/batch",
     request=EnqueueBatchRequest,
     replies={201: EnqueueBatchReply},
+    errors=(ErrorCode.INVALID_STATE,),
     parameters=(_TRACEPARENT,),
 )
 async def enqueue_batch(request: Request) -> HTTPResponse:
