@@ -203,7 +203,7 @@ DOCUMENT = {
         ".float == 1e-1",
         f".big == {2**70}",
         f".big > {2**63 - 1}",
-        ".big < 1e999",
+        f".big < 1e999 and .big < {10**400} and .big > -{10**400}",
         f".limit == {-(2**63)}",
         f".limit | length == {2**63}",
         ".yes == true and .yes and .no == false and (.no | not)",

@@ -93,6 +93,9 @@ def test_every_way_finds_the_same(
         assert seqs == sorted(expected(connection, wanted), reverse=True)
         assert [seq for seq, _ in matching_ids(connection, wanted, 0, 100)] == sorted(seqs)
         assert found.total.jobs == len(seqs)
+        first = search(connection, Search(wanted, 2**60, 2))
+        assert [job.head.seq for job in first.jobs] == seqs[:2]
+        assert first.total.jobs == len(seqs)
 
 
 def expected(connection: sqlite3.Connection, wanted: JobFilter) -> list[int]:
