@@ -184,6 +184,18 @@ async def test_a_waiting_job_is_moved_put_forward_and_deleted(
     assert fetched.job_id == first
 
 
+async def test_a_request_made_beforehand_is_one_job_however_often_it_is_sent(
+    client: AsyncClient, queue: str
+) -> None:
+    request = calls.enqueue_request(queue, [1], {"priority": "high", "job_id": new_job_id()})
+    first = await client.enqueue_request(request)
+    again = await client.enqueue_request(request)
+    assert first.job_id == again.job_id == request.job_id
+    assert (await client.get_queue(queue)).enqueued == 1
+    job = await client.get_job(first.job_id)
+    assert (job.payload, job.priority) == ([1], Priority.HIGH)
+
+
 async def test_a_call_can_be_sent_as_a_value(client: AsyncClient, queue: str) -> None:
     job_id = (await client.enqueue(queue, {"b": 1, "a": 2})).job_id
     assert (await client.send(calls.get_job(job_id))).id == job_id
