@@ -29,7 +29,11 @@ Count = Annotated[int, Field(ge=0, le=2**31 - 1), WHOLE]
 
 
 class SortField(StrEnum):
-    """By what a search may be ordered."""
+    """By what a search may be ordered; ties by the order of enqueueing.
+
+    `priority` goes by its number, so that `asc` begins with critical; `state` by its name. Jobs
+    without the time in question come last in either order.
+    """
 
     CREATED_AT = "created_at"
     SCHEDULED_AT = "scheduled_at"
