@@ -629,3 +629,16 @@ async def test_reply_is_json_even_when_the_id_is_strange(server: HttpServer) -> 
     body = check_error(reply, E.NOT_FOUND)
     assert '"\n\0😀' in body["error"]
     assert orjson.loads(reply.body) == body
+
+
+async def test_request_that_never_ends_is_given_up(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CORVO_SANIC_REQUEST_TIMEOUT", "0.05")
+    before = rows(bench)
+    async with serve(Engine(bench.store, clock=bench.clock)) as server:
+        reply = await server.raw(b"POST /api/v1/enqueue HTTP/1.1\r\nhost: x\r\n")
+    body = check_error(reply, E.UNAVAILABLE)
+    assert "too long" in body["error"]
+    assert int(reply.headers["retry-after"]) >= 1
+    assert rows(bench) == before
