@@ -58,7 +58,8 @@ def unit(session: nox.Session) -> None:
     """Run each package's own tests; fail when one has less than 90 % of its branches covered."""
     _install(session, "test", "extras")
     session.run("coverage", "erase")
-    session.run("coverage", "run", "-m", "pytest", "packages", *session.posargs)
+    pytest = ("pytest", "packages", "-n", XDIST_WORKERS, *session.posargs)
+    session.run("coverage", "run", "-m", *pytest)
     session.run("coverage", "combine", "--quiet")
     for name in PACKAGES:
         session.run("coverage", "report", f"--include=packages/{name}/src/*")
