@@ -23,10 +23,11 @@ class RetryPolicy:
     impossible: nothing was sent, the server said that it did nothing, or the call can be repeated
     (reads; enqueues, which carry their own job id; outcomes with a lease token). Delays are drawn
     at random from zero to a bound that doubles, so that callers who failed together do not come
-    back together; a `Retry-After` comes on top. No attempt begins after `max_elapsed`.
+    back together; a `Retry-After` comes on top. No attempt begins after `max_elapsed`; by default
+    the time decides, and not the number of attempts, which luck may use up in an instant.
     """
 
-    max_attempts: int = 6
+    max_attempts: int = 100
     max_elapsed: float = 30.0
     first_delay: float = 0.1
     longest_delay: float = 5.0
