@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from corvo_schema import ErrorCode, new_job_id
-from corvo_schema.states import ALTERNATIVES, TRANSITIONS, EventType, JobState
+from corvo_schema.states import ALTERNATIVES, TRANSITIONS, EventType, JobState, Priority
 from corvo_server.engine.errors import CallError
 from corvo_server.store.records import Enqueued, LeasedJob, Outcome
 from server_support.bench import Bench, make_job, turns
@@ -28,7 +28,12 @@ from server_support.model import Model, check_head, check_outcome
 EXAMPLES = int(os.environ.get("CORVO_STATEFUL_EXAMPLES", "40"))
 STEPS = int(os.environ.get("CORVO_STATEFUL_STEPS", "30"))
 CALLBACKS = "callbacks"
-QUEUES = ["a", "b", CALLBACKS]
+QUEUES = ["a", "b", "c", CALLBACKS]
+
+
+def tuple_of(value: Any) -> tuple[Any, ...]:
+    return (value,)
+
 
 some = st.integers(0, 1_000_000)
 """Picks one of what there is by then."""
@@ -115,6 +120,8 @@ class Report:
 class Steer:
     verb: str
     which: int
+    more: tuple[Any, ...] = ()
+    """To which queue, which priority."""
 
 
 enqueues = st.builds(
@@ -140,7 +147,11 @@ reports = st.builds(
     is_cancel=st.sampled_from([False, False, False, True]),
     delay=st.sampled_from([0, 0, 5_000]),
 )
-steers = st.builds(Steer, verb=st.sampled_from(["cancel", "retry"]), which=some)
+steers = st.one_of(
+    st.builds(Steer, verb=st.sampled_from(["cancel", "retry", "requeue", "delete"]), which=some),
+    st.builds(Steer, st.just("move"), some, st.sampled_from([("a",), ("b",), ("c",)])),
+    st.builds(Steer, st.just("change_priority"), some, st.sampled_from([*Priority]).map(tuple_of)),
+)
 agains = st.builds(Again, which=some)
 calls = st.one_of(enqueues, repeatable, agains, fetches, reports, steers)
 RANKS = {Enqueue: 0, Again: 0, Report: 1, Steer: 1, Fetch: 2}
@@ -236,7 +247,7 @@ class History(RuleBasedStateMachine):
                 # The newest leases are the most interesting.
                 return call, self._leases[-1 - call.which % min(len(self._leases), 8)]
             case Steer():
-                is_retry = call.verb == "retry"
+                is_retry = call.verb in {"retry", "requeue"}
                 fit = [job.id for job in model.jobs.values() if job.state.is_finished == is_retry]
                 known = fit if fit and call.which % 4 else [*model.jobs, *sorted(model.gone)]
                 return call, known[call.which % len(known)] if known else new_job_id()
@@ -257,7 +268,7 @@ class History(RuleBasedStateMachine):
                 return None if aim is None else await self._report(call, aim)
             case Steer():
                 try:
-                    await getattr(bench.engine.jobs, call.verb)(aim)
+                    await getattr(bench.engine.jobs, call.verb)(aim, *call.more)
                 except CallError as error:
                     return error.code
         return None
@@ -290,7 +301,7 @@ class History(RuleBasedStateMachine):
             case Report() if aim is not None:
                 self._expect_reported(call, aim, answer)
             case Steer():
-                assert getattr(self._model, call.verb)(aim) == answer
+                assert getattr(self._model, call.verb)(aim, *call.more) == answer
 
     def _expect_enqueued(
         self, call: Enqueue, results: list[Enqueued], batch_id: str | None

@@ -254,6 +254,62 @@ class Model:
         job.scheduled_at = self.now
         return None
 
+    def requeue(self, job_id: str) -> ErrorCode | None:
+        """Give a dead job one more attempt."""
+        job = self.jobs.get(job_id)
+        if job is None:
+            return ErrorCode.NOT_FOUND
+        attempts = job.attempt
+        if job.state is not S.DEAD or self.retry(job_id) is not None:
+            return ErrorCode.INVALID_STATE
+        job.attempt = attempts
+        job.max_retries = attempts + 1
+        return None
+
+    def move(self, job_id: str, queue: str) -> ErrorCode | None:
+        """Put a job into another queue."""
+        job = self.jobs.get(job_id)
+        if job is None:
+            return ErrorCode.NOT_FOUND
+        if job.state is S.ACTIVE:
+            return ErrorCode.INVALID_STATE
+        if job.queue == queue:
+            return None
+        if job.state in FINISHED:
+            self.queue(queue)
+            job.queue = queue
+            return None
+        if self.holder(queue, job.unique_key) is not None:
+            return ErrorCode.INVALID_STATE
+        self._unlock(job)
+        self.queue(queue)
+        job.queue = queue
+        self._lock(job)
+        return None
+
+    def change_priority(self, job_id: str, priority: int) -> ErrorCode | None:
+        """Let a waiting job be served earlier or later."""
+        job = self.jobs.get(job_id)
+        if job is None:
+            return ErrorCode.NOT_FOUND
+        if job.state not in WAITING:
+            return ErrorCode.INVALID_STATE
+        job.place = (priority, job.place[1])
+        return None
+
+    def delete(self, job_id: str) -> ErrorCode | None:
+        """Remove a job."""
+        job = self.jobs.get(job_id)
+        if job is None:
+            return ErrorCode.NOT_FOUND
+        if job.state is S.ACTIVE:
+            return ErrorCode.INVALID_STATE
+        self._unlock(job)
+        self._count_in_batch(job, S.CANCELLED)
+        del self.jobs[job_id]
+        self.gone.add(job_id)
+        return None
+
     # The server's own work
 
     def promote(self) -> int:
@@ -348,14 +404,20 @@ class Model:
     def _finish(self, job: Job, state: JobState) -> None:
         self._unlease(job, state)
         job.finished_at = self.now
-        if job.unique_key is not None:
-            key = (job.queue, job.unique_key)
-            if self.locks.get(key, ("", 0))[0] == job.id:
-                del self.locks[key]
+        self._unlock(job)
+        self._count_in_batch(job, state)
+
+    def _count_in_batch(self, job: Job, state: JobState) -> None:
         if job.batch is not None and not job.is_counted:
             job.is_counted = True
             self.batches[job.batch].counts[state] += 1
             self._touched[job.batch] = None
+
+    def _unlock(self, job: Job) -> None:
+        if job.unique_key is not None:
+            key = (job.queue, job.unique_key)
+            if self.locks.get(key, ("", 0))[0] == job.id:
+                del self.locks[key]
 
     def _lock(self, job: Job) -> None:
         if job.unique_key is not None:
