@@ -57,6 +57,11 @@ class Sdk:
             raise Raised(answer["raised"], answer["message"])
         return answer["returned"]
 
+    @property
+    def has_answered(self) -> bool:
+        """Whether `result` would not have to wait."""
+        return not self._answers.empty()
+
     def close(self) -> None:
         """End it."""
         assert self._popen.stdin is not None

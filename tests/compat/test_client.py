@@ -379,6 +379,23 @@ def test_a_subscription_is_told_what_happens(sdk: Sdk, make_sdk: MakeSdk, queue:
     ]
 
 
+def test_a_subscription_begins_with_what_comes(sdk: Sdk, make_sdk: MakeSdk, queue: str) -> None:
+    old = sdk.enqueue(queue, {})["job_id"]
+    subscriber = make_sdk()
+    subscriber.begin("take", 1, queues=[queue])
+    new = []
+
+    def is_told() -> bool:
+        new.append(sdk.enqueue(queue, {})["job_id"])
+        return subscriber.has_answered
+
+    wait_blocking(is_told)
+    (event,) = subscriber.result()
+    assert event["type"] == "enqueued"
+    assert event["data"]["job_id"] in new
+    assert event["data"]["job_id"] != old
+
+
 def test_a_subscription_to_failures_is_told_of_every_failed_attempt(sdk: Sdk, queue: str) -> None:
     job_id = started(sdk, queue, max_retries=2, retry_backoff="none")
     sdk.fail(job_id, "first")
