@@ -29,8 +29,8 @@ from corvo_client import (
     ValidationFailed,
     new_job_id,
 )
+from corvo_client._outbox import MOST_BYTES
 from corvo_client.outbox import AsyncRelay, Relay
-from corvo_client.outbox._rows import MOST_BYTES
 from corvo_client.outbox.sqlalchemy import Outbox
 from corvo_client.testing import LocalServer, recording
 from corvo_client.worker import Worker

@@ -5,9 +5,7 @@ import logging
 from collections.abc import Sequence
 
 from corvo_client._errors import ApiError
-from corvo_client._sync.client import Client
-from corvo_client.outbox._pauses import Pause
-from corvo_client.outbox._rows import (
+from corvo_client._outbox import (
     MAY_BE_ONE_ROW,
     MOST_BYTES,
     MOST_ERROR,
@@ -17,6 +15,8 @@ from corvo_client.outbox._rows import (
     enqueue_rows,
     size_of,
 )
+from corvo_client._pauses import Pause
+from corvo_client._sync.client import Client
 from corvo_client.worker._backoff import Backoff
 
 _log = logging.getLogger("corvo.outbox")

@@ -24,14 +24,15 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.dialects.mysql import LONGTEXT
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
 
 from corvo_client import AsyncClient, Client, EnqueueOptions, EnqueueRequest
 from corvo_client._calls.jobs import enqueue_request
 from corvo_client._options import NO_PAYLOAD
+from corvo_client._outbox import MOST_ERROR, Row, Sent, identified
 from corvo_client.outbox._relays import AsyncRelay, Relay
-from corvo_client.outbox._rows import MOST_ERROR, Row, Sent, identified
 
 Here = Session | Connection
 AsyncHere = AsyncSession | AsyncConnection
@@ -56,7 +57,8 @@ class Outbox:
             # A SQLite table counts its own rows only in a column of just this type.
             Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
             Column("job_id", String(40), nullable=False, unique=True),
-            Column("body", Text, nullable=False),
+            # A text of MySQL's has no more than 64 KiB.
+            Column("body", Text().with_variant(LONGTEXT, "mysql", "mariadb"), nullable=False),
             Column("error", String(MOST_ERROR), comment="why the server will never take it"),
             Column("created_at", DateTime, nullable=False, server_default=func.now()),
         )

@@ -160,14 +160,14 @@ class RecordedJobs:
         finally:
             self._inline = before
 
-    def answer(self, call: Call[Any]) -> Answer:
+    def _answer(self, call: Call[Any]) -> Answer:
         """Answer a call of plain code."""
         answer = self._server.answer(call)
         if self._runs_now(call):
             _run_blocking(self._run_inline)
         return answer
 
-    async def answer_async(self, call: Call[Any]) -> Answer:
+    async def _answer_async(self, call: Call[Any]) -> Answer:
         """Answer a call of a coroutine."""
         answer = self._server.answer(call)
         if self._runs_now(call):
@@ -209,13 +209,13 @@ def recording() -> Iterator[RecordedJobs]:
     jobs = RecordedJobs()
 
     def send(_transport: Transport, call: Call[Any]) -> Answer:
-        return jobs.answer(call)
+        return jobs._answer(call)  # noqa: SLF001 - of this module
 
     async def send_async(_transport: AsyncTransport, call: Call[Any]) -> Answer:
-        return await jobs.answer_async(call)
+        return await jobs._answer_async(call)  # noqa: SLF001 - of this module
 
     def refuse(_transport: object, call: Call[Any]) -> Any:
-        return jobs.answer(call)
+        return jobs._answer(call)  # noqa: SLF001 - of this module
 
     with (
         patch.object(Transport, "send", send),

@@ -15,8 +15,8 @@ from django.db import connections, router, transaction
 from corvo_client import Client, EnqueueOptions, EnqueueRequest
 from corvo_client._calls.jobs import enqueue_request
 from corvo_client._options import NO_PAYLOAD
+from corvo_client._outbox import Row, Sent, identified
 from corvo_client.outbox._relays import Relay
-from corvo_client.outbox._rows import Row, Sent, identified
 
 __all__ = ["add", "enqueue", "relay"]
 

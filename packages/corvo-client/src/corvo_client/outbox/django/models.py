@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from django.db import models
 
-from corvo_client.outbox._rows import MOST_ERROR
+from corvo_client._outbox import MOST_ERROR
 
 
 class OutboxRow(models.Model):

@@ -1,0 +1,111 @@
+"""What a relay does with rows, whatever table they are in."""
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+import httpx
+import pytest
+
+from corvo_client import NO_RETRIES, AsyncClient, ConnectionFailed, Unauthorized
+from corvo_client._async.relay import AsyncRelayLoop
+from corvo_client._outbox import MOST_BYTES, Row, Sent
+
+
+class Table:
+    """Rows in memory."""
+
+    def __init__(self, *bodies: str) -> None:
+        self.rows = [Row(n, f"job_{n}", body) for n, body in enumerate(bodies)]
+        self.errors: dict[int, str] = {}
+        self.looks = 0
+
+    async def deliver(self, limit: int, send: Callable[[Sequence[Row]], Awaitable[Sent]]) -> int:
+        self.looks += 1
+        rows = [row for row in self.rows if row.seq not in self.errors][:limit]
+        if rows:
+            sent = await send(rows)
+            self.errors |= sent.refused
+            self.rows = [row for row in self.rows if row.seq not in sent.taken]
+        return len(rows)
+
+
+def relay(table: Table, server: Any, **options: Any) -> AsyncRelayLoop:
+    client = AsyncClient(transport=httpx.MockTransport(server), retry=NO_RETRIES)
+    return AsyncRelayLoop(table, client, **options)
+
+
+def accept(request: httpx.Request) -> httpx.Response:
+    return httpx.Response(201, json={"job_ids": []})
+
+
+async def test_rows_are_sent_as_they_are(server: Any) -> None:
+    table = Table('{"n": 1}', '{"n": 2}', '{"n": 3}')
+    server.then(accept)
+    server.then(accept)
+    relaying = relay(table, server, batch_size=2)
+    assert [await relaying.run_once() for _ in range(3)] == [2, 1, 0]
+    assert server.lines == ["POST /api/v1/enqueue/batch"] * 2
+    assert server.bodies == [{"jobs": [{"n": 1}, {"n": 2}]}, {"jobs": [{"n": 3}]}]
+
+
+async def test_large_rows_are_sent_apart(server: Any) -> None:
+    table = Table('"%s"' % ("x" * MOST_BYTES), "1", "2", "3")
+    for _ in range(3):
+        server.then(accept)
+    assert await relay(table, server).run_once() == 4
+    assert [len(body["jobs"]) for body in server.bodies] == [1, 1, 2]
+    assert table.rows == []
+
+
+async def test_a_refused_row_is_found_among_the_others(
+    server: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    table = Table("0", "1", "2")
+    server.refuse(409, "INVALID_STATE", "the key is held")
+    server.refuse(409, "INVALID_STATE", "the key is held")
+    server.then(accept)
+    assert await relay(table, server).run_once() == 3
+    assert table.errors == {0: "the key is held"}
+    assert [row.seq for row in table.rows] == [0]
+    assert "job_0 of the outbox was refused" in caplog.text
+
+
+async def test_what_concerns_all_rows_is_raised(server: Any) -> None:
+    table = Table("0", "1")
+    server.refuse(401, "UNAUTHORIZED")
+    with pytest.raises(Unauthorized):
+        await relay(table, server).run_once()
+    server.then(httpx.ConnectError("nobody"))
+    with pytest.raises(ConnectionFailed):
+        await relay(table, server).run_once()
+    assert len(table.rows) == 2
+
+
+async def test_run_goes_on_after_failures_until_it_is_stopped(
+    server: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caplog.set_level(logging.WARNING, "corvo.outbox")
+    table = Table("0", "1", "2")
+    relaying = relay(table, server, batch_size=2, poll_interval=0.001)
+    monkeypatch.setattr(relaying._backoff, "next", lambda: failed.append(1) or 0.001)
+    failed: list[int] = []
+    looks_before = 2
+
+    def stop(request: httpx.Request) -> httpx.Response:
+        relaying.stop()
+        return accept(request)
+
+    server.then(httpx.ConnectError("nobody"))
+    server.then(httpx.ConnectError("nobody"))
+    server.then(accept)
+    server.then(stop)
+    await relaying.run()
+    assert len(failed) == looks_before
+    assert table.rows == []
+    assert "not relayed at present" in caplog.text
+    # It can be run again.
+    table.rows = [Row(9, "job_9", "9")]
+    server.then(stop)
+    await relaying.run()
+    assert table.rows == []
