@@ -9,6 +9,7 @@ from corvo_schema.states import JobState
 from corvo_server.engine.engine import Engine
 from corvo_server.services import service as service_module
 from corvo_server.services.expirer import Expirer
+from corvo_server.services.opener import Opener
 from corvo_server.services.promoter import Promoter
 from corvo_server.services.pruner import Pruner
 from corvo_server.services.reclaimer import Reclaimer
@@ -149,6 +150,20 @@ async def test_running_pruner_works_in_rounds(bench: Bench, engine: Engine, run:
     bench.clock.forward(8 * 86_400_000)
     run(Pruner(engine.maintenance, 0.001))
     await until_jobs(bench, JobState.COMPLETED, 0)
+
+
+async def test_running_opener_lets_throttled_queues_serve_again(
+    bench: Bench, engine: Engine, run: Run
+) -> None:
+    run(Opener(engine.maintenance))
+    await engine.queues.throttle("mail", 1, 60_000)
+    first, second = [await bench.enqueue() for _ in range(2)]
+    assert await bench.fetch_ids() == [first]
+    waiting = await bench.waiting()
+    bench.clock.forward(60_000)
+    engine.maintenance.opening.ring_by(0)  # instead of a minute of sleep
+    (job,) = await asyncio.wait_for(waiting, 5)
+    assert job.head.id == second
 
 
 class Failing(Service):

@@ -140,8 +140,7 @@ class Waiter:
         try:
             claimed = self._submit()
         except StoreError as error:
-            if not self._jobs.done():
-                self._jobs.set_exception(error)
+            self._jobs.set_exception(error)
             return
         self._is_trying = True
         claimed.add_done_callback(self._attempted)

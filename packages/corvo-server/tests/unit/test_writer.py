@@ -1,0 +1,131 @@
+"""The writer's thread: how much it takes at once, and what it does when things go wrong."""
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from corvo_schema.states import EventType
+from corvo_server.store.protocol import StoreUnavailable
+from corvo_server.store.sqlite.database import DATABASE_NAME
+from corvo_server.store.sqlite.store import SqliteStore
+from corvo_server.store.sqlite.transaction import Transaction
+from corvo_server.store.sqlite.writer import Verb
+from server_support.bench import Bench, turns
+from server_support.clock import ManualClock
+from server_support.kits import SqliteKit
+
+
+@pytest.fixture
+def kit(tmp_path: Path) -> SqliteKit:
+    """SQLite only: this is about its writer."""
+    return SqliteKit(tmp_path)
+
+
+@pytest.fixture
+async def store(kit: SqliteKit) -> AsyncIterator[Any]:
+    store = kit.open(max_commit=3)
+    yield store
+    await store.close()
+
+
+async def test_commit_takes_no_more_than_it_may(bench: Bench) -> None:
+    with bench.kit.hold_commits(bench.store):
+        calls = [asyncio.ensure_future(bench.enqueue()) for _ in range(8)]
+        await turns()
+    job_ids = await asyncio.gather(*calls)
+    sizes = [len(commit.events) for commit in bench.commits]
+    assert sizes == [0, 3, 3, 2]  # the first one held the others up
+    assert await bench.fetch_ids() == job_ids
+
+
+async def test_lone_call_is_committed_at_once(bench: Bench) -> None:
+    for _ in range(3):
+        await bench.enqueue()
+    assert [[event.type for event in commit.events] for commit in bench.commits] == [
+        [EventType.ENQUEUED]
+    ] * 3
+
+
+async def test_database_that_others_hold_is_unavailable(bench: Bench, kit: SqliteKit) -> None:
+    bench.store._writer._connection.execute("PRAGMA busy_timeout = 10")  # type: ignore[attr-defined]
+    with closing(sqlite3.connect(kit.data_dir / DATABASE_NAME)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        calls = [asyncio.ensure_future(bench.enqueue()) for _ in range(3)]
+        failed = await asyncio.gather(*calls, return_exceptions=True)
+        other.execute("ROLLBACK")
+    assert [type(error) for error in failed] == [StoreUnavailable] * 3
+    assert "locked" in str(failed[0])
+    await bench.enqueue()
+    assert bench.kit.count_rows("jobs") == 1
+
+
+async def test_failure_that_rolled_back_by_itself_is_a_failure_like_others(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = bench.store._writer  # type: ignore[attr-defined]
+    real = writer._connection
+
+    class Rolling:
+        """A connection whose disk is full, upon which SQLite rolls back at once."""
+
+        in_transaction = False
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(real, name)
+
+        def execute(self, statement: str, *values: Any) -> Any:
+            if statement == "COMMIT":
+                real.execute("ROLLBACK")
+                raise sqlite3.OperationalError("database or disk is full")
+            return real.execute(statement, *values)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(writer, "_connection", Rolling())
+        with pytest.raises(StoreUnavailable, match="disk is full"):
+            await bench.enqueue()
+    await bench.enqueue()
+    assert bench.kit.count_rows("jobs") == 1
+
+
+async def test_bug_of_a_verb_is_no_matter_of_the_store(bench: Bench) -> None:
+    def fail(_tx: Transaction, _requests: list[Any]) -> list[Any]:
+        raise sqlite3.IntegrityError("UNIQUE constraint failed")
+
+    with pytest.raises(sqlite3.IntegrityError):
+        await bench.store._writer.submit(Verb(0, fail), None)  # type: ignore[attr-defined]
+    await bench.enqueue()
+
+
+def test_answer_after_the_end_of_the_loop_is_dropped(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    is_writing, gate = threading.Event(), threading.Event()
+    store = SqliteStore(tmp_path)
+
+    def block(_: Transaction, requests: list[Any]) -> list[Any]:
+        is_writing.set()
+        gate.wait()
+        return requests
+
+    async def submit() -> None:
+        store._writer.submit(Verb(0, block), None)
+
+    asyncio.run(submit())
+    is_writing.wait()
+    gate.set()
+    asyncio.run(store.close())
+    assert "after the end of the event loop" in caplog.text
+
+
+async def test_store_that_was_never_used_closes(kit: SqliteKit, clock: ManualClock) -> None:
+    await kit.open().close()
+    bench = Bench(kit, kit.open(), clock)
+    assert await bench.store.find_job("job_x") is None
+    await bench.store.check()
+    await bench.store.close()
