@@ -42,9 +42,9 @@ async def test_a_batch_wakes_as_many_fetches_as_it_has_jobs(wire: Wire, queue: s
     await wait_until(lambda: sum(fetch.done() for fetch in fetches) == 3)
     served = [await answer_of(fetch) for fetch in fetches if fetch.done()]
     assert sorted(job["payload"] for job in served) == [0, 1, 2]
+    (last,) = [fetch for fetch in fetches if not fetch.done()]
     await wire.see_waiting(1)
     await wire.enqueue(queue, "last")
-    (last,) = [fetch for fetch in fetches if not fetch.done()]
     assert (await answer_of(last))["payload"] == "last"
 
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from support.connection import HeldRequest
-from support.process import Process
+from support.process import Process, python
 from support.server import CorvoServer, StartServer, server_command
 from support.waiting import wait_until
 from support.wire import API, Wire
@@ -108,15 +108,19 @@ async def test_two_signals_at_once_end_a_server_that_is_too_busy_to_stop(
         assert code in {128 + signal.SIGINT, 128 + signal.SIGTERM}
 
 
+@pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize("moment", ["a handler", "schema migrated", "listening"])
-async def test_a_signal_while_the_server_starts_ends_it_with_0(tmp_path: Path, moment: str) -> None:
+async def test_a_signal_while_the_server_starts_ends_it_with_0(
+    tmp_path: Path, moment: str, number: signal.Signals
+) -> None:
     process = Process(server_command(tmp_path / "data", "127.0.0.1:0", {"log_format": "json"}))
     try:
         if moment == "a handler":
             process.wait_for_signal_handler()
         else:
             process.wait_for_line(lambda line: moment in line, moment)
-        assert process.stop() == 0
+        process.signal(number)
+        assert process.wait() == 0
         assert "Traceback" not in process.output
     finally:
         process.close()
@@ -124,6 +128,28 @@ async def test_a_signal_while_the_server_starts_ends_it_with_0(tmp_path: Path, m
     server = CorvoServer(tmp_path / "data").start()
     assert server.stop() == 0
     server.close()
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_backup_that_is_interrupted_does_not_end_with_0(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    server = CorvoServer(tmp_path).start()
+    assert server.stop() == 0
+    server.close()
+    copy = tmp_path / "copy.db"
+    with closing(sqlite3.connect(server.database)) as lock:
+        lock.execute("PRAGMA locking_mode = EXCLUSIVE")
+        lock.execute("BEGIN EXCLUSIVE")  # the backup waits for it
+        process = Process(python("-m", "corvo_server", "--data-dir", tmp_path, "backup", copy))
+        try:
+            process.wait_for_signal_handler()
+            process.wait_for_no_signal_handler()
+            process.signal(number)
+            assert process.wait() != 0
+        finally:
+            process.close()
+    assert not copy.exists()
 
 
 async def test_a_stop_under_load_loses_nothing_that_was_acknowledged(

@@ -99,6 +99,10 @@ class Process:
         """Return once it handles SIGTERM, which is before it does anything else of its own."""
         wait_blocking(self._handles_sigterm, "a handler of SIGTERM")
 
+    def wait_for_no_signal_handler(self) -> None:
+        """Return once SIGTERM would kill it."""
+        wait_blocking(lambda: not self._handles_sigterm(), "no handler of SIGTERM")
+
     def close(self) -> None:
         """End it, if it has not ended."""
         with contextlib.suppress(ProcessLookupError):

@@ -9,6 +9,7 @@ def main() -> None:
     """Run the command line."""
     # Before the heavy imports: PID 1 of a container ignores signals that it has no handler for,
     # and a stop in the first moments would have to kill it.
+    signal.signal(signal.SIGINT, _leave)
     signal.signal(signal.SIGTERM, _leave)
     from corvo_server.cli import server  # noqa: PLC0415
 

@@ -1,5 +1,6 @@
 """The command line of the server: every setting is an option and a variable of the environment."""
 
+import signal
 import sqlite3
 import sys
 from collections.abc import Callable, Iterator
@@ -59,10 +60,14 @@ def server(context: click.Context, /, **options: str | None) -> None:
     """
     settings = _read_settings({name: value for name, value in options.items() if value is not None})
     context.obj = settings
-    if context.invoked_subcommand is None:
-        logs.configure(settings.log_level, settings.log_format)
-        with _told(settings):
-            serve(settings)
+    if context.invoked_subcommand is not None:
+        # What is not done because of a signal must not look as if it were.
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        return
+    logs.configure(settings.log_level, settings.log_format)
+    with _told(settings):
+        serve(settings)
 
 
 @server.command("backup")
