@@ -189,7 +189,7 @@ async def run(module: ModuleType, live_lease: MakeLease) -> Any:
 
     async def run(name: str, payload: Any = None) -> Outcome | None:
         runner.start(task_of(getattr(module, name)), live_lease(payload))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             return await outcomes.get()
 
     yield run
@@ -274,7 +274,7 @@ def test_a_job_interrupted_while_it_waits_for_a_process_does_not_run(
     with pytest.raises(asyncio.CancelledError):
         processes.run(task_of(module.square), waiting)
     busy.interrupt(Interruption.LOST)
-    thread.join(10)
+    thread.join(60)
     assert ends(pid)
     early = live_lease({"n": 1})
     early.interruption = Interruption.LOST
@@ -301,7 +301,7 @@ def test_close_ends_idle_processes_and_kills_busy_ones(
     busy = pid_in(marker)
     _, idle = processes.run(task_of(module.square), live_lease({"n": 1}))
     processes.close()
-    thread.join(10)
+    thread.join(60)
     assert len(caught) == 1
     assert ends(busy)
     assert ends(idle)
@@ -383,7 +383,7 @@ def test_executor_must_suit_the_function() -> None:
 
 
 def pid_in(marker: Path) -> int:
-    ends_at = time.monotonic() + 20
+    ends_at = time.monotonic() + 60
     while time.monotonic() < ends_at:
         if marker.exists() and (text := marker.read_text()):
             return int(text)
@@ -393,7 +393,7 @@ def pid_in(marker: Path) -> int:
 
 def ends(pid: int) -> bool:
     """Wait until a process has ended; one that nobody has waited for is a zombie."""
-    ends_at = time.monotonic() + 20
+    ends_at = time.monotonic() + 60
     while time.monotonic() < ends_at:
         try:
             if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":

@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-_STARTS_WITHIN = 30.0
+_STARTS_WITHIN = 60.0
 _STOPS_WITHIN = 10.0
 _MOST_SHOWN = 50
 
