@@ -69,7 +69,7 @@ CASES = [
     broken("ten thousand digits", b'{"queue": "mail", "payload": ' + b"9" * 10_000 + b"}"),
     broken("ten thousand levels", nested(10_000)),
     broken("a million levels", nested(1_000_000)),
-    broken("a level too many", nested(1023)),
+    broken("a level too many", nested(1024)),
     broken("lone surrogate", b'{"queue": "mail", "payload": "\\ud800"}'),
     broken("lone surrogate in a key", b'{"queue": "mail", "payload": {"\\udfff": 1}}'),
     broken("no UTF-8", b'{"queue": "mail", "payload": "\xff"}'),

@@ -91,9 +91,13 @@ def _database_in(data_dir: Path) -> Path:
 
 def _open_copy(source: Path) -> sqlite3.Connection:
     reader = open_reader(source)
-    (tables,) = reader.execute(
-        "SELECT count(*) FROM sqlite_schema WHERE name IN ('jobs', 'schema_migrations')"
-    ).fetchone()
+    try:
+        (tables,) = reader.execute(
+            "SELECT count(*) FROM sqlite_schema WHERE name IN ('jobs', 'schema_migrations')"
+        ).fetchone()
+    except sqlite3.DatabaseError:
+        reader.close()
+        raise
     if tables != 2:
         reader.close()
         raise BackupError(f"{source} is not a backup of Corvo: it lacks Corvo's tables.")
