@@ -146,7 +146,7 @@ def test_a_backup_that_is_interrupted_does_not_end_with_0(
             process.wait_for_signal_handler()
             process.wait_for_no_signal_handler()
             process.signal(number)
-            assert process.wait() != 0
+            assert process.wait() == -number
         finally:
             process.close()
     assert not copy.exists()

@@ -8,7 +8,7 @@ from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
 
-PATIENCE = 20.0
+PATIENCE = 40.0
 """Seconds within which everything that is to happen happens, on a busy machine too."""
 _PAUSE = 0.01
 

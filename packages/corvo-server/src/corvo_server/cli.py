@@ -61,9 +61,10 @@ def server(context: click.Context, /, **options: str | None) -> None:
     settings = _read_settings({name: value for name, value in options.items() if value is not None})
     context.obj = settings
     if context.invoked_subcommand is not None:
-        # What is not done because of a signal must not look as if it were.
+        # What is not done because of a signal must not look as if it were; and while SQLite waits
+        # for a lock, no handler of Python's would ever run.
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         return
     logs.configure(settings.log_level, settings.log_format)
     with _told(settings):
