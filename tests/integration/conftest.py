@@ -4,6 +4,7 @@ Most tests share the `server` of their test process and stay apart by the names 
 Those that stop it, or need settings of their own, make one with `start_server`.
 """
 
+import signal
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -13,6 +14,10 @@ from corvo_client import NO_RETRIES, AsyncClient, Client
 from support.clients import awaited
 from support.server import CorvoServer, StartServer
 from support.wire import Wire, new_name
+
+# What a shell starts in the background ignores SIGINT, and so would all that it starts in turn.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
