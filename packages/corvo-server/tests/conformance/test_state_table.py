@@ -5,7 +5,7 @@ import pytest
 from corvo_schema import format_ms
 from corvo_schema.errors import ErrorCode
 from corvo_schema.states import EventType, JobState, Priority
-from corvo_server.store.records import LeasedJob, Refusal
+from corvo_server.store.records import Change, LeasedJob, Refusal
 from server_support.bench import LEASE_MS, QUEUE, Bench, is_done, make_job
 from server_support.clock import START
 
@@ -51,6 +51,22 @@ async def test_enqueue_for_the_past_means_at_once(bench: Bench, late: int) -> No
     job_id = await bench.enqueue(at=START - late)
     assert await bench.state(job_id) is JobState.PENDING
     assert await bench.fetch_ids() == [job_id]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"expire_after": "1h"}, {"concurrency_key": "k"}, {"batch": "b"}],
+    ids=lambda fields: next(iter(fields), "plain"),
+)
+async def test_heads_are_stored_as_they_were_answered(bench: Bench, fields: dict[str, str]) -> None:
+    batch = "done" if fields.pop("batch", None) else None
+    await bench.enqueue_batch(make_job(**fields), make_job(**fields), callback=batch)
+    for _ in range(2):
+        job = await bench.fetch_one()
+        assert await bench.head(job.head.id) == job.head
+        outcome = await bench.ack(job, result=1)
+        assert isinstance(outcome, Change)
+        assert await bench.head(job.head.id) == outcome.job
 
 
 async def test_enqueue_creates_the_queue_and_counts(bench: Bench) -> None:

@@ -95,6 +95,7 @@ def test_restore_needs_a_file(tmp_path: Path) -> None:
         ("UPDATE jobs SET lease_expires_at = NULL WHERE state = 2", "active without a lease"),
         ("UPDATE jobs SET finished_at = 1 WHERE state = 1", "an end without being finished"),
         ("UPDATE jobs SET scheduled_at = NULL WHERE state = 0", "waits for a time"),
+        ("UPDATE jobs SET due_at = NULL WHERE state = 0", "indexes of what waits"),
     ],
 )
 async def test_check_names_what_is_wrong(

@@ -13,6 +13,7 @@ _INVARIANTS = (
     ("wrong_leases", "job {0}: a lease without being active, or active without a lease"),
     ("wrong_ends", "job {0}: an end without being finished, or finished without an end"),
     ("wrong_times", "job {0} waits for a time that it does not have"),
+    ("wrong_copies", "job {0}: its place in the indexes of what waits is not that of its state"),
     ("wrong_order", "job {0} was created before one that was enqueued earlier"),
     ("wrong_tags", "the job of seq {0}: the tag {1!r} with {2!r} is not indexed as it is"),
 )

@@ -1,7 +1,7 @@
 """Between rows and records."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -117,7 +117,7 @@ def new_job_head(seq: int, job: NewJob) -> JobHead:
     )
 
 
-def change_row(change: Change) -> Row:
+def _change_row(change: Change) -> Row:
     """The parameters of `update_head`."""
     job = change.job
     return (
@@ -138,11 +138,51 @@ def change_row(change: Change) -> Row:
         job.finished_at,
         job.failed_at,
         job.is_cancel_requested,
+        job.concurrency_key,
         change.result,
         change.checkpoint,
         change.progress,
         job.seq,
     )
+
+
+def update_of(change: Change) -> tuple[str, Callable[[Change], Row]]:
+    """The statement that writes `change`, and what makes its parameters.
+
+    The two changes that every job goes through have statements of their own: a third of the cost of
+    one that writes all of a head, which works out every index.
+    """
+    job = change.job
+    if job.concurrency_key is None:
+        if change.event is EventType.COMPLETED:
+            return _COMPLETE
+        if change.event is EventType.STARTED and job.expire_at is None:
+            return _START
+    return _UPDATE
+
+
+def _start_row(change: Change) -> Row:
+    job = change.job
+    return (
+        job.attempt,
+        job.worker_id,
+        job.hostname,
+        job.lease_token,
+        job.lease_ms,
+        job.lease_expires_at,
+        job.started_at,
+        job.seq,
+    )
+
+
+def _complete_row(change: Change) -> Row:
+    job = change.job
+    return (job.is_batch_counted, job.finished_at, change.result, job.seq)
+
+
+_UPDATE = (SQL.update_head, _change_row)
+_START = (SQL.start_job, _start_row)
+_COMPLETE = (SQL.complete_job, _complete_row)
 
 
 def replacement_row(seq: int, job: NewJob) -> Row:
@@ -153,7 +193,6 @@ def replacement_row(seq: int, job: NewJob) -> Row:
         BACKOFF_CODES[job.backoff],
         job.base_delay,
         job.max_delay,
-        job.concurrency_key,
         seq,
     )
 

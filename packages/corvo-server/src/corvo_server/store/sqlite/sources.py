@@ -41,12 +41,12 @@ _WAITING = (
         True,
     ),
     (
-        "SELECT seq FROM jobs INDEXED BY jobs_leased WHERE state = 2 AND {}",
+        "SELECT seq FROM jobs INDEXED BY jobs_leased WHERE lease_expires_at IS NOT NULL AND {}",
         frozenset({JobState.ACTIVE}),
         False,
     ),
     (
-        "SELECT seq FROM jobs INDEXED BY jobs_due WHERE state IN (0, 3) AND {}",
+        "SELECT seq FROM jobs INDEXED BY jobs_due WHERE due_at IS NOT NULL AND {}",
         frozenset({JobState.SCHEDULED, JobState.RETRYING}),
         False,
     ),

@@ -7,6 +7,7 @@ was gathered.
 
 import sqlite3
 from collections import defaultdict
+from itertools import groupby
 
 from corvo_schema.states import EventType, JobState
 from corvo_server.store.batches import callback_job
@@ -23,12 +24,12 @@ from corvo_server.store.records import (
 from corvo_server.store.sqlite.rows import (
     SQL,
     Row,
-    change_row,
     failure_row,
     fetch_one,
     new_job_head,
     new_job_row,
     replacement_row,
+    update_of,
 )
 from corvo_server.store.sqlite.tags import add_tags
 
@@ -89,7 +90,9 @@ class Transaction:
 
     def write(self, changes: list[tuple[JobHead, Change]]) -> None:
         """Write changed heads (before, change), and what follows from each."""
-        self.connection.executemany(SQL.update_head, [change_row(change) for _, change in changes])
+        # In runs, not sorted: several changes of one job must be written in their order.
+        for (statement, row_of), run in groupby((change for _, change in changes), update_of):
+            self.connection.executemany(statement, map(row_of, run))
         failures = [
             failure_row(change.job.seq, change.failure) for _, change in changes if change.failure
         ]

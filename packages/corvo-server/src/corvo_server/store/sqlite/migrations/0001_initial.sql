@@ -28,6 +28,12 @@ CREATE TABLE jobs (
     failed_at        INTEGER,
     is_cancel_requested INTEGER NOT NULL DEFAULT 0,
     concurrency_key  TEXT,
+    -- Copies for the indexes of what waits, NULL in all other states. An index whose condition named
+    -- `state` would be worked out at each change of it, for every job, and few jobs wait like this.
+    due_at           INTEGER,  -- scheduled_at, of scheduled and retrying jobs
+    lapses_at        INTEGER,  -- expire_at, of scheduled, pending and retrying jobs
+    pending_key      TEXT,     -- concurrency_key, of pending jobs
+    active_key       TEXT,     -- concurrency_key, of active jobs
     payload          TEXT    NOT NULL,
     tags             TEXT,
     traceparent      TEXT,
@@ -37,15 +43,15 @@ CREATE TABLE jobs (
 ) STRICT;
 
 -- Partial, so that finished jobs cost nothing and every index stays as small as the work at hand.
-CREATE INDEX jobs_pending ON jobs (queue, priority, seq, expire_at, concurrency_key)
+-- With the state in it, so that a fetch finds its jobs without a look at the table.
+CREATE INDEX jobs_pending ON jobs (queue, priority, seq, expire_at, concurrency_key, state)
     WHERE state = 1;
-CREATE INDEX jobs_pending_by_key ON jobs (queue, concurrency_key, priority, seq, expire_at)
-    WHERE state = 1 AND concurrency_key IS NOT NULL;
-CREATE INDEX jobs_active_by_key ON jobs (queue, concurrency_key)
-    WHERE state = 2 AND concurrency_key IS NOT NULL;
-CREATE INDEX jobs_due ON jobs (scheduled_at) WHERE state IN (0, 3);
-CREATE INDEX jobs_leased ON jobs (lease_expires_at) WHERE state = 2;
-CREATE INDEX jobs_expiring ON jobs (expire_at) WHERE state IN (0, 1, 3) AND expire_at IS NOT NULL;
+CREATE INDEX jobs_pending_by_key ON jobs (queue, pending_key, priority, seq, expire_at)
+    WHERE pending_key IS NOT NULL;
+CREATE INDEX jobs_active_by_key ON jobs (queue, active_key) WHERE active_key IS NOT NULL;
+CREATE INDEX jobs_due ON jobs (due_at) WHERE due_at IS NOT NULL;
+CREATE INDEX jobs_lapsing ON jobs (lapses_at) WHERE lapses_at IS NOT NULL;
+CREATE INDEX jobs_leased ON jobs (lease_expires_at) WHERE lease_expires_at IS NOT NULL;
 CREATE INDEX jobs_finished ON jobs (state, queue, finished_at) WHERE finished_at IS NOT NULL;
 CREATE INDEX jobs_batch ON jobs (batch_id) WHERE batch_id IS NOT NULL;
 CREATE INDEX jobs_unique_key ON jobs (unique_key) WHERE unique_key IS NOT NULL;

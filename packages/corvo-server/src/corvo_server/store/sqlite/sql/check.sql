@@ -49,6 +49,13 @@ SELECT id FROM jobs WHERE (state >= 4) <> (finished_at IS NOT NULL);
 -- name: wrong_times
 SELECT id FROM jobs WHERE state IN (0, 3) AND scheduled_at IS NULL;
 
+-- name: wrong_copies
+SELECT id FROM jobs
+WHERE due_at IS NOT iif(state IN (0, 3), scheduled_at, NULL)
+   OR lapses_at IS NOT iif(state IN (0, 1, 3), expire_at, NULL)
+   OR pending_key IS NOT iif(state = 1, concurrency_key, NULL)
+   OR active_key IS NOT iif(state = 2, concurrency_key, NULL);
+
 -- name: wrong_order
 SELECT id FROM (SELECT id, created_at, lag(created_at) OVER (ORDER BY seq) AS before FROM jobs)
 WHERE created_at < before;

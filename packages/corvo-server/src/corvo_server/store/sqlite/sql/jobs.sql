@@ -8,8 +8,9 @@ FROM (SELECT seq, created_at FROM jobs ORDER BY seq DESC LIMIT 1);
 -- name: insert_job
 INSERT INTO jobs (seq, id, queue, state, payload, created_at, priority, max_retries, backoff,
                   base_delay, max_delay, unique_key, unique_period, scheduled_at, expire_at, tags,
-                  batch_id, concurrency_key, traceparent)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+                  batch_id, concurrency_key, traceparent, due_at, lapses_at, pending_key)
+VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19,
+        iif(?4 = 0, ?14, NULL), ?15, iif(?4 = 1, ?18, NULL));
 
 -- name: known_by_id
 SELECT id, state, batch_id FROM jobs WHERE id IN (SELECT value FROM json_each(?));
@@ -19,17 +20,36 @@ SELECT * FROM job_heads WHERE id IN (SELECT value FROM json_each(?));
 
 -- name: update_head
 UPDATE jobs
-SET queue = ?, state = ?, priority = ?, attempt = ?, max_retries = ?, is_batch_counted = ?,
-    worker_id = ?, hostname = ?, lease_token = ?, lease_ms = ?, lease_expires_at = ?,
-    scheduled_at = ?, expire_at = ?, started_at = ?, finished_at = ?, failed_at = ?, is_cancel_requested = ?,
-    result = nullif(coalesce(?, result), ''),
-    checkpoint = coalesce(?, checkpoint),
-    progress = coalesce(?, progress)
+SET queue = ?1, state = ?2, priority = ?3, attempt = ?4, max_retries = ?5, is_batch_counted = ?6,
+    worker_id = ?7, hostname = ?8, lease_token = ?9, lease_ms = ?10, lease_expires_at = ?11,
+    scheduled_at = ?12, expire_at = ?13, started_at = ?14, finished_at = ?15, failed_at = ?16,
+    is_cancel_requested = ?17, concurrency_key = ?18,
+    due_at = iif(?2 IN (0, 3), ?12, NULL),
+    lapses_at = iif(?2 IN (0, 1, 3), ?13, NULL),
+    pending_key = iif(?2 = 1, ?18, NULL),
+    active_key = iif(?2 = 2, ?18, NULL),
+    result = nullif(coalesce(?19, result), ''),
+    checkpoint = coalesce(?20, checkpoint),
+    progress = coalesce(?21, progress)
+WHERE seq = ?22;
+
+-- name: start_job
+-- Not for a job with a concurrency key or an expiry, which wait in more indexes.
+UPDATE jobs
+SET state = 2, attempt = ?, worker_id = ?, hostname = ?, lease_token = ?, lease_ms = ?,
+    lease_expires_at = ?, started_at = ?
+WHERE seq = ?;
+
+-- name: complete_job
+-- Not for a job with a concurrency key.
+UPDATE jobs
+SET state = 4, is_batch_counted = ?, lease_expires_at = NULL, finished_at = ?,
+    result = coalesce(?, result)
 WHERE seq = ?;
 
 -- name: replace_job
 UPDATE jobs
-SET payload = ?, tags = ?, backoff = ?, base_delay = ?, max_delay = ?, concurrency_key = ?
+SET payload = ?, tags = ?, backoff = ?, base_delay = ?, max_delay = ?
 WHERE seq = ?;
 
 -- name: insert_failure

@@ -1,24 +1,23 @@
 -- name: due_heads
-SELECT * FROM job_heads
-WHERE state IN (0, 3) AND scheduled_at <= ? ORDER BY scheduled_at LIMIT ?;
+SELECT h.* FROM jobs j JOIN job_heads h ON h.seq = j.seq
+WHERE j.due_at <= ? ORDER BY j.due_at LIMIT ?;
 
 -- name: lapsed_heads
 SELECT * FROM job_heads
-WHERE state = 2 AND lease_expires_at <= ? ORDER BY lease_expires_at LIMIT ?;
+WHERE lease_expires_at <= ? ORDER BY lease_expires_at LIMIT ?;
 
 -- name: expired_heads
-SELECT * FROM job_heads
-WHERE state IN (0, 1, 3) AND expire_at IS NOT NULL AND expire_at <= ?
-ORDER BY expire_at LIMIT ?;
+SELECT h.* FROM jobs j JOIN job_heads h ON h.seq = j.seq
+WHERE j.lapses_at <= ? ORDER BY j.lapses_at LIMIT ?;
 
 -- name: next_due
-SELECT min(scheduled_at) FROM jobs WHERE state IN (0, 3);
+SELECT min(due_at) FROM jobs WHERE due_at IS NOT NULL;
 
 -- name: next_lease_end
-SELECT min(lease_expires_at) FROM jobs WHERE state = 2;
+SELECT min(lease_expires_at) FROM jobs WHERE lease_expires_at IS NOT NULL;
 
 -- name: next_expiry
-SELECT min(expire_at) FROM jobs WHERE state IN (0, 1, 3) AND expire_at IS NOT NULL;
+SELECT min(lapses_at) FROM jobs WHERE lapses_at IS NOT NULL;
 
 -- name: prunable_heads
 SELECT * FROM job_heads

@@ -18,23 +18,17 @@ SELECT max_concurrency IS NOT NULL OR max_per_key IS NOT NULL FROM queues WHERE 
 
 -- name: pending_keys
 WITH RECURSIVE keys (key) AS (
-    SELECT min(concurrency_key) FROM jobs
-    WHERE queue = ?1 AND state = 1 AND concurrency_key IS NOT NULL
+    SELECT min(pending_key) FROM jobs WHERE queue = ?1 AND pending_key IS NOT NULL
     UNION ALL
-    SELECT (SELECT min(concurrency_key) FROM jobs
-            WHERE queue = ?1 AND state = 1 AND concurrency_key IS NOT NULL
-              AND concurrency_key > keys.key)
+    SELECT (SELECT min(pending_key) FROM jobs WHERE queue = ?1 AND pending_key > keys.key)
     FROM keys WHERE keys.key IS NOT NULL
 )
-SELECT key, (SELECT count(*) FROM jobs
-             WHERE queue = ?1 AND state = 2 AND concurrency_key IS NOT NULL
-               AND concurrency_key = keys.key)
+SELECT key, (SELECT count(*) FROM jobs WHERE queue = ?1 AND active_key = keys.key)
 FROM keys WHERE key IS NOT NULL;
 
 -- name: first_pending_of_key
 SELECT priority, seq FROM jobs
-WHERE queue = ? AND concurrency_key = ? AND concurrency_key IS NOT NULL AND state = 1
-  AND (expire_at IS NULL OR expire_at > ?)
+WHERE queue = ? AND pending_key = ? AND (expire_at IS NULL OR expire_at > ?)
 ORDER BY priority, seq
 LIMIT ?;
 
@@ -46,7 +40,8 @@ ORDER BY priority, seq
 LIMIT ?;
 
 -- name: list_holders
-SELECT worker_id, max(hostname), count(*) FROM jobs WHERE state = 2 GROUP BY worker_id;
+SELECT worker_id, max(hostname), count(*) FROM jobs
+WHERE lease_expires_at IS NOT NULL GROUP BY worker_id;
 
 -- name: starts_since
 SELECT coalesce(sum(starts), 0), min(at) FROM throttle_starts WHERE queue = ? AND at > ?;
