@@ -1,15 +1,19 @@
 """Fixtures of the server's tests."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
 from corvo_server.engine.engine import Engine
 from corvo_server.store.protocol import Store
+from server_support import kits
 from server_support.bench import Bench
 from server_support.clock import ManualClock
-from server_support.kits import KITS, Kit
+from server_support.kits import Kit, NewKit, SqliteKit
+from support.databases import Databases
+from support.engines import require
 
 
 @pytest.fixture
@@ -18,10 +22,47 @@ def clock() -> ManualClock:
     return ManualClock()
 
 
-@pytest.fixture(params=KITS)
-def kit(request: pytest.FixtureRequest, tmp_path: Path) -> Kit:
+@pytest.fixture(scope="session")
+def new_kit(
+    engine_name: str, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> NewKit:
+    """Makes kits of the engine under test."""
+
+    @contextmanager
+    def on_sqlite() -> Iterator[Kit]:
+        yield SqliteKit(tmp_path_factory.mktemp("kit"))
+
+    @contextmanager
+    def on_postgres() -> Iterator[Kit]:
+        databases: Databases = request.getfixturevalue("postgres_databases")
+        url = databases.create(request.getfixturevalue("postgres_template"))
+        yield _postgres_kit()(url)
+        databases.drop(url)
+
+    return on_sqlite if engine_name == "sqlite" else on_postgres
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres_databases: Databases) -> str:
+    """A database with the schema of the store, and nothing in it: copying it is quicker."""
+    url = postgres_databases.create()
+    _postgres_kit().prepare(url)
+    return url
+
+
+@pytest.fixture
+def postgres_url(postgres_databases: Databases, postgres_template: str) -> Iterator[str]:
+    """The URL of a database with the schema of the store."""
+    url = postgres_databases.create(postgres_template)
+    yield url
+    postgres_databases.drop(url)
+
+
+@pytest.fixture
+def kit(new_kit: NewKit) -> Iterator[Kit]:
     """The engine under test."""
-    return KITS[request.param](tmp_path)
+    with new_kit() as kit:
+        yield kit
 
 
 @pytest.fixture
@@ -45,3 +86,9 @@ async def bench(kit: Kit, store: Store, clock: ManualClock) -> AsyncIterator[Ben
 def engine(bench: Bench) -> Engine:
     """The engine over `store`."""
     return bench.engine
+
+
+def _postgres_kit() -> Any:
+    if not hasattr(kits, "PostgresKit"):
+        require("there is no store for PostgreSQL yet")
+    return kits.PostgresKit

@@ -4,6 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -17,10 +18,11 @@ import os, sys
 import django
 from django.conf import settings
 
-engine, name, host, server = sys.argv[1:]
+*database, server = sys.argv[1:]
+words = ("ENGINE", "NAME", "HOST", "PORT", "USER", "PASSWORD")
 settings.configure(
     INSTALLED_APPS=["corvo_client.outbox.django"],
-    DATABASES={"default": {"ENGINE": engine, "NAME": name, "HOST": host, "USER": "corvo"}},
+    DATABASES={"default": dict(zip(words, database, strict=True))},
     USE_TZ=True,
 )
 django.setup()
@@ -68,13 +70,14 @@ call_command("check", "--fail-level", "WARNING", verbosity=0)
 
 @pytest.fixture(params=["sqlite3", "postgresql"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
-    """The engine, the name and the host."""
+    """The engine, the name, the host, the port, the user and the password."""
     engine = f"django.db.backends.{request.param}"
     if request.param == "sqlite3":
-        return [engine, str(tmp_path / "app.db"), ""]
-    url = str(request.getfixturevalue("postgres_url"))
-    path, _, host = url.partition("?host=")
-    return [engine, path.rpartition("/")[2], host]
+        return [engine, str(tmp_path / "app.db"), "", "", "", ""]
+    url = urlsplit(str(request.getfixturevalue("empty_postgres_url")))
+    name = url.path.removeprefix("/")
+    where = [str(url.hostname), str(url.port), str(url.username), url.password or ""]
+    return [engine, name, *where]
 
 
 def run(script: str, database: list[str], client: Client, queue: str, *, code: int = 0) -> str:

@@ -1,15 +1,15 @@
 """The functions of the Django outbox, in this process, on one database of each kind."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from urllib.parse import urlsplit
 
 import pytest
 
 pytest.importorskip("django")
 
 from corvo_client import Client, EnqueueRequest
+from support.databases import Databases
 
 
 @pytest.fixture(scope="module")
@@ -24,21 +24,18 @@ def aliases(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReq
         "default": {"ENGINE": "django.db.backends.sqlite3", "NAME": str(folder / "app.db")}
     }
     try:
-        socket: Path = request.getfixturevalue("postgres_socket")
+        made: Databases = request.getfixturevalue("postgres_databases")
     except pytest.skip.Exception:
         pass
     else:
-        import psycopg
-
-        name = f"db_{uuid4().hex}"
-        where = f"host={socket} user=corvo dbname=postgres"
-        with psycopg.connect(where, autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}".encode())
+        where = urlsplit(made.create())
         databases["postgres"] = {
             "ENGINE": "django.db.backends.postgresql",
-            "NAME": name,
-            "HOST": str(socket),
-            "USER": "corvo",
+            "NAME": where.path.removeprefix("/"),
+            "HOST": where.hostname,
+            "PORT": where.port,
+            "USER": where.username,
+            "PASSWORD": where.password or "",
         }
     settings.configure(
         INSTALLED_APPS=["corvo_client.outbox.django"], DATABASES=databases, USE_TZ=True

@@ -4,13 +4,13 @@ import asyncio
 from bisect import bisect_left
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from corvo_schema.states import JobState
 from server_support.bench import LEASE_MS, QUEUE, Bench
 from server_support.clock import ManualClock
-from server_support.kits import KITS
+from server_support.kits import Kit, NewKit
 
 
 async def test_no_more_jobs_are_active_than_the_limit(bench: Bench) -> None:
@@ -187,24 +187,16 @@ async def test_lifting_the_throttle_serves_who_waits(bench: Bench) -> None:
         assert len(await waiting) == 1
 
 
-@pytest.mark.parametrize("name", KITS)
-@settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=25, deadline=None)
 @given(
     rate=st.integers(1, 4),
     window=st.integers(1, 50),
     fetches=st.lists(st.tuples(st.integers(0, 30), st.integers(1, 5)), max_size=15),
 )
 def test_no_window_sees_more_starts_than_the_rate(
-    name: str,
-    rate: int,
-    window: int,
-    fetches: list[tuple[int, int]],
-    tmp_path_factory: pytest.TempPathFactory,
+    new_kit: NewKit, rate: int, window: int, fetches: list[tuple[int, int]]
 ) -> None:
-    async def history() -> list[int]:
-        kit = KITS[name](tmp_path_factory.mktemp("throttle"))
+    async def history(kit: Kit) -> list[int]:
         bench = Bench(kit, kit.open(), ManualClock())
         await bench.engine.queues.throttle(QUEUE, rate, window)
         for _ in range(sum(count for _, count in fetches)):
@@ -217,7 +209,8 @@ def test_no_window_sees_more_starts_than_the_rate(
         await bench.store.close()
         return starts
 
-    starts = asyncio.run(history())
+    with new_kit() as kit:
+        starts = asyncio.run(history(kit))
     for i, start in enumerate(starts):
         in_window = bisect_left(starts, start + window) - i
         assert in_window <= rate

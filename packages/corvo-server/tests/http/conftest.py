@@ -1,6 +1,6 @@
 """A server to call over HTTP. The tests of a file share one: each uses queues of its own."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
@@ -8,13 +8,14 @@ import pytest_asyncio
 from server_support.bench import Bench
 from server_support.clock import ManualClock
 from server_support.http import HttpServer, serve
-from server_support.kits import KITS, Kit
+from server_support.kits import Kit, NewKit
 
 
-@pytest.fixture(scope="module", params=KITS)
-def kit(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Kit:
+@pytest.fixture(scope="module")
+def kit(new_kit: NewKit) -> Iterator[Kit]:
     """The engine under test."""
-    return KITS[request.param](tmp_path_factory.mktemp("http"))
+    with new_kit() as kit:
+        yield kit
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

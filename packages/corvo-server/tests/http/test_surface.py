@@ -5,7 +5,6 @@ import io
 import logging
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -104,14 +103,10 @@ async def test_health(server: HttpServer) -> None:
 
 
 async def test_health_of_a_store_that_is_gone(bench: Bench, server: HttpServer) -> None:
-    path = Path(bench.kit.data_dir) / "corvo.db"  # type: ignore[attr-defined]
-    away = path.rename(path.with_suffix(".away"))
-    try:
+    with bench.kit.lose():
         for url in ("/healthz", "/readyz"):
             reply = await server.call("GET", url)
             assert (reply.status, reply.json["code"]) == (503, "UNAVAILABLE")
-    finally:
-        away.rename(path)
     assert (await server.call("GET", "/healthz")).status == 200
 
 

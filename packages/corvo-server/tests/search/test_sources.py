@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -35,6 +36,12 @@ WANTED: dict[str, JobFilter] = {
     "jobs_leased": JobFilter(states=frozenset({JobState.ACTIVE})),
     "jobs_due": JobFilter(states=frozenset({JobState.RETRYING})),
 }
+
+
+@pytest.fixture
+def kit(tmp_path: Path) -> SqliteKit:
+    """What indexes SQLite reads is a matter of SQLite."""
+    return SqliteKit(tmp_path)
 
 
 @pytest.fixture

@@ -1,8 +1,6 @@
 """Walking all pages while jobs come, are started and end: nothing twice, nothing missed."""
 
 import asyncio
-import tempfile
-from pathlib import Path
 from typing import Any
 
 from hypothesis import given, settings
@@ -11,7 +9,7 @@ from hypothesis import strategies as st
 from corvo_schema import SearchRequest, SortField, SortOrder
 from server_support.bench import Bench
 from server_support.clock import ManualClock
-from server_support.kits import SqliteKit
+from server_support.kits import Kit, NewKit
 
 # A job that is worked on moves in these orders; whoever walks them meets it at least where it was.
 MOVING = {SortField.STATE, SortField.ATTEMPT}
@@ -52,31 +50,30 @@ class World:
 
 
 async def walk(
+    kit: Kit,
     prepared: list[str],
     between: list[list[str]],
     request: dict[str, Any],
 ) -> tuple[list[str], list[str], set[str]]:
     """The ids met, those that were there from the start, and those that something happened to."""
-    with tempfile.TemporaryDirectory() as directory:
-        kit = SqliteKit(Path(directory))
-        bench = Bench(kit, kit.open(), ManualClock())
-        world = World(bench)
-        for step in prepared:
+    bench = Bench(kit, kit.open(), ManualClock())
+    world = World(bench)
+    for step in prepared:
+        await world.do(step)
+    there, world.touched = list(world.ids), {job.head.id for job in world.held}
+    met: list[str] = []
+    cursor = None
+    for happening in [*between, *[[]] * 1000]:
+        asked = SearchRequest.model_validate({**request, "cursor": cursor})
+        page = await bench.engine.search.jobs(asked)
+        met += [job.head.id for job in page.jobs]
+        cursor = page.cursor
+        if cursor is None:
+            break
+        for step in happening:
             await world.do(step)
-        there, world.touched = list(world.ids), {job.head.id for job in world.held}
-        met: list[str] = []
-        cursor = None
-        for happening in [*between, *[[]] * 1000]:
-            asked = SearchRequest.model_validate({**request, "cursor": cursor})
-            page = await bench.engine.search.jobs(asked)
-            met += [job.head.id for job in page.jobs]
-            cursor = page.cursor
-            if cursor is None:
-                break
-            for step in happening:
-                await world.do(step)
-        await bench.store.close()
-        return met, there, world.touched
+    await bench.store.close()
+    return met, there, world.touched
 
 
 def prepare(jobs: int, started: int, ended: list[bool]) -> list[str]:
@@ -99,6 +96,7 @@ worlds = st.builds(
     st.integers(1, 4),
 )
 def test_walking_all_pages_meets_every_job_once(
+    new_kit: NewKit,
     prepared: list[str],
     between: list[list[str]],
     sort: SortField,
@@ -106,7 +104,8 @@ def test_walking_all_pages_meets_every_job_once(
     limit: int,
 ) -> None:
     request = {"sort": sort, "order": order, "limit": limit}
-    met, there, touched = asyncio.run(walk(prepared, between, request))
+    with new_kit() as kit:
+        met, there, touched = asyncio.run(walk(kit, prepared, between, request))
     if sort in MOVING:
         met = [job_id for job_id in met if job_id not in touched]
         there = [job_id for job_id in there if job_id not in touched]
@@ -122,10 +121,15 @@ def test_walking_all_pages_meets_every_job_once(
     st.sampled_from(SortOrder),
 )
 def test_walking_the_jobs_of_a_queue_meets_every_one_once(
-    prepared: list[str], between: list[list[str]], sort: SortField, order: SortOrder
+    new_kit: NewKit,
+    prepared: list[str],
+    between: list[list[str]],
+    sort: SortField,
+    order: SortOrder,
 ) -> None:
     request = {"sort": sort, "order": order, "limit": 1, "queue": "b"}
-    met, there, _ = asyncio.run(walk(prepared, between, request))
+    with new_kit() as kit:
+        met, there, _ = asyncio.run(walk(kit, prepared, between, request))
     assert len(met) == len(set(met))
     assert set(there[1::2]) <= set(met)
     assert not set(there[::2]) & set(met)

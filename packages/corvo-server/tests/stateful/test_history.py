@@ -5,16 +5,20 @@
 
 import asyncio
 import os
-import tempfile
 from collections.abc import Coroutine, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import orjson
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
 
 from corvo_schema import ErrorCode, new_job_id
 from corvo_schema.states import ALTERNATIVES, TRANSITIONS, EventType, JobState, Priority
@@ -22,7 +26,7 @@ from corvo_server.engine.errors import CallError
 from corvo_server.store.records import Enqueued, LeasedJob, Outcome
 from server_support.bench import Bench, make_job, turns
 from server_support.clock import ManualClock
-from server_support.kits import KITS
+from server_support.kits import NewKit
 from server_support.model import Model, check_head, check_outcome
 
 EXAMPLES = int(os.environ.get("CORVO_STATEFUL_EXAMPLES", "40"))
@@ -161,14 +165,12 @@ RANKS = {Enqueue: 0, Again: 0, Report: 1, Steer: 1, Fetch: 2}
 class History(RuleBasedStateMachine):
     """One server's life. Every call's answer is held against the model's."""
 
-    kit_name = "sqlite"
-
-    def __init__(self) -> None:
+    def __init__(self, new_kit: NewKit) -> None:
         super().__init__()
-        self._directory = tempfile.TemporaryDirectory()
+        self._ending = ExitStack()
         self._loop = asyncio.new_event_loop()
         self._clock = ManualClock()
-        kit = KITS[self.kit_name](Path(self._directory.name))
+        kit = self._ending.enter_context(new_kit())
         self._bench = self._run(self._open(kit))
         self._model = Model()
         self._model.now = self._clock.now
@@ -189,7 +191,7 @@ class History(RuleBasedStateMachine):
             self._run(self._bench.store.close())
             self._loop.run_until_complete(self._loop.shutdown_default_executor())
             self._loop.close()
-            self._directory.cleanup()
+            self._ending.close()
 
     # Calls, one by one or several in one commit
 
@@ -518,10 +520,13 @@ class History(RuleBasedStateMachine):
             assert job.state in reached
 
 
-TestSqliteHistory = History.TestCase
-TestSqliteHistory.settings = settings(
-    max_examples=EXAMPLES,
-    stateful_step_count=STEPS,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-)
+def test_histories_are_as_promised(new_kit: NewKit) -> None:
+    run_state_machine_as_test(
+        lambda: History(new_kit),
+        settings=settings(
+            max_examples=EXAMPLES,
+            stateful_step_count=STEPS,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )

@@ -105,7 +105,7 @@ async def check_nobody_is_overlooked(bench: Bench, limits: dict[str, int]) -> No
 
 async def only_expired(bench: Bench, queue: str) -> bool:
     """Whether what is pending there must not be started any more."""
-    rows = bench.kit.query(  # type: ignore[attr-defined]
+    rows = bench.kit.query(
         "SELECT count(*) FROM jobs WHERE queue = ? AND state = 1"
         " AND (expire_at IS NULL OR expire_at > ?)",
         queue,

@@ -1,15 +1,16 @@
-"""The stores that the conformance suite runs on. A new engine is one more entry in `KITS`."""
+"""The stores that the conformance suite runs on."""
 
 import sqlite3
 import threading
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
 from corvo_schema.states import JobState
 from corvo_server.store.codes import STATES
 from corvo_server.store.protocol import Store
+from corvo_server.store.sqlite import backup
 from corvo_server.store.sqlite.database import DATABASE_NAME
 from corvo_server.store.sqlite.store import SqliteStore
 from corvo_server.store.sqlite.transaction import Transaction
@@ -41,6 +42,23 @@ class Kit(Protocol):
         """Let commits fail meanwhile, at most so many."""
         ...
 
+    @contextmanager
+    def lose(self) -> Iterator[None]:
+        """Let the database be out of reach meanwhile."""
+        ...
+
+    def find_problems(self) -> list[str]:
+        """What `corvo-server check` says."""
+        ...
+
+    def query(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Ask the database on a connection of one's own; `?` stands for a value."""
+        ...
+
+
+NewKit = Callable[[], AbstractContextManager[Kit]]
+"""Makes a kit whose store has no jobs yet. What it kept is gone at the end."""
+
 
 class SqliteKit:
     """The embedded store."""
@@ -62,8 +80,19 @@ class SqliteKit:
         ((rows,),) = self.query(f"SELECT count(*) FROM {table}")  # noqa: S608 - a test's own word
         return rows
 
+    @contextmanager
+    def lose(self) -> Iterator[None]:
+        path = self.data_dir / DATABASE_NAME
+        away = path.rename(path.with_suffix(".away"))
+        try:
+            yield
+        finally:
+            away.rename(path)
+
+    def find_problems(self) -> list[str]:
+        return backup.check(self.data_dir)
+
     def query(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Ask the database on a connection of one's own."""
         with closing(sqlite3.connect(self.data_dir / DATABASE_NAME)) as connection:
             return connection.execute(statement, values).fetchall()
 
@@ -109,6 +138,3 @@ class _BrokenCommits:
             self._times -= 1
             raise sqlite3.OperationalError("database or disk is full")
         return self._connection.execute(statement, *values)
-
-
-KITS: dict[str, type[SqliteKit]] = {"sqlite": SqliteKit}

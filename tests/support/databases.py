@@ -1,0 +1,41 @@
+"""Databases of a test's own on a shared PostgreSQL server."""
+
+import os
+from itertools import count
+from urllib.parse import urlsplit, urlunsplit
+
+from support.postgres import execute
+
+_numbers = count(1)
+
+
+class Databases:
+    """Makes databases on the server of a URL, and drops them."""
+
+    def __init__(self, server_url: str) -> None:
+        self.server_url = server_url
+        self._made: list[str] = []
+
+    def create(self, template: str | None = None) -> str:
+        """The URL of a new database, empty or a copy of another, which nobody is connected to."""
+        name = f"corvo_test_{os.getpid()}_{next(_numbers)}"
+        like = f" TEMPLATE {_name_in(template)}" if template else ""
+        execute(self.server_url, f"CREATE DATABASE {name}{like}")
+        self._made.append(name)
+        return urlunsplit(urlsplit(self.server_url)._replace(path=f"/{name}"))
+
+    def drop(self, url: str) -> None:
+        """Drop a database, whoever is connected to it."""
+        name = _name_in(url)
+        if name in self._made:
+            self._made.remove(name)
+            execute(self.server_url, f"DROP DATABASE {name} WITH (FORCE)")
+
+    def close(self) -> None:
+        """Drop what is left."""
+        for name in list(self._made):
+            self.drop(urlunsplit(urlsplit(self.server_url)._replace(path=f"/{name}")))
+
+
+def _name_in(url: str) -> str:
+    return urlsplit(url).path.removeprefix("/")

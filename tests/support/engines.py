@@ -1,0 +1,100 @@
+"""On which storage engines tests run: the option `--engine`, and a PostgreSQL server for all.
+
+A test that asks for `engine_name`, or for a fixture that does, runs once on each engine chosen. The
+PostgreSQL server is the one that `CORVO_TEST_POSTGRES_URL` names (a superuser's URL; databases are
+made there and dropped), else one of the tests' own. Where there is none, tests that need it are
+skipped, or fail if `CORVO_REQUIRE_POSTGRES` is 1.
+"""
+
+import os
+from collections.abc import Iterator
+from typing import NoReturn
+
+import pytest
+
+from support.databases import Databases
+from support.postgres import PostgresMissing, PostgresServer
+
+ENGINES = ("sqlite", "postgres")
+_URL = "CORVO_TEST_POSTGRES_URL"
+_REQUIRED = "CORVO_REQUIRE_POSTGRES"
+_shared = pytest.StashKey[PostgresServer]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--engine",
+        choices=(*ENGINES, "all"),
+        default="sqlite",
+        help="the storage engine that tests run on which run on any (default: sqlite)",
+    )
+
+
+def engines_of(config: pytest.Config) -> tuple[str, ...]:
+    """The engines chosen."""
+    chosen = config.getoption("engine")
+    return ENGINES if chosen == "all" else (chosen,)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "engine_name" in metafunc.fixturenames:
+        metafunc.parametrize("engine_name", engines_of(metafunc.config), scope="session")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: object) -> None:
+    """Start one server for all workers of pytest-xdist, before the first of them starts."""
+    config: pytest.Config = node.config  # type: ignore[attr-defined]
+    if "postgres" not in engines_of(config) or os.environ.get(_URL):
+        return
+    if _shared not in config.stash:
+        try:
+            config.stash[_shared] = PostgresServer().init().start()
+        except PostgresMissing:
+            return  # each test that needs it will say so
+    node.workerinput[_URL] = config.stash[_shared].url()  # type: ignore[attr-defined]
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    server = config.stash.get(_shared, None)
+    if server is not None:
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def postgres_databases(request: pytest.FixtureRequest) -> Iterator[Databases]:
+    """A PostgreSQL server to make databases on."""
+    given = getattr(request.config, "workerinput", {}).get(_URL) or os.environ.get(_URL)
+    if given:
+        databases = Databases(given)
+        yield databases
+        databases.close()
+        return
+    with _start_or_skip() as server:
+        yield Databases(server.url())
+
+
+@pytest.fixture
+def empty_postgres_url(postgres_databases: Databases) -> Iterator[str]:
+    """The URL of an empty database on PostgreSQL."""
+    url = postgres_databases.create()
+    yield url
+    postgres_databases.drop(url)
+
+
+def require(reason: str) -> NoReturn:
+    """Skip a test because of what is not there; fail where PostgreSQL has to be tested."""
+    if os.environ.get(_REQUIRED) == "1":
+        pytest.fail(f"{_REQUIRED}=1, but {reason}")
+    pytest.skip(reason)
+
+
+def _start_or_skip() -> PostgresServer:
+    try:
+        import psycopg  # noqa: F401
+    except ImportError:
+        require("psycopg is not installed")
+    try:
+        return PostgresServer().init().start()
+    except PostgresMissing as missing:
+        require(str(missing))

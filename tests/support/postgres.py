@@ -1,0 +1,276 @@
+"""PostgreSQL servers of the tests' own, from the binaries of this machine.
+
+A server lives in a directory that goes with it, listens on a free port of the loopback interface
+and on a socket in that directory, trusts everybody, and ends with the process that started it.
+"""
+
+import os
+import pwd
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, Self
+
+from support.process import Process, clean_environment
+from support.waiting import PATIENCE, wait_blocking
+
+USER = "corvo"
+_PROGRAMS = ("initdb", "postgres", "pg_basebackup")
+_DEBIAN = Path("/usr/lib/postgresql")
+
+_FOR_SPEED = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "checkpoint_timeout": "1h",
+    "max_wal_size": "2GB",
+}
+_FOR_ALL = {"max_connections": "300", "shared_buffers": "64MB", "log_min_messages": "warning"}
+
+STOPS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
+"""The ways in which `pg_ctl stop` ends a server, and the signals that it sends for it."""
+
+
+class PostgresMissing(Exception):
+    """This machine has no PostgreSQL, or lacks what it takes to run it. The message says what."""
+
+
+@cache
+def find_binaries() -> Path:
+    """The directory of PostgreSQL's programs, those of the newest version that is installed.
+
+    Debian keeps each version in a directory of its own and puts none of them on PATH.
+    """
+    places = sorted(_DEBIAN.glob("*/bin"), key=lambda place: _number(place.parent.name))[::-1]
+    config = shutil.which("pg_config")
+    if config is not None:
+        asked = subprocess.run([config, "--bindir"], capture_output=True, text=True, check=False)
+        places.append(Path(asked.stdout.strip()))
+    found = shutil.which("postgres")
+    if found is not None:
+        places.append(Path(found).resolve().parent)
+    for place in places:
+        if all((place / name).is_file() for name in _PROGRAMS):
+            return place
+    looked = ", ".join(map(str, dict.fromkeys(places))) or f"{_DEBIAN} and PATH"
+    raise PostgresMissing(f"no PostgreSQL server ({', '.join(_PROGRAMS)}) found in {looked}")
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nobody listened on a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class PostgresServer:
+    """One PostgreSQL server. Its port stays the same through all its lives.
+
+    What is written survives a crash of the machine only with `durable`; without, of the server.
+    `settings` are those of `postgresql.conf`.
+    """
+
+    def __init__(
+        self, *, durable: bool = False, settings: Mapping[str, str] | None = None, host: str = ""
+    ) -> None:
+        self.binaries = find_binaries()
+        self.host = host or "127.0.0.1"
+        self.port = free_port()
+        self.folder = Path(tempfile.mkdtemp(prefix="corvo-pg-"))
+        self.data = self.folder / "data"
+        self._settings = {**_FOR_ALL, **({} if durable else _FOR_SPEED), **(settings or {})}
+        self._process: Process | None = None
+        self._account = _unprivileged_account()
+        if self._account is not None:
+            shutil.chown(self.folder, self._account)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def pid(self) -> int:
+        """Of the postmaster."""
+        return self._running.pid
+
+    @property
+    def log(self) -> str:
+        """What it has written, in this life."""
+        return self._running.output
+
+    def url(self, database: str = "postgres", *others: "PostgresServer") -> str:
+        """Where a database of it is; with `others`, whichever of them all takes writes."""
+        servers = (self, *others)
+        places = ",".join(f"{server.host}:{server.port}" for server in servers)
+        where = f"postgresql://{USER}@{places}/{database}"
+        return f"{where}?target_session_attrs=read-write" if others else where
+
+    def init(self) -> Self:
+        """Make the database cluster."""
+        self._run(
+            ["initdb", "-D", self.data, "-U", USER, "--auth=trust", "--encoding=UTF8"],
+            ["--locale=C", "--no-sync"],
+        )
+        return self
+
+    def start(self) -> Self:
+        """Start, and return once it takes connections."""
+        settings = {
+            **self._settings,
+            "port": str(self.port),
+            "listen_addresses": self.host,
+            "unix_socket_directories": str(self.folder),
+        }
+        options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+        # The signal follows the end of the thread that started it, so only one that stays will do.
+        is_main = threading.current_thread() is threading.main_thread()
+        with_us = ["--pdeathsig", "INT"] if is_main else []
+        command: list[str | Path] = [self.binaries / "postgres", "-D", self.data, *options]
+        self._process = Process(self._as_account(command, with_us), cwd=self.folder)
+        wait_blocking(self._answers_or_ended, "PostgreSQL takes connections")
+        return self
+
+    def stop(self, how: str = "fast") -> None:
+        """Stop as `pg_ctl stop --mode` does, and return when it has ended."""
+        self.signal(STOPS[how])
+        self._running.wait()
+
+    def kill(self) -> None:
+        """SIGKILL the postmaster, and return when its last process has ended, too."""
+        self._running.kill()
+        wait_blocking(lambda: not self._has_processes(), "the last process of PostgreSQL ends")
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the postmaster."""
+        self._running.signal(number)
+
+    def restart(self) -> None:
+        """Start again after an end of whatever kind."""
+        self.start()
+
+    def close(self) -> None:
+        """End it in whatever state it is, and remove its directory."""
+        if self._process is not None and self._process.is_running:
+            self._process.signal(signal.SIGCONT)
+            self._process.signal(STOPS["immediate"])
+            self._process.wait()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def execute(
+        self, statement: str, *values: Any, database: str = "postgres"
+    ) -> list[tuple[Any, ...]]:
+        """Run one statement in a connection of its own, outside of a transaction."""
+        return execute(self.url(database), statement, *values)
+
+    def make_standby(self, name: str, *, settings: Mapping[str, str] | None = None) -> Self:
+        """A standby that streams from here, not started yet, with a replication slot `name`."""
+        standby = type(self)(durable=True, settings={**self._settings, **(settings or {})})
+        source = f"host={self.host} port={self.port} user={USER} application_name={name}"
+        self._run(
+            ["pg_basebackup", "-D", standby.data, "-d", source, "--checkpoint=fast"],
+            ["--write-recovery-conf", "--create-slot", "--slot", name, "--no-sync"],
+            folder=standby.folder,
+        )
+        return standby
+
+    def promote(self) -> None:
+        """Let a standby become the primary, and return once it takes writes."""
+        self.execute("SELECT pg_promote()")
+        wait_blocking(
+            lambda: self.execute("SELECT pg_is_in_recovery()") == [(False,)],
+            "the standby is promoted",
+        )
+
+    @property
+    def _running(self) -> Process:
+        if self._process is None:
+            raise RuntimeError("PostgreSQL was not started")
+        return self._process
+
+    def _as_account(
+        self, command: Sequence[str | Path], options: Sequence[str] = ()
+    ) -> list[str | Path]:
+        """The command as the unprivileged account, if we are root, which PostgreSQL refuses."""
+        if self._account is not None:
+            account = pwd.getpwnam(self._account)
+            ids = [f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
+            options = [*options, *ids]
+        if not options or shutil.which("setpriv") is None:
+            return list(command)
+        return ["setpriv", *options, "--", *command]
+
+    def _run(self, *parts: Sequence[str | Path], folder: Path | None = None) -> None:
+        (program, *arguments) = [part for group in parts for part in group]
+        command = self._as_account([self.binaries / program, *arguments])
+        done = subprocess.run(
+            command,
+            cwd=folder or self.folder,
+            env=clean_environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE * 3,
+        )
+        if done.returncode:
+            raise PostgresMissing(f"{program} failed: {done.stderr.strip()}")
+
+    def _answers_or_ended(self) -> bool:
+        import psycopg
+
+        if not self._running.is_running:
+            raise AssertionError(f"PostgreSQL did not start:\n{self.log}")
+        try:
+            self.execute("SELECT 1")
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def _has_processes(self) -> bool:
+        """Whether a process with our data directory as its working directory is left."""
+        where = str(self.data)
+        for entry in Path("/proc").glob("[0-9]*/cwd"):
+            try:
+                if str(entry.readlink()) == where:
+                    return True
+            except OSError:
+                continue
+        return False
+
+
+def execute(url: str, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+    """Run one statement in a connection of its own, outside of a transaction."""
+    import psycopg
+
+    with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
+        cursor = connection.execute(statement.encode(), values or None)
+        return cursor.fetchall() if cursor.description else []
+
+
+def _unprivileged_account() -> str | None:
+    """The account that PostgreSQL runs under: our own, unless that is root's."""
+    if os.getuid() != 0:
+        return None
+    if shutil.which("setpriv") is None:
+        raise PostgresMissing("PostgreSQL does not run as root, and setpriv is not installed")
+    for name in ("postgres", "nobody"):
+        try:
+            return pwd.getpwnam(name).pw_name
+        except KeyError:
+            continue
+    raise PostgresMissing("PostgreSQL does not run as root, and there is no account postgres")
+
+
+def _number(version: str) -> float:
+    found = re.match(r"\d+(\.\d+)?", version)
+    return float(found[0]) if found else 0.0
