@@ -16,7 +16,7 @@ from typing import Any
 from corvo_schema.states import ALTERNATIVES, TRANSITIONS, EventType, JobState
 from corvo_server.app import RESOURCES
 from corvo_server.http.openapi import describe
-from corvo_server.settings import Settings, defaults, variable_of
+from corvo_server.settings import Settings, defaults, option_of, variable_of
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -55,7 +55,7 @@ def settings() -> Iterable[str]:
     yield "| option | environment | default | what it does |"
     yield "|---|---|---|---|"
     for name, field in Settings.model_fields.items():
-        option = f"`--{name.replace('_', '-')}`"
+        option = f"`{option_of(name)}`"
         default = f"`{shown[name]}`" if shown[name] else "none"
         yield f"| {option} | `{variable_of(name)}` | {default} | {field.description} |"
 

@@ -34,7 +34,8 @@ from corvo_server.services.reclaimer import Reclaimer
 from corvo_server.services.scheduler import Scheduler
 from corvo_server.services.service import Service
 from corvo_server.settings import Settings
-from corvo_server.store.protocol import Store
+from corvo_server.store.protocol import Store, UnusableStoreError
+from corvo_server.store.sqlite import backup
 from corvo_server.store.sqlite.store import SqliteStore
 
 RESOURCES = (
@@ -57,10 +58,29 @@ _numbers = count(1)
 
 
 def open_store(settings: Settings) -> Store:
-    """The store that the settings name. Raises with a sentence for the operator."""
-    return SqliteStore(
-        settings.data_dir, max_backlog=settings.max_backlog, max_commit=settings.max_commit
-    )
+    """The store that the settings name. Raises `UnusableStoreError`."""
+    if settings.postgres_url is None:
+        return SqliteStore(
+            settings.sqlite_dir, max_backlog=settings.max_backlog, max_commit=settings.max_commit
+        )
+    raise DriverMissingError
+
+
+def check_store(settings: Settings) -> list[str]:
+    """What is wrong with the database, as sentences. Servers may go on meanwhile."""
+    if settings.postgres_url is None:
+        return backup.check(settings.sqlite_dir)
+    raise DriverMissingError
+
+
+class DriverMissingError(UnusableStoreError):
+    """What it takes to talk to PostgreSQL is not installed."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The driver for PostgreSQL is not installed. Get it with "
+            "pip install 'corvo-server[postgres]'."
+        )
 
 
 def build_engine(settings: Settings, store: Store) -> Engine:

@@ -14,19 +14,17 @@ from pydantic import ValidationError
 
 from corvo_server import logs
 from corvo_server.__about__ import __version__
+from corvo_server.app import check_store
 from corvo_server.serve import BindError, serve
-from corvo_server.settings import Settings, defaults, variable_of
-from corvo_server.store.migrate import NewerSchemaError
+from corvo_server.settings import Settings, defaults, option_of, variable_of
+from corvo_server.store.protocol import UnusableStoreError
 from corvo_server.store.sqlite import backup
-from corvo_server.store.sqlite.database import DataDirLockedError, UnusableDatabaseError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _SPEAKING = (
     BindError,
-    DataDirLockedError,
-    NewerSchemaError,
-    UnusableDatabaseError,
+    UnusableStoreError,
     backup.BackupError,
 )
 """Errors whose text is a sentence for the operator."""
@@ -39,10 +37,12 @@ def _options_of_settings(command: F) -> F:
         kind = field.annotation
         choices = list(kind) if isinstance(kind, type) and issubclass(kind, StrEnum) else []
         default = shown[name] or "none"
+        is_flag = kind is bool
         command = click.option(
-            f"--{name.replace('_', '-')}",
+            option_of(name),
             name,
-            metavar="|".join(choices) or "VALUE",
+            default=None,
+            metavar=None if is_flag else "|".join(choices) or "VALUE",
             help=f"{field.description}  [{variable_of(name)}; default: {default}]",
         )(command)
     return command
@@ -53,10 +53,10 @@ def _options_of_settings(command: F) -> F:
 @click.version_option(__version__, prog_name="corvo-server")
 @click.pass_context
 def server(context: click.Context, /, **options: str | None) -> None:
-    """Run a Corvo server on one SQLite file, until SIGTERM or SIGINT.
+    """Run a Corvo server on one SQLite file, or on PostgreSQL, until SIGTERM or SIGINT.
 
     Every option can also be given in the environment, under the name in brackets; an option wins.
-    The commands look after the file: corvo-server --data-dir DIR backup FILE.
+    The commands look after the database: corvo-server --data-dir DIR backup FILE.
     """
     settings = _read_settings({name: value for name, value in options.items() if value is not None})
     context.obj = settings
@@ -77,7 +77,7 @@ def server(context: click.Context, /, **options: str | None) -> None:
 def back_up(settings: Settings, file: Path) -> None:
     """Copy the database, as of this moment, to FILE. A running server goes on meanwhile."""
     with _told(settings):
-        size = backup.back_up(settings.data_dir, file)
+        size = backup.back_up(_file_of(settings), file)
     click.echo(f"{file}: {size:,} bytes", err=True)
 
 
@@ -88,8 +88,8 @@ def back_up(settings: Settings, file: Path) -> None:
 def restore(settings: Settings, file: Path, *, force: bool) -> None:
     """Put the backup FILE in the place of the database. The server must not be running."""
     with _told(settings):
-        backup.restore(file, settings.data_dir, may_replace=force)
-    click.echo(f"{settings.data_dir} has been restored from {file}", err=True)
+        backup.restore(file, _file_of(settings), may_replace=force)
+    click.echo(f"{settings.sqlite_dir} has been restored from {file}", err=True)
 
 
 @server.command()
@@ -100,7 +100,7 @@ def check(settings: Settings) -> None:
     Prints a line for each problem and exits with 1 if there is any.
     """
     with _told(settings):
-        problems = backup.check(settings.data_dir)
+        problems = check_store(settings)
     for problem in problems:
         click.echo(problem)
     click.echo(f"{len(problems)} problems" if problems else "no problems", err=True)
@@ -112,7 +112,7 @@ def check(settings: Settings) -> None:
 def vacuum(settings: Settings) -> None:
     """Give the space of removed jobs back to the disk. The server must not be running."""
     with _told(settings):
-        before, after = backup.vacuum(settings.data_dir)
+        before, after = backup.vacuum(_file_of(settings))
     click.echo(f"{before:,} bytes before, {after:,} after", err=True)
 
 
@@ -124,7 +124,17 @@ def _told(settings: Settings) -> Iterator[None]:
     except _SPEAKING as error:
         raise click.ClickException(str(error)) from error
     except (OSError, sqlite3.DatabaseError) as error:
-        raise click.ClickException(f"Cannot use {settings.data_dir}: {error}") from error
+        raise click.ClickException(f"Cannot use {settings.place}: {error}") from error
+
+
+def _file_of(settings: Settings) -> Path:
+    """The directory with the SQLite file, for commands that are about that."""
+    if settings.postgres_url is not None:
+        raise click.UsageError(
+            "This command is for a SQLite file. PostgreSQL brings its own tools: pg_dump and "
+            "pg_restore, or the backups of whoever runs it for you."
+        )
+    return settings.sqlite_dir
 
 
 def _read_settings(options: dict[str, Any]) -> Settings:
@@ -134,5 +144,5 @@ def _read_settings(options: dict[str, Any]) -> Settings:
         problem = error.errors()[0]
         name = str(problem["loc"][0])
         message = problem["msg"].removeprefix("Value error, ")
-        source = f"--{name.replace('_', '-')}" if name in options else variable_of(name)
+        source = option_of(name) if name in options else variable_of(name)
         raise click.UsageError(f"{source}: {message}") from error

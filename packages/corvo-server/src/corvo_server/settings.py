@@ -10,8 +10,11 @@ from corvo_schema.durations import Duration, format_duration
 from corvo_server.engine.engine import Policy
 from corvo_server.engine.maintenance import Retention
 from corvo_server.logs import LogFormat, LogLevel
+from corvo_server.store.database_url import is_postgres, masked, sqlite_directory
 
 _DAY = 86_400_000
+_OPTIONS = {"database_url": "database"}
+"""Those whose option has another name than their variable."""
 
 
 def _within(low: int, high: int) -> AfterValidator:
@@ -36,6 +39,34 @@ class Settings(BaseSettings):
     )
     data_dir: Path = Field(
         Path("corvo-data"), description="Directory of the database file; created if need be."
+    )
+    database_url: str | None = Field(
+        None,
+        repr=False,
+        description="Database in place of the file in the data directory: postgresql://… (several "
+        "hosts: host1,host2) or sqlite:///directory.",
+    )
+    database_schema: str = Field(
+        "corvo",
+        pattern="^[a-z_][a-z0-9_]{0,62}$",
+        description="Schema of the PostgreSQL database that the tables are in; created if need be.",
+    )
+    database_connections: int = Field(
+        8,
+        ge=1,
+        le=1000,
+        description="Most connections to PostgreSQL that read; a few more write and listen.",
+    )
+    database_listen_url: str | None = Field(
+        None,
+        repr=False,
+        description="The database past a pooler in transaction mode, to listen for wake-ups; "
+        "else as database.",
+    )
+    notify: bool = Field(
+        True,
+        description="Wake other servers on the same PostgreSQL by LISTEN and NOTIFY; else they "
+        "look for themselves, four times a second.",
     )
     log_level: LogLevel = Field(
         LogLevel.INFO, description="Least severity that is logged; lines of requests are info."
@@ -88,11 +119,48 @@ class Settings(BaseSettings):
             return [origin.strip() for origin in value.split(",") if origin.strip()]
         return value
 
+    @field_validator("database_url", "database_listen_url", mode="before")
+    @classmethod
+    def _nothing_if_empty(cls, value: object) -> object:
+        return value or None
+
+    @field_validator("database_url")
+    @classmethod
+    def _check_database(cls, value: str | None) -> str | None:
+        if value is not None:
+            is_postgres(value)
+        return value
+
+    @field_validator("database_listen_url")
+    @classmethod
+    def _check_listen(cls, value: str | None) -> str | None:
+        if value is not None and not is_postgres(value):
+            raise ValueError("must be like postgresql://user@host/name")
+        return value
+
     @field_validator("bind")
     @classmethod
     def _check_bind(cls, value: str) -> str:
         split_bind(value)
         return value
+
+    @property
+    def postgres_url(self) -> str | None:
+        """The PostgreSQL database; None: there is a SQLite file in `sqlite_dir`."""
+        url = self.database_url
+        return url if url is not None and is_postgres(url) else None
+
+    @property
+    def sqlite_dir(self) -> Path:
+        """The directory with the SQLite file."""
+        url = self.database_url
+        return self.data_dir if url is None else sqlite_directory(url)
+
+    @property
+    def place(self) -> str:
+        """Where the jobs are, as it may be shown."""
+        url = self.postgres_url
+        return str(self.sqlite_dir) if url is None else masked(url)
 
     @property
     def policy(self) -> Policy:
@@ -117,10 +185,22 @@ def variable_of(setting: str) -> str:
     return f"CORVO_{setting.upper()}"
 
 
+def option_of(setting: str) -> str:
+    """The option of a setting, as `--on/--off` where it is a yes or no."""
+    name = _OPTIONS.get(setting, setting).replace("_", "-")
+    is_flag = Settings.model_fields[setting].annotation is bool
+    return f"--{name}/--no-{name}" if is_flag else f"--{name}"
+
+
 def defaults() -> dict[str, str]:
     """Every setting's default, as one would write it, whatever the environment says."""
     plain = Settings.model_construct().model_dump(mode="json")
-    return {
-        name: ",".join(value) if isinstance(value, list) else str(value)
-        for name, value in plain.items()
-    }
+    return {name: _written(value) for name, value in plain.items()}
+
+
+def _written(value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(value) if isinstance(value, list) else str(value)

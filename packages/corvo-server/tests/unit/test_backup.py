@@ -12,13 +12,19 @@ from corvo_server.store.sqlite import backup
 from corvo_server.store.sqlite.database import DATABASE_NAME, DataDirLockedError
 from corvo_server.store.sqlite.store import SqliteStore
 from server_support.bench import Bench, make_job
+from server_support.kits import SqliteKit
 
 
 @pytest.fixture
-def data_dir(tmp_path: Path, bench: Bench) -> Path:
+def kit(tmp_path: Path) -> SqliteKit:
+    """What the commands look after is the file of SQLite."""
+    return SqliteKit(tmp_path / "data")
+
+
+@pytest.fixture
+def data_dir(kit: SqliteKit) -> Path:
     """Where the engine of `bench` keeps its database, and keeps it open."""
-    (database,) = tmp_path.rglob(DATABASE_NAME)
-    return database.parent
+    return kit.data_dir
 
 
 async def test_backup_of_a_running_server_is_restored_elsewhere(

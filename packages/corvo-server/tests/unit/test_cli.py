@@ -14,7 +14,7 @@ from corvo_server import cli
 from corvo_server.__about__ import __version__
 from corvo_server.cli import server
 from corvo_server.serve import BindError, serve
-from corvo_server.settings import Settings, defaults, variable_of
+from corvo_server.settings import Settings, defaults, option_of, variable_of
 from corvo_server.store.sqlite.database import DATABASE_NAME, lock_data_dir
 
 Invoke = Callable[..., Result]
@@ -52,7 +52,7 @@ def test_help_explains_every_setting(invoke: Invoke) -> None:
     text = squeezed(result.output)
     for name, field in Settings.model_fields.items():
         default = f"[{variable_of(name)}; default: {defaults()[name] or 'none'}]"
-        for said in (f"--{name.replace('_', '-')}", default, str(field.description)):
+        for said in (option_of(name).replace("/", " / "), default, str(field.description)):
             assert squeezed(said) in text
     assert "json|text" in text
 
@@ -180,3 +180,32 @@ def test_main_runs_the_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(SystemExit) as left:  # a stop before the server has started
             handler(number, None)
         assert left.value.code == 0
+
+
+def test_database_may_be_named_in_the_environment(invoke: Invoke, served: list[Settings]) -> None:
+    assert invoke(CORVO_DATABASE_URL="postgresql://a,b/corvo").exit_code == 0
+    assert invoke("--database", "sqlite:///x", "--no-notify").exit_code == 0
+    on_postgres, on_sqlite = served
+    assert on_postgres.postgres_url == "postgresql://a,b/corvo"
+    assert (on_sqlite.postgres_url, on_sqlite.sqlite_dir) == (None, Path("x"))
+    assert not on_sqlite.notify
+
+
+def test_passwords_are_never_shown(invoke: Invoke, served: list[Settings]) -> None:
+    secret = "s3cret"
+    for option in ("--database", "--database-listen-url"):
+        result = invoke(option, f"mysql://corvo:{secret}@db/corvo")
+        assert result.exit_code == 2
+        assert "must be like postgresql://" in result.output
+        assert secret not in result.output
+    url = f"postgresql://corvo:{secret}@db/corvo"
+    assert invoke("--database", url, "--database-listen-url", url).exit_code == 0
+    assert secret not in repr(served[0])
+    assert served[0].place == "postgresql://corvo:***@db/corvo"
+
+
+@pytest.mark.parametrize("command", [["backup", "x"], ["restore", "x"], ["vacuum"]])
+def test_commands_for_the_file_refuse_postgresql(invoke: Invoke, command: list[str]) -> None:
+    result = invoke("--database", "postgresql://db/corvo", *command)
+    assert result.exit_code == 2
+    assert "pg_dump" in result.output

@@ -12,6 +12,11 @@ from corvo_server.settings import Settings, defaults, split_bind, variable_of
 GOOD: dict[str, tuple[str, Any]] = {
     "bind": ("0.0.0.0:9000", "0.0.0.0:9000"),
     "data_dir": ("/var/lib/corvo", Path("/var/lib/corvo")),
+    "database_url": ("postgresql://a:1,b:2/corvo", "postgresql://a:1,b:2/corvo"),
+    "database_schema": ("jobs_2", "jobs_2"),
+    "database_connections": ("20", 20),
+    "database_listen_url": ("postgresql://direct/corvo", "postgresql://direct/corvo"),
+    "notify": ("false", False),
     "log_level": ("debug", LogLevel.DEBUG),
     "log_format": ("text", LogFormat.TEXT),
     "lease": ("2m", 120_000),
@@ -32,6 +37,11 @@ GOOD: dict[str, tuple[str, Any]] = {
 
 BAD: dict[str, list[str]] = {
     "bind": ["", "8080", ":8080", "localhost", "localhost:", "localhost:http", "localhost:70000"],
+    "database_url": ["corvo", "mysql://db/corvo", "sqlite://", "sqlite:///"],
+    "database_schema": ["", "Corvo", "a-b", "1a", "a" * 64, "a; drop"],
+    "database_connections": ["0", "", "few"],
+    "database_listen_url": ["sqlite:///corvo-data", "direct"],
+    "notify": ["", "perhaps"],
     "log_level": ["loud", "", "INFO "],
     "log_format": ["xml", ""],
     "lease": ["", "60", "-5s", "0s", "500ms", "2d", "soon"],

@@ -3,6 +3,8 @@
 from importlib.resources import files
 from typing import NamedTuple
 
+from corvo_server.store.protocol import UnusableStoreError
+
 
 class Migration(NamedTuple):
     """One step of the schema. `version` counts from 1 without gaps."""
@@ -12,7 +14,7 @@ class Migration(NamedTuple):
     script: str
 
 
-class NewerSchemaError(Exception):
+class NewerSchemaError(UnusableStoreError):
     """The database was written by a newer server than this one."""
 
     def __init__(self, found: int, known: int) -> None:

@@ -41,6 +41,10 @@ from corvo_server.store.schedules import (
 from corvo_server.store.search import Found, Search
 
 
+class UnusableStoreError(Exception):
+    """A store cannot be opened. The message says to the operator what to do."""
+
+
 class StoreError(Exception):
     """The store could not do it; nothing was written."""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from corvo_server.store.migrate import load_migrations, pending_migrations
+from corvo_server.store.protocol import UnusableStoreError
 
 log = logging.getLogger(__name__)
 
@@ -18,7 +19,7 @@ _CHECKPOINT_PAGES = 4000
 _MIGRATIONS = "corvo_server.store.sqlite.migrations"
 
 
-class DataDirLockedError(Exception):
+class DataDirLockedError(UnusableStoreError):
     """Another server owns the data directory."""
 
     def __init__(self, data_dir: Path) -> None:
@@ -28,7 +29,7 @@ class DataDirLockedError(Exception):
         )
 
 
-class UnusableDatabaseError(Exception):
+class UnusableDatabaseError(UnusableStoreError):
     """The file is there and cannot be opened as our database, or not for writing."""
 
     def __init__(self, path: Path, error: sqlite3.Error) -> None:
