@@ -142,7 +142,7 @@ async def test_checkpoint_that_fails_does_not_hinder_the_close(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = SqliteStore(tmp_path)
-    store._writer._connection.close()
+    store._writer._session._connection.close()
     await store.close()
     assert "could not checkpoint" in caplog.text
     await SqliteStore(tmp_path).close()

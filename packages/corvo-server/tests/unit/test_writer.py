@@ -14,8 +14,8 @@ from corvo_schema.states import EventType
 from corvo_server.store.protocol import StoreUnavailable
 from corvo_server.store.sqlite.database import DATABASE_NAME
 from corvo_server.store.sqlite.store import SqliteStore
-from corvo_server.store.sqlite.transaction import Transaction
-from corvo_server.store.sqlite.writer import Verb
+from corvo_server.store.transaction import Transaction
+from corvo_server.store.writer import Verb
 from server_support.bench import Bench, turns
 from server_support.clock import ManualClock
 from server_support.kits import SqliteKit
@@ -53,7 +53,7 @@ async def test_lone_call_is_committed_at_once(bench: Bench) -> None:
 
 
 async def test_database_that_others_hold_is_unavailable(bench: Bench, kit: SqliteKit) -> None:
-    bench.store._writer._connection.execute("PRAGMA busy_timeout = 10")  # type: ignore[attr-defined]
+    bench.store._writer._session._connection.execute("PRAGMA busy_timeout = 10")  # type: ignore[attr-defined]
     with closing(sqlite3.connect(kit.data_dir / DATABASE_NAME)) as other:
         other.execute("BEGIN IMMEDIATE")
         calls = [asyncio.ensure_future(bench.enqueue()) for _ in range(3)]
@@ -68,8 +68,8 @@ async def test_database_that_others_hold_is_unavailable(bench: Bench, kit: Sqlit
 async def test_failure_that_rolled_back_by_itself_is_a_failure_like_others(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    writer = bench.store._writer  # type: ignore[attr-defined]
-    real = writer._connection
+    session = bench.store._writer._session  # type: ignore[attr-defined]
+    real = session._connection
 
     class Rolling:
         """A connection whose disk is full, upon which SQLite rolls back at once."""
@@ -86,7 +86,7 @@ async def test_failure_that_rolled_back_by_itself_is_a_failure_like_others(
             return real.execute(statement, *values)
 
     with monkeypatch.context() as patch:
-        patch.setattr(writer, "_connection", Rolling())
+        patch.setattr(session, "_connection", Rolling())
         with pytest.raises(StoreUnavailable, match="disk is full"):
             await bench.enqueue()
     await bench.enqueue()

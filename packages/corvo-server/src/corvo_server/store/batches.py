@@ -1,35 +1,30 @@
 """What is the same about batches on every engine."""
 
 from collections.abc import Iterable
-from typing import Any
 
 import orjson
 
 from corvo_schema.states import JobState
 from corvo_server.store.records import Enqueued, NewJob
+from corvo_server.store.tables import EndedBatch
 
 
-def callback_job(batch_id: str, ended_at: int, finished: tuple[Any, ...]) -> NewJob:
-    """The job that tells how a batch ended.
-
-    `finished` is (total, succeeded, failed, cancelled, callback queue, callback job id, payload):
-    the payload is the caller's, as JSON text.
-    """
-    total, succeeded, failed, cancelled, queue, job_id, payload = finished
+def callback_job(batch: EndedBatch) -> NewJob:
+    """The job that tells how a batch with a callback ended."""
     told = {
-        "batch_id": batch_id,
-        "total": total,
-        "succeeded": succeeded,
-        "failed": failed,
-        "cancelled": cancelled,
-        "payload": orjson.Fragment(payload),
+        "batch_id": batch.id,
+        "total": batch.total,
+        "succeeded": batch.succeeded,
+        "failed": batch.failed,
+        "cancelled": batch.cancelled,
+        "payload": orjson.Fragment(batch.callback_payload),
     }
     return NewJob(
-        id=job_id,
-        queue=queue,
+        id=batch.callback_job_id,
+        queue=batch.callback_queue or "",
         state=JobState.PENDING,
         payload=orjson.dumps(told).decode(),
-        created_at=ended_at,
+        created_at=batch.ended_at,
     )
 
 

@@ -13,8 +13,8 @@ from corvo_server.store.protocol import Store
 from corvo_server.store.sqlite import backup
 from corvo_server.store.sqlite.database import DATABASE_NAME
 from corvo_server.store.sqlite.store import SqliteStore
-from corvo_server.store.sqlite.transaction import Transaction
-from corvo_server.store.sqlite.writer import Verb
+from corvo_server.store.transaction import Transaction
+from corvo_server.store.writer import Verb
 
 
 class Kit(Protocol):
@@ -114,13 +114,13 @@ class SqliteKit:
 
     @contextmanager
     def break_commits(self, store: Store, times: int = 1000) -> Iterator[None]:
-        writer = store._writer
-        real = writer._connection
-        writer._connection = _BrokenCommits(real, times)
+        session = store._writer._session
+        real = session._connection
+        session._connection = _BrokenCommits(real, times)
         try:
             yield
         finally:
-            writer._connection = real
+            session._connection = real
 
 
 class _BrokenCommits:

@@ -1,9 +1,41 @@
-"""Batches as they stand."""
+"""Batches: counted up, and as they stand."""
 
 import sqlite3
 
-from corvo_server.store.records import BatchRecord
+from corvo_server.store.records import BatchRecord, NewBatch
 from corvo_server.store.sqlite.rows import SQL
+from corvo_server.store.tables import BatchCount, EndedBatch
+
+
+class Batches:
+    """Implements `store.tables.BatchTable`."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def insert(self, batch: NewBatch, total: int) -> None:
+        values = (
+            batch.id,
+            total,
+            batch.callback_queue,
+            batch.callback_job_id,
+            batch.callback_payload,
+            batch.created_at,
+        )
+        self._connection.execute(SQL.insert_batch, values)
+
+    def count(self, counts: list[BatchCount]) -> list[EndedBatch]:
+        execute = self._connection.execute
+        ended = []
+        for batch_id, succeeded, failed, cancelled, ended_at in counts:
+            execute(SQL.count_batch, (succeeded, failed, cancelled, batch_id))
+            row = execute(SQL.finish_batch, (ended_at, batch_id)).fetchone()
+            if row is not None:
+                ended.append(EndedBatch(batch_id, ended_at, *row))
+        return ended
+
+    def prune(self, before: int, limit: int) -> int:
+        return self._connection.execute(SQL.prune_batches, (before, limit)).rowcount
 
 
 def find_batch(connection: sqlite3.Connection, batch_id: str) -> BatchRecord | None:

@@ -1,9 +1,31 @@
-"""The event log, read."""
+"""The event log: appended to, and read."""
 
 import sqlite3
 
 from corvo_server.store.records import Event
 from corvo_server.store.sqlite.rows import SQL, fetch_one, to_event
+
+
+class Events:
+    """Implements `store.tables.EventTable`."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def next_id(self) -> int:
+        return last_event_id(self._connection) + 1
+
+    def append(self, events: list[Event], seqs: list[int]) -> None:
+        self._connection.executemany(
+            SQL.insert_event,
+            [
+                (event.id, event.type.value, seq, event.job_id, event.queue, event.at, event.data)
+                for event, seq in zip(events, seqs, strict=True)
+            ],
+        )
+
+    def prune(self, before: int, limit: int) -> int:
+        return self._connection.execute(SQL.prune_events, (limit, before)).rowcount
 
 
 def read_events(connection: sqlite3.Connection, after: int, limit: int) -> list[Event]:

@@ -1,86 +1,93 @@
-"""Jobs: moving them by rule, reading them in full."""
+"""Jobs: written by the writer, read in full by anyone."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from itertools import groupby
 
 import orjson
 
-from corvo_schema.errors import ErrorCode
-from corvo_server.store.records import (
-    Change,
-    JobHead,
-    JobRecord,
-    Outcome,
-    Refusal,
-    Removal,
-    Transition,
-)
+from corvo_schema.states import JobState
+from corvo_server.store.codes import STATE_CODES, STATES
+from corvo_server.store.heads import to_head
+from corvo_server.store.records import Change, JobHead, JobRecord, NewJob
 from corvo_server.store.sqlite.rows import (
     SQL,
     Row,
+    failure_row,
     fetch_one,
+    new_job_row,
+    replacement_row,
     to_event,
     to_failure,
-    to_head,
     to_record,
+    update_of,
 )
-from corvo_server.store.sqlite.transaction import Transaction
+from corvo_server.store.sqlite.tags import add_tags
 
 
-def transition(tx: Transaction, requests: list[Sequence[Transition]]) -> list[list[Outcome]]:
-    """Move every job as its rule decides; several for one job see each other's effect, in order."""
-    ids = {item.job_id for request in requests for item in request}
-    rows = tx.connection.execute(SQL.heads_by_id, (orjson.dumps(list(ids)).decode(),))
-    heads = {head.id: head for head in map(to_head, rows)}
-    changes: list[tuple[JobHead, Change]] = []
-    answers = [[_move(tx, item, heads, changes) for item in request] for request in requests]
-    tx.write(changes)
-    return answers
+class Jobs:
+    """Implements `store.tables.JobTable`."""
 
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
 
-def _move(
-    tx: Transaction,
-    item: Transition,
-    heads: dict[str, JobHead],
-    changes: list[tuple[JobHead, Change]],
-) -> Outcome:
-    head = heads.get(item.job_id)
-    if head is None:
-        return Refusal(ErrorCode.NOT_FOUND, f"There is no job {item.job_id}.")
-    outcome = item.decide(head)
-    if isinstance(outcome, Removal):
-        tx.write(changes)  # what was decided on the job before must not come after its end
-        changes.clear()
-        tx.remove([head], outcome.event, outcome.at)
-        del heads[item.job_id]
-    elif isinstance(outcome, Change):
-        refusal = _relock(tx, head, outcome)
-        if refusal is not None:
-            return refusal
-        tx.record(head, outcome)
-        heads[item.job_id] = outcome.job
-        changes.append((head, outcome))
-    return outcome
-
-
-def _relock(tx: Transaction, before: JobHead, change: Change) -> Refusal | None:
-    """Take the unique lock that a job needs to live again or in another queue."""
-    after = change.job
-    if after.unique_key is None or after.state.is_finished:
-        return None
-    if not before.state.is_finished and before.queue == after.queue:
-        return None
-    holder = tx.lock_holder(after.queue, after.unique_key, change.at)
-    if holder is not None and holder != after.id:
-        return Refusal(
-            ErrorCode.INVALID_STATE,
-            f"Job {after.id} is {before.state.value} and cannot be {after.state.value} in "
-            f"{after.queue}: the unique key {after.unique_key!r} is held by {holder}.",
-            before.state,
+    def insert(self, jobs: Sequence[NewJob]) -> Sequence[int]:
+        last, newest = fetch_one(self._connection, SQL.newest_job)
+        for job in jobs:
+            # Searches for a time rely on it: the clock may be set back, the order of jobs may not.
+            newest = job.created_at = max(job.created_at, newest)
+        first = last + 1
+        self._connection.executemany(
+            SQL.insert_job, [new_job_row(seq, job) for seq, job in enumerate(jobs, first)]
         )
-    tx.free_lock(before)
-    tx.take_lock(after, change.at)
-    return None
+        tagged = [(seq, job.tags) for seq, job in enumerate(jobs, first) if job.tags is not None]
+        if tagged:
+            add_tags(self._connection, tagged)
+        return range(first, first + len(jobs))
+
+    def known(self, job_ids: list[str]) -> dict[str, tuple[JobState, str | None]]:
+        rows = self._connection.execute(SQL.known_by_id, (orjson.dumps(job_ids).decode(),))
+        return {job_id: (STATES[code], batch_id) for job_id, code, batch_id in rows}
+
+    def heads(self, job_ids: Collection[str]) -> dict[str, JobHead]:
+        values = (orjson.dumps(list(job_ids)).decode(),)
+        rows = self._connection.execute(SQL.heads_by_id, values)
+        return {head.id: head for head in map(to_head, rows)}
+
+    def update(self, changes: list[Change]) -> None:
+        # In runs, not sorted: several changes of one job must be written in their order.
+        for (statement, row_of), run in groupby(changes, update_of):
+            self._connection.executemany(statement, map(row_of, run))
+        failures = [
+            failure_row(change.job.seq, change.failure) for change in changes if change.failure
+        ]
+        if failures:
+            self._connection.executemany(SQL.insert_failure, failures)
+        replaced = [
+            replacement_row(change.job.seq, change.replacement)
+            for change in changes
+            if change.replacement
+        ]
+        if replaced:
+            self._connection.executemany(SQL.replace_job, replaced)
+
+    def remove(self, jobs: list[JobHead]) -> None:
+        self._connection.executemany(SQL.delete_job, [(job.seq,) for job in jobs])
+
+    def due(self, now: int, limit: int) -> list[JobHead]:
+        return self._heads(SQL.due_heads, (now, limit))
+
+    def lapsed(self, now: int, limit: int) -> list[JobHead]:
+        return self._heads(SQL.lapsed_heads, (now, limit))
+
+    def expired(self, now: int, limit: int) -> list[JobHead]:
+        return self._heads(SQL.expired_heads, (now, limit))
+
+    def ended(self, state: JobState, before: int, limit: int) -> list[JobHead]:
+        return self._heads(SQL.prunable_heads, (STATE_CODES[state], before, limit))
+
+    def _heads(self, statement: str, values: Row) -> list[JobHead]:
+        return [to_head(row) for row in self._connection.execute(statement, values).fetchall()]
 
 
 def find_jobs(connection: sqlite3.Connection, job_ids: Sequence[str]) -> list[JobRecord]:

@@ -1,6 +1,7 @@
 """Queues: their settings and counters."""
 
 import sqlite3
+from collections.abc import Collection
 
 from corvo_server.store.records import (
     LimitKeys,
@@ -11,16 +12,29 @@ from corvo_server.store.records import (
     ThrottleQueue,
 )
 from corvo_server.store.sqlite.rows import SQL, Row, to_queue
-from corvo_server.store.sqlite.transaction import Transaction
+from corvo_server.store.tables import QueueCount
 
 
-def configure(tx: Transaction, settings: list[QueueSetting]) -> list[None]:
-    """Change settings of queues, creating new ones; waiting fetches look at what was opened."""
-    for setting in settings:
+class Queues:
+    """Implements `store.tables.QueueTable`."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def limited(self, names: Collection[str]) -> set[str]:
+        execute = self._connection.execute
+        rows = [(name, execute(SQL.is_limited, (name,)).fetchone()) for name in names]
+        return {name for name, row in rows if row is not None and row[0]}
+
+    def count(self, counts: list[QueueCount]) -> None:
+        self._connection.executemany(SQL.count_queue, counts)
+
+    def configure(self, setting: QueueSetting) -> None:
         statement, values = _update(setting)
-        tx.connection.execute(statement, (setting.queue, setting.now, *values))
-        tx.open_queue(setting.queue)
-    return [None] * len(settings)
+        self._connection.execute(statement, (setting.queue, setting.now, *values))
+
+    def drop(self, name: str) -> bool:
+        return self._connection.execute(SQL.drop_queue, (name,)).rowcount == 1
 
 
 def _update(setting: QueueSetting) -> tuple[str, Row]:
@@ -34,11 +48,6 @@ def _update(setting: QueueSetting) -> tuple[str, Row]:
             return SQL.set_max_per_key, (limit,)
         case ThrottleQueue(rate=rate, window=window):
             return SQL.set_throttle, (rate, window)
-
-
-def drop(tx: Transaction, names: list[str]) -> list[bool]:
-    """Forget queues that have no jobs."""
-    return [tx.connection.execute(SQL.drop_queue, (name,)).rowcount == 1 for name in names]
 
 
 def list_queues(connection: sqlite3.Connection, name: str | None = None) -> list[QueueRecord]:

@@ -5,14 +5,14 @@ from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from corvo_schema.states import EventType, JobState, Priority
-from corvo_server.store.codes import BACKOFF_CODES, BACKOFFS, STATE_CODES, STATES
+from corvo_schema.states import EventType
+from corvo_server.store.codes import BACKOFF_CODES, STATE_CODES
+from corvo_server.store.heads import HEAD_WIDTH, to_head
 from corvo_server.store.queries import load_queries
 from corvo_server.store.records import (
     Change,
     Event,
     Failure,
-    JobHead,
     JobRecord,
     LeasedJob,
     NewJob,
@@ -24,29 +24,15 @@ Row = tuple[Any, ...]
 SQL: SimpleNamespace = load_queries("corvo_server.store.sqlite.sql")
 """Every statement of this store, by its name."""
 
-_HEAD_WIDTH = 27
-_PRIORITIES = tuple(Priority)
-
-
-def to_head(row: Row) -> JobHead:
-    """A row of the view `job_heads`."""
-    values = list(row)
-    values[3] = STATES[row[3]]
-    values[4] = _PRIORITIES[row[4]]
-    values[7] = BACKOFFS[row[7]]
-    values[13] = row[13] == 1
-    values[25] = row[25] == 1
-    return JobHead(*values)
-
 
 def to_leased(row: Row) -> tuple[int, LeasedJob]:
     """A row of `claimed_by_seq`, by its seq."""
-    return row[0], LeasedJob(to_head(row[:_HEAD_WIDTH]), *row[_HEAD_WIDTH:])
+    return row[0], LeasedJob(to_head(row[:HEAD_WIDTH]), *row[HEAD_WIDTH:])
 
 
 def to_record(row: Row) -> JobRecord:
     """A row of `records_by_id`, without failures and events."""
-    return JobRecord(to_head(row[:_HEAD_WIDTH]), *row[_HEAD_WIDTH:])
+    return JobRecord(to_head(row[:HEAD_WIDTH]), *row[HEAD_WIDTH:])
 
 
 def to_queue(row: Row) -> QueueRecord:
@@ -81,39 +67,6 @@ def new_job_row(seq: int, job: NewJob) -> Row:
         job.batch_id,
         job.concurrency_key,
         job.traceparent,
-    )
-
-
-def new_job_head(seq: int, job: NewJob) -> JobHead:
-    """The head that `new_job_row` stores."""
-    return JobHead(
-        seq=seq,
-        id=job.id,
-        queue=job.queue,
-        state=job.state,
-        priority=job.priority,
-        attempt=0,
-        max_retries=job.max_retries,
-        backoff=job.backoff,
-        base_delay=job.base_delay,
-        max_delay=job.max_delay,
-        unique_key=job.unique_key,
-        unique_period=job.unique_period,
-        batch_id=job.batch_id,
-        is_batch_counted=False,
-        worker_id=None,
-        hostname=None,
-        lease_token=None,
-        lease_ms=0,
-        lease_expires_at=None,
-        scheduled_at=job.scheduled_at,
-        expire_at=job.expire_at,
-        created_at=job.created_at,
-        started_at=None,
-        finished_at=None,
-        failed_at=None,
-        is_cancel_requested=False,
-        concurrency_key=job.concurrency_key,
     )
 
 
@@ -205,11 +158,6 @@ def failure_row(seq: int, failure: Failure) -> Row:
 def to_failure(row: Row) -> Failure:
     """A row of `failures_by_seq`."""
     return Failure(row[1], row[2], row[3], row[4])
-
-
-def state_word(code: int) -> JobState:
-    """The state that stands as `code` in a row."""
-    return STATES[code]
 
 
 def fetch_one(connection: sqlite3.Connection, statement: str, values: Sequence[Any] = ()) -> Row:

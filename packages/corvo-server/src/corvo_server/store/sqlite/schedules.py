@@ -1,84 +1,33 @@
-"""Schedules: edited by rule, and run by rule when a slot of theirs is due."""
+"""Schedules: found, and written."""
 
 import sqlite3
-from collections.abc import Sequence
 
 from msgspec import structs
 
-from corvo_schema.errors import ErrorCode
 from corvo_schema.schedules import Misfire
 from corvo_schema.states import Priority
-from corvo_server.store.records import Enqueue, Refusal
-from corvo_server.store.schedules import (
-    DueSchedules,
-    EditOutcome,
-    ScheduleChange,
-    ScheduleEdit,
-    ScheduleOutcome,
-    ScheduleRecord,
-)
-from corvo_server.store.sqlite.enqueue import enqueue
+from corvo_server.store.schedules import ScheduleRecord
 from corvo_server.store.sqlite.rows import SQL, Row
-from corvo_server.store.sqlite.transaction import Transaction
-
-_Decided = tuple[ScheduleRecord | None, ScheduleChange]
 
 
-def edit(tx: Transaction, edits: list[ScheduleEdit]) -> list[EditOutcome]:
-    """Change each schedule as its rule decides; a later edit sees the effect of the earlier."""
-    return [_edit(tx, request) for request in edits]
+class Schedules:
+    """Implements `store.tables.ScheduleTable`."""
 
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
 
-def _edit(tx: Transaction, request: ScheduleEdit) -> EditOutcome:
-    before = find_schedule(tx.connection, request.reference, by_id=request.by_id)
-    change = request.decide(before)
-    if isinstance(change, Refusal):
-        return change
-    if change.after is not None:
-        namesake = find_schedule(tx.connection, change.after.name, by_id=False)
-        if namesake is not None and namesake.id != change.after.id:
-            return Refusal(
-                ErrorCode.INVALID_STATE,
-                f"There is another schedule named {namesake.name!r}: {namesake.id}.",
-            )
-    (outcome,) = _apply(tx, [(before, change)])
-    return outcome
+    def find(self, reference: str, *, by_id: bool) -> ScheduleRecord | None:
+        return find_schedule(self._connection, reference, by_id=by_id)
 
+    def due(self, now: int, limit: int) -> list[ScheduleRecord]:
+        rows = self._connection.execute(SQL.due_schedules, (now, limit)).fetchall()
+        return [_to_schedule(row) for row in rows]
 
-def run_due(tx: Transaction, chunks: list[DueSchedules]) -> list[list[ScheduleOutcome]]:
-    """Deal with the slots of schedules that are due; what one chunk dealt with is not due again."""
-    return [_run_due(tx, chunk) for chunk in chunks]
+    def save(self, schedule: ScheduleRecord) -> None:
+        self._connection.execute(SQL.save_schedule, structs.astuple(schedule))
 
-
-def _run_due(tx: Transaction, chunk: DueSchedules) -> list[ScheduleOutcome]:
-    rows = tx.connection.execute(SQL.due_schedules, (chunk.now, chunk.limit)).fetchall()
-    return _apply(tx, [(before, chunk.decide(before)) for before in map(_to_schedule, rows)])
-
-
-def _apply(tx: Transaction, decided: Sequence[_Decided]) -> list[ScheduleOutcome]:
-    """Enqueue the jobs, like any enqueue, and store the schedules."""
-    jobs = [Enqueue((change.job,)) for _, change in decided if change.job is not None]
-    answers = iter(enqueue(tx, jobs))
-    outcomes = []
-    for before, change in decided:
-        after, enqueued = change.after, None
-        if change.job is not None:
-            answer = next(answers)
-            enqueued = None if isinstance(answer, Refusal) else answer[0]
-            if enqueued is None or enqueued.is_duplicate:
-                after = change.if_duplicate or after
-        _save(tx, before, after)
-        outcomes.append(ScheduleOutcome(before, after, enqueued))
-    return outcomes
-
-
-def _save(tx: Transaction, before: ScheduleRecord | None, after: ScheduleRecord | None) -> None:
-    if after is not None:
-        tx.connection.execute(SQL.save_schedule, _schedule_row(after))
-        if not after.is_paused:
-            tx.await_slot(after.next_run)
-    elif before is not None:
-        tx.connection.execute(SQL.delete_schedule, (before.id,))
+    def remove(self, schedule_id: str) -> None:
+        self._connection.execute(SQL.delete_schedule, (schedule_id,))
 
 
 def find_schedule(
@@ -100,8 +49,3 @@ def _to_schedule(row: Row) -> ScheduleRecord:
     schedule.misfire = Misfire(row[11])
     schedule.is_paused = row[15] == 1
     return schedule
-
-
-def _schedule_row(schedule: ScheduleRecord) -> Row:
-    """The parameters of `save_schedule`."""
-    return structs.astuple(schedule)

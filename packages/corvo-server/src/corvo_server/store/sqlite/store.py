@@ -1,77 +1,45 @@
 """The embedded store: one SQLite file, owned by one server process."""
 
 import asyncio
-from asyncio import Future
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from corvo_server.store.bulk import BulkEdit, BulkOutcome, BulkRecord, BulkStep
+from corvo_server.store.bulk import BulkRecord
 from corvo_server.store.filters import JobFilter
 from corvo_server.store.protocol import StoreUnavailable
 from corvo_server.store.records import (
     BatchRecord,
-    Claim,
-    Commit,
-    Enqueue,
-    Enqueued,
     Event,
     Holder,
     JobRecord,
-    LeasedJob,
-    Maintain,
     NextTimes,
-    Outcome,
-    Prune,
     QueueRecord,
-    QueueSetting,
-    Refusal,
-    Transition,
 )
-from corvo_server.store.schedules import (
-    DueSchedules,
-    EditOutcome,
-    ScheduleEdit,
-    ScheduleOutcome,
-    ScheduleRecord,
-)
+from corvo_server.store.schedules import ScheduleRecord
 from corvo_server.store.search import Found, Search
 from corvo_server.store.sqlite import (
     batches,
     bulk,
-    enqueue,
     events,
     jobs,
+    lines,
     maintenance,
     queues,
     schedules,
     search,
-    worker,
 )
 from corvo_server.store.sqlite.database import DATABASE_NAME, lock_data_dir, open_writer
 from corvo_server.store.sqlite.readers import Readers
-from corvo_server.store.sqlite.writer import Verb, Writer
+from corvo_server.store.sqlite.session import SqliteSession
+from corvo_server.store.writer import Writer
+from corvo_server.store.writes import Writes
 
 _READERS = 4
 _SEARCHERS = 2
 """Apart from the readers, so that searches never keep a look at one job waiting."""
 
-# The order in which verbs run within a commit: what brings jobs first, what takes them last.
-_ENQUEUE = Verb(0, enqueue.enqueue)
-_TRANSITION = Verb(1, jobs.transition)
-_PROMOTE = Verb(2, maintenance.promote)
-_RECLAIM = Verb(3, maintenance.reclaim)
-_EXPIRE = Verb(4, maintenance.expire)
-_PRUNE = Verb(5, maintenance.prune)
-_CONFIGURE_QUEUE = Verb(6, queues.configure)
-_DROP_QUEUE = Verb(7, queues.drop)
-_EDIT_SCHEDULE = Verb(8, schedules.edit)
-_RUN_SCHEDULES = Verb(9, schedules.run_due)
-_EDIT_BULK = Verb(20, bulk.edit)
-_STEP_BULK = Verb(21, bulk.step)
-_FETCH = Verb(100, worker.fetch)
 
-
-class SqliteStore:
+class SqliteStore(Writes):
     """Implements `store.protocol.Store`."""
 
     def __init__(
@@ -91,61 +59,16 @@ class SqliteStore:
         self._lock = lock_data_dir(data_dir)
         path = data_dir / DATABASE_NAME
         try:
-            self._writer = Writer(open_writer(path), max_backlog=max_backlog, max_commit=max_commit)
+            session = SqliteSession(open_writer(path))
         except BaseException:
             self._lock.release()
             raise
+        super().__init__(Writer(session, max_backlog=max_backlog, max_commit=max_commit))
         self._readers = Readers(path, _READERS)
         self._searchers = Readers(path, _SEARCHERS)
         self._search_seconds = search_seconds
         self._path = path
         self._is_closed = False
-
-    @property
-    def backlog(self) -> int:
-        return self._writer.backlog
-
-    def on_commit(self, listener: Callable[[Commit], None]) -> None:
-        self._writer.on_commit(listener)
-
-    def enqueue(self, request: Enqueue) -> Future[list[Enqueued] | Refusal]:
-        return self._writer.submit(_ENQUEUE, request)
-
-    def transition(self, requests: Sequence[Transition]) -> Future[list[Outcome]]:
-        return self._writer.submit(_TRANSITION, requests)
-
-    def fetch(self, claim: Claim) -> Future[list[LeasedJob]]:
-        return self._writer.submit(_FETCH, claim)
-
-    def promote(self, chunk: Maintain) -> Future[int]:
-        return self._writer.submit(_PROMOTE, chunk)
-
-    def reclaim(self, chunk: Maintain) -> Future[int]:
-        return self._writer.submit(_RECLAIM, chunk)
-
-    def expire(self, chunk: Maintain) -> Future[int]:
-        return self._writer.submit(_EXPIRE, chunk)
-
-    def prune(self, limits: Prune) -> Future[int]:
-        return self._writer.submit(_PRUNE, limits)
-
-    def configure_queue(self, setting: QueueSetting) -> Future[None]:
-        return self._writer.submit(_CONFIGURE_QUEUE, setting)
-
-    def drop_queue(self, name: str) -> Future[bool]:
-        return self._writer.submit(_DROP_QUEUE, name)
-
-    def edit_schedule(self, edit: ScheduleEdit) -> Future[EditOutcome]:
-        return self._writer.submit(_EDIT_SCHEDULE, edit)
-
-    def run_schedules(self, due: DueSchedules) -> Future[list[ScheduleOutcome]]:
-        return self._writer.submit(_RUN_SCHEDULES, due)
-
-    def edit_bulk(self, edit: BulkEdit) -> Future[BulkOutcome]:
-        return self._writer.submit(_EDIT_BULK, edit)
-
-    def step_bulk(self, step: BulkStep) -> Future[BulkRecord | None]:
-        return self._writer.submit(_STEP_BULK, step)
 
     async def find_jobs(self, job_ids: Sequence[str]) -> list[JobRecord]:
         return await self._readers.run(jobs.find_jobs, job_ids)
@@ -178,7 +101,7 @@ class SqliteStore:
         return await self._readers.run(events.last_event_id)
 
     async def list_holders(self) -> list[Holder]:
-        return await self._readers.run(worker.list_holders)
+        return await self._readers.run(lines.list_holders)
 
     async def list_schedules(self) -> list[ScheduleRecord]:
         return await self._readers.run(schedules.list_schedules)

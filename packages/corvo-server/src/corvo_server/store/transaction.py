@@ -1,37 +1,19 @@
 """One open write transaction, and all that follows from the changes made in it.
 
 Every verb reports what it changed through `record`; queue counters, batch counts, unique locks,
-events and wake-ups are derived there, once, so that no verb can forget one. `finish` writes what
-was gathered.
+events and wake-ups are derived there, once, so that no verb and no engine can forget one. `finish`
+writes what was gathered.
 """
 
-import sqlite3
 from collections import defaultdict
-from itertools import groupby
 
 from corvo_schema.states import EventType, JobState
 from corvo_server.store.batches import callback_job
 from corvo_server.store.codes import STATE_CODES
 from corvo_server.store.event_data import event_data, reason_data
-from corvo_server.store.records import (
-    Change,
-    Commit,
-    Event,
-    JobHead,
-    NewJob,
-    NextTimes,
-)
-from corvo_server.store.sqlite.rows import (
-    SQL,
-    Row,
-    failure_row,
-    fetch_one,
-    new_job_head,
-    new_job_row,
-    replacement_row,
-    update_of,
-)
-from corvo_server.store.sqlite.tags import add_tags
+from corvo_server.store.heads import new_job_head
+from corvo_server.store.records import Change, Commit, Event, JobHead, NewJob, NextTimes
+from corvo_server.store.tables import BatchCount, Tables
 
 _ENQUEUED, _FAILED, _WIDTH = 7, 8, 9
 """Places in a queue's counters after those of the seven states."""
@@ -41,20 +23,18 @@ _BATCH_PLACE = {JobState.COMPLETED: 0, JobState.DEAD: 1, JobState.CANCELLED: 2}
 class Transaction:
     """What one group commit writes. Lives on the writer's thread, for one attempt at the commit."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self.connection = connection
+    def __init__(self, tables: Tables) -> None:
+        self.tables = tables
         self.latest = 0
         """The latest moment (ms) at which anything happened in it so far."""
         self._counters: defaultdict[str, list[int]] = defaultdict(lambda: [0] * _WIDTH)
         self._created_at: dict[str, int] = {}
         self._batches: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
         self._batch_ended_at: dict[str, int] = {}
-        self._event_rows: list[Row] = []
+        self._event_seqs: list[int] = []
         self._next_event_id: int | None = None
-        self._next_seq: int | None = None
-        self._newest = 0
         self._ended_in: defaultdict[str, int] = defaultdict(int)
-        self._commit = Commit([], {}, set(), {}, NextTimes())
+        self.commit = Commit([], {}, set(), {}, NextTimes())
 
     # What verbs call
 
@@ -62,21 +42,7 @@ class Transaction:
         """Store new jobs and take their unique locks, which must be free."""
         if not jobs:
             return
-        if self._next_seq is None:
-            last, self._newest = fetch_one(self.connection, SQL.newest_job)
-            self._next_seq = last + 1
-        first = self._next_seq
-        self._next_seq += len(jobs)
-        for job in jobs:
-            # Searches for a time rely on it: the clock may be set back, the order of jobs may not.
-            self._newest = job.created_at = max(job.created_at, self._newest)
-        self.connection.executemany(
-            SQL.insert_job, [new_job_row(first + i, job) for i, job in enumerate(jobs)]
-        )
-        tagged = [(seq, job.tags) for seq, job in enumerate(jobs, first) if job.tags is not None]
-        if tagged:
-            add_tags(self.connection, tagged)
-        for seq, job in enumerate(jobs, first):
+        for seq, job in zip(self.tables.jobs.insert(jobs), jobs, strict=True):
             self._created_at.setdefault(job.queue, job.created_at)
             self.latest = max(self.latest, job.created_at)
             counters = self._counters[job.queue]
@@ -86,25 +52,12 @@ class Transaction:
             self._emit(head, EventType.ENQUEUED, job.created_at, reason_data(job.reason))
             self._await_times(head)
             if job.unique_key is not None:
-                self.take_lock(head, job.created_at)
+                self.tables.locks.take(head, job.created_at)
 
-    def write(self, changes: list[tuple[JobHead, Change]]) -> None:
-        """Write changed heads (before, change), and what follows from each."""
-        # In runs, not sorted: several changes of one job must be written in their order.
-        for (statement, row_of), run in groupby((change for _, change in changes), update_of):
-            self.connection.executemany(statement, map(row_of, run))
-        failures = [
-            failure_row(change.job.seq, change.failure) for _, change in changes if change.failure
-        ]
-        if failures:
-            self.connection.executemany(SQL.insert_failure, failures)
-        replaced = [
-            replacement_row(change.job.seq, change.replacement)
-            for _, change in changes
-            if change.replacement
-        ]
-        if replaced:
-            self.connection.executemany(SQL.replace_job, replaced)
+    def write(self, changes: list[Change]) -> None:
+        """Write changes that `record` has seen, in their order."""
+        if changes:
+            self.tables.jobs.update(changes)
 
     def remove(
         self, jobs: list[JobHead], event: EventType, now: int, reason: str | None = None
@@ -114,7 +67,8 @@ class Transaction:
             self._counters[job.queue][STATE_CODES[job.state]] -= 1
             self._count_in_batch(job, JobState.CANCELLED, now)
             self._emit(job, event, now, reason_data(reason))
-        self.connection.executemany(SQL.delete_job, [(job.seq,) for job in jobs])
+        if jobs:
+            self.tables.jobs.remove(jobs)
 
     def record(self, before: JobHead, change: Change) -> None:
         """Note what follows from `change`, which `write` will store. Call before `write`."""
@@ -133,43 +87,25 @@ class Transaction:
             self._counters[after.queue][STATE_CODES[after.state]] += 1
         if after.state.is_finished and not before.state.is_finished:
             self._count_in_batch(after, after.state, change.at)
-            self.free_lock(before)
+            if before.unique_key is not None:
+                self.tables.locks.free(before)
         if change.failure is not None:
             self._counters[after.queue][_FAILED] += 1
         if change.event is not None:
             self._emit(after, change.event, change.at, event_data(change))
         self._await_times(after)
 
-    def lock_holder(self, queue: str, unique_key: str, now: int) -> str | None:
-        """The id of the job that holds a unique key at `now`."""
-        row = self.connection.execute(SQL.find_lock, (queue, unique_key)).fetchone()
-        if row is None or row[1] <= now:
-            return None
-        holder: str = row[0]
-        return holder
-
-    def take_lock(self, job: JobHead, now: int) -> None:
-        """Make `job` the holder of its unique key."""
-        self.connection.execute(
-            SQL.take_lock, (job.queue, job.unique_key, job.seq, now + job.unique_period)
-        )
-
-    def free_lock(self, job: JobHead) -> None:
-        """Give up the unique key of `job`, if it is the holder."""
-        if job.unique_key is not None:
-            self.connection.execute(SQL.free_lock, (job.queue, job.unique_key, job.seq))
-
     def open_queue(self, queue: str) -> None:
         """A queue may serve again: waiting fetches are to look."""
-        self._commit.opened.add(queue)
+        self.commit.opened.add(queue)
 
     def open_queue_at(self, queue: str, at: int) -> None:
         """A throttled queue has jobs that may be started from `at` on."""
-        self._commit.opens_at[queue] = at
+        self.commit.opens_at[queue] = at
 
     def await_slot(self, at: int | None) -> None:
         """A schedule waits for this moment."""
-        times = self._commit.next_times
+        times = self.commit.next_times
         times.slot = _earlier(times.slot, at)
 
     def active_delta(self, queue: str) -> int:
@@ -182,36 +118,35 @@ class Transaction:
         self._settle_batches()
         self._count_freed_places()
         if self._counters:
-            self.connection.executemany(
-                SQL.count_queue,
+            self.tables.queues.count(
                 [
-                    (queue, self._created_at.get(queue, 0), *counters)
+                    (queue, self._created_at.get(queue, 0), *counters)  # type: ignore[misc]
                     for queue, counters in self._counters.items()
-                ],
+                ]
             )
-        if self._event_rows:
-            self.connection.executemany(SQL.insert_event, self._event_rows)
-        return self._commit
+        if self._event_seqs:
+            self.tables.events.append(self.commit.events, self._event_seqs)
+        return self.commit
 
     # What follows
 
     def _settle_batches(self) -> None:
         """Count ended jobs in their batches; enqueue the callbacks of batches that are complete."""
-        callbacks: list[NewJob] = []
-        for batch_id, counts in self._batches.items():
-            ended_at = self._batch_ended_at[batch_id]
-            self.connection.execute(SQL.count_batch, (*counts, batch_id))
-            row = self.connection.execute(SQL.finish_batch, (ended_at, batch_id)).fetchone()
-            if row is not None and row[4] is not None:
-                callbacks.append(callback_job(batch_id, ended_at, row))
-        self.insert(callbacks)
+        if not self._batches:
+            return
+        ended = self.tables.batches.count(
+            [
+                BatchCount(batch_id, succeeded, failed, cancelled, self._batch_ended_at[batch_id])
+                for batch_id, (succeeded, failed, cancelled) in self._batches.items()
+            ]
+        )
+        self.insert([callback_job(batch) for batch in ended if batch.callback_queue is not None])
 
     def _count_freed_places(self) -> None:
         """Where the number of active jobs is limited, one that ended lets another one start."""
-        for queue, ended in self._ended_in.items():
-            row = self.connection.execute(SQL.is_limited, (queue,)).fetchone()
-            if row is not None and row[0]:
-                self._count_ready(queue, ended)
+        if self._ended_in:
+            for queue in self.tables.queues.limited(self._ended_in):
+                self._count_ready(queue, self._ended_in[queue])
 
     def settle_batch(self, batch_id: str, now: int) -> None:
         """Look whether a batch has ended although none of its jobs did: one without jobs."""
@@ -226,23 +161,19 @@ class Transaction:
         self._batch_ended_at[job.batch_id] = now
 
     def _count_ready(self, queue: str, jobs: int) -> None:
-        ready = self._commit.ready
+        ready = self.commit.ready
         ready[queue] = ready.get(queue, 0) + jobs
 
     def _emit(self, job: JobHead, event: EventType, at: int, data: str | None = None) -> None:
         if self._next_event_id is None:
-            (last,) = fetch_one(self.connection, SQL.last_event_id)
-            self._next_event_id = last + 1
-        record = Event(self._next_event_id, event, job.id, job.queue, at, data)
-        self._commit.events.append(record)
-        self._event_rows.append(
-            (record.id, event.value, job.seq, record.job_id, record.queue, at, data)
-        )
+            self._next_event_id = self.tables.events.next_id()
+        self.commit.events.append(Event(self._next_event_id, event, job.id, job.queue, at, data))
+        self._event_seqs.append(job.seq)
         self._next_event_id += 1
 
     def _await_times(self, job: JobHead) -> None:
         """Wake-ups for fetches and for the services that this job now waits for."""
-        times = self._commit.next_times
+        times = self.commit.next_times
         state = job.state
         if state is JobState.PENDING:
             self._count_ready(job.queue, 1)

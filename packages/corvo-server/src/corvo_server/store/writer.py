@@ -8,16 +8,16 @@ in the order of the verbs' ranks. Nothing lingers: a lone operation is committed
 import asyncio
 import itertools
 import logging
-import sqlite3
 import threading
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from time import perf_counter
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from corvo_server.store.protocol import StoreOverloaded, StoreUnavailable
 from corvo_server.store.records import Commit
-from corvo_server.store.sqlite.transaction import Transaction
+from corvo_server.store.transaction import Transaction
+from corvo_server.store.verbs.needs import Needs
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +27,53 @@ class Verb(NamedTuple):
 
     rank: int
     apply: Callable[[Transaction, list[Any]], list[Any]]
+    foresee: Callable[[Needs, list[Any]], None] | None = None
+    """Says what `apply` will ask its tables for, as far as the requests tell."""
+
+
+class Group(NamedTuple):
+    """The requests of one verb in a commit."""
+
+    verb: Verb
+    requests: list[Any]
+
+
+class CommitError(Exception):
+    """The transaction as a whole could not be begun or committed: the fault of nothing in it."""
+
+
+class Session(Protocol):
+    """The writing connection of one engine. Used by one thread at a time."""
+
+    def begin(self, groups: list[Group]) -> Transaction:
+        """Open a transaction in which these requests will be dealt with, in this order."""
+        ...
+
+    def commit(self, tx: Transaction) -> Commit:
+        """Make durable what `tx` wrote; what it brought about."""
+        ...
+
+    def rollback(self) -> None:
+        """Leave nothing of the open transaction, if there is one. Does not raise."""
+        ...
+
+    def may_retry(self, error: Exception, tries: int) -> bool:
+        """Whether the same requests may do better in another transaction after `tries` of them.
+
+        May wait before it says yes. Only true where it is sure that nothing was written.
+        """
+        ...
+
+    def explain(self, error: Exception) -> Exception:
+        """An error as its caller gets it, a new one each time.
+
+        `StoreUnavailable` where the database itself failed; as it is where it is a bug.
+        """
+        ...
+
+    def close(self) -> None:
+        """Close the connection."""
+        ...
 
 
 class _Operation(NamedTuple):
@@ -41,17 +88,11 @@ class _Answer(NamedTuple):
     error: Exception | None
 
 
-class _CommitError(Exception):
-    """The transaction as a whole could not be begun or committed."""
-
-
 class Writer:
     """Owns the writing connection. All methods but the thread's are for the event loop."""
 
-    def __init__(
-        self, connection: sqlite3.Connection, *, max_backlog: int, max_commit: int
-    ) -> None:
-        self._connection = connection
+    def __init__(self, session: Session, *, max_backlog: int, max_commit: int) -> None:
+        self._session = session
         self._max_backlog = max_backlog
         self._max_commit = max_commit
         self._inbox: SimpleQueue[_Operation | None] = SimpleQueue()
@@ -102,17 +143,9 @@ class Writer:
             await asyncio.to_thread(self._thread.join)
 
     async def close(self) -> None:
-        """Drain, then close the connection."""
+        """Drain, then close the session."""
         await self.drain()
-        await asyncio.to_thread(self._close_connection)
-
-    def _close_connection(self) -> None:
-        try:
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        except sqlite3.Error as error:
-            # Nothing is lost by it: the next start reads the write-ahead log.
-            log.warning("could not checkpoint before closing: %s", error)
-        self._connection.close()
+        await asyncio.to_thread(self._session.close)
 
     # The writer's thread
 
@@ -144,48 +177,54 @@ class Writer:
         try:
             answers, commit = self._attempt(live)
         except Exception as error:  # noqa: BLE001 - whatever it is, every caller must be answered
-            if len(live) > 1 and not isinstance(error, _CommitError):
+            if len(live) > 1 and not isinstance(error, CommitError):
                 log.warning("a commit of %d operations failed, trying each: %r", len(live), error)
                 self._hand_over([], None, withdrawn)
                 for operation in live:
                     self._commit([operation])
                 return
             log.error("nothing of a commit of %d was written: %r", len(live), error)  # noqa: TRY400
-            answers = [_Answer(operation, None, _explain(error)) for operation in live]
+            explain = self._session.explain
+            answers = [_Answer(operation, None, explain(error)) for operation in live]
             commit = None
         self._hand_over(answers, commit, withdrawn)
 
     def _attempt(self, operations: list[_Operation]) -> tuple[list[_Answer], Commit]:
-        """Run the operations in one transaction. On any exception nothing of it remains."""
+        """Run the operations in one transaction, and in another where that may help.
+
+        On any exception nothing of them remains.
+        """
         operations.sort(key=_rank)
-        answers: list[_Answer] = []
+        runs = [(verb, list(run)) for verb, run in itertools.groupby(operations, key=_verb)]
+        groups = [Group(verb, [operation.request for operation in run]) for verb, run in runs]
         started = perf_counter()
-        self._bound("BEGIN IMMEDIATE")
-        try:
-            tx = Transaction(self._connection)
-            for verb, group in itertools.groupby(operations, key=_verb):
-                same = list(group)
-                results = verb.apply(tx, [operation.request for operation in same])
-                answers.extend(
-                    _Answer(operation, result, None)
-                    for operation, result in zip(same, results, strict=True)
-                )
-            commit = tx.finish()
-            self._bound("COMMIT")
-            commit.operations = len(operations)
-            commit.seconds = perf_counter() - started
-        except BaseException:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
-            raise
+        tries = 1
+        while True:
+            try:
+                results, commit = self._try(groups)
+                break
+            except Exception as error:
+                if not self._session.may_retry(error, tries):
+                    raise
+                log.info("a commit of %d operations is tried again: %r", len(operations), error)
+                tries += 1
+        commit.operations = len(operations)
+        commit.seconds = perf_counter() - started
+        answers = [
+            _Answer(operation, result, None)
+            for (_, run), same in zip(runs, results, strict=True)
+            for operation, result in zip(run, same, strict=True)
+        ]
         return answers, commit
 
-    def _bound(self, statement: str) -> None:
-        """Begin or end a transaction. If that fails, it is the fault of no operation in it."""
+    def _try(self, groups: list[Group]) -> tuple[list[list[Any]], Commit]:
+        tx = self._session.begin(groups)
         try:
-            self._connection.execute(statement)
-        except sqlite3.Error as error:
-            raise _CommitError(str(error)) from error
+            results = [verb.apply(tx, requests) for verb, requests in groups]
+            return results, self._session.commit(tx)
+        except BaseException:
+            self._session.rollback()
+            raise
 
     def _hand_over(self, answers: list[_Answer], commit: Commit | None, withdrawn: int) -> None:
         if self._loop is None or self._loop.is_closed():  # nobody is left to be told
@@ -221,14 +260,3 @@ def _rank(operation: _Operation) -> int:
 
 def _verb(operation: _Operation) -> Verb:
     return operation.verb
-
-
-def _explain(error: Exception) -> Exception:
-    """An error of the database itself means that the store is unavailable; others are bugs."""
-    if isinstance(error, (sqlite3.DatabaseError, _CommitError)) and not isinstance(
-        error, (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
-    ):
-        unavailable = StoreUnavailable(f"the database cannot be written: {error}")
-        unavailable.__cause__ = error
-        return unavailable
-    return error

@@ -1,7 +1,5 @@
 """Storing new jobs: what is there already by its id or its unique key is found, not doubled."""
 
-import orjson
-
 from corvo_server.store.batches import repeated_batch
 from corvo_server.store.records import (
     Change,
@@ -12,8 +10,19 @@ from corvo_server.store.records import (
     NewJob,
     Refusal,
 )
-from corvo_server.store.sqlite.rows import SQL, state_word, to_head
-from corvo_server.store.sqlite.transaction import Transaction
+from corvo_server.store.transaction import Transaction
+from corvo_server.store.verbs.needs import Needs
+
+
+def foresee(needs: Needs, requests: list[Enqueue]) -> None:
+    """What the jobs will be held against."""
+    for request in requests:
+        needs.jobs += len(request.jobs)
+        for job in request.jobs:
+            if job.is_id_from_client:
+                needs.known.add(job.id)
+            if job.unique_key is not None:
+                needs.keys.add((job.queue, job.unique_key))
 
 
 def enqueue(tx: Transaction, requests: list[Enqueue]) -> list[list[Enqueued] | Refusal]:
@@ -59,7 +68,7 @@ class _Intake:
         self._tx.insert(self._fresh)
         for before, change in self._changes:
             self._tx.record(before, change)
-        self._tx.write(self._changes)
+        self._tx.write([change for _, change in self._changes])
 
     def _take(self, job: NewJob) -> Enqueued | Refusal:
         if job.is_id_from_client:
@@ -72,7 +81,7 @@ class _Intake:
             fresh = self._holders.get(key)
             if fresh is not None and fresh.created_at + fresh.unique_period > job.created_at:
                 return self._meet(job, fresh.id, is_stored=False)
-            stored = self._tx.lock_holder(job.queue, job.unique_key, job.created_at)
+            stored = self._tx.tables.locks.holder(job.queue, job.unique_key, job.created_at)
             if fresh is None and stored is not None:
                 return self._meet(job, stored, is_stored=True)
             self._holders[key] = job
@@ -110,8 +119,7 @@ class _Intake:
     def _head(self, job_id: str) -> JobHead:
         head = self._heads.get(job_id)
         if head is None:
-            values = (orjson.dumps([job_id]).decode(),)
-            head = to_head(self._tx.connection.execute(SQL.heads_by_id, values).fetchone())
+            head = self._tx.tables.jobs.heads([job_id])[job_id]
             self._heads[job_id] = head
         return head
 
@@ -130,21 +138,11 @@ def _known_ids(tx: Transaction, requests: list[Enqueue]) -> dict[str, tuple[str,
     ids = [job.id for request in requests for job in request.jobs if job.is_id_from_client]
     if not ids:
         return {}
-    rows = tx.connection.execute(SQL.known_by_id, (orjson.dumps(ids).decode(),))
-    return {job_id: (state_word(code).value, batch_id) for job_id, code, batch_id in rows}
+    known = tx.tables.jobs.known(ids)
+    return {job_id: (state.value, batch_id) for job_id, (state, batch_id) in known.items()}
 
 
 def _insert_batch(tx: Transaction, batch: NewBatch, total: int) -> None:
-    tx.connection.execute(
-        SQL.insert_batch,
-        (
-            batch.id,
-            total,
-            batch.callback_queue,
-            batch.callback_job_id,
-            batch.callback_payload,
-            batch.created_at,
-        ),
-    )
+    tx.tables.batches.insert(batch, total)
     if total == 0:
         tx.settle_batch(batch.id, batch.created_at)

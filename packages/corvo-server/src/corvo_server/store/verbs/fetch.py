@@ -1,47 +1,49 @@
 """Handing out jobs to the fetches of one commit."""
 
 import heapq
-import sqlite3
-from collections.abc import Iterator
 
-import orjson
+from corvo_server.store.records import Change, Claim, LeasedJob
+from corvo_server.store.transaction import Transaction
+from corvo_server.store.verbs.lines import Line, open_lines
+from corvo_server.store.verbs.needs import Needs
 
-from corvo_server.store.records import Change, Claim, Holder, JobHead, LeasedJob
-from corvo_server.store.sqlite.lines import Line
-from corvo_server.store.sqlite.rows import SQL, to_leased
-from corvo_server.store.sqlite.transaction import Transaction
+
+def foresee(needs: Needs, claims: list[Claim]) -> None:
+    """The queues whose jobs will be handed out."""
+    needs.lines.update(queue for claim in claims for queue in claim.queues)
 
 
 def fetch(tx: Transaction, claims: list[Claim]) -> list[list[LeasedJob]]:
     """Serve the claims in their order, each with the first jobs of its queues."""
     # A claim that was submitted before what it gets must not start it before that.
     now = max(tx.latest, *(claim.now for claim in claims))
-    lines = _open_lines(tx, claims, now)
+    lines = open_lines(tx, _wanted(claims), now)
     picks = [_pick(claim, lines) for claim in claims]
     for line in lines.values():
         line.close()
-    leased = _load(tx, [seq for seqs in picks for seq in seqs])
-    changes: list[tuple[JobHead, Change]] = []
+    picked = [seq for seqs in picks for seq in seqs]
+    leased = tx.tables.lines.load(picked) if picked else {}
+    changes: list[Change] = []
     answers = []
     for claim, seqs in zip(claims, picks, strict=True):
         jobs = [leased[seq] for seq in seqs]
         for job in jobs:
             change = claim.start(job.head, now)
             tx.record(job.head, change)
-            changes.append((job.head, change))
+            changes.append(change)
             job.head = change.job
         answers.append(jobs)
     tx.write(changes)
     return answers
 
 
-def _open_lines(tx: Transaction, claims: list[Claim], now: int) -> dict[str, Line]:
-    """The line of each queue that is asked for, as long as all claims together could want it."""
+def _wanted(claims: list[Claim]) -> dict[str, int]:
+    """By queue, how many jobs all claims together could want of it."""
     wanted: dict[str, int] = {}
     for claim in claims:
         for queue in dict.fromkeys(claim.queues):
             wanted[queue] = wanted.get(queue, 0) + claim.count
-    return {queue: Line(tx, queue, count, now) for queue, count in wanted.items()}
+    return wanted
 
 
 def _pick(claim: Claim, lines: dict[str, Line]) -> list[int]:
@@ -61,17 +63,3 @@ def _pick(claim: Claim, lines: dict[str, Line]) -> list[int]:
         else:
             heapq.heappop(fronts)
     return picked
-
-
-def _load(tx: Transaction, seqs: list[int]) -> dict[int, LeasedJob]:
-    if not seqs:
-        return {}
-    rows: Iterator[tuple[object, ...]] = tx.connection.execute(
-        SQL.claimed_by_seq, (orjson.dumps(seqs).decode(),)
-    )
-    return dict(map(to_leased, rows))
-
-
-def list_holders(connection: sqlite3.Connection) -> list[Holder]:
-    """The workers that hold active jobs."""
-    return [Holder(*row) for row in connection.execute(SQL.list_holders)]

@@ -1,0 +1,55 @@
+"""Heads of jobs: as rows have them, and of jobs that are new. The same on every engine."""
+
+from typing import Any
+
+from corvo_schema.states import Priority
+from corvo_server.store.codes import BACKOFFS, STATES
+from corvo_server.store.records import JobHead, NewJob
+
+HEAD_WIDTH = 27
+"""How many columns `job_heads` has."""
+_PRIORITIES = tuple(Priority)
+
+
+def to_head(row: tuple[Any, ...]) -> JobHead:
+    """A row of the view `job_heads`."""
+    values = list(row)
+    values[3] = STATES[row[3]]
+    values[4] = _PRIORITIES[row[4]]
+    values[7] = BACKOFFS[row[7]]
+    values[13] = row[13] == 1
+    values[25] = row[25] == 1
+    return JobHead(*values)
+
+
+def new_job_head(seq: int, job: NewJob) -> JobHead:
+    """The head of a job that is stored as `seq`."""
+    return JobHead(
+        seq=seq,
+        id=job.id,
+        queue=job.queue,
+        state=job.state,
+        priority=job.priority,
+        attempt=0,
+        max_retries=job.max_retries,
+        backoff=job.backoff,
+        base_delay=job.base_delay,
+        max_delay=job.max_delay,
+        unique_key=job.unique_key,
+        unique_period=job.unique_period,
+        batch_id=job.batch_id,
+        is_batch_counted=False,
+        worker_id=None,
+        hostname=None,
+        lease_token=None,
+        lease_ms=0,
+        lease_expires_at=None,
+        scheduled_at=job.scheduled_at,
+        expire_at=job.expire_at,
+        created_at=job.created_at,
+        started_at=None,
+        finished_at=None,
+        failed_at=None,
+        is_cancel_requested=False,
+        concurrency_key=job.concurrency_key,
+    )

@@ -1,0 +1,82 @@
+"""The connection that writes: one transaction a commit."""
+
+import logging
+import sqlite3
+
+from corvo_server.store.protocol import StoreUnavailable
+from corvo_server.store.records import Commit
+from corvo_server.store.sqlite.batches import Batches
+from corvo_server.store.sqlite.bulk import Bulks
+from corvo_server.store.sqlite.events import Events
+from corvo_server.store.sqlite.jobs import Jobs
+from corvo_server.store.sqlite.lines import Lines
+from corvo_server.store.sqlite.locks import Locks
+from corvo_server.store.sqlite.queues import Queues
+from corvo_server.store.sqlite.schedules import Schedules
+from corvo_server.store.tables import Tables
+from corvo_server.store.transaction import Transaction
+from corvo_server.store.writer import CommitError, Group
+
+log = logging.getLogger(__name__)
+
+
+def tables_of(connection: sqlite3.Connection) -> Tables:
+    """The tables of whatever transaction is open on the connection."""
+    return Tables(
+        jobs=Jobs(connection),
+        locks=Locks(connection),
+        batches=Batches(connection),
+        queues=Queues(connection),
+        lines=Lines(connection),
+        events=Events(connection),
+        schedules=Schedules(connection),
+        bulks=Bulks(connection),
+    )
+
+
+class SqliteSession:
+    """Implements `store.writer.Session`."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._tables = tables_of(connection)
+
+    def begin(self, groups: list[Group]) -> Transaction:
+        self._bound("BEGIN IMMEDIATE")
+        return Transaction(self._tables)
+
+    def commit(self, tx: Transaction) -> Commit:
+        commit = tx.finish()
+        self._bound("COMMIT")
+        return commit
+
+    def rollback(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+    def may_retry(self, error: Exception, tries: int) -> bool:
+        return False  # nobody else writes: nothing would be different
+
+    def explain(self, error: Exception) -> Exception:
+        if isinstance(error, (sqlite3.DatabaseError, CommitError)) and not isinstance(
+            error, (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
+        ):
+            unavailable = StoreUnavailable(f"the database cannot be written: {error}")
+            unavailable.__cause__ = error
+            return unavailable
+        return error
+
+    def close(self) -> None:
+        try:
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        except sqlite3.Error as error:
+            # Nothing is lost by it: the next start reads the write-ahead log.
+            log.warning("could not checkpoint before closing: %s", error)
+        self._connection.close()
+
+    def _bound(self, statement: str) -> None:
+        """Begin or end a transaction. If that fails, it is the fault of no operation in it."""
+        try:
+            self._connection.execute(statement)
+        except sqlite3.Error as error:
+            raise CommitError(str(error)) from error

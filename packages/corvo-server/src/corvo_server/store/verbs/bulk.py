@@ -1,0 +1,51 @@
+"""Bulk operations: their progress is written with the jobs that it counts."""
+
+from msgspec.structs import replace
+
+from corvo_schema import BulkStatus
+from corvo_server.store.bulk import UNENDED, BulkEdit, BulkOutcome, BulkRecord, BulkStep
+from corvo_server.store.records import Change, Refusal, Removal
+from corvo_server.store.transaction import Transaction
+from corvo_server.store.verbs import transition as moves
+from corvo_server.store.verbs.needs import Needs
+
+
+def foresee(needs: Needs, steps: list[BulkStep]) -> None:
+    """The jobs that will be moved."""
+    moves.foresee(needs, [step.transitions for step in steps])
+
+
+def edit(tx: Transaction, edits: list[BulkEdit]) -> list[BulkOutcome]:
+    """Change each bulk operation as its rule decides."""
+    return [_edit(tx, request) for request in edits]
+
+
+def _edit(tx: Transaction, request: BulkEdit) -> BulkOutcome:
+    outcome = request.decide(tx.tables.bulks.find(request.id))
+    if isinstance(outcome, BulkRecord):
+        tx.tables.bulks.save(outcome)
+    return outcome
+
+
+def step(tx: Transaction, steps: list[BulkStep]) -> list[BulkRecord | None]:
+    """Do a chunk of each, unless it has ended meanwhile; None when it is gone."""
+    return [_step(tx, chunk) for chunk in steps]
+
+
+def _step(tx: Transaction, chunk: BulkStep) -> BulkRecord | None:
+    record = tx.tables.bulks.find(chunk.id)
+    if record is None or record.status not in UNENDED:
+        return record
+    (outcomes,) = moves.transition(tx, [chunk.transitions])
+    after = replace(
+        record,
+        status=BulkStatus.COMPLETED if chunk.is_last else BulkStatus.RUNNING,
+        processed=record.processed + len(outcomes),
+        affected=record.affected + sum(isinstance(o, Change | Removal) for o in outcomes),
+        errors=record.errors + sum(isinstance(o, Refusal) for o in outcomes),
+        cursor=chunk.cursor,
+        updated_at=chunk.now,
+        finished_at=chunk.now if chunk.is_last else None,
+    )
+    tx.tables.bulks.save(after)
+    return after

@@ -1,0 +1,93 @@
+"""Which pending jobs of a queue may be started now, and in what order: pauses, limits, fairness."""
+
+from collections import deque
+from collections.abc import Mapping
+
+from corvo_server.store.tables import Limits, Place
+from corvo_server.store.transaction import Transaction
+
+_UNLIMITED = Limits()
+
+
+class Line:
+    """The first pending jobs of one queue that may be started in this commit."""
+
+    def __init__(self, tx: Transaction, queue: str, limits: Limits, now: int) -> None:
+        """`now`, in ms, is when the jobs would start."""
+        self.places: deque[Place] = deque()
+        self._tx = tx
+        self._queue = queue
+        self._limits = limits
+        self._now = now
+        self._taken = 0
+
+    def take(self) -> int:
+        """The seq of the first job, which leaves the line."""
+        self._taken += 1
+        return self.places.popleft().seq
+
+    def close(self) -> None:
+        """Remember how many were started, if the queue is throttled."""
+        if self._taken and self._limits.rate is not None:
+            self._tx.tables.lines.add_starts(self._queue, self._now, self._taken)
+
+    def room(self, wanted: int) -> int:
+        """How many of the `wanted` jobs the limits let start."""
+        limits = self._limits
+        if limits.is_paused:
+            return 0
+        room = wanted
+        if limits.max_concurrency is not None:
+            active = limits.active + self._tx.active_delta(self._queue)
+            room = min(room, limits.max_concurrency - active)
+        if limits.rate is not None and limits.window is not None:
+            room = min(room, self._throttled_room(limits.rate, limits.window))
+        return room
+
+    def _throttled_room(self, rate: int, window: int) -> int:
+        """How many may start so that no window of this length sees more than `rate` starts."""
+        starts = self._tx.tables.lines.starts(self._queue, self._now - window)
+        if starts.jobs >= rate and starts.oldest is not None:
+            self._tx.open_queue_at(self._queue, starts.oldest + window)
+        return rate - starts.jobs
+
+    def first_fairly(self, count: int, max_per_key: int) -> list[Place]:
+        """Within a priority, the keys with the fewest active jobs come first, then the oldest job.
+
+        A job without a key stands for itself and is not limited.
+        """
+        lines = self._tx.tables.lines
+        ranked = [
+            (place.priority, 0, place)
+            for place in lines.first_without_key(self._queue, self._now, count)
+        ]
+        active = dict(lines.keys(self._queue))
+        rooms = {key: min(count, max_per_key - jobs) for key, jobs in active.items()}
+        rooms = {key: room for key, room in rooms.items() if room > 0}
+        if rooms:
+            for key, places in lines.first_of_keys(self._queue, rooms, self._now).items():
+                ranked += [
+                    (place.priority, active[key] + i, place) for i, place in enumerate(places)
+                ]
+        return [place for _, _, place in sorted(ranked)[:count]]
+
+
+def open_lines(tx: Transaction, wanted: Mapping[str, int], now: int) -> dict[str, Line]:
+    """The line of each queue, no longer than `wanted` says."""
+    limits = tx.tables.lines.limits(wanted)
+    lines: dict[str, Line] = {}
+    rooms: dict[str, int] = {}
+    for queue, count in wanted.items():
+        held = limits.get(queue, _UNLIMITED)
+        line = lines[queue] = Line(tx, queue, held, now)
+        room = line.room(count)
+        if room <= 0:
+            continue
+        if held.max_per_key is not None:
+            line.places = deque(line.first_fairly(room, held.max_per_key))
+        else:
+            rooms[queue] = room
+    if rooms:
+        for queue, places in tx.tables.lines.first(rooms, now).items():
+            lines[queue].places = deque(places)
+    return lines

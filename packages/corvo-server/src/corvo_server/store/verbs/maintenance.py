@@ -1,0 +1,69 @@
+"""The server's own work on jobs whose time has come, a chunk at a time."""
+
+from collections.abc import Callable
+
+from corvo_schema.states import EventType, JobState
+from corvo_server.store.records import Change, JobHead, Maintain, Prune
+from corvo_server.store.transaction import Transaction
+
+
+def promote(tx: Transaction, chunks: list[Maintain]) -> list[int]:
+    """Move scheduled and retrying jobs that are due."""
+    return [_move_all(tx, tx.tables.jobs.due, chunk) for chunk in chunks]
+
+
+def reclaim(tx: Transaction, chunks: list[Maintain]) -> list[int]:
+    """Move active jobs whose lease has ended."""
+    return [_move_all(tx, tx.tables.jobs.lapsed, chunk) for chunk in chunks]
+
+
+def expire(tx: Transaction, chunks: list[Maintain]) -> list[int]:
+    """Move waiting jobs that are past their `expire_at`."""
+    return [_move_all(tx, tx.tables.jobs.expired, chunk) for chunk in chunks]
+
+
+def _move_all(tx: Transaction, find: Callable[[int, int], list[JobHead]], chunk: Maintain) -> int:
+    changes: list[Change] = []
+    for head in find(chunk.now, chunk.limit):
+        change = chunk.decide(head)
+        tx.record(head, change)
+        changes.append(change)
+    tx.write(changes)
+    return len(changes)
+
+
+def prune(tx: Transaction, requests: list[Prune]) -> list[int]:
+    """Remove a chunk of what is old: finished jobs, events, lapsed locks, batches without jobs."""
+    return [
+        _prune_jobs(tx, request) + _prune_events(tx, request) + _prune_rest(tx, request)
+        for request in requests
+    ]
+
+
+def _prune_jobs(tx: Transaction, request: Prune) -> int:
+    pruned = 0
+    for state, before in (
+        (JobState.COMPLETED, request.finished_before),
+        (JobState.CANCELLED, request.finished_before),
+        (JobState.DEAD, request.dead_before),
+    ):
+        if before is None:
+            continue
+        heads = tx.tables.jobs.ended(state, before, request.limit - pruned)
+        tx.remove(heads, EventType.PRUNED, request.now, "retention is over")
+        pruned += len(heads)
+    return pruned
+
+
+def _prune_events(tx: Transaction, request: Prune) -> int:
+    if request.events_before is None:
+        return 0
+    return tx.tables.events.prune(request.events_before, request.limit)
+
+
+def _prune_rest(tx: Transaction, request: Prune) -> int:
+    pruned = tx.tables.locks.prune(request.now, request.limit)
+    if request.finished_before is not None:
+        pruned += tx.tables.batches.prune(request.finished_before, request.limit)
+        pruned += tx.tables.bulks.prune(request.finished_before, request.limit)
+    return pruned

@@ -1,0 +1,75 @@
+"""Schedules: edited by rule, and run by rule when a slot of theirs is due."""
+
+from collections.abc import Sequence
+
+from corvo_schema.errors import ErrorCode
+from corvo_server.store.records import Enqueue, Refusal
+from corvo_server.store.schedules import (
+    DueSchedules,
+    EditOutcome,
+    ScheduleChange,
+    ScheduleEdit,
+    ScheduleOutcome,
+    ScheduleRecord,
+)
+from corvo_server.store.transaction import Transaction
+from corvo_server.store.verbs.enqueue import enqueue
+
+_Decided = tuple[ScheduleRecord | None, ScheduleChange]
+
+
+def edit(tx: Transaction, edits: list[ScheduleEdit]) -> list[EditOutcome]:
+    """Change each schedule as its rule decides; a later edit sees the effect of the earlier."""
+    return [_edit(tx, request) for request in edits]
+
+
+def _edit(tx: Transaction, request: ScheduleEdit) -> EditOutcome:
+    before = tx.tables.schedules.find(request.reference, by_id=request.by_id)
+    change = request.decide(before)
+    if isinstance(change, Refusal):
+        return change
+    if change.after is not None:
+        namesake = tx.tables.schedules.find(change.after.name, by_id=False)
+        if namesake is not None and namesake.id != change.after.id:
+            return Refusal(
+                ErrorCode.INVALID_STATE,
+                f"There is another schedule named {namesake.name!r}: {namesake.id}.",
+            )
+    (outcome,) = _apply(tx, [(before, change)])
+    return outcome
+
+
+def run_due(tx: Transaction, chunks: list[DueSchedules]) -> list[list[ScheduleOutcome]]:
+    """Deal with the slots of schedules that are due; what one chunk dealt with is not due again."""
+    return [_run_due(tx, chunk) for chunk in chunks]
+
+
+def _run_due(tx: Transaction, chunk: DueSchedules) -> list[ScheduleOutcome]:
+    due = tx.tables.schedules.due(chunk.now, chunk.limit)
+    return _apply(tx, [(before, chunk.decide(before)) for before in due])
+
+
+def _apply(tx: Transaction, decided: Sequence[_Decided]) -> list[ScheduleOutcome]:
+    """Enqueue the jobs, like any enqueue, and store the schedules."""
+    jobs = [Enqueue((change.job,)) for _, change in decided if change.job is not None]
+    answers = iter(enqueue(tx, jobs))
+    outcomes = []
+    for before, change in decided:
+        after, enqueued = change.after, None
+        if change.job is not None:
+            answer = next(answers)
+            enqueued = None if isinstance(answer, Refusal) else answer[0]
+            if enqueued is None or enqueued.is_duplicate:
+                after = change.if_duplicate or after
+        _save(tx, before, after)
+        outcomes.append(ScheduleOutcome(before, after, enqueued))
+    return outcomes
+
+
+def _save(tx: Transaction, before: ScheduleRecord | None, after: ScheduleRecord | None) -> None:
+    if after is not None:
+        tx.tables.schedules.save(after)
+        if not after.is_paused:
+            tx.await_slot(after.next_run)
+    elif before is not None:
+        tx.tables.schedules.remove(before.id)
