@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 README = Path(__file__).parents[1] / "README.md"
-SYNC, ASYNC = re.findall(r"^```python\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
+SYNC, ASYNC, *_ = re.findall(r"^```python\n(.*?)^```", README.read_text(), re.MULTILINE | re.DOTALL)
 JOB = {"id": "j", "queue": "mail", "state": "pending", "created_at": "2026-01-31T08:00:00.000Z"}
 
 

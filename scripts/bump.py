@@ -1,0 +1,221 @@
+"""Prepares the release of one package: its version, its changelog, and the floors of the others.
+
+    python scripts/bump.py corvo-server minor
+    python scripts/bump.py corvo-server first     what was never released, with the version it has
+
+Nothing is committed. The tag to make, once the change has been committed, goes to stdout. A tree
+with uncommitted changes is refused, and so is one whose versions contradict each other: then
+nothing is written.
+"""
+
+import argparse
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+ROOT = Path(__file__).parent.parent
+PACKAGES = ("corvo-schema", "corvo-server", "corvo-client", "corvo-cli")
+PARTS = ("patch", "minor", "major", "first")
+
+_VERSION = re.compile(r'^__version__ = "([^"]*)"$', re.MULTILINE)
+_RELEASE = re.compile(r"^## (\d+\.\d+\.\d+)\b", re.MULTILINE)
+_UNRELEASED = re.compile(r"^## Unreleased$\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+_RANGE = re.compile(r'"(?P<name>corvo-[a-z]+)(?P<extras>\[[^\]]*\])?(?P<range>[^"]*)"')
+
+
+class Refused(Exception):
+    """The tree is not fit for it; the message says what to do."""
+
+
+class Version(NamedTuple):
+    """A version of ours: three numbers, and no more."""
+
+    major: int
+    minor: int
+    patch: int
+
+    @classmethod
+    def parse(cls, text: str, where: str) -> Self:
+        """Read `1.2.3`. Raises `Refused` for anything else."""
+        if not re.fullmatch(r"(0|[1-9]\d*)(\.(0|[1-9]\d*)){2}", text):
+            raise Refused(f"{where}: {text!r} is not a version like 1.2.3.")
+        return cls(*map(int, text.split(".")))
+
+    def after(self, part: str) -> "Version":
+        """The version that follows."""
+        match part:
+            case "major":
+                return Version(self.major + 1, 0, 0)
+            case "minor":
+                return Version(self.major, self.minor + 1, 0)
+            case _:
+                return Version(self.major, self.minor, self.patch + 1)
+
+    def as_range(self) -> str:
+        """What a dependent asks for that was tested with this version."""
+        floor = str(self) if self.patch else f"{self.major}.{self.minor}"
+        return f">={floor},<{self.major + 1}"
+
+    def __str__(self) -> str:
+        return ".".join(map(str, self))
+
+
+class Bump(NamedTuple):
+    """What is to be written, and the tag that it will have."""
+
+    before: Version
+    after: Version
+    tag: str
+    files: dict[Path, str]
+
+
+def plan(root: Path, package: str, part: str, today: date) -> Bump:
+    """Work out a release without writing anything. Raises `Refused`."""
+    versions = {name: version_of(root, name) for name in PACKAGES}
+    for name in PACKAGES:
+        _check(root, name, versions)
+    before = versions[package]
+    is_released = _RELEASE.search(_changelog(root, package)) is not None
+    if is_released and part == "first":
+        raise Refused(f"{package} was released before: say patch, minor or major.")
+    if not is_released and part != "first":
+        raise Refused(f"{package} {before} was never released: say first, and it will be.")
+    after = before if part == "first" else before.after(part)
+    files = {
+        _about(root, package): _with_version(root, package, after),
+        root / "packages" / package / "CHANGELOG.md": _with_heading(root, package, after, today),
+    }
+    if part in {"minor", "major"}:
+        for name in PACKAGES:
+            files |= _with_floor(root, name, package, after)
+    return Bump(before, after, f"{package}-v{after}", files)
+
+
+def version_of(root: Path, package: str) -> Version:
+    """The version that a package has in the tree. Raises `Refused` when it has none."""
+    about = _about(root, package)
+    found = _VERSION.search(about.read_text(encoding="utf-8"))
+    if found is None:
+        raise Refused(f'{about.relative_to(root)} has no line `__version__ = "1.2.3"`.')
+    return Version.parse(found[1], str(about.relative_to(root)))
+
+
+def main(arguments: list[str]) -> int:
+    """Write a release into the tree; the exit code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("package", choices=PACKAGES)
+    parser.add_argument("part", choices=PARTS)
+    parser.add_argument("--date", type=date.fromisoformat, help="of the release; default: today")
+    options = parser.parse_args(arguments)
+    try:
+        _refuse_changes(ROOT)
+        today = options.date or datetime.now(UTC).date()
+        bump = plan(ROOT, options.package, options.part, today)
+        _refuse_tag(ROOT, bump.tag)
+    except Refused as refused:
+        print(f"bump.py: {refused} Nothing was written.", file=sys.stderr)
+        return 1
+    for path, text in bump.files.items():
+        path.write_text(text, encoding="utf-8")
+        print(f"wrote {path.relative_to(ROOT)}", file=sys.stderr)
+    print(f"{options.package} {bump.after}: commit this, then make the tag", file=sys.stderr)
+    print(bump.tag)
+    return 0
+
+
+def _about(root: Path, package: str) -> Path:
+    return root / "packages" / package / "src" / package.replace("-", "_") / "__about__.py"
+
+
+def _changelog(root: Path, package: str) -> str:
+    return (root / "packages" / package / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+def _project(root: Path, package: str) -> Path:
+    return root / "packages" / package / "pyproject.toml"
+
+
+def _with_version(root: Path, package: str, version: Version) -> str:
+    text = _about(root, package).read_text(encoding="utf-8")
+    return _VERSION.sub(f'__version__ = "{version}"', text)
+
+
+def _with_heading(root: Path, package: str, version: Version, today: date) -> str:
+    text = _changelog(root, package)
+    unreleased = _UNRELEASED.search(text)
+    if unreleased is None:
+        raise Refused(f"The changelog of {package} has no heading `## Unreleased`.")
+    if not unreleased[1].strip():
+        raise Refused(f"The changelog of {package} has nothing under Unreleased: say what is new.")
+    heading = f"## Unreleased\n\n## {version} - {today.isoformat()}\n"
+    return text[: unreleased.start()] + heading + unreleased[1] + text[unreleased.end() :]
+
+
+def _with_floor(root: Path, name: str, package: str, version: Version) -> dict[Path, str]:
+    """The project file of `name` with the range that it has of `package`; none if it has none."""
+    path = _project(root, name)
+    before = path.read_text(encoding="utf-8")
+    after = _RANGE.sub(
+        lambda found: (
+            f'"{package}{found["extras"] or ""}{version.as_range()}"'
+            if found["name"] == package and found["range"]
+            else found[0]
+        ),
+        before,
+    )
+    return {} if after == before else {path: after}
+
+
+def _check(root: Path, name: str, versions: dict[str, Version]) -> None:
+    """Refuse a package that contradicts its changelog, or that our own versions do not satisfy."""
+    latest = _RELEASE.search(_changelog(root, name))
+    if latest is not None and latest[1] != str(versions[name]):
+        raise Refused(
+            f"{name} is at {versions[name]}, but the latest in its changelog is {latest[1]}."
+        )
+    for requirement in _requirements(root, name):
+        found = _RANGE.fullmatch(f'"{requirement}"')
+        if found is None or found["name"] not in versions:
+            continue
+        bounds = re.fullmatch(r">=(\d+)\.(\d+)(?:\.(\d+))?,<(\d+)", found["range"])
+        if bounds is None:
+            raise Refused(f"{name} asks for {requirement!r}, which is not like >=1.2,<2.")
+        major, minor, patch, ceiling = (int(number or 0) for number in bounds.groups())
+        theirs = versions[found["name"]]
+        if theirs < (major, minor, patch) or theirs.major >= ceiling:
+            raise Refused(f"{name} asks for {requirement!r}, but {found['name']} is at {theirs}.")
+
+
+def _requirements(root: Path, name: str) -> Iterator[str]:
+    project: dict[str, Any] = tomllib.loads(_project(root, name).read_text(encoding="utf-8"))
+    yield from project["project"].get("dependencies", ())
+    for extra in project["project"].get("optional-dependencies", {}).values():
+        yield from extra
+
+
+def _refuse_changes(root: Path) -> None:
+    changes = _git(root, "status", "--porcelain")
+    if changes:
+        raise Refused(f"There are uncommitted changes:\n{changes}\nCommit or stash them first.")
+
+
+def _refuse_tag(root: Path, tag: str) -> None:
+    if _git(root, "tag", "--list", tag):
+        raise Refused(f"The tag {tag} is there already.")
+
+
+def _git(root: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(root), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode:
+        raise Refused(f"`git {' '.join(arguments)}` failed: {done.stderr.strip()}")
+    return done.stdout.rstrip()
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
