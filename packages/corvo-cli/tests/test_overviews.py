@@ -47,7 +47,15 @@ CLUSTER = {
     "mode": "cluster",
     "status": "healthy",
     "nodes": [
-        {"id": "node_1", "address": "a:1", "role": "leader", "version": "1.2.3"},
+        {
+            "id": "node_1",
+            "address": "a:1",
+            "role": "leader",
+            "version": "1.2.3",
+            "waiting_fetches": 4,
+            "backlog": 0,
+            "operations_per_second": 120,
+        },
         {"id": "node_2", "status": "silent"},
     ],
 }
@@ -180,11 +188,22 @@ def test_status_of_a_cluster_has_its_nodes(corvo: Any, server: Any) -> None:
         "workers:    0\n"
         "\n"
         "nodes:\n"
-        "  NODE    ADDRESS  ROLE    STATUS   VERSION\n"
-        "  node_1  a:1      leader  healthy  1.2.3\n"
+        "  NODE    ADDRESS  ROLE    STATUS   CALLS/S  WAITING  BACKLOG  SEEN  STARTED  VERSION\n"
+        "  node_1  a:1      leader  healthy      120        4        0                 1.2.3\n"
         "  node_2                   silent\n"
     )
     assert "up for" not in text
+
+
+def test_cluster_is_a_table_of_nodes(corvo: Any, server: Any) -> None:
+    server.answer("GET /cluster/status", CLUSTER)
+    lines = corvo("cluster").stdout.splitlines()
+    assert [line.split()[:4] for line in lines] == [
+        ["NODE", "ADDRESS", "ROLE", "STATUS"],
+        ["node_1", "a:1", "leader", "healthy"],
+        ["node_2", "silent"],
+    ]
+    assert json.loads(corvo("cluster", "-o", "json").stdout) == CLUSTER
 
 
 def test_status_of_a_server_that_is_down(corvo: Any, server: Any) -> None:

@@ -51,6 +51,7 @@ CATALOG: dict[str, dict[str, Entry]] = {
         ),
         "top": Entry("Watch a server live.", "corvo_cli.commands.top:top"),
         "events": Entry("Follow what happens to jobs.", "corvo_cli.commands.events:events"),
+        "cluster": Entry("List the servers of one database.", "corvo_cli.commands.cluster:cluster"),
         "workers": Entry("List the workers.", "corvo_cli.commands.workers:workers"),
         "info": Entry("Show the server's version.", "corvo_cli.commands.info:info"),
     },

@@ -31,17 +31,26 @@ class NodeInfo(ReplyModel):
     id: str
     address: str | None = None
     role: str | None = Field(None, description="`leader` runs the scheduled work.")
-    status: str = "healthy"
+    status: Literal["healthy", "silent"] | str = Field(
+        "healthy", description="silent: it has not reported for five seconds."
+    )
     version: str | None = None
     started_at: Timestamp | None = None
     last_seen: Timestamp | None = None
+    waiting_fetches: int | None = Field(None, description="Fetches that wait there for a job.")
+    backlog: int | None = Field(None, description="Writes that wait there for their commit.")
+    operations_per_second: int | None = Field(
+        None, description="Calls that it committed within the last second."
+    )
 
 
 class ClusterStatus(ReplyModel):
     """`GET /cluster/status`: one server alone, or several on one database."""
 
     mode: Literal["single", "cluster"] | str
-    status: str
+    status: Literal["healthy", "degraded"] | str = Field(
+        description="degraded: a node is silent, or none leads."
+    )
     nodes: list[NodeInfo] = Field(default_factory=list)
 
 

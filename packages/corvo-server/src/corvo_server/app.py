@@ -4,6 +4,7 @@ from itertools import count
 
 from sanic import Sanic
 
+from corvo_server.engine.clock import SharedClock, system_clock
 from corvo_server.engine.engine import Engine
 from corvo_server.http import (
     access_log,
@@ -27,6 +28,7 @@ from corvo_server.http.request import AnyRequest
 from corvo_server.logs import write_requests
 from corvo_server.services.bulk import BulkRunner
 from corvo_server.services.expirer import Expirer
+from corvo_server.services.lead import Lead
 from corvo_server.services.opener import Opener
 from corvo_server.services.promoter import Promoter
 from corvo_server.services.pruner import Pruner
@@ -85,21 +87,22 @@ class DriverMissingError(UnusableStoreError):
 
 def build_engine(settings: Settings, store: Store) -> Engine:
     """The engine over `store`. Needs the running event loop."""
-    return Engine(store, policy=settings.policy)
+    clock = SharedClock() if store.is_shared else system_clock
+    return Engine(store, clock=clock, policy=settings.policy)
 
 
 def build_services(settings: Settings, engine: Engine) -> list[Service]:
-    """The background loops."""
+    """The background loops: one for the fetches that wait here, the others where the lead is."""
     maintenance = engine.maintenance
-    return [
+    of_the_leader = [
         Promoter(maintenance),
         Reclaimer(maintenance),
         Expirer(maintenance),
-        Opener(maintenance),
         BulkRunner(engine.bulk),
         Scheduler(engine.schedules),
         Pruner(maintenance, settings.prune_interval / 1000),
     ]
+    return [Opener(maintenance), Lead(engine.nodes, of_the_leader)]
 
 
 def build_http(settings: Settings, engine: Engine) -> tuple[App, access_log.AccessLog]:

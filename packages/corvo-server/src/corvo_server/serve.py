@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import socket
+from contextlib import suppress
 from types import FrameType
 
 from sanic.application.state import ApplicationServerInfo
@@ -17,7 +18,7 @@ from corvo_server.http.access_log import AccessLog
 from corvo_server.http.endpoint import App
 from corvo_server.logs import fields
 from corvo_server.settings import Settings, split_bind
-from corvo_server.store.protocol import Store
+from corvo_server.store.protocol import Store, StoreError
 from corvo_server.tracing import start_tracing
 
 log = logging.getLogger(__name__)
@@ -63,13 +64,14 @@ class Server:
         tracing = start_tracing()
         if tracing is not None:
             tracing.watch(engine, app)
+        url = _url_of(listener)
+        engine.nodes.address = url
+        await engine.nodes.beat()  # which sets the clock
         http = await _start_http(app, listener)
         tasks = [
             asyncio.create_task(service.run(), name=service.name)
             for service in build_services(self._settings, engine)
         ]
-        host, port = listener.getsockname()[:2]
-        url = f"http://{f'[{host}]' if ':' in host else host}:{port}"
         log.info("listening on %s", url, extra=fields(url=url, pid=os.getpid()))
         await self._stop.wait()
         await self._shut_down(http, engine, requests, tasks)
@@ -108,6 +110,8 @@ class Server:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         log.info("stopping: services have ended")
+        with suppress(StoreError):
+            await engine.nodes.leave()
         await self._store.close()
         requests.flush()
         log.info("stopped: the store is closed")
@@ -137,6 +141,11 @@ def _bind(bind: str) -> socket.socket:
         listener.close()
         raise BindError(bind, error) from error
     return listener
+
+
+def _url_of(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 async def _start_http(app: App, listener: socket.socket) -> AsyncioServer:

@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from corvo_cli.human import count, span
+from corvo_cli.show.cluster_view import nodes_table
 from corvo_cli.show.queue_view import STATES
-from corvo_cli.show.views import Cell, Column, Fields, Section, Table, View, state
+from corvo_cli.show.views import Cell, Fields, Section, View, state
 
 if TYPE_CHECKING:
     from corvo_client import ClusterStatus, QueueInfo, ServerInfo, WorkerInfo
@@ -42,7 +43,7 @@ def status_view(summary: Summary, now: datetime) -> View:
         )
     ]
     if summary.cluster.mode == "cluster":
-        return [*blocks, Section("nodes", table=_nodes(summary.cluster))]
+        return [*blocks, Section("nodes", table=nodes_table(summary.cluster, now))]
     return blocks
 
 
@@ -81,12 +82,3 @@ def _workers(summary: Summary) -> Cell:
     if unwell:
         words.append(f"({unwell:,} unwell, see `corvo workers`)")
     return Cell(" ".join(words))
-
-
-def _nodes(cluster: "ClusterStatus") -> Table:
-    columns = [Column(title) for title in ("NODE", "ADDRESS", "ROLE", "STATUS", "VERSION")]
-    rows = [
-        (Cell(n.id), Cell(n.address), Cell(n.role), state(n.status), Cell(n.version))
-        for n in cluster.nodes
-    ]
-    return Table(columns, rows)

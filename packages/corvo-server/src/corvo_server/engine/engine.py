@@ -1,7 +1,5 @@
 """The engine: all verbs of the server over one store, and what follows from each commit."""
 
-import secrets
-
 from msgspec import Struct
 
 from corvo_schema import IdFactory
@@ -12,6 +10,7 @@ from corvo_server.engine.events import Events
 from corvo_server.engine.jobs import Jobs
 from corvo_server.engine.maintenance import Maintenance, Retention
 from corvo_server.engine.metrics import Metrics
+from corvo_server.engine.nodes import Nodes
 from corvo_server.engine.notifier import Notifier
 from corvo_server.engine.queues import Queues
 from corvo_server.engine.schedules import Schedules
@@ -30,13 +29,6 @@ class Policy(Struct, frozen=True):
     max_payload_bytes: int = 256 * 1024
     default_lease_ms: int = 60_000
     retention: Retention = Retention(completed=7 * _DAY_MS, dead=30 * _DAY_MS, events=7 * _DAY_MS)
-
-
-class Node(Struct, frozen=True):
-    """This server, among those that work on its store."""
-
-    id: str
-    started_at: int
 
 
 class Engine:
@@ -66,7 +58,7 @@ class Engine:
         self.schedules = Schedules(store, clock, ids, max_payload_bytes=policy.max_payload_bytes)
         self.maintenance = Maintenance(store, clock, self.notifier, self.metrics, policy.retention)
         self.is_closing = False
-        self.node = Node(f"node_{secrets.token_hex(8)}", clock())
+        self.nodes = Nodes(store, clock, self.notifier)
         store.on_commit(self._committed)
 
     def start_closing(self) -> None:
@@ -95,5 +87,6 @@ class Engine:
         self.maintenance.note(commit.next_times)
         self.schedules.alarm.ring_by(commit.next_times.slot)
         self.metrics.note(commit)
+        self.nodes.note(commit)
         if commit.events:
             self.events.note(commit.events)

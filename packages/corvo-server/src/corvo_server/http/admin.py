@@ -27,7 +27,8 @@ async def cluster_status(request: Request) -> HTTPResponse:
     """Return the servers that work on this store, and whether they are well."""
     engine = engine_of(request)
     await engine.check()
-    return reply(documents.single_node(engine.node, engine.clock()))
+    nodes = await engine.nodes.list()
+    return reply(documents.cluster(nodes, is_single=engine.nodes.is_alone))
 
 
 @resource.endpoint("GET", "/info", replies={200: ServerInfo})

@@ -5,8 +5,7 @@ from typing import Any
 
 from corvo_schema import format_ms
 from corvo_schema.states import JobState
-from corvo_server.__about__ import __version__
-from corvo_server.engine.engine import Node
+from corvo_server.engine.nodes import Node
 from corvo_server.engine.workers import WorkerRecord
 from corvo_server.http.replies import raw
 from corvo_server.store.bulk import BulkRecord
@@ -155,21 +154,30 @@ def worker(record: WorkerRecord) -> dict[str, Any]:
     }
 
 
-def single_node(node: Node, now: int) -> dict[str, Any]:
-    """The status of a server that is alone with its store."""
+def cluster(nodes: Sequence[Node], *, is_single: bool) -> dict[str, Any]:
+    """The servers of a store. All is well when each reports, and one leads."""
+    leads = any(node.record.is_leader and node.status == "healthy" for node in nodes)
+    is_well = leads and all(node.status == "healthy" for node in nodes)
     return {
-        "mode": "single",
-        "status": "healthy",
-        "nodes": [
-            {
-                "id": node.id,
-                "role": "leader",
-                "status": "healthy",
-                "version": __version__,
-                "started_at": _time(node.started_at),
-                "last_seen": _time(now),
-            }
-        ],
+        "mode": "single" if is_single else "cluster",
+        "status": "healthy" if is_well else "degraded",
+        "nodes": [_node(node) for node in nodes],
+    }
+
+
+def _node(node: Node) -> dict[str, Any]:
+    report = node.record.report
+    return {
+        "id": report.id,
+        "address": report.address,
+        "role": "leader" if node.record.is_leader else "follower",
+        "status": node.status,
+        "version": report.version,
+        "started_at": _time(report.started_at),
+        "last_seen": _time(node.record.last_seen),
+        "waiting_fetches": report.waiting_fetches,
+        "backlog": report.backlog,
+        "operations_per_second": report.operations,
     }
 
 

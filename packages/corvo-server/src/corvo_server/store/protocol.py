@@ -12,6 +12,7 @@ from typing import Protocol
 
 from corvo_server.store.bulk import BulkEdit, BulkOutcome, BulkRecord, BulkStep
 from corvo_server.store.filters import JobFilter
+from corvo_server.store.nodes import NodeRecord, NodeReport, Standing
 from corvo_server.store.records import (
     BatchRecord,
     Claim,
@@ -211,6 +212,28 @@ class Store(Protocol):
 
     async def next_times(self) -> NextTimes:
         """The earliest due time, lease end and expiry of all stored jobs, and slot of schedules."""
+        ...
+
+    # Nodes
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether other servers may work on the same data."""
+        ...
+
+    async def beat(self, report: NodeReport, lease_ms: int) -> Standing:
+        """Keep a report, and take the lead for `lease_ms` if nobody has it, or go on having it.
+
+        The lead of a node ends with its lease, by the store's clock, unless it reports in time.
+        """
+        ...
+
+    async def leave(self, node_id: str) -> None:
+        """Forget a node, and free the lead if it has it."""
+        ...
+
+    async def list_nodes(self) -> list[NodeRecord]:
+        """The nodes that have reported and not left, for an hour."""
         ...
 
     # Life

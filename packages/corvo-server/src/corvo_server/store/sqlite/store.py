@@ -6,6 +6,7 @@ from pathlib import Path
 
 from corvo_server.store.bulk import BulkRecord
 from corvo_server.store.filters import JobFilter
+from corvo_server.store.nodes import NodeRecord, NodeReport, Standing
 from corvo_server.store.protocol import StoreUnavailable
 from corvo_server.store.records import (
     BatchRecord,
@@ -123,6 +124,19 @@ class SqliteStore(Writes):
 
     async def next_times(self) -> NextTimes:
         return await self._readers.run(maintenance.next_times)
+
+    @property
+    def is_shared(self) -> bool:
+        return False
+
+    async def beat(self, report: NodeReport, lease_ms: int) -> Standing:
+        return Standing(is_leader=True)
+
+    async def leave(self, node_id: str) -> None:
+        return
+
+    async def list_nodes(self) -> list[NodeRecord]:
+        return []
 
     async def check(self) -> None:
         if not self._writer.is_running:

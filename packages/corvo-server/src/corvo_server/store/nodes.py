@@ -1,0 +1,36 @@
+"""What a store knows of the servers that work on it. Times in ms since the epoch."""
+
+from msgspec import Struct
+
+
+class NodeReport(Struct, frozen=True):
+    """What a node says of itself."""
+
+    id: str
+    version: str
+    address: str | None
+    started_at: int
+    waiting_fetches: int = 0
+    backlog: int = 0
+    """Writes that wait for their commit."""
+    operations: int = 0
+    """Calls that it has committed within the last second."""
+
+
+class NodeRecord(Struct, frozen=True):
+    """A node, as of its last report."""
+
+    report: NodeReport
+    last_seen: int
+    is_leader: bool
+
+
+class Standing(Struct, frozen=True):
+    """What a node is told for its report."""
+
+    is_leader: bool
+    """Whether it may do now what one node at a time does."""
+    lease_ms: int | None = None
+    """For how long, counted from before the report was sent; None: for good."""
+    now: int | None = None
+    """What the clock says by which all nodes go; None: each has its own."""
