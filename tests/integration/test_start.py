@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from corvo_server.settings import Settings, variable_of
+from corvo_server.settings import Settings, option_of, variable_of
 from support.process import Process, python
 from support.server import CorvoServer, StartServer, server_command
 from support.wire import Wire
@@ -191,7 +191,7 @@ def test_the_command_explains_every_setting() -> None:
     code, output = run(command, "--help")
     assert code == 0
     for name in Settings.model_fields:
-        assert f"--{name.replace('_', '-')}" in output
+        assert option_of(name).replace("/", " / ") in output
         assert variable_of(name) in output
     code, output = run(command, "--version")
     assert code == 0
