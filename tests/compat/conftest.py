@@ -33,6 +33,16 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CorvoServer]:
     assert not server.errors()
 
 
+@pytest.fixture
+def quick_server(tmp_path: Path) -> Iterator[CorvoServer]:
+    """A server that takes back after two seconds what nobody keeps."""
+    server = CorvoServer(tmp_path / "data", {"lease": "2s"}).start()
+    yield server
+    server.stop()
+    server.close()
+    assert not server.errors()
+
+
 @pytest.fixture(scope="session")
 def sdk(sdks: Path, server: CorvoServer) -> Iterator[Sdk]:
     """Their client with its defaults."""
@@ -47,7 +57,7 @@ def make_sdk(sdks: Path, server: CorvoServer) -> Iterator[MakeSdk]:
     made: list[Sdk] = []
 
     def make(**options: Any) -> Sdk:
-        made.append(Sdk(sdks, base_url=server.url, **options))
+        made.append(Sdk(sdks, **{"base_url": server.url, **options}))
         return made[-1]
 
     yield make
