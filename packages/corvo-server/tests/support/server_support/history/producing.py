@@ -1,0 +1,169 @@
+"""The calls of producers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hypothesis import strategies as st
+
+from corvo_server.engine.errors import CallError
+from corvo_server.store.records import Enqueued
+from server_support.bench import make_job
+from server_support.history.life import BUSY, CALLBACKS, Call, Life, some
+from server_support.model.producers import check_enqueued
+
+
+@dataclass(frozen=True)
+class NewJob:
+    """A job to enqueue."""
+
+    queue: str
+    priority: int = 2
+    delay: int | None = None
+    expire_after: int | None = None
+    max_retries: int = 3
+    backoff: int | None = None
+    unique_key: str | None = None
+    unique_period: int = 3_600_000
+    on_conflict: str = "ignore"
+    concurrency_key: str | None = None
+    given_id: str | None = None
+
+    def request(self, now: int) -> Any:
+        """The same as a call's arguments."""
+        fields: dict[str, Any] = {
+            "priority": self.priority,
+            "max_retries": self.max_retries,
+            "unique_key": self.unique_key,
+            "unique_period": self.unique_period / 1000,
+            "on_conflict": self.on_conflict,
+            "concurrency_key": self.concurrency_key,
+            "job_id": self.given_id,
+        }
+        if self.backoff is not None:
+            fields["retry_backoff"] = "fixed" if self.backoff else "none"
+            fields["retry_base_delay"] = f"{self.backoff}ms"
+        if self.expire_after is not None:
+            fields["expire_after"] = f"{self.expire_after}ms"
+        at = None if self.delay is None else now + self.delay
+        return make_job(self.queue, at=at, **fields)
+
+    def expect(self, life: Life, result: Enqueued, batch: str | None, mine: set[str]) -> None:
+        """Hold what became of it against the model; `mine` are the new jobs of its request."""
+        model = life.model
+        known = model.jobs.get(self.given_id or "")
+        if known is not None:
+            check_enqueued(result, known.id, known.state.value, is_new=False)
+            return
+        fields: dict[str, Any] = {
+            "priority": self.priority,
+            "scheduled_at": None if self.delay is None else model.now + self.delay,
+            "expire_after": self.expire_after,
+            "max_retries": self.max_retries,
+            "delay": self.backoff,
+            "concurrency_key": self.concurrency_key,
+        }
+        holder = model.holder(self.queue, self.unique_key)
+        if holder is None:
+            period = self.unique_period
+            fields |= {"unique_key": self.unique_key, "unique_period": period, "batch": batch}
+            job = model.add(result.job_id, self.queue, **fields)
+            check_enqueued(result, self.given_id, job.state.value, is_new=True)
+            mine.add(job.id)
+            return
+        on_conflict = "ignore" if holder in mine else self.on_conflict
+        status = model.meet(model.jobs[holder], on_conflict, **fields)
+        check_enqueued(result, holder, status, is_new=False)
+
+
+@dataclass(frozen=True)
+class Enqueue(Call):
+    """An enqueue of one or more jobs."""
+
+    jobs: tuple[NewJob, ...]
+    has_batch: bool
+
+    def aim(self, life: Life) -> None:
+        if all(job.given_id for job in self.jobs):
+            life.sent.append(self)
+
+    async def make(self, life: Life, aim: Any) -> Any:
+        jobs = [job.request(life.bench.clock.now) for job in self.jobs]
+        callback = CALLBACKS if self.has_batch else None
+        try:
+            return await life.bench.enqueue_batch(*jobs, callback=callback)
+        except CallError as error:
+            return error.code
+
+    def expect(self, life: Life, aim: Any, answer: Any) -> None:
+        model = life.model
+        wanted = [(job.given_id, job.queue, job.unique_key, job.on_conflict) for job in self.jobs]
+        if model.is_refused(wanted):
+            assert answer == "INVALID_STATE"
+            return
+        results, batch_id = answer
+        earlier = self._earlier_batches(life, results)
+        mine: set[str] = set()
+        for job, result in zip(self.jobs, results, strict=True):
+            job.expect(life, result, batch_id, mine)
+        assert (batch_id is not None) == self.has_batch
+        if batch_id is None:
+            return
+        if not mine and any(earlier):
+            assert batch_id in earlier
+        else:
+            model.add_batch(batch_id, len(mine))
+
+    def _earlier_batches(self, life: Life, results: Sequence[Enqueued]) -> list[str | None]:
+        """The batches of the jobs that are known by their ids."""
+        jobs = life.model.jobs
+        return [
+            jobs[result.job_id].batch
+            for job, result in zip(self.jobs, results, strict=True)
+            if job.given_id in jobs
+        ]
+
+
+@dataclass(frozen=True)
+class Again(Call):
+    """An enqueue that is sent again, or one that has the id of a job that there was or is."""
+
+    which: int
+
+    def aim(self, life: Life) -> Enqueue:
+        if self.which % 2 and life.sent:
+            again: Enqueue = life.sent[self.which % len(life.sent)]
+            return again
+        return Enqueue((NewJob("a", given_id=life.any_job(self.which)),), has_batch=False)
+
+    async def make(self, life: Life, aim: Enqueue) -> Any:
+        return await aim.make(life, None)
+
+    def expect(self, life: Life, aim: Enqueue, answer: Any) -> None:
+        aim.expect(life, None, answer)
+
+
+given_ids = st.integers(0, 10**12).map(lambda number: f"job_{number:026}")
+new_jobs = st.builds(
+    NewJob,
+    queue=st.sampled_from(BUSY),
+    priority=st.sampled_from([2, 2, 1, 0]),
+    delay=st.sampled_from([None, None, None, -1000, 0, 1, 5_000, 60_000]),
+    expire_after=st.sampled_from([None, None, None, 0, 10_000, 100_000]),
+    max_retries=st.sampled_from([3, 0, 1, 2]),
+    backoff=st.sampled_from([0, 10_000, None]),
+    unique_key=st.sampled_from([None, None, "k", "l"]),
+    unique_period=st.sampled_from([3_600_000, 1, 5_000]),
+    on_conflict=st.sampled_from(["ignore", "replace", "reschedule", "error"]),
+    concurrency_key=st.sampled_from([None, "x", "y"]),
+    given_id=st.none() | given_ids,
+)
+enqueues = st.builds(
+    Enqueue, jobs=st.lists(new_jobs, min_size=1, max_size=3).map(tuple), has_batch=st.booleans()
+)
+repeatable = st.builds(
+    Enqueue,
+    jobs=st.lists(new_jobs.filter(lambda job: job.given_id), min_size=1, max_size=3).map(tuple),
+    has_batch=st.just(True),
+)
+agains = st.builds(Again, which=some)

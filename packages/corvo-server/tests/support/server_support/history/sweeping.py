@@ -1,0 +1,138 @@
+"""The calls of operators on many jobs: they look first, then write, and are made by themselves."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from hypothesis import strategies as st
+
+from corvo_schema import BulkRequest, ErrorCode
+from corvo_schema.states import JobState, Priority
+from corvo_server.engine.bulk import BulkDone
+from corvo_server.engine.errors import CallError
+from server_support.history.life import BUSY, Call, Life, some
+from server_support.history.steering import actions
+from server_support.model.parts import Job
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which jobs are meant."""
+
+    queue: str | None
+    states: frozenset[JobState]
+    priority: int | None
+    has_errors: bool | None
+
+    def request(self) -> dict[str, Any]:
+        """The same as part of a request."""
+        return {
+            "queue": self.queue,
+            "state": [state.value for state in self.states],
+            "priority": self.priority,
+            "has_errors": self.has_errors,
+        }
+
+    def __call__(self, job: Job) -> bool:
+        return (
+            self.queue in (None, job.queue)
+            and (not self.states or job.state in self.states)
+            and self.priority in (None, job.place[0])
+            and self.has_errors in (None, job.failures > 0)
+        )
+
+
+@dataclass(frozen=True)
+class Bulk(Call):
+    """An action on many jobs, at once or in the background."""
+
+    action: tuple[str, tuple[Any, ...]]
+    target: Filter | tuple[int, ...]
+    """A filter, or picks of jobs that are named."""
+    is_async: bool
+
+    def aim(self, life: Life) -> list[str] | None:
+        if isinstance(self.target, Filter):
+            return None
+        return [life.any_job(which) for which in self.target]
+
+    async def make(self, life: Life, aim: list[str] | None) -> Any:
+        verb, more = self.action
+        request: dict[str, Any] = {"action": verb, "async": self.is_async}
+        if isinstance(self.target, Filter):
+            request["filter"] = self.target.request()
+        else:
+            request["job_ids"] = aim
+        if verb == "move":
+            (request["move_to_queue"],) = more
+        elif verb == "change_priority":
+            (request["priority"],) = more
+        return await life.bench.engine.bulk.run(BulkRequest.model_validate(request))
+
+    def expect(self, life: Life, aim: list[str] | None, answer: Any) -> None:
+        model = life.model
+        act = model.action(self.action[0], *self.action[1], is_bulk=True)
+        is_meant = self.target if isinstance(self.target, Filter) else lambda _: False
+        assert isinstance(answer, BulkDone) is not self.is_async
+        if self.is_async:
+            model.begin_bulk(answer.id, act, aim, is_meant)
+            return
+        job_ids = [job.id for job in model.matching(is_meant)] if aim is None else aim
+        _, changed, refused = model.act_on(act, job_ids)
+        assert (answer.affected, answer.errors) == (changed, refused)
+
+
+@dataclass(frozen=True)
+class CancelBulk(Call):
+    """A bulk operation that is stopped."""
+
+    which: int
+
+    def aim(self, life: Life) -> str:
+        known = list(life.model.bulks)
+        return known[self.which % len(known)] if known else "bulk_unknown"
+
+    async def make(self, life: Life, aim: str) -> ErrorCode | None:
+        try:
+            await life.bench.engine.bulk.cancel(aim)
+        except CallError as error:
+            return error.code
+        return None
+
+    def expect(self, life: Life, aim: str, answer: ErrorCode | None) -> None:
+        assert answer == life.model.cancel_bulk(aim)
+
+
+@dataclass(frozen=True)
+class Empty(Call):
+    """A queue that is cleared, or deleted."""
+
+    verb: str
+    queue: str
+
+    async def make(self, life: Life, aim: Any) -> int | ErrorCode:
+        try:
+            return int(await getattr(life.bench.engine.queues, self.verb)(self.queue))
+        except CallError as error:
+            return error.code
+
+    def expect(self, life: Life, aim: Any, answer: int | ErrorCode) -> None:
+        model = life.model
+        emptied = model.clear if self.verb == "clear" else model.delete_queue
+        assert answer == emptied(self.queue)
+
+
+filters = st.builds(
+    Filter,
+    queue=st.sampled_from([None, *BUSY]),
+    states=st.frozensets(st.sampled_from([*JobState]), max_size=3),
+    priority=st.sampled_from([None, None, *Priority]),
+    has_errors=st.sampled_from([None, None, True, False]),
+)
+bulks = st.builds(
+    Bulk,
+    action=actions,
+    target=filters | st.lists(some, min_size=1, max_size=5).map(tuple),
+    is_async=st.booleans(),
+)
+cancels_of_bulks = st.builds(CancelBulk, some)
+emptyings = st.builds(Empty, st.sampled_from(["clear", "clear", "delete"]), st.sampled_from(BUSY))

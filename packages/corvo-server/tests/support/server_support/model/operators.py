@@ -1,0 +1,139 @@
+"""What operators may do to one job, and to a queue."""
+
+from corvo_schema.errors import ErrorCode
+from corvo_server.store.records import Change, Removal, Unchanged
+from server_support.model.ground import Ground
+from server_support.model.parts import FINISHED, WAITING, Answer, S
+
+
+class Operators(Ground):
+    """Steering jobs and queues."""
+
+    def cancel(self, job_id: str) -> Answer:
+        """Cancel a job, or ask its worker to."""
+        job = self.jobs.get(job_id)
+        if job is None:
+            return ErrorCode.NOT_FOUND
+        if job.state in FINISHED:
+            return ErrorCode.INVALID_STATE
+        if job.state is not S.ACTIVE:
+            self._finish(job, S.CANCELLED)
+        elif job.is_cancel_requested:
+            return Unchanged
+        else:
+            job.is_cancel_requested = True
+        return Change
+
+    def retry(self, job_id: str) -> Answer:
+        """Run a job again, or now."""
+        job = self.jobs.get(job_id)
+        if job is None:
+            return ErrorCode.NOT_FOUND
+        if job.state in (S.PENDING, S.ACTIVE):
+            return ErrorCode.INVALID_STATE
+        if job.state in FINISHED:
+            if self.holder(job.queue, job.unique_key) not in (None, job.id):
+                return ErrorCode.INVALID_STATE
+            self._lock(job)
+            job.attempt = 0
+            job.token = None
+            job.is_cancel_requested = False
+            job.finished_at = None
+            if self._is_expired(job):
+                job.expire_at = None
+        job.state = S.PENDING
+        job.scheduled_at = self.now
+        return Change
+
+    def requeue(self, job_id: str) -> Answer:
+        """Give a dead job one more attempt."""
+        job = self.jobs.get(job_id)
+        if job is None:
+            return ErrorCode.NOT_FOUND
+        attempts = job.attempt
+        if job.state is not S.DEAD or self.retry(job_id) is not Change:
+            return ErrorCode.INVALID_STATE
+        job.attempt = attempts
+        job.max_retries = attempts + 1
+        return Change
+
+    def move(self, job_id: str, queue: str) -> Answer:
+        """Put a job into another queue."""
+        job = self.jobs.get(job_id)
+        if job is None:
+            return ErrorCode.NOT_FOUND
+        if job.state is S.ACTIVE:
+            return ErrorCode.INVALID_STATE
+        if job.queue == queue:
+            return Unchanged
+        if job.state in FINISHED:
+            self.queue(queue)
+            job.queue = queue
+            return Change
+        if self.holder(queue, job.unique_key) is not None:
+            return ErrorCode.INVALID_STATE
+        self._unlock(job)
+        self.queue(queue)
+        job.queue = queue
+        self._lock(job)
+        return Change
+
+    def change_priority(self, job_id: str, priority: int) -> Answer:
+        """Let a waiting job be served earlier or later."""
+        job = self.jobs.get(job_id)
+        if job is None:
+            return ErrorCode.NOT_FOUND
+        if job.state not in WAITING:
+            return ErrorCode.INVALID_STATE
+        if job.place[0] == priority:
+            return Unchanged
+        job.place = (priority, job.place[1])
+        return Change
+
+    def delete(self, job_id: str) -> Answer:
+        """Remove a job."""
+        job = self.jobs.get(job_id)
+        if job is None:
+            return ErrorCode.NOT_FOUND
+        if job.state is S.ACTIVE:
+            return ErrorCode.INVALID_STATE
+        self._remove(job)
+        return Removal
+
+    # Queues
+
+    def configure(self, verb: str, name: str, *more: int | None) -> None:
+        """Pause, resume or drain a queue, or set one of its limits."""
+        queue = self.queue(name)
+        match verb:
+            case "limit":
+                (queue.max_active,) = more
+            case "limit_keys":
+                (queue.max_per_key,) = more
+            case "throttle":
+                queue.rate, queue.window = more[0], more[1] or 0
+            case _:
+                queue.is_paused = verb != "resume"
+                queue.is_draining = verb == "drain"
+
+    def clear(self, name: str) -> int | ErrorCode:
+        """Remove what was not started yet; how many jobs."""
+        if name not in self.queues:
+            return ErrorCode.NOT_FOUND
+        return self._remove_from(name, (S.PENDING, S.SCHEDULED))
+
+    def delete_queue(self, name: str) -> int | ErrorCode:
+        """Remove a queue with all its jobs; how many."""
+        if name not in self.queues:
+            return ErrorCode.NOT_FOUND
+        if any(job.queue == name and job.state is S.ACTIVE for job in self.jobs.values()):
+            return ErrorCode.INVALID_STATE
+        removed = self._remove_from(name, tuple(S))
+        del self.queues[name]
+        return removed
+
+    def _remove_from(self, name: str, states: tuple[S, ...]) -> int:
+        meant = [job for job in self.jobs.values() if job.queue == name and job.state in states]
+        for job in meant:
+            self._remove(job)
+        return len(meant)
