@@ -17,6 +17,7 @@ from corvo_client import (
     ConnectionFailed,
     ConnectionLost,
     CorvoError,
+    RetryPolicy,
 )
 from corvo_client._call import Call
 from corvo_client._transport import AsyncTransport, Origin, Transport
@@ -50,6 +51,73 @@ def test_password_in_the_url_is_refused_without_repeating_it() -> None:
     with pytest.raises(ValueError, match="must not hold a password") as caught:
         Origin("http://user:hunter2@h")
     assert "hunter2" not in str(caught.value)
+
+
+# Several servers
+
+
+class Cluster:
+    """Servers of which some are out of reach, or cannot serve. A handler of httpx."""
+
+    def __init__(self, *, down: str = "", unwell: str = "") -> None:
+        self.down = down
+        self.unwell = unwell
+        self.asked: list[str] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        assert request.headers["host"] == request.url.netloc.decode()
+        self.asked.append(request.url.host)
+        if request.url.host in self.down:
+            raise httpx.ConnectError("refused")
+        if request.url.host in self.unwell:
+            error = {"error": "no", "code": "UNAVAILABLE", "request_id": "r"}
+            return httpx.Response(503, json=error)
+        return httpx.Response(200, json={"server_version": "1", "api_version": "1"})
+
+
+SERVERS = "http://a:1, http://b/, http://c/prefix"
+QUICK = RetryPolicy(first_delay=0.001, longest_delay=0.001)
+
+
+def test_servers_are_taken_in_turn_from_any_of_them_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CORVO_SERVER", SERVERS)
+    first = {str(Origin().request(CALL).url) for _ in range(100)}
+    assert first == {"http://a:1/x", "http://b/x", "http://c/prefix/x"}
+    assert Origin().url == "http://a:1,http://b,http://c/prefix"
+
+
+def test_servers_that_are_none_are_refused() -> None:
+    with pytest.raises(ValueError, match="'' is not a server's URL"):
+        Origin("http://a,")
+
+
+@pytest.mark.parametrize("trouble", ["down", "unwell"])
+async def test_next_server_is_asked_when_one_fails(trouble: str) -> None:
+    for _ in range(10):
+        cluster = Cluster(**{trouble: "ac"})
+        backend = httpx.MockTransport(cluster)
+        with Client(SERVERS, transport=backend, retry=QUICK) as client:
+            client.info()
+            client.info()
+        assert cluster.asked[-2:] == ["b", "b"]
+        assert len(cluster.asked) <= 4
+        cluster = Cluster(**{trouble: "ac"})
+        backend = httpx.MockTransport(cluster)
+        async with AsyncClient(SERVERS, transport=backend, retry=QUICK) as client:
+            await client.info()
+        assert cluster.asked[-1] == "b"
+
+
+def test_calls_that_fail_together_turn_to_the_next_server_once() -> None:
+    origin = Origin("http://a,http://b")
+    origin._at = 0
+    first, second = origin.request(CALL), origin.request(CALL)
+    for request in (first, second):
+        told = origin.explain(httpx.ReadError("gone"), CALL, request)
+        assert "http://a/x" in str(told)
+    assert origin.request(CALL).url.host == "b"
+    origin.explain(httpx.PoolTimeout("busy"), CALL, origin.request(CALL))
+    assert origin.request(CALL).url.host == "b"
 
 
 @pytest.mark.parametrize("key", ["a\nb", "ключ"])

@@ -7,6 +7,7 @@ redirects, authentication flows) takes a third of the time of a request, and non
 import asyncio
 import os
 import platform
+import random
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -32,6 +33,9 @@ AsyncBackend = httpx.AsyncBaseTransport
 
 _MAX_CONNECTIONS = 10
 _KEEPALIVE_SECONDS = 30.0
+_UNAVAILABLE = 503
+_SERVER = "corvo_server"
+"""The extension of a request that tells which of the servers it goes to."""
 
 
 # Most calls go to one of a few paths, and reading a URL takes as long as all the rest of a request.
@@ -63,12 +67,16 @@ class AsyncStreaming(NamedTuple):
 
 
 class Origin:
-    """One server: where it is, how it is reached, and what every request to it has in common.
+    """Where the server is, how it is reached, and what every request to it has in common.
 
     `base_url` falls back to CORVO_SERVER, then to `http://localhost:8080`; `api_key` to
     CORVO_API_KEY; `proxy` to the usual environment variables. `verify` is False, or an SSL context,
     e.g. one with a private authority or a client certificate. Timeouts are in seconds. Raises
     ValueError for a URL that is none of a server's.
+
+    `base_url` may name several servers of one cluster, with commas between them. One of them, drawn
+    at random, gets the requests until it fails to answer or says that it cannot serve; then the
+    next one gets those that follow.
     """
 
     def __init__(
@@ -83,17 +91,15 @@ class Origin:
         proxy: str | None = None,
     ) -> None:
         text = base_url or os.environ.get("CORVO_SERVER") or DEFAULT_URL
-        url = httpx.URL(text)
-        if url.scheme not in {"http", "https"} or not url.host:
-            raise ValueError(f"{text!r} is not a server's URL; write it like {DEFAULT_URL}")
-        if url.userinfo:
-            raise ValueError("the server's URL must not hold a password; use api_key instead")
-        self.url = str(url.copy_with(query=None, fragment=None)).rstrip("/")
+        urls = [_server_url(part.strip()) for part in text.split(",")]
+        self._servers = [str(url).rstrip("/") for url in urls]
+        self._at = random.randrange(len(urls))  # noqa: S311 - spreads the load
+        self.url = ",".join(self._servers)
         self._connect_timeout = connect_timeout
         self._read_timeout = read_timeout
-        self._headers = self._common_headers(url, api_key, headers or {})
-        self._proxy = proxy or _environment_proxy(url)
-        uses_tls = "https" in {url.scheme, httpx.URL(self._proxy or "").scheme}
+        self._headers = [self._common_headers(url, api_key, headers or {}) for url in urls]
+        self._proxy = proxy or _environment_proxy(urls[0])
+        uses_tls = "https" in {*(url.scheme for url in urls), httpx.URL(self._proxy or "").scheme}
         # Loading the authorities takes longer than all the rest of making a client.
         self._verify = verify if uses_tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
@@ -120,8 +126,9 @@ class Origin:
         return {"verify": self._verify, "proxy": self._proxy, "limits": limits}
 
     def request(self, call: Call[Any]) -> httpx.Request:
-        """Write a call as a request."""
-        headers = self._headers
+        """Write a call as a request to the server whose turn it is."""
+        at = self._at
+        headers = self._headers[at]
         if call.body is not None:
             length = b"%d" % len(call.body)
             headers = [
@@ -140,20 +147,28 @@ class Origin:
         }
         return httpx.Request(
             call.verb,
-            _url(self.url + call.path),
+            _url(self._servers[at] + call.path),
             headers=headers,
             stream=httpx.ByteStream(call.body or b""),
-            extensions={"timeout": timeout},
+            extensions={"timeout": timeout, _SERVER: at},
         )
 
-    def explain(self, error: Exception, call: Call[Any]) -> TransportError:
-        """Say what a failure of httpx means for the caller."""
-        where = f"{call.verb} {self.url}{call.path}"
+    def note(self, status: int, request: httpx.Request) -> None:
+        """Go on to the next server if this one says that it cannot serve."""
+        if status == _UNAVAILABLE:
+            self._turn_from(request)
+
+    def explain(self, error: Exception, call: Call[Any], request: httpx.Request) -> TransportError:
+        """Say what a failure of httpx means for the caller, and go on to the next server."""
+        server = self._servers[request.extensions[_SERVER]]
+        where = f"{call.verb} {server}{call.path}"
+        if not isinstance(error, httpx.PoolTimeout):
+            self._turn_from(request)
         why = str(error) or type(error).__name__
         match error:
             case httpx.ConnectError() | httpx.ConnectTimeout() | httpx.ProxyError():
                 return ConnectionFailed(
-                    f"cannot connect to {self.url}: {why}. Is the server running there? Set "
+                    f"cannot connect to {server}: {why}. Is the server running there? Set "
                     "CORVO_SERVER, or pass its URL"
                 )
             case httpx.PoolTimeout():
@@ -169,6 +184,12 @@ class Origin:
                 return BadReply(f"{where}: {why}")
             case _:
                 return ConnectionLost(f"{where}: {why}. It may have taken effect")
+
+    def _turn_from(self, request: httpx.Request) -> None:
+        """Let the next server have its turn, unless another request saw to that already."""
+        at = request.extensions[_SERVER]
+        if self._at == at:
+            self._at = (at + 1) % len(self._servers)
 
 
 class Transport:
@@ -196,12 +217,13 @@ class Transport:
         request = self._origin.request(call)
         try:
             response = backend.handle_request(request)
+            self._origin.note(response.status_code, request)
             try:
                 body = response.read()
             finally:
                 response.close()
         except (httpx.HTTPError, httpx.StreamError) as error:
-            raise self._origin.explain(error, call) from error
+            raise self._origin.explain(error, call, request) from error
         return Answer(response.status_code, response.headers, body)
 
     @contextmanager
@@ -211,12 +233,13 @@ class Transport:
         request = self._origin.request(call)
         try:
             response = self._polls.handle_request(request)
+            self._origin.note(response.status_code, request)
             try:
                 yield Streaming(response.status_code, response.headers, response.iter_bytes())
             finally:
                 response.close()
         except (httpx.HTTPError, httpx.StreamError) as error:
-            raise self._origin.explain(error, call) from error
+            raise self._origin.explain(error, call, request) from error
 
     def _enter_process(self) -> None:
         if self._process != os.getpid():
@@ -255,12 +278,13 @@ class AsyncTransport:
         request = self._origin.request(call)
         try:
             response = await backend.handle_async_request(request)
+            self._origin.note(response.status_code, request)
             try:
                 body = await response.aread()
             finally:
                 await response.aclose()
         except (httpx.HTTPError, httpx.StreamError) as error:
-            raise self._origin.explain(error, call) from error
+            raise self._origin.explain(error, call, request) from error
         return Answer(response.status_code, response.headers, body)
 
     @asynccontextmanager
@@ -270,12 +294,13 @@ class AsyncTransport:
         request = self._origin.request(call)
         try:
             response = await self._polls.handle_async_request(request)
+            self._origin.note(response.status_code, request)
             try:
                 yield AsyncStreaming(response.status_code, response.headers, response.aiter_bytes())
             finally:
                 await response.aclose()
         except (httpx.HTTPError, httpx.StreamError) as error:
-            raise self._origin.explain(error, call) from error
+            raise self._origin.explain(error, call, request) from error
 
     def _enter_loop(self) -> None:
         loop = asyncio.get_running_loop()
@@ -289,6 +314,15 @@ class AsyncTransport:
         """Close all connections."""
         await self._calls.aclose()
         await self._polls.aclose()
+
+
+def _server_url(text: str) -> httpx.URL:
+    url = httpx.URL(text)
+    if url.scheme not in {"http", "https"} or not url.host:
+        raise ValueError(f"{text!r} is not a server's URL; write it like {DEFAULT_URL}")
+    if url.userinfo:
+        raise ValueError("the server's URL must not hold a password; use api_key instead")
+    return url.copy_with(query=None, fragment=None)
 
 
 def _environment_proxy(url: httpx.URL) -> str | None:

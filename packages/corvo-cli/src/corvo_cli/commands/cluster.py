@@ -19,8 +19,8 @@ from corvo_cli.show.cluster_view import nodes_table
 def cluster(session: Session) -> None:
     """List the servers of one database.
 
-    And how busy each is. The `leader` is the one that runs schedules, retries and bulk operations; any other takes over
-    when it is gone. `silent` is one that has not reported for five seconds.
+    And how busy each is. The `leader` is the one that runs schedules, retries and bulk operations;
+    any other takes over when it is gone. `silent` is one that has not reported for five seconds.
     """
     reply = session.ask(corvo_client.calls.cluster_status())
     session.output.one(reply.body, lambda: [nodes_table(reply.value, session.now())])

@@ -36,11 +36,12 @@ class Client(
     """A connection to a Corvo server. Close it, or use it as a context manager.
 
     `base_url` falls back to CORVO_SERVER, then to `http://localhost:8080`; `api_key` to
-    CORVO_API_KEY; `proxy` to the usual environment variables. Timeouts are in seconds; a fetch may
-    take its own waiting time longer. `verify` is False, or an SSL context, e.g. one that knows a
-    private authority or has a client certificate. `transport` is a transport of httpx that replaces
-    the network. Failures that may pass are waited out as `retry` says; all others are raised as
-    `CorvoError`. Nothing is sent before the first call.
+    CORVO_API_KEY; `proxy` to the usual environment variables. `base_url` may name several servers
+    of one cluster, with commas between them: where one fails, the next is asked. Timeouts are in
+    seconds; a fetch may take its own waiting time longer. `verify` is False, or an SSL context,
+    e.g. one that knows a private authority or has a client certificate. `transport` is a transport
+    of httpx that replaces the network. Failures that may pass are waited out as `retry` says; all
+    others are raised as `CorvoError`. Nothing is sent before the first call.
     """
 
     def __init__(
