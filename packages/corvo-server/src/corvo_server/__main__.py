@@ -11,6 +11,9 @@ def main() -> None:
     # and a stop in the first moments would have to kill it.
     signal.signal(signal.SIGINT, _leave)
     signal.signal(signal.SIGTERM, _leave)
+    # Whoever started us may have held back what came earlier, as our image does.
+    if sys.platform != "win32":
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
     from corvo_server.cli import server  # noqa: PLC0415
 
     server(prog_name="corvo-server")

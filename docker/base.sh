@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# Prints the base image to build on: the wanted one (default python:3.12-slim) if it is here or can
+# be pulled, else one made on the spot from Debian's packages, for tests only. Never publish what
+# stands on the latter.
+#
+#   docker/base.sh [IMAGE]
+#
+# CORVO_BASE_PULL_TIMEOUT (seconds, default 120) bounds the pull; CORVO_BASE_FALLBACK=0 refuses the
+# fallback. Needs mmdebstrap for the latter.
+set -euo pipefail
+
+wanted=${1:-python:3.12-slim}
+suite=bookworm
+say() { echo "docker/base.sh: $*" >&2; }
+
+docker image inspect "$wanted" >/dev/null 2>&1 && { echo "$wanted"; exit; }
+if timeout "${CORVO_BASE_PULL_TIMEOUT:-120}" docker pull --quiet "$wanted" >&2; then
+  echo "$wanted"
+  exit
+fi
+if [[ ${CORVO_BASE_FALLBACK:-1} == 0 ]]; then
+  say "$wanted is not here and cannot be pulled"
+  exit 1
+fi
+
+# Made anew when this script, the month (Debian's updates) or the machine's own certificates change.
+certificates=/usr/local/share/ca-certificates
+key=$( (cat "${BASH_SOURCE[0]}"; date +%Y-%m; cat "$certificates"/*.crt 2>/dev/null || true) | sha256sum | cut -c1-12)
+image=corvo-test-base:$key
+docker image inspect "$image" >/dev/null 2>&1 && { echo "$image"; exit; }
+if ! command -v mmdebstrap >/dev/null; then
+  say "$wanted cannot be pulled. To build for tests without it: apt-get install mmdebstrap"
+  exit 1
+fi
+
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/corvo
+tar=$cache/base-$key.tar
+if [[ ! -s $tar ]]; then
+  say "$wanted cannot be pulled; making a base for tests of Debian $suite"
+  mkdir -p "$cache"
+  hooks=()
+  for certificate in "$certificates"/*.crt; do
+    [[ -e $certificate ]] || continue
+    hooks+=(--customize-hook="copy-in $certificate $certificates")
+  done
+  # What follows copy-in, which must not find the directory missing.
+  ((${#hooks[@]})) && hooks=(--customize-hook="mkdir -p \$1$certificates" "${hooks[@]}")
+  mmdebstrap --quiet --variant=essential --format=tar \
+    --include=python3-venv,ca-certificates,passwd \
+    --dpkgopt='path-exclude=/usr/share/doc/*' \
+    --dpkgopt='path-exclude=/usr/share/man/*' \
+    --dpkgopt='path-exclude=/usr/share/info/*' \
+    --dpkgopt='path-exclude=/usr/share/locale/*' \
+    "${hooks[@]}" \
+    --customize-hook='chroot $1 update-ca-certificates' \
+    "$suite" "$tar.part" >&2
+  mv "$tar.part" "$tar"
+fi
+docker import \
+  --change 'ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt' \
+  --change 'CMD ["python3"]' \
+  --message 'for tests only: python:3.12-slim could not be pulled' \
+  "$tar" "$image" >&2
+echo "$image"

@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Builds the image of corvo-server.
+#
+#   docker/build.sh [--release] [TAG]        default: corvo-server:VERSION and corvo-server:latest
+#
+# Where the base image cannot be pulled, one is made for tests (see base.sh); --release refuses that.
+# BASE_IMAGE names another base. pip's PIP_INDEX_URL, PIP_EXTRA_INDEX_URL, PIP_TRUSTED_HOST and
+# PIP_NO_INDEX are passed on from the environment, the index also from pip's own configuration.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+release=
+if [[ ${1:-} == --release ]]; then
+  release=1
+  shift
+  export CORVO_BASE_FALLBACK=0
+fi
+version=$(sed -nE 's/^__version__ = "(.*)"$/\1/p' packages/corvo-server/src/corvo_server/__about__.py)
+[[ -n $version ]] || { echo "docker/build.sh: no version in __about__.py" >&2; exit 1; }
+tags=("${1:-corvo-server:$version}")
+(($#)) || tags+=(corvo-server:latest)
+revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
+[[ -z $(git status --porcelain 2>/dev/null) ]] || revision=$revision-dirty
+if [[ $release && $revision == *-dirty ]]; then
+  echo "docker/build.sh: a release is built of what is committed" >&2
+  exit 1
+fi
+
+if [[ -z ${PIP_INDEX_URL:-} ]] && command -v pip >/dev/null; then
+  PIP_INDEX_URL=$(pip config get global.index-url 2>/dev/null || true)
+fi
+arguments=()
+for name in PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_TRUSTED_HOST PIP_NO_INDEX; do
+  [[ -z ${!name:-} ]] || arguments+=(--build-arg "$name=${!name}")
+done
+
+# A client without the buildx plugin can only use the builder of old.
+docker buildx version >/dev/null 2>&1 || export DOCKER_BUILDKIT=0
+base=$(docker/base.sh "${BASE_IMAGE:-python:3.12-slim}")
+docker build \
+  --file docker/Dockerfile \
+  --build-arg "BASE_IMAGE=$base" \
+  --build-arg "VERSION=$version" \
+  --build-arg "REVISION=$revision" \
+  "${arguments[@]}" \
+  "${tags[@]/#/--tag=}" \
+  . >&2
+echo "${tags[0]}"
