@@ -49,8 +49,9 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def typecheck(session: nox.Session) -> None:
     """Check types, strictly."""
-    _install(session, "types", "test", "extras")
-    session.run("mypy", *SOURCES, "noxfile.py", "scripts", "examples", "tests/support")
+    _install(session, "types", "test", "extras", "bench")
+    others = ("noxfile.py", "scripts", "examples", "tests/support", "benchmarks")
+    session.run("mypy", *SOURCES, *others)
 
 
 @nox.session
@@ -58,7 +59,7 @@ def unit(session: nox.Session) -> None:
     """Run each package's own tests; fail when one has less than 90 % of its branches covered."""
     _install(session, "test", "extras")
     session.run("coverage", "erase")
-    pytest = ("pytest", "packages", "-n", XDIST_WORKERS, *session.posargs)
+    pytest = ("pytest", "packages", "tests/benchmarks", "-n", XDIST_WORKERS, *session.posargs)
     session.run("coverage", "run", "-m", *pytest)
     session.run("coverage", "combine", "--quiet")
     for name in PACKAGES:
@@ -120,6 +121,14 @@ def dist(session: nox.Session) -> None:
         session.run("python", "scripts/sbom.py", "wheel", str(wheel), "--output", str(bill))
     session.run("pytest", "tests/release", *session.posargs, env={"CORVO_DIST": str(out)})
     session.log(f"built: {out}")
+
+
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure the server, built and installed; `-- --help` tells how much, and what beside it."""
+    _install(session, "bench", packages=False)
+    session.install(*(f"./packages/{name}" for name in PACKAGES))
+    session.run("python", "-m", "corvo_bench", *session.posargs, env={"PYTHONPATH": "benchmarks"})
 
 
 @nox.session

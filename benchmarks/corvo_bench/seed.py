@@ -1,6 +1,6 @@
 """Fill a data directory with many jobs, as a server that has run for a week would have them.
 
-python benchmarks/seed.py DATA_DIR --jobs 1000000
+python -m corvo_bench.seed DATA_DIR --jobs 1000000
 
 Twenty queues of very different sizes, all states, tags with few and with many values, failures,
 unique keys and events; counters and locks are as the server keeps them. Nothing falls due, lapses
@@ -97,7 +97,7 @@ def seed(data_dir: Path, jobs: int, chance: int = 7, *, with_events: bool = True
         if connection.execute("SELECT EXISTS (SELECT 1 FROM jobs)").fetchone() == (1,):
             raise SystemExit(f"{data_dir} holds jobs already")
         connection.execute("BEGIN IMMEDIATE")
-        connection.executemany(_INSERT_JOB, _rows(jobs, random.Random(chance)))  # noqa: S311
+        connection.executemany(_INSERT_JOB, _rows(jobs, random.Random(chance)))
         _run(connection, _DERIVED)
         if with_events:
             _run(connection, _EVENTS)
@@ -107,19 +107,66 @@ def seed(data_dir: Path, jobs: int, chance: int = 7, *, with_events: bool = True
         connection.close()
 
 
+_FINISHED = """
+WITH RECURSIVE numbers (n) AS (
+    SELECT :first UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < :first + :count
+)
+INSERT INTO jobs (
+    seq, id, queue, state, priority, attempt, max_retries, backoff, base_delay, max_delay,
+    unique_period, worker_id, lease_token, scheduled_at, created_at, started_at, finished_at,
+    payload
+)
+SELECT n, printf('job_0%025d', n), 'past', :state, 2, :started_at IS NOT NULL, 3, 3,
+       5000, 600000, 0, 'worker-1', printf('%016x', n), :scheduled_at, :now, :started_at,
+       :finished_at, json_object('to', 'ada@example.com', 'subject', 'hello', 'number', n)
+FROM numbers"""
+
+
+def extend(data_dir: Path, finished: int) -> None:
+    """Bring a data directory to so many finished jobs, all alike, without events: quickly."""
+    now = time.time_ns() // 1_000_000
+    _fill(data_dir, JobState.COMPLETED, finished, {"started_at": now, "finished_at": now})
+
+
+def seed_scheduled(data_dir: Path, scheduled: int) -> None:
+    """Bring a data directory to so many jobs that fall due in a year."""
+    in_a_year = time.time_ns() // 1_000_000 + 365 * _DAY
+    _fill(data_dir, JobState.SCHEDULED, scheduled, {"scheduled_at": in_a_year})
+
+
+def _fill(data_dir: Path, state: JobState, jobs: int, times: dict[str, int]) -> None:
+    with lock_data_dir(data_dir):
+        connection = open_writer(data_dir / DATABASE_NAME)
+        connection.execute("PRAGMA synchronous = OFF")
+        statement = "SELECT count(*) FROM jobs WHERE queue = 'past'"
+        (before,) = connection.execute(statement).fetchone()
+        (last,) = connection.execute("SELECT coalesce(max(seq), 0) FROM jobs").fetchone()
+        values = {"scheduled_at": None, "started_at": None, "finished_at": None} | times
+        values |= {"first": last + 1, "count": jobs - before, "state": STATE_CODES[state]}
+        if jobs > before:
+            now = time.time_ns() // 1_000_000
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute(_FINISHED, values | {"now": now})
+            connection.execute("DELETE FROM queues WHERE name = 'past'")
+            connection.execute(_counters("past"))
+            connection.execute("COMMIT")
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.close()
+
+
 def _run(connection: sqlite3.Connection, script: str) -> None:
     for statement in script.split(";\n"):
         connection.execute(statement)
 
 
-def _counters() -> str:
-    """The queues with the counters that their jobs make."""
+def _counters(queue: str = "%") -> str:
+    """The queues whose name is like this, with the counters that their jobs make."""
     names = ", ".join(state.value for state in STATES)
     counts = ", ".join(f"sum(state = {code})" for code in range(len(STATES)))
     return (
         f"INSERT INTO queues (name, created_at, {names}, enqueued, failed)"  # noqa: S608
         f" SELECT queue, min(created_at), {counts}, count(*), sum(failed_at IS NOT NULL)"
-        " FROM jobs GROUP BY queue"
+        f" FROM jobs WHERE queue LIKE '{queue}' GROUP BY queue"
     )
 
 

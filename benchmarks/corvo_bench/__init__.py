@@ -1,0 +1,1 @@
+"""Measures Corvo, and the peers beside it, with every job accounted for."""

@@ -1,0 +1,79 @@
+"""The command line: `python -m corvo_bench`, or `nox -s bench --`."""
+
+import argparse
+import sys
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from corvo_bench import compare
+from corvo_bench.report.charts import draw
+from corvo_bench.report.page import page
+from corvo_bench.results import BenchmarkError, Results
+from corvo_bench.run import run
+from corvo_bench.settings import FULL, QUICK
+
+BENCHMARKS = Path(__file__).parents[1]
+BASELINE = BENCHMARKS / "baseline.json"
+DOCS = BENCHMARKS.parent / "docs"
+
+
+def main() -> None:
+    """Measure, and write what was measured."""
+    options = _parser().parse_args()
+    settings = QUICK if options.quick else FULL
+    changes = {
+        "rounds": options.rounds,
+        "seed_jobs": options.seed_jobs,
+        "soak_seconds": options.soak_seconds,
+    }
+    settings = replace(settings, **{k: v for k, v in changes.items() if v is not None})
+
+    def is_chosen(name: str) -> bool:
+        return any(fnmatchcase(name, pattern) for pattern in options.only or ["*"])
+
+    if options.show is None:
+        try:
+            results = run(settings, is_chosen, {}, options.scratch)
+        except BenchmarkError as error:
+            sys.exit(f"worth nothing: {error}")
+        results.save(options.out / "results.json")
+    else:
+        results = Results.load(options.show)
+    write(results, options.out / "report.md", options.out)
+    if options.docs:
+        write(results, DOCS / "benchmarks.md", DOCS / "benchmarks")
+    if options.save_baseline:
+        results.save(BASELINE)
+    if options.compare:
+        print(compare.told(Results.load(options.baseline), results))
+
+
+def write(results: Results, page_path: Path, charts: Path) -> None:
+    """Write the page, and the charts beside it."""
+    draw(results, charts)
+    link = charts.relative_to(page_path.parent).as_posix()
+    page_path.write_text(page(results, link), encoding="utf-8")
+    print(f"wrote {page_path}", file=sys.stderr)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="nox -s bench --", description=__doc__)
+    add = parser.add_argument
+    add("--quick", action="store_true", help="everything, but small: under 3 minutes")
+    add("--only", action="append", metavar="NAME", help="this scenario (by_* for all like it)")
+    add("--rounds", type=int, help="how often each is measured, in turn")
+    add("--seed-jobs", type=int, help="jobs in the table of the seeded scenarios")
+    add("--soak-seconds", type=float, help="length of the soak")
+    add("--out", type=Path, default=Path("benchmarks/results"), help="directory for the results")
+    add("--scratch", type=Path, help="directory for the data: on the disk to be measured")
+    add("--show", type=Path, metavar="JSON", help="measure nothing, report these results")
+    add("--docs", action="store_true", help="write docs/benchmarks.md as well")
+    add("--compare", action="store_true", help="print ratios to the baseline")
+    add("--baseline", type=Path, default=BASELINE, help="results to compare with")
+    add("--save-baseline", action="store_true", help="keep the results as the baseline")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

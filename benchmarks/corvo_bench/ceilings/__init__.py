@@ -1,0 +1,1 @@
+"""What the machine, and the load generator, can do at most: servers that do nothing."""

@@ -1,0 +1,73 @@
+"""A run against an earlier one, as ratios that the machine's own speed is taken out of."""
+
+from dataclasses import dataclass
+
+from corvo_bench.figures import BY_NAME, Figure
+from corvo_bench.report.tables import number, table
+from corvo_bench.results import Results, Series
+
+WORSE = 0.85
+"""Below it, a change is pointed out; noise alone makes about as much."""
+
+
+@dataclass(frozen=True)
+class Change:
+    """One figure then and now. `raw` and `scaled` are above 1 when it got better.
+
+    `scaled` is what is left when the change of the reference, measured in the same runs, is taken
+    out; it is `raw` for a figure without one.
+    """
+
+    figure: Figure
+    subject: str
+    x: float | None
+    before: float
+    now: float
+    raw: float
+    scaled: float
+
+
+def changes(before: Results, now: Results) -> list[Change]:
+    """All figures that both runs have, except for the references themselves."""
+    found = []
+    for series in now.series:
+        figure = BY_NAME.get(series.figure)
+        earlier = before.find(series.figure, series.subject, series.x)
+        if figure is None or earlier is None or series.figure.startswith(("ceiling.", "soak.")):
+            continue
+        found.append(_change(figure, earlier, series, before, now))
+    return found
+
+
+def _change(
+    figure: Figure, earlier: Series, series: Series, before: Results, now: Results
+) -> Change:
+    raw = series.median / earlier.median
+    if not figure.is_more_better:
+        raw = 1 / raw
+    scaled = raw
+    if figure.reference is not None:
+        then, today = (run.find(figure.reference) for run in (before, now))
+        if then is not None and today is not None:
+            scaled = raw * then.median / today.median
+    return Change(figure, series.subject, series.x, earlier.median, series.median, raw, scaled)
+
+
+def told(before: Results, now: Results) -> str:
+    """The changes as a table, the worst first."""
+    rows = []
+    for change in sorted(changes(before, now), key=lambda change: change.scaled):
+        name = change.figure.name
+        if change.x is not None:
+            name += f" at {change.x:,g}"
+        rows.append(
+            (
+                f"{name} {'⚠' if change.scaled < WORSE else ''}".strip(),
+                change.subject,
+                f"{number(change.before)} {change.figure.unit}",
+                f"{number(change.now)} {change.figure.unit}",
+                f"{change.raw:.2f}",
+                f"{change.scaled:.2f}",
+            )
+        )
+    return table(("figure", "of", "before", "now", "ratio", "by the machine"), rows)

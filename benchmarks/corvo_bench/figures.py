@@ -1,0 +1,179 @@
+"""The figures by name: what each is, its unit, and what it is to reach."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Reference(StrEnum):
+    """What was measured in the same run and bounds a figure from above."""
+
+    BARE_1 = "ceiling.bare.1"
+    BARE_50 = "ceiling.bare.50"
+    SANIC_1 = "ceiling.sanic.1"
+    SANIC_50 = "ceiling.sanic.50"
+    FSYNC = "ceiling.fsync"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure. `to_reach` and `beyond` are in its unit; the reference makes it comparable."""
+
+    name: str
+    title: str
+    unit: str
+    is_more_better: bool = True
+    to_reach: float | None = None
+    beyond: float | None = None
+    reference: Reference | None = None
+
+
+def _rate(
+    name: str,
+    title: str,
+    to_reach: float | None = None,
+    beyond: float | None = None,
+    reference: Reference | None = Reference.SANIC_50,
+) -> Figure:
+    return Figure(name, title, "jobs/s", True, to_reach, beyond, reference)
+
+
+def _time(
+    name: str,
+    title: str,
+    to_reach: float | None = None,
+    beyond: float | None = None,
+    unit: str = "ms",
+) -> Figure:
+    return Figure(name, title, unit, False, to_reach, beyond, Reference.SANIC_1)
+
+
+CEILINGS = (
+    Figure("ceiling.fsync", "4 KB appended and fsynced", "1/s"),
+    *(
+        Figure(f"ceiling.{server}.{connections}", f"{title}, {connections} connections", "1/s")
+        for server, title in (
+            ("bare", "Trivial server on a bare socket"),
+            ("sanic", "Trivial Sanic handler"),
+        )
+        for connections in (1, 10, 50)
+    ),
+)
+
+TABLE = (
+    _rate("enqueue.1", "Enqueue, one request a job, 1 connection", 1200, 2000, Reference.SANIC_1),
+    _rate("enqueue.10", "Enqueue, one request a job, 10 connections", 5000, 7000),
+    _rate("enqueue.50", "Enqueue, one request a job, 50 connections", 8000, 12000),
+    _rate("life.1", "Whole life (enqueue, fetch, ack), 1 connection", 350, 600, Reference.SANIC_1),
+    _rate("life.10", "Whole life, 10 connections", 1400, 2200),
+    _rate("life.50", "Whole life, 50 connections", 3000, 4000),
+    _rate("batch.enqueue.100", "Enqueue, 100 jobs a request", 35_000, 55_000),
+    _rate("batch.enqueue.1000", "Enqueue, 1,000 jobs a request", 35_000, 55_000),
+    _rate("batch.life", "Whole life, 100 jobs a request", 15_000, 25_000),
+    _rate("client.serial", "`Client.enqueue`, one after the other", 800, 2000, Reference.SANIC_1),
+    _rate("client.concurrent", "`AsyncClient.enqueue`, 50 in flight", 8000, 13_000),
+    _rate("worker.drain", "One `Worker` process drains no-op jobs", 8000, 20_000),
+    _time("delivery.p50", "Enqueue to one of 200 idle long polls, p50", 1.5, 0.8),
+    _time("delivery.p99", "Enqueue to one of 200 idle long polls, p99", 5, 2),
+)
+SEEDED = (
+    _rate("seeded.enqueue.50", "Enqueue, 50 connections", None, None),
+    _rate("seeded.life.50", "Whole life, 50 connections"),
+    _rate("seeded.batch.life", "Whole life, 100 jobs a request"),
+    _time("seeded.delivery.p50", "Enqueue to one of 200 idle long polls, p50"),
+    _time("seeded.delivery.p99", "Enqueue to one of 200 idle long polls, p99"),
+    _time("queues.p50", "`GET /queues`, 20 queues, p50"),
+    _time("queues.p99", "`GET /queues`, 20 queues, p99", 10, 3),
+    _time("search.p50", "Search by queue, state and tag, first page, p50"),
+    _time("search.p99", "Search by queue, state and tag, first page, p99", 50, 15),
+    _time("start", "Start to healthy", 1.5, 0.7, "s"),
+    Figure("memory.seeded", "Memory after these", "MB", False),
+)
+THROUGH = (
+    Figure("memory.through", "Memory after so many jobs went through", "MB", False, 150, 100),
+)
+BULK = (
+    _time("bulk.request.before.p99", "Requests of 10 busy connections, p99"),
+    _time(
+        "bulk.request.during.p99", "Requests of 10 busy connections while a bulk retry runs, p99"
+    ),
+    _rate("bulk.retry", "Bulk retry of dead jobs"),
+)
+GROUP_COMMIT = (
+    _rate("commit.grouped", "Enqueue, 50 connections, commits shared", None, None),
+    _rate("commit.each", "Enqueue, 50 connections, a commit for each"),
+)
+PEERS = (
+    _rate("peer.serial", "enqueue, one after the other", reference=Reference.FSYNC),
+    _rate("peer.concurrent", "enqueue, 50 in flight", reference=Reference.FSYNC),
+    _rate("peer.bulk", "enqueue in bulk", reference=None),
+    _rate("peer.drain", "drain by one worker process", reference=None),
+    _rate("peer.steady", "steady, end to end", reference=None),
+    _time("peer.pickup.p50", "pickup p50"),
+    _time("peer.pickup.p99", "pickup p99"),
+)
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Figures along an axis, drawn in one chart."""
+
+    name: str
+    title: str
+    axis: str
+    figures: tuple[Figure, ...]
+    is_log_x: bool = False
+    is_log_y: bool = False
+
+
+def _curve(name: str, title: str, axis: str, *, is_log_x: bool = False) -> Curve:
+    figures = (
+        _rate(f"{name}.enqueue", "enqueue, 50 connections"),
+        _rate(f"{name}.life", "whole life, 50 connections"),
+    )
+    return Curve(name, title, axis, figures, is_log_x)
+
+
+CURVES = (
+    _curve("by_finished", "Finished jobs in the table", "finished jobs"),
+    _curve("by_queues", "Queues that the jobs are spread over", "queues", is_log_x=True),
+    _curve("by_idle_workers", "Workers that wait in other queues", "idle workers", is_log_x=True),
+    Curve(
+        "delivery_by_idle_workers",
+        "Enqueue to delivery, to one worker among idle ones",
+        "idle workers",
+        (
+            _time("delivery_by_idle_workers.p50", "p50"),
+            _time("delivery_by_idle_workers.p99", "p99"),
+        ),
+        is_log_x=True,
+    ),
+    _curve("by_scheduled", "Jobs scheduled for later", "scheduled jobs"),
+    Curve(
+        "by_payload",
+        "Payload size, 10 connections",
+        "bytes",
+        (_rate("by_payload.enqueue", "enqueue"), _rate("by_payload.life", "whole life")),
+        is_log_x=True,
+        is_log_y=True,
+    ),
+    Curve(
+        "offered",
+        "Latency of an enqueue at a fixed offered load (open loop, 50 connections)",
+        "enqueues offered a second",
+        tuple(
+            _time(f"offered.p{percent}", f"p{percent}") for percent in ("50", "90", "99", "99.9")
+        ),
+        is_log_y=True,
+    ),
+)
+SOAK = (
+    Figure("soak.memory", "memory", "MB", False),
+    Figure("soak.file", "database file", "MB", False),
+    _rate("soak.rate", "whole lives, 100 a request"),
+)
+
+_ALL = (*CEILINGS, *TABLE, *SEEDED, *THROUGH, *BULK, *GROUP_COMMIT, *PEERS, *SOAK)
+BY_NAME = {
+    figure.name: figure
+    for figure in (*_ALL, *(figure for curve in CURVES for figure in curve.figures))
+}

@@ -1,0 +1,66 @@
+"""One request at a time over one kept-alive connection, for what is asked one by one."""
+
+import socket
+import time
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+from corvo_bench.latency import Latencies
+from corvo_bench.load.wire import Reply
+from corvo_bench.results import BenchmarkError
+
+
+class Line:
+    """A blocking connection. Raises `BenchmarkError` when the server hangs up."""
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        self._socket = socket.create_connection((str(parts.hostname), parts.port or 80), 120)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def ask(self, data: bytes) -> Reply:
+        """Send a request and wait for its answer."""
+        self._socket.sendall(data)
+        answer = b""
+        end = -1
+        length = 0
+        while end < 0 or len(answer) < end + 4 + length:
+            more = self._socket.recv(1 << 18)
+            if not more:
+                raise BenchmarkError("the server hung up")
+            answer += more
+            if end < 0 and (end := answer.find(b"\r\n\r\n")) >= 0:
+                at = answer.find(b"content-length: ", 0, end)
+                length = 0 if at < 0 else int(answer[at + 16 : answer.find(b"\r", at)])
+        return int(answer[9:12]), answer[end + 4 :]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._socket.close()
+
+
+def asked_in_turn(url: str, bodies: list[bytes], seconds: float) -> Latencies:
+    """The latencies of the requests, one at a time, each sent once, for `seconds` at most.
+
+    Raises `BenchmarkError` for an answer that is not 200.
+    """
+    latencies = Latencies()
+    deadline = time.perf_counter() + seconds
+    with Line(url) as line:
+        for data in bodies:
+            sent = time.perf_counter()
+            if sent > deadline:
+                break
+            status, body = line.ask(data)
+            latencies.record(time.perf_counter() - sent)
+            if status != 200:
+                raise BenchmarkError(f"{status} {body[:300]!r}")
+    return latencies

@@ -1,0 +1,76 @@
+"""The curves as SVG pictures."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure as Picture
+
+from corvo_bench import figures
+from corvo_bench.figures import Curve
+from corvo_bench.report.page import chart_names
+from corvo_bench.results import Results, Series
+
+mpl.use("svg")
+# The same results make the same bytes.
+mpl.rcParams["svg.hashsalt"] = "corvo"
+_METADATA = {"Date": None, "Creator": None}
+_SIZE = (7.5, 3.2)
+
+
+def draw(results: Results, directory: Path) -> None:
+    """Draw every curve that was measured into `directory`."""
+    directory.mkdir(parents=True, exist_ok=True)
+    curves = {curve.name: curve for curve in figures.CURVES}
+    for name in chart_names(results):
+        picture = _soak(results) if name == "soak" else _curve(results, curves[name])
+        picture.savefig(directory / f"{name}.svg", metadata=_METADATA)
+
+
+def _curve(results: Results, curve: Curve) -> Picture:
+    """All figures of a curve: medians as a line, the spread as a band."""
+    picture = Picture(figsize=_SIZE, layout="constrained")
+    axes = picture.add_subplot()
+    for figure in curve.figures:
+        points = results.curve(figure.name)
+        if points:
+            _line(axes, points, figure.title)
+    axes.set_title(curve.title, fontsize=10)
+    axes.set_xlabel(curve.axis)
+    axes.set_ylabel(curve.figures[0].unit)
+    if curve.is_log_x:
+        axes.set_xscale("log")
+    if curve.is_log_y:
+        axes.set_yscale("log")
+    else:
+        axes.set_ylim(bottom=0)
+    _finish(axes)
+    return picture
+
+
+def _soak(results: Results) -> Picture:
+    """Memory, file and rate, each in its own strip, over the same time."""
+    picture = Picture(figsize=(_SIZE[0], 5.5), layout="constrained")
+    strips: Sequence[Any] = picture.subplots(len(figures.SOAK), 1, sharex=True)
+    for axes, figure in zip(strips, figures.SOAK, strict=True):
+        points = results.curve(figure.name)
+        axes.plot([point.x for point in points], [point.median for point in points])
+        axes.set_title(figure.title, fontsize=10)
+        axes.set_ylabel(figure.unit)
+        axes.set_ylim(bottom=0)
+        axes.grid(alpha=0.3)
+    strips[-1].set_xlabel("seconds")
+    return picture
+
+
+def _line(axes: Any, points: Sequence[Series], label: str) -> None:
+    xs = [point.x for point in points]
+    axes.plot(xs, [point.median for point in points], marker="o", markersize=3, label=label)
+    lows, highs = zip(*(point.spread for point in points), strict=True)
+    axes.fill_between(xs, lows, highs, alpha=0.2)
+
+
+def _finish(axes: Any) -> None:
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)

@@ -1,0 +1,184 @@
+"""The page: the template with everything that was measured filled in."""
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+from corvo_bench import figures
+from corvo_bench.figures import BY_NAME, Curve, Figure
+from corvo_bench.report import tables
+from corvo_bench.report.tables import number
+from corvo_bench.results import Results
+
+_TEMPLATE = Path(__file__).with_name("page.md")
+_SEARCHES = (
+    Figure("searches.p50", "p50, ms", "ms", is_more_better=False),
+    Figure("searches.p99", "p99, ms", "ms", is_more_better=False),
+)
+
+
+def page(results: Results, charts: str) -> str:
+    """The whole page as Markdown. `charts` is the directory of the pictures, as a link needs it."""
+    text = _TEMPLATE.read_text(encoding="utf-8")
+    for name, make in _SECTIONS.items():
+        text = text.replace(f"{{{name}}}", make(results, charts))
+    return text
+
+
+def chart_names(results: Results) -> list[str]:
+    """The charts that there is something to draw in, in the order of the page."""
+    names = [curve.name for curve in figures.CURVES if _has(results, curve)]
+    if results.curve("soak.memory"):
+        names.append("soak")
+    return names
+
+
+def _has(results: Results, curve: Curve) -> bool:
+    return any(results.curve(figure.name) for figure in curve.figures)
+
+
+def _machine(results: Results, _: str) -> str:
+    machine = results.machine
+    before, after = (machine.get(f"load_{when}", []) for when in ("before", "after"))
+    fsync = results.find("ceiling.fsync")
+    rows = [
+        ("CPU", str(machine["cpu"])),
+        ("cores", str(machine["cores"])),
+        ("memory", f"{machine['memory_gb']} GiB"),
+        ("kernel", str(machine["kernel"])),
+        ("file system", str(machine["filesystem"])),
+        ("fsync", tables.NONE if fsync is None else f"{number(fsync.median)} a second"),
+        ("load average before, after", f"{_loads(before)}, {_loads(after)}"),
+    ]
+    return tables.table(("", ""), rows)
+
+
+def _loads(values: list[float]) -> str:
+    return f"{values[0]:.2f}" if values else tables.NONE
+
+
+def _offered(results: Results, charts: str) -> str:
+    curve = next(curve for curve in figures.CURVES if curve.name == "offered")
+    points = results.curve("offered.p50")
+    rows = []
+    for point in points:
+        cells = [f"{point.x:,.0f}", number(point.detail("done_per_second") or 0)]
+        for figure in curve.figures:
+            series = results.find(figure.name, x=point.x)
+            cells.append(tables.NONE if series is None else number(series.median))
+        cells.append(number(point.detail("generator_late_p99_ms") or 0))
+        rows.append(cells)
+    titles = (f"{figure.title}, ms" for figure in curve.figures)
+    head = ("offered a second", "done a second", *titles, "generator late, p99, ms")
+    return "\n\n".join([tables.table(head, rows), *_pictures(results, charts, ["offered"])])
+
+
+def _curves(results: Results, charts: str) -> str:
+    names = [curve.name for curve in figures.CURVES if curve.name != "offered"]
+    return "\n\n".join(_pictures(results, charts, names)) or tables.NOTHING
+
+
+def _growth(results: Results, _: str) -> str:
+    rows = []
+    for curve in figures.CURVES:
+        if curve.name in {"offered", "by_payload"}:
+            continue
+        for figure in curve.figures:
+            points = results.curve(figure.name)
+            if len(points) < 2:
+                continue
+            ends = points[0], points[-1]
+            cells = [f"{number(end.median)} {figure.unit} at {end.x:,.0f}" for end in ends]
+            ratio = number(ends[1].median / ends[0].median)
+            rows.append((f"{curve.title}: {figure.title}", *cells, ratio))
+    return tables.table(("", "first", "last", "ratio"), rows)
+
+
+def _soak(results: Results, charts: str) -> str:
+    memory, file = (results.curve(f"soak.{name}") for name in ("memory", "file"))
+    rates = results.curve("soak.rate")
+    if not memory:
+        return tables.NOTHING
+    middle = len(memory) // 2
+    lives = sum(
+        point.median * ((point.x or 0) - (before.x or 0))
+        for before, point in itertools.pairwise(rates)
+    )
+    told = (
+        f"{memory[-1].x or 0:,.0f} seconds of whole lives, 100 jobs a request over 4 connections, "
+        f"about {number(lives)} of them; finished jobs are kept for a tenth of that time. "
+        f"Memory after half of it {number(memory[middle].median)} MB, "
+        f"at the end {number(memory[-1].median)} MB; the file {number(file[middle].median)} MB "
+        f"and {number(file[-1].median)} MB."
+    )
+    return "\n\n".join([told, *_pictures(results, charts, ["soak"])])
+
+
+def _pictures(results: Results, charts: str, wanted: list[str]) -> list[str]:
+    titles = {curve.name: curve.title for curve in figures.CURVES} | {"soak": "Soak"}
+    drawn = [name for name in chart_names(results) if name in wanted]
+    return [f"![{titles[name]}]({charts}/{name}.svg)" for name in drawn]
+
+
+def _peers(results: Results, _: str) -> str:
+    subjects = results.subjects(figure.name for figure in figures.PEERS)
+    return tables.matrix(results, figures.PEERS, subjects)
+
+
+def _peer_settings(results: Results, _: str) -> str:
+    rows = [(name, note) for name, note in results.notes.items()]
+    return "\n".join(f"- **{name}**: {note}" for name, note in rows)
+
+
+def _searches(results: Results, _: str) -> str:
+    rows = []
+    for subject in results.subjects(["searches.p50"]):
+        found = [results.find(figure.name, subject) for figure in _SEARCHES]
+        rows.append((subject, *(number(s.median) if s else tables.NONE for s in found)))
+    return tables.table(("", *(figure.title for figure in _SEARCHES)), rows)
+
+
+def _omissions(results: Results, _: str) -> str:
+    told = [f"- {omission.subject}: {omission.reason}" for omission in results.omissions]
+    return "\n".join(told) or "Nothing was left out."
+
+
+def _versions(results: Results, _: str) -> str:
+    return ", ".join(f"{name} {version}" for name, version in results.versions.items()) + "."
+
+
+def _seed_jobs(results: Results, _: str) -> str:
+    return f"{results.settings['seed_jobs']:,}"
+
+
+def _seeded(results: Results, _: str) -> str:
+    rows = []
+    for figure in figures.SEEDED:
+        full = results.find(figure.name)
+        empty = results.find(figure.name.removeprefix("seeded."))
+        if full is not None and empty is not None and full is not empty:
+            title = BY_NAME[empty.figure].title
+            rows.append((title, number(full.median / empty.median)))
+    ratios = tables.table(("figure", "with them, as a part of without"), rows)
+    return "\n\n".join([tables.figures(results, figures.SEEDED), *([ratios] if rows else [])])
+
+
+_OTHERS = (*figures.THROUGH, *figures.BULK, *figures.GROUP_COMMIT)
+_SECTIONS: dict[str, Callable[[Results, str], str]] = {
+    "when": lambda results, _: results.when,
+    "machine": _machine,
+    "ceilings": lambda results, _: tables.plain(results, figures.CEILINGS),
+    "table": lambda results, _: tables.figures(results, figures.TABLE),
+    "seed_jobs": _seed_jobs,
+    "seeded": _seeded,
+    "others": lambda results, _: tables.figures(results, _OTHERS),
+    "offered": _offered,
+    "growth": _growth,
+    "curves": _curves,
+    "soak": _soak,
+    "peers": _peers,
+    "peer_settings": _peer_settings,
+    "searches": _searches,
+    "omissions": _omissions,
+    "versions": _versions,
+}

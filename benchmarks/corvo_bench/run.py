@@ -1,0 +1,66 @@
+"""Runs the scenarios, in turn, and gathers what they measure."""
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+from corvo_bench import machine
+from corvo_bench.results import NotRun, Results, Sample
+from corvo_bench.scenarios import registry
+from corvo_bench.scenarios.bench import Bench, Scenario
+from corvo_bench.settings import Settings
+
+
+def run(
+    settings: Settings,
+    is_chosen: Callable[[str], bool],
+    contestants: Mapping[str, Scenario],
+    scratch: Path | None,
+) -> Results:
+    """Run what is chosen, round by round; `contestants` take turns with each other.
+
+    `scratch` is where the data goes, on the disk that is to be measured. Raises `BenchmarkError`.
+    """
+    with tempfile.TemporaryDirectory(prefix="corvo-bench-", dir=scratch) as temporary:
+        bench = Bench(settings, Path(temporary))
+        results = Results(
+            when=datetime.now(UTC).strftime("%Y-%m-%d"),
+            machine=machine.describe(bench.directory),
+            versions=machine.versions(),
+            settings=asdict(settings),
+        )
+        groups: Sequence[tuple[Mapping[str, Scenario], int]] = (
+            (registry.TABLE, settings.rounds),
+            (contestants, settings.rounds),
+            (registry.CURVES, settings.curve_rounds),
+            (registry.ONCE, 1),
+        )
+        for scenarios, rounds in groups:
+            for number in range(1, rounds + 1):
+                for name in filter(is_chosen, scenarios):
+                    _report(f"{name} ({number} of {rounds})")
+                    _gather(results, name, scenarios[name](bench))
+        results.machine["load_after"] = list(os.getloadavg())
+    return results
+
+
+def _gather(results: Results, name: str, samples: Iterator[Sample]) -> None:
+    started = time.monotonic()
+    try:
+        for sample in samples:
+            results.add([sample])
+            at = "" if sample.x is None else f" at {sample.x:,g}"
+            _report(f"  {sample.figure} {sample.subject}{at}: {sample.value:,.5g}")
+    except NotRun as reason:
+        results.omit(name, str(reason))
+        _report(f"  not run: {reason}")
+    _report(f"  took {time.monotonic() - started:.1f} s")
+
+
+def _report(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

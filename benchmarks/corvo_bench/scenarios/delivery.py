@@ -1,0 +1,29 @@
+"""How soon a job reaches a worker that waits."""
+
+from collections.abc import Iterator
+
+from corvo_bench.load import verify
+from corvo_bench.load.delivery import deliveries
+from corvo_bench.results import Sample
+from corvo_bench.scenarios.bench import QUEUE, Bench, measure
+from corvo_bench.server import Server
+
+_WAITING = 200
+
+
+def delivery(bench: Bench) -> Iterator[Sample]:
+    """To one of 200 workers that wait in the same queue."""
+    with bench.fresh_server() as server:
+        yield from delivered("delivery", bench, server, [QUEUE] * _WAITING)
+
+
+def delivered(figure: str, bench: Bench, server: Server, waiting: list[str]) -> Iterator[Sample]:
+    """Median and p99 of deliveries, with a worker in each queue of `waiting`: to the first one."""
+    settings = bench.settings
+    queue = waiting[0]
+    args = (queue, waiting, settings.deliveries, settings.delivery_pause)
+    _, outcome = measure(figure, server, deliveries, *args)
+    verify.require_finished(server, [queue], outcome.enqueued, outcome.finished)
+    details = {"max_ms": outcome.latencies.longest}
+    for percent in (50, 99):
+        yield Sample(f"{figure}.p{percent}", outcome.latencies.percentile(percent), details=details)

@@ -1,0 +1,70 @@
+"""What many jobs leave behind in a server: memory after them, and a soak."""
+
+import itertools
+import time
+from collections.abc import Iterator
+
+from corvo_bench.children import started_apart
+from corvo_bench.load import verify
+from corvo_bench.load.closed import batched_lives
+from corvo_bench.results import BenchmarkError, Sample
+from corvo_bench.scenarios.bench import FINE, QUEUE, Bench, measure
+from corvo_bench.server import Server
+
+_CONNECTIONS = 4
+_PER_REQUEST = 100
+_SOAK_POINTS = 120
+
+
+def through(bench: Bench) -> Iterator[Sample]:
+    """The memory of a server that many jobs went through. Once a run: it takes its time."""
+    with bench.fresh_server() as server:
+        args = (QUEUE, _CONNECTIONS, _PER_REQUEST)
+        sample, outcome = measure(
+            "through", server, batched_lives, *args, jobs=bench.settings.through_jobs
+        )
+        verify.require_counts(server, [QUEUE], outcome.count)
+        details = {
+            "jobs": float(outcome.count),
+            "jobs_per_second": sample.value,
+            "file_mb": server.file_mb,
+        }
+        yield Sample("memory.through", server.child.memory_mb(), details=details)
+
+
+def soak(bench: Bench) -> Iterator[Sample]:
+    """Whole lives as fast as they go, with memory, file size and rate over time.
+
+    Finished jobs are kept for a tenth of the time only, so that the file must stop to grow.
+    """
+    seconds = bench.settings.soak_seconds
+    keep = max(1, round(seconds / 10))
+    every = max(0.5, seconds / _SOAK_POINTS)
+    options = {
+        "--retain-completed": f"{keep}s",
+        "--retain-events": f"{keep}s",
+        "--prune-interval": f"{max(1, round(every))}s",
+    }
+    with bench.fresh_server(*itertools.chain(*options.items())) as server:
+        args = (server.url, QUEUE, _CONNECTIONS, _PER_REQUEST)
+        began = last = time.monotonic()
+        done = 0
+        with started_apart(batched_lives, *args, seconds=seconds) as result:
+            while last - began < seconds:
+                time.sleep(every)
+                now = time.monotonic()
+                completed = _ever_enqueued(server)
+                x = round(now - began, 1)
+                yield Sample("soak.rate", (completed - done) / (now - last), x=x)
+                yield Sample("soak.memory", server.child.memory_mb(), x=x)
+                yield Sample("soak.file", server.file_mb, x=x)
+                last, done = now, completed
+            outcome = result()
+        outcome.require(*FINE)
+        if _ever_enqueued(server) != outcome.count:
+            raise BenchmarkError(f"{outcome.count} jobs were done, and not as many enqueued")
+
+
+def _ever_enqueued(server: Server) -> int:
+    queues = server.ask("GET", "/queues")
+    return sum(int(queue["enqueued"]) for queue in queues if queue["name"] == QUEUE)

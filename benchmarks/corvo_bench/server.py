@@ -1,0 +1,84 @@
+"""The server under test, in a process of its own, from what is installed."""
+
+import http.client
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from corvo_bench.children import Child
+from corvo_bench.results import BenchmarkError
+
+API = "/api/v1"
+DATABASE = "corvo.db"
+
+
+class Server:
+    """A Corvo server on a free port. `start_seconds` is from its start to its first healthy answer.
+
+    Everything it offers is on, and it logs each request, as in production.
+    """
+
+    def __init__(self, data_dir: Path, *options: str) -> None:
+        self.data_dir = data_dir
+        self._command = [sys.executable, "-I", "-m", "corvo_server", "--bind", "127.0.0.1:0"]
+        self._command += ["--data-dir", str(data_dir), "--log-format", "json", *options]
+        self.url = ""
+        self.start_seconds = 0.0
+
+    def __enter__(self) -> Self:
+        began = time.perf_counter()
+        self.child = Child(self._command, env=_environment())
+        try:
+            line = self.child.wait_for_line(lambda line: "listening on" in line)
+            self.url = json.loads(line)["url"]
+            self.ask("GET", "/healthz", prefix="")
+            self.start_seconds = time.perf_counter() - began
+        except BaseException:
+            self.child.stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None and not self.child.is_running:
+            raise BenchmarkError(f"the server ended meanwhile:\n{self.child.tail()}")
+        self.child.stop()
+
+    @property
+    def file_mb(self) -> float:
+        """The database with its log, in MB of a million bytes."""
+        return sum(p.stat().st_size for p in self.data_dir.glob(f"{DATABASE}*")) / 1e6
+
+    def ask(self, method: str, path: str, body: object = None, *, prefix: str = API) -> Any:
+        """One call outside of any measurement; its JSON. Raises `BenchmarkError` for an error."""
+        parts = urlsplit(self.url)
+        connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=120)
+        text = None if body is None else json.dumps(body)
+        connection.request(method, prefix + path, text, {"content-type": "application/json"})
+        reply = connection.getresponse()
+        answer = reply.read()
+        connection.close()
+        if reply.status >= 300:
+            raise BenchmarkError(f"{method} {path}: {reply.status} {answer[:300]!r}")
+        return json.loads(answer) if answer else None
+
+
+def has_option(name: str) -> bool:
+    """Whether the installed server knows an option, such as `--database`."""
+    command = [sys.executable, "-I", "-m", "corvo_server", "--help"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+    return name in told.stdout
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("CORVO_")}

@@ -1,0 +1,44 @@
+from copy import deepcopy
+
+from corvo_bench.compare import changes, told
+from corvo_bench.results import Results, Sample
+
+
+def with_ceilings(results: Results, per_second: float) -> Results:
+    copy = deepcopy(results)
+    copy.add(Sample(f"ceiling.sanic.{n}", per_second) for n in (1, 50))
+    return copy
+
+
+def test_a_faster_machine_is_no_progress(results: Results) -> None:
+    before, now = with_ceilings(results, 10_000), with_ceilings(results, 20_000)
+    before.add([Sample("enqueue.50", 1000.0), Sample("delivery.p50", 2.0)])
+    now.add([Sample("enqueue.50", 2000.0), Sample("delivery.p50", 1.0)])
+    rate, latency = changes(before, now)
+    assert (rate.raw, rate.scaled) == (2.0, 1.0)
+    assert (latency.raw, latency.scaled) == (2.0, 1.0)
+
+
+def test_a_regression_is_pointed_out_first(results: Results) -> None:
+    before, now = with_ceilings(results, 10_000), with_ceilings(results, 10_000)
+    before.add([Sample("enqueue.50", 1000.0), Sample("delivery.p50", 1.0)])
+    now.add([Sample("enqueue.50", 1000.0), Sample("delivery.p50", 2.0)])
+    first, second = told(before, now).splitlines()[2:]
+    assert "delivery.p50 ⚠" in first
+    assert "0.50" in first
+    assert "⚠" not in second
+
+
+def test_what_only_one_run_has_is_left_out(results: Results) -> None:
+    before, now = with_ceilings(results, 10_000), with_ceilings(results, 10_000)
+    before.add([Sample("by_queues.life", 10.0, x=1.0)])
+    now.add([Sample("by_queues.life", 10.0, x=2.0)])
+    assert changes(before, now) == []
+
+
+def test_a_figure_without_its_reference_is_compared_as_it_is(results: Results) -> None:
+    now = deepcopy(results)
+    results.add([Sample("enqueue.50", 1000.0)])
+    now.add([Sample("enqueue.50", 900.0)])
+    (change,) = changes(results, now)
+    assert change.scaled == change.raw == 0.9

@@ -1,0 +1,64 @@
+import re
+
+import pytest
+
+from corvo_bench.figures import BY_NAME
+from corvo_bench.report.page import chart_names, page
+from corvo_bench.report.tables import number
+from corvo_bench.results import Results, Sample
+
+
+def row_of(text: str, title: str) -> list[str]:
+    (line,) = [line for line in text.splitlines() if line.startswith(f"| {title} |")]
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_a_figure_has_median_spread_and_goals(measured: Results) -> None:
+    row = row_of(page(measured, "charts"), "Enqueue, one request a job, 1 connection")
+    assert row[1:] == ["**1,300 jobs/s**", "900 to 1,500 (3)", "1,200", "2,000", "130 µs"]
+
+
+def test_a_figure_that_misses_its_goal_says_so(results: Results) -> None:
+    results.add([Sample("delivery.p99", 7.0), Sample("delivery.p50", 1.0)])
+    text = page(results, "charts")
+    assert row_of(text, "Enqueue to one of 200 idle long polls, p99")[1] == "7 ms (behind)"
+    assert row_of(text, "Enqueue to one of 200 idle long polls, p50")[1] == "**1 ms**"
+
+
+def test_the_best_of_each_column_is_bold(measured: Results) -> None:
+    text = page(measured, "charts")
+    assert "**1,200**" in row_of(text, "Corvo")[1]
+    assert "**" not in row_of(text, "Another")[1]
+    assert "**1.2**" in "".join(row_of(text, "Corvo"))
+
+
+def test_growth_is_the_last_point_by_the_first(measured: Results) -> None:
+    text = page(measured, "charts")
+    row = row_of(text, "Finished jobs in the table: enqueue, 50 connections")
+    assert row[1:] == ["5,000 jobs/s at 0", "4,000 jobs/s at 1,000", "0.8"]
+
+
+def test_charts_are_linked_only_when_drawn(measured: Results) -> None:
+    assert chart_names(measured) == ["by_finished"]
+    assert re.findall(r"\(charts/(\w+)\.svg\)", page(measured, "charts")) == ["by_finished"]
+
+
+def test_what_was_not_run_has_its_reason(measured: Results) -> None:
+    assert "- A third: it is not installed" in page(measured, "charts")
+
+
+def test_nothing_of_the_template_is_left_over(results: Results) -> None:
+    assert not re.search(r"\{\w+\}", page(results, "charts"))
+
+
+def test_every_figure_has_a_name_of_its_own() -> None:
+    assert all(name == figure.name for name, figure in BY_NAME.items())
+    assert len({figure.title for figure in BY_NAME.values()}) > 20
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.12345, "0.123"), (1.0, "1"), (99.96, "100"), (123.4, "123"), (12_345.6, "12,300")],
+)
+def test_numbers_have_three_digits_that_count(value: float, text: str) -> None:
+    assert number(value) == text
