@@ -8,6 +8,13 @@ import nox
 
 ROOT = Path(__file__).parent
 PACKAGES = ("corvo-schema", "corvo-server", "corvo-client", "corvo-cli")
+BESIDE = {
+    "corvo-schema": (),
+    "corvo-server": ("corvo-schema",),
+    "corvo-client": ("corvo-schema", "corvo-server"),
+    "corvo-cli": ("corvo-schema", "corvo-client"),
+}
+"""What of ours each package needs, or its extras do."""
 PYTHONS = ("3.11", "3.12", "3.13")
 SOURCES = [f"packages/{name}/src" for name in PACKAGES]
 GROUPS = nox.project.load_toml("pyproject.toml")
@@ -101,6 +108,24 @@ def matrix(session: nox.Session) -> None:
     is_outermost = session.python in (PYTHONS[0], PYTHONS[-1])
     for tests in ("packages", *(["tests/integration"] if is_outermost else [])):
         session.run("pytest", tests, "-n", XDIST_WORKERS, *session.posargs)
+
+
+@nox.session
+@nox.parametrize("package", [nox.param(name, id=name) for name in PACKAGES])
+def lowest(session: nox.Session, package: str) -> None:
+    """Run a package's own tests with the lowest versions that it says are enough."""
+    session.env["PYTHONPATH"] = None
+    session.install("uv>=0.9")
+    folder = Path(session.create_tmp()).resolve()
+    siblings, pins = folder / "siblings.in", folder / "lowest.txt"
+    siblings.write_text("".join(f"-e packages/{name}\n" for name in BESIDE[package]))
+    resolve = ("uv", "pip", "compile", "--quiet", "--resolution", "lowest-direct", "--all-extras")
+    wanted = (f"packages/{package}/pyproject.toml", str(siblings))
+    session.run(*resolve, *wanted, "--output-file", str(pins), silent=True)
+    tools = nox.project.dependency_groups(GROUPS, "test", "extras")
+    itself = ("-e", f"packages/{package}")
+    session.run("uv", "pip", "install", "--quiet", "--requirements", str(pins), *itself, *tools)
+    session.run("pytest", f"packages/{package}/tests", "-n", XDIST_WORKERS, *session.posargs)
 
 
 @nox.session
