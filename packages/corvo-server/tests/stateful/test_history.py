@@ -11,8 +11,8 @@ from hypothesis.stateful import run_state_machine_as_test
 from server_support.history.machine import History
 from server_support.kits import NewKit
 
-EXAMPLES = int(os.environ.get("CORVO_STATEFUL_EXAMPLES", "60"))
-STEPS = int(os.environ.get("CORVO_STATEFUL_STEPS", "40"))
+EXAMPLES = int(os.environ.get("CORVO_STATEFUL_EXAMPLES", "150"))
+STEPS = int(os.environ.get("CORVO_STATEFUL_STEPS", "50"))
 
 
 def test_histories_are_as_promised(new_kit: NewKit) -> None:

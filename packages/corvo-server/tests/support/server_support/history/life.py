@@ -11,6 +11,8 @@ from server_support.model.parts import Job
 CALLBACKS = "callbacks"
 BUSY = ("a", "b")
 """The queues that jobs are enqueued into."""
+busy = st.sampled_from(["a", "a", "a", "b"])
+"""What is made up should meet, and mostly does so in one of them."""
 QUEUES = (*BUSY, "c", CALLBACKS)
 
 NOBODY = f"job_{0:026}"

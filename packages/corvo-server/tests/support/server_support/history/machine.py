@@ -8,7 +8,7 @@ from unittest import mock
 
 import orjson
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from corvo_schema.states import JobState
 from corvo_server.engine import bulk
@@ -17,7 +17,13 @@ from server_support.clock import ManualClock
 from server_support.history.checks import check_all, check_timelines
 from server_support.history.life import CALLBACKS, Call, Life
 from server_support.history.producing import agains, enqueues, repeatable
-from server_support.history.steering import WINDOW, configurations, schedule_calls, steers
+from server_support.history.steering import (
+    WINDOW,
+    configurations,
+    limitations,
+    schedule_calls,
+    steers,
+)
 from server_support.history.sweeping import bulks, cancels_of_bulks, emptyings
 from server_support.history.working import fetches, reports
 from server_support.kits import Kit, NewKit
@@ -30,7 +36,7 @@ calls = st.one_of(
     enqueues, repeatable, agains, fetches, reports, steers, configurations, schedule_calls
 )
 """What can share a commit with others."""
-spans = st.sampled_from([1, 1_000, WINDOW - 1, WINDOW, 10_000, 60_000])
+spans = st.sampled_from([1, 1_000, WINDOW - 1, WINDOW, WINDOW, 60_000])
 
 
 class History(RuleBasedStateMachine):
@@ -64,8 +70,13 @@ class History(RuleBasedStateMachine):
 
     # Calls, one by one or several in one commit
 
-    @rule(call=st.one_of(calls, enqueues, fetches, fetches, reports))
-    def make(self, call: Call) -> None:
+    @initialize(calls=st.lists(limitations, max_size=2))
+    def set_up(self, calls: list[Call]) -> None:
+        for call in calls:
+            self._run(self._make([call]))
+
+    @rule(call=st.one_of(enqueues, enqueues, repeatable, agains))
+    def produce(self, call: Call) -> None:
         self._run(self._make([call]))
 
     @rule(call=enqueues)
@@ -80,17 +91,34 @@ class History(RuleBasedStateMachine):
     def report(self, call: Call) -> None:
         self._run(self._make([call]))
 
-    @rule(call=steers | configurations | schedule_calls)
+    @rule(fetched=fetches, reported=st.lists(reports, min_size=1, max_size=4))
+    def work(self, fetched: Call, reported: list[Call]) -> None:
+        for call in (fetched, *reported):
+            self._run(self._make([call]))
+
+    @rule(call=steers)
     def steer(self, call: Call) -> None:
         self._run(self._make([call]))
+
+    @rule(call=configurations)
+    def configure(self, call: Call) -> None:
+        self._run(self._make([call]))
+
+    @rule(call=schedule_calls)
+    def schedule(self, call: Call) -> None:
+        self._run(self._make([call]))
+
+    @rule(call=st.one_of(bulks, bulks, cancels_of_bulks))
+    def do_in_bulk(self, call: Call) -> None:
+        self._run(self._make_alone(call))
+
+    @rule(call=emptyings)
+    def empty(self, call: Call) -> None:
+        self._run(self._make_alone(call))
 
     @rule(together=st.lists(calls, min_size=2, max_size=6))
     def make_in_one_commit(self, together: list[Call]) -> None:
         self._run(self._make(together))
-
-    @rule(call=bulks | emptyings | cancels_of_bulks)
-    def sweep(self, call: Call) -> None:
-        self._run(self._make_alone(call))
 
     async def _make(self, together: Sequence[Call]) -> None:
         life = self._life
@@ -147,7 +175,7 @@ class History(RuleBasedStateMachine):
         await self._settle_batches()
         assert done == {"promoted": promoted, "reclaimed": reclaimed, "expired": expired}
 
-    @rule(ms=st.sampled_from([0, 30_000, 60_000, 600_000]))
+    @rule(ms=st.sampled_from([0, 60_000, 120_000, 600_000]))
     def let_slots_pass(self, ms: int) -> None:
         self._run(self._run_due(ms))
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from corvo_server.engine.errors import CallError
 from corvo_server.store.records import Enqueued
 from server_support.bench import make_job
-from server_support.history.life import BUSY, CALLBACKS, Call, Life, some
+from server_support.history.life import CALLBACKS, Call, Life, busy, some
 from server_support.model.producers import check_enqueued
 
 
@@ -143,20 +143,25 @@ class Again(Call):
         aim.expect(life, None, answer)
 
 
+def seldom(values: list[int]) -> st.SearchStrategy[int | None]:
+    """One of these now and then, mostly None."""
+    return st.sampled_from([*(None for _ in range(3 * len(values))), *values])
+
+
 given_ids = st.integers(0, 10**12).map(lambda number: f"job_{number:026}")
 new_jobs = st.builds(
     NewJob,
-    queue=st.sampled_from(BUSY),
-    priority=st.sampled_from([2, 2, 1, 0]),
-    delay=st.sampled_from([None, None, None, -1000, 0, 1, 5_000, 60_000]),
-    expire_after=st.sampled_from([None, None, None, 0, 10_000, 100_000]),
-    max_retries=st.sampled_from([3, 0, 1, 2]),
+    queue=busy,
+    priority=st.sampled_from([2, 2, 2, 1, 0]),
+    delay=seldom([-1000, 0, 1, 5_000, 60_000]),
+    expire_after=seldom([0, 10_000, 100_000]),
+    max_retries=st.sampled_from([3, 3, 0, 1, 2]),
     backoff=st.sampled_from([0, 10_000, None]),
-    unique_key=st.sampled_from([None, None, "k", "l"]),
-    unique_period=st.sampled_from([3_600_000, 1, 5_000]),
+    unique_key=st.sampled_from([None, "k"]),
+    unique_period=st.sampled_from([3_600_000, 3_600_000, 3_600_000, 1, 5_000]),
     on_conflict=st.sampled_from(["ignore", "replace", "reschedule", "error"]),
-    concurrency_key=st.sampled_from([None, "x", "y"]),
-    given_id=st.none() | given_ids,
+    concurrency_key=st.sampled_from(["x", "x", None, "y"]),
+    given_id=st.none() | st.none() | given_ids,
 )
 enqueues = st.builds(
     Enqueue, jobs=st.lists(new_jobs, min_size=1, max_size=3).map(tuple), has_batch=st.booleans()

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from corvo_schema import ErrorCode, ScheduleRequest
 from corvo_schema.states import Priority
 from corvo_server.engine.errors import CallError
-from server_support.history.life import BUSY, Call, Life, some
+from server_support.history.life import Call, Life, busy, some
 
 MINUTE = 60_000
 WINDOW = 5_000
@@ -128,19 +128,21 @@ def tuple_of(value: Any) -> tuple[Any, ...]:
 
 
 actions = st.one_of(
-    st.tuples(st.sampled_from(["cancel", "retry", "requeue", "delete"]), st.just(())),
+    *(st.just((verb, ())) for verb in ("cancel", "retry", "requeue", "delete")),
     st.tuples(st.just("move"), st.sampled_from(["a", "b", "c"]).map(tuple_of)),
     st.tuples(st.just("change_priority"), st.sampled_from([*Priority]).map(tuple_of)),
 )
 """What can be done to a job, and how."""
 steers = st.builds(lambda action, which: Steer(action[0], which, action[1]), actions, some)
-settings = st.one_of(
-    st.tuples(st.sampled_from(["pause", "resume", "resume", "drain"]), st.just(())),
-    st.tuples(st.sampled_from(["limit", "limit_keys"]), st.sampled_from([(None,), (1,), (2,)])),
-    st.tuples(st.just("throttle"), st.sampled_from([(None, None), (1, WINDOW), (2, WINDOW)])),
+pauses = st.sampled_from([("pause", ()), ("drain", ()), *[("resume", ())] * 4])
+limits = st.one_of(
+    st.sampled_from([("limit_keys", (limit,)) for limit in (1, 1, 2, None)]),
+    st.sampled_from([("limit", (limit,)) for limit in (1, 2, 3, None)]),
+    st.sampled_from([("throttle", rate) for rate in ((1, WINDOW), (2, WINDOW), (None, None))]),
 )
-configurations = st.builds(
-    lambda setting, queue: Configure(setting[0], queue, setting[1]), settings, st.sampled_from(BUSY)
+limitations = st.builds(lambda limit, queue: Configure(limit[0], queue, limit[1]), limits, busy)
+configurations = limitations | st.builds(
+    lambda pause, queue: Configure(pause[0], queue, pause[1]), pauses, busy
 )
 of_schedules = {"x": "a", "y": "b"}
 """Names, each with a queue of its own: the order of slots at one moment does not matter then."""

@@ -9,7 +9,7 @@ from corvo_schema import BulkRequest, ErrorCode
 from corvo_schema.states import JobState, Priority
 from corvo_server.engine.bulk import BulkDone
 from corvo_server.engine.errors import CallError
-from server_support.history.life import BUSY, Call, Life, some
+from server_support.history.life import Call, Life, busy, some
 from server_support.history.steering import actions
 from server_support.model.parts import Job
 
@@ -123,10 +123,10 @@ class Empty(Call):
 
 filters = st.builds(
     Filter,
-    queue=st.sampled_from([None, *BUSY]),
+    queue=st.none() | busy,
     states=st.frozensets(st.sampled_from([*JobState]), max_size=3),
-    priority=st.sampled_from([None, None, *Priority]),
-    has_errors=st.sampled_from([None, None, True, False]),
+    priority=st.sampled_from([None, None, None, None, *Priority]),
+    has_errors=st.sampled_from([None, None, None, None, True, False]),
 )
 bulks = st.builds(
     Bulk,
@@ -135,4 +135,4 @@ bulks = st.builds(
     is_async=st.booleans(),
 )
 cancels_of_bulks = st.builds(CancelBulk, some)
-emptyings = st.builds(Empty, st.sampled_from(["clear", "clear", "delete"]), st.sampled_from(BUSY))
+emptyings = st.builds(Empty, st.sampled_from(["clear", "clear", "delete"]), busy)

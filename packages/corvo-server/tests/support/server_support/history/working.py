@@ -107,15 +107,15 @@ class Report(Call):
 
 fetches = st.builds(
     Fetch,
-    queues=st.sampled_from([("a",), ("b", "a"), tuple(QUEUES), (CALLBACKS,)]),
-    count=st.sampled_from([1, 1, 2, 10]),
+    queues=st.sampled_from([("a",), ("a",), ("b", "a"), QUEUES, (CALLBACKS,)]),
+    count=st.sampled_from([1, 2, 10, 10]),
     lease=st.sampled_from([5_000, 60_000]),
 )
 reports = st.builds(
     Report,
-    verb=st.sampled_from(["ack", "fail", "fail", "release", "heartbeat"]),
+    verb=st.sampled_from(["ack", "ack", "fail", "fail", "release", "heartbeat"]),
     which=some,
-    token=st.sampled_from(["own", "own", "own", "none", "wrong"]),
+    token=st.sampled_from(["own", "own", "own", "own", "none", "wrong"]),
     may_retry=st.sampled_from([True, True, False]),
     is_cancel=st.sampled_from([False, False, False, True]),
     delay=st.sampled_from([0, 0, 5_000]),
