@@ -9,6 +9,7 @@ from corvo_client import AsyncClient, BatchOptions, CorvoError, Job
 from corvo_client._options import AnyConflict
 from corvo_client.testing import recording
 from corvo_client.worker import Cancel, Context, Retry, Snooze, Worker
+from corvo_schema.states import FINISHED
 from support.server import CorvoServer
 from support.waiting import wait_until
 from support.wire import new_name
@@ -169,7 +170,7 @@ async def test_recorded_jobs_go_the_way_of_real_ones(server: CorvoServer, story:
 
             async def real() -> list[Job]:
                 found = [job async for job in client.search_all(queue=queue, order="asc")]
-                return found if all(job.state.is_finished for job in found) else []  # type: ignore[union-attr]
+                return found if all(job.state in FINISHED for job in found) else []
 
             ended = await wait_until(real, "all jobs have ended")
         real_jobs = await client.bulk_get([job.id for job in ended])

@@ -73,7 +73,7 @@ async def test_a_request_that_does_not_come_to_its_end_is_cut_off(
     async with HeldRequest(server.port, "/enqueue", {"queue": "q"}) as request:
         assert await asyncio.to_thread(server.stop) == 0
         assert await request.end() == b""
-    assert "1 were cut off" in server.messages()
+    assert "stopping: 1 requests were cut off" in server.messages()
     assert server.messages()[-1] == STEPS[-1]
 
 
@@ -150,6 +150,21 @@ def test_a_backup_that_is_interrupted_does_not_end_with_0(
         finally:
             process.close()
     assert not copy.exists()
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_command_that_is_stopped_before_it_began_does_not_end_with_0(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    process = Process(python("-m", "corvo_server", "--data-dir", tmp_path, "check"))
+    try:
+        process.wait_for_signal_handler()
+        process.signal(number)
+        # By its handler, or by the system when it came further meanwhile.
+        assert process.wait() in {128 + number, -number}
+        assert "Traceback" not in process.output
+    finally:
+        process.close()
 
 
 async def test_a_stop_under_load_loses_nothing_that_was_acknowledged(

@@ -34,7 +34,8 @@ def count(context: Context, marker: str, up_to: int) -> list:
         context.checkpoint(done)
         context.progress(done, up_to)
         if done == 3 and context.attempt == 1:
-            time.sleep(1.5)
+            while not Path(marker + ".seen").exists():
+                time.sleep(0.01)
             raise ValueError("half way")
     return [done, os.getpid()]
 
@@ -116,12 +117,18 @@ async def test_a_process_works_with_checkpoints_and_is_killed_by_a_cancel(
         spun = await ended(client, spin)
         assert (spun.state, spun.attempt) == ("cancelled", 1)
         await wait_until(lambda: not is_alive(pid), "the process is gone")
+        await wait_until(lambda: has_checkpoint(client, count, 3), "the checkpoint is there")
+        (tmp_path / "count.seen").touch()
         counted = await ended(client, count)
         assert counted.state == "completed"
         assert counted.attempt == 2
         assert counted.result[0] == 5
         assert counted.result[1] != os.getpid()
         assert [error.error for error in counted.errors] == ["ValueError: half way"]
+
+
+async def has_checkpoint(client: AsyncClient, job_id: str, checkpoint: int) -> bool:
+    return bool((await client.get_job(job_id)).checkpoint == checkpoint)
 
 
 async def pid_in(marker: Path) -> int:

@@ -4,6 +4,9 @@ import signal
 import sys
 from types import FrameType
 
+COMMANDS = frozenset({"backup", "restore", "check", "vacuum"})
+"""What the command line knows, which is too heavy to ask in the first moments."""
+
 
 def main() -> None:
     """Run the command line."""
@@ -19,8 +22,9 @@ def main() -> None:
     server(prog_name="corvo-server")
 
 
-def _leave(_number: int, _frame: FrameType | None) -> None:
-    sys.exit(0)
+def _leave(number: int, _frame: FrameType | None) -> None:
+    # A server that is told to stop has nothing left to do; a command that is has not done it.
+    sys.exit(128 + number if COMMANDS.intersection(sys.argv[1:]) else 0)
 
 
 if __name__ == "__main__":

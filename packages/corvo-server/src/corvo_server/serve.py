@@ -105,7 +105,8 @@ class Server:
         log.info("stopping: %d waiting fetches are answered", engine.notifier.waiting)
         engine.start_closing()
         left = await self._drain(http)
-        log.info("stopping: requests in flight are done" if not left else f"{left} were cut off")
+        done = f"{left} requests were cut off" if left else "requests in flight are done"
+        log.info("stopping: %s", done)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -534,11 +534,11 @@ async def test_body_that_is_declared_as_json_is_taken(server: HttpServer, declar
         ("PATCH", f"{API}/enqueue", "POST"),
         ("OPTIONS", f"{API}/enqueue", "POST"),
         ("BREW", f"{API}/enqueue", "POST"),
-        ("DELETE", f"{API}/queues", "GET"),
+        ("DELETE", f"{API}/queues", "GET, HEAD"),
         ("GET", f"{API}/queues/a/throttle", "POST, DELETE"),
-        ("PATCH", f"{API}/schedules/a", "GET, PUT, DELETE"),
-        ("POST", f"{API}/info", "GET"),
-        ("POST", "/healthz", "GET"),
+        ("PATCH", f"{API}/schedules/a", "GET, HEAD, PUT, DELETE"),
+        ("POST", f"{API}/info", "GET, HEAD"),
+        ("POST", "/healthz", "GET, HEAD"),
     ],
 )
 async def test_method_that_a_route_does_not_take(
@@ -550,13 +550,16 @@ async def test_method_that_a_route_does_not_take(
     assert method in body["error"]
 
 
-async def test_head_is_answered_without_a_body(server: HttpServer) -> None:
+@pytest.mark.parametrize("path", ["/healthz", f"{API}/queues", f"{API}/jobs/none"])
+async def test_head_is_answered_as_get_without_the_body(server: HttpServer, path: str) -> None:
     connection = await server.connect()
-    await connection.send(request("HEAD", "/healthz"))
-    reply = await connection.receive(has_body=False)
-    assert reply.status in {200, 405}
-    await connection.send(request("GET", "/healthz"))
-    assert (await connection.receive()).json == {"status": "ok"}
+    replies = []
+    for method in ("HEAD", "GET"):
+        await connection.send(request(method, path, headers={"X-Request-ID": "one"}))
+        replies.append(await connection.receive(has_body=method == "GET"))
+    head, get = replies
+    assert (head.status, head.headers) == (get.status, get.headers)
+    assert int(head.headers["content-length"]) == len(get.body)
 
 
 @pytest.mark.parametrize(

@@ -30,12 +30,13 @@ def refused(reply: Any, field: str) -> bool:
 @pytest.mark.parametrize(
     ("path", "allowed"),
     [
-        ("/jobs/x", "GET, DELETE"),
-        ("/queues/x", "GET, DELETE"),
+        ("/jobs/x", "GET, HEAD, DELETE"),
+        ("/queues/x", "GET, HEAD, DELETE"),
         ("/queues/x/throttle", "POST, DELETE"),
-        ("/schedules", "GET, POST"),
-        ("/schedules/x", "GET, PUT, DELETE"),
+        ("/schedules", "GET, HEAD, POST"),
+        ("/schedules/x", "GET, HEAD, PUT, DELETE"),
         ("/enqueue", "POST"),
+        ("/events", "GET"),
     ],
 )
 async def test_a_refused_method_is_told_all_that_the_path_takes(

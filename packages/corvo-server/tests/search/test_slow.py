@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 
+from corvo_schema import BulkRequest
 from corvo_schema.errors import ErrorCode
 from corvo_server.engine.errors import CallError
 from corvo_server.engine.search import Page
@@ -139,3 +140,18 @@ async def test_a_search_whose_caller_goes_away_is_stopped(
     search.cancel()
     await until(lambda: endless.running == 0)
     assert search.cancelled()
+
+
+async def test_a_bulk_operation_that_searches_for_too_long_is_stopped_and_says_so(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await bench.enqueue()
+    monkeypatch.setattr(
+        search, "matching_ids", lambda connection, *_: connection.execute(ENDLESS).fetchone()
+    )
+    request = BulkRequest.model_validate({"action": "cancel", "filter": {"payload_jq": ".a"}})
+    with pytest.raises(CallError) as refused:
+        await bench.engine.bulk.run(request)
+    assert "longer than 0.1 seconds" in refused.value.message
+    assert [field for field, _ in refused.value.details] == ["filter.payload_jq"]
+    assert (await bench.queue()).pending == 1

@@ -209,3 +209,17 @@ def test_commands_for_the_file_refuse_postgresql(invoke: Invoke, command: list[s
     result = invoke("--database", "postgresql://db/corvo", *command)
     assert result.exit_code == 2
     assert "pg_dump" in result.output
+
+
+@pytest.mark.parametrize("command", sorted(main_module.COMMANDS))
+def test_a_command_that_is_stopped_in_its_first_moments_has_not_succeeded(
+    monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setattr(main_module.sys, "argv", ["corvo-server", "--data-dir", "x", command])
+    with pytest.raises(SystemExit) as left:
+        main_module._leave(signal.SIGTERM, None)
+    assert left.value.code == 128 + signal.SIGTERM
+
+
+def test_the_first_moments_know_all_commands() -> None:
+    assert set(server.commands) == main_module.COMMANDS

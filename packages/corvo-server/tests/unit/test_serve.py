@@ -160,7 +160,7 @@ async def test_request_that_never_ends_is_cut_off(
     stuck = await start_slow_request(server)
     os.kill(os.getpid(), signal.SIGTERM)
     await asyncio.wait_for(server.task, 10)
-    assert any("1 were cut off" in line for line in server.log)
+    assert any("1 requests were cut off" in line for line in server.log)
     stuck.close()
 
 

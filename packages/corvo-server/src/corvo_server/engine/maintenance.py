@@ -10,7 +10,7 @@ from corvo_server.engine.clock import Clock
 from corvo_server.engine.metrics import Metrics
 from corvo_server.engine.notifier import Notifier
 from corvo_server.store.protocol import Store
-from corvo_server.store.records import Change, JobHead, Maintain, NextTimes, Prune
+from corvo_server.store.records import Maintain, NextTimes, Prune
 
 _CHUNK = 500
 _PRUNE_CHUNK = 200
@@ -71,12 +71,7 @@ class Maintenance:
     async def promote(self) -> int:
         """Make scheduled and retrying jobs pending that are due."""
         now = self._clock()
-
-        def decide(job: JobHead) -> Change:
-            self._metrics.promotion_lag.observe((now - (job.scheduled_at or now)) / 1000)
-            return lifecycle.promote(job, now)
-
-        return await self._store.promote(Maintain(now, _CHUNK, decide))
+        return await self._store.promote(Maintain(now, _CHUNK, partial(lifecycle.promote, now=now)))
 
     async def reclaim(self) -> int:
         """Take back jobs whose lease has ended."""

@@ -77,6 +77,8 @@ class Metrics:
         """Count a commit and what it did."""
         self.commit_operations.observe(commit.operations)
         self.commit_seconds.observe(commit.seconds)
+        for late in commit.promoted_late:
+            self.promotion_lag.observe(late / 1000)
         for event, times in Tally(event.type for event in commit.events).items():
             self.job_events.labels(event).inc(times)
 

@@ -1,6 +1,7 @@
 """The table of endpoints: what the router serves and what `openapi.json` describes is one thing."""
 
 import inspect
+import re
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, NamedTuple, TypeAlias, cast
 
@@ -19,6 +20,13 @@ Handler: TypeAlias = Callable[..., Coroutine[Any, Any, HTTPResponse | None]]
 
 JSON = "application/json"
 EVENT_STREAM = "text/event-stream"
+
+_PARAMETER = re.compile(r"<(\w+):\w+>")
+
+
+def documented(path: str) -> str:
+    """A route's path as documentation writes it: with `{job_id}` for `<job_id:str>`."""
+    return _PARAMETER.sub(r"{\1}", path)
 
 
 class Parameter(NamedTuple):
@@ -49,6 +57,11 @@ class Endpoint(NamedTuple):
         """The first line of the handler's docstring."""
         return inspect.cleandoc(self.handler.__doc__ or "").partition("\n")[0]
 
+    @property
+    def path_parameters(self) -> list[str]:
+        """Their names, in the order of the path."""
+        return _PARAMETER.findall(self.path)
+
 
 class Resource:
     """The endpoints of one resource, all below the API prefix unless `prefix` says otherwise."""
@@ -71,7 +84,7 @@ class Resource:
         media_type: str = JSON,
         writes: bool | None = None,
     ) -> Callable[[Handler], Handler]:
-        """Serve `method` on `path` by the decorated handler.
+        """Serve `method` on `path` by the decorated handler; with GET comes HEAD.
 
         `replies` has the model (or None for no body) by status, and `media_type` is what they are
         sent as: events have the model as their data. `errors` are what this endpoint refuses with,
@@ -94,7 +107,10 @@ class Resource:
                     is_writing,
                 )
             )
-            self.blueprint.add_route(handler, uri, methods=[method], unquote=True)
+            methods = [method]
+            if method == "GET" and media_type != EVENT_STREAM:  # a stream is nothing but its body
+                methods.append("HEAD")
+            self.blueprint.add_route(handler, uri, methods=methods, unquote=True)
             return handler
 
         return register

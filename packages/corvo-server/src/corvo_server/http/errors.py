@@ -24,11 +24,11 @@ from corvo_schema.errors import ErrorCode, details_of
 from corvo_server.engine.errors import CallError
 from corvo_server.http.endpoint import App
 from corvo_server.http.request_id import request_id
-from corvo_server.store.protocol import StoreOverloaded, StoreUnavailable
+from corvo_server.store.protocol import SearchTooSlow, StoreOverloaded, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
-METHODS = ("GET", "POST", "PUT", "DELETE")
+METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
 
 _LARGEST_DROPPED = 256 * 1024 * 1024
 """Bytes of a body that is too large. Beyond, the connection is cut: it takes up the line only."""
@@ -97,6 +97,9 @@ def _as_call_error(request: Request, error: Exception) -> CallError:  # noqa: PL
         case StoreOverloaded():
             message = f"Too much is being written: {error}. Nothing was done; try again shortly."
             return CallError(ErrorCode.OVERLOADED, message, retry_after=_RETRY_AFTER)
+        case SearchTooSlow():
+            message = f"The search was stopped: {error}. Nothing was done; try again later."
+            return CallError(ErrorCode.UNAVAILABLE, message, retry_after=_RETRY_AFTER)
         case StoreUnavailable():
             message = f"The store is unavailable: {error}. Nothing was done; try again shortly."
             return CallError(ErrorCode.UNAVAILABLE, message, retry_after=_RETRY_AFTER)

@@ -1,6 +1,11 @@
 """Jobs: enqueue, look at, steer."""
 
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import TypeAlias
+
 from msgspec import Raw, Struct
+from pydantic import BaseModel
 from sanic import HTTPResponse, Request
 
 from corvo_schema import (
@@ -20,7 +25,7 @@ from corvo_schema.errors import ErrorCode
 from corvo_schema.states import JobState
 from corvo_server.http import documents
 from corvo_server.http.body import document, read_body, read_documents
-from corvo_server.http.endpoint import Parameter, Resource, engine_of
+from corvo_server.http.endpoint import Handler, Parameter, Resource, engine_of
 from corvo_server.http.replies import reply
 from corvo_server.store.records import Enqueued
 
@@ -33,6 +38,30 @@ _TRACEPARENT = Parameter(
     {"type": "string"},
     place="header",
 )
+
+
+_Steer: TypeAlias = Callable[[Request, str], Awaitable[str]]
+
+
+def _steering(
+    method: str, path: str, body: type[BaseModel] | None = None
+) -> Callable[[_Steer], Handler]:
+    """Serve an action on one job, of which the decorated function tells the status."""
+
+    def register(steer: _Steer) -> Handler:
+        @wraps(steer)
+        async def handle(request: Request, job_id: str) -> HTTPResponse:
+            return reply({"status": await steer(request, job_id)})
+
+        return resource.endpoint(
+            method,
+            f"/jobs/<job_id:str>{path}",
+            request=body,
+            replies={200: StatusReply},
+            errors=(ErrorCode.NOT_FOUND, ErrorCode.INVALID_STATE),
+        )(handle)
+
+    return register
 
 
 class _JobDocuments(Struct):
@@ -110,80 +139,48 @@ async def bulk_get(request: Request) -> HTTPResponse:
     return reply({"jobs": [documents.job(record) for record in records]})
 
 
-@resource.endpoint(
-    "POST",
-    "/jobs/<job_id:str>/cancel",
-    replies={200: StatusReply},
-    errors=(ErrorCode.NOT_FOUND, ErrorCode.INVALID_STATE),
-)
-async def cancel_job(request: Request, job_id: str) -> HTTPResponse:
+@_steering("POST", "/cancel")
+async def cancel_job(request: Request, job_id: str) -> str:
     """Cancel a waiting job, or ask the worker of an active one to stop (`cancelling`)."""
     head = await engine_of(request).jobs.cancel(job_id)
-    return reply({"status": "cancelling" if head.state is JobState.ACTIVE else "cancelled"})
+    return "cancelling" if head.state is JobState.ACTIVE else "cancelled"
 
 
-@resource.endpoint(
-    "POST",
-    "/jobs/<job_id:str>/retry",
-    replies={200: StatusReply},
-    errors=(ErrorCode.NOT_FOUND, ErrorCode.INVALID_STATE),
-)
-async def retry_job(request: Request, job_id: str) -> HTTPResponse:
+@_steering("POST", "/retry")
+async def retry_job(request: Request, job_id: str) -> str:
     """Run a finished job again from its first attempt, or a waiting one now."""
     await engine_of(request).jobs.retry(job_id)
-    return reply({"status": "retried"})
+    return "retried"
 
 
-@resource.endpoint(
-    "POST",
-    "/jobs/<job_id:str>/requeue",
-    replies={200: StatusReply},
-    errors=(ErrorCode.NOT_FOUND, ErrorCode.INVALID_STATE),
-)
-async def requeue_job(request: Request, job_id: str) -> HTTPResponse:
+@_steering("POST", "/requeue")
+async def requeue_job(request: Request, job_id: str) -> str:
     """Give a dead job one more attempt; those it had still count."""
     await engine_of(request).jobs.requeue(job_id)
-    return reply({"status": "requeued"})
+    return "requeued"
 
 
-@resource.endpoint(
-    "POST",
-    "/jobs/<job_id:str>/move",
-    request=MoveRequest,
-    replies={200: StatusReply},
-    errors=(ErrorCode.NOT_FOUND, ErrorCode.INVALID_STATE),
-)
-async def move_job(request: Request, job_id: str) -> HTTPResponse:
+@_steering("POST", "/move", MoveRequest)
+async def move_job(request: Request, job_id: str) -> str:
     """Put a job that is not active into another queue, as it is."""
     queue = read_body(request, MoveRequest).queue
     await engine_of(request).jobs.move(job_id, queue)
-    return reply({"status": "moved"})
+    return "moved"
 
 
-@resource.endpoint(
-    "POST",
-    "/jobs/<job_id:str>/priority",
-    request=PriorityRequest,
-    replies={200: StatusReply},
-    errors=(ErrorCode.NOT_FOUND, ErrorCode.INVALID_STATE),
-)
-async def change_priority(request: Request, job_id: str) -> HTTPResponse:
+@_steering("POST", "/priority", PriorityRequest)
+async def change_priority(request: Request, job_id: str) -> str:
     """Let a waiting job be served earlier or later."""
     priority = read_body(request, PriorityRequest).priority
     await engine_of(request).jobs.change_priority(job_id, priority)
-    return reply({"status": "ok"})
+    return "ok"
 
 
-@resource.endpoint(
-    "DELETE",
-    "/jobs/<job_id:str>",
-    replies={200: StatusReply},
-    errors=(ErrorCode.NOT_FOUND, ErrorCode.INVALID_STATE),
-)
-async def delete_job(request: Request, job_id: str) -> HTTPResponse:
+@_steering("DELETE", "")
+async def delete_job(request: Request, job_id: str) -> str:
     """Remove a job that is not active, with its errors and locks."""
     await engine_of(request).jobs.delete(job_id)
-    return reply({"status": "deleted"})
+    return "deleted"
 
 
 def _adopt_trace(request: Request, jobs: list[EnqueueRequest]) -> None:

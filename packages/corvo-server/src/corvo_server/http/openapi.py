@@ -1,6 +1,5 @@
 """The OpenAPI description of the server, made from its table of endpoints."""
 
-import re
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,10 +10,9 @@ from pydantic_core import core_schema
 from corvo_schema.errors import ErrorCode, ErrorReply
 from corvo_schema.fields import QueueName
 from corvo_server.__about__ import __version__
-from corvo_server.http.endpoint import EVENT_STREAM, JSON, Endpoint, Parameter, Resource
+from corvo_server.http.endpoint import EVENT_STREAM, JSON, Endpoint, Parameter, Resource, documented
 
 _REF = "#/components/schemas/{model}"
-_PARAMETER = re.compile(r"<(\w+):\w+>")
 _OF_EVERY_BODY = (
     ErrorCode.PARSE_ERROR,
     ErrorCode.VALIDATION_ERROR,
@@ -55,7 +53,7 @@ def describe(resources: Iterable[Resource]) -> dict[str, Any]:
     references, schemas = _schemas(endpoint for _, endpoint in described)
     paths: dict[str, dict[str, Any]] = {}
     for tag, endpoint in described:
-        path = _PARAMETER.sub(r"{\1}", endpoint.path)
+        path = documented(endpoint.path)
         operation = _operation(tag, endpoint, references)
         paths.setdefault(path, {})[endpoint.method.lower()] = operation
     return {
@@ -97,7 +95,7 @@ def _operation(tag: str, endpoint: Endpoint, references: dict[Any, Any]) -> dict
         "summary": endpoint.summary,
         "responses": responses,
     }
-    parameters = [*map(_path_parameter, _PARAMETER.findall(endpoint.path))]
+    parameters = [*map(_path_parameter, endpoint.path_parameters)]
     parameters += map(_parameter, endpoint.parameters)
     if endpoint.request is not None:
         parameters.append(_parameter(_STRICT))

@@ -163,7 +163,10 @@ class Store(Protocol):
     async def matching_ids(
         self, wanted: JobFilter, after_seq: int, limit: int
     ) -> list[tuple[int, str]]:
-        """The (seq, id) of the first `limit` matching jobs beyond `after_seq`, by seq."""
+        """The (seq, id) of the first `limit` matching jobs beyond `after_seq`, by seq.
+
+        Raises `SearchTooSlow`, and `StoreUnavailable` as `search` does.
+        """
         ...
 
     async def list_queues(self) -> list[QueueRecord]:

@@ -340,6 +340,8 @@ class Commit(Struct):
     """Throttled queues that have jobs and may serve again later, and when."""
     next_times: NextTimes
     """Of the jobs that this commit changed."""
+    promoted_late: list[int] = []
+    """By how many ms each job that was due was promoted after its time."""
     operations: int = 0
     """How many shared the commit."""
     seconds: float = 0.0

@@ -86,7 +86,9 @@ class SqliteStore(Writes):
     async def matching_ids(
         self, wanted: JobFilter, after_seq: int, limit: int
     ) -> list[tuple[int, str]]:
-        return await self._searchers.run(search.matching_ids, wanted, after_seq, limit)
+        return await self._searchers.run_within(
+            self._search_seconds, search.matching_ids, wanted, after_seq, limit
+        )
 
     async def list_queues(self) -> list[QueueRecord]:
         return await self._readers.run(queues.list_queues)

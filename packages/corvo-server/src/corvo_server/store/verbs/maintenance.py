@@ -9,7 +9,7 @@ from corvo_server.store.transaction import Transaction
 
 def promote(tx: Transaction, chunks: list[Maintain]) -> list[int]:
     """Move scheduled and retrying jobs that are due."""
-    return [_move_all(tx, tx.tables.jobs.due, chunk) for chunk in chunks]
+    return [_promote(tx, chunk) for chunk in chunks]
 
 
 def reclaim(tx: Transaction, chunks: list[Maintain]) -> list[int]:
@@ -22,9 +22,20 @@ def expire(tx: Transaction, chunks: list[Maintain]) -> list[int]:
     return [_move_all(tx, tx.tables.jobs.expired, chunk) for chunk in chunks]
 
 
+def _promote(tx: Transaction, chunk: Maintain) -> int:
+    due = tx.tables.jobs.due(chunk.now, chunk.limit)
+    late = [chunk.now - head.scheduled_at for head in due if head.scheduled_at is not None]
+    tx.commit.promoted_late += late
+    return _move(tx, due, chunk)
+
+
 def _move_all(tx: Transaction, find: Callable[[int, int], list[JobHead]], chunk: Maintain) -> int:
+    return _move(tx, find(chunk.now, chunk.limit), chunk)
+
+
+def _move(tx: Transaction, heads: list[JobHead], chunk: Maintain) -> int:
     changes: list[Change] = []
-    for head in find(chunk.now, chunk.limit):
+    for head in heads:
         change = chunk.decide(head)
         tx.record(head, change)
         changes.append(change)
