@@ -12,17 +12,15 @@ from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
-from support.history import History, Recorder
-from support.load import QUEUES, Load
-from support.promises import check, hand_outs, recount, told_ids
+from support.history import History
+from support.load import Load
+from support.promises import check, hand_outs, told_ids
 from support.server import CorvoServer, StartServer
-from support.waiting import wait_until
-from support.wire import Body, Wire
+from support.settlement import check_counters, finish_all_jobs, jobs_of
+from support.wire import Wire
 
 ROUNDS = int(os.environ.get("CORVO_CRASH_ROUNDS", "5"))
 SEED = int(os.environ.get("CORVO_CRASH_SEED", "0")) or random.SystemRandom().randrange(1, 10**9)
-LIVE = ("pending", "active", "scheduled", "retrying")
-COUNTERS = (*LIVE, "completed", "dead", "cancelled", "enqueued", "failed")
 
 
 async def test_kills_under_load_lose_nothing(start_server: StartServer) -> None:
@@ -40,8 +38,8 @@ async def test_kills_under_load_lose_nothing(start_server: StartServer) -> None:
             await _check_what_was_acknowledged(wire, history)
 
     async with Wire(server.url) as wire:
-        await _finish_all_jobs(wire, history)
-        jobs = await _jobs(wire, history)
+        await finish_all_jobs(wire, history)
+        jobs = await jobs_of(wire, history)
         verdict = check(history, jobs)
         figures = Counter(call.verb for call in history.calls)
         print(f"{sum(figures.values())} operations ({dict(figures)}), {ROUNDS} kills,")
@@ -52,7 +50,7 @@ async def test_kills_under_load_lose_nothing(start_server: StartServer) -> None:
             f"halves {len(verdict.halves)}, doubles {len(verdict.doubles)}"
         )
         assert not verdict.broken
-        await _check_counters(wire, jobs)
+        await check_counters(wire, jobs)
     assert await asyncio.to_thread(server.stop) == 0
     assert _integrity(server.database) == "ok"
 
@@ -70,57 +68,11 @@ def _kill_after(answers: int, history: History, server: CorvoServer) -> None:
 
 async def _check_what_was_acknowledged(wire: Wire, history: History) -> None:
     """Right after the restart, before anybody calls: what it had promised is there."""
-    jobs = await _jobs(wire, history)
+    jobs = await jobs_of(wire, history)
     acked = {call.body["job_id"] for call in history.of("ack") if call.is_done}
     assert {jobs[job_id]["state"] for job_id in acked} <= {"completed"}
     enqueued = [job_id for c in history.of("enqueue", "enqueue_batch") for job_id in told_ids(c)]
     assert set(enqueued) <= set(jobs)
-
-
-async def _finish_all_jobs(wire: Wire, history: History) -> None:
-    """Complete what is left, those jobs too that nobody was told of."""
-
-    recorder = Recorder(wire, history)
-
-    async def is_quiet() -> bool:
-        asked = {"queues": QUEUES, "worker_id": "last", "count": 512, "timeout": 1}
-        fetched = await recorder.call("fetch", asked)
-        held = [
-            {"job_id": job["job_id"], "lease_token": job["lease_token"], "result": "last"}
-            for job in fetched.answer["jobs"]
-        ]
-        assert all(call.is_done for call in await recorder.outcomes("ack", held))
-        queues = [await wire.queue(name) for name in QUEUES]
-        return not sum(queue[state] for queue in queues for state in LIVE)
-
-    await wait_until(is_quiet, "every job is finished")
-
-
-async def _jobs(wire: Wire, history: History) -> dict[str, Body]:
-    """All jobs that anybody was ever told of, as they are now."""
-    ids: dict[str, None] = {}
-    for call in history.calls:
-        if call.verb == "enqueue" and "job_id" in call.body:
-            ids[call.body["job_id"]] = None
-        elif call.verb == "enqueue_batch":
-            ids.update((job["job_id"], None) for job in call.body["jobs"] if "job_id" in job)
-        if call.verb in {"enqueue", "enqueue_batch"}:
-            ids.update(dict.fromkeys(told_ids(call)))
-        elif call.is_done and call.verb == "fetch":
-            ids.update((job["job_id"], None) for job in call.answer["jobs"])
-    found: list[Body] = []
-    known = list(ids)
-    for start in range(0, len(known), 5000):
-        body = {"job_ids": known[start : start + 5000]}
-        found += (await wire.post("/jobs/bulk-get", body))["jobs"]
-    return {job["id"]: job for job in found}
-
-
-async def _check_counters(wire: Wire, jobs: dict[str, Body]) -> None:
-    counted = recount(jobs.values())
-    for queue in await wire.get("/queues"):
-        told = {name: queue[name] for name in COUNTERS}
-        assert told == {name: counted[queue["name"]][name] for name in COUNTERS}
 
 
 def _integrity(database: Path) -> str:

@@ -72,6 +72,10 @@ class History:
             self.on_answer()
 
 
+class Stopped(Exception):
+    """There will be no more answers."""
+
+
 class Recorder:
     """A client that writes down what it asks and is answered."""
 
@@ -92,6 +96,18 @@ class Recorder:
         self._history.note_answer()
         return call
 
+    async def answered(self, verb: str, body: Body) -> Call:
+        """Make a call. Raises `Stopped` when no answer comes."""
+        call = await self.call(verb, body)
+        if call.is_open:
+            raise Stopped
+        return call
+
+    async def reported(self, verb: str, items: list[Body]) -> None:
+        """Report on many jobs in one request. Raises `Stopped` when no answer comes."""
+        if any(call.is_open for call in await self.outcomes(verb, items)):
+            raise Stopped
+
     async def outcomes(self, verb: str, items: list[Body]) -> list[Call]:
         """Report on many jobs in one request; noted as if each had been a call of its own."""
         calls = [self._history.note(verb, item) for item in items]
@@ -100,7 +116,8 @@ class Recorder:
             response = await self._wire.send("POST", f"/{verb}/batch", body)
         except httpx.TransportError:
             return calls
-        results = response.json()["results"] if response.is_success else [{}] * len(items)
+        answer = response.json() if response.content else {}
+        results = answer["results"] if response.is_success else [answer] * len(items)
         for call, result in zip(calls, results, strict=True):
             call.answered_at = now_ms()
             is_refused = result.get("status") == "error"
@@ -108,6 +125,15 @@ class Recorder:
             call.answer = result
         self._history.note_answer()
         return calls
+
+
+def can_be_repeated(call: Call) -> bool:
+    """Whether a client may send it again that got no answer."""
+    if call.verb == "enqueue":
+        return "job_id" in call.body
+    if call.verb == "enqueue_batch":
+        return all("job_id" in job for job in call.body["jobs"])
+    return call.verb in {"ack", "fail"}
 
 
 _PATHS = {

@@ -7,14 +7,10 @@ from itertools import count
 from typing import Any
 
 from corvo_schema import new_job_id
-from support.history import Call, History, Recorder
+from support.history import Call, History, Recorder, Stopped, can_be_repeated
 from support.wire import Body, LeasedJob, Wire
 
 QUEUES = ("load-a", "load-b", "load-c")
-
-
-class Stopped(Exception):
-    """The server does not answer any more."""
 
 
 class Load:
@@ -38,7 +34,7 @@ class Load:
             start = len(self.history.calls)
             await asyncio.gather(*(_until_stopped(client.run()) for client in clients))
         self._unanswered = [
-            call for call in self.history.calls[start:] if call.is_open and _can_be_repeated(call)
+            call for call in self.history.calls[start:] if call.is_open and can_be_repeated(call)
         ]
 
     def _child(self) -> random.Random:
@@ -56,21 +52,6 @@ async def _until_stopped(work: Coroutine[Any, Any, None]) -> None:
         return
 
 
-async def _answered(recorder: Recorder, verb: str, body: Body) -> Call:
-    call = await recorder.call(verb, body)
-    if call.is_open:
-        raise Stopped
-    return call
-
-
-def _can_be_repeated(call: Call) -> bool:
-    if call.verb == "enqueue":
-        return "job_id" in call.body
-    if call.verb == "enqueue_batch":
-        return all("job_id" in job for job in call.body["jobs"])
-    return call.verb in {"ack", "fail"}
-
-
 class Repeater:
     """Sends again what was not answered, as a client would whose connection broke."""
 
@@ -81,7 +62,7 @@ class Repeater:
     async def run(self) -> None:
         """Send each once more."""
         for call in self._calls:
-            await _answered(self._recorder, call.verb, call.body)
+            await self._recorder.answered(call.verb, call.body)
 
 
 class Producer:
@@ -97,9 +78,9 @@ class Producer:
         while True:
             jobs = self._jobs(self._random.choice((1, 1, 1, 2, 5, 12)))
             if len(jobs) == 1:
-                await _answered(self._recorder, "enqueue", jobs[0])
+                await self._recorder.answered("enqueue", jobs[0])
             else:
-                await _answered(self._recorder, "enqueue_batch", {"jobs": jobs})
+                await self._recorder.answered("enqueue_batch", {"jobs": jobs})
 
     def _jobs(self, number: int) -> list[Body]:
         request = next(self._numbers)
@@ -129,8 +110,7 @@ class Worker:
     async def run(self) -> None:
         """Work without a pause."""
         while True:
-            fetched = await _answered(
-                self._recorder,
+            fetched = await self._recorder.answered(
                 "fetch",
                 {
                     "queues": QUEUES,
@@ -149,25 +129,23 @@ class Worker:
 
     async def _ack_together(self, jobs: list[LeasedJob]) -> None:
         acks = [{**_held(job), "result": f"{self._id}/{job['lease_token']}"} for job in jobs]
-        for call in await self._recorder.outcomes("ack", acks):
-            if call.is_open:
-                raise Stopped
+        await self._recorder.reported("ack", acks)
 
     async def _deal_with(self, job: LeasedJob) -> None:
         dice = self._random.random()
         held = _held(job)
         if dice < 0.25:
             beat = {job["job_id"]: {"lease_token": job["lease_token"], "checkpoint": dice}}
-            await _answered(self._recorder, "heartbeat", {"jobs": beat})
+            await self._recorder.answered("heartbeat", {"jobs": beat})
         dice = self._random.random()
         if dice < 0.65:
             result = f"{self._id}/{job['lease_token']}"
-            await _answered(self._recorder, "ack", {**held, "result": result})
+            await self._recorder.answered("ack", {**held, "result": result})
         elif dice < 0.85:
             error = f"{self._id}/{job['lease_token']}"
-            await _answered(self._recorder, "fail", {**held, "error": error})
+            await self._recorder.answered("fail", {**held, "error": error})
         elif dice < 0.93:
-            await _answered(self._recorder, "release", held)
+            await self._recorder.answered("release", held)
         # Else the job is forgotten, and its lease runs out.
 
 

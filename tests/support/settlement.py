@@ -1,0 +1,59 @@
+"""What there is in the end, when all is quiet, to be held against a history."""
+
+from collections.abc import Sequence
+
+from support.history import History, Recorder
+from support.load import QUEUES
+from support.promises import recount, told_ids
+from support.waiting import wait_until
+from support.wire import Body, Wire
+
+LIVE = ("pending", "active", "scheduled", "retrying")
+COUNTERS = (*LIVE, "completed", "dead", "cancelled", "enqueued", "failed")
+
+
+async def finish_all_jobs(wire: Wire, history: History, queues: Sequence[str] = QUEUES) -> None:
+    """Complete what is left, those jobs too that nobody was told of."""
+
+    recorder = Recorder(wire, history)
+
+    async def is_quiet() -> bool:
+        asked = {"queues": queues, "worker_id": "last", "count": 512, "timeout": 1}
+        fetched = await recorder.call("fetch", asked)
+        held = [
+            {"job_id": job["job_id"], "lease_token": job["lease_token"], "result": "last"}
+            for job in fetched.answer["jobs"]
+        ]
+        assert all(call.is_done for call in await recorder.outcomes("ack", held))
+        there = [await wire.queue(name) for name in queues]
+        return not sum(queue[state] for queue in there for state in LIVE)
+
+    await wait_until(is_quiet, "every job is finished")
+
+
+async def jobs_of(wire: Wire, history: History) -> dict[str, Body]:
+    """All jobs that anybody was ever told of, as they are now."""
+    ids: dict[str, None] = {}
+    for call in history.calls:
+        if call.verb == "enqueue" and "job_id" in call.body:
+            ids[call.body["job_id"]] = None
+        elif call.verb == "enqueue_batch":
+            ids.update((job["job_id"], None) for job in call.body["jobs"] if "job_id" in job)
+        if call.verb in {"enqueue", "enqueue_batch"}:
+            ids.update(dict.fromkeys(told_ids(call)))
+        elif call.is_done and call.verb == "fetch":
+            ids.update((job["job_id"], None) for job in call.answer["jobs"])
+    found: list[Body] = []
+    known = list(ids)
+    for start in range(0, len(known), 5000):
+        body = {"job_ids": known[start : start + 5000]}
+        found += (await wire.post("/jobs/bulk-get", body))["jobs"]
+    return {job["id"]: job for job in found}
+
+
+async def check_counters(wire: Wire, jobs: dict[str, Body]) -> None:
+    """Every queue's counters say what a recount says."""
+    counted = recount(jobs.values())
+    for queue in await wire.get("/queues"):
+        told = {name: queue[name] for name in COUNTERS}
+        assert told == {name: counted[queue["name"]][name] for name in COUNTERS}
