@@ -15,6 +15,7 @@ from pydantic import ValidationError
 from corvo_server import logs
 from corvo_server.__about__ import __version__
 from corvo_server.app import check_store
+from corvo_server.migrate import migrate
 from corvo_server.serve import BindError, serve
 from corvo_server.settings import Settings, defaults, option_of, variable_of
 from corvo_server.store.protocol import UnusableStoreError
@@ -114,6 +115,9 @@ def vacuum(settings: Settings) -> None:
     with _told(settings):
         before, after = backup.vacuum(_file_of(settings))
     click.echo(f"{before:,} bytes before, {after:,} after", err=True)
+
+
+server.add_command(migrate)
 
 
 @contextmanager

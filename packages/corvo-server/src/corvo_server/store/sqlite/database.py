@@ -9,6 +9,8 @@ from filelock import FileLock, Timeout
 
 from corvo_server.store.migrate import load_migrations, pending_migrations
 from corvo_server.store.protocol import UnusableStoreError
+from corvo_server.store.sqlite.rows import SQL
+from corvo_server.store.transfer import HalfTransferredError
 
 log = logging.getLogger(__name__)
 
@@ -50,11 +52,12 @@ def lock_data_dir(data_dir: Path) -> FileLock:
     return lock
 
 
-def open_writer(path: Path) -> sqlite3.Connection:
+def open_writer(path: Path, *, is_for_transfer: bool = False) -> sqlite3.Connection:
     """The one connection that writes, durable at every commit, with the schema up to date.
 
     Raises `NewerSchemaError` when a newer server wrote the file, `UnusableDatabaseError` when the
-    file is none of ours or cannot be written.
+    file is none of ours or cannot be written, `HalfTransferredError` when what is to be moved into
+    it is not all there, unless it `is_for_transfer`.
     """
     try:
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -68,6 +71,8 @@ def open_writer(path: Path) -> sqlite3.Connection:
         connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         connection.execute("PRAGMA temp_store = MEMORY")
         _migrate(connection)
+        if not is_for_transfer:
+            _refuse_half_transferred(connection, path)
         # SQLite opens a file that it must not write as well, and says so at the first write only.
         connection.execute("DELETE FROM schema_migrations WHERE FALSE")
     except sqlite3.Error as error:
@@ -89,6 +94,12 @@ def open_reader(path: Path) -> sqlite3.Connection:
     )
     connection.execute("PRAGMA query_only = ON")
     return connection
+
+
+def _refuse_half_transferred(connection: sqlite3.Connection, path: Path) -> None:
+    if connection.execute(SQL.has_transfer).fetchone() == (1,):
+        (source, _) = connection.execute(SQL.transfer_begun).fetchone()
+        raise HalfTransferredError(str(path), source)
 
 
 def _migrate(connection: sqlite3.Connection) -> None:
