@@ -2,22 +2,31 @@
 
 import asyncio
 import random
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
+from contextlib import AsyncExitStack
 from itertools import count
 from typing import Any
 
 from corvo_schema import new_job_id
 from support.history import Call, History, Recorder, Stopped, can_be_repeated
+from support.roaming import Roaming
 from support.wire import Body, LeasedJob, Wire
 
 QUEUES = ("load-a", "load-b", "load-c")
+LIMITED, KEYED, THROTTLED = "load-limited", "load-keyed", "load-throttled"
+"""Queues for tests that set limits on them."""
+
+_KEYS = ("north", "south", "west")
+_PATIENCE = 6.0
+"""Seconds to wait for an answer beyond those of a poll, where another server can be asked."""
 
 
 class Load:
     """Producers and workers on one history. Each run goes on until the server is gone."""
 
-    def __init__(self, history: History, seed: int) -> None:
+    def __init__(self, history: History, seed: int, queues: Sequence[str] = QUEUES) -> None:
         self.history = history
+        self.queues = queues
         self._random = random.Random(seed)  # noqa: S311 - dice
         self._numbers = count(1)
         self._unanswered: list[Call] = []
@@ -29,12 +38,34 @@ class Load:
             clients: list[Producer | Worker | Repeater] = [
                 Repeater(self._take_unanswered(), recorder)
             ]
-            clients += [Producer(self._numbers, self._child(), recorder) for _ in range(producers)]
-            clients += [Worker(i, self._child(), recorder) for i in range(workers)]
+            clients += self._clients([recorder] * (producers + workers), producers)
             start = len(self.history.calls)
             await asyncio.gather(*(_until_stopped(client.run()) for client in clients))
         self._unanswered = [
             call for call in self.history.calls[start:] if call.is_open and can_be_repeated(call)
+        ]
+
+    async def roam(
+        self, urls: Sequence[str], stop: asyncio.Event, *, producers: int, workers: int
+    ) -> None:
+        """Keep several servers busy, each client at one of them until that fails it."""
+        async with AsyncExitStack() as stack:
+            wires = [await stack.enter_async_context(Wire(url, _PATIENCE)) for url in urls]
+            roamers = [
+                Roaming(wires, self.history, self._child(), stop)
+                for _ in range(producers + workers)
+            ]
+            clients = self._clients(roamers, producers)
+            await asyncio.gather(*(_until_stopped(client.run()) for client in clients))
+
+    def _clients(
+        self, recorders: Sequence[Recorder], producers: int
+    ) -> "list[Producer | Worker | Repeater]":
+        return [
+            Producer(self._numbers, self._child(), recorder, self.queues)
+            if number < producers
+            else Worker(number - producers, self._child(), recorder, self.queues)
+            for number, recorder in enumerate(recorders)
         ]
 
     def _child(self) -> random.Random:
@@ -68,8 +99,15 @@ class Repeater:
 class Producer:
     """Enqueues single jobs and batches, with ids of its own and without."""
 
-    def __init__(self, numbers: "count[int]", chance: random.Random, recorder: Recorder) -> None:
+    def __init__(
+        self,
+        numbers: "count[int]",
+        chance: random.Random,
+        recorder: Recorder,
+        queues: Sequence[str],
+    ) -> None:
         self._numbers = numbers
+        self._queues = queues
         self._random = chance
         self._recorder = recorder
 
@@ -85,25 +123,33 @@ class Producer:
     def _jobs(self, number: int) -> list[Body]:
         request = next(self._numbers)
         has_ids = self._random.random() < 0.5
-        return [
-            {
-                "queue": self._random.choice(QUEUES),
-                "payload": {"request": request, "index": index},
-                "priority": self._random.randrange(3),
-                "max_retries": 1000,
-                "retry_backoff": self._random.choice(("none", "fixed")),
-                "retry_base_delay": f"{self._random.randrange(1, 200)}ms",
-                **({"job_id": new_job_id()} if has_ids else {}),
-            }
-            for index in range(number)
-        ]
+        return [self._job(request, index, has_id=has_ids) for index in range(number)]
+
+    def _job(self, request: int, index: int, *, has_id: bool) -> Body:
+        queue = self._random.choice(self._queues)
+        job = {
+            "queue": queue,
+            "payload": {"request": request, "index": index},
+            "priority": self._random.randrange(3),
+            "max_retries": 1000,
+            "retry_backoff": self._random.choice(("none", "fixed")),
+            "retry_base_delay": f"{self._random.randrange(1, 200)}ms",
+        }
+        if queue == KEYED:
+            job["concurrency_key"] = self._random.choice(_KEYS)
+        if has_id:
+            job["job_id"] = new_job_id()
+        return job
 
 
 class Worker:
     """Fetches jobs and does with each what the dice say."""
 
-    def __init__(self, number: int, chance: random.Random, recorder: Recorder) -> None:
+    def __init__(
+        self, number: int, chance: random.Random, recorder: Recorder, queues: Sequence[str]
+    ) -> None:
         self._id = f"worker-{number}"
+        self._queues = queues
         self._random = chance
         self._recorder = recorder
 
@@ -113,7 +159,7 @@ class Worker:
             fetched = await self._recorder.answered(
                 "fetch",
                 {
-                    "queues": QUEUES,
+                    "queues": self._queues,
                     "worker_id": self._id,
                     "count": self._random.choice((1, 4, 16)),
                     "timeout": 2,

@@ -6,7 +6,7 @@ and results of attempts are all different, so that each can be traced to its cal
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
@@ -50,13 +50,23 @@ class Verdict:
         return self.lost + self.double_leases + self.halves + self.doubles
 
 
-def check(history: History, jobs: Mapping[str, Body]) -> Verdict:
-    """Compare what clients were told with the jobs that there are, by id, when all is quiet."""
+def check(
+    history: History,
+    jobs: Mapping[str, Body],
+    *,
+    tolerance_ms: int = 0,
+    foreign: Collection[str] = (),
+) -> Verdict:
+    """Compare what clients were told with the jobs that there are, by id, when all is quiet.
+
+    `tolerance_ms`: how far the servers' clock may be from that of the history. `foreign` are jobs
+    that nobody enqueued, those of schedules: only their leases are looked at.
+    """
     verdict = Verdict()
     _check_enqueues(history, jobs, verdict)
-    _check_acks(history, jobs, verdict)
-    _check_failures(history, jobs, verdict)
-    _check_leases(history, verdict)
+    _check_acks(history, jobs, foreign, verdict)
+    _check_failures(history, jobs, foreign, verdict)
+    _check_leases(history, tolerance_ms, verdict)
     return verdict
 
 
@@ -144,10 +154,13 @@ def told_ids(call: Call) -> list[str]:
 # Outcomes
 
 
-def _check_acks(history: History, jobs: Mapping[str, Body], verdict: Verdict) -> None:
+def _check_acks(
+    history: History, jobs: Mapping[str, Body], foreign: Collection[str], verdict: Verdict
+) -> None:
     acks: defaultdict[str, list[Call]] = defaultdict(list)
     for call in history.of("ack"):
-        acks[call.body["job_id"]].append(call)
+        if call.body["job_id"] not in foreign:
+            acks[call.body["job_id"]].append(call)
     leases = hand_outs(history)
     for job_id, calls in acks.items():
         job = jobs.get(job_id)
@@ -166,10 +179,13 @@ def _check_acks(history: History, jobs: Mapping[str, Body], verdict: Verdict) ->
                 verdict.double_leases.append(f"{job_id} has a result that nobody could give it")
 
 
-def _check_failures(history: History, jobs: Mapping[str, Body], verdict: Verdict) -> None:
+def _check_failures(
+    history: History, jobs: Mapping[str, Body], foreign: Collection[str], verdict: Verdict
+) -> None:
     calls: defaultdict[tuple[str, str], list[Call]] = defaultdict(list)
     for call in history.of("fail"):
-        calls[call.body["job_id"], call.body["error"]].append(call)
+        if call.body["job_id"] not in foreign:
+            calls[call.body["job_id"], call.body["error"]].append(call)
     for (job_id, error), sent in calls.items():
         job = jobs.get(job_id)
         times = sum(entry["error"] == error for entry in job["errors"]) if job else 0
@@ -185,7 +201,7 @@ def _check_failures(history: History, jobs: Mapping[str, Body], verdict: Verdict
 # Leases
 
 
-def _check_leases(history: History, verdict: Verdict) -> None:
+def _check_leases(history: History, tolerance_ms: int, verdict: Verdict) -> None:
     ends: defaultdict[str, list[Call]] = defaultdict(list)
     beats: defaultdict[str, list[Call]] = defaultdict(list)
     for call in history.of(*_ENDINGS):
@@ -197,17 +213,25 @@ def _check_leases(history: History, verdict: Verdict) -> None:
         if len({lease.token for lease in leases}) < len(leases):
             verdict.double_leases.append(f"{job_id} was handed out twice with one token")
         for earlier, later in pairwise(leases):
-            told = _overlap(earlier, later, ends[earlier.token], beats[earlier.token])
+            told = _overlap(earlier, later, ends[earlier.token], beats[earlier.token], tolerance_ms)
             verdict.double_leases += [f"{job_id}: {sentence}" for sentence in told]
 
 
 def _overlap(
-    earlier: HandOut, later: HandOut, ends: Iterable[Call], beats: Iterable[Call]
+    earlier: HandOut,
+    later: HandOut,
+    ends: Iterable[Call],
+    beats: Iterable[Call],
+    tolerance_ms: int,
 ) -> Iterator[str]:
     """What is wrong with one lease of a job and the next one."""
     ended = any(c.may_have_effect and c.asked_at <= later.answered_at for c in ends)
     # At least until then: a heartbeat extends from when the server read it.
-    lived = [c.asked_at + earlier.lease_ms for c in beats if c.asked_at <= later.granted_at]
+    lived = [
+        c.asked_at + earlier.lease_ms - tolerance_ms
+        for c in beats
+        if c.asked_at <= later.granted_at - tolerance_ms
+    ]
     if not ended and later.granted_at < max([earlier.expires_at, *lived]):
         yield f"attempt {later.attempt} began while {earlier.attempt} was alive"
     if later.attempt < earlier.attempt:

@@ -37,11 +37,15 @@ def new_name(prefix: str = "queue") -> str:
 class Wire:
     """Requests to one server. Each method fails the test when the answer is not as it says."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, patience: float = 90) -> None:
+        """`patience`: seconds without a byte of an answer."""
         self.url = url
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
         self._http = httpx.AsyncClient(
-            base_url=url, timeout=httpx.Timeout(30, read=90), limits=limits, trust_env=False
+            base_url=url,
+            timeout=httpx.Timeout(min(30, patience), read=patience),
+            limits=limits,
+            trust_env=False,
         )
 
     async def __aenter__(self) -> Self:

@@ -1,0 +1,69 @@
+"""Schedules that come due all the time: the calendar's minutes are too long to wait for."""
+
+import asyncio
+import contextlib
+import time
+from collections import Counter
+
+import psycopg
+
+from support.postgres import execute
+from support.wire import Wire
+
+QUEUE = "calendar"
+_SCHEDULES = 8
+_FAR = 5_000
+_PAUSE = 0.2
+
+
+class Calendar:
+    """Moves the next slot of schedules close, whenever the last one has been dealt with.
+
+    Each slot that it makes is to have one job.
+    """
+
+    def __init__(self, database_url: str) -> None:
+        self._url = database_url
+        self.slots: set[tuple[str, int]] = set()
+
+    async def open(self, wire: Wire) -> None:
+        """Make the schedules."""
+        for number in range(_SCHEDULES):
+            name = f"calendar-{number}"
+            body = {"name": name, "queue": QUEUE, "cron": "* * * * *", "payload": name}
+            await wire.post("/schedules", body)
+
+    async def run(self) -> None:
+        """Go on until cancelled, also while the database is away."""
+        while True:
+            # What was not confirmed is no slot that anything is promised of.
+            with contextlib.suppress(psycopg.OperationalError):
+                await asyncio.to_thread(self._bring_slots)
+            await asyncio.sleep(_PAUSE)
+
+    def _bring_slots(self) -> None:
+        now = time.time_ns() // 1_000_000
+        slot = now // 1000 * 1000 + 1000
+        rows = execute(
+            self._url,
+            "UPDATE corvo.schedules SET next_run = %s WHERE next_run > %s AND queue = %s "
+            "RETURNING name, next_run",
+            slot,
+            now + _FAR,
+            QUEUE,
+        )
+        self.slots |= {(name, at) for name, at in rows}
+
+    def check(self) -> tuple[list[str], list[str]]:
+        """The slots that had no job, and those that had more than one."""
+        rows = execute(
+            self._url,
+            "SELECT payload::jsonb #>> '{}', scheduled_at FROM corvo.jobs WHERE queue = %s",
+            QUEUE,
+        )
+        jobs = Counter((name, at) for name, at in rows)
+        missing = [f"{name} at {at} had no job" for name, at in self.slots if not jobs[name, at]]
+        twice = [
+            f"{name} at {at} had {times} jobs" for (name, at), times in jobs.items() if times > 1
+        ]
+        return missing, twice
