@@ -149,6 +149,13 @@ def dist(session: nox.Session) -> None:
 
 
 @nox.session
+def docker(session: nox.Session) -> None:
+    """Build the image and test it in containers; skipped where no Docker daemon answers."""
+    _install(session, "docker")
+    session.run("pytest", "tests/docker", *session.posargs)
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Measure the server, built and installed; `-- --help` tells how much, and what beside it."""
     _install(session, "bench", packages=False)
