@@ -84,7 +84,7 @@ def integration(session: nox.Session) -> None:
 def compat(session: nox.Session) -> None:
     """Run the SDKs that others wrote, installed apart from ours, against the server."""
     _install(session, "test")
-    apart = str(Path(session.create_tmp()) / "sdks")
+    apart = str(Path(session.create_tmp()).resolve() / "sdks")
     session.install("--no-warn-conflicts", "--upgrade", "--target", apart, *FOREIGN_SDKS)
     session.run("pytest", "tests/compat", *session.posargs, env={"FOREIGN_SDKS": apart})
 

@@ -42,6 +42,10 @@ CREATE TABLE jobs (
     result           TEXT
 ) STRICT;
 
+-- The highest seq of a job that was removed: of a cursor, what comes later must lie behind it.
+CREATE TABLE job_sequence (last INTEGER NOT NULL) STRICT;
+INSERT INTO job_sequence VALUES (0);
+
 -- Partial, so that finished jobs cost nothing and every index stays as small as the work at hand.
 -- With the state in it, so that a fetch finds its jobs without a look at the table.
 CREATE INDEX jobs_pending ON jobs (queue, priority, seq, expire_at, concurrency_key, state)
