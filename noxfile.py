@@ -27,7 +27,7 @@ nox.options.reuse_venv = "yes"
 nox.options.download_python = "never"
 nox.options.error_on_external_run = True
 nox.options.error_on_missing_interpreters = bool(os.environ.get("CORVO_REQUIRE_ALL"))
-nox.options.sessions = ["lint", "typecheck", "unit", "integration", "dist"]
+nox.options.sessions = ["lint", "typecheck", "unit", "integration", "docs", "dist"]
 
 
 def _install(session: nox.Session, *groups: str, packages: bool = True) -> None:
@@ -108,6 +108,16 @@ def matrix(session: nox.Session) -> None:
     is_outermost = session.python in (PYTHONS[0], PYTHONS[-1])
     for tests in ("packages", *(["tests/integration"] if is_outermost else [])):
         session.run("pytest", tests, "-n", XDIST_WORKERS, *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation as a site, strictly, and test what it is made from."""
+    _install(session, "docs", "extras")
+    site = Path(session.create_tmp()).resolve() / "site"
+    session.run("python", "scripts/build_docs.py", str(site))
+    session.run("pytest", "tests/docs", *session.posargs, env={"CORVO_SITE": str(site / "site")})
+    session.log(f"built: {site / 'site'}")
 
 
 @nox.session
