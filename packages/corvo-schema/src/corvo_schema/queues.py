@@ -39,8 +39,8 @@ class QueueInfo(ReplyModel):
     failed: int = 0
     oldest_pending_ms: int | None = Field(
         None,
-        description="How long the first job in line has been waiting, of those of each priority the "
-        "longest. One behind it may wait longer: an old job that was retried keeps its place. "
+        description="How long the first job in line has been waiting; of those of each priority, "
+        "the longest. One behind it may wait longer: an old job that was retried keeps its place. "
         "None: none is pending.",
     )
 

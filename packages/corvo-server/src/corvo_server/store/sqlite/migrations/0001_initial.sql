@@ -125,6 +125,7 @@ CREATE TABLE batches (
     created_at       INTEGER NOT NULL,
     finished_at      INTEGER
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX batches_running ON batches (id) WHERE finished_at IS NULL;
 CREATE INDEX batches_finished ON batches (finished_at) WHERE finished_at IS NOT NULL;
 
 -- Settings, and counters that every commit keeps exact.
