@@ -3,10 +3,10 @@
 import asyncio
 import contextlib
 import time
-from collections import Counter
 
 import psycopg
 
+from corvo_schema import format_ms
 from support.postgres import execute
 from support.wire import Wire
 
@@ -58,12 +58,12 @@ class Calendar:
         """The slots that had no job, and those that had more than one."""
         rows = execute(
             self._url,
-            "SELECT payload::jsonb #>> '{}', scheduled_at FROM corvo.jobs WHERE queue = %s",
+            "SELECT data::jsonb ->> 'reason', count(*) FROM corvo.events "
+            "WHERE queue = %s AND type = 'enqueued' GROUP BY 1",
             QUEUE,
         )
-        jobs = Counter((name, at) for name, at in rows)
-        missing = [f"{name} at {at} had no job" for name, at in self.slots if not jobs[name, at]]
-        twice = [
-            f"{name} at {at} had {times} jobs" for (name, at), times in jobs.items() if times > 1
-        ]
+        jobs = dict(rows)
+        wanted = {f"schedule {name}: slot {format_ms(at)}" for name, at in self.slots}
+        missing = [f"{reason} had no job" for reason in wanted if reason not in jobs]
+        twice = [f"{reason} had {times} jobs" for reason, times in jobs.items() if times > 1]
         return missing, twice

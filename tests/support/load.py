@@ -24,9 +24,18 @@ _PATIENCE = 6.0
 class Load:
     """Producers and workers on one history. Each run goes on until the server is gone."""
 
-    def __init__(self, history: History, seed: int, queues: Sequence[str] = QUEUES) -> None:
+    def __init__(
+        self,
+        history: History,
+        seed: int,
+        queues: Sequence[str] = QUEUES,
+        *,
+        served: Sequence[str] | None = None,
+    ) -> None:
+        """`queues` are those that jobs are put into; workers look at those `served`, if given."""
         self.history = history
-        self.queues = queues
+        self._queues = queues
+        self._served = served or queues
         self._random = random.Random(seed)  # noqa: S311 - dice
         self._numbers = count(1)
         self._unanswered: list[Call] = []
@@ -62,9 +71,9 @@ class Load:
         self, recorders: Sequence[Recorder], producers: int
     ) -> "list[Producer | Worker | Repeater]":
         return [
-            Producer(self._numbers, self._child(), recorder, self.queues)
+            Producer(self._numbers, self._child(), recorder, self._queues)
             if number < producers
-            else Worker(number - producers, self._child(), recorder, self.queues)
+            else Worker(number - producers, self._child(), recorder, self._served)
             for number, recorder in enumerate(recorders)
         ]
 

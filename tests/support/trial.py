@@ -22,9 +22,11 @@ from support.wire import Wire
 SEED = int(os.environ.get("CORVO_CLUSTER_SEED", "0"))
 ROUNDS = int(os.environ.get("CORVO_CLUSTER_ROUNDS", "4"))
 LIMIT, PER_KEY, RATE, WINDOW = 4, 1, 15, 500
-_QUEUES = (*QUEUES, LIMITED, KEYED, THROTTLED, CALENDAR)
+_LOADED = (*QUEUES, LIMITED, KEYED, THROTTLED)
+_QUEUES = (*_LOADED, CALENDAR)
 _LIMITS = {LIMITED: LIMIT, **{f"{KEYED}/{key}": PER_KEY for key in ("north", "south", "west")}}
-_SHARED_CLOCK_MS = 50
+_SHOWN = 30
+_SHARED_CLOCK_MS = 20
 """How far a node's idea of the time may be from ours, who write down when we asked."""
 
 
@@ -49,7 +51,7 @@ class Trial:
         self.servers = servers
         self.happened: Counter[str] = Counter()
         self.history = History()
-        self._load = Load(self.history, self.seed, _QUEUES)
+        self._load = Load(self.history, self.seed, _LOADED, served=_QUEUES)
         self._calendar = Calendar(database_url)
         self._size = {"producers": producers, "workers": workers}
         self._stop = asyncio.Event()
@@ -147,3 +149,5 @@ class Trial:
             f"halves {len(verdict.halves)}, doubles {len(verdict.doubles)}, limits exceeded "
             f"{len(over)}, slots missed {len(missing)}, slots twice {len(twice)}, odd {len(odd)}"
         )
+        for sentence in [*verdict.broken, *over, *missing, *twice, *odd][:_SHOWN]:
+            print(f"  {sentence}")

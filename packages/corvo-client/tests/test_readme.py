@@ -17,8 +17,10 @@ def run(code: str) -> None:
     exec(compile(code, str(README), "exec"), {"__name__": "__main__"})  # noqa: S102 - our own text
 
 
-def test_sync_example_runs(server: Any, network: Any, capsys: pytest.CaptureFixture[str]) -> None:
-    network(server)
+def test_sync_example_runs(
+    server: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(httpx, "HTTPTransport", lambda **_: httpx.MockTransport(server))
     server.answer(201, {"job_id": "j", "status": "pending"})
     server.answer(200, JOB)
     server.refuse(404, "NOT_FOUND", "There is no such job")
@@ -28,7 +30,7 @@ def test_sync_example_runs(server: Any, network: Any, capsys: pytest.CaptureFixt
 
 
 def test_async_example_runs_and_shares_requests(
-    server: Any, network: Any, capsys: pytest.CaptureFixture[str]
+    server: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def accept(request: httpx.Request) -> httpx.Response:
         body = json.loads(request.content)
@@ -39,6 +41,6 @@ def test_async_example_runs_and_shares_requests(
     async def answer(request: httpx.Request) -> httpx.Response:
         return accept(request)
 
-    network(answer)
+    monkeypatch.setattr(httpx, "AsyncHTTPTransport", lambda **_: httpx.MockTransport(answer))
     run(ASYNC)
     assert capsys.readouterr().out == "100\n"

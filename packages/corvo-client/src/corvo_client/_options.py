@@ -7,7 +7,6 @@ from typing import Any, Literal, Required, TypedDict
 
 from corvo_schema import (
     Backoff,
-    BatchState,
     BulkAction,
     EventType,
     JobState,
@@ -29,7 +28,6 @@ AnyState = (
     JobState
     | Literal["pending", "active", "completed", "retrying", "dead", "cancelled", "scheduled"]
 )
-AnyBatchState = BatchState | Literal["running", "finished"]
 AnySortField = (
     SortField
     | Literal[

@@ -2,7 +2,8 @@
 
 import pytest
 
-from corvo_server.engine.clock import SharedClock, steady_clock, system_clock
+from corvo_server.engine.clock import SharedClock, surely, system_clock
+from corvo_server.store.nodes import Reading, steady_clock
 
 
 class Steady:
@@ -20,35 +21,57 @@ def steady() -> Steady:
     return Steady()
 
 
-def test_shows_the_time_of_this_machine_before_it_is_set() -> None:
+@pytest.fixture
+def clock(steady: Steady) -> SharedClock:
+    """A clock that has been looked at: it was 5_000_000 at some moment between 999.99 and 1000."""
+    clock = SharedClock(steady)
+    clock.look(Reading(5_000_000, asked=999.99, answered=1000.0))
+    return clock
+
+
+def test_shows_the_time_of_this_machine_before_the_first_look() -> None:
     assert abs(SharedClock()() - system_clock()) < 1000
     assert steady_clock() <= steady_clock()
 
 
-def test_shows_what_it_was_set_to_and_counts_on(steady: Steady) -> None:
-    clock = SharedClock(steady)
-    clock.set(5_000_000, asked=999.99, answered=1000.0)
-    assert abs(clock() - 5_000_005) <= 5
+def test_shows_what_was_read_and_counts_on(steady: Steady, clock: SharedClock) -> None:
+    assert 5_000_000 <= clock() <= 5_000_011
     steady.seconds += 60
-    assert abs(clock() - 5_060_005) <= 5
+    assert 5_060_000 <= clock() <= 5_060_011
 
 
-def test_does_not_tremble_with_the_time_that_answers_take(steady: Steady) -> None:
-    clock = SharedClock(steady)
-    clock.set(5_000_000, asked=1000.0, answered=1000.0)
+def test_look_that_took_long_changes_nothing(steady: Steady, clock: SharedClock) -> None:
     steady.seconds = 1010.0
     shown = clock()
-    # It may have been 5_010_000 at any moment of these three seconds: nothing is known better.
-    clock.set(5_010_000, asked=1008.5, answered=1011.5)
-    assert clock() == shown
+    clock.look(Reading(5_010_000, asked=1000.0, answered=1010.0))
+    assert abs(clock() - shown) <= 6  # as unsure as before
 
 
-def test_follows_when_it_was_wrong_no_further_than_it_must(steady: Steady) -> None:
-    clock = SharedClock(steady)
-    clock.set(5_000_000, asked=1000.0, answered=1000.0)
-    clock.set(5_000_000, asked=999.0, answered=999.5)  # at 1000.0 it was 500 to 1000 ms later
-    assert 5_000_500 <= clock() <= 5_000_502
-    clock.set(9_000_000, asked=1000.0, answered=1000.0)  # somebody has set it
-    assert 9_000_000 <= clock() <= 9_000_001
-    clock.set(4_000_000, asked=1000.0, answered=1000.0)
-    assert 4_000_000 <= clock() <= 4_000_001
+def test_quick_look_tells_more_than_a_slow_one(steady: Steady, clock: SharedClock) -> None:
+    clock.look(Reading(5_000_008, asked=1000.0, answered=1000.0))
+    assert 5_000_008 <= clock() <= 5_000_009
+
+
+def test_looks_at_a_clock_that_goes_faster_are_followed(steady: Steady, clock: SharedClock) -> None:
+    told = 5_000_000.0
+    for _ in range(1000):
+        steady.seconds += 1
+        told += 1000.3
+        clock.look(Reading(int(told), steady.seconds - 0.002, steady.seconds))
+    assert abs(clock() - told) < 5
+
+
+@pytest.mark.parametrize("now", [4_000_000, 5_000_100, 9_000_000])
+def test_clock_that_was_set_or_is_another_one_is_followed_at_once(
+    now: int, clock: SharedClock
+) -> None:
+    clock.look(Reading(now, asked=1000.0, answered=1000.0))
+    assert now <= clock() <= now + 1
+
+
+def test_surely_shows_no_moment_that_may_not_have_come(steady: Steady, clock: SharedClock) -> None:
+    assert surely(clock)() <= 5_000_000
+    assert surely(system_clock) is system_clock
+    steady.seconds += 10
+    assert 5_009_990 <= clock.surely() <= 5_010_000 <= clock()
+    assert SharedClock(steady).surely() < system_clock() - 1000

@@ -13,7 +13,7 @@ from corvo_server.engine.nodes import Nodes
 from corvo_server.engine.notifier import Notifier
 from corvo_server.services.lead import Lead
 from corvo_server.services.service import Service
-from corvo_server.store.nodes import NodeRecord, NodeReport, Standing
+from corvo_server.store.nodes import NodeRecord, NodeReport, Reading, Standing
 from corvo_server.store.protocol import Store, StoreUnavailable
 from server_support.bench import turns, until
 
@@ -38,7 +38,8 @@ class Board:
         self.reports[report.id] = report
         if self.leader in {None, report.id} or self.leads_until <= now:
             self.leader, self.leads_until = report.id, now + lease_ms
-        return Standing(self.leader == report.id, lease_ms, now)
+        reading = Reading(now, self.seconds, self.seconds)
+        return Standing(self.leader == report.id, lease_ms, reading)
 
     async def leave(self, node_id: str) -> None:
         del self.reports[node_id]

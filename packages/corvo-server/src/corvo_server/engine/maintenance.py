@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from corvo_server.engine import lifecycle
 from corvo_server.engine.alarm import Alarm
-from corvo_server.engine.clock import Clock
+from corvo_server.engine.clock import Clock, surely
 from corvo_server.engine.metrics import Metrics
 from corvo_server.engine.notifier import Notifier
 from corvo_server.store.protocol import Store
@@ -42,11 +42,12 @@ class Maintenance:
     ) -> None:
         self._store = store
         self._clock = clock
+        self._surely = surely(clock)
         self._notifier = notifier
         self._metrics = metrics
         self._retention = retention
         self.due = Alarm(clock)
-        self.lease_end = Alarm(clock)
+        self.lease_end = Alarm(self._surely)
         self.expiry = Alarm(clock)
         self.opening = Alarm(clock)
 
@@ -74,8 +75,8 @@ class Maintenance:
         return await self._store.promote(Maintain(now, _CHUNK, partial(lifecycle.promote, now=now)))
 
     async def reclaim(self) -> int:
-        """Take back jobs whose lease has ended."""
-        now = self._clock()
+        """Take back jobs whose lease has ended, also by the clock of the node that gave it."""
+        now = self._surely()
         reclaimed = await self._store.reclaim(
             Maintain(now, _CHUNK, partial(lifecycle.reclaim, now=now))
         )

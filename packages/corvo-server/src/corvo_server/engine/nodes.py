@@ -5,9 +5,9 @@ import secrets
 from msgspec import Struct
 
 from corvo_server.__about__ import __version__
-from corvo_server.engine.clock import Clock, SharedClock, Steady, steady_clock
+from corvo_server.engine.clock import Clock, SharedClock, Steady
 from corvo_server.engine.notifier import Notifier
-from corvo_server.store.nodes import NodeRecord, NodeReport
+from corvo_server.store.nodes import NodeRecord, NodeReport, steady_clock
 from corvo_server.store.protocol import Store
 from corvo_server.store.records import Commit
 
@@ -61,8 +61,8 @@ class Nodes:
         """Report, set the clock, and take or keep the lead if no other has it."""
         asked = self._steady()
         standing = await self._store.beat(self._report(), _LEASE_MS)
-        if standing.now is not None and isinstance(self._clock, SharedClock):
-            self._clock.set(standing.now, asked, self._steady())
+        if standing.clock is not None and isinstance(self._clock, SharedClock):
+            self._clock.look(standing.clock)
         if not standing.is_leader:
             self._leads_until = -float("inf")
         elif standing.lease_ms is None:

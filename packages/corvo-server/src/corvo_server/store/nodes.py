@@ -1,6 +1,15 @@
 """What a store knows of the servers that work on it. Times in ms since the epoch."""
 
+import time
+
 from msgspec import Struct
+
+_BOOT_TIME: int | None = getattr(time, "CLOCK_BOOTTIME", None)
+
+
+def steady_clock() -> float:
+    """Seconds that pass evenly; on Linux, also while the machine sleeps."""
+    return time.monotonic() if _BOOT_TIME is None else time.clock_gettime(_BOOT_TIME)
 
 
 class NodeReport(Struct, frozen=True):
@@ -25,6 +34,15 @@ class NodeRecord(Struct, frozen=True):
     is_leader: bool
 
 
+class Reading(Struct, frozen=True):
+    """A look at a clock elsewhere: what it showed at some moment between these two."""
+
+    now: int
+    asked: float
+    """By `steady_clock`, as `answered`."""
+    answered: float
+
+
 class Standing(Struct, frozen=True):
     """What a node is told for its report."""
 
@@ -32,5 +50,5 @@ class Standing(Struct, frozen=True):
     """Whether it may do now what one node at a time does."""
     lease_ms: int | None = None
     """For how long, counted from before the report was sent; None: for good."""
-    now: int | None = None
-    """What the clock says by which all nodes go; None: each has its own."""
+    clock: Reading | None = None
+    """Of the clock by which all nodes go; None: each has its own."""
