@@ -153,7 +153,8 @@ def bench(session: nox.Session) -> None:
     """Measure the server, built and installed; `-- --help` tells how much, and what beside it."""
     _install(session, "bench", packages=False)
     session.install(*(f"./packages/{name}" for name in PACKAGES))
-    session.run("python", "-m", "corvo_bench", *session.posargs, env={"PYTHONPATH": "benchmarks"})
+    path = os.pathsep.join(str(ROOT / part) for part in ("benchmarks", "benchmarks/peers", "tests"))
+    session.run("python", "-m", "corvo_bench", *session.posargs, env={"PYTHONPATH": path})
 
 
 @nox.session

@@ -1,12 +1,15 @@
 """The command line: `python -m corvo_bench`, or `nox -s bench --`."""
 
 import argparse
+import os
 import sys
+import tempfile
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from corvo_bench import compare
+from corvo_bench.contest.contestants import CONTESTANTS, ON_POSTGRES, Contestant
 from corvo_bench.report.charts import draw
 from corvo_bench.report.page import page
 from corvo_bench.results import BenchmarkError, Results
@@ -32,9 +35,11 @@ def main() -> None:
     def is_chosen(name: str) -> bool:
         return any(fnmatchcase(name, pattern) for pattern in options.only or ["*"])
 
+    if options.scratch is not None:
+        tempfile.tempdir = os.environ["TMPDIR"] = str(options.scratch.resolve())
     if options.show is None:
         try:
-            results = run(settings, is_chosen, {}, options.scratch)
+            results = run(settings, is_chosen, _contestants(options))
         except BenchmarkError as error:
             sys.exit(f"worth nothing: {error}")
         results.save(options.out / "results.json")
@@ -57,11 +62,24 @@ def write(results: Results, page_path: Path, charts: Path) -> None:
     print(f"wrote {page_path}", file=sys.stderr)
 
 
+def _contestants(options: argparse.Namespace) -> list[Contestant]:
+    chosen: list[Contestant] = []
+    if options.peers:
+        chosen += CONTESTANTS
+    if options.nodes:
+        chosen += ON_POSTGRES
+        others = [peer for peer in CONTESTANTS if peer.backend == "postgres"]
+        chosen += [peer for peer in others if peer not in chosen]
+    return chosen
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="nox -s bench --", description=__doc__)
     add = parser.add_argument
     add("--quick", action="store_true", help="everything, but small: under 3 minutes")
     add("--only", action="append", metavar="NAME", help="this scenario (by_* for all like it)")
+    add("--peers", action="store_true", help="other systems beside Corvo")
+    add("--nodes", action="store_true", help="Corvo on PostgreSQL, 1 to 3 nodes, and others on it")
     add("--rounds", type=int, help="how often each is measured, in turn")
     add("--seed-jobs", type=int, help="jobs in the table of the seeded scenarios")
     add("--soak-seconds", type=float, help="length of the soak")

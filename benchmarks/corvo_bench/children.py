@@ -17,7 +17,6 @@ from corvo_bench.results import BenchmarkError
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_STOP_SECONDS = 20.0
 _POLL_SECONDS = 0.002
 
 
@@ -33,7 +32,9 @@ class Child:
         *,
         env: Mapping[str, str] | None = None,
         cwd: Path | None = None,
+        stop_seconds: float = 20.0,
     ) -> None:
+        self._stop_seconds = stop_seconds
         self._name = Path(command[0]).name
         self._output = tempfile.NamedTemporaryFile(prefix="corvo-bench-")  # noqa: SIM115
         self._popen = subprocess.Popen(  # noqa: S603 - our own command lines
@@ -92,7 +93,7 @@ class Child:
         if self.is_running:
             self._popen.terminate()
         try:
-            self._popen.wait(_STOP_SECONDS)
+            self._popen.wait(self._stop_seconds)
         except subprocess.TimeoutExpired:
             self._popen.kill()
             self._popen.wait()

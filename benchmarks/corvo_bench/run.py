@@ -10,6 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from corvo_bench import machine
+from corvo_bench.contest import entry
+from corvo_bench.contest.backends import Backends
+from corvo_bench.contest.contestants import Contestant
 from corvo_bench.results import NotRun, Results, Sample
 from corvo_bench.scenarios import registry
 from corvo_bench.scenarios.bench import Bench, Scenario
@@ -19,24 +22,28 @@ from corvo_bench.settings import Settings
 def run(
     settings: Settings,
     is_chosen: Callable[[str], bool],
-    contestants: Mapping[str, Scenario],
-    scratch: Path | None,
+    contestants: Sequence[Contestant],
 ) -> Results:
     """Run what is chosen, round by round; `contestants` take turns with each other.
 
-    `scratch` is where the data goes, on the disk that is to be measured. Raises `BenchmarkError`.
+    All data goes to the directory for temporary files, which should be on the disk that is to be
+    measured. Raises `BenchmarkError`.
     """
-    with tempfile.TemporaryDirectory(prefix="corvo-bench-", dir=scratch) as temporary:
+    with (
+        tempfile.TemporaryDirectory(prefix="corvo-bench-") as temporary,
+        Backends(Path(temporary)) as backends,
+    ):
         bench = Bench(settings, Path(temporary))
         results = Results(
             when=datetime.now(UTC).strftime("%Y-%m-%d"),
             machine=machine.describe(bench.directory),
             versions=machine.versions(),
             settings=asdict(settings),
+            notes={entrant.name: entrant.note for entrant in contestants},
         )
         groups: Sequence[tuple[Mapping[str, Scenario], int]] = (
             (registry.TABLE, settings.rounds),
-            (contestants, settings.rounds),
+            (entry.scenarios(backends, contestants), settings.rounds),
             (registry.CURVES, settings.curve_rounds),
             (registry.ONCE, 1),
         )

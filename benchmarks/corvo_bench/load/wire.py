@@ -1,6 +1,7 @@
 """Requests as bytes, and connections that play a script of them."""
 
 import asyncio
+import itertools
 import json
 import re
 import time
@@ -28,7 +29,7 @@ class Tally:
 def request(url: str, method: str, path: str, body: object = None) -> bytes:
     """The bytes of a request."""
     payload = b"" if body is None else json.dumps(body, separators=(",", ":")).encode()
-    head = f"{method} {path} HTTP/1.1\r\nhost: {urlsplit(url).netloc}\r\n"
+    head = f"{method} {path} HTTP/1.1\r\nhost: {urlsplit(url.partition(',')[0]).netloc}\r\n"
     if payload:
         head += f"content-type: application/json\r\ncontent-length: {len(payload)}\r\n"
     return head.encode() + b"\r\n" + payload
@@ -116,10 +117,14 @@ async def connect(url: str, on_reply: Callable[[Exchange, Reply], None]) -> Exch
 async def play(url: str, scripts: list[Script], tally: Tally) -> None:
     """Play each script over a connection of its own, until all have ended.
 
-    All connections are open before the first request goes out.
+    All connections are open before the first request goes out. `url` may be several, separated by
+    commas, which take the connections in turn.
     """
     players = [_Player(script, tally) for script in scripts]
-    exchanges = await asyncio.gather(*(connect(url, player.on_reply) for player in players))
+    turn = itertools.cycle(url.split(","))
+    exchanges = await asyncio.gather(
+        *(connect(place, player.on_reply) for place, player in zip(turn, players, strict=False))
+    )
     for player, exchange in zip(players, exchanges, strict=True):
         player.begin(exchange)
     try:

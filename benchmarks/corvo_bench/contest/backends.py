@@ -1,0 +1,124 @@
+"""The backends of the systems, each with every write on the disk before it is answered."""
+
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from pathlib import Path
+from typing import Self
+
+from corvo_bench.children import Child
+from corvo_bench.results import NotRun
+from corvo_bench.server import Server, has_option
+from support.postgres import PostgresMissing, PostgresServer
+
+_REDIS = {"appendonly": "yes", "appendfsync": "always", "save": "", "bind": "127.0.0.1"}
+_POSTGRES = {"synchronous_commit": "on", "fsync": "on", "shared_buffers": "256MB"}
+
+
+class Backends:
+    """Starts backends in `directory`. PostgreSQL is started once; each gets a database of its own.
+
+    Raises `NotRun` for one that this machine does not have.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._stack = ExitStack()
+        self._postgres: PostgresServer | None = None
+        self._databases = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def start(self, name: str) -> AbstractContextManager[str]:
+        """An empty backend; yields its URL, or for SQLite the path of its file."""
+        kinds: dict[str, Callable[[], AbstractContextManager[str]]] = {
+            "redis": self._redis,
+            "sqlite": self._sqlite,
+            "postgres": self._database,
+            "corvo": self._corvo,
+        }
+        if name in kinds:
+            return kinds[name]()
+        kind, _, nodes = name.partition(":")
+        if kind != "corvo-postgres":
+            raise ValueError(f"no such backend: {name}")
+        return self._corvo_nodes(int(nodes))
+
+    @contextmanager
+    def _directory_of(self, name: str) -> Iterator[Path]:
+        path = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=self._directory))
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+
+    @contextmanager
+    def _redis(self) -> Iterator[str]:
+        program = shutil.which("redis-server")
+        if program is None:
+            raise NotRun("redis-server is not installed")
+        port = _free_port()
+        with self._directory_of("redis") as path:
+            options = [part for name, value in _REDIS.items() for part in (f"--{name}", value)]
+            command = [program, "--port", str(port), "--dir", str(path), *options]
+            with Child(command) as child:
+                child.wait_for_line(lambda line: "Ready to accept connections" in line)
+                yield f"redis://127.0.0.1:{port}/0"
+
+    @contextmanager
+    def _sqlite(self) -> Iterator[str]:
+        with self._directory_of("sqlite") as path:
+            yield str(path / "queue.db")
+
+    @contextmanager
+    def _corvo(self) -> Iterator[str]:
+        with self._directory_of("corvo") as path, Server(path) as server:
+            yield server.url
+
+    @contextmanager
+    def _corvo_nodes(self, nodes: int) -> Iterator[str]:
+        """So many servers on one database; their URLs, separated by commas."""
+        if not has_option("--database"):
+            raise NotRun("this server has no option --database")
+        with ExitStack() as stack:
+            url = stack.enter_context(self._database())
+            servers = [
+                stack.enter_context(
+                    Server(stack.enter_context(self._directory_of("node")), "--database", url)
+                )
+                for _ in range(nodes)
+            ]
+            yield ",".join(server.url for server in servers)
+
+    @contextmanager
+    def _database(self) -> Iterator[str]:
+        if self._postgres is None:
+            try:
+                server = PostgresServer(durable=True, settings=_POSTGRES)
+                self._stack.callback(server.close)
+                self._postgres = server.init().start()
+            except PostgresMissing as missing:
+                raise NotRun(str(missing)) from None
+        self._databases += 1
+        name = f"bench_{self._databases}"
+        place = ["-h", self._postgres.host, "-p", str(self._postgres.port), "-U", "corvo"]
+        programs = self._postgres.binaries
+        subprocess.run([programs / "createdb", *place, name], check=True)  # noqa: S603
+        try:
+            yield self._postgres.url(name)
+        finally:
+            subprocess.run([programs / "dropdb", "--force", *place, name], check=True)  # noqa: S603
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,181 @@
+"""One system at the six columns, each job ticked off in a ledger that all its processes share."""
+
+import itertools
+import json
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from corvo_bench.children import Child
+from corvo_bench.contest.backends import Backends
+from corvo_bench.contest.contestants import Contestant
+from corvo_bench.contest.environments import command_of
+from corvo_bench.latency import Latencies
+from corvo_bench.results import BenchmarkError, Sample
+from corvo_bench.scenarios.bench import Bench
+from ledger import Ledger
+
+_PATIENCE_SECONDS = 60.0
+_COMMAND_SECONDS = 300.0
+_POLL_SECONDS = 0.02
+_numbers = itertools.count(1)
+
+
+def contest(contestant: Contestant, backends: Backends, bench: Bench) -> Iterator[Sample]:
+    """One value of each column. Raises `NotRun`, and `BenchmarkError` when jobs are amiss."""
+    command = command_of(contestant.runtime, contestant.adapter)
+    settings = bench.settings
+    with backends.start(contestant.backend) as url, bench.data_dir() as directory:
+        bout = _Bout(contestant.name, command, url, directory)
+        yield from bout.enqueue(
+            {
+                "serial": settings.peer_serial,
+                "concurrent": settings.peer_concurrent,
+                "bulk": settings.peer_bulk,
+            }
+        )
+        yield bout.drain(settings.peer_drain)
+        yield from bout.live(settings.peer_steady, settings.peer_pickups)
+
+
+class _Bout:
+    """The columns, each with a queue and a ledger of its own."""
+
+    def __init__(self, name: str, command: Sequence[str], url: str, directory: Path) -> None:
+        self._name = name
+        self._command = command
+        self._url = url
+        self._directory = directory
+
+    def _begin(self, jobs: int) -> None:
+        number = next(_numbers)
+        self._queue = f"bench-{number}"
+        self._path = self._directory / f"ledger-{number}"
+        self._ledger = Ledger(self._path, jobs)
+        self.call("prepare")
+
+    def _arguments(self, *arguments: str) -> list[str]:
+        return [*self._command, self._url, self._queue, str(self._path), *arguments]
+
+    def call(self, *arguments: str) -> object:
+        """Run the harness to its end; what it answered."""
+        command = self._arguments(*arguments)
+        try:
+            done = subprocess.run(  # noqa: S603 - our own command lines
+                command, capture_output=True, text=True, timeout=_COMMAND_SECONDS, check=False
+            )
+        except subprocess.TimeoutExpired:
+            raise BenchmarkError(f"{self._name}: `{' '.join(arguments)}` took too long") from None
+        if done.returncode:
+            told = (done.stderr or done.stdout)[-1500:]
+            raise BenchmarkError(f"{self._name}: `{' '.join(arguments)}` failed:\n{told}")
+        return json.loads(done.stdout.splitlines()[-1])
+
+    def produce(self, first: int, steps: dict[str, int]) -> dict[str, float]:
+        """Enqueue; the seconds that each step took."""
+        told = [f"{step}={jobs}" for step, jobs in steps.items()]
+        taken = self.call("produce", str(first), *told)
+        if not isinstance(taken, dict):
+            raise BenchmarkError(f"{self._name}: answered {taken!r}")
+        return taken
+
+    def enqueue(self, steps: dict[str, int]) -> Iterator[Sample]:
+        """The columns of a producer alone."""
+        self._begin(sum(steps.values()))
+        taken = self.produce(0, steps)
+        self._require_unfinished(sum(steps.values()))
+        for step, jobs in steps.items():
+            yield self._sample(f"peer.{step}", jobs / taken[step])
+
+    def drain(self, jobs: int) -> Sample:
+        """From the start of the first job to when none is unfinished, by one worker process."""
+        self._begin(jobs)
+        self.produce(0, {"bulk": jobs})
+        numbers = range(jobs)
+        with self._finisher(numbers) as finished, self._worker():
+            self._wait_for(numbers)
+            end = finished()
+        began = min(start for _, start, _ in self._rows(numbers))
+        return self._sample("peer.drain", jobs / ((end - began) / 1e9))
+
+    def live(self, jobs: int, pickups: int) -> Iterator[Sample]:
+        """With a worker that waits: many in flight, from the first enqueue on; then one by one."""
+        self._begin(1 + jobs + pickups)
+        steady = range(1, 1 + jobs)
+        single = range(1 + jobs, 1 + jobs + pickups)
+        with self._worker():
+            self.produce(0, {"serial": 1})
+            self._wait_for(range(1))
+            with self._finisher(steady) as finished:
+                self.produce(steady.start, {"concurrent": jobs})
+                self._wait_for(steady)
+                end = finished()
+            self.produce(single.start, {"pickup": pickups})
+            self._wait_for(single)
+            self._require_unfinished(0)
+        began = min(sent for sent, _, _ in self._rows(steady))
+        yield self._sample("peer.steady", jobs / ((end - began) / 1e9))
+        latencies = Latencies((start - sent) / 1e9 for sent, start, _ in self._rows(single))
+        for percent in (50, 99):
+            yield self._sample(f"peer.pickup.p{percent}", latencies.percentile(percent))
+
+    @contextmanager
+    def _finisher(self, numbers: range) -> Iterator[Callable[[], int]]:
+        """Beside the worker, what asks the backend; yields what waits for its word."""
+        command = self._arguments("finish", str(numbers.start), str(len(numbers)))
+        with subprocess.Popen(  # noqa: S603 - our own command lines
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+
+            def finished() -> int:
+                try:
+                    told, error = process.communicate(timeout=_PATIENCE_SECONDS)
+                except subprocess.TimeoutExpired:
+                    raise BenchmarkError(f"{self._name}: jobs are left unfinished") from None
+                if process.returncode:
+                    raise BenchmarkError(f"{self._name}: `finish` failed:\n{error[-1500:]}")
+                return int(told)
+
+            try:
+                yield finished
+            finally:
+                process.kill()
+
+    @contextmanager
+    def _worker(self) -> Iterator[None]:
+        with Child(self._arguments("work"), stop_seconds=3.0) as child:
+            try:
+                yield
+            except BenchmarkError as error:
+                raise BenchmarkError(f"{error}\nIts worker: {child.tail(1500)}") from None
+            if not child.is_running:
+                raise BenchmarkError(f"{self._name}: its worker ended:\n{child.tail(1500)}")
+
+    def _wait_for(self, numbers: range) -> None:
+        """Until all of these jobs were started; patience starts anew whenever one was."""
+        before, since = 0, time.monotonic()
+        while (done := self._ledger.count_started(numbers)) < len(numbers):
+            if done > before:
+                before, since = done, time.monotonic()
+            if time.monotonic() - since > _PATIENCE_SECONDS:
+                raise BenchmarkError(f"{self._name}: {len(numbers) - done} jobs were never started")
+            time.sleep(_POLL_SECONDS)
+
+    def _require_unfinished(self, jobs: int) -> None:
+        """The backend agrees; it may take a moment after the start of the last job."""
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while (found := self.call("count")) != jobs:
+            if time.monotonic() > deadline or jobs:
+                raise BenchmarkError(f"{self._name}: {found} jobs are not finished, not {jobs}")
+
+    def _rows(self, numbers: range) -> Sequence[tuple[int, int, int]]:
+        rows = self._ledger.rows(numbers)
+        again = sum(runs != 1 for _, _, runs in rows)
+        if again:
+            raise BenchmarkError(f"{self._name}: {again} jobs were started more than once")
+        return rows
+
+    def _sample(self, figure: str, value: float) -> Sample:
+        return Sample(figure, value, subject=self._name)

@@ -1,0 +1,210 @@
+"""Plays the part of a producer or a worker, in the environment of the system under test.
+
+    python harness.py ADAPTER URL QUEUE LEDGER prepare
+    python harness.py ADAPTER URL QUEUE LEDGER work
+    python harness.py ADAPTER URL QUEUE LEDGER count
+    python harness.py ADAPTER URL QUEUE LEDGER finish FIRST JOBS
+    python harness.py ADAPTER URL QUEUE LEDGER produce FIRST STEP=JOBS...
+
+Prints one JSON document. A step is `serial`, `concurrent`, `bulk`, or `pickup`, which enqueues with
+pauses; jobs are numbered on from FIRST. `finish` waits until the backend says that none of these
+jobs is unfinished, and tells when, by the monotonic clock. Needs nothing but the standard library.
+"""
+
+import asyncio
+import importlib
+import inspect
+import json
+import logging
+import random
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from ledger import Ledger
+from peer import AsyncPeer, SyncPeer
+
+IN_FLIGHT = 50
+_PICKUP_PAUSE = 0.02
+_BULK = 1000
+_POLL_SECONDS = 0.01
+
+
+def main() -> None:
+    """Do what the command line says."""
+    logging.basicConfig(level=logging.WARNING)
+    adapter, url, queue, ledger, command, *arguments = sys.argv[1:]
+    module = importlib.import_module(adapter)
+    peer: SyncPeer | AsyncPeer = module.Peer(url, queue)
+    answer = _COMMANDS[command](peer, Ledger(ledger), arguments)
+    print(json.dumps(answer), flush=True)
+
+
+def prepare(peer: SyncPeer | AsyncPeer, ledger: Ledger, _: Sequence[str]) -> None:
+    """Make what the backend needs."""
+    del ledger
+    if isinstance(peer, SyncPeer):
+        peer.prepare()
+    else:
+        asyncio.run(_within(peer, peer.prepare))
+
+
+def work(peer: SyncPeer | AsyncPeer, ledger: Ledger, _: Sequence[str]) -> None:
+    """Work until told to end."""
+    if isinstance(peer, SyncPeer):
+        peer.work(ledger.start)
+    else:
+        asyncio.run(_within(peer, peer.work, ledger.start))
+
+
+def count(peer: SyncPeer | AsyncPeer, ledger: Ledger, _: Sequence[str]) -> int:
+    """How many jobs are not finished."""
+    del ledger
+    if isinstance(peer, SyncPeer):
+        return peer.count_unfinished()
+    found: int = asyncio.run(_within(peer, peer.count_unfinished))
+    return found
+
+
+def finish(peer: SyncPeer | AsyncPeer, ledger: Ledger, arguments: Sequence[str]) -> int:
+    """When all of the jobs were started, and the backend had no unfinished one; in nanoseconds.
+
+    The backend is not asked before all were started, so as not to disturb it.
+    """
+    first, jobs = map(int, arguments)
+    numbers = range(first, first + jobs)
+
+    # Polled, as it is other processes that write the ledger, and the backend.
+    async def finished(peer: AsyncPeer) -> int:
+        while ledger.count_started(numbers) < jobs:  # noqa: ASYNC110
+            await asyncio.sleep(_POLL_SECONDS)
+        while await peer.count_unfinished():  # noqa: ASYNC110
+            await asyncio.sleep(_POLL_SECONDS / 10)
+        return time.monotonic_ns()
+
+    if isinstance(peer, AsyncPeer):
+        at: int = asyncio.run(_within(peer, finished, peer))
+        return at
+    peer.count_unfinished()  # connects
+    while ledger.count_started(numbers) < jobs:
+        time.sleep(_POLL_SECONDS)
+    while peer.count_unfinished():
+        time.sleep(_POLL_SECONDS / 10)
+    return time.monotonic_ns()
+
+
+def produce(
+    peer: SyncPeer | AsyncPeer, ledger: Ledger, arguments: Sequence[str]
+) -> dict[str, float]:
+    """Take the steps; how many seconds each took."""
+    first = int(arguments[0])
+    steps: list[tuple[str, range]] = []
+    for argument in arguments[1:]:
+        name, _, jobs = argument.partition("=")
+        steps.append((name, range(first, first + int(jobs))))
+        first += int(jobs)
+    if isinstance(peer, SyncPeer):
+        return {name: _timed_sync(peer, ledger, name, numbers) for name, numbers in steps}
+    taken: dict[str, float] = {}
+    for name, numbers in steps:
+        if name == "serial":
+            started = time.perf_counter()
+            if peer.enqueue_serially(numbers, ledger.send):
+                taken[name] = time.perf_counter() - started
+    rest = [step for step in steps if step[0] not in taken]
+    taken.update(asyncio.run(_within(peer, _timed, peer, ledger, rest)))
+    return taken
+
+
+def _timed_sync(peer: SyncPeer, ledger: Ledger, step: str, numbers: range) -> float:
+    started = time.perf_counter()
+    if step == "bulk":
+        for some in _chunks(numbers):
+            for number in some:
+                ledger.send(number)
+            peer.enqueue_many(some)
+        return time.perf_counter() - started
+    left = iter(numbers)
+    failures: list[BaseException] = []
+
+    def one_after_the_other() -> None:
+        try:
+            for number in left:  # a range's iterator may be shared by threads
+                if step == "pickup":
+                    time.sleep(random.uniform(0.5, 1.5) * _PICKUP_PAUSE)
+                ledger.send(number)
+                peer.enqueue(number)
+        except BaseException as failure:
+            failures.append(failure)
+            raise
+
+    if step == "concurrent":
+        threads = [threading.Thread(target=one_after_the_other) for _ in range(IN_FLIGHT)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    else:
+        one_after_the_other()
+    if failures:
+        raise failures[0]
+    return time.perf_counter() - started
+
+
+async def _timed(
+    peer: AsyncPeer, ledger: Ledger, steps: list[tuple[str, range]]
+) -> dict[str, float]:
+    taken = {}
+    for step, numbers in steps:
+        started = time.perf_counter()
+        await _take(peer, ledger, step, numbers)
+        taken[step] = time.perf_counter() - started
+    return taken
+
+
+async def _take(peer: AsyncPeer, ledger: Ledger, step: str, numbers: range) -> None:
+    if step == "bulk":
+        for some in _chunks(numbers):
+            for number in some:
+                ledger.send(number)
+            await peer.enqueue_many(some)
+        return
+    left = iter(numbers)
+
+    async def one_after_the_other() -> None:
+        for number in left:
+            if step == "pickup":
+                await asyncio.sleep(random.uniform(0.5, 1.5) * _PICKUP_PAUSE)
+            ledger.send(number)
+            await peer.enqueue(number)
+
+    tasks = IN_FLIGHT if step == "concurrent" else 1
+    await asyncio.gather(*(one_after_the_other() for _ in range(tasks)))
+
+
+async def _within(peer: AsyncPeer, function: Callable[..., Any], *arguments: Any) -> Any:
+    await peer.open()
+    try:
+        answer = function(*arguments)
+        return await answer if inspect.isawaitable(answer) else answer
+    finally:
+        await peer.close()
+
+
+def _chunks(numbers: range) -> Iterator[range]:
+    for first in range(numbers.start, numbers.stop, _BULK):
+        yield range(first, min(first + _BULK, numbers.stop))
+
+
+_COMMANDS: dict[str, Callable[[Any, Ledger, Sequence[str]], Any]] = {
+    "prepare": prepare,
+    "work": work,
+    "count": count,
+    "finish": finish,
+    "produce": produce,
+}
+
+if __name__ == "__main__":
+    main()

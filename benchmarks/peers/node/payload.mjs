@@ -1,0 +1,2 @@
+// Of every job, beside its number.
+export const PAYLOAD = { to: "ada@example.com", subject: "hello" };
