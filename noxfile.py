@@ -27,7 +27,7 @@ nox.options.reuse_venv = "yes"
 nox.options.download_python = "never"
 nox.options.error_on_external_run = True
 nox.options.error_on_missing_interpreters = bool(os.environ.get("CORVO_REQUIRE_ALL"))
-nox.options.sessions = ["lint", "typecheck", "unit", "integration", "dist"]
+nox.options.sessions = ["lint", "typecheck", "unit", "integration", "docs", "dist"]
 
 
 def _install(session: nox.Session, *groups: str, packages: bool = True) -> None:
@@ -84,7 +84,7 @@ def integration(session: nox.Session) -> None:
 def compat(session: nox.Session) -> None:
     """Run the SDKs that others wrote, installed apart from ours, against the server."""
     _install(session, "test")
-    apart = str(Path(session.create_tmp()) / "sdks")
+    apart = str(Path(session.create_tmp()).resolve() / "sdks")
     session.install("--no-warn-conflicts", "--upgrade", "--target", apart, *FOREIGN_SDKS)
     session.run("pytest", "tests/compat", *session.posargs, env={"FOREIGN_SDKS": apart})
 
@@ -108,6 +108,16 @@ def matrix(session: nox.Session) -> None:
     is_outermost = session.python in (PYTHONS[0], PYTHONS[-1])
     for tests in ("packages", *(["tests/integration"] if is_outermost else [])):
         session.run("pytest", tests, "-n", XDIST_WORKERS, *session.posargs)
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation as a site, strictly, and test what it is made from."""
+    _install(session, "docs", "extras")
+    site = Path(session.create_tmp()).resolve() / "site"
+    session.run("python", "scripts/build_docs.py", str(site))
+    session.run("pytest", "tests/docs", *session.posargs, env={"CORVO_SITE": str(site / "site")})
+    session.log(f"built: {site / 'site'}")
 
 
 @nox.session
@@ -146,6 +156,13 @@ def dist(session: nox.Session) -> None:
         session.run("python", "scripts/sbom.py", "wheel", str(wheel), "--output", str(bill))
     session.run("pytest", "tests/release", *session.posargs, env={"CORVO_DIST": str(out)})
     session.log(f"built: {out}")
+
+
+@nox.session
+def docker(session: nox.Session) -> None:
+    """Build the image and test it in containers; skipped where no Docker daemon answers."""
+    _install(session, "docker")
+    session.run("pytest", "tests/docker", *session.posargs)
 
 
 @nox.session

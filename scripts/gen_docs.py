@@ -4,19 +4,29 @@
     python scripts/gen_docs.py --check   exit with 1 if one is out of date
 
 Each stands between two comments in its page: the diagram and table of states, the settings, and the
-list of endpoints.
+list of endpoints, and the metrics.
 """
 
 import re
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
+
+from prometheus_client.core import Metric
+from prometheus_client.metrics import MetricWrapperBase
 
 from corvo_schema.states import ALTERNATIVES, TRANSITIONS, EventType, JobState
 from corvo_server.app import RESOURCES
+from corvo_server.engine.metrics import Metrics
 from corvo_server.http.openapi import describe
 from corvo_server.settings import Settings, defaults, option_of, variable_of
+
+if TYPE_CHECKING:
+    from corvo_server.engine.notifier import Notifier
+    from corvo_server.store.protocol import Store
+    from corvo_server.store.records import QueueRecord
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -69,11 +79,28 @@ def endpoints() -> Iterable[str]:
             yield f"| `{method.upper()} {path}` | {_cell(operation)} |"
 
 
+def metrics() -> Iterable[str]:
+    """Every metric of our own as a table, as a server shows them that has one queue."""
+    idle = SimpleNamespace(waiting=0, backlog=0)
+    made = Metrics(cast("Store", idle), cast("Notifier", idle))
+    jobs = dict.fromkeys((state.value for state in JobState), 0)
+    queue = SimpleNamespace(name="any", oldest_pending_at=None, **jobs)
+    made.render([cast("QueueRecord", queue)], 0)
+    yield "| metric | type | labels | what it tells |"
+    yield "|---|---|---|---|"
+    for family in made.registry.collect():
+        if family.name.startswith("corvo_"):
+            name = f"{family.name}_total" if family.type == "counter" else family.name
+            labels = ", ".join(f"`{label}`" for label in _labels(made, family)) or "none"
+            yield f"| `{name}` | {family.type} | {labels} | {family.documentation} |"
+
+
 PARTS: dict[tuple[str, str], Callable[[], Iterable[str]]] = {
     ("states.md", "diagram"): diagram,
     ("states.md", "transitions"): transitions,
     ("settings.md", "settings"): settings,
     ("api.md", "endpoints"): endpoints,
+    ("operations.md", "metrics"): metrics,
 }
 
 
@@ -99,6 +126,14 @@ def _with_part(page: str, part: str, text: str) -> str:
     if len(pattern.findall(page)) != 1:
         raise SystemExit(f"{begin} … {end} has to be in the page just once")
     return pattern.sub(lambda _: f"{begin}\n{text}\n{end}", page)
+
+
+def _labels(metrics: Metrics, family: Metric) -> Iterable[str]:
+    """The names of a metric's labels: of a gauge from its samples, the others know them."""
+    for value in vars(metrics).values():
+        if isinstance(value, MetricWrapperBase) and value._name == family.name:  # noqa: SLF001
+            return tuple(map(str, value._labelnames))  # noqa: SLF001
+    return dict.fromkeys(label for sample in family.samples for label in sample.labels)
 
 
 def _dot(state: JobState | None) -> str:

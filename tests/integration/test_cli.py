@@ -317,6 +317,7 @@ def test_batch_is_shown(corvo: Corvo, server: CorvoServer, queue: str) -> None:
         made = client.enqueue_batch([{"queue": queue}], batch=BatchOptions(callback_queue="done"))
     assert made.batch_id is not None
     assert "ended:      0% of 1" in corvo("batch", made.batch_id).stdout
+    assert made.batch_id in corvo("batches", "--state", "running").stdout
 
 
 def test_server_is_run_by_the_same_command(tmp_path: Path) -> None:

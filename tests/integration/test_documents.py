@@ -1,8 +1,9 @@
 """The documentation does what it shows: its code runs, its links lead somewhere.
 
 Blocks of `python` are run against the server of their page, in the order of the page; those marked
-`python norun` are only compiled. Blocks of `bash run` are run by bash. Wherever a page says
-`http://localhost:8080`, it is the page's server.
+`python norun` are only compiled, those with a `title="tasks.py"` are files of that name for the
+blocks that follow. Blocks of `bash run` are run by bash. Wherever a page says
+`http://localhost:8080`, it is the page's server, and so it is for what is told nothing.
 """
 
 import os
@@ -25,6 +26,7 @@ PAGES = sorted(
     for page in ROOT.glob(pattern)
 )
 _BLOCK = re.compile(r"^```([^\n`]+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_FILE = re.compile(r'python title="([\w.]+)"')
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
 
@@ -74,8 +76,12 @@ def test_code_in_it_runs(page: Path, page_server: CorvoServer, tmp_path: Path) -
         "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"])),
         "PYTHONPATH": str(tmp_path),
     }
-    for block in filter(is_run, blocks_of(page)):
+    for block in blocks_of(page):
         code = block.code.replace(SERVER, page_server.url)
+        if file := _FILE.fullmatch(block.info):
+            (tmp_path / file[1]).write_text(code, encoding="utf-8")
+        if not is_run(block):
+            continue
         if block.info == "python":
             command = [sys.executable, "-W", "error", "-c", f"__name__ = 'documented'\n{code}"]
         else:

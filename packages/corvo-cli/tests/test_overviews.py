@@ -265,3 +265,22 @@ def test_batch_without_jobs_or_callback(corvo: Any, server: Any) -> None:
     text = corvo("batch", "batch_1").stdout
     assert "ended:      0\n" in text
     assert "callback" not in text
+
+
+def test_batches_are_listed_with_a_way_to_the_next(corvo: Any, server: Any) -> None:
+    page = {"batches": [BATCH], "cursor": "batch_1", "has_more": True}
+    server.answer("GET /batches?state=running&limit=1", page)
+    result = corvo("batches", "--state", "running", "--limit", "1")
+    title, line = result.stdout.splitlines()
+    assert title.split()[:4] == ["BATCH", "STATE", "JOBS", "PENDING"]
+    assert line.split()[0] == "batch_1"
+    assert "For the next: --cursor batch_1" in result.stderr
+    server.answer("GET /batches?limit=50", page)
+    result = corvo("batches", "-o", "jsonl")
+    assert [json.loads(text) for text in result.stdout.splitlines()] == [BATCH]
+
+
+def test_no_batches_is_said(corvo: Any, server: Any) -> None:
+    server.answer("GET /batches?limit=50", {"batches": [], "cursor": None, "has_more": False})
+    result = corvo("batches")
+    assert (result.stdout, result.stderr) == ("", "There are no batches.\n")

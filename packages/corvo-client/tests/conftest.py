@@ -3,10 +3,14 @@
 import json
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import httpx
 import pytest
+
+from corvo_client import _transport
+from corvo_client._through_httpx import AsyncThroughHttpx, ThroughHttpx
 
 Answering = httpx.Response | Exception | Callable[[httpx.Request], httpx.Response]
 
@@ -53,6 +57,19 @@ class FakeServer:
 @pytest.fixture
 def server() -> FakeServer:
     return FakeServer()
+
+
+@pytest.fixture
+def network(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[..., Any]], None]:
+    """Put a handler of httpx in the place of every connection that will be opened."""
+
+    def replace(handler: Callable[[httpx.Request], Any]) -> None:
+        backend = httpx.MockTransport(handler)
+        for name, way in (("Direct", ThroughHttpx), ("AsyncDirect", AsyncThroughHttpx)):
+            made = partial(way, backend=backend, is_for_polls=False)
+            monkeypatch.setattr(_transport, name, lambda origin, _most, made=made: made(origin))
+
+    return replace
 
 
 @pytest.fixture(autouse=True)

@@ -133,13 +133,13 @@ def test_answer_that_is_none_is_reported_with_its_beginning(body: bytes) -> None
 
 def test_redirect_says_where_to() -> None:
     with pytest.raises(BadReply, match="HTTP 308: redirected to https://x/; set the server's URL"):
-        read_answer(CALL, 308, {"Location": "https://x/"}, b"")
+        read_answer(CALL, 308, {"location": "https://x/"}, b"")
 
 
 def test_error_of_the_server_is_read() -> None:
     body = b'{"error":"no job","code":"NOT_FOUND","details":[{"field":"id","message":"?"}]}'
     with pytest.raises(NotFound, match=r"no job \(id: \?\)") as caught:
-        read_answer(CALL, 404, {"X-Request-ID": "r"}, body)
+        read_answer(CALL, 404, {"x-request-id": "r"}, body)
     assert caught.value.request_id == "r"
 
 
@@ -167,5 +167,5 @@ def test_error_of_somebody_else_is_told_as_such(
 def test_retry_after_is_read_in_seconds(text: str, seconds: float | None) -> None:
     body = b'{"error":"later","code":"UNAVAILABLE"}'
     with pytest.raises(Unavailable) as caught:
-        read_answer(CALL, 503, {"Retry-After": text}, body)
+        read_answer(CALL, 503, {"retry-after": text}, body)
     assert caught.value.retry_after == seconds

@@ -17,10 +17,8 @@ def run(code: str) -> None:
     exec(compile(code, str(README), "exec"), {"__name__": "__main__"})  # noqa: S102 - our own text
 
 
-def test_sync_example_runs(
-    server: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(httpx, "HTTPTransport", lambda **_: httpx.MockTransport(server))
+def test_sync_example_runs(server: Any, network: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    network(server)
     server.answer(201, {"job_id": "j", "status": "pending"})
     server.answer(200, JOB)
     server.refuse(404, "NOT_FOUND", "There is no such job")
@@ -30,7 +28,7 @@ def test_sync_example_runs(
 
 
 def test_async_example_runs_and_shares_requests(
-    server: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    server: Any, network: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def accept(request: httpx.Request) -> httpx.Response:
         body = json.loads(request.content)
@@ -41,6 +39,6 @@ def test_async_example_runs_and_shares_requests(
     async def answer(request: httpx.Request) -> httpx.Response:
         return accept(request)
 
-    monkeypatch.setattr(httpx, "AsyncHTTPTransport", lambda **_: httpx.MockTransport(answer))
+    network(answer)
     run(ASYNC)
     assert capsys.readouterr().out == "100\n"

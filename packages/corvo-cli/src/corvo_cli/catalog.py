@@ -29,6 +29,7 @@ CATALOG: dict[str, dict[str, Entry]] = {
         "delete": Entry("Remove a job for good.", f"{_JOB}:delete"),
         "bulk": Entry("Do one thing to many jobs.", "corvo_cli.commands.bulk:bulk"),
         "batch": Entry("Show how far a batch is.", "corvo_cli.commands.batch:batch"),
+        "batches": Entry("List the batches, the newest first.", "corvo_cli.commands.batch:batches"),
     },
     "Queues": {
         "queues": Entry("List the queues, or show one.", "corvo_cli.commands.queues:queues"),

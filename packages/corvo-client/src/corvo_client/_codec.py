@@ -142,16 +142,16 @@ def read_answer(call: Call[R], status: int, headers: Mapping[str, str], body: by
     if 200 <= status < 300:
         return call.read(body)
     if status < 400:
-        target = headers.get("Location", "elsewhere")
+        target = headers.get("location", "elsewhere")
         raise BadReply(f"HTTP {status}: redirected to {target}; set the server's URL to that")
     raise _read_error(status, headers, body)
 
 
 def _read_error(status: int, headers: Mapping[str, str], body: bytes) -> ApiError:
     """Make the error of an answer with a status of 400 or more, whoever wrote it."""
-    retry_after = headers.get("Retry-After", "")
+    retry_after = headers.get("retry-after", "")
     delay = float(retry_after) if re.fullmatch("[0-9]{1,6}", retry_after) else None
-    request_id = headers.get("X-Request-ID")
+    request_id = headers.get("x-request-id")
     try:
         reply = ErrorReply.model_validate_json(body)
     except ValidationError:

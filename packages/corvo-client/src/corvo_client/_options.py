@@ -7,6 +7,7 @@ from typing import Any, Literal, Required, TypedDict
 
 from corvo_schema import (
     Backoff,
+    BatchState,
     BulkAction,
     EventType,
     JobState,
@@ -28,6 +29,7 @@ AnyState = (
     JobState
     | Literal["pending", "active", "completed", "retrying", "dead", "cancelled", "scheduled"]
 )
+AnyBatchState = BatchState | Literal["running", "finished"]
 AnySortField = (
     SortField
     | Literal[

@@ -84,6 +84,13 @@ CASES: list[tuple[str, Callable[[Client], Any], str, Any, Any]] = [
         {"id": "batch_1", "state": "running", "total": 2},
     ),
     (
+        "list_batches",
+        lambda c: c.list_batches("running", limit=2, cursor="batch_2"),
+        "GET /api/v1/batches?state=running&limit=2&cursor=batch_2",
+        None,
+        {"batches": [{"id": "batch_1", "state": "running", "total": 2}], "has_more": False},
+    ),
+    (
         "fetch_batch",
         lambda c: c.fetch_batch(["q"], worker_id="w", count=2, hostname="h", lease_duration=90),
         "POST /api/v1/fetch/batch",

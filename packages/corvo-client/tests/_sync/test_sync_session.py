@@ -98,6 +98,7 @@ REPEATED = [
     jobs.get_job("x"),
     jobs.bulk_get(["x"]),
     jobs.get_batch("x"),
+    jobs.list_batches(),
     worker.ack(held, {}),
     worker.fail(held, "e", {}),
     worker.release(held, {}),

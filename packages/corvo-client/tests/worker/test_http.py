@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Callable
 from typing import Any
 
 import httpx
@@ -131,8 +130,8 @@ async def test_no_answer_is_worth_another_try(link: HttpLink, wire: Wire) -> Non
         await link.fetch(1, wait=True)
 
 
-def test_a_heartbeat_has_its_own_loop(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
-    mocked(monkeypatch, wire)
+def test_a_heartbeat_has_its_own_loop(wire: Wire, network: Any) -> None:
+    network(wire)
     wire.answer = {"jobs": {"j": {"status": "cancel", "reason": "cancelled"}}}
     pulse = HttpPulse(Origin("http://corvo"), 5.0)
     jobs = {"j": HeartbeatJob(lease_token="t", checkpoint={"page": 1})}
@@ -144,29 +143,20 @@ def test_a_heartbeat_has_its_own_loop(wire: Wire, monkeypatch: pytest.MonkeyPatc
     assert wire.sent == [("/api/v1/heartbeat", body)] * 2
 
 
-def test_a_heartbeat_has_a_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_heartbeat_has_a_time_limit(network: Any) -> None:
     async def hang(_request: httpx.Request) -> httpx.Response:
         await asyncio.Event().wait()
         raise AssertionError
 
-    mocked(monkeypatch, hang)
+    network(hang)
     pulse = HttpPulse(Origin("http://corvo"), 0.0)
     with pytest.raises(Undelivered, match="no answer in time"):
         pulse.beat(HeartbeatRequest(worker_id="worker_1", jobs={}))
     pulse.close()
 
 
-def mocked(monkeypatch: pytest.MonkeyPatch, handler: Callable[[httpx.Request], Any]) -> None:
-    """Put `handler` in the place of every connection that is opened."""
-    backend = httpx.MockTransport(handler)
-    for name in ("HTTPTransport", "AsyncHTTPTransport"):
-        monkeypatch.setattr(f"corvo_client._transport.httpx.{name}", lambda **_options: backend)
-
-
-def test_tasks_are_enqueued_from_any_loop_and_from_plain_code(
-    wire: Wire, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    mocked(monkeypatch, wire)
+def test_tasks_are_enqueued_from_any_loop_and_from_plain_code(wire: Wire, network: Any) -> None:
+    network(wire)
     wire.answer = {"job_id": "job_1", "status": "pending"}
     worker = Worker("http://corvo", api_key="key")
 
@@ -201,10 +191,8 @@ async def test_a_client_that_was_given_is_used_and_left_open(wire: Wire) -> None
     assert [path for path, _ in wire.sent] == ["/api/v1/enqueue"] * 2 + ["/api/v1/fetch/batch"]
 
 
-async def test_the_connections_of_a_loop_are_closed_with_it(
-    wire: Wire, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    mocked(monkeypatch, wire)
+async def test_the_connections_of_a_loop_are_closed_with_it(wire: Wire, network: Any) -> None:
+    network(wire)
     server = Server("http://corvo", None)
     wire.answer = {"job_id": "job_1", "status": "pending"}
     await server.enqueue("a", {}, {})

@@ -2,7 +2,7 @@
 
 from corvo_schema._base import ReplyModel, RequestModel
 from corvo_schema.admin import ClusterStatus, Health, NodeInfo, ServerInfo, WorkerInfo
-from corvo_schema.batches import Batch, BatchCallback, BatchOptions
+from corvo_schema.batches import Batch, BatchCallback, BatchList, BatchOptions, BatchState
 from corvo_schema.bulk import (
     BulkAccepted,
     BulkAction,
@@ -36,6 +36,7 @@ from corvo_schema.ids import (
     IdFactory,
     JobId,
     derive_job_id,
+    is_batch_id,
     is_job_id,
     new_batch_id,
     new_bulk_id,
@@ -122,7 +123,9 @@ __all__ = [
     "Backoff",
     "Batch",
     "BatchCallback",
+    "BatchList",
     "BatchOptions",
+    "BatchState",
     "BulkAccepted",
     "BulkAction",
     "BulkGetReply",
@@ -207,6 +210,7 @@ __all__ = [
     "format_duration",
     "format_ms",
     "from_ms",
+    "is_batch_id",
     "is_job_id",
     "is_traceparent",
     "json_path",

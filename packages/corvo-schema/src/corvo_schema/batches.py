@@ -1,6 +1,7 @@
 """Batches: jobs that were enqueued together, and the callback job when the last has ended."""
 
-from typing import Any, Literal
+from enum import StrEnum
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -18,11 +19,18 @@ class BatchOptions(RequestModel):
     )
 
 
+class BatchState(StrEnum):
+    """Whether jobs of a batch are still to end."""
+
+    RUNNING = "running"
+    FINISHED = "finished"
+
+
 class Batch(ReplyModel):
     """`GET /batches/{id}`: how far a batch is; `finished` once nothing is pending."""
 
     id: str
-    state: Literal["running", "finished"] | str
+    state: Annotated[BatchState | str, Field(union_mode="left_to_right")]
     total: int
     pending: int = Field(0, description="Jobs that have not ended yet.")
     succeeded: int = 0
@@ -32,6 +40,14 @@ class Batch(ReplyModel):
     callback_job_id: str | None = Field(None, description="Set when the callback was enqueued.")
     created_at: Timestamp | None = None
     finished_at: Timestamp | None = None
+
+
+class BatchList(ReplyModel):
+    """`GET /batches`: one page, the newest first, and the cursor of the next if there is one."""
+
+    batches: list[Batch]
+    cursor: str | None = None
+    has_more: bool = False
 
 
 class BatchCallback(ReplyModel):

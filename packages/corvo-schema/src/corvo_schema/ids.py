@@ -15,6 +15,7 @@ _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = tuple(high + low for high in _ALPHABET for low in _ALPHABET)
 _ULID_PATTERN = "[0-7][0-9A-HJKMNP-TV-Z]{25}"
 _JOB_ID = re.compile(f"job_{_ULID_PATTERN}")
+_BATCH_ID = re.compile(f"batch_{_ULID_PATTERN}")
 _COUNTER_BITS = 20
 
 # A forked child inherits the state of every factory, and would hand out its parent's next ids.
@@ -139,6 +140,11 @@ def derive_job_id(origin: str, ms: int) -> str:
 def is_job_id(text: str) -> bool:
     """Tell whether a text is `job_` and a ULID in its canonical, upper-case form."""
     return _JOB_ID.fullmatch(text) is not None
+
+
+def is_batch_id(text: str) -> bool:
+    """Whether `text` has the form of a batch's id."""
+    return _BATCH_ID.fullmatch(text) is not None
 
 
 def _check_job_id(text: str) -> str:

@@ -38,7 +38,10 @@ class QueueInfo(ReplyModel):
     enqueued: int = 0
     failed: int = 0
     oldest_pending_ms: int | None = Field(
-        None, description="The age of the job that has been pending longest. None: there is none."
+        None,
+        description="How long the first job in line has been waiting; of those of each priority, "
+        "the longest. One behind it may wait longer: an old job that was retried keeps its place. "
+        "None: none is pending.",
     )
 
 

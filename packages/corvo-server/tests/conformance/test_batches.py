@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
-from corvo_schema import EnqueueBatchRequest, new_job_id
+from corvo_schema import BatchState, EnqueueBatchRequest, new_job_id
 from corvo_schema.errors import ErrorCode
 from corvo_schema.states import JobState
 from corvo_server.engine.errors import CallError
@@ -297,3 +297,35 @@ async def test_pruning_a_job_leaves_its_batch_as_it_was(bench: Bench) -> None:
     await bench.ack(await bench.fetch_one())
     assert len(await callbacks(bench)) == 1
     assert await bench.state(job_ids[1]) is JobState.COMPLETED
+
+
+async def test_list_is_of_the_newest_first_a_page_at_a_time(bench: Bench) -> None:
+    batch_ids = []
+    for _ in range(5):
+        _, batch_id = await bench.enqueue_batch(make_job("q"), callback="callbacks")
+        batch_ids.insert(0, batch_id)
+        bench.clock.forward(1)
+    batches = bench.engine.batches
+    first = await batches.list(None, 2, None)
+    await bench.enqueue_batch(make_job("q"), callback="callbacks")  # belongs before it
+    second = await batches.list(None, 2, first.cursor)
+    third = await batches.list(None, 2, second.cursor)
+    pages = [[record.id for record in page.batches] for page in (first, second, third)]
+    assert pages == [batch_ids[:2], batch_ids[2:4], batch_ids[4:]]
+    assert third.cursor is None
+    assert first.batches[0] == await bench.batch(batch_ids[0])
+
+
+async def test_list_may_be_of_those_that_run_or_those_that_have_ended(bench: Bench) -> None:
+    made = [await bench.enqueue_batch(make_job("q"), callback="callbacks") for _ in range(3)]
+    (job,), ended = made[1]
+    await bench.engine.jobs.cancel(job.job_id)
+    batches = bench.engine.batches
+    running = await batches.list(BatchState.RUNNING, 10, None)
+    assert [record.id for record in running.batches] == [made[2][1], made[0][1]]
+    finished = await batches.list(BatchState.FINISHED, 10, None)
+    assert [record.id for record in finished.batches] == [ended]
+    page = await batches.list(BatchState.RUNNING, 1, None)
+    page = await batches.list(BatchState.RUNNING, 1, page.cursor)
+    assert [record.id for record in page.batches] == [made[0][1]]
+    assert page.cursor is None

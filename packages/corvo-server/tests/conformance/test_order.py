@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from corvo_schema import BulkRequest
 from corvo_schema.states import JobState
 from server_support.bench import LEASE_MS, Bench, make_job, turns
 from server_support.clock import START
@@ -133,3 +134,36 @@ async def test_paused_queue_does_not_block_the_others(bench: Bench) -> None:
 async def test_only_pending_jobs_are_handed_out(bench: Bench, state: JobState) -> None:
     await bench.bring_to(state)
     assert await bench.fetch_ids() == []
+
+
+@pytest.mark.parametrize("removal", ["delete", "clear"])
+async def test_a_new_job_comes_behind_one_that_was_removed(bench: Bench, removal: str) -> None:
+    await bench.enqueue("kept")
+    removed = await bench.head(await bench.enqueue("q"))
+    if removal == "delete":
+        await bench.engine.jobs.delete(removed.id)
+    else:
+        await bench.engine.queues.clear("q")
+    await bench.restart()
+    new = await bench.head(await bench.enqueue("q"))
+    assert new.seq > removed.seq
+
+
+async def test_a_job_enqueued_with_the_removal_of_the_last_comes_behind_it(bench: Bench) -> None:
+    (last,), batch_id = await bench.enqueue_batch(make_job("q"), callback="callbacks")
+    removed = await bench.head(last.job_id)
+    await bench.engine.jobs.delete(removed.id)
+    callback = await bench.head(str((await bench.batch(batch_id)).callback_job_id))
+    assert callback.seq > removed.seq
+
+
+async def test_a_bulk_operation_leaves_alone_what_came_in_the_place_of_a_removed_job(
+    bench: Bench,
+) -> None:
+    last = await bench.enqueue("q")
+    request = {"action": "cancel", "filter": {"queue": "q"}, "async": True}
+    await bench.engine.bulk.run(BulkRequest.model_validate(request))
+    await bench.engine.jobs.delete(last)
+    new = await bench.enqueue("q")
+    assert await bench.engine.bulk.step()
+    assert await bench.state(new) is JobState.PENDING

@@ -645,3 +645,22 @@ async def test_request_that_never_ends_is_given_up(
     assert "too long" in body["error"]
     assert int(reply.headers["retry-after"]) >= 1
     assert rows(bench) == before
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("state=dead", "must be one of running, finished"),
+        ("limit=0", "must be a number from 1 to 1000"),
+        ("limit=1001", "must be a number from 1 to 1000"),
+        ("limit=%C2%B2", "must be a number from 1 to 1000"),
+        ("cursor=x", "is none that this server gave"),
+        ("cursor=batch_01ARZ3NDEKTSV4RRFFQ69G5FAVX", "is none that this server gave"),
+    ],
+)
+async def test_a_list_of_batches_that_makes_no_sense(
+    server: HttpServer, query: str, expected: str
+) -> None:
+    body = check_error(await server.get(f"/batches?{query}"), E.VALIDATION_ERROR)
+    field = query.partition("=")[0]
+    assert body["details"] == [{"field": field, "message": expected}]

@@ -134,6 +134,12 @@ async def test_batch_and_its_callback(server: HttpServer) -> None:
         "payload": [1.5, "é"],
     }
     assert (await server.get("/batches/batch_none")).status == 404
+    assert (await server.get("/batches?state=finished&limit=1")).json == {
+        "batches": [after],
+        "cursor": None,
+        "has_more": False,
+    }
+    assert (await server.get("/batches?state=running")).json["batches"] == []
 
 
 async def test_fetch_hands_out_the_whole_job(server: HttpServer) -> None:

@@ -90,6 +90,8 @@ CALLS = [
         "/enqueue/batch",
         {"jobs": [{"queue": "$new"}], "batch": {"callback_queue": "$new"}},
     ),
+    Call(200, "GET", "/batches"),
+    Call(200, "GET", "/batches?state=finished&limit=1"),
     Call(200, "GET", "/batches/$batch"),
     Call(200, "GET", "/batches/$ended_batch"),
     # Work

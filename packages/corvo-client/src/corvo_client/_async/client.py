@@ -15,9 +15,11 @@ from corvo_client._async.search import AsyncSearch
 from corvo_client._async.session import AsyncSession
 from corvo_client._async.worker import AsyncWorkerCalls
 from corvo_client._call import Call
+from corvo_client._origin import Origin
 from corvo_client._retry import RetryPolicy
 from corvo_client._stream import Stream
-from corvo_client._transport import AsyncBackend, AsyncTransport, Origin
+from corvo_client._through_httpx import AsyncBackend
+from corvo_client._transport import AsyncTransport
 
 R = TypeVar("R")
 

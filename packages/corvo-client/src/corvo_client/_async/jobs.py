@@ -5,9 +5,10 @@ from typing import Any, Unpack
 
 from corvo_client._async.base import AsyncBase
 from corvo_client._calls import jobs as calls
-from corvo_client._options import NO_PAYLOAD, AnyPriority, EnqueueOptions, NewJob
+from corvo_client._options import NO_PAYLOAD, AnyBatchState, AnyPriority, EnqueueOptions, NewJob
 from corvo_schema import (
     Batch,
+    BatchList,
     BatchOptions,
     EnqueueBatchReply,
     EnqueueReply,
@@ -96,3 +97,12 @@ class AsyncJobs(AsyncBase):
     async def get_batch(self, batch_id: str) -> Batch:
         """Return how far a batch is. Raises `NotFound`."""
         return await self._send(calls.get_batch(batch_id))
+
+    async def list_batches(
+        self, state: AnyBatchState | None = None, *, limit: int = 50, cursor: str | None = None
+    ) -> BatchList:
+        """Return one page of the batches, the newest first; those that are `running`, or all.
+
+        `limit` is 1 to 1000. Pass the reply's `cursor` to get the next page.
+        """
+        return await self._send(calls.list_batches(state, limit=limit, cursor=cursor))

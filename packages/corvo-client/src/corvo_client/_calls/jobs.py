@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from typing import Any, cast
+from urllib.parse import urlencode
 
 from corvo_client._call import API, Call
 from corvo_client._codec import build, encode, invalid, reader, segment
@@ -9,6 +10,7 @@ from corvo_client._errors import ValidationFailed
 from corvo_client._lanes import ENQUEUES, read_enqueues
 from corvo_client._options import (
     NO_PAYLOAD,
+    AnyBatchState,
     AnyPriority,
     EnqueueOptions,
     NewJob,
@@ -17,6 +19,7 @@ from corvo_client._trace import current_traceparent
 from corvo_schema import (
     MAX_BATCH_JOBS,
     Batch,
+    BatchList,
     BatchOptions,
     BulkGetReply,
     BulkGetRequest,
@@ -35,6 +38,7 @@ _read_job = reader(Job)
 _read_jobs = reader(BulkGetReply)
 _read_status = reader(StatusReply)
 _read_batch = reader(Batch)
+_read_batches = reader(BatchList)
 
 
 def enqueue_request(
@@ -126,6 +130,16 @@ def delete_job(job_id: str) -> Call[StatusReply]:
 def get_batch(batch_id: str) -> Call[Batch]:
     """Ask how far a batch is."""
     return Call("GET", f"{API}/batches/{segment(batch_id)}", _read_batch, repeatable=True)
+
+
+def list_batches(
+    state: AnyBatchState | None = None, *, limit: int | None = None, cursor: str | None = None
+) -> Call[BatchList]:
+    """Ask for a page of the batches."""
+    given = {"state": state, "limit": limit, "cursor": cursor}
+    query = urlencode({name: value for name, value in given.items() if value is not None})
+    path = f"{API}/batches?{query}" if query else f"{API}/batches"
+    return Call("GET", path, _read_batches, repeatable=True)
 
 
 def _path(job_id: str) -> str:

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from corvo_client._call import Call
+from corvo_client._origin import Origin
 from corvo_client._retry import RetryPolicy
 from corvo_client._stream import Stream
 from corvo_client._sync.admin import Admin
@@ -18,7 +19,8 @@ from corvo_client._sync.schedules import Schedules
 from corvo_client._sync.search import Search
 from corvo_client._sync.session import Session
 from corvo_client._sync.worker import WorkerCalls
-from corvo_client._transport import Backend, Origin, Transport
+from corvo_client._through_httpx import Backend
+from corvo_client._transport import Transport
 
 R = TypeVar("R")
 

@@ -5,10 +5,11 @@ from collections.abc import Iterable
 from typing import Any, Unpack
 
 from corvo_client._calls import jobs as calls
-from corvo_client._options import NO_PAYLOAD, AnyPriority, EnqueueOptions, NewJob
+from corvo_client._options import NO_PAYLOAD, AnyBatchState, AnyPriority, EnqueueOptions, NewJob
 from corvo_client._sync.base import Base
 from corvo_schema import (
     Batch,
+    BatchList,
     BatchOptions,
     EnqueueBatchReply,
     EnqueueReply,
@@ -97,3 +98,12 @@ class Jobs(Base):
     def get_batch(self, batch_id: str) -> Batch:
         """Return how far a batch is. Raises `NotFound`."""
         return self._send(calls.get_batch(batch_id))
+
+    def list_batches(
+        self, state: AnyBatchState | None = None, *, limit: int = 50, cursor: str | None = None
+    ) -> BatchList:
+        """Return one page of the batches, the newest first; those that are `running`, or all.
+
+        `limit` is 1 to 1000. Pass the reply's `cursor` to get the next page.
+        """
+        return self._send(calls.list_batches(state, limit=limit, cursor=cursor))

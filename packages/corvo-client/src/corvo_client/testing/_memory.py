@@ -8,9 +8,9 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import to_json
 
+from corvo_client._answer import Answer
 from corvo_client._call import API, Call
 from corvo_client._errors import ApiError, make_error
-from corvo_client._transport import Answer
 from corvo_client.testing import _life
 from corvo_client.testing._ledger import Ledger
 from corvo_schema import (

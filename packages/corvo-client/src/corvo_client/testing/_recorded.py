@@ -10,9 +10,10 @@ from unittest.mock import patch
 
 from pydantic import TypeAdapter
 
+from corvo_client._answer import Answer
 from corvo_client._call import Call
 from corvo_client._options import AnySeconds
-from corvo_client._transport import Answer, AsyncTransport, Transport
+from corvo_client._transport import AsyncTransport, Transport
 from corvo_client.testing._clock import TestClock
 from corvo_client.testing._drain import Drain, Drained
 from corvo_client.testing._ledger import Ledger

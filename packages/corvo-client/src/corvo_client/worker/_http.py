@@ -13,8 +13,9 @@ from corvo_client._call import API, Call, Lane
 from corvo_client._codec import reader
 from corvo_client._errors import CorvoError, PayloadTooLarge, ValidationFailed
 from corvo_client._lanes import ACKS, FAILS, RELEASES, read_acks, read_fails, read_releases
+from corvo_client._origin import Origin
 from corvo_client._retry import NO_RETRIES
-from corvo_client._transport import AsyncTransport, Origin
+from corvo_client._transport import AsyncTransport
 from corvo_client.worker._link import HeldJob, Refused, Undelivered
 from corvo_schema import ReplyModel, RequestModel
 from corvo_schema.outcomes import AckResult, FailResult, HeartbeatReply, ReleaseResult

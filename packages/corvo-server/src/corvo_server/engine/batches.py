@@ -1,8 +1,20 @@
 """Batches."""
 
-from corvo_server.engine.errors import not_found
+from msgspec import Struct
+
+from corvo_schema import BatchState, is_batch_id
+from corvo_schema.errors import ErrorCode
+from corvo_server.engine.errors import CallError, not_found
 from corvo_server.store.protocol import Store
 from corvo_server.store.records import BatchRecord
+
+
+class BatchPage(Struct, frozen=True):
+    """Some batches, the newest first."""
+
+    batches: list[BatchRecord]
+    cursor: str | None
+    """Of the next page; None when nothing follows."""
 
 
 class Batches:
@@ -17,3 +29,13 @@ class Batches:
         if record is None:
             raise not_found(f"batch {batch_id}")
         return record
+
+    async def list(self, state: BatchState | None, limit: int, cursor: str | None) -> BatchPage:
+        """One page; `cursor` is from the page before."""
+        if cursor is not None and not is_batch_id(cursor):
+            reason = "is none that this server gave"
+            message = f"The cursor {reason}; begin again without one."
+            raise CallError(ErrorCode.VALIDATION_ERROR, message, [("cursor", reason)])
+        found = await self._store.list_batches(cursor, limit + 1, state)
+        page = found[:limit]
+        return BatchPage(page, page[-1].id if len(found) > limit else None)

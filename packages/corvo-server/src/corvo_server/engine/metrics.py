@@ -119,7 +119,7 @@ class _QueueCollector(Collector):
         yield by_state
         oldest_age = GaugeMetricFamily(
             "corvo_oldest_pending_seconds",
-            "How long the oldest pending job of a queue has been waiting.",
+            "How long the first pending job of a queue has been waiting, of any priority.",
             labels=("queue",),
         )
         for name, age in ages.items():

@@ -2,13 +2,45 @@
 
 from sanic import HTTPResponse, Request
 
-from corvo_schema import Batch
+from corvo_schema import Batch, BatchList, BatchState
 from corvo_schema.errors import ErrorCode
 from corvo_server.http import documents
-from corvo_server.http.endpoint import Resource, engine_of
+from corvo_server.http.endpoint import Parameter, Resource, engine_of
+from corvo_server.http.query import choice_of, number_of
 from corvo_server.http.replies import reply
 
 resource = Resource("batches")
+
+_LIMIT = 50
+_MOST = 1000
+
+
+@resource.endpoint(
+    "GET",
+    "/batches",
+    replies={200: BatchList},
+    parameters=(
+        Parameter("state", "Only of these.", {"enum": [*BatchState]}),
+        Parameter(
+            "limit",
+            "How many at most.",
+            {"type": "integer", "minimum": 1, "maximum": _MOST, "default": _LIMIT},
+        ),
+        Parameter("cursor", "From the page before.", {"type": "string"}),
+    ),
+)
+async def list_batches(request: Request) -> HTTPResponse:
+    """Return the batches, the newest first, a page at a time (`?state=running`: of those)."""
+    state = choice_of(request, "state", BatchState)
+    limit = number_of(request, "limit", 1, _MOST, default=_LIMIT)
+    page = await engine_of(request).batches.list(state, limit, request.args.get("cursor"))
+    return reply(
+        {
+            "batches": [documents.batch(record) for record in page.batches],
+            "cursor": page.cursor,
+            "has_more": page.cursor is not None,
+        }
+    )
 
 
 @resource.endpoint(

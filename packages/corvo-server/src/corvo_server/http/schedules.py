@@ -1,6 +1,5 @@
 """Schedules."""
 
-import re
 from typing import Any
 
 from msgspec import Raw, Struct
@@ -8,10 +7,10 @@ from sanic import HTTPResponse, Request
 
 from corvo_schema import Schedule, ScheduleRequest, ScheduleStatusReply
 from corvo_schema.errors import ErrorCode
-from corvo_server.engine.errors import CallError
 from corvo_server.http import documents
 from corvo_server.http.body import document, read_body, read_documents
 from corvo_server.http.endpoint import Parameter, Resource, engine_of
+from corvo_server.http.query import number_of
 from corvo_server.http.replies import reply
 from corvo_server.store.schedules import ScheduleRecord
 
@@ -20,7 +19,6 @@ resource = Resource("schedules")
 _NOTHING = Raw(b"")
 _UPCOMING = 5
 _MOST_UPCOMING = 100
-_COUNT = re.compile("[0-9]{1,3}")
 
 
 class _ScheduleDocuments(Struct):
@@ -68,7 +66,7 @@ async def put_schedule(request: Request) -> HTTPResponse:
 )
 async def get_schedule(request: Request, schedule: str) -> HTTPResponse:
     """Return a schedule, by its id or name, with its next 5 times (`?upcoming=n`: n)."""
-    count = _wanted_upcoming(request)
+    count = number_of(request, "upcoming", 0, _MOST_UPCOMING, default=_UPCOMING)
     record = await engine_of(request).schedules.get(schedule)
     return reply(_shown(request, record, count))
 
@@ -144,15 +142,3 @@ async def run_schedule(request: Request, schedule: str) -> HTTPResponse:
 def _shown(request: Request, record: ScheduleRecord, count: int = _UPCOMING) -> dict[str, Any]:
     """A schedule with its next times."""
     return documents.schedule(record, engine_of(request).schedules.upcoming(record, count))
-
-
-def _wanted_upcoming(request: Request) -> int:
-    text = request.args.get("upcoming")
-    if text is None:
-        return _UPCOMING
-    if _COUNT.fullmatch(text) is None or int(text) > _MOST_UPCOMING:
-        expected = f"must be a number from 0 to {_MOST_UPCOMING}"
-        raise CallError(
-            ErrorCode.VALIDATION_ERROR, f"upcoming: {expected}", [("upcoming", expected)]
-        )
-    return int(text)

@@ -10,6 +10,7 @@ from asyncio import Future
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
+from corvo_schema import BatchState
 from corvo_server.store.bulk import BulkEdit, BulkOutcome, BulkRecord, BulkStep
 from corvo_server.store.filters import JobFilter
 from corvo_server.store.nodes import NodeRecord, NodeReport, Standing
@@ -151,6 +152,15 @@ class Store(Protocol):
 
     async def find_batch(self, batch_id: str) -> BatchRecord | None:
         """One batch with its counts."""
+        ...
+
+    async def list_batches(
+        self, before: str | None, limit: int, state: BatchState | None
+    ) -> list[BatchRecord]:
+        """Up to `limit` batches, the newest first: by id, which begins with the time.
+
+        `before` is the id of the last one of the page before; `state` chooses.
+        """
         ...
 
     async def search(self, request: Search) -> Found:

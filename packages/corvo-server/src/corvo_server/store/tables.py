@@ -100,7 +100,7 @@ class JobTable(Protocol):
         ...
 
     def remove(self, jobs: list[JobHead]) -> None:
-        """Delete jobs, with their failures and locks."""
+        """Delete jobs, one at least, with their failures and locks. No other gets their `seq`."""
         ...
 
     def due(self, now: int, limit: int) -> list[JobHead]:

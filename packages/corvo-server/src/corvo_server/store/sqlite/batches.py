@@ -2,9 +2,17 @@
 
 import sqlite3
 
+from corvo_schema import BatchState
 from corvo_server.store.records import BatchRecord, NewBatch
 from corvo_server.store.sqlite.rows import SQL
 from corvo_server.store.tables import BatchCount, EndedBatch
+
+_AFTER_ALL = "~"
+_LISTS = {
+    None: SQL.list_batches,
+    BatchState.RUNNING: SQL.list_running_batches,
+    BatchState.FINISHED: SQL.list_finished_batches,
+}
 
 
 class Batches:
@@ -42,3 +50,11 @@ def find_batch(connection: sqlite3.Connection, batch_id: str) -> BatchRecord | N
     """One batch with its counts."""
     row = connection.execute(SQL.find_batch, (batch_id,)).fetchone()
     return None if row is None else BatchRecord(*row)
+
+
+def list_batches(
+    connection: sqlite3.Connection, before: str | None, limit: int, state: BatchState | None
+) -> list[BatchRecord]:
+    """Batches older than `before`, the newest first."""
+    values = (_AFTER_ALL if before is None else before, limit)
+    return [BatchRecord(*row) for row in connection.execute(_LISTS[state], values)]

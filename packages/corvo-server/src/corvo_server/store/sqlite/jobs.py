@@ -73,6 +73,7 @@ class Jobs:
 
     def remove(self, jobs: list[JobHead]) -> None:
         self._connection.executemany(SQL.delete_job, [(job.seq,) for job in jobs])
+        self._connection.execute(SQL.keep_seq, (max(job.seq for job in jobs),))
 
     def due(self, now: int, limit: int) -> list[JobHead]:
         return self._heads(SQL.due_heads, (now, limit))

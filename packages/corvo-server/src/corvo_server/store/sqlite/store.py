@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
+from corvo_schema import BatchState
 from corvo_server.store.bulk import BulkRecord
 from corvo_server.store.filters import JobFilter
 from corvo_server.store.nodes import NodeRecord, NodeReport, Standing
@@ -79,6 +80,11 @@ class SqliteStore(Writes):
 
     async def find_batch(self, batch_id: str) -> BatchRecord | None:
         return await self._readers.run(batches.find_batch, batch_id)
+
+    async def list_batches(
+        self, before: str | None, limit: int, state: BatchState | None
+    ) -> list[BatchRecord]:
+        return await self._readers.run(batches.list_batches, before, limit, state)
 
     async def search(self, request: Search) -> Found:
         return await self._searchers.run_within(self._search_seconds, search.search, request)

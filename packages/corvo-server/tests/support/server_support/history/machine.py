@@ -36,7 +36,7 @@ calls = st.one_of(
     enqueues, repeatable, agains, fetches, reports, steers, configurations, schedule_calls
 )
 """What can share a commit with others."""
-spans = st.sampled_from([1, 1_000, WINDOW - 1, WINDOW, WINDOW, 60_000])
+spans = st.sampled_from([1, 1_000, WINDOW - 1, WINDOW - 1, WINDOW, 60_000])
 
 
 class History(RuleBasedStateMachine):
@@ -70,9 +70,9 @@ class History(RuleBasedStateMachine):
 
     # Calls, one by one or several in one commit
 
-    @initialize(calls=st.lists(limitations, max_size=2))
-    def set_up(self, calls: list[Call]) -> None:
-        for call in calls:
+    @initialize(limits=st.lists(limitations, max_size=2), jobs=enqueues)
+    def set_up(self, limits: list[Call], jobs: Call) -> None:
+        for call in (*limits, jobs):
             self._run(self._make([call]))
 
     @rule(call=st.one_of(enqueues, enqueues, repeatable, agains))
@@ -91,9 +91,9 @@ class History(RuleBasedStateMachine):
     def report(self, call: Call) -> None:
         self._run(self._make([call]))
 
-    @rule(fetched=fetches, reported=st.lists(reports, min_size=1, max_size=4))
-    def work(self, fetched: Call, reported: list[Call]) -> None:
-        for call in (fetched, *reported):
+    @rule(jobs=enqueues, fetched=fetches, reported=st.lists(reports, max_size=4))
+    def work(self, jobs: Call, fetched: Call, reported: list[Call]) -> None:
+        for call in (jobs, fetched, *reported):
             self._run(self._make([call]))
 
     @rule(call=steers)

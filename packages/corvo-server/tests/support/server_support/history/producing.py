@@ -145,7 +145,7 @@ class Again(Call):
 
 def seldom(values: list[int]) -> st.SearchStrategy[int | None]:
     """One of these now and then, mostly None."""
-    return st.sampled_from([*(None for _ in range(3 * len(values))), *values])
+    return st.sampled_from([*(None for _ in range(5 * len(values))), *values])
 
 
 given_ids = st.integers(0, 10**12).map(lambda number: f"job_{number:026}")
@@ -164,7 +164,7 @@ new_jobs = st.builds(
     given_id=st.none() | st.none() | given_ids,
 )
 enqueues = st.builds(
-    Enqueue, jobs=st.lists(new_jobs, min_size=1, max_size=3).map(tuple), has_batch=st.booleans()
+    Enqueue, jobs=st.lists(new_jobs, min_size=1, max_size=5).map(tuple), has_batch=st.booleans()
 )
 repeatable = st.builds(
     Enqueue,

@@ -42,6 +42,10 @@ CREATE TABLE jobs (
     result           TEXT
 ) STRICT;
 
+-- The highest seq of a job that was removed: of a cursor, what comes later must lie behind it.
+CREATE TABLE job_sequence (last INTEGER NOT NULL) STRICT;
+INSERT INTO job_sequence VALUES (0);
+
 -- Partial, so that finished jobs cost nothing and every index stays as small as the work at hand.
 -- With the state in it, so that a fetch finds its jobs without a look at the table.
 CREATE INDEX jobs_pending ON jobs (queue, priority, seq, expire_at, concurrency_key, state)
@@ -121,6 +125,7 @@ CREATE TABLE batches (
     created_at       INTEGER NOT NULL,
     finished_at      INTEGER
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX batches_running ON batches (id) WHERE finished_at IS NULL;
 CREATE INDEX batches_finished ON batches (finished_at) WHERE finished_at IS NOT NULL;
 
 -- Settings, and counters that every commit keeps exact.

@@ -16,3 +16,18 @@ RETURNING total, succeeded, failed, cancelled, callback_queue, callback_job_id, 
 SELECT id, total, succeeded, failed, cancelled, callback_queue, callback_job_id, created_at,
        finished_at
 FROM batches WHERE id = ?;
+
+-- name: list_batches
+SELECT id, total, succeeded, failed, cancelled, callback_queue, callback_job_id, created_at,
+       finished_at
+FROM batches WHERE id < ?1 ORDER BY id DESC LIMIT ?2;
+
+-- name: list_running_batches
+SELECT id, total, succeeded, failed, cancelled, callback_queue, callback_job_id, created_at,
+       finished_at
+FROM batches WHERE id < ?1 AND finished_at IS NULL ORDER BY id DESC LIMIT ?2;
+
+-- name: list_finished_batches
+SELECT id, total, succeeded, failed, cancelled, callback_queue, callback_job_id, created_at,
+       finished_at
+FROM batches WHERE id < ?1 AND finished_at IS NOT NULL ORDER BY id DESC LIMIT ?2;

@@ -2,7 +2,7 @@
 SELECT coalesce(max(seq), 0) FROM jobs;
 
 -- name: newest_job
-SELECT coalesce(max(seq), 0), coalesce(max(created_at), 0)
+SELECT max(coalesce(max(seq), 0), (SELECT last FROM job_sequence)), coalesce(max(created_at), 0)
 FROM (SELECT seq, created_at FROM jobs ORDER BY seq DESC LIMIT 1);
 
 -- name: insert_job
@@ -57,6 +57,9 @@ INSERT INTO job_failures (job_seq, attempt, error, backtrace, at) VALUES (?, ?, 
 
 -- name: delete_job
 DELETE FROM jobs WHERE seq = ?;
+
+-- name: keep_seq
+UPDATE job_sequence SET last = ?1 WHERE last < ?1;
 
 -- name: records_by_id
 SELECT h.*, j.payload, j.tags, j.traceparent, j.progress, j.checkpoint, j.result

@@ -1,0 +1,239 @@
+"""Where servers are, how they are reached, and what to say when they are not."""
+
+import os
+import platform
+import random
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+from urllib.request import getproxies, proxy_bypass
+
+import httpx
+
+from corvo_client.__about__ import __version__
+from corvo_client._call import Call
+from corvo_client._errors import (
+    BadReply,
+    CallTimedOut,
+    ConnectionFailed,
+    ConnectionLost,
+    TransportError,
+)
+
+DEFAULT_URL = "http://localhost:8080"
+MAX_CONNECTIONS = 10
+KEEPALIVE_SECONDS = 30.0
+_UNAVAILABLE = 503
+
+# Most calls go to one of a few paths, and reading a URL takes as long as all the rest of a request.
+_url = lru_cache(maxsize=64)(httpx.URL)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Site:
+    """One server, and what every request to it has in common."""
+
+    url: str
+    host: str
+    port: int
+    is_tls: bool
+    headers: list[tuple[bytes, bytes]]
+
+    def url_of(self, call: Call[Any]) -> httpx.URL:
+        """Where a call goes."""
+        return _url(self.url + call.path)
+
+
+class Origin:
+    """The server, or several of one cluster, and how they are reached.
+
+    `base_url` falls back to CORVO_SERVER, then to `http://localhost:8080`; `api_key` to
+    CORVO_API_KEY; `proxy` to the usual environment variables. `verify` is False, or an SSL context,
+    e.g. one with a private authority or a client certificate. Timeouts are in seconds. Raises
+    ValueError for a URL that is none of a server's.
+
+    `base_url` may name several servers of one cluster, with commas between them. One of them, drawn
+    at random, gets the requests until it fails to answer or says that it cannot serve; then the
+    next one gets those that follow.
+    """
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        *,
+        api_key: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        connect_timeout: float = 5.0,
+        read_timeout: float = 30.0,
+        verify: ssl.SSLContext | bool = True,
+        proxy: str | None = None,
+    ) -> None:
+        text = base_url or os.environ.get("CORVO_SERVER") or DEFAULT_URL
+        urls = [_server_url(part.strip()) for part in text.split(",")]
+        self.sites = [_site(url, _common_headers(url, api_key, headers or {})) for url in urls]
+        self._at = random.randrange(len(urls))  # noqa: S311 - spreads the load
+        self.url = ",".join(site.url for site in self.sites)
+        self.connect_timeout = connect_timeout
+        self.read_timeout = read_timeout
+        self.proxy = proxy or _environment_proxy(urls[0])
+        uses_tls = "https" in {*(url.scheme for url in urls), httpx.URL(self.proxy or "").scheme}
+        # Loading the authorities takes longer than all the rest of making a client.
+        self._verify = verify if uses_tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+    @property
+    def site(self) -> Site:
+        """The server whose turn it is."""
+        return self.sites[self._at]
+
+    @cached_property
+    def tls(self) -> ssl.SSLContext:
+        """What connections of our own to servers with TLS are wrapped in."""
+        context = httpx.create_ssl_context(self._verify)
+        context.set_alpn_protocols(["http/1.1"])
+        return context
+
+    def patience(self, call: Call[Any]) -> float:
+        """How many seconds the server may be silent."""
+        return self.read_timeout + call.waits
+
+    # For httpx
+
+    def backend_options(self, *, is_for_polls: bool) -> dict[str, Any]:
+        """Return the arguments of an httpx transport. Long polls each hold a connection."""
+        limits = httpx.Limits(
+            max_connections=None if is_for_polls else MAX_CONNECTIONS,
+            max_keepalive_connections=MAX_CONNECTIONS,
+            keepalive_expiry=KEEPALIVE_SECONDS,
+        )
+        return {"verify": self._verify, "proxy": self.proxy, "limits": limits}
+
+    def request(self, call: Call[Any], site: Site) -> httpx.Request:
+        """Write a call as a request."""
+        headers = site.headers
+        if call.body is not None:
+            length = b"%d" % len(call.body)
+            headers = [
+                *headers,
+                (b"Content-Type", b"application/json"),
+                (b"Content-Length", length),
+            ]
+        elif call.verb != "GET":
+            headers = [*headers, (b"Content-Length", b"0")]
+        reading = self.patience(call)
+        timeout = {
+            "connect": self.connect_timeout,
+            "read": reading,
+            "write": self.read_timeout,
+            "pool": reading,
+        }
+        return httpx.Request(
+            call.verb,
+            site.url_of(call),
+            headers=headers,
+            stream=httpx.ByteStream(call.body or b""),
+            extensions={"timeout": timeout},
+        )
+
+    def explain(self, error: Exception, call: Call[Any], site: Site) -> TransportError:
+        """Say what a failure of httpx means for the caller."""
+        match error:
+            case httpx.ConnectError() | httpx.ConnectTimeout() | httpx.ProxyError():
+                return self.unreachable(site, error)
+            case httpx.PoolTimeout():
+                return self.busy(call, site)
+            case httpx.TimeoutException():
+                return self.silent(call, site)
+            case httpx.DecodingError() | httpx.UnsupportedProtocol():
+                self._turn_from(site)
+                return BadReply(f"{_where(call, site)}: {_words(error)}")
+            case _:
+                return self.lost(call, site, error)
+
+    # What may happen. But for the first, the next server gets what follows.
+
+    def busy(self, call: Call[Any], site: Site) -> ConnectionFailed:
+        """No connection became free."""
+        return ConnectionFailed(
+            f"{_where(call, site)}: all {MAX_CONNECTIONS} connections were busy for too long"
+        )
+
+    def unreachable(self, site: Site, error: Exception) -> ConnectionFailed:
+        """No connection could be made."""
+        self._turn_from(site)
+        return ConnectionFailed(
+            f"cannot connect to {site.url}: {_words(error)}. Is the server running there? Set "
+            "CORVO_SERVER, or pass its URL"
+        )
+
+    def silent(self, call: Call[Any], site: Site) -> CallTimedOut:
+        """The answer did not come in time."""
+        self._turn_from(site)
+        return CallTimedOut(
+            f"{_where(call, site)}: no answer within {self.patience(call):g} s. "
+            "It may have taken effect"
+        )
+
+    def lost(self, call: Call[Any], site: Site, error: Exception) -> ConnectionLost:
+        """The connection broke before the answer was there, or brought none that can be read."""
+        self._turn_from(site)
+        return ConnectionLost(f"{_where(call, site)}: {_words(error)}. It may have taken effect")
+
+    def note(self, status: int, site: Site) -> None:
+        """Go on to the next server if this one says that it cannot serve."""
+        if status == _UNAVAILABLE:
+            self._turn_from(site)
+
+    def _turn_from(self, site: Site) -> None:
+        """Let the next server have its turn, unless another request saw to that already."""
+        at = self._at
+        if self.sites[at] is site:
+            self._at = (at + 1) % len(self.sites)
+
+
+def _server_url(text: str) -> httpx.URL:
+    url = httpx.URL(text)
+    if url.scheme not in {"http", "https"} or not url.host:
+        raise ValueError(f"{text!r} is not a server's URL; write it like {DEFAULT_URL}")
+    if url.userinfo:
+        raise ValueError("the server's URL must not hold a password; use api_key instead")
+    return url.copy_with(query=None, fragment=None)
+
+
+def _site(url: httpx.URL, headers: list[tuple[bytes, bytes]]) -> Site:
+    is_tls = url.scheme == "https"
+    port = url.port or (443 if is_tls else 80)
+    return Site(str(url).rstrip("/"), url.raw_host.decode(), port, is_tls, headers)
+
+
+def _common_headers(
+    url: httpx.URL, api_key: str | None, headers: Mapping[str, str]
+) -> list[tuple[bytes, bytes]]:
+    key = (api_key or os.environ.get("CORVO_API_KEY") or "").strip()
+    if not (key.isascii() and key.isprintable()):
+        raise ValueError("the API key must be printable ASCII text")
+    agent = f"corvo-client/{__version__} python/{platform.python_version()}"
+    common = {"Host": url.netloc.decode(), "Accept": "application/json", "User-Agent": agent}
+    if key:
+        common["Authorization"] = f"Bearer {key}"
+    raw = httpx.Headers({**common, **headers}).raw
+    if any(byte in part for pair in raw for part in pair for byte in b"\r\n\0"):
+        raise ValueError("a header must not contain line breaks")
+    return raw
+
+
+def _where(call: Call[Any], site: Site) -> str:
+    return f"{call.verb} {site.url}{call.path}"
+
+
+def _words(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
+def _environment_proxy(url: httpx.URL) -> str | None:
+    proxies = getproxies()
+    if not proxies or proxy_bypass(url.host):
+        return None
+    proxy = proxies.get(url.scheme) or proxies.get("all")
+    return f"http://{proxy}" if proxy and "://" not in proxy else proxy

@@ -1,0 +1,102 @@
+"""Calls through httpx: what a proxy or a transport of the caller's needs, and what streams.
+
+Requests go straight to httpx's transports. What `httpx.Client` does around them (cookies,
+redirects, authentication flows) takes a third of the time of a request, and none of it is needed.
+"""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import httpx
+
+from corvo_client._answer import Answer, AsyncStreaming, Streaming
+from corvo_client._call import Call
+from corvo_client._origin import Origin
+
+Backend = httpx.BaseTransport
+AsyncBackend = httpx.AsyncBaseTransport
+
+
+class ThroughHttpx:
+    """Sends calls over a transport of httpx. Raises `TransportError` when no answer came."""
+
+    def __init__(self, origin: Origin, backend: Backend | None, *, is_for_polls: bool) -> None:
+        self._origin = origin
+        self._backend = backend or httpx.HTTPTransport(
+            **origin.backend_options(is_for_polls=is_for_polls)
+        )
+
+    def send(self, call: Call[Any]) -> Answer:
+        """Send one call."""
+        site = self._origin.site
+        try:
+            response = self._backend.handle_request(self._origin.request(call, site))
+            self._origin.note(response.status_code, site)
+            try:
+                body = response.read()
+            finally:
+                response.close()
+        except (httpx.HTTPError, httpx.StreamError) as error:
+            raise self._origin.explain(error, call, site) from error
+        return Answer(response.status_code, response.headers, body)
+
+    @contextmanager
+    def open(self, call: Call[Any]) -> Iterator[Streaming]:
+        """Send one call, and hand out what comes back as it comes."""
+        site = self._origin.site
+        try:
+            response = self._backend.handle_request(self._origin.request(call, site))
+            self._origin.note(response.status_code, site)
+            try:
+                yield Streaming(response.status_code, response.headers, response.iter_bytes())
+            finally:
+                response.close()
+        except (httpx.HTTPError, httpx.StreamError) as error:
+            raise self._origin.explain(error, call, site) from error
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._backend.close()
+
+
+class AsyncThroughHttpx:
+    """Sends calls over a transport of httpx. Raises `TransportError` when no answer came."""
+
+    def __init__(self, origin: Origin, backend: AsyncBackend | None, *, is_for_polls: bool) -> None:
+        self._origin = origin
+        self._backend = backend or httpx.AsyncHTTPTransport(
+            **origin.backend_options(is_for_polls=is_for_polls)
+        )
+
+    async def send(self, call: Call[Any]) -> Answer:
+        """Send one call."""
+        site = self._origin.site
+        try:
+            response = await self._backend.handle_async_request(self._origin.request(call, site))
+            self._origin.note(response.status_code, site)
+            try:
+                body = await response.aread()
+            finally:
+                await response.aclose()
+        except (httpx.HTTPError, httpx.StreamError) as error:
+            raise self._origin.explain(error, call, site) from error
+        return Answer(response.status_code, response.headers, body)
+
+    @asynccontextmanager
+    async def open(self, call: Call[Any]) -> AsyncIterator[AsyncStreaming]:
+        """Send one call, and hand out what comes back as it comes."""
+        site = self._origin.site
+        try:
+            response = await self._backend.handle_async_request(self._origin.request(call, site))
+            self._origin.note(response.status_code, site)
+            try:
+                yield AsyncStreaming(response.status_code, response.headers, response.aiter_bytes())
+            finally:
+                await response.aclose()
+        except (httpx.HTTPError, httpx.StreamError) as error:
+            raise self._origin.explain(error, call, site) from error
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._backend.aclose()

@@ -1,0 +1,467 @@
+"""Connections of our own behave as those of httpx do: against a server that says what it is told.
+
+Each test runs for plain and for async code, and by httpx as well where that promises the same.
+"""
+
+import asyncio
+import contextlib
+import re
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import trustme
+
+from corvo_client import (
+    AsyncClient,
+    CallTimedOut,
+    Client,
+    ConnectionFailed,
+    ConnectionLost,
+    CorvoError,
+    RetryPolicy,
+    _async_direct,
+    _direct,
+)
+from corvo_client._answer import Answer
+from corvo_client._async_direct import AsyncDirect
+from corvo_client._call import Call
+from corvo_client._direct import Direct
+from corvo_client._http1 import BrokenAnswer, Reading
+from corvo_client._origin import Origin
+from corvo_client._through_httpx import AsyncThroughHttpx, ThroughHttpx
+from corvo_client._transport import AsyncTransport, Transport
+
+CALL: Call[str] = Call("POST", "/x?a=b c", bytes.decode, b'{"a":1}')
+GET: Call[str] = Call("GET", "/y", bytes.decode)
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Thing: 1\r\n\r\nok"
+HANG_UP, SILENCE = b"", b"\0"
+
+
+class RawServer:
+    """Answers each request with the next of `script`, byte for byte, then closes if so marked.
+
+    `HANG_UP` closes without an answer, `SILENCE` leaves the request unanswered.
+    """
+
+    def __init__(self, context: ssl.SSLContext | None = None) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._context = context
+        self._open: list[socket.socket] = []
+        self.url = f"{'https' if context else 'http'}://localhost:{self._listener.getsockname()[1]}"
+        self.script: list[tuple[bytes, bool]] = []
+        self.requests: list[bytes] = []
+        self.connections = 0
+        self.came, self.closed = threading.Semaphore(0), threading.Semaphore(0)
+        """Released for each request, and for each connection that has ended."""
+        self._threads: list[threading.Thread] = []
+        self._begin(self._accept)
+
+    def answer(self, *answers: bytes, closes: bool = False) -> None:
+        """Plan answers."""
+        self.script += [(answer, closes) for answer in answers]
+
+    def close(self) -> None:
+        """Stop, and end all connections."""
+        for opened in (self._listener, *self._open):
+            with contextlib.suppress(OSError):
+                opened.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for thread in self._threads:
+            thread.join(10)
+
+    def _begin(self, work: Callable[..., None], *arguments: object) -> None:
+        thread = threading.Thread(target=work, args=arguments, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            self.connections += 1
+            self._begin(self._serve, connection)
+
+    def _serve(self, connection: socket.socket) -> None:
+        try:
+            if self._context is not None:
+                connection = self._context.wrap_socket(connection, server_side=True)
+            self._open.append(connection)
+            while request := _read_request(connection):
+                self.requests.append(request)
+                self.came.release()
+                answer, closes = self.script.pop(0)
+                if answer != SILENCE:
+                    connection.sendall(answer)
+                if closes or answer == HANG_UP:
+                    break
+        except OSError:
+            pass  # the other side has gone
+        finally:
+            connection.close()
+            self.closed.release()
+
+
+def _read_request(connection: socket.socket) -> bytes:
+    request = b""
+    while piece := connection.recv(65_536):
+        request += piece
+        head, end, body = request.partition(b"\r\n\r\n")
+        length = re.search(rb"(?i)content-length: (\d+)", head)
+        if end and len(body) == (int(length[1]) if length else 0):
+            return request
+    return b""
+
+
+@pytest.fixture
+def raw() -> Iterator[RawServer]:
+    server = RawServer()
+    yield server
+    server.close()
+
+
+class Way:
+    """One way to a server, called from plain code."""
+
+    def __init__(self, make: Callable[[Origin], Any]) -> None:
+        self._make = make
+        self._runner = asyncio.Runner()
+        self._way: Any = None
+
+    def open(self, url: str, **options: Any) -> "Way":
+        """Get ready to send."""
+        self._way = self._make(Origin(url, **options))
+        return self
+
+    def send(self, call: Call[Any]) -> Answer:
+        """Send one call."""
+        answer: Answer = self._finished(self._way.send(call))
+        return answer
+
+    def close(self) -> None:
+        """Close it and its event loop."""
+        if self._way is not None:
+            self._finished(self._way.close())
+        self._runner.close()
+
+    def _finished(self, result: Any) -> Any:
+        return self._runner.run(result) if asyncio.iscoroutine(result) else result
+
+
+DIRECT = {
+    "sync": lambda origin: Direct(origin, 10),
+    "async": lambda origin: AsyncDirect(origin, 10),
+}
+THROUGH_HTTPX = {
+    "httpx-sync": lambda origin: ThroughHttpx(origin, None, is_for_polls=False),
+    "httpx-async": lambda origin: AsyncThroughHttpx(origin, None, is_for_polls=False),
+}
+
+
+@pytest.fixture(params=DIRECT | THROUGH_HTTPX)
+def way(request: pytest.FixtureRequest) -> Iterator[Way]:
+    way = Way((DIRECT | THROUGH_HTTPX)[request.param])
+    yield way
+    way.close()
+
+
+@pytest.fixture(params=DIRECT)
+def direct(request: pytest.FixtureRequest) -> Iterator[Way]:
+    way = Way(DIRECT[request.param])
+    yield way
+    way.close()
+
+
+def test_request_is_written_and_answer_read(way: Way, raw: RawServer) -> None:
+    raw.answer(OK, OK)
+    way.open(raw.url + "/prefix", api_key="k", headers={"X-Team": "a"})
+    for call in (CALL, GET):
+        status, headers, body = way.send(call)
+        assert (status, headers["x-thing"], body) == (200, "1", b"ok")
+    post, get = raw.requests
+    head, _, body = post.partition(b"\r\n\r\n")
+    line, *fields = head.split(b"\r\n")
+    assert (line, body) == (b"POST /prefix/x?a=b%20c HTTP/1.1", b'{"a":1}')
+    assert {b"Authorization: Bearer k", b"X-Team: a", b"Content-Length: 7"} < set(fields)
+    assert b"Host: " + raw.url.removeprefix("http://").encode() in fields
+    assert b"Content-Type: application/json" in fields
+    assert get.startswith(b"GET /prefix/y HTTP/1.1\r\n")
+    assert b"Content-Length" not in get
+    assert raw.connections == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "body"),
+    [
+        (b"HTTP/1.1 204 No Content\r\n\r\n", 204, b""),
+        (b"HTTP/1.1 308 Permanent\r\nLocation: /z\r\nContent-Length: 0\r\n\r\n", 308, b""),
+        (b"HTTP/1.1 503 Not Now\r\nContent-Length: 3\r\n\r\nnot", 503, b"not"),
+        (b"HTTP/1.1 100 Go On\r\n\r\n" + OK, 200, b"ok"),
+        (b"HTTP/1.1 103 Hint\r\nLink: </a>\r\n\r\n" + OK, 200, b"ok"),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b"3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nTrailer: 1\r\n\r\n",
+            200,
+            b"abcde",
+        ),
+    ],
+    ids=["no-body", "redirect", "refusal", "continue", "hints", "chunks"],
+)
+def test_answers_of_each_kind_leave_the_connection_usable(
+    way: Way, raw: RawServer, answer: bytes, status: int, body: bytes
+) -> None:
+    raw.answer(answer, OK)
+    way.open(raw.url)
+    told = way.send(CALL)
+    assert (told.status, told.body) == (status, body)
+    assert way.send(CALL).body == b"ok"
+    assert raw.connections == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\n\r\nto the end",
+        b"HTTP/1.0 200 OK\r\nContent-Length: 10\r\n\r\nto the end",
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 10\r\n\r\nto the end",
+    ],
+    ids=["no-length", "http-1.0", "close"],
+)
+def test_connection_that_ends_with_its_answer_is_not_used_again(
+    way: Way, raw: RawServer, answer: bytes
+) -> None:
+    raw.answer(answer, closes=True)
+    raw.answer(OK)
+    way.open(raw.url)
+    assert way.send(CALL).body == b"to the end"
+    assert way.send(CALL).body == b"ok"
+    assert raw.connections == 2
+
+
+def test_connection_that_the_server_closed_meanwhile_is_not_used_again(
+    way: Way, raw: RawServer
+) -> None:
+    raw.answer(OK, closes=True)
+    raw.answer(OK)
+    way.open(raw.url)
+    way.send(CALL)
+    assert raw.closed.acquire(timeout=10)
+    assert way.send(CALL).body == b"ok"
+    assert raw.connections == 2
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        HANG_UP,
+        b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nab",
+        b"HTTP/1.1 100 Go On\r\n\r\n",
+        b"220 smtp.example ready\r\n",
+    ],
+    ids=["nothing", "short", "chunk", "interim", "smtp"],
+)
+def test_answer_that_breaks_off_is_no_answer(way: Way, raw: RawServer, answer: bytes) -> None:
+    raw.answer(answer, closes=True)
+    raw.answer(OK)
+    way.open(raw.url)
+    with pytest.raises(ConnectionLost, match=r"POST http://.*/x.*It may have taken effect"):
+        way.send(CALL)
+    assert way.send(CALL).body == b"ok"
+
+
+def test_silence_ends_in_time(way: Way, raw: RawServer) -> None:
+    raw.answer(SILENCE, b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort", OK)
+    way.open(raw.url, read_timeout=0.05)
+    for _ in range(2):
+        with pytest.raises(CallTimedOut, match=r"no answer within 0.05 s. It may have"):
+            way.send(CALL)
+    assert way.send(CALL).body == b"ok"
+    assert raw.connections == 3
+
+
+def test_nobody_there_is_said_so(way: Way) -> None:
+    with socket.socket() as nobody:  # has a port, and does not listen there
+        nobody.bind(("127.0.0.1", 0))
+        way.open(f"http://127.0.0.1:{nobody.getsockname()[1]}")
+        with pytest.raises(ConnectionFailed, match=r"cannot connect to http://127.*running"):
+            way.send(CALL)
+
+
+def test_name_that_is_none_is_said_so(way: Way) -> None:
+    with pytest.raises(ConnectionFailed, match=r"cannot connect to http://nowhere\.invalid"):
+        way.open("http://nowhere.invalid").send(CALL)
+
+
+def test_more_than_was_asked_for_is_nobodys_answer(direct: Way, raw: RawServer) -> None:
+    raw.answer(OK + OK.replace(b"ok", b"ko"), OK)
+    direct.open(raw.url)
+    assert direct.send(CALL).body == b"ok"
+    assert direct.send(CALL).body == b"ok"
+    assert raw.connections == 2
+
+
+def test_old_connection_is_not_used_again(
+    direct: Way, raw: RawServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw.answer(OK, OK)
+    direct.open(raw.url)
+    direct.send(CALL)
+    for module in (_direct, _async_direct):
+        monkeypatch.setattr(module, "KEEPALIVE_SECONDS", -1.0)
+    assert direct.send(CALL).body == b"ok"
+    assert raw.connections == 2
+
+
+def test_unasked_answer_spoils_the_connection(direct: Way, raw: RawServer) -> None:
+    raw.answer(OK, OK)
+    direct.open(raw.url)
+    direct.send(CALL)
+    raw._open[0].sendall(OK.replace(b"ok", b"ko"))
+    assert direct.send(CALL).body == b"ok"
+    assert raw.connections == 2
+
+
+def test_next_server_is_asked_when_one_fails(direct: Way, raw: RawServer) -> None:
+    other = RawServer()
+    refusal = b"HTTP/1.1 503 Not Now\r\nContent-Length: 0\r\n\r\n"
+    raw.answer(OK, refusal, OK)
+    other.answer(OK, HANG_UP)
+    direct.open(f"{raw.url},{other.url}")
+    direct._way._origin._at = 0
+    statuses = [direct.send(CALL).status for _ in range(3)]
+    with pytest.raises(ConnectionLost):
+        direct.send(CALL)
+    assert [*statuses, direct.send(CALL).status] == [200, 503, 200, 200]
+    assert (raw.connections, other.connections) == (1, 1)
+    other.close()
+
+
+def test_threads_have_connections_of_their_own_up_to_the_limit(raw: RawServer) -> None:
+    raw.answer(*[OK] * 200)
+    direct = Direct(Origin(raw.url), 3)
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(direct.send, [CALL] * 200))
+    assert {answer.body for answer in answers} == {b"ok"}
+    assert 1 <= raw.connections <= 3
+    direct.close()
+
+
+async def test_tasks_have_connections_of_their_own_up_to_the_limit(raw: RawServer) -> None:
+    raw.answer(*[OK] * 200)
+    direct = AsyncDirect(Origin(raw.url), 3)
+    answers = await asyncio.gather(*[direct.send(CALL) for _ in range(200)])
+    assert {answer.body for answer in answers} == {b"ok"}
+    assert 1 <= raw.connections <= 3
+    await direct.close()
+
+
+async def test_waiting_for_a_connection_has_an_end(raw: RawServer) -> None:
+    raw.answer(SILENCE, SILENCE)
+    origin = Origin(raw.url, read_timeout=0.05)
+    direct, other = AsyncDirect(origin, 1), Direct(origin, 0)
+    first = asyncio.create_task(direct.send(Call("GET", "/", bytes.decode, waits=30.0)))
+    assert await asyncio.to_thread(raw.came.acquire, timeout=10)
+    with pytest.raises(ConnectionFailed, match="connections were busy"):
+        await direct.send(CALL)
+    first.cancel()
+    with pytest.raises(ConnectionFailed, match="connections were busy"):
+        await asyncio.to_thread(other.send, CALL)
+    await direct.close()
+
+
+async def test_caller_that_goes_away_hangs_up(raw: RawServer) -> None:
+    raw.answer(SILENCE)
+    direct = AsyncDirect(Origin(raw.url), None)
+    call = asyncio.create_task(direct.send(CALL))
+    assert await asyncio.to_thread(raw.came.acquire, timeout=10)
+    call.cancel()
+    assert await asyncio.to_thread(raw.closed.acquire, timeout=10)
+    await direct.close()
+
+
+async def test_busy_connection_is_closed_when_it_is_done(raw: RawServer) -> None:
+    direct = AsyncDirect(Origin(raw.url), None)
+    raw.answer(OK)
+    call = asyncio.create_task(direct.send(CALL))
+    await asyncio.sleep(0)
+    await direct.close()
+    assert (await call).body == b"ok"
+    assert await asyncio.to_thread(raw.closed.acquire, timeout=10)
+
+
+async def test_repeatable_call_survives_a_restart_of_the_server(raw: RawServer) -> None:
+    quick = RetryPolicy(first_delay=0.001, longest_delay=0.001)
+    reply = b'{"server_version":"1","api_version":"1"}'
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(reply), reply)
+    raw.answer(HANG_UP, answer, HANG_UP, answer)
+    with Client(raw.url, retry=quick) as client:
+        assert await asyncio.to_thread(lambda: client.info().server_version) == "1"
+    async with AsyncClient(raw.url, retry=quick) as other:
+        assert (await other.info()).server_version == "1"
+
+
+def test_proxy_is_left_to_httpx() -> None:
+    origin = Origin("http://h", proxy="http://p:1")
+    assert isinstance(Transport(origin)._calls, ThroughHttpx)
+    assert isinstance(AsyncTransport(origin)._polls, AsyncThroughHttpx)
+    assert isinstance(Transport(Origin("http://h"))._calls, Direct)
+    assert isinstance(AsyncTransport(Origin("http://h"))._polls, AsyncDirect)
+
+
+def test_header_with_a_line_break_is_refused() -> None:
+    with pytest.raises(ValueError, match="line breaks"):
+        Origin("http://h", headers={"X-A": "b\r\nHost: evil"})
+
+
+def test_reading_takes_what_comes_in_single_bytes() -> None:
+    reading = Reading()
+    for byte in b"HTTP/1.1 100 Go On\r\n\r\n" + OK:
+        assert not reading.is_complete
+        reading.feed(bytes([byte]))
+    assert reading.answer == Answer(200, {"content-length": "2", "x-thing": "1"}, b"ok")
+    assert reading.keeps_alive
+
+
+def test_reading_refuses_two_lengths() -> None:
+    with pytest.raises(BrokenAnswer, match="not an answer in HTTP"):
+        Reading().feed(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n")
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    """Vouches for servers, if somebody trusts it."""
+    return trustme.CA()
+
+
+@pytest.fixture
+def tls(authority: trustme.CA) -> Iterator[RawServer]:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(context)
+    server = RawServer(context)
+    yield server
+    server.close()
+
+
+def test_server_with_tls_is_known_by_its_certificate(
+    way: Way, tls: RawServer, authority: trustme.CA
+) -> None:
+    tls.answer(OK, OK)
+    trusting = ssl.create_default_context()
+    authority.configure_trust(trusting)
+    way.open(tls.url, verify=trusting)
+    assert [way.send(CALL).body for _ in range(2)] == [b"ok", b"ok"]
+    assert tls.connections == 1
+
+
+def test_stranger_with_tls_is_refused_unless_told_otherwise(way: Way, tls: RawServer) -> None:
+    with pytest.raises(CorvoError, match=r"cannot connect to https.*certificate verify failed"):
+        way.open(tls.url).send(CALL)
+    tls.answer(OK)
+    assert way.open(tls.url, verify=False).send(CALL).body == b"ok"

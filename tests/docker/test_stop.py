@@ -1,0 +1,61 @@
+"""A container that is told to stop does so in time and in order, whenever that is."""
+
+import threading
+
+import pytest
+
+from corvo_client import CorvoError
+from support.container import CorvoContainer, MakeContainer
+from support.waiting import wait_blocking
+
+LONGEST = 10.0
+
+
+def test_stop_closes_the_store_and_exits_with_0(container: CorvoContainer) -> None:
+    code, seconds = container.stop()
+    assert code == 0
+    assert seconds < LONGEST
+    assert container.log.count("stopped: the store is closed") == 1
+
+
+def test_stop_sends_waiting_workers_away(container: CorvoContainer) -> None:
+    answers: list[object] = []
+
+    def fetch() -> None:
+        with container.client() as client:
+            try:
+                answers.append(client.fetch(["q"], worker_id="w", timeout=60))
+            except CorvoError as error:
+                answers.append(error)
+
+    waiting = threading.Thread(target=fetch)
+    waiting.start()
+    with container.client() as client:
+        wait_blocking(lambda: "corvo_waiting_fetches 1.0" in client.metrics(), "the fetch waits")
+    code, seconds = container.stop()
+    waiting.join(LONGEST)
+    assert (code, answers) == (0, [None])
+    assert seconds < LONGEST
+
+
+@pytest.mark.parametrize("attempt", range(5))
+def test_stop_right_after_the_start_is_taken(make_container: MakeContainer, attempt: int) -> None:
+    # At once, when the first process may not even be Python yet: no moment is too early. A signal
+    # that got lost would show as a kill after the ten seconds, with 137.
+    container = make_container().launch()
+    code, seconds = container.stop()
+    assert code == 0, container.log
+    assert seconds < LONGEST / 2
+
+
+def test_stop_while_it_starts_is_taken(make_container: MakeContainer) -> None:
+    for log_has in ("", "schema migrated", "listening"):
+        container = make_container(volume=None).launch()
+        wait_blocking(lambda text=log_has, made=container: text in made.log, log_has)
+        assert container.stop()[0] == 0, container.log
+
+
+def test_interrupt_is_taken_as_well(container: CorvoContainer) -> None:
+    docker = container.docker
+    docker.kill("SIGINT")
+    assert docker.wait(timeout=LONGEST)["StatusCode"] == 0
