@@ -40,7 +40,10 @@ class Priority(IntEnum):
     @property
     def label(self) -> str:
         """The name used on the wire."""
-        return self.name.lower()
+        return _LABELS[self]
+
+
+_LABELS = {priority: priority.name.lower() for priority in Priority}
 
 
 class Backoff(StrEnum):

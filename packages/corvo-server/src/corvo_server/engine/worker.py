@@ -1,6 +1,7 @@
 """The worker's calls: fetch, ack, fail, release, heartbeat."""
 
 import asyncio
+import itertools
 import logging
 import random
 import secrets
@@ -166,6 +167,8 @@ class Worker:
 
     def _claim(self, request: FetchRequest, count: int) -> "asyncio.Future[list[LeasedJob]]":
         lease_ms = request.lease_duration or self._default_lease_ms
+        # Random numbers are a system call each: one for all jobs of a fetch, told apart by number.
+        stem, numbers = secrets.token_hex(7), itertools.count()
 
         def start(job: JobHead, now: int) -> Change:
             return lifecycle.start(
@@ -174,7 +177,7 @@ class Worker:
                 worker_id=request.worker_id,
                 hostname=request.hostname,
                 lease_ms=lease_ms,
-                token=secrets.token_hex(8),
+                token=f"{stem}{next(numbers):x}",
             )
 
         return self._store.fetch(Claim(request.queues, count, self._clock(), start))

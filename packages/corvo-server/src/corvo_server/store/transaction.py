@@ -48,11 +48,10 @@ class Transaction:
             counters = self._counters[job.queue]
             counters[STATE_CODES[job.state]] += 1
             counters[_ENQUEUED] += 1
-            head = new_job_head(seq, job)
-            self._emit(head, EventType.ENQUEUED, job.created_at, reason_data(job.reason))
-            self._await_times(head)
+            self._emit(seq, job, EventType.ENQUEUED, job.created_at, reason_data(job.reason))
+            self._await_turn(job)
             if job.unique_key is not None:
-                self.tables.locks.take(head, job.created_at)
+                self.tables.locks.take(new_job_head(seq, job), job.created_at)
 
     def write(self, changes: list[Change]) -> None:
         """Write changes that `record` has seen, in their order."""
@@ -66,7 +65,7 @@ class Transaction:
         for job in jobs:
             self._counters[job.queue][STATE_CODES[job.state]] -= 1
             self._count_in_batch(job, JobState.CANCELLED, now)
-            self._emit(job, event, now, reason_data(reason))
+            self._emit(job.seq, job, event, now, reason_data(reason))
         if jobs:
             self.tables.jobs.remove(jobs)
 
@@ -92,7 +91,7 @@ class Transaction:
         if change.failure is not None:
             self._counters[after.queue][_FAILED] += 1
         if change.event is not None:
-            self._emit(after, change.event, change.at, event_data(change))
+            self._emit(after.seq, after, change.event, change.at, event_data(change))
         self._await_times(after)
 
     def open_queue(self, queue: str) -> None:
@@ -164,24 +163,27 @@ class Transaction:
         ready = self.commit.ready
         ready[queue] = ready.get(queue, 0) + jobs
 
-    def _emit(self, job: JobHead, event: EventType, at: int, data: str | None = None) -> None:
+    def _emit(
+        self, seq: int, job: JobHead | NewJob, event: EventType, at: int, data: str | None
+    ) -> None:
         if self._next_event_id is None:
             self._next_event_id = self.tables.events.next_id()
         self.commit.events.append(Event(self._next_event_id, event, job.id, job.queue, at, data))
-        self._event_seqs.append(job.seq)
+        self._event_seqs.append(seq)
         self._next_event_id += 1
 
     def _await_times(self, job: JobHead) -> None:
         """Wake-ups for fetches and for the services that this job now waits for."""
-        times = self.commit.next_times
-        state = job.state
-        if state is JobState.PENDING:
-            self._count_ready(job.queue, 1)
-        elif state is JobState.ACTIVE:
+        if job.state is JobState.ACTIVE:
+            times = self.commit.next_times
             times.lease_end = _earlier(times.lease_end, job.lease_expires_at)
-            return
-        elif state.is_finished:
-            return
+        elif not job.state.is_finished:
+            self._await_turn(job)
+
+    def _await_turn(self, job: JobHead | NewJob) -> None:
+        times = self.commit.next_times
+        if job.state is JobState.PENDING:
+            self._count_ready(job.queue, 1)
         else:
             times.due = _earlier(times.due, job.scheduled_at)
         times.expiry = _earlier(times.expiry, job.expire_at)
