@@ -4,7 +4,7 @@ import signal
 import sys
 from types import FrameType
 
-COMMANDS = frozenset({"backup", "restore", "check", "vacuum"})
+COMMANDS = frozenset({"backup", "restore", "check", "vacuum", "migrate"})
 """What the command line knows, which is too heavy to ask in the first moments."""
 
 

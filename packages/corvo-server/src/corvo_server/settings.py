@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from corvo_schema.durations import Duration, format_duration
 from corvo_server.engine.engine import Policy
 from corvo_server.engine.maintenance import Retention
+from corvo_server.engine.payloads import Limits
 from corvo_server.logs import LogFormat, LogLevel
 from corvo_server.store.database_url import is_postgres, masked, sqlite_directory
 
@@ -79,6 +80,15 @@ class Settings(BaseSettings):
     )
     max_payload_bytes: int = Field(
         256 * 1024, ge=1, description="Largest payload of a job, in bytes of JSON."
+    )
+    max_result_bytes: int = Field(
+        1024 * 1024, ge=1, description="Largest result of a job, in bytes of JSON."
+    )
+    max_checkpoint_bytes: int = Field(
+        1024 * 1024, ge=1, description="Largest checkpoint of a job, in bytes of JSON."
+    )
+    max_progress_bytes: int = Field(
+        64 * 1024, ge=1, description="Largest progress of a job, in bytes of JSON."
     )
     max_body_bytes: int = Field(
         8 * 1024 * 1024, ge=1024, description="Largest body of a request, in bytes."
@@ -166,7 +176,12 @@ class Settings(BaseSettings):
     def policy(self) -> Policy:
         """What of it the engine decides by."""
         return Policy(
-            max_payload_bytes=self.max_payload_bytes,
+            limits=Limits(
+                payload=self.max_payload_bytes,
+                result=self.max_result_bytes,
+                checkpoint=self.max_checkpoint_bytes,
+                progress=self.max_progress_bytes,
+            ),
             default_lease_ms=self.lease,
             retention=Retention(self.retain_completed, self.retain_dead, self.retain_events),
         )

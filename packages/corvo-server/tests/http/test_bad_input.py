@@ -1,6 +1,7 @@
 """Whatever is sent: the 4xx of the protocol, naming the field; nothing written, nothing broken."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import orjson
@@ -9,7 +10,8 @@ import pytest
 from corvo_schema import new_job_id
 from corvo_schema.errors import ErrorCode
 from corvo_schema.states import JobState
-from corvo_server.engine.engine import Engine
+from corvo_server.engine.engine import Engine, Policy
+from corvo_server.engine.payloads import Limits
 from server_support.bench import Bench, turns
 from server_support.http import API, HttpServer, Reply, request, serve
 
@@ -434,6 +436,53 @@ async def test_payload_over_the_limit_is_refused(bench: Bench, server: HttpServe
     reply = await server.post("/enqueue/batch", {"jobs": [{"queue": "mail"}, over]})
     check_error(reply, E.PAYLOAD_TOO_LARGE, "jobs[1].payload")
     assert rows(bench) == before
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "field", "body"),
+    [
+        ("/ack/{job}", "result", "result", lambda _, big: {"result": big}),
+        (
+            "/ack/batch",
+            "result",
+            "acks[1].result",
+            lambda job, big: {"acks": [{"job_id": "job_x"}, {"job_id": job, "result": big}]},
+        ),
+        ("/release/{job}", "checkpoint", "checkpoint", lambda _, big: {"checkpoint": big}),
+        (
+            "/release/batch",
+            "checkpoint",
+            "releases[0].checkpoint",
+            lambda job, big: {"releases": [{"job_id": job, "checkpoint": big}]},
+        ),
+        (
+            "/heartbeat",
+            "checkpoint",
+            "jobs.{job}.checkpoint",
+            lambda job, big: {"jobs": {job: {"checkpoint": big}}},
+        ),
+        (
+            "/heartbeat",
+            "progress",
+            "jobs.{job}.progress",
+            lambda job, big: {"jobs": {job: {"progress": {"message": big}}}},
+        ),
+    ],
+)
+async def test_document_over_its_limit_is_refused_with_all_of_the_request(
+    bench: Bench, path: str, kind: str, field: str, body: Callable[[str, str], Any]
+) -> None:
+    limit = 100
+    policy = Policy(limits=Limits(**{kind: limit}))
+    job = (await bench.start()).head.id
+    async with serve(Engine(bench.store, clock=bench.clock, policy=policy)) as server:
+        before = await bench.job(job)
+        over = await server.post(path.format(job=job), body(job, "é" * (limit // 2)))
+        told = check_error(over, E.PAYLOAD_TOO_LARGE, field.format(job=job))
+        assert f"the limit is {limit}" in told["error"]
+        assert await bench.job(job) == before
+        fits = await server.post(path.format(job=job), body(job, "é" * (limit // 4)))
+        assert fits.status == 200
 
 
 @pytest.mark.parametrize("is_declared", [True, False])

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from corvo_server.engine.payloads import Limits
 from corvo_server.logs import LogFormat, LogLevel
 from corvo_server.settings import Settings, defaults, split_bind, variable_of
 
@@ -21,6 +22,9 @@ GOOD: dict[str, tuple[str, Any]] = {
     "log_format": ("text", LogFormat.TEXT),
     "lease": ("2m", 120_000),
     "max_payload_bytes": ("1000", 1000),
+    "max_result_bytes": ("2000", 2000),
+    "max_checkpoint_bytes": ("3000", 3000),
+    "max_progress_bytes": ("400", 400),
     "max_body_bytes": ("2000", 2000),
     "max_backlog": ("5", 5),
     "max_commit": ("7", 7),
@@ -46,6 +50,9 @@ BAD: dict[str, list[str]] = {
     "log_format": ["xml", ""],
     "lease": ["", "60", "-5s", "0s", "500ms", "2d", "soon"],
     "max_payload_bytes": ["", "0", "-1", "many", "1.5"],
+    "max_result_bytes": ["0"],
+    "max_checkpoint_bytes": ["0"],
+    "max_progress_bytes": ["0"],
     "max_body_bytes": ["0", "1023", "8MB"],
     "max_backlog": ["0", "-5", ""],
     "max_commit": ["0", "x"],
@@ -123,9 +130,11 @@ def test_every_setting_is_described() -> None:
 
 
 def test_policy_is_made_of_the_settings() -> None:
-    options: dict[str, Any] = {"lease": "5s", "max_payload_bytes": 10, "retain_dead": "1h"}
-    policy = Settings(**options).policy
-    assert (policy.default_lease_ms, policy.max_payload_bytes) == (5_000, 10)
+    sizes = {"payload": 10, "result": 20, "checkpoint": 30, "progress": 40}
+    options: dict[str, Any] = {f"max_{kind}_bytes": size for kind, size in sizes.items()}
+    policy = Settings(**options, lease="5s", retain_dead="1h").policy  # type: ignore[arg-type]
+    assert policy.default_lease_ms == 5_000
+    assert policy.limits == Limits(**sizes)
     assert policy.retention.dead == 3_600_000
     assert policy.retention.completed == 7 * 86_400_000
 

@@ -12,6 +12,7 @@ from corvo_server.engine.maintenance import Maintenance, Retention
 from corvo_server.engine.metrics import Metrics
 from corvo_server.engine.nodes import Nodes
 from corvo_server.engine.notifier import Notifier
+from corvo_server.engine.payloads import Limits
 from corvo_server.engine.queues import Queues
 from corvo_server.engine.schedules import Schedules
 from corvo_server.engine.search import Searches
@@ -26,7 +27,7 @@ _DAY_MS = 86_400_000
 class Policy(Struct, frozen=True):
     """The settings that decide what the engine does."""
 
-    max_payload_bytes: int = 256 * 1024
+    limits: Limits = Limits()
     default_lease_ms: int = 60_000
     retention: Retention = Retention(completed=7 * _DAY_MS, dead=30 * _DAY_MS, events=7 * _DAY_MS)
 
@@ -43,19 +44,22 @@ class Engine:
         self.notifier = Notifier(self._give_back)
         self.metrics = Metrics(store, self.notifier)
         ids = IdFactory(clock)
-        self.jobs = Jobs(
-            store, clock, ids, self.notifier, max_payload_bytes=policy.max_payload_bytes
-        )
+        self.jobs = Jobs(store, clock, ids, self.notifier, max_payload_bytes=policy.limits.payload)
         self.workers = Workers(store, clock)
         self.worker = Worker(
-            store, clock, self.notifier, self.workers, default_lease_ms=policy.default_lease_ms
+            store,
+            clock,
+            self.notifier,
+            self.workers,
+            default_lease_ms=policy.default_lease_ms,
+            limits=policy.limits,
         )
         self.events = Events(store)
         self.search = Searches(store, clock)
         self.bulk = Bulk(store, clock, ids)
         self.queues = Queues(store, clock)
         self.batches = Batches(store)
-        self.schedules = Schedules(store, clock, ids, max_payload_bytes=policy.max_payload_bytes)
+        self.schedules = Schedules(store, clock, ids, max_payload_bytes=policy.limits.payload)
         self.maintenance = Maintenance(store, clock, self.notifier, self.metrics, policy.retention)
         self.is_closing = False
         self.nodes = Nodes(store, clock, self.notifier)

@@ -14,6 +14,7 @@ from corvo_schema import FetchRequest
 from corvo_server.engine import lifecycle
 from corvo_server.engine.clock import Clock
 from corvo_server.engine.notifier import Notifier
+from corvo_server.engine.payloads import Limits, check_size
 from corvo_server.engine.workers import Workers
 from corvo_server.store.protocol import Store, StoreError
 from corvo_server.store.records import (
@@ -73,7 +74,10 @@ class Heartbeat(Struct, frozen=True):
 
 
 class Worker:
-    """Verbs of workers. Each takes many and answers for each; a refused one spoils no other."""
+    """Verbs of workers. Each takes many and answers for each; a refused one spoils no other.
+
+    A document that is too large makes the whole request one that cannot be done: nothing is.
+    """
 
     def __init__(
         self,
@@ -83,12 +87,14 @@ class Worker:
         workers: Workers,
         *,
         default_lease_ms: int,
+        limits: Limits,
     ) -> None:
         self._store = store
         self._clock = clock
         self._notifier = notifier
         self._workers = workers
         self._default_lease_ms = default_lease_ms
+        self._limits = limits
         self._returns: set[asyncio.Future[list[Outcome]]] = set()
 
     async def fetch(self, request: FetchRequest, count: int) -> list[LeasedJob]:
@@ -100,8 +106,10 @@ class Worker:
         waiter = self._notifier.wait(request.queues, partial(self._claim, request, count))
         return await waiter.jobs(_patience(request.timeout))
 
-    def ack(self, acks: Sequence[Ack]) -> "asyncio.Future[list[Outcome]]":
-        """Complete jobs."""
+    def ack(self, acks: Sequence[Ack], at: str = "") -> "asyncio.Future[list[Outcome]]":
+        """Complete jobs. `at` is the path of an item in the request, like `acks[{}].`."""
+        for i, item in enumerate(acks):
+            check_size(item.result, f"{at.format(i)}result", self._limits.result)
         now = self._clock()
         return self._store.transition(
             [Transition(item.job_id, partial(_ack, item=item, now=now)) for item in acks]
@@ -117,8 +125,10 @@ class Worker:
             ]
         )
 
-    def release(self, releases: Sequence[Release]) -> "asyncio.Future[list[Outcome]]":
-        """Give jobs back without counting the attempt."""
+    def release(self, releases: Sequence[Release], at: str = "") -> "asyncio.Future[list[Outcome]]":
+        """Give jobs back without counting the attempt. `at` is as in `ack`."""
+        for i, item in enumerate(releases):
+            check_size(item.checkpoint, f"{at.format(i)}checkpoint", self._limits.checkpoint)
         now = self._clock()
         return self._store.transition(
             [Transition(item.job_id, partial(_release, item=item, now=now)) for item in releases]
@@ -131,6 +141,10 @@ class Worker:
 
         A worker that does not say who it is is the one that holds the jobs.
         """
+        for item in beats:
+            at = f"jobs.{item.job_id}"
+            check_size(item.progress, f"{at}.progress", self._limits.progress)
+            check_size(item.checkpoint, f"{at}.checkpoint", self._limits.checkpoint)
         if worker_id is not None:
             self._workers.note_heartbeat(worker_id)
         now = self._clock()

@@ -129,7 +129,8 @@ async def ack_batch(request: Request) -> HTTPResponse:
         [
             Ack(item.job_id, item.lease_token, optional_document(documents_.result))
             for item, documents_ in zip(items, kept, strict=True)
-        ]
+        ],
+        at="acks[{}].",
     )
     job_ids = [item.job_id for item in items]
     return _batch_reply("acked", job_ids, outcomes, lambda _: {"status": "ok"})
@@ -209,7 +210,8 @@ async def release_batch(request: Request) -> HTTPResponse:
                 optional_document(documents_.checkpoint),
             )
             for item, documents_ in zip(items, kept, strict=True)
-        ]
+        ],
+        at="releases[{}].",
     )
     return _batch_reply("released", [item.job_id for item in items], outcomes, _released)
 
