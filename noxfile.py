@@ -166,6 +166,19 @@ def docker(session: nox.Session) -> None:
 
 
 @nox.session
+def chart(session: nox.Session) -> None:
+    """Render the Helm chart in all its forms, and hold it against Kubernetes' schemas."""
+    _install(session, "chart", packages=False)
+    helm = shutil.which("helm")
+    if helm is None:
+        folder = str(Path(session.create_tmp()).resolve() / "helm")
+        helm = session.run("python", "scripts/get_helm.py", folder, silent=True)
+    # The plugin that comes with the models wants more than it says.
+    pytest = ("pytest", "-p", "no:cloudcoil", "tests/chart", *session.posargs)
+    session.run(*pytest, env={"CORVO_HELM": str(helm).strip()})
+
+
+@nox.session
 def bench(session: nox.Session) -> None:
     """Measure the server, built and installed; `-- --help` tells how much, and what beside it."""
     _install(session, "bench", packages=False)

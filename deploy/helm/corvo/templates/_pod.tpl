@@ -1,0 +1,127 @@
+{{- /* The pod of either kind of workload. */}}
+{{- define "corvo.pod" -}}
+metadata:
+  labels:
+    {{- include "corvo.labels" . | nindent 4 }}
+    {{- with .Values.podLabels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
+  {{- with .Values.podAnnotations }}
+  annotations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+spec:
+  serviceAccountName: {{ include "corvo.serviceAccount" . }}
+  # It never talks to Kubernetes.
+  automountServiceAccountToken: false
+  enableServiceLinks: false
+  terminationGracePeriodSeconds: {{ .Values.terminationGracePeriodSeconds }}
+  {{- with .Values.imagePullSecrets }}
+  imagePullSecrets:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  securityContext:
+    runAsNonRoot: true
+    runAsUser: 10001
+    runAsGroup: 10001
+    fsGroup: 10001
+    fsGroupChangePolicy: OnRootMismatch
+    seccompProfile:
+      type: RuntimeDefault
+  containers:
+    - name: corvo
+      image: {{ include "corvo.image" . | quote }}
+      imagePullPolicy: {{ .Values.image.pullPolicy }}
+      securityContext:
+        allowPrivilegeEscalation: false
+        readOnlyRootFilesystem: true
+        capabilities:
+          drop: [ALL]
+      env:
+        - name: CORVO_BIND
+          value: "0.0.0.0:8080"
+        {{- if eq .Values.store "postgres" }}
+        - name: CORVO_DATABASE_URL
+          valueFrom:
+            secretKeyRef:
+              name: {{ .Values.postgres.secret.name }}
+              key: {{ .Values.postgres.secret.key }}
+        {{- end }}
+        {{- range $name, $value := .Values.settings }}
+        - name: CORVO_{{ $name | upper | replace "-" "_" }}
+          # As JSON, since Helm would write a large number as 1.6e+07.
+          value: {{ kindIs "string" $value | ternary $value ($value | toJson) | quote }}
+        {{- end }}
+        {{- with .Values.env }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+      ports:
+        - name: http
+          containerPort: 8080
+      # A migration of a large database may take minutes, and must not be killed in the middle.
+      startupProbe:
+        httpGet:
+          path: /healthz
+          port: http
+        periodSeconds: 2
+        timeoutSeconds: 5
+        failureThreshold: 300
+      livenessProbe:
+        httpGet:
+          {{- if eq .Values.store "postgres" }}
+          # Does not ask the database: were that away, a restart of every server would not help.
+          path: /api/v1/info
+          {{- else }}
+          path: /healthz
+          {{- end }}
+          port: http
+        periodSeconds: 10
+        timeoutSeconds: 5
+        failureThreshold: 3
+      readinessProbe:
+        httpGet:
+          path: /readyz
+          port: http
+        periodSeconds: 5
+        timeoutSeconds: 5
+        failureThreshold: 2
+      {{- if eq .Values.store "postgres" }}
+      lifecycle:
+        preStop:
+          exec:
+            # Until everybody knows that requests go to the others.
+            command: [sleep, "5"]
+      {{- end }}
+      resources:
+        {{- toYaml .Values.resources | nindent 8 }}
+      {{- if eq .Values.store "sqlite" }}
+      volumeMounts:
+        - name: data
+          mountPath: /data
+      {{- end }}
+  {{- if and (eq .Values.store "sqlite") .Values.persistence.existingClaim }}
+  volumes:
+    - name: data
+      persistentVolumeClaim:
+        claimName: {{ .Values.persistence.existingClaim }}
+  {{- end }}
+  {{- with .Values.nodeSelector }}
+  nodeSelector:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .Values.tolerations }}
+  tolerations:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .Values.affinity }}
+  affinity:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .Values.topologySpreadConstraints }}
+  topologySpreadConstraints:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+  {{- with .Values.priorityClassName }}
+  priorityClassName: {{ . }}
+  {{- end }}
+{{- end }}

@@ -1,0 +1,156 @@
+"""What the values bring about, and which are refused."""
+
+from typing import Any
+
+import pytest
+
+from support.chart import POSTGRES, Chart, Document, Refused, pod_of, settings_of
+
+BOTH = pytest.mark.parametrize("store", [{}, POSTGRES], ids=["sqlite", "postgres"])
+
+
+def container_of(documents: dict[str, Document]) -> Document:
+    container: Document
+    (container,) = pod_of(documents)["spec"]["containers"]
+    return container
+
+
+def test_sqlite_is_one_server_with_its_volume(chart: Chart) -> None:
+    documents = chart.render()
+    assert "Deployment" not in documents
+    spec = documents["StatefulSet"]["spec"]
+    assert spec["replicas"] == 1
+    (claim,) = spec["volumeClaimTemplates"]
+    assert claim["spec"]["resources"]["requests"]["storage"] == "10Gi"
+    assert spec["persistentVolumeClaimRetentionPolicy"]["whenDeleted"] == "Retain"
+    assert container_of(documents)["volumeMounts"] == [
+        {"name": claim["metadata"]["name"], "mountPath": "/data"}
+    ]
+
+
+def test_postgres_is_several_servers_without_a_volume(chart: Chart) -> None:
+    documents = chart.render(
+        {"store": "postgres", "postgres": {"replicas": 5, "secret": {"name": "db", "key": "dsn"}}}
+    )
+    assert "StatefulSet" not in documents
+    assert documents["Deployment"]["spec"]["replicas"] == 5
+    assert "volumeMounts" not in container_of(documents)
+    assert settings_of(documents)["CORVO_DATABASE_URL"] == {
+        "secretKeyRef": {"name": "db", "key": "dsn"}
+    }
+
+
+@BOTH
+def test_pods_are_restricted(chart: Chart, store: Document) -> None:
+    """The strictest of Kubernetes' pod security standards, and a root that cannot be written."""
+    documents = chart.render(store)
+    pod = pod_of(documents)["spec"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert pod["automountServiceAccountToken"] is False
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & set(pod)
+    context = container_of(documents)["securityContext"]
+    assert context["allowPrivilegeEscalation"] is False
+    assert context["readOnlyRootFilesystem"] is True
+    assert context["capabilities"] == {"drop": ["ALL"]}
+
+
+@BOTH
+def test_probes_ask_what_they_should(chart: Chart, store: Document) -> None:
+    container = container_of(chart.render(store))
+    paths = {
+        name: container[f"{name}Probe"]["httpGet"]["path"]
+        for name in ("startup", "liveness", "readiness")
+    }
+    assert paths == {
+        "startup": "/healthz",
+        "liveness": "/api/v1/info" if store else "/healthz",
+        "readiness": "/readyz",
+    }
+
+
+@BOTH
+def test_everything_finds_the_pods(chart: Chart, store: Document) -> None:
+    on = {"serviceMonitor": {"enabled": True}, "networkPolicy": {"enabled": True}}
+    documents = chart.render({**store, **on})
+    labels = pod_of(documents)["metadata"]["labels"]
+    workload = documents["Deployment" if store else "StatefulSet"]
+    for selector in (
+        workload["spec"]["selector"]["matchLabels"],
+        documents["Service"]["spec"]["selector"],
+        documents["PodDisruptionBudget"]["spec"]["selector"]["matchLabels"],
+        documents["NetworkPolicy"]["spec"]["podSelector"]["matchLabels"],
+    ):
+        assert selector.items() <= labels.items()
+    monitor = documents["ServiceMonitor"]["spec"]
+    service = documents["Service"]
+    assert monitor["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    (endpoint,), (port,) = monitor["endpoints"], service["spec"]["ports"]
+    assert endpoint["port"] == port["name"]
+    account = documents["ServiceAccount"]["metadata"]["name"]
+    assert pod_of(documents)["spec"]["serviceAccountName"] == account
+
+
+def test_settings_become_the_environment(chart: Chart) -> None:
+    settings = {"log-level": "debug", "max-body-bytes": 16777216, "retain-dead": "0s"}
+    assert settings_of(chart.render({"settings": settings})) == {
+        "CORVO_BIND": "0.0.0.0:8080",
+        "CORVO_LOG_LEVEL": "debug",
+        "CORVO_MAX_BODY_BYTES": "16777216",
+        "CORVO_RETAIN_DEAD": "0s",
+    }
+
+
+def test_image_is_by_digest_where_given(chart: Chart) -> None:
+    digest = f"sha256:{'0' * 64}"
+    rendered = chart.render({"image": {"repository": "r.example.com/corvo", "digest": digest}})
+    assert container_of(rendered)["image"] == f"r.example.com/corvo@{digest}"
+
+
+def test_network_policy_lets_the_database_through(chart: Chart) -> None:
+    def ports(values: Document) -> list[int]:
+        policy = chart.render({**values, "networkPolicy": {"enabled": True}})["NetworkPolicy"]
+        return [port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]]
+
+    assert ports({}) == [53, 53]
+    assert ports(POSTGRES) == [53, 53, 5432]
+
+
+@pytest.mark.parametrize("release", ["a", "corvo", "r" * 53])
+def test_names_fit(chart: Chart, release: str) -> None:
+    documents = chart.render(release=release)
+    names = {document["metadata"]["name"] for document in documents.values()}
+    (name,) = names
+    assert len(f"{name}-0123456789") <= 63  # the revision that a StatefulSet puts into a label
+
+
+@pytest.mark.parametrize(
+    ("values", "named"),
+    [
+        ({"store": "mysql"}, "/store"),
+        ({"store": "postgres"}, "/postgres/secret/name"),
+        ({"replicas": 3}, "replicas"),
+        ({"postgres": {"replicas": 0}}, "/postgres/replicas"),
+        ({"postgres": {"replicas": "2"}}, "/postgres/replicas"),
+        ({"postgres": {"secret": {"name": "Not_A_Name"}}}, "/postgres/secret/name"),
+        ({"postgres": {"url": "postgresql://user:password@host/db"}}, "url"),
+        ({"persistence": {"size": "ten"}}, "/persistence/size"),
+        ({"persistence": {"whenDeleted": "Keep"}}, "/persistence/whenDeleted"),
+        ({"image": {"tag": "a b"}}, "/image/tag"),
+        ({"image": {"digest": "latest"}}, "/image/digest"),
+        ({"service": {"port": 70000}}, "/service/port"),
+        ({"settings": {"bind": "0.0.0.0:1"}}, "'bind'"),
+        ({"settings": {"data-dir": "/elsewhere"}}, "'data-dir'"),
+        ({"settings": {"LOG_LEVEL": "info"}}, "'LOG_LEVEL'"),
+        ({"settings": {"cors-origins": ["*"]}}, "/settings/cors-origins"),
+        ({"podDisruptionBudget": {"maxUnavailable": "half"}}, "/podDisruptionBudget"),
+        ({"serviceMonitor": {"interval": 30}}, "/serviceMonitor/interval"),
+        ({"networkPolicy": {"from": {"podSelector": {}}}}, "/networkPolicy/from"),
+        ({"resources": {"memory": "1Gi"}}, "memory"),
+        ({"podLabels": {"a": 1}}, "/podLabels/a"),
+    ],
+)
+def test_wrong_values_are_refused(chart: Chart, values: dict[str, Any], named: str) -> None:
+    with pytest.raises(Refused) as refused:
+        chart.render(values)
+    assert named in str(refused.value)
