@@ -127,30 +127,30 @@ def test_names_fit(chart: Chart, release: str) -> None:
 @pytest.mark.parametrize(
     ("values", "named"),
     [
-        ({"store": "mysql"}, "/store"),
-        ({"store": "postgres"}, "/postgres/secret/name"),
+        ({"store": "mysql"}, "store"),
+        ({"store": "postgres"}, "postgres/secret/name"),
         ({"replicas": 3}, "replicas"),
-        ({"postgres": {"replicas": 0}}, "/postgres/replicas"),
-        ({"postgres": {"replicas": "2"}}, "/postgres/replicas"),
-        ({"postgres": {"secret": {"name": "Not_A_Name"}}}, "/postgres/secret/name"),
+        ({"postgres": {"replicas": 0}}, "postgres/replicas"),
+        ({"postgres": {"replicas": "2"}}, "postgres/replicas"),
+        ({"postgres": {"secret": {"name": "Not_A_Name"}}}, "postgres/secret/name"),
         ({"postgres": {"url": "postgresql://user:password@host/db"}}, "url"),
-        ({"persistence": {"size": "ten"}}, "/persistence/size"),
-        ({"persistence": {"whenDeleted": "Keep"}}, "/persistence/whenDeleted"),
-        ({"image": {"tag": "a b"}}, "/image/tag"),
-        ({"image": {"digest": "latest"}}, "/image/digest"),
-        ({"service": {"port": 70000}}, "/service/port"),
-        ({"settings": {"bind": "0.0.0.0:1"}}, "'bind'"),
-        ({"settings": {"data-dir": "/elsewhere"}}, "'data-dir'"),
-        ({"settings": {"LOG_LEVEL": "info"}}, "'LOG_LEVEL'"),
-        ({"settings": {"cors-origins": ["*"]}}, "/settings/cors-origins"),
-        ({"podDisruptionBudget": {"maxUnavailable": "half"}}, "/podDisruptionBudget"),
-        ({"serviceMonitor": {"interval": 30}}, "/serviceMonitor/interval"),
-        ({"networkPolicy": {"from": {"podSelector": {}}}}, "/networkPolicy/from"),
+        ({"persistence": {"size": "ten"}}, "persistence/size"),
+        ({"persistence": {"whenDeleted": "Keep"}}, "persistence/whenDeleted"),
+        ({"image": {"tag": "a b"}}, "image/tag"),
+        ({"image": {"digest": "latest"}}, "image/digest"),
+        ({"service": {"port": 70000}}, "service/port"),
+        ({"settings": {"bind": "0.0.0.0:1"}}, "bind"),
+        ({"settings": {"data-dir": "/elsewhere"}}, "data-dir"),
+        ({"settings": {"LOG_LEVEL": "info"}}, "LOG_LEVEL"),
+        ({"settings": {"cors-origins": ["*"]}}, "settings/cors-origins"),
+        ({"podDisruptionBudget": {"maxUnavailable": "half"}}, "podDisruptionBudget"),
+        ({"serviceMonitor": {"interval": 30}}, "serviceMonitor/interval"),
+        ({"networkPolicy": {"from": {"podSelector": {}}}}, "networkPolicy/from"),
         ({"resources": {"memory": "1Gi"}}, "memory"),
-        ({"podLabels": {"a": 1}}, "/podLabels/a"),
+        ({"podLabels": {"a": 1}}, "podLabels/a"),
     ],
 )
 def test_wrong_values_are_refused(chart: Chart, values: dict[str, Any], named: str) -> None:
-    with pytest.raises(Refused) as refused:
+    # Helm 4 writes a path with slashes, Helm 3 with dots.
+    with pytest.raises(Refused, match=named.replace("/", "[./]")):
         chart.render(values)
-    assert named in str(refused.value)
