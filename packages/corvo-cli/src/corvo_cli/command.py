@@ -106,40 +106,16 @@ class Command(click.Command):
         write_lines("Examples", self.examples, formatter)
 
 
-class Group(click.Group):
+class Group(Command, click.Group):
     """A command with subcommands. They have the shared options; the group itself has them, too."""
 
-    def __init__(
-        self,
-        name: str | None,
-        *,
-        examples: str = "",
-        params: list[click.Parameter] | None = None,
-        context_settings: dict[str, Any] | None = None,
-        **more: Any,
-    ) -> None:
-        super().__init__(
-            name,
-            params=[*(params or []), *shared_options()],
-            context_settings={**CONTEXT, **(context_settings or {})},
-            subcommand_metavar="COMMAND ...",
-            **more,
-        )
-        self.examples = examples
-
-    def invoke(self, ctx: click.Context) -> Any:
-        """Run the group. What the client raises becomes a sentence and an exit code."""
-        with explained(ctx):
-            return super().invoke(ctx)
+    def __init__(self, name: str | None, **more: Any) -> None:
+        super().__init__(name, subcommand_metavar="COMMAND ...", **more)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the subcommands, then the options."""
         self.format_commands(ctx, formatter)
-        write_options(self, ctx, formatter)
-
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the examples."""
-        write_lines("Examples", self.examples, formatter)
+        super().format_options(ctx, formatter)
 
 
 @contextlib.contextmanager
