@@ -51,7 +51,10 @@ def of_image(root: Path, reference: str, version: str, digest: str) -> Bom:
     with tempfile.TemporaryDirectory(prefix="corvo-sbom-") as directory:
         environment = _environment(Path(directory))
         (target,) = environment.glob("lib/python3*/site-packages")
-        shutil.copytree(packages, target, dirs_exist_ok=True)
+        # What is read may be for another Python. Left out: files of paths, which would be run, and
+        # notes of which directory of the builder a package came from.
+        unwanted = shutil.ignore_patterns("*.pth", "direct_url.json")
+        shutil.copytree(packages, target, ignore=unwanted, dirs_exist_ok=True)
         bom = _bom(environment)
     name = reference.rpartition("/")[2].partition("@")[0].partition(":")[0]
     about = {"type": "container", "bom-ref": "image", "name": name, "version": version}

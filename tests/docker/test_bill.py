@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from importlib.metadata import requires
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from corvo_server.__about__ import __version__
+from support.process import python
 
 SCRIPT = Path(__file__).parents[2] / "scripts/sbom.py"
 
@@ -18,7 +18,7 @@ SCRIPT = Path(__file__).parents[2] / "scripts/sbom.py"
 @pytest.fixture(scope="module")
 def bill(image: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     path = tmp_path_factory.mktemp("bill") / "image.cdx.json"
-    command = [sys.executable, SCRIPT, "image", image, "--output", path]
+    command = python(SCRIPT, "image", image, "--output", path)
     subprocess.run(command, check=True, timeout=300)
     read: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return read
