@@ -15,7 +15,9 @@ _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = tuple(high + low for high in _ALPHABET for low in _ALPHABET)
 _ULID_PATTERN = "[0-7][0-9A-HJKMNP-TV-Z]{25}"
 _JOB_ID = re.compile(f"job_{_ULID_PATTERN}")
-_BATCH_ID = re.compile(f"batch_{_ULID_PATTERN}")
+BATCH_ID_PATTERN = f"batch_{_ULID_PATTERN}"
+"""A regular expression of a batch's id."""
+_BATCH_ID = re.compile(BATCH_ID_PATTERN)
 _COUNTER_BITS = 20
 
 # A forked child inherits the state of every factory, and would hand out its parent's next ids.

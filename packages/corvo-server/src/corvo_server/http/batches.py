@@ -4,6 +4,7 @@ from sanic import HTTPResponse, Request
 
 from corvo_schema import Batch, BatchList, BatchState
 from corvo_schema.errors import ErrorCode
+from corvo_schema.ids import BATCH_ID_PATTERN
 from corvo_server.http import documents
 from corvo_server.http.endpoint import Parameter, Resource, engine_of
 from corvo_server.http.query import choice_of, number_of
@@ -26,7 +27,11 @@ _MOST = 1000
             "How many at most.",
             {"type": "integer", "minimum": 1, "maximum": _MOST, "default": _LIMIT},
         ),
-        Parameter("cursor", "From the page before.", {"type": "string"}),
+        Parameter(
+            "cursor",
+            "From the page before.",
+            {"type": "string", "pattern": f"^{BATCH_ID_PATTERN}$"},
+        ),
     ),
 )
 async def list_batches(request: Request) -> HTTPResponse:
