@@ -182,7 +182,7 @@ class Worker:
     def _claim(self, request: FetchRequest, count: int) -> "asyncio.Future[list[LeasedJob]]":
         lease_ms = request.lease_duration or self._default_lease_ms
         # Random numbers are a system call each: one for all jobs of a fetch, told apart by number.
-        stem, numbers = secrets.token_hex(7), itertools.count()
+        stem, numbers = secrets.token_hex(8), itertools.count()
 
         def start(job: JobHead, now: int) -> Change:
             return lifecycle.start(
