@@ -309,3 +309,16 @@ async def test_listener_that_fails_keeps_no_caller_waiting(
     assert await bench.fetch_ids() == [job_id]
     assert len(later) == 2
     assert "a bug in a listener" in caplog.text
+
+
+async def test_a_delay_of_promotion_is_measured_once_and_only_if_it_was_written(
+    bench: Bench,
+) -> None:
+    await bench.enqueue(at=bench.clock.now + 1_000)
+    bench.clock.forward(3_500)
+    with bench.kit.break_commits(bench.store), pytest.raises(StoreUnavailable):
+        await bench.engine.maintenance.promote()
+    await bench.engine.maintenance.promote()
+    lines = bench.engine.metrics.render([], bench.clock.now).decode().splitlines()
+    assert "corvo_promotion_lag_seconds_count 1.0" in lines
+    assert "corvo_promotion_lag_seconds_sum 2.5" in lines

@@ -7,7 +7,7 @@ from corvo_schema.errors import ErrorCode
 from corvo_schema.ids import BATCH_ID_PATTERN
 from corvo_server.http import documents
 from corvo_server.http.endpoint import Parameter, Resource, engine_of
-from corvo_server.http.query import choice_of, number_of
+from corvo_server.http.query import choice_of, number_of, text_of
 from corvo_server.http.replies import reply
 
 resource = Resource("batches")
@@ -38,7 +38,7 @@ async def list_batches(request: Request) -> HTTPResponse:
     """Return the batches, the newest first, a page at a time (`?state=running`: of those)."""
     state = choice_of(request, "state", BatchState)
     limit = number_of(request, "limit", 1, _MOST, default=_LIMIT)
-    page = await engine_of(request).batches.list(state, limit, request.args.get("cursor"))
+    page = await engine_of(request).batches.list(state, limit, text_of(request, "cursor"))
     return reply(
         {
             "batches": [documents.batch(record) for record in page.batches],

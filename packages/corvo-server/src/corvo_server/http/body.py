@@ -13,6 +13,7 @@ from corvo_schema._base import RequestModel
 from corvo_schema.errors import ErrorCode
 from corvo_server.engine.errors import CallError
 from corvo_server.http.errors import invalid
+from corvo_server.http.query import text_of
 
 M = TypeVar("M", bound=RequestModel)
 S = TypeVar("S", bound=Struct)
@@ -111,9 +112,9 @@ def _parse_error(reason: str) -> CallError:
 
 
 def _is_strict(request: Request) -> bool:
-    if not request.query_string:
+    given = text_of(request, "strict")
+    if given is None:
         return False
-    given = request.get_args(keep_blank_values=True).get("strict", "false")
     if given not in _STRICTNESS:
         expected = f"must be one of {', '.join(_STRICTNESS)}"
         raise CallError(ErrorCode.VALIDATION_ERROR, f"strict: {expected}", [("strict", expected)])

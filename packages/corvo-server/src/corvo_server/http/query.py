@@ -14,9 +14,17 @@ E = TypeVar("E", bound=StrEnum)
 _DIGITS = re.compile("[0-9]{1,9}")
 
 
+def text_of(request: Request, name: str) -> str | None:
+    """What is given, which may be empty; None when nothing is."""
+    if not request.query_string:
+        return None
+    text: str | None = request.get_args(keep_blank_values=True).get(name)
+    return text
+
+
 def number_of(request: Request, name: str, low: int, high: int, *, default: int) -> int:
     """A whole number within bounds. Raises `CallError`."""
-    text = request.args.get(name)
+    text = text_of(request, name)
     if text is None:
         return default
     if _DIGITS.fullmatch(text) is None or not low <= int(text) <= high:
@@ -26,7 +34,7 @@ def number_of(request: Request, name: str, low: int, high: int, *, default: int)
 
 def choice_of(request: Request, name: str, choices: type[E]) -> E | None:
     """One of the choices; None when nothing is said. Raises `CallError`."""
-    text = request.args.get(name)
+    text = text_of(request, name)
     if text is None:
         return None
     try:
