@@ -182,7 +182,8 @@ def chart(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Measure the server, built and installed; `-- --help` tells how much, and what beside it."""
     _install(session, "bench", packages=False)
-    session.install(*(f"./packages/{name}" for name in PACKAGES))
+    names = (name.replace("server", "server[postgres]") for name in PACKAGES)
+    session.install(*(f"./packages/{name}" for name in names))
     path = os.pathsep.join(str(ROOT / part) for part in ("benchmarks", "benchmarks/peers", "tests"))
     session.run("python", "-m", "corvo_bench", *session.posargs, env={"PYTHONPATH": path})
 

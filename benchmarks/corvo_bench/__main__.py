@@ -39,7 +39,8 @@ def main() -> None:
         tempfile.tempdir = os.environ["TMPDIR"] = str(options.scratch.resolve())
     if options.show is None:
         try:
-            results = run(settings, is_chosen, _contestants(options))
+            contestants = _contestants(options)
+            results = run(settings, is_chosen, contestants, has_nodes=options.nodes)
         except BenchmarkError as error:
             sys.exit(f"worth nothing: {error}")
         results.save(options.out / "results.json")

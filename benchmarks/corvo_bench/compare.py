@@ -6,6 +6,18 @@ from corvo_bench.figures import BY_NAME, Figure
 from corvo_bench.report.tables import number, table
 from corvo_bench.results import Results, Series
 
+SIZES = {
+    "seeded.": "seed_jobs",
+    "queues.": "seed_jobs",
+    "search.": "seed_jobs",
+    "start": "seed_jobs",
+    "memory.seeded": "seed_jobs",
+    "memory.through": "through_jobs",
+    "bulk.": "bulk_jobs",
+    "peer.": "peer_drain",
+}
+"""The figures, by how their names begin, that depend on a setting: only its like is compared."""
+
 WORSE = 0.85
 """Below it, a change is pointed out; noise alone makes about as much."""
 
@@ -34,6 +46,12 @@ def changes(before: Results, now: Results) -> list[Change]:
         figure = BY_NAME.get(series.figure)
         earlier = before.find(series.figure, series.subject, series.x)
         if figure is None or earlier is None or series.figure.startswith(("ceiling.", "soak.")):
+            continue
+        if any(
+            before.settings.get(setting) != now.settings.get(setting)
+            for beginning, setting in SIZES.items()
+            if series.figure.startswith(beginning)
+        ):
             continue
         found.append(_change(figure, earlier, series, before, now))
     return found

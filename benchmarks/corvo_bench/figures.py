@@ -157,6 +157,15 @@ CURVES = (
         is_log_y=True,
     ),
     Curve(
+        "by_nodes",
+        "Nodes on one PostgreSQL",
+        "nodes",
+        (
+            _rate("by_nodes.enqueue", "enqueue, 50 connections"),
+            _rate("by_nodes.life", "whole life, 50 connections"),
+        ),
+    ),
+    Curve(
         "offered",
         "Latency of an enqueue at a fixed offered load (open loop, 50 connections)",
         "enqueues offered a second",

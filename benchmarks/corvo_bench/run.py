@@ -23,8 +23,12 @@ def run(
     settings: Settings,
     is_chosen: Callable[[str], bool],
     contestants: Sequence[Contestant],
+    *,
+    has_nodes: bool = False,
 ) -> Results:
     """Run what is chosen, round by round; `contestants` take turns with each other.
+
+    With `has_nodes`, several nodes on one database are measured as well.
 
     All data goes to the directory for temporary files, which should be on the disk that is to be
     measured. Raises `BenchmarkError`.
@@ -44,6 +48,7 @@ def run(
         groups: Sequence[tuple[Mapping[str, Scenario], int]] = (
             (registry.TABLE, settings.rounds),
             (entry.scenarios(backends, contestants), settings.rounds),
+            (entry.nodes(backends) if has_nodes else {}, settings.rounds),
             (registry.CURVES, settings.curve_rounds),
             (registry.ONCE, 1),
         )

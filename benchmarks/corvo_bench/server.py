@@ -18,7 +18,27 @@ API = "/api/v1"
 DATABASE = "corvo.db"
 
 
-class Server:
+class Endpoint:
+    """Where a server takes requests, for calls outside of any measurement."""
+
+    def __init__(self, url: str = "") -> None:
+        self.url = url
+
+    def ask(self, method: str, path: str, body: object = None, *, prefix: str = API) -> Any:
+        """Make a call; its JSON. Raises `BenchmarkError` for an error."""
+        parts = urlsplit(self.url)
+        connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=120)
+        text = None if body is None else json.dumps(body)
+        connection.request(method, prefix + path, text, {"content-type": "application/json"})
+        reply = connection.getresponse()
+        answer = reply.read()
+        connection.close()
+        if reply.status >= 300:
+            raise BenchmarkError(f"{method} {path}: {reply.status} {answer[:300]!r}")
+        return json.loads(answer) if answer else None
+
+
+class Server(Endpoint):
     """A Corvo server on a free port. `start_seconds` is from its start to its first healthy answer.
 
     Everything it offers is on, and it logs each request, as in production.
@@ -28,7 +48,7 @@ class Server:
         self.data_dir = data_dir
         self._command = [sys.executable, "-I", "-m", "corvo_server", "--bind", "127.0.0.1:0"]
         self._command += ["--data-dir", str(data_dir), "--log-format", "json", *options]
-        self.url = ""
+        super().__init__()
         self.start_seconds = 0.0
 
     def __enter__(self) -> Self:
@@ -58,19 +78,6 @@ class Server:
     def file_mb(self) -> float:
         """The database with its log, in MB of a million bytes."""
         return sum(p.stat().st_size for p in self.data_dir.glob(f"{DATABASE}*")) / 1e6
-
-    def ask(self, method: str, path: str, body: object = None, *, prefix: str = API) -> Any:
-        """One call outside of any measurement; its JSON. Raises `BenchmarkError` for an error."""
-        parts = urlsplit(self.url)
-        connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=120)
-        text = None if body is None else json.dumps(body)
-        connection.request(method, prefix + path, text, {"content-type": "application/json"})
-        reply = connection.getresponse()
-        answer = reply.read()
-        connection.close()
-        if reply.status >= 300:
-            raise BenchmarkError(f"{method} {path}: {reply.status} {answer[:300]!r}")
-        return json.loads(answer) if answer else None
 
 
 def has_option(name: str) -> bool:

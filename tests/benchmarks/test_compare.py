@@ -42,3 +42,11 @@ def test_a_figure_without_its_reference_is_compared_as_it_is(results: Results) -
     now.add([Sample("enqueue.50", 900.0)])
     (change,) = changes(results, now)
     assert change.scaled == change.raw == 0.9
+
+
+def test_figures_of_another_size_are_not_compared(results: Results) -> None:
+    now = deepcopy(results)
+    now.settings["seed_jobs"] = 50_000
+    for run in (results, now):
+        run.add([Sample("start", 1.0), Sample("enqueue.1", 1.0)])
+    assert [change.figure.name for change in changes(results, now)] == ["enqueue.1"]

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from corvo_bench.children import Child
-from corvo_bench.results import NotRun
+from corvo_bench.results import BenchmarkError, NotRun
 from corvo_bench.server import Server, has_option
 from support.postgres import PostgresMissing, PostgresServer
 
@@ -89,12 +89,14 @@ class Backends:
             raise NotRun("this server has no option --database")
         with ExitStack() as stack:
             url = stack.enter_context(self._database())
-            servers = [
-                stack.enter_context(
-                    Server(stack.enter_context(self._directory_of("node")), "--database", url)
-                )
-                for _ in range(nodes)
-            ]
+            servers = []
+            for _ in range(nodes):
+                path = stack.enter_context(self._directory_of("node"))
+                try:
+                    server = stack.enter_context(Server(path, "--database", url))
+                except BenchmarkError as error:
+                    raise NotRun(f"a node did not start: {error}") from None
+                servers.append(server)
             yield ",".join(server.url for server in servers)
 
     @contextmanager

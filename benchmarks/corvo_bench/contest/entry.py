@@ -3,16 +3,45 @@
 from collections.abc import Iterable, Iterator
 from functools import partial
 
+from corvo_bench.children import run_apart
 from corvo_bench.contest.backends import Backends
 from corvo_bench.contest.contest import contest
 from corvo_bench.contest.contestants import Contestant
+from corvo_bench.load import verify
+from corvo_bench.load.closed import enqueues, lives
 from corvo_bench.results import CORVO, BenchmarkError, NotRun, Sample
-from corvo_bench.scenarios.bench import Bench, Scenario
+from corvo_bench.scenarios.bench import FINE, QUEUE, Bench, Scenario
+from corvo_bench.server import Endpoint
+
+_NODES = (1, 2, 3)
+_CONNECTIONS = 50
 
 
 def scenarios(backends: Backends, contestants: Iterable[Contestant]) -> dict[str, Scenario]:
     """A scenario for each contestant, by its name."""
     return {entrant.name: partial(_enter, entrant, backends) for entrant in contestants}
+
+
+def nodes(backends: Backends) -> dict[str, Scenario]:
+    """The scenario of several nodes on one database, over raw HTTP."""
+    return {"nodes": partial(_nodes, backends)}
+
+
+def _nodes(backends: Backends, bench: Bench) -> Iterator[Sample]:
+    seconds = bench.settings.seconds
+    for x in _NODES:
+        with backends.start(f"corvo-postgres:{x}") as urls:
+            first = Endpoint(urls.partition(",")[0])
+            outcome = run_apart(enqueues, urls, [QUEUE], _CONNECTIONS, seconds)
+            outcome.require(*FINE)
+            verify.finish(first, [QUEUE], outcome.enqueued)
+            yield Sample("by_nodes.enqueue", outcome.rate, x=x)
+            done = outcome.count
+            outcome = run_apart(lives, urls, [QUEUE], _CONNECTIONS, seconds)
+            outcome.require(*FINE)
+            sent = outcome.enqueued
+            verify.require_finished(first, [QUEUE], sent, outcome.finished, before=done)
+            yield Sample("by_nodes.life", outcome.rate, x=x)
 
 
 def _enter(entrant: Contestant, backends: Backends, bench: Bench) -> Iterator[Sample]:

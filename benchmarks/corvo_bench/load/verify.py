@@ -5,13 +5,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from corvo_bench.results import BenchmarkError
-from corvo_bench.server import Server
+from corvo_bench.server import Endpoint
 
 _COUNT = 500
 _PENDING = ("scheduled", "pending", "active", "retrying")
 
 
-def finish(server: Server, queues: Sequence[str], enqueued: Iterable[str]) -> None:
+def finish(server: Endpoint, queues: Sequence[str], enqueued: Iterable[str]) -> None:
     """Fetch and ack what is left in the queues; raise when it is not what was enqueued."""
     finished: list[str] = []
     for start in range(0, len(queues), _COUNT // 2):
@@ -25,7 +25,7 @@ def finish(server: Server, queues: Sequence[str], enqueued: Iterable[str]) -> No
 
 
 def require_finished(
-    server: Server,
+    server: Endpoint,
     queues: Sequence[str],
     enqueued: Iterable[str],
     finished: Iterable[str],
@@ -41,7 +41,7 @@ def require_finished(
     require_counts(server, queues, len(sent) + before)
 
 
-def require_counts(server: Server, queues: Sequence[str], completed: int) -> None:
+def require_counts(server: Endpoint, queues: Sequence[str], completed: int) -> None:
     """Raise `BenchmarkError` unless `GET /queues` tells so many completed jobs, and no others."""
     wanted = set(queues)
     found: Counter[str] = Counter()
@@ -59,7 +59,7 @@ def _counts(queue: dict[str, Any]) -> dict[str, int]:
     return {state: queue[state] for state in (*_PENDING, "completed", "dead", "cancelled")}
 
 
-def require_once(server: Server, job_ids: Sequence[str]) -> None:
+def require_once(server: Endpoint, job_ids: Sequence[str]) -> None:
     """Raise `BenchmarkError` unless each job was completed by its first attempt."""
     for start in range(0, len(job_ids), _COUNT):
         some = list(job_ids[start : start + _COUNT])

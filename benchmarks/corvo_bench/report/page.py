@@ -74,14 +74,25 @@ def _offered(results: Results, charts: str) -> str:
 
 
 def _curves(results: Results, charts: str) -> str:
-    names = [curve.name for curve in figures.CURVES if curve.name != "offered"]
+    apart = {"offered", "by_nodes"}
+    names = [curve.name for curve in figures.CURVES if curve.name not in apart]
     return "\n\n".join(_pictures(results, charts, names)) or tables.NOTHING
+
+
+def _nodes(results: Results, charts: str) -> str:
+    rows = []
+    for point in results.curve("by_nodes.enqueue"):
+        life = results.find("by_nodes.life", x=point.x)
+        cells = [f"{number(s.median)} ({tables.spread(s)})" for s in (point, life) if s]
+        rows.append((f"{point.x:.0f}", *cells))
+    head = ("nodes", "enqueue, jobs/s, 50 connections", "whole life, jobs/s, 50 connections")
+    return "\n\n".join([tables.table(head, rows), *_pictures(results, charts, ["by_nodes"])])
 
 
 def _growth(results: Results, _: str) -> str:
     rows = []
     for curve in figures.CURVES:
-        if curve.name in {"offered", "by_payload"}:
+        if curve.name in {"offered", "by_payload", "by_nodes"}:
             continue
         for figure in curve.figures:
             points = results.curve(figure.name)
@@ -173,6 +184,7 @@ _SECTIONS: dict[str, Callable[[Results, str], str]] = {
     "seeded": _seeded,
     "others": lambda results, _: tables.figures(results, _OTHERS),
     "offered": _offered,
+    "nodes": _nodes,
     "growth": _growth,
     "curves": _curves,
     "soak": _soak,
