@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import resource
 import sys
 import tempfile
 from dataclasses import replace
@@ -18,12 +19,14 @@ from corvo_bench.settings import FULL, QUICK
 
 BENCHMARKS = Path(__file__).parents[1]
 BASELINE = BENCHMARKS / "baseline.json"
+_OPEN_FILES = 8192
 DOCS = BENCHMARKS.parent / "docs"
 
 
 def main() -> None:
     """Measure, and write what was measured."""
     options = _parser().parse_args()
+    _raise_file_limit()
     settings = QUICK if options.quick else FULL
     changes = {
         "rounds": options.rounds,
@@ -40,10 +43,15 @@ def main() -> None:
     if options.show is None:
         try:
             contestants = _contestants(options)
-            results = run(settings, is_chosen, contestants, has_nodes=options.nodes)
+            results = run(
+                settings,
+                is_chosen,
+                contestants,
+                options.out / "results.json",
+                has_nodes=options.nodes,
+            )
         except BenchmarkError as error:
             sys.exit(f"worth nothing: {error}")
-        results.save(options.out / "results.json")
     else:
         results = Results.load(options.show)
     write(results, options.out / "report.md", options.out)
@@ -52,7 +60,17 @@ def main() -> None:
     if options.save_baseline:
         results.save(BASELINE)
     if options.compare:
-        print(compare.told(Results.load(options.baseline), results))
+        if options.baseline.exists():
+            print(compare.told(Results.load(options.baseline), results))
+        else:
+            print(f"there is no {options.baseline} to compare with: --save-baseline makes one")
+
+
+def _raise_file_limit() -> None:
+    """For a thousand connections; what we start inherits it."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def write(results: Results, page_path: Path, charts: Path) -> None:

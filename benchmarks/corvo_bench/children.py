@@ -88,6 +88,11 @@ class Child:
                 sizes.append(child.memory_info().rss)
         return sum(sizes) / 1e6
 
+    def count_connections(self) -> int:
+        """How many TCP connections are open."""
+        found = self._process.net_connections("tcp")
+        return sum(connection.status == psutil.CONN_ESTABLISHED for connection in found)
+
     def stop(self) -> None:
         """SIGTERM, and SIGKILL when that does not do."""
         if self.is_running:

@@ -23,12 +23,13 @@ def run(
     settings: Settings,
     is_chosen: Callable[[str], bool],
     contestants: Sequence[Contestant],
+    path: Path,
     *,
     has_nodes: bool = False,
 ) -> Results:
     """Run what is chosen, round by round; `contestants` take turns with each other.
 
-    With `has_nodes`, several nodes on one database are measured as well.
+    `path` receives the results so far after each scenario. With `has_nodes`, several nodes on one database are measured as well.
 
     All data goes to the directory for temporary files, which should be on the disk that is to be
     measured. Raises `BenchmarkError`.
@@ -57,7 +58,9 @@ def run(
                 for name in filter(is_chosen, scenarios):
                     _report(f"{name} ({number} of {rounds})")
                     _gather(results, name, scenarios[name](bench))
+                    results.save(path)
         results.machine["load_after"] = list(os.getloadavg())
+        results.save(path)
     return results
 
 

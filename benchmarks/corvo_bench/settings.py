@@ -8,7 +8,7 @@ class Settings:
     """Sizes of a run. Durations are in seconds."""
 
     rounds: int = 3
-    seconds: float = 4.0  # of each load
+    seconds: float = 3.0  # of each load
     client_jobs: int = 3_000  # one call after the other
     concurrent_jobs: int = 20_000  # 50 in flight, and drained by the worker
     deliveries: int = 1_000
@@ -17,9 +17,9 @@ class Settings:
     queries: int = 500
     through_jobs: int = 1_000_000  # sent through one server before its memory is read
     bulk_jobs: int = 100_000
-    curve_seconds: float = 3.0
-    curve_rounds: int = 3
-    finished_jobs: tuple[int, ...] = (0, 1_000_000, 2_000_000, 3_000_000, 4_000_000, 5_000_000)
+    curve_seconds: float = 2.5
+    curve_rounds: int = 2
+    finished_jobs: tuple[int, ...] = (0, 500_000, 1_000_000, 2_000_000, 5_000_000)
     queues: tuple[int, ...] = (1, 10, 100, 300, 1_000)
     idle_workers: tuple[int, ...] = (1, 10, 100, 300, 1_000)
     scheduled_jobs: tuple[int, ...] = (0, 250_000, 500_000, 1_000_000)

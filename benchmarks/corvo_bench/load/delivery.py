@@ -13,7 +13,7 @@ from corvo_bench.results import BenchmarkError
 from corvo_bench.server import API
 
 _LONGEST_POLL = 60
-_SETTLE_SECONDS = 0.5
+_SETTLE_SECONDS = 1.0
 _PATIENCE_SECONDS = 10.0
 
 

@@ -15,6 +15,7 @@ from corvo_bench.results import Results, Series
 mpl.use("svg")
 # The same results make the same bytes.
 mpl.rcParams["svg.hashsalt"] = "corvo"
+mpl.rcParams["svg.fonttype"] = "none"
 _METADATA = {"Date": None, "Creator": None}
 _SIZE = (7.5, 3.2)
 

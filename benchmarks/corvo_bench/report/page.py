@@ -8,7 +8,7 @@ from corvo_bench import figures
 from corvo_bench.figures import BY_NAME, Curve, Figure
 from corvo_bench.report import tables
 from corvo_bench.report.tables import number
-from corvo_bench.results import Results
+from corvo_bench.results import CORVO, Results
 
 _TEMPLATE = Path(__file__).with_name("page.md")
 _SEARCHES = (
@@ -133,7 +133,25 @@ def _pictures(results: Results, charts: str, wanted: list[str]) -> list[str]:
 
 def _peers(results: Results, _: str) -> str:
     subjects = results.subjects(figure.name for figure in figures.PEERS)
-    return tables.matrix(results, figures.PEERS, subjects)
+    rows = []
+    for figure in figures.PEERS:
+        ours = results.find(figure.name)
+        others = {subject: results.find(figure.name, subject) for subject in subjects}
+        medians = {
+            subject: series.median
+            for subject, series in others.items()
+            if series is not None and not subject.startswith(CORVO)
+        }
+        if ours is None or not medians:
+            continue
+        best = (max if figure.is_more_better else min)(medians, key=lambda name: medians[name])
+        ratio = ours.median / medians[best]
+        told = number(ratio if figure.is_more_better else 1 / ratio)
+        cells = (number(ours.median), f"{number(medians[best])} ({best})", told)
+        rows.append((f"{figure.title}, {figure.unit}", *cells))
+    head = ("", CORVO, "best of the others", "times as good")
+    tables_ = [tables.matrix(results, figures.PEERS, subjects), tables.table(head, rows)]
+    return "\n\n".join(tables_ if rows else tables_[:1])
 
 
 def _peer_settings(results: Results, _: str) -> str:

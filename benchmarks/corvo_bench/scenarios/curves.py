@@ -1,5 +1,6 @@
 """How cost grows: the same loads along an axis. They should be flat."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,8 @@ from corvo_bench.server import Server
 _CONNECTIONS = 50
 _PAYLOAD_CONNECTIONS = 10
 _IDLE = "idle"
+_PATIENCE_SECONDS = 30.0
+_POLL_SECONDS = 0.05
 
 
 def by_finished(bench: Bench) -> Iterator[Sample]:
@@ -72,6 +75,7 @@ def by_idle_workers(bench: Bench) -> Iterator[Sample]:
     """Workers wait in a queue where nothing comes, while others are busy."""
     for x in bench.settings.idle_workers:
         with bench.fresh_server() as server, started_apart(idle, server.url, _IDLE, x):
+            _wait_for_connections(server, x)
             args = ([QUEUE], _CONNECTIONS, bench.settings.curve_seconds)
             sample, outcome = measure("by_idle_workers.enqueue", server, enqueues, *args)
             verify.finish(server, [QUEUE], outcome.enqueued)
@@ -85,6 +89,14 @@ def by_idle_workers(bench: Bench) -> Iterator[Sample]:
             waiting = [QUEUE, *[_IDLE] * (x - 1)]
             for sample in delivered("delivery_by_idle_workers", bench, server, waiting):
                 yield replace(sample, x=x)
+
+
+def _wait_for_connections(server: Server, connections: int) -> None:
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while server.child.count_connections() < connections:
+        if time.monotonic() > deadline:
+            raise BenchmarkError(f"{connections} workers did not connect")
+        time.sleep(_POLL_SECONDS)
 
 
 def by_payload(bench: Bench) -> Iterator[Sample]:

@@ -50,7 +50,7 @@ def soak(bench: Bench) -> Iterator[Sample]:
         began = last = time.monotonic()
         done = 0
         with started_apart(batched_lives, *args, seconds=seconds) as result:
-            while last - began < seconds:
+            while last + every - began <= seconds:
                 time.sleep(every)
                 now = time.monotonic()
                 completed = _ever_enqueued(server)
