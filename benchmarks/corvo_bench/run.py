@@ -29,7 +29,8 @@ def run(
 ) -> Results:
     """Run what is chosen, round by round; `contestants` take turns with each other.
 
-    `path` receives the results so far after each scenario. With `has_nodes`, several nodes on one database are measured as well.
+    `path` receives the results so far after each scenario. With `has_nodes`, several nodes on one
+    database are measured as well.
 
     All data goes to the directory for temporary files, which should be on the disk that is to be
     measured. Raises `BenchmarkError`.
