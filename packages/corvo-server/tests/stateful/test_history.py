@@ -11,7 +11,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from server_support.history.machine import History
 from server_support.kits import NewKit
 
-EXAMPLES = int(os.environ.get("CORVO_STATEFUL_EXAMPLES", "100"))
+EXAMPLES = int(os.environ.get("CORVO_STATEFUL_EXAMPLES", "150"))
 STEPS = int(os.environ.get("CORVO_STATEFUL_STEPS", "50"))
 
 
