@@ -31,13 +31,16 @@ def payload_text(payload: bytes | None, field: str, max_bytes: int) -> str:
     return payload.decode()
 
 
-def check_size(text: str | None, field: str, max_bytes: int) -> None:
-    """Refuse a document that is too large; `field` is its path in the request."""
+def check_size(text: str | None, max_bytes: int, field: str, item: object) -> None:
+    """Refuse a document that is too large.
+
+    `field` is its path in the request, with `{}` for the item that it belongs to, if there are many.
+    """
     if text is None or len(text) * _WIDEST <= max_bytes:
         return
     size = len(text.encode())
     if size > max_bytes:
-        raise _too_large(field, size, max_bytes, "keep")
+        raise _too_large(field.format(item), size, max_bytes, "keep")
 
 
 def _too_large(field: str, size: int, max_bytes: int, verb: str) -> CallError:

@@ -108,8 +108,9 @@ class Worker:
 
     def ack(self, acks: Sequence[Ack], at: str = "") -> "asyncio.Future[list[Outcome]]":
         """Complete jobs. `at` is the path of an item in the request, like `acks[{}].`."""
+        field = f"{at}result"
         for i, item in enumerate(acks):
-            check_size(item.result, f"{at.format(i)}result", self._limits.result)
+            check_size(item.result, self._limits.result, field, i)
         now = self._clock()
         return self._store.transition(
             [Transition(item.job_id, partial(_ack, item=item, now=now)) for item in acks]
@@ -127,8 +128,9 @@ class Worker:
 
     def release(self, releases: Sequence[Release], at: str = "") -> "asyncio.Future[list[Outcome]]":
         """Give jobs back without counting the attempt. `at` is as in `ack`."""
+        field = f"{at}checkpoint"
         for i, item in enumerate(releases):
-            check_size(item.checkpoint, f"{at.format(i)}checkpoint", self._limits.checkpoint)
+            check_size(item.checkpoint, self._limits.checkpoint, field, i)
         now = self._clock()
         return self._store.transition(
             [Transition(item.job_id, partial(_release, item=item, now=now)) for item in releases]
@@ -142,9 +144,8 @@ class Worker:
         A worker that does not say who it is is the one that holds the jobs.
         """
         for item in beats:
-            at = f"jobs.{item.job_id}"
-            check_size(item.progress, f"{at}.progress", self._limits.progress)
-            check_size(item.checkpoint, f"{at}.checkpoint", self._limits.checkpoint)
+            check_size(item.progress, self._limits.progress, "jobs.{}.progress", item.job_id)
+            check_size(item.checkpoint, self._limits.checkpoint, "jobs.{}.checkpoint", item.job_id)
         if worker_id is not None:
             self._workers.note_heartbeat(worker_id)
         now = self._clock()
