@@ -34,7 +34,7 @@ def payload_text(payload: bytes | None, field: str, max_bytes: int) -> str:
 def check_size(text: str | None, max_bytes: int, field: str, item: object) -> None:
     """Refuse a document that is too large.
 
-    `field` is its path in the request, with `{}` for the item that it belongs to, if there are many.
+    `field` is its path in the request, with `{}` for the item that it belongs to among many.
     """
     if text is None or len(text) * _WIDEST <= max_bytes:
         return
