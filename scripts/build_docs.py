@@ -26,7 +26,7 @@ OPTIONAL = {"benchmarks.md", "deploy.md", "postgres.md"}
 
 _MARK = re.compile(r"^<!-- built: (\w+) -->$", re.MULTILINE)
 _WHETHER_RUN = re.compile(r"^(```\w+) (?:no)?run$", re.MULTILINE)
-_OUTWARDS = re.compile(r"\]\(((?:\.\./)+[^)\s#]+)\)")
+_UPWARDS = re.compile(r"\[([^\]]*)\]\(((?:\.\./)+[^)\s#]+)\)")
 _TITLE = re.compile(r"^# (?:\d+\. )?(.*)$", re.MULTILINE)
 _NAV_PAGE = re.compile(r"^ +- [^:#\n]+: (\S+\.md)\n", re.MULTILINE)
 _NAV_FOLDER = re.compile(r"^( +)- ([^:#\n]+): (\w+)/$", re.MULTILINE)
@@ -57,22 +57,24 @@ def _of_site(source: Path, docs: Path) -> str:
     """A page of the repository as it is to be on the site."""
     text = source.read_text(encoding="utf-8")
     text = _WHETHER_RUN.sub(r"\1", text)  # for our tests
-    for link in dict.fromkeys(_OUTWARDS.findall(text)):
-        target = (source.parent / link).resolve()
-        if not target.is_relative_to(ROOT / "docs"):
-            text = text.replace(f"]({link})", f"]({_brought_in(target, source, docs)})")
+    text = _UPWARDS.sub(lambda link: _within_site(link, source, docs), text)
     return _MARK.sub(lambda mark: _built(mark[1], source), text)
 
 
-def _brought_in(target: Path, source: Path, docs: Path) -> str:
-    """Copy a file from beside the documentation into the site; the link to it from a page."""
-    if target.suffix == ".md" or not target.is_file():
-        raise SystemExit(f"{source}: {target} is no page of the site; name it without a link")
+def _within_site(link: re.Match[str], source: Path, docs: Path) -> str:
+    """A link to a file beside the documentation becomes one to a copy; to a directory, its text."""
+    target = (source.parent / link[2]).resolve()
+    if target.is_relative_to(ROOT / "docs"):
+        return link[0]
+    if not target.exists():
+        raise SystemExit(f"{source}: there is no {target}")
+    if target.is_dir() or target.suffix == ".md":
+        return link[1]
     copy = docs / "files" / target.relative_to(ROOT)
     copy.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(target, copy)
     up = "../" * (len(source.relative_to(ROOT / "docs").parts) - 1)
-    return up + copy.relative_to(docs).as_posix()
+    return f"[{link[1]}]({up}{copy.relative_to(docs).as_posix()})"
 
 
 def _built(name: str, source: Path) -> str:
