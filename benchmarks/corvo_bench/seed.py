@@ -46,6 +46,8 @@ INSERT INTO jobs (
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 
 _DERIVED = """
+UPDATE jobs SET due_at = scheduled_at WHERE state IN (0, 3);
+
 INSERT INTO job_tags
 SELECT jobs.seq >> 12, t.key, t.value, jobs.seq
 FROM jobs, json_each(jobs.tags) AS t WHERE jobs.tags IS NOT NULL ORDER BY 1, 2, 3, 4;
