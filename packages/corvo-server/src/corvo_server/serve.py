@@ -1,6 +1,7 @@
 """One server process, from its start to a stop that keeps its word."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -73,6 +74,7 @@ class Server:
             for service in build_services(self._settings, engine)
         ]
         log.info("listening on %s", url, extra=fields(url=url, pid=os.getpid()))
+        _relax_collector()
         await self._stop.wait()
         await self._shut_down(http, engine, requests, tasks)
         if tracing is not None:
@@ -129,6 +131,17 @@ class Server:
         for connection in busy:
             connection.abort()
         return len(busy)
+
+
+def _relax_collector() -> None:
+    """Look for garbage in cycles less often, and not among what lives as long as the process.
+
+    A batch makes thousands of objects that are in no cycle; looking through them, and through all
+    modules, every 700 took a fifth of the CPU of a job that is enqueued, fetched and acked in one.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 def _bind(bind: str) -> socket.socket:

@@ -16,7 +16,8 @@ log = logging.getLogger(__name__)
 
 DATABASE_NAME = "corvo.db"
 _LOCK_NAME = "corvo.lock"
-_CACHE_KIB = 128 * 1024
+_CACHE_KIB = 16 * 1024
+"""Holds what writes come back to. Whatever else is read, the system's cache has; more made nothing faster."""
 _CHECKPOINT_PAGES = 4000
 _MIGRATIONS = "corvo_server.store.sqlite.migrations"
 
