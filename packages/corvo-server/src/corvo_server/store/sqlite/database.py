@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 DATABASE_NAME = "corvo.db"
 _LOCK_NAME = "corvo.lock"
 _CACHE_KIB = 16 * 1024
-"""Holds what writes come back to. Whatever else is read, the system's cache has; more made nothing faster."""
+"""For the pages that writes come back to; the system caches the rest. More made nothing faster."""
 _CHECKPOINT_PAGES = 4000
 _MIGRATIONS = "corvo_server.store.sqlite.migrations"
 
