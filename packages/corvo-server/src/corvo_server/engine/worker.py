@@ -195,7 +195,7 @@ class Worker:
                 token=f"{stem}{next(numbers):x}",
             )
 
-        return self._store.fetch(Claim(request.queues, count, self._clock(), start))
+        return self._store.fetch(Claim(request.queues, count, self._clock, start))
 
 
 def _patience(timeout: int) -> float:

@@ -173,7 +173,8 @@ class Claim(Struct, frozen=True):
 
     queues: Sequence[str]
     count: int
-    now: int
+    clock: Callable[[], int]
+    """Asked when the claim has its turn: a lease begins then, and not before it waited for that."""
     start: Callable[[JobHead, int], Change]
     """Of a job, at a moment."""
 

@@ -39,6 +39,8 @@ class Limits(NamedTuple):
     rate: int | None = None
     window: int | None = None
     active: int = 0
+    last_start: int | None = None
+    """Of a throttled queue, where other servers may have started jobs of it meanwhile."""
 
 
 class Starts(NamedTuple):

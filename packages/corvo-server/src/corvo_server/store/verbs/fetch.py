@@ -15,9 +15,7 @@ def foresee(needs: Needs, claims: list[Claim]) -> None:
 
 def fetch(tx: Transaction, claims: list[Claim]) -> list[list[LeasedJob]]:
     """Serve the claims in their order, each with the first jobs of its queues."""
-    # A claim that was submitted before what it gets must not start it before that.
-    now = max(tx.latest, *(claim.now for claim in claims))
-    lines = open_lines(tx, _wanted(claims), now)
+    lines, now = open_lines(tx, _wanted(claims), claims[0].clock)
     picks = [_pick(claim, lines) for claim in claims]
     for line in lines.values():
         line.close()

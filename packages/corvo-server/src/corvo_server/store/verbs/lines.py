@@ -1,12 +1,14 @@
 """Which pending jobs of a queue may be started now, and in what order: pauses, limits, fairness."""
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from corvo_server.store.tables import Limits, Place
 from corvo_server.store.transaction import Transaction
 
 _UNLIMITED = Limits()
+_APART = 5_000
+"""Milliseconds. What lies further ahead is from before the clock was set back."""
 
 
 class Line:
@@ -72,9 +74,14 @@ class Line:
         return [place for _, _, place in sorted(ranked)[:count]]
 
 
-def open_lines(tx: Transaction, wanted: Mapping[str, int], now: int) -> dict[str, Line]:
-    """The line of each queue, no longer than `wanted` says."""
+def open_lines(
+    tx: Transaction, wanted: Mapping[str, int], clock: Callable[[], int]
+) -> tuple[dict[str, Line], int]:
+    """The line of each queue, no longer than `wanted` says, and when its jobs start."""
     limits = tx.tables.lines.limits(wanted)
+    # Asked now: for the limits one may have had to wait until another server was done. Nothing
+    # starts before what made it pending in this transaction.
+    now = _not_before_others(limits.values(), max(tx.latest, clock()))
     lines: dict[str, Line] = {}
     rooms: dict[str, int] = {}
     for queue, count in wanted.items():
@@ -90,4 +97,13 @@ def open_lines(tx: Transaction, wanted: Mapping[str, int], now: int) -> dict[str
     if rooms:
         for queue, places in tx.tables.lines.first(rooms, now).items():
             lines[queue].places = deque(places)
-    return lines
+    return lines, now
+
+
+def _not_before_others(limits: Iterable[Limits], now: int) -> int:
+    """A moment after the last start of a throttled queue, by whichever server's clock.
+
+    Windows look back from it: what was started after it would be in none.
+    """
+    starts = [held.last_start for held in limits if held.last_start is not None]
+    return max([now, *(at for at in starts if at - now <= _APART)])
