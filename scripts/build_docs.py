@@ -21,11 +21,11 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("corvo-server", "corvo-client", "corvo-cli", "corvo-schema")
 BUILT: dict[str, Callable[[], Iterator[str]]] = {"cli": cli_reference, "http": http_reference}
 
-OPTIONAL = {"benchmarks.md", "deploy.md", "postgres.md"}
+OPTIONAL = {"benchmarks.md", "postgres.md"}
 """Pages that the navigation may name before they are there."""
 
 _MARK = re.compile(r"^<!-- built: (\w+) -->$", re.MULTILINE)
-_WHETHER_RUN = re.compile(r"^(```\w+) (?:no)?run$", re.MULTILINE)
+_WHETHER_RUN = re.compile(r"^(```\w+) (?:(?:no)?run|docker|compose)$", re.MULTILINE)
 _UPWARDS = re.compile(r"\[([^\]]*)\]\(((?:\.\./)+[^)\s#]+)\)")
 _TITLE = re.compile(r"^# (?:\d+\. )?(.*)$", re.MULTILINE)
 _NAV_PAGE = re.compile(r"^ +- [^:#\n]+: (\S+\.md)\n", re.MULTILINE)

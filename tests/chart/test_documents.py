@@ -85,6 +85,17 @@ def test_every_optional_piece_is_among_them(chart: Chart) -> None:
     assert {kind.lower() for kind in kinds} == templates
 
 
+def test_values_in_the_documentation_are_valid(chart: Chart) -> None:
+    import yaml
+
+    page = (ROOT / "docs/deploy.md").read_text(encoding="utf-8")
+    found = re.findall(r'^```yaml title="values.yaml"\n(.*?)^```$', page, re.MULTILINE | re.DOTALL)
+    assert found
+    for text in found:
+        for document in chart.render(yaml.safe_load(text)).values():
+            validate(document, KUBERNETES[-1])
+
+
 def test_version_is_the_server_s(chart: Chart) -> None:
     about = ROOT / "packages/corvo-server/src/corvo_server/__about__.py"
     match = re.search(r'^__version__ = "(.+)"', about.read_text(encoding="utf-8"), re.MULTILINE)
