@@ -25,6 +25,7 @@ PARTS = ("patch", "minor", "major", "first")
 _VERSION = re.compile(r'^__version__ = "([^"]*)"$', re.MULTILINE)
 _RELEASE = re.compile(r"^## (\d+\.\d+\.\d+)\b", re.MULTILINE)
 _UNRELEASED = re.compile(r"^## Unreleased$\n(.*?)(?=^## |\Z)", re.MULTILINE | re.DOTALL)
+_CHART = re.compile(r"^(version|appVersion): .*$", re.MULTILINE)
 _RANGE = re.compile(r'"(?P<name>corvo-[a-z]+)(?P<extras>\[[^\]]*\])?(?P<range>[^"]*)"')
 
 
@@ -90,6 +91,8 @@ def plan(root: Path, package: str, part: str, today: date) -> Bump:
         _about(root, package): _with_version(root, package, after),
         root / "packages" / package / "CHANGELOG.md": _with_heading(root, package, after, today),
     }
+    if package == "corvo-server":
+        files[_chart(root)] = _with_image(root, after)
     if part in {"minor", "major"}:
         for name in PACKAGES:
             files |= _with_floor(root, name, package, after)
@@ -138,6 +141,17 @@ def _changelog(root: Path, package: str) -> str:
 
 def _project(root: Path, package: str) -> Path:
     return root / "packages" / package / "pyproject.toml"
+
+
+def _chart(root: Path) -> Path:
+    return root / "deploy/helm/corvo/Chart.yaml"
+
+
+def _with_image(root: Path, version: Version) -> str:
+    """The Helm chart, which goes with the server and has its version."""
+    text = _chart(root).read_text(encoding="utf-8")
+    # In quotes: 1.10 would be a number, and another one.
+    return _CHART.sub(rf'\1: "{version}"', text)
 
 
 def _with_version(root: Path, package: str, version: Version) -> str:

@@ -10,6 +10,8 @@ import pytest
 
 GIT = ("git", "-c", "user.name=Tests", "-c", "user.email=tests@example.com")
 
+CHART = "deploy/helm/corvo/Chart.yaml"
+
 
 class Done(NamedTuple):
     """How a run has ended."""
@@ -26,6 +28,7 @@ class Tree:
         self.path = copy
         wanted = [*root.glob("packages/*/pyproject.toml"), *root.glob("packages/*/CHANGELOG.md")]
         wanted += [*root.glob("packages/*/src/*/__about__.py"), root / "scripts/bump.py"]
+        wanted += [root / CHART]
         for source in wanted:
             target = copy / source.relative_to(root)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -145,6 +148,16 @@ def test_extras_are_dependents_too(tree: Tree) -> None:
     tree.release("corvo-server", "minor")
     client = tree.read("packages/corvo-client/pyproject.toml")
     assert 'testing = ["corvo-server>=1.1,<2"]' in client
+
+
+def test_the_chart_goes_with_the_server(tree: Tree) -> None:
+    tree.release("corvo-server", "first")
+    tree.release("corvo-client", "first")
+    assert '\nversion: "1.0.0"\nappVersion: "1.0.0"\n' in tree.read(CHART)
+    tree.release("corvo-server", "minor")
+    assert '\nversion: "1.1.0"\nappVersion: "1.1.0"\n' in tree.read(CHART)
+    tree.release("corvo-client", "minor")
+    assert '\nversion: "1.1.0"\nappVersion: "1.1.0"\n' in tree.read(CHART)
 
 
 def test_a_patch_asks_nothing_of_dependents(tree: Tree) -> None:
