@@ -178,6 +178,7 @@ CURVES = (
 SOAK = (
     Figure("soak.memory", "memory", "MB", False),
     Figure("soak.file", "database file", "MB", False),
+    Figure("soak.kept", "finished jobs kept", "jobs", False),
     _rate("soak.rate", "whole lives, 100 a request"),
 )
 

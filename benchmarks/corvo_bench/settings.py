@@ -11,8 +11,8 @@ class Settings:
     seconds: float = 3.0  # of each load
     client_jobs: int = 3_000  # one call after the other
     concurrent_jobs: int = 20_000  # 50 in flight, and drained by the worker
-    deliveries: int = 1_000
-    delivery_pause: float = 0.008
+    deliveries: int = 600
+    delivery_pause: float = 0.015
     seed_jobs: int = 1_000_000
     queries: int = 500
     through_jobs: int = 1_000_000  # sent through one server before its memory is read

@@ -52,7 +52,7 @@ def _curve(results: Results, curve: Curve) -> Picture:
 
 def _soak(results: Results) -> Picture:
     """Memory, file and rate, each in its own strip, over the same time."""
-    picture = Picture(figsize=(_SIZE[0], 5.5), layout="constrained")
+    picture = Picture(figsize=(_SIZE[0], 7.0), layout="constrained")
     strips: Sequence[Any] = picture.subplots(len(figures.SOAK), 1, sharex=True)
     for axes, figure in zip(strips, figures.SOAK, strict=True):
         points = results.curve(figure.name)

@@ -3,6 +3,7 @@
 import itertools
 import time
 from collections.abc import Iterator
+from typing import Any
 
 from corvo_bench.children import started_apart
 from corvo_bench.load import verify
@@ -53,18 +54,21 @@ def soak(bench: Bench) -> Iterator[Sample]:
             while last + every - began <= seconds:
                 time.sleep(every)
                 now = time.monotonic()
-                completed = _ever_enqueued(server)
+                queue = _queue(server)
+                enqueued = int(queue.get("enqueued", 0))
                 x = round(now - began, 1)
-                yield Sample("soak.rate", (completed - done) / (now - last), x=x)
+                yield Sample("soak.rate", (enqueued - done) / (now - last), x=x)
                 yield Sample("soak.memory", server.child.memory_mb(), x=x)
                 yield Sample("soak.file", server.file_mb, x=x)
-                last, done = now, completed
+                yield Sample("soak.kept", int(queue.get("completed", 0)), x=x)
+                last, done = now, enqueued
             outcome = result()
         outcome.require(*FINE)
-        if _ever_enqueued(server) != outcome.count:
+        if _queue(server)["enqueued"] != outcome.count:
             raise BenchmarkError(f"{outcome.count} jobs were done, and not as many enqueued")
 
 
-def _ever_enqueued(server: Server) -> int:
-    queues = server.ask("GET", "/queues")
-    return sum(int(queue["enqueued"]) for queue in queues if queue["name"] == QUEUE)
+def _queue(server: Server) -> dict[str, Any]:
+    """The queue with its counts; empty before its first job."""
+    found = [queue for queue in server.ask("GET", "/queues") if queue["name"] == QUEUE]
+    return found[0] if found else {}
