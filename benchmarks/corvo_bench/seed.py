@@ -115,12 +115,13 @@ WITH RECURSIVE numbers (n) AS (
 )
 INSERT INTO jobs (
     seq, id, queue, state, priority, attempt, max_retries, backoff, base_delay, max_delay,
-    unique_period, worker_id, lease_token, scheduled_at, created_at, started_at, finished_at,
-    payload
+    unique_period, worker_id, lease_token, scheduled_at, due_at, created_at, started_at,
+    finished_at, payload
 )
 SELECT n, printf('job_0%025d', n), 'past', :state, 2, :started_at IS NOT NULL, 3, 3,
-       5000, 600000, 0, 'worker-1', printf('%016x', n), :scheduled_at, :now, :started_at,
-       :finished_at, json_object('to', 'ada@example.com', 'subject', 'hello', 'number', n)
+       5000, 600000, 0, 'worker-1', printf('%016x', n), :scheduled_at, :scheduled_at, :now,
+       :started_at, :finished_at,
+       json_object('to', 'ada@example.com', 'subject', 'hello', 'number', n)
 FROM numbers"""
 
 

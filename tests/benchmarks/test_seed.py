@@ -1,0 +1,40 @@
+"""What is seeded is what the server would have written: its own check finds nothing wrong."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from corvo_bench.seed import extend, seed, seed_scheduled
+from corvo_bench.server import DATABASE
+from corvo_server.store.sqlite.check import find_problems
+
+
+def problems(data_dir: Path) -> list[str]:
+    with closing(sqlite3.connect(data_dir / DATABASE)) as connection:
+        return list(find_problems(connection))
+
+
+def count(data_dir: Path, state: int) -> int:
+    with closing(sqlite3.connect(data_dir / DATABASE)) as connection:
+        statement = "SELECT count(*) FROM jobs WHERE state = ?"
+        (jobs,) = connection.execute(statement, (state,)).fetchone()
+        return int(jobs)
+
+
+def test_a_week_of_jobs_is_sound(tmp_path: Path) -> None:
+    seed(tmp_path, 2_000)
+    assert problems(tmp_path) == []
+    assert count(tmp_path, 4) > 1_700
+
+
+def test_finished_jobs_are_sound_however_often_there_come_more(tmp_path: Path) -> None:
+    for jobs in (0, 100, 250):
+        extend(tmp_path, jobs)
+        assert problems(tmp_path) == []
+        assert count(tmp_path, 4) == jobs
+
+
+def test_scheduled_jobs_are_sound(tmp_path: Path) -> None:
+    seed_scheduled(tmp_path, 100)
+    assert problems(tmp_path) == []
+    assert count(tmp_path, 0) == 100
