@@ -128,6 +128,8 @@ async def test_a_batch_is_enqueued_and_followed_to_its_callback(
         await client.ack(job)
     batch = await client.get_batch(reply.batch_id)
     assert (batch.succeeded, batch.state) == (2, "finished")
+    page = await client.list_batches("finished", limit=1000)
+    assert batch in page.batches
     callback = await client.fetch([done], worker_id="w", timeout=0)
     assert callback is not None
     assert callback.payload["succeeded"] == 2

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-from support.calendar import QUEUE as CALENDAR
-from support.calendar import Calendar
 from support.event_log import crowds, disorder, keys_of, read_log, rushes
 from support.history import History
 from support.load import KEYED, LIMITED, QUEUES, THROTTLED, Load
 from support.promises import Verdict, check, hand_outs
 from support.server import CorvoServer
 from support.settlement import check_counters, finish_all_jobs, jobs_of
+from support.slots import QUEUE as CALENDAR
+from support.slots import Calendar
 from support.waiting import wait_until
 from support.wire import Wire
 
