@@ -85,7 +85,7 @@ def read_image(reference: str, root: Path) -> tuple[str, str]:
                 unpack = ["tar", "--extract", "--no-same-owner", "--directory", str(target)]
                 subprocess.run(unpack, input=copied.stdout, check=True)  # noqa: S603
     finally:
-        _run("docker", "rm", container)
+        _run("docker", "rm", "--volumes", container)
     return version or "unknown", digest
 
 
