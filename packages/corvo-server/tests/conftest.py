@@ -2,18 +2,15 @@
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import pytest
 
 from corvo_server.engine.engine import Engine
 from corvo_server.store.protocol import Store
-from server_support import kits
 from server_support.bench import Bench
 from server_support.clock import ManualClock
-from server_support.kits import Kit, NewKit, SqliteKit
+from server_support.kits import Kit, NewKit, PostgresKit, SqliteKit
 from support.databases import Databases
-from support.engines import require
 
 
 @pytest.fixture
@@ -36,7 +33,7 @@ def new_kit(
     def on_postgres() -> Iterator[Kit]:
         databases: Databases = request.getfixturevalue("postgres_databases")
         url = databases.create(request.getfixturevalue("postgres_template"))
-        yield _postgres_kit()(url)
+        yield PostgresKit(url)
         databases.drop(url)
 
     return on_sqlite if engine_name == "sqlite" else on_postgres
@@ -46,7 +43,7 @@ def new_kit(
 def postgres_template(postgres_databases: Databases) -> str:
     """A database with the schema of the store, and nothing in it: copying it is quicker."""
     url = postgres_databases.create()
-    _postgres_kit().prepare(url)
+    PostgresKit.prepare(url)
     return url
 
 
@@ -86,9 +83,3 @@ async def bench(kit: Kit, store: Store, clock: ManualClock) -> AsyncIterator[Ben
 def engine(bench: Bench) -> Engine:
     """The engine over `store`."""
     return bench.engine
-
-
-def _postgres_kit() -> Any:
-    if not hasattr(kits, "PostgresKit"):
-        require("there is no store for PostgreSQL yet")
-    return kits.PostgresKit

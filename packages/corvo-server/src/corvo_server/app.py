@@ -65,7 +65,19 @@ def open_store(settings: Settings) -> Store:
         return SqliteStore(
             settings.sqlite_dir, max_backlog=settings.max_backlog, max_commit=settings.max_commit
         )
-    raise DriverMissingError
+    try:
+        from corvo_server.store.postgres.store import PostgresStore  # noqa: PLC0415 - an extra
+    except ModuleNotFoundError as error:
+        raise DriverMissingError from error
+    return PostgresStore(
+        settings.postgres_url,
+        schema=settings.database_schema,
+        connections=settings.database_connections,
+        listen_url=settings.database_listen_url,
+        notify=settings.notify,
+        max_backlog=settings.max_backlog,
+        max_commit=settings.max_commit,
+    )
 
 
 def check_store(settings: Settings) -> list[str]:

@@ -114,10 +114,14 @@ async def test_filters_that_say_the_same_are_one_search(find: Find, jobs: list[J
 
 
 async def test_a_page_of_large_documents_ends_early(
-    bench: Bench, find: Find, find_ids: FindIds, monkeypatch: pytest.MonkeyPatch
+    bench: Bench,
+    find: Find,
+    find_ids: FindIds,
+    engine_name: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("corvo_server.store.sqlite.search._LARGEST_PAGE", 3000)
-    monkeypatch.setattr("corvo_server.store.sqlite.search._LOADED_TOGETHER", 2)
+    monkeypatch.setattr(f"corvo_server.store.{engine_name}.search._LARGEST_PAGE", 3000)
+    monkeypatch.setattr(f"corvo_server.store.{engine_name}.search._LOADED_TOGETHER", 2)
     ids = [await bench.enqueue(payload="x" * 1000) for _ in range(10)]
     page = await find(limit=8)
     assert len(page.jobs) == 4

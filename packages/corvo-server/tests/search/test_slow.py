@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from importlib import import_module
 
 import pytest
 
@@ -12,9 +13,9 @@ from corvo_schema.errors import ErrorCode
 from corvo_server.engine.errors import CallError
 from corvo_server.engine.search import Page
 from corvo_server.store.filters import JobFilter
+from corvo_server.store.postgres.wire import Wire
 from corvo_server.store.protocol import SearchTooSlow, StoreUnavailable
 from corvo_server.store.search import Search
-from corvo_server.store.sqlite import search
 from server_support.bench import Bench, until
 from server_support.kits import Kit
 
@@ -23,7 +24,15 @@ Find = Callable[..., Awaitable[Page]]
 ENDLESS = (
     "WITH RECURSIVE n (i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
 )
+ASLEEP = "SELECT pg_sleep(3600)"
 SEARCHERS = 2
+
+
+def run_on(connection: sqlite3.Connection | Wire) -> object:
+    """Never end."""
+    if isinstance(connection, Wire):
+        return connection.ask(ASLEEP)
+    return connection.execute(ENDLESS).fetchone()
 
 
 class Endless:
@@ -34,18 +43,19 @@ class Endless:
         self.is_on = True
         self.running = 0
 
-    def __call__(self, connection: sqlite3.Connection, request: Search) -> object:
+    def __call__(self, connection: sqlite3.Connection | Wire, request: Search) -> object:
         if not self.is_on:
             return self.real(connection, request)
         self.running += 1
         try:
-            return connection.execute(ENDLESS).fetchone()
+            return run_on(connection)
         finally:
             self.running -= 1
 
 
 @pytest.fixture
-def endless(monkeypatch: pytest.MonkeyPatch) -> Iterator[Endless]:
+def endless(engine_name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Endless]:
+    search = import_module(f"corvo_server.store.{engine_name}.search")
     stand_in = Endless(search.search)
     monkeypatch.setattr(search, "search", stand_in)
     yield stand_in
@@ -145,12 +155,11 @@ async def test_a_search_whose_caller_goes_away_is_stopped(
 
 
 async def test_a_bulk_operation_that_searches_for_too_long_is_stopped_and_says_so(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, engine_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await bench.enqueue()
-    monkeypatch.setattr(
-        search, "matching_ids", lambda connection, *_: connection.execute(ENDLESS).fetchone()
-    )
+    search = import_module(f"corvo_server.store.{engine_name}.search")
+    monkeypatch.setattr(search, "matching_ids", lambda connection, *_: run_on(connection))
     request = BulkRequest.model_validate({"action": "cancel", "filter": {"payload_jq": ".a"}})
     with pytest.raises(CallError) as refused:
         await bench.engine.bulk.run(request)

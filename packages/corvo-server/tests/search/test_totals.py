@@ -15,12 +15,14 @@ Find = Callable[..., Awaitable[Page]]
 
 
 @pytest.fixture
-def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+def hasty(engine_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Counting stops after the first few jobs."""
-    monkeypatch.setattr("corvo_server.store.sqlite.search._COUNTED_ALWAYS", 3)
-    monkeypatch.setattr("corvo_server.store.sqlite.search._COUNT_STEP", 4)
+    monkeypatch.setattr(f"corvo_server.store.{engine_name}.search._COUNTED_ALWAYS", 3)
+    monkeypatch.setattr(f"corvo_server.store.{engine_name}.search._COUNT_STEP", 4)
     seconds = count()
-    monkeypatch.setattr("corvo_server.store.sqlite.search.perf_counter", lambda: next(seconds))
+    monkeypatch.setattr(
+        f"corvo_server.store.{engine_name}.search.perf_counter", lambda: next(seconds)
+    )
 
 
 async def total_of(bench: Bench, wanted: JobFilter, seconds: float, limit: int = 2) -> Total:

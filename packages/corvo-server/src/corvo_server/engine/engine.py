@@ -90,7 +90,10 @@ class Engine:
             self.maintenance.opening.ring_by(at)
         self.maintenance.note(commit.next_times)
         self.schedules.alarm.ring_by(commit.next_times.slot)
-        self.metrics.note(commit)
-        self.nodes.note(commit)
-        if commit.events:
+        if commit.has_bulk:
+            self.bulk.work.set()
+        if not commit.is_remote:
+            self.metrics.note(commit)
+            self.nodes.note(commit)
+        if commit.has_events:
             self.events.note(commit.events)

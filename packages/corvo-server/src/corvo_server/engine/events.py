@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Iterable, Sequence
+from functools import partial
 from itertools import islice
 
 from msgspec import Struct
@@ -32,17 +33,23 @@ class EventFilter(Struct, frozen=True):
 
 
 class Events:
-    """Followers read at their own pace: one that falls behind reads the log, and misses nothing."""
+    """Followers read at their own pace: one that falls behind reads the log, and misses nothing.
+
+    Where other servers write to the log as well, all of them read it, and share what they read.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._recent: deque[Event] = deque(maxlen=_KEPT)
         self._news = asyncio.Event()
+        self._readings: dict[int, asyncio.Future[list[Event]]] = {}
+        """By what they read behind, so that followers at the same place read once."""
         self._is_closed = False
 
     def note(self, events: Iterable[Event]) -> None:
-        """These were committed."""
-        self._recent.extend(events)
+        """These were committed, and on a shared store perhaps others."""
+        if not self._store.is_shared:
+            self._recent.extend(events)
         self._spread_news()
 
     def close(self) -> None:
@@ -83,11 +90,23 @@ class Events:
             if missed <= 0:
                 return []
             return list(islice(recent, len(recent) - missed, len(recent) - missed + _CHUNK))
-        return await self._store.read_events(after, _CHUNK)
+        if not self._store.is_shared:
+            return await self._store.read_events(after, _CHUNK)
+        reading = self._readings.get(after)
+        if reading is None:
+            reading = asyncio.ensure_future(self._store.read_events(after, _CHUNK))
+            self._readings[after] = reading
+            reading.add_done_callback(partial(self._forget_reading, after))
+        return await asyncio.shield(reading)
+
+    def _forget_reading(self, after: int, reading: "asyncio.Future[list[Event]]") -> None:
+        if self._readings.get(after) is reading:
+            del self._readings[after]
 
     def _spread_news(self) -> None:
         # A new one for whoever looks from now on: nobody can take the news away from another.
         news, self._news = self._news, asyncio.Event()
+        self._readings.clear()  # they may have begun before
         news.set()
 
 

@@ -67,6 +67,15 @@ class Store(Protocol):
     """A durable home of jobs. Submitting needs a running event loop; results arrive on it."""
 
     @property
+    def is_shared(self) -> bool:
+        """Whether other servers may write here, too.
+
+        Then `on_commit` listeners hear of their commits as well, in short (`Commit.is_remote`), and
+        the events of a commit are not all there are: the log alone has them in one order.
+        """
+        ...
+
+    @property
     def backlog(self) -> int:
         """Writes that were submitted and are not answered yet."""
         ...
@@ -228,11 +237,6 @@ class Store(Protocol):
         ...
 
     # Nodes
-
-    @property
-    def is_shared(self) -> bool:
-        """Whether other servers may work on the same data."""
-        ...
 
     async def beat(self, report: NodeReport, lease_ms: int) -> Standing:
         """Keep a report, and take the lead for `lease_ms` if nobody has it, or go on having it.

@@ -347,3 +347,9 @@ class Commit(Struct):
     """How many shared the commit."""
     seconds: float = 0.0
     """How long it took to write."""
+    has_events: bool = False
+    """Whether the event log has got longer."""
+    has_bulk: bool = False
+    """Whether a bulk operation was begun."""
+    is_remote: bool = False
+    """Another server's: what it did in full is not known here, only whom it concerns."""

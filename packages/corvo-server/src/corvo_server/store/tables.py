@@ -102,7 +102,7 @@ class JobTable(Protocol):
         ...
 
     def remove(self, jobs: list[JobHead]) -> None:
-        """Delete jobs, one at least, with their failures and locks. No other gets their `seq`."""
+        """Delete jobs, one at least, with their failures. No other gets their `seq`."""
         ...
 
     def due(self, now: int, limit: int) -> list[JobHead]:

@@ -66,6 +66,8 @@ class Transaction:
             self._counters[job.queue][STATE_CODES[job.state]] -= 1
             self._count_in_batch(job, JobState.CANCELLED, now)
             self._emit(job.seq, job, event, now, reason_data(reason))
+            if job.unique_key is not None and not job.state.is_finished:
+                self.tables.locks.free(job)
         if jobs:
             self.tables.jobs.remove(jobs)
 
@@ -125,6 +127,7 @@ class Transaction:
             )
         if self._event_seqs:
             self.tables.events.append(self.commit.events, self._event_seqs)
+            self.commit.has_events = True
         return self.commit
 
     # What follows

@@ -116,6 +116,14 @@ class Writer:
         """Call `listener` on the event loop after each commit, before its answers."""
         self._listeners.append(listener)
 
+    def tell(self, commit: Commit) -> None:
+        """Tell the listeners of a commit, whoever made it."""
+        for listener in self._listeners:
+            try:
+                listener(commit)
+            except Exception:  # what was written was written: those who wait must hear of it
+                log.exception("a listener to commits failed")
+
     def submit(self, verb: Verb, request: Any) -> asyncio.Future[Any]:
         """Queue one operation. Cancelling the future before its commit starts withdraws it.
 
@@ -237,7 +245,7 @@ class Writer:
     def _deliver(self, answers: list[_Answer], commit: Commit | None, withdrawn: int) -> None:
         self._backlog -= len(answers) + withdrawn
         if commit is not None:
-            self._tell(commit)
+            self.tell(commit)
         for (_, _, future), result, error in answers:
             if future.done():  # the caller went away
                 continue
@@ -245,13 +253,6 @@ class Writer:
                 future.set_exception(error)
             else:
                 future.set_result(result)
-
-    def _tell(self, commit: Commit) -> None:
-        for listener in self._listeners:
-            try:
-                listener(commit)
-            except Exception:  # what was written was written: those who wait must hear of it
-                log.exception("a listener to commits failed")
 
 
 def _rank(operation: _Operation) -> int:

@@ -6,9 +6,14 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+import psycopg
 
 from corvo_schema.states import JobState
 from corvo_server.store.codes import STATES
+from corvo_server.store.postgres.database import prepare
+from corvo_server.store.postgres.store import PostgresStore
 from corvo_server.store.protocol import Store
 from corvo_server.store.sqlite import backup
 from corvo_server.store.sqlite.database import DATABASE_NAME
@@ -60,41 +65,8 @@ NewKit = Callable[[], AbstractContextManager[Kit]]
 """Makes a kit whose store has no jobs yet. What it kept is gone at the end."""
 
 
-class SqliteKit:
-    """The embedded store."""
-
-    def __init__(self, data_dir: Path) -> None:
-        self.data_dir = data_dir
-
-    def open(self, **options: Any) -> Store:
-        return SqliteStore(self.data_dir, **options)
-
-    def count_jobs(self) -> dict[str, dict[JobState, int]]:
-        counts: dict[str, dict[JobState, int]] = {}
-        statement = "SELECT queue, state, count(*) FROM jobs GROUP BY queue, state"
-        for queue, state, jobs in self.query(statement):
-            counts.setdefault(queue, {})[STATES[state]] = jobs
-        return counts
-
-    def count_rows(self, table: str) -> int:
-        ((rows,),) = self.query(f"SELECT count(*) FROM {table}")  # noqa: S608 - a test's own word
-        return rows
-
-    @contextmanager
-    def lose(self) -> Iterator[None]:
-        path = self.data_dir / DATABASE_NAME
-        away = path.rename(path.with_suffix(".away"))
-        try:
-            yield
-        finally:
-            away.rename(path)
-
-    def find_problems(self) -> list[str]:
-        return backup.check(self.data_dir)
-
-    def query(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        with closing(sqlite3.connect(self.data_dir / DATABASE_NAME)) as connection:
-            return connection.execute(statement, values).fetchall()
+class _OwnKit:
+    """What is the same for the stores that share this program's writer."""
 
     @contextmanager
     def hold_commits(self, store: Store) -> Iterator[None]:
@@ -111,6 +83,46 @@ class SqliteKit:
             yield
         finally:
             gate.set()
+
+    def count_jobs(self) -> dict[str, dict[JobState, int]]:
+        counts: dict[str, dict[JobState, int]] = {}
+        statement = "SELECT queue, state, count(*) FROM jobs GROUP BY queue, state"
+        for queue, state, jobs in self.query(statement):
+            counts.setdefault(queue, {})[STATES[state]] = jobs
+        return counts
+
+    def count_rows(self, table: str) -> int:
+        ((rows,),) = self.query(f"SELECT count(*) FROM {table}")  # noqa: S608 - a test's own word
+        return rows
+
+    def query(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        raise NotImplementedError
+
+
+class SqliteKit(_OwnKit):
+    """The embedded store."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir
+
+    def open(self, **options: Any) -> Store:
+        return SqliteStore(self.data_dir, **options)
+
+    @contextmanager
+    def lose(self) -> Iterator[None]:
+        path = self.data_dir / DATABASE_NAME
+        away = path.rename(path.with_suffix(".away"))
+        try:
+            yield
+        finally:
+            away.rename(path)
+
+    def find_problems(self) -> list[str]:
+        return backup.check(self.data_dir)
+
+    def query(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        with closing(sqlite3.connect(self.data_dir / DATABASE_NAME)) as connection:
+            return connection.execute(statement, values).fetchall()
 
     @contextmanager
     def break_commits(self, store: Store, times: int = 1000) -> Iterator[None]:
@@ -138,3 +150,59 @@ class _BrokenCommits:
             self._times -= 1
             raise sqlite3.OperationalError("database or disk is full")
         return self._connection.execute(statement, *values)
+
+
+class PostgresKit(_OwnKit):
+    """The store on PostgreSQL, in a database of its own."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    @classmethod
+    def prepare(cls, url: str) -> None:
+        """Bring the schema of an empty database up to date."""
+        prepare(url, "corvo")
+
+    def open(self, **options: Any) -> Store:
+        # Alone on its database, it has nothing to hear from others.
+        return PostgresStore(self.url, **{"notify": False, "poll_seconds": 0, **options})
+
+    @contextmanager
+    def lose(self) -> Iterator[None]:
+        elsewhere = self.url.rpartition("/")[0] + "/postgres"
+        with psycopg.connect(elsewhere, autocommit=True) as admin:
+            name = urlsplit(self.url).path[1:]
+            admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+            admin.execute(
+                "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s",
+                (name,),
+            )
+            try:
+                yield
+            finally:
+                admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+
+    def find_problems(self) -> list[str]:
+        raise NotImplementedError
+
+    def query(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.url, options="-c search_path=corvo") as connection:
+            return connection.execute(statement.replace("?", "%s"), values or None).fetchall()
+
+    @contextmanager
+    def break_commits(self, store: Store, times: int = 1000) -> Iterator[None]:
+        session = store._writer._session
+        real = session._end
+
+        def end(*args: Any) -> None:
+            nonlocal times
+            if times > 0:
+                times -= 1
+                raise psycopg.errors.DiskFull("disk is full")
+            real(*args)
+
+        session._end = end
+        try:
+            yield
+        finally:
+            session._end = real

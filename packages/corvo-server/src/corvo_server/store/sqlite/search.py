@@ -11,11 +11,10 @@ from itertools import starmap
 from time import perf_counter
 from typing import NamedTuple
 
-from corvo_schema import SortField, SortOrder
-from corvo_schema.states import JobState
-from corvo_server.store.codes import STATE_CODES, STATES
+from corvo_schema import SortOrder
 from corvo_server.store.filters import JobFilter
-from corvo_server.store.fragments import TRUE, Sql, all_of, bind, fuse
+from corvo_server.store.fragments import Sql, all_of, bind, fuse
+from corvo_server.store.phases import Phase, phases_of
 from corvo_server.store.records import JobRecord
 from corvo_server.store.search import Found, Position, Search, Total
 from corvo_server.store.sqlite.jobs import find_jobs
@@ -30,24 +29,6 @@ _COUNTED_ALWAYS = 200_000
 """Steps that counting may take in any case."""
 _COUNT_STEP = 20_000
 """Jobs looked at in one statement beyond that, until the time is up."""
-
-_BY_NAME = {state: place for place, state in enumerate(sorted(STATES))}
-_KEYS = {
-    SortField.PRIORITY: "jobs.priority",
-    SortField.ATTEMPT: "jobs.attempt",
-    SortField.QUEUE: "jobs.queue",
-    SortField.STATE: "CASE jobs.state"
-    + "".join(f" WHEN {STATE_CODES[state]} THEN {place}" for state, place in _BY_NAME.items())
-    + " END",
-}
-"""What every job has. States are in the order of their names."""
-_TIMES = {
-    SortField.SCHEDULED_AT: "scheduled_at",
-    SortField.STARTED_AT: "started_at",
-    SortField.COMPLETED_AT: "finished_at",
-    SortField.FAILED_AT: "failed_at",
-}
-"""What a job may lack."""
 
 _COMPLETION = "jobs.finished_at"
 _FIRST_OF_QUEUES = """
@@ -102,32 +83,9 @@ class _Row(NamedTuple):
 # Pages
 
 
-class _Phase(NamedTuple):
-    """A part of an order: jobs that have the sort field come first, then those without it."""
-
-    key: str | None
-    condition: Sql
-    is_all: bool = False
-    """Whether there is no other part."""
-
-
-def _phases(request: Search) -> list[_Phase]:
-    if request.sort is SortField.CREATED_AT:
-        return [_Phase(None, TRUE, is_all=True)]
-    if request.sort in _KEYS:
-        return [_Phase(_KEYS[request.sort], TRUE, is_all=True)]
-    key = f"jobs.{_TIMES[request.sort]}"
-    has_key = [Sql(f"{key} IS NOT NULL")]
-    if request.sort is SortField.COMPLETED_AT:
-        has_key.append(fuse("jobs.state = {}", bind(STATE_CODES[JobState.COMPLETED])))
-    if request.sort is not SortField.SCHEDULED_AT:  # which lies ahead as a rule
-        has_key.append(fuse(f"{key} <= {{}}", bind(request.as_of)))
-    return [_Phase(key, all_of(has_key)), _Phase(None, fuse("NOT {}", all_of(has_key)))]
-
-
 def _page(scope: Scope, request: Search) -> list[_Row]:
     """The rows of the page, and one more if more match."""
-    phases = _phases(request)
+    phases = phases_of(request)
     after = request.after
     if after is not None and after.key is None:
         phases = phases[-1:]
@@ -141,7 +99,7 @@ def _page(scope: Scope, request: Search) -> list[_Row]:
 
 
 def _page_of(
-    scope: Scope, request: Search, phase: _Phase, after: Position | None, needed: int
+    scope: Scope, request: Search, phase: Phase, after: Position | None, needed: int
 ) -> Iterator[_Row]:
     if phase.key == _COMPLETION and scope.is_of_finished:
         page = _by_completion(scope, request, after, needed)
@@ -151,7 +109,7 @@ def _page_of(
 
 
 def _by_any(
-    scope: Scope, request: Search, phase: _Phase, after: Position | None, needed: int
+    scope: Scope, request: Search, phase: Phase, after: Position | None, needed: int
 ) -> Sql:
     """Up to `needed` jobs of a phase: those of the narrowest source, sorted, or a walk."""
     if phase.key is None:

@@ -1,0 +1,65 @@
+"""Batches: counted up, and as they stand."""
+
+from corvo_schema import BatchState
+from corvo_server.store.postgres.rows import SQL, as_json
+from corvo_server.store.postgres.wire import Wire
+from corvo_server.store.records import BatchRecord, NewBatch
+from corvo_server.store.tables import BatchCount, EndedBatch
+
+_AFTER_ALL = "~"
+_LISTS = {
+    None: SQL.list_batches,
+    BatchState.RUNNING: SQL.list_running_batches,
+    BatchState.FINISHED: SQL.list_finished_batches,
+}
+
+
+class Batches:
+    """Implements `store.tables.BatchTable`."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    def insert(self, batch: NewBatch, total: int) -> None:
+        values = (
+            batch.id,
+            total,
+            batch.callback_queue,
+            batch.callback_job_id,
+            batch.callback_payload,
+            batch.created_at,
+        )
+        self._wire.write(SQL.insert_batch, values)
+
+    def count(self, counts: list[BatchCount]) -> list[EndedBatch]:
+        self._wire.has_written = True
+        self._wire.send(SQL.lock_batches, (as_json(count.batch_id for count in counts),))
+        rows = [
+            {
+                "id": count.batch_id,
+                "succeeded": count.succeeded,
+                "failed": count.failed,
+                "cancelled": count.cancelled,
+                "ended_at": count.ended_at,
+            }
+            for count in counts
+        ]
+        counted = self._wire.ask(SQL.count_batches, (as_json(rows),))
+        return [EndedBatch(*row) for *row, has_ended in counted if has_ended]
+
+    def prune(self, before: int, limit: int) -> int:
+        return self._wire.count(SQL.prune_batches, (before, limit))
+
+
+def find_batch(wire: Wire, batch_id: str) -> BatchRecord | None:
+    """One batch with its counts."""
+    rows = wire.ask(SQL.find_batch, (batch_id,))
+    return BatchRecord(*rows[0]) if rows else None
+
+
+def list_batches(
+    wire: Wire, before: str | None, limit: int, state: BatchState | None
+) -> list[BatchRecord]:
+    """Batches older than `before`, the newest first."""
+    values = (_AFTER_ALL if before is None else before, limit)
+    return [BatchRecord(*row) for row in wire.ask(_LISTS[state], values)]

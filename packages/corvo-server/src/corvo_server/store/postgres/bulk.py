@@ -1,0 +1,62 @@
+"""Bulk operations: found, and written."""
+
+from corvo_schema import BulkStatus
+from corvo_server.store.bulk import BulkRecord
+from corvo_server.store.postgres.rows import SQL, Row
+from corvo_server.store.postgres.wire import Wire
+
+
+class Bulks:
+    """Implements `store.tables.BulkTable`."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    def find(self, bulk_id: str) -> BulkRecord | None:
+        rows = self._wire.ask(SQL.lock_bulk, (bulk_id,))
+        return _to_bulk(rows[0]) if rows else None
+
+    def save(self, record: BulkRecord) -> None:
+        values = (
+            record.id,
+            record.request,
+            record.action,
+            record.status.value,
+            record.total,
+            record.processed,
+            record.affected,
+            record.errors,
+            record.error,
+            record.cursor,
+            record.last_seq,
+            record.created_at,
+            record.updated_at,
+            record.finished_at,
+        )
+        self._wire.write(SQL.save_bulk, values)
+
+    def prune(self, before: int, limit: int) -> int:
+        return self._wire.count(SQL.prune_bulks, (before, limit))
+
+
+def find_bulk(wire: Wire, bulk_id: str) -> BulkRecord | None:
+    """One bulk operation."""
+    rows = wire.ask(SQL.find_bulk, (bulk_id,))
+    return _to_bulk(rows[0]) if rows else None
+
+
+def list_bulks(wire: Wire, limit: int) -> list[BulkRecord]:
+    """The newest bulk operations first."""
+    return [_to_bulk(row) for row in wire.ask(SQL.list_bulks, (limit,))]
+
+
+def next_bulk(wire: Wire) -> BulkRecord | None:
+    """The oldest bulk operation that has not ended."""
+    rows = wire.ask(SQL.next_bulk)
+    return _to_bulk(rows[0]) if rows else None
+
+
+def _to_bulk(row: Row) -> BulkRecord:
+    values = list(row)
+    values[3] = BulkStatus(row[3])
+    return BulkRecord(*values)

@@ -1,0 +1,64 @@
+"""A connection for what nodes agree on: its calls must not wait for writes or searches."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Concatenate, ParamSpec, TypeVar
+
+import psycopg
+
+from corvo_server.store.postgres.database import connect, search_path
+from corvo_server.store.postgres.rows import SQL
+from corvo_server.store.postgres.wire import Connection, Wire
+from corvo_server.store.protocol import StoreUnavailable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Coordination:
+    """Runs small functions off the event loop, one after the other, each in a transaction."""
+
+    def __init__(self, url: str, *, schema: str, is_pooled: bool) -> None:
+        self._url = url
+        self._search_path = search_path(schema)
+        self._is_pooled = is_pooled
+        self._connection: Connection | None = None
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="corvo-coordination")
+
+    async def run(
+        self, work: Callable[Concatenate[Wire, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """`work(wire, *args)`, committed when it returns. Raises `StoreUnavailable`."""
+
+        def in_transaction() -> T:
+            wire = Wire(self._connected())
+            try:
+                wire.open()
+                wire.send(SQL.begin)
+                wire.send(SQL.set_up_writing, (self._search_path,))
+                done = work(wire, *args, **kwargs)
+                wire.send("COMMIT")
+                wire.close()
+            except BaseException:
+                wire.abandon()
+                raise
+            return done
+
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, in_transaction)
+        except RuntimeError as error:  # of a pool that is shut down
+            raise StoreUnavailable("the server is shutting down") from error
+        except psycopg.OperationalError as error:
+            raise StoreUnavailable(f"the database is out of reach: {error}") from error
+
+    async def close(self) -> None:
+        """Wait for what runs, then close the connection."""
+        await asyncio.to_thread(self._pool.shutdown)
+        if self._connection is not None:
+            self._connection.close()
+
+    def _connected(self) -> Connection:
+        if self._connection is None or self._connection.closed:
+            self._connection = connect(self._url, is_pooled=self._is_pooled)
+        return self._connection

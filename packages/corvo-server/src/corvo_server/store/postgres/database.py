@@ -1,0 +1,129 @@
+"""Opening a database: with which settings, by which server, at which schema version."""
+
+import logging
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+
+from corvo_server.store.database_url import masked
+from corvo_server.store.migrate import load_migrations, pending_migrations
+from corvo_server.store.postgres.events import key_base
+from corvo_server.store.postgres.wire import Connection
+from corvo_server.store.protocol import UnusableStoreError
+
+log = logging.getLogger(__name__)
+
+_MIGRATIONS = "corvo_server.store.postgres.migrations"
+_OLDEST = 13
+_PREPARE_AFTER = 3
+"""Uses of a statement after which the database keeps its plan."""
+
+_DEFAULTS: dict[str, Any] = {
+    "application_name": "corvo",
+    "connect_timeout": 5,
+    "target_session_attrs": "read-write",  # of several hosts, the one that is the primary now
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 2,
+    "tcp_user_timeout": 5_000,
+}
+"""What a URL may say otherwise. A host that is gone is noticed within ten seconds."""
+
+
+class UnusableDatabaseError(UnusableStoreError):
+    """The database cannot be reached, or not used."""
+
+
+def connect(url: str, *, is_pooled: bool = False, **options: Any) -> Connection:
+    """A connection on which every transaction is begun by a statement.
+
+    `is_pooled`: there is a pooler of transactions in between, which keeps nothing of a session.
+    """
+    given = conninfo_to_dict(url)
+    settings = {name: value for name, value in _DEFAULTS.items() if name not in given}
+    return psycopg.connect(
+        url,
+        autocommit=True,
+        prepare_threshold=None if is_pooled else _PREPARE_AFTER,
+        **settings,
+        **options,
+    )
+
+
+def prepare(url: str, schema: str) -> None:
+    """Make sure that the database can be used, and bring its schema up to date.
+
+    Servers that start at the same time do so one after the other.
+    Raises `UnusableStoreError`.
+    """
+    with _explained(url), connect(url, is_pooled=True) as connection:
+        _check(connection)
+        with connection.transaction():
+            _migrate(connection, schema)
+
+
+def _check(connection: Connection) -> None:
+    version = connection.info.server_version // 10_000
+    if version < _OLDEST:
+        raise UnusableDatabaseError(
+            f"PostgreSQL {version} is too old: this server needs {_OLDEST} or newer."
+        )
+    encoding = connection.execute("SHOW server_encoding").fetchone()
+    if encoding is None or encoding[0] != "UTF8":
+        raise UnusableDatabaseError(
+            f"The database has the encoding {encoding and encoding[0]}, which cannot keep every "
+            "text. Create one with ENCODING 'UTF8'."
+        )
+
+
+def _migrate(connection: Connection, schema: str) -> None:
+    """Apply the missing migrations, all or none."""
+    connection.execute("SELECT pg_advisory_xact_lock(%s)", (key_base(schema),))
+    found = connection.execute(
+        "SELECT count(*) FROM pg_namespace WHERE nspname = %s", (schema,)
+    ).fetchone()
+    if found == (0,):
+        connection.execute(sql.SQL("CREATE SCHEMA {}").format(sql.Identifier(schema)))
+    connection.execute("SELECT set_config('search_path', %s, true)", (search_path(schema),))
+    connection.execute(
+        "CREATE TABLE IF NOT EXISTS schema_migrations ("
+        "version integer PRIMARY KEY, name text NOT NULL, applied_at bigint NOT NULL)"
+    )
+    (current,) = connection.execute(
+        "SELECT coalesce(max(version), 0) FROM schema_migrations"
+    ).fetchone() or (0,)
+    for migration in pending_migrations(load_migrations(_MIGRATIONS), current):
+        connection.execute(migration.script)
+        connection.execute(
+            "INSERT INTO schema_migrations VALUES (%s, %s, %s)",
+            (migration.version, migration.name, time.time_ns() // 1_000_000),
+        )
+        log.info("schema migrated to version %d (%s)", migration.version, migration.name)
+
+
+def search_path(schema: str) -> str:
+    """The setting that lets names be found in this schema."""
+    return '"' + schema.replace('"', '""') + '"'
+
+
+@contextmanager
+def _explained(url: str) -> Iterator[None]:
+    try:
+        yield
+    except psycopg.OperationalError as error:
+        raise UnusableDatabaseError(
+            f"Cannot reach {masked(url)}: {str(error).strip()}. Is PostgreSQL running there, and "
+            "may this user connect?"
+        ) from error
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise UnusableDatabaseError(
+            f"The user of {masked(url)} may not do what is needed: {str(error).strip()}. Let it "
+            "own the schema, or create schemas in the database."
+        ) from error
+    except psycopg.Error as error:
+        raise UnusableDatabaseError(f"Cannot use {masked(url)}: {str(error).strip()}.") from error

@@ -1,0 +1,160 @@
+"""How PostgreSQL words the filters of a search.
+
+Payloads are texts; `document` (in the migration) reads one as jsonb, or is NULL where that cannot
+read it. Numbers compare as the decimals that they are written as.
+"""
+
+import json
+import re
+
+from corvo_server.store.conditions import (
+    Compare,
+    CompareLength,
+    MatchText,
+    Operator,
+    Path,
+    Scalar,
+    TextMatch,
+    Truthy,
+)
+from corvo_server.store.filters import DocumentTest
+from corvo_server.store.fragments import Sql, bind, fuse
+
+_LAST_CHARACTER = "\U0010ffff"
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+"""What jsonb cannot hold. `document` puts the same in its place."""
+_REPLACEMENT = "\ufffd"
+
+_NULL, _FALSE, _TRUE, _NUMBER, _STRING = range(5)
+_RANK = Sql(
+    "CASE coalesce(jsonb_typeof(v), 'null') WHEN 'null' THEN 0"
+    " WHEN 'boolean' THEN CASE v WHEN 'false' THEN 1 ELSE 2 END"
+    " WHEN 'number' THEN 3 WHEN 'string' THEN 4 WHEN 'array' THEN 5 ELSE 6 END"
+)
+"""Values order by kind first, as in jq."""
+_LENGTH = Sql(
+    "CASE jsonb_typeof(v) WHEN 'string' THEN length(v #>> '{{}}')"
+    " WHEN 'array' THEN jsonb_array_length(v)"
+    " WHEN 'object' THEN (SELECT count(*) FROM jsonb_object_keys(v))"
+    " WHEN 'number' THEN abs((v #>> '{{}}')::numeric) WHEN 'boolean' THEN NULL ELSE 0 END"
+)
+_OF_KIND = "CASE WHEN jsonb_typeof(v) = '{}' THEN {{}} ELSE FALSE END"
+_SIGNS = {operator: "=" if operator is Operator.EQ else operator.value for operator in Operator}
+
+
+class PostgresDialect:
+    """Implements `store.filters.Dialect`."""
+
+    def test(self, test: DocumentTest) -> Sql:
+        """The test on what stands at its path, which is called `v`, or NULL."""
+        match test:
+            case Truthy():
+                condition = Sql("coalesce(v, 'null') NOT IN ('null', 'false')")
+            case Compare():
+                condition = _compare(test.operator, test.value)
+            case CompareLength():
+                sign = _SIGNS[test.operator]
+                length = Sql(_LENGTH.text.format())
+                condition = fuse(f"({{}} {sign} {{}}) IS TRUE", length, _number(test.value))
+            case MatchText():
+                condition = _match(test)
+        # OFFSET keeps the planner from working the place out at each mention of it.
+        return fuse(
+            "(SELECT {} FROM (SELECT {} AS v OFFSET 0) AS place)", condition, _at(test.path)
+        )
+
+    def guard(self, condition: Sql) -> Sql:
+        """False for what jsonb cannot read."""
+        return fuse("(document(jobs.payload) IS NOT NULL AND {})", condition)
+
+    def contains(self, column: str, text: str) -> Sql:
+        """By strpos, which knows no wildcards."""
+        return fuse(f"strpos({column}, {{}}) > 0", _text(text))
+
+    def starts_with(self, column: str, prefix: str) -> Sql:
+        """By the range of texts from the prefix to the last one that begins with it."""
+        lower, upper = _text(prefix), _text(prefix + _LAST_CHARACTER)
+        return fuse(f"({column} >= {{}} AND {column} < {{}})", lower, upper)
+
+    def has_tag(self, key: str, value: str) -> Sql:
+        """By the index of tags."""
+        tag = _json({key: value})
+        return fuse("(jobs.tags IS NOT NULL AND jobs.tags::jsonb @> {})", tag)
+
+
+def _at(path: Path) -> Sql:
+    place = Sql("document(jobs.payload)")
+    for step in path.steps:
+        kind = "integer" if isinstance(step, int) else "text"
+        if isinstance(step, int) and not -(2**31) <= step < 2**31:
+            return Sql("NULL::jsonb")  # no array is that long
+        value = bind(step) if isinstance(step, int) else bind(_storable(step))
+        place = fuse(f"{{}} -> {{}}::{kind}", place, value)
+    return fuse("({})", place)
+
+
+def _compare(operator: Operator, value: Scalar) -> Sql:
+    match operator:
+        case Operator.EQ:
+            return fuse("coalesce(v, 'null') = {}", _json(value))
+        case Operator.NE:
+            return fuse("coalesce(v, 'null') <> {}", _json(value))
+        case Operator.LT:
+            return _less(value, or_equal=False)
+        case Operator.LE:
+            return _less(value, or_equal=True)
+        case Operator.GT:
+            return fuse("NOT {}", _less(value, or_equal=True))
+        case Operator.GE:
+            return fuse("NOT {}", _less(value, or_equal=False))
+
+
+def _less(value: Scalar, *, or_equal: bool) -> Sql:
+    """What stands there orders before `value`."""
+    sign = "<=" if or_equal else "<"
+    match value:
+        case None | bool():
+            kind = _NULL if value is None else _TRUE if value else _FALSE
+            return fuse(f"({{}} {sign} {kind})", _RANK)
+        case str():
+            below, limit = _STRING, _text(value)
+            same = fuse(f"""(v #>> '{{{{}}}}') COLLATE "C" {sign} {{}}""", limit)
+            whole = fuse(_OF_KIND.format("string"), same)
+        case _:
+            below, limit = _NUMBER, _number(value)
+            same = fuse(f"(v #>> '{{{{}}}}')::numeric {sign} {{}}", limit)
+            whole = fuse(_OF_KIND.format("number"), same)
+    return fuse(f"({{}} < {below} OR {{}})", _RANK, whole)
+
+
+def _match(test: MatchText) -> Sql:
+    text = _text(test.text)
+    match test.test:
+        case TextMatch.CONTAINS:
+            holds = fuse("strpos(v #>> '{{}}', {}) > 0", text)
+        case TextMatch.STARTSWITH:
+            holds = fuse("starts_with(v #>> '{{}}', {})", text)
+        case TextMatch.ENDSWITH:
+            holds = fuse("right(v #>> '{{}}', length({})) = {}", text, text)
+    return fuse(_OF_KIND.format("string"), holds)
+
+
+def _storable(text: str) -> str:
+    return _UNSTORABLE.sub(_REPLACEMENT, text)
+
+
+def _text(text: str) -> Sql:
+    return Sql("?::text", (_storable(text),))
+
+
+def _number(value: int | float) -> Sql:
+    text = repr(value)
+    return Sql("?::numeric", (text.replace("inf", "Infinity"),))
+
+
+def _json(value: object) -> Sql:
+    if isinstance(value, float) and value in {float("inf"), float("-inf")}:
+        return Sql("NULL::jsonb")  # no document has it
+    if isinstance(value, str):
+        value = _storable(value)
+    return Sql("?::jsonb", (json.dumps(value, ensure_ascii=False),))

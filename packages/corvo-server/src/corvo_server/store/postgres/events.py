@@ -1,0 +1,86 @@
+"""The event log: appended to by every server, read in one order.
+
+Ids come from a sequence, so a transaction may commit an event after another one has committed
+events with higher ids. A reader that had gone on beyond it would miss it. Hence a reader never goes
+beyond a bound below which everything that will ever be there is there:
+
+- A writer *announces* itself before it draws its first id: it takes, until its commit, a shared
+  advisory lock whose key says L, the last id that had been drawn by anyone.
+- A reader looks up H, the last id drawn so far; *then* the least L announced by a transaction that
+  has not ended; the bound is the lesser of the two; *then* it reads up to the bound.
+
+Claim: an event with an id up to the bound is visible to that read, or never will be. Let T be the
+transaction that drew the id. When the reader looked at the announcements,
+1. T had ended: its locks are released after its commit is visible, so the read, whose snapshot is
+   younger, sees the event if T committed.
+2. T had announced L and not ended: its ids are drawn later than L was read, hence above L, and the
+   bound is at most L. So the id is above the bound, against the assumption.
+3. T had not announced itself: it draws ids later than that, and so later than H was read, hence
+   above H, and the bound is at most H. Again against the assumption.
+
+The keys are a range of 64-bit numbers that the schema's name chooses, so that another Corvo in the
+same database has another range. A transaction that hangs holds readers up no longer than its
+`idle_in_transaction_session_timeout`.
+"""
+
+from hashlib import blake2b
+
+from corvo_server.store.postgres.rows import SQL, as_json, event_row, to_event
+from corvo_server.store.postgres.wire import Rows, Wire
+from corvo_server.store.records import Event
+
+_ID_BITS = 44
+"""Of a key, for the id; what is above is the schema's."""
+
+
+def key_base(schema: str) -> int:
+    """Where the keys of a schema's announcements begin."""
+    number = int.from_bytes(blake2b(schema.encode(), digest_size=4).digest(), "big")
+    return (number & (1 << (63 - _ID_BITS)) - 1) << _ID_BITS
+
+
+class Events:
+    """Implements `store.tables.EventTable`."""
+
+    def __init__(self, wire: Wire, base: int) -> None:
+        self._wire = wire
+        self._base = base
+        self._ids: Rows | None = None
+
+    def next_id(self) -> int:
+        return 1  # nobody knows before
+
+    def append(self, events: list[Event], seqs: list[int]) -> None:
+        self._wire.send(SQL.announce_events, (self._base,))
+        rows = [event_row(event, seq) for event, seq in zip(events, seqs, strict=True)]
+        self._wire.has_written = True
+        self._ids = self._wire.request(SQL.insert_events, (as_json(rows),))
+
+    def numbered(self, events: list[Event]) -> list[Event]:
+        """The events that were appended, with their ids."""
+        if self._ids is None:
+            return events
+        return [
+            Event(event_id, event.type, event.job_id, event.queue, event.at, event.data)
+            for (event_id,), event in zip(self._ids(), events, strict=True)
+        ]
+
+    def prune(self, before: int, limit: int) -> int:
+        return self._wire.count(SQL.prune_events, (limit, before))
+
+
+def read_events(wire: Wire, base: int, after: int, limit: int) -> list[Event]:
+    """The next events after an id, oldest first. The transaction must not be one snapshot."""
+    bound = last_event_id(wire, base)
+    if bound <= after:
+        return []
+    rows = wire.ask(SQL.events_between, (after, bound, limit))
+    return [to_event(row) for row in rows]
+
+
+def last_event_id(wire: Wire, base: int) -> int:
+    """The last id up to which the log is complete."""
+    given = wire.request(SQL.last_given_id)
+    announced = wire.request(SQL.first_announced_id, {"base": base, "span": (1 << _ID_BITS) - 1})
+    ((last,),), ((first,),) = given(), announced()
+    return int(last if first is None else min(last, first))

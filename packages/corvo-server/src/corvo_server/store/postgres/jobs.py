@@ -1,0 +1,167 @@
+"""Jobs: written by the writer, read in full by anyone."""
+
+from collections.abc import Collection, Sequence
+
+from corvo_schema.states import JobState
+from corvo_server.store.codes import STATE_CODES, STATES
+from corvo_server.store.heads import new_job_head, to_head
+from corvo_server.store.postgres.rows import (
+    SQL,
+    Fields,
+    Row,
+    as_json,
+    change_row,
+    failure_row,
+    merge_rows,
+    new_job_row,
+    replacement_row,
+    to_event,
+    to_failure,
+    to_record,
+)
+from corvo_server.store.postgres.wire import Rows, Wire
+from corvo_server.store.records import Change, JobHead, JobRecord, NewJob
+from corvo_server.store.verbs.needs import Needs
+
+
+class Jobs:
+    """Implements `store.tables.JobTable`. Heads that it gave are locked, and kept up to date."""
+
+    def __init__(self, wire: Wire, needs: Needs) -> None:
+        """Ask for all that `needs` foresees, without waiting for it."""
+        self._wire = wire
+        self._wanted = needs.ids
+        self._heads: dict[str, JobHead] = {}
+        self._newest = 0
+        self._seqs: list[int] = []
+        self._reserved: Rows | None = None
+        self._known_before = needs.known
+        self._known: Rows | None = None
+        self._foreseen: Rows | None = None
+        if needs.jobs:
+            self._reserved = wire.request(SQL.reserve_seqs, (needs.jobs,))
+        if needs.known:
+            self._known = wire.request(SQL.known_by_id, (as_json(needs.known),))
+        if needs.ids:
+            self._foreseen = wire.request(SQL.heads_by_id, (as_json(needs.ids),))
+
+    def insert(self, jobs: Sequence[NewJob]) -> Sequence[int]:
+        seqs = self._take_seqs(len(jobs))
+        for job in jobs:
+            # Among servers the order of times is that of clocks; within one it is strict.
+            self._newest = job.created_at = max(job.created_at, self._newest)
+        rows = [new_job_row(seq, job) for seq, job in zip(seqs, jobs, strict=True)]
+        self._wire.write(SQL.insert_jobs, (as_json(rows),))
+        for seq, job in zip(seqs, jobs, strict=True):
+            if job.id in self._wanted:
+                self._load_foreseen()
+                self._heads[job.id] = new_job_head(seq, job)
+        return seqs
+
+    def _take_seqs(self, count: int) -> list[int]:
+        if self._reserved is not None:
+            self._reserve(self._reserved())
+            self._reserved = None
+        if len(self._seqs) < count:
+            self._reserve(self._wire.ask(SQL.reserve_seqs, (count - len(self._seqs),)))
+        taken, self._seqs = self._seqs[:count], self._seqs[count:]
+        return taken
+
+    def _reserve(self, rows: list[Row]) -> None:
+        self._seqs += [seq for seq, _ in rows]
+        self._newest = max(self._newest, rows[0][1])
+
+    def known(self, job_ids: list[str]) -> dict[str, tuple[JobState, str | None]]:
+        rows: list[Row] = []
+        if self._known is not None:
+            rows = self._known()
+            self._known = None
+        more = [job_id for job_id in job_ids if job_id not in self._known_before]
+        if more:
+            rows += self._wire.ask(SQL.known_by_id, (as_json(more),))
+        return {job_id: (STATES[code], batch_id) for job_id, code, batch_id in rows}
+
+    def heads(self, job_ids: Collection[str]) -> dict[str, JobHead]:
+        self._load_foreseen()
+        more = [
+            job_id for job_id in job_ids if job_id not in self._heads and job_id not in self._wanted
+        ]
+        if more:
+            self._keep(self._wire.ask(SQL.heads_by_id, (as_json(more),)))
+        return {job_id: self._heads[job_id] for job_id in job_ids if job_id in self._heads}
+
+    def _load_foreseen(self) -> None:
+        if self._foreseen is not None:
+            self._keep(self._foreseen())
+            self._foreseen = None
+
+    def _keep(self, rows: list[Row]) -> list[JobHead]:
+        heads = [to_head(row) for row in rows]
+        self._heads.update((head.id, head) for head in heads)
+        return heads
+
+    def update(self, changes: list[Change]) -> None:
+        rows: dict[int, Fields] = {}  # a statement may change a row only once
+        for change in changes:
+            seq, row = change.job.seq, change_row(change)
+            rows[seq] = merge_rows(rows[seq], row) if seq in rows else row
+            self._heads[change.job.id] = change.job
+        self._wire.write(SQL.update_heads, (as_json(rows.values()),))
+        replaced = {
+            change.job.seq: replacement_row(change.job.seq, change.replacement)
+            for change in changes
+            if change.replacement
+        }
+        if replaced:
+            self._wire.write(SQL.replace_jobs, (as_json(replaced.values()),))
+        failures = [
+            failure_row(change.job.seq, change.failure) for change in changes if change.failure
+        ]
+        if failures:
+            self._wire.write(SQL.insert_failures, (as_json(failures),))
+
+    def remove(self, jobs: list[JobHead]) -> None:
+        for job in jobs:
+            self._heads.pop(job.id, None)
+        self._wire.write(SQL.delete_jobs, {"seqs": as_json(job.seq for job in jobs)})
+
+    def due(self, now: int, limit: int) -> list[JobHead]:
+        return self._keep(self._wire.ask(SQL.due_heads, (now, limit)))
+
+    def lapsed(self, now: int, limit: int) -> list[JobHead]:
+        return self._keep(self._wire.ask(SQL.lapsed_heads, (now, limit)))
+
+    def expired(self, now: int, limit: int) -> list[JobHead]:
+        return self._keep(self._wire.ask(SQL.expired_heads, (now, limit)))
+
+    def ended(self, state: JobState, before: int, limit: int) -> list[JobHead]:
+        values = {"state": STATE_CODES[state], "before": before, "limit": limit}
+        return self._keep(self._wire.ask(SQL.ended_heads, values))
+
+
+def find_jobs(wire: Wire, job_ids: Sequence[str]) -> list[JobRecord]:
+    """The jobs that exist, in the order asked for, with their failures."""
+    rows = wire.ask(SQL.records_by_id, (as_json(job_ids),))
+    by_seq = {row[0]: to_record(row) for row in rows}
+    if by_seq:
+        for row in wire.ask(SQL.failures_by_seq, (as_json(by_seq),)):
+            by_seq[row[0]].failures.append(to_failure(row))
+    by_id = {record.head.id: record for record in by_seq.values()}
+    return [by_id[job_id] for job_id in dict.fromkeys(job_ids) if job_id in by_id]
+
+
+def find_job(wire: Wire, job_id: str) -> JobRecord | None:
+    """One job with its failures and its events."""
+    records = find_jobs(wire, [job_id])
+    if not records:
+        return None
+    (record,) = records
+    rows = wire.ask(SQL.events_of_job, (record.head.seq, job_id))
+    record.events = [to_event(row) for row in rows]
+    return record
+
+
+def last_seq(wire: Wire) -> int:
+    """The seq of the job that was enqueued last; 0 before the first."""
+    ((last,),) = wire.ask(SQL.last_seq)
+    return int(last)

@@ -1,0 +1,109 @@
+"""Pending jobs in the lines of their queues, and the jobs that workers hold."""
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+
+from corvo_server.store.postgres.rows import SQL, Row, as_json, to_leased
+from corvo_server.store.postgres.wire import Rows, Wire
+from corvo_server.store.records import Holder, LeasedJob
+from corvo_server.store.tables import Limits, Place, Starts
+from corvo_server.store.verbs.needs import Needs
+
+
+class Lines:
+    """Implements `store.tables.LineTable`.
+
+    A place that was given is locked, and passed over by other servers until the commit. Those that
+    nobody took are theirs again only then: `left` tells, so that they can be told.
+    """
+
+    def __init__(self, wire: Wire, needs: Needs) -> None:
+        """Ask for all that `needs` foresees, without waiting for it."""
+        self._wire = wire
+        self._places: dict[int, str] = {}
+        """The queue by seq of what is locked and not taken."""
+        self._whole: dict[int, LeasedJob] = {}
+        self._foreseen: tuple[set[str], Rows] | None = None
+        if needs.lines:
+            self._foreseen = needs.lines, self._lock(needs.lines)
+
+    @property
+    def left(self) -> Mapping[str, int]:
+        """By queue, how many jobs were locked and not taken."""
+        return Counter(self._places.values())
+
+    def forget_limits(self) -> None:
+        """Settings have changed in this transaction."""
+        self._foreseen = None
+
+    def limits(self, queues: Collection[str]) -> dict[str, Limits]:
+        if self._foreseen is not None and self._foreseen[0].issuperset(queues):
+            rows = self._foreseen[1]()
+            self._foreseen = None
+        else:
+            rows = self._lock(queues)()
+        return {name: Limits(*limits) for name, *limits in rows}
+
+    def _lock(self, queues: Collection[str]) -> Rows:
+        names = (as_json(queues),)
+        self._wire.send(SQL.lock_limited, names)
+        # Counted only now: whoever started jobs of a limited queue held its row till the commit.
+        return self._wire.request(SQL.queue_limits, names)
+
+    def starts(self, queue: str, since: int) -> Starts:
+        self._wire.write(SQL.forget_starts, (queue, since))
+        (row,) = self._wire.ask(SQL.starts_since, (queue, since))
+        return Starts(*row)
+
+    def add_starts(self, queue: str, at: int, count: int) -> None:
+        self._wire.write(SQL.add_starts, (queue, at, count))
+
+    def first(self, rooms: Mapping[str, int], now: int) -> dict[str, list[Place]]:
+        if len(rooms) == 1:
+            ((queue, room),) = rooms.items()
+            rows = self._wire.ask(SQL.first_pending_whole, (queue, now, room))
+            self._whole.update(map(to_leased, rows))
+            return {queue: self._hold(queue, [(row[4], row[0]) for row in rows])}
+        wanted = [{"queue": queue, "room": room} for queue, room in rooms.items()]
+        places: dict[str, list[Row]] = {queue: [] for queue in rooms}
+        for queue, *place in self._wire.ask(SQL.first_pending, (as_json(wanted), now)):
+            places[queue].append(tuple(place))
+        return {queue: self._hold(queue, rows) for queue, rows in places.items()}
+
+    def keys(self, queue: str) -> list[tuple[str, int]]:
+        rows = self._wire.ask(SQL.pending_keys, {"queue": queue})
+        return [(key, active) for key, active in rows]
+
+    def first_without_key(self, queue: str, now: int, count: int) -> list[Place]:
+        rows = self._wire.ask(SQL.first_pending_without_key, (queue, now, count))
+        return self._hold(queue, rows)
+
+    def first_of_keys(
+        self, queue: str, rooms: Mapping[str, int], now: int
+    ) -> dict[str, list[Place]]:
+        wanted = as_json({"key": key, "room": room} for key, room in rooms.items())
+        values = {"rooms": wanted, "queue": queue, "now": now}
+        places: dict[str, list[Row]] = {key: [] for key in rooms}
+        for key, *place in self._wire.ask(SQL.first_pending_of_keys, values):
+            places[key].append(tuple(place))
+        return {key: self._hold(queue, rows) for key, rows in places.items()}
+
+    def _hold(self, queue: str, rows: list[Row]) -> list[Place]:
+        # The rows are in the order of the index; one that changed just before may be out of it.
+        places = sorted(Place(*row) for row in rows)
+        self._places.update((place.seq, queue) for place in places)
+        return places
+
+    def load(self, seqs: list[int]) -> dict[int, LeasedJob]:
+        for seq in seqs:
+            self._places.pop(seq, None)
+        more = [seq for seq in seqs if seq not in self._whole]
+        if more:
+            rows = self._wire.ask(SQL.claimed_by_seq, (as_json(more),))
+            self._whole.update(map(to_leased, rows))
+        return {seq: self._whole[seq] for seq in seqs}
+
+
+def list_holders(wire: Wire) -> list[Holder]:
+    """The workers that hold active jobs."""
+    return [Holder(*row) for row in wire.ask(SQL.list_holders)]

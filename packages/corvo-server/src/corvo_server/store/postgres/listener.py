@@ -1,0 +1,119 @@
+"""What other servers do to the database, as news for those who wait here.
+
+A thread with a connection of its own hears their notifications. It also looks for itself now and
+then, since a notification may be lost: with the server that was about to send it, or with the
+connection. Without notifications, looking is all there is, and done more often.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+import psycopg
+from psycopg import sql
+
+from corvo_server.store.postgres.database import connect, search_path
+from corvo_server.store.postgres.maintenance import next_times
+from corvo_server.store.postgres.news import News
+from corvo_server.store.postgres.rows import SQL
+from corvo_server.store.postgres.wire import Connection, Wire
+from corvo_server.store.records import Commit
+
+log = logging.getLogger(__name__)
+
+_PAUSE = 0.5
+"""Seconds between attempts to connect."""
+
+
+class Listener:
+    """Tells `deliver`, on its own thread, what concerns those who wait."""
+
+    def __init__(
+        self,
+        url: str,
+        deliver: Callable[[Commit], None],
+        *,
+        schema: str,
+        channel: str | None,
+        writer_id: str,
+        poll_seconds: float,
+        is_pooled: bool,
+    ) -> None:
+        """`channel` is None where there are no notifications; `writer_id` is who we are."""
+        self._url = url
+        self._deliver = deliver
+        self._search_path = search_path(schema)
+        self._channel = channel
+        self._writer_id = writer_id
+        self._poll_seconds = poll_seconds
+        self._is_pooled = is_pooled
+        self._is_closed = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="corvo-listener", daemon=True)
+
+    def start(self) -> None:
+        """Begin to listen."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop, and wait until it has."""
+        self._is_closed.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        is_well = True
+        while not self._is_closed.is_set():
+            try:
+                with connect(self._url, is_pooled=self._is_pooled) as connection:
+                    is_well = True
+                    self._listen(connection)
+            except psycopg.Error as error:
+                if is_well:
+                    log.warning("news of other servers do not arrive: %s", error)
+                is_well = False
+                self._is_closed.wait(_PAUSE)
+
+    def _listen(self, connection: Connection) -> None:
+        if self._channel is not None:
+            connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._channel)))
+        next_look = 0.0
+        while not self._is_closed.is_set():
+            if time.monotonic() >= next_look:
+                self._look(connection)
+                next_look = time.monotonic() + self._poll_seconds
+            # Not all at once until the next look: a stop must not wait for that.
+            wait = min(0.1, max(0.0, next_look - time.monotonic()))
+            if self._channel is None:
+                self._is_closed.wait(wait)
+                continue
+            for notification in connection.notifies(timeout=wait):
+                self._hear(notification.payload, connection)
+                if self._is_closed.is_set():
+                    return
+
+    def _hear(self, payload: str, connection: Connection) -> None:
+        news = News.read(payload)
+        if news is None or news.is_cut:
+            self._look(connection)
+        elif news.writer != self._writer_id:
+            self._deliver(news.as_commit())
+
+    def _look(self, connection: Connection) -> None:
+        """Tell what there is, as if it had just come."""
+        wire = Wire(connection)
+        try:
+            wire.open()
+            wire.send(SQL.begin_reading_fresh)
+            wire.send(SQL.set_up_reading, (self._search_path, "10s"))
+            ready = wire.request(SQL.ready_queues)
+            times = next_times(wire)
+            commit = Commit([], dict(ready()), set(), {}, times, is_remote=True, has_bulk=True)
+            # Also where nothing was added: what could not be read before may be readable by now.
+            commit.has_events = True
+            wire.send("COMMIT")
+            wire.close()
+        except BaseException:
+            wire.abandon()
+            raise
+        self._deliver(commit)

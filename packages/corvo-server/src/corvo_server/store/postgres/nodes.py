@@ -1,0 +1,45 @@
+"""The servers that work on this database, and which of them has the lead."""
+
+from corvo_server.store.nodes import NodeRecord, NodeReport, Reading, Standing, steady_clock
+from corvo_server.store.postgres.rows import SQL
+from corvo_server.store.postgres.wire import Wire
+
+_FORGOTTEN_AFTER = 3_600_000
+
+
+def beat(wire: Wire, report: NodeReport, lease_ms: int) -> Standing:
+    """Keep a report, and take the lead if nobody has it, or go on having it.
+
+    The clock is the database's, as it is when each statement runs.
+    """
+    wire.write(
+        SQL.report_node,
+        (
+            report.id,
+            report.version,
+            report.address,
+            report.started_at,
+            report.waiting_fetches,
+            report.backlog,
+            report.operations,
+        ),
+    )
+    wire.write(SQL.take_lead, {"id": report.id, "lease_ms": lease_ms})
+    wire.sync()  # so that the clock is looked at between two moments that are close together
+    asked = steady_clock()
+    ((is_leader, now),) = wire.ask(SQL.standing, (report.id,))
+    return Standing(is_leader, lease_ms, Reading(now, asked, steady_clock()))
+
+
+def leave(wire: Wire, node_id: str) -> None:
+    """Forget a node, and free the lead if it has it."""
+    wire.write(SQL.free_lead, (node_id,))
+    wire.write(SQL.forget_node, (node_id,))
+
+
+def list_nodes(wire: Wire) -> list[NodeRecord]:
+    """The nodes that have reported within an hour and not left."""
+    return [
+        NodeRecord(NodeReport(*report), last_seen, is_leader)
+        for *report, last_seen, is_leader in wire.ask(SQL.list_nodes, (_FORGOTTEN_AFTER,))
+    ]

@@ -1,0 +1,155 @@
+"""Between rows and records. Sets of rows travel as one JSON text: drivers are slow at arrays."""
+
+from collections.abc import Iterable
+from types import SimpleNamespace
+from typing import Any
+
+import orjson
+
+from corvo_schema.states import EventType
+from corvo_server.store.codes import BACKOFF_CODES, STATE_CODES
+from corvo_server.store.heads import HEAD_WIDTH, to_head
+from corvo_server.store.queries import load_queries
+from corvo_server.store.records import (
+    Change,
+    Event,
+    Failure,
+    JobRecord,
+    LeasedJob,
+    NewJob,
+    QueueRecord,
+)
+
+Row = tuple[Any, ...]
+Fields = dict[str, Any]
+
+SQL: SimpleNamespace = load_queries("corvo_server.store.postgres.sql")
+"""Every statement of this store, by its name."""
+
+
+def as_json(values: Iterable[Any]) -> str:
+    """A set of values or of rows, as statements take it."""
+    return orjson.dumps(list(values)).decode()
+
+
+def to_leased(row: Row) -> tuple[int, LeasedJob]:
+    """A row of `claimed_by_seq`, by its seq."""
+    return row[0], LeasedJob(to_head(row[:HEAD_WIDTH]), *row[HEAD_WIDTH:])
+
+
+def to_record(row: Row) -> JobRecord:
+    """A row of `records_by_id`, without failures and events."""
+    return JobRecord(to_head(row[:HEAD_WIDTH]), *row[HEAD_WIDTH:])
+
+
+def to_queue(row: Row) -> QueueRecord:
+    """A row of `list_queues`."""
+    return QueueRecord(*row)
+
+
+def to_event(row: Row) -> Event:
+    """A row of `events_of_job`."""
+    return Event(row[0], EventType(row[1]), *row[2:])
+
+
+def to_failure(row: Row) -> Failure:
+    """A row of `failures_by_seq`."""
+    return Failure(row[1], row[2], row[3], row[4])
+
+
+def new_job_row(seq: int, job: NewJob) -> Fields:
+    """A row of `insert_jobs`."""
+    return {
+        "seq": seq,
+        "id": job.id,
+        "queue": job.queue,
+        "state": STATE_CODES[job.state],
+        "payload": job.payload,
+        "created_at": job.created_at,
+        "priority": int(job.priority),
+        "max_retries": job.max_retries,
+        "backoff": BACKOFF_CODES[job.backoff],
+        "base_delay": job.base_delay,
+        "max_delay": job.max_delay,
+        "unique_key": job.unique_key,
+        "unique_period": job.unique_period,
+        "scheduled_at": job.scheduled_at,
+        "expire_at": job.expire_at,
+        "tags": job.tags,
+        "batch_id": job.batch_id,
+        "concurrency_key": job.concurrency_key,
+        "traceparent": job.traceparent,
+    }
+
+
+def change_row(change: Change) -> Fields:
+    """A row of `update_heads`."""
+    job = change.job
+    return {
+        "seq": job.seq,
+        "queue": job.queue,
+        "state": STATE_CODES[job.state],
+        "priority": int(job.priority),
+        "attempt": job.attempt,
+        "max_retries": job.max_retries,
+        "is_batch_counted": job.is_batch_counted,
+        "worker_id": job.worker_id,
+        "hostname": job.hostname,
+        "lease_token": job.lease_token,
+        "lease_ms": job.lease_ms,
+        "lease_expires_at": job.lease_expires_at,
+        "scheduled_at": job.scheduled_at,
+        "expire_at": job.expire_at,
+        "started_at": job.started_at,
+        "finished_at": job.finished_at,
+        "failed_at": job.failed_at,
+        "is_cancel_requested": job.is_cancel_requested,
+        "concurrency_key": job.concurrency_key,
+        "result": change.result,
+        "checkpoint": change.checkpoint,
+        "progress": change.progress,
+    }
+
+
+def merge_rows(earlier: Fields, later: Fields) -> Fields:
+    """Two rows of `update_heads` for one job as one: a document that the later leaves stays."""
+    kept = {name: earlier[name] for name in DOCUMENTS if later[name] is None}
+    return {**later, **kept}
+
+
+DOCUMENTS = ("result", "checkpoint", "progress")
+
+
+def replacement_row(seq: int, job: NewJob) -> Fields:
+    """A row of `replace_jobs`."""
+    return {
+        "seq": seq,
+        "payload": job.payload,
+        "tags": job.tags,
+        "backoff": BACKOFF_CODES[job.backoff],
+        "base_delay": job.base_delay,
+        "max_delay": job.max_delay,
+    }
+
+
+def failure_row(seq: int, failure: Failure) -> Fields:
+    """A row of `insert_failures`."""
+    return {
+        "job_seq": seq,
+        "attempt": failure.attempt,
+        "error": failure.error,
+        "backtrace": failure.backtrace,
+        "at": failure.at,
+    }
+
+
+def event_row(event: Event, seq: int) -> Fields:
+    """A row of `insert_events`."""
+    return {
+        "type": event.type.value,
+        "job_seq": seq,
+        "job_id": event.job_id,
+        "queue": event.queue,
+        "at": event.at,
+        "data": event.data,
+    }

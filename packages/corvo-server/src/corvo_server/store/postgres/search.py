@@ -1,0 +1,174 @@
+"""Searching jobs: one page in an order, and how many match in all.
+
+Pages are cut by the last job of the page before (a keyset), never by an offset. Which index serves
+is PostgreSQL's choice, from its statistics; what takes too long is stopped by its timeout.
+"""
+
+from time import perf_counter
+from typing import NamedTuple
+
+from corvo_schema import SortOrder
+from corvo_server.store.codes import STATE_CODES, STATES
+from corvo_server.store.filters import JobFilter, where
+from corvo_server.store.fragments import Sql, all_of, bind, fuse
+from corvo_server.store.phases import Phase, phases_of
+from corvo_server.store.postgres.dialect import PostgresDialect
+from corvo_server.store.postgres.jobs import find_jobs
+from corvo_server.store.postgres.rows import SQL, Row
+from corvo_server.store.postgres.wire import Wire
+from corvo_server.store.records import JobRecord
+from corvo_server.store.search import Found, Position, Search, Total
+
+_DIALECT = PostgresDialect()
+_LARGEST_PAGE = 8 * 1024 * 1024
+"""Characters of documents in one page, beyond which it ends early."""
+_LOADED_TOGETHER = 50
+
+_COUNTED_ALWAYS = 200_000
+"""Jobs that counting may look at in any case."""
+_COUNT_STEP = 20_000
+"""Jobs looked at in one statement, until the time is up."""
+_COUNTED_BY_INDEX = 100_000
+"""Matches that are counted where an index tells them."""
+
+_TEXT_KEY = "jobs.queue"
+
+
+class _Row(NamedTuple):
+    seq: int
+    id: str
+    key: int | str | None
+
+
+def search(wire: Wire, request: Search) -> Found:
+    """One page of the jobs that match, with the number of all of them."""
+    started = perf_counter()
+    condition = where(request.wanted, _DIALECT)
+    rows = _page(wire, request, condition)
+    has_more = len(rows) > request.limit
+    jobs = _load(wire, [row.id for row in rows[: request.limit]])
+    end = rows[len(jobs) - 1] if len(jobs) < len(rows) else None
+    total = request.total
+    if total is None:
+        if request.after is None and not has_more:
+            total = Total(len(rows))
+        else:
+            # Whoever waited for the page is not surprised to wait as long for the total.
+            seconds = max(request.count_seconds, perf_counter() - started)
+            total = _count(wire, request.wanted, condition, len(rows), seconds)
+    return Found(jobs, total, None if end is None else Position(end.key, end.seq))
+
+
+def matching_ids(
+    wire: Wire, wanted: JobFilter, after_seq: int, limit: int
+) -> list[tuple[int, str]]:
+    """The (seq, id) of the first `limit` matching jobs beyond `after_seq`, oldest first."""
+    after = Position(None, after_seq)
+    request = Search(wanted, as_of=0, limit=limit, order=SortOrder.ASC, after=after)
+    rows = _page(wire, request, where(wanted, _DIALECT))
+    return [(row.seq, row.id) for row in rows[:limit]]
+
+
+def _ask(wire: Wire, statement: Sql) -> list[Row]:
+    text = statement.text.replace("%", "%%").replace("?", "%s")
+    return wire.ask(text, statement.values)
+
+
+# Pages
+
+
+def _page(wire: Wire, request: Search, condition: Sql) -> list[_Row]:
+    """The rows of the page, and one more if more match."""
+    phases = phases_of(request)
+    after = request.after
+    if after is not None and after.key is None:
+        phases = phases[-1:]
+    rows: list[_Row] = []
+    for phase in phases:
+        needed = request.limit + 1 - len(rows)
+        if needed > 0:
+            statement = _part(request, phase, condition, after, needed)
+            rows += [_Row(*row) for row in _ask(wire, statement)]
+        after = None
+    return rows
+
+
+def _part(
+    request: Search, phase: Phase, condition: Sql, after: Position | None, needed: int
+) -> Sql:
+    order, beyond = ("ASC", ">") if request.order is SortOrder.ASC else ("DESC", "<")
+    conditions = [condition, phase.condition]
+    if after is not None and phase.key is None:
+        conditions.append(fuse(f"jobs.seq {beyond} {{}}", bind(after.seq)))
+    elif after is not None and isinstance(after.key, str) is not (phase.key == _TEXT_KEY):
+        return Sql("SELECT 0, '', NULL WHERE FALSE")  # a forged place, which is nowhere
+    elif after is not None:
+        place = f"({phase.key}, jobs.seq) {beyond} ({{}}, {{}})"
+        conditions.append(fuse(place, bind(after.key), bind(after.seq)))
+    by_key = f"{phase.key} {order}, " if phase.key else ""
+    return fuse(
+        f"SELECT jobs.seq, jobs.id, {phase.key or 'NULL'} FROM jobs WHERE {{}}"  # noqa: S608 - words of this package
+        f" ORDER BY {by_key}jobs.seq {order} LIMIT {{}}",
+        all_of(conditions),
+        bind(needed),
+    )
+
+
+def _load(wire: Wire, job_ids: list[str]) -> list[JobRecord]:
+    """The jobs in full, in their order; not all when their documents are very large."""
+    jobs: list[JobRecord] = []
+    size = 0
+    for start in range(0, len(job_ids), _LOADED_TOGETHER):
+        loaded = find_jobs(wire, job_ids[start : start + _LOADED_TOGETHER])
+        jobs += loaded
+        size += sum(map(_size, loaded))
+        if size > _LARGEST_PAGE:
+            break
+    return jobs
+
+
+def _size(job: JobRecord) -> int:
+    return len(job.payload) + len(job.result or "") + len(job.checkpoint or "")
+
+
+# Totals
+
+
+def _count(wire: Wire, wanted: JobFilter, condition: Sql, seen: int, seconds: float) -> Total:
+    """How many jobs match; `seen` is how many are known to."""
+    if wanted == JobFilter(queue=wanted.queue, states=wanted.states):
+        return Total(_counted(wire, wanted))
+    if any((wanted.unique_key, wanted.batch_id, wanted.id_prefix, wanted.tags)):
+        statement = fuse(
+            "SELECT count(*) FROM (SELECT 1 FROM jobs WHERE {} LIMIT {}) AS found",
+            condition,
+            bind(_COUNTED_BY_INDEX + 1),
+        )
+        ((jobs,),) = _ask(wire, statement)
+        return Total(min(jobs, _COUNTED_BY_INDEX), is_exact=jobs <= _COUNTED_BY_INDEX)
+    return _count_walking(wire, condition, seen, seconds)
+
+
+def _counted(wire: Wire, wanted: JobFilter) -> int:
+    """What the counters of queues tell."""
+    places = [STATE_CODES[state] for state in wanted.states or STATES]
+    rows = wire.ask(SQL.census, {"name": wanted.queue})
+    return int(sum(counts[place] for counts in rows for place in places))
+
+
+def _count_walking(wire: Wire, condition: Sql, seen: int, seconds: float) -> Total:
+    """Count from the newest job backwards, until all are looked at or the time is up."""
+    deadline = perf_counter() + seconds
+    jobs = walked = 0
+    ((last,),) = wire.ask(SQL.last_seq)
+    while last > 0:
+        ((low,),) = wire.ask(SQL.seq_before, (last, _COUNT_STEP))
+        within = fuse("jobs.seq BETWEEN {} AND {}", bind(low), bind(last))
+        step = fuse("SELECT count(*) FROM jobs WHERE {}", all_of([within, condition]))
+        ((matches,),) = _ask(wire, step)
+        jobs += matches
+        walked += _COUNT_STEP
+        last = low - 1
+        if walked >= _COUNTED_ALWAYS and last > 0 and perf_counter() >= deadline:
+            return Total(max(jobs, seen), is_exact=False)
+    return Total(jobs)

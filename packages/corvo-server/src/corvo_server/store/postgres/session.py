@@ -1,0 +1,257 @@
+"""The connection that writes: one transaction a commit, on a database that others write to as well.
+
+A transaction that the database gives up (a deadlock, a serialization failure) is tried again, and
+so is one whose connection is lost before it was told to commit. Where the connection is lost with
+the answer to a COMMIT, the database is asked what came of it: each commit leaves its number.
+"""
+
+import logging
+import random
+import secrets
+import time
+
+import psycopg
+from psycopg import errors
+
+from corvo_server.store.postgres.batches import Batches
+from corvo_server.store.postgres.bulk import Bulks
+from corvo_server.store.postgres.database import connect, search_path
+from corvo_server.store.postgres.events import Events, key_base
+from corvo_server.store.postgres.jobs import Jobs
+from corvo_server.store.postgres.lines import Lines
+from corvo_server.store.postgres.locks import Locks
+from corvo_server.store.postgres.news import News
+from corvo_server.store.postgres.queues import Queues
+from corvo_server.store.postgres.rows import SQL, as_json
+from corvo_server.store.postgres.schedules import Schedules
+from corvo_server.store.postgres.wire import Connection, Wire
+from corvo_server.store.protocol import StoreUnavailable
+from corvo_server.store.records import Commit
+from corvo_server.store.tables import Tables
+from corvo_server.store.transaction import Transaction
+from corvo_server.store.verbs.needs import Needs
+from corvo_server.store.writer import CommitError, Group
+
+log = logging.getLogger(__name__)
+
+_TRIES = 5
+_FIRST_PAUSE = 0.01
+"""Seconds before the second try; each further one waits twice as long."""
+_RECONNECT_EVERY = 0.5
+"""Seconds between attempts to connect while the database is out of reach."""
+_WAIT_FOR_OUTCOME = 20.0
+"""Seconds for which it is tried to learn what came of a commit."""
+
+_TRY_AGAIN = (
+    errors.SerializationFailure,
+    errors.DeadlockDetected,
+    errors.UniqueViolation,  # of what another server stored a moment earlier: it is found now
+)
+
+
+_DATABASE_ERRORS = (psycopg.OperationalError, errors.ReadOnlySqlTransaction, CommitError)
+_ENDING = (
+    errors.AdminShutdown,
+    errors.CrashShutdown,
+    errors.CannotConnectNow,
+    errors.IdleInTransactionSessionTimeout,
+)
+
+
+class _Lost(CommitError):
+    """The connection was lost before anything was committed."""
+
+
+class PostgresSession:
+    """Implements `store.writer.Session`."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        schema: str,
+        is_pooled: bool,
+        channel: str | None,
+    ) -> None:
+        """`channel` is where other servers hear of commits; None tells them nothing."""
+        self.writer_id = f"writer_{secrets.token_hex(8)}"
+        self._url = url
+        self._schema = schema
+        self._is_pooled = is_pooled
+        self._channel = channel
+        self._base = key_base(schema)
+        self._search_path = search_path(schema)
+        self._connection: Connection | None = None
+        self._wire: Wire | None = None
+        self._commits = 0
+        self._failed_at: float | None = None
+
+    def begin(self, groups: list[Group]) -> Transaction:
+        needs = Needs()
+        for verb, requests in groups:
+            if verb.foresee is not None:
+                verb.foresee(needs, requests)
+        wire = self._wire = Wire(self._connected())
+        try:
+            wire.open()
+            wire.send(SQL.begin)
+            wire.send(SQL.set_up_writing, (self._search_path,))
+            self._tables = self._tables_of(wire, needs)
+        except psycopg.OperationalError as error:
+            self.rollback()
+            raise _Lost(str(error)) from error
+        return Transaction(self._tables)
+
+    def _tables_of(self, wire: Wire, needs: Needs) -> Tables:
+        # In this order the locks are taken, by every server: keys, jobs, queues, then batches.
+        self._locks = locks = Locks(wire, needs)
+        jobs = Jobs(wire, needs)
+        self._lines = lines = Lines(wire, needs)
+        self._events = events = Events(wire, self._base)
+        return Tables(
+            jobs=jobs,
+            locks=locks,
+            batches=Batches(wire),
+            queues=Queues(wire, needs, lines, self.writer_id),
+            lines=lines,
+            events=events,
+            schedules=Schedules(wire),
+            bulks=Bulks(wire),
+        )
+
+    def commit(self, tx: Transaction) -> Commit:
+        wire = self._open_wire()
+        try:
+            commit = tx.finish()
+            self._locks.flush()
+            number = self._commits + wire.has_written
+            if wire.has_written:
+                wire.send(SQL.mark_commit, (self.writer_id, number))
+            self._end(wire, commit, number)
+        except psycopg.OperationalError as error:
+            if _is_gone(wire.connection, error):
+                raise _Lost(str(error)) from error
+            raise CommitError(str(error)) from error
+        self._commits = number
+        commit.events = self._events.numbered(commit.events)
+        self._wire = None
+        return commit
+
+    def _end(self, wire: Wire, commit: Commit, number: int) -> None:
+        """Commit, and tell the others."""
+        told = wire.connection.execute("COMMIT")
+        news = None
+        if self._channel is not None and wire.has_written:
+            news = News.of(self.writer_id, commit, self._lines.left)
+        if news is not None:
+            # Behind the commit, not in it: a transaction that notifies commits alone in the whole
+            # database. What a crash swallows, the others find by looking.
+            wire.send(SQL.notify, (self._channel, news.write()))
+        try:
+            wire.close()
+        except psycopg.OperationalError as error:
+            if told.statusmessage == "COMMIT":
+                return
+            if not _is_gone(wire.connection, error):
+                raise
+            if not wire.has_written or not self._has_committed(number):
+                raise _Lost(str(error)) from error
+
+    def _has_committed(self, number: int) -> bool:
+        """What came of a commit whose answer was lost."""
+        log.warning("the connection was lost during a commit: asking what came of it")
+        deadline = time.monotonic() + _WAIT_FOR_OUTCOME
+        while True:
+            self._drop()
+            try:
+                with self._connected().transaction():
+                    execute = self._connection.execute  # type: ignore[union-attr]
+                    execute(SQL.set_up_writing, (self._search_path,))
+                    found = execute(SQL.find_mark, (self.writer_id,)).fetchone()
+                break
+            except (psycopg.OperationalError, CommitError) as error:
+                if time.monotonic() > deadline:
+                    raise CommitError(
+                        "the connection was lost during the commit, and it could not be learned "
+                        f"what came of it: {error}"
+                    ) from error
+                time.sleep(_RECONNECT_EVERY)
+        if found is None:
+            raise CommitError("the connection was lost during the commit; its outcome is unknown")
+        return bool(found[0] == number)
+
+    def rollback(self) -> None:
+        wire, self._wire = self._wire, None
+        if wire is not None:
+            wire.abandon()
+
+    def may_retry(self, error: Exception, tries: int) -> bool:
+        if tries >= _TRIES:
+            return False
+        if isinstance(error, errors.ReadOnlySqlTransaction):  # the primary is another one now
+            self._drop()
+            return True
+        if isinstance(error, _Lost):
+            return True
+        if self._connection is None or _is_gone(self._connection, error):
+            self._drop()
+            return isinstance(error, psycopg.OperationalError)
+        if not isinstance(error, _TRY_AGAIN):
+            return False
+        time.sleep(_FIRST_PAUSE * 2**tries * random.random())  # noqa: S311 - so that they part
+        return True
+
+    def explain(self, error: Exception) -> Exception:
+        if isinstance(
+            error, (psycopg.OperationalError, errors.ReadOnlySqlTransaction, CommitError)
+        ):
+            unavailable = StoreUnavailable(f"the database cannot be written: {error}")
+            unavailable.__cause__ = error
+            return unavailable
+        return error
+
+    def close(self) -> None:
+        """Add what this writer counted to the counts of those that are gone, and disconnect."""
+        try:
+            with self._connected() as connection, connection.transaction():
+                connection.execute(SQL.set_up_writing, (self._search_path,))
+                connection.execute(SQL.fold_writers, (as_json([self.writer_id]),))
+                connection.execute(SQL.forget_writer, (self.writer_id,))
+        except (psycopg.Error, CommitError) as error:
+            log.warning("could not tidy up before closing: %s", error)  # whoever comes next does
+        self._drop()
+
+    def _open_wire(self) -> Wire:
+        if self._wire is None:
+            raise CommitError("no transaction is open")
+        return self._wire
+
+    def _connected(self) -> Connection:
+        """The connection, made anew if it was lost. Raises `CommitError`."""
+        if self._connection is not None and not self._connection.closed:
+            return self._connection
+        self._drop()
+        now = time.monotonic()
+        if self._failed_at is not None and now - self._failed_at < _RECONNECT_EVERY:
+            raise CommitError("the database is out of reach")
+        try:
+            connection = connect(self._url, is_pooled=self._is_pooled)
+            with connection.transaction():
+                connection.execute(SQL.set_up_writing, (self._search_path,))
+                connection.execute(SQL.add_writer, (self.writer_id,))
+        except psycopg.Error as error:
+            self._failed_at = time.monotonic()
+            raise CommitError(f"the database is out of reach: {error}") from error
+        self._failed_at = None
+        self._connection = connection
+        return connection
+
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+
+def _is_gone(connection: Connection, error: Exception) -> bool:
+    """Whether the connection has ended, or is about to."""
+    return bool(connection.closed) or isinstance(error, _ENDING)

@@ -1,0 +1,26 @@
+-- name: save_bulk
+INSERT INTO bulk_operations (id, request, action, status, total, processed, affected, errors,
+                             error, cursor, last_seq, created_at, updated_at, finished_at)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT (id) DO UPDATE SET
+    status = excluded.status, processed = excluded.processed, affected = excluded.affected,
+    errors = excluded.errors, error = excluded.error, cursor = excluded.cursor,
+    updated_at = excluded.updated_at, finished_at = excluded.finished_at;
+
+-- name: find_bulk
+SELECT * FROM bulk_operations WHERE id = %s;
+
+-- name: lock_bulk
+SELECT * FROM bulk_operations WHERE id = %s FOR UPDATE;
+
+-- name: list_bulks
+SELECT * FROM bulk_operations ORDER BY id DESC LIMIT %s;
+
+-- name: next_bulk
+SELECT * FROM bulk_operations WHERE finished_at IS NULL ORDER BY id LIMIT 1;
+
+-- name: prune_bulks
+DELETE FROM bulk_operations
+WHERE id IN (
+    SELECT id FROM bulk_operations WHERE finished_at <= %s LIMIT %s FOR UPDATE SKIP LOCKED
+);

@@ -1,0 +1,36 @@
+-- name: announce_events
+-- events.py says what for.
+SELECT pg_advisory_xact_lock_shared(
+    %s + CASE WHEN is_called THEN last_value ELSE last_value - 1 END
+) FROM events_id_seq;
+
+-- name: insert_events
+INSERT INTO events (type, job_seq, job_id, queue, at, data)
+SELECT type, job_seq, job_id, queue, at, data
+FROM json_to_recordset(%s) AS new (
+    type text, job_seq bigint, job_id text, queue text, at bigint, data text
+)
+RETURNING id;
+
+-- name: last_given_id
+SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM events_id_seq;
+
+-- name: first_announced_id
+SELECT min((classid::bigint << 32 | objid::bigint) - %(base)s)
+FROM pg_locks
+WHERE locktype = 'advisory' AND objsubid = 1
+  AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND (classid::bigint << 32 | objid::bigint) BETWEEN %(base)s AND %(base)s + %(span)s;
+
+-- name: events_of_job
+SELECT id, type, job_id, queue, at, data FROM events
+WHERE job_seq = %s AND job_id = %s ORDER BY id;
+
+-- name: events_between
+SELECT id, type, job_id, queue, at, data FROM events
+WHERE id > %s AND id <= %s ORDER BY id LIMIT %s;
+
+-- name: prune_events
+DELETE FROM events
+WHERE id IN (SELECT id FROM (SELECT id, at FROM events ORDER BY id LIMIT %s) e WHERE at <= %s)
+  AND id < (SELECT max(id) FROM events);  -- the newest stays, as on every engine

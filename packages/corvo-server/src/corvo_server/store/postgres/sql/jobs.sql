@@ -1,0 +1,109 @@
+-- name: reserve_seqs
+SELECT nextval('jobs_seq'),
+       coalesce((SELECT created_at FROM jobs ORDER BY seq DESC LIMIT 1), 0)
+FROM generate_series(1, %s);
+
+-- name: last_seq
+SELECT coalesce(max(seq), 0) FROM jobs;
+
+-- name: insert_jobs
+INSERT INTO jobs (seq, id, queue, state, payload, created_at, priority, max_retries, backoff,
+                  base_delay, max_delay, unique_key, unique_period, scheduled_at, expire_at, tags,
+                  batch_id, concurrency_key, traceparent)
+SELECT seq, id, queue, state, payload, created_at, priority, max_retries, backoff, base_delay,
+       max_delay, unique_key, unique_period, scheduled_at, expire_at, tags, batch_id,
+       concurrency_key, traceparent
+FROM json_to_recordset(%s) AS new (
+    seq bigint, id text, queue text, state smallint, payload text, created_at bigint,
+    priority smallint, max_retries integer, backoff smallint, base_delay bigint, max_delay bigint,
+    unique_key text, unique_period bigint, scheduled_at bigint, expire_at bigint, tags text,
+    batch_id text, concurrency_key text, traceparent text
+);
+
+-- name: known_by_id
+SELECT id, state, batch_id FROM jobs
+WHERE id IN (SELECT json_array_elements_text(%s) COLLATE "C");
+
+-- name: heads_by_id
+SELECT * FROM job_heads
+WHERE id IN (SELECT json_array_elements_text(%s) COLLATE "C")
+ORDER BY seq
+FOR UPDATE;
+
+-- name: update_heads
+UPDATE jobs
+SET queue = new.queue, state = new.state, priority = new.priority, attempt = new.attempt,
+    max_retries = new.max_retries, is_batch_counted = new.is_batch_counted,
+    worker_id = new.worker_id, hostname = new.hostname, lease_token = new.lease_token,
+    lease_ms = new.lease_ms, lease_expires_at = new.lease_expires_at,
+    scheduled_at = new.scheduled_at, expire_at = new.expire_at, started_at = new.started_at,
+    finished_at = new.finished_at, failed_at = new.failed_at,
+    is_cancel_requested = new.is_cancel_requested, concurrency_key = new.concurrency_key,
+    result = nullif(coalesce(new.result, jobs.result), ''),
+    checkpoint = coalesce(new.checkpoint, jobs.checkpoint),
+    progress = coalesce(new.progress, jobs.progress)
+FROM json_to_recordset(%s) AS new (
+    seq bigint, queue text, state smallint, priority smallint, attempt integer,
+    max_retries integer, is_batch_counted boolean, worker_id text, hostname text, lease_token text,
+    lease_ms bigint, lease_expires_at bigint, scheduled_at bigint, expire_at bigint,
+    started_at bigint, finished_at bigint, failed_at bigint, is_cancel_requested boolean,
+    concurrency_key text, result text, checkpoint text, progress text
+)
+WHERE jobs.seq = new.seq;
+
+-- name: replace_jobs
+UPDATE jobs
+SET payload = new.payload, tags = new.tags, backoff = new.backoff, base_delay = new.base_delay,
+    max_delay = new.max_delay
+FROM json_to_recordset(%s) AS new (
+    seq bigint, payload text, tags text, backoff smallint, base_delay bigint, max_delay bigint
+)
+WHERE jobs.seq = new.seq;
+
+-- name: insert_failures
+INSERT INTO job_failures (job_seq, attempt, error, backtrace, at)
+SELECT job_seq, attempt, error, backtrace, at
+FROM json_to_recordset(%s) AS new (
+    job_seq bigint, attempt integer, error text, backtrace text, at bigint
+);
+
+-- name: delete_jobs
+WITH failures AS (
+    DELETE FROM job_failures
+    WHERE job_seq IN (SELECT json_array_elements_text(%(seqs)s)::bigint)
+)
+DELETE FROM jobs WHERE seq IN (SELECT json_array_elements_text(%(seqs)s)::bigint);
+
+-- name: records_by_id
+SELECT h.*, j.payload, j.tags, j.traceparent, j.progress, j.checkpoint, j.result
+FROM job_heads h JOIN jobs j ON j.seq = h.seq
+WHERE h.id IN (SELECT json_array_elements_text(%s) COLLATE "C");
+
+-- name: failures_by_seq
+SELECT job_seq, attempt, error, backtrace, at FROM job_failures
+WHERE job_seq IN (SELECT json_array_elements_text(%s)::bigint)
+ORDER BY number;
+
+-- name: due_heads
+SELECT * FROM job_heads
+WHERE state IN (0, 3) AND scheduled_at <= %s ORDER BY scheduled_at LIMIT %s
+FOR UPDATE SKIP LOCKED;
+
+-- name: lapsed_heads
+SELECT * FROM job_heads
+WHERE state = 2 AND lease_expires_at <= %s ORDER BY lease_expires_at LIMIT %s
+FOR UPDATE SKIP LOCKED;
+
+-- name: expired_heads
+SELECT * FROM job_heads
+WHERE state IN (0, 1, 3) AND expire_at IS NOT NULL AND expire_at <= %s ORDER BY expire_at LIMIT %s
+FOR UPDATE SKIP LOCKED;
+
+-- name: ended_heads
+SELECT h.* FROM (SELECT DISTINCT queue FROM queue_counts) q CROSS JOIN LATERAL (
+    SELECT * FROM job_heads
+    WHERE state = %(state)s AND queue = q.queue AND finished_at IS NOT NULL
+      AND finished_at <= %(before)s
+    ORDER BY finished_at LIMIT %(limit)s
+    FOR UPDATE SKIP LOCKED
+) h LIMIT %(limit)s;

@@ -1,0 +1,82 @@
+-- name: lock_limited
+-- Only queues with a limit are taken by one transaction after the other.
+SELECT name FROM queues
+WHERE name IN (SELECT json_array_elements_text(%s) COLLATE "C")
+  AND (max_concurrency IS NOT NULL OR max_per_key IS NOT NULL OR rate_limit IS NOT NULL)
+ORDER BY name
+FOR UPDATE;
+
+-- name: queue_limits
+SELECT name, is_paused, max_concurrency, max_per_key, rate_limit, rate_window,
+       coalesce((SELECT sum(active) FROM queue_counts WHERE queue = name), 0)::bigint
+FROM queues
+WHERE name IN (SELECT json_array_elements_text(%s) COLLATE "C");
+
+-- name: first_pending
+SELECT j.queue, j.priority, j.seq
+FROM json_to_recordset(%s) AS wanted (queue text, room integer) CROSS JOIN LATERAL (
+    SELECT queue, priority, seq FROM jobs
+    WHERE queue = wanted.queue AND state = 1 AND (expire_at IS NULL OR expire_at > %s)
+    ORDER BY priority, seq LIMIT wanted.room
+    FOR UPDATE SKIP LOCKED
+) j;
+
+-- name: first_pending_whole
+SELECT seq, id, queue, state, priority, attempt, max_retries, backoff, base_delay, max_delay,
+       unique_key, unique_period, batch_id, is_batch_counted, worker_id, hostname, lease_token,
+       lease_ms, lease_expires_at, scheduled_at, expire_at, created_at, started_at, finished_at,
+       failed_at, is_cancel_requested, concurrency_key, payload, checkpoint, tags, traceparent
+FROM jobs
+WHERE queue = %s AND state = 1 AND (expire_at IS NULL OR expire_at > %s)
+ORDER BY priority, seq LIMIT %s
+FOR UPDATE SKIP LOCKED;
+
+-- name: claimed_by_seq
+SELECT h.*, j.payload, j.checkpoint, j.tags, j.traceparent
+FROM job_heads h JOIN jobs j ON j.seq = h.seq
+WHERE h.seq IN (SELECT json_array_elements_text(%s)::bigint);
+
+-- name: pending_keys
+WITH RECURSIVE keys (key) AS (
+    SELECT min(concurrency_key) FROM jobs
+    WHERE queue = %(queue)s AND state = 1 AND concurrency_key IS NOT NULL
+    UNION ALL
+    SELECT (SELECT min(concurrency_key) FROM jobs
+            WHERE queue = %(queue)s AND state = 1 AND concurrency_key IS NOT NULL
+              AND concurrency_key > keys.key)
+    FROM keys WHERE keys.key IS NOT NULL
+)
+SELECT key, (SELECT count(*) FROM jobs
+             WHERE queue = %(queue)s AND state = 2 AND concurrency_key IS NOT NULL
+               AND concurrency_key = keys.key)
+FROM keys WHERE key IS NOT NULL;
+
+-- name: first_pending_of_keys
+SELECT j.concurrency_key, j.priority, j.seq
+FROM json_to_recordset(%(rooms)s) AS wanted (key text, room integer) CROSS JOIN LATERAL (
+    SELECT concurrency_key, priority, seq FROM jobs
+    WHERE queue = %(queue)s AND concurrency_key = wanted.key AND concurrency_key IS NOT NULL
+      AND state = 1 AND (expire_at IS NULL OR expire_at > %(now)s)
+    ORDER BY priority, seq LIMIT wanted.room
+    FOR UPDATE SKIP LOCKED
+) j;
+
+-- name: first_pending_without_key
+SELECT priority, seq FROM jobs
+WHERE queue = %s AND state = 1 AND concurrency_key IS NULL
+  AND (expire_at IS NULL OR expire_at > %s)
+ORDER BY priority, seq LIMIT %s
+FOR UPDATE SKIP LOCKED;
+
+-- name: list_holders
+SELECT worker_id, max(hostname), count(*) FROM jobs WHERE state = 2 GROUP BY worker_id;
+
+-- name: starts_since
+SELECT coalesce(sum(starts), 0)::bigint, min(at) FROM throttle_starts WHERE queue = %s AND at > %s;
+
+-- name: add_starts
+INSERT INTO throttle_starts AS t (queue, at, starts) VALUES (%s, %s, %s)
+ON CONFLICT (queue, at) DO UPDATE SET starts = t.starts + excluded.starts;
+
+-- name: forget_starts
+DELETE FROM throttle_starts WHERE queue = %s AND at <= %s;

@@ -1,0 +1,134 @@
+-- name: count_queues
+INSERT INTO queue_counts AS c (queue, writer, created_at, scheduled, pending, active, retrying,
+                               completed, dead, cancelled, enqueued, failed)
+SELECT queue, %s, created_at, scheduled, pending, active, retrying, completed, dead, cancelled,
+       enqueued, failed
+FROM json_to_recordset(%s) AS new (
+    queue text, created_at bigint, scheduled bigint, pending bigint, active bigint,
+    retrying bigint, completed bigint, dead bigint, cancelled bigint, enqueued bigint, failed bigint
+)
+ORDER BY queue COLLATE "C"
+ON CONFLICT (queue, writer) DO UPDATE SET
+    scheduled = c.scheduled + excluded.scheduled,
+    pending = c.pending + excluded.pending,
+    active = c.active + excluded.active,
+    retrying = c.retrying + excluded.retrying,
+    completed = c.completed + excluded.completed,
+    dead = c.dead + excluded.dead,
+    cancelled = c.cancelled + excluded.cancelled,
+    enqueued = c.enqueued + excluded.enqueued,
+    failed = c.failed + excluded.failed;
+
+-- name: fold_writers
+-- Adds what these writers counted to the counts of those that are gone. Right at any time, also
+-- while they count on: what they add afterwards is a new row.
+WITH gone AS (
+    DELETE FROM queue_counts
+    WHERE (queue, writer) IN (
+        SELECT queue, writer FROM queue_counts
+        WHERE writer IN (SELECT json_array_elements_text(%s) COLLATE "C")
+        ORDER BY queue, writer
+        FOR UPDATE
+    )
+    RETURNING *
+)
+INSERT INTO queue_counts AS c (queue, writer, created_at, scheduled, pending, active, retrying,
+                               completed, dead, cancelled, enqueued, failed)
+SELECT queue, '', min(created_at), sum(scheduled), sum(pending), sum(active), sum(retrying),
+       sum(completed), sum(dead), sum(cancelled), sum(enqueued), sum(failed)
+FROM gone GROUP BY queue ORDER BY queue
+ON CONFLICT (queue, writer) DO UPDATE SET
+    created_at = least(c.created_at, excluded.created_at),
+    scheduled = c.scheduled + excluded.scheduled,
+    pending = c.pending + excluded.pending,
+    active = c.active + excluded.active,
+    retrying = c.retrying + excluded.retrying,
+    completed = c.completed + excluded.completed,
+    dead = c.dead + excluded.dead,
+    cancelled = c.cancelled + excluded.cancelled,
+    enqueued = c.enqueued + excluded.enqueued,
+    failed = c.failed + excluded.failed;
+
+-- name: limited_queues
+SELECT name FROM queues
+WHERE name IN (SELECT json_array_elements_text(%s) COLLATE "C")
+  AND (max_concurrency IS NOT NULL OR max_per_key IS NOT NULL);
+
+-- name: limited_queues_of_jobs
+SELECT j.queue, bool_or(q.max_concurrency IS NOT NULL OR q.max_per_key IS NOT NULL)
+FROM jobs j LEFT JOIN queues q ON q.name = j.queue
+WHERE j.id IN (SELECT json_array_elements_text(%s) COLLATE "C")
+GROUP BY j.queue;
+
+-- name: set_paused
+INSERT INTO queues (name, created_at, is_paused, is_draining) VALUES (%s, %s, %s, %s)
+ON CONFLICT (name) DO UPDATE
+SET is_paused = excluded.is_paused, is_draining = excluded.is_draining;
+
+-- name: set_max_concurrency
+INSERT INTO queues (name, created_at, max_concurrency) VALUES (%s, %s, %s)
+ON CONFLICT (name) DO UPDATE SET max_concurrency = excluded.max_concurrency;
+
+-- name: set_max_per_key
+INSERT INTO queues (name, created_at, max_per_key) VALUES (%s, %s, %s)
+ON CONFLICT (name) DO UPDATE SET max_per_key = excluded.max_per_key;
+
+-- name: set_throttle
+INSERT INTO queues (name, created_at, rate_limit, rate_window) VALUES (%s, %s, %s, %s)
+ON CONFLICT (name) DO UPDATE
+SET rate_limit = excluded.rate_limit, rate_window = excluded.rate_window;
+
+-- name: lock_counts
+SELECT queue, writer FROM queue_counts WHERE queue = %s ORDER BY queue, writer FOR UPDATE;
+
+-- name: drop_queue
+-- Its counts are locked: a writer that is about to add to them waits, and begins a row anew. So the
+-- queue of a job that is enqueued meanwhile is there.
+WITH empty AS (
+    SELECT %(name)s AS name
+    WHERE 0 = (
+        SELECT coalesce(sum(scheduled + pending + active + retrying + completed + dead + cancelled),
+                        0)
+        FROM queue_counts WHERE queue = %(name)s
+    )
+),
+counts AS (
+    DELETE FROM queue_counts USING empty WHERE queue = empty.name RETURNING queue
+),
+settings AS (
+    DELETE FROM queues USING empty WHERE queues.name = empty.name RETURNING queues.name
+)
+SELECT (SELECT count(*) FROM counts) + (SELECT count(*) FROM settings);
+
+-- name: list_queues
+WITH counts AS (
+    SELECT queue, min(created_at) AS created_at, sum(pending)::bigint AS pending,
+           sum(active)::bigint AS active, sum(scheduled)::bigint AS scheduled,
+           sum(retrying)::bigint AS retrying, sum(completed)::bigint AS completed,
+           sum(dead)::bigint AS dead, sum(cancelled)::bigint AS cancelled,
+           sum(enqueued)::bigint AS enqueued, sum(failed)::bigint AS failed
+    FROM queue_counts
+    WHERE %(name)s::text IS NULL OR queue = %(name)s
+    GROUP BY queue
+)
+SELECT coalesce(q.name, c.queue), coalesce(q.is_paused, false), coalesce(q.is_draining, false),
+       q.max_concurrency, q.max_per_key, q.rate_limit, q.rate_window,
+       least(q.created_at, c.created_at),
+       coalesce(c.pending, 0), coalesce(c.active, 0), coalesce(c.scheduled, 0),
+       coalesce(c.retrying, 0), coalesce(c.completed, 0), coalesce(c.dead, 0),
+       coalesce(c.cancelled, 0), coalesce(c.enqueued, 0), coalesce(c.failed, 0),
+       (SELECT min(greatest(coalesce(f.scheduled_at, 0), f.created_at))
+        FROM (VALUES (0), (1), (2)) AS p (priority) CROSS JOIN LATERAL (
+            SELECT scheduled_at, created_at FROM jobs
+            WHERE queue = coalesce(q.name, c.queue) AND state = 1 AND priority = p.priority
+            ORDER BY seq LIMIT 1
+        ) f)
+FROM (SELECT * FROM queues WHERE %(name)s::text IS NULL OR name = %(name)s) q
+FULL JOIN counts c ON c.queue = q.name
+ORDER BY 1;
+
+-- name: ready_queues
+SELECT c.queue, sum(c.pending)::bigint
+FROM queue_counts c LEFT JOIN queues q ON q.name = c.queue
+WHERE NOT coalesce(q.is_paused, false)
+GROUP BY c.queue HAVING sum(c.pending) > 0;

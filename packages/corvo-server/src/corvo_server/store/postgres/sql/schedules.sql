@@ -1,0 +1,42 @@
+-- name: find_schedule
+SELECT * FROM schedules WHERE name = %(reference)s OR (%(by_id)s AND id = %(reference)s)
+ORDER BY id = %(reference)s DESC LIMIT 1;
+
+-- name: lock_schedule
+SELECT * FROM schedules WHERE name = %(reference)s OR (%(by_id)s AND id = %(reference)s)
+ORDER BY id = %(reference)s DESC LIMIT 1
+FOR UPDATE;
+
+-- name: list_schedules
+SELECT * FROM schedules ORDER BY name;
+
+-- name: due_schedules
+SELECT * FROM schedules
+WHERE NOT is_paused AND next_run <= %s ORDER BY next_run LIMIT %s
+FOR UPDATE SKIP LOCKED;
+
+-- name: save_schedule
+INSERT INTO schedules
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+ON CONFLICT (id) DO UPDATE SET
+    name = excluded.name,
+    queue = excluded.queue,
+    cron = excluded.cron,
+    timezone = excluded.timezone,
+    payload = excluded.payload,
+    priority = excluded.priority,
+    max_retries = excluded.max_retries,
+    unique_key = excluded.unique_key,
+    unique_period = excluded.unique_period,
+    tags = excluded.tags,
+    misfire = excluded.misfire,
+    updated_at = excluded.updated_at,
+    next_run = excluded.next_run,
+    is_paused = excluded.is_paused,
+    last_run = excluded.last_run,
+    last_job_id = excluded.last_job_id,
+    last_skipped = excluded.last_skipped,
+    last_skip_reason = excluded.last_skip_reason;
+
+-- name: delete_schedule
+DELETE FROM schedules WHERE id = %s;

@@ -1,0 +1,6 @@
+-- name: census
+SELECT scheduled, pending, active, retrying, completed, dead, cancelled FROM queue_counts
+WHERE %(name)s::text IS NULL OR queue = %(name)s;
+
+-- name: seq_before
+SELECT coalesce((SELECT seq FROM jobs WHERE seq <= %s ORDER BY seq DESC LIMIT 1 OFFSET %s), 0);

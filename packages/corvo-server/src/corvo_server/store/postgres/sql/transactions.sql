@@ -1,0 +1,46 @@
+-- name: begin
+BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
+
+-- name: begin_reading
+BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
+
+-- name: begin_reading_fresh
+BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY;
+
+-- name: set_up_writing
+-- For this transaction only, so that it holds behind a pooler of transactions, too. The statements
+-- are made for the indexes: how they run must not depend on statistics of a table that fills and
+-- empties within seconds.
+SELECT set_config('search_path', %s, true),
+       set_config('lock_timeout', '10s', true),
+       set_config('statement_timeout', '30s', true),
+       set_config('idle_in_transaction_session_timeout', '10s', true),
+       set_config('plan_cache_mode', 'force_generic_plan', true),
+       set_config('jit', 'off', true),
+       set_config('enable_seqscan', 'off', true),
+       set_config('enable_bitmapscan', 'off', true),
+       set_config('enable_hashjoin', 'off', true),
+       set_config('enable_mergejoin', 'off', true);
+
+-- name: set_up_reading
+SELECT set_config('search_path', %s, true),
+       set_config('statement_timeout', %s, true),
+       set_config('idle_in_transaction_session_timeout', '10s', true),
+       set_config('jit', 'off', true);
+
+-- name: add_writer
+INSERT INTO writers (id, commits) VALUES (%s, 0) ON CONFLICT (id) DO NOTHING;
+
+-- name: mark_commit
+INSERT INTO writers (id, commits) VALUES (%s, %s)
+ON CONFLICT (id) DO UPDATE SET commits = excluded.commits;
+
+-- name: find_mark
+-- Waits for the transaction that is writing it, if there is one.
+SELECT commits FROM writers WHERE id = %s FOR UPDATE;
+
+-- name: forget_writer
+DELETE FROM writers WHERE id = %s;
+
+-- name: notify
+SELECT pg_notify(%s, %s);
