@@ -60,6 +60,7 @@ def run(
                     _report(f"{name} ({number} of {rounds})")
                     _gather(results, name, scenarios[name](bench))
                     results.save(path)
+        results.versions |= backends.versions
         results.machine["load_after"] = list(os.getloadavg())
         results.save(path)
     return results

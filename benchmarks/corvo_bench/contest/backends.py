@@ -1,5 +1,6 @@
 """The backends of the systems, each with every write on the disk before it is answered."""
 
+import re
 import shutil
 import socket
 import subprocess
@@ -29,6 +30,8 @@ class Backends:
         self._stack = ExitStack()
         self._postgres: PostgresServer | None = None
         self._databases = 0
+        self.versions: dict[str, str] = {}
+        """Of the backends that were started, by name."""
 
     def __enter__(self) -> Self:
         return self
@@ -70,6 +73,7 @@ class Backends:
             command = [program, "--port", str(port), "--dir", str(path), *options]
             with Child(command) as child:
                 child.wait_for_line(lambda line: "Ready to accept connections" in line)
+                self.versions["redis"] = _version_of(program)
                 yield f"redis://127.0.0.1:{port}/0"
 
     @contextmanager
@@ -106,6 +110,7 @@ class Backends:
                 server = PostgresServer(durable=True, settings=_POSTGRES)
                 self._stack.callback(server.close)
                 self._postgres = server.init().start()
+                self.versions["postgresql"] = _version_of(server.binaries / "postgres")
             except PostgresMissing as missing:
                 raise NotRun(str(missing)) from None
         self._databases += 1
@@ -117,6 +122,13 @@ class Backends:
             yield self._postgres.url(name)
         finally:
             subprocess.run([programs / "dropdb", "--force", *place, name], check=True)  # noqa: S603
+
+
+def _version_of(program: str | Path) -> str:
+    """The first number with dots in what a program says of itself."""
+    told = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)  # noqa: S603
+    found = re.search(r"\d+(\.\d+)+", told.stdout)
+    return found[0] if found else told.stdout.strip()
 
 
 def _free_port() -> int:
