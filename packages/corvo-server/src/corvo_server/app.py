@@ -1,5 +1,7 @@
 """The composition root: the only place that knows which parts the server is made of."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 
 from sanic import Sanic
@@ -65,10 +67,8 @@ def open_store(settings: Settings) -> Store:
         return SqliteStore(
             settings.sqlite_dir, max_backlog=settings.max_backlog, max_commit=settings.max_commit
         )
-    try:
+    with needs_driver():
         from corvo_server.store.postgres.store import PostgresStore  # noqa: PLC0415 - an extra
-    except ModuleNotFoundError as error:
-        raise DriverMissingError from error
     return PostgresStore(
         settings.postgres_url,
         schema=settings.database_schema,
@@ -84,7 +84,18 @@ def check_store(settings: Settings) -> list[str]:
     """What is wrong with the database, as sentences. Servers may go on meanwhile."""
     if settings.postgres_url is None:
         return backup.check(settings.sqlite_dir)
-    raise DriverMissingError
+    with needs_driver():
+        from corvo_server.store.postgres.check import check  # noqa: PLC0415 - an extra
+    return check(settings.postgres_url, settings.database_schema)
+
+
+@contextmanager
+def needs_driver() -> Iterator[None]:
+    """Say what to install where an import fails because it is not there."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise DriverMissingError from error
 
 
 class DriverMissingError(UnusableStoreError):

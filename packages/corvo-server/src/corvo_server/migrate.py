@@ -6,7 +6,7 @@ from contextlib import closing
 
 import click
 
-from corvo_server.app import DriverMissingError
+from corvo_server.app import needs_driver
 from corvo_server.settings import Settings
 from corvo_server.store.database_url import is_postgres, sqlite_directory
 from corvo_server.store.protocol import UnusableStoreError
@@ -55,14 +55,18 @@ def open_source(url: str, settings: Settings) -> Side:
     """What a URL names, to be read. Raises `UnusableStoreError`."""
     if not is_postgres(url):
         return SqliteSide(sqlite_directory(url))
-    raise DriverMissingError
+    with needs_driver():
+        from corvo_server.store.postgres.transfer import PostgresSide  # noqa: PLC0415
+    return PostgresSide(url, settings.database_schema)
 
 
 def open_target(url: str, settings: Settings) -> Target:
     """What a URL names, to be written; made if need be. Raises `UnusableStoreError`."""
     if not is_postgres(url):
         return SqliteTarget(sqlite_directory(url))
-    raise DriverMissingError
+    with needs_driver():
+        from corvo_server.store.postgres.transfer import PostgresTarget  # noqa: PLC0415
+    return PostgresTarget(url, settings.database_schema)
 
 
 def _run(source: Side, target: Target) -> dict[str, int]:

@@ -1,6 +1,7 @@
 """An installation moves from one store into another, whole, in steps, or not at all."""
 
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from click.testing import CliRunner, Result
 from corvo_schema import BulkRequest, ScheduleRequest
 from corvo_schema.states import JobState
 from corvo_server.cli import server
+from corvo_server.store.nodes import NodeReport
+from corvo_server.store.postgres.transfer import PostgresTarget
 from corvo_server.store.sqlite.store import SqliteStore
 from corvo_server.store.sqlite.transfer import SqliteSide, SqliteTarget
 from corvo_server.store.transfer import (
@@ -22,7 +25,8 @@ from corvo_server.store.transfer import (
 )
 from server_support.bench import Bench, make_job
 from server_support.clock import ManualClock
-from server_support.kits import SqliteKit
+from server_support.kits import PostgresKit, SqliteKit
+from support.postgres import execute
 
 
 class Interrupted(Exception):
@@ -68,6 +72,7 @@ async def fill(bench: Bench) -> None:
     await engine.bulk.run(BulkRequest.model_validate(bulk))
     bench.clock.forward(61_000)
     await bench.tick()
+    await engine.jobs.delete(await bench.enqueue("deleted"))
 
 
 def everything(data_dir: Path) -> dict[str, list[Any]]:
@@ -93,13 +98,17 @@ def move(source: Path, target: Path, chunk: int = 7, stop_after: int | None = No
 async def test_everything_arrives_as_it_was(source: Path, tmp_path: Path) -> None:
     target = tmp_path / "target"
     move(source, target)
+    with closing(SqliteSide(source)) as side:
+        newest = side.newest_seq()
     before = everything(source)
+    assert newest > max(row[0] for row in before["jobs"]), "the last job was deleted"
     assert everything(target) == before
     assert all(before.values()), "each table had something to move"
     kit = SqliteKit(target)
     assert kit.find_problems() == []
     bench = Bench(kit, kit.open(), ManualClock())
     assert len(await bench.fetch_ids("many")) == 3  # its limit
+    assert (await bench.head(await bench.enqueue("new"))).seq > newest
     await bench.check_counters()
     await bench.store.close()
 
@@ -166,9 +175,9 @@ async def test_a_source_that_a_server_works_on_is_refused(bench: Bench, kit: Sql
     assert "Another corvo-server is using" in result.output
 
 
-def migrate(source: Path, target: Path) -> Result:
-    arguments = ["migrate", "--from", f"sqlite:///{source}", "--to", f"sqlite:///{target}"]
-    return CliRunner().invoke(server, arguments)
+def migrate(source: Path | str, target: Path | str) -> Result:
+    urls = [side if isinstance(side, str) else f"sqlite:///{side}" for side in (source, target)]
+    return CliRunner().invoke(server, ["migrate", "--from", urls[0], "--to", urls[1]])
 
 
 async def test_the_command_says_what_it_moved(source: Path, tmp_path: Path) -> None:
@@ -179,6 +188,84 @@ async def test_the_command_says_what_it_moved(source: Path, tmp_path: Path) -> N
     assert migrate(source, tmp_path / "target").exit_code == 1
     result = migrate(tmp_path / "nowhere", tmp_path / "new")
     assert "There is no Corvo database in" in result.output
+
+
+# PostgreSQL
+
+
+@pytest.fixture
+def moved(source: Path, empty_postgres_url: str) -> str:
+    """A PostgreSQL database with all that was in the source."""
+    result = migrate(source, empty_postgres_url)
+    assert result.exit_code == 0, result.output
+    return empty_postgres_url
+
+
+async def test_there_and_back_again_is_as_before(source: Path, moved: str, tmp_path: Path) -> None:
+    before = everything(source)
+    kit = PostgresKit(moved)
+    assert kit.find_problems() == []
+    back = tmp_path / "back"
+    result = migrate(moved, back)
+    assert result.exit_code == 0, result.output
+    assert everything(back) == before
+    assert SqliteKit(back).find_problems() == []
+
+
+async def test_servers_go_on_where_the_others_were(source: Path, moved: str) -> None:
+    kit = PostgresKit(moved)
+    bench = Bench(kit, kit.open(), ManualClock())
+    with closing(SqliteSide(source)) as side:
+        newest = side.newest_seq()
+    assert len(await bench.fetch_ids("many")) == 3
+    assert (await bench.head(await bench.enqueue("new"))).seq > newest
+    await bench.check_counters()
+    await bench.store.close()
+    assert kit.find_problems() == []
+
+
+async def test_a_half_moved_database_is_refused_and_finished(
+    source: Path, empty_postgres_url: str
+) -> None:
+    with (
+        closing(SqliteSide(source)) as one,
+        closing(PostgresTarget(empty_postgres_url, "corvo")) as other,
+        pytest.raises(Interrupted),
+    ):
+        Transfer(one, other, _stop_at("events"), 7).run()
+    with pytest.raises(HalfTransferredError, match="migrate again"):
+        PostgresKit(empty_postgres_url).open()
+    assert migrate(source, empty_postgres_url).exit_code == 0
+    assert "There is data in" in migrate(source, empty_postgres_url).output
+
+
+async def test_a_database_that_servers_work_on_is_refused(
+    source: Path, moved: str, tmp_path: Path
+) -> None:
+    store = PostgresKit(moved).open()
+    await store.beat(NodeReport("a", "1", None, 0), 4_000)
+    for result in (migrate(moved, tmp_path / "new"), migrate(source, moved)):
+        assert result.exit_code == 1
+        assert "1 servers are running on" in result.output
+    await store.close()
+
+
+async def test_jobs_that_were_written_out_of_order_are_put_in_order(
+    source: Path, moved: str, tmp_path: Path
+) -> None:
+    kit = PostgresKit(moved)
+    execute(moved, "UPDATE corvo.jobs SET created_at = created_at - 5 WHERE seq % 3 = 0")
+    assert kit.find_problems() == []
+    assert migrate(moved, tmp_path / "back").exit_code == 0
+    assert SqliteKit(tmp_path / "back").find_problems() == []
+
+
+def _stop_at(step: str) -> Callable[[str, int], None]:
+    def note(told: str, _: int) -> None:
+        if told == step:
+            raise Interrupted
+
+    return note
 
 
 def test_the_command_never_repeats_a_url_that_is_none() -> None:

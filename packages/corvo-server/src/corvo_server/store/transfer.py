@@ -138,6 +138,10 @@ class Side(Protocol):
         """The next rows by their key, after that one."""
         ...
 
+    def newest_seq(self) -> int:
+        """The highest seq that any job ever had."""
+        ...
+
     def find_problems(self) -> Iterable[str]:
         """What is wrong with it, as sentences."""
         ...
@@ -159,6 +163,10 @@ class Target(Side, Protocol):
 
     def write(self, table: Table, rows: Sequence[Row], progress: Progress) -> None:
         """Store rows and how far it has come with them, both or neither."""
+        ...
+
+    def settle(self, newest_seq: int) -> None:
+        """All rows are there; give no job a seq that one had before."""
         ...
 
     def finish(self) -> None:
@@ -193,6 +201,7 @@ class Transfer:
             done[table.name] = self._move(table, done.get(table.name, Progress()))
         for table in TABLES:
             self._compare(table, done[table.name], counted[table.name])
+        self._target.settle(self._source.newest_seq())
         problems = list(self._target.find_problems())
         if problems:
             raise TransferError(

@@ -12,6 +12,7 @@ import psycopg
 
 from corvo_schema.states import JobState
 from corvo_server.store.codes import STATES
+from corvo_server.store.postgres.check import check
 from corvo_server.store.postgres.database import prepare
 from corvo_server.store.postgres.store import PostgresStore
 from corvo_server.store.protocol import Store
@@ -183,7 +184,7 @@ class PostgresKit(_OwnKit):
                 admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
 
     def find_problems(self) -> list[str]:
-        raise NotImplementedError
+        return check(self.url, "corvo")
 
     def query(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.url, options="-c search_path=corvo") as connection:

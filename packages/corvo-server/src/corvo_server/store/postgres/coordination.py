@@ -15,6 +15,15 @@ from corvo_server.store.protocol import StoreUnavailable
 P = ParamSpec("P")
 T = TypeVar("T")
 
+_QUICK = {
+    "connect_timeout": 2,
+    "tcp_user_timeout": 2_500,
+    "keepalives_idle": 1,
+    "keepalives_interval": 1,
+    "keepalives_count": 2,
+}
+"""Who is cut off from the lead must be back as soon as the way is free again."""
+
 
 class Coordination:
     """Runs small functions off the event loop, one after the other, each in a transaction."""
@@ -60,5 +69,5 @@ class Coordination:
 
     def _connected(self) -> Connection:
         if self._connection is None or self._connection.closed:
-            self._connection = connect(self._url, is_pooled=self._is_pooled)
+            self._connection = connect(self._url, is_pooled=self._is_pooled, **_QUICK)
         return self._connection

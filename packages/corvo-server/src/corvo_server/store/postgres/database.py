@@ -13,8 +13,10 @@ from psycopg.conninfo import conninfo_to_dict
 from corvo_server.store.database_url import masked
 from corvo_server.store.migrate import load_migrations, pending_migrations
 from corvo_server.store.postgres.events import key_base
+from corvo_server.store.postgres.rows import SQL
 from corvo_server.store.postgres.wire import Connection
 from corvo_server.store.protocol import UnusableStoreError
+from corvo_server.store.transfer import HalfTransferredError
 
 log = logging.getLogger(__name__)
 
@@ -42,20 +44,21 @@ class UnusableDatabaseError(UnusableStoreError):
 def connect(url: str, *, is_pooled: bool = False, **options: Any) -> Connection:
     """A connection on which every transaction is begun by a statement.
 
-    `is_pooled`: there is a pooler of transactions in between, which keeps nothing of a session.
+    `options` of libpq hold where the URL does not say otherwise. `is_pooled`: there is a pooler of
+    transactions in between, which keeps nothing of a session.
     """
     given = conninfo_to_dict(url)
-    settings = {name: value for name, value in _DEFAULTS.items() if name not in given}
+    wanted = {**_DEFAULTS, **options}
+    settings = {name: value for name, value in wanted.items() if name not in given}
     return psycopg.connect(
         url,
         autocommit=True,
         prepare_threshold=None if is_pooled else _PREPARE_AFTER,
         **settings,
-        **options,
     )
 
 
-def prepare(url: str, schema: str) -> None:
+def prepare(url: str, schema: str, *, is_for_transfer: bool = False) -> None:
     """Make sure that the database can be used, and bring its schema up to date.
 
     Servers that start at the same time do so one after the other.
@@ -65,6 +68,14 @@ def prepare(url: str, schema: str) -> None:
         _check(connection)
         with connection.transaction():
             _migrate(connection, schema)
+            if not is_for_transfer:
+                _refuse_half_transferred(connection, url)
+
+
+def _refuse_half_transferred(connection: Connection, url: str) -> None:
+    if connection.execute(SQL.has_transfer).fetchone() == (True,):
+        (source, _) = connection.execute(SQL.transfer_begun).fetchone() or ("", "")
+        raise HalfTransferredError(masked(url), source)
 
 
 def _check(connection: Connection) -> None:

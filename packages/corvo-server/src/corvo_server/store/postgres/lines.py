@@ -9,6 +9,8 @@ from corvo_server.store.records import Holder, LeasedJob
 from corvo_server.store.tables import Limits, Place, Starts
 from corvo_server.store.verbs.needs import Needs
 
+_KEPT = 10_000
+
 
 class Lines:
     """Implements `store.tables.LineTable`.
@@ -51,7 +53,8 @@ class Lines:
         return self._wire.request(SQL.queue_limits, names)
 
     def starts(self, queue: str, since: int) -> Starts:
-        self._wire.write(SQL.forget_starts, (queue, since))
+        # Not at once: the clock of another server may be a little behind.
+        self._wire.write(SQL.forget_starts, (queue, since - _KEPT))
         (row,) = self._wire.ask(SQL.starts_since, (queue, since))
         return Starts(*row)
 

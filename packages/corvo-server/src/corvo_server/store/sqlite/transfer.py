@@ -60,6 +60,11 @@ class SqliteSide:
         statement = f"SELECT {columns} FROM {table.name} {start} ORDER BY {keys} LIMIT ?"  # noqa: S608
         return self._connection.execute(statement, (*(after or ()), limit)).fetchall()
 
+    def newest_seq(self) -> int:
+        """The highest seq that any job ever had."""
+        (seq, _) = self._connection.execute(SQL.newest_job).fetchone()
+        return int(seq)
+
     def find_problems(self) -> Iterable[str]:
         """What is wrong with it, as sentences."""
         return find_problems(self._connection)
@@ -119,6 +124,10 @@ class SqliteTarget(SqliteSide):
             last = orjson.dumps(progress.last).decode()
             written = (table.name, last, progress.rows, progress.digest)
             self._connection.execute(SQL.note_transfer, written)
+
+    def settle(self, newest_seq: int) -> None:
+        """All rows are there; give no job a seq that one had before."""
+        self._connection.execute(SQL.keep_seq, (newest_seq,))
 
     def finish(self) -> None:
         """Be a store that a server can use."""

@@ -8,7 +8,10 @@ FOR UPDATE;
 
 -- name: queue_limits
 SELECT name, is_paused, max_concurrency, max_per_key, rate_limit, rate_window,
-       coalesce((SELECT sum(active) FROM queue_counts WHERE queue = name), 0)::bigint
+       coalesce((SELECT sum(active) FROM queue_counts WHERE queue = name), 0)::bigint,
+       CASE WHEN rate_limit IS NOT NULL THEN
+           (SELECT max(at) FROM throttle_starts WHERE queue = name)
+       END
 FROM queues
 WHERE name IN (SELECT json_array_elements_text(%s) COLLATE "C");
 

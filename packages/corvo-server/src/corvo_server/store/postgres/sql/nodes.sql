@@ -2,7 +2,7 @@
 
 -- name: report_node
 INSERT INTO nodes (id, version, address, started_at, waiting_fetches, backlog, operations, last_seen)
-VALUES (%s, %s, %s, %s, %s, %s, %s, (extract(epoch FROM clock_timestamp()) * 1000)::bigint)
+VALUES (%s, %s, %s, %s, %s, %s, %s, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint)
 ON CONFLICT (id) DO UPDATE SET
     address = excluded.address, waiting_fetches = excluded.waiting_fetches,
     backlog = excluded.backlog, operations = excluded.operations, last_seen = excluded.last_seen;
@@ -11,16 +11,16 @@ ON CONFLICT (id) DO UPDATE SET
 -- One row, so that nodes that want it at once take turns; the second sees what the first left.
 INSERT INTO lead AS l (is_one, node_id, expires_at)
 VALUES (true, %(id)s,
-        (extract(epoch FROM clock_timestamp()) * 1000)::bigint + %(lease_ms)s)
+        floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint + %(lease_ms)s)
 ON CONFLICT (is_one) DO UPDATE SET
     node_id = %(id)s,
-    expires_at = (extract(epoch FROM clock_timestamp()) * 1000)::bigint + %(lease_ms)s
+    expires_at = floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint + %(lease_ms)s
 WHERE l.node_id = %(id)s
-   OR l.expires_at <= (extract(epoch FROM clock_timestamp()) * 1000)::bigint;
+   OR l.expires_at <= floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint;
 
 -- name: standing
 SELECT EXISTS (SELECT 1 FROM lead WHERE node_id = %s),
-       (extract(epoch FROM clock_timestamp()) * 1000)::bigint;
+       floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint;
 
 -- name: free_lead
 DELETE FROM lead WHERE node_id = %s;
@@ -32,7 +32,7 @@ DELETE FROM nodes WHERE id = %s;
 SELECT n.id, n.version, n.address, n.started_at, n.waiting_fetches, n.backlog, n.operations,
        n.last_seen,
        coalesce(l.node_id = n.id
-                AND l.expires_at > (extract(epoch FROM clock_timestamp()) * 1000)::bigint, false)
+                AND l.expires_at > floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint, false)
 FROM nodes n LEFT JOIN lead l ON l.is_one
-WHERE n.last_seen > (extract(epoch FROM clock_timestamp()) * 1000)::bigint - %s
+WHERE n.last_seen > floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint - %s
 ORDER BY n.started_at, n.id;

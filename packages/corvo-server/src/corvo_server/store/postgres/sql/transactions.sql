@@ -14,7 +14,7 @@ BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY;
 SELECT set_config('search_path', %s, true),
        set_config('lock_timeout', '10s', true),
        set_config('statement_timeout', '30s', true),
-       set_config('idle_in_transaction_session_timeout', '10s', true),
+       set_config('idle_in_transaction_session_timeout', '5s', true),
        set_config('plan_cache_mode', 'force_generic_plan', true),
        set_config('jit', 'off', true),
        set_config('enable_seqscan', 'off', true),

@@ -1,0 +1,79 @@
+-- How far a transfer into this database has come. While the table is there, servers refuse it.
+
+-- name: has_transfer
+SELECT to_regclass('transfer') IS NOT NULL;
+
+-- name: create_transfer
+CREATE TABLE transfer (
+    name   text PRIMARY KEY,  -- of a table, or '' for the whole: from where, and its rows by table
+    last   text   NOT NULL,
+    rows   bigint,
+    digest bigint,
+    expected text
+);
+
+-- name: begin_transfer
+INSERT INTO transfer (name, last, expected) VALUES (%s, %s, %s);
+
+-- name: transfer_begun
+SELECT last, expected FROM transfer WHERE name = '';
+
+-- name: transfer_progress
+SELECT name, last, rows, digest FROM transfer WHERE name <> '';
+
+-- name: note_transfer
+INSERT INTO transfer (name, last, rows, digest) VALUES (%s, %s, %s, %s)
+ON CONFLICT (name) DO UPDATE SET last = excluded.last, rows = excluded.rows, digest = excluded.digest;
+
+-- name: end_transfer
+DROP TABLE transfer;
+
+-- name: count_nodes_alive
+-- Those that reported within ten seconds.
+SELECT count(*) FROM nodes
+WHERE last_seen > floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint - 10000;
+
+-- name: lock_target
+SELECT pg_try_advisory_lock(hashtext('corvo transfer'), hashtext(current_schema()));
+
+-- name: lock_for_transfer
+-- Whoever wants to write waits until all has been read.
+LOCK TABLE jobs, job_failures, unique_locks, batches, queues, queue_counts, throttle_starts, schedules,
+           bulk_operations, events IN SHARE MODE NOWAIT;
+
+-- name: queues_to_transfer
+SELECT coalesce(q.name, c.queue) AS name, coalesce(q.is_paused, false)::int AS is_paused,
+       coalesce(q.is_draining, false)::int AS is_draining, q.max_concurrency, q.max_per_key,
+       q.rate_limit, q.rate_window, least(q.created_at, c.created_at) AS created_at,
+       coalesce(c.scheduled, 0) AS scheduled, coalesce(c.pending, 0) AS pending,
+       coalesce(c.active, 0) AS active, coalesce(c.retrying, 0) AS retrying,
+       coalesce(c.completed, 0) AS completed, coalesce(c.dead, 0) AS dead,
+       coalesce(c.cancelled, 0) AS cancelled, coalesce(c.enqueued, 0) AS enqueued,
+       coalesce(c.failed, 0) AS failed
+FROM queues q FULL JOIN (
+    SELECT queue, min(created_at) AS created_at, sum(scheduled)::bigint AS scheduled,
+           sum(pending)::bigint AS pending, sum(active)::bigint AS active,
+           sum(retrying)::bigint AS retrying, sum(completed)::bigint AS completed,
+           sum(dead)::bigint AS dead, sum(cancelled)::bigint AS cancelled,
+           sum(enqueued)::bigint AS enqueued, sum(failed)::bigint AS failed
+    FROM queue_counts GROUP BY queue
+) c ON c.queue = q.name;
+
+-- name: name_lock_holders
+UPDATE unique_locks l SET job_id = j.id FROM jobs j WHERE j.seq = l.job_seq AND l.job_id = '';
+
+-- name: latest_created
+SELECT coalesce(max(created_at), 0) FROM jobs WHERE seq <= %s;
+
+-- name: newest_seq
+SELECT greatest(
+    coalesce((SELECT max(seq) FROM jobs), 0),
+    (SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM jobs_seq)
+);
+
+-- name: set_sequences
+SELECT setval('jobs_seq', greatest(%(newest_seq)s, 1), %(newest_seq)s > 0),
+       setval(pg_get_serial_sequence('job_failures', 'number'),
+              (SELECT coalesce(max(number), 0) + 1 FROM job_failures), false),
+       setval(pg_get_serial_sequence('events', 'id'),
+              (SELECT coalesce(max(id), 0) + 1 FROM events), false);

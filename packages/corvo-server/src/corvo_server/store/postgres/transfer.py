@@ -1,0 +1,212 @@
+"""A PostgreSQL database as one side of a transfer. No server works on it meanwhile."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import orjson
+from psycopg import errors, sql
+
+from corvo_server.store.database_url import masked
+from corvo_server.store.postgres.check import find_problems
+from corvo_server.store.postgres.database import connect, prepare, search_path
+from corvo_server.store.postgres.rows import SQL
+from corvo_server.store.postgres.wire import Connection
+from corvo_server.store.transfer import FLAGS, TABLES, Progress, Row, Table, TransferError
+
+_QUEUES = "queues"
+_COUNTS = "queue_counts"
+_LOCKS = "unique_locks"
+_SETTINGS = 8
+"""How many of the columns of a queue are its settings; the others are its counters."""
+
+
+class PostgresSide:
+    """Implements `store.transfer.Side`: a database that is there."""
+
+    def __init__(self, url: str, schema: str) -> None:
+        """Raises `UnusableStoreError`, also while servers run."""
+        prepare(url, schema, is_for_transfer=self._is_target)
+        self._url = url
+        self._connection: Connection = connect(url, keepalives_idle=30)
+        self._latest = 0
+        try:
+            self._connection.execute(
+                "SELECT set_config('search_path', %s, false)", (search_path(schema),)
+            )
+            self._keep_servers_out()
+        except BaseException:
+            self._connection.close()
+            raise
+
+    _is_target = False
+
+    def _keep_servers_out(self) -> None:
+        """Make sure that no server is there, and that none writes until this is closed."""
+        (alive,) = self._connection.execute(SQL.count_nodes_alive).fetchone() or (0,)
+        if alive:
+            raise TransferError(
+                f"{alive} servers are running on {self.place}. Stop them first: what they write "
+                "meanwhile would be left behind."
+            )
+        self._connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        try:
+            self._connection.execute(SQL.lock_for_transfer)
+        except errors.LockNotAvailable as error:
+            raise TransferError(
+                f"Somebody is writing to {self.place}. Stop all servers."
+            ) from error
+
+    @property
+    def place(self) -> str:
+        """The URL, without its password."""
+        return masked(self._url)
+
+    def count(self) -> dict[str, int]:
+        """How many rows each table has."""
+        counts = {}
+        for table in TABLES:
+            ((rows,),) = self._connection.execute(
+                sql.SQL("SELECT count(*) FROM ({}) AS t").format(self._select(table))
+            ).fetchall()
+            counts[table.name] = rows
+        return counts
+
+    def read(self, table: Table, after: tuple[Any, ...] | None, limit: int) -> list[Row]:
+        """The next rows by their key, after that one."""
+        keys = sql.SQL(", ").join(sql.Identifier(name) for name in table.keys)
+        start: sql.Composable = sql.SQL("")
+        if after is not None:
+            marks = sql.SQL(", ").join(sql.Placeholder() for _ in table.keys)
+            start = sql.SQL("WHERE ({}) > ({})").format(keys, marks)
+        rows = self._connection.execute(
+            sql.SQL("SELECT * FROM ({}) AS t {} ORDER BY {} LIMIT %s").format(
+                self._select(table), start, keys
+            ),
+            (*(after or ()), limit),
+        ).fetchall()
+        return self._in_order(table, after, rows) if table.name == "jobs" else list(rows)
+
+    def _select(self, table: Table) -> sql.Composable:
+        """All rows of a table in the columns of `table`, with numbers for yes and no."""
+        if table.name == _QUEUES:
+            return sql.SQL(SQL.queues_to_transfer)
+        columns = [
+            sql.SQL("{}::int").format(sql.Identifier(name))
+            if name in FLAGS
+            else sql.Identifier(name)
+            for name in table.columns
+        ]
+        return sql.SQL("SELECT {} FROM {}").format(
+            sql.SQL(", ").join(columns), sql.Identifier(table.name)
+        )
+
+    def _in_order(
+        self, table: Table, after: tuple[Any, ...] | None, rows: Sequence[Row]
+    ) -> list[Row]:
+        """No job was created before one with a lower seq.
+
+        Several servers may have written them otherwise, by some milliseconds; a search on SQLite
+        takes it for granted.
+        """
+        at = table.columns.index("created_at")
+        if after is None:
+            self._latest = 0
+        elif not self._latest:
+            (self._latest,) = self._connection.execute(SQL.latest_created, after).fetchone() or (0,)
+        ordered: list[Row] = []
+        for row in rows:
+            self._latest = max(self._latest, row[at])
+            ordered.append((*row[:at], self._latest, *row[at + 1 :]))
+        return ordered
+
+    def newest_seq(self) -> int:
+        """The highest seq that any job ever had."""
+        (seq,) = self._connection.execute(SQL.newest_seq).fetchone() or (0,)
+        return int(seq)
+
+    def find_problems(self) -> Iterable[str]:
+        """What is wrong with it, as sentences."""
+        return find_problems(self._connection)
+
+    def close(self) -> None:
+        """Let servers use it again."""
+        self._connection.close()
+
+
+class PostgresTarget(PostgresSide):
+    """Implements `store.transfer.Target`: a new database, or one that a transfer has begun."""
+
+    _is_target = True
+
+    def _keep_servers_out(self) -> None:
+        """Servers refuse a database that a transfer has begun; so none may run before."""
+        (alive,) = self._connection.execute(SQL.count_nodes_alive).fetchone() or (0,)
+        if alive:
+            raise TransferError(f"{alive} servers are running on {self.place}. Stop them first.")
+        ((is_ours,),) = self._connection.execute(SQL.lock_target).fetchall()
+        if not is_ours:
+            raise TransferError(f"Another migration into {self.place} is running.")
+
+    def begin(self, source: str, rows: dict[str, int]) -> dict[str, Progress]:
+        """Be the target of a transfer; how far an earlier attempt has come."""
+        expected = orjson.dumps(rows, option=orjson.OPT_SORT_KEYS).decode()
+        with self._connection.transaction():
+            ((begun,),) = self._connection.execute(SQL.has_transfer).fetchall()
+            if not begun:
+                if any(self.count().values()):
+                    raise TransferError(f"There is data in {self.place} already.")
+                self._connection.execute(SQL.create_transfer)
+                self._connection.execute(SQL.begin_transfer, ("", source, expected))
+        found = self._connection.execute(SQL.transfer_begun).fetchone()
+        if found != (source, expected):
+            raise TransferError(
+                f"{self.place} holds a part of {found and found[0]}, which is another source or "
+                "has changed since. Drop the schema and begin again."
+            )
+        return {
+            name: Progress(tuple(orjson.loads(last)), count, total)
+            for name, last, count, total in self._connection.execute(SQL.transfer_progress)
+        }
+
+    def write(self, table: Table, rows: Sequence[Row], progress: Progress) -> None:
+        """Store rows and how far it has come with them."""
+        last = orjson.dumps(progress.last).decode()
+        with self._connection.transaction():
+            if table.name == _QUEUES:
+                self._write_queues(table, rows)
+            elif table.name == _LOCKS:
+                self._copy(_LOCKS, (*table.columns, "job_id"), [(*row, "") for row in rows])
+                self._connection.execute(SQL.name_lock_holders)
+            else:
+                self._copy(table.name, table.columns, rows)
+            written = (table.name, last, progress.rows, progress.digest)
+            self._connection.execute(SQL.note_transfer, written)
+
+    def _write_queues(self, table: Table, rows: Sequence[Row]) -> None:
+        settings, counters = table.columns[:_SETTINGS], table.columns[_SETTINGS:]
+        self._copy(_QUEUES, settings, [row[:_SETTINGS] for row in rows])
+        self._copy(
+            _COUNTS,
+            ("queue", "writer", "created_at", *counters),
+            [(row[0], "", row[_SETTINGS - 1], *row[_SETTINGS:]) for row in rows],
+        )
+
+    def _copy(self, name: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
+        flags = [i for i, column in enumerate(columns) if column in FLAGS]
+        names = sql.SQL(", ").join(map(sql.Identifier, columns))
+        statement = sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(name), names)
+        with self._connection.cursor() as cursor, cursor.copy(statement) as copy:
+            for row in rows:
+                values = list(row)
+                for i in flags:
+                    values[i] = bool(values[i])
+                copy.write_row(values)
+
+    def settle(self, newest_seq: int) -> None:
+        """All rows are there; give no job a seq that one had before."""
+        self._connection.execute(SQL.set_sequences, {"newest_seq": newest_seq})
+
+    def finish(self) -> None:
+        """Be a store that servers can use."""
+        self._connection.execute(SQL.end_transfer)
+        self._connection.execute("ANALYZE")
