@@ -122,6 +122,8 @@ class PostgresServer:
             ["initdb", "-D", self.data, "-U", USER, "--auth=trust", "--encoding=UTF8"],
             ["--locale=C", "--no-sync"],
         )
+        with (self.data / "pg_hba.conf").open("a", encoding="utf-8") as rules:
+            rules.write("host all,replication all samenet trust\n")
         return self
 
     def start(self) -> Self:

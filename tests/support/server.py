@@ -3,7 +3,7 @@
 import json
 import signal
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -21,7 +21,11 @@ def server_command(
     """The command line; the option `max_backlog` becomes `--max-backlog`."""
     command = python("-m", "corvo_server", "--bind", bind, "--data-dir", data_dir)
     for name, value in (options or {}).items():
-        command += [f"--{name.replace('_', '-')}", str(value)]
+        option = name.replace("_", "-")
+        if value is False:
+            command.append(f"--no-{option}")
+        else:
+            command += [f"--{option}", *([] if value is True else [str(value)])]
     return command
 
 
@@ -37,8 +41,13 @@ class CorvoServer:
         options: Mapping[str, str | int] | None = None,
         *,
         env: Mapping[str, str] | None = None,
+        host: str = "127.0.0.1",
+        prefix: Sequence[str] = (),
     ) -> None:
+        """`prefix` stands before the command."""
         self.data_dir = data_dir
+        self._host = host
+        self._prefix = prefix
         self.port = 0
         self.url = ""
         self._env = env
@@ -87,7 +96,10 @@ class CorvoServer:
         """Start, and return once requests are taken. Port 0 is a free one."""
         if self._process is not None:
             self._ended.append(self._process)
-        command = server_command(self.data_dir, f"127.0.0.1:{port}", self._options)
+        command = [
+            *self._prefix,
+            *server_command(self.data_dir, f"{self._host}:{port}", self._options),
+        ]
         self._process = Process(command, env=self._env)
         line = self._process.wait_for_line(
             lambda line: "listening on" in line, "the server listens"

@@ -1,0 +1,66 @@
+"""PostgreSQL servers that a test may end as it likes, and Corvo servers on them."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from support.engines import require
+from support.network import Network
+from support.postgres import PostgresMissing, PostgresServer
+from support.server import CorvoServer
+
+
+class StartNodes(Protocol):
+    """A factory of servers on one database; `env` is by the number of the server."""
+
+    def __call__(
+        self,
+        database_url: str,
+        number: int = 3,
+        *,
+        env: Mapping[int, Mapping[str, str]] | None = None,
+        network: Network | None = None,
+        **options: str | int,
+    ) -> list[CorvoServer]: ...
+
+
+@pytest.fixture
+def database() -> Iterator[PostgresServer]:
+    """A PostgreSQL server of the test's own, which keeps its word when it is killed."""
+    pytest.importorskip("psycopg")
+    try:
+        server = PostgresServer(durable=True)
+    except PostgresMissing as missing:
+        require(str(missing))
+    with server:
+        yield server.init().start()
+
+
+@pytest.fixture
+def start_nodes(tmp_path: Path) -> Iterator[StartNodes]:
+    """Starts Corvo servers. They may log errors: the database is taken from them."""
+    servers: list[CorvoServer] = []
+
+    def start(
+        database_url: str,
+        number: int = 3,
+        *,
+        env: Mapping[int, Mapping[str, str]] | None = None,
+        network: Network | None = None,
+        **options: str | int,
+    ) -> list[CorvoServer]:
+        place: dict[str, Any] = {}
+        if network is not None:
+            place = {"host": network.server_address, "prefix": network.prefix}
+        settings = {"database": database_url, **options}
+        first = len(servers)
+        for i in range(number):
+            folder = tmp_path / f"node-{first + i}"
+            servers.append(CorvoServer(folder, settings, env=(env or {}).get(i), **place))
+        return [server.start() for server in servers[first:]]
+
+    yield start
+    for server in servers:
+        server.close()

@@ -1,0 +1,42 @@
+"""Nodes whose machines' clocks are ten minutes apart."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from cluster.conftest import StartNodes
+from support.postgres import PostgresServer
+from support.trial import Trial
+
+CLOCKS = ("-10m", "+0m", "+10m")
+
+
+@pytest.fixture
+def faketime() -> Path:
+    """The library that shows another time to a process."""
+    named = os.environ.get("CORVO_FAKETIME_LIBRARY")
+    if named:
+        return Path(named)
+    for folder in (Path("/usr/lib"), Path("/usr/local/lib")):
+        for library in folder.glob("**/faketime/libfaketimeMT.so.1"):
+            return library
+    pytest.skip("libfaketime is not installed (Debian: apt-get install libfaketime)")
+
+
+async def test_nodes_with_wrong_clocks_go_by_that_of_the_database(
+    database: PostgresServer, start_nodes: StartNodes, faketime: Path
+) -> None:
+    env = {
+        number: {
+            "LD_PRELOAD": str(faketime),
+            "FAKETIME": offset,
+            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+        }
+        for number, offset in enumerate(CLOCKS)
+    }
+    nodes = start_nodes(database.url(), env=env)
+    async with Trial("clocks ten minutes apart", nodes, database.url()) as trial:
+        await trial.more(3000, within=120)
+        trial.happened["clocks apart"] = len(CLOCKS)
+        await trial.settle()

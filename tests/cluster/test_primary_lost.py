@@ -1,0 +1,34 @@
+"""The primary is lost, its synchronous standby takes over, and the nodes follow."""
+
+import asyncio
+
+from cluster.conftest import StartNodes
+from support.postgres import PostgresServer
+from support.trial import Trial
+from support.waiting import wait_until
+
+STREAMING = {"wal_level": "replica", "max_wal_senders": "4", "hot_standby": "on"}
+
+
+async def test_nodes_follow_to_the_standby_and_nothing_is_lost(start_nodes: StartNodes) -> None:
+    with PostgresServer(durable=True, settings=STREAMING) as primary:
+        primary.init().start()
+        with primary.make_standby("standby") as standby:
+            standby.start()
+            primary.execute("ALTER SYSTEM SET synchronous_standby_names = 'standby'")
+            primary.execute("SELECT pg_reload_conf()")
+            await wait_until(lambda: _is_synchronous(primary), "the standby is synchronous")
+            url = primary.url("postgres", standby)
+            nodes = start_nodes(url)
+            async with Trial("primary lost", nodes, url) as trial:
+                await trial.more(trial.chance.randrange(600, 1200))
+                await asyncio.to_thread(primary.kill)
+                trial.happened["primaries killed"] += 1
+                standby.promote()
+                await trial.more(1500)
+                await trial.settle()
+            assert standby.execute("SELECT pg_is_in_recovery()") == [(False,)]
+
+
+def _is_synchronous(primary: PostgresServer) -> bool:
+    return primary.execute("SELECT sync_state FROM pg_stat_replication") == [("sync",)]
