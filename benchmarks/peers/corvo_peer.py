@@ -1,6 +1,7 @@
 """Corvo, by its own Python client and worker."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from corvo_client import AsyncClient, Client, NewJob
 from corvo_client.worker import Worker
@@ -22,12 +23,14 @@ class Peer(AsyncPeer):
         for client in self._clients:
             await client.close()
 
-    def enqueue_serially(self, numbers: Sequence[int], send: Start) -> bool:
+    @contextmanager
+    def blocking(self) -> Iterator[Start]:
         with Client(self.url.partition(",")[0]) as client:
-            for number in numbers:
-                send(number)
+
+            def enqueue(number: int) -> None:
                 client.enqueue(self.queue, {"number": number, **PAYLOAD})
-        return True
+
+            yield enqueue
 
     async def enqueue(self, number: int) -> None:
         client = self._clients[number % len(self._clients)]

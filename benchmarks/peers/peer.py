@@ -5,6 +5,7 @@ What is not abstract need not be there: not every system has something to prepar
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 
 PAYLOAD = {"to": "ada@example.com", "subject": "hello"}
 """Of every job, beside its number."""
@@ -56,13 +57,9 @@ class AsyncPeer(ABC):
     async def prepare(self) -> None:  # noqa: B027
         """Make what the backend needs, unless it is there. Called before a queue's first job."""
 
-    def enqueue_serially(self, numbers: Sequence[int], send: Start) -> bool:
-        """Enqueue one job after the other by the API that blocks, if there is one, else False.
-
-        `send` is to be called before each.
-        """
-        del numbers, send
-        return False
+    def blocking(self) -> AbstractContextManager[Start] | None:
+        """What enqueues a job by an API that blocks, if the system has one as well."""
+        return None
 
     @abstractmethod
     async def enqueue(self, number: int) -> None:
