@@ -8,6 +8,7 @@ import contextlib
 import re
 import socket
 import ssl
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -359,6 +360,16 @@ async def test_tasks_have_connections_of_their_own_up_to_the_limit(raw: RawServe
     answers = await asyncio.gather(*[direct.send(CALL) for _ in range(200)])
     assert {answer.body for answer in answers} == {b"ok"}
     assert 1 <= raw.connections <= 3
+    await direct.close()
+
+
+@pytest.mark.skipif(sys.version_info < (3, 12), reason="Python 3.11 has no eager tasks")
+async def test_connection_is_made_where_tasks_start_eagerly(raw: RawServer) -> None:
+    raw.answer(OK)
+    factory = vars(asyncio)["eager_task_factory"]
+    asyncio.get_running_loop().set_task_factory(factory)
+    direct = AsyncDirect(Origin(raw.url), None)
+    assert (await direct.send(CALL)).body == b"ok"
     await direct.close()
 
 

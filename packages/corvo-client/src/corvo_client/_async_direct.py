@@ -90,9 +90,10 @@ class AsyncDirect:
     async def _connect(self, site: Site) -> "_Connection":
         loop = asyncio.get_running_loop()
         connection = _Connection(site, loop)
-        # uvloop tries one address after the other, and knows no other way.
+        # uvloop tries one address after the other, and knows no other way; nor may asyncio where
+        # tasks start eagerly: Python 3.13.0 trips over that (python/cpython#124309).
         options: dict[str, Any] = {}
-        if isinstance(loop, asyncio.BaseEventLoop):
+        if isinstance(loop, asyncio.BaseEventLoop) and loop.get_task_factory() is None:
             options["happy_eyeballs_delay"] = _HEAD_START
         if site.is_tls:
             options |= {"ssl": self._origin.tls, "server_hostname": site.host}
