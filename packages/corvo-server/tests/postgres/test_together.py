@@ -1,0 +1,245 @@
+"""Several stores on one database: what one does, the others hear of, and no limit is exceeded."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+
+from corvo_schema import new_job_id
+from corvo_schema.states import JobState
+from corvo_server.store.postgres.store import PostgresStore
+from server_support.bench import Bench, make_job, until
+from server_support.kits import PostgresKit
+
+OpenBench = Callable[..., Bench]
+
+ALONE: dict[str, Any] = {"notify": False, "poll_seconds": 0}
+"""Hears of nobody."""
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"poll_seconds": 3600}, {"notify": False, "poll_seconds": 0.02}],
+    ids=["notified", "looking"],
+)
+async def test_waiting_fetch_gets_what_another_server_enqueued(
+    open_bench: OpenBench, options: dict[str, Any]
+) -> None:
+    here, there = open_bench(**options), open_bench(**options)
+    await until(lambda: bool(there.commits))  # the first look: it listens by now
+    waiting = await there.waiting()
+    job_id = await here.enqueue()
+    (job,) = await asyncio.wait_for(waiting, 10)
+    assert job.head.id == job_id
+    await here.ack(job)
+    assert await there.state(job_id) is JobState.COMPLETED
+
+
+async def test_no_job_is_handed_out_twice(open_bench: OpenBench) -> None:
+    benches = [open_bench(**ALONE) for _ in range(3)]
+    await benches[0].enqueue_batch(*(make_job() for _ in range(300)))
+    fetched: list[str] = []
+
+    async def drain(bench: Bench) -> None:
+        while jobs := await bench.fetch(count=7):
+            fetched.extend(job.head.id for job in jobs)
+            await asyncio.gather(*(bench.ack(job) for job in jobs))
+
+    await asyncio.gather(*(drain(bench) for bench in benches for _ in range(4)))
+    while left := await benches[0].fetch(count=50):  # what all had locked, and nobody took
+        fetched.extend(job.head.id for job in left)
+        await asyncio.gather(*(benches[0].ack(job) for job in left))
+    assert len(fetched) == len(set(fetched)) == 300
+    await benches[0].check_counters()
+    assert (await benches[0].queue()).completed == 300
+
+
+async def test_a_limit_holds_across_servers(open_bench: OpenBench) -> None:
+    benches = [open_bench(**ALONE) for _ in range(3)]
+    await benches[0].engine.queues.limit("mail", 5)
+    await benches[0].enqueue_batch(*(make_job() for _ in range(60)))
+    fetched = await asyncio.gather(
+        *(bench.fetch(worker=f"w{n}", count=3) for n in range(5) for bench in benches)
+    )
+    assert sum(map(len, fetched)) == 5
+
+
+async def test_a_throttle_holds_across_servers(open_bench: OpenBench) -> None:
+    benches = [open_bench(**ALONE) for _ in range(3)]
+    await benches[0].engine.queues.throttle("mail", 4, 60_000)
+    await benches[0].enqueue_batch(*(make_job() for _ in range(60)))
+    fetched = await asyncio.gather(*(bench.fetch(count=3) for _ in range(3) for bench in benches))
+    assert sum(map(len, fetched)) == 4
+
+
+@pytest.mark.parametrize("fields", [{"unique_key": "k"}, {"job_id": new_job_id()}])
+async def test_one_of_many_is_new(open_bench: OpenBench, fields: dict[str, str]) -> None:
+    benches = [open_bench(**ALONE) for _ in range(4)]
+    answers = await asyncio.gather(
+        *(bench.try_enqueue(**fields) for _ in range(5) for bench in benches)
+    )
+    assert sum(answer.is_new for answer in answers) == 1
+    assert len({answer.job_id for answer in answers}) == 1
+    assert benches[0].kit.count_rows("jobs") == 1
+
+
+async def test_keys_that_are_wanted_in_any_order_end_in_no_deadlock(open_bench: OpenBench) -> None:
+    benches = [open_bench(**ALONE) for _ in range(3)]
+    keys = [f"k{n}" for n in range(12)]
+
+    async def store_and_end(bench: Bench, order: list[str]) -> None:
+        for _ in range(5):
+            answers, _ = await bench.enqueue_batch(*(make_job(unique_key=key) for key in order))
+            await asyncio.gather(
+                *(bench.engine.jobs.cancel(job.job_id) for job in answers if job.is_new)
+            )
+
+    orders = (keys, keys[::-1], keys[6:] + keys[:6])
+    await asyncio.gather(
+        *(store_and_end(bench, order) for bench, order in zip(benches, orders, strict=True))
+    )
+    assert benches[0].kit.count_rows("unique_locks") == 0
+    await benches[0].check_counters()
+
+
+async def test_a_batch_ends_once(open_bench: OpenBench) -> None:
+    benches = [open_bench(**ALONE) for _ in range(3)]
+    _, batch_id = await benches[0].enqueue_batch(*(make_job() for _ in range(30)), callback="done")
+    jobs = await benches[0].fetch(count=30)
+    await asyncio.gather(*(benches[n % 3].ack(job) for n, job in enumerate(jobs)))
+    assert (await benches[0].batch(batch_id)).succeeded == 30
+    assert len(await benches[1].fetch("done", count=10)) == 1
+
+
+async def test_a_queue_is_there_while_a_job_of_it_is(open_bench: OpenBench) -> None:
+    here, there = open_bench(**ALONE), open_bench(**ALONE)
+    for _ in range(10):
+        job_id, _ = await asyncio.gather(here.enqueue(), there.store.drop_queue("mail"))
+        assert (await there.queue()).pending == 1
+        await here.engine.jobs.delete(job_id)
+    await here.check_counters()
+
+
+async def test_counts_of_a_server_that_left_stay(open_bench: OpenBench) -> None:
+    here, there = open_bench(**ALONE), open_bench(**ALONE)
+    await here.enqueue()
+    await there.enqueue()
+    await here.store.close()
+    assert (await there.queue()).enqueued == 2
+    assert there.kit.query("SELECT count(DISTINCT writer) FROM queue_counts") == [(2,)]
+    assert there.kit.count_rows("writers") == 1
+    await there.check_counters()
+
+
+async def test_events_are_read_only_up_to_what_is_complete(open_bench: OpenBench) -> None:
+    """A commit that has drawn its ids and not ended holds back those that drew theirs later."""
+    slow, quick = open_bench(**ALONE), open_bench(**ALONE)
+    first = await quick.enqueue()
+    session = slow.store._writer._session  # type: ignore[attr-defined]
+    has_drawn, gate, real = threading.Event(), threading.Event(), session._end
+
+    def end(wire: Any, *args: Any) -> None:
+        wire.sync()
+        has_drawn.set()
+        gate.wait()
+        real(wire, *args)
+
+    session._end = end
+    late = asyncio.ensure_future(slow.enqueue())
+    await asyncio.to_thread(has_drawn.wait)
+    behind = await quick.enqueue()
+    read = await quick.store.read_events(0, 100)
+    assert [event.job_id for event in read] == [first]
+    assert await quick.store.last_event_id() == read[-1].id
+    gate.set()
+    read += await quick.store.read_events(read[-1].id, 100)
+    late_id = await late
+    read += await quick.store.read_events(read[-1].id, 100)
+    assert [event.job_id for event in read] == [first, late_id, behind]
+    assert [event.id for event in read] == sorted(event.id for event in read)
+
+
+# What happens when the connection is lost
+
+
+def lose(bench: Bench) -> None:
+    """End the writer's connection from outside."""
+    connection = bench.store._writer._session._connection  # type: ignore[attr-defined]
+    kit: PostgresKit = bench.kit  # type: ignore[assignment]
+    with psycopg.connect(kit.url, autocommit=True) as other:
+        other.execute("SELECT pg_terminate_backend(%s, 5000)", (connection.info.backend_pid,))
+
+
+async def test_a_lost_connection_costs_nobody_anything(open_bench: OpenBench) -> None:
+    bench = open_bench(**ALONE)
+    job_ids = []
+    for _ in range(5):
+        job_ids.append(await bench.enqueue())
+        await asyncio.to_thread(lose, bench)
+    assert await bench.fetch_ids() == job_ids
+
+
+@pytest.mark.parametrize("has_come", [True, False], ids=["committed", "not committed"])
+async def test_a_commit_whose_answer_was_lost_is_done_once(
+    open_bench: OpenBench, monkeypatch: pytest.MonkeyPatch, has_come: bool
+) -> None:
+    bench = open_bench(**ALONE)
+    await bench.enqueue("other")
+    session = bench.store._writer._session  # type: ignore[attr-defined]
+    real, losses = session._end, []
+
+    class Silent:
+        """A connection that dies at COMMIT, before or after the database has heard of it."""
+
+        statusmessage = None
+
+        def __init__(self, connection: Any) -> None:
+            self._connection = connection
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._connection, name)
+
+        def execute(self, statement: str, *args: Any) -> Any:
+            if statement != "COMMIT":
+                return self._connection.execute(statement, *args)
+            if has_come:
+                self._connection.execute(statement)
+            return self
+
+    def end(wire: Any, *args: Any) -> None:
+        if losses:
+            return real(wire, *args)
+        losses.append(1)
+        connection = wire.connection
+        wire.connection = Silent(connection)
+        leave = wire.close
+
+        def close() -> None:
+            leave()
+            connection.close()
+            raise psycopg.OperationalError("server closed the connection unexpectedly")
+
+        monkeypatch.setattr(wire, "close", close)
+        return real(wire, *args)
+
+    session._end = end
+    job_id = await bench.enqueue()
+    assert losses
+    assert await bench.fetch_ids() == [job_id]
+    assert bench.kit.count_jobs()["mail"] == {JobState.ACTIVE: 1}
+    await bench.check_counters()
+
+
+async def test_two_servers_may_start_at_once(postgres_databases: Any) -> None:
+    url = postgres_databases.create()
+    try:
+        stores = await asyncio.gather(
+            *(asyncio.to_thread(PostgresStore, url, **ALONE) for _ in range(4))
+        )
+        for store in stores:
+            await store.close()
+    finally:
+        postgres_databases.drop(url)
