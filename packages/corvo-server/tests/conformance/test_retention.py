@@ -159,6 +159,18 @@ async def test_more_than_a_chunk_is_pruned_chunk_by_chunk(bench: Bench) -> None:
     assert bench.kit.count_jobs() == {}
 
 
+async def test_events_go_as_fast_as_the_jobs_that_wrote_them(bench: Bench) -> None:
+    keep(bench, completed=DAY, events=DAY)
+    results, _ = await bench.enqueue_batch(*[make_job() for _ in range(200)])
+    for result in results:
+        await bench.engine.jobs.cancel(result.job_id)
+    bench.clock.forward(DAY)
+    await bench.engine.maintenance.prune()
+    assert bench.kit.count_jobs() == {}
+    # Those of the pruning itself, and the newest before: it holds the sequence.
+    assert bench.kit.count_rows("events") == 201
+
+
 async def test_nothing_to_prune_is_no_work(bench: Bench) -> None:
     await bench.bring_to(JobState.COMPLETED)
     assert await bench.prune() == 0

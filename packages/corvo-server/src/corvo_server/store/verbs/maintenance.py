@@ -6,6 +6,9 @@ from corvo_schema.states import EventType, JobState
 from corvo_server.store.records import Change, JobHead, Maintain, Prune
 from corvo_server.store.transaction import Transaction
 
+_EVENTS_OF_A_JOB = 8
+"""More than most write, so that their events go at least as fast as they do; and cheaper to go."""
+
 
 def promote(tx: Transaction, chunks: list[Maintain]) -> list[int]:
     """Move scheduled and retrying jobs that are due."""
@@ -69,7 +72,7 @@ def _prune_jobs(tx: Transaction, request: Prune) -> int:
 def _prune_events(tx: Transaction, request: Prune) -> int:
     if request.events_before is None:
         return 0
-    return tx.tables.events.prune(request.events_before, request.limit)
+    return tx.tables.events.prune(request.events_before, request.limit * _EVENTS_OF_A_JOB)
 
 
 def _prune_rest(tx: Transaction, request: Prune) -> int:
