@@ -150,11 +150,13 @@ async def test_events_are_read_only_up_to_what_is_complete(open_bench: OpenBench
     session._end = end
     late = asyncio.ensure_future(slow.enqueue())
     await asyncio.to_thread(has_drawn.wait)
-    behind = await quick.enqueue()
-    read = await quick.store.read_events(0, 100)
-    assert [event.job_id for event in read] == [first]
-    assert await quick.store.last_event_id() == read[-1].id
-    gate.set()
+    try:
+        behind = await quick.enqueue()
+        read = await quick.store.read_events(0, 100)
+        assert [event.job_id for event in read] == [first]
+        assert await quick.store.last_event_id() == read[-1].id
+    finally:
+        gate.set()
     read += await quick.store.read_events(read[-1].id, 100)
     late_id = await late
     read += await quick.store.read_events(read[-1].id, 100)

@@ -1,7 +1,7 @@
 """Batches: counted up, and as they stand."""
 
 from corvo_schema import BatchState
-from corvo_server.store.postgres.rows import SQL, as_json
+from corvo_server.store.postgres.rows import SQL, as_json, storable
 from corvo_server.store.postgres.wire import Wire
 from corvo_server.store.records import BatchRecord, NewBatch
 from corvo_server.store.tables import BatchCount, EndedBatch
@@ -53,7 +53,7 @@ class Batches:
 
 def find_batch(wire: Wire, batch_id: str) -> BatchRecord | None:
     """One batch with its counts."""
-    rows = wire.ask(SQL.find_batch, (batch_id,))
+    rows = wire.ask(SQL.find_batch, (storable(batch_id),))
     return BatchRecord(*rows[0]) if rows else None
 
 

@@ -2,7 +2,7 @@
 
 from corvo_schema import BulkStatus
 from corvo_server.store.bulk import BulkRecord
-from corvo_server.store.postgres.rows import SQL, Row
+from corvo_server.store.postgres.rows import SQL, Row, storable
 from corvo_server.store.postgres.wire import Wire
 
 
@@ -13,7 +13,7 @@ class Bulks:
         self._wire = wire
 
     def find(self, bulk_id: str) -> BulkRecord | None:
-        rows = self._wire.ask(SQL.lock_bulk, (bulk_id,))
+        rows = self._wire.ask(SQL.lock_bulk, (storable(bulk_id),))
         return _to_bulk(rows[0]) if rows else None
 
     def save(self, record: BulkRecord) -> None:
@@ -41,7 +41,7 @@ class Bulks:
 
 def find_bulk(wire: Wire, bulk_id: str) -> BulkRecord | None:
     """One bulk operation."""
-    rows = wire.ask(SQL.find_bulk, (bulk_id,))
+    rows = wire.ask(SQL.find_bulk, (storable(bulk_id),))
     return _to_bulk(rows[0]) if rows else None
 
 

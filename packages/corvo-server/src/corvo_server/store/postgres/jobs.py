@@ -12,6 +12,7 @@ from corvo_server.store.postgres.rows import (
     as_json,
     change_row,
     failure_row,
+    id_set,
     merge_rows,
     new_job_row,
     replacement_row,
@@ -41,9 +42,9 @@ class Jobs:
         if needs.jobs:
             self._reserved = wire.request(SQL.reserve_seqs, (needs.jobs,))
         if needs.known:
-            self._known = wire.request(SQL.known_by_id, (as_json(needs.known),))
+            self._known = wire.request(SQL.known_by_id, (id_set(needs.known),))
         if needs.ids:
-            self._foreseen = wire.request(SQL.heads_by_id, (as_json(needs.ids),))
+            self._foreseen = wire.request(SQL.heads_by_id, (id_set(needs.ids),))
 
     def insert(self, jobs: Sequence[NewJob]) -> Sequence[int]:
         seqs = self._take_seqs(len(jobs))
@@ -78,7 +79,7 @@ class Jobs:
             self._known = None
         more = [job_id for job_id in job_ids if job_id not in self._known_before]
         if more:
-            rows += self._wire.ask(SQL.known_by_id, (as_json(more),))
+            rows += self._wire.ask(SQL.known_by_id, (id_set(more),))
         return {job_id: (STATES[code], batch_id) for job_id, code, batch_id in rows}
 
     def heads(self, job_ids: Collection[str]) -> dict[str, JobHead]:
@@ -87,7 +88,7 @@ class Jobs:
             job_id for job_id in job_ids if job_id not in self._heads and job_id not in self._wanted
         ]
         if more:
-            self._keep(self._wire.ask(SQL.heads_by_id, (as_json(more),)))
+            self._keep(self._wire.ask(SQL.heads_by_id, (id_set(more),)))
         return {job_id: self._heads[job_id] for job_id in job_ids if job_id in self._heads}
 
     def _load_foreseen(self) -> None:
@@ -141,7 +142,7 @@ class Jobs:
 
 def find_jobs(wire: Wire, job_ids: Sequence[str]) -> list[JobRecord]:
     """The jobs that exist, in the order asked for, with their failures."""
-    rows = wire.ask(SQL.records_by_id, (as_json(job_ids),))
+    rows = wire.ask(SQL.records_by_id, (id_set(job_ids),))
     by_seq = {row[0]: to_record(row) for row in rows}
     if by_seq:
         for row in wire.ask(SQL.failures_by_seq, (as_json(by_seq),)):

@@ -7,7 +7,7 @@ at the end.
 
 from typing import NamedTuple
 
-from corvo_server.store.postgres.rows import SQL, Row, as_json
+from corvo_server.store.postgres.rows import SQL, Row, as_json, id_set
 from corvo_server.store.postgres.wire import Rows, Wire
 from corvo_server.store.records import JobHead
 from corvo_server.store.verbs.needs import Needs
@@ -37,7 +37,7 @@ class Locks:
         if needs.keys:
             self._foreseen.append(self._lock(sorted(needs.keys)))
         if needs.ids:
-            self._foreseen.append(wire.request(SQL.lock_keys_of_jobs, (as_json(needs.ids),)))
+            self._foreseen.append(wire.request(SQL.lock_keys_of_jobs, (id_set(needs.ids),)))
 
     def holder(self, queue: str, unique_key: str, now: int) -> str | None:
         key = (queue, unique_key)

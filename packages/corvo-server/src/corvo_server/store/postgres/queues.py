@@ -3,7 +3,7 @@
 from collections.abc import Collection
 
 from corvo_server.store.postgres.lines import Lines
-from corvo_server.store.postgres.rows import SQL, Row, as_json, to_queue
+from corvo_server.store.postgres.rows import SQL, Row, as_json, id_set, storable, to_queue
 from corvo_server.store.postgres.wire import Rows, Wire
 from corvo_server.store.records import (
     LimitKeys,
@@ -42,7 +42,7 @@ class Queues:
         self._is_limited: dict[str, bool] = {}
         self._foreseen: Rows | None = None
         if needs.ids:
-            self._foreseen = wire.request(SQL.limited_queues_of_jobs, (as_json(needs.ids),))
+            self._foreseen = wire.request(SQL.limited_queues_of_jobs, (id_set(needs.ids),))
 
     def limited(self, names: Collection[str]) -> set[str]:
         if self._foreseen is not None:
@@ -88,4 +88,4 @@ def _update(setting: QueueSetting) -> tuple[str, Row]:
 
 def list_queues(wire: Wire, name: str | None = None) -> list[QueueRecord]:
     """All queues by name, or the one called `name`."""
-    return [to_queue(row) for row in wire.ask(SQL.list_queues, {"name": name})]
+    return [to_queue(row) for row in wire.ask(SQL.list_queues, {"name": name and storable(name)})]

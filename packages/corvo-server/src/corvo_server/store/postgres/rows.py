@@ -32,6 +32,16 @@ def as_json(values: Iterable[Any]) -> str:
     return orjson.dumps(list(values)).decode()
 
 
+def storable(text: str) -> str:
+    """A text to look for. PostgreSQL keeps no NUL: what has one is not there, nor is this."""
+    return text.replace("\0", "\uffff") if "\0" in text else text
+
+
+def id_set(ids: Iterable[str]) -> str:
+    """A set of ids to look for, as statements take it."""
+    return as_json(map(storable, ids))
+
+
 def to_leased(row: Row) -> tuple[int, LeasedJob]:
     """A row of `claimed_by_seq`, by its seq."""
     return row[0], LeasedJob(to_head(row[:HEAD_WIDTH]), *row[HEAD_WIDTH:])

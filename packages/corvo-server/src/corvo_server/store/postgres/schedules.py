@@ -4,7 +4,7 @@ from msgspec import structs
 
 from corvo_schema.schedules import Misfire
 from corvo_schema.states import Priority
-from corvo_server.store.postgres.rows import SQL, Row
+from corvo_server.store.postgres.rows import SQL, Row, storable
 from corvo_server.store.postgres.wire import Wire
 from corvo_server.store.schedules import ScheduleRecord
 
@@ -41,7 +41,7 @@ def list_schedules(wire: Wire) -> list[ScheduleRecord]:
 
 
 def _find(wire: Wire, statement: str, reference: str, *, by_id: bool) -> ScheduleRecord | None:
-    rows = wire.ask(statement, {"reference": reference, "by_id": by_id})
+    rows = wire.ask(statement, {"reference": storable(reference), "by_id": by_id})
     return _to_schedule(rows[0]) if rows else None
 
 
