@@ -14,6 +14,7 @@ from corvo_server.store.conditions import (
     Operator,
     Path,
     Scalar,
+    Step,
     TextMatch,
     Truthy,
 )
@@ -83,14 +84,19 @@ class PostgresDialect:
 
 
 def _at(path: Path) -> Sql:
-    place = Sql("document(jobs.payload)")
-    for step in path.steps:
-        kind = "integer" if isinstance(step, int) else "text"
-        if isinstance(step, int) and not -(2**31) <= step < 2**31:
-            return Sql("NULL::jsonb")  # no array is that long
-        value = bind(step) if isinstance(step, int) else bind(_storable(step))
-        place = fuse(f"{{}} -> {{}}::{kind}", place, value)
-    return fuse("({})", place)
+    if any(isinstance(step, int) and not -(2**31) < step < 2**31 for step in path.steps):
+        return Sql("NULL::jsonb")  # no array is that long
+    # Strictly: what does not fit finds nothing. Operators take a scalar for an array of one.
+    steps = "strict $" + "".join(map(_step, path.steps))
+    return fuse(
+        "jsonb_path_query_first(document(jobs.payload), {}::jsonpath, '{{}}', true)", bind(steps)
+    )
+
+
+def _step(step: Step) -> str:
+    if isinstance(step, str):
+        return "." + json.dumps(_storable(step), ensure_ascii=False)
+    return f"[{step}]" if step >= 0 else f"[last - {-step - 1}]"
 
 
 def _compare(operator: Operator, value: Scalar) -> Sql:

@@ -1,0 +1,60 @@
+"""What PostgreSQL finds by payload_jq is what the condition means."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import psycopg
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from corvo_server.store.conditions import Condition
+from corvo_server.store.filters import JobFilter, where
+from corvo_server.store.postgres.dialect import PostgresDialect
+from server_support.jq_oracle import conditions, conditions_on, documents, holds, paths_in
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+# The table is emptied by each search, so that examples may share it.
+shared = settings(
+    deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100
+)
+
+
+@pytest.fixture
+def connection(postgres_url: str) -> Iterator[Connection]:
+    options = "-c search_path=corvo"
+    with psycopg.connect(postgres_url, autocommit=True, options=options) as connection:
+        connection.execute("CREATE TEMP TABLE payloads (seq integer, payload text)")
+        yield connection
+
+
+def found(connection: Connection, condition: Condition, texts: list[str]) -> list[int]:
+    """The places of the documents that PostgreSQL finds."""
+    connection.execute("DELETE FROM payloads")
+    with connection.cursor() as cursor:
+        cursor.executemany("INSERT INTO payloads VALUES (%s, %s)", list(enumerate(texts)))
+    test = where(JobFilter(payload=condition), PostgresDialect())
+    words = test.text.replace("%", "%%").replace("?", "%s")
+    statement = f"SELECT seq FROM payloads AS jobs WHERE {words} ORDER BY seq"  # noqa: S608 - what is tested
+    return [seq for (seq,) in connection.execute(statement, test.values)]
+
+
+@shared
+@given(conditions, st.lists(documents, min_size=1, max_size=4))
+def test_postgres_finds_what_the_condition_means(
+    connection: Connection, condition: Condition, documents: list[Any]
+) -> None:
+    expected = [place for place, document in enumerate(documents) if holds(condition, document)]
+    assert found(connection, condition, [json.dumps(item) for item in documents]) == expected
+
+
+@shared
+@given(st.data(), documents)
+def test_postgres_finds_every_place_of_a_document(
+    connection: Connection, data: st.DataObject, document: Any
+) -> None:
+    condition = data.draw(conditions_on(st.sampled_from(paths_in(document))))
+    expected = [0] if holds(condition, document) else []
+    assert found(connection, condition, [json.dumps(document)]) == expected
