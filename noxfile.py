@@ -63,10 +63,14 @@ def typecheck(session: nox.Session) -> None:
 
 @nox.session
 def unit(session: nox.Session) -> None:
-    """Run each package's own tests; fail when one has less than 90 % of its branches covered."""
+    """Run each package's own tests; fail when one has less than 90 % of its branches covered.
+
+    On both storage engines, as far as PostgreSQL is there (`CORVO_REQUIRE_POSTGRES=1`: it must be).
+    """
     _install(session, "test", "extras")
     session.run("coverage", "erase")
-    pytest = ("pytest", "packages", "tests/benchmarks", "-n", XDIST_WORKERS, *session.posargs)
+    where = ("packages", "tests/benchmarks", "--engine", "all")
+    pytest = ("pytest", *where, "-n", XDIST_WORKERS, *session.posargs)
     session.run("coverage", "run", "-m", *pytest)
     session.run("coverage", "combine", "--quiet")
     for name in PACKAGES:
@@ -78,6 +82,29 @@ def integration(session: nox.Session) -> None:
     """Run real servers and clients against each other, in parallel."""
     _install(session, "test", "extras")
     session.run("pytest", "tests/integration", "-n", XDIST_WORKERS, *session.posargs)
+
+
+@nox.session
+def cluster(session: nox.Session) -> None:
+    """Run servers and clients on PostgreSQL, then several servers while something fails them.
+
+    Of the integration tests, those in which the engine decides what comes out: the others are about
+    clients, the command line and the process, which do not know it.
+    """
+    _install(session, "test", "extras")
+    about = (
+        *("batches", "cancel", "client_bulk", "client_jobs", "client_queues", "checkpoints"),
+        *("expiry", "http", "leases", "lifecycle", "limits", "long_poll", "order", "pause"),
+        *("promises", "queues", "release", "repeats", "retries", "stop", "timeline", "unique"),
+    )
+    files = [f"tests/integration/test_{name}.py" for name in about]
+    pytest = ("pytest", "--engine", "postgres")
+    session.run(*pytest, *files, "-n", XDIST_WORKERS, *session.posargs)
+    # One after the other: each has a database cluster and three servers of its own.
+    rounds = os.environ.get("CORVO_CLUSTER_ROUNDS", "2")
+    session.run(
+        *pytest, "tests/cluster", "-s", *session.posargs, env={"CORVO_CLUSTER_ROUNDS": rounds}
+    )
 
 
 @nox.session

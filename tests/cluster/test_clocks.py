@@ -1,6 +1,7 @@
 """Nodes whose machines' clocks are ten minutes apart."""
 
 import os
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,8 @@ async def test_nodes_with_wrong_clocks_go_by_that_of_the_database(
         for number, offset in enumerate(CLOCKS)
     }
     nodes = start_nodes(database.url(), env=env)
+    shown = {datetime.fromisoformat(str(node.log[0]["time"])) for node in nodes}
+    assert max(shown) - min(shown) > timedelta(minutes=19), "the clocks are wrong indeed"
     async with Trial("clocks ten minutes apart", nodes, database.url()) as trial:
         await trial.more(3000, within=120)
         trial.happened["clocks apart"] = len(CLOCKS)

@@ -12,6 +12,7 @@ import pytest
 
 from corvo_client import NO_RETRIES, AsyncClient, Client
 from support.clients import awaited
+from support.engines import NewStorage
 from support.server import CorvoServer, StartServer
 from support.wire import Wire, new_name
 
@@ -21,8 +22,10 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 
 @pytest.fixture(scope="session")
-def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CorvoServer]:
-    server = CorvoServer(tmp_path_factory.mktemp("shared") / "data").start()
+def shared_server(
+    tmp_path_factory: pytest.TempPathFactory, new_storage: NewStorage
+) -> Iterator[CorvoServer]:
+    server = CorvoServer(tmp_path_factory.mktemp("shared") / "data", new_storage()).start()
     yield server
     code = server.stop()
     server.close()
@@ -39,7 +42,7 @@ def server(shared_server: CorvoServer) -> Iterator[CorvoServer]:
 
 
 @pytest.fixture
-def make_server(tmp_path: Path) -> Iterator[StartServer]:
+def make_server(tmp_path: Path, new_storage: NewStorage) -> Iterator[StartServer]:
     """Makes a server with a data directory of its own; keyword arguments are its options.
 
     At the end of the test its log must be without errors; a test that provokes some says
@@ -49,7 +52,7 @@ def make_server(tmp_path: Path) -> Iterator[StartServer]:
     watched: list[CorvoServer] = []
 
     def make(*, expects_errors: bool = False, **options: str | int) -> CorvoServer:
-        server = CorvoServer(tmp_path / f"data-{len(servers)}", options)
+        server = CorvoServer(tmp_path / f"data-{len(servers)}", {**new_storage(), **options})
         servers.append(server)
         if not expects_errors:
             watched.append(server)

@@ -12,12 +12,16 @@ from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from support.history import History
 from support.load import Load
 from support.promises import check, hand_outs, told_ids
 from support.server import CorvoServer, StartServer
 from support.settlement import check_counters, finish_all_jobs, jobs_of
 from support.wire import Wire
+
+pytestmark = pytest.mark.sqlite
 
 ROUNDS = int(os.environ.get("CORVO_CRASH_ROUNDS", "5"))
 SEED = int(os.environ.get("CORVO_CRASH_SEED", "0")) or random.SystemRandom().randrange(1, 10**9)

@@ -9,11 +9,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from corvo_schema import new_job_id
 from support.process import Process, python
 from support.server import CorvoServer, StartServer, server_command
 from support.waiting import wait_until
 from support.wire import Body, Refusal, Wire, refusal_of
+
+pytestmark = pytest.mark.sqlite
 
 START_ON_A_FULL_DISK = """
 import os, resource, sys

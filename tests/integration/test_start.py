@@ -40,6 +40,7 @@ def start_in(data_dir: Path, **options: str | int) -> tuple[int, str]:
     return code, output
 
 
+@pytest.mark.sqlite
 async def test_a_second_server_on_the_data_is_refused(start_server: StartServer) -> None:
     server = start_server()
     code, output = start_in(server.data_dir)

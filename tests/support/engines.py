@@ -7,7 +7,7 @@ skipped, or fail if `CORVO_REQUIRE_POSTGRES` is 1.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NoReturn
 
 import pytest
@@ -16,6 +16,7 @@ from support.databases import Databases
 from support.postgres import PostgresMissing, PostgresServer
 
 ENGINES = ("sqlite", "postgres")
+NewStorage = Callable[[], dict[str, str | int]]
 _URL = "CORVO_TEST_POSTGRES_URL"
 _REQUIRED = "CORVO_REQUIRE_POSTGRES"
 _shared = pytest.StashKey[PostgresServer]()
@@ -36,9 +37,30 @@ def engines_of(config: pytest.Config) -> tuple[str, ...]:
     return ENGINES if chosen == "all" else (chosen,)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "sqlite: is about the file of SQLite, whatever --engine says"
+    )
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "engine_name" in metafunc.fixturenames:
-        metafunc.parametrize("engine_name", engines_of(metafunc.config), scope="session")
+        is_of_sqlite = metafunc.definition.get_closest_marker("sqlite") is not None
+        names = ("sqlite",) if is_of_sqlite else engines_of(metafunc.config)
+        metafunc.parametrize("engine_name", names, scope="session")
+
+
+@pytest.fixture(scope="session")
+def new_storage(engine_name: str, request: pytest.FixtureRequest) -> NewStorage:
+    """Makes options that give a server a place for its jobs, on the engine under test."""
+
+    def new() -> dict[str, str | int]:
+        if engine_name == "sqlite":
+            return {}  # the data directory that every server has
+        databases: Databases = request.getfixturevalue("postgres_databases")
+        return {"database": databases.create(), "database_connections": 2}
+
+    return new
 
 
 @pytest.hookimpl(optionalhook=True)

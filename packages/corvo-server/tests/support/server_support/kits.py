@@ -153,6 +153,22 @@ class _BrokenCommits:
         return self._connection.execute(statement, *values)
 
 
+_EMPTY = """
+SET lock_timeout = '1s';
+DO $$
+DECLARE it record;
+BEGIN
+    FOR it IN SELECT format('%I.%I', schemaname, tablename) AS name FROM pg_tables
+              WHERE schemaname = 'corvo' AND tablename <> 'schema_migrations'
+    LOOP EXECUTE 'DELETE FROM ' || it.name; END LOOP;
+    FOR it IN SELECT format('%I.%I', schemaname, sequencename) AS name FROM pg_sequences
+              WHERE schemaname = 'corvo'
+    LOOP EXECUTE 'ALTER SEQUENCE ' || it.name || ' RESTART'; END LOOP;
+END
+$$
+"""
+
+
 class PostgresKit(_OwnKit):
     """The store on PostgreSQL, in a database of its own."""
 
@@ -163,6 +179,15 @@ class PostgresKit(_OwnKit):
     def prepare(cls, url: str) -> None:
         """Bring the schema of an empty database up to date."""
         prepare(url, "corvo")
+
+    def empty(self) -> bool:
+        """Remove all that is there; whether nobody was in the way."""
+        try:
+            with psycopg.connect(self.url, autocommit=True) as connection:
+                connection.execute(_EMPTY)
+        except psycopg.Error:
+            return False
+        return True
 
     def open(self, **options: Any) -> Store:
         # Alone on its database, it has nothing to hear from others.

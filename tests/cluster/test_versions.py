@@ -1,0 +1,68 @@
+"""Old and new servers on one database, as far as one version can show it."""
+
+import asyncio
+
+from cluster.conftest import StartNodes
+from support.postgres import PostgresServer
+from support.process import Process
+from support.server import CorvoServer, server_command
+from support.wire import Wire, new_name
+
+NEXT_VERSION = """
+INSERT INTO corvo.schema_migrations
+SELECT max(version) + 1, 'of_a_newer_server', 0 FROM corvo.schema_migrations
+"""
+
+
+async def test_servers_that_start_at_the_same_time_make_the_tables_once(
+    database: PostgresServer, start_nodes: StartNodes
+) -> None:
+    batches = await asyncio.gather(
+        *(asyncio.to_thread(start_nodes, database.url(), 1) for _ in range(4))
+    )
+    nodes = [node for batch in batches for node in batch]
+    made = [message for node in nodes for message in node.messages() if "migrated" in message]
+    assert made == ["schema migrated to version 1 (initial)"]
+    async with Wire(nodes[0].url) as wire:
+        assert len((await wire.get("/cluster/status"))["nodes"]) == 4
+
+
+async def test_an_older_server_goes_on_beside_a_newer_one_and_does_not_start_after_it(
+    database: PostgresServer, start_nodes: StartNodes
+) -> None:
+    older, other = start_nodes(database.url(), 2)
+    database.execute(NEXT_VERSION)
+    queue = new_name()
+    async with Wire(older.url) as one, Wire(other.url) as two:
+        job_id = await one.enqueue(queue, 1)
+        job = await two.fetch(queue, timeout=5)
+        await one.ack(job)
+        assert await two.state(job_id) == "completed"
+    await asyncio.to_thread(other.stop)
+    code, told = await asyncio.to_thread(_start_again, other, database.url())
+    assert code == 1
+    assert "was written by a newer corvo-server" in told
+    assert older.process.is_running
+
+
+async def test_servers_are_replaced_one_by_one_under_a_client(
+    database: PostgresServer, start_nodes: StartNodes
+) -> None:
+    nodes = start_nodes(database.url(), 2)
+    queue = new_name()
+    for node in nodes:
+        async with Wire(node.url) as wire:
+            job_id = await wire.enqueue(queue, 1)
+        assert await asyncio.to_thread(node.stop) == 0
+        (rest,) = [one for one in nodes if one is not node]
+        async with Wire(rest.url) as wire:
+            assert len((await wire.get("/cluster/status"))["nodes"]) == 1, "it has said goodbye"
+            await wire.ack(await wire.fetch(queue))
+            assert await wire.state(job_id) == "completed"
+        await asyncio.to_thread(node.restart)
+
+
+def _start_again(server: CorvoServer, url: str) -> tuple[int, str]:
+    command = server_command(server.data_dir, "127.0.0.1:0", {"database": url})
+    process = Process(command)
+    return process.wait(), process.output
