@@ -392,14 +392,16 @@ def pid_in(marker: Path) -> int:
 
 
 def ends(pid: int) -> bool:
-    """Wait until a process has ended; one that nobody has waited for is a zombie."""
+    """Wait until a process has ended, with all its threads."""
     ends_at = time.monotonic() + 60
     while time.monotonic() < ends_at:
         try:
-            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+            # Looks at a child of ours, and leaves it to whoever will wait for it.
+            if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None:
                 return True
-        except FileNotFoundError:
-            return True
+        except ChildProcessError:
+            if not Path(f"/proc/{pid}").exists():
+                return True
         time.sleep(0.01)
     return False
 
