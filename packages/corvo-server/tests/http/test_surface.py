@@ -110,10 +110,13 @@ async def test_health_of_a_store_that_is_gone(bench: Bench, server: HttpServer) 
     assert (await server.call("GET", "/healthz")).status == 200
 
 
-async def test_cluster_of_one(server: HttpServer) -> None:
+async def test_cluster_of_one(bench: Bench, server: HttpServer) -> None:
+    await bench.engine.nodes.beat()
     reply = await server.get("/cluster/status")
-    assert (reply.json["mode"], reply.json["status"]) == ("single", "healthy")
-    assert len(reply.json["nodes"]) == 1
+    mode = "cluster" if bench.store.is_shared else "single"
+    assert (reply.json["mode"], reply.json["status"]) == (mode, "healthy")
+    (node,) = reply.json["nodes"]
+    assert (node["role"], node["version"]) == ("leader", __version__)
 
 
 # CORS
