@@ -186,13 +186,14 @@ async def test_jobs_that_end_in_one_commit_bring_one_callback(bench: Bench) -> N
 
 
 async def test_batches_that_end_in_one_commit_bring_a_callback_each(bench: Bench) -> None:
-    batch_ids = {(await start_batch(bench, 2))[1] for _ in range(3)}
+    batch_ids = [(await start_batch(bench, 2))[1] for _ in range(3)]
     jobs = await bench.fetch(count=6)
     with bench.kit.hold_commits(bench.store):
-        calls = [asyncio.ensure_future(bench.ack(job)) for job in jobs]
+        calls = [asyncio.ensure_future(bench.ack(job)) for job in reversed(jobs)]
         await turns()
     await asyncio.gather(*calls)
-    assert {told["batch_id"] for told in await callbacks(bench)} == batch_ids
+    told = [callback["batch_id"] for callback in await callbacks(bench)]
+    assert told == batch_ids[::-1]  # in the order in which they ended
 
 
 async def test_batch_without_a_callback_payload_tells_an_empty_one(bench: Bench) -> None:

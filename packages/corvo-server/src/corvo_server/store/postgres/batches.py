@@ -45,7 +45,9 @@ class Batches:
             for count in counts
         ]
         counted = self._wire.ask(SQL.count_batches, (as_json(rows),))
-        return [EndedBatch(*row) for *row, has_ended in counted if has_ended]
+        ended = {row[0]: EndedBatch(*row) for *row, has_ended in counted if has_ended}
+        # In the order in which they ended, not in the one that the database finds handy.
+        return [ended[count.batch_id] for count in counts if count.batch_id in ended]
 
     def prune(self, before: int, limit: int) -> int:
         return self._wire.count(SQL.prune_batches, (before, limit))
