@@ -12,7 +12,7 @@ from corvo_server.engine.engine import Engine
 from corvo_server.http.worker import fetch, fetch_batch
 from corvo_server.store.protocol import StoreOverloaded
 from server_support.bench import Bench, until
-from server_support.http import API, Connection, HttpServer, request, serve
+from server_support.http import API, Connection, HttpServer, Reply, request, serve
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -139,8 +139,16 @@ async def test_waiting_fetches_are_sent_home_when_the_server_closes(bench: Bench
         assert (await server.call("GET", "/healthz")).status == 200
 
 
-async def test_waiting_fetches_are_served_in_turn(server: HttpServer) -> None:
+async def test_waiting_fetches_are_served_in_turn(bench: Bench, server: HttpServer) -> None:
     waiting = [await start_waiting(server, "w9") for _ in range(5)]
-    jobs = [(await server.post("/enqueue", {"queue": "w9"})).json["job_id"] for _ in range(5)]
+    # In one commit: otherwise a claim in vain may be under way when the next job comes, which then
+    # goes to the next in line.
+    sent: list[asyncio.Task[Reply]] = []
+    with bench.kit.hold_commits(bench.store):
+        held = bench.store.backlog
+        for i in range(1, 6):
+            sent.append(asyncio.ensure_future(server.post("/enqueue", {"queue": "w9"})))
+            await until(lambda i=i: bench.store.backlog == held + 2 * i)  # the job, and a claim
+    jobs = [(await reply).json["job_id"] for reply in sent]
     replies = [await asyncio.wait_for(connection.receive(), 5) for connection in waiting]
     assert [reply.json["job_id"] for reply in replies] == jobs
