@@ -5,13 +5,14 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import orjson
 import psycopg
 import pytest
 
 from corvo_schema import new_job_id
 from corvo_schema.states import JobState
 from corvo_server.store.postgres.store import PostgresStore
-from server_support.bench import Bench, make_job, until
+from server_support.bench import Bench, make_job, turns, until
 from server_support.kits import PostgresKit
 
 OpenBench = Callable[..., Bench]
@@ -55,6 +56,24 @@ async def test_no_job_is_handed_out_twice(open_bench: OpenBench) -> None:
     assert len(fetched) == len(set(fetched)) == 300
     await benches[0].check_counters()
     assert (await benches[0].queue()).completed == 300
+
+
+async def test_callbacks_come_in_the_order_of_the_ends(
+    open_bench: OpenBench, postgres_url: str
+) -> None:
+    bench = open_bench(**ALONE)
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute("ANALYZE corvo.batches")  # one without rows is gone through by itself
+    batches = [await bench.enqueue_batch(make_job(), callback="callbacks") for _ in range(3)]
+    jobs = await bench.fetch(count=3)
+    with bench.kit.hold_commits(bench.store):
+        acks = [asyncio.ensure_future(bench.ack(job)) for job in reversed(jobs)]
+        await turns()
+    await asyncio.gather(*acks)
+    told = [
+        orjson.loads(job.payload)["batch_id"] for job in await bench.fetch("callbacks", count=3)
+    ]
+    assert told == [batch_id for _, batch_id in reversed(batches)]
 
 
 async def test_a_limit_holds_across_servers(open_bench: OpenBench) -> None:
