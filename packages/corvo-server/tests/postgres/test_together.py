@@ -62,9 +62,10 @@ async def test_callbacks_come_in_the_order_of_the_ends(
     open_bench: OpenBench, postgres_url: str
 ) -> None:
     bench = open_bench(**ALONE)
+    batches = [await bench.enqueue_batch(make_job(), callback="callbacks")]
     with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute("ANALYZE corvo.batches")  # one without rows is gone through by itself
-    batches = [await bench.enqueue_batch(make_job(), callback="callbacks") for _ in range(3)]
+        connection.execute("ANALYZE corvo.batches")  # a single row is looked at first, by its index
+    batches += [await bench.enqueue_batch(make_job(), callback="callbacks") for _ in range(2)]
     jobs = await bench.fetch(count=3)
     with bench.kit.hold_commits(bench.store):
         acks = [asyncio.ensure_future(bench.ack(job)) for job in reversed(jobs)]
