@@ -78,7 +78,9 @@ class _OwnKit:
             gate.wait()
             return requests
 
-        store._writer.submit(Verb(0, block), None)
+        held = store._writer.submit(Verb(0, block), None)
+        # Where the commit is broken, too, its failure is nobody's: not to be logged as forgotten.
+        held.add_done_callback(lambda held: held.cancelled() or held.exception())
         is_writing.wait()
         try:
             yield

@@ -81,6 +81,8 @@ class Readers:
                 return read(wire, *args, **kwargs)
             finally:
                 running.clear()
+                if is_stopped.is_set():  # the cancel may come late, and must not hit the next read
+                    wire.connection.close()
 
         try:
             async with asyncio.timeout(seconds) as timeout:
@@ -90,9 +92,8 @@ class Readers:
                 raise SearchTooSlow(f"it took longer than {seconds:g} seconds") from None
             raise StoreUnavailable("other searches take all the time there is") from None
         finally:
-            is_stopped.set()
+            is_stopped.set()  # before the look: whoever is seen running will see it, too
             for connection in running:
-                # The statement that runs is cancelled, or what its timeout would have stopped.
                 loop.run_in_executor(None, _cancel, connection)
 
     async def _run(self, begin: str, seconds: float, read: Callable[[Wire], T]) -> T:

@@ -1,0 +1,56 @@
+"""Reads on PostgreSQL that are stopped."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+
+import psycopg
+import pytest
+
+from corvo_server.store.postgres import readers as module
+from corvo_server.store.postgres.readers import Readers
+from corvo_server.store.postgres.wire import Connection, Wire
+from server_support.bench import until
+
+
+def read_behind(lock: int) -> Callable[[Wire], list[tuple[object, ...]]]:
+    """A read that lasts for as long as somebody else holds an advisory lock."""
+    return lambda wire: wire.ask("SELECT pg_advisory_xact_lock(%s)", (lock,))
+
+
+async def test_a_cancel_that_comes_late_does_not_hit_the_next_read(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_cancel, has_cancelled = threading.Event(), threading.Event()
+    real = module._cancel
+
+    def cancel_late(connection: Connection) -> None:
+        may_cancel.wait(10)
+        real(connection)
+        has_cancelled.set()
+
+    monkeypatch.setattr(module, "_cancel", cancel_late)
+    readers = Readers(postgres_url, 1, schema="corvo", is_pooled=False)
+    with psycopg.connect(postgres_url, autocommit=True) as holder:
+
+        def is_awaited(lock: int) -> bool:
+            waiting = (
+                "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND objid = %s AND NOT granted"
+            )
+            return holder.execute(waiting, (lock,)).fetchone() is not None
+
+        holder.execute("SELECT pg_advisory_lock(71), pg_advisory_lock(72)")
+        first = asyncio.ensure_future(readers.run_within(60, read_behind(71)))
+        await until(lambda: is_awaited(71))
+        first.cancel()
+        with suppress(asyncio.CancelledError):
+            await first
+        holder.execute("SELECT pg_advisory_unlock(71)")
+        second = asyncio.ensure_future(readers.run_within(60, read_behind(72)))
+        await until(lambda: is_awaited(72))
+        may_cancel.set()
+        await until(has_cancelled.is_set)
+        holder.execute("SELECT pg_advisory_unlock(72)")
+        assert len(await second) == 1
+    await readers.close()
