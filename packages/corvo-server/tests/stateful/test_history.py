@@ -1,7 +1,7 @@
 """Histories of calls, made up by Hypothesis, against an independent model of what is promised.
 
-`CORVO_STATEFUL_EXAMPLES` sets how many; `CORVO_STATEFUL_STEPS`, how long each is. A third of them on
-PostgreSQL: a step takes several times as long there, and the rules are the same.
+`CORVO_STATEFUL_EXAMPLES` sets how many; `CORVO_STATEFUL_STEPS`, how long each is. A third of them
+on PostgreSQL: a step takes several times as long there, and the rules are the same.
 """
 
 import os
