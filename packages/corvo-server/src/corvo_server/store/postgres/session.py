@@ -127,18 +127,19 @@ class PostgresSession:
             number = self._commits + wire.has_written
             if wire.has_written:
                 wire.send(SQL.mark_commit, (self.writer_id, number))
-            self._end(wire, commit, number)
+            is_answered = self._end(wire, commit, number)
         except psycopg.OperationalError as error:
             if _is_gone(wire.connection, error):
                 raise _Lost(str(error)) from error
             raise CommitError(str(error)) from error
         self._commits = number
-        commit.events = self._events.numbered(commit.events)
+        if is_answered:
+            commit.events = self._events.numbered(commit.events)
         self._wire = None
         return commit
 
-    def _end(self, wire: Wire, commit: Commit, number: int) -> None:
-        """Commit, and tell the others."""
+    def _end(self, wire: Wire, commit: Commit, number: int) -> bool:
+        """Commit, and tell the others. False: it is committed, but what came back is lost."""
         told = wire.connection.execute("COMMIT")
         news = None
         if self._channel is not None and wire.has_written:
@@ -151,11 +152,13 @@ class PostgresSession:
             wire.close()
         except psycopg.OperationalError as error:
             if told.statusmessage == "COMMIT":
-                return
+                return True
             if not _is_gone(wire.connection, error):
                 raise
             if not wire.has_written or not self._has_committed(number):
                 raise _Lost(str(error)) from error
+            return False
+        return True
 
     def _has_committed(self, number: int) -> bool:
         """What came of a commit whose answer was lost."""
