@@ -19,6 +19,7 @@ PYTHONS = ("3.11", "3.12", "3.13")
 SOURCES = [f"packages/{name}/src" for name in PACKAGES]
 GROUPS = nox.project.load_toml("pyproject.toml")
 FOREIGN_SDKS = ("corvo-client==0.3.0", "corvo-worker==0.3.0")
+FEW_HISTORIES = {"CORVO_STATEFUL_EXAMPLES": "30"}  # no more of them tell interpreters apart
 XDIST_WORKERS = "auto" if (os.cpu_count() or 1) > 2 else "2"
 
 nox.needs_version = ">=2026.2"
@@ -133,6 +134,7 @@ def matrix(session: nox.Session) -> None:
     """
     _install(session, "test", "extras")
     is_outermost = session.python in (PYTHONS[0], PYTHONS[-1])
+    session.env.update(FEW_HISTORIES)
     for tests in ("packages", *(["tests/integration"] if is_outermost else [])):
         session.run("pytest", tests, "-n", XDIST_WORKERS, *session.posargs)
 
@@ -151,6 +153,7 @@ def docs(session: nox.Session) -> None:
 @nox.parametrize("package", [nox.param(name, id=name) for name in PACKAGES])
 def lowest(session: nox.Session, package: str) -> None:
     """Run a package's own tests with the lowest versions that it says are enough."""
+    session.env.update(FEW_HISTORIES)
     session.env["PYTHONPATH"] = None
     session.install("uv>=0.9")
     folder = Path(session.create_tmp()).resolve()
