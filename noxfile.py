@@ -87,7 +87,7 @@ def integration(session: nox.Session) -> None:
 
 @nox.session
 def cluster(session: nox.Session) -> None:
-    """Run servers and clients on PostgreSQL, then several servers while something fails them.
+    """Run servers and clients on PostgreSQL.
 
     Of the integration tests, those in which the engine decides what comes out: the others are about
     clients, the command line and the process, which do not know it.
@@ -99,9 +99,17 @@ def cluster(session: nox.Session) -> None:
         *("promises", "queues", "release", "repeats", "retries", "stop", "timeline", "unique"),
     )
     files = [f"tests/integration/test_{name}.py" for name in about]
+    session.run("pytest", "--engine", "postgres", *files, "-n", XDIST_WORKERS, *session.posargs)
+
+
+@nox.session
+def trials(session: nox.Session) -> None:
+    """Let nodes, networks and databases fail under several servers, and check the history.
+
+    One after the other: each has a database cluster and three servers of its own.
+    """
+    _install(session, "test", "extras")
     pytest = ("pytest", "--engine", "postgres")
-    session.run(*pytest, *files, "-n", XDIST_WORKERS, *session.posargs)
-    # One after the other: each has a database cluster and three servers of its own.
     rounds = os.environ.get("CORVO_CLUSTER_ROUNDS", "2")
     session.run(
         *pytest, "tests/cluster", "-s", *session.posargs, env={"CORVO_CLUSTER_ROUNDS": rounds}
