@@ -47,8 +47,6 @@ _TRY_AGAIN = (
     errors.DeadlockDetected,
     errors.UniqueViolation,  # of what another server stored a moment earlier: it is found now
 )
-
-
 _DATABASE_ERRORS = (psycopg.OperationalError, errors.ReadOnlySqlTransaction, CommitError)
 _ENDING = (
     errors.AdminShutdown,
@@ -205,9 +203,7 @@ class PostgresSession:
         return True
 
     def explain(self, error: Exception) -> Exception:
-        if isinstance(
-            error, (psycopg.OperationalError, errors.ReadOnlySqlTransaction, CommitError)
-        ):
+        if isinstance(error, _DATABASE_ERRORS):
             unavailable = StoreUnavailable(f"the database cannot be written: {error}")
             unavailable.__cause__ = error
             return unavailable
