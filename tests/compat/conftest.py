@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from compat.foreign import MakeSdk, Sdk, StartWorker, Worker
+from support.engines import NewStorage
 from support.server import CorvoServer
 from support.wire import new_name
 
@@ -23,9 +24,11 @@ def sdks() -> Path:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CorvoServer]:
+def server(
+    tmp_path_factory: pytest.TempPathFactory, new_storage: NewStorage
+) -> Iterator[CorvoServer]:
     """A server, used by all tests, each in queues of its own. It must not log an error."""
-    server = CorvoServer(tmp_path_factory.mktemp("compat") / "data").start()
+    server = CorvoServer(tmp_path_factory.mktemp("compat") / "data", new_storage()).start()
     yield server
     code = server.stop()
     server.close()
@@ -34,9 +37,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CorvoServer]:
 
 
 @pytest.fixture
-def quick_server(tmp_path: Path) -> Iterator[CorvoServer]:
+def quick_server(tmp_path: Path, new_storage: NewStorage) -> Iterator[CorvoServer]:
     """A server that takes back after two seconds what nobody keeps."""
-    server = CorvoServer(tmp_path / "data", {"lease": "2s"}).start()
+    server = CorvoServer(tmp_path / "data", {"lease": "2s", **new_storage()}).start()
     yield server
     server.stop()
     server.close()
