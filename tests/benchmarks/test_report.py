@@ -3,7 +3,9 @@ import re
 import pytest
 
 from corvo_bench.figures import BY_NAME
+from corvo_bench.report.behind import behind
 from corvo_bench.report.page import chart_names, page
+from corvo_bench.report.reasons import REASONS
 from corvo_bench.report.tables import number
 from corvo_bench.results import Results, Sample
 
@@ -41,6 +43,27 @@ def test_growth_is_the_last_point_by_the_first(measured: Results) -> None:
 def test_charts_are_linked_only_when_drawn(measured: Results) -> None:
     assert chart_names(measured) == ["by_finished"]
     assert re.findall(r"\(charts/(\w+)\.svg\)", page(measured, "charts")) == ["by_finished"]
+
+
+def test_what_is_behind_is_told_with_its_reason(
+    results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(REASONS, "peer.drain", "For a reason.")
+    results.add([Sample("delivery.p99", 7.0), Sample("delivery.p50", 1.0)])
+    for figure, ours, theirs in (("serial", 9.0, 3.0), ("drain", 500.0, 1000.0)):
+        results.add([Sample(f"peer.{figure}", ours), Sample(f"peer.{figure}", theirs, "Another")])
+    assert list(behind(results)) == [
+        "- **Enqueue to one of 200 idle long polls, p99**: 7 ms, 5 to reach. Not explained yet.",
+        "- **drain by one worker process**: 0.5 times as good as Another. For a reason.",
+    ]
+
+
+def test_nodes_stand_beside_those_on_postgres_alone(results: Results) -> None:
+    ours = "Corvo on PostgreSQL, 1 node"
+    for subject, value in ((ours, 500.0), ("BullMQ", 900.0), ("PgQueuer", 250.0)):
+        results.add([Sample("peer.drain", value, subject)])
+    row = row_of(page(results, "charts"), "drain by one worker process, jobs/s")
+    assert row[1:] == ["500", "250 (PgQueuer)", "2"]
 
 
 def test_what_was_not_run_has_its_reason(measured: Results) -> None:

@@ -1,12 +1,14 @@
 """The page: the template with everything that was measured filled in."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from corvo_bench import figures
+from corvo_bench.contest.contestants import CONTESTANTS, ON_POSTGRES
 from corvo_bench.figures import BY_NAME, Curve, Figure
 from corvo_bench.report import tables
+from corvo_bench.report.behind import behind, best_of_others
 from corvo_bench.report.tables import number
 from corvo_bench.results import CORVO, Results
 
@@ -133,25 +135,32 @@ def _pictures(results: Results, charts: str, wanted: list[str]) -> list[str]:
 
 def _peers(results: Results, _: str) -> str:
     subjects = results.subjects(figure.name for figure in figures.PEERS)
+    matrix = tables.matrix(results, figures.PEERS, subjects)
+    return "\n\n".join([matrix, *_ratios(results, CORVO, None)])
+
+
+def _peers_on_postgres(results: Results, _: str) -> str:
+    among = {peer.name for peer in CONTESTANTS if peer.backend == "postgres"}
+    parts = itertools.chain.from_iterable(
+        _ratios(results, ours.name, among) for ours in ON_POSTGRES
+    )
+    return "\n\n".join(parts) or tables.NOTHING
+
+
+def _ratios(results: Results, ours: str, among: Collection[str] | None) -> Iterator[str]:
+    """A table of `ours` beside the best of the others, if there are any."""
     rows = []
     for figure in figures.PEERS:
-        ours = results.find(figure.name)
-        others = {subject: results.find(figure.name, subject) for subject in subjects}
-        medians = {
-            subject: series.median
-            for subject, series in others.items()
-            if series is not None and not subject.startswith(CORVO)
-        }
-        if ours is None or not medians:
-            continue
-        best = (max if figure.is_more_better else min)(medians, key=lambda name: medians[name])
-        ratio = ours.median / medians[best]
-        told = number(ratio if figure.is_more_better else 1 / ratio)
-        cells = (number(ours.median), f"{number(medians[best])} ({best})", told)
-        rows.append((f"{figure.title}, {figure.unit}", *cells))
-    head = ("", CORVO, "best of the others", "times as good")
-    tables_ = [tables.matrix(results, figures.PEERS, subjects), tables.table(head, rows)]
-    return "\n\n".join(tables_ if rows else tables_[:1])
+        own, best = results.find(figure.name, ours), best_of_others(results, figure, ours, among)
+        if own is not None and best is not None:
+            cells = (number(own.median), f"{number(best.value)} ({best.name})", number(best.ratio))
+            rows.append((f"{figure.title}, {figure.unit}", *cells))
+    if rows:
+        yield tables.table(("", ours, "best of the others", "times as good"), rows)
+
+
+def _behind(results: Results, _: str) -> str:
+    return "\n".join(behind(results)) or "Nothing that was measured in this run."
 
 
 def _peer_settings(results: Results, _: str) -> str:
@@ -207,6 +216,8 @@ _SECTIONS: dict[str, Callable[[Results, str], str]] = {
     "curves": _curves,
     "soak": _soak,
     "peers": _peers,
+    "peers_on_postgres": _peers_on_postgres,
+    "behind": _behind,
     "peer_settings": _peer_settings,
     "searches": _searches,
     "omissions": _omissions,
