@@ -1,0 +1,184 @@
+"""What a commit costs by psycopg and by asyncpg, on a PostgreSQL of its own.
+
+    pip install 'psycopg[binary]' asyncpg
+    PYTHONPATH=tests python benchmarks/drivers.py [ROUNDS [MILLISECONDS]]
+
+A commit here is what the server's writer sends for a group of enqueues: a lock, rows of two tables,
+a counter, an answer to wait for, COMMIT with its fsync. Sets of rows are one JSON text each, the
+same for all ways. The ways take turns; shown are medians over the rounds, per commit: elapsed time,
+and CPU time of this process. With MILLISECONDS, a proxy makes the way to the database so long, each
+way half of it, as between the zones of a data centre.
+"""
+
+import asyncio
+import importlib
+import json
+import multiprocessing
+import statistics
+import sys
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+
+from support.postgres import PostgresServer, free_port
+
+SIZES = (1, 20, 200)
+COMMITS = 150
+SCHEMA = """
+CREATE TABLE jobs (seq bigserial PRIMARY KEY, id text, queue text, state smallint, payload text);
+CREATE UNIQUE INDEX jobs_id ON jobs (id);
+CREATE INDEX jobs_pending ON jobs (queue, seq) WHERE state = 1;
+CREATE TABLE events (id bigserial PRIMARY KEY, type text, job_id text, queue text, at bigint);
+CREATE TABLE counters (queue text PRIMARY KEY, jobs bigint);
+INSERT INTO counters VALUES ('mail', 0)
+"""
+LOCK = "SELECT pg_advisory_xact_lock_shared({})"
+JOBS = """
+INSERT INTO jobs (id, queue, state, payload)
+SELECT id, queue, state, payload
+FROM json_to_recordset({}::json) AS new (id text, queue text, state smallint, payload text)
+"""
+EVENTS = """
+INSERT INTO events (type, job_id, queue, at)
+SELECT 'enqueued', id, queue, 0 FROM json_to_recordset({}::json) AS new (id text, queue text)
+RETURNING id
+"""
+COUNTER = "UPDATE counters SET jobs = jobs + {} WHERE queue = 'mail'"
+
+
+def statements(mark: Callable[[int], str]) -> list[str]:
+    """The statements of a commit, with the parameter as a driver writes it."""
+    return [text.format(mark(1)) for text in (LOCK, JOBS, EVENTS, COUNTER)]
+
+
+def values(numbers: range) -> list[Any]:
+    """What the statements get for so many jobs."""
+    payload = json.dumps({"to": "ada@example.com", "subject": "hello"})
+    rows = json.dumps(
+        [{"id": f"job_{n:026}", "queue": "mail", "state": 1, "payload": payload} for n in numbers]
+    )
+    return [7, rows, rows, len(numbers)]
+
+
+def by_psycopg(*, in_pipeline: bool) -> Callable[[str, list[list[Any]]], float]:
+    """A way: one statement after the other, or all under way at once."""
+
+    def run(url: str, commits: list[list[Any]]) -> float:
+        texts = statements(lambda _: "%s")
+        with psycopg.connect(url, autocommit=True, prepare_threshold=0) as connection:
+            started = time.perf_counter()
+            for given in commits:
+                if in_pipeline:
+                    with connection.pipeline(), connection.transaction():
+                        cursors = [
+                            connection.execute(text, (value,))
+                            for text, value in zip(texts, given, strict=True)
+                        ]
+                        cursors[2].fetchall()
+                else:
+                    with connection.transaction():
+                        for text, value in zip(texts, given, strict=True):
+                            connection.execute(text, (value,))
+            return time.perf_counter() - started
+
+    return run
+
+
+def by_asyncpg(new_loop: Callable[[], asyncio.AbstractEventLoop] | None) -> Callable[..., float]:
+    """A way: statements prepared once, one after the other, as it has no pipeline."""
+    asyncpg = importlib.import_module("asyncpg")
+
+    async def go(url: str, commits: list[list[Any]]) -> float:
+        connection = await asyncpg.connect(url)
+        prepared = [await connection.prepare(text) for text in statements(lambda n: f"${n}")]
+        started = time.perf_counter()
+        for given in commits:
+            async with connection.transaction():
+                for statement, value in zip(prepared, given, strict=True):
+                    await statement.fetch(value)
+        taken = time.perf_counter() - started
+        await connection.close()
+        return taken
+
+    def run(url: str, commits: list[list[Any]]) -> float:
+        main: Coroutine[Any, Any, float] = go(url, commits)
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            return runner.run(main)
+
+    return run
+
+
+@contextmanager
+def farther(port: int, seconds: float) -> Iterator[int]:
+    """A port that leads to `port` on a way that takes so long there and back."""
+    if not seconds:
+        yield port
+        return
+    far = free_port()
+    context = multiprocessing.get_context("spawn")
+    proxy = context.Process(target=_relay, args=(far, port, seconds / 2), daemon=True)
+    proxy.start()
+    time.sleep(1)
+    yield far
+    proxy.kill()
+
+
+def _relay(far: int, near: int, delay: float) -> None:
+    async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        loop = asyncio.get_running_loop()
+        while data := await reader.read(1 << 20):
+            loop.call_later(delay, writer.write, data)
+        loop.call_later(delay, writer.close)
+
+    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        other_reader, other_writer = await asyncio.open_connection("127.0.0.1", near)
+        await asyncio.gather(pipe(reader, other_writer), pipe(other_reader, writer))
+
+    async def serve() -> None:
+        async with await asyncio.start_server(connect, "127.0.0.1", far) as server:
+            await server.serve_forever()
+
+    asyncio.run(serve())
+
+
+def main() -> None:
+    """Measure, and print a line for each way and size."""
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+    delay = float(sys.argv[2]) / 1000 if len(sys.argv) > 2 else 0.0
+    uvloop = importlib.import_module("uvloop")
+    ways: dict[str, Callable[[str, list[list[Any]]], float]] = {
+        "psycopg, pipeline": by_psycopg(in_pipeline=True),
+        "psycopg, one by one": by_psycopg(in_pipeline=False),
+        "asyncpg": by_asyncpg(None),
+        "asyncpg, uvloop": by_asyncpg(uvloop.new_event_loop),
+    }
+    taken: dict[tuple[str, int], list[tuple[float, float]]] = {}
+    numbers = 0
+    with PostgresServer(durable=True) as server:
+        server.init().start()
+        server.execute(SCHEMA)
+        url = server.url()
+        with farther(server.port, delay) as port:
+            url = url.replace(str(server.port), str(port))
+            for _ in range(rounds):
+                for name, run in ways.items():
+                    for size in SIZES:
+                        firsts = range(numbers, numbers + COMMITS * size, size)
+                        commits = [values(range(first, first + size)) for first in firsts]
+                        numbers += COMMITS * size
+                        cpu = time.process_time()
+                        elapsed = run(url, commits)
+                        used = time.process_time() - cpu
+                        taken.setdefault((name, size), []).append((elapsed, used))
+    for (name, size), pairs in sorted(taken.items(), key=lambda item: item[0][1]):
+        elapsed, used = (
+            statistics.median(each) / COMMITS * 1e6 for each in zip(*pairs, strict=True)
+        )
+        print(f"{size:4} rows  {name:20}  {elapsed:7.0f} us elapsed  {used:6.0f} us CPU")
+
+
+if __name__ == "__main__":
+    main()
