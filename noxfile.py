@@ -87,7 +87,7 @@ def integration(session: nox.Session) -> None:
 
 @nox.session
 def cluster(session: nox.Session) -> None:
-    """Run servers and clients on PostgreSQL.
+    """Run servers and clients on PostgreSQL, and the store behind a pooler of transactions.
 
     Of the integration tests, those in which the engine decides what comes out: the others are about
     clients, the command line and the process, which do not know it.
@@ -99,7 +99,9 @@ def cluster(session: nox.Session) -> None:
         *("promises", "queues", "release", "repeats", "retries", "stop", "timeline", "unique"),
     )
     files = [f"tests/integration/test_{name}.py" for name in about]
-    session.run("pytest", "--engine", "postgres", *files, "-n", XDIST_WORKERS, *session.posargs)
+    pytest = ("pytest", "--engine", "postgres", "-n", XDIST_WORKERS)
+    session.run(*pytest, "tests/postgres", *files, *session.posargs)
+    session.run(*pytest, "--pooled", "packages/corvo-server/tests/conformance", *session.posargs)
 
 
 @nox.session

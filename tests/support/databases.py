@@ -1,9 +1,10 @@
-"""Databases of a test's own on a shared PostgreSQL server."""
+"""Databases of a test's own on a shared PostgreSQL server, behind a pooler if need be."""
 
 import os
 from itertools import count
 from urllib.parse import urlsplit, urlunsplit
 
+from support.pgbouncer import PgBouncer
 from support.postgres import execute
 
 _numbers = count(1)
@@ -12,8 +13,10 @@ _numbers = count(1)
 class Databases:
     """Makes databases on the server of a URL, and drops them."""
 
-    def __init__(self, server_url: str) -> None:
+    def __init__(self, server_url: str, pooler: PgBouncer | None = None) -> None:
+        """`server_url` is past the pooler."""
         self.server_url = server_url
+        self.pooler = pooler
         self._made: list[str] = []
 
     def create(self, template: str | None = None) -> str:
@@ -22,7 +25,12 @@ class Databases:
         like = f" TEMPLATE {_name_in(template)}" if template else ""
         execute(self.server_url, f"CREATE DATABASE {name}{like}")
         self._made.append(name)
-        return urlunsplit(urlsplit(self.server_url)._replace(path=f"/{name}"))
+        url = self._url(name)
+        return url if self.pooler is None else self.pooler.url(url)
+
+    def direct(self, url: str) -> str:
+        """The URL of the same database past the pooler."""
+        return self._url(_name_in(url))
 
     def drop(self, url: str) -> None:
         """Drop a database, whoever is connected to it."""
@@ -34,7 +42,10 @@ class Databases:
     def close(self) -> None:
         """Drop what is left."""
         for name in list(self._made):
-            self.drop(urlunsplit(urlsplit(self.server_url)._replace(path=f"/{name}")))
+            self.drop(self._url(name))
+
+    def _url(self, name: str) -> str:
+        return urlunsplit(urlsplit(self.server_url)._replace(path=f"/{name}"))
 
 
 def _name_in(url: str) -> str:

@@ -3,16 +3,19 @@
 A test that asks for `engine_name`, or for a fixture that does, runs once on each engine chosen. The
 PostgreSQL server is the one that `CORVO_TEST_POSTGRES_URL` names (a superuser's URL; databases are
 made there and dropped), else one of the tests' own. Where there is none, tests that need it are
-skipped, or fail if `CORVO_REQUIRE_POSTGRES` is 1.
+skipped, or fail if `CORVO_REQUIRE_POSTGRES` is 1. With `--pooled`, the databases are behind a
+PgBouncer that pools transactions.
 """
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import NoReturn
 
 import pytest
 
 from support.databases import Databases
+from support.pgbouncer import PgBouncer, PgBouncerMissing
 from support.postgres import PostgresMissing, PostgresServer
 
 ENGINES = ("sqlite", "postgres")
@@ -28,6 +31,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=(*ENGINES, "all"),
         default="sqlite",
         help="the storage engine that tests run on which run on any (default: sqlite)",
+    )
+    parser.addoption(
+        "--pooled",
+        action="store_true",
+        help="reach PostgreSQL by a PgBouncer that pools transactions",
     )
 
 
@@ -58,7 +66,9 @@ def new_storage(engine_name: str, request: pytest.FixtureRequest) -> NewStorage:
         if engine_name == "sqlite":
             return {}  # the data directory that every server has
         databases: Databases = request.getfixturevalue("postgres_databases")
-        return {"database": databases.create(), "database_connections": 2}
+        url = databases.create()
+        listen = {} if databases.pooler is None else {"database_listen_url": databases.direct(url)}
+        return {"database": url, "database_connections": 2, **listen}
 
     return new
 
@@ -86,21 +96,23 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def postgres_databases(request: pytest.FixtureRequest) -> Iterator[Databases]:
     """A PostgreSQL server to make databases on."""
-    given = getattr(request.config, "workerinput", {}).get(_URL) or os.environ.get(_URL)
-    if given:
-        databases = Databases(given)
+    with ExitStack() as stack:
+        given = getattr(request.config, "workerinput", {}).get(_URL) or os.environ.get(_URL)
+        url = given or stack.enter_context(_start_or_skip()).url()
+        pooler = None
+        if request.config.getoption("pooled"):
+            pooler = stack.enter_context(pgbouncer_or_skip(url))
+        databases = Databases(url, pooler)
         yield databases
-        databases.close()
-        return
-    with _start_or_skip() as server:
-        yield Databases(server.url())
+        if given:
+            databases.close()
 
 
 @pytest.fixture
 def empty_postgres_url(postgres_databases: Databases) -> Iterator[str]:
-    """The URL of an empty database on PostgreSQL."""
+    """The URL of an empty database on PostgreSQL, past any pooler."""
     url = postgres_databases.create()
-    yield url
+    yield postgres_databases.direct(url)
     postgres_databases.drop(url)
 
 
@@ -109,6 +121,14 @@ def require(reason: str) -> NoReturn:
     if os.environ.get(_REQUIRED) == "1":
         pytest.fail(f"{_REQUIRED}=1, but {reason}")
     pytest.skip(reason)
+
+
+def pgbouncer_or_skip(server_url: str, *, pool_size: int = 6) -> PgBouncer:
+    """A pooler for the databases of a server, to be started."""
+    try:
+        return PgBouncer(server_url, pool_size=pool_size)
+    except PgBouncerMissing as missing:
+        require(str(missing))
 
 
 def _start_or_skip() -> PostgresServer:

@@ -4,8 +4,6 @@ A server lives in a directory that goes with it, listens on a free port of the l
 and on a socket in that directory, trusts everybody, and ends with the process that started it.
 """
 
-import os
-import pwd
 import re
 import shutil
 import signal
@@ -18,6 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
+from support.account import NoAccount, as_account, unprivileged_account
 from support.process import Process, clean_environment
 from support.waiting import PATIENCE, wait_blocking
 
@@ -89,7 +88,10 @@ class PostgresServer:
         self.data = self.folder / "data"
         self._settings = {**_FOR_ALL, **({} if durable else _FOR_SPEED), **(settings or {})}
         self._process: Process | None = None
-        self._account = _unprivileged_account()
+        try:
+            self._account = unprivileged_account()
+        except NoAccount as missing:
+            raise PostgresMissing(str(missing)) from missing
         if self._account is not None:
             shutil.chown(self.folder, self._account)
 
@@ -139,7 +141,7 @@ class PostgresServer:
         is_main = threading.current_thread() is threading.main_thread()
         with_us = ["--pdeathsig", "INT"] if is_main else []
         command: list[str | Path] = [self.binaries / "postgres", "-D", self.data, *options]
-        self._process = Process(self._as_account(command, with_us), cwd=self.folder)
+        self._process = Process(as_account(self._account, command, with_us), cwd=self.folder)
         wait_blocking(self._answers_or_ended, "PostgreSQL takes connections")
         return self
 
@@ -200,21 +202,9 @@ class PostgresServer:
             raise RuntimeError("PostgreSQL was not started")
         return self._process
 
-    def _as_account(
-        self, command: Sequence[str | Path], options: Sequence[str] = ()
-    ) -> list[str | Path]:
-        """The command as the unprivileged account, if we are root, which PostgreSQL refuses."""
-        if self._account is not None:
-            account = pwd.getpwnam(self._account)
-            ids = [f"--reuid={account.pw_uid}", f"--regid={account.pw_gid}", "--clear-groups"]
-            options = [*options, *ids]
-        if not options or shutil.which("setpriv") is None:
-            return list(command)
-        return ["setpriv", *options, "--", *command]
-
     def _run(self, *parts: Sequence[str | Path], folder: Path | None = None) -> None:
         (program, *arguments) = [part for group in parts for part in group]
-        command = self._as_account([self.binaries / program, *arguments])
+        command = as_account(self._account, [self.binaries / program, *arguments])
         done = subprocess.run(
             command,
             cwd=folder or self.folder,
@@ -257,20 +247,6 @@ def execute(url: str, statement: str, *values: Any) -> list[tuple[Any, ...]]:
     with psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
         cursor = connection.execute(statement.encode(), values or None)
         return cursor.fetchall() if cursor.description else []
-
-
-def _unprivileged_account() -> str | None:
-    """The account that PostgreSQL runs under: our own, unless that is root's."""
-    if os.getuid() != 0:
-        return None
-    if shutil.which("setpriv") is None:
-        raise PostgresMissing("PostgreSQL does not run as root, and setpriv is not installed")
-    for name in ("postgres", "nobody"):
-        try:
-            return pwd.getpwnam(name).pw_name
-        except KeyError:
-            continue
-    raise PostgresMissing("PostgreSQL does not run as root, and there is no account postgres")
 
 
 def _number(version: str) -> float:

@@ -48,15 +48,15 @@ def new_kit(
 def postgres_template(postgres_databases: Databases) -> str:
     """A database with the schema of the store, and nothing in it: copying it is quicker."""
     url = postgres_databases.create()
-    PostgresKit.prepare(url)
+    PostgresKit.prepare(postgres_databases.direct(url))
     return url
 
 
 @pytest.fixture
 def postgres_url(postgres_databases: Databases, postgres_template: str) -> Iterator[str]:
-    """The URL of a database with the schema of the store."""
+    """The URL of a database with the schema of the store, past any pooler."""
     url = postgres_databases.create(postgres_template)
-    yield url
+    yield postgres_databases.direct(url)
     postgres_databases.drop(url)
 
 

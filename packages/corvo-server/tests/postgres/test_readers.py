@@ -31,7 +31,7 @@ async def test_a_cancel_that_comes_late_does_not_hit_the_next_read(
         has_cancelled.set()
 
     monkeypatch.setattr(module, "_cancel", cancel_late)
-    readers = Readers(postgres_url, 1, schema="corvo", is_pooled=False)
+    readers = Readers(postgres_url, 1, schema="corvo")
     with psycopg.connect(postgres_url, autocommit=True) as holder:
 
         def is_awaited(lock: int) -> bool:

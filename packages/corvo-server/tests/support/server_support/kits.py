@@ -21,6 +21,7 @@ from corvo_server.store.sqlite.database import DATABASE_NAME
 from corvo_server.store.sqlite.store import SqliteStore
 from corvo_server.store.transaction import Transaction
 from corvo_server.store.writer import Verb
+from support.waiting import wait_blocking
 
 
 class Kit(Protocol):
@@ -209,12 +210,21 @@ class PostgresKit(_OwnKit):
                 yield
             finally:
                 admin.execute(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+                wait_blocking(self._is_there, "the database takes connections again")
+
+    def _is_there(self) -> bool:
+        try:
+            self.query("SELECT 1")
+        except psycopg.OperationalError:
+            return False
+        return True
 
     def find_problems(self) -> list[str]:
         return check(self.url, "corvo")
 
     def query(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        with psycopg.connect(self.url, options="-c search_path=corvo") as connection:
+        with psycopg.connect(self.url) as connection:
+            connection.execute("SET LOCAL search_path = corvo")
             return connection.execute(statement.replace("?", "%s"), values or None).fetchall()
 
     @contextmanager

@@ -28,10 +28,9 @@ _QUICK = {
 class Coordination:
     """Runs small functions off the event loop, one after the other, each in a transaction."""
 
-    def __init__(self, url: str, *, schema: str, is_pooled: bool) -> None:
+    def __init__(self, url: str, *, schema: str) -> None:
         self._url = url
         self._search_path = search_path(schema)
-        self._is_pooled = is_pooled
         self._connection: Connection | None = None
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="corvo-coordination")
 
@@ -69,5 +68,5 @@ class Coordination:
 
     def _connected(self) -> Connection:
         if self._connection is None or self._connection.closed:
-            self._connection = connect(self._url, is_pooled=self._is_pooled, **_QUICK)
+            self._connection = connect(self._url, **_QUICK)
         return self._connection

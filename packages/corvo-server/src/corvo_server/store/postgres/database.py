@@ -41,21 +41,33 @@ class UnusableDatabaseError(UnusableStoreError):
     """The database cannot be reached, or not used."""
 
 
-def connect(url: str, *, is_pooled: bool = False, **options: Any) -> Connection:
+def connect(url: str, **options: Any) -> Connection:
     """A connection on which every transaction is begun by a statement.
 
-    `options` of libpq hold where the URL does not say otherwise. `is_pooled`: there is a pooler of
-    transactions in between, which keeps nothing of a session.
+    `options` of libpq hold where the URL does not say otherwise. Behind a pooler nothing of it
+    outlives a transaction: statements are not kept prepared there.
     """
     given = conninfo_to_dict(url)
     wanted = {**_DEFAULTS, **options}
     settings = {name: value for name, value in wanted.items() if name not in given}
-    return psycopg.connect(
-        url,
-        autocommit=True,
-        prepare_threshold=None if is_pooled else _PREPARE_AFTER,
-        **settings,
-    )
+    connection = psycopg.connect(url, autocommit=True, **settings)
+    try:
+        connection.prepare_threshold = None if is_pooled(connection) else _PREPARE_AFTER
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def is_pooled(connection: Connection) -> bool:
+    """Whether there is a pooler in between, which may give every transaction another session.
+
+    A database tells who connects the id of the process that serves the connection, for a cancel to
+    name it. A pooler makes up an id of its own. Whether it pools sessions or transactions cannot be
+    told; and in doubt, nothing is lost but some planning.
+    """
+    (pid,) = connection.execute("SELECT pg_backend_pid()").fetchone() or (0,)
+    return bool(pid != connection.info.backend_pid)
 
 
 def prepare(url: str, schema: str, *, is_for_transfer: bool = False) -> None:
@@ -64,7 +76,7 @@ def prepare(url: str, schema: str, *, is_for_transfer: bool = False) -> None:
     Servers that start at the same time do so one after the other.
     Raises `UnusableStoreError`.
     """
-    with _explained(url), connect(url, is_pooled=True) as connection:
+    with _explained(url), connect(url) as connection:
         _check(connection)
         with connection.transaction():
             _migrate(connection, schema)

@@ -13,7 +13,7 @@ from collections.abc import Callable
 import psycopg
 from psycopg import sql
 
-from corvo_server.store.postgres.database import connect, search_path
+from corvo_server.store.postgres.database import connect, is_pooled, search_path
 from corvo_server.store.postgres.maintenance import next_times
 from corvo_server.store.postgres.news import News
 from corvo_server.store.postgres.rows import SQL
@@ -22,6 +22,10 @@ from corvo_server.store.records import Commit
 
 log = logging.getLogger(__name__)
 
+POLL_SECONDS = 1.0
+"""How often to look where notifications are heard."""
+POLL_SECONDS_ALONE = 0.25
+"""How often to look where there may be none."""
 _PAUSE = 0.5
 """Seconds between attempts to connect."""
 
@@ -38,7 +42,6 @@ class Listener:
         channel: str | None,
         writer_id: str,
         poll_seconds: float,
-        is_pooled: bool,
     ) -> None:
         """`channel` is None where there are no notifications; `writer_id` is who we are."""
         self._url = url
@@ -47,7 +50,6 @@ class Listener:
         self._channel = channel
         self._writer_id = writer_id
         self._poll_seconds = poll_seconds
-        self._is_pooled = is_pooled
         self._is_closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="corvo-listener", daemon=True)
 
@@ -65,7 +67,7 @@ class Listener:
         is_well = True
         while not self._is_closed.is_set():
             try:
-                with connect(self._url, is_pooled=self._is_pooled) as connection:
+                with connect(self._url) as connection:
                     is_well = True
                     self._listen(connection)
             except psycopg.Error as error:
@@ -75,13 +77,21 @@ class Listener:
                 self._is_closed.wait(_PAUSE)
 
     def _listen(self, connection: Connection) -> None:
+        every = self._poll_seconds
         if self._channel is not None:
+            if is_pooled(connection):
+                every = min(every, POLL_SECONDS_ALONE)
+                log.info(
+                    "there is a pooler before the database, through which notifications may not "
+                    "come: looking for news every %g s; --database-listen-url names a way past it",
+                    every,
+                )
             connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._channel)))
         next_look = 0.0
         while not self._is_closed.is_set():
             if time.monotonic() >= next_look:
                 self._look(connection)
-                next_look = time.monotonic() + self._poll_seconds
+                next_look = time.monotonic() + every
             # Not all at once until the next look: a stop must not wait for that.
             wait = min(0.1, max(0.0, next_look - time.monotonic()))
             if self._channel is None:

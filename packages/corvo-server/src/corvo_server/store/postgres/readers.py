@@ -24,10 +24,9 @@ _LONGEST = 30.0
 class Readers:
     """Runs reading functions off the event loop, each in a transaction that only reads."""
 
-    def __init__(self, url: str, size: int, *, schema: str, is_pooled: bool) -> None:
+    def __init__(self, url: str, size: int, *, schema: str) -> None:
         self._url = url
         self._search_path = search_path(schema)
-        self._is_pooled = is_pooled
         self._connections: set[Connection] = set()
         self._local = threading.local()
         self._pool = ThreadPoolExecutor(size, thread_name_prefix="corvo-reader")
@@ -139,7 +138,7 @@ class Readers:
             return connection, False
         if connection is not None:
             self._connections.discard(connection)
-        connection = connect(self._url, is_pooled=self._is_pooled)
+        connection = connect(self._url)
         self._local.connection = connection
         self._connections.add(connection)
         return connection, True

@@ -68,14 +68,12 @@ class PostgresSession:
         url: str,
         *,
         schema: str,
-        is_pooled: bool,
         channel: str | None,
     ) -> None:
         """`channel` is where other servers hear of commits; None tells them nothing."""
         self.writer_id = f"writer_{secrets.token_hex(8)}"
         self._url = url
         self._schema = schema
-        self._is_pooled = is_pooled
         self._channel = channel
         self._base = key_base(schema)
         self._search_path = search_path(schema)
@@ -234,7 +232,7 @@ class PostgresSession:
         if self._failed_at is not None and now - self._failed_at < _RECONNECT_EVERY:
             raise CommitError("the database is out of reach")
         try:
-            connection = connect(self._url, is_pooled=self._is_pooled)
+            connection = connect(self._url)
             with connection.transaction():
                 connection.execute(SQL.set_up_writing, (self._search_path,))
                 connection.execute(SQL.add_writer, (self.writer_id,))

@@ -22,7 +22,7 @@ from corvo_server.store.postgres import (
 )
 from corvo_server.store.postgres.coordination import Coordination
 from corvo_server.store.postgres.database import prepare
-from corvo_server.store.postgres.listener import Listener
+from corvo_server.store.postgres.listener import POLL_SECONDS, POLL_SECONDS_ALONE, Listener
 from corvo_server.store.postgres.readers import Readers
 from corvo_server.store.postgres.session import PostgresSession
 from corvo_server.store.protocol import StoreUnavailable
@@ -40,11 +40,9 @@ from corvo_server.store.search import Found, Search
 from corvo_server.store.writer import Writer
 from corvo_server.store.writes import Writes
 
+_CHECK_SECONDS = 5
 _SEARCHERS = 2
 """Apart from the readers, so that searches never keep a look at one job waiting."""
-_POLL_SECONDS = 1.0
-_POLL_SECONDS_ALONE = 0.25
-"""Where there are no notifications."""
 
 
 class PostgresStore(Writes):
@@ -67,23 +65,23 @@ class PostgresStore(Writes):
     ) -> None:
         """Open the database, and bring its schema up to date.
 
-        `connections` read, besides one that writes, two that search and one that listens. A
-        `listen_url` says that `url` leads to a pooler of transactions, on which nobody can listen.
+        `connections` read, besides one that writes, two that search and one that listens. Where
+        `url` leads to a pooler of transactions, on which nobody can listen, `listen_url` leads past
+        it.
         `poll_seconds` is how often to look at what others did without being told; 0 never looks.
         Raises `UnusableStoreError`.
         """
         prepare(listen_url or url, schema)
-        is_pooled = listen_url is not None
         channel = f"{schema}_news" if notify else None
-        session = PostgresSession(url, schema=schema, is_pooled=is_pooled, channel=channel)
+        session = PostgresSession(url, schema=schema, channel=channel)
         super().__init__(Writer(session, max_backlog=max_backlog, max_commit=max_commit))
-        self._readers = Readers(url, connections, schema=schema, is_pooled=is_pooled)
-        self._searchers = Readers(url, _SEARCHERS, schema=schema, is_pooled=is_pooled)
+        self._readers = Readers(url, connections, schema=schema)
+        self._searchers = Readers(url, _SEARCHERS, schema=schema)
         self._search_seconds = search_seconds
-        self._coordination = Coordination(url, schema=schema, is_pooled=is_pooled)
+        self._coordination = Coordination(url, schema=schema)
         self._base = events.key_base(schema)
         if poll_seconds is None:
-            poll_seconds = _POLL_SECONDS if notify else _POLL_SECONDS_ALONE
+            poll_seconds = POLL_SECONDS if notify else POLL_SECONDS_ALONE
         self._listener: Listener | None = None
         if poll_seconds > 0:
             self._listener = Listener(
@@ -93,7 +91,6 @@ class PostgresStore(Writes):
                 channel=channel,
                 writer_id=session.writer_id,
                 poll_seconds=poll_seconds,
-                is_pooled=False,
             )
         self._loop: asyncio.AbstractEventLoop | None = None  # known once somebody wants news
         self._is_closed = False
@@ -183,7 +180,12 @@ class PostgresStore(Writes):
     async def check(self) -> None:
         if not self._writer.is_running:
             raise StoreUnavailable("the writer has stopped")
-        await self._readers.run(lambda wire: wire.ask("SELECT 1"))
+        try:
+            # A pooler lets its clients wait while the database is out of reach.
+            async with asyncio.timeout(_CHECK_SECONDS):
+                await self._readers.run(lambda wire: wire.ask("SELECT 1"))
+        except TimeoutError as error:
+            raise StoreUnavailable("the database does not answer") from error
 
     async def close(self) -> None:
         if self._is_closed:

@@ -8,7 +8,7 @@ from psycopg import errors, sql
 
 from corvo_server.store.database_url import masked
 from corvo_server.store.postgres.check import find_problems
-from corvo_server.store.postgres.database import connect, prepare, search_path
+from corvo_server.store.postgres.database import connect, is_pooled, prepare, search_path
 from corvo_server.store.postgres.rows import SQL
 from corvo_server.store.postgres.wire import Connection
 from corvo_server.store.transfer import FLAGS, TABLES, Progress, Row, Table, TransferError
@@ -30,6 +30,7 @@ class PostgresSide:
         self._connection: Connection = connect(url, keepalives_idle=30)
         self._latest = 0
         try:
+            self._refuse_pooler()
             self._connection.execute(
                 "SELECT set_config('search_path', %s, false)", (search_path(schema),)
             )
@@ -39,6 +40,14 @@ class PostgresSide:
             raise
 
     _is_target = False
+
+    def _refuse_pooler(self) -> None:
+        """What keeps servers out is held by a session."""
+        if is_pooled(self._connection):
+            raise TransferError(
+                f"There is a pooler before {self.place}, which may keep nothing of a session. "
+                "Name the database itself."
+            )
 
     def _keep_servers_out(self) -> None:
         """Make sure that no server is there, and that none writes until this is closed."""

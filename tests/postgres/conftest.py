@@ -1,0 +1,38 @@
+"""Corvo servers on PostgreSQL, some of them behind a pooler."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.databases import Databases
+from support.engines import pgbouncer_or_skip
+from support.pgbouncer import PgBouncer
+from support.server import CorvoServer, StartServer
+
+
+@pytest.fixture(scope="session")
+def pooler(postgres_databases: Databases) -> Iterator[PgBouncer]:
+    """A PgBouncer before the databases, with fewer sessions than two servers have connections."""
+    with pgbouncer_or_skip(postgres_databases.server_url, pool_size=4) as pooler:
+        yield pooler
+
+
+@pytest.fixture
+def make_server(tmp_path: Path) -> Iterator[StartServer]:
+    """Makes a server; at the end of the test its log must be without errors."""
+    servers: list[CorvoServer] = []
+    watched: list[CorvoServer] = []
+
+    def make(*, expects_errors: bool = False, **options: str | int) -> CorvoServer:
+        server = CorvoServer(tmp_path / f"data-{len(servers)}", options)
+        servers.append(server)
+        if not expects_errors:
+            watched.append(server)
+        return server
+
+    yield make
+    for server in servers:
+        server.close()
+    for server in watched:
+        assert not server.errors()

@@ -1,0 +1,247 @@
+"""Servers behind a PgBouncer that gives every transaction another session."""
+
+import asyncio
+import subprocess
+import time
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+import psycopg
+import pytest
+
+from corvo_client import AsyncClient
+from corvo_server.store.postgres.database import prepare
+from corvo_server.store.postgres.readers import Readers
+from corvo_server.store.postgres.wire import Wire as Transaction
+from corvo_server.store.protocol import SearchTooSlow
+from support.engines import pgbouncer_or_skip
+from support.pgbouncer import PgBouncer
+from support.postgres import execute
+from support.process import python
+from support.server import CorvoServer, StartServer
+from support.waiting import wait_until
+from support.wire import Wire, new_name
+
+WAYS = {"listens past it": True, "does not listen": False, "listens in vain": True}
+"""How servers get news of each other, and whether they are notified of it."""
+STATE = """
+SELECT pg_backend_pid(), current_setting('search_path'), current_setting('statement_timeout'),
+       current_setting('enable_seqscan'), current_setting('plan_cache_mode'),
+       (SELECT count(*) FROM pg_prepared_statements),
+       (SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()),
+       (SELECT count(*) FROM pg_listening_channels())
+"""
+FRESH = ('"$user", public', "0", "on", "auto", 0, 0, 0)
+"""What a session is like that nobody left anything in."""
+
+
+class Pooled(NamedTuple):
+    """Two servers on one database behind a pooler."""
+
+    nodes: tuple[CorvoServer, CorvoServer]
+    direct_url: str
+    pooled_url: str
+    way: str
+
+
+@pytest.fixture(params=WAYS)
+def pooled(
+    request: pytest.FixtureRequest,
+    pooler: PgBouncer,
+    empty_postgres_url: str,
+    make_server: StartServer,
+) -> Pooled:
+    """Without `listens past it`, the tables too are made through the pooler."""
+    way: str = request.param
+    return start(way, pooler, empty_postgres_url, make_server)
+
+
+@pytest.fixture
+def listening(pooler: PgBouncer, empty_postgres_url: str, make_server: StartServer) -> Pooled:
+    """As it is recommended."""
+    return start("listens past it", pooler, empty_postgres_url, make_server)
+
+
+def start(way: str, pooler: PgBouncer, url: str, make_server: StartServer) -> Pooled:
+    database = pooler.url(url)
+    listen_url = url if way == "listens past it" else ""
+    one, other = (
+        make_server(database=database, database_listen_url=listen_url, notify=WAYS[way]).start()
+        for _ in range(2)
+    )
+    return Pooled((one, other), url, pooler.url(url), way)
+
+
+async def test_jobs_go_from_one_server_to_a_fetch_at_another(pooled: Pooled) -> None:
+    queue = new_name()
+    took = []
+    async with Wire(pooled.nodes[0].url) as one, Wire(pooled.nodes[1].url) as other:
+        for number in range(20):
+            fetching = asyncio.create_task(other.fetch(queue, timeout=20))
+            await other.see_waiting(1)
+            started = time.perf_counter()
+            job_id = await one.enqueue(queue, number)
+            job = await fetching
+            took.append(time.perf_counter() - started)
+            assert (job["job_id"], job["payload"]) == (job_id, number)
+            assert (await one.heartbeat(job))["status"] == "ok"
+            await one.ack(job)
+            assert await other.state(job_id) == "completed"
+    print(f"\n{pooled.way}: p50 {median(took) * 1000:.1f} ms, most {max(took) * 1000:.1f} ms")
+    if pooled.way == "listens past it":
+        assert median(took) < 0.1, "woken, not found by looking four times a second"
+    else:
+        assert median(took) < 0.9, "not found by looking once a second"
+
+
+async def test_nothing_of_a_server_is_left_in_sessions(pooled: Pooled) -> None:
+    await work(pooled, jobs=60)
+    sessions = {}
+    for _ in range(40):
+        ((pid, *state),) = execute(pooled.pooled_url, STATE)
+        sessions[pid] = tuple(state)
+    assert len(sessions) > 1, "transactions go to any of them"
+    if pooled.way == "listens in vain":  # which is why it is in vain
+        sessions = {pid: (*state[:-1], 0) for pid, state in sessions.items()}
+    assert set(sessions.values()) == {FRESH}
+
+
+async def work(pooled: Pooled, jobs: int) -> None:
+    """Enough of everything for statements to be prepared, if they ever are."""
+    queue = new_name()
+    async with Wire(pooled.nodes[0].url) as one, Wire(pooled.nodes[1].url) as other:
+        for number in range(jobs):
+            wire, elsewhere = (one, other) if number % 2 else (other, one)
+            tags = {"n": str(number % 7)}
+            await wire.enqueue(queue, number, tags=tags, unique_key=f"{queue}-{number}")
+            job = await elsewhere.fetch(queue, timeout=10)
+            if number % 5:
+                await wire.ack(job)
+            else:
+                await wire.fail(job)
+            found = await elsewhere.post("/jobs/search", {"queue": queue, "tags": tags})
+            assert found["jobs"]
+        counts = await one.queue(queue)
+        assert counts["completed"] == jobs * 4 // 5
+
+
+async def test_the_lead_goes_to_another_server_and_jobs_become_due(listening: Pooled) -> None:
+    queue = new_name()
+    one, other = listening.nodes
+    async with Wire(one.url) as wire:
+        leaders = await wait_until(lambda: leading(wire), "somebody leads")
+    killed, left = (one, other) if leaders[0]["address"] == one.url else (other, one)
+    await asyncio.to_thread(killed.kill)
+    started = time.monotonic()
+    async with Wire(left.url) as wire:
+        await wait_until(lambda: leads(wire, left.url), "the other server leads")
+        took = time.monotonic() - started
+        job_id = await wire.enqueue(queue, 1, scheduled_at="2020-01-01T00:00:00Z")
+        later = await wire.enqueue(queue, 2, scheduled_at=soon())
+        for wanted in (job_id, later):
+            job = await wire.fetch(queue, timeout=20)
+            assert job["job_id"] == wanted
+            await wire.ack(job)
+    print(f"\nthe lead changed within {took:.1f} s")
+    assert took < 10
+
+
+def soon() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 2))
+
+
+async def leading(wire: Wire) -> list[dict[str, str]]:
+    nodes = (await wire.get("/cluster/status"))["nodes"]
+    return [node for node in nodes if node["role"] == "leader"]
+
+
+async def leads(wire: Wire, url: str) -> bool:
+    return [node["address"] for node in await leading(wire)] == [url]
+
+
+async def test_a_read_that_nobody_waits_for_any_more_is_cancelled(
+    pooler: PgBouncer, empty_postgres_url: str
+) -> None:
+    readers = Readers(pooler.url(empty_postgres_url), 1, schema="corvo")
+
+    def read_behind(lock: int) -> asyncio.Future[object]:
+        def read(transaction: Transaction) -> object:
+            return transaction.ask("SELECT pg_advisory_xact_lock(%s)", (lock,))
+
+        return asyncio.ensure_future(readers.run_within(60, read))
+
+    with psycopg.connect(empty_postgres_url, autocommit=True) as holder:
+
+        def awaited() -> list[int]:
+            waiting = "SELECT objid FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+            return [lock for (lock,) in holder.execute(waiting)]
+
+        holder.execute("SELECT pg_advisory_lock(71), pg_advisory_lock(72)")
+        first = read_behind(71)
+        await wait_until(lambda: awaited() == [71])
+        first.cancel()
+        second = read_behind(72)
+        await wait_until(lambda: awaited() == [72], "the first is stopped, the second has begun")
+        holder.execute("SELECT pg_advisory_unlock(72)")
+        assert await second
+    await readers.close()
+
+
+async def test_a_read_that_takes_too_long_is_stopped_and_leaves_no_timeout(
+    pooler: PgBouncer, empty_postgres_url: str
+) -> None:
+    url = pooler.url(empty_postgres_url)
+    readers = Readers(url, 1, schema="corvo")
+    slow = readers.run_within(0.2, lambda transaction: transaction.ask("SELECT pg_sleep(60)"))
+    with pytest.raises(SearchTooSlow, match="longer than"):
+        await slow
+    assert await readers.run(lambda transaction: transaction.ask("SELECT 1")) == [(1,)]
+    for _ in range(8):
+        assert execute(url, "SHOW statement_timeout") == [("0",)]
+    await readers.close()
+
+
+async def test_no_job_is_lost_when_the_pooler_is_killed(
+    empty_postgres_url: str, make_server: StartServer
+) -> None:
+    jobs, kills = 300, 3
+    with pgbouncer_or_skip(empty_postgres_url) as pooler:
+        node = make_server(
+            expects_errors=True,
+            database=pooler.url(empty_postgres_url),
+            database_listen_url=empty_postgres_url,
+        ).start()
+        queue = new_name()
+        async with AsyncClient(node.url) as client:
+            for number in range(jobs):
+                await client.enqueue(queue, {"n": number}, unique_key=str(number))
+                if number % (jobs // kills) == 50:
+                    await asyncio.to_thread(pooler.restart)
+        async with Wire(node.url) as wire:
+            done = set()
+            while job := await wire.try_fetch(queue):
+                done.add(job["payload"]["n"])
+                await wire.ack(job)
+        assert done == set(range(jobs))
+    assert check(empty_postgres_url).returncode == 0
+
+
+def test_a_check_goes_through_a_pooler_and_a_move_does_not(
+    pooler: PgBouncer, empty_postgres_url: str, tmp_path: Path
+) -> None:
+    url = pooler.url(empty_postgres_url)
+    prepare(url, "corvo")
+    assert check(url).returncode == 0
+    moved = run("migrate", "--from", url, "--to", f"sqlite:///{tmp_path / 'there'}")
+    assert moved.returncode == 1
+    assert "There is a pooler before" in moved.stderr
+
+
+def check(url: str) -> "subprocess.CompletedProcess[str]":
+    return run("--database", url, "check")
+
+
+def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = python("-m", "corvo_server", *arguments)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
