@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from corvo_client.worker._leases import Lease
-from corvo_client.worker._link import HeldJob, Refused, Undelivered
+from corvo_client.worker._link import Ack, HeldJob, Refused, Undelivered
 from corvo_schema.ids import new_job_id
 from corvo_schema.outcomes import (
     AckResult,
@@ -17,9 +17,9 @@ from corvo_schema.outcomes import (
     HeartbeatReply,
     ReleaseResult,
 )
-from corvo_schema.worker import AckItem, FailItem, HeartbeatRequest, ReleaseItem
+from corvo_schema.worker import FailItem, HeartbeatRequest, ReleaseItem
 
-Item = AckItem | FailItem | ReleaseItem
+Item = Ack | FailItem | ReleaseItem
 
 
 class FakeClock:
@@ -72,7 +72,7 @@ class FakeServer:
             self._fail_when_down()
         return [self.jobs.popleft() for _ in range(min(count, len(self.jobs)))]
 
-    async def ack(self, items: Sequence[AckItem]) -> list[AckResult]:
+    async def ack(self, items: Sequence[Ack]) -> list[AckResult]:
         self._take(items)
         return [AckResult(job_id=i.job_id, **self._status(i, "ok")) for i in items]
 
@@ -101,8 +101,8 @@ class FakeServer:
         self._loop.call_soon_threadsafe(self.has_changed)
 
     @property
-    def acks(self) -> list[AckItem]:
-        return [i for items in self.requests for i in items if isinstance(i, AckItem)]
+    def acks(self) -> list[Ack]:
+        return [i for items in self.requests for i in items if isinstance(i, Ack)]
 
     @property
     def fails(self) -> list[FailItem]:

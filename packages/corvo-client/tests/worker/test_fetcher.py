@@ -34,22 +34,25 @@ class Worked:
     def __init__(self) -> None:
         self.started: list[HeldJob] = []
         self.given_back: list[HeldJob] = []
+        self.has_given_back = asyncio.Event()
 
     def start(self, lease: Lease) -> None:
         self.started.append(lease.job)
 
     def give_back(self, leases: Sequence[Lease]) -> None:
         self.given_back.extend(lease.job for lease in leases)
+        if leases:
+            self.has_given_back.set()
 
 
 @pytest.fixture
-def worked() -> Worked:
+async def worked() -> Worked:
     return Worked()
 
 
 @pytest.fixture
-async def slots(worked: Worked) -> Slots:
-    return Slots(4, worked.start)
+async def slots(worked: Worked, clock: Any) -> Slots:
+    return Slots(4, worked.start, clock)
 
 
 @pytest.fixture
@@ -117,7 +120,7 @@ async def test_it_waits_while_outcomes_pile_up(
     server: Any, results: FakeResults, make_job: MakeJob
 ) -> None:
     await server.seen(lambda: len(server.fetches) == 1)
-    results.unsent = 2000
+    results.unsent = 3000
     server.add(make_job())
     await settle()
     assert len(server.fetches) == 1
@@ -193,8 +196,9 @@ async def test_stop_does_not_wait_for_slots_or_retries(
 async def test_short_jobs_are_fetched_before_their_slots_are_free(
     server: Any, fetcher: Fetcher, slots: Slots, worked: Worked, clock: Any, make_job: MakeJob
 ) -> None:
-    """Every fetch takes 10 ms by the clock here, and every job ends within it."""
+    """Every fetch takes 10 ms by the clock here, and every job 1 ms."""
     waits: list[bool] = []
+    held: list[int] = []
     fetch = server.fetch
 
     async def slow_fetch(count: int, *, wait: bool) -> list[HeldJob]:
@@ -204,17 +208,40 @@ async def test_short_jobs_are_fetched_before_their_slots_are_free(
 
     def start_and_end(lease: Lease) -> None:
         worked.start(lease)
-        asyncio.get_running_loop().call_soon(slots.give_back)
+        held.append(slots.waiting)
+        asyncio.get_running_loop().call_soon(end)
+
+    def end() -> None:
+        clock.forward(0.001)
+        slots.give_back()
 
     server.fetch, slots._start = slow_fetch, start_and_end
-    server.add(*(make_job() for _ in range(23)))
+    server.add(*(make_job() for _ in range(150)))
     task = asyncio.create_task(fetcher.run())
-    await server.seen(lambda: len(worked.started) == 23)
+    await server.seen(lambda: len(worked.started) == 150)
     await settle()
-    # The second answer tells that jobs are short; the last is not full, so that is the end of it.
-    assert waits[:2] == [True, True]
-    assert set(waits[2:-1]) == {False}
+    # The first answer tells that jobs are short, if only of four. The last is not full, so that is
+    # the end of it.
+    assert server.fetches[:2] == [4, 4 + 32]
+    assert waits[0]
+    assert set(waits[1:-1]) == {False}
     assert waits[-1]
+    assert max(held) > 30
+    await fetcher.stop(task)
+
+
+async def test_long_jobs_are_fetched_for_free_slots_alone(
+    server: Any, fetcher: Fetcher, slots: Slots, worked: Worked, clock: Any, make_job: MakeJob
+) -> None:
+    server.add(*(make_job() for _ in range(20)))
+    task = asyncio.create_task(fetcher.run())
+    await settle()
+    for _ in range(16):
+        clock.forward(1.0)
+        slots.give_back()
+        await settle()
+        assert slots.waiting == 0
+    assert server.fetches == [4] + [1] * 16
     await fetcher.stop(task)
 
 
@@ -223,10 +250,11 @@ async def test_jobs_for_which_no_slot_comes_free_are_given_back(
     fetcher: Fetcher,
     slots: Slots,
     worked: Worked,
+    clock: Any,
     make_job: MakeJob,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("corvo_client.worker._fetcher._PATIENCE", 0.0)
+    monkeypatch.setattr("corvo_client.worker._fetcher._PATIENCE", 0.001)
     jobs = [make_job() for _ in range(6)]
     server.add(*jobs)
 
@@ -238,7 +266,11 @@ async def test_jobs_for_which_no_slot_comes_free_are_given_back(
     await server.seen(lambda: server.fetches)
     await settle()
     assert worked.started == jobs[:4]
+    assert worked.given_back == []
+    clock.forward(0.001)
+    await asyncio.wait_for(worked.has_given_back.wait(), 10)
     assert worked.given_back == jobs[4:]
+    assert slots.waiting == 0
     await fetcher.stop(task)
 
 

@@ -11,9 +11,9 @@ from corvo_client._async.client import AsyncClient
 from corvo_client._transport import AsyncTransport, Origin
 from corvo_client.worker import Worker
 from corvo_client.worker._http import FetchTerms, HttpLink, HttpPulse
-from corvo_client.worker._link import Refused, Undelivered
+from corvo_client.worker._link import Ack, Refused, Undelivered
 from corvo_client.worker._server import Server
-from corvo_schema.worker import AckItem, FailItem, HeartbeatJob, HeartbeatRequest, ReleaseItem
+from corvo_schema.worker import FailItem, HeartbeatJob, HeartbeatRequest, ReleaseItem
 
 JOB = {
     "job_id": "job_01ARZ3NDEKTSV4RRFFQ69G5FAV",
@@ -80,12 +80,12 @@ async def test_fetch(link: HttpLink, wire: Wire) -> None:
 async def test_reports_leave_out_what_is_not_given_and_keep_nulls_of_results(
     link: HttpLink, wire: Wire
 ) -> None:
-    wire.answer = {"acked": 2, "results": [{"job_id": "j", "status": "ok"}]}
+    wire.answer = {"acked": 2, "results": "not read, as there is no need"}
     acks = [
-        AckItem(job_id="j", lease_token="t"),
-        AckItem(job_id="k", lease_token="t", result={"a": None}),
+        Ack(job_id="j", lease_token="t"),
+        Ack(job_id="k", lease_token="t", result={"a": None}),
     ]
-    assert [result.status for result in await link.ack(acks)] == ["ok"]
+    assert await link.ack(acks) == []
     wire.answer = {"failed": 1, "results": [{"job_id": "j", "status": "dead"}]}
     fails = [FailItem(job_id="j", lease_token="t", error="x", retry=False)]
     assert [result.status for result in await link.fail(fails)] == ["dead"]
@@ -104,6 +104,16 @@ async def test_reports_leave_out_what_is_not_given_and_keep_nulls_of_results(
     assert bodies[2]["releases"] == [{"job_id": "j", "lease_token": "t", "delay": "1s500ms"}]
 
 
+async def test_acks_that_came_too_late_are_told(link: HttpLink, wire: Wire) -> None:
+    fine, late = {"job_id": "j", "status": "ok"}, {"job_id": "k", "status": "error"}
+    wire.answer = {"acked": 1, "results": [fine, late | {"code": "LEASE_LOST", "error": "late"}]}
+    results = await link.ack([Ack("j", "t"), Ack("k", "t")])
+    assert [(result.status, result.code) for result in results] == [
+        ("ok", None),
+        ("error", "LEASE_LOST"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("status", "code", "kind"),
     [
@@ -120,7 +130,7 @@ async def test_an_error_is_final_or_worth_another_try(
 ) -> None:
     wire.status, wire.answer = status, {"error": "so it is", "code": code}
     with pytest.raises(kind, match="so it is"):
-        await link.ack([AckItem(job_id="j")])
+        await link.ack([Ack(job_id="j")])
     assert len(wire.sent) == 1
 
 

@@ -59,9 +59,41 @@ async def test_jobs_are_run_and_acked(server: Any, start: Start, make_job: MakeJ
         await server.seen(lambda: len(server.acks) == 2000)
         assert run.last_poll is not None
     assert sorted(ack.result for ack in server.acks) == [2 * number for number in range(2000)]
-    assert max(server.fetches) <= 100
+    assert server.fetches[0] == 50
     assert len(server.requests) < 200
     assert server.is_closed
+
+
+async def test_jobs_held_ahead_keep_their_leases_and_go_back_when_the_worker_stops(
+    server: Any, start: Start, make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    are_running, may_end = asyncio.Event(), asyncio.Event()
+    running: list[int] = []
+
+    async def handler(number: int) -> None:
+        running.append(number)
+        if len(running) == 4:
+            are_running.set()
+        await may_end.wait()
+
+    async def fetch_more(count: int, *, wait: bool) -> list[HeldJob]:
+        return await fetch(count + 6, wait=wait)
+
+    fetch = server.fetch
+    monkeypatch.setattr(server, "fetch", fetch_more)
+    jobs = [make_job({"number": number}) for number in range(10)]
+    server.add(*jobs)
+    async with start(handler, concurrency=4) as run:
+        await server.seen(lambda: not server.jobs)
+        await within_10_s(are_running.wait())
+        await within_10_s(run._flush_notes())
+        run.stop()
+        await server.seen(lambda: server.releases)
+        may_end.set()
+    assert [*server.beats[0].jobs] == [job.job_id for job in jobs]
+    assert running == [0, 1, 2, 3]
+    assert [ack.job_id for ack in server.acks] == [job.job_id for job in jobs[:4]]
+    assert [item.job_id for item in server.releases] == [job.job_id for job in jobs[4:]]
 
 
 async def test_plain_functions_run_in_threads_up_to_the_concurrency(

@@ -1,4 +1,6 @@
+import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -14,8 +16,8 @@ def started() -> list[Lease]:
 
 
 @pytest.fixture
-async def slots(started: list[Lease]) -> Slots:
-    return Slots(2, started.append)
+async def slots(started: list[Lease], clock: Any) -> Slots:
+    return Slots(2, started.append, clock)
 
 
 def test_jobs_start_while_slots_are_free_and_then_wait_in_line(
@@ -42,7 +44,51 @@ def test_those_in_line_can_be_taken_out(
     leases = [make_lease() for _ in range(4)]
     for lease in leases:
         slots.put(lease)
-    assert slots.clear_waiting() == leases[2:]
+    assert slots.take_waiting() == leases[2:]
     slots.give_back()
     assert started == leases[:2]
     assert slots.free == 1
+
+
+def test_those_that_have_waited_for_long_can_be_taken_out(
+    slots: Slots, clock: Any, make_lease: MakeLease
+) -> None:
+    leases = [make_lease() for _ in range(4)]
+    for lease in leases:
+        slots.put(lease)
+        clock.forward(1.0)
+    clock.forward(0.5)  # the third has waited for 2.5 s, the fourth for 1.5 s
+    assert slots.take_waiting(3.0) == []
+    assert slots.take_waiting(2.0) == leases[2:3]
+    assert slots.take_waiting(1.0) == leases[3:]
+
+
+def test_busy_counts_the_time_in_which_anything_runs(
+    slots: Slots, clock: Any, make_lease: MakeLease
+) -> None:
+    clock.forward(5.0)
+    assert slots.busy == 0.0
+    for _ in range(2):
+        slots.put(make_lease())
+        clock.forward(1.0)
+    assert slots.busy == 2.0
+    for _ in range(2):
+        slots.give_back()
+        clock.forward(0.25)
+    assert slots.busy == 2.25
+    slots.put(make_lease())
+    clock.forward(1.0)
+    assert slots.busy == 3.25
+
+
+async def test_an_end_is_told_once_few_enough_wait(slots: Slots, make_lease: MakeLease) -> None:
+    for _ in range(5):
+        slots.put(make_lease())
+    end = asyncio.create_task(slots.next_end(few=1))
+    await asyncio.sleep(0)
+    slots.give_back()
+    await asyncio.sleep(0)
+    assert (end.done(), slots.waiting) == (False, 2)
+    slots.give_back()
+    await end
+    assert slots.waiting == 1

@@ -16,10 +16,10 @@ from corvo_client._lanes import ACKS, FAILS, RELEASES, read_acks, read_fails, re
 from corvo_client._origin import Origin
 from corvo_client._retry import NO_RETRIES
 from corvo_client._transport import AsyncTransport
-from corvo_client.worker._link import HeldJob, Refused, Undelivered
+from corvo_client.worker._link import Ack, HeldJob, Refused, Undelivered
 from corvo_schema import ReplyModel, RequestModel
 from corvo_schema.outcomes import AckResult, FailResult, HeartbeatReply, ReleaseResult
-from corvo_schema.worker import AckItem, FailItem, HeartbeatRequest, ReleaseItem
+from corvo_schema.worker import FailItem, HeartbeatRequest, ReleaseItem
 
 R = TypeVar("R")
 
@@ -41,7 +41,14 @@ class HeldJobs(ReplyModel):
     jobs: list[HeldJob]
 
 
+class Acked(ReplyModel):
+    """The part of the answer to acks that says whether it is worth reading the others."""
+
+    acked: int
+
+
 _read_jobs = reader(HeldJobs)
+_read_acked = reader(Acked)
 
 
 class HttpLink:
@@ -66,9 +73,14 @@ class HttpLink:
         call = Call("POST", f"{API}/fetch/batch", _read_jobs, body, waits=timeout)
         return (await _translated(self._session.send(call))).jobs
 
-    async def ack(self, items: Sequence[AckItem]) -> list[AckResult]:
-        """Report jobs as done."""
-        return (await self._report(ACKS, read_acks, items)).results
+    async def ack(self, items: Sequence[Ack]) -> list[AckResult]:
+        """Report jobs as done. The list is empty where all is well, too."""
+
+        def read(body: bytes) -> list[AckResult]:
+            all_are = _read_acked(body).acked == len(items)
+            return [] if all_are else read_acks(body).results
+
+        return await self._post(ACKS, read, to_json({ACKS.member: [_written(i) for i in items]}))
 
     async def fail(self, items: Sequence[FailItem]) -> list[FailResult]:
         """Report attempts as failed."""
@@ -81,10 +93,21 @@ class HttpLink:
     async def _report(
         self, lane: Lane[Any], read: Callable[[bytes], R], items: Sequence[RequestModel]
     ) -> R:
-        # Written in one go; a null in a result is no field of a model, and stays.
-        body = to_json({lane.member: items}, exclude_none=True)
+        # Written in one go; a null in a checkpoint is no field of a model, and stays.
+        return await self._post(lane, read, to_json({lane.member: items}, exclude_none=True))
+
+    async def _post(self, lane: Lane[Any], read: Callable[[bytes], R], body: bytes) -> R:
         call = Call("POST", lane.path, read, body, repeatable=True)
         return await _translated(self._session.send(call))
+
+
+def _written(ack: Ack) -> dict[str, Any]:
+    written: dict[str, Any] = {"job_id": ack.job_id}
+    if ack.lease_token is not None:
+        written["lease_token"] = ack.lease_token
+    if ack.result is not None:
+        written["result"] = ack.result
+    return written
 
 
 class HttpPulse:

@@ -1,12 +1,12 @@
 """What the worker needs of the server, and the two ways in which a request can come to nothing."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from corvo_schema import ReplyModel
 from corvo_schema.durations import Seconds
 from corvo_schema.outcomes import AckResult, FailResult, HeartbeatReply, ReleaseResult
-from corvo_schema.worker import AckItem, FailItem, HeartbeatRequest, ReleaseItem
+from corvo_schema.worker import FailItem, HeartbeatRequest, ReleaseItem
 
 
 class HeldJob(ReplyModel):
@@ -22,6 +22,14 @@ class HeldJob(ReplyModel):
     tags: dict[str, str] | None = None
     lease_token: str | None = None
     traceparent: str | None = None
+
+
+class Ack(NamedTuple):
+    """An `AckItem` that is not checked: its parts are checked already."""
+
+    job_id: str
+    lease_token: str | None = None
+    result: Any = None
 
 
 class LinkError(Exception):
@@ -46,8 +54,8 @@ class Link(Protocol):
         """Return up to `count` jobs; unless `wait` is false, wait a while for the first."""
         ...
 
-    async def ack(self, items: Sequence[AckItem]) -> list[AckResult]:
-        """Report jobs as done."""
+    async def ack(self, items: Sequence[Ack]) -> list[AckResult]:
+        """Report jobs as done. The list is empty where all is well, too."""
         ...
 
     async def fail(self, items: Sequence[FailItem]) -> list[FailResult]:

@@ -114,12 +114,13 @@ class PayloadShape:
         if self._whole is not None:
             text = b'{"%s":%s}' % (self._whole.encode(), text)
         try:
-            model = self._model.model_validate_json(text)
+            model = self._model.__pydantic_validator__.validate_json(text)
         except ValidationError as error:
             raise _invalid(error, skip=self._whole) from None
         given = model.model_fields_set
-        arguments = {name: getattr(model, key) for key, name in self._names.items() if key in given}
-        return arguments | (model.model_extra or {})
+        values = model.__dict__
+        arguments = {name: values[key] for key, name in self._names.items() if key in given}
+        return arguments | extra if (extra := model.model_extra) else arguments
 
 
 def _flatten(signature: inspect.Signature, arguments: Mapping[str, Any]) -> dict[str, Any]:

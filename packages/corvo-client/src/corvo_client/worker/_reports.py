@@ -7,9 +7,9 @@ from datetime import timedelta
 from typing import Protocol, TypeVar
 
 from corvo_client.worker._leases import Lease, LeaseTable
-from corvo_client.worker._link import Link, LinkError, Refused
+from corvo_client.worker._link import Ack, Link, LinkError, Refused
 from corvo_client.worker._outcomes import Completed, Failed, Outcome, Released
-from corvo_schema.worker import AckItem, FailItem, ReleaseItem
+from corvo_schema.worker import FailItem, ReleaseItem
 
 _log = logging.getLogger("corvo.worker")
 
@@ -116,9 +116,9 @@ class Reporter:
         return []
 
 
-def _ack_item(lease: Lease, outcome: Completed) -> AckItem:
+def _ack_item(lease: Lease, outcome: Completed) -> Ack:
     job = lease.job
-    return AckItem(job_id=job.job_id, lease_token=job.lease_token, result=outcome.result)
+    return Ack(job.job_id, job.lease_token, outcome.result)
 
 
 def _fail_item(lease: Lease, outcome: Failed) -> FailItem:

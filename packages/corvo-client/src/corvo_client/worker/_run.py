@@ -60,7 +60,7 @@ class Run:
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._leases = LeaseTable()
-        self._slots = Slots(limits.concurrency, self._start)
+        self._slots = Slots(limits.concurrency, self._start, clock)
         self._runner = Runner(
             limits.concurrency,
             self._loop,

@@ -80,6 +80,9 @@ class Runner:
             outcome = outcome_of_result(result, lease)
         except (Exception, asyncio.CancelledError, SystemExit) as error:  # noqa: BLE001 - whatever
             outcome = outcome_of_error(error, lease)
+        # The asyncio task leads back to the lease by its context variables: a ring like that is
+        # left to the garbage collector, which then takes as long as the jobs themselves.
+        lease.task = None
         self._on_done(lease, outcome)
 
     async def _call_handler(self, task: AnyTask, lease: Lease, context: Context) -> Any:
