@@ -1,11 +1,14 @@
 """Calls of producers, and about single jobs."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from functools import cache
+from typing import Any
 from urllib.parse import urlencode
 
+from pydantic import TypeAdapter, ValidationError
+
 from corvo_client._call import API, Call
-from corvo_client._codec import build, encode, invalid, reader, segment
+from corvo_client._codec import RawJson, build, encode, encode_json, invalid, reader, segment
 from corvo_client._errors import ValidationFailed
 from corvo_client._lanes import ENQUEUES, read_enqueues
 from corvo_client._options import (
@@ -41,20 +44,24 @@ _read_batch = reader(Batch)
 _read_batches = reader(BatchList)
 
 
+# What is the same in Python as in JSON.
+_AS_IS = ("queue", "payload", "unique_key", "max_retries", "tags", "concurrency_key", "traceparent")
+_AS_IS_OR_ID = frozenset({*_AS_IS, "job_id"})
+
+
+@cache
+def _requests() -> TypeAdapter[list[EnqueueRequest]]:
+    return TypeAdapter(list[EnqueueRequest])
+
+
 def enqueue_request(
     queue: str, payload: Any = NO_PAYLOAD, options: EnqueueOptions | None = None
 ) -> EnqueueRequest:
     """Check what a caller said of one job. Raises `ValidationFailed`."""
-    given = {} if options is None else options
-    members: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    members = _members({} if options is None else options, current_traceparent())
     members["queue"] = queue
     if payload is not NO_PAYLOAD:
         members["payload"] = payload
-    tags = members.get("tags")
-    if isinstance(tags, Mapping):
-        members["tags"] = dict(tags)
-    if "traceparent" not in members and (traceparent := current_traceparent()) is not None:
-        members["traceparent"] = traceparent
     return build(EnqueueRequest, members)
 
 
@@ -76,10 +83,15 @@ def enqueue_batch(
     jobs: Iterable[EnqueueRequest | NewJob], batch: BatchOptions | None
 ) -> Call[EnqueueBatchReply]:
     """Enqueue many jobs, all or nothing. Raises `ValidationFailed` for none or too many."""
-    items = [_encode_job(_request_of(job, index)) for index, job in enumerate(jobs)]
-    if not 1 <= len(items) <= MAX_BATCH_JOBS:
-        raise invalid(f"a batch has 1 to {MAX_BATCH_JOBS} jobs, not {len(items)}")
-    body = b'{"jobs":[%b]' % b",".join(items)
+    requests = _requests_of(list(jobs))
+    if not 1 <= len(requests) <= MAX_BATCH_JOBS:
+        raise invalid(f"a batch has 1 to {MAX_BATCH_JOBS} jobs, not {len(requests)}")
+    written = [_written(request) for request in requests]
+    if all(job is not None for job in written):
+        items = encode_json(written)  # in one go: that takes a third of the time
+    else:
+        items = b"[%b]" % b",".join([_encode_job(request) for request in requests])
+    body = b'{"jobs":%b' % items
     body += b"}" if batch is None else b',"batch":%b}' % encode(batch)
     return Call("POST", f"{API}/enqueue/batch", read_enqueues, body, repeatable=True)
 
@@ -147,17 +159,54 @@ def _path(job_id: str) -> str:
 
 
 def _encode_job(request: EnqueueRequest) -> bytes:
+    written = _written(request)
+    if written is not None:
+        return encode_json(written)
     return encode(request, job_id=request.job_id or new_job_id())
 
 
-def _request_of(job: EnqueueRequest | NewJob, index: int) -> EnqueueRequest:
+def _written(request: EnqueueRequest) -> dict[str, Any] | None:
+    """Return what is sent of a job, as `encode` writes it; None where it takes `encode` to say."""
+    given = request.model_fields_set
+    if not given <= _AS_IS_OR_ID or isinstance(request.payload, RawJson):
+        return None
+    written: dict[str, Any] = {"job_id": request.job_id or new_job_id()}
+    values = request.__dict__
+    for name in _AS_IS:
+        if name in given and ((value := values[name]) is not None or name == "payload"):
+            written[name] = value
+    return written
+
+
+def _requests_of(jobs: list[EnqueueRequest | NewJob]) -> list[EnqueueRequest]:
+    traceparent = current_traceparent()
+    given = [job if isinstance(job, EnqueueRequest) else _members(job, traceparent) for job in jobs]
+    try:
+        return _requests().validate_python(given, extra="forbid")
+    except ValidationError:
+        return [_request_of(job, index) for index, job in enumerate(given)]
+
+
+def _request_of(job: EnqueueRequest | dict[str, Any], index: int) -> EnqueueRequest:
     if isinstance(job, EnqueueRequest):
         return job
     try:
-        # The queue and the payload of the dict are given as arguments; the rest are options.
-        options = {key: value for key, value in job.items() if key not in {"queue", "payload"}}
-        payload = job.get("payload", NO_PAYLOAD)
-        return enqueue_request(job["queue"], payload, cast("EnqueueOptions", options))
+        return build(EnqueueRequest, job)
     except ValidationFailed as error:
         error.add_note(f"in jobs[{index}]")
         raise
+
+
+def _members(options: EnqueueOptions | NewJob, traceparent: str | None) -> dict[str, Any]:
+    """Return what was given; of what is left out or None, but for a payload, the server decides."""
+    members: dict[str, Any] = {
+        name: value for name, value in options.items() if value is not None or name == "payload"
+    }
+    if members.get("payload") is NO_PAYLOAD:
+        del members["payload"]
+    tags = members.get("tags")
+    if tags is not None and isinstance(tags, Mapping):
+        members["tags"] = dict(tags)
+    if traceparent is not None and "traceparent" not in members:
+        members["traceparent"] = traceparent
+    return members

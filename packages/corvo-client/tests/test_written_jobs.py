@@ -1,0 +1,62 @@
+"""Jobs are written by a short way where they need no more: it must lead to the same."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from corvo_client import NewJob, RawJson, ValidationFailed
+from corvo_client._calls import jobs as calls
+from corvo_client._codec import encode
+from corvo_schema import EnqueueRequest, new_job_id
+
+JOBS: list[NewJob] = [
+    {"queue": "a"},
+    {"queue": "a", "payload": None},
+    {"queue": "a", "payload": {"n": 2**70, "none": None, "at": datetime(2026, 1, 31, tzinfo=UTC)}},
+    {"queue": "a", "payload": 1, "unique_key": "k", "max_retries": 0, "concurrency_key": "c"},
+    {"queue": "a", "tags": {"k": "v"}, "unique_key": None, "job_id": new_job_id()},
+    {"queue": "a", "traceparent": f"00-{1:032x}-{2:016x}-01"},
+    {"queue": "a", "payload": [], "priority": "high", "retry_base_delay": timedelta(seconds=2)},
+    {"queue": "a", "scheduled_at": datetime(2026, 1, 31, tzinfo=UTC), "unique_period": 1.5},
+    {"queue": "a", "payload": RawJson("[1.0]"), "retry_backoff": "none", "expire_after": "1h"},
+]
+
+
+def written(request: EnqueueRequest) -> Any:
+    return json.loads(encode(request, job_id=request.job_id or "drawn"))
+
+
+def sent(job: Any, request: EnqueueRequest) -> Any:
+    """What was sent, with nothing that is drawn anew each time."""
+    return job if request.job_id else job | {"job_id": "drawn"}
+
+
+@pytest.mark.parametrize("job", JOBS, ids=",".join)
+def test_a_job_is_written_as_its_model_says(job: NewJob) -> None:
+    options: Any = {key: value for key, value in job.items() if key not in {"queue", "payload"}}
+    given = [job["payload"]] if "payload" in job else []
+    request = calls.enqueue_request(job["queue"], *given, options=options)
+    body = calls.enqueue(request).body
+    assert body is not None
+    assert sent(json.loads(body), request) == written(request)
+
+
+@pytest.mark.parametrize("count", [6, len(JOBS)], ids=["short way", "both ways"])
+def test_a_batch_has_its_jobs_as_they_would_be_alone(count: int) -> None:
+    requests = [EnqueueRequest.model_validate(job) for job in JOBS[:count]]
+    for given in (JOBS[:count], requests):
+        body = calls.enqueue_batch(given, None).body
+        assert body is not None
+        jobs = json.loads(body)["jobs"]
+        assert len({job["job_id"] for job in jobs}) == count
+        assert list(map(sent, jobs, requests)) == [written(request) for request in requests]
+
+
+def test_of_a_batch_the_first_unfit_job_is_named() -> None:
+    jobs: list[NewJob] = [{"queue": "a"}, {"queue": "a", "max_retries": -1}, {"queue": ""}]
+    with pytest.raises(ValidationFailed) as caught:
+        calls.enqueue_batch(jobs, None)
+    assert [detail.field for detail in caught.value.details] == ["max_retries"]
+    assert caught.value.__notes__ == ["in jobs[1]"]
