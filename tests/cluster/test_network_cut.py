@@ -1,19 +1,35 @@
 """The network between one node and the database is cut under load, again and again."""
 
 import asyncio
+import sys
 from collections.abc import Iterator
 
+import psycopg
 import pytest
 
 from cluster.conftest import StartNodes
 from support.network import Network, NetworkMissing
 from support.postgres import PostgresServer
+from support.process import Process
 from support.trial import ROUNDS, Trial
 from support.waiting import wait_until
 from support.wire import Wire
 
 CUT = 7.0
 """Seconds: longer than the lease of the lead, and than connections are waited for."""
+
+HOLDER = """
+import sys, time
+from corvo_server.store.postgres.database import connect
+
+connection = connect(sys.argv[1])
+with connection.pipeline():
+    connection.execute("BEGIN")
+    connection.execute("SELECT pg_advisory_xact_lock(1)").fetchall()
+    print("locked", flush=True)
+    time.sleep(3600)
+"""
+"""In the midst of sending: the database waits for more, and no timeout of its own ends that."""
 
 
 @pytest.fixture
@@ -43,6 +59,20 @@ async def test_a_node_that_is_cut_off_does_no_harm_and_comes_back(
             await trial.more(500)
             assert all(node.process.is_running for node in nodes)
             await trial.settle()
+
+
+def test_the_database_frees_what_a_node_had_locked_that_is_cut_off(network: Network) -> None:
+    with PostgresServer(host=network.database_address) as database:
+        url = database.init().start().url()
+        holder = Process([*network.prefix, sys.executable, "-c", HOLDER, url])
+        try:
+            holder.wait_for_line(lambda line: "locked" in line, "the lock is taken")
+            network.cut()
+            with psycopg.connect(url, autocommit=True) as other:
+                other.execute("SET lock_timeout = '30s'")
+                other.execute("SELECT pg_advisory_lock(1)")
+        finally:
+            holder.kill()
 
 
 async def _is_well(url: str) -> bool:

@@ -5,11 +5,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Concatenate, ParamSpec, TypeVar
 
-import psycopg
-
 from corvo_server.store.postgres.database import connect, search_path
 from corvo_server.store.postgres.rows import SQL
-from corvo_server.store.postgres.wire import Connection, Wire
+from corvo_server.store.postgres.wire import OUT_OF_REACH, Connection, Wire
 from corvo_server.store.protocol import StoreUnavailable
 
 P = ParamSpec("P")
@@ -57,7 +55,7 @@ class Coordination:
             return await asyncio.get_running_loop().run_in_executor(self._pool, in_transaction)
         except RuntimeError as error:  # of a pool that is shut down
             raise StoreUnavailable("the server is shutting down") from error
-        except psycopg.OperationalError as error:
+        except OUT_OF_REACH as error:
             raise StoreUnavailable(f"the database is out of reach: {error}") from error
 
     async def close(self) -> None:

@@ -34,7 +34,8 @@ _DEFAULTS: dict[str, Any] = {
     "keepalives_count": 2,
     "tcp_user_timeout": 5_000,
 }
-"""What a URL may say otherwise. A host that is gone is noticed within ten seconds."""
+"""What a URL may say otherwise. A host that is gone is noticed within ten seconds; by the database,
+too, which is told so by `watch_client`."""
 
 
 class UnusableDatabaseError(UnusableStoreError):
@@ -45,14 +46,19 @@ def connect(url: str, **options: Any) -> Connection:
     """A connection on which every transaction is begun by a statement.
 
     `options` of libpq hold where the URL does not say otherwise. Behind a pooler nothing of it
-    outlives a transaction: statements are not kept prepared there.
+    outlives a transaction: statements are not kept prepared there, and it watches over its clients
+    itself.
     """
     given = conninfo_to_dict(url)
     wanted = {**_DEFAULTS, **options}
     settings = {name: value for name, value in wanted.items() if name not in given}
     connection = psycopg.connect(url, autocommit=True, **settings)
     try:
-        connection.prepare_threshold = None if is_pooled(connection) else _PREPARE_AFTER
+        if is_pooled(connection):
+            connection.prepare_threshold = None
+        else:
+            connection.prepare_threshold = _PREPARE_AFTER
+            connection.execute(SQL.watch_client)
     except BaseException:
         connection.close()
         raise

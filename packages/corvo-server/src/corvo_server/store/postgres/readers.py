@@ -11,7 +11,7 @@ from psycopg import errors
 
 from corvo_server.store.postgres.database import connect, search_path
 from corvo_server.store.postgres.rows import SQL
-from corvo_server.store.postgres.wire import Connection, Wire
+from corvo_server.store.postgres.wire import OUT_OF_REACH, Connection, Wire
 from corvo_server.store.protocol import SearchTooSlow, StoreUnavailable
 
 P = ParamSpec("P")
@@ -103,14 +103,14 @@ class Readers:
             return await loop.run_in_executor(self._pool, self._read, begin, seconds, read)
         except errors.QueryCanceled:
             raise
-        except psycopg.OperationalError as error:
+        except OUT_OF_REACH as error:
             raise StoreUnavailable(f"the database cannot be read: {error}") from error
 
     def _read(self, begin: str, seconds: float, read: Callable[[Wire], T]) -> T:
         connection, is_new = self._connection()
         try:
             return self._read_on(connection, begin, seconds, read)
-        except psycopg.OperationalError as error:
+        except OUT_OF_REACH as error:
             if isinstance(error, errors.QueryCanceled) or is_new or not connection.closed:
                 raise
             # It was lost while nobody used it: what only reads can be done again.

@@ -15,7 +15,7 @@ from psycopg import errors
 
 from corvo_server.store.postgres.batches import Batches
 from corvo_server.store.postgres.bulk import Bulks
-from corvo_server.store.postgres.database import connect, search_path
+from corvo_server.store.postgres.database import connect, is_pooled, search_path
 from corvo_server.store.postgres.events import Events, key_base
 from corvo_server.store.postgres.jobs import Jobs
 from corvo_server.store.postgres.lines import Lines
@@ -24,7 +24,7 @@ from corvo_server.store.postgres.news import News
 from corvo_server.store.postgres.queues import Queues
 from corvo_server.store.postgres.rows import SQL, as_json
 from corvo_server.store.postgres.schedules import Schedules
-from corvo_server.store.postgres.wire import Connection, Wire
+from corvo_server.store.postgres.wire import OUT_OF_REACH, PUT_OUT, Connection, Wire
 from corvo_server.store.protocol import StoreUnavailable
 from corvo_server.store.records import Commit
 from corvo_server.store.tables import Tables
@@ -47,12 +47,12 @@ _TRY_AGAIN = (
     errors.DeadlockDetected,
     errors.UniqueViolation,  # of what another server stored a moment earlier: it is found now
 )
-_DATABASE_ERRORS = (psycopg.OperationalError, errors.ReadOnlySqlTransaction, CommitError)
+_DATABASE_ERRORS = (*OUT_OF_REACH, errors.ReadOnlySqlTransaction, CommitError)
 _ENDING = (
     errors.AdminShutdown,
     errors.CrashShutdown,
     errors.CannotConnectNow,
-    errors.IdleInTransactionSessionTimeout,
+    *PUT_OUT,
 )
 
 
@@ -194,7 +194,7 @@ class PostgresSession:
             return True
         if self._connection is None or _is_gone(self._connection, error):
             self._drop()
-            return isinstance(error, psycopg.OperationalError)
+            return isinstance(error, OUT_OF_REACH)
         if not isinstance(error, _TRY_AGAIN):
             return False
         time.sleep(_FIRST_PAUSE * 2**tries * random.random())  # noqa: S311 - so that they part
@@ -233,6 +233,8 @@ class PostgresSession:
             raise CommitError("the database is out of reach")
         try:
             connection = connect(self._url)
+            if not is_pooled(connection):
+                connection.execute(SQL.limit_transactions)
             with connection.transaction():
                 connection.execute(SQL.set_up_writing, (self._search_path,))
                 connection.execute(SQL.add_writer, (self.writer_id,))

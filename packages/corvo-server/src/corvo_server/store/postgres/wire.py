@@ -2,6 +2,11 @@
 
 A round trip costs more than most statements. In libpq's pipeline mode a statement is sent without
 waiting for the one before, and waited for only where its rows are needed.
+
+Each wait is by a synchronization of the pipeline, which tells the database that it is our turn now.
+Between two of them it takes us for busy sending, and does not hold us to
+`idle_in_transaction_session_timeout`, however long nothing comes: rows that cursors fetch by
+themselves are flushed without one, and the locks of whoever stands still then would stay for good.
 """
 
 from collections.abc import Callable
@@ -9,6 +14,7 @@ from contextlib import AbstractContextManager, suppress
 from typing import Any, TypeAlias
 
 import psycopg
+from psycopg import errors
 
 from corvo_server.store.postgres.rows import Row
 
@@ -17,6 +23,10 @@ Values: TypeAlias = tuple[Any, ...] | dict[str, Any]
 Rows: TypeAlias = Callable[[], list[Row]]
 """Waits for the rows of a statement that is under way."""
 
+PUT_OUT = (errors.IdleInTransactionSessionTimeout, errors.TransactionTimeout)
+"""How the database ends the session of someone who stood still in a transaction."""
+OUT_OF_REACH = (psycopg.OperationalError, *PUT_OUT)
+
 
 class Wire:
     """One transaction on a connection that nobody else uses meanwhile."""
@@ -24,18 +34,19 @@ class Wire:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.has_written = False
-        self._pipeline: AbstractContextManager[object] | None = None
+        self._pipeline: psycopg.Pipeline | None = None
+        self._context: AbstractContextManager[psycopg.Pipeline] | None = None
 
     def open(self) -> None:
         """Let statements be sent without waiting from now on."""
-        self._pipeline = self.connection.pipeline()
-        self._pipeline.__enter__()
+        self._context = self.connection.pipeline()
+        self._pipeline = self._context.__enter__()
 
     def close(self) -> None:
         """Wait for all that is under way. Raises what went wrong in it."""
-        pipeline, self._pipeline = self._pipeline, None
-        if pipeline is not None:
-            pipeline.__exit__(None, None, None)
+        context, self._context, self._pipeline = self._context, None, None
+        if context is not None:
+            context.__exit__(None, None, None)
 
     def abandon(self) -> None:
         """Leave nothing of the transaction. The connection is closed where that is not possible."""
@@ -58,7 +69,14 @@ class Wire:
 
     def request(self, statement: str, values: Values = ()) -> Rows:
         """Send a statement; its rows can be asked for later."""
-        return self.connection.execute(statement, values or None).fetchall
+        cursor = self.connection.execute(statement, values or None)
+
+        def rows() -> list[Row]:
+            if cursor.pgresult is None:
+                self.sync()
+            return cursor.fetchall()
+
+        return rows
 
     def ask(self, statement: str, values: Values = ()) -> list[Row]:
         """Send a statement and wait for its rows."""
@@ -73,4 +91,5 @@ class Wire:
 
     def sync(self) -> None:
         """Wait for all that was sent."""
-        self.connection.execute("SELECT 1").fetchall()
+        if self._pipeline is not None:
+            self._pipeline.sync()

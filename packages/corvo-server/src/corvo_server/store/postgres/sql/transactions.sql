@@ -1,3 +1,20 @@
+-- name: watch_client
+-- How the database finds out that we are gone without a word: with our host, or behind a cut network.
+-- By itself it would not for two hours, and until then nobody gets at the rows that an open transaction
+-- has locked. What an operator has set stays.
+SELECT set_config(name, watch.value, false)
+FROM (VALUES ('tcp_keepalives_idle', '5'), ('tcp_keepalives_interval', '2'),
+             ('tcp_keepalives_count', '2'), ('tcp_user_timeout', '5000')) AS watch (name, value)
+JOIN pg_settings USING (name)
+WHERE source = 'default';
+
+-- name: limit_transactions
+-- How long a writing transaction may last in all, where PostgreSQL can limit that (from 17 on): a
+-- process that stands still in the midst of sending is not idle.
+SELECT set_config(name, '30s', false)
+FROM pg_settings
+WHERE name = 'transaction_timeout' AND source = 'default';
+
 -- name: begin
 BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;
 
