@@ -42,6 +42,11 @@ class Reading(Struct, frozen=True):
     """By `steady_clock`, as `answered`."""
     answered: float
 
+    @property
+    def seconds(self) -> float:
+        """How long it took, which is how exact it is."""
+        return self.answered - self.asked
+
 
 class Standing(Struct, frozen=True):
     """What a node is told for its report."""

@@ -5,6 +5,10 @@ from corvo_server.store.postgres.rows import SQL
 from corvo_server.store.postgres.wire import Wire
 
 _FORGOTTEN_AFTER = 3_600_000
+_LOOKS = 3
+_SHORT = 0.005
+"""Seconds. A look at the clock that takes longer is worth another one: it tells the time no better
+than to within its own length."""
 
 
 def beat(wire: Wire, report: NodeReport, lease_ms: int) -> Standing:
@@ -26,9 +30,16 @@ def beat(wire: Wire, report: NodeReport, lease_ms: int) -> Standing:
     )
     wire.write(SQL.take_lead, {"id": report.id, "lease_ms": lease_ms})
     wire.sync()  # so that the clock is looked at between two moments that are close together
-    asked = steady_clock()
-    ((is_leader, now),) = wire.ask(SQL.standing, (report.id,))
-    return Standing(is_leader, lease_ms, Reading(now, asked, steady_clock()))
+    best: Reading | None = None
+    for _ in range(_LOOKS):
+        asked = steady_clock()
+        ((is_leader, now),) = wire.ask(SQL.standing, (report.id,))
+        reading = Reading(now, asked, steady_clock())
+        if best is None or reading.seconds < best.seconds:
+            best = reading
+        if best.seconds < _SHORT:
+            break
+    return Standing(is_leader, lease_ms, best)
 
 
 def leave(wire: Wire, node_id: str) -> None:
