@@ -129,9 +129,9 @@ class Recorder:
 
 def can_be_repeated(call: Call) -> bool:
     """Whether a client may send it again that got no answer."""
-    if call.verb == "enqueue":
+    if call.verb in {"enqueue", "enqueue_unique"}:
         return "job_id" in call.body
-    if call.verb == "enqueue_batch":
+    if call.verb in {"enqueue_batch", "enqueue_unique_batch"}:
         return all("job_id" in job for job in call.body["jobs"])
     return call.verb in {"ack", "fail"}
 
@@ -139,6 +139,8 @@ def can_be_repeated(call: Call) -> bool:
 _PATHS = {
     "enqueue": "/enqueue",
     "enqueue_batch": "/enqueue/batch",
+    "enqueue_unique": "/enqueue",
+    "enqueue_unique_batch": "/enqueue/batch",
     "fetch": "/fetch/batch",
     "heartbeat": "/heartbeat",
     "ack": "/ack/",

@@ -10,6 +10,7 @@ from typing import Any
 from corvo_schema import new_job_id
 from support.history import Call, History, Recorder, Stopped, can_be_repeated
 from support.roaming import Roaming
+from support.uniqueness import Rival
 from support.wire import Body, LeasedJob, Wire
 
 QUEUES = ("load-a", "load-b", "load-c")
@@ -55,21 +56,28 @@ class Load:
         ]
 
     async def roam(
-        self, urls: Sequence[str], stop: asyncio.Event, *, producers: int, workers: int
+        self,
+        urls: Sequence[str],
+        stop: asyncio.Event,
+        *,
+        producers: int,
+        rivals: int,
+        workers: int,
     ) -> None:
         """Keep several servers busy, each client at one of them until that fails it."""
         async with AsyncExitStack() as stack:
             wires = [await stack.enter_async_context(Wire(url, _PATIENCE)) for url in urls]
             roamers = [
                 Roaming(wires, self.history, self._child(), stop)
-                for _ in range(producers + workers)
+                for _ in range(producers + workers + rivals)
             ]
-            clients = self._clients(roamers, producers)
+            clients: list[Producer | Worker | Rival] = [
+                Rival(self._child(), roamer) for roamer in roamers[producers + workers :]
+            ]
+            clients += self._clients(roamers[: producers + workers], producers)
             await asyncio.gather(*(_until_stopped(client.run()) for client in clients))
 
-    def _clients(
-        self, recorders: Sequence[Recorder], producers: int
-    ) -> "list[Producer | Worker | Repeater]":
+    def _clients(self, recorders: Sequence[Recorder], producers: int) -> "list[Producer | Worker]":
         return [
             Producer(self._numbers, self._child(), recorder, self._queues)
             if number < producers

@@ -4,7 +4,7 @@ import asyncio
 import os
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -16,14 +16,16 @@ from support.server import CorvoServer
 from support.settlement import check_counters, finish_all_jobs, jobs_of
 from support.slots import QUEUE as CALENDAR
 from support.slots import Calendar
+from support.uniqueness import QUEUE as UNIQUE
+from support.uniqueness import twin_events, twins
 from support.waiting import wait_until
-from support.wire import Wire
+from support.wire import Body, Wire
 
 SEED = int(os.environ.get("CORVO_CLUSTER_SEED", "0"))
 ROUNDS = int(os.environ.get("CORVO_CLUSTER_ROUNDS", "4"))
 LIMIT, PER_KEY, RATE, WINDOW = 4, 1, 15, 500
 _LOADED = (*QUEUES, LIMITED, KEYED, THROTTLED)
-_QUEUES = (*_LOADED, CALENDAR)
+_QUEUES = (*_LOADED, UNIQUE, CALENDAR)
 _LIMITS = {LIMITED: LIMIT, **{f"{KEYED}/{key}": PER_KEY for key in ("north", "south", "west")}}
 _SHOWN = 30
 _SHARED_CLOCK_MS = 50
@@ -44,6 +46,7 @@ class Trial:
         database_url: str,
         *,
         producers: int = 4,
+        rivals: int = 3,
         workers: int = 12,
     ) -> None:
         self.name = name
@@ -54,7 +57,7 @@ class Trial:
         self.history = History()
         self._load = Load(self.history, self.seed, _LOADED, served=_QUEUES)
         self._calendar = Calendar(database_url)
-        self._size = {"producers": producers, "workers": workers}
+        self._size = {"producers": producers, "rivals": rivals, "workers": workers}
         self._stop = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -106,9 +109,10 @@ class Trial:
             await self._lift_limits(wire)
             await finish_all_jobs(wire, self.history, _QUEUES)
             jobs = await jobs_of(wire, self.history)
-            scheduled = {job_id for job_id, job in jobs.items() if job["queue"] == CALENDAR}
-            own = {job_id: job for job_id, job in jobs.items() if job_id not in scheduled}
-            verdict = check(self.history, own, tolerance_ms=_SHARED_CLOCK_MS, foreign=scheduled)
+            own = {job_id: job for job_id, job in jobs.items() if job["queue"] in _LOADED}
+            foreign = jobs.keys() - own.keys()
+            verdict = check(self.history, own, tolerance_ms=_SHARED_CLOCK_MS, foreign=foreign)
+            same = [*twins(self.history, jobs), *twin_events(log, jobs)]
             over = [
                 *crowds(log, _LIMITS, keys_of(jobs)),
                 *rushes(log, THROTTLED, RATE, WINDOW),
@@ -119,8 +123,8 @@ class Trial:
                 seen = await read_log(other.url)
                 if seen[: len(log)] != log:
                     odd.append(f"{other.url} tells the events in another order than {first.url}")
-            self._tell(verdict, over, missing, twice, odd, len(jobs), len(log))
-            assert not [*verdict.broken, *over, *missing, *twice, *odd]
+            self._tell(verdict, over, same, missing, twice, odd, jobs, len(log))
+            assert not [*verdict.broken, *over, *same, *missing, *twice, *odd]
             await check_counters(wire, jobs, besides=[CALENDAR])
 
     async def _lift_limits(self, wire: Wire) -> None:
@@ -132,10 +136,11 @@ class Trial:
         self,
         verdict: Verdict,
         over: list[str],
+        same: list[str],
         missing: list[str],
         twice: list[str],
         odd: list[str],
-        jobs: int,
+        jobs: Mapping[str, Body],
         events: int,
     ) -> None:
         verbs = Counter(call.verb for call in self.history.calls)
@@ -144,11 +149,16 @@ class Trial:
         print(f"{self.name}: seed {self.seed}, {dict(self.happened)}")
         print(f"{verbs.total()} operations {dict(verbs)}, answered {dict(statuses)}")
         slots = len(self._calendar.slots)
-        print(f"{jobs} jobs, {leases} hand-outs, {slots} slots, {events} events")
+        keyed = sum(job["queue"] == UNIQUE for job in jobs.values())
+        print(
+            f"{len(jobs)} jobs, {keyed} of them with unique keys, {leases} hand-outs, "
+            f"{slots} slots, {events} events"
+        )
         print(
             f"lost {len(verdict.lost)}, double leases {len(verdict.double_leases)}, "
             f"halves {len(verdict.halves)}, doubles {len(verdict.doubles)}, limits exceeded "
-            f"{len(over)}, slots missed {len(missing)}, slots twice {len(twice)}, odd {len(odd)}"
+            f"{len(over)}, keys held twice {len(same)}, slots missed {len(missing)}, "
+            f"slots twice {len(twice)}, odd {len(odd)}"
         )
-        for sentence in [*verdict.broken, *over, *missing, *twice, *odd][:_SHOWN]:
+        for sentence in [*verdict.broken, *over, *same, *missing, *twice, *odd][:_SHOWN]:
             print(f"  {sentence}")

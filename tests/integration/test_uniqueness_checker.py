@@ -1,0 +1,110 @@
+"""The checker of unique keys finds what it is there to find."""
+
+from typing import Any
+
+import pytest
+
+from corvo_schema.states import EventType
+from support.event_log import Line
+from support.history import Call, History
+from support.uniqueness import QUEUE, twin_events, twins
+from support.wire import Body
+
+JOBS: dict[str, Body] = {name: {"queue": QUEUE, "unique_key": "k"} for name in ("one", "two")}
+
+
+def call(verb: str, body: Body, at: int, answer: Any, status: int | None = 200) -> Call:
+    """A call that was answered within a millisecond, if at all."""
+    return Call(verb, body, at, None if status is None else at + 1, status, answer)
+
+
+def enqueue(at: int, name: str, *, is_new: bool = True) -> Call:
+    status = "pending" if is_new else "duplicate"
+    answer = {"job_id": name, "status": status, "unique_existing": not is_new}
+    return call("enqueue_unique", {"unique_key": "k"}, at, answer, 201 if is_new else 200)
+
+
+def batch(at: int, *names: str) -> Call:
+    results = [{"job_id": name, "status": "pending", "unique_existing": False} for name in names]
+    body = {"jobs": [{"unique_key": "k"} for _ in names]}
+    return call("enqueue_unique_batch", body, at, {"results": results}, 201)
+
+
+def fetch(at: int, name: str) -> Call:
+    return call("fetch", {}, at, {"jobs": [{"job_id": name}]})
+
+
+def ack(at: int, name: str, status: int | None = 200) -> Call:
+    return call("ack", {"job_id": name}, at, {}, status)
+
+
+def judge(*calls: Call) -> list[str]:
+    history = History()
+    history.calls = list(calls)
+    return list(twins(history, JOBS))
+
+
+def test_a_key_that_jobs_hold_one_after_the_other_passes() -> None:
+    assert not judge(
+        enqueue(0, "one"),
+        enqueue(5, "one", is_new=False),
+        fetch(10, "one"),
+        ack(20, "one"),
+        enqueue(20, "two"),  # which may have been done after the ack
+        enqueue(20, "one", is_new=False),  # and that before
+        fetch(30, "two"),
+        ack(40, "two"),
+    )
+
+
+def test_a_job_may_have_ended_by_an_ack_that_nobody_answered() -> None:
+    assert not judge(enqueue(0, "one"), ack(20, "one", None), enqueue(30, "two"), ack(50, "two"))
+
+
+@pytest.mark.parametrize(
+    "calls",
+    [
+        [enqueue(0, "one"), enqueue(10, "two"), ack(20, "one"), ack(30, "two")],
+        [enqueue(0, "one"), enqueue(10, "two")],
+        [batch(0, "one", "two")],
+        [enqueue(0, "one"), ack(5, "one", 409), fetch(10, "two"), ack(20, "one")],
+    ],
+    ids=["new", "for ever", "in one batch", "known by a fetch"],
+)
+def test_two_jobs_of_a_key_are_found(calls: list[Call]) -> None:
+    (told,) = judge(*calls)
+    assert "k has two" in told
+    assert "while one" in told
+
+
+def test_an_answer_that_names_a_job_which_had_ended_is_found() -> None:
+    (told,) = judge(enqueue(0, "one"), ack(10, "one"), enqueue(20, "one", is_new=False))
+    assert told == "one was told to hold its key 9 ms late"
+
+
+def test_a_job_that_was_told_of_and_is_not_there_is_found() -> None:
+    (told,) = judge(enqueue(0, "three"))
+    assert told == "three was acknowledged as the one of its key and is not there"
+
+
+def log(*events: tuple[EventType, str]) -> list[Line]:
+    return [Line(number, type_, job, QUEUE, 0) for number, (type_, job) in enumerate(events)]
+
+
+def test_events_of_jobs_that_hold_a_key_in_turn_pass() -> None:
+    events = log(
+        (EventType.ENQUEUED, "one"),
+        (EventType.STARTED, "one"),
+        (EventType.RETRYING, "one"),
+        (EventType.COMPLETED, "one"),
+        (EventType.ENQUEUED, "two"),
+        (EventType.ENQUEUED, "of no key"),
+    )
+    assert not list(twin_events(events, JOBS))
+
+
+def test_events_of_two_jobs_that_hold_a_key_are_found() -> None:
+    events = log(
+        (EventType.ENQUEUED, "one"), (EventType.RETRYING, "one"), (EventType.ENQUEUED, "two")
+    )
+    assert list(twin_events(events, JOBS)) == ["event 2: k has the jobs ['one', 'two']"]
