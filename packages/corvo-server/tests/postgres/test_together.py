@@ -13,6 +13,7 @@ from corvo_schema import new_job_id
 from corvo_schema.states import JobState
 from corvo_server.store.postgres.store import PostgresStore
 from server_support.bench import Bench, make_job, turns, until
+from server_support.clock import ManualClock
 from server_support.kits import PostgresKit
 
 OpenBench = Callable[..., Bench]
@@ -85,6 +86,34 @@ async def test_a_limit_holds_across_servers(open_bench: OpenBench) -> None:
         *(bench.fetch(worker=f"w{n}", count=3) for n in range(5) for bench in benches)
     )
     assert sum(map(len, fetched)) == 5
+
+
+async def test_a_job_starts_when_it_was_found_and_not_when_it_was_looked_for(
+    open_bench: OpenBench, clock: ManualClock
+) -> None:
+    """Another server may have taken it back meanwhile: it cannot start before that."""
+    bench = open_bench(**ALONE)
+    await bench.engine.queues.throttle("mail", 4, 60_000)
+    await bench.enqueue()
+    session = bench.store._writer._session  # type: ignore[attr-defined]
+    real = session._tables_of
+
+    def slow_tables(*args: Any) -> Any:
+        tables = real(*args)
+        first = tables.lines.first
+
+        def find_slowly(*wanted: Any) -> Any:
+            found = first(*wanted)
+            clock.forward(160)
+            return found
+
+        tables.lines.first = find_slowly
+        return tables
+
+    session._tables_of = slow_tables
+    (job,) = await bench.fetch()
+    assert job.head.started_at == clock()
+    assert bench.kit.query("SELECT at FROM corvo.throttle_starts") == [(clock(),)]
 
 
 async def test_a_throttle_holds_across_servers(open_bench: OpenBench) -> None:

@@ -17,10 +17,12 @@ def fetch(tx: Transaction, claims: list[Claim]) -> list[list[LeasedJob]]:
     """Serve the claims in their order, each with the first jobs of its queues."""
     lines, now = open_lines(tx, _wanted(claims), claims[0].clock)
     picks = [_pick(claim, lines) for claim in claims]
-    for line in lines.values():
-        line.close()
     picked = [seq for seqs in picks for seq in seqs]
     leased = tx.tables.lines.load(picked) if picked else {}
+    # Asked again: until the jobs were found, another server may have taken them back and left them.
+    now = max(now, claims[0].clock())
+    for line in lines.values():
+        line.close(now)
     changes: list[Change] = []
     answers = []
     for claim, seqs in zip(claims, picks, strict=True):

@@ -15,7 +15,7 @@ class Line:
     """The first pending jobs of one queue that may be started in this commit."""
 
     def __init__(self, tx: Transaction, queue: str, limits: Limits, now: int) -> None:
-        """`now`, in ms, is when the jobs would start."""
+        """`now`, in ms, is when the jobs would start at the earliest."""
         self.places: deque[Place] = deque()
         self._tx = tx
         self._queue = queue
@@ -28,10 +28,10 @@ class Line:
         self._taken += 1
         return self.places.popleft().seq
 
-    def close(self) -> None:
-        """Remember how many were started, if the queue is throttled."""
+    def close(self, now: int) -> None:
+        """Remember how many were started, and when, if the queue is throttled."""
         if self._taken and self._limits.rate is not None:
-            self._tx.tables.lines.add_starts(self._queue, self._now, self._taken)
+            self._tx.tables.lines.add_starts(self._queue, now, self._taken)
 
     def room(self, wanted: int) -> int:
         """How many of the `wanted` jobs the limits let start."""
@@ -77,7 +77,7 @@ class Line:
 def open_lines(
     tx: Transaction, wanted: Mapping[str, int], clock: Callable[[], int]
 ) -> tuple[dict[str, Line], int]:
-    """The line of each queue, no longer than `wanted` says, and when its jobs start."""
+    """The line of each queue, no longer than `wanted` says, and before when none of it starts."""
     limits = tx.tables.lines.limits(wanted)
     # Asked now: for the limits one may have had to wait until another server was done. Nothing
     # starts before what made it pending in this transaction.
