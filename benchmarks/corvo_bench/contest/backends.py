@@ -42,6 +42,7 @@ class Backends:
     def start(self, name: str) -> AbstractContextManager[str]:
         """An empty backend; yields its URL, or for SQLite the path of its file."""
         kinds: dict[str, Callable[[], AbstractContextManager[str]]] = {
+            "beanstalkd": self._beanstalkd,
             "redis": self._redis,
             "sqlite": self._sqlite,
             "postgres": self._database,
@@ -75,6 +76,20 @@ class Backends:
                 child.wait_for_line(lambda line: "Ready to accept connections" in line)
                 self.versions["redis"] = _version_of(program)
                 yield f"redis://127.0.0.1:{port}/0"
+
+    @contextmanager
+    def _beanstalkd(self) -> Iterator[str]:
+        program = shutil.which("beanstalkd")
+        if program is None:
+            raise NotRun("beanstalkd is not installed")
+        port = _free_port()
+        with self._directory_of("beanstalkd") as path:
+            # A log, and an fsync at most every 0 ms: with each write, before its answer.
+            options = ("-l", "127.0.0.1", "-p", str(port), "-b", path, "-f", "0", "-V")
+            with Child([program, *options]) as child:
+                child.wait_for_line(lambda line: line.startswith("bind "))
+                self.versions["beanstalkd"] = _version_of(program, "-v")
+                yield f"beanstalk://127.0.0.1:{port}"
 
     @contextmanager
     def _sqlite(self) -> Iterator[str]:
@@ -124,9 +139,9 @@ class Backends:
             subprocess.run([programs / "dropdb", "--force", *place, name], check=True)  # noqa: S603
 
 
-def _version_of(program: str | Path) -> str:
+def _version_of(program: str | Path, option: str = "--version") -> str:
     """The first number with dots in what a program says of itself."""
-    told = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)  # noqa: S603
+    told = subprocess.run([program, option], capture_output=True, text=True, check=True)  # noqa: S603
     found = re.search(r"\d+(\.\d+)+", told.stdout)
     return found[0] if found else told.stdout.strip()
 

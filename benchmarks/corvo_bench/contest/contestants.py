@@ -8,6 +8,7 @@ from corvo_bench.results import CORVO
 _ON = {
     "redis": "Redis, `appendonly yes`, `appendfsync always`: an fsync before each answer",
     "postgres": "PostgreSQL, `synchronous_commit=on`: an fsync a commit",
+    "beanstalkd": "beanstalkd, `-b`, `-f 0`: an fsync before each answer",
     "sqlite": "SQLite, WAL, `synchronous=FULL`: an fsync a commit",
     "corvo": "its server's SQLite, WAL, `synchronous=FULL`: an fsync a commit, shared",
 }
@@ -126,6 +127,15 @@ CONTESTANTS = (
         "Node; pool of 20, `insert` in bulk; `fetch` and `complete` in a loop, 500 at a time, "
         "with a pause of 5 ms when there is nothing: `work` polls at most twice a second.",
         "pg-boss",
+    ),
+    Contestant(
+        "beanstalkd",
+        "beanstalkd_peer",
+        "beanstalkd",
+        "beanstalkd",
+        "50 threads enqueue, no bulk in its protocol: one after the other; one process with 8 "
+        "threads, each reserves a job and deletes it after it has run.",
+        "greenstalk",
     ),
     Contestant(
         "Huey",
