@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import NamedTuple
 
 from corvo_schema import SortOrder
+from corvo_schema.states import FINISHED
 from corvo_server.store.codes import STATE_CODES, STATES
 from corvo_server.store.filters import JobFilter, where
 from corvo_server.store.fragments import Sql, all_of, bind, fuse
@@ -32,6 +33,10 @@ _COUNTED_BY_INDEX = 100_000
 """Matches that are counted where an index tells them."""
 
 _TEXT_KEY = "jobs.queue"
+_ENDED_KEY = "jobs.finished_at"
+_OF_EACH_QUEUE = """
+SELECT found.* FROM (SELECT DISTINCT queue FROM queue_counts) AS q
+CROSS JOIN LATERAL ({{}}) AS found ORDER BY 3 {order}, 1 {order} LIMIT {{}}"""
 
 
 class _Row(NamedTuple):
@@ -43,7 +48,7 @@ class _Row(NamedTuple):
 def search(wire: Wire, request: Search) -> Found:
     """One page of the jobs that match, with the number of all of them."""
     started = perf_counter()
-    condition = where(request.wanted, _DIALECT)
+    condition = _condition(request.wanted)
     rows = _page(wire, request, condition)
     has_more = len(rows) > request.limit
     jobs = _load(wire, [row.id for row in rows[: request.limit]])
@@ -65,8 +70,15 @@ def matching_ids(
     """The (seq, id) of the first `limit` matching jobs beyond `after_seq`, oldest first."""
     after = Position(None, after_seq)
     request = Search(wanted, as_of=0, limit=limit, order=SortOrder.ASC, after=after)
-    rows = _page(wire, request, where(wanted, _DIALECT))
+    rows = _page(wire, request, _condition(wanted))
     return [(row.seq, row.id) for row in rows[:limit]]
+
+
+def _condition(wanted: JobFilter) -> Sql:
+    condition = where(wanted, _DIALECT)
+    if wanted.states and wanted.states <= FINISHED:  # all of which are in the index of ended jobs
+        return all_of([condition, Sql("jobs.finished_at IS NOT NULL")])
+    return condition
 
 
 def _ask(wire: Wire, statement: Sql) -> list[Row]:
@@ -105,13 +117,25 @@ def _part(
     elif after is not None:
         place = f"({phase.key}, jobs.seq) {beyond} ({{}}, {{}})"
         conditions.append(fuse(place, bind(after.key), bind(after.seq)))
+    # The index of ended jobs is by queue: what is first in all queues is among the first of each.
+    is_by_queue = phase.key == _ENDED_KEY and _is_all_that_ended(request.wanted)
+    if is_by_queue:
+        conditions.append(Sql("jobs.queue = q.queue"))
     by_key = f"{phase.key} {order}, " if phase.key else ""
-    return fuse(
+    rows = fuse(
         f"SELECT jobs.seq, jobs.id, {phase.key or 'NULL'} FROM jobs WHERE {{}}"  # noqa: S608 - words of this package
         f" ORDER BY {by_key}jobs.seq {order} LIMIT {{}}",
         all_of(conditions),
         bind(needed),
     )
+    if is_by_queue:
+        return fuse(_OF_EACH_QUEUE.format(order=order), rows, bind(needed))
+    return rows
+
+
+def _is_all_that_ended(wanted: JobFilter) -> bool:
+    """Whether nothing but their end tells jobs apart."""
+    return wanted == JobFilter(states=wanted.states, completed=wanted.completed)
 
 
 def _load(wire: Wire, job_ids: list[str]) -> list[JobRecord]:
