@@ -44,13 +44,13 @@ class CorvoServer:
         host: str = "127.0.0.1",
         prefix: Sequence[str] = (),
     ) -> None:
-        """`prefix` stands before the command."""
+        """`prefix` stands before the command; another `env` is that of the next life."""
         self.data_dir = data_dir
         self._host = host
         self._prefix = prefix
         self.port = 0
         self.url = ""
-        self._env = env
+        self.env = env
         self._options = {"log_format": "json", **(options or {})}
         self._process: Process | None = None
         self._ended: list[Process] = []
@@ -100,7 +100,7 @@ class CorvoServer:
             *self._prefix,
             *server_command(self.data_dir, f"{self._host}:{port}", self._options),
         ]
-        self._process = Process(command, env=self._env)
+        self._process = Process(command, env=self.env)
         line = self._process.wait_for_line(
             lambda line: "listening on" in line, "the server listens"
         )

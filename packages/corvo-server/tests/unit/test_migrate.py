@@ -63,3 +63,15 @@ def test_newer_schema_is_refused_with_advice() -> None:
     assert "up to 1" in message
     assert "newer corvo-server" in message
     assert "backup" in message
+
+
+def test_newer_schema_is_worked_on_where_it_says_so() -> None:
+    known = [Migration(number, str(number), "") for number in (1, 2)]
+    assert pending_migrations(known, 4, oldest=2) == []
+    with pytest.raises(NewerSchemaError):
+        pending_migrations(known, 4, oldest=3)
+
+
+def test_migration_says_with_which_servers_the_schema_works_after_it() -> None:
+    assert Migration(4, "a", "-- works with servers of schema version: 2\nSELECT 1").oldest == 2
+    assert Migration(4, "b", "-- A comment.\nSELECT 1").oldest == 4

@@ -1,9 +1,18 @@
-"""The numbered, forward-only migrations of a store, read from its `migrations` package."""
+"""The numbered, forward-only migrations of a store, read from its `migrations` package.
 
+A migration that leaves older servers able to work says so in its first line, by the oldest version
+that a server has to know: `-- works with servers of schema version: 1`. So that servers can be
+replaced one by one on a shared database, those of the release before must be able to go on, and to
+start again.
+"""
+
+import re
 from importlib.resources import files
 from typing import NamedTuple
 
 from corvo_server.store.protocol import UnusableStoreError
+
+_WORKS_WITH = re.compile(r"-- works with servers of schema version: (\d+)\n")
 
 
 class Migration(NamedTuple):
@@ -12,6 +21,12 @@ class Migration(NamedTuple):
     version: int
     name: str
     script: str
+
+    @property
+    def oldest(self) -> int:
+        """The least version that a server must know to work on the schema after it."""
+        found = _WORKS_WITH.match(self.script)
+        return int(found[1]) if found else self.version
 
 
 class NewerSchemaError(UnusableStoreError):
@@ -40,9 +55,15 @@ def load_migrations(package: str) -> list[Migration]:
     return migrations
 
 
-def pending_migrations(migrations: list[Migration], current: int) -> list[Migration]:
-    """Those still to be applied to a schema of version `current` (0: empty)."""
+def pending_migrations(
+    migrations: list[Migration], current: int, oldest: int | None = None
+) -> list[Migration]:
+    """Those still to be applied to a schema of version `current` (0: empty).
+
+    `oldest` is the least version that a server must know to work on a schema that is newer than it;
+    None where no server works beside a newer one. Raises `NewerSchemaError`.
+    """
     known = len(migrations)
-    if current > known:
+    if current > known and (oldest is None or oldest > known):
         raise NewerSchemaError(current, known)
     return migrations[current:]

@@ -123,14 +123,27 @@ def _migrate(connection: Connection, schema: str) -> None:
         "CREATE TABLE IF NOT EXISTS schema_migrations ("
         "version integer PRIMARY KEY, name text NOT NULL, applied_at bigint NOT NULL)"
     )
-    (current,) = connection.execute(
-        "SELECT coalesce(max(version), 0) FROM schema_migrations"
-    ).fetchone() or (0,)
-    for migration in pending_migrations(load_migrations(_MIGRATIONS), current):
+    # The column is missing where nothing has been migrated since there is one.
+    current, oldest = connection.execute(
+        "SELECT coalesce(max(version), 0), "
+        "coalesce(max(coalesce((to_jsonb(m) ->> 'oldest')::int, version)), 0) "
+        "FROM schema_migrations AS m"
+    ).fetchone() or (0, 0)
+    migrations = load_migrations(_MIGRATIONS)
+    if current > len(migrations) >= oldest:
+        log.info(
+            "schema version %d is of a newer server; this one knows %d, and works with it",
+            current,
+            len(migrations),
+        )
+    pending = pending_migrations(migrations, current, oldest)
+    if pending:
+        connection.execute("ALTER TABLE schema_migrations ADD COLUMN IF NOT EXISTS oldest integer")
+    for migration in pending:
         connection.execute(migration.script)
         connection.execute(
-            "INSERT INTO schema_migrations VALUES (%s, %s, %s)",
-            (migration.version, migration.name, time.time_ns() // 1_000_000),
+            "INSERT INTO schema_migrations VALUES (%s, %s, %s, %s)",
+            (migration.version, migration.name, time.time_ns() // 1_000_000, migration.oldest),
         )
         log.info("schema migrated to version %d (%s)", migration.version, migration.name)
 

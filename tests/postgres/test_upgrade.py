@@ -1,0 +1,104 @@
+"""Servers of two versions on one database, as when they are replaced one by one."""
+
+import asyncio
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from corvo_server.store.postgres.check import check
+from support.postgres import execute
+from support.process import Process
+from support.server import CorvoServer, StartServer, server_command
+from support.trial import Trial
+from support.versions import Environment, VersionMissing, version_before, version_to_come
+from support.waiting import wait_until
+from support.wire import Wire, new_name
+
+KNOWN = len(
+    [
+        file
+        for file in files("corvo_server.store.postgres.migrations").iterdir()
+        if file.name.endswith(".sql")
+    ]
+)
+CHANGES = """
+ALTER TABLE jobs ADD COLUMN note text;
+CREATE INDEX jobs_note ON jobs (note) WHERE note IS NOT NULL;
+"""
+GOES_ON = f"-- works with servers of schema version: {KNOWN}\n{CHANGES}"
+TODAY: Environment = {}
+
+
+@pytest.fixture(params=["from the version before", "to a version to come"])
+def versions(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Environment, Environment]:
+    """What is replaced, and by what."""
+    if request.param == "to a version to come":
+        return TODAY, version_to_come(tmp_path / "to-come", GOES_ON)
+    try:
+        return version_before(tmp_path / "before"), TODAY
+    except VersionMissing as missing:
+        pytest.skip(str(missing))
+
+
+async def test_servers_are_replaced_one_by_one_under_load(
+    versions: tuple[Environment, Environment], empty_postgres_url: str, make_server: StartServer
+) -> None:
+    older, newer = versions
+    nodes = [make_server(database=empty_postgres_url, database_connections=2) for _ in range(2)]
+    for node in nodes:
+        node.env = older
+        node.start()
+    one, other = nodes
+    async with Trial("two versions", nodes, empty_postgres_url) as trial:
+        await trial.more(200)
+        await as_version(one, newer, one.stop)
+        await trial.more(100)
+        assert len(await versions_at(one)) == 2, "both are at work"
+        await as_version(other, older, other.kill)
+        await trial.more(200)
+        assert len(await versions_at(one)) == 2, "the older one has started again"
+        await as_version(other, newer, other.stop)
+        await trial.more(100)
+        await wait_until(lambda: is_of_one_version(one), "the older ones are gone")
+        await trial.settle()
+    assert check(empty_postgres_url, "corvo") == []
+
+
+async def as_version(node: CorvoServer, version: Environment, end: Callable[[], object]) -> None:
+    """End a server, and start it in that version where it was."""
+    await asyncio.to_thread(end)
+    node.env = version
+    await asyncio.to_thread(node.restart)
+
+
+async def is_of_one_version(node: CorvoServer) -> bool:
+    return len(await versions_at(node)) == 1
+
+
+async def versions_at(node: CorvoServer) -> set[str]:
+    async with Wire(node.url) as wire:
+        nodes = (await wire.get("/cluster/status"))["nodes"]
+        return {seen["version"] for seen in nodes if seen["status"] == "healthy"}
+
+
+async def test_an_older_server_goes_on_and_does_not_start_where_the_change_does_not_allow_it(
+    empty_postgres_url: str, make_server: StartServer, tmp_path: Path
+) -> None:
+    older, newer = (make_server(database=empty_postgres_url) for _ in range(2))
+    older.start()
+    newer.env = version_to_come(tmp_path / "to-come", CHANGES)
+    newer.start()
+    queue = new_name()
+    async with Wire(older.url) as one, Wire(newer.url) as two:
+        job_id = await one.enqueue(queue, 1)
+        await two.ack(await two.fetch(queue, timeout=5))
+        assert await one.state(job_id) == "completed"
+    assert await asyncio.to_thread(older.stop) == 0
+    command = server_command(older.data_dir, "127.0.0.1:0", {"database": empty_postgres_url})
+    again = Process(command)
+    assert await asyncio.to_thread(again.wait) == 1
+    assert "was written by a newer corvo-server" in again.output
+    told = execute(empty_postgres_url, "SELECT version, oldest FROM corvo.schema_migrations")
+    assert max(told) == (KNOWN + 1, KNOWN + 1)

@@ -1,0 +1,62 @@
+"""Other versions of the server than the one that is checked out: one before, and one to come.
+
+They are sources in a directory that goes before what is installed, and run with the same libraries.
+"""
+
+import shutil
+import subprocess
+from importlib.util import find_spec
+from pathlib import Path
+
+_ROOT = Path(__file__).parents[2]
+_SOURCES = ("packages/corvo-server/src", "packages/corvo-schema/src")
+_FIRST = "packages/corvo-server/src/corvo_server/store/postgres/migrations/0001_initial.sql"
+_ABOUT = "corvo_server/__about__.py"
+_MIGRATIONS = "corvo_server/store/postgres/migrations"
+Environment = dict[str, str]
+"""What makes Python run a version."""
+
+
+class VersionMissing(Exception):
+    """There is no version before this one to be had. The message says why."""
+
+
+def version_before(folder: Path) -> Environment:
+    """The newest release that is in the history before this commit; if none is, the first commit
+    with the storage engine.
+    """
+    commit = _git("describe", "--tags", "--match", "corvo-server-v*", "--abbrev=0", "HEAD^")
+    if commit is None:
+        commit = _git("log", "--format=%H", "--diff-filter=A", "HEAD^", "--", _FIRST)
+        commit = commit and commit.split()[-1]
+    if not commit:
+        raise VersionMissing("there is no git history here that has an earlier version")
+    archive = folder.with_suffix(".zip")
+    if _git("archive", "--output", archive, commit, *_SOURCES) is None:
+        raise VersionMissing(f"git has no sources of {commit}")
+    shutil.unpack_archive(archive, folder)
+    places = [folder / part for part in _SOURCES]
+    (places[0] / _ABOUT).write_text('__version__ = "0.0.1"\n')
+    return {"PYTHONPATH": ":".join(map(str, places))}
+
+
+def version_to_come(folder: Path, migration: str) -> Environment:
+    """This version with one more migration of the database."""
+    spec = find_spec("corvo_server")
+    if spec is None or spec.origin is None:
+        raise VersionMissing("corvo_server is not installed")
+    shutil.copytree(Path(spec.origin).parent, folder / "corvo_server")
+    (folder / _ABOUT).write_text('__version__ = "999.0.0"\n')
+    number = len(list((folder / _MIGRATIONS).glob("*.sql"))) + 1
+    (folder / _MIGRATIONS / f"{number:04}_to_come.sql").write_text(migration)
+    return {"PYTHONPATH": str(folder)}
+
+
+def _git(*arguments: str | Path) -> str | None:
+    """What git prints; None if it fails, or is not there."""
+    git = shutil.which("git")
+    if git is None:
+        return None
+    command = [git, *arguments]
+    done = subprocess.run(command, cwd=_ROOT, capture_output=True, text=True, check=False)
+    return done.stdout.strip() if done.returncode == 0 else None
