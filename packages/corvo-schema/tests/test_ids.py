@@ -40,6 +40,15 @@ def test_id_is_a_prefix_and_a_ulid_of_the_clock() -> None:
         assert ULID.from_str(made.removeprefix(prefix)).milliseconds == NOW
 
 
+def test_ids_are_written_as_ulids_are() -> None:
+    moments = iter([0, 1, NOW, 2**48 - 1])
+    factory = IdFactory(lambda: next(moments))
+    for ms in (0, 1, NOW, 2**48 - 1):
+        text = factory.job().removeprefix("job_")
+        whole = ms << 80 | factory._high << 20 | factory._counter
+        assert text == str(ULID.from_bytes(whole.to_bytes(16)))
+
+
 def test_module_functions_use_the_system_clock() -> None:
     made = [new_job_id(), new_batch_id(), new_schedule_id(), new_bulk_id()]
     ulids = [text.partition("_")[2] for text in made]

@@ -13,6 +13,7 @@ from ulid import ULID
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = tuple(high + low for high in _ALPHABET for low in _ALPHABET)
+_STEM_SHIFTS = tuple(range(100, -1, -10))
 _ULID_PATTERN = "[0-7][0-9A-HJKMNP-TV-Z]{25}"
 _JOB_ID = re.compile(f"job_{_ULID_PATTERN}")
 BATCH_ID_PATTERN = f"batch_{_ULID_PATTERN}"
@@ -110,8 +111,10 @@ class IdFactory:
         self._stem = self._encode_stem()
 
     def _encode_stem(self) -> str:
-        whole = self._ms << 80 | self._high << _COUNTER_BITS
-        return str(ULID.from_bytes(whole.to_bytes(16)))[:22]
+        whole = self._ms << (80 - _COUNTER_BITS) | self._high
+        if not 0 <= self._ms < 2**48:
+            raise OverflowError(f"a ULID cannot hold {self._ms} milliseconds since the epoch")
+        return "".join([_PAIRS[whole >> shift & 1023] for shift in _STEM_SHIFTS])
 
 
 def _system_clock_ms() -> int:
