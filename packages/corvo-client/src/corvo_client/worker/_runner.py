@@ -67,7 +67,7 @@ class Runner:
     async def _run_in_loop(self, task: AnyTask, lease: Lease) -> None:
         # Set here and not by `start`: a task that is cancelled before its first step never runs,
         # and its job would never have an outcome.
-        lease.task = asyncio.current_task()
+        lease.task = asyncio.current_task(self._loop)
         context = Context(lease, self._surroundings.state)
         enter(context)
         try:
