@@ -1,8 +1,9 @@
 """PostgreSQL servers that a test may end as it likes, and Corvo servers on them."""
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 import pytest
 
@@ -10,6 +11,15 @@ from support.engines import require
 from support.network import Network
 from support.postgres import PostgresMissing, PostgresServer
 from support.server import CorvoServer
+
+_REQUIRED = "CORVO_REQUIRE_TRIALS"
+
+
+def lack(reason: str) -> NoReturn:
+    """Skip a trial because of what is not there; fail where all of them have to run."""
+    if os.environ.get(_REQUIRED) == "1":
+        pytest.fail(f"{_REQUIRED}=1, but {reason}")
+    pytest.skip(reason)
 
 
 class StartNodes(Protocol):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.conftest import StartNodes
+from cluster.conftest import StartNodes, lack
 from support.postgres import PostgresServer
 from support.trial import Trial
 
@@ -19,10 +19,11 @@ def faketime() -> Path:
     named = os.environ.get("CORVO_FAKETIME_LIBRARY")
     if named:
         return Path(named)
-    for folder in (Path("/usr/lib"), Path("/usr/local/lib")):
-        for library in folder.glob("**/faketime/libfaketimeMT.so.1"):
-            return library
-    pytest.skip("libfaketime is not installed (Debian: apt-get install libfaketime)")
+    folders = (Path("/usr/lib"), Path("/usr/local/lib"))
+    found = [lib for folder in folders for lib in folder.glob("**/faketime/libfaketimeMT.so.1")]
+    if not found:
+        lack("libfaketime is not installed (Debian: apt-get install libfaketime)")
+    return found[0]
 
 
 async def test_nodes_with_wrong_clocks_go_by_that_of_the_database(

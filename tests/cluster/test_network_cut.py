@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from cluster.conftest import StartNodes
+from cluster.conftest import StartNodes, lack
 from support.network import Network, NetworkMissing
 from support.postgres import PostgresServer
 from support.process import Process
@@ -38,7 +38,7 @@ def network() -> Iterator[Network]:
         with Network() as network:
             yield network
     except NetworkMissing as missing:
-        pytest.skip(str(missing))
+        lack(str(missing))
 
 
 async def test_a_node_that_is_cut_off_does_no_harm_and_comes_back(

@@ -23,6 +23,8 @@ from support.wire import Body, Wire
 
 SEED = int(os.environ.get("CORVO_CLUSTER_SEED", "0"))
 ROUNDS = int(os.environ.get("CORVO_CLUSTER_ROUNDS", "4"))
+LOAD = float(os.environ.get("CORVO_CLUSTER_LOAD", "1"))
+"""How much of the answers that a trial asks for it waits for."""
 LIMIT, PER_KEY, RATE, WINDOW = 4, 1, 15, 500
 _LOADED = (*QUEUES, LIMITED, KEYED, THROTTLED)
 _QUEUES = (*_LOADED, UNIQUE, CALENDAR)
@@ -37,6 +39,7 @@ class Trial:
     """A load on some servers, from its start until everything that it began has ended.
 
     The dice are those of `CORVO_CLUSTER_SEED`, else new ones; `chance` throws them for the test.
+    `CORVO_CLUSTER_LOAD` makes its phases shorter or longer.
     """
 
     def __init__(
@@ -87,7 +90,7 @@ class Trial:
 
     async def more(self, answers: int, within: float = 60) -> None:
         """Return when clients have been given so many more answers."""
-        wanted = self.history.answers + answers
+        wanted = self.history.answers + answers * LOAD
         await wait_until(
             lambda: self._tasks[0].done() or self.history.answers >= wanted,
             f"{answers} more answers",
