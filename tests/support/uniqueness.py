@@ -19,7 +19,8 @@ from support.wire import Body
 QUEUE = "load-unique"
 VERBS = ("enqueue_unique", "enqueue_unique_batch")
 _KEYS = tuple(f"key-{number}" for number in range(8))
-_CONFLICTS = ("ignore", "ignore", "replace")
+_CONFLICTS = ("ignore", "ignore", "error")
+"""`replace` would begin the attempts anew, which are to grow in the histories that are checked."""
 _BEGINNINGS = {EventType.ENQUEUED, EventType.RETRIED, EventType.REQUEUED}
 _ENDS = {EventType.COMPLETED, EventType.DEAD, EventType.CANCELLED, EventType.DELETED}
 
@@ -47,7 +48,7 @@ class Rival:
             "payload": {"key": key},
             "unique_key": key,
             "on_conflict": self._random.choice(_CONFLICTS),
-            "priority": 2,
+            "priority": 0,
             "max_retries": 1000,
             "retry_backoff": "none",
         }
