@@ -142,15 +142,21 @@ def fuzz(session: nox.Session) -> None:
 def matrix(session: nox.Session) -> None:
     """Run the tests on every supported Python that is installed.
 
-    Unit tests on each; the integration tests, which start processes and wait for them and find what
-    differs between interpreters seldom, on the oldest and the newest only: one in the middle would
-    cost two minutes more and has not shown anything of its own.
+    Unit tests on each. Of the integration tests, those that start processes, and wait for them and
+    for threads, signals and connections, as interpreters differ in that; on the oldest and the
+    newest only: one in the middle would cost two minutes more and has not shown anything of its own.
     """
     _install(session, "test", "extras")
-    is_outermost = session.python in (PYTHONS[0], PYTHONS[-1])
     session.env.update(FEW_HISTORIES)
-    for tests in ("packages", *(["tests/integration"] if is_outermost else [])):
-        session.run("pytest", tests, "-n", XDIST_WORKERS, *session.posargs)
+    session.run("pytest", "packages", "-n", XDIST_WORKERS, *session.posargs)
+    if session.python in (PYTHONS[0], PYTHONS[-1]):
+        about = (
+            *("cli", "client_jobs", "client_outcomes", "client_restart", "crash", "http"),
+            *("long_poll", "payloads", "start", "stop", "tracing"),
+            *("worker", "worker_leases", "worker_stop", "worker_surroundings"),
+        )
+        files = [f"tests/integration/test_{name}.py" for name in about]
+        session.run("pytest", *files, "-n", XDIST_WORKERS, *session.posargs)
 
 
 @nox.session

@@ -30,6 +30,7 @@ def main() -> None:
     settings = QUICK if options.quick else FULL
     changes = {
         "rounds": options.rounds,
+        "curve_rounds": options.curve_rounds,
         "seed_jobs": options.seed_jobs,
         "soak_seconds": options.soak_seconds,
     }
@@ -100,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--peers", action="store_true", help="other systems beside Corvo")
     add("--nodes", action="store_true", help="Corvo on PostgreSQL, 1 to 3 nodes, and others on it")
     add("--rounds", type=int, help="how often each is measured, in turn")
+    add("--curve-rounds", type=int, help="how often each curve is measured")
     add("--seed-jobs", type=int, help="jobs in the table of the seeded scenarios")
     add("--soak-seconds", type=float, help="length of the soak")
     add("--out", type=Path, default=Path("benchmarks/results"), help="directory for the results")
