@@ -144,7 +144,7 @@ def matrix(session: nox.Session) -> None:
 
     Unit tests on each. Of the integration tests, those that start processes, and wait for them and
     for threads, signals and connections, as interpreters differ in that; on the oldest and the
-    newest only: one in the middle would cost two minutes more and has not shown anything of its own.
+    newest only: one in the middle costs two minutes more and has not shown anything of its own.
     """
     _install(session, "test", "extras")
     session.env.update(FEW_HISTORIES)
