@@ -183,6 +183,36 @@ async def test_counts_of_a_server_that_left_stay(open_bench: OpenBench) -> None:
     await there.check_counters()
 
 
+HOUR = 3_600_000
+
+
+async def test_counts_of_a_server_that_was_killed_are_folded_after_an_hour(
+    open_bench: OpenBench, clock: ManualClock
+) -> None:
+    here, gone, late = (open_bench(**ALONE) for _ in range(3))
+    for bench in (here, gone, late):
+        await bench.engine.nodes.beat()
+        await bench.enqueue()
+    seen = "UPDATE corvo.nodes SET last_seen = ? WHERE id = ? RETURNING 1"
+    for bench, at in ((here, 0), (gone, -HOUR - 1), (late, -HOUR)):
+        bench.kit.query(seen, clock() + at, bench.engine.nodes.id)
+    assert await here.engine.maintenance.prune() == 1
+    assert await here.engine.maintenance.prune() == 0
+    left = here.kit.query("SELECT id FROM corvo.nodes ORDER BY id")
+    assert left == sorted([(here.engine.nodes.id,), (late.engine.nodes.id,)])
+    counted = here.kit.query("SELECT writer, enqueued FROM corvo.queue_counts")
+    assert sorted(counted) == sorted([("", 1), (writer_of(here), 1), (writer_of(late), 1)])
+    assert here.kit.count_rows("writers") == 2
+    await gone.enqueue()  # it had only stood still
+    assert (await here.queue()).enqueued == 4
+    await here.check_counters()
+
+
+def writer_of(bench: Bench) -> str:
+    """What a server's counts and commits are kept under."""
+    return bench.store._writer_id  # type: ignore[attr-defined, no-any-return]
+
+
 async def test_events_are_read_only_up_to_what_is_complete(open_bench: OpenBench) -> None:
     """A commit that has drawn its ids and not ended holds back those that drew theirs later."""
     slow, quick = open_bench(**ALONE), open_bench(**ALONE)

@@ -177,6 +177,10 @@ class QueueTable(Protocol):
         """Forget a queue that has no jobs; whether it had none."""
         ...
 
+    def fold(self, now: int, limit: int) -> int:
+        """Add the counts of up to `limit` servers that are long gone to those of all; how many."""
+        ...
+
 
 class LineTable(Protocol):
     """Pending jobs, by the queue in which they stand in line. `now` rules out what has expired."""

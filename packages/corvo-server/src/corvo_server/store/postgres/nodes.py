@@ -4,17 +4,19 @@ from corvo_server.store.nodes import NodeRecord, NodeReport, Reading, Standing, 
 from corvo_server.store.postgres.rows import SQL
 from corvo_server.store.postgres.wire import Wire
 
-_FORGOTTEN_AFTER = 3_600_000
+FORGOTTEN_AFTER = 3_600_000
+"""Milliseconds without a report."""
 _LOOKS = 3
 _SHORT = 0.005
 """Seconds. A look at the clock that takes longer is worth another one: it tells the time no better
 than to within its own length."""
 
 
-def beat(wire: Wire, report: NodeReport, lease_ms: int) -> Standing:
+def beat(wire: Wire, report: NodeReport, lease_ms: int, writer_id: str) -> Standing:
     """Keep a report, and take the lead if nobody has it, or go on having it.
 
-    The clock is the database's, as it is when each statement runs.
+    `writer_id` is what the node writes under, for whoever tidies up after it. The clock is the
+    database's, as it is when each statement runs.
     """
     wire.write(
         SQL.report_node,
@@ -26,6 +28,7 @@ def beat(wire: Wire, report: NodeReport, lease_ms: int) -> Standing:
             report.waiting_fetches,
             report.backlog,
             report.operations,
+            writer_id,
         ),
     )
     wire.write(SQL.take_lead, {"id": report.id, "lease_ms": lease_ms})
@@ -52,5 +55,5 @@ def list_nodes(wire: Wire) -> list[NodeRecord]:
     """The nodes that have reported within an hour and not left."""
     return [
         NodeRecord(NodeReport(*report), last_seen, is_leader)
-        for *report, last_seen, is_leader in wire.ask(SQL.list_nodes, (_FORGOTTEN_AFTER,))
+        for *report, last_seen, is_leader in wire.ask(SQL.list_nodes, (FORGOTTEN_AFTER,))
     ]

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 from corvo_server.store.postgres.lines import Lines
+from corvo_server.store.postgres.nodes import FORGOTTEN_AFTER
 from corvo_server.store.postgres.rows import SQL, Row, as_json, id_set, storable, to_queue
 from corvo_server.store.postgres.wire import Rows, Wire
 from corvo_server.store.records import (
@@ -71,6 +72,14 @@ class Queues:
         self._wire.send(SQL.lock_counts, (name,))
         ((rows,),) = self._wire.ask(SQL.drop_queue, {"name": name})
         return bool(rows)
+
+    def fold(self, now: int, limit: int) -> int:
+        gone = self._wire.ask(SQL.forget_nodes, (now - FORGOTTEN_AFTER, limit))
+        if gone:
+            writers = (as_json([writer for (writer,) in gone]),)
+            self._wire.write(SQL.fold_writers, writers)
+            self._wire.write(SQL.forget_writers, writers)
+        return len(gone)
 
 
 def _update(setting: QueueSetting) -> tuple[str, Row]:

@@ -213,7 +213,7 @@ class PostgresSession:
             with self._connected() as connection, connection.transaction():
                 connection.execute(SQL.set_up_writing, (self._search_path,))
                 connection.execute(SQL.fold_writers, (as_json([self.writer_id]),))
-                connection.execute(SQL.forget_writer, (self.writer_id,))
+                connection.execute(SQL.forget_writers, (as_json([self.writer_id]),))
         except (psycopg.Error, CommitError) as error:
             log.warning("could not tidy up before closing: %s", error)  # whoever comes next does
         self._drop()

@@ -79,6 +79,7 @@ class PostgresStore(Writes):
         self._searchers = Readers(url, _SEARCHERS, schema=schema)
         self._search_seconds = search_seconds
         self._coordination = Coordination(url, schema=schema)
+        self._writer_id = session.writer_id
         self._base = events.key_base(schema)
         if poll_seconds is None:
             poll_seconds = POLL_SECONDS if notify else POLL_SECONDS_ALONE
@@ -89,7 +90,7 @@ class PostgresStore(Writes):
                 self._hear,
                 schema=schema,
                 channel=channel,
-                writer_id=session.writer_id,
+                writer_id=self._writer_id,
                 poll_seconds=poll_seconds,
             )
         self._loop: asyncio.AbstractEventLoop | None = None  # known once somebody wants news
@@ -169,7 +170,7 @@ class PostgresStore(Writes):
         return await self._readers.run(maintenance.next_times)
 
     async def beat(self, report: NodeReport, lease_ms: int) -> Standing:
-        return await self._coordination.run(nodes.beat, report, lease_ms)
+        return await self._coordination.run(nodes.beat, report, lease_ms, self._writer_id)
 
     async def leave(self, node_id: str) -> None:
         await self._coordination.run(nodes.leave, node_id)

@@ -47,7 +47,10 @@ def _move(tx: Transaction, heads: list[JobHead], chunk: Maintain) -> int:
 
 
 def prune(tx: Transaction, requests: list[Prune]) -> list[int]:
-    """Remove a chunk of what is old: finished jobs, events, lapsed locks, batches without jobs."""
+    """Remove a chunk of what is old, and of what servers left that are long gone.
+
+    That is: finished jobs, events, lapsed locks, batches without jobs, and counts of such servers.
+    """
     return [
         _prune_jobs(tx, request) + _prune_events(tx, request) + _prune_rest(tx, request)
         for request in requests
@@ -77,6 +80,7 @@ def _prune_events(tx: Transaction, request: Prune) -> int:
 
 def _prune_rest(tx: Transaction, request: Prune) -> int:
     pruned = tx.tables.locks.prune(request.now, request.limit)
+    pruned += tx.tables.queues.fold(request.now, request.limit)
     if request.finished_before is not None:
         pruned += tx.tables.batches.prune(request.finished_before, request.limit)
         pruned += tx.tables.bulks.prune(request.finished_before, request.limit)

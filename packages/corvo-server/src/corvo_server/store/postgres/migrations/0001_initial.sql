@@ -240,7 +240,8 @@ CREATE TABLE nodes (
     waiting_fetches integer NOT NULL,
     backlog         integer NOT NULL,
     operations      integer NOT NULL,
-    last_seen       bigint NOT NULL
+    last_seen       bigint NOT NULL,
+    writer          text   COLLATE "C" NOT NULL  -- whose counts and commits are its
 ) WITH (fillfactor = 50);
 
 CREATE TABLE lead (

@@ -56,8 +56,8 @@ ON CONFLICT (id) DO UPDATE SET commits = excluded.commits;
 -- Waits for the transaction that is writing it, if there is one.
 SELECT commits FROM writers WHERE id = %s FOR UPDATE;
 
--- name: forget_writer
-DELETE FROM writers WHERE id = %s;
+-- name: forget_writers
+DELETE FROM writers WHERE id IN (SELECT json_array_elements_text(%s) COLLATE "C");
 
 -- name: notify
 SELECT pg_notify(%s, %s);
