@@ -60,8 +60,8 @@ class Fetcher:
             count, is_early = await self._room()
             self._pace.begin(self._clock(), self._slots.busy, self._slots.finished)
             # What comes early must not be waited for: by the time it is there the slots may not be.
-            # A task, for the handlers of the jobs that have just come to begin before it is written:
-            # to write it takes longer than the way of a job from the answer to its handler.
+            # It is a task so that handlers of jobs that have just come begin before it is written:
+            # the system call takes longer than the way of a job from the answer to its handler.
             self._request = asyncio.create_task(self._link.fetch(count, wait=not is_early))
             try:
                 jobs = await self._request
