@@ -35,7 +35,7 @@ def test_a_look_at_the_clock_that_took_long_is_repeated(
         wire.open()
         wire.send(SQL.begin)
         wire.send(SQL.set_up_writing, ("corvo",))
-        reading = nodes.beat(wire, REPORT, 1_000, "writer").clock
+        reading = nodes.beat(wire, REPORT, 1_000).clock
         wire.abandon()
     assert reading is not None
     assert (reading.asked, reading.answered) == best

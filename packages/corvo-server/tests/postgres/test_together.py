@@ -11,6 +11,7 @@ import pytest
 
 from corvo_schema import new_job_id
 from corvo_schema.states import JobState
+from corvo_server.store.postgres.nodes import writer_of
 from corvo_server.store.postgres.store import PostgresStore
 from server_support.bench import Bench, make_job, turns, until
 from server_support.clock import ManualClock
@@ -201,16 +202,13 @@ async def test_counts_of_a_server_that_was_killed_are_folded_after_an_hour(
     left = here.kit.query("SELECT id FROM corvo.nodes ORDER BY id")
     assert left == sorted([(here.engine.nodes.id,), (late.engine.nodes.id,)])
     counted = here.kit.query("SELECT writer, enqueued FROM corvo.queue_counts")
-    assert sorted(counted) == sorted([("", 1), (writer_of(here), 1), (writer_of(late), 1)])
+    assert sorted(counted) == sorted(
+        [("", 1), *((writer_of(b.engine.nodes.id), 1) for b in (here, late))]
+    )
     assert here.kit.count_rows("writers") == 2
     await gone.enqueue()  # it had only stood still
     assert (await here.queue()).enqueued == 4
     await here.check_counters()
-
-
-def writer_of(bench: Bench) -> str:
-    """What a server's counts and commits are kept under."""
-    return bench.store._writer_id  # type: ignore[attr-defined, no-any-return]
 
 
 async def test_events_are_read_only_up_to_what_is_complete(open_bench: OpenBench) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
+from itertools import count
 from typing import Any, cast
 
 import pytest
@@ -30,6 +31,12 @@ class Board:
         self.leads_until = 0
         self.reports: dict[str, NodeReport] = {}
         self.trouble: Callable[[], Any] | None = None
+        self._numbers = count(1)
+
+    @property
+    def node_id(self) -> str:
+        """Another one for each server."""
+        return f"node_{next(self._numbers)}"
 
     async def beat(self, report: NodeReport, lease_ms: int) -> Standing:
         if self.trouble is not None:

@@ -1,7 +1,5 @@
 """The servers that work on one store, and which of them does what only one may do."""
 
-import secrets
-
 from msgspec import Struct
 
 from corvo_server.__about__ import __version__
@@ -34,7 +32,7 @@ class Nodes:
     def __init__(
         self, store: Store, clock: Clock, notifier: Notifier, steady: Steady = steady_clock
     ) -> None:
-        self.id = f"node_{secrets.token_hex(8)}"
+        self.id = store.node_id
         self.address: str | None = None
         """Where others reach it, once it listens."""
         self._store = store

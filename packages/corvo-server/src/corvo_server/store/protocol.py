@@ -66,6 +66,9 @@ class SearchTooSlow(StoreError):
 class Store(Protocol):
     """A durable home of jobs. Submitting needs a running event loop; results arrive on it."""
 
+    node_id: str
+    """What this server is called among those that work here."""
+
     @property
     def is_shared(self) -> bool:
         """Whether other servers may write here, too.

@@ -1,5 +1,6 @@
 """The half of a store that is the same on every engine: what is submitted to its writer."""
 
+import secrets
 from asyncio import Future
 from collections.abc import Callable, Sequence
 
@@ -27,6 +28,7 @@ class Writes:
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
+        self.node_id = f"node_{secrets.token_hex(8)}"
 
     @property
     def backlog(self) -> int:

@@ -12,11 +12,20 @@ _SHORT = 0.005
 than to within its own length."""
 
 
-def beat(wire: Wire, report: NodeReport, lease_ms: int, writer_id: str) -> Standing:
+def node_of(writer_id: str) -> str:
+    """The node of a writer: they bear one number, so that one can tidy up after both."""
+    return f"node_{writer_id.removeprefix('writer_')}"
+
+
+def writer_of(node_id: str) -> str:
+    """The writer of a node."""
+    return f"writer_{node_id.removeprefix('node_')}"
+
+
+def beat(wire: Wire, report: NodeReport, lease_ms: int) -> Standing:
     """Keep a report, and take the lead if nobody has it, or go on having it.
 
-    `writer_id` is what the node writes under, for whoever tidies up after it. The clock is the
-    database's, as it is when each statement runs.
+    The clock is the database's, as it is when each statement runs.
     """
     wire.write(
         SQL.report_node,
@@ -28,7 +37,6 @@ def beat(wire: Wire, report: NodeReport, lease_ms: int, writer_id: str) -> Stand
             report.waiting_fetches,
             report.backlog,
             report.operations,
-            writer_id,
         ),
     )
     wire.write(SQL.take_lead, {"id": report.id, "lease_ms": lease_ms})

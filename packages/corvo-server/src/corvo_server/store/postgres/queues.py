@@ -3,7 +3,7 @@
 from collections.abc import Collection
 
 from corvo_server.store.postgres.lines import Lines
-from corvo_server.store.postgres.nodes import FORGOTTEN_AFTER
+from corvo_server.store.postgres.nodes import FORGOTTEN_AFTER, writer_of
 from corvo_server.store.postgres.rows import SQL, Row, as_json, id_set, storable, to_queue
 from corvo_server.store.postgres.wire import Rows, Wire
 from corvo_server.store.records import (
@@ -76,7 +76,7 @@ class Queues:
     def fold(self, now: int, limit: int) -> int:
         gone = self._wire.ask(SQL.forget_nodes, (now - FORGOTTEN_AFTER, limit))
         if gone:
-            writers = (as_json([writer for (writer,) in gone]),)
+            writers = (as_json([writer_of(node_id) for (node_id,) in gone]),)
             self._wire.write(SQL.fold_writers, writers)
             self._wire.write(SQL.forget_writers, writers)
         return len(gone)

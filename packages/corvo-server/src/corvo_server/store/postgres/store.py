@@ -23,6 +23,7 @@ from corvo_server.store.postgres import (
 from corvo_server.store.postgres.coordination import Coordination
 from corvo_server.store.postgres.database import prepare
 from corvo_server.store.postgres.listener import POLL_SECONDS, POLL_SECONDS_ALONE, Listener
+from corvo_server.store.postgres.nodes import node_of
 from corvo_server.store.postgres.readers import Readers
 from corvo_server.store.postgres.session import PostgresSession
 from corvo_server.store.protocol import StoreUnavailable
@@ -75,11 +76,11 @@ class PostgresStore(Writes):
         channel = f"{schema}_news" if notify else None
         session = PostgresSession(url, schema=schema, channel=channel)
         super().__init__(Writer(session, max_backlog=max_backlog, max_commit=max_commit))
+        self.node_id = node_of(session.writer_id)
         self._readers = Readers(url, connections, schema=schema)
         self._searchers = Readers(url, _SEARCHERS, schema=schema)
         self._search_seconds = search_seconds
         self._coordination = Coordination(url, schema=schema)
-        self._writer_id = session.writer_id
         self._base = events.key_base(schema)
         if poll_seconds is None:
             poll_seconds = POLL_SECONDS if notify else POLL_SECONDS_ALONE
@@ -90,7 +91,7 @@ class PostgresStore(Writes):
                 self._hear,
                 schema=schema,
                 channel=channel,
-                writer_id=self._writer_id,
+                writer_id=session.writer_id,
                 poll_seconds=poll_seconds,
             )
         self._loop: asyncio.AbstractEventLoop | None = None  # known once somebody wants news
@@ -170,7 +171,7 @@ class PostgresStore(Writes):
         return await self._readers.run(maintenance.next_times)
 
     async def beat(self, report: NodeReport, lease_ms: int) -> Standing:
-        return await self._coordination.run(nodes.beat, report, lease_ms, self._writer_id)
+        return await self._coordination.run(nodes.beat, report, lease_ms)
 
     async def leave(self, node_id: str) -> None:
         await self._coordination.run(nodes.leave, node_id)

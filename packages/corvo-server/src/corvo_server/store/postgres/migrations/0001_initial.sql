@@ -240,8 +240,7 @@ CREATE TABLE nodes (
     waiting_fetches integer NOT NULL,
     backlog         integer NOT NULL,
     operations      integer NOT NULL,
-    last_seen       bigint NOT NULL,
-    writer          text   COLLATE "C" NOT NULL  -- whose counts and commits are its
+    last_seen       bigint NOT NULL
 ) WITH (fillfactor = 50);
 
 CREATE TABLE lead (

@@ -1,9 +1,8 @@
 -- The clock is that of the moment at which a statement runs, not of the begin of its transaction.
 
 -- name: report_node
-INSERT INTO nodes (id, version, address, started_at, waiting_fetches, backlog, operations, writer,
-                   last_seen)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint)
+INSERT INTO nodes (id, version, address, started_at, waiting_fetches, backlog, operations, last_seen)
+VALUES (%s, %s, %s, %s, %s, %s, %s, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint)
 ON CONFLICT (id) DO UPDATE SET
     address = excluded.address, waiting_fetches = excluded.waiting_fetches,
     backlog = excluded.backlog, operations = excluded.operations, last_seen = excluded.last_seen;
@@ -32,7 +31,7 @@ DELETE FROM nodes WHERE id = %s;
 -- name: forget_nodes
 DELETE FROM nodes
 WHERE id IN (SELECT id FROM nodes WHERE last_seen < %s ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED)
-RETURNING writer;
+RETURNING id;
 
 -- name: list_nodes
 SELECT n.id, n.version, n.address, n.started_at, n.waiting_fetches, n.backlog, n.operations,
