@@ -15,8 +15,9 @@ from pydantic import ValidationError
 from corvo_server import logs
 from corvo_server.__about__ import __version__
 from corvo_server.app import check_store
+from corvo_server.http_server import BindError
 from corvo_server.migrate import migrate
-from corvo_server.serve import BindError, serve
+from corvo_server.serve import serve
 from corvo_server.settings import Settings, defaults, option_of, variable_of
 from corvo_server.store.protocol import UnusableStoreError
 from corvo_server.store.sqlite import backup

@@ -10,7 +10,7 @@ import pytest
 from corvo_schema import Schedule
 from corvo_server.app import build_http
 from corvo_server.engine.engine import Engine
-from corvo_server.serve import _bind, _start_http
+from corvo_server.http_server import bind, start_http
 from corvo_server.settings import Settings
 from server_support.bench import Bench
 from server_support.calendar import MINUTE, Calendar
@@ -23,10 +23,10 @@ FIRST = "2027-01-16T07:30:00.000Z"
 async def http(engine: Engine) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the server in front of `engine`."""
     settings = Settings(bind="127.0.0.1:0")
-    app, _ = build_http(settings, engine)
+    app, _ = build_http(settings, engine, engine.metrics.requests)
     app.config.TOUCHUP = False  # rewrites the class Sanic in place, once in a process
-    listener = _bind(settings.bind)
-    server = await _start_http(app, listener)
+    listener = bind(settings.bind)
+    server = await start_http(app, listener)
     port = listener.getsockname()[1]
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/api/v1") as client:
         yield client

@@ -13,7 +13,8 @@ from corvo_server import __main__ as main_module
 from corvo_server import cli
 from corvo_server.__about__ import __version__
 from corvo_server.cli import server
-from corvo_server.serve import BindError, serve
+from corvo_server.http_server import BindError
+from corvo_server.serve import serve
 from corvo_server.settings import Settings, defaults, option_of, variable_of
 from corvo_server.store.sqlite.database import DATABASE_NAME, lock_data_dir
 

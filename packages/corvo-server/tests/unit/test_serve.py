@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from corvo_server import serve as serve_module
-from corvo_server.serve import BindError, Server, serve
+from corvo_server.http_server import BindError, new_loop
+from corvo_server.serve import Server, serve
 from corvo_server.settings import Settings
 from corvo_server.store.sqlite.store import SqliteStore
 from server_support.bench import until
@@ -241,6 +242,6 @@ def test_serve_runs_until_it_is_told_to_stop(
 
 def test_loop_without_uvloop_is_asyncios(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "uvloop", None)
-    loop = serve_module._new_loop()
+    loop = new_loop()
     assert type(loop).__module__.startswith("asyncio")
     loop.close()

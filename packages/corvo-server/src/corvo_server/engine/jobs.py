@@ -1,5 +1,6 @@
 """Jobs for their producers and administrators."""
 
+from asyncio import Future
 from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -28,12 +29,24 @@ from corvo_server.store.records import (
     Transition,
 )
 
-_ON_CONFLICT: dict[OnConflict, Callable[..., Outcome] | None] = {
+_RULES: dict[OnConflict, Callable[..., Outcome] | None] = {
     OnConflict.IGNORE: None,
     OnConflict.REPLACE: lifecycle.replace_waiting,
     OnConflict.RESCHEDULE: lifecycle.reschedule,
     OnConflict.ERROR: lifecycle.refuse_duplicate,
 }
+_POLICIES = {rule: policy for policy, rule in _RULES.items() if rule is not None}
+
+
+def conflict_rule(policy: OnConflict) -> "partial[Outcome] | None":
+    """What a policy does to the job that holds the unique key; still needs the `new` one."""
+    rule = _RULES[policy]
+    return None if rule is None else partial(rule)
+
+
+def policy_of(rule: "partial[Outcome]") -> OnConflict:
+    """Whose rule it is."""
+    return _POLICIES[rule.func]
 
 
 class Jobs:
@@ -131,13 +144,17 @@ class Jobs:
             raise CallError.of(outcome)
         return outcome.job
 
-    async def _store_all(self, request: Enqueue) -> list[Enqueued]:
+    def submit(self, request: Enqueue) -> "Future[list[Enqueued] | Refusal]":
+        """Store jobs that are complete, and wake whom they may be for."""
         answer = self._store.enqueue(request)
         # A fetch that waits already submits its claim right behind, and so into the same commit.
         ready = Counter(job.queue for job in request.jobs if job.state is JobState.PENDING)
         for queue, jobs in ready.items():
             self._notifier.wake(queue, jobs)
-        enqueued = await answer
+        return answer
+
+    async def _store_all(self, request: Enqueue) -> list[Enqueued]:
+        enqueued = await self.submit(request)
         if isinstance(enqueued, Refusal):
             raise CallError.of(enqueued)
         return enqueued
@@ -175,9 +192,9 @@ class Jobs:
             traceparent=request.traceparent,
             is_id_from_client=request.job_id is not None,
         )
-        meet = _ON_CONFLICT[request.on_conflict]
-        if meet is not None:
-            job.on_conflict = partial(meet, new=job)
+        rule = conflict_rule(request.on_conflict)
+        if rule is not None:
+            job.on_conflict = partial(rule, new=job)
         return job
 
     def _checked(self, payload: bytes | None, field: str) -> str:

@@ -24,8 +24,8 @@ _PARTS = (
     "search",
     "maintenance",
 )
-_NO_VERBS = frozenset({"next_times", "next_slot"})
-"""What services ask to know when to wake."""
+_NO_VERBS = frozenset({"next_times", "next_slot", "submit"})
+"""What services ask to know when to wake, and what is a part of verbs."""
 
 _ROOT = Context()
 
@@ -33,15 +33,21 @@ Verb = Callable[..., Awaitable[Any]]
 
 
 def trace_engine(engine: Engine, tracer: Tracer) -> None:
-    """Make each later call of a verb a span `corvo.<part>.<verb>`, below whatever span there is."""
+    """Make each later call of a verb a span `corvo.<part>.<verb>`, below whatever span there is.
+
+    A front-end has but those parts of an engine that jobs pass through.
+    """
     for part_name in _PARTS:
-        part = getattr(engine, part_name)
+        part = getattr(engine, part_name, None)
+        if part is None:
+            continue
         for name, verb in _verbs(type(part)):
             kind = SpanKind.INTERNAL if part_name == "maintenance" else SpanKind.SERVER
             traced = _traced(tracer, f"corvo.{part_name}.{name}", kind, getattr(part, name))
             # On the object itself: an engine that is not traced has its methods as they are.
             setattr(part, name, functools.update_wrapper(traced, verb))
-    engine.store.on_commit(functools.partial(_note_commit, tracer))
+    if hasattr(engine, "store"):
+        engine.store.on_commit(functools.partial(_note_commit, tracer))
 
 
 def _verbs(kind: type) -> list[tuple[str, Callable[..., Any]]]:

@@ -36,7 +36,7 @@ _MOST_AHEAD = 500
 """Milliseconds before its time at which a fetch in vain is answered: by the second, and at most."""
 
 
-class Ack(Struct, frozen=True):
+class Ack(Struct, frozen=True, array_like=True):
     """One finished attempt. `result` is JSON text."""
 
     job_id: str
@@ -44,7 +44,7 @@ class Ack(Struct, frozen=True):
     result: str | None
 
 
-class Fail(Struct, frozen=True):
+class Fail(Struct, frozen=True, array_like=True):
     """One failed attempt."""
 
     job_id: str
@@ -55,7 +55,7 @@ class Fail(Struct, frozen=True):
     is_cancel: bool = False
 
 
-class Release(Struct, frozen=True):
+class Release(Struct, frozen=True, array_like=True):
     """One attempt given back. `checkpoint` is JSON text, `delay` in ms."""
 
     job_id: str
@@ -64,7 +64,7 @@ class Release(Struct, frozen=True):
     checkpoint: str | None
 
 
-class Heartbeat(Struct, frozen=True):
+class Heartbeat(Struct, frozen=True, array_like=True):
     """One job that is still being worked on. `progress` and `checkpoint` are JSON text."""
 
     job_id: str

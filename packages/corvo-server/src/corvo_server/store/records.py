@@ -5,6 +5,7 @@ turn a head into a `Change`; a store loads heads, asks the rule, and writes what
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeAlias
 
 from msgspec import Struct
@@ -13,7 +14,7 @@ from corvo_schema.errors import ErrorCode
 from corvo_schema.states import Backoff, EventType, JobState, Priority
 
 
-class NewJob(Struct):
+class NewJob(Struct, array_like=True):
     """A job about to be stored. `payload` and `tags` are JSON text."""
 
     id: str
@@ -37,13 +38,13 @@ class NewJob(Struct):
     """Of the span in which the job was enqueued (W3C Trace Context)."""
     is_id_from_client: bool = False
     """Only then can the id be there already, and only then is that looked up."""
-    on_conflict: "Decide | None" = None
+    on_conflict: "partial[Outcome] | None" = None
     """What happens to the job that holds the unique key; None: nothing, this one is a duplicate."""
     reason: str | None = None
     """Why the server enqueues it by itself, for its event."""
 
 
-class NewBatch(Struct, frozen=True):
+class NewBatch(Struct, frozen=True, array_like=True):
     """A batch about to be stored, with the job to enqueue when its last job ends, if any."""
 
     id: str
@@ -55,14 +56,14 @@ class NewBatch(Struct, frozen=True):
     """The caller's JSON text, still to be wrapped with the batch's counts."""
 
 
-class Enqueue(Struct, frozen=True):
+class Enqueue(Struct, frozen=True, array_like=True):
     """An enqueue of one job or many, all or nothing."""
 
     jobs: Sequence[NewJob]
     batch: NewBatch | None = None
 
 
-class Enqueued(Struct, frozen=True):
+class Enqueued(Struct, frozen=True, array_like=True):
     """What became of one enqueued job: stored, or found to exist by its id or its unique key."""
 
     job_id: str
@@ -73,7 +74,7 @@ class Enqueued(Struct, frozen=True):
     """Of a job that is new or was found by its id."""
 
 
-class JobHead(Struct):
+class JobHead(Struct, array_like=True):
     """The part of a stored job that its life cycle is decided on."""
 
     seq: int
@@ -235,7 +236,7 @@ class ThrottleQueue(Struct, frozen=True):
 QueueSetting: TypeAlias = PauseQueue | LimitQueue | LimitKeys | ThrottleQueue
 
 
-class LeasedJob(Struct):
+class LeasedJob(Struct, array_like=True):
     """A claimed job with the documents that its worker needs (JSON text)."""
 
     head: JobHead

@@ -11,7 +11,7 @@ import orjson
 from corvo_server import app as app_module
 from corvo_server.app import build_http
 from corvo_server.engine.engine import Engine
-from corvo_server.serve import _bind, _start_http
+from corvo_server.http_server import bind, start_http
 from corvo_server.settings import Settings
 
 API = "/api/v1"
@@ -137,10 +137,12 @@ def request(
 @asynccontextmanager
 async def serve(engine: Engine, **settings: Any) -> AsyncIterator[HttpServer]:
     """Serve `engine` over HTTP on a free port of this machine."""
-    app, requests = build_http(Settings(bind="127.0.0.1:0", **settings), engine)
+    app, requests = build_http(
+        Settings(bind="127.0.0.1:0", **settings), engine, engine.metrics.requests
+    )
     app.config.TOUCHUP = False  # which rewrites Sanic's own methods, for good
-    listener = _bind("127.0.0.1:0")
-    http = await _start_http(app, listener)
+    listener = bind("127.0.0.1:0")
+    http = await start_http(app, listener)
     server = HttpServer(engine, *listener.getsockname()[:2])
     try:
         yield server
