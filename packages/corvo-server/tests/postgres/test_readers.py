@@ -54,3 +54,31 @@ async def test_a_cancel_that_comes_late_does_not_hit_the_next_read(
         holder.execute("SELECT pg_advisory_unlock(72)")
         assert len(await second) == 1
     await readers.close()
+
+
+async def test_a_read_is_cancelled_again_when_the_first_cancel_hit_nothing(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, cancels = module._cancel, []
+
+    def miss_once(connection: Connection) -> None:
+        cancels.append(connection)
+        if len(cancels) > 1:
+            real(connection)
+
+    monkeypatch.setattr(module, "_cancel", miss_once)
+    readers = Readers(postgres_url, 1, schema="corvo")
+    has_begun, has_ended = threading.Event(), threading.Event()
+
+    def sleep(wire: Wire) -> list[tuple[object, ...]]:
+        has_begun.set()
+        try:
+            return wire.ask("SELECT pg_sleep(3600)")
+        finally:
+            has_ended.set()
+
+    reading = asyncio.ensure_future(readers.run_within(60, sleep))
+    await until(has_begun.is_set)
+    reading.cancel()
+    await until(has_ended.is_set)
+    await readers.close()

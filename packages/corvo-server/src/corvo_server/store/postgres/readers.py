@@ -19,6 +19,8 @@ T = TypeVar("T")
 
 _LONGEST = 30.0
 """Seconds that any read may take."""
+_CANCEL_AGAIN = 0.2
+"""Seconds after which a read that was cancelled and goes on is cancelled again."""
 
 
 class Readers:
@@ -62,7 +64,7 @@ class Readers:
         """
         loop = asyncio.get_running_loop()
         running: list[Connection] = []
-        is_stopped = threading.Event()
+        is_stopped, has_ended = threading.Event(), threading.Event()
         has_begun = False
 
         def begin() -> None:
@@ -82,6 +84,7 @@ class Readers:
                 running.clear()
                 if is_stopped.is_set():  # the cancel may come late, and must not hit the next read
                     wire.connection.close()
+                has_ended.set()
 
         try:
             async with asyncio.timeout(seconds) as timeout:
@@ -93,7 +96,7 @@ class Readers:
         finally:
             is_stopped.set()  # before the look: whoever is seen running will see it, too
             for connection in running:
-                loop.run_in_executor(None, _cancel, connection)
+                loop.run_in_executor(None, _stop, connection, has_ended)
 
     async def _run(self, begin: str, seconds: float, read: Callable[[Wire], T]) -> T:
         if self._is_closed:
@@ -149,6 +152,14 @@ class Readers:
         await asyncio.to_thread(self._pool.shutdown)
         for connection in self._connections:
             connection.close()
+
+
+def _stop(connection: Connection, has_ended: threading.Event) -> None:
+    """Cancel until the read has ended: a cancel between two of its statements hits nothing."""
+    while True:
+        _cancel(connection)
+        if connection.closed or has_ended.wait(_CANCEL_AGAIN):
+            return
 
 
 def _cancel(connection: Connection) -> None:
