@@ -90,10 +90,9 @@ def front_ends(session: nox.Session) -> None:
     """Run servers of several processes: what goes through front-ends, and what a process is."""
     _install(session, "test", "extras")
     about = (
-        *("bad_input", "batches", "cancel", "client_bulk", "client_jobs", "client_restart"),
-        *("crash", "disk_full", "http", "leases", "lifecycle", "long_poll", "openapi"),
-        *("payloads", "promises", "queues", "recording", "release", "repeats", "retries"),
-        *("start", "stop", "timeline", "tracing", "unique", "web_examples", "worker_leases"),
+        *("bad_input", "cancel", "client_restart", "crash", "disk_full", "http", "leases"),
+        *("lifecycle", "long_poll", "openapi", "payloads", "promises", "release", "repeats"),
+        *("start", "stop", "unique"),
     )
     files = [f"tests/integration/test_{name}.py" for name in about]
     session.run("pytest", "--http-workers", "2", *files, "-n", XDIST_WORKERS, *session.posargs)
