@@ -2,6 +2,7 @@
 
 import re
 from enum import StrEnum
+from functools import lru_cache
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, WithJsonSchema
@@ -53,6 +54,7 @@ def member_of(enum: type[StrEnum], *, has_default: bool = True) -> BeforeValidat
     return BeforeValidator(read)
 
 
+@lru_cache(maxsize=1024)  # the same few over and over
 def _check_queue_name(name: str) -> str:
     if _QUEUE_NAME.fullmatch(name) is None:
         raise ValueError("must be 1 to 255 characters out of A-Z a-z 0-9 . _ - : /")

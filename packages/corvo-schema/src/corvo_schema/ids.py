@@ -164,7 +164,7 @@ def is_batch_id(text: str) -> bool:
 
 
 def _check_job_id(text: str) -> str:
-    if not is_job_id(text):
+    if _JOB_ID.fullmatch(text) is None:
         raise ValueError(
             "must be job_ and a ULID in upper case, e.g. job_01ARZ3NDEKTSV4RRFFQ69G5FAV"
         )

@@ -20,13 +20,15 @@ class JobState(StrEnum):
     CANCELLED = "cancelled"
     SCHEDULED = "scheduled"
 
-    @property
-    def is_finished(self) -> bool:
-        """True when nothing more happens to the job unless somebody asks for it."""
-        return self in FINISHED
+    is_finished: bool
+    """True when nothing more happens to the job unless somebody asks for it."""
+
+    def __init__(self, word: str) -> None:
+        # Kept, not worked out: the server asks several times a job.
+        self.is_finished = word in {"completed", "dead", "cancelled"}
 
 
-FINISHED = frozenset({JobState.COMPLETED, JobState.DEAD, JobState.CANCELLED})
+FINISHED = frozenset(state for state in JobState if state.is_finished)
 UNFINISHED = frozenset(set(JobState) - FINISHED)
 
 
@@ -37,13 +39,11 @@ class Priority(IntEnum):
     HIGH = 1
     NORMAL = 2
 
-    @property
-    def label(self) -> str:
-        """The name used on the wire."""
-        return _LABELS[self]
+    label: str
+    """The name used on the wire."""
 
-
-_LABELS = {priority: priority.name.lower() for priority in Priority}
+    def __init__(self, _: int) -> None:
+        self.label = self.name.lower()
 
 
 class Backoff(StrEnum):

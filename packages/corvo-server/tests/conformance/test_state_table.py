@@ -1,6 +1,7 @@
 """Every line of the table of states: where a job is then, and what is written with it."""
 
 import pytest
+from msgspec.structs import replace
 
 from corvo_schema import format_ms
 from corvo_schema.errors import ErrorCode
@@ -328,7 +329,7 @@ async def test_worker_calls_need_an_active_job(bench: Bench, state: JobState, ve
 @pytest.mark.parametrize("verb", ["ack", "fail", "release", "heartbeat"])
 async def test_worker_calls_need_a_job(bench: Bench, verb: str) -> None:
     job = await bench.start()
-    job.head.id = "job_00000000000000000000000000"
+    job = replace(job, head=replace(job.head, id="job_00000000000000000000000000"))
     outcome = await getattr(bench, verb)(job)
     assert isinstance(outcome, Refusal)
     assert outcome.code is ErrorCode.NOT_FOUND

@@ -29,6 +29,9 @@ from corvo_server.store.records import (
     Transition,
 )
 
+_PENDING = JobState.PENDING
+_PLAIN = frozenset({"queue", "payload", "job_id"})
+"""What most requests consist of. All else is an option."""
 _RULES: dict[OnConflict, Callable[..., Outcome] | None] = {
     OnConflict.IGNORE: None,
     OnConflict.REPLACE: lifecycle.replace_waiting,
@@ -69,7 +72,7 @@ class Jobs:
 
     async def enqueue(self, request: EnqueueRequest, payload: bytes | None) -> Enqueued:
         """Store one job. `payload` is JSON text; None stands for `{}`."""
-        job = self._new_job(request, payload, self._clock(), None, "payload")
+        job = self._new_job(request, self._checked(payload, "payload"), self._clock(), None)
         (enqueued,) = await self._store_all(Enqueue((job,)))
         return enqueued
 
@@ -89,7 +92,7 @@ class Jobs:
             )
         batch_id = batch.id if batch else None
         jobs = [
-            self._new_job(job, payload, now, batch_id, f"jobs[{i}].payload")
+            self._new_job(job, self._checked(payload, "jobs[{}].payload", i), now, batch_id)
             for i, (job, payload) in enumerate(zip(request.jobs, payloads, strict=True))
         ]
         enqueued = await self._store_all(Enqueue(jobs, batch))
@@ -148,7 +151,7 @@ class Jobs:
         """Store jobs that are complete, and wake whom they may be for."""
         answer = self._store.enqueue(request)
         # A fetch that waits already submits its claim right behind, and so into the same commit.
-        ready = Counter(job.queue for job in request.jobs if job.state is JobState.PENDING)
+        ready = Counter([job.queue for job in request.jobs if job.state is _PENDING])
         for queue, jobs in ready.items():
             self._notifier.wake(queue, jobs)
         return answer
@@ -160,42 +163,46 @@ class Jobs:
         return enqueued
 
     def _new_job(
-        self,
-        request: EnqueueRequest,
-        payload: bytes | None,
-        now: int,
-        batch_id: str | None,
-        field: str,
+        self, request: EnqueueRequest, payload: str, now: int, batch_id: str | None
     ) -> NewJob:
-        scheduled_at = None if request.scheduled_at is None else to_ms(request.scheduled_at)
-        if request.delay:
-            scheduled_at = now + request.delay
-        is_due = scheduled_at is None or scheduled_at <= now
+        job_id = request.job_id
         job = NewJob(
-            id=request.job_id or self._ids.job(),
-            queue=request.queue,
-            state=JobState.PENDING if is_due else JobState.SCHEDULED,
-            payload=self._checked(payload, field),
-            created_at=now,
-            priority=request.priority,
-            max_retries=request.max_retries,
-            backoff=request.retry_backoff,
-            base_delay=request.retry_base_delay,
-            max_delay=request.retry_max_delay,
-            unique_key=request.unique_key,
-            unique_period=request.unique_period,
-            scheduled_at=scheduled_at,
-            expire_at=None if request.expire_after is None else now + request.expire_after,
-            tags=orjson.dumps(request.tags).decode() if request.tags else None,
+            job_id or self._ids.job(),
+            request.queue,
+            _PENDING,
+            payload,
+            now,
             batch_id=batch_id,
-            concurrency_key=request.concurrency_key,
-            traceparent=request.traceparent,
-            is_id_from_client=request.job_id is not None,
+            is_id_from_client=job_id is not None,
         )
-        rule = conflict_rule(request.on_conflict)
-        if rule is not None:
-            job.on_conflict = partial(rule, new=job)
+        if not request.model_fields_set <= _PLAIN:
+            _set_options(job, request)
         return job
 
-    def _checked(self, payload: bytes | None, field: str) -> str:
-        return payload_text(payload, field, self._max_payload_bytes)
+    def _checked(self, payload: bytes | None, field: str, item: object = None) -> str:
+        return payload_text(payload, self._max_payload_bytes, field, item)
+
+
+def _set_options(job: NewJob, request: EnqueueRequest) -> None:
+    """What is left out in most requests, and has the default of the request in a `NewJob` too."""
+    now = job.created_at
+    if request.scheduled_at is not None:
+        job.scheduled_at = to_ms(request.scheduled_at)
+    if request.delay:
+        job.scheduled_at = now + request.delay
+    if job.scheduled_at is not None and job.scheduled_at > now:
+        job.state = JobState.SCHEDULED
+    job.priority = request.priority
+    job.max_retries = request.max_retries
+    job.backoff = request.retry_backoff
+    job.base_delay = request.retry_base_delay
+    job.max_delay = request.retry_max_delay
+    job.unique_key = request.unique_key
+    job.unique_period = request.unique_period
+    job.expire_at = None if request.expire_after is None else now + request.expire_after
+    job.tags = orjson.dumps(request.tags).decode() if request.tags else None
+    job.concurrency_key = request.concurrency_key
+    job.traceparent = request.traceparent
+    rule = conflict_rule(request.on_conflict)
+    if rule is not None:
+        job.on_conflict = partial(rule, new=job)

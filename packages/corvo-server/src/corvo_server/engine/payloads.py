@@ -19,15 +19,15 @@ class Limits(Struct, frozen=True):
     progress: int = 64 * 1024
 
 
-def payload_text(payload: bytes | None, field: str, max_bytes: int) -> str:
+def payload_text(payload: bytes | None, max_bytes: int, field: str, item: object = None) -> str:
     """The payload as text; `{}` when none was given. One that is too large is refused.
 
-    `field` is its path in the request, for the error.
+    `field` is its path in the request, for the error, with `{}` for the item among many.
     """
     if payload is None:
         return _NO_PAYLOAD
     if len(payload) > max_bytes:
-        raise _too_large(field, len(payload), max_bytes, "enqueue")
+        raise _too_large(field.format(item), len(payload), max_bytes, "enqueue")
     return payload.decode()
 
 

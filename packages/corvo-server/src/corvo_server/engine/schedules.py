@@ -158,7 +158,7 @@ class Schedules:
             queue=request.queue,
             cron=request.cron,
             timezone=request.timezone,
-            payload=payload_text(payload, "payload", self._max_payload_bytes),
+            payload=payload_text(payload, self._max_payload_bytes, "payload"),
             priority=request.priority,
             max_retries=request.max_retries,
             unique_key=request.unique_key,

@@ -15,6 +15,9 @@ STATES = (
 
 STATE_CODES = {state: code for code, state in enumerate(STATES)}
 
+STATE_WORDS = {state: state.value for state in STATES}
+"""`value` of an enum takes ten times as long as a look here."""
+
 BACKOFFS = (Backoff.NONE, Backoff.FIXED, Backoff.LINEAR, Backoff.EXPONENTIAL)
 
 BACKOFF_CODES = {backoff: code for code, backoff in enumerate(BACKOFFS)}

@@ -1,5 +1,7 @@
 """What the event log keeps beside type, job, queue and time of an event: on every engine."""
 
+from functools import lru_cache
+
 import orjson
 
 from corvo_schema import format_ms
@@ -16,17 +18,22 @@ def reason_data(reason: str | None) -> str | None:
 
 def event_data(change: Change) -> str | None:
     """A JSON object as text; None where there is nothing more to say."""
-    job = change.job
-    data: dict[str, object] = {}
     if change.event is EventType.STARTED:
-        data = {"attempt": job.attempt, "worker_id": job.worker_id}
-    elif change.failure is not None:
+        return _started(change.job.attempt, change.job.worker_id)
+    data: dict[str, object] = {}
+    if change.failure is not None:
         error = change.failure.error[:_LONGEST_ERROR]
         data = {"attempt": change.failure.attempt, "error": error}
     if change.event is EventType.RETRYING:
-        data["next_attempt_at"] = format_ms(job.scheduled_at or change.at)
+        data["next_attempt_at"] = format_ms(change.job.scheduled_at or change.at)
     if change.progress is not None:
         data["progress"] = orjson.Fragment(change.progress)
     if change.reason is not None:
         data["reason"] = change.reason
     return orjson.dumps(data).decode() if data else None
+
+
+@lru_cache(maxsize=256)
+def _started(attempt: int, worker_id: str | None) -> str:
+    # The same for nearly all jobs of a fetch.
+    return orjson.dumps({"attempt": attempt, "worker_id": worker_id}).decode()

@@ -2,6 +2,9 @@
 
 A `JobHead` is the part of a job that its life cycle is decided on. The rules (`engine.lifecycle`)
 turn a head into a `Change`; a store loads heads, asks the rule, and writes what it answered.
+
+What is made for every job is of no interest to the garbage collector (`gc=False`): it holds values
+and other records, and none of them leads back to it.
 """
 
 from collections.abc import Callable, Sequence
@@ -63,7 +66,7 @@ class Enqueue(Struct, frozen=True, array_like=True):
     batch: NewBatch | None = None
 
 
-class Enqueued(Struct, frozen=True, array_like=True):
+class Enqueued(Struct, frozen=True, array_like=True, gc=False):
     """What became of one enqueued job: stored, or found to exist by its id or its unique key."""
 
     job_id: str
@@ -74,8 +77,11 @@ class Enqueued(Struct, frozen=True, array_like=True):
     """Of a job that is new or was found by its id."""
 
 
-class JobHead(Struct, array_like=True):
-    """The part of a stored job that its life cycle is decided on."""
+class JobHead(Struct, array_like=True, gc=False):
+    """The part of a stored job that its life cycle is decided on.
+
+    The store may go by one that it handed out: whoever changes anything, changes a copy.
+    """
 
     seq: int
     """The order of enqueueing, and the key among the jobs that are there."""
@@ -117,7 +123,7 @@ class Failure(Struct, frozen=True):
     at: int
 
 
-class Change(Struct):
+class Change(Struct, gc=False):
     """A transition that a rule decided on: the head after it, and what else to keep."""
 
     job: JobHead
@@ -236,7 +242,7 @@ class ThrottleQueue(Struct, frozen=True):
 QueueSetting: TypeAlias = PauseQueue | LimitQueue | LimitKeys | ThrottleQueue
 
 
-class LeasedJob(Struct, array_like=True):
+class LeasedJob(Struct, array_like=True, gc=False):
     """A claimed job with the documents that its worker needs (JSON text)."""
 
     head: JobHead
@@ -246,7 +252,7 @@ class LeasedJob(Struct, array_like=True):
     traceparent: str | None = None
 
 
-class Event(Struct, frozen=True):
+class Event(Struct, frozen=True, gc=False):
     """One line of the event log."""
 
     id: int

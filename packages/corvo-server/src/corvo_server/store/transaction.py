@@ -5,7 +5,9 @@ events and wake-ups are derived there, once, so that no verb and no engine can f
 writes what was gathered.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from operator import attrgetter
 
 from corvo_schema.states import EventType, JobState
 from corvo_server.store.batches import callback_job
@@ -17,6 +19,9 @@ from corvo_server.store.tables import BatchCount, Tables
 
 _ENQUEUED, _FAILED, _WIDTH = 7, 8, 9
 """Places in a queue's counters after those of the seven states."""
+_LINE = attrgetter("queue", "state")
+_PENDING, _ACTIVE = JobState.PENDING, JobState.ACTIVE
+"""Named once: a member is looked up slowly, and every job asks for them many times."""
 _BATCH_PLACE = {JobState.COMPLETED: 0, JobState.DEAD: 1, JobState.CANCELLED: 2}
 
 
@@ -42,14 +47,19 @@ class Transaction:
         """Store new jobs and take their unique locks, which must be free."""
         if not jobs:
             return
-        for seq, job in zip(self.tables.jobs.insert(jobs), jobs, strict=True):
-            self._created_at.setdefault(job.queue, job.created_at)
-            self.latest = max(self.latest, job.created_at)
-            counters = self._counters[job.queue]
-            counters[STATE_CODES[job.state]] += 1
-            counters[_ENQUEUED] += 1
-            self._emit(seq, job, EventType.ENQUEUED, job.created_at, reason_data(job.reason))
-            self._await_turn(job)
+        seqs = self.tables.jobs.insert(jobs)
+        self.latest = max(self.latest, jobs[-1].created_at)
+        for (queue, state), number in Counter(map(_LINE, jobs)).items():
+            self._created_at.setdefault(queue, jobs[0].created_at)
+            counters = self._counters[queue]
+            counters[STATE_CODES[state]] += number
+            counters[_ENQUEUED] += number
+            if state is _PENDING:
+                self._count_ready(queue, number)
+        self._emit_enqueued(seqs, jobs)
+        for seq, job in zip(seqs, jobs, strict=True):
+            if job.scheduled_at is not None or job.expire_at is not None:
+                self._await_turn(job)
             if job.unique_key is not None:
                 self.tables.locks.take(new_job_head(seq, job), job.created_at)
 
@@ -74,24 +84,26 @@ class Transaction:
     def record(self, before: JobHead, change: Change) -> None:
         """Note what follows from `change`, which `write` will store. Call before `write`."""
         after = change.job
+        state, old_state = after.state, before.state
+        queue, old_queue = after.queue, before.queue
         self.latest = max(self.latest, change.at)
-        stays_pending = after.state is JobState.PENDING and after.queue == before.queue
-        if before.state is JobState.PENDING and (stays_pending or after.state is JobState.ACTIVE):
-            # Not when it ended otherwise: an expired job was not ready, and must not be set off
-            # against one that is.
-            self._count_ready(before.queue, -1)
-        elif before.state is JobState.ACTIVE and after.state is not JobState.ACTIVE:
-            self._ended_in[before.queue] += 1
-        if before.state is not after.state or before.queue != after.queue:
-            self._created_at.setdefault(after.queue, change.at)
-            self._counters[before.queue][STATE_CODES[before.state]] -= 1
-            self._counters[after.queue][STATE_CODES[after.state]] += 1
-        if after.state.is_finished and not before.state.is_finished:
-            self._count_in_batch(after, after.state, change.at)
+        if old_state is _PENDING:
+            if state is _ACTIVE or (state is _PENDING and queue == old_queue):
+                # Not when it ended otherwise: an expired job was not ready, and must not be set off
+                # against one that is.
+                self._count_ready(old_queue, -1)
+        elif old_state is _ACTIVE and state is not _ACTIVE:
+            self._ended_in[old_queue] += 1
+        if old_state is not state or old_queue != queue:
+            self._created_at.setdefault(queue, change.at)
+            self._counters[old_queue][STATE_CODES[old_state]] -= 1
+            self._counters[queue][STATE_CODES[state]] += 1
+        if state.is_finished and not old_state.is_finished:
+            self._count_in_batch(after, state, change.at)
             if before.unique_key is not None:
                 self.tables.locks.free(before)
         if change.failure is not None:
-            self._counters[after.queue][_FAILED] += 1
+            self._counters[queue][_FAILED] += 1
         if change.event is not None:
             self._emit(after.seq, after, change.event, change.at, event_data(change))
         self._await_times(after)
@@ -166,28 +178,41 @@ class Transaction:
         ready = self.commit.ready
         ready[queue] = ready.get(queue, 0) + jobs
 
-    def _emit(
-        self, seq: int, job: JobHead | NewJob, event: EventType, at: int, data: str | None
-    ) -> None:
+    def _emit(self, seq: int, job: JobHead, event: EventType, at: int, data: str | None) -> None:
+        number = self._number_events(1)
+        self.commit.events.append(Event(number, event, job.id, job.queue, at, data))
+        self._event_seqs.append(seq)
+
+    def _emit_enqueued(self, seqs: Sequence[int], jobs: list[NewJob]) -> None:
+        event = EventType.ENQUEUED
+        self.commit.events += [
+            Event(number, event, job.id, job.queue, job.created_at, reason_data(job.reason))
+            for number, job in enumerate(jobs, self._number_events(len(jobs)))
+        ]
+        self._event_seqs += seqs
+
+    def _number_events(self, count: int) -> int:
+        """The id of the first of so many more events."""
         if self._next_event_id is None:
             self._next_event_id = self.tables.events.next_id()
-        self.commit.events.append(Event(self._next_event_id, event, job.id, job.queue, at, data))
-        self._event_seqs.append(seq)
-        self._next_event_id += 1
+        first = self._next_event_id
+        self._next_event_id += count
+        return first
 
     def _await_times(self, job: JobHead) -> None:
         """Wake-ups for fetches and for the services that this job now waits for."""
-        if job.state is JobState.ACTIVE:
+        state = job.state
+        if state is _ACTIVE:
             times = self.commit.next_times
             times.lease_end = _earlier(times.lease_end, job.lease_expires_at)
-        elif not job.state.is_finished:
+        elif not state.is_finished:
+            if state is _PENDING:
+                self._count_ready(job.queue, 1)
             self._await_turn(job)
 
     def _await_turn(self, job: JobHead | NewJob) -> None:
         times = self.commit.next_times
-        if job.state is JobState.PENDING:
-            self._count_ready(job.queue, 1)
-        else:
+        if job.state is not _PENDING:
             times.due = _earlier(times.due, job.scheduled_at)
         times.expiry = _earlier(times.expiry, job.expire_at)
 

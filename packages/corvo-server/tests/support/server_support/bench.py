@@ -282,8 +282,9 @@ class Bench:
         return record
 
     async def check_counters(self) -> None:
-        """Every queue's counters are what a recount says."""
+        """Every queue's counters are what a recount says, and what is remembered is so."""
         await self.settle()
+        self.kit.check_memory(self.store)
         counted = {
             queue.name: {
                 state: jobs for state in COUNTED_STATES if (jobs := getattr(queue, state.value))

@@ -12,6 +12,7 @@ import psycopg
 
 from corvo_schema.states import JobState
 from corvo_server.store.codes import STATES
+from corvo_server.store.heads import to_head
 from corvo_server.store.postgres.check import check
 from corvo_server.store.postgres.database import prepare
 from corvo_server.store.postgres.store import PostgresStore
@@ -52,6 +53,10 @@ class Kit(Protocol):
     @contextmanager
     def lose(self) -> Iterator[None]:
         """Let the database be out of reach meanwhile."""
+        ...
+
+    def check_memory(self, store: Store) -> None:
+        """What an open store that is idle remembers of jobs is what the database has."""
         ...
 
     def find_problems(self) -> list[str]:
@@ -95,6 +100,9 @@ class _OwnKit:
             counts.setdefault(queue, {})[STATES[state]] = jobs
         return counts
 
+    def check_memory(self, store: Store) -> None:
+        """Nothing is remembered."""
+
     def count_rows(self, table: str) -> int:
         ((rows,),) = self.query(f"SELECT count(*) FROM {table}")  # noqa: S608 - a test's own word
         return rows
@@ -111,6 +119,11 @@ class SqliteKit(_OwnKit):
 
     def open(self, **options: Any) -> Store:
         return SqliteStore(self.data_dir, **options)
+
+    def check_memory(self, store: Store) -> None:
+        held = store._writer._session._jobs._held
+        heads = {head.id: head for head in map(to_head, self.query("SELECT * FROM job_heads"))}
+        assert held == {job_id: heads.get(job_id) for job_id in held}
 
     @contextmanager
     def lose(self) -> Iterator[None]:

@@ -3,6 +3,7 @@
 import logging
 import sqlite3
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -19,6 +20,13 @@ _LOCK_NAME = "corvo.lock"
 _CACHE_KIB = 16 * 1024
 """For the pages that writes come back to; the system caches the rest. More made nothing faster."""
 _CHECKPOINT_PAGES = 4000
+
+# For what is neither number nor text the driver looks for an adapter, and to look in vain is slow:
+# 0.3 µs for each None that is bound. So there are some, in C. They hold for the process.
+_as_it_is: Callable[[None], None] = {None: None}.get
+sqlite3.register_adapter(type(None), _as_it_is)
+sqlite3.register_adapter(bool, int)
+
 _MIGRATIONS = "corvo_server.store.sqlite.migrations"
 
 

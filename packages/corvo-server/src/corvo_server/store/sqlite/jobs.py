@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Collection, Sequence
-from itertools import groupby
+from itertools import groupby, islice
 
 import orjson
 
@@ -24,12 +24,24 @@ from corvo_server.store.sqlite.rows import (
 )
 from corvo_server.store.sqlite.tags import add_tags
 
+_ACTIVE = JobState.ACTIVE
+_MOST_HELD = 10_000
+
 
 class Jobs:
     """Implements `store.tables.JobTable`."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self._held: dict[str, JobHead] = {}
+        """Heads of active jobs by id, as the table has them, those started last at the end.
+
+        Nobody else writes, and next comes a call of the worker: it need not read them again.
+        """
+
+    def forget(self) -> None:
+        """What was written last was rolled back: trust in nothing but the table."""
+        self._held.clear()
 
     def insert(self, jobs: Sequence[NewJob]) -> Sequence[int]:
         last, newest = fetch_one(self._connection, SQL.newest_job)
@@ -50,14 +62,19 @@ class Jobs:
         return {job_id: (STATES[code], batch_id) for job_id, code, batch_id in rows}
 
     def heads(self, job_ids: Collection[str]) -> dict[str, JobHead]:
-        values = (orjson.dumps(list(job_ids)).decode(),)
-        rows = self._connection.execute(SQL.heads_by_id, values)
-        return {head.id: head for head in map(to_head, rows)}
+        held = self._held
+        heads = {job_id: held[job_id] for job_id in job_ids if job_id in held}
+        if len(heads) < len(job_ids):
+            wanted = orjson.dumps([job_id for job_id in job_ids if job_id not in heads]).decode()
+            rows = self._connection.execute(SQL.heads_by_id, (wanted,))
+            heads.update((head.id, head) for head in map(to_head, rows))
+        return heads
 
     def update(self, changes: list[Change]) -> None:
         # In runs, not sorted: several changes of one job must be written in their order.
         for (statement, row_of), run in groupby(changes, update_of):
             self._connection.executemany(statement, map(row_of, run))
+        self._hold(changes)
         failures = [
             failure_row(change.job.seq, change.failure) for change in changes if change.failure
         ]
@@ -72,8 +89,21 @@ class Jobs:
             self._connection.executemany(SQL.replace_job, replaced)
 
     def remove(self, jobs: list[JobHead]) -> None:
+        for job in jobs:
+            self._held.pop(job.id, None)
         self._connection.executemany(SQL.delete_job, [(job.seq,) for job in jobs])
         self._connection.execute(SQL.keep_seq, (max(job.seq for job in jobs),))
+
+    def _hold(self, changes: list[Change]) -> None:
+        held = self._held
+        for change in changes:
+            job = change.job
+            if job.state is _ACTIVE and change.replacement is None:
+                held[job.id] = job
+            else:
+                held.pop(job.id, None)
+        for job_id in list(islice(held, max(0, len(held) - _MOST_HELD))):
+            del held[job_id]
 
     def due(self, now: int, limit: int) -> list[JobHead]:
         return self._heads(SQL.due_heads, (now, limit))

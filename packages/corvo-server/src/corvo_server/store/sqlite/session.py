@@ -20,10 +20,10 @@ from corvo_server.store.writer import CommitError, Group
 log = logging.getLogger(__name__)
 
 
-def tables_of(connection: sqlite3.Connection) -> Tables:
+def _tables_of(connection: sqlite3.Connection, jobs: Jobs) -> Tables:
     """The tables of whatever transaction is open on the connection."""
     return Tables(
-        jobs=Jobs(connection),
+        jobs=jobs,
         locks=Locks(connection),
         batches=Batches(connection),
         queues=Queues(connection),
@@ -39,7 +39,8 @@ class SqliteSession:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._tables = tables_of(connection)
+        self._jobs = Jobs(connection)
+        self._tables = _tables_of(connection, self._jobs)
 
     def begin(self, groups: list[Group]) -> Transaction:
         self._bound("BEGIN IMMEDIATE")
@@ -51,6 +52,7 @@ class SqliteSession:
         return commit
 
     def rollback(self) -> None:
+        self._jobs.forget()
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
 

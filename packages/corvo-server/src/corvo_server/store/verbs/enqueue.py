@@ -1,6 +1,7 @@
 """Storing new jobs: what is there already by its id or its unique key is found, not doubled."""
 
 from corvo_server.store.batches import repeated_batch
+from corvo_server.store.codes import STATE_WORDS
 from corvo_server.store.records import (
     Change,
     Enqueue,
@@ -85,10 +86,11 @@ class _Intake:
             if fresh is None and stored is not None:
                 return self._meet(job, stored, is_stored=True)
             self._holders[key] = job
+        word = STATE_WORDS[job.state]
         if job.is_id_from_client:
-            self._known[job.id] = (job.state.value, job.batch_id)
+            self._known[job.id] = (word, job.batch_id)
         self._fresh.append(job)
-        return Enqueued(job.id, job.state.value, batch_id=job.batch_id)
+        return Enqueued(job.id, word, batch_id=job.batch_id)
 
     def _meet(self, job: NewJob, holder: str, *, is_stored: bool) -> Enqueued | Refusal:
         """What becomes of a job whose unique key is held."""
@@ -139,7 +141,7 @@ def _known_ids(tx: Transaction, requests: list[Enqueue]) -> dict[str, tuple[str,
     if not ids:
         return {}
     known = tx.tables.jobs.known(ids)
-    return {job_id: (state.value, batch_id) for job_id, (state, batch_id) in known.items()}
+    return {job_id: (STATE_WORDS[state], batch_id) for job_id, (state, batch_id) in known.items()}
 
 
 def _insert_batch(tx: Transaction, batch: NewBatch, total: int) -> None:

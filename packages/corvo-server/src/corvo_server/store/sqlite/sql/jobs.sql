@@ -16,7 +16,7 @@ VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?
 SELECT id, state, batch_id FROM jobs WHERE id IN (SELECT value FROM json_each(?));
 
 -- name: heads_by_id
-SELECT * FROM job_heads WHERE id IN (SELECT value FROM json_each(?));
+SELECT h.* FROM json_each(?) w JOIN job_heads h ON h.id = w.value;
 
 -- name: update_head
 UPDATE jobs

@@ -6,8 +6,7 @@ LIMIT ?;
 
 -- name: claimed_by_seq
 SELECT h.*, j.payload, j.checkpoint, j.tags, j.traceparent
-FROM job_heads h JOIN jobs j ON j.seq = h.seq
-WHERE h.seq IN (SELECT value FROM json_each(?));
+FROM json_each(?) w JOIN job_heads h ON h.seq = w.value JOIN jobs j ON j.seq = w.value;
 
 -- name: queue_limits
 SELECT is_paused, max_concurrency, max_per_key, rate_limit, rate_window, active

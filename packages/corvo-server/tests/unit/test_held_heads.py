@@ -1,0 +1,67 @@
+"""Heads of active jobs that the writer of SQLite remembers, so as not to read them again."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from corvo_schema.states import JobState
+from corvo_server.store.protocol import StoreUnavailable
+from corvo_server.store.sqlite import jobs
+from server_support.bench import Bench, is_done
+from server_support.clock import ManualClock
+from server_support.kits import SqliteKit
+
+
+@pytest.fixture
+def kit(tmp_path: Path) -> SqliteKit:
+    """SQLite only: this is about its writer."""
+    return SqliteKit(tmp_path)
+
+
+@pytest.fixture
+async def store(kit: SqliteKit) -> AsyncIterator[Any]:
+    store = kit.open()
+    yield store
+    await store.close()
+
+
+def held(bench: Bench) -> set[str]:
+    heads = bench.store._writer._session._jobs._held  # type: ignore[attr-defined]
+    return set(heads)
+
+
+async def test_held_are_the_jobs_that_are_active(bench: Bench) -> None:
+    await bench.enqueue("other")
+    acked, failed, released = [await bench.start() for _ in range(3)]
+    assert held(bench) == {acked.head.id, failed.head.id, released.head.id}
+    await bench.ack(acked)
+    await bench.fail(failed)
+    await bench.release(released)
+    assert held(bench) == set()
+
+
+async def test_heartbeat_is_remembered(bench: Bench, clock: ManualClock) -> None:
+    job = await bench.start()
+    clock.forward(1_000)
+    await bench.heartbeat(job)
+    bench.kit.check_memory(bench.store)
+    assert held(bench) == {job.head.id}
+
+
+async def test_commit_that_failed_is_not_remembered(bench: Bench) -> None:
+    job = await bench.start()
+    with bench.kit.break_commits(bench.store), pytest.raises(StoreUnavailable):
+        await bench.ack(job)
+    assert await bench.state(job.head.id) is JobState.ACTIVE
+    assert is_done(await bench.ack(job))
+
+
+async def test_only_so_many_are_held(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jobs, "_MOST_HELD", 2)
+    started = [await bench.start() for _ in range(3)]
+    assert held(bench) == {job.head.id for job in started[1:]}
+    outcomes = await asyncio.gather(*[bench.ack(job) for job in started])
+    assert all(map(is_done, outcomes))

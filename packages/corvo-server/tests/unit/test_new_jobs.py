@@ -1,0 +1,13 @@
+"""New jobs: what a request leaves out."""
+
+from corvo_schema import EnqueueRequest
+from server_support.bench import Bench
+
+
+async def test_job_without_options_has_the_defaults_of_the_request(bench: Bench) -> None:
+    new_job = bench.engine.jobs._new_job
+    plain = EnqueueRequest(queue="mail")
+    one_option = EnqueueRequest(queue="mail", tags={})  # so that all options are read from it
+    job, same = new_job(plain, "{}", 1_000, None), new_job(one_option, "{}", 1_000, None)
+    same.id = job.id
+    assert job == same
