@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from corvo_schema import new_job_id
 from corvo_schema.errors import ErrorCode
 from corvo_schema.states import EventType, JobState, Priority
 from corvo_server.engine.errors import CallError
@@ -117,3 +118,14 @@ async def test_policy_means_nothing_where_the_key_is_free(bench: Bench) -> None:
     for policy in ("replace", "reschedule", "error"):
         assert (await bench.try_enqueue(unique_key=policy, on_conflict=policy)).is_new
     assert (await bench.queue(QUEUE)).pending == 3
+
+
+async def test_repeat_is_answered_with_what_its_own_request_made_of_the_job(bench: Bench) -> None:
+    job_id = new_job_id()
+    later = bench.clock.now + 60_000
+    await bench.enqueue(at=later, job_id=job_id, unique_key="k")
+    enqueued, _ = await bench.enqueue_batch(
+        make_job(unique_key="k", on_conflict="reschedule"), make_job(job_id=job_id)
+    )
+    assert [item.job_id for item in enqueued] == [job_id, job_id]
+    assert [item.status for item in enqueued] == ["rescheduled", "pending"]

@@ -76,6 +76,9 @@ class _Intake:
             known = self._known.get(job.id)
             if known is not None:
                 status, batch_id = known
+                changed = self._heads.get(job.id)  # by another one, of its unique key
+                if changed is not None:
+                    status = STATE_WORDS[changed.state]
                 return Enqueued(job.id, status, is_new=False, batch_id=batch_id)
         if job.unique_key is not None:
             key = (job.queue, job.unique_key)
