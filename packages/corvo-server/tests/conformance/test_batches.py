@@ -330,3 +330,14 @@ async def test_list_may_be_of_those_that_run_or_those_that_have_ended(bench: Ben
     page = await batches.list(BatchState.RUNNING, 1, page.cursor)
     assert [record.id for record in page.batches] == [made[0][1]]
     assert page.cursor is None
+
+
+async def test_callbacks_of_jobs_that_lapse_together_come_in_the_order_of_the_jobs(
+    bench: Bench,
+) -> None:
+    batches = [(await start_batch(bench, 1, queue=name))[1] for name in ("first", "second")]
+    for name in ("second", "first"):
+        (job,) = await bench.fetch(name)
+        await bench.engine.jobs.cancel(job.head.id)
+    assert (await bench.tick(LEASE_MS))["reclaimed"] == 2
+    assert [callback["batch_id"] for callback in await callbacks(bench)] == batches

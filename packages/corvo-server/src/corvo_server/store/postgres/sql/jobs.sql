@@ -91,12 +91,12 @@ FOR UPDATE SKIP LOCKED;
 
 -- name: lapsed_heads
 SELECT * FROM job_heads
-WHERE state = 2 AND lease_expires_at <= %s ORDER BY lease_expires_at LIMIT %s
+WHERE state = 2 AND lease_expires_at <= %s ORDER BY lease_expires_at, seq LIMIT %s
 FOR UPDATE SKIP LOCKED;
 
 -- name: expired_heads
 SELECT * FROM job_heads
-WHERE state IN (0, 1, 3) AND expire_at IS NOT NULL AND expire_at <= %s ORDER BY expire_at LIMIT %s
+WHERE state IN (0, 1, 3) AND expire_at IS NOT NULL AND expire_at <= %s ORDER BY expire_at, seq LIMIT %s
 FOR UPDATE SKIP LOCKED;
 
 -- name: ended_heads
