@@ -12,6 +12,7 @@ from support.waiting import wait_until
 
 API = "/api/v1"
 _WAITING = "corvo_waiting_fetches "
+_BACKLOG = "corvo_write_backlog "
 JSON = {"content-type": "application/json"}
 
 Body = dict[str, Any]
@@ -173,9 +174,12 @@ class Wire:
 
     async def waiting_fetches(self) -> int:
         """How many fetches wait at the server, by its metrics."""
+        return await self._gauge(_WAITING)
+
+    async def _gauge(self, name: str) -> int:
         text = (await self.send("GET", "/metrics")).text
-        (line,) = [line for line in text.splitlines() if line.startswith(_WAITING)]
-        return int(float(line.removeprefix(_WAITING)))
+        (line,) = [line for line in text.splitlines() if line.startswith(name)]
+        return int(float(line.removeprefix(name)))
 
     async def see_waiting(self, fetches: int) -> None:
         """Return when exactly so many fetches wait."""
@@ -184,6 +188,14 @@ class Wire:
             return await self.waiting_fetches() == fetches
 
         await wait_until(is_so, f"{fetches} waiting fetches")
+
+    async def see_no_claims(self) -> None:
+        """Return when no claim of a fetch is under way, nor any other write."""
+
+        async def is_so() -> bool:
+            return await self._gauge(_BACKLOG) == 0
+
+        await wait_until(is_so, "no write is under way")
 
     async def see_state(self, job_id: str, *states: str) -> Body:
         """The job, once it is in one of these states."""
