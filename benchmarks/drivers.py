@@ -1,29 +1,26 @@
 """What a commit costs by psycopg and by asyncpg, on a PostgreSQL of its own.
 
     pip install 'psycopg[binary]' asyncpg
-    PYTHONPATH=tests python benchmarks/drivers.py [ROUNDS [MILLISECONDS]]
+    PYTHONPATH=tests python benchmarks/drivers.py [ROUNDS]
 
 A commit here is what the server's writer sends for a group of enqueues: a lock, rows of two tables,
 a counter, an answer to wait for, COMMIT with its fsync. Sets of rows are one JSON text each, the
 same for all ways. The ways take turns; shown are medians over the rounds, per commit: elapsed time,
-and CPU time of this process. With MILLISECONDS, a proxy makes the way to the database so long, each
-way half of it, as between the zones of a data centre.
+and CPU time of this process.
 """
 
 import asyncio
 import importlib
 import json
-import multiprocessing
 import statistics
 import sys
 import time
-from collections.abc import Callable, Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import psycopg
 
-from support.postgres import PostgresServer, free_port
+from support.postgres import PostgresServer
 
 SIZES = (1, 20, 200)
 COMMITS = 150
@@ -111,43 +108,9 @@ def by_asyncpg(new_loop: Callable[[], asyncio.AbstractEventLoop] | None) -> Call
     return run
 
 
-@contextmanager
-def farther(port: int, seconds: float) -> Iterator[int]:
-    """A port that leads to `port` on a way that takes so long there and back."""
-    if not seconds:
-        yield port
-        return
-    far = free_port()
-    context = multiprocessing.get_context("spawn")
-    proxy = context.Process(target=_relay, args=(far, port, seconds / 2), daemon=True)
-    proxy.start()
-    time.sleep(1)
-    yield far
-    proxy.kill()
-
-
-def _relay(far: int, near: int, delay: float) -> None:
-    async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        loop = asyncio.get_running_loop()
-        while data := await reader.read(1 << 20):
-            loop.call_later(delay, writer.write, data)
-        loop.call_later(delay, writer.close)
-
-    async def connect(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        other_reader, other_writer = await asyncio.open_connection("127.0.0.1", near)
-        await asyncio.gather(pipe(reader, other_writer), pipe(other_reader, writer))
-
-    async def serve() -> None:
-        async with await asyncio.start_server(connect, "127.0.0.1", far) as server:
-            await server.serve_forever()
-
-    asyncio.run(serve())
-
-
 def main() -> None:
     """Measure, and print a line for each way and size."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
-    delay = float(sys.argv[2]) / 1000 if len(sys.argv) > 2 else 0.0
     uvloop = importlib.import_module("uvloop")
     ways: dict[str, Callable[[str, list[list[Any]]], float]] = {
         "psycopg, pipeline": by_psycopg(in_pipeline=True),
@@ -160,19 +123,16 @@ def main() -> None:
     with PostgresServer(durable=True) as server:
         server.init().start()
         server.execute(SCHEMA)
-        url = server.url()
-        with farther(server.port, delay) as port:
-            url = url.replace(str(server.port), str(port))
-            for _ in range(rounds):
-                for name, run in ways.items():
-                    for size in SIZES:
-                        firsts = range(numbers, numbers + COMMITS * size, size)
-                        commits = [values(range(first, first + size)) for first in firsts]
-                        numbers += COMMITS * size
-                        cpu = time.process_time()
-                        elapsed = run(url, commits)
-                        used = time.process_time() - cpu
-                        taken.setdefault((name, size), []).append((elapsed, used))
+        for _ in range(rounds):
+            for name, run in ways.items():
+                for size in SIZES:
+                    firsts = range(numbers, numbers + COMMITS * size, size)
+                    commits = [values(range(first, first + size)) for first in firsts]
+                    numbers += COMMITS * size
+                    cpu = time.process_time()
+                    elapsed = run(server.url(), commits)
+                    used = time.process_time() - cpu
+                    taken.setdefault((name, size), []).append((elapsed, used))
     for (name, size), pairs in sorted(taken.items(), key=lambda item: item[0][1]):
         elapsed, used = (
             statistics.median(each) / COMMITS * 1e6 for each in zip(*pairs, strict=True)
