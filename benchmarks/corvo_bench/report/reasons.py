@@ -24,6 +24,10 @@ REASONS: dict[str, str] = {
         "itself. Redis and beanstalkd do it in one thread, in C, over a protocol of their own. "
         "With many calls in flight, which share requests and commits, it is the other way round."
     ),
+    "peer.concurrent": (
+        "What bounds it is the producer's process, one core in Python here and in JavaScript "
+        "there; look at the spreads of both before the ratio."
+    ),
     "peer.bulk": (
         "A job of a batch takes 14 µs of the server and 8 of the client, both Python, one after "
         "the other: its id is looked up, so that a repeated request doubles nothing, it gets an "
