@@ -90,9 +90,8 @@ def front_ends(session: nox.Session) -> None:
     """Run servers of several processes: what goes through front-ends, and what a process is."""
     _install(session, "test", "extras")
     about = (
-        *("bad_input", "cancel", "client_restart", "crash", "disk_full", "http", "leases"),
-        *("lifecycle", "long_poll", "openapi", "payloads", "promises", "release", "repeats"),
-        *("start", "stop", "unique"),
+        *("bad_input", "cancel", "crash", "http", "leases", "lifecycle", "long_poll"),
+        *("payloads", "promises", "release", "start", "stop", "unique"),
     )
     files = [f"tests/integration/test_{name}.py" for name in about]
     session.run("pytest", "--http-workers", "2", *files, "-n", XDIST_WORKERS, *session.posargs)
@@ -164,9 +163,8 @@ def matrix(session: nox.Session) -> None:
     session.run("pytest", "packages", "-n", XDIST_WORKERS, *session.posargs)
     if session.python in (PYTHONS[0], PYTHONS[-1]):
         about = (
-            *("cli", "client_jobs", "client_outcomes", "client_restart", "crash", "http"),
-            *("long_poll", "payloads", "start", "stop", "tracing"),
-            *("worker", "worker_leases", "worker_stop", "worker_surroundings"),
+            *("cli", "client_restart", "crash", "long_poll", "start", "stop", "tracing"),
+            *("worker", "worker_stop", "worker_surroundings"),
         )
         files = [f"tests/integration/test_{name}.py" for name in about]
         session.run("pytest", *files, "-n", XDIST_WORKERS, *session.posargs)
