@@ -1,10 +1,6 @@
 """Why figures are behind, where they are: what profiles said, by figure."""
 
-_LIFE = (
-    "Each of the three requests takes what an enqueue takes, half of it Sanic's. And where "
-    "connections share a queue most fetches look twice: in vain when they come, as the job that "
-    "their own connection enqueued went to a fetch that waited, and again when they are woken."
-)
+_LIFE = "Each of the three requests takes what an enqueue takes, half of it Sanic's."
 _PICKUP = (
     "A job here comes after a pause, to processes that sleep: the event loop, the writer's thread, "
     "the loop again and the worker are woken one after the other, and each runs Python that has "

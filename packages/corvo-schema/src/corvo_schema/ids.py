@@ -88,7 +88,7 @@ class IdFactory:
         """Begin a millisecond with fresh randomness, of which only the tail is counted up.
 
         Keeping the first 22 of the 26 characters ready is what makes a further id of the same
-        millisecond cost half a microsecond instead of six.
+        millisecond cheap.
         """
         if not self._drawn:
             self._draw()
