@@ -13,7 +13,7 @@ import pytest
 from corvo_client import NO_RETRIES, AsyncClient, Client
 from support.clients import awaited
 from support.engines import NewStorage
-from support.server import CorvoServer, StartServer
+from support.server import CorvoServer, StartServer, servers_in
 from support.wire import Wire, new_name
 
 # What a shell starts in the background ignores SIGINT, and so would all that it starts in turn.
@@ -48,21 +48,8 @@ def make_server(tmp_path: Path, new_storage: NewStorage) -> Iterator[StartServer
     At the end of the test its log must be without errors; a test that provokes some says
     `expects_errors=True`.
     """
-    servers: list[CorvoServer] = []
-    watched: list[CorvoServer] = []
-
-    def make(*, expects_errors: bool = False, **options: str | int) -> CorvoServer:
-        server = CorvoServer(tmp_path / f"data-{len(servers)}", {**new_storage(), **options})
-        servers.append(server)
-        if not expects_errors:
-            watched.append(server)
-        return server
-
-    yield make
-    for server in servers:
-        server.close()
-    for server in watched:
-        assert not server.errors()
+    with servers_in(tmp_path, new_storage) as make:
+        yield make
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from support.databases import Databases
 from support.engines import pgbouncer_or_skip
 from support.pgbouncer import PgBouncer
-from support.server import CorvoServer, StartServer
+from support.server import StartServer, servers_in
 
 
 @pytest.fixture(scope="session")
@@ -21,18 +21,5 @@ def pooler(postgres_databases: Databases) -> Iterator[PgBouncer]:
 @pytest.fixture
 def make_server(tmp_path: Path) -> Iterator[StartServer]:
     """Makes a server; at the end of the test its log must be without errors."""
-    servers: list[CorvoServer] = []
-    watched: list[CorvoServer] = []
-
-    def make(*, expects_errors: bool = False, **options: str | int) -> CorvoServer:
-        server = CorvoServer(tmp_path / f"data-{len(servers)}", options)
-        servers.append(server)
-        if not expects_errors:
-            watched.append(server)
-        return server
-
-    yield make
-    for server in servers:
-        server.close()
-    for server in watched:
-        assert not server.errors()
+    with servers_in(tmp_path) as make:
+        yield make

@@ -3,8 +3,8 @@
 import json
 import signal
 import socket
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -177,3 +177,28 @@ def _parsed(line: str) -> LogLine:
     if not isinstance(parsed, dict):
         return {"level": "error", "logger": "", "message": line.rstrip("\n")}
     return parsed
+
+
+@contextmanager
+def servers_in(
+    folder: Path, new_options: Callable[[], Mapping[str, str | int]] = dict
+) -> Iterator[StartServer]:
+    """Yields what makes servers, each in a directory of its own, on top of `new_options`.
+
+    In the end they are closed, and the logs of those that were not to have errors have none.
+    """
+    servers: list[CorvoServer] = []
+    watched: list[CorvoServer] = []
+
+    def make(*, expects_errors: bool = False, **options: str | int) -> CorvoServer:
+        server = CorvoServer(folder / f"data-{len(servers)}", {**new_options(), **options})
+        servers.append(server)
+        if not expects_errors:
+            watched.append(server)
+        return server
+
+    yield make
+    for server in servers:
+        server.close()
+    for server in watched:
+        assert not server.errors()

@@ -23,6 +23,7 @@ from corvo_server.http_server import (
 )
 from corvo_server.logs import fields
 from corvo_server.processes.family import serve_apart
+from corvo_server.services.service import end_all, start_all
 from corvo_server.settings import Settings
 from corvo_server.store.protocol import Store, StoreError
 from corvo_server.tracing import start_tracing
@@ -65,10 +66,7 @@ class Server:
         engine.nodes.address = url
         await engine.nodes.beat()  # which sets the clock
         http = await start_http(app, listener)
-        tasks = [
-            asyncio.create_task(service.run(), name=service.name)
-            for service in build_services(self._settings, engine)
-        ]
+        tasks = start_all(build_services(self._settings, engine))
         log.info("listening on %s", url, extra=fields(url=url, pid=os.getpid()))
         relax_collector()
         await self._stop.wait()
@@ -105,10 +103,7 @@ class Server:
         left = await drain(http, self._settings.shutdown_timeout / 1000)
         done = f"{left} requests were cut off" if left else "requests in flight are done"
         log.info("stopping: %s", done)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        log.info("stopping: services have ended")
+        await end_all(tasks)
         with suppress(StoreError):
             await engine.nodes.leave()
         await self._store.close()

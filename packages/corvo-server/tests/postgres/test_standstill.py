@@ -83,6 +83,19 @@ def standing_still(bench: Bench, *, is_sending: bool = False) -> Iterator[thread
         may_go_on.set()
 
 
+async def see_that_nobody_is_held_up(
+    still: Bench, other: Bench, job_id: str, *, is_sending: bool = False
+) -> None:
+    """A server stands still with a job locked: the other moves the job meanwhile."""
+    with standing_still(still, is_sending=is_sending) as stands:
+        cancelling = asyncio.ensure_future(still.engine.jobs.cancel(job_id))
+        await asyncio.to_thread(stands.wait)
+        await other.engine.jobs.move(job_id, "elsewhere")
+    await cancelling
+    assert await other.state(job_id) is JobState.CANCELLED
+    await other.check_counters()
+
+
 async def test_a_server_that_stands_still_holds_nobody_up_and_does_its_work_after(
     open_bench: OpenBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -91,13 +104,7 @@ async def test_a_server_that_stands_still_holds_nobody_up_and_does_its_work_afte
     still, other = open_bench(**ALONE), open_bench(**ALONE)
     first = await other.enqueue()
     monkeypatch.setattr(SQL, "set_up_writing", set_up)
-    with standing_still(still) as stands:
-        cancelling = asyncio.ensure_future(still.engine.jobs.cancel(first))
-        await asyncio.to_thread(stands.wait)
-        await other.engine.jobs.move(first, "elsewhere")
-    await cancelling
-    assert await other.state(first) is JobState.CANCELLED
-    await other.check_counters()
+    await see_that_nobody_is_held_up(still, other, first)
 
 
 WATCH = """
@@ -147,10 +154,4 @@ async def test_a_server_that_stands_still_while_it_sends_is_put_out_where_that_i
     assert connection.execute("SHOW transaction_timeout").fetchone() == ("30s",)
     monkeypatch.setattr(SQL, "limit_transactions", limit)
     still = open_bench(**ALONE)
-    with standing_still(still, is_sending=True) as stands:
-        cancelling = asyncio.ensure_future(still.engine.jobs.cancel(first))
-        await asyncio.to_thread(stands.wait)
-        await other.engine.jobs.move(first, "elsewhere")
-    await cancelling
-    assert await other.state(first) is JobState.CANCELLED
-    await other.check_counters()
+    await see_that_nobody_is_held_up(still, other, first, is_sending=True)

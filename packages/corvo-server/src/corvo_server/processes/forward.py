@@ -6,12 +6,11 @@ from typing import TypeAlias
 from httptools import HttpResponseParser
 from sanic import HTTPResponse, Request
 
-from corvo_schema.errors import ErrorCode
-from corvo_server.engine.errors import AnswerLost, CallError
+from corvo_server.engine.errors import AnswerLost
 from corvo_server.http.request_id import HEADER, request_id
+from corvo_server.processes.gone import writer_gone
 
 _CHUNK = 65_536
-_RETRY_AFTER = 1
 _SAFE = frozenset({"GET", "HEAD"})
 _OF_A_CONNECTION = frozenset(
     {b"connection", b"content-length", b"expect", b"keep-alive", b"te", b"transfer-encoding"}
@@ -43,7 +42,7 @@ class Forwarder:
         try:
             reader, writer = await asyncio.open_unix_connection(self._path)
         except OSError:
-            raise _unavailable() from None
+            raise writer_gone() from None
         try:
             writer.write(_head(request) + request.body)
             answer = _Answer(is_bodiless=request.method == "HEAD")
@@ -54,7 +53,7 @@ class Forwarder:
                 return None
         except OSError:
             # A refusal says that nothing was done, which is not known of what changes something.
-            raise _unavailable() if request.method in _SAFE else AnswerLost from None
+            raise writer_gone() if request.method in _SAFE else AnswerLost from None
         finally:
             writer.transport.abort()
         return _whole(answer)
@@ -107,14 +106,6 @@ def _head(request: Request) -> bytes:
     if request.body:
         lines.append(b"content-length: %d" % len(request.body))
     return b"\r\n".join(lines) + b"\r\n\r\n"
-
-
-def _unavailable() -> CallError:
-    return CallError(
-        ErrorCode.UNAVAILABLE,
-        "The writing process is being started again. Nothing was done; try again shortly.",
-        retry_after=_RETRY_AFTER,
-    )
 
 
 class _Answer:

@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from corvo_schema import FetchRequest
-from corvo_schema.errors import ErrorCode
 from corvo_server.engine.errors import AnswerLost, CallError
 from corvo_server.engine.worker import Ack, Fail, Heartbeat, Release
+from corvo_server.processes.gone import writer_gone
 from corvo_server.processes.link import Link
 from corvo_server.processes.wire import (
     AckCall,
@@ -34,7 +34,6 @@ from corvo_server.store.records import Enqueue, Enqueued, LeasedJob, Refusal, Un
 
 log = logging.getLogger(__name__)
 
-_RETRY_AFTER = 1
 _TRY_AGAIN = 0.05
 """Seconds from one attempt to reach the writer to the next."""
 
@@ -97,11 +96,7 @@ class Writer:
         """
         link = self._link
         if link is None or link.is_closing:
-            raise CallError(
-                ErrorCode.UNAVAILABLE,
-                "The writing process is being started again. Nothing was done; try again shortly.",
-                retry_after=_RETRY_AFTER,
-            )
+            raise writer_gone()
         number = next(self._numbers)
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self._waiting[number] = future

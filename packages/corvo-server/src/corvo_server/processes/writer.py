@@ -13,6 +13,7 @@ from corvo_server.http_server import drain, new_loop, relax_collector, start_htt
 from corvo_server.logs import fields
 from corvo_server.processes.child import Lifeline
 from corvo_server.processes.core import Core
+from corvo_server.services.service import end_all, start_all
 from corvo_server.settings import Settings
 from corvo_server.store.protocol import Store, StoreError
 from corvo_server.tracing import start_tracing
@@ -56,10 +57,7 @@ async def run_writer(
     calls = await asyncio.get_running_loop().create_unix_server(
         core.accept, sock=_listen(home / CALLS)
     )
-    tasks = [
-        asyncio.create_task(service.run(), name=service.name)
-        for service in build_services(settings, engine)
-    ]
+    tasks = start_all(build_services(settings, engine))
     relax_collector()
     log.info("writing to %s", settings.place, extra=fields(pid=os.getpid()))
     lifeline.tell_ready()
@@ -72,10 +70,7 @@ async def run_writer(
     http.close()
     engine.start_closing()
     await drain(http, patience)
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-    log.info("stopping: services have ended")
+    await end_all(tasks)
     with suppress(StoreError):
         await engine.nodes.leave()
     await store.close()

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 
 from corvo_server.engine.alarm import Alarm
 from corvo_server.store.protocol import StoreError
@@ -38,6 +39,20 @@ class Service(ABC):
             except Exception:
                 log.exception("%s failed and goes on", self.name)
                 await asyncio.sleep(_PAUSE_AFTER_ERROR)
+
+
+def start_all(services: Iterable[Service]) -> list[asyncio.Task[None]]:
+    """Run services beside each other, until `end_all`."""
+    return [asyncio.create_task(service.run(), name=service.name) for service in services]
+
+
+async def end_all(tasks: Iterable[asyncio.Task[None]]) -> None:
+    """Cancel services, and return when all have ended."""
+    tasks = list(tasks)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    log.info("stopping: services have ended")
 
 
 class AlarmService(Service):
