@@ -98,15 +98,17 @@ async def test_requests_get_503_until_a_killed_writer_is_back(start_server: Star
         ]
         os.kill(server.pid, signal.SIGKILL)
         refusals: list[Refusal] = []
-        while True:
+
+        async def is_back_after_refusals() -> bool:
             answers = []
             for request in requests:
                 with suppress(httpx.TransportError):
                     answers.append(await wire.send(*request))
             refused = [answer for answer in answers if answer.is_error]
-            if refusals and not refused and len(answers) == len(requests):
-                break
-            refusals += [refusal_of(answer) for answer in refused]
+            refusals.extend(refusal_of(answer) for answer in refused)
+            return bool(refusals) and not refused and len(answers) == len(requests)
+
+        await wait_until(is_back_after_refusals, "the writer is back, after refusals")
         assert {(refusal.status, refusal.code) for refusal in refusals} == {(503, "UNAVAILABLE")}
         assert {refusal.headers["retry-after"] for refusal in refusals} == {"1"}
         assert await wire.state(job_id) == "pending"
