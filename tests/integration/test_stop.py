@@ -130,6 +130,28 @@ async def test_a_signal_while_the_server_starts_ends_it_with_0(
 
 
 @pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_in_a_finalizer_of_the_start_is_not_lost(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    """Python drops what is raised there, and in callbacks of the import system."""
+    (tmp_path / "uvloop.py").write_text(
+        "import signal\n"
+        "class Dropped:\n"
+        "    def __del__(self):\n"
+        f"        signal.raise_signal({int(number)})\n"
+        "        self.is_gone = True\n"
+        "Dropped()\n"
+    )
+    command = server_command(tmp_path / "data", "127.0.0.1:0", {"log_format": "json"})
+    process = Process(command, env={"PYTHONPATH": str(tmp_path)})
+    try:
+        assert process.wait() == 0
+        assert "listening" not in process.output
+    finally:
+        process.close()
+
+
+@pytest.mark.parametrize("number", SIGNALS)
 def test_a_backup_that_is_interrupted_does_not_end_with_0(
     tmp_path: Path, number: signal.Signals
 ) -> None:

@@ -1,5 +1,6 @@
 """`corvo-server`, also as `python -m corvo_server`."""
 
+import os
 import signal
 import sys
 from types import FrameType
@@ -23,8 +24,12 @@ def main() -> None:
 
 
 def _leave(number: int, _frame: FrameType | None) -> None:
-    # A server that is told to stop has nothing left to do; a command that is has not done it.
-    sys.exit(128 + number if COMMANDS.intersection(sys.argv[1:]) else 0)
+    # A command that is told to stop has not done its work, and may have something to clear up. A
+    # server that is has begun nothing, and goes at once: an exception would be lost in a finalizer
+    # or a callback of the import system, where Python drops it, and the server would start.
+    if COMMANDS.intersection(sys.argv[1:]):
+        sys.exit(128 + number)
+    os._exit(0)
 
 
 if __name__ == "__main__":
