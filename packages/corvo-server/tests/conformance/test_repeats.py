@@ -43,6 +43,15 @@ async def test_enqueue_with_a_known_id_goes_before_its_unique_key(bench: Bench) 
     assert (again.status, again.is_duplicate) == ("pending", False)
 
 
+@pytest.mark.parametrize("is_known", [True, False])
+async def test_id_among_those_of_stored_jobs_is_known_or_not(bench: Bench, is_known: bool) -> None:
+    ids = [new_job_id() for _ in range(5)]
+    stored = {ids[1], ids[3]} | ({ids[2]} if is_known else set())
+    await bench.enqueue_batch(*(make_job(job_id=job_id) for job_id in sorted(stored)))
+    answers, _ = await bench.enqueue_batch(*(make_job(job_id=job_id) for job_id in reversed(ids)))
+    assert {answer.job_id for answer in answers if not answer.is_new} == stored
+
+
 async def test_id_of_a_duplicate_stays_free(bench: Bench) -> None:
     holder = await bench.enqueue(unique_key="k")
     job_id = new_job_id()

@@ -90,7 +90,7 @@ class JobTable(Protocol):
         ...
 
     def known(self, job_ids: list[str]) -> dict[str, tuple[JobState, str | None]]:
-        """State and batch of the jobs that exist, by id."""
+        """State and batch of those of the jobs, one at least, that exist, by id."""
         ...
 
     def heads(self, job_ids: Collection[str]) -> dict[str, JobHead]:

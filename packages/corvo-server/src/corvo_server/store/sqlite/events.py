@@ -4,8 +4,10 @@ import sqlite3
 
 from corvo_schema.states import EventType
 from corvo_server.store.records import Event
+from corvo_server.store.sqlite.inserts import Insert
 from corvo_server.store.sqlite.rows import SQL, fetch_one, to_event
 
+_INSERT = Insert(SQL.insert_event)
 _WORDS = {kind: kind.value for kind in EventType}
 """`value` of an enum takes ten times as long as a look here, and every job has three events."""
 
@@ -20,8 +22,8 @@ class Events:
         return last_event_id(self._connection) + 1
 
     def append(self, events: list[Event], seqs: list[int]) -> None:
-        self._connection.executemany(
-            SQL.insert_event,
+        _INSERT.run(
+            self._connection,
             [
                 (event.id, _WORDS[event.type], seq, event.job_id, event.queue, event.at, event.data)
                 for event, seq in zip(events, seqs, strict=True)

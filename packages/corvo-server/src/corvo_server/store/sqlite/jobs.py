@@ -10,12 +10,14 @@ from corvo_schema.states import JobState
 from corvo_server.store.codes import STATE_CODES, STATES
 from corvo_server.store.heads import to_head
 from corvo_server.store.records import Change, JobHead, JobRecord, NewJob
+from corvo_server.store.sqlite.inserts import Insert
 from corvo_server.store.sqlite.rows import (
     SQL,
     Row,
     failure_row,
     fetch_one,
     new_job_row,
+    options_row,
     replacement_row,
     to_event,
     to_failure,
@@ -25,6 +27,7 @@ from corvo_server.store.sqlite.rows import (
 from corvo_server.store.sqlite.tags import add_tags
 
 _ACTIVE = JobState.ACTIVE
+_INSERT_PLAIN, _INSERT = Insert(SQL.insert_plain_job), Insert(SQL.insert_job)
 _MOST_HELD = 10_000
 
 
@@ -49,15 +52,26 @@ class Jobs:
             # Searches for a time rely on it: the clock may be set back, the order of jobs may not.
             newest = job.created_at = max(job.created_at, newest)
         first = last + 1
-        self._connection.executemany(
-            SQL.insert_job, [new_job_row(seq, job) for seq, job in enumerate(jobs, first)]
-        )
+        plain: list[Row] = []
+        others: list[Row] = []
+        for seq, job in enumerate(jobs, first):
+            row, options = new_job_row(seq, job), options_row(job)
+            if options is None:
+                plain.append(row)
+            else:
+                others.append(row + options)
+        _INSERT_PLAIN.run(self._connection, plain)
+        _INSERT.run(self._connection, others)
         tagged = [(seq, job.tags) for seq, job in enumerate(jobs, first) if job.tags is not None]
         if tagged:
             add_tags(self._connection, tagged)
         return range(first, first + len(jobs))
 
     def known(self, job_ids: list[str]) -> dict[str, tuple[JobState, str | None]]:
+        # Ids sort by the time at which they were made: new ones mostly have no old one among them.
+        span = (min(job_ids), max(job_ids))
+        if fetch_one(self._connection, SQL.has_ids_between, span) == (0,):
+            return {}
         rows = self._connection.execute(SQL.known_by_id, (orjson.dumps(job_ids).decode(),))
         return {job_id: (STATES[code], batch_id) for job_id, code, batch_id in rows}
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any
 
-from corvo_schema.states import EventType
+from corvo_schema.states import EventType, JobState
 from corvo_server.store.codes import BACKOFF_CODES, STATE_CODES
 from corvo_server.store.heads import HEAD_WIDTH, to_head
 from corvo_server.store.queries import load_queries
@@ -20,6 +20,8 @@ from corvo_server.store.records import (
 )
 
 Row = tuple[Any, ...]
+
+_NO_OPTIONS = (None,) * 7
 
 SQL: SimpleNamespace = load_queries("corvo_server.store.sqlite.sql")
 """Every statement of this store, by its name."""
@@ -46,7 +48,7 @@ def to_event(row: Row) -> Event:
 
 
 def new_job_row(seq: int, job: NewJob) -> Row:
-    """The parameters of `insert_job`."""
+    """The parameters of `insert_plain_job`, with which those of `insert_job` begin."""
     return (
         seq,
         job.id,
@@ -59,8 +61,14 @@ def new_job_row(seq: int, job: NewJob) -> Row:
         BACKOFF_CODES[job.backoff],
         job.base_delay,
         job.max_delay,
-        job.unique_key,
         job.unique_period,
+    )
+
+
+def options_row(job: NewJob) -> Row | None:
+    """What follows among the parameters of `insert_job`; None if the job has nothing of it."""
+    options = (
+        job.unique_key,
         job.scheduled_at,
         job.expire_at,
         job.tags,
@@ -68,6 +76,12 @@ def new_job_row(seq: int, job: NewJob) -> Row:
         job.concurrency_key,
         job.traceparent,
     )
+    if options == _NO_OPTIONS:
+        return None
+    is_pending = job.state is JobState.PENDING
+    due_at = None if is_pending else job.scheduled_at
+    pending_key = job.concurrency_key if is_pending else None
+    return (*options, due_at, job.expire_at, pending_key)
 
 
 def _change_row(change: Change) -> Row:

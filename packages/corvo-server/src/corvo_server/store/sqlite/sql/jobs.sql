@@ -5,12 +5,20 @@ SELECT coalesce(max(seq), 0) FROM jobs;
 SELECT max(coalesce(max(seq), 0), (SELECT last FROM job_sequence)), coalesce(max(created_at), 0)
 FROM (SELECT seq, created_at FROM jobs ORDER BY seq DESC LIMIT 1);
 
+-- name: insert_plain_job
+-- Not for a job with an option that may be NULL.
+INSERT INTO jobs (seq, id, queue, state, payload, created_at, priority, max_retries, backoff,
+                  base_delay, max_delay, unique_period)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
 -- name: insert_job
 INSERT INTO jobs (seq, id, queue, state, payload, created_at, priority, max_retries, backoff,
-                  base_delay, max_delay, unique_key, unique_period, scheduled_at, expire_at, tags,
+                  base_delay, max_delay, unique_period, unique_key, scheduled_at, expire_at, tags,
                   batch_id, concurrency_key, traceparent, due_at, lapses_at, pending_key)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19,
-        iif(?4 = 0, ?14, NULL), ?15, iif(?4 = 1, ?18, NULL));
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: has_ids_between
+SELECT EXISTS (SELECT 1 FROM jobs WHERE id BETWEEN ? AND ?);
 
 -- name: known_by_id
 SELECT id, state, batch_id FROM jobs WHERE id IN (SELECT value FROM json_each(?));
