@@ -30,6 +30,7 @@ from corvo_schema.fields import (
     Tags,
     Traceparent,
     UniqueKey,
+    is_queue_name,
     is_traceparent,
 )
 from corvo_schema.ids import (
@@ -212,6 +213,7 @@ __all__ = [
     "from_ms",
     "is_batch_id",
     "is_job_id",
+    "is_queue_name",
     "is_traceparent",
     "json_path",
     "new_batch_id",

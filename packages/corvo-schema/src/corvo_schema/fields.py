@@ -55,8 +55,13 @@ def member_of(enum: type[StrEnum], *, has_default: bool = True) -> BeforeValidat
 
 
 @lru_cache(maxsize=1024)  # the same few over and over
+def is_queue_name(name: str) -> bool:
+    """Tell whether a text can be the name of a queue."""
+    return _QUEUE_NAME.fullmatch(name) is not None
+
+
 def _check_queue_name(name: str) -> str:
-    if _QUEUE_NAME.fullmatch(name) is None:
+    if not is_queue_name(name):
         raise ValueError("must be 1 to 255 characters out of A-Z a-z 0-9 . _ - : /")
     return name
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 import orjson
+from msgspec import Struct
 
 from corvo_schema import EnqueueBatchRequest, EnqueueRequest, IdFactory, OnConflict, to_ms
 from corvo_schema.states import JobState, Priority
@@ -30,8 +31,6 @@ from corvo_server.store.records import (
 )
 
 _PENDING = JobState.PENDING
-_PLAIN = frozenset({"queue", "payload", "job_id"})
-"""What most requests consist of. All else is an option."""
 _RULES: dict[OnConflict, Callable[..., Outcome] | None] = {
     OnConflict.IGNORE: None,
     OnConflict.REPLACE: lifecycle.replace_waiting,
@@ -52,6 +51,20 @@ def policy_of(rule: "partial[Outcome]") -> OnConflict:
     return _POLICIES[rule.func]
 
 
+class PlainJob(Struct, gc=False):
+    """A job that has the defaults of all options: what most enqueues are of."""
+
+    queue: str
+    job_id: str | None = None
+
+
+class PlainBatch(Struct):
+    """Such jobs, without an end to wait for."""
+
+    jobs: Sequence[PlainJob]
+    batch: None = None
+
+
 class Jobs:
     """Verbs on jobs. Documents (payloads, results) go through as JSON text, untouched."""
 
@@ -70,7 +83,7 @@ class Jobs:
         self._notifier = notifier
         self._max_payload_bytes = max_payload_bytes
 
-    async def enqueue(self, request: EnqueueRequest, payload: bytes | None) -> Enqueued:
+    async def enqueue(self, request: EnqueueRequest | PlainJob, payload: bytes | None) -> Enqueued:
         """Store one job. `payload` is JSON text; None stands for `{}`."""
         job = self._new_job(request, self._checked(payload, "payload"), self._clock(), None)
         (enqueued,) = await self._store_all(Enqueue((job,)))
@@ -78,7 +91,7 @@ class Jobs:
 
     async def enqueue_batch(
         self,
-        request: EnqueueBatchRequest,
+        request: EnqueueBatchRequest | PlainBatch,
         payloads: Sequence[bytes | None],
         callback_payload: bytes | None,
     ) -> tuple[list[Enqueued], str | None]:
@@ -91,9 +104,10 @@ class Jobs:
                 self._ids.batch(), now, request.batch.callback_queue, self._ids.job(), document
             )
         batch_id = batch.id if batch else None
+        asked: Sequence[EnqueueRequest | PlainJob] = request.jobs
         jobs = [
             self._new_job(job, self._checked(payload, "jobs[{}].payload", i), now, batch_id)
-            for i, (job, payload) in enumerate(zip(request.jobs, payloads, strict=True))
+            for i, (job, payload) in enumerate(zip(asked, payloads, strict=True))
         ]
         enqueued = await self._store_all(Enqueue(jobs, batch))
         if batch is not None:
@@ -163,7 +177,7 @@ class Jobs:
         return enqueued
 
     def _new_job(
-        self, request: EnqueueRequest, payload: str, now: int, batch_id: str | None
+        self, request: EnqueueRequest | PlainJob, payload: str, now: int, batch_id: str | None
     ) -> NewJob:
         job_id = request.job_id
         job = NewJob(
@@ -175,7 +189,7 @@ class Jobs:
             batch_id=batch_id,
             is_id_from_client=job_id is not None,
         )
-        if not request.model_fields_set <= _PLAIN:
+        if isinstance(request, EnqueueRequest):
             _set_options(job, request)
         return job
 

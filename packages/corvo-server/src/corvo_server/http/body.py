@@ -70,6 +70,18 @@ def read_body(request: Request, model: type[M], parse: Callable[[bytes], object]
         raise invalid(error) from None
 
 
+def read_plain(request: Request, shape: type[S]) -> S | None:
+    """The request's body as `shape`, if it is JSON of just that shape; None where it is not."""
+    try:
+        plain = json.decode(request.body, type=shape)
+    except (DecodeError, RecursionError):
+        return None
+    _check_media_type(request)
+    parse(request.body)  # refuses what is no JSON in the parts that are kept as they are
+    _is_strict(request)
+    return plain
+
+
 def read_documents(request: Request, shape: type[S]) -> S:
     """The parts of a body that are kept byte for byte. Call after `read_body`, which validates."""
     try:

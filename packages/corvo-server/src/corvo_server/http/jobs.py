@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable
 from functools import wraps
 from typing import TypeAlias
 
-from msgspec import Raw, Struct
 from pydantic import BaseModel
 from sanic import HTTPResponse, Request
 
@@ -19,19 +18,18 @@ from corvo_schema import (
     MoveRequest,
     PriorityRequest,
     StatusReply,
-    is_traceparent,
 )
 from corvo_schema.errors import ErrorCode
 from corvo_schema.states import JobState
 from corvo_server.http import documents
-from corvo_server.http.body import document, read_body, read_documents
+from corvo_server.http.body import read_body
 from corvo_server.http.endpoint import Handler, Parameter, Resource, engine_of
+from corvo_server.http.enqueue_body import read_batch, read_job
 from corvo_server.http.replies import reply
 from corvo_server.store.records import Enqueued
 
 resource = Resource("jobs")
 
-_NOTHING = Raw(b"")
 _TRACEPARENT = Parameter(
     "traceparent",
     "The span that enqueues, for jobs that name none; ignored when it is malformed.",
@@ -64,19 +62,6 @@ def _steering(
     return register
 
 
-class _JobDocuments(Struct):
-    payload: Raw = _NOTHING
-
-
-class _CallbackDocuments(Struct):
-    callback_payload: Raw = _NOTHING
-
-
-class _BatchDocuments(Struct):
-    jobs: list[_JobDocuments]
-    batch: _CallbackDocuments | None = None
-
-
 @resource.endpoint(
     "POST",
     "/enqueue",
@@ -87,10 +72,7 @@ class _BatchDocuments(Struct):
 )
 async def enqueue(request: Request) -> HTTPResponse:
     """Enqueue one job: 201 when it was stored, 200 when it exists by its id or its unique key."""
-    job = read_body(request, EnqueueRequest)
-    _adopt_trace(request, [job])
-    payload = document(read_documents(request, _JobDocuments).payload)
-    enqueued = await engine_of(request).jobs.enqueue(job, payload)
+    enqueued = await engine_of(request).jobs.enqueue(*read_job(request))
     return reply(_enqueued(enqueued), 201 if enqueued.is_new else 200)
 
 
@@ -104,13 +86,9 @@ async def enqueue(request: Request) -> HTTPResponse:
 )
 async def enqueue_batch(request: Request) -> HTTPResponse:
     """Enqueue many jobs, all or nothing; with `batch`, one more when all of them have ended."""
-    jobs = read_body(request, EnqueueBatchRequest)
-    _adopt_trace(request, jobs.jobs)
-    kept = read_documents(request, _BatchDocuments)
+    batch = read_batch(request)
     results, batch_id = await engine_of(request).jobs.enqueue_batch(
-        jobs,
-        [document(item.payload) for item in kept.jobs],
-        document(kept.batch.callback_payload) if kept.batch else None,
+        batch.request, batch.payloads, batch.callback_payload
     )
     body: dict[str, object] = {"job_ids": [enqueued.job_id for enqueued in results]}
     if batch_id is not None:
@@ -181,14 +159,6 @@ async def delete_job(request: Request, job_id: str) -> str:
     """Remove a job that is not active, with its errors and locks."""
     await engine_of(request).jobs.delete(job_id)
     return "deleted"
-
-
-def _adopt_trace(request: Request, jobs: list[EnqueueRequest]) -> None:
-    """Jobs that name no trace belong to that of the request, if it is part of one."""
-    traceparent = request.headers.getone("traceparent", None)
-    if traceparent is not None and is_traceparent(traceparent):
-        for job in jobs:
-            job.traceparent = job.traceparent or traceparent
 
 
 def _enqueued(enqueued: Enqueued) -> dict[str, object]:
