@@ -56,6 +56,18 @@ async def test_waiting_fetch_is_served_by_the_commit_that_brings_its_job(bench: 
     assert kinds(bench) == [[EventType.ENQUEUED, EventType.STARTED]]
 
 
+async def test_waiting_fetch_is_served_by_that_commit_when_the_writer_is_idle(
+    bench: Bench,
+) -> None:
+    for _ in range(10):
+        waiting = await bench.waiting()
+        bench.commits.clear()
+        job_id = await bench.enqueue()
+        (job,) = await waiting
+        assert job.head.id == job_id
+        assert kinds(bench) == [[EventType.ENQUEUED, EventType.STARTED]]
+
+
 async def test_batch_serves_as_many_waiting_fetches_as_it_has_jobs(bench: Bench) -> None:
     waiting = [await bench.waiting() for _ in range(3)]
     await gather_in_one_commit(bench, bench.enqueue_batch(make_job(), make_job()))

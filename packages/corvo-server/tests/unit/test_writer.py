@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 import threading
+import time
 from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
@@ -10,13 +11,15 @@ from typing import Any
 
 import pytest
 
-from corvo_schema.states import EventType
+from corvo_schema import new_job_id
+from corvo_schema.states import EventType, JobState
 from corvo_server.store.protocol import StoreUnavailable
+from corvo_server.store.records import Claim, Enqueue, LeasedJob, NewJob
 from corvo_server.store.sqlite.database import DATABASE_NAME
 from corvo_server.store.sqlite.store import SqliteStore
 from corvo_server.store.transaction import Transaction
 from corvo_server.store.writer import Verb
-from server_support.bench import Bench, turns
+from server_support.bench import QUEUE, Bench, turns
 from server_support.clock import ManualClock
 from server_support.kits import SqliteKit
 
@@ -34,6 +37,10 @@ async def store(kit: SqliteKit) -> AsyncIterator[Any]:
     await store.close()
 
 
+def new_job() -> Enqueue:
+    return Enqueue((NewJob(new_job_id(), QUEUE, JobState.PENDING, "{}", 1),))
+
+
 async def test_commit_takes_no_more_than_it_may(bench: Bench) -> None:
     with bench.kit.hold_commits(bench.store):
         calls = [asyncio.ensure_future(bench.enqueue()) for _ in range(8)]
@@ -42,6 +49,54 @@ async def test_commit_takes_no_more_than_it_may(bench: Bench) -> None:
     sizes = [len(commit.events) for commit in bench.commits]
     assert sizes == [0, 3, 3, 2]  # the first one held the others up
     assert await bench.fetch_ids() == job_ids
+
+
+async def test_what_is_submitted_together_is_not_divided(bench: Bench) -> None:
+    with bench.kit.hold_commits(bench.store):
+        alone = [asyncio.ensure_future(bench.enqueue()) for _ in range(2)]
+        await turns()
+        with bench.store.together():
+            calls = [bench.store.enqueue(new_job()) for _ in range(5)]
+    await asyncio.gather(*alone, *calls)
+    sizes = [len(commit.events) for commit in bench.commits]
+    assert sizes == [0, 2 + 5]  # three are enough, where they can be divided
+
+
+async def test_what_was_submitted_before_a_failure_is_written(bench: Bench) -> None:
+    first: list[asyncio.Future[Any]] = []
+
+    def submit_and_fail() -> None:
+        with bench.store.together():
+            first.append(bench.store.enqueue(new_job()))
+            raise RuntimeError("in between")
+
+    with pytest.raises(RuntimeError, match="in between"):
+        submit_and_fail()
+    await asyncio.gather(*first)
+    await bench.enqueue()
+    assert bench.kit.count_rows("jobs") == 2
+
+
+async def test_waiting_fetch_gets_into_the_commit_of_its_job_however_fast_the_writer_is(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetch = bench.store.fetch
+    inbox = bench.store._writer._inbox  # type: ignore[attr-defined]
+
+    def fetch_late(claim: Claim) -> asyncio.Future[list[LeasedJob]]:
+        while not inbox.empty():  # let the writer begin with what it has been given so far
+            time.sleep(0)
+        return fetch(claim)
+
+    waiting = await bench.waiting()
+    bench.commits.clear()
+    monkeypatch.setattr(bench.store, "fetch", fetch_late)
+    job_id = await bench.enqueue()
+    (job,) = await waiting
+    assert job.head.id == job_id
+    assert [[event.type for event in commit.events] for commit in bench.commits] == [
+        [EventType.ENQUEUED, EventType.STARTED]
+    ]
 
 
 async def test_lone_call_is_committed_at_once(bench: Bench) -> None:

@@ -163,11 +163,11 @@ class Jobs:
 
     def submit(self, request: Enqueue) -> "Future[list[Enqueued] | Refusal]":
         """Store jobs that are complete, and wake whom they may be for."""
-        answer = self._store.enqueue(request)
-        # A fetch that waits already submits its claim right behind, and so into the same commit.
-        ready = Counter([job.queue for job in request.jobs if job.state is _PENDING])
-        for queue, jobs in ready.items():
-            self._notifier.wake(queue, jobs)
+        with self._store.together():  # for a fetch that waits to be served by the same commit
+            answer = self._store.enqueue(request)
+            ready = Counter([job.queue for job in request.jobs if job.state is _PENDING])
+            for queue, jobs in ready.items():
+                self._notifier.wake(queue, jobs)
         return answer
 
     async def _store_all(self, request: Enqueue) -> list[Enqueued]:

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import logging
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from corvo_schema import FetchRequest
@@ -78,6 +79,10 @@ class Writer:
         if self._link is not None:
             self._link.send(Counts(self._count()))
             self._link.close()
+
+    def together(self) -> AbstractContextManager[None]:
+        """As `Store.together`; but fetches wait at the writer, which sees to it itself."""
+        return nullcontext()
 
     def enqueue(self, request: Enqueue) -> "asyncio.Future[list[Enqueued] | Refusal]":
         """Store jobs, as `Store.enqueue` does."""

@@ -8,6 +8,7 @@ written.
 
 from asyncio import Future
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Protocol
 
 from corvo_schema import BatchState
@@ -88,6 +89,10 @@ class Store(Protocol):
         ...
 
     # Writes
+
+    def together(self) -> AbstractContextManager[None]:
+        """Let all that is submitted meanwhile, without an `await`, share a commit."""
+        ...
 
     def enqueue(self, request: Enqueue) -> Future[list[Enqueued] | Refusal]:
         """Store all jobs, or say which exist already. Takes unique locks; creates queues.

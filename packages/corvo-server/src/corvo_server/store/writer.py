@@ -2,14 +2,16 @@
 
 While a transaction is being written, submitted operations gather; the next one takes them all. None
 of them has been answered yet, so any order among them is a legal history: they run grouped by verb,
-in the order of the verbs' ranks. Nothing lingers: a lone operation is committed at once.
+in the order of the verbs' ranks. Nothing lingers: a lone operation is committed at once, so that
+one which follows it a moment later finds the commit begun, unless they are submitted together.
 """
 
 import asyncio
 import itertools
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from time import perf_counter
 from typing import Any, NamedTuple, Protocol
@@ -95,7 +97,8 @@ class Writer:
         self._session = session
         self._max_backlog = max_backlog
         self._max_commit = max_commit
-        self._inbox: SimpleQueue[_Operation | None] = SimpleQueue()
+        self._inbox: SimpleQueue[list[_Operation] | None] = SimpleQueue()
+        self._together: list[_Operation] | None = None
         self._backlog = 0
         self._listeners: list[Callable[[Commit], None]] = []
         self._is_closed = False
@@ -138,8 +141,23 @@ class Writer:
             self._thread.start()
         future: asyncio.Future[Any] = self._loop.create_future()
         self._backlog += 1
-        self._inbox.put(_Operation(verb, request, future))
+        operation = _Operation(verb, request, future)
+        if self._together is None:
+            self._inbox.put([operation])
+        else:
+            self._together.append(operation)
         return future
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Let all operations that are submitted meanwhile go into one commit. Not to be nested."""
+        self._together = operations = []
+        try:
+            yield
+        finally:
+            self._together = None
+            if operations:
+                self._inbox.put(operations)
 
     async def drain(self) -> None:
         """Take nothing more, commit what was submitted, and end the thread."""
@@ -165,15 +183,18 @@ class Writer:
                 self._commit(operations)
 
     def _take(self) -> tuple[list[_Operation], bool]:
-        """Wait for an operation, then take all that are there. The flag is False after `close`."""
+        """Wait for an operation, then take what is there. The flag is False after `close`.
+
+        It is enough when there are `max_commit`; what was submitted together is not divided.
+        """
         operations: list[_Operation] = []
-        next_one = self._inbox.get()
-        while next_one is not None:
-            operations.append(next_one)
-            if len(operations) == self._max_commit:
+        next_ones = self._inbox.get()
+        while next_ones is not None:
+            operations += next_ones
+            if len(operations) >= self._max_commit:
                 return operations, True
             try:
-                next_one = self._inbox.get_nowait()
+                next_ones = self._inbox.get_nowait()
             except Empty:
                 return operations, True
         return operations, False

@@ -3,6 +3,7 @@
 import secrets
 from asyncio import Future
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 
 from corvo_server.store.bulk import BulkEdit, BulkOutcome, BulkRecord, BulkStep
 from corvo_server.store.records import (
@@ -36,6 +37,9 @@ class Writes:
 
     def on_commit(self, listener: Callable[[Commit], None]) -> None:
         self._writer.on_commit(listener)
+
+    def together(self) -> AbstractContextManager[None]:
+        return self._writer.together()
 
     def enqueue(self, request: Enqueue) -> Future[list[Enqueued] | Refusal]:
         return self._writer.submit(verbs.ENQUEUE, request)
