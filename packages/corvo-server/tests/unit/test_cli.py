@@ -177,10 +177,17 @@ def test_main_runs_the_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
         main_module.main()
     assert left.value.code == 0
     assert set(caught) == {signal.SIGINT, signal.SIGTERM}
+    ends: list[int] = []
+    monkeypatch.setattr(main_module.os, "_exit", ends.append)
+    monkeypatch.setattr(main_module.sys, "argv", ["corvo-server"])
     for number, handler in caught.items():
-        with pytest.raises(SystemExit) as left:  # a stop before the server has started
+        handler(number, None)  # a stop before the server has started
+    assert ends == [0, 0]
+    monkeypatch.setattr(main_module.sys, "argv", ["corvo-server", "backup", "x.db"])
+    for number, handler in caught.items():
+        with pytest.raises(SystemExit) as left:
             handler(number, None)
-        assert left.value.code == 0
+        assert left.value.code == 128 + number
 
 
 def test_database_may_be_named_in_the_environment(invoke: Invoke, served: list[Settings]) -> None:
