@@ -1,7 +1,6 @@
 """The worker's calls: fetch, ack, fail, release, heartbeat."""
 
 import asyncio
-import itertools
 import logging
 import random
 import secrets
@@ -182,8 +181,8 @@ class Worker:
 
     def _claim(self, request: FetchRequest, count: int) -> "asyncio.Future[list[LeasedJob]]":
         lease_ms = request.lease_duration or self._default_lease_ms
-        # Random numbers are a system call each: one for all jobs of a fetch, told apart by number.
-        stem, numbers = secrets.token_hex(8), itertools.count()
+        # Random numbers are a system call each: one for all jobs of a fetch, told apart by seq.
+        stem = secrets.token_hex(8)
 
         def start(job: JobHead, now: int) -> Change:
             return lifecycle.start(
@@ -192,7 +191,7 @@ class Worker:
                 worker_id=request.worker_id,
                 hostname=request.hostname,
                 lease_ms=lease_ms,
-                token=f"{stem}{next(numbers):x}",
+                token=f"{stem}{job.seq}",
             )
 
         return self._store.fetch(Claim(request.queues, count, self._clock, start))

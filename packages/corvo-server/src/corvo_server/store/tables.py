@@ -227,8 +227,8 @@ class EventTable(Protocol):
         """The id of the next event, if it is known before `append`; else any number."""
         ...
 
-    def append(self, events: list[Event], seqs: list[int]) -> None:
-        """Write events, each of the job with that seq."""
+    def append(self, events: list[Event], seqs: list[int], *, are_jobs_there: bool) -> None:
+        """Write events, each of the job with that seq; not all of the jobs may still be there."""
         ...
 
     def prune(self, before: int, limit: int) -> int:

@@ -38,6 +38,7 @@ class Transaction:
         self._batch_ended_at: dict[str, int] = {}
         self._event_seqs: list[int] = []
         self._next_event_id: int | None = None
+        self._has_removed = False
         self._ended_in: defaultdict[str, int] = defaultdict(int)
         self.commit = Commit([], {}, set(), {}, NextTimes())
 
@@ -80,6 +81,7 @@ class Transaction:
                 self.tables.locks.free(job)
         if jobs:
             self.tables.jobs.remove(jobs)
+            self._has_removed = True
 
     def record(self, before: JobHead, change: Change) -> None:
         """Note what follows from `change`, which `write` will store. Call before `write`."""
@@ -138,7 +140,9 @@ class Transaction:
                 ]
             )
         if self._event_seqs:
-            self.tables.events.append(self.commit.events, self._event_seqs)
+            self.tables.events.append(
+                self.commit.events, self._event_seqs, are_jobs_there=not self._has_removed
+            )
             self.commit.has_events = True
         return self.commit
 

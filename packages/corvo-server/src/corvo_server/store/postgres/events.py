@@ -50,7 +50,7 @@ class Events:
     def next_id(self) -> int:
         return 1  # nobody knows before
 
-    def append(self, events: list[Event], seqs: list[int]) -> None:
+    def append(self, events: list[Event], seqs: list[int], *, are_jobs_there: bool) -> None:
         self._wire.send(SQL.announce_events, (self._base,))
         rows = [event_row(event, seq) for event, seq in zip(events, seqs, strict=True)]
         self._wire.has_written = True

@@ -12,6 +12,7 @@ from corvo_server.store.heads import to_head
 from corvo_server.store.records import Change, JobHead, JobRecord, NewJob
 from corvo_server.store.sqlite.inserts import Insert
 from corvo_server.store.sqlite.rows import (
+    FEW,
     SQL,
     Row,
     failure_row,
@@ -86,8 +87,12 @@ class Jobs:
 
     def update(self, changes: list[Change]) -> None:
         # In runs, not sorted: several changes of one job must be written in their order.
-        for (statement, row_of), run in groupby(changes, update_of):
-            self._connection.executemany(statement, map(row_of, run))
+        for (update, values), run in groupby(changes, update_of):
+            seqs = [change.job.seq for change in run]
+            if update.many is not None and len(seqs) >= FEW:
+                self._connection.execute(update.many, (*values, orjson.dumps(seqs).decode()))
+            else:
+                self._connection.executemany(update.one, [(*values, seq) for seq in seqs])
         self._hold(changes)
         failures = [
             failure_row(change.job.seq, change.failure) for change in changes if change.failure

@@ -1,9 +1,9 @@
 """Between rows and records."""
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 from corvo_schema.states import EventType, JobState
 from corvo_server.store.codes import BACKOFF_CODES, STATE_CODES
@@ -25,6 +25,9 @@ _NO_OPTIONS = (None,) * 7
 
 SQL: SimpleNamespace = load_queries("corvo_server.store.sqlite.sql")
 """Every statement of this store, by its name."""
+
+FEW = 8
+"""Fewer rows than that are not worth a statement for all of them."""
 
 
 def to_leased(row: Row) -> tuple[int, LeasedJob]:
@@ -84,8 +87,20 @@ def options_row(job: NewJob) -> Row | None:
     return (*options, due_at, job.expire_at, pending_key)
 
 
+class Update(NamedTuple):
+    """Two forms of a statement that writes changes, with the same parameters before the last.
+
+    What is the same in all jobs of a request is written in half the time by `many`.
+    """
+
+    one: str
+    """Ends with a seq."""
+    many: str | None
+    """Ends with seqs, as JSON."""
+
+
 def _change_row(change: Change) -> Row:
-    """The parameters of `update_head`."""
+    """The parameters of `update_head`, but for the seq."""
     job = change.job
     return (
         job.queue,
@@ -109,12 +124,11 @@ def _change_row(change: Change) -> Row:
         change.result,
         change.checkpoint,
         change.progress,
-        job.seq,
     )
 
 
-def update_of(change: Change) -> tuple[str, Callable[[Change], Row]]:
-    """The statement that writes `change`, and what makes its parameters.
+def update_of(change: Change) -> tuple[Update, Row]:
+    """The statement that writes `change`, and its parameters but for the seq.
 
     The two changes that every job goes through have statements of their own: a third of the cost of
     one that writes all of a head, which works out every index.
@@ -122,34 +136,26 @@ def update_of(change: Change) -> tuple[str, Callable[[Change], Row]]:
     job = change.job
     if job.concurrency_key is None:
         if change.event is EventType.COMPLETED:
-            return _COMPLETE
+            return _COMPLETE, (job.is_batch_counted, job.finished_at, change.result)
         if change.event is EventType.STARTED and job.expire_at is None:
-            return _START
-    return _UPDATE
+            token, seq = job.lease_token or "", str(job.seq)
+            if token.endswith(seq):  # as those of all jobs of a fetch
+                stem = token[: -len(seq)]
+                return _START, (
+                    job.attempt,
+                    job.worker_id,
+                    job.hostname,
+                    stem,
+                    job.lease_ms,
+                    job.lease_expires_at,
+                    job.started_at,
+                )
+    return _UPDATE, _change_row(change)
 
 
-def _start_row(change: Change) -> Row:
-    job = change.job
-    return (
-        job.attempt,
-        job.worker_id,
-        job.hostname,
-        job.lease_token,
-        job.lease_ms,
-        job.lease_expires_at,
-        job.started_at,
-        job.seq,
-    )
-
-
-def _complete_row(change: Change) -> Row:
-    job = change.job
-    return (job.is_batch_counted, job.finished_at, change.result, job.seq)
-
-
-_UPDATE = (SQL.update_head, _change_row)
-_START = (SQL.start_job, _start_row)
-_COMPLETE = (SQL.complete_job, _complete_row)
+_UPDATE = Update(SQL.update_head, None)
+_START = Update(SQL.start_job, SQL.start_jobs)
+_COMPLETE = Update(SQL.complete_job, SQL.complete_jobs)
 
 
 def replacement_row(seq: int, job: NewJob) -> Row:

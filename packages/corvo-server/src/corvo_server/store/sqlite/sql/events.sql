@@ -4,6 +4,11 @@ SELECT coalesce(max(id), 0) FROM events;
 -- name: insert_event
 INSERT INTO events (id, type, job_seq, job_id, queue, at, data) VALUES (?, ?, ?, ?, ?, ?, ?);
 
+-- name: insert_events
+-- Of jobs that are there, whose ids need not be told, with ids that follow each other.
+INSERT INTO events (id, type, job_seq, job_id, queue, at, data)
+SELECT ?1 + w.key, ?2, j.seq, j.id, ?3, ?4, ?5 FROM json_each(?6) w JOIN jobs j ON j.seq = w.value;
+
 -- name: events_of_job
 SELECT id, type, job_id, queue, at, data FROM events WHERE job_seq = ? AND job_id = ? ORDER BY id;
 

@@ -44,9 +44,15 @@ WHERE seq = ?22;
 -- name: start_job
 -- Not for a job with a concurrency key or an expiry, which wait in more indexes.
 UPDATE jobs
-SET state = 2, attempt = ?, worker_id = ?, hostname = ?, lease_token = ?, lease_ms = ?,
+SET state = 2, attempt = ?, worker_id = ?, hostname = ?, lease_token = ? || seq, lease_ms = ?,
     lease_expires_at = ?, started_at = ?
 WHERE seq = ?;
+
+-- name: start_jobs
+UPDATE jobs
+SET state = 2, attempt = ?, worker_id = ?, hostname = ?, lease_token = ? || seq, lease_ms = ?,
+    lease_expires_at = ?, started_at = ?
+WHERE seq IN (SELECT value FROM json_each(?));
 
 -- name: complete_job
 -- Not for a job with a concurrency key.
@@ -54,6 +60,12 @@ UPDATE jobs
 SET state = 4, is_batch_counted = ?, lease_expires_at = NULL, finished_at = ?,
     result = coalesce(?, result)
 WHERE seq = ?;
+
+-- name: complete_jobs
+UPDATE jobs
+SET state = 4, is_batch_counted = ?, lease_expires_at = NULL, finished_at = ?,
+    result = coalesce(?, result)
+WHERE seq IN (SELECT value FROM json_each(?));
 
 -- name: replace_job
 UPDATE jobs

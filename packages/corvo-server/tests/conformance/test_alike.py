@@ -1,0 +1,94 @@
+"""Jobs to which the same happens in one commit: a store may write them together, but each whole."""
+
+import asyncio
+from typing import Any
+
+from corvo_schema.states import EventType, JobState
+from corvo_server.engine.worker import Ack
+from corvo_server.store.records import Event, LeasedJob
+from server_support.bench import QUEUE, Bench, make_job, turns
+
+MANY = 40
+
+
+async def log_of(bench: Bench) -> list[Event]:
+    """The log as it is stored, which must be what the commits told."""
+    told = [event for commit in bench.commits for event in commit.events]
+    stored = list(await bench.store.read_events(0, 10 * MANY))
+    assert stored == told
+    return stored
+
+
+def acks(jobs: list[LeasedJob]) -> list[Ack]:
+    """With a result for every third."""
+    return [
+        Ack(job.head.id, job.head.lease_token, None if i % 3 else f'"{i}"')
+        for i, job in enumerate(jobs)
+    ]
+
+
+async def test_each_job_of_a_batch_has_its_own_life(bench: Bench) -> None:
+    others: list[dict[str, Any]] = [
+        {"concurrency_key": "k"},
+        {"expire_at": "1h"},
+        {"unique_key": "u"},
+    ]
+    new = [make_job(payload=i) for i in range(MANY - len(others))]
+    new += [make_job(payload=i, **more) for i, more in enumerate(others, len(new))]
+    enqueued, _ = await bench.enqueue_batch(*new)
+    ids = [item.job_id for item in enqueued]
+    jobs = await bench.fetch(count=MANY)
+    assert [job.head.id for job in jobs] == ids
+    assert len({job.head.lease_token for job in jobs}) == MANY
+    for job in jobs:
+        assert await bench.head(job) == job.head
+    await bench.engine.worker.ack(acks(jobs))
+    for i, job in enumerate(jobs):
+        record = await bench.job(job)
+        assert record.head.state is JobState.COMPLETED
+        assert record.head.lease_token == job.head.lease_token
+        assert record.payload == str(i)
+        assert record.result == (None if i % 3 else f'"{i}"')
+        assert [event.job_id for event in record.events] == [job.head.id] * 3
+    kinds = [EventType.ENQUEUED, EventType.STARTED, EventType.COMPLETED]
+    assert [(event.type, event.job_id) for event in await log_of(bench)] == [
+        (kind, job_id) for kind in kinds for job_id in ids
+    ]
+    await bench.check_counters()
+
+
+async def test_attempts_of_a_batch_are_counted_each(bench: Bench) -> None:
+    await bench.enqueue_batch(*[make_job(payload=i) for i in range(MANY)])
+    first = await bench.fetch(count=MANY)
+    await bench.fail(first[1])
+    await bench.engine.jobs.retry(first[1].head.id)
+    for job in first[2:]:
+        await bench.release(job)
+    again = await bench.fetch(count=MANY)
+    assert [job.head.attempt for job in again] == [2] + [1] * (MANY - 2)
+    for job in again:
+        assert await bench.head(job) == job.head
+    await bench.check_counters()
+
+
+async def test_log_has_what_happened_to_a_job_that_was_removed_in_the_same_commit(
+    bench: Bench,
+) -> None:
+    enqueued, _ = await bench.enqueue_batch(*[make_job(payload=i) for i in range(MANY)])
+    jobs = await bench.fetch(count=MANY)
+    gone = jobs[MANY // 2].head.id
+    with bench.kit.hold_commits(bench.store):
+        acking = asyncio.ensure_future(bench.engine.worker.ack(acks(jobs)))
+        await turns()
+        deleting = asyncio.ensure_future(bench.engine.jobs.delete(gone))
+        await turns()
+    await asyncio.gather(acking, deleting)
+    assert bench.commits[-1].operations == 2
+    assert await bench.store.find_job(gone) is None
+    ends = [(event.type, event.job_id) for event in (await log_of(bench))[2 * MANY :]]
+    assert ends == [
+        *[(EventType.COMPLETED, item.job_id) for item in enqueued],
+        (EventType.DELETED, gone),
+    ]
+    assert (await bench.queue(QUEUE)).completed == MANY - 1
+    await bench.check_counters()
