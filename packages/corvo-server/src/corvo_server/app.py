@@ -28,6 +28,7 @@ from corvo_server.http.endpoint import App, Handler, Resource
 from corvo_server.http.errors import install_error_handler
 from corvo_server.http.openapi import describe
 from corvo_server.http.request import AnyRequest
+from corvo_server.http.shortcut import install_shortcuts
 from corvo_server.logs import write_requests
 from corvo_server.services.bulk import BulkRunner
 from corvo_server.services.expirer import Expirer
@@ -162,6 +163,15 @@ def build_http(
     for resource in RESOURCES:
         app.blueprint(resource.blueprint if forward is None else _forwarded(resource, forward))
     install_error_handler(app)
+    install_shortcuts(
+        app,
+        [
+            endpoint
+            for resource in RESOURCES
+            for endpoint in resource.endpoints
+            if endpoint.handler in PASSED_BY_JOBS
+        ],
+    )
     requests = access_log.AccessLog(write_requests)
     if counts is None:
         middleware.install_observers(app, ())

@@ -9,6 +9,7 @@ from sanic.http.constants import HTTP
 from sanic.server.async_server import AsyncioServer
 
 from corvo_server.http.endpoint import App
+from corvo_server.http.shortcut import ShortcutProtocol
 from corvo_server.settings import split_bind
 
 _BACKLOG = 1024
@@ -76,6 +77,7 @@ async def start_http(app: App, listener: socket.socket) -> AsyncioServer:
     server = await app.create_server(
         sock=listener,
         backlog=_BACKLOG,
+        protocol=ShortcutProtocol,
         return_asyncio_server=True,
         asyncio_server_kwargs={"start_serving": False},
     )

@@ -18,9 +18,9 @@ Observer: TypeAlias = Callable[[Request, HTTPResponse, float], None]
 
 
 def install_observers(app: App, observers: Sequence[Observer]) -> None:
-    """Name every reply by its request's id, and tell the observers of it."""
+    """Name every reply by its request's id, and tell the observers of it: `app.ctx.finish`."""
 
-    async def finish(request: Request, response: HTTPResponse) -> None:
+    def finish(request: Request, response: HTTPResponse) -> None:
         response.headers[HEADER] = request_id(request)
         # Sanic notes the start once the head is read; a request that never got so far took no time.
         started = getattr(request.stream, "perft0", None)
@@ -28,7 +28,11 @@ def install_observers(app: App, observers: Sequence[Observer]) -> None:
         for observe in observers:
             observe(request, response, seconds)
 
-    app.on_response(finish)
+    async def finish_response(request: Request, response: HTTPResponse) -> None:
+        finish(request, response)
+
+    app.ctx.finish = finish
+    app.on_response(finish_response)
 
 
 def install_cors(app: App, origins: Sequence[str]) -> None:
