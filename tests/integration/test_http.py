@@ -1,5 +1,9 @@
 """What every request and reply has: ids, errors for what is not there, CORS, strictness."""
 
+import asyncio
+import json
+import re
+
 import pytest
 
 from support.server import CorvoServer, StartServer
@@ -47,6 +51,42 @@ async def test_a_request_is_logged_in_one_line(wire: Wire, server: CorvoServer, 
     assert line["status"] == 201
     assert line["level"] == "info"
     assert "secret" not in str(line)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/enqueue", {"queue": "$"}),
+        ("/enqueue", {"queue": ""}),
+        ("/fetch", {"queues": ["$"], "worker_id": "w", "timeout": 0}),
+        ("/ack/nobody", {}),
+    ],
+)
+async def test_the_short_way_of_a_plain_request_shows_in_no_byte(
+    server: CorvoServer, queue: str, path: str, body: dict[str, object]
+) -> None:
+    text = json.dumps(body).replace("$", queue)
+
+    async def answer(*lines: str) -> bytes:
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        head = [
+            f"POST {API}{path} HTTP/1.1",
+            "Host: corvo",
+            "X-Request-ID: same",
+            "Content-Type: application/json",
+            f"Content-Length: {len(text)}",
+            *lines,
+        ]
+        writer.write("\r\n".join([*head, "", text]).encode())
+        answer = await reader.readuntil(b"\r\n\r\n")
+        length = re.search(rb"content-length: (\d+)", answer)
+        answer += await reader.readexactly(int(length[1]) if length else 0)
+        writer.close()
+        return re.sub(rb"job_\w{26}", b"JOB", answer)
+
+    plain = await answer()
+    assert plain.startswith(b"HTTP/1.1 ")
+    assert plain == await answer("Upgrade: nothing")  # no plain one
 
 
 async def test_the_server_says_what_it_is(wire: Wire) -> None:

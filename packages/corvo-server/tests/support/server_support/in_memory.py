@@ -1,0 +1,94 @@
+"""A connection without a socket: what arrives together is up to the test."""
+
+import asyncio
+from typing import Any
+
+from sanic.http import Stage
+from sanic.server import HttpProtocol
+
+from corvo_server.http.endpoint import App
+from server_support.bench import turns, until
+
+
+class MemoryTransport(asyncio.Transport):
+    """Keeps what is written."""
+
+    def __init__(self) -> None:
+        super().__init__({"sockname": ("127.0.0.1", 1), "peername": ("127.0.0.1", 2)})
+        self.written: list[bytes] = []
+        self._is_closing = False
+        self._protocol: asyncio.BaseProtocol | None = None
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self._protocol = protocol
+
+    def write(self, data: Any) -> None:
+        assert not self._is_closing
+        self.written.append(bytes(data))
+
+    def is_closing(self) -> bool:
+        return self._is_closing
+
+    def close(self) -> None:
+        if not self._is_closing and self._protocol is not None:
+            self._is_closing = True
+            asyncio.get_running_loop().call_soon(self._protocol.connection_lost, None)
+
+    def abort(self) -> None:
+        self.close()
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        pass
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+
+class MemoryConnection:
+    """One end of a connection to `app`, of which `kind` is the other."""
+
+    def __init__(self, kind: type[HttpProtocol], app: App) -> None:
+        self.transport = MemoryTransport()
+        self.protocol = kind(loop=asyncio.get_running_loop(), app=app, connections=set())
+        self.transport.set_protocol(self.protocol)
+        self.protocol.connection_made(self.transport)
+
+    async def send(self, *pieces: bytes) -> None:
+        """Let pieces arrive one after the other, each when the one before has been looked at."""
+        for piece in pieces:
+            if self.transport.is_closing():
+                return
+            self.protocol.data_received(piece)
+            await self.settle()
+
+    async def settle(self) -> None:
+        """Wait until the server can do no more before more arrives."""
+        is_settled = False
+        while not is_settled:
+            await turns()
+            await until(self._is_settled)
+            await turns()  # which Sanic may need where it looks as if it waited for more
+            is_settled = self._is_settled()
+
+    @property
+    def answers(self) -> bytes:
+        """All that came back."""
+        return b"".join(self.transport.written)
+
+    def hang_up(self) -> None:
+        """Go away."""
+        self.transport.close()
+
+    def _is_settled(self) -> bool:
+        http = self.protocol.http
+        if self.transport.is_closing() or http is None:
+            return True
+        if http.stage is Stage.IDLE:
+            return not self.protocol.recv_buffer
+        return http.stage is Stage.REQUEST or bool(http.request_body)
