@@ -1,6 +1,7 @@
 """Jobs are written by a short way where they need no more: it must lead to the same."""
 
 import json
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from corvo_client import NewJob, RawJson, ValidationFailed
 from corvo_client._calls import jobs as calls
 from corvo_client._codec import encode
+from corvo_client._options import NO_PAYLOAD
 from corvo_schema import EnqueueRequest, new_job_id
 
 JOBS: list[NewJob] = [
@@ -22,6 +24,19 @@ JOBS: list[NewJob] = [
     {"queue": "a", "scheduled_at": datetime(2026, 1, 31, tzinfo=UTC), "unique_period": 1.5},
     {"queue": "a", "payload": RawJson("[1.0]"), "retry_backoff": "none", "expire_after": "1h"},
 ]
+
+
+PLAIN: list[NewJob] = [
+    {"queue": "a"},
+    {"payload": None, "queue": "b/c"},
+    {"queue": "a", "payload": {"n": 2**70, "at": datetime(2026, 1, 31, tzinfo=UTC)}},
+    {"queue": "a", "payload": ["é", 1.5]},
+]
+
+
+@dataclass
+class Point:
+    x: int
 
 
 def written(request: EnqueueRequest) -> Any:
@@ -43,15 +58,54 @@ def test_a_job_is_written_as_its_model_says(job: NewJob) -> None:
     assert sent(json.loads(body), request) == written(request)
 
 
-@pytest.mark.parametrize("count", [6, len(JOBS)], ids=["short way", "both ways"])
-def test_a_batch_has_its_jobs_as_they_would_be_alone(count: int) -> None:
-    requests = [EnqueueRequest.model_validate(job) for job in JOBS[:count]]
-    for given in (JOBS[:count], requests):
+@pytest.mark.parametrize(
+    "batch", [PLAIN, JOBS[:6], JOBS], ids=["shortest way", "short way", "both ways"]
+)
+def test_a_batch_has_its_jobs_as_they_would_be_alone(batch: list[NewJob]) -> None:
+    requests = [EnqueueRequest.model_validate(job) for job in batch]
+    ways: list[list[NewJob | EnqueueRequest]] = [
+        [*batch],
+        [*requests],
+        [*batch[:1], *requests[1:]],
+    ]
+    for given in ways:
         body = calls.enqueue_batch(given, None).body
         assert body is not None
         jobs = json.loads(body)["jobs"]
-        assert len({job["job_id"] for job in jobs}) == count
+        ids = [job["job_id"] for job in jobs]
+        assert len(set(ids)) == len(batch)
         assert list(map(sent, jobs, requests)) == [written(request) for request in requests]
+
+
+@pytest.mark.parametrize(
+    ("payload", "sent_as"),
+    [(NO_PAYLOAD, None), (RawJson("1.00"), b"1.00"), (Point(1), b'{"x":1}'), (None, b"null")],
+)
+def test_payloads_that_are_no_json_values_are_written_in_batches_too(
+    payload: Any, sent_as: bytes | None
+) -> None:
+    body = calls.enqueue_batch([{"queue": "a"}, {"queue": "a", "payload": payload}], None).body
+    assert body is not None
+    _, _, last = body.rpartition(b'"queue":"a"')
+    assert last == (b"}]}" if sent_as is None else b',"payload":%b}]}' % sent_as)
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        {"queue": 1},
+        {"queue": None},
+        {"queue": ["a"]},
+        {"queue": ""},
+        {"payload": 1},
+        {"queue": "a", "colour": "red"},
+        {"queue": "a", "payload": float("nan")},
+        {"queue": "a", "payload": object()},
+    ],
+)
+def test_an_unfit_job_without_options_is_refused(job: Any) -> None:
+    with pytest.raises(ValidationFailed):
+        calls.enqueue_batch([{"queue": "a"}, job], None)
 
 
 def test_of_a_batch_the_first_unfit_job_is_named() -> None:

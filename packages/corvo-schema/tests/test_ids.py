@@ -18,6 +18,7 @@ from corvo_schema import (
     new_batch_id,
     new_bulk_id,
     new_job_id,
+    new_job_ids,
     new_schedule_id,
 )
 
@@ -50,10 +51,10 @@ def test_ids_are_written_as_ulids_are() -> None:
 
 
 def test_module_functions_use_the_system_clock() -> None:
-    made = [new_job_id(), new_batch_id(), new_schedule_id(), new_bulk_id()]
+    made = [new_job_id(), new_batch_id(), new_schedule_id(), new_bulk_id(), *new_job_ids(1)]
     ulids = [text.partition("_")[2] for text in made]
     assert ulids == sorted(set(ulids))
-    assert [text.partition("_")[0] for text in made] == ["job", "batch", "sched", "bulk"]
+    assert [text.partition("_")[0] for text in made] == ["job", "batch", "sched", "bulk", "job"]
 
 
 def test_derived_id_is_always_the_same_for_an_origin_and_a_moment() -> None:
@@ -78,6 +79,18 @@ def test_ids_increase_when_the_counter_overflows() -> None:
     made = [first, *(factory.job() for _ in range(5))]
     assert made == sorted(set(made))
     assert all(is_job_id(text) for text in made)
+
+
+@pytest.mark.parametrize("counter", [7, 2**20 - 3, 2**20 - 1])
+def test_many_ids_follow_each_other(counter: int) -> None:
+    factory = IdFactory(lambda: NOW)
+    first = factory.job()
+    factory._counter = counter
+    made = [*factory.jobs(0), *factory.jobs(5), factory.job(), *factory.jobs(1), factory.job()]
+    assert len(made) == 8
+    assert made == sorted(set(made))
+    assert all(is_job_id(text) for text in made)
+    assert {text[:20] for text in made} == {first[:20]}
 
 
 def test_ids_are_unique_and_ordered_in_each_thread() -> None:

@@ -42,6 +42,7 @@ from corvo_schema.ids import (
     new_batch_id,
     new_bulk_id,
     new_job_id,
+    new_job_ids,
     new_schedule_id,
 )
 from corvo_schema.jobs import (
@@ -219,6 +220,7 @@ __all__ = [
     "new_batch_id",
     "new_bulk_id",
     "new_job_id",
+    "new_job_ids",
     "new_schedule_id",
     "parse_duration",
     "parse_timestamp",

@@ -50,6 +50,10 @@ class IdFactory:
         """Return a new job id, `job_` and a ULID."""
         return "job_" + self._ulid()
 
+    def jobs(self, count: int) -> list[str]:
+        """Return so many new job ids, in order; for less than they cost one by one."""
+        return self._many("job_", count)
+
     def batch(self) -> str:
         """Return a new batch id, `batch_` and a ULID."""
         return "batch_" + self._ulid()
@@ -71,18 +75,38 @@ class IdFactory:
         self._high = 0
         self._counter = 0
 
-    def _ulid(self) -> str:
+    def _enter_process(self) -> None:
         if self._forks != _forks:
             self._start_afresh()
+
+    def _ulid(self) -> str:
+        self._enter_process()
         ms = self._clock_ms()
         with self._lock:
-            if ms > self._ms:
-                self._enter(ms)
-            else:
-                self._counter += 1
-                if self._counter >> _COUNTER_BITS:
-                    self._carry()
+            self._advance(ms)
             return self._stem + _PAIRS[self._counter >> 10] + _PAIRS[self._counter & 1023]
+
+    def _many(self, prefix: str, count: int) -> list[str]:
+        self._enter_process()
+        ms = self._clock_ms()
+        made: list[str] = []
+        with self._lock:
+            while len(made) < count:
+                self._advance(ms)
+                stem, first = prefix + self._stem, self._counter
+                end = min(first + count - len(made), 1 << _COUNTER_BITS)
+                made += [stem + _PAIRS[i >> 10] + _PAIRS[i & 1023] for i in range(first, end)]
+                self._counter = end - 1
+        return made
+
+    def _advance(self, ms: int) -> None:
+        """Go on to the next id."""
+        if ms > self._ms:
+            self._enter(ms)
+        else:
+            self._counter += 1
+            if self._counter >> _COUNTER_BITS:
+                self._carry()
 
     def _enter(self, ms: int) -> None:
         """Begin a millisecond with fresh randomness, of which only the tail is counted up.
@@ -127,6 +151,11 @@ _system = IdFactory(_system_clock_ms)
 def new_job_id() -> str:
     """Return a new job id by the system's clock, unique without asking the server."""
     return _system.job()
+
+
+def new_job_ids(count: int) -> list[str]:
+    """Return so many new job ids, in order."""
+    return _system.jobs(count)
 
 
 def new_batch_id() -> str:
