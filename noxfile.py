@@ -163,7 +163,7 @@ def matrix(session: nox.Session) -> None:
     session.run("pytest", "packages", "-n", XDIST_WORKERS, *session.posargs)
     if session.python in (PYTHONS[0], PYTHONS[-1]):
         about = (
-            *("cli", "client_restart", "crash", "long_poll", "start", "stop", "tracing"),
+            *("long_poll", "start", "stop", "tracing"),
             *("worker", "worker_stop", "worker_surroundings"),
         )
         files = [f"tests/integration/test_{name}.py" for name in about]
