@@ -48,14 +48,15 @@ def sent(job: Any, request: EnqueueRequest) -> Any:
     return job if request.job_id else job | {"job_id": "drawn"}
 
 
-@pytest.mark.parametrize("job", JOBS, ids=",".join)
+@pytest.mark.parametrize("job", JOBS + PLAIN, ids=",".join)
 def test_a_job_is_written_as_its_model_says(job: NewJob) -> None:
     options: Any = {key: value for key, value in job.items() if key not in {"queue", "payload"}}
     given = [job["payload"]] if "payload" in job else []
     request = calls.enqueue_request(job["queue"], *given, options=options)
-    body = calls.enqueue(request).body
-    assert body is not None
-    assert sent(json.loads(body), request) == written(request)
+    new = calls.enqueue_new(job["queue"], job.get("payload", NO_PAYLOAD), options)
+    for call in (calls.enqueue(request), new):
+        assert call.body is not None
+        assert sent(json.loads(call.body), request) == written(request)
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ class AsyncJobs(AsyncBase):
         the like; `options` are those of `EnqueueOptions`. With a `unique_key` that a live job
         holds, the reply names that job, and its `unique_existing` is true.
         """
-        return await self._send(calls.enqueue(calls.enqueue_request(queue, payload, options)))
+        return await self._send(calls.enqueue_new(queue, payload, options))
 
     async def enqueue_request(self, request: EnqueueRequest) -> EnqueueReply:
         """Enqueue what `Task.request` or `calls.enqueue_request` made."""

@@ -31,7 +31,7 @@ class Jobs(Base):
         the like; `options` are those of `EnqueueOptions`. With a `unique_key` that a live job
         holds, the reply names that job, and its `unique_existing` is true.
         """
-        return self._send(calls.enqueue(calls.enqueue_request(queue, payload, options)))
+        return self._send(calls.enqueue_new(queue, payload, options))
 
     def enqueue_request(self, request: EnqueueRequest) -> EnqueueReply:
         """Enqueue what `Task.request` or `calls.enqueue_request` made."""
