@@ -18,15 +18,19 @@ Observer: TypeAlias = Callable[[Request, HTTPResponse, float], None]
 
 
 def install_observers(app: App, observers: Sequence[Observer]) -> None:
-    """Name every reply by its request's id, and tell the observers of it: `app.ctx.finish`."""
+    """Name every reply by its request's id, and tell the observers of it.
 
-    def finish(request: Request, response: HTTPResponse) -> None:
-        response.headers[HEADER] = request_id(request)
+    `app.ctx.finish` does that, too, and returns the id.
+    """
+
+    def finish(request: Request, response: HTTPResponse) -> str:
+        name = response.headers[HEADER] = request_id(request)
         # Sanic notes the start once the head is read; a request that never got so far took no time.
         started = getattr(request.stream, "perft0", None)
         seconds = 0.0 if started is None else perf_counter() - started
         for observe in observers:
             observe(request, response, seconds)
+        return name
 
     async def finish_response(request: Request, response: HTTPResponse) -> None:
         finish(request, response)

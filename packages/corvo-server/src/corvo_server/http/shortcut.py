@@ -21,7 +21,7 @@ from sanic_routing.route import Route
 
 from corvo_server.http.endpoint import JSON, App, Endpoint
 from corvo_server.http.plain import read_headers, read_line
-from corvo_server.http.request_id import HEADER, request_id
+from corvo_server.http.request_id import HEADER
 
 _Handler: TypeAlias = Callable[..., Awaitable[HTTPResponse]]
 
@@ -131,7 +131,7 @@ class _Http(Http):
     def _new_request(self, path: str, headers: list[tuple[str, str]], head: bytes) -> Request:
         protocol = self.protocol
         protocol.state["requests_count"] += 1
-        request: Request = protocol.request_class(
+        request: Request = Request(  # and not `AnyRequest`: the URL can be read
             url_bytes=path.encode(),
             headers=cast("Header", headers),  # of which one is made
             head=head,
@@ -159,13 +159,13 @@ class _Http(Http):
                 sent = await request.respond(response)
                 await sent.send(end_stream=True)
                 return
-            app.ctx.finish(request, response)
+            name: str = app.ctx.finish(request, response)
         except Exception as error:  # noqa: BLE001 - answered by the error handler
             await app.handle_exception(request, error)
             return
         self.response = response
         body: bytes = response.body or b""
-        head = _HEADS[response.status] % (request_id(request).encode(), len(body))
+        head = _HEADS[response.status] % (name.encode(), len(body))
         await self._send(head + body)
         self.stage = Stage.IDLE
 
