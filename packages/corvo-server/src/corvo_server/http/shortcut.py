@@ -6,10 +6,9 @@ its reply put together. The connection stays Sanic's, with its timeouts, its end
 comes on it; and so does every request that is special in any way, and every answer that is.
 """
 
-import asyncio
 import re
 from collections.abc import Awaitable, Callable, Collection
-from typing import Any, Literal, NamedTuple, TypeAlias, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from sanic import HTTPResponse, Request
 from sanic.compat import Header
@@ -180,26 +179,6 @@ class _Http(Http):
         self.request_bytes_left = 0
 
 
-class _Arrival(asyncio.Event):
-    """For the one task that waits for more; before Python 3.12 looking for its loop is dear."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__()
-        self._of = loop
-        self._waiter: asyncio.Future[None] | None = None
-
-    async def wait(self) -> Literal[True]:
-        if not self.is_set():
-            self._waiter = self._of.create_future()
-            await self._waiter
-        return True
-
-    def set(self) -> None:
-        super().set()
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-
 class ShortcutProtocol(HttpProtocol):
     """A connection on which plain requests go the short way."""
 
@@ -210,7 +189,6 @@ class ShortcutProtocol(HttpProtocol):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.request_handler = self._answer
-        self._data_received = _Arrival(self.loop)
 
     def _answer(self, request: Request) -> Awaitable[None]:
         return cast("_Http", self._http).answer(request)
