@@ -112,7 +112,13 @@ class Worker:
             check_size(item.result, self._limits.result, field, i)
         now = self._clock()
         return self._store.transition(
-            [Transition(item.job_id, partial(_ack, item=item, now=now)) for item in acks]
+            [
+                Transition(
+                    item.job_id,
+                    partial(lifecycle.ack, token=item.token, result=item.result, now=now),
+                )
+                for item in acks
+            ]
         )
 
     def fail(self, failures: Sequence[Fail]) -> "asyncio.Future[list[Outcome]]":
@@ -208,10 +214,6 @@ def _patience(timeout: int) -> float:
 def _holders(outcomes: Sequence[Outcome]) -> set[str]:
     held = (outcome.job.worker_id for outcome in outcomes if not isinstance(outcome, Refusal))
     return {worker_id for worker_id in held if worker_id is not None}
-
-
-def _ack(job: JobHead, *, item: Ack, now: int) -> Outcome:
-    return lifecycle.ack(job, item.token, item.result, now)
 
 
 def _fail(job: JobHead, *, item: Fail, now: int, luck: float) -> Outcome:

@@ -9,6 +9,8 @@ from corvo_schema.states import EventType
 from corvo_server.store.records import Change
 
 _LONGEST_ERROR = 1000
+_STARTED, _COMPLETED = EventType.STARTED, EventType.COMPLETED
+"""Named once: a member is looked up slowly, and every job asks for them."""
 
 
 def reason_data(reason: str | None) -> str | None:
@@ -18,8 +20,10 @@ def reason_data(reason: str | None) -> str | None:
 
 def event_data(change: Change) -> str | None:
     """A JSON object as text; None where there is nothing more to say."""
-    if change.event is EventType.STARTED:
+    if change.event is _STARTED:
         return _started(change.job.attempt, change.job.worker_id)
+    if change.event is _COMPLETED:
+        return None
     data: dict[str, object] = {}
     if change.failure is not None:
         error = change.failure.error[:_LONGEST_ERROR]

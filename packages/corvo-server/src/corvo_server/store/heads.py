@@ -2,12 +2,16 @@
 
 from typing import Any
 
-from corvo_schema.states import Priority
+from msgspec.structs import replace
+
+from corvo_schema.states import JobState, Priority
 from corvo_server.store.codes import BACKOFFS, STATES
 from corvo_server.store.records import JobHead, NewJob
 
 HEAD_WIDTH = 27
 """How many columns `job_heads` has."""
+PLAIN_WIDTH = 10
+"""How many of them `plain_head` takes."""
 _PRIORITIES = tuple(Priority)
 
 
@@ -52,4 +56,25 @@ def new_job_head(seq: int, job: NewJob) -> JobHead:
         failed_at=None,
         is_cancel_requested=False,
         concurrency_key=job.concurrency_key,
+    )
+
+
+_PLAIN = new_job_head(0, NewJob("", "", JobState.PENDING, "", 0))
+
+
+def plain_head(row: tuple[Any, ...]) -> JobHead:
+    """The head of a job that is new, pending and without options, of what it has beside that."""
+    seq, job_id, queue, priority, max_retries, backoff, base, most, unique_period, created_at = row
+    return replace(
+        _PLAIN,
+        seq=seq,
+        id=job_id,
+        queue=queue,
+        priority=_PRIORITIES[priority],
+        max_retries=max_retries,
+        backoff=BACKOFFS[backoff],
+        base_delay=base,
+        max_delay=most,
+        unique_period=unique_period,
+        created_at=created_at,
     )

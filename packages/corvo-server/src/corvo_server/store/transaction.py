@@ -32,6 +32,8 @@ class Transaction:
         self.tables = tables
         self.latest = 0
         """The latest moment (ms) at which anything happened in it so far."""
+        self._moves: defaultdict[tuple[str, JobState, str, JobState], int] = defaultdict(int)
+        """How many jobs went from a queue and state to another; counted at the end, all at once."""
         self._counters: defaultdict[str, list[int]] = defaultdict(lambda: [0] * _WIDTH)
         self._created_at: dict[str, int] = {}
         self._batches: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
@@ -89,17 +91,10 @@ class Transaction:
         state, old_state = after.state, before.state
         queue, old_queue = after.queue, before.queue
         self.latest = max(self.latest, change.at)
-        if old_state is _PENDING:
-            if state is _ACTIVE or (state is _PENDING and queue == old_queue):
-                # Not when it ended otherwise: an expired job was not ready, and must not be set off
-                # against one that is.
-                self._count_ready(old_queue, -1)
-        elif old_state is _ACTIVE and state is not _ACTIVE:
-            self._ended_in[old_queue] += 1
         if old_state is not state or old_queue != queue:
-            self._created_at.setdefault(queue, change.at)
-            self._counters[old_queue][STATE_CODES[old_state]] -= 1
-            self._counters[queue][STATE_CODES[state]] += 1
+            self._moves[old_queue, old_state, queue, state] += 1
+            if old_queue != queue:
+                self._created_at.setdefault(queue, change.at)
         if state.is_finished and not old_state.is_finished:
             self._count_in_batch(after, state, change.at)
             if before.unique_key is not None:
@@ -125,12 +120,14 @@ class Transaction:
 
     def active_delta(self, queue: str) -> int:
         """How the number of active jobs of `queue` changed in this transaction, so far."""
+        self._count_moves()
         counters = self._counters.get(queue)
         return counters[STATE_CODES[JobState.ACTIVE]] if counters else 0
 
     def finish(self) -> Commit:
         """Write the gathered counters, batches and events. The transaction is complete then."""
         self._settle_batches()
+        self._count_moves()
         self._count_freed_places()
         if self._counters:
             self.tables.queues.count(
@@ -160,6 +157,21 @@ class Transaction:
         )
         self.insert([callback_job(batch) for batch in ended if batch.callback_queue is not None])
 
+    def _count_moves(self) -> None:
+        for (old_queue, old_state, queue, state), jobs in self._moves.items():
+            self._created_at.setdefault(queue, self.latest)
+            self._counters[old_queue][STATE_CODES[old_state]] -= jobs
+            self._counters[queue][STATE_CODES[state]] += jobs
+            if state is _PENDING:
+                self._count_ready(queue, jobs)
+            elif old_state is _PENDING and state is _ACTIVE:
+                # Not when it ended otherwise: an expired job was not ready, and must not be set off
+                # against one that is.
+                self._count_ready(old_queue, -jobs)
+            if old_state is _ACTIVE:
+                self._ended_in[old_queue] += jobs
+        self._moves.clear()
+
     def _count_freed_places(self) -> None:
         """Where the number of active jobs is limited, one that ended lets another one start."""
         if self._ended_in:
@@ -183,8 +195,8 @@ class Transaction:
         ready[queue] = ready.get(queue, 0) + jobs
 
     def _emit(self, seq: int, job: JobHead, event: EventType, at: int, data: str | None) -> None:
-        number = self._number_events(1)
-        self.commit.events.append(Event(number, event, job.id, job.queue, at, data))
+        events = self.commit.events
+        events.append(Event(self._number_events(1), event, job.id, job.queue, at, data))
         self._event_seqs.append(seq)
 
     def _emit_enqueued(self, seqs: Sequence[int], jobs: list[NewJob]) -> None:
@@ -210,8 +222,6 @@ class Transaction:
             times = self.commit.next_times
             times.lease_end = _earlier(times.lease_end, job.lease_expires_at)
         elif not state.is_finished:
-            if state is _PENDING:
-                self._count_ready(job.queue, 1)
             self._await_turn(job)
 
     def _await_turn(self, job: JobHead | NewJob) -> None:

@@ -1,12 +1,12 @@
 """Pending jobs in the lines of their queues, and the jobs that workers hold."""
 
 import sqlite3
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 
 import orjson
 
 from corvo_server.store.records import Holder, LeasedJob
-from corvo_server.store.sqlite.rows import SQL, to_leased
+from corvo_server.store.sqlite.rows import SQL, to_leased, to_plain
 from corvo_server.store.tables import Limits, Place, Starts
 
 
@@ -49,10 +49,17 @@ class Lines:
         }
 
     def load(self, seqs: list[int]) -> dict[int, LeasedJob]:
-        rows: Iterator[tuple[object, ...]] = self._connection.execute(
-            SQL.claimed_by_seq, (orjson.dumps(seqs).decode(),)
-        )
-        return dict(map(to_leased, rows))
+        leased: dict[int, LeasedJob] = {}
+        others: list[int] = []
+        for row in self._connection.execute(SQL.plain_by_seq, (orjson.dumps(seqs).decode(),)):
+            if row[-1]:
+                leased[row[0]] = to_plain(row)
+            else:
+                others.append(row[0])
+        if others:
+            told = orjson.dumps(others).decode()
+            leased.update(map(to_leased, self._connection.execute(SQL.claimed_by_seq, (told,))))
+        return leased
 
     def _places(self, statement: str, values: tuple[object, ...]) -> list[Place]:
         return [Place(*row) for row in self._connection.execute(statement, values)]

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from corvo_schema.states import EventType, JobState
 from corvo_server.store.codes import BACKOFF_CODES, STATE_CODES
-from corvo_server.store.heads import HEAD_WIDTH, to_head
+from corvo_server.store.heads import HEAD_WIDTH, PLAIN_WIDTH, plain_head, to_head
 from corvo_server.store.queries import load_queries
 from corvo_server.store.records import (
     Change,
@@ -33,6 +33,11 @@ FEW = 8
 def to_leased(row: Row) -> tuple[int, LeasedJob]:
     """A row of `claimed_by_seq`, by its seq."""
     return row[0], LeasedJob(to_head(row[:HEAD_WIDTH]), *row[HEAD_WIDTH:])
+
+
+def to_plain(row: Row) -> LeasedJob:
+    """A row of `plain_by_seq` that is one of a plain job."""
+    return LeasedJob(plain_head(row[:PLAIN_WIDTH]), row[PLAIN_WIDTH], None, None)
 
 
 def to_record(row: Row) -> JobRecord:
@@ -87,6 +92,9 @@ def options_row(job: NewJob) -> Row | None:
     return (*options, due_at, job.expire_at, pending_key)
 
 
+_STARTED, _COMPLETED = EventType.STARTED, EventType.COMPLETED
+
+
 class Update(NamedTuple):
     """Two forms of a statement that writes changes, with the same parameters before the last.
 
@@ -135,9 +143,9 @@ def update_of(change: Change) -> tuple[Update, Row]:
     """
     job = change.job
     if job.concurrency_key is None:
-        if change.event is EventType.COMPLETED:
+        if change.event is _COMPLETED:
             return _COMPLETE, (job.is_batch_counted, job.finished_at, change.result)
-        if change.event is EventType.STARTED and job.expire_at is None:
+        if change.event is _STARTED and job.expire_at is None:
             token, seq = job.lease_token or "", str(job.seq)
             if token.endswith(seq):  # as those of all jobs of a fetch
                 stem = token[: -len(seq)]

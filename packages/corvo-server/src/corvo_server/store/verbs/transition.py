@@ -29,18 +29,18 @@ def _move(
     if head is None:
         return Refusal(ErrorCode.NOT_FOUND, f"There is no job {item.job_id}.")
     outcome = item.decide(head)
-    if isinstance(outcome, Removal):
-        tx.write(changes)  # what was decided on the job before must not come after its end
-        changes.clear()
-        tx.remove([head], outcome.event, outcome.at)
-        del heads[item.job_id]
-    elif isinstance(outcome, Change):
+    if isinstance(outcome, Change):
         refusal = _relock(tx, head, outcome)
         if refusal is not None:
             return refusal
         tx.record(head, outcome)
         heads[item.job_id] = outcome.job
         changes.append(outcome)
+    elif isinstance(outcome, Removal):
+        tx.write(changes)  # what was decided on the job before must not come after its end
+        changes.clear()
+        tx.remove([head], outcome.event, outcome.at)
+        del heads[item.job_id]
     return outcome
 
 

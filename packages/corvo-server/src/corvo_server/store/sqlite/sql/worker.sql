@@ -4,6 +4,17 @@ WHERE queue = ? AND state = 1 AND (expire_at IS NULL OR expire_at > ?)
 ORDER BY priority, seq
 LIMIT ?;
 
+-- name: plain_by_seq
+-- Each column costs more than to find the row. Most jobs are new and without options: what is NULL
+-- or zero then is not told of them. The others, which are told apart, are read in full.
+SELECT j.seq, j.id, j.queue, j.priority, j.max_retries, j.backoff, j.base_delay, j.max_delay,
+       j.unique_period, j.created_at, j.payload,
+       j.attempt = 0 AND j.lease_ms = 0 AND j.is_batch_counted = 0 AND j.is_cancel_requested = 0
+       AND coalesce(j.unique_key, j.batch_id, j.worker_id, j.hostname, j.lease_token,
+                    j.lease_expires_at, j.scheduled_at, j.expire_at, j.started_at, j.finished_at,
+                    j.failed_at, j.concurrency_key, j.checkpoint, j.tags, j.traceparent) IS NULL
+FROM json_each(?) w JOIN jobs j ON j.seq = w.value;
+
 -- name: claimed_by_seq
 SELECT h.*, j.payload, j.checkpoint, j.tags, j.traceparent
 FROM json_each(?) w JOIN job_heads h ON h.seq = w.value JOIN jobs j ON j.seq = w.value;

@@ -1,0 +1,47 @@
+"""Jobs without options are claimed by a row that is shorter than the others."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from corvo_schema.states import JobState
+from corvo_server.store.records import NewJob
+from corvo_server.store.sqlite.database import open_writer
+from corvo_server.store.sqlite.jobs import Jobs
+from corvo_server.store.sqlite.lines import Lines
+from corvo_server.store.sqlite.rows import SQL, to_leased
+
+_COPIES_AND_STATE = {"seq", "state", "due_at", "lapses_at", "pending_key", "active_key"}
+_NOT_CLAIMED = {"progress", "result"}
+
+
+@pytest.fixture
+def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    """A database with a job that is new and has no options."""
+    connection = open_writer(tmp_path / "corvo.db")
+    connection.execute("PRAGMA foreign_keys = OFF")
+    Jobs(connection).insert([NewJob("job_1", "mail", JobState.PENDING, '{"a":1}', 5)])
+    yield connection
+    connection.close()
+
+
+def test_whatever_else_a_job_has_is_claimed_with_it(connection: sqlite3.Connection) -> None:
+    load = Lines(connection).load
+    plain = load([1])
+    columns = connection.execute("SELECT name, type FROM pragma_table_info('jobs')")
+    tried = 0
+    for name, kind in columns.fetchall():
+        if name in _COPIES_AND_STATE | _NOT_CLAIMED:
+            continue
+        connection.execute("SAVEPOINT before")
+        value = 1 if kind == "INTEGER" else "{}"
+        connection.execute(f"UPDATE jobs SET {name} = ?", (value,))  # noqa: S608 - of our columns
+        claimed = connection.execute(SQL.claimed_by_seq, ("[1]",)).fetchall()
+        assert load([1]) == dict(map(to_leased, claimed)), name
+        assert load([1]) != plain, name
+        connection.execute("ROLLBACK TO before")
+        tried += 1
+    assert tried > 25
+    assert load([1]) == plain
