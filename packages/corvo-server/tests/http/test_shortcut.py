@@ -260,6 +260,24 @@ async def test_fetch_of_a_client_that_went_away_is_withdrawn(bench: Bench, app: 
     assert connection.answers == b""
 
 
+@pytest.mark.parametrize("kind", [HttpProtocol, ShortcutProtocol])
+async def test_request_that_takes_too_long_is_refused(
+    bench: Bench, app: App, kind: type[HttpProtocol]
+) -> None:
+    connection = MemoryConnection(kind, app)
+    connection.protocol.data_received(post("/fetch", {**FETCH, "queues": ["slow"], "timeout": 30}))
+    await until(lambda: bench.engine.notifier.waiting == 1)
+    connection.protocol.check_timeouts()
+    await turns()
+    assert connection.answers == b""
+    connection.protocol.response_timeout = -1
+    connection.protocol.check_timeouts()
+    await until(connection.transport.is_closing)
+    assert bench.engine.notifier.waiting == 0
+    assert connection.answers.startswith(b"HTTP/1.1 503 ")
+    assert b"connection: close" in connection.answers
+
+
 async def test_answer_waits_while_the_client_does_not_read(app: App) -> None:
     connection = MemoryConnection(ShortcutProtocol, app)
     await turns()
