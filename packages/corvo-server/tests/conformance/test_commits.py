@@ -68,6 +68,23 @@ async def test_waiting_fetch_is_served_by_that_commit_when_the_writer_is_idle(
         assert kinds(bench) == [[EventType.ENQUEUED, EventType.STARTED]]
 
 
+async def test_job_is_not_started_before_its_time_whatever_came_after_it(
+    bench: Bench, clock: ManualClock
+) -> None:
+    waiting = await bench.waiting()
+    with bench.kit.hold_commits(bench.store):
+        clock.forward(50)
+        first = asyncio.ensure_future(bench.enqueue())
+        await turns()
+        clock.forward(-50)  # the next one was made where the clock is slower
+        second = asyncio.ensure_future(bench.enqueue())
+        await turns()
+    job_id, _, (job,) = await asyncio.gather(first, second, waiting)
+    assert job.head.id == job_id
+    assert job.head.started_at is not None
+    assert job.head.started_at >= job.head.created_at
+
+
 async def test_batch_serves_as_many_waiting_fetches_as_it_has_jobs(bench: Bench) -> None:
     waiting = [await bench.waiting() for _ in range(3)]
     await gather_in_one_commit(bench, bench.enqueue_batch(make_job(), make_job()))
