@@ -40,6 +40,7 @@ PAYLOADS = {
 JOBS = {
     "queue": b'{"queue":"%(queue)b"}',
     "queue by an escape": b'{"qu\\u0065ue":"%(queue)b"}',
+    "queue of wrong UTF-8": b'{"queue":"\xff"}',
     "queue twice": b'{"queue":"other","queue":"%(queue)b"}',
     "wrong queue before the right one": b'{"queue":1,"queue":"%(queue)b"}',
     "right queue before a wrong one": b'{"queue":"%(queue)b","queue":"a b"}',

@@ -74,7 +74,7 @@ def read_plain(request: Request, shape: type[S]) -> S | None:
     """The request's body as `shape`, if it is JSON of just that shape; None where it is not."""
     try:
         plain = json.decode(request.body, type=shape)
-    except (DecodeError, RecursionError):
+    except (DecodeError, UnicodeDecodeError, RecursionError):
         return None
     _check_media_type(request)
     parse(request.body)  # refuses what is no JSON in the parts that are kept as they are

@@ -33,6 +33,7 @@ from corvo_server.engine import lifecycle
 from corvo_server.engine.errors import CallError
 from corvo_server.engine.worker import Ack, Fail, Heartbeat, Release
 from corvo_server.http import documents
+from corvo_server.http.ack_body import read_acks
 from corvo_server.http.body import optional_document, parse_report, read_body, read_documents
 from corvo_server.http.endpoint import Resource, engine_of
 from corvo_server.http.replies import no_content, reply
@@ -46,10 +47,6 @@ _REFUSALS = (ErrorCode.NOT_FOUND, ErrorCode.INVALID_STATE, ErrorCode.LEASE_LOST)
 
 class _ResultDocuments(Struct):
     result: Raw = _NOTHING
-
-
-class _AckBatchDocuments(Struct):
-    acks: list[_ResultDocuments]
 
 
 class _CheckpointDocuments(Struct):
@@ -123,17 +120,11 @@ async def ack(request: Request, job_id: str) -> HTTPResponse:
 @resource.endpoint("POST", "/ack/batch", request=AckBatchRequest, replies={200: AckBatchReply})
 async def ack_batch(request: Request) -> HTTPResponse:
     """Complete many jobs, each on its own."""
-    items = read_body(request, AckBatchRequest).acks
-    kept = read_documents(request, _AckBatchDocuments).acks if items else []
-    outcomes = await engine_of(request).worker.ack(
-        [
-            Ack(item.job_id, item.lease_token, optional_document(documents_.result))
-            for item, documents_ in zip(items, kept, strict=True)
-        ],
-        at="acks[{}].",
+    acks = read_acks(request)
+    outcomes = await engine_of(request).worker.ack(acks, at="acks[{}].")
+    return _batch_reply(
+        "acked", [item.job_id for item in acks], outcomes, lambda _: {"status": "ok"}
     )
-    job_ids = [item.job_id for item in items]
-    return _batch_reply("acked", job_ids, outcomes, lambda _: {"status": "ok"})
 
 
 # Fail
