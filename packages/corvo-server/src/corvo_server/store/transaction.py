@@ -19,7 +19,7 @@ from corvo_server.store.tables import BatchCount, Tables
 
 _ENQUEUED, _FAILED, _WIDTH = 7, 8, 9
 """Places in a queue's counters after those of the seven states."""
-_LINE, _CREATED_AT = attrgetter("queue", "state"), attrgetter("created_at")
+_LINE = attrgetter("queue", "state")
 _PENDING, _ACTIVE = JobState.PENDING, JobState.ACTIVE
 """Named once: a member is looked up slowly, and every job asks for them many times."""
 _BATCH_PLACE = {JobState.COMPLETED: 0, JobState.DEAD: 1, JobState.CANCELLED: 2}
@@ -51,8 +51,7 @@ class Transaction:
         if not jobs:
             return
         seqs = self.tables.jobs.insert(jobs)
-        # Not of the last one: what comes by several front-ends need not come in the order of time.
-        self.latest = max(self.latest, *map(_CREATED_AT, jobs))
+        self.latest = max(self.latest, jobs[-1].created_at)  # which `insert` saw to
         for (queue, state), number in Counter(map(_LINE, jobs)).items():
             self._created_at.setdefault(queue, jobs[0].created_at)
             counters = self._counters[queue]
