@@ -151,7 +151,8 @@ class Writer:
     @contextmanager
     def together(self) -> Iterator[None]:
         """Let all operations that are submitted meanwhile go into one commit. Not to be nested."""
-        self._together = operations = []
+        operations: list[_Operation] = []
+        self._together = operations
         try:
             yield
         finally:
