@@ -10,7 +10,7 @@ from itertools import chain
 
 from corvo_server.store.sqlite.rows import Row
 
-_SIZES = (100, 10, 1)
+_SIZES = (100, 25, 5, 1)
 """How many rows a statement has. There is one statement for each, and each is compiled but once."""
 
 

@@ -49,21 +49,22 @@ class Jobs:
 
     def insert(self, jobs: Sequence[NewJob]) -> Sequence[int]:
         last, newest = fetch_one(self._connection, SQL.newest_job)
-        for job in jobs:
-            # Searches for a time rely on it: the clock may be set back, the order of jobs may not.
-            newest = job.created_at = max(job.created_at, newest)
         first = last + 1
         plain: list[Row] = []
         others: list[Row] = []
+        tagged: list[tuple[int, str]] = []
         for seq, job in enumerate(jobs, first):
+            # Searches for a time rely on it: the clock may be set back, the order of jobs may not.
+            newest = job.created_at = max(job.created_at, newest)
             row, options = new_job_row(seq, job), options_row(job)
             if options is None:
                 plain.append(row)
-            else:
-                others.append(row + options)
+                continue
+            others.append(row + options)
+            if job.tags is not None:
+                tagged.append((seq, job.tags))
         _INSERT_PLAIN.run(self._connection, plain)
         _INSERT.run(self._connection, others)
-        tagged = [(seq, job.tags) for seq, job in enumerate(jobs, first) if job.tags is not None]
         if tagged:
             add_tags(self._connection, tagged)
         return range(first, first + len(jobs))

@@ -10,7 +10,10 @@ from collections.abc import Iterable
 
 import orjson
 
+from corvo_server.store.sqlite.inserts import Insert
 from corvo_server.store.sqlite.rows import SQL
+
+_INSERT = Insert(SQL.insert_tag)
 
 SEGMENT_BITS = 12
 """A segment is `seq >> 12`, 4096 jobs. The schema's triggers and the dialect say so as well."""
@@ -22,8 +25,8 @@ def add_tags(connection: sqlite3.Connection, tagged: Iterable[tuple[int, str]]) 
     Triggers do it for tags that change and for jobs that go. For inserts a trigger would cost
     every job 2 µs, also those without tags.
     """
-    connection.executemany(
-        SQL.insert_tag,
+    _INSERT.run(
+        connection,
         [
             (seq >> SEGMENT_BITS, key, value, seq)
             for seq, tags in tagged
