@@ -58,6 +58,16 @@ def test_what_is_behind_is_told_with_its_reason(
     ]
 
 
+@pytest.mark.parametrize(("rate", "told"), [(84.0, ["0.84"]), (86.0, [])])
+def test_what_a_full_table_costs_has_a_goal(results: Results, rate: float, told: list[str]) -> None:
+    results.add([Sample("life.50", 100.0), Sample("seeded.life.50", rate)])
+    results.add([Sample("delivery.p99", 1.0), Sample("seeded.delivery.p99", 1.1)])
+    lines = [line for line in behind(results) if "without" in line]
+    assert [
+        re.findall(r"\*: ([0-9.]+) of what it is without, 0.85", line)[0] for line in lines
+    ] == told
+
+
 def test_nodes_stand_beside_those_on_postgres_alone(results: Results) -> None:
     ours = "Corvo on PostgreSQL, 1 node"
     for subject, value in ((ours, 500.0), ("BullMQ", 900.0), ("PgQueuer", 250.0)):

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from corvo_bench import figures
 from corvo_bench.contest.contestants import CONTESTANTS, ON_POSTGRES
-from corvo_bench.figures import BY_NAME, Curve, Figure
+from corvo_bench.figures import Curve, Figure
 from corvo_bench.report import tables
-from corvo_bench.report.behind import behind, best_of_others
+from corvo_bench.report.behind import behind, best_of_others, with_jobs
 from corvo_bench.report.tables import number
 from corvo_bench.results import CORVO, Results
 
@@ -190,13 +190,7 @@ def _seed_jobs(results: Results, _: str) -> str:
 
 
 def _seeded(results: Results, _: str) -> str:
-    rows = []
-    for figure in figures.SEEDED:
-        full = results.find(figure.name)
-        empty = results.find(figure.name.removeprefix("seeded."))
-        if full is not None and empty is not None and full is not empty:
-            title = BY_NAME[empty.figure].title
-            rows.append((title, number(full.median / empty.median)))
+    rows = [(figure.title, number(ratio)) for figure, ratio in with_jobs(results)]
     ratios = tables.table(("figure", "with them, as a part of without"), rows)
     return "\n\n".join([tables.figures(results, figures.SEEDED), *([ratios] if rows else [])])
 

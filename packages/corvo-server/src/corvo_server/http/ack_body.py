@@ -1,7 +1,7 @@
-"""What the body of a batch of acks says.
+"""What the bodies of acks say.
 
-Most is read in one go into plain records, for half of what the models cost; what is wrong, and what
-has members that are not known, is read by the models.
+Most of a batch is read in one go into plain records, for half of what the models cost; what is
+wrong, and what has members that are not known, is read by the models.
 """
 
 from typing import Annotated
@@ -9,7 +9,7 @@ from typing import Annotated
 from msgspec import Meta, Raw, Struct
 from sanic import Request
 
-from corvo_schema import MAX_BATCH_OUTCOMES, AckBatchRequest
+from corvo_schema import MAX_BATCH_OUTCOMES, AckBatchRequest, AckRequest
 from corvo_schema.fields import MAX_LABEL
 from corvo_server.engine.worker import Ack
 from corvo_server.http.body import optional_document, read_body, read_documents, read_plain
@@ -37,6 +37,13 @@ class _Result(Struct):
 
 class _Results(Struct):
     acks: list[_Result]
+
+
+def read_ack(request: Request, job_id: str) -> Ack:
+    """The ack of one job, with its result as JSON text."""
+    item = read_body(request, AckRequest)
+    result = optional_document(read_documents(request, _Result).result)
+    return Ack(job_id, item.lease_token, result)
 
 
 def read_acks(request: Request) -> list[Ack]:

@@ -31,9 +31,9 @@ from corvo_schema.errors import ErrorCode
 from corvo_schema.states import JobState
 from corvo_server.engine import lifecycle
 from corvo_server.engine.errors import CallError
-from corvo_server.engine.worker import Ack, Fail, Heartbeat, Release
+from corvo_server.engine.worker import Fail, Heartbeat, Release
 from corvo_server.http import documents
-from corvo_server.http.ack_body import read_acks
+from corvo_server.http.ack_body import read_ack, read_acks
 from corvo_server.http.body import optional_document, parse_report, read_body, read_documents
 from corvo_server.http.endpoint import Resource, engine_of
 from corvo_server.http.replies import no_content, reply
@@ -43,10 +43,6 @@ resource = Resource("worker")
 
 _NOTHING = Raw(b"")
 _REFUSALS = (ErrorCode.NOT_FOUND, ErrorCode.INVALID_STATE, ErrorCode.LEASE_LOST)
-
-
-class _ResultDocuments(Struct):
-    result: Raw = _NOTHING
 
 
 class _CheckpointDocuments(Struct):
@@ -110,9 +106,7 @@ def _is_still_there(request: Request, jobs: Sequence[LeasedJob]) -> bool:
 )
 async def ack(request: Request, job_id: str) -> HTTPResponse:
     """Complete a job."""
-    item = read_body(request, AckRequest)
-    result = optional_document(read_documents(request, _ResultDocuments).result)
-    (outcome,) = await engine_of(request).worker.ack([Ack(job_id, item.lease_token, result)])
+    (outcome,) = await engine_of(request).worker.ack([read_ack(request, job_id)])
     _head_of(outcome)
     return reply({"status": "ok"})
 

@@ -54,8 +54,8 @@ class SqliteStore(Writes):
     ) -> None:
         """Open `data_dir`, creating it if need be, and bring its schema up to date.
 
-        At most `max_backlog` operations wait for their commit, and `max_commit` share one. A search
-        that takes `search_seconds` is stopped.
+        At most `max_backlog` operations wait for their commit, and `max_commit` share one, beside
+        what is submitted together. A search that takes `search_seconds` is stopped.
         Raises `DataDirLockedError` or `NewerSchemaError`, both with a sentence for the operator.
         """
         self._lock = lock_data_dir(data_dir)
