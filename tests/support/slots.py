@@ -8,6 +8,7 @@ import psycopg
 
 from corvo_schema import format_ms
 from support.postgres import execute
+from support.waiting import wait_until
 from support.wire import Wire
 
 QUEUE = "calendar"
@@ -53,6 +54,22 @@ class Calendar:
             QUEUE,
         )
         self.slots |= {(name, at) for name, at in rows}
+
+    async def see_some(self) -> None:
+        """Return when slots have been made: a trial without any tries no schedule."""
+        await wait_until(lambda: bool(self.slots), "slots are brought close")
+
+    async def see_all_run(self) -> None:
+        """Return when the servers have dealt with every slot that was made."""
+        await wait_until(
+            lambda: asyncio.to_thread(self._are_all_run), "the last slots have been dealt with"
+        )
+
+    def _are_all_run(self) -> bool:
+        last = max(at for _, at in self.slots)
+        waiting = "SELECT count(*) FROM corvo.schedules WHERE queue = %s AND next_run <= %s"
+        ((count,),) = execute(self._url, waiting, QUEUE, last)
+        return not count
 
     def check(self) -> tuple[list[str], list[str]]:
         """The slots that had no job, and those that had more than one."""

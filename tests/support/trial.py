@@ -102,6 +102,7 @@ class Trial:
     async def settle(self) -> None:
         """End the load, let every job come to its end, and hold all against the promises."""
         load, calendar = self._tasks
+        await self._calendar.see_some()
         calendar.cancel()
         await asyncio.gather(calendar, return_exceptions=True)
         self._stop.set()
@@ -110,6 +111,7 @@ class Trial:
         async with Wire(first.url) as wire:
             log = await read_log(first.url)
             await self._lift_limits(wire)
+            await self._calendar.see_all_run()
             await finish_all_jobs(wire, self.history, _QUEUES)
             jobs = await jobs_of(wire, self.history)
             own = {job_id: job for job_id, job in jobs.items() if job["queue"] in _LOADED}
