@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from corvo_schema import SortOrder
 from corvo_schema.states import JobState
+from corvo_server.store.codes import STATE_CODES
 from corvo_server.store.filters import JobFilter, Span
 from corvo_server.store.fragments import Sql
-from corvo_server.store.search import Search
+from corvo_server.store.search import Search, Total
 from corvo_server.store.sqlite import scope
 from corvo_server.store.sqlite.check import find_problems
 from corvo_server.store.sqlite.database import DATABASE_NAME, open_reader
@@ -118,6 +120,79 @@ def test_matching_ids_go_on_behind_the_last(connection: sqlite3.Connection) -> N
         found += chunk
     assert len(found) == len(set(found)) == 30
     assert found == sorted(found)
+
+
+FAR = {
+    "queue and state": JobFilter(queue="a", states=frozenset({JobState.DEAD})),
+    "state": JobFilter(states=frozenset({JobState.DEAD})),
+    "with a tag that is common elsewhere": JobFilter(
+        queue="a", states=frozenset({JobState.DEAD}), tags={"a": "1"}
+    ),
+    "with a tag that nothing there has": JobFilter(
+        queue="a", states=frozenset({JobState.DEAD}), tags={"b": "1"}
+    ),
+    "waiting": JobFilter(queue="b", states=frozenset({JobState.PENDING})),
+}
+"""What has many matches, all of them older than the jobs of another queue that came last."""
+ALIKE = """
+WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :jobs)
+INSERT INTO jobs (seq, id, queue, state, priority, max_retries, backoff, base_delay, max_delay,
+                  unique_period, created_at, finished_at, payload, tags)
+SELECT last + i, printf('job_0%025d', last + i), :queue, :state, 2, 3, 0, 0, 0, 0, made, :done,
+       '{}', '{"a":"1"}'
+FROM n, (SELECT max(seq) AS last, max(created_at) AS made FROM jobs)"""
+
+
+def add(copy: sqlite3.Connection, queue: str, state: JobState, jobs: int) -> None:
+    """Put so many jobs of a queue behind all others, with the tag `a` of `1`."""
+    done = 1 if state.is_finished else None
+    values = {"queue": queue, "state": STATE_CODES[state], "jobs": jobs, "done": done}
+    copy.execute(ALIKE, values)
+    copy.execute("INSERT OR IGNORE INTO queues (name, created_at) VALUES (?, 1)", (queue,))
+    counter = f"UPDATE queues SET {state} = {state} + ? WHERE name = ?"  # noqa: S608 - a state
+    copy.execute(counter, (jobs, queue))
+    copy.execute("DELETE FROM job_tags")
+    copy.execute(f"INSERT INTO job_tags {TAGGED}")
+
+
+def steps_of(copy: sqlite3.Connection, wanted: JobFilter, order: SortOrder) -> tuple[int, int]:
+    """What SQLite's machine does for a page, in tens of its steps, and the length of the page."""
+    done = 0
+
+    def count() -> int:
+        nonlocal done
+        done += 1
+        return 0
+
+    copy.set_progress_handler(count, 10)
+    found = search(copy, Search(wanted, 2**60, 50, order=order, total=Total(0, is_exact=False)))
+    copy.set_progress_handler(None, 0)
+    return done, len(found.jobs)
+
+
+@pytest.mark.parametrize("name", FAR)
+@pytest.mark.parametrize("order", SortOrder)
+def test_work_does_not_grow_with_jobs_that_lie_before_the_matches(
+    connection: sqlite3.Connection, name: str, order: SortOrder
+) -> None:
+    """Matches need not be spread evenly: a walk to where they lie ends before it is a long one."""
+    with closing(sqlite3.connect(":memory:")) as copy:
+        connection.backup(copy)
+        if order is SortOrder.ASC:
+            add(copy, "other", JobState.COMPLETED, 40_000)
+        add(copy, "a", JobState.DEAD, 500)
+        add(copy, "b", JobState.PENDING, 500)
+        before, jobs = steps_of(copy, FAR[name], SortOrder.DESC)
+        if order is SortOrder.DESC:
+            add(copy, "other", JobState.COMPLETED, 40_000)
+        after, same_jobs = steps_of(copy, FAR[name], order)
+        assert jobs == same_jobs
+        # A walk over all 40,000 takes 20,000 of these.
+        assert after < before + 8_000
+        found = search(copy, Search(FAR[name], 2**60, 500, order=order))
+        seqs = [job.head.seq for job in found.jobs]
+        is_down = order is SortOrder.DESC
+        assert seqs == sorted(expected(copy, FAR[name]), reverse=is_down)[:500]
 
 
 INDEXED = "SELECT segment, key, value, job_seq FROM job_tags ORDER BY 1, 2, 3, 4"

@@ -14,11 +14,16 @@ from corvo_server.store.sqlite.rows import SQL, fetch_one
 from corvo_server.store.sqlite.sources import DIALECT, Census, Source, narrowest
 
 STEPS_A_CANDIDATE = 13
+_STEPS_IN_AN_INDEX = 5
+"""A row of a source that needs no look at its job, and at most one at the index of tags."""
 _PROBED_SHARE = 40
 """An index is asked for how much it holds up to one in so many of the jobs."""
 _SMALLEST_PROBE = 5_000
 _GUESSED_SHARE = 0.02
 """Of jobs that match filters about which nothing is known. Too few errs on the safe side."""
+_PATIENCE = 4
+"""How many times as far a walk goes as it had to if matches lay evenly among all jobs."""
+_SHORTEST_WALK = 1_000
 
 
 class Window(NamedTuple):
@@ -32,6 +37,21 @@ class Window(NamedTuple):
         if is_upward:
             return Window(max(self.first, seq + 1), self.last)
         return Window(self.first, min(self.last, seq - 1))
+
+    def cut(self, jobs: int, *, is_upward: bool) -> "tuple[Window, Window]":
+        """The end of it that a walk begins at, of so many jobs at most, and the rest."""
+        if is_upward:
+            edge = min(self.first + jobs, self.last + 1)
+            return Window(self.first, edge - 1), Window(edge, self.last)
+        edge = max(self.last - jobs, self.first - 1)
+        return Window(edge + 1, self.last), Window(self.first, edge)
+
+
+class Way(NamedTuple):
+    """How to come to the first matches: a walk over so many jobs, and then a source."""
+
+    walk: int
+    source: Source | None = None
 
 
 class Scope:
@@ -74,19 +94,25 @@ class Scope:
             return None, self.walk
         return self.source, self.source.rows * STEPS_A_CANDIDATE
 
-    def source_of_first(self, jobs: int, matches: int | None) -> Source | None:
-        """Where to see the first `jobs` matches; None for a walk, which ends with the last of them.
+    def way_to_first(self, jobs: int, matches: int | None) -> Way:
+        """How to come to the first `jobs` matches; `matches` is how many there are, if it is known.
 
-        `matches` is how many there are in all, if that is known.
+        A walk ends with the last of them, soon where they are common. They need not lie evenly,
+        though: if it takes much longer than it then would, the source names the rest.
         """
         source, steps = self.source_of_all()
+        if source is None and self.source is not None and self.source.is_complete:
+            source, steps = self.source, self.source.rows * _STEPS_IN_AN_INDEX
         if source is None:
-            return None
+            return Way(self.window.last)
         if matches is None:
             matches = self.census.jobs(self.wanted.queue, self.wanted.states)
             if not self.is_counted:
                 matches = min(int(matches * _GUESSED_SHARE), source.rows)
-        return source if steps * matches <= jobs * self.census.total else None
+        if steps * matches <= jobs * self.census.total:
+            return Way(0, source)
+        far = _PATIENCE * jobs * self.census.total // matches
+        return Way(min(max(far, _SHORTEST_WALK), steps), source)
 
     def select(
         self,

@@ -2,7 +2,8 @@
 
 Pages are cut by the last job of the page before (a keyset), never by an offset. Where few
 candidates are known they are all looked at; else the jobs are walked in the wanted order until the
-page is full, newest first as a rule, which ends early for whatever is common.
+page is full, newest first as a rule, which ends early for whatever is common. Where what is common
+lies far away after all, the walk is given up for the candidates.
 """
 
 import sqlite3
@@ -101,36 +102,63 @@ def _page(scope: Scope, request: Search) -> list[_Row]:
 def _page_of(
     scope: Scope, request: Search, phase: Phase, after: Position | None, needed: int
 ) -> Iterator[_Row]:
+    if phase.key is None:
+        return _by_creation(scope, request, phase, after, needed)
     if phase.key == _COMPLETION and scope.is_of_finished:
         page = _by_completion(scope, request, after, needed)
     else:
-        page = _by_any(scope, request, phase, after, needed)
+        page = _by_key(scope, request, phase, after, needed)
     return starmap(_Row, scope.connection.execute(*page))
 
 
-def _by_any(
+def _by_creation(
+    scope: Scope, request: Search, phase: Phase, after: Position | None, needed: int
+) -> Iterator[_Row]:
+    """Up to `needed` jobs in the order of their seqs: by a walk, and from there by a source."""
+    is_upward = request.order is SortOrder.ASC
+    window = scope.window
+    if after is not None:
+        window = window.beyond(after.seq, is_upward=is_upward)
+    known = request.total.jobs if request.total and request.total.is_exact else None
+    way = scope.way_to_first(needed, known)
+    near, far = window.cut(way.walk, is_upward=is_upward)
+    order = Sql("ASC" if is_upward else "DESC")
+    columns = "jobs.seq, jobs.id, NULL"
+    if way.walk:
+        walk = scope.select(columns, None, phase.condition, window=near)
+        statement = fuse("{} ORDER BY jobs.seq {} LIMIT {}", walk, order, bind(needed))
+        for row in starmap(_Row, scope.connection.execute(*statement)):
+            needed -= 1
+            yield row
+    source = way.source
+    if source is None or needed == 0 or far.first > far.last:
+        return
+    if source.is_complete and phase.is_all:
+        source = source.first(needed, *far, order)
+    elif phase.is_all and far == scope.window:
+        columns += ", count(*) OVER ()"  # all are looked at anyhow
+    rest = scope.select(columns, source, phase.condition, window=far)
+    statement = fuse("{} ORDER BY c.seq {} LIMIT {}", rest, order, bind(needed))
+    yield from starmap(_Row, scope.connection.execute(*statement))
+
+
+def _by_key(
     scope: Scope, request: Search, phase: Phase, after: Position | None, needed: int
 ) -> Sql:
-    """Up to `needed` jobs of a phase: those of the narrowest source, sorted, or a walk."""
-    if phase.key is None:
-        known = request.total.jobs if request.total and request.total.is_exact else None
-        source = scope.source_of_first(needed, known)
-    else:
-        source, _ = scope.source_of_all()
+    """Up to `needed` jobs of a phase: those of the narrowest source, or of all, sorted."""
+    source, _ = scope.source_of_all()
     seq = seq_of(source)
     order, beyond = ("ASC", ">") if request.order is SortOrder.ASC else ("DESC", "<")
-    window, conditions = scope.window, [phase.condition]
-    if after is not None and phase.key is None:
-        window = window.beyond(after.seq, is_upward=request.order is SortOrder.ASC)
-    elif after is not None:
+    conditions = [phase.condition]
+    if after is not None:
         place = f"({phase.key}, {seq}) {beyond} ({{}}, {{}})"
         conditions.append(fuse(place, bind(after.key), bind(after.seq)))
-    columns = f"jobs.seq, jobs.id, {phase.key or 'NULL'}"
+    columns = f"jobs.seq, jobs.id, {phase.key}"
     if source is not None and phase.is_all and after is None:
         columns += ", count(*) OVER ()"  # all are looked at anyhow
     return fuse(
-        f"{{}} ORDER BY {f'{phase.key} {order}, ' if phase.key else ''}{seq} {order} LIMIT {{}}",
-        scope.select(columns, source, *conditions, window=window),
+        f"{{}} ORDER BY {phase.key} {order}, {seq} {order} LIMIT {{}}",
+        scope.select(columns, source, *conditions),
         bind(needed),
     )
 

@@ -59,6 +59,20 @@ class Source(NamedTuple):
 
     seqs: Sql
     rows: int
+    is_complete: bool = False
+    """Whether all candidates match, within the span of creation. No job is looked at for that."""
+
+    def first(self, jobs: int, first: int, last: int, order: Sql) -> "Source":
+        """Its first `jobs` candidates from `first` to `last`, by seq."""
+        seqs = fuse(
+            "SELECT seq FROM ({}) WHERE seq BETWEEN {} AND {} ORDER BY seq {} LIMIT {}",
+            self.seqs,
+            bind(first),
+            bind(last),
+            order,
+            bind(jobs),
+        )
+        return self._replace(seqs=seqs)
 
 
 NOTHING = Source(Sql("SELECT NULL AS seq WHERE FALSE"), 0)
@@ -137,9 +151,14 @@ def _by_state(wanted: JobFilter, census: Census) -> Source | None:
         more.insert(0, Sql("queue IN (SELECT name FROM queues)"))  # a range of time for each
     parts: list[Sql] = []
     rows = 0
+    plain = JobFilter(
+        queue=wanted.queue, states=wanted.states, tags=wanted.tags, created=wanted.created
+    )
+    is_complete = wanted == plain
     for template, all_states, is_by_queue in _WAITING:
         some = states & all_states
         if some:
+            is_complete &= is_by_queue
             only = [] if some == all_states else [one_of("state", map(STATE_CODES.get, some))]
             parts.append(fuse(template, all_of([*only, *more])))
             rows += census.jobs(wanted.queue if is_by_queue else None, all_states)
@@ -147,4 +166,4 @@ def _by_state(wanted: JobFilter, census: Census) -> Source | None:
         ended = all_of([*more, *within("finished_at", wanted.completed)])
         parts.append(fuse(_ENDED, bind(STATE_CODES[state]), ended))
         rows += census.jobs(wanted.queue, frozenset({state}))
-    return Source(join(" UNION ALL ", parts), rows) if parts else NOTHING
+    return Source(join(" UNION ALL ", parts), rows, is_complete) if parts else NOTHING
