@@ -1,7 +1,7 @@
 """Jobs for their producers and administrators."""
 
 from asyncio import Future
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -165,7 +165,10 @@ class Jobs:
         """Store jobs that are complete, and wake whom they may be for."""
         with self._store.together():  # for a fetch that waits to be served by the same commit
             answer = self._store.enqueue(request)
-            ready = Counter([job.queue for job in request.jobs if job.state is _PENDING])
+            ready: defaultdict[str, int] = defaultdict(int)
+            for job in request.jobs:
+                if job.state is _PENDING:
+                    ready[job.queue] += 1
             for queue, jobs in ready.items():
                 self._notifier.wake(queue, jobs)
         return answer

@@ -15,6 +15,8 @@ from corvo_server.store.protocol import Store
 from corvo_server.store.records import Commit, QueueRecord
 
 _TYPE = attrgetter("type")
+_NOTED = 100
+"""Commits that are counted together."""
 _MOST_QUEUES = 1000
 """Beyond, queues are added up under one label: their names are the users', and unbounded."""
 _OTHER_QUEUES = "_other"
@@ -59,6 +61,9 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         self.requests = RequestMetrics(self.registry)
         self._gather: Callable[[], Awaitable[None]] | None = None
+        self._sizes: list[tuple[int, float]] = []
+        self._lags: list[int] = []
+        self._happened: Tally[str] = Tally()
         self.job_events = Counter(
             "corvo_job_events_total",
             "What happened to jobs: enqueued, started, completed, retrying, dead and so on.",
@@ -105,17 +110,30 @@ class Metrics:
 
     def note(self, commit: Commit) -> None:
         """Count a commit and what it did."""
-        self.commit_operations.observe(commit.operations)
-        self.commit_seconds.observe(commit.seconds)
-        for late in commit.promoted_late:
-            self.promotion_lag.observe(late / 1000)
-        for event, times in Tally(map(_TYPE, commit.events)).items():
-            self.job_events.labels(event).inc(times)
+        # Answers wait for this: it is only taken down here, to be counted with others.
+        self._sizes.append((commit.operations, commit.seconds))
+        self._lags += commit.promoted_late
+        self._happened.update(map(_TYPE, commit.events))
+        if len(self._sizes) >= _NOTED:
+            self._count_noted()
 
     def render(self, queues: Sequence[QueueRecord], now: int) -> bytes:
         """All of it as Prometheus text; `queues` as they are at `now` (ms)."""
+        self._count_noted()
         self._queues.set(queues, now)
         return generate_latest(self.registry)
+
+    def _count_noted(self) -> None:
+        for operations, seconds in self._sizes:
+            self.commit_operations.observe(operations)
+            self.commit_seconds.observe(seconds)
+        for late in self._lags:
+            self.promotion_lag.observe(late / 1000)
+        for event, times in self._happened.items():
+            self.job_events.labels(event).inc(times)
+        self._sizes.clear()
+        self._lags.clear()
+        self._happened.clear()
 
 
 class _QueueCollector(Collector):

@@ -20,23 +20,22 @@ Observer: TypeAlias = Callable[[Request, HTTPResponse, float], None]
 def install_observers(app: App, observers: Sequence[Observer]) -> None:
     """Name every reply by its request's id, and tell the observers of it.
 
-    `app.ctx.finish` does that, too, and returns the id.
+    Whoever answers without Sanic's middleware calls `app.ctx.observe` for the latter.
     """
 
-    def finish(request: Request, response: HTTPResponse) -> str:
-        name = response.headers[HEADER] = request_id(request)
+    def observe_all(request: Request, response: HTTPResponse) -> None:
         # Sanic notes the start once the head is read; a request that never got so far took no time.
         started = getattr(request.stream, "perft0", None)
         seconds = 0.0 if started is None else perf_counter() - started
         for observe in observers:
             observe(request, response, seconds)
-        return name
 
-    async def finish_response(request: Request, response: HTTPResponse) -> None:
-        finish(request, response)
+    async def finish(request: Request, response: HTTPResponse) -> None:
+        response.headers[HEADER] = request_id(request)
+        observe_all(request, response)
 
-    app.ctx.finish = finish
-    app.on_response(finish_response)
+    app.ctx.observe = observe_all
+    app.on_response(finish)
 
 
 def install_cors(app: App, origins: Sequence[str]) -> None:

@@ -20,7 +20,7 @@ from sanic_routing.route import Route
 
 from corvo_server.http.endpoint import JSON, App, Endpoint
 from corvo_server.http.plain import read_headers, read_line
-from corvo_server.http.request_id import HEADER
+from corvo_server.http.request_id import HEADER, request_id
 
 _Handler: TypeAlias = Callable[..., Awaitable[HTTPResponse]]
 
@@ -78,7 +78,7 @@ class _Shortcuts:
 def install_shortcuts(app: App, endpoints: Collection[Endpoint]) -> None:
     """Let plain requests for `endpoints` go the short way.
 
-    There is none where more is to happen to requests than what `app.ctx.finish` does.
+    There is none where more is to happen to requests than to tell `app.ctx.observe` of them.
     """
     shortcuts = app.ctx.shortcuts = _Shortcuts()
 
@@ -158,14 +158,16 @@ class _Http(Http):
                 sent = await request.respond(response)
                 await sent.send(end_stream=True)
                 return
-            name: str = app.ctx.finish(request, response)
         except Exception as error:  # noqa: BLE001 - answered by the error handler
             await app.handle_exception(request, error)
             return
         self.response = response
         body: bytes = response.body or b""
-        head = _HEADS[response.status] % (name.encode(), len(body))
-        await self._send(head + body)
+        head = _HEADS[response.status] % (request_id(request).encode(), len(body))
+        try:
+            await self._send(head + body)
+        finally:  # and not before: the client would wait for it
+            app.ctx.observe(request, response)
         self.stage = Stage.IDLE
 
     async def _receive_body(self, request: Request) -> None:
