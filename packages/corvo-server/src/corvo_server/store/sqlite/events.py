@@ -23,9 +23,15 @@ class Events:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self._last_id: int | None = None
+        """Of the event that was appended last, if it is known: nobody else writes."""
+
+    def forget(self) -> None:
+        """What was written last was rolled back: trust in nothing but the table."""
+        self._last_id = None
 
     def next_id(self) -> int:
-        return last_event_id(self._connection) + 1
+        return (self._last_id or last_event_id(self._connection)) + 1
 
     def append(self, events: list[Event], seqs: list[int], *, are_jobs_there: bool) -> None:
         rows: list[Row] = []
@@ -45,6 +51,7 @@ class Events:
                 ]
             start = end
         _INSERT.run(self._connection, rows)
+        self._last_id = events[-1].id
 
     def prune(self, before: int, limit: int) -> int:
         return self._connection.execute(SQL.prune_events, (limit, before)).rowcount

@@ -42,13 +42,16 @@ class Jobs:
 
         Nobody else writes, and next comes a call of the worker: it need not read them again.
         """
+        self._newest: tuple[int, int] | None = None
+        """Seq and time of the job that was inserted last, if it is known: so of all that are."""
 
     def forget(self) -> None:
         """What was written last was rolled back: trust in nothing but the table."""
         self._held.clear()
+        self._newest = None
 
     def insert(self, jobs: Sequence[NewJob]) -> Sequence[int]:
-        last, newest = fetch_one(self._connection, SQL.newest_job)
+        last, newest = self._newest or fetch_one(self._connection, SQL.newest_job)
         first = last + 1
         plain: list[Row] = []
         others: list[Row] = []
@@ -67,6 +70,7 @@ class Jobs:
         _INSERT.run(self._connection, others)
         if tagged:
             add_tags(self._connection, tagged)
+        self._newest = last + len(jobs), newest
         return range(first, first + len(jobs))
 
     def known(self, job_ids: list[str]) -> dict[str, tuple[JobState, str | None]]:

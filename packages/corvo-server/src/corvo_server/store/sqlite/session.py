@@ -20,7 +20,7 @@ from corvo_server.store.writer import CommitError, Group
 log = logging.getLogger(__name__)
 
 
-def _tables_of(connection: sqlite3.Connection, jobs: Jobs) -> Tables:
+def _tables_of(connection: sqlite3.Connection, jobs: Jobs, events: Events) -> Tables:
     """The tables of whatever transaction is open on the connection."""
     return Tables(
         jobs=jobs,
@@ -28,7 +28,7 @@ def _tables_of(connection: sqlite3.Connection, jobs: Jobs) -> Tables:
         batches=Batches(connection),
         queues=Queues(connection),
         lines=Lines(connection),
-        events=Events(connection),
+        events=events,
         schedules=Schedules(connection),
         bulks=Bulks(connection),
     )
@@ -40,7 +40,8 @@ class SqliteSession:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._jobs = Jobs(connection)
-        self._tables = _tables_of(connection, self._jobs)
+        self._events = Events(connection)
+        self._tables = _tables_of(connection, self._jobs, self._events)
 
     def begin(self, groups: list[Group]) -> Transaction:
         self._bound("BEGIN IMMEDIATE")
@@ -53,6 +54,7 @@ class SqliteSession:
 
     def rollback(self) -> None:
         self._jobs.forget()
+        self._events.forget()
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
 
