@@ -292,6 +292,21 @@ async def test_answer_waits_while_the_client_does_not_read(app: App) -> None:
     assert re.findall(rb"HTTP/1.1 (\d+)", connection.answers) == [b"204", b"201"]
 
 
+async def test_answer_does_not_wait_to_be_counted(
+    app: App, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connection = MemoryConnection(ShortcutProtocol, app)
+    there: list[bytes] = []
+
+    def note(request: object, response: object) -> None:
+        there.append(connection.answers)
+
+    monkeypatch.setattr(app.ctx, "observe", note)
+    await connection.send(post("/enqueue", JOB))
+    (answer,) = there
+    assert answer.startswith(b"HTTP/1.1 201 ")
+
+
 REQUESTS = st.sampled_from([*SAME.values(), *SPECIAL.values()])
 PLAIN = st.sampled_from([*SAME.values()])
 

@@ -121,9 +121,19 @@ class SqliteKit(_OwnKit):
         return SqliteStore(self.data_dir, **options)
 
     def check_memory(self, store: Store) -> None:
-        held = store._writer._session._jobs._held
+        session = store._writer._session
+        held = session._jobs._held
         heads = {head.id: head for head in map(to_head, self.query("SELECT * FROM job_heads"))}
         assert held == {job_id: heads.get(job_id) for job_id in held}
+        if session._jobs._newest is not None:
+            ((last, newest),) = self.query("SELECT max(seq), created_at FROM jobs")
+            ((removed,),) = self.query("SELECT last FROM job_sequence")
+            seq, at = session._jobs._newest
+            assert seq == max(last or 0, removed)
+            assert at == newest or seq != last
+        if session._events._last_id is not None:
+            ((last,),) = self.query("SELECT max(id) FROM events")
+            assert last in {session._events._last_id, None}
 
     @contextmanager
     def lose(self) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""Heads of active jobs that the writer of SQLite remembers, so as not to read them again."""
+"""What the writer of SQLite remembers, so as not to read it again: the newest, and active jobs."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -57,6 +57,17 @@ async def test_commit_that_failed_is_not_remembered(bench: Bench) -> None:
         await bench.ack(job)
     assert await bench.state(job.head.id) is JobState.ACTIVE
     assert is_done(await bench.ack(job))
+
+
+async def test_enqueue_that_failed_is_not_remembered(bench: Bench) -> None:
+    await bench.enqueue()
+    with bench.kit.break_commits(bench.store), pytest.raises(StoreUnavailable):
+        await bench.enqueue()
+    bench.kit.check_memory(bench.store)
+    await bench.enqueue()
+    bench.kit.check_memory(bench.store)
+    assert bench.kit.query("SELECT count(*), max(seq) FROM jobs") == [(2, 2)]
+    assert bench.kit.query("SELECT count(*), max(id) FROM events") == [(2, 2)]
 
 
 async def test_only_so_many_are_held(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
