@@ -1,14 +1,14 @@
 """Calls over connections of our own, for one event loop. See `_direct`."""
 
 import asyncio
-from collections import deque
 from typing import Any, cast
 
 from corvo_client._answer import Answer
 from corvo_client._call import Call
 from corvo_client._direct import is_readable
 from corvo_client._http1 import BrokenAnswer, Reading, write_request
-from corvo_client._origin import KEEPALIVE_SECONDS, MAX_CONNECTIONS, Origin, Site
+from corvo_client._idle import Idle
+from corvo_client._origin import KEEPALIVE_SECONDS, Origin, Site
 
 _HEAD_START = 0.25
 """Seconds after which the next address of a name is tried beside the first."""
@@ -22,8 +22,7 @@ class AsyncDirect:
 
     def __init__(self, origin: Origin, most: int | None) -> None:
         self._origin = origin
-        self._idle: deque[_Connection] = deque()
-        """The one that was used last comes first."""
+        self._idle: Idle[_Connection] = Idle()
         self._places = None if most is None else asyncio.Semaphore(most)
         self._is_closed = False
 
@@ -44,14 +43,13 @@ class AsyncDirect:
     async def close(self) -> None:
         """Close all connections, those that are busy as soon as they are not."""
         self._is_closed = True
-        while self._idle:
-            self._idle.pop().close()
+        self._idle.close()
         await asyncio.sleep(0)  # for the event loop to close their sockets
 
     async def _send(self, call: Call[Any]) -> Answer:
         origin = self._origin
         site = origin.site
-        connection = self._take(site) or await self._connect(site)
+        connection = self._idle.take(site) or await self._connect(site)
         try:
             reading = await connection.exchange(write_request(call, site), origin.patience(call))
         except TimeoutError as error:
@@ -64,28 +62,12 @@ class AsyncDirect:
             connection.close()  # the answer that is still to come must be nobody's
             raise
         if reading.keeps_alive and not self._is_closed:
-            self._keep(connection)
+            self._idle.keep(connection)
         else:
             connection.close()
         answer = reading.answer
         origin.note(answer.status, site)
         return answer
-
-    def _take(self, site: Site) -> "_Connection | None":
-        """The connection to a server that was used last, if it is still good."""
-        while True:
-            connection = next((idle for idle in self._idle if idle.site is site), None)
-            if connection is None:
-                return None
-            self._idle.remove(connection)
-            if connection.is_good():
-                return connection
-            connection.close()
-
-    def _keep(self, connection: "_Connection") -> None:
-        self._idle.appendleft(connection)
-        if len(self._idle) > MAX_CONNECTIONS:
-            self._idle.pop().close()
 
     async def _connect(self, site: Site) -> "_Connection":
         loop = asyncio.get_running_loop()

@@ -8,13 +8,13 @@ import select
 import socket
 import threading
 import time
-from collections import deque
 from typing import Any, Protocol
 
 from corvo_client._answer import Answer
 from corvo_client._call import Call
 from corvo_client._http1 import BrokenAnswer, Reading, write_request
-from corvo_client._origin import KEEPALIVE_SECONDS, MAX_CONNECTIONS, Origin, Site
+from corvo_client._idle import Idle
+from corvo_client._origin import KEEPALIVE_SECONDS, Origin, Site
 
 _PIECE = 65_536
 
@@ -33,9 +33,7 @@ class Direct:
 
     def __init__(self, origin: Origin, most: int | None) -> None:
         self._origin = origin
-        self._lock = threading.Lock()
-        self._idle: deque[_Connection] = deque()
-        """The one that was used last comes first."""
+        self._idle: Idle[_Connection] = Idle()
         self._places = None if most is None else threading.BoundedSemaphore(most)
         self._is_closed = False
 
@@ -53,16 +51,12 @@ class Direct:
     def close(self) -> None:
         """Close all connections, those that are busy as soon as they are not."""
         self._is_closed = True
-        with self._lock:
-            idle = list(self._idle)
-            self._idle.clear()
-        for connection in idle:
-            connection.close()
+        self._idle.close()
 
     def _send(self, call: Call[Any]) -> Answer:
         origin = self._origin
         site = origin.site
-        connection = self._take(site) or self._connect(site)
+        connection = self._idle.take(site) or self._connect(site)
         try:
             reading = connection.exchange(
                 write_request(call, site), origin.read_timeout, origin.patience(call)
@@ -77,31 +71,12 @@ class Direct:
             connection.close()  # the answer that is still to come must be nobody's
             raise
         if reading.keeps_alive and not self._is_closed:
-            self._keep(connection)
+            self._idle.keep(connection)
         else:
             connection.close()
         answer = reading.answer
         origin.note(answer.status, site)
         return answer
-
-    def _take(self, site: Site) -> "_Connection | None":
-        """The connection to a server that was used last, if it is still good."""
-        while True:
-            with self._lock:
-                connection = next((idle for idle in self._idle if idle.site is site), None)
-                if connection is None:
-                    return None
-                self._idle.remove(connection)
-            if connection.is_good():
-                return connection
-            connection.close()
-
-    def _keep(self, connection: "_Connection") -> None:
-        with self._lock:
-            self._idle.appendleft(connection)
-            oldest = self._idle.pop() if len(self._idle) > MAX_CONNECTIONS else None
-        if oldest is not None:
-            oldest.close()
 
     def _connect(self, site: Site) -> "_Connection":
         try:
