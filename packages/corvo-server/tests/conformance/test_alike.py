@@ -13,9 +13,8 @@ MANY = 40
 
 async def log_of(bench: Bench) -> list[Event]:
     """The log as it is stored, which must be what the commits told."""
-    told = [event for commit in bench.commits for event in commit.events]
     stored = list(await bench.store.read_events(0, 10 * MANY))
-    assert stored == told
+    bench.assert_told(stored)
     return stored
 
 

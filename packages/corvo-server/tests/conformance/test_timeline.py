@@ -124,7 +124,7 @@ async def test_events_are_told_with_their_commit(bench: Bench) -> None:
     assert [(event.type, event.job_id) for commit in bench.commits for event in commit.events] == [
         (EventType.ENQUEUED, job_id)
     ]
-    assert bench.commits[-1].events == (await bench.job(job_id)).events
+    bench.assert_told((await bench.job(job_id)).events)
 
 
 @pytest.mark.parametrize("state", JobState)

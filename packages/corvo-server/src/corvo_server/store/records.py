@@ -340,6 +340,7 @@ class Commit(Struct):
     """What one commit brought about, told to the engine once it is durable."""
 
     events: list[Event]
+    """Where other servers write to the log as well, their ids are known only once they are read."""
     ready: dict[str, int]
     """By queue, how many more jobs it may hand out than before."""
     opened: set[str]

@@ -1,10 +1,11 @@
 """The engine's calls in the short form that tests are made of."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
+from msgspec.structs import replace
 
 from corvo_schema import EnqueueBatchRequest, EnqueueRequest, FetchBatchRequest
 from corvo_schema.states import EventType, JobState
@@ -17,6 +18,7 @@ from corvo_server.store.records import (
     Change,
     Commit,
     Enqueued,
+    Event,
     JobHead,
     JobRecord,
     LeasedJob,
@@ -65,6 +67,17 @@ class Bench:
         """Close everything and open the same data again."""
         await self.store.close()
         self._use(self.kit.open())
+
+    def assert_told(self, events: Sequence[Event]) -> None:
+        """That the commits told of these events of the log, in this order, and of no others.
+
+        Where servers share the log, the ids are known only to those who read it.
+        """
+        told = [event for commit in self.commits for event in commit.events]
+        if self.store.is_shared:
+            told = [replace(event, id=0) for event in told]
+            events = [replace(event, id=0) for event in events]
+        assert told == list(events)
 
     # Producers
 

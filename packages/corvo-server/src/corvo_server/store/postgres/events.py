@@ -24,13 +24,19 @@ same database has another range. A transaction that hangs holds readers up no lo
 """
 
 from hashlib import blake2b
+from operator import attrgetter
 
-from corvo_server.store.postgres.rows import SQL, as_json, event_row, to_event
-from corvo_server.store.postgres.wire import Rows, Wire
+from corvo_schema.states import EventType
+from corvo_server.store.postgres.rows import SQL, as_array, as_json, event_row, to_event
+from corvo_server.store.postgres.runs import runs_of
+from corvo_server.store.postgres.wire import Wire
 from corvo_server.store.records import Event
 
 _ID_BITS = 44
 """Of a key, for the id; what is above is the schema's."""
+
+_WORDS = {kind: kind.value for kind in EventType}
+_NEWS = attrgetter("type", "queue", "data")
 
 
 def key_base(schema: str) -> int:
@@ -45,25 +51,23 @@ class Events:
     def __init__(self, wire: Wire, base: int) -> None:
         self._wire = wire
         self._base = base
-        self._ids: Rows | None = None
 
     def next_id(self) -> int:
         return 1  # nobody knows before
 
     def append(self, events: list[Event], seqs: list[int], *, are_jobs_there: bool) -> None:
         self._wire.send(SQL.announce_events, (self._base,))
-        rows = [event_row(event, seq) for event, seq in zip(events, seqs, strict=True)]
-        self._wire.has_written = True
-        self._ids = self._wire.request(SQL.insert_events, (as_json(rows),))
-
-    def numbered(self, events: list[Event]) -> list[Event]:
-        """The events that were appended, with their ids."""
-        if self._ids is None:
-            return events
-        return [
-            Event(event_id, event.type, event.job_id, event.queue, event.at, event.data)
-            for (event_id,), event in zip(self._ids(), events, strict=True)
-        ]
+        for news, run in runs_of(events, _NEWS):
+            alike, jobs = events[run], seqs[run]
+            if news is None:
+                rows = [event_row(event, seq) for event, seq in zip(alike, jobs, strict=True)]
+                self._wire.write(SQL.insert_events, (as_json(rows),))
+                continue
+            kind, queue, data = news
+            at = as_array(event.at for event in alike)
+            ids = as_json(event.job_id for event in alike)
+            values = (_WORDS[kind], queue, data, as_array(jobs), at, ids)
+            self._wire.write(SQL.insert_alike_events, values)
 
     def prune(self, before: int, limit: int) -> int:
         return self._wire.count(SQL.prune_events, (limit, before))

@@ -5,10 +5,13 @@ from collections.abc import Collection, Sequence
 from corvo_schema.states import JobState
 from corvo_server.store.codes import STATE_CODES, STATES
 from corvo_server.store.heads import new_job_head, to_head
+from corvo_server.store.postgres.alike import alike_changes
 from corvo_server.store.postgres.rows import (
     SQL,
     Fields,
     Row,
+    alike_jobs_row,
+    as_array,
     as_json,
     change_row,
     failure_row,
@@ -20,6 +23,7 @@ from corvo_server.store.postgres.rows import (
     to_failure,
     to_record,
 )
+from corvo_server.store.postgres.runs import runs_of
 from corvo_server.store.postgres.wire import Rows, Wire
 from corvo_server.store.records import Change, JobHead, JobRecord, NewJob
 from corvo_server.store.verbs.needs import Needs
@@ -42,7 +46,7 @@ class Jobs:
         if needs.jobs:
             self._reserved = wire.request(SQL.reserve_seqs, (needs.jobs,))
         if needs.known:
-            self._known = wire.request(SQL.known_by_id, (id_set(needs.known),))
+            self._known = wire.request(SQL.known_by_id, _known_values(needs.known))
         if needs.ids:
             self._foreseen = wire.request(SQL.heads_by_id, (id_set(needs.ids),))
 
@@ -51,13 +55,27 @@ class Jobs:
         for job in jobs:
             # Among servers the order of times is that of clocks; within one it is strict.
             self._newest = job.created_at = max(job.created_at, self._newest)
-        rows = [new_job_row(seq, job) for seq, job in zip(seqs, jobs, strict=True)]
-        self._wire.write(SQL.insert_jobs, (as_json(rows),))
+        for common, run in runs_of(jobs, alike_jobs_row):
+            self._insert(common, seqs[run], jobs[run])
         for seq, job in zip(seqs, jobs, strict=True):
             if job.id in self._wanted:
                 self._load_foreseen()
                 self._heads[job.id] = new_job_head(seq, job)
         return seqs
+
+    def _insert(self, common: Row | None, seqs: Sequence[int], jobs: Sequence[NewJob]) -> None:
+        if common is None:
+            rows = [new_job_row(seq, job) for seq, job in zip(seqs, jobs, strict=True)]
+            self._wire.write(SQL.insert_jobs, (as_json(rows),))
+            return
+        values = (
+            *common,
+            as_array(seqs),
+            as_array(job.created_at for job in jobs),
+            as_json(job.id for job in jobs),
+            as_json(job.payload for job in jobs),
+        )
+        self._wire.write(SQL.insert_alike_jobs, values)
 
     def _take_seqs(self, count: int) -> list[int]:
         if self._reserved is not None:
@@ -79,7 +97,7 @@ class Jobs:
             self._known = None
         more = [job_id for job_id in job_ids if job_id not in self._known_before]
         if more:
-            rows += self._wire.ask(SQL.known_by_id, (id_set(more),))
+            rows += self._wire.ask(SQL.known_by_id, _known_values(more))
         return {job_id: (STATES[code], batch_id) for job_id, code, batch_id in rows}
 
     def heads(self, job_ids: Collection[str]) -> dict[str, JobHead]:
@@ -102,12 +120,12 @@ class Jobs:
         return heads
 
     def update(self, changes: list[Change]) -> None:
-        rows: dict[int, Fields] = {}  # a statement may change a row only once
-        for change in changes:
-            seq, row = change.job.seq, change_row(change)
-            rows[seq] = merge_rows(rows[seq], row) if seq in rows else row
-            self._heads[change.job.id] = change.job
-        self._wire.write(SQL.update_heads, (as_json(rows.values()),))
+        for alike, run in runs_of(changes, alike_changes):
+            if alike is None:
+                self._update_heads(changes[run])
+            else:
+                self._wire.write(*alike.values_for(changes[run]))
+        self._heads.update((change.job.id, change.job) for change in changes)
         replaced = {
             change.job.seq: replacement_row(change.job.seq, change.replacement)
             for change in changes
@@ -120,6 +138,13 @@ class Jobs:
         ]
         if failures:
             self._wire.write(SQL.insert_failures, (as_json(failures),))
+
+    def _update_heads(self, changes: list[Change]) -> None:
+        rows: dict[int, Fields] = {}  # a statement may change a row only once
+        for change in changes:
+            seq, row = change.job.seq, change_row(change)
+            rows[seq] = merge_rows(rows[seq], row) if seq in rows else row
+        self._wire.write(SQL.update_heads, (as_json(rows.values()),))
 
     def remove(self, jobs: list[JobHead]) -> None:
         for job in jobs:
@@ -138,6 +163,11 @@ class Jobs:
     def ended(self, state: JobState, before: int, limit: int) -> list[JobHead]:
         values = {"state": STATE_CODES[state], "before": before, "limit": limit}
         return self._keep(self._wire.ask(SQL.ended_heads, values))
+
+
+def _known_values(ids: Collection[str]) -> Fields:
+    """The parameters of `known_by_id`."""
+    return {"least": min(ids), "greatest": max(ids), "ids": id_set(ids)}
 
 
 def find_jobs(wire: Wire, job_ids: Sequence[str]) -> list[JobRecord]:

@@ -32,6 +32,11 @@ def as_json(values: Iterable[Any]) -> str:
     return orjson.dumps(list(values)).decode()
 
 
+def as_array(numbers: Iterable[int]) -> str:
+    """Numbers, as statements take them for an array."""
+    return f"{{{as_json(numbers)[1:-1]}}}"
+
+
 def storable(text: str) -> str:
     """A text to look for. PostgreSQL keeps no NUL: what has one is not there, nor is this."""
     return text.replace("\0", "\uffff") if "\0" in text else text
@@ -90,6 +95,27 @@ def new_job_row(seq: int, job: NewJob) -> Fields:
         "concurrency_key": job.concurrency_key,
         "traceparent": job.traceparent,
     }
+
+
+def alike_jobs_row(job: NewJob) -> Row:
+    """The parameters of `insert_alike_jobs` that are the same for all of them."""
+    return (
+        job.queue,
+        STATE_CODES[job.state],
+        int(job.priority),
+        job.max_retries,
+        BACKOFF_CODES[job.backoff],
+        job.base_delay,
+        job.max_delay,
+        job.unique_key,
+        job.unique_period,
+        job.scheduled_at,
+        job.expire_at,
+        job.tags,
+        job.batch_id,
+        job.concurrency_key,
+        job.traceparent,
+    )
 
 
 def change_row(change: Change) -> Fields:

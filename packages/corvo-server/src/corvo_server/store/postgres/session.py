@@ -103,14 +103,13 @@ class PostgresSession:
         self._locks = locks = Locks(wire, needs)
         jobs = Jobs(wire, needs)
         self._lines = lines = Lines(wire, needs)
-        self._events = events = Events(wire, self._base)
         return Tables(
             jobs=jobs,
             locks=locks,
             batches=Batches(wire),
             queues=Queues(wire, needs, lines, self.writer_id),
             lines=lines,
-            events=events,
+            events=Events(wire, self._base),
             schedules=Schedules(wire),
             bulks=Bulks(wire),
         )
@@ -123,19 +122,17 @@ class PostgresSession:
             number = self._commits + wire.has_written
             if wire.has_written:
                 wire.send(SQL.mark_commit, (self.writer_id, number))
-            is_answered = self._end(wire, commit, number)
+            self._end(wire, commit, number)
         except psycopg.OperationalError as error:
             if _is_gone(wire.connection, error):
                 raise _Lost(str(error)) from error
             raise CommitError(str(error)) from error
         self._commits = number
-        if is_answered:
-            commit.events = self._events.numbered(commit.events)
         self._wire = None
         return commit
 
-    def _end(self, wire: Wire, commit: Commit, number: int) -> bool:
-        """Commit, and tell the others. False: it is committed, but what came back is lost."""
+    def _end(self, wire: Wire, commit: Commit, number: int) -> None:
+        """Commit, and tell the others."""
         told = wire.connection.execute("COMMIT")
         news = None
         if self._channel is not None and wire.has_written:
@@ -148,13 +145,11 @@ class PostgresSession:
             wire.close()
         except psycopg.OperationalError as error:
             if told.statusmessage == "COMMIT":
-                return True
+                return
             if not _is_gone(wire.connection, error):
                 raise
             if not wire.has_written or not self._has_committed(number):
                 raise _Lost(str(error)) from error
-            return False
-        return True
 
     def _has_committed(self, number: int) -> bool:
         """What came of a commit whose answer was lost."""

@@ -9,8 +9,13 @@ INSERT INTO events (type, job_seq, job_id, queue, at, data)
 SELECT type, job_seq, job_id, queue, at, data
 FROM json_to_recordset(%s) AS new (
     type text, job_seq bigint, job_id text, queue text, at bigint, data text
-)
-RETURNING id;
+);
+
+-- name: insert_alike_events
+INSERT INTO events (type, queue, data, job_seq, at, job_id)
+SELECT %s, %s, %s, seq, at, id
+FROM ROWS FROM (unnest(%s::bigint[], %s::bigint[]), json_array_elements_text(%s))
+    AS job (seq, at, id);
 
 -- name: last_given_id
 SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM events_id_seq;

@@ -20,9 +20,23 @@ FROM json_to_recordset(%s) AS new (
     batch_id text, concurrency_key text, traceparent text
 );
 
+-- name: insert_alike_jobs
+-- Jobs that differ in nothing but seq, time, id and payload.
+INSERT INTO jobs (seq, created_at, id, payload, queue, state, priority, max_retries, backoff,
+                  base_delay, max_delay, unique_key, unique_period, scheduled_at, expire_at, tags,
+                  batch_id, concurrency_key, traceparent)
+SELECT seq, created_at, id, payload, %s::text, %s::smallint, %s::smallint, %s::integer,
+       %s::smallint, %s::bigint, %s::bigint, %s::text, %s::bigint, %s::bigint, %s::bigint, %s::text,
+       %s::text, %s::text, %s::text
+FROM ROWS FROM (
+    unnest(%s::bigint[], %s::bigint[]), json_array_elements_text(%s), json_array_elements_text(%s)
+) AS new (seq, created_at, id, payload);
+
 -- name: known_by_id
+-- Ids sort by the time at which they were made: new ones mostly have no old one among them.
 SELECT id, state, batch_id FROM jobs
-WHERE id IN (SELECT json_array_elements_text(%s) COLLATE "C");
+WHERE EXISTS (SELECT FROM jobs WHERE id BETWEEN %(least)s AND %(greatest)s)
+  AND id IN (SELECT json_array_elements_text(%(ids)s) COLLATE "C");
 
 -- name: heads_by_id
 SELECT * FROM job_heads
@@ -49,6 +63,24 @@ FROM json_to_recordset(%s) AS new (
     started_at bigint, finished_at bigint, failed_at bigint, is_cancel_requested boolean,
     concurrency_key text, result text, checkpoint text, progress text
 )
+WHERE jobs.seq = new.seq;
+
+-- name: start_jobs
+UPDATE jobs
+SET state = 2, attempt = %s, worker_id = %s, hostname = %s, lease_token = %s::text || seq,
+    lease_ms = %s, lease_expires_at = %s, started_at = %s
+WHERE seq = ANY(%s::bigint[]);
+
+-- name: complete_jobs
+UPDATE jobs
+SET state = 4, is_batch_counted = %s, lease_expires_at = NULL, finished_at = %s
+WHERE seq = ANY(%s::bigint[]);
+
+-- name: complete_jobs_with_results
+UPDATE jobs
+SET state = 4, is_batch_counted = %s, lease_expires_at = NULL, finished_at = %s,
+    result = coalesce(new.result, jobs.result)
+FROM ROWS FROM (unnest(%s::bigint[]), json_array_elements_text(%s)) AS new (seq, result)
 WHERE jobs.seq = new.seq;
 
 -- name: replace_jobs

@@ -1,0 +1,55 @@
+"""Changes that are the same for many jobs of a commit, and how they are written at once.
+
+They are the two that every job goes through: its start, by all that one fetch was given, and its
+completion. Written row by row, and every field of a head, they take twice the time.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from corvo_schema.states import EventType
+from corvo_server.store.postgres.rows import SQL, Row, as_array, as_json
+from corvo_server.store.records import Change
+
+_STARTED, _COMPLETED = EventType.STARTED, EventType.COMPLETED
+
+
+class Alike(NamedTuple):
+    """A statement, and those of its values that are the same for all jobs."""
+
+    statement: str
+    common: Row
+    has_results: bool = False
+
+    def values_for(self, changes: Sequence[Change]) -> tuple[str, Row]:
+        """The statement and all of its values."""
+        values = (*self.common, as_array(change.job.seq for change in changes))
+        if self.has_results:
+            values += (as_json(change.result for change in changes),)
+        return self.statement, values
+
+
+def alike_changes(change: Change) -> Alike | None:
+    """How `change` is written together with those that are like it; None if it stands alone."""
+    job = change.job
+    if change.event is _COMPLETED:
+        common = (job.is_batch_counted, job.finished_at)
+        if change.result is None:
+            return Alike(SQL.complete_jobs, common)
+        return Alike(SQL.complete_jobs_with_results, common, has_results=True)
+    if change.event is _STARTED:
+        token, seq = job.lease_token or "", str(job.seq)
+        if token.endswith(seq):  # as those of all jobs of a fetch
+            return Alike(
+                SQL.start_jobs,
+                (
+                    job.attempt,
+                    job.worker_id,
+                    job.hostname,
+                    token[: -len(seq)],
+                    job.lease_ms,
+                    job.lease_expires_at,
+                    job.started_at,
+                ),
+            )
+    return None
