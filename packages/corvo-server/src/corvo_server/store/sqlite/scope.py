@@ -101,8 +101,9 @@ class Scope:
         though: if it takes much longer than it then would, the source names the rest.
         """
         source, steps = self.source_of_all()
-        if source is None and self.source is not None and self.source.is_complete:
-            source, steps = self.source, self.source.rows * _STEPS_IN_AN_INDEX
+        complete = self.source if self.source and self.source.is_complete else None
+        if source is None and complete is not None and complete.rows <= self.walk:
+            source, steps = complete, complete.rows * _STEPS_IN_AN_INDEX
         if source is None:
             return Way(self.window.last)
         if matches is None:
