@@ -37,7 +37,13 @@ def test_the_best_of_each_column_is_bold(measured: Results) -> None:
 def test_growth_is_the_last_point_by_the_first(measured: Results) -> None:
     text = page(measured, "charts")
     row = row_of(text, "Finished jobs in the table: enqueue, 50 connections")
-    assert row[1:] == ["5,000 jobs/s at 0", "4,000 jobs/s at 1,000", "0.8"]
+    assert row[1:] == ["5,000 jobs/s at 0", "4,000 jobs/s at 1,000", "0.8", "-"]
+
+
+def test_growth_that_was_measured_in_pairs_is_told_by_them(measured: Results) -> None:
+    measured.add([Sample("by_finished.enqueue.ratio", value, x=1000) for value in (0.9, 1.0, 0.95)])
+    row = row_of(page(measured, "charts"), "Finished jobs in the table: enqueue, 50 connections")
+    assert row[-2:] == ["0.95", "0.9 to 1 (3)"]
 
 
 def test_charts_are_linked_only_when_drawn(measured: Results) -> None:
@@ -58,14 +64,20 @@ def test_what_is_behind_is_told_with_its_reason(
     ]
 
 
-@pytest.mark.parametrize(("rate", "told"), [(84.0, ["0.84"]), (86.0, [])])
-def test_what_a_full_table_costs_has_a_goal(results: Results, rate: float, told: list[str]) -> None:
-    results.add([Sample("life.50", 100.0), Sample("seeded.life.50", rate)])
-    results.add([Sample("delivery.p99", 1.0), Sample("seeded.delivery.p99", 1.1)])
+@pytest.mark.parametrize(("ratios", "told"), [((0.84, 0.5, 0.9), ["0.84"]), ((0.5, 0.86, 0.9), [])])
+def test_what_a_full_table_costs_has_a_goal(
+    results: Results, ratios: tuple[float, ...], told: list[str]
+) -> None:
+    for ratio in ratios:
+        results.add([Sample("seeded.life.50.ratio", ratio, details={"cpu": 1.25})])
+    results.add([Sample("seeded.delivery.p99.ratio", 1.1)])
     lines = [line for line in behind(results) if "without" in line]
     assert [
         re.findall(r"\*: ([0-9.]+) of what it is without, 0.85", line)[0] for line in lines
     ] == told
+    least, _, most = sorted(ratios)
+    _, *cells = row_of(page(results, "charts"), "Whole life, 50 connections")
+    assert cells[1:] == [f"{least} to {most} (3)", "0.85", "1.25"]
 
 
 def test_nodes_stand_beside_those_on_postgres_alone(results: Results) -> None:

@@ -11,8 +11,19 @@ _COUNT = 500
 _PENDING = ("scheduled", "pending", "active", "retrying")
 
 
-def finish(server: Endpoint, queues: Sequence[str], enqueued: Iterable[str]) -> None:
-    """Fetch and ack what is left in the queues; raise when it is not what was enqueued."""
+def completed(server: Endpoint, queues: Sequence[str]) -> int:
+    """How many jobs of these queues are completed so far."""
+    wanted = set(queues)
+    return sum(q["completed"] for q in server.ask("GET", "/queues") if q["name"] in wanted)
+
+
+def finish(
+    server: Endpoint, queues: Sequence[str], enqueued: Iterable[str], *, before: int = 0
+) -> None:
+    """Fetch and ack what is left in the queues; raise when it is not what was enqueued.
+
+    `before` were completed before.
+    """
     finished: list[str] = []
     for start in range(0, len(queues), _COUNT // 2):
         some = queues[start : start + _COUNT // 2]
@@ -21,7 +32,7 @@ def finish(server: Endpoint, queues: Sequence[str], enqueued: Iterable[str]) -> 
             acks = [{"job_id": j["job_id"], "lease_token": j["lease_token"]} for j in jobs]
             server.ask("POST", "/ack/batch", {"acks": acks})
             finished += [job["job_id"] for job in jobs]
-    require_finished(server, queues, enqueued, finished)
+    require_finished(server, queues, enqueued, finished, before=before)
 
 
 def require_finished(

@@ -10,8 +10,6 @@ from corvo_bench.report.tables import number, reaches
 from corvo_bench.results import CORVO, Results
 
 _UNEXPLAINED = "Not explained yet."
-_SEEDED_TO_REACH = 0.85
-"""How good a figure is to be with a table full of jobs, as a part of what it is without."""
 
 
 class Best(NamedTuple):
@@ -41,15 +39,6 @@ def best_of_others(
     return Best(name, medians[name], ratio if figure.is_more_better else 1 / ratio)
 
 
-def with_jobs(results: Results) -> Iterator[tuple[Figure, float]]:
-    """The figures that were measured without and with a table full of jobs: with, by without."""
-    for figure in figures.SEEDED:
-        full = results.find(figure.name)
-        empty = results.find(figure.name.removeprefix("seeded."))
-        if full is not None and empty is not None and full is not empty:
-            yield figures.BY_NAME[empty.figure], full.median / empty.median
-
-
 def behind(results: Results) -> Iterator[str]:
     """A sentence or two for each figure that is behind."""
     for figure in (*figures.TABLE, *figures.SEEDED, *figures.THROUGH):
@@ -59,9 +48,11 @@ def behind(results: Results) -> Iterator[str]:
         if not reaches(figure, series.median, figure.to_reach):
             told = f"{number(series.median)} {figure.unit}, {number(figure.to_reach)} to reach"
             yield _told(figure, told)
-    for figure, ratio in with_jobs(results):
-        if (ratio if figure.is_more_better else 1 / ratio) < _SEEDED_TO_REACH:
-            told = f"{number(ratio)} of what it is without, {number(_SEEDED_TO_REACH)} to reach"
+    for figure in figures.WITH_JOBS:
+        series = results.find(figure.name)
+        if series and figure.to_reach and not reaches(figure, series.median, figure.to_reach):
+            goal = number(figure.to_reach)
+            told = f"{number(series.median)} of what it is without, {goal} to reach"
             yield f"- **{figure.title}, with {results.settings['seed_jobs']:,} jobs**: {told}."
     for figure in figures.PEERS:
         best = best_of_others(results, figure)

@@ -8,7 +8,7 @@ from corvo_bench import figures
 from corvo_bench.contest.contestants import CONTESTANTS, ON_POSTGRES
 from corvo_bench.figures import Curve, Figure
 from corvo_bench.report import tables
-from corvo_bench.report.behind import behind, best_of_others, with_jobs
+from corvo_bench.report.behind import behind, best_of_others
 from corvo_bench.report.tables import number
 from corvo_bench.results import CORVO, Results
 
@@ -102,9 +102,11 @@ def _growth(results: Results, _: str) -> str:
                 continue
             ends = points[0], points[-1]
             cells = [f"{number(end.median)} {figure.unit} at {end.x:,.0f}" for end in ends]
-            ratio = number(ends[1].median / ends[0].median)
-            rows.append((f"{curve.title}: {figure.title}", *cells, ratio))
-    return tables.table(("", "first", "last", "ratio"), rows)
+            of_pairs = results.find(f"{figure.name}.ratio", x=ends[1].x)
+            ratio = ends[1].median / ends[0].median if of_pairs is None else of_pairs.median
+            spread = tables.NONE if of_pairs is None else tables.spread(of_pairs)
+            rows.append((f"{curve.title}: {figure.title}", *cells, number(ratio), spread))
+    return tables.table(("", "first", "last", "ratio", "of pairs (n)"), rows)
 
 
 def _soak(results: Results, charts: str) -> str:
@@ -190,9 +192,27 @@ def _seed_jobs(results: Results, _: str) -> str:
 
 
 def _seeded(results: Results, _: str) -> str:
-    rows = [(figure.title, number(ratio)) for figure, ratio in with_jobs(results)]
-    ratios = tables.table(("figure", "with them, as a part of without"), rows)
-    return "\n\n".join([tables.figures(results, figures.SEEDED), *([ratios] if rows else [])])
+    return tables.figures(results, figures.SEEDED)
+
+
+def _with_jobs(results: Results, _: str) -> str:
+    rows = []
+    for figure in figures.WITH_JOBS:
+        series = results.find(figure.name)
+        if series is not None:
+            goal = "" if figure.to_reach is None else number(figure.to_reach)
+            cpu = series.detail("cpu")
+            rows.append(
+                (
+                    figure.title,
+                    tables.told(figure, series),
+                    tables.spread(series),
+                    goal,
+                    "" if cpu is None else number(cpu),
+                )
+            )
+    head = ("figure", "with them, as a part of without", "spread (n)", "to reach", "CPU per job")
+    return tables.table(head, rows)
 
 
 _OTHERS = (*figures.THROUGH, *figures.BULK, *figures.GROUP_COMMIT)
@@ -203,6 +223,7 @@ _SECTIONS: dict[str, Callable[[Results, str], str]] = {
     "table": lambda results, _: tables.figures(results, figures.TABLE),
     "seed_jobs": _seed_jobs,
     "seeded": _seeded,
+    "with_jobs": _with_jobs,
     "others": lambda results, _: tables.figures(results, _OTHERS),
     "offered": _offered,
     "nodes": _nodes,

@@ -64,7 +64,7 @@ def matrix(
 
 def told(figure: Figure, series: Series) -> str:
     """The median with its unit, and whether it reaches what it should."""
-    text = f"{number(series.median)} {figure.unit}"
+    text = f"{number(series.median)} {figure.unit}".rstrip()
     if figure.to_reach is None:
         return text
     return f"**{text}**" if reaches(figure, series.median, figure.to_reach) else f"{text} (behind)"

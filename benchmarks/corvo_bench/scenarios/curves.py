@@ -1,8 +1,9 @@
 """How cost grows: the same loads along an axis. They should be flat."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from corvo_bench.children import run_apart, started_apart
@@ -13,6 +14,7 @@ from corvo_bench.load.offered import offered
 from corvo_bench.results import BenchmarkError, Sample
 from corvo_bench.scenarios.bench import QUEUE, Bench, measure
 from corvo_bench.scenarios.delivery import delivered
+from corvo_bench.scenarios.pairs import Side, enqueueing, in_pairs, living, ratio
 from corvo_bench.seed import extend, seed_scheduled
 from corvo_bench.server import Server
 
@@ -25,50 +27,50 @@ _POLL_SECONDS = 0.05
 
 def by_finished(bench: Bench) -> Iterator[Sample]:
     """Jobs that are done stay in the table, and must not be felt."""
-    with bench.data_dir() as data_dir:
-        for x in bench.settings.finished_jobs:
-            run_apart(extend, data_dir, x)
-            yield from _both("by_finished", bench, data_dir, x)
+    yield from _by_table("by_finished", bench, extend, bench.settings.finished_jobs)
 
 
 def by_scheduled(bench: Bench) -> Iterator[Sample]:
     """Jobs for another day."""
+    yield from _by_table("by_scheduled", bench, seed_scheduled, bench.settings.scheduled_jobs)
+
+
+def _by_table(
+    name: str, bench: Bench, fill: Callable[[Path, int], None], xs: Sequence[int]
+) -> Iterator[Sample]:
+    """Beside an empty table, of which it is the first of `xs`."""
+    first, *others = xs
     with bench.data_dir() as data_dir:
-        for x in bench.settings.scheduled_jobs:
-            run_apart(seed_scheduled, data_dir, x)
-            yield from _both("by_scheduled", bench, data_dir, x)
-
-
-def _both(name: str, bench: Bench, data_dir: Path, x: int) -> Iterator[Sample]:
-    seconds = bench.settings.curve_seconds
-    with Server(data_dir) as server:
-        queue = f"{QUEUE}-enqueue-{x}"
-        args = ([queue], _CONNECTIONS, seconds)
-        sample, outcome = measure(f"{name}.enqueue", server, enqueues, *args)
-        verify.finish(server, [queue], outcome.enqueued)
-        yield replace(sample, x=x)
-    with Server(data_dir) as server:
-        queue = f"{QUEUE}-life-{x}"
-        args = ([queue], _CONNECTIONS, seconds)
-        sample, outcome = measure(f"{name}.life", server, lives, *args)
-        verify.require_finished(server, [queue], outcome.enqueued, outcome.finished)
-        yield replace(sample, x=x)
+        for x in others:
+            run_apart(fill, data_dir, x)
+            with bench.fresh_server() as empty, Server(data_dir) as full:
+                sides = Side(empty, [QUEUE]), Side(full, [f"{QUEUE}-{x}"])
+                yield from _beside(name, bench, (first, x), sides)
 
 
 def by_queues(bench: Bench) -> Iterator[Sample]:
     """Jobs go round all queues; each connection lives in one of them."""
-    for x in bench.settings.queues:
-        queues = [f"{QUEUE}-{number:04d}" for number in range(x)]
-        with bench.fresh_server() as server:
-            args = (queues, _CONNECTIONS, bench.settings.curve_seconds)
-            sample, outcome = measure("by_queues.enqueue", server, enqueues, *args)
-            verify.finish(server, queues, outcome.enqueued)
-            yield replace(sample, x=x)
-            done = outcome.count
-            sample, outcome = measure("by_queues.life", server, lives, *args)
-            sent = outcome.enqueued
-            verify.require_finished(server, queues, sent, outcome.finished, before=done)
-            yield replace(sample, x=x)
+    queues = [f"{QUEUE}-{number:04d}" for number in range(max(bench.settings.queues))]
+    first, *others = bench.settings.queues
+    for x in others:
+        with bench.fresh_server() as few, bench.fresh_server() as many:
+            sides = Side(few, queues[:first]), Side(many, queues[:x])
+            yield from _beside("by_queues", bench, (first, x), sides)
+
+
+def _beside(
+    name: str, bench: Bench, xs: tuple[int, int], sides: tuple[Side, Side]
+) -> Iterator[Sample]:
+    """The first point of a curve and another, in turn, and what the other is as a part of it."""
+    seconds = bench.settings.curve_slice_seconds
+    for take in (
+        partial(enqueueing, f"{name}.enqueue", seconds),
+        partial(living, f"{name}.life", seconds),
+    ):
+        for samples in in_pairs(bench.settings.curve_pairs, *sides, take):
+            for x, sample in zip(xs, samples, strict=True):
+                yield replace(sample, x=x)
+            yield replace(ratio(*samples), x=xs[1])
 
 
 def by_idle_workers(bench: Bench) -> Iterator[Sample]:

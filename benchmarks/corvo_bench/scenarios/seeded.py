@@ -1,50 +1,67 @@
 """The same with a table full of finished jobs, and what only shows then."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 
 from corvo_bench.children import run_apart
 from corvo_bench.load import verify
 from corvo_bench.load.asking import asked_in_turn
-from corvo_bench.load.closed import batched_lives, enqueues, lives
+from corvo_bench.load.closed import batched_lives
 from corvo_bench.load.wire import request
 from corvo_bench.results import Sample
 from corvo_bench.scenarios.bench import Bench, measure
 from corvo_bench.scenarios.delivery import delivered
+from corvo_bench.scenarios.pairs import Side, Slice, enqueueing, in_pairs, living, ratio
 from corvo_bench.scenarios.searches import PRESENTED, searches
 from corvo_bench.server import API, Server
 
 _QUERY_SECONDS = 20.0
-_numbers = itertools.count(1)
+_WAITING = 200
+_rounds = itertools.count(1)
 
 
 def seeded(bench: Bench) -> Iterator[Sample]:
-    """Start, throughput, delivery, queries, memory: on a table as after a week."""
+    """Start, throughput, delivery, queries, memory: on a table as after a week.
+
+    What an empty table has as well is measured on both, in turn.
+    """
     data_dir = bench.seeded(bench.settings.seed_jobs)
-    seconds = bench.settings.seconds
+    seconds = bench.settings.slice_seconds
+    slices: dict[str, Slice] = {
+        "enqueue": partial(enqueueing, "seeded.enqueue.50", seconds),
+        "life": partial(living, "seeded.life.50", seconds),
+        "batch": partial(_batched, seconds),
+        "delivery": partial(_delivered, bench),
+    }
     # Each round has queues of its own: the table is used by all of them.
-    queue = f"bench-{next(_numbers)}"
+    number = next(_rounds)
+    for name, take in slices.items():
+        with Server(data_dir) as full, bench.fresh_server() as empty:
+            queues = [f"bench-{name}-{number}"]
+            sides = Side(empty, queues), Side(full, queues)
+            for without, with_jobs in in_pairs(bench.settings.pairs, *sides, take):
+                yield with_jobs
+                yield ratio(without, with_jobs)
     with Server(data_dir) as server:
         yield Sample("start", server.start_seconds)
-        sample, outcome = measure("seeded.enqueue.50", server, enqueues, [queue], 50, seconds)
-        yield sample
-        verify.finish(server, [queue], outcome.enqueued)
-    queue = f"bench-{next(_numbers)}"
-    with Server(data_dir) as server:
-        sample, outcome = measure("seeded.life.50", server, lives, [queue], 50, seconds)
-        yield sample
-        verify.require_finished(server, [queue], outcome.enqueued, outcome.finished)
-    queue = f"bench-{next(_numbers)}"
-    with Server(data_dir) as server:
-        load = batched_lives
-        sample, outcome = measure("seeded.batch.life", server, load, queue, 4, 100, seconds=seconds)
-        yield sample
-        verify.require_counts(server, [queue], outcome.count)
-    queue = f"bench-{next(_numbers)}"
-    with Server(data_dir) as server:
-        yield from delivered("seeded.delivery", bench, server, [queue] * 200)
         yield from _queries(bench, server)
         yield Sample("memory.seeded", server.child.memory_mb())
+
+
+def _batched(seconds: float, side: Side) -> Sequence[Sample]:
+    server, (queue,) = side
+    before = verify.completed(server, [queue])
+    figure, load = "seeded.batch.life", batched_lives
+    sample, outcome = measure(figure, server, load, queue, 4, 100, seconds=seconds)
+    verify.require_counts(server, [queue], outcome.count + before)
+    return [sample]
+
+
+def _delivered(bench: Bench, side: Side) -> Sequence[Sample]:
+    jobs = bench.settings.slice_deliveries
+    waiting = list(side.queues) * _WAITING
+    return list(delivered("seeded.delivery", bench, side.server, waiting, jobs))
 
 
 def _queries(bench: Bench, server: Server) -> Iterator[Sample]:
