@@ -8,6 +8,7 @@ import pytest
 
 from corvo_client.worker import Context, Worker
 from support.server import CorvoServer
+from support.waiting import PATIENCE, wait_until
 from support.wire import Wire
 from support.workers import WorkerProcess
 
@@ -38,8 +39,8 @@ async def test_a_stop_waits_for_handlers_and_fetches_no_more(
 
     ids = [await wire.enqueue(queue) for _ in range(4)]
     async with worker:
-        for job_id in ids[:2]:
-            await wire.see_state(job_id, "active")
+        # Not that they are active: that is so before the worker has the answer to its fetch.
+        await wait_until(lambda: len(started) == 2, "two handlers have begun")
         worker.stop()
         late = await wire.enqueue(queue)
         may_end.set()
@@ -53,15 +54,17 @@ async def test_a_job_that_is_interrupted_is_handed_back_with_its_checkpoint(
     server: CorvoServer, wire: Wire, queue: str
 ) -> None:
     worker = Worker(server.url, grace_period=0)
+    has_begun = asyncio.Event()
 
     @worker.task(queue)
     async def handle(context: Context) -> None:
         context.checkpoint({"page": 4})
+        has_begun.set()
         await asyncio.Event().wait()
 
     job_id = await wire.enqueue(queue, max_retries=1)
     async with worker:
-        await wire.see_state(job_id, "active")
+        await asyncio.wait_for(has_begun.wait(), PATIENCE)
     again = await wire.fetch(queue)  # at once, not when a lease has run out
     assert (again["job_id"], again["attempt"]) == (job_id, 1)
     assert again["checkpoint"] == {"page": 4}
