@@ -1,8 +1,13 @@
 """Jobs that were not finished in time."""
 
+from typing import Any
+
 import pytest
 
-from support.wire import Wire
+from support.waiting import wait_until
+from support.wire import LeasedJob, Wire
+
+SOON = "200ms"
 
 
 @pytest.mark.parametrize("state", ["pending", "scheduled"])
@@ -29,32 +34,39 @@ async def test_an_expired_job_is_not_handed_out_though_nobody_has_ended_it_yet(
 
 
 async def test_an_active_job_may_finish_after_its_expiry(wire: Wire, queue: str) -> None:
-    job_id = await wire.enqueue(queue, expire_after="200ms")
-    leased = await wire.fetch(queue)
+    leased = await hold_expiring(wire, queue)
     await pass_expiry(wire, leased["job_id"])
     assert await wire.heartbeat(leased) == {"status": "ok"}
     await wire.ack(leased)
-    assert await wire.state(job_id) == "completed"
+    assert await wire.state(leased["job_id"]) == "completed"
 
 
 async def test_a_failure_after_the_expiry_is_final(wire: Wire, queue: str) -> None:
-    job_id = await wire.enqueue(queue, expire_after="200ms", max_retries=5)
-    leased = await wire.fetch(queue)
-    await pass_expiry(wire, job_id)
+    leased = await hold_expiring(wire, queue)
+    await pass_expiry(wire, leased["job_id"])
     assert (await wire.fail(leased, "too slow"))["status"] == "dead"
-    (error,) = (await wire.job(job_id))["errors"]
+    (error,) = (await wire.job(leased["job_id"]))["errors"]
     assert error["error"] == "expired: too slow"
 
 
 async def test_a_lease_that_ends_after_the_expiry_is_not_renewed(wire: Wire, queue: str) -> None:
-    job_id = await wire.enqueue(queue, expire_after="200ms", max_retries=5)
-    await wire.fetch(queue, lease_duration=1)
-    job = await wire.see_state(job_id, "dead", "pending")
+    leased = await hold_expiring(wire, queue, lease_duration=1)
+    job = await wire.see_state(leased["job_id"], "dead", "pending")
     assert job["state"] == "dead"
     assert job["errors"][0]["error"].startswith("expired")
 
 
+async def hold_expiring(wire: Wire, queue: str, **options: Any) -> LeasedJob:
+    """Fetch a job that expires soon; one that does so before it is fetched is for the next try."""
+
+    async def hold() -> LeasedJob | None:
+        await wire.enqueue(queue, expire_after=SOON, max_retries=5)
+        return await wire.try_fetch(queue, **options)
+
+    return await wait_until(hold, "a job is fetched before its expiry")
+
+
 async def pass_expiry(wire: Wire, job_id: str) -> None:
     """Wait until an expiry of the same length that began later has passed."""
-    marker = await wire.enqueue(f"marker-of-{job_id}", expire_after="200ms")
+    marker = await wire.enqueue(f"marker-of-{job_id}", expire_after=SOON)
     await wire.see_state(marker, "dead")
