@@ -21,11 +21,12 @@ async def test_a_job_released_for_later_waits(wire: Wire, queue: str) -> None:
     job_id = await wire.enqueue(queue)
     answer = await wire.release(await wire.fetch(queue), delay="300ms")
     assert answer["status"] == "released"
-    assert await wire.state(job_id) == "scheduled"
     again = await wire.fetch(queue, timeout=20)
     assert again["attempt"] == 1
     started_at = (await wire.job(job_id))["started_at"]
     assert datetime.fromisoformat(started_at) >= datetime.fromisoformat(answer["scheduled_at"])
+    events = ["enqueued", "started", "released", "promoted", "started"]
+    assert await wire.events_of(job_id) == events
 
 
 async def test_a_released_job_keeps_its_place_in_the_line(wire: Wire, queue: str) -> None:
