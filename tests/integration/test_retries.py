@@ -88,21 +88,24 @@ async def test_a_dead_job_retried_by_hand_begins_anew(wire: Wire, queue: str) ->
     ("backoff", "expected"),
     [
         ("none", [0, 0, 0]),
-        ("fixed", [1000, 1000, 1000]),
-        ("linear", [1000, 2000, 2500]),
-        ("exponential", [1000, 2000, 2500]),
+        ("fixed", [60_000, 60_000, 60_000]),
+        ("linear", [60_000, 120_000, 150_000]),
+        ("exponential", [60_000, 120_000, 150_000]),
     ],
 )
 async def test_the_backoff_says_when_the_next_attempt_is_due(
     wire: Wire, queue: str, backoff: str, expected: list[int]
 ) -> None:
-    """Up to a tenth is added at random; the maximum bounds what it is added to."""
+    """Up to a tenth is added at random; the maximum bounds what it is added to.
+
+    None comes due by itself meanwhile, but for those that are to at once.
+    """
     job_id = await wire.enqueue(
         queue,
         max_retries=4,
         retry_backoff=backoff,
-        retry_base_delay="1s",
-        retry_max_delay="2500ms",
+        retry_base_delay="1m",
+        retry_max_delay="150s",
     )
     for delay in expected:
         failed = await wire.fail(await wire.fetch(queue, timeout=20))
