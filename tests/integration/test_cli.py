@@ -159,7 +159,11 @@ def test_wait_in_vain_has_its_exit_code(corvo: Corvo, queue: str) -> None:
 
 def test_worker_shuts_down_in_order(worker: Process, corvo: Corvo) -> None:
     [started] = re.findall("worker_[0-9a-f]+", worker.lines[0])
-    assert started in {one["id"] for one in corvo("workers", "-o", "jsonl").documents}
+
+    def is_known() -> bool:  # by its first fetch
+        return started in {one["id"] for one in corvo("workers", "-o", "jsonl").documents}
+
+    wait_blocking(is_known, "the server knows the worker")
     assert started in corvo("workers").stdout
     assert worker.stop() == 0
     assert "stopped" in worker.output
