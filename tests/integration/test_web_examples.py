@@ -22,9 +22,12 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 @asynccontextmanager
 async def running(server: CorvoServer, *command: str) -> AsyncIterator[httpx.AsyncClient]:
     """A program of the examples that serves HTTP; `{port}` in its command is a free one."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    # Bound by us all the while, so that nobody else is given the port, and by the program as well:
+    # both reuse addresses, and only it listens.
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    port = held.getsockname()[1]
     arguments = [part.replace("{port}", str(port)) for part in command]
     process = Process(python("-m", *arguments), env={"CORVO_SERVER": server.url}, cwd=EXAMPLES)
     try:
@@ -43,6 +46,7 @@ async def running(server: CorvoServer, *command: str) -> AsyncIterator[httpx.Asy
         assert await asyncio.to_thread(process.stop) in {0, -15}, process.output
     finally:
         process.close()
+        held.close()
 
 
 async def done(server: CorvoServer, job_id: str) -> Any:
