@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import pytest
@@ -18,10 +18,20 @@ from server_support.calendar import MINUTE, make_schedule
 from server_support.clock import START
 
 
-def clock_before_a_slot(ms: int) -> Callable[[], int]:
-    """A clock that goes, and shows `ms` before a full minute now."""
-    offset = START + MINUTE - ms - time.monotonic_ns() // 1_000_000
-    return lambda: offset + time.monotonic_ns() // 1_000_000
+class ClockBeforeASlot:
+    """A clock that stands at `ms` before a full minute until it is let `go`."""
+
+    def __init__(self, ms: int) -> None:
+        self._shows = START + MINUTE - ms
+        self._began: int | None = None
+
+    def __call__(self) -> int:
+        if self._began is None:
+            return self._shows
+        return self._shows + time.monotonic_ns() // 1_000_000 - self._began
+
+    def go(self) -> None:
+        self._began = time.monotonic_ns() // 1_000_000
 
 
 @asynccontextmanager
@@ -42,12 +52,15 @@ async def next_job(engine: Engine) -> JobHead:
 
 
 async def test_schedule_that_is_written_meanwhile_runs_on_time(store: Store) -> None:
-    engine = Engine(store, clock=clock_before_a_slot(150))
+    clock = ClockBeforeASlot(100)
+    engine = Engine(store, clock=clock)
     async with running(engine), asyncio.timeout(10):
         await asyncio.sleep(0.02)
         await engine.schedules.put(*make_schedule())
+        clock.go()
         job = await next_job(engine)
-    assert 0 <= job.created_at - START - MINUTE < 2_000
+    assert job.scheduled_at == START + MINUTE
+    assert job.created_at >= START + MINUTE
 
 
 async def test_slot_that_was_missed_runs_at_the_start(store: Store) -> None:
