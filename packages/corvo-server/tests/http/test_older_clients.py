@@ -6,7 +6,8 @@ from typing import Any
 import orjson
 import pytest
 
-from server_support.bench import Bench
+from server_support.bench import Bench, turns, until
+from server_support.clock import forward_loop
 from server_support.http import API, Connection, HttpServer, request
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -68,9 +69,14 @@ async def test_a_type_of_event_that_does_not_exist_is_refused(server: HttpServer
 async def test_a_fetch_is_answered_before_a_client_as_patient_hangs_up(
     bench: Bench, server: HttpServer
 ) -> None:
-    body = {"queues": ["nothing"], "worker_id": "w", "timeout": 2}
-    reply = await asyncio.wait_for(server.post("/fetch", body), 2)
-    assert reply.status == 204
+    body = {"queues": ["nothing"], "worker_id": "w", "timeout": 60}
+    connection = await server.connect()
+    await connection.send(request("POST", f"{API}/fetch", body))
+    await until(lambda: server.engine.notifier.waiting == 1)
+    forward_loop(59.6)
+    await turns()
+    assert server.engine.notifier.waiting == 0
+    assert (await asyncio.wait_for(connection.receive(), 10)).status == 204
 
 
 async def test_a_worker_that_heartbeats_without_its_name_is_not_silent(
