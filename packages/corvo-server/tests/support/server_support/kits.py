@@ -242,6 +242,16 @@ class PostgresKit(_OwnKit):
             return False
         return True
 
+    def check_memory(self, store: Store) -> None:
+        held = store._writer._session._held._held.values()
+        rows = self.query(
+            "SELECT h.*, j.xmin::text::bigint FROM job_heads h JOIN jobs j ON j.seq = h.seq"
+        )
+        stored = {(row[0], row[-1]): to_head(row[:-1]) for row in rows}
+        # Elsewhere another server wrote since.
+        current = [(head, (head.seq, xid)) for head, xid in held if (head.seq, xid) in stored]
+        assert [head for head, _ in current] == [stored[version] for _, version in current]
+
     def find_problems(self) -> list[str]:
         return check(self.url, "corvo")
 

@@ -6,6 +6,7 @@ from corvo_schema.states import JobState
 from corvo_server.store.codes import STATE_CODES, STATES
 from corvo_server.store.heads import new_job_head, to_head
 from corvo_server.store.postgres.alike import alike_changes
+from corvo_server.store.postgres.held import Held
 from corvo_server.store.postgres.rows import (
     SQL,
     Fields,
@@ -28,12 +29,17 @@ from corvo_server.store.postgres.wire import Rows, Wire
 from corvo_server.store.records import Change, JobHead, JobRecord, NewJob
 from corvo_server.store.verbs.needs import Needs
 
+_ACTIVE = JobState.ACTIVE
+
 
 class Jobs:
     """Implements `store.tables.JobTable`. Heads that it gave are locked, and kept up to date."""
 
-    def __init__(self, wire: Wire, needs: Needs) -> None:
-        """Ask for all that `needs` foresees, without waiting for it."""
+    def __init__(self, wire: Wire, needs: Needs, held: list[Held] | None) -> None:
+        """Ask for all that `needs` foresees, without waiting for it.
+
+        `held` are the heads of the jobs that will be moved, if they are held.
+        """
         self._wire = wire
         self._wanted = needs.ids
         self._heads: dict[str, JobHead] = {}
@@ -42,12 +48,21 @@ class Jobs:
         self._reserved: Rows | None = None
         self._known_before = needs.known
         self._known: Rows | None = None
+        self._held = held
         self._foreseen: Rows | None = None
+        self.stale: set[str] = set()
+        """Jobs of which what was held turned out not to be what there is."""
+        self.written: dict[str, JobHead | None] = {}
+        """By id, the head of an active job as it has been written; None: of one that is not."""
         if needs.jobs:
             self._reserved = wire.request(SQL.reserve_seqs, (needs.jobs,))
         if needs.known:
             self._known = wire.request(SQL.known_by_id, _known_values(needs.known))
-        if needs.ids:
+        if held is not None:
+            seqs = as_array(head.seq for head, _ in held)
+            xids = as_array({xid for _, xid in held})
+            self._foreseen = wire.request(SQL.lock_held, (seqs, xids))
+        elif needs.ids:
             self._foreseen = wire.request(SQL.heads_by_id, (id_set(needs.ids),))
 
     def insert(self, jobs: Sequence[NewJob]) -> Sequence[int]:
@@ -110,9 +125,16 @@ class Jobs:
         return {job_id: self._heads[job_id] for job_id in job_ids if job_id in self._heads}
 
     def _load_foreseen(self) -> None:
-        if self._foreseen is not None:
-            self._keep(self._foreseen())
-            self._foreseen = None
+        if self._foreseen is None:
+            return
+        rows, self._foreseen = self._foreseen(), None
+        if self._held is None:
+            self._keep(rows)
+        elif rows == [(len(self._held),)]:
+            self._heads.update((head.id, head) for head, _ in self._held)
+        else:
+            self.stale = self._wanted
+            self._keep(self._wire.ask(SQL.heads_by_id, (id_set(self._wanted),)))
 
     def _keep(self, rows: list[Row]) -> list[JobHead]:
         heads = [to_head(row) for row in rows]
@@ -125,7 +147,10 @@ class Jobs:
                 self._update_heads(changes[run])
             else:
                 self._wire.write(*alike.values_for(changes[run]))
-        self._heads.update((change.job.id, change.job) for change in changes)
+        for change in changes:
+            job = self._heads[change.job.id] = change.job
+            is_held = job.state is _ACTIVE and change.replacement is None
+            self.written[job.id] = job if is_held else None
         replaced = {
             change.job.seq: replacement_row(change.job.seq, change.replacement)
             for change in changes
@@ -149,6 +174,7 @@ class Jobs:
     def remove(self, jobs: list[JobHead]) -> None:
         for job in jobs:
             self._heads.pop(job.id, None)
+            self.written[job.id] = None
         self._wire.write(SQL.delete_jobs, {"seqs": as_json(job.seq for job in jobs)})
 
     def due(self, now: int, limit: int) -> list[JobHead]:

@@ -7,6 +7,7 @@ at the end.
 
 from typing import NamedTuple
 
+from corvo_server.store.postgres.held import Held
 from corvo_server.store.postgres.rows import SQL, Row, as_json, id_set
 from corvo_server.store.postgres.wire import Rows, Wire
 from corvo_server.store.records import JobHead
@@ -24,8 +25,12 @@ class _Holder(NamedTuple):
 class Locks:
     """Implements `store.tables.LockTable`."""
 
-    def __init__(self, wire: Wire, needs: Needs) -> None:
-        """Lock what `needs` foresees, without waiting for it."""
+    def __init__(self, wire: Wire, needs: Needs, held: list[Held] | None) -> None:
+        """Lock what `needs` foresees, without waiting for it.
+
+        `held` are the heads of the jobs that will be moved, if they are held: a job without a key
+        never gets one.
+        """
         self._wire = wire
         self._holders: dict[_Key, _Holder | None] = {}
         """Of the keys that are locked."""
@@ -36,8 +41,11 @@ class Locks:
         self._foreseen: list[Rows] = []
         if needs.keys:
             self._foreseen.append(self._lock(sorted(needs.keys)))
-        if needs.ids:
-            self._foreseen.append(wire.request(SQL.lock_keys_of_jobs, (id_set(needs.ids),)))
+        ids = needs.ids
+        if held is not None:
+            ids = {head.id for head, _ in held if head.unique_key is not None}
+        if ids:
+            self._foreseen.append(wire.request(SQL.lock_keys_of_jobs, (id_set(ids),)))
 
     def holder(self, queue: str, unique_key: str, now: int) -> str | None:
         key = (queue, unique_key)

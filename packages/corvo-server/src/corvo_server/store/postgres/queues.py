@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 
+from corvo_server.store.postgres.held import Held
 from corvo_server.store.postgres.lines import Lines
 from corvo_server.store.postgres.nodes import FORGOTTEN_AFTER, writer_of
 from corvo_server.store.postgres.rows import SQL, Row, as_json, id_set, storable, to_queue
@@ -35,14 +36,23 @@ _COUNTS = (
 class Queues:
     """Implements `store.tables.QueueTable`. Counters are kept by writer; see the migration."""
 
-    def __init__(self, wire: Wire, needs: Needs, lines: Lines, writer_id: str) -> None:
-        """Ask for all that `needs` foresees, without waiting for it."""
+    def __init__(
+        self, wire: Wire, needs: Needs, held: list[Held] | None, lines: Lines, writer_id: str
+    ) -> None:
+        """Ask for all that `needs` foresees, without waiting for it.
+
+        `held` are the heads of the jobs that will be moved, if they are held.
+        """
         self._wire = wire
         self._lines = lines
         self._writer_id = writer_id
         self._is_limited: dict[str, bool] = {}
         self._foreseen: Rows | None = None
-        if needs.ids:
+        if held is not None:
+            names = {head.queue for head, _ in held}
+            self._is_limited = dict.fromkeys(names, False)
+            self._foreseen = wire.request(SQL.limits_of_queues, (as_json(names),))
+        elif needs.ids:
             self._foreseen = wire.request(SQL.limited_queues_of_jobs, (id_set(needs.ids),))
 
     def limited(self, names: Collection[str]) -> set[str]:

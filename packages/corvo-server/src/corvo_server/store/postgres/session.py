@@ -17,6 +17,7 @@ from corvo_server.store.postgres.batches import Batches
 from corvo_server.store.postgres.bulk import Bulks
 from corvo_server.store.postgres.database import connect, is_pooled, search_path
 from corvo_server.store.postgres.events import Events, key_base
+from corvo_server.store.postgres.held import HeldHeads
 from corvo_server.store.postgres.jobs import Jobs
 from corvo_server.store.postgres.lines import Lines
 from corvo_server.store.postgres.locks import Locks
@@ -24,7 +25,7 @@ from corvo_server.store.postgres.news import News
 from corvo_server.store.postgres.queues import Queues
 from corvo_server.store.postgres.rows import SQL, as_json
 from corvo_server.store.postgres.schedules import Schedules
-from corvo_server.store.postgres.wire import OUT_OF_REACH, PUT_OUT, Connection, Wire
+from corvo_server.store.postgres.wire import OUT_OF_REACH, PUT_OUT, Connection, Rows, Wire
 from corvo_server.store.protocol import StoreUnavailable
 from corvo_server.store.records import Commit
 from corvo_server.store.tables import Tables
@@ -80,6 +81,9 @@ class PostgresSession:
         self._connection: Connection | None = None
         self._wire: Wire | None = None
         self._commits = 0
+        self._held = HeldHeads()
+        self._holds = False
+        """Whether heads may be held: not where each transaction may be another session's."""
         self._failed_at: float | None = None
 
     def begin(self, groups: list[Group]) -> Transaction:
@@ -100,14 +104,15 @@ class PostgresSession:
 
     def _tables_of(self, wire: Wire, needs: Needs) -> Tables:
         # In this order the locks are taken, by every server: keys, jobs, queues, then batches.
-        self._locks = locks = Locks(wire, needs)
-        jobs = Jobs(wire, needs)
+        held = self._held.find(needs.ids) if needs.ids else None
+        self._locks = locks = Locks(wire, needs, held)
+        self._jobs = jobs = Jobs(wire, needs, held)
         self._lines = lines = Lines(wire, needs)
         return Tables(
             jobs=jobs,
             locks=locks,
             batches=Batches(wire),
-            queues=Queues(wire, needs, lines, self.writer_id),
+            queues=Queues(wire, needs, held, lines, self.writer_id),
             lines=lines,
             events=Events(wire, self._base),
             schedules=Schedules(wire),
@@ -120,16 +125,25 @@ class PostgresSession:
             commit = tx.finish()
             self._locks.flush()
             number = self._commits + wire.has_written
+            mark: Rows | None = None
             if wire.has_written:
-                wire.send(SQL.mark_commit, (self.writer_id, number))
+                mark = wire.request(SQL.mark_commit, (self.writer_id, number))
             self._end(wire, commit, number)
         except psycopg.OperationalError as error:
             if _is_gone(wire.connection, error):
                 raise _Lost(str(error)) from error
             raise CommitError(str(error)) from error
         self._commits = number
+        self._hold(mark)
         self._wire = None
         return commit
+
+    def _hold(self, mark: Rows | None) -> None:
+        """Hold on to the heads that were written."""
+        self._held.forget(self._jobs.stale)
+        if mark is not None and self._holds:
+            ((xid,),) = mark()
+            self._held.keep(self._jobs.written, xid)
 
     def _end(self, wire: Wire, commit: Commit, number: int) -> None:
         """Commit, and tell the others."""
@@ -228,7 +242,8 @@ class PostgresSession:
             raise CommitError("the database is out of reach")
         try:
             connection = connect(self._url)
-            if not is_pooled(connection):
+            self._holds = not is_pooled(connection)
+            if self._holds:
                 connection.execute(SQL.limit_transactions)
             with connection.transaction():
                 connection.execute(SQL.set_up_writing, (self._search_path,))
@@ -241,6 +256,8 @@ class PostgresSession:
         return connection
 
     def _drop(self) -> None:
+        self._held.clear()
+        self._holds = False
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()

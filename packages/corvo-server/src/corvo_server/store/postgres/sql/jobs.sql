@@ -44,6 +44,15 @@ WHERE id IN (SELECT json_array_elements_text(%s) COLLATE "C")
 ORDER BY seq
 FOR UPDATE;
 
+-- name: lock_held
+-- How many of the rows are still as one of these transactions left them.
+SELECT count(*) FROM (
+    SELECT FROM jobs
+    WHERE seq = ANY(%s::bigint[]) AND xmin = ANY(%s::xid[])
+    ORDER BY seq
+    FOR UPDATE
+) AS locked;
+
 -- name: update_heads
 UPDATE jobs
 SET queue = new.queue, state = new.state, priority = new.priority, attempt = new.attempt,

@@ -54,6 +54,10 @@ SELECT name FROM queues
 WHERE name IN (SELECT json_array_elements_text(%s) COLLATE "C")
   AND (max_concurrency IS NOT NULL OR max_per_key IS NOT NULL);
 
+-- name: limits_of_queues
+SELECT name, max_concurrency IS NOT NULL OR max_per_key IS NOT NULL FROM queues
+WHERE name IN (SELECT json_array_elements_text(%s) COLLATE "C");
+
 -- name: limited_queues_of_jobs
 SELECT j.queue, bool_or(q.max_concurrency IS NOT NULL OR q.max_per_key IS NOT NULL)
 FROM jobs j LEFT JOIN queues q ON q.name = j.queue

@@ -50,7 +50,8 @@ INSERT INTO writers (id, commits) VALUES (%s, 0) ON CONFLICT (id) DO NOTHING;
 
 -- name: mark_commit
 INSERT INTO writers (id, commits) VALUES (%s, %s)
-ON CONFLICT (id) DO UPDATE SET commits = excluded.commits;
+ON CONFLICT (id) DO UPDATE SET commits = excluded.commits
+RETURNING pg_current_xact_id()::xid::text::bigint;
 
 -- name: find_mark
 -- Waits for the transaction that is writing it, if there is one.
