@@ -125,6 +125,7 @@ def test_matching_ids_go_on_behind_the_last(connection: sqlite3.Connection) -> N
 FAR = {
     "queue and state": JobFilter(queue="a", states=frozenset({JobState.DEAD})),
     "state": JobFilter(states=frozenset({JobState.DEAD})),
+    "queue": JobFilter(queue="a"),
     "with a tag that is common elsewhere": JobFilter(
         queue="a", states=frozenset({JobState.DEAD}), tags={"a": "1"}
     ),

@@ -11,11 +11,15 @@ from typing import NamedTuple
 from corvo_server.store.filters import JobFilter, where
 from corvo_server.store.fragments import Sql, all_of, bind, fuse
 from corvo_server.store.sqlite.rows import SQL, fetch_one
-from corvo_server.store.sqlite.sources import DIALECT, Census, Source, narrowest
+from corvo_server.store.sqlite.sources import (
+    DIALECT,
+    STEPS_A_CANDIDATE,
+    STEPS_IN_AN_INDEX,
+    Census,
+    Source,
+    narrowest,
+)
 
-STEPS_A_CANDIDATE = 13
-_STEPS_IN_AN_INDEX = 5
-"""A row of a source that needs no look at its job, and at most one at the index of tags."""
 _PROBED_SHARE = 40
 """An index is asked for how much it holds up to one in so many of the jobs."""
 _SMALLEST_PROBE = 5_000
@@ -101,9 +105,11 @@ class Scope:
         though: if it takes much longer than it then would, the source names the rest.
         """
         source, steps = self.source_of_all()
-        complete = self.source if self.source and self.source.is_complete else None
-        if source is None and complete is not None and complete.rows <= self.walk:
-            source, steps = complete, complete.rows * _STEPS_IN_AN_INDEX
+        if source is None and self.source is not None:
+            of_all = self.source.steps
+            # A walk looks at their tags as well, and reads whole jobs.
+            if of_all is not None and of_all <= self.walk * STEPS_IN_AN_INDEX:
+                source, steps = self.source, of_all
         if source is None:
             return Way(self.window.last)
         if matches is None:

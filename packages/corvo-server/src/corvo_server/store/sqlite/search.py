@@ -133,7 +133,7 @@ def _by_creation(
     source = way.source
     if source is None or needed == 0 or far.first > far.last:
         return
-    if source.is_complete and phase.is_all:
+    if source.steps is not None and phase.is_all:
         source = source.first(needed, *far, order)
     elif phase.is_all and far == scope.window:
         columns += ", count(*) OVER ()"  # all are looked at anyhow

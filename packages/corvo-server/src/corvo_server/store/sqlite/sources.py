@@ -18,6 +18,10 @@ from corvo_server.store.sqlite.rows import SQL, fetch_one
 
 DIALECT = SqliteDialect()
 
+STEPS_A_CANDIDATE = 13
+STEPS_IN_AN_INDEX = 5
+"""Of a row of which no job is looked at: nothing but an index, and at most one of tags besides."""
+
 # The sources, each `SELECT seq FROM …`. What stands behind INDEXED BY must be what its index says.
 _BATCH = "SELECT seq FROM jobs INDEXED BY jobs_batch WHERE batch_id = {}"
 _UNIQUE_KEY = "SELECT seq FROM jobs INDEXED BY jobs_unique_key WHERE unique_key = {}"
@@ -59,8 +63,8 @@ class Source(NamedTuple):
 
     seqs: Sql
     rows: int
-    is_complete: bool = False
-    """Whether all candidates match, within the span of creation. No job is looked at for that."""
+    steps: int | None = None
+    """What going through them takes where all of them match, within the span of creation."""
 
     def first(self, jobs: int, first: int, last: int, order: Sql) -> "Source":
         """Its first `jobs` candidates from `first` to `last`, by seq."""
@@ -154,16 +158,21 @@ def _by_state(wanted: JobFilter, census: Census) -> Source | None:
     plain = JobFilter(
         queue=wanted.queue, states=wanted.states, tags=wanted.tags, created=wanted.created
     )
-    is_complete = wanted == plain
+    steps = 0
     for template, all_states, is_by_queue in _WAITING:
         some = states & all_states
         if some:
-            is_complete &= is_by_queue
             only = [] if some == all_states else [one_of("state", map(STATE_CODES.get, some))]
             parts.append(fuse(template, all_of([*only, *more])))
-            rows += census.jobs(wanted.queue if is_by_queue else None, all_states)
+            part = census.jobs(wanted.queue if is_by_queue else None, all_states)
+            rows += part
+            steps += part * (STEPS_IN_AN_INDEX if is_by_queue else STEPS_A_CANDIDATE)
     for state in states & FINISHED:
         ended = all_of([*more, *within("finished_at", wanted.completed)])
         parts.append(fuse(_ENDED, bind(STATE_CODES[state]), ended))
-        rows += census.jobs(wanted.queue, frozenset({state}))
-    return Source(join(" UNION ALL ", parts), rows, is_complete) if parts else NOTHING
+        part = census.jobs(wanted.queue, frozenset({state}))
+        rows += part
+        steps += part * STEPS_IN_AN_INDEX
+    if not parts:
+        return NOTHING
+    return Source(join(" UNION ALL ", parts), rows, steps if wanted == plain else None)
