@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from itertools import count
 
 from sanic import Blueprint, Sanic
+from sanic.http import Http
 
 from corvo_server.engine.clock import SharedClock, system_clock
 from corvo_server.engine.engine import Engine
@@ -154,6 +155,8 @@ def build_http(
         env_prefix="CORVO_SANIC_",
     )
     app.config.REQUEST_MAX_SIZE = settings.max_body_bytes
+    # Sanic bounds heads by the largest body, in all the process by that of its latest application.
+    Http.set_header_max_size(app.config.REQUEST_MAX_HEADER_SIZE)
     app.config.RESPONSE_TIMEOUT = _LONGEST_POLL + 30
     app.config.KEEP_ALIVE_TIMEOUT = 120
     app.config.ACCESS_LOG = False

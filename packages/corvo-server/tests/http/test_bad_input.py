@@ -538,6 +538,12 @@ async def closed(connection: Any) -> bool:
         return True
 
 
+async def test_headers_may_be_larger_than_bodies(bench: Bench) -> None:
+    engine = Engine(bench.store, clock=bench.clock)
+    async with serve(engine, max_body_bytes=1024) as server:
+        check_error(await server.post("/ack/" + "x" * 4000, {}), E.NOT_FOUND)
+
+
 async def test_headers_that_are_too_large_are_refused(server: HttpServer) -> None:
     for message in (
         b"GET /healthz HTTP/1.1\r\nhost: x\r\nbig: " + b"x" * 20_000 + b"\r\n\r\n",

@@ -254,6 +254,7 @@ async def test_fetch_of_a_client_that_went_away_is_withdrawn(bench: Bench, app: 
     connection = MemoryConnection(ShortcutProtocol, app)
     connection.protocol.data_received(post("/fetch", {**FETCH, "queues": ["gone"], "timeout": 30}))
     await until(lambda: bench.engine.notifier.waiting == 1)
+    await until(lambda: bench.store.backlog == 0)  # it has looked for a job, in vain
     connection.hang_up()
     await until(lambda: bench.engine.notifier.waiting == 0)
     assert await bench.state(await bench.enqueue("gone")) is JobState.PENDING
@@ -321,6 +322,13 @@ async def test_where_a_stream_is_cut_makes_no_difference(
     pieces = [stream[begin:end] for begin, end in itertools.pairwise(cuts)]
     expected = await answers_of(HttpProtocol, app, *pieces)
     assert await answers_of(ShortcutProtocol, app, *pieces) == expected
+
+
+@pytest.mark.parametrize("kind", [HttpProtocol, ShortcutProtocol])
+async def test_last_line_of_chunks_may_come_later(app: App, kind: type[HttpProtocol]) -> None:
+    chunks = SPECIAL["with chunks"]
+    expected = await answers_of(HttpProtocol, app, chunks)
+    assert await answers_of(kind, app, chunks[:-2], chunks[-2:]) == expected
 
 
 NOISE = st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), max_size=8)
