@@ -6,7 +6,7 @@ import pytest
 
 from corvo_server.store.nodes import NodeReport
 from corvo_server.store.postgres import nodes
-from corvo_server.store.postgres.database import connect
+from corvo_server.store.postgres.database import connect, set_up
 from corvo_server.store.postgres.rows import SQL
 from corvo_server.store.postgres.wire import Wire
 
@@ -34,7 +34,7 @@ def test_a_look_at_the_clock_that_took_long_is_repeated(
         wire = Wire(connection)
         wire.open()
         wire.send(SQL.begin)
-        wire.send(SQL.set_up_writing, ("corvo",))
+        wire.send(SQL.set_up_writing, set_up("corvo"))
         reading = nodes.beat(wire, REPORT, 1_000).clock
         wire.abandon()
     assert reading is not None

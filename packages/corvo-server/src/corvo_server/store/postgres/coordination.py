@@ -5,7 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Concatenate, ParamSpec, TypeVar
 
-from corvo_server.store.postgres.database import connect, search_path
+from corvo_server.store.postgres.database import connect, search_path, set_up
 from corvo_server.store.postgres.rows import SQL
 from corvo_server.store.postgres.wire import OUT_OF_REACH, Connection, Wire
 from corvo_server.store.protocol import StoreUnavailable
@@ -42,7 +42,7 @@ class Coordination:
             try:
                 wire.open()
                 wire.send(SQL.begin)
-                wire.send(SQL.set_up_writing, (self._search_path,))
+                wire.send(SQL.set_up_writing, set_up(self._search_path))
                 done = work(wire, *args, **kwargs)
                 wire.send("COMMIT")
                 wire.close()

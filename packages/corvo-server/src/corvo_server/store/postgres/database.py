@@ -153,6 +153,11 @@ def search_path(schema: str) -> str:
     return '"' + schema.replace('"', '""') + '"'
 
 
+def set_up(search_path: str, *, is_local: bool = True) -> dict[str, Any]:
+    """The parameters of `set_up_writing`: for the transaction, or for the session."""
+    return {"search_path": search_path, "is_local": is_local}
+
+
 @contextmanager
 def _explained(url: str) -> Iterator[None]:
     try:

@@ -15,7 +15,7 @@ from psycopg import errors
 
 from corvo_server.store.postgres.batches import Batches
 from corvo_server.store.postgres.bulk import Bulks
-from corvo_server.store.postgres.database import connect, is_pooled, search_path
+from corvo_server.store.postgres.database import connect, is_pooled, search_path, set_up
 from corvo_server.store.postgres.events import Events, key_base
 from corvo_server.store.postgres.held import HeldHeads
 from corvo_server.store.postgres.jobs import Jobs
@@ -82,8 +82,11 @@ class PostgresSession:
         self._wire: Wire | None = None
         self._commits = 0
         self._held = HeldHeads()
-        self._holds = False
-        """Whether heads may be held: not where each transaction may be another session's."""
+        self._has_session = False
+        """Whether all transactions are of one session of the database; not so behind a pooler.
+
+        Only then can anything be kept for the next one: settings there, and heads here.
+        """
         self._failed_at: float | None = None
 
     def begin(self, groups: list[Group]) -> Transaction:
@@ -95,7 +98,8 @@ class PostgresSession:
         try:
             wire.open()
             wire.send(SQL.begin)
-            wire.send(SQL.set_up_writing, (self._search_path,))
+            if not self._has_session:
+                wire.send(SQL.set_up_writing, set_up(self._search_path))
             self._tables = self._tables_of(wire, needs)
         except psycopg.OperationalError as error:
             self.rollback()
@@ -141,7 +145,7 @@ class PostgresSession:
     def _hold(self, mark: Rows | None) -> None:
         """Hold on to the heads that were written."""
         self._held.forget(self._jobs.stale)
-        if mark is not None and self._holds:
+        if mark is not None and self._has_session:
             ((xid,),) = mark()
             self._held.keep(self._jobs.written, xid)
 
@@ -174,7 +178,7 @@ class PostgresSession:
             try:
                 with self._connected().transaction():
                     execute = self._connection.execute  # type: ignore[union-attr]
-                    execute(SQL.set_up_writing, (self._search_path,))
+                    execute(SQL.set_up_writing, set_up(self._search_path))
                     found = execute(SQL.find_mark, (self.writer_id,)).fetchone()
                 break
             except (psycopg.OperationalError, CommitError) as error:
@@ -220,7 +224,7 @@ class PostgresSession:
         """Add what this writer counted to the counts of those that are gone, and disconnect."""
         try:
             with self._connected() as connection, connection.transaction():
-                connection.execute(SQL.set_up_writing, (self._search_path,))
+                connection.execute(SQL.set_up_writing, set_up(self._search_path))
                 connection.execute(SQL.fold_writers, (as_json([self.writer_id]),))
                 connection.execute(SQL.forget_writers, (as_json([self.writer_id]),))
         except (psycopg.Error, CommitError) as error:
@@ -242,11 +246,12 @@ class PostgresSession:
             raise CommitError("the database is out of reach")
         try:
             connection = connect(self._url)
-            self._holds = not is_pooled(connection)
-            if self._holds:
+            self._has_session = not is_pooled(connection)
+            if self._has_session:
                 connection.execute(SQL.limit_transactions)
+                connection.execute(SQL.set_up_writing, set_up(self._search_path, is_local=False))
             with connection.transaction():
-                connection.execute(SQL.set_up_writing, (self._search_path,))
+                connection.execute(SQL.set_up_writing, set_up(self._search_path))
                 connection.execute(SQL.add_writer, (self.writer_id,))
         except psycopg.Error as error:
             self._failed_at = time.monotonic()
@@ -257,7 +262,7 @@ class PostgresSession:
 
     def _drop(self) -> None:
         self._held.clear()
-        self._holds = False
+        self._has_session = False
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()

@@ -25,19 +25,19 @@ BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY;
 
 -- name: set_up_writing
--- For this transaction only, so that it holds behind a pooler of transactions, too. The statements
--- are made for the indexes: how they run must not depend on statistics of a table that fills and
--- empties within seconds.
-SELECT set_config('search_path', %s, true),
-       set_config('lock_timeout', '10s', true),
-       set_config('statement_timeout', '30s', true),
-       set_config('idle_in_transaction_session_timeout', '5s', true),
-       set_config('plan_cache_mode', 'force_generic_plan', true),
-       set_config('jit', 'off', true),
-       set_config('enable_seqscan', 'off', true),
-       set_config('enable_bitmapscan', 'off', true),
-       set_config('enable_hashjoin', 'off', true),
-       set_config('enable_mergejoin', 'off', true);
+-- For a transaction, as behind a pooler of transactions there is nothing that lasts longer, or for the
+-- session. The statements are made for the indexes: how they run must not depend on statistics of a
+-- table that fills and empties within seconds.
+SELECT set_config('search_path', %(search_path)s, %(is_local)s),
+       set_config('lock_timeout', '10s', %(is_local)s),
+       set_config('statement_timeout', '30s', %(is_local)s),
+       set_config('idle_in_transaction_session_timeout', '5s', %(is_local)s),
+       set_config('plan_cache_mode', 'force_generic_plan', %(is_local)s),
+       set_config('jit', 'off', %(is_local)s),
+       set_config('enable_seqscan', 'off', %(is_local)s),
+       set_config('enable_bitmapscan', 'off', %(is_local)s),
+       set_config('enable_hashjoin', 'off', %(is_local)s),
+       set_config('enable_mergejoin', 'off', %(is_local)s);
 
 -- name: set_up_reading
 SELECT set_config('search_path', %s, true),
