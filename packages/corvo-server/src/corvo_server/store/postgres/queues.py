@@ -51,7 +51,7 @@ class Queues:
         if held is not None:
             names = {head.queue for head, _ in held}
             self._is_limited = dict.fromkeys(names, False)
-            self._foreseen = wire.request(SQL.limits_of_queues, (as_json(names),))
+            self._foreseen = wire.request(SQL.limited_queues, (as_json(names),))
         elif needs.ids:
             self._foreseen = wire.request(SQL.limited_queues_of_jobs, (id_set(needs.ids),))
 
@@ -62,8 +62,7 @@ class Queues:
         unknown = [name for name in names if name not in self._is_limited]
         if unknown:
             self._is_limited.update(dict.fromkeys(unknown, False))
-            rows = self._wire.ask(SQL.limited_queues, (as_json(unknown),))
-            self._is_limited.update((name, True) for (name,) in rows)
+            self._is_limited.update(self._wire.ask(SQL.limited_queues, (as_json(unknown),)))
         return {name for name in names if self._is_limited[name]}
 
     def count(self, counts: list[QueueCount]) -> None:

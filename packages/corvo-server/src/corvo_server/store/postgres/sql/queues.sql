@@ -50,11 +50,7 @@ ON CONFLICT (queue, writer) DO UPDATE SET
     failed = c.failed + excluded.failed;
 
 -- name: limited_queues
-SELECT name FROM queues
-WHERE name IN (SELECT json_array_elements_text(%s) COLLATE "C")
-  AND (max_concurrency IS NOT NULL OR max_per_key IS NOT NULL);
-
--- name: limits_of_queues
+-- A queue without settings has no row.
 SELECT name, max_concurrency IS NOT NULL OR max_per_key IS NOT NULL FROM queues
 WHERE name IN (SELECT json_array_elements_text(%s) COLLATE "C");
 
