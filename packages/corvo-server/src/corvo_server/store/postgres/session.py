@@ -146,8 +146,12 @@ class PostgresSession:
         """Hold on to the heads that were written."""
         self._held.forget(self._jobs.stale)
         if mark is not None and self._has_session:
-            ((xid,),) = mark()
-            self._held.keep(self._jobs.written, xid)
+            try:
+                ((xid,),) = mark()
+            except psycopg.Error:  # committed, and the connection was lost before this was read
+                self._held.clear()
+            else:
+                self._held.keep(self._jobs.written, xid)
 
     def _end(self, wire: Wire, commit: Commit, number: int) -> None:
         """Commit, and tell the others."""
