@@ -12,7 +12,9 @@ import pytest
 from corvo_schema import new_job_id
 from corvo_schema.states import JobState
 from corvo_server.store.postgres.nodes import writer_of
+from corvo_server.store.postgres.rows import Row
 from corvo_server.store.postgres.store import PostgresStore
+from corvo_server.store.postgres.wire import Rows, Wire
 from server_support.bench import Bench, make_job, turns, until
 from server_support.clock import ManualClock
 from server_support.kits import PostgresKit
@@ -268,7 +270,8 @@ async def test_a_commit_whose_answer_was_lost_is_done_once(
     bench = open_bench(**ALONE)
     await bench.enqueue("other")
     session = bench.store._writer._session  # type: ignore[attr-defined]
-    real, losses = session._end, []
+    real, request = session._end, Wire.request
+    lost: list[Wire] = []
 
     class Silent:
         """A connection that dies at COMMIT, before or after the database has heard of it."""
@@ -289,9 +292,9 @@ async def test_a_commit_whose_answer_was_lost_is_done_once(
             return self
 
     def end(wire: Any, *args: Any) -> None:
-        if losses:
+        if lost:
             return real(wire, *args)
-        losses.append(1)
+        lost.append(wire)
         connection = wire.connection
         wire.connection = Silent(connection)
         leave = wire.close
@@ -304,9 +307,20 @@ async def test_a_commit_whose_answer_was_lost_is_done_once(
         monkeypatch.setattr(wire, "close", close)
         return real(wire, *args)
 
+    def request_in_vain(wire: Wire, *args: Any) -> Rows:
+        rows = request(wire, *args)
+
+        def answered() -> list[Row]:
+            if wire in lost:  # of what else was under way, nothing came back either
+                raise psycopg.ProgrammingError("no result available")
+            return rows()
+
+        return answered
+
+    monkeypatch.setattr(Wire, "request", request_in_vain)
     session._end = end
     job_id = await bench.enqueue()
-    assert losses
+    assert lost
     assert await bench.fetch_ids() == [job_id]
     assert bench.kit.count_jobs()["mail"] == {JobState.ACTIVE: 1}
     await bench.check_counters()
