@@ -22,9 +22,6 @@ FOREIGN_SDKS = ("corvo-client==0.3.0", "corvo-worker==0.3.0")
 FEW_HISTORIES = {"CORVO_STATEFUL_EXAMPLES": "30"}  # no more of them tell interpreters apart
 XDIST_WORKERS = "auto" if (os.cpu_count() or 1) > 2 else "2"
 
-QUICK = "uv|virtualenv"
-"""Where uv is there (`pip install nox[uv]`), it installs in three seconds what takes pip 24."""
-
 nox.needs_version = ">=2026.2"
 nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_venv = "yes"
@@ -57,7 +54,7 @@ def lint(session: nox.Session) -> None:
     session.run("python", "scripts/gen_docs.py", "--check")
 
 
-@nox.session(venv_backend=QUICK)
+@nox.session
 def typecheck(session: nox.Session) -> None:
     """Check types, strictly."""
     _install(session, "types", "test", "extras", "bench")
@@ -65,7 +62,7 @@ def typecheck(session: nox.Session) -> None:
     session.run("mypy", *SOURCES, *others)
 
 
-@nox.session(venv_backend=QUICK)
+@nox.session
 def unit(session: nox.Session) -> None:
     """Run each package's own tests; fail when one has less than 90 % of its branches covered.
 
@@ -81,14 +78,14 @@ def unit(session: nox.Session) -> None:
         session.run("coverage", "report", f"--include=packages/{name}/src/*")
 
 
-@nox.session(venv_backend=QUICK)
+@nox.session
 def integration(session: nox.Session) -> None:
     """Run real servers and clients against each other, in parallel."""
     _install(session, "test", "extras")
     session.run("pytest", "tests/integration", "-n", XDIST_WORKERS, *session.posargs)
 
 
-@nox.session(venv_backend=QUICK)
+@nox.session
 def front_ends(session: nox.Session) -> None:
     """Run servers of several processes: what goes through front-ends, and what a process is."""
     _install(session, "test", "extras")
@@ -100,7 +97,7 @@ def front_ends(session: nox.Session) -> None:
     session.run("pytest", "--http-workers", "2", *files, "-n", XDIST_WORKERS, *session.posargs)
 
 
-@nox.session(venv_backend=QUICK)
+@nox.session
 def cluster(session: nox.Session) -> None:
     """Run servers and clients on PostgreSQL, and the store behind a pooler of transactions.
 
@@ -119,7 +116,7 @@ def cluster(session: nox.Session) -> None:
     session.run(*pytest, "--pooled", "packages/corvo-server/tests/conformance", *session.posargs)
 
 
-@nox.session(venv_backend=QUICK)
+@nox.session
 def trials(session: nox.Session) -> None:
     """Let nodes, networks and databases fail under several servers, and check the history.
 
@@ -146,7 +143,7 @@ def compat(session: nox.Session) -> None:
     session.run(*pytest, *session.posargs, env={"FOREIGN_SDKS": apart})
 
 
-@nox.session(venv_backend=QUICK)
+@nox.session
 def fuzz(session: nox.Session) -> None:
     """Make requests from the server's OpenAPI description, and hold its answers against it."""
     _install(session, "fuzz")
