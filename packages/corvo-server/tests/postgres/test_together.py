@@ -220,11 +220,11 @@ async def test_events_are_read_only_up_to_what_is_complete(open_bench: OpenBench
     session = slow.store._writer._session  # type: ignore[attr-defined]
     has_drawn, gate, real = threading.Event(), threading.Event(), session._end
 
-    def end(wire: Any, *args: Any) -> None:
+    def end(wire: Any, *args: Any) -> Any:
         wire.sync()
         has_drawn.set()
         gate.wait()
-        real(wire, *args)
+        return real(wire, *args)
 
     session._end = end
     late = asyncio.ensure_future(slow.enqueue())
@@ -291,7 +291,7 @@ async def test_a_commit_whose_answer_was_lost_is_done_once(
                 self._connection.execute(statement)
             return self
 
-    def end(wire: Any, *args: Any) -> None:
+    def end(wire: Any, *args: Any) -> Any:
         if lost:
             return real(wire, *args)
         lost.append(wire)

@@ -1,6 +1,6 @@
 """The small integers that stand for words in the stores' rows. Written to disk: never renumber."""
 
-from corvo_schema.states import Backoff, JobState
+from corvo_schema.states import Backoff, EventType, JobState
 
 STATES = (
     JobState.SCHEDULED,
@@ -17,6 +17,9 @@ STATE_CODES = {state: code for code, state in enumerate(STATES)}
 
 STATE_WORDS = {state: state.value for state in STATES}
 """`value` of an enum takes ten times as long as a look here."""
+
+EVENT_WORDS = {kind: kind.value for kind in EventType}
+"""Likewise, and every job has three events."""
 
 BACKOFFS = (Backoff.NONE, Backoff.FIXED, Backoff.LINEAR, Backoff.EXPONENTIAL)
 

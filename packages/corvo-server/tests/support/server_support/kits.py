@@ -265,12 +265,12 @@ class PostgresKit(_OwnKit):
         session = store._writer._session
         real = session._end
 
-        def end(*args: Any) -> None:
+        def end(*args: Any) -> Any:
             nonlocal times
             if times > 0:
                 times -= 1
                 raise psycopg.errors.DiskFull("disk is full")
-            real(*args)
+            return real(*args)
 
         session._end = end
         try:

@@ -10,8 +10,9 @@ from typing import NamedTuple
 from corvo_schema.states import EventType
 from corvo_server.store.postgres.rows import SQL, Row, as_array, as_json
 from corvo_server.store.records import Change
+from corvo_server.store.starts import start_values
 
-_STARTED, _COMPLETED = EventType.STARTED, EventType.COMPLETED
+_COMPLETED = EventType.COMPLETED
 
 
 class Alike(NamedTuple):
@@ -31,25 +32,11 @@ class Alike(NamedTuple):
 
 def alike_changes(change: Change) -> Alike | None:
     """How `change` is written together with those that are like it; None if it stands alone."""
-    job = change.job
     if change.event is _COMPLETED:
+        job = change.job
         common = (job.is_batch_counted, job.finished_at)
         if change.result is None:
             return Alike(SQL.complete_jobs, common)
         return Alike(SQL.complete_jobs_with_results, common, has_results=True)
-    if change.event is _STARTED:
-        token, seq = job.lease_token or "", str(job.seq)
-        if token.endswith(seq):  # as those of all jobs of a fetch
-            return Alike(
-                SQL.start_jobs,
-                (
-                    job.attempt,
-                    job.worker_id,
-                    job.hostname,
-                    token[: -len(seq)],
-                    job.lease_ms,
-                    job.lease_expires_at,
-                    job.started_at,
-                ),
-            )
-    return None
+    values = start_values(change)
+    return None if values is None else Alike(SQL.start_jobs, values)

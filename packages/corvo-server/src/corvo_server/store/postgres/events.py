@@ -26,7 +26,7 @@ same database has another range. A transaction that hangs holds readers up no lo
 from hashlib import blake2b
 from operator import attrgetter
 
-from corvo_schema.states import EventType
+from corvo_server.store.codes import EVENT_WORDS
 from corvo_server.store.postgres.rows import SQL, as_array, as_json, event_row, to_event
 from corvo_server.store.postgres.runs import runs_of
 from corvo_server.store.postgres.wire import Wire
@@ -35,7 +35,6 @@ from corvo_server.store.records import Event
 _ID_BITS = 44
 """Of a key, for the id; what is above is the schema's."""
 
-_WORDS = {kind: kind.value for kind in EventType}
 _NEWS = attrgetter("type", "queue", "data")
 
 
@@ -66,7 +65,7 @@ class Events:
             kind, queue, data = news
             at = as_array(event.at for event in alike)
             ids = as_json(event.job_id for event in alike)
-            values = (_WORDS[kind], queue, data, as_array(jobs), at, ids)
+            values = (EVENT_WORDS[kind], queue, data, as_array(jobs), at, ids)
             self._wire.write(SQL.insert_alike_events, values)
 
     def prune(self, before: int, limit: int) -> int:

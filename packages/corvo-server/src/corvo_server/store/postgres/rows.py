@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from corvo_schema.states import EventType
-from corvo_server.store.codes import BACKOFF_CODES, STATE_CODES
+from corvo_server.store.codes import BACKOFF_CODES, EVENT_WORDS, STATE_CODES
 from corvo_server.store.heads import HEAD_WIDTH, to_head
 from corvo_server.store.queries import load_queries
 from corvo_server.store.records import (
@@ -72,33 +72,27 @@ def to_failure(row: Row) -> Failure:
     return Failure(row[1], row[2], row[3], row[4])
 
 
-def new_job_row(seq: int, job: NewJob) -> Fields:
-    """A row of `insert_jobs`."""
-    return {
-        "seq": seq,
-        "id": job.id,
-        "queue": job.queue,
-        "state": STATE_CODES[job.state],
-        "payload": job.payload,
-        "created_at": job.created_at,
-        "priority": int(job.priority),
-        "max_retries": job.max_retries,
-        "backoff": BACKOFF_CODES[job.backoff],
-        "base_delay": job.base_delay,
-        "max_delay": job.max_delay,
-        "unique_key": job.unique_key,
-        "unique_period": job.unique_period,
-        "scheduled_at": job.scheduled_at,
-        "expire_at": job.expire_at,
-        "tags": job.tags,
-        "batch_id": job.batch_id,
-        "concurrency_key": job.concurrency_key,
-        "traceparent": job.traceparent,
-    }
+_ALIKE = (
+    "queue",
+    "state",
+    "priority",
+    "max_retries",
+    "backoff",
+    "base_delay",
+    "max_delay",
+    "unique_key",
+    "unique_period",
+    "scheduled_at",
+    "expire_at",
+    "tags",
+    "batch_id",
+    "concurrency_key",
+    "traceparent",
+)
 
 
 def alike_jobs_row(job: NewJob) -> Row:
-    """The parameters of `insert_alike_jobs` that are the same for all of them."""
+    """The parameters of `insert_alike_jobs` that are the same for all of them, as in `_ALIKE`."""
     return (
         job.queue,
         STATE_CODES[job.state],
@@ -116,6 +110,13 @@ def alike_jobs_row(job: NewJob) -> Row:
         job.concurrency_key,
         job.traceparent,
     )
+
+
+def new_job_row(seq: int, job: NewJob) -> Fields:
+    """A row of `insert_jobs`."""
+    row: Fields = dict(zip(_ALIKE, alike_jobs_row(job), strict=True))
+    row.update(seq=seq, id=job.id, payload=job.payload, created_at=job.created_at)
+    return row
 
 
 def change_row(change: Change) -> Fields:
@@ -182,7 +183,7 @@ def failure_row(seq: int, failure: Failure) -> Fields:
 def event_row(event: Event, seq: int) -> Fields:
     """A row of `insert_events`."""
     return {
-        "type": event.type.value,
+        "type": EVENT_WORDS[event.type],
         "job_seq": seq,
         "job_id": event.job_id,
         "queue": event.queue,

@@ -132,13 +132,14 @@ class PostgresSession:
             mark: Rows | None = None
             if wire.has_written:
                 mark = wire.request(SQL.mark_commit, (self.writer_id, number))
-            self._end(wire, commit, number)
+            is_answered = self._end(wire, commit, number)
         except psycopg.OperationalError as error:
             if _is_gone(wire.connection, error):
                 raise _Lost(str(error)) from error
             raise CommitError(str(error)) from error
         self._commits = number
-        self._hold(mark)
+        if is_answered:
+            self._hold(mark)
         self._wire = None
         return commit
 
@@ -146,15 +147,11 @@ class PostgresSession:
         """Hold on to the heads that were written."""
         self._held.forget(self._jobs.stale)
         if mark is not None and self._has_session:
-            try:
-                ((xid,),) = mark()
-            except psycopg.Error:  # committed, and the connection was lost before this was read
-                self._held.clear()
-            else:
-                self._held.keep(self._jobs.written, xid)
+            ((xid,),) = mark()
+            self._held.keep(self._jobs.written, xid)
 
-    def _end(self, wire: Wire, commit: Commit, number: int) -> None:
-        """Commit, and tell the others."""
+    def _end(self, wire: Wire, commit: Commit, number: int) -> bool:
+        """Commit, and tell the others. False: it is committed, but what came back is lost."""
         told = wire.connection.execute("COMMIT")
         news = None
         if self._channel is not None and wire.has_written:
@@ -167,11 +164,13 @@ class PostgresSession:
             wire.close()
         except psycopg.OperationalError as error:
             if told.statusmessage == "COMMIT":
-                return
+                return True
             if not _is_gone(wire.connection, error):
                 raise
             if not wire.has_written or not self._has_committed(number):
                 raise _Lost(str(error)) from error
+            return False
+        return True
 
     def _has_committed(self, number: int) -> bool:
         """What came of a commit whose answer was lost."""

@@ -6,15 +6,12 @@ from operator import attrgetter
 
 import orjson
 
-from corvo_schema.states import EventType
+from corvo_server.store.codes import EVENT_WORDS
 from corvo_server.store.records import Event
 from corvo_server.store.sqlite.inserts import Insert
 from corvo_server.store.sqlite.rows import FEW, SQL, Row, fetch_one, to_event
 
 _INSERT = Insert(SQL.insert_event)
-_WORDS = {kind: kind.value for kind in EventType}
-"""`value` of an enum takes ten times as long as a look here, and every job has three events."""
-
 _NEWS = attrgetter("type", "queue", "at", "data")
 
 
@@ -39,7 +36,7 @@ class Events:
         for (kind, queue, at, data), run in groupby(events, _NEWS):
             alike = list(run)
             end = start + len(alike)
-            word = _WORDS[kind]
+            word = EVENT_WORDS[kind]
             if are_jobs_there and len(alike) >= FEW:
                 told = orjson.dumps(seqs[start:end]).decode()
                 values = (alike[0].id, word, queue, at, data, told)

@@ -18,6 +18,7 @@ from corvo_server.store.records import (
     NewJob,
     QueueRecord,
 )
+from corvo_server.store.starts import start_values
 
 Row = tuple[Any, ...]
 
@@ -92,7 +93,7 @@ def options_row(job: NewJob) -> Row | None:
     return (*options, due_at, job.expire_at, pending_key)
 
 
-_STARTED, _COMPLETED = EventType.STARTED, EventType.COMPLETED
+_COMPLETED = EventType.COMPLETED
 
 
 class Update(NamedTuple):
@@ -145,19 +146,8 @@ def update_of(change: Change) -> tuple[Update, Row]:
     if job.concurrency_key is None:
         if change.event is _COMPLETED:
             return _COMPLETE, (job.is_batch_counted, job.finished_at, change.result)
-        if change.event is _STARTED and job.expire_at is None:
-            token, seq = job.lease_token or "", str(job.seq)
-            if token.endswith(seq):  # as those of all jobs of a fetch
-                stem = token[: -len(seq)]
-                return _START, (
-                    job.attempt,
-                    job.worker_id,
-                    job.hostname,
-                    stem,
-                    job.lease_ms,
-                    job.lease_expires_at,
-                    job.started_at,
-                )
+        if job.expire_at is None and (values := start_values(change)) is not None:
+            return _START, values
     return _UPDATE, _change_row(change)
 
 
