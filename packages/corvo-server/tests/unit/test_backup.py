@@ -121,6 +121,19 @@ async def test_check_names_what_is_wrong(
     assert any(problem in line for line in backup.check(copy.parent))
 
 
+def test_a_database_that_is_being_made_is_not_copied_yet(tmp_path: Path) -> None:
+    """What was copied then could not be restored, and had been called a backup."""
+    data_dir, copy = tmp_path / "data", tmp_path / "copy.db"
+    data_dir.mkdir()
+    with closing(sqlite3.connect(data_dir / DATABASE_NAME)) as database:
+        database.execute("PRAGMA journal_mode = WAL")
+        with pytest.raises(backup.BackupError, match=r"no tables yet.*Try again"):
+            backup.back_up(data_dir, copy)
+        with pytest.raises(backup.BackupError, match="no tables yet"):
+            backup.check(data_dir)
+    assert not copy.exists()
+
+
 async def test_vacuum_needs_the_server_to_be_stopped(bench: Bench, data_dir: Path) -> None:
     with pytest.raises(DataDirLockedError):
         backup.vacuum(data_dir)

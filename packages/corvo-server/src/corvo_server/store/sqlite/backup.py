@@ -2,7 +2,8 @@
 
 import os
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from corvo_server.store.sqlite.check import find_problems
@@ -23,10 +24,9 @@ def back_up(data_dir: Path, target: Path) -> int:
 
     A running server goes on meanwhile. The copy appears whole or not at all.
     """
-    source = _database_in(data_dir)
-    if target.exists():
-        raise BackupError(f"{target} exists already. Give a name that is free.")
-    with closing(open_reader(source)) as reader:
+    with _reading(data_dir) as reader:
+        if target.exists():
+            raise BackupError(f"{target} exists already. Give a name that is free.")
         _copy(reader, target)
     return target.stat().st_size
 
@@ -48,7 +48,11 @@ def restore(source: Path, data_dir: Path, *, may_replace: bool) -> None:
         fresh = database.with_suffix(".restoring")
         fresh.unlink(missing_ok=True)
         try:
-            with closing(_open_copy(source)) as reader:
+            with closing(open_reader(source)) as reader:
+                if not _has_tables(reader):
+                    raise BackupError(
+                        f"{source} is not a backup of Corvo: it lacks Corvo's tables."
+                    )
                 _copy(reader, fresh)
             open_writer(fresh).close()
         except sqlite3.DatabaseError as error:
@@ -63,7 +67,7 @@ def restore(source: Path, data_dir: Path, *, may_replace: bool) -> None:
 
 def check(data_dir: Path) -> list[str]:
     """What is wrong with the database, as sentences. A running server goes on meanwhile."""
-    with closing(open_reader(_database_in(data_dir))) as reader:
+    with _reading(data_dir) as reader:
         reader.execute("BEGIN")
         return list(find_problems(reader))
 
@@ -89,19 +93,24 @@ def _database_in(data_dir: Path) -> Path:
     return database
 
 
-def _open_copy(source: Path) -> sqlite3.Connection:
-    reader = open_reader(source)
-    try:
-        (tables,) = reader.execute(
-            "SELECT count(*) FROM sqlite_schema WHERE name IN ('jobs', 'schema_migrations')"
-        ).fetchone()
-    except sqlite3.DatabaseError:
-        reader.close()
-        raise
-    if tables != 2:
-        reader.close()
-        raise BackupError(f"{source} is not a backup of Corvo: it lacks Corvo's tables.")
-    return reader
+@contextmanager
+def _reading(data_dir: Path) -> Iterator[sqlite3.Connection]:
+    database = _database_in(data_dir)
+    with closing(open_reader(database)) as reader:
+        # The file is there before its tables are. A copy of it then could not be restored.
+        if not _has_tables(reader):
+            raise BackupError(
+                f"{database} has no tables yet: a server that starts makes them. Try again when "
+                "it says that it listens."
+            )
+        yield reader
+
+
+def _has_tables(reader: sqlite3.Connection) -> bool:
+    (tables,) = reader.execute(
+        "SELECT count(*) FROM sqlite_schema WHERE name IN ('jobs', 'schema_migrations')"
+    ).fetchone()
+    return bool(tables == 2)
 
 
 def _copy(reader: sqlite3.Connection, target: Path) -> None:
