@@ -200,7 +200,7 @@ def lowest(session: nox.Session, package: str) -> None:
     session.run("pytest", f"packages/{package}/tests", "-n", XDIST_WORKERS, *session.posargs)
 
 
-@nox.session
+@nox.session(venv_backend="virtualenv")  # hatch looks for pip beside itself
 def dist(session: nox.Session) -> None:
     """Build wheels and sdists, and test what is in them, alone and together; write their SBOMs."""
     _install(session, "dist", packages=False)
