@@ -200,7 +200,7 @@ def lowest(session: nox.Session, package: str) -> None:
     session.run("pytest", f"packages/{package}/tests", "-n", XDIST_WORKERS, *session.posargs)
 
 
-@nox.session(venv_backend="virtualenv")  # hatch looks for pip beside itself
+@nox.session(venv_backend="virtualenv")  # in one of uv's, hatch lacks what it builds with
 def dist(session: nox.Session) -> None:
     """Build wheels and sdists, and test what is in them, alone and together; write their SBOMs."""
     _install(session, "dist", packages=False)
