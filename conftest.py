@@ -2,7 +2,12 @@
 
 from importlib.util import find_spec
 
+import pytest
+
 pytest_plugins = ("support.engines",)
+
+# What tests have others check for them says what was different, too.
+pytest.register_assert_rewrite("support", "server_support")
 
 if find_spec("hypothesis"):  # which not every session of nox has
     from hypothesis import settings

@@ -207,6 +207,9 @@ class History(RuleBasedStateMachine):
         bench, model = self._life.bench, self._life.model
         match what:
             case "restart":
+                # It takes time. Ids of one millisecond stand in their order within a process only,
+                # and in that order bulk operations are done.
+                model.now = bench.clock.forward(1)
                 self._run(bench.restart())
             case "prune":
                 model.now = bench.clock.now + 8 * DAY
