@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -111,8 +112,10 @@ def enqueue(corvo: Corvo, queue: str, *arguments: str) -> str:
 def read_until(terminal: int, text: str) -> None:
     """Read what is written to a terminal until the text has come."""
     shown = b""
+    deadline = time.monotonic() + PATIENCE  # of all: a view that is drawn anew is never silent
     while text.encode() not in shown:
-        assert select.select([terminal], [], [], PATIENCE)[0], f"{text}: not in {shown!r}"
+        patience = max(0, deadline - time.monotonic())
+        assert select.select([terminal], [], [], patience)[0], f"{text}: not in {shown!r}"
         shown += os.read(terminal, 65_536)
 
 

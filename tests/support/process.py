@@ -13,12 +13,18 @@ from pathlib import Path
 from support.waiting import PATIENCE, wait_blocking
 
 _OURS = "CORVO_"
+_OF_A_TERMINAL = ("COLUMNS", "LINES")
+"""A program believes these rather than the terminal that it is given."""
 _SIGTERM_IS_CAUGHT = 1 << (signal.SIGTERM - 1)
 
 
 def clean_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     """The environment without the settings of whoever runs the tests, and with `more`."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(_OURS) and name not in _OF_A_TERMINAL
+    }
     return {**kept, "PYTHONUNBUFFERED": "1", **(more or {})}
 
 
