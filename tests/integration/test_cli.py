@@ -1,6 +1,5 @@
 """Every command of `corvo` as a process of its own, against a server."""
 
-import contextlib
 import json
 import os
 import pty
@@ -109,14 +108,27 @@ def enqueue(corvo: Corvo, queue: str, *arguments: str) -> str:
     return corvo("enqueue", queue, *arguments).stdout.strip()
 
 
+def pieces(terminal: int) -> Iterator[bytes]:
+    """What is written to a terminal, until its end or as long as we have patience."""
+    deadline = time.monotonic() + PATIENCE  # of all: a view that is drawn anew is never silent
+    while (left := deadline - time.monotonic()) > 0 and select.select([terminal], [], [], left)[0]:
+        try:
+            piece = os.read(terminal, 65_536)
+        except OSError:  # which is how its end is told
+            piece = b""
+        if not piece:
+            return
+        yield piece
+
+
 def read_until(terminal: int, text: str) -> None:
     """Read what is written to a terminal until the text has come."""
     shown = b""
-    deadline = time.monotonic() + PATIENCE  # of all: a view that is drawn anew is never silent
-    while text.encode() not in shown:
-        patience = max(0, deadline - time.monotonic())
-        assert select.select([terminal], [], [], patience)[0], f"{text}: not in {shown!r}"
-        shown += os.read(terminal, 65_536)
+    for piece in pieces(terminal):
+        shown += piece
+        if text.encode() in shown:
+            return
+    raise AssertionError(f"{text}: not in {shown!r}")
 
 
 def test_job_from_enqueue_to_inspect(corvo: Corvo, queue: str) -> None:
@@ -307,9 +319,8 @@ def test_top_shows_the_queues_on_a_terminal(corvo: Corvo, server: CorvoServer, q
     try:
         read_until(terminal, queue)
         os.write(terminal, b"q")
-        with contextlib.suppress(OSError):  # which is how its end is told
-            while os.read(terminal, 65_536):
-                pass
+        for _ in pieces(terminal):
+            pass
         assert top.wait(PATIENCE) == 0
     finally:
         top.kill()
