@@ -19,7 +19,7 @@ import orjson
 
 from corvo_schema import IdFactory
 from corvo_schema.states import JobState
-from corvo_server.store.codes import STATE_CODES, STATES
+from corvo_server.store.rows.codes import STATE_CODES, STATES
 from corvo_server.store.sqlite.database import DATABASE_NAME, lock_data_dir, open_writer
 
 QUEUES = 20

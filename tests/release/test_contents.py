@@ -49,7 +49,7 @@ def test_the_server_brings_its_statements_migrations_and_grammar(built: Path) ->
     files = wheel_of("corvo-server", built).files
     assert "corvo_server/store/sqlite/migrations/0001_initial.sql" in files
     assert "corvo_server/store/sqlite/sql/jobs.sql" in files
-    assert "corvo_server/store/jq.lark" in files
+    assert "corvo_server/store/search/jq.lark" in files
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -27,13 +27,13 @@ from corvo_server.http import (
 )
 from corvo_server.http.endpoint import App, Handler, Resource
 from corvo_server.http.errors import install_error_handler
+from corvo_server.http.fast_path import install_fast_path
 from corvo_server.http.openapi import describe
 from corvo_server.http.request import AnyRequest
-from corvo_server.http.shortcut import install_shortcuts
 from corvo_server.logs import write_requests
 from corvo_server.services.bulk import BulkRunner
 from corvo_server.services.expirer import Expirer
-from corvo_server.services.lead import Lead
+from corvo_server.services.leader import Lead
 from corvo_server.services.opener import Opener
 from corvo_server.services.promoter import Promoter
 from corvo_server.services.pruner import Pruner
@@ -166,7 +166,7 @@ def build_http(
     for resource in RESOURCES:
         app.blueprint(resource.blueprint if forward is None else _forwarded(resource, forward))
     install_error_handler(app)
-    install_shortcuts(
+    install_fast_path(
         app,
         [
             endpoint

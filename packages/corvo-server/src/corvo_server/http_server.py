@@ -9,7 +9,7 @@ from sanic.http.constants import HTTP
 from sanic.server.async_server import AsyncioServer
 
 from corvo_server.http.endpoint import App
-from corvo_server.http.shortcut import ShortcutProtocol
+from corvo_server.http.fast_path import FastPathProtocol
 from corvo_server.settings import split_bind
 
 _BACKLOG = 1024
@@ -77,7 +77,7 @@ async def start_http(app: App, listener: socket.socket) -> AsyncioServer:
     server = await app.create_server(
         sock=listener,
         backlog=_BACKLOG,
-        protocol=ShortcutProtocol,
+        protocol=FastPathProtocol,
         return_asyncio_server=True,
         asyncio_server_kwargs={"start_serving": False},
     )

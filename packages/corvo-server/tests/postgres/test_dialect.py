@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from corvo_server.store.conditions import Condition
-from corvo_server.store.filters import JobFilter, where
 from corvo_server.store.postgres.dialect import PostgresDialect
+from corvo_server.store.search.conditions import Condition
+from corvo_server.store.search.filters import JobFilter, where
 from server_support.jq_oracle import conditions, conditions_on, documents, holds, paths_in
 
 Connection = psycopg.Connection[tuple[Any, ...]]

@@ -9,8 +9,8 @@ import pytest
 
 from corvo_schema.states import JobState
 from corvo_server.engine.worker import Ack
+from corvo_server.store.postgres.pipeline import Wire
 from corvo_server.store.postgres.rows import SQL
-from corvo_server.store.postgres.wire import Wire
 from corvo_server.store.records import LeasedJob
 from server_support.bench import Bench, make_job, until
 

@@ -7,8 +7,8 @@ import pytest
 from corvo_server.store.nodes import NodeReport
 from corvo_server.store.postgres import nodes
 from corvo_server.store.postgres.database import connect, set_up
+from corvo_server.store.postgres.pipeline import Wire
 from corvo_server.store.postgres.rows import SQL
-from corvo_server.store.postgres.wire import Wire
 
 REPORT = NodeReport("a", "1.2.3", None, 1_000)
 

@@ -9,10 +9,10 @@ import pytest
 from corvo_schema import SearchRequest, SortField
 from corvo_schema.states import JobState
 from corvo_server.engine.search import Page
-from corvo_server.store.filters import JobFilter
-from corvo_server.store.phases import phases_of
 from corvo_server.store.postgres.search import _condition, _part
-from corvo_server.store.search import Position, Search
+from corvo_server.store.search.filters import JobFilter
+from corvo_server.store.search.order import phases_of
+from corvo_server.store.search.search import Position, Search
 from server_support.bench import Bench, make_job
 from server_support.clock import ManualClock
 from support.postgres import execute

@@ -9,8 +9,8 @@ import psycopg
 import pytest
 
 from corvo_server.store.postgres import readers as module
+from corvo_server.store.postgres.pipeline import Connection, Wire
 from corvo_server.store.postgres.readers import Readers
-from corvo_server.store.postgres.wire import Connection, Wire
 from server_support.bench import until
 
 

@@ -13,8 +13,8 @@ from psycopg import errors
 from corvo_schema.states import JobState
 from corvo_server.store.postgres import database
 from corvo_server.store.postgres.database import connect
+from corvo_server.store.postgres.pipeline import Wire
 from corvo_server.store.postgres.rows import SQL
-from corvo_server.store.postgres.wire import Wire
 from server_support.bench import Bench
 
 OpenBench = Callable[..., Bench]

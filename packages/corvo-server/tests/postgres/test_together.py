@@ -12,9 +12,9 @@ import pytest
 from corvo_schema import new_job_id
 from corvo_schema.states import JobState
 from corvo_server.store.postgres.nodes import writer_of
+from corvo_server.store.postgres.pipeline import Rows, Wire
 from corvo_server.store.postgres.rows import Row
 from corvo_server.store.postgres.store import PostgresStore
-from corvo_server.store.postgres.wire import Rows, Wire
 from server_support.bench import Bench, make_job, turns, until
 from server_support.clock import ManualClock
 from server_support.kits import PostgresKit

@@ -2,13 +2,13 @@
 
 import pytest
 
-from corvo_server.engine import slots
+from corvo_server.engine import occurrences
 from server_support.bench import Bench
 from server_support.calendar import HOUR, MINUTE, Calendar
 from server_support.clock import START
 
 DAY = 24 * HOUR
-GRACE = slots.GRACE
+GRACE = occurrences.GRACE
 
 
 async def test_run_once_makes_one_job_of_all_missed_slots(calendar: Calendar) -> None:

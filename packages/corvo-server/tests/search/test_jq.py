@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from corvo_server.store import jq
-from corvo_server.store.conditions import (
+from corvo_server.store.search import jq
+from corvo_server.store.search.conditions import (
     And,
     Compare,
     CompareLength,
@@ -20,7 +20,7 @@ from corvo_server.store.conditions import (
     TextMatch,
     Truthy,
 )
-from corvo_server.store.filters import JobFilter, where
+from corvo_server.store.search.filters import JobFilter, where
 from corvo_server.store.sqlite.dialect import SqliteDialect
 
 

@@ -120,8 +120,8 @@ async def test_a_page_of_large_documents_ends_early(
     engine_name: str,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(f"corvo_server.store.{engine_name}.search._LARGEST_PAGE", 3000)
-    monkeypatch.setattr(f"corvo_server.store.{engine_name}.search._LOADED_TOGETHER", 2)
+    monkeypatch.setattr("corvo_server.store.search.page._LARGEST_PAGE", 3000)
+    monkeypatch.setattr("corvo_server.store.search.page._LOADED_TOGETHER", 2)
     ids = [await bench.enqueue(payload="x" * 1000) for _ in range(10)]
     page = await find(limit=8)
     assert len(page.jobs) == 4

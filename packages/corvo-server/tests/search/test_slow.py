@@ -4,7 +4,7 @@ import asyncio
 import sqlite3
 import threading
 from collections.abc import Awaitable, Callable, Iterator
-from importlib import import_module
+from dataclasses import replace
 
 import pytest
 
@@ -12,10 +12,10 @@ from corvo_schema import BulkRequest
 from corvo_schema.errors import ErrorCode
 from corvo_server.engine.errors import CallError
 from corvo_server.engine.search import Page
-from corvo_server.store.filters import JobFilter
-from corvo_server.store.postgres.wire import Wire
+from corvo_server.store.postgres.pipeline import Wire
 from corvo_server.store.protocol import SearchTooSlow, StoreUnavailable
-from corvo_server.store.search import Search
+from corvo_server.store.search.filters import JobFilter
+from corvo_server.store.search.search import Search
 from server_support.bench import Bench, turns, until
 from server_support.clock import forward_loop
 
@@ -55,10 +55,10 @@ class Endless:
 
 
 @pytest.fixture
-def endless(engine_name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Endless]:
-    search = import_module(f"corvo_server.store.{engine_name}.search")
-    stand_in = Endless(search.search)
-    monkeypatch.setattr(search, "search", stand_in)
+def endless(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Iterator[Endless]:
+    queries = bench.store._queries
+    stand_in = Endless(queries.search)
+    monkeypatch.setattr(bench.store, "_queries", replace(queries, search=stand_in))
     yield stand_in
     stand_in.is_on = False
 
@@ -174,13 +174,13 @@ async def test_a_search_whose_caller_goes_away_is_stopped(
 
 
 async def test_a_bulk_operation_that_searches_for_too_long_is_stopped_and_says_so(
-    bench: Bench, endless: Endless, engine_name: str, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, endless: Endless, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await bench.enqueue()
-    search = import_module(f"corvo_server.store.{engine_name}.search")
-    monkeypatch.setattr(
-        search, "matching_ids", lambda connection, *_: endless(connection, ANYTHING)
+    queries = replace(
+        bench.store._queries, matching_ids=lambda connection, *_: endless(connection, ANYTHING)
     )
+    monkeypatch.setattr(bench.store, "_queries", queries)
     request = BulkRequest.model_validate({"action": "cancel", "filter": {"payload_jq": ".a"}})
     (refused,) = await after_a_minute(endless, bench.engine.bulk.run(request))
     assert isinstance(refused, CallError)

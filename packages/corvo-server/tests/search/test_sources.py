@@ -10,14 +10,14 @@ import pytest
 
 from corvo_schema import SortOrder
 from corvo_schema.states import JobState
-from corvo_server.store.codes import STATE_CODES
-from corvo_server.store.filters import JobFilter, Span
-from corvo_server.store.fragments import Sql
-from corvo_server.store.search import Search, Total
-from corvo_server.store.sqlite import scope
+from corvo_server.store.rows.codes import STATE_CODES
+from corvo_server.store.search.filters import JobFilter, Span
+from corvo_server.store.search.fragments import Sql
+from corvo_server.store.search.search import Search, Total
+from corvo_server.store.sqlite import plan
 from corvo_server.store.sqlite.check import find_problems
 from corvo_server.store.sqlite.database import DATABASE_NAME, open_reader
-from corvo_server.store.sqlite.scope import Scope
+from corvo_server.store.sqlite.plan import Scope
 from corvo_server.store.sqlite.search import matching_ids, search
 from server_support.bench import Bench
 from server_support.kits import SqliteKit
@@ -87,7 +87,7 @@ def test_every_way_finds_the_same(
     connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, share: int
 ) -> None:
     """Candidates cost nothing, or as much as a job, or so much that all jobs are walked."""
-    monkeypatch.setattr(scope, "STEPS_A_CANDIDATE", share)
+    monkeypatch.setattr(plan, "STEPS_A_CANDIDATE", share)
     for wanted in (
         JobFilter(tags={"a": "1"}),
         JobFilter(tags={"a": "1"}, states=frozenset(JobState) - {JobState.DEAD}),

@@ -7,8 +7,8 @@ import pytest
 
 from corvo_schema.states import JobState
 from corvo_server.engine.search import Page
-from corvo_server.store.filters import JobFilter
-from corvo_server.store.search import Search, Total
+from corvo_server.store.search.filters import JobFilter
+from corvo_server.store.search.search import Search, Total
 from server_support.bench import Bench
 
 Find = Callable[..., Awaitable[Page]]

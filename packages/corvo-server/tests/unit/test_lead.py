@@ -12,7 +12,7 @@ import pytest
 from corvo_server.engine.clock import SharedClock
 from corvo_server.engine.nodes import Nodes
 from corvo_server.engine.notifier import Notifier
-from corvo_server.services.lead import Lead
+from corvo_server.services.leader import Lead
 from corvo_server.services.service import Service
 from corvo_server.store.nodes import NodeRecord, NodeReport, Reading, Standing
 from corvo_server.store.protocol import Store, StoreUnavailable

@@ -10,7 +10,7 @@ from corvo_schema.states import JobState
 from corvo_server.store.records import NewJob
 from corvo_server.store.sqlite.database import open_writer
 from corvo_server.store.sqlite.jobs import Jobs
-from corvo_server.store.sqlite.lines import Lines
+from corvo_server.store.sqlite.pending import Lines
 from corvo_server.store.sqlite.rows import SQL, to_leased
 
 _COPIES_AND_STATE = {"seq", "state", "due_at", "lapses_at", "pending_key", "active_key"}

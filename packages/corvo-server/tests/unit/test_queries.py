@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from corvo_server.store.queries import load_queries
+from corvo_server.store.rows.queries import load_queries
 
 
 @pytest.fixture

@@ -16,7 +16,6 @@ from corvo_server.engine.errors import CallError, not_found
 from corvo_server.engine.search import job_filter, too_slow
 from corvo_server.engine.sweep import CHUNK, apply_to
 from corvo_server.store.bulk import UNENDED, BulkEdit, BulkOutcome, BulkRecord, BulkStep
-from corvo_server.store.filters import JobFilter
 from corvo_server.store.protocol import SearchTooSlow, Store
 from corvo_server.store.records import (
     Decide,
@@ -25,7 +24,8 @@ from corvo_server.store.records import (
     Refusal,
     Transition,
 )
-from corvo_server.store.search import Search
+from corvo_server.store.search.filters import JobFilter
+from corvo_server.store.search.search import Search
 
 _AT_ONCE = 10_000
 """With more jobs than these, an operation goes to the background."""

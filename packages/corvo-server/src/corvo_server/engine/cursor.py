@@ -14,7 +14,7 @@ from msgspec import DecodeError, Meta, Struct, ValidationError, msgpack
 from corvo_schema import SearchRequest
 from corvo_schema.errors import ErrorCode
 from corvo_server.engine.errors import CallError
-from corvo_server.store.search import Position, Total
+from corvo_server.store.search.search import Position, Total
 
 _VERSION = 1
 

@@ -6,7 +6,6 @@ from corvo_server.engine import lifecycle
 from corvo_server.engine.clock import Clock
 from corvo_server.engine.errors import CallError, not_found
 from corvo_server.engine.sweep import sweep
-from corvo_server.store.filters import JobFilter
 from corvo_server.store.protocol import Store
 from corvo_server.store.records import (
     JobHead,
@@ -18,6 +17,7 @@ from corvo_server.store.records import (
     ThrottleQueue,
     Unchanged,
 )
+from corvo_server.store.search.filters import JobFilter
 
 
 class Queues:

@@ -9,7 +9,7 @@ from msgspec import structs
 
 from corvo_schema import IdFactory, ScheduleRequest
 from corvo_schema.errors import ErrorCode
-from corvo_server.engine import cron, slots
+from corvo_server.engine import cron, occurrences
 from corvo_server.engine.alarm import Alarm
 from corvo_server.engine.clock import Clock
 from corvo_server.engine.errors import CallError, not_found
@@ -73,7 +73,7 @@ class Schedules:
         wanted = self._wanted(request, payload)
 
         def decide(stored: ScheduleRecord | None) -> ScheduleChange:
-            return ScheduleChange(wanted if stored is None else slots.revise(stored, wanted))
+            return ScheduleChange(wanted if stored is None else occurrences.revise(stored, wanted))
 
         outcome = await self._edit(ScheduleEdit(wanted.name, decide, by_id=False))
         return outcome.after or wanted, outcome.before is None
@@ -84,7 +84,7 @@ class Schedules:
         """Change a schedule, its name included."""
         wanted = self._wanted(request, payload)
         outcome = await self._change(
-            reference, lambda stored: ScheduleChange(slots.revise(stored, wanted))
+            reference, lambda stored: ScheduleChange(occurrences.revise(stored, wanted))
         )
         return outcome.after or wanted
 
@@ -103,7 +103,9 @@ class Schedules:
     async def run(self, reference: str) -> Enqueued:
         """Enqueue a job of the schedule now, paused or not; the calendar goes on as it was."""
         job_id, now = self._ids.job(), self._clock()
-        outcome = await self._change(reference, partial(slots.run_by_hand, job_id=job_id, now=now))
+        outcome = await self._change(
+            reference, partial(occurrences.run_by_hand, job_id=job_id, now=now)
+        )
         if outcome.enqueued is None:
             raise AssertionError("a run by hand was stored without its job")
         return outcome.enqueued
@@ -112,7 +114,7 @@ class Schedules:
         """Deal with a chunk of the slots that are due; of how many schedules, 0 when none is."""
         now = self._clock()
         outcomes = await self._store.run_schedules(
-            DueSchedules(now, _CHUNK, partial(slots.run_due, now=now))
+            DueSchedules(now, _CHUNK, partial(occurrences.run_due, now=now))
         )
         for outcome in outcomes:
             _log_skip(outcome)

@@ -11,12 +11,12 @@ from corvo_schema.errors import ErrorCode
 from corvo_server.engine.clock import Clock
 from corvo_server.engine.cursor import Cursor
 from corvo_server.engine.errors import CallError
-from corvo_server.store import jq
-from corvo_server.store.conditions import Condition
-from corvo_server.store.filters import JobFilter, Span
 from corvo_server.store.protocol import SearchTooSlow, Store
 from corvo_server.store.records import JobRecord
-from corvo_server.store.search import Search, Total
+from corvo_server.store.search import jq
+from corvo_server.store.search.conditions import Condition
+from corvo_server.store.search.filters import JobFilter, Span
+from corvo_server.store.search.search import Search, Total
 
 _SLOW_FILTERS = ("payload_jq", "payload_contains", "error_contains")
 """What every candidate has to be read for."""

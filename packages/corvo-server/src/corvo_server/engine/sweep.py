@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from corvo_server.store.filters import JobFilter
 from corvo_server.store.protocol import Store
 from corvo_server.store.records import Change, Decide, Outcome, Refusal, Removal, Transition
+from corvo_server.store.search.filters import JobFilter
 
 CHUNK = 250
 

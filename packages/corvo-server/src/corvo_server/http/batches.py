@@ -6,8 +6,8 @@ from corvo_schema import Batch, BatchList, BatchState
 from corvo_schema.errors import ErrorCode
 from corvo_schema.ids import BATCH_ID_PATTERN
 from corvo_server.http import documents
+from corvo_server.http.body import choice_of, number_of, text_of
 from corvo_server.http.endpoint import Parameter, Resource, engine_of
-from corvo_server.http.query import choice_of, number_of, text_of
 from corvo_server.http.replies import reply
 
 resource = Resource("batches")

@@ -1,6 +1,8 @@
 """From a request's bytes to a validated model, and to the documents in it as they were sent."""
 
+import re
 from collections.abc import Callable
+from enum import StrEnum
 from json import loads
 from typing import TypeVar
 
@@ -13,13 +15,14 @@ from corvo_schema._base import RequestModel
 from corvo_schema.errors import ErrorCode
 from corvo_server.engine.errors import CallError
 from corvo_server.http.errors import invalid
-from corvo_server.http.query import text_of
 
 M = TypeVar("M", bound=RequestModel)
 S = TypeVar("S", bound=Struct)
+E = TypeVar("E", bound=StrEnum)
 
 _MEDIA_TYPE = "application/json"
 _STRICTNESS = {"true": True, "false": False, "1": True, "0": False}
+_DIGITS = re.compile("[0-9]{1,9}")
 _TOO_DEEP = "the body is nested too deeply; the limit is about 1000 levels"
 
 
@@ -131,3 +134,39 @@ def _is_strict(request: Request) -> bool:
         expected = f"must be one of {', '.join(_STRICTNESS)}"
         raise CallError(ErrorCode.VALIDATION_ERROR, f"strict: {expected}", [("strict", expected)])
     return _STRICTNESS[given]
+
+
+# The query string
+
+
+def text_of(request: Request, name: str) -> str | None:
+    """What is given, which may be empty; None when nothing is."""
+    if not request.query_string:
+        return None
+    text: str | None = request.get_args(keep_blank_values=True).get(name)
+    return text
+
+
+def number_of(request: Request, name: str, low: int, high: int, *, default: int) -> int:
+    """A whole number within bounds. Raises `CallError`."""
+    text = text_of(request, name)
+    if text is None:
+        return default
+    if _DIGITS.fullmatch(text) is None or not low <= int(text) <= high:
+        raise _refusal(name, f"must be a number from {low} to {high}")
+    return int(text)
+
+
+def choice_of(request: Request, name: str, choices: type[E]) -> E | None:
+    """One of the choices; None when nothing is said. Raises `CallError`."""
+    text = text_of(request, name)
+    if text is None:
+        return None
+    try:
+        return choices(text)
+    except ValueError:
+        raise _refusal(name, f"must be one of {', '.join(choices)}") from None
+
+
+def _refusal(name: str, expected: str) -> CallError:
+    return CallError(ErrorCode.VALIDATION_ERROR, f"{name}: {expected}", [(name, expected)])

@@ -13,7 +13,6 @@ from typing import Protocol
 
 from corvo_schema import BatchState
 from corvo_server.store.bulk import BulkEdit, BulkOutcome, BulkRecord, BulkStep
-from corvo_server.store.filters import JobFilter
 from corvo_server.store.nodes import NodeRecord, NodeReport, Standing
 from corvo_server.store.records import (
     BatchRecord,
@@ -41,7 +40,8 @@ from corvo_server.store.schedules import (
     ScheduleOutcome,
     ScheduleRecord,
 )
-from corvo_server.store.search import Found, Search
+from corvo_server.store.search.filters import JobFilter
+from corvo_server.store.search.search import Found, Search
 
 
 class UnusableStoreError(Exception):

@@ -1,7 +1,7 @@
-"""What the engine and a store hand each other about schedules: plain records, times in ms.
+"""Records of schedules that the engine and a store exchange. Times are in ms since the epoch.
 
-The rules (`engine.slots`) turn a stored schedule into a `ScheduleChange`; a store loads schedules,
-asks the rule, and writes what it answered, jobs included, all in one transaction.
+A rule of `engine.occurrences` turns a stored schedule into a `ScheduleChange`. The store loads the
+schedule, calls the rule, and writes the change and its jobs in one transaction.
 """
 
 from collections.abc import Callable

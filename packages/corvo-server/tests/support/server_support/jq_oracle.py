@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from corvo_server.store.conditions import (
+from corvo_server.store.search.conditions import (
     And,
     Compare,
     CompareLength,

@@ -11,17 +11,17 @@ from urllib.parse import urlsplit
 import psycopg
 
 from corvo_schema.states import JobState
-from corvo_server.store.codes import STATES
-from corvo_server.store.heads import to_head
+from corvo_server.store.commit.transaction import Transaction
+from corvo_server.store.commit.writer import Verb
 from corvo_server.store.postgres.check import check
 from corvo_server.store.postgres.database import prepare
 from corvo_server.store.postgres.store import PostgresStore
 from corvo_server.store.protocol import Store
+from corvo_server.store.rows.codes import STATES
+from corvo_server.store.rows.heads import to_head
 from corvo_server.store.sqlite import backup
 from corvo_server.store.sqlite.database import DATABASE_NAME
 from corvo_server.store.sqlite.store import SqliteStore
-from corvo_server.store.transaction import Transaction
-from corvo_server.store.writer import Verb
 from support.waiting import wait_blocking
 
 

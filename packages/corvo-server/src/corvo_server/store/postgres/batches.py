@@ -1,10 +1,10 @@
 """Batches: counted up, and as they stand."""
 
 from corvo_schema import BatchState
+from corvo_server.store.commit.tables import BatchCount, EndedBatch
+from corvo_server.store.postgres.pipeline import Wire
 from corvo_server.store.postgres.rows import SQL, as_json, storable
-from corvo_server.store.postgres.wire import Wire
 from corvo_server.store.records import BatchRecord, NewBatch
-from corvo_server.store.tables import BatchCount, EndedBatch
 
 _AFTER_ALL = "~"
 _LISTS = {
@@ -15,7 +15,7 @@ _LISTS = {
 
 
 class Batches:
-    """Implements `store.tables.BatchTable`."""
+    """Implements `store.commit.tables.BatchTable`."""
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire

@@ -2,12 +2,12 @@
 
 from corvo_schema import BulkStatus
 from corvo_server.store.bulk import BulkRecord
+from corvo_server.store.postgres.pipeline import Wire
 from corvo_server.store.postgres.rows import SQL, Row, storable
-from corvo_server.store.postgres.wire import Wire
 
 
 class Bulks:
-    """Implements `store.tables.BulkTable`."""
+    """Implements `store.commit.tables.BulkTable`."""
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire

@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 
 from corvo_server.store.postgres.database import connect, search_path
+from corvo_server.store.postgres.pipeline import Connection
 from corvo_server.store.postgres.rows import SQL
-from corvo_server.store.postgres.wire import Connection
 
 _INVARIANTS = (
     ("wrong_counters", "queue {0}: the counters say {1}, the jobs {2}"),

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Concatenate, ParamSpec, TypeVar
 
 from corvo_server.store.postgres.database import connect, search_path, set_up
+from corvo_server.store.postgres.pipeline import OUT_OF_REACH, Connection, Wire
 from corvo_server.store.postgres.rows import SQL
-from corvo_server.store.postgres.wire import OUT_OF_REACH, Connection, Wire
 from corvo_server.store.protocol import StoreUnavailable
 
 P = ParamSpec("P")

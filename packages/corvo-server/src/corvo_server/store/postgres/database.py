@@ -13,8 +13,8 @@ from psycopg.conninfo import conninfo_to_dict
 from corvo_server.store.database_url import masked
 from corvo_server.store.migrate import load_migrations, pending_migrations
 from corvo_server.store.postgres.events import key_base
+from corvo_server.store.postgres.pipeline import Connection
 from corvo_server.store.postgres.rows import SQL
-from corvo_server.store.postgres.wire import Connection
 from corvo_server.store.protocol import UnusableStoreError
 from corvo_server.store.transfer import HalfTransferredError
 

@@ -7,7 +7,7 @@ read it. Numbers compare as the decimals that they are written as.
 import json
 import re
 
-from corvo_server.store.conditions import (
+from corvo_server.store.search.conditions import (
     Compare,
     CompareLength,
     MatchText,
@@ -18,8 +18,8 @@ from corvo_server.store.conditions import (
     TextMatch,
     Truthy,
 )
-from corvo_server.store.filters import DocumentTest
-from corvo_server.store.fragments import Sql, bind, fuse
+from corvo_server.store.search.filters import DocumentTest
+from corvo_server.store.search.fragments import Sql, bind, fuse
 
 _LAST_CHARACTER = "\U0010ffff"
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -44,7 +44,7 @@ _SIGNS = {operator: "=" if operator is Operator.EQ else operator.value for opera
 
 
 class PostgresDialect:
-    """Implements `store.filters.Dialect`."""
+    """Implements `store.search.filters.Dialect`."""
 
     def test(self, test: DocumentTest) -> Sql:
         """The test on what stands at its path, which is called `v`, or NULL."""

@@ -26,11 +26,11 @@ same database has another range. A transaction that hangs holds readers up no lo
 from hashlib import blake2b
 from operator import attrgetter
 
-from corvo_server.store.codes import EVENT_WORDS
+from corvo_server.store.postgres.pipeline import Wire
 from corvo_server.store.postgres.rows import SQL, as_array, as_json, event_row, to_event
 from corvo_server.store.postgres.runs import runs_of
-from corvo_server.store.postgres.wire import Wire
 from corvo_server.store.records import Event
+from corvo_server.store.rows.codes import EVENT_WORDS
 
 _ID_BITS = 44
 """Of a key, for the id; what is above is the schema's."""
@@ -45,7 +45,7 @@ def key_base(schema: str) -> int:
 
 
 class Events:
-    """Implements `store.tables.EventTable`."""
+    """Implements `store.commit.tables.EventTable`."""
 
     def __init__(self, wire: Wire, base: int) -> None:
         self._wire = wire

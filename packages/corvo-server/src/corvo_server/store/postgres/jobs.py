@@ -3,10 +3,10 @@
 from collections.abc import Collection, Sequence
 
 from corvo_schema.states import JobState
-from corvo_server.store.codes import STATE_CODES, STATES
-from corvo_server.store.heads import new_job_head, to_head
-from corvo_server.store.postgres.alike import alike_changes
-from corvo_server.store.postgres.held import Held
+from corvo_server.store.commit.prefetch import Needs
+from corvo_server.store.postgres.bulk_updates import alike_changes
+from corvo_server.store.postgres.head_cache import Held
+from corvo_server.store.postgres.pipeline import Rows, Wire
 from corvo_server.store.postgres.rows import (
     SQL,
     Fields,
@@ -25,15 +25,15 @@ from corvo_server.store.postgres.rows import (
     to_record,
 )
 from corvo_server.store.postgres.runs import runs_of
-from corvo_server.store.postgres.wire import Rows, Wire
 from corvo_server.store.records import Change, JobHead, JobRecord, NewJob
-from corvo_server.store.verbs.needs import Needs
+from corvo_server.store.rows.codes import STATE_CODES, STATES
+from corvo_server.store.rows.heads import new_job_head, to_head
 
 _ACTIVE = JobState.ACTIVE
 
 
 class Jobs:
-    """Implements `store.tables.JobTable`. Heads that it gave are locked, and kept up to date."""
+    """Implements `store.commit.tables.JobTable`. Heads that it returned are locked and current."""
 
     def __init__(self, wire: Wire, needs: Needs, held: list[Held] | None) -> None:
         """Ask for all that `needs` foresees, without waiting for it.

@@ -15,9 +15,9 @@ from psycopg import sql
 
 from corvo_server.store.postgres.database import connect, is_pooled, search_path
 from corvo_server.store.postgres.maintenance import next_times
-from corvo_server.store.postgres.news import News
+from corvo_server.store.postgres.notifications import News
+from corvo_server.store.postgres.pipeline import Connection, Wire
 from corvo_server.store.postgres.rows import SQL
-from corvo_server.store.postgres.wire import Connection, Wire
 from corvo_server.store.records import Commit
 
 log = logging.getLogger(__name__)

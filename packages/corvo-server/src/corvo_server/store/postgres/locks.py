@@ -7,11 +7,11 @@ at the end.
 
 from typing import NamedTuple
 
-from corvo_server.store.postgres.held import Held
+from corvo_server.store.commit.prefetch import Needs
+from corvo_server.store.postgres.head_cache import Held
+from corvo_server.store.postgres.pipeline import Rows, Wire
 from corvo_server.store.postgres.rows import SQL, Row, as_json, id_set
-from corvo_server.store.postgres.wire import Rows, Wire
 from corvo_server.store.records import JobHead
-from corvo_server.store.verbs.needs import Needs
 
 _Key = tuple[str, str]
 
@@ -23,7 +23,7 @@ class _Holder(NamedTuple):
 
 
 class Locks:
-    """Implements `store.tables.LockTable`."""
+    """Implements `store.commit.tables.LockTable`."""
 
     def __init__(self, wire: Wire, needs: Needs, held: list[Held] | None) -> None:
         """Lock what `needs` foresees, without waiting for it.

@@ -1,7 +1,7 @@
 """When the server has something to do by itself."""
 
+from corvo_server.store.postgres.pipeline import Wire
 from corvo_server.store.postgres.rows import SQL
-from corvo_server.store.postgres.wire import Wire
 from corvo_server.store.records import NextTimes
 
 

@@ -1,8 +1,8 @@
 """The servers that work on this database, and which of them has the lead."""
 
 from corvo_server.store.nodes import NodeRecord, NodeReport, Reading, Standing, steady_clock
+from corvo_server.store.postgres.pipeline import Wire
 from corvo_server.store.postgres.rows import SQL
-from corvo_server.store.postgres.wire import Wire
 
 FORGOTTEN_AFTER = 3_600_000
 """Milliseconds without a report."""

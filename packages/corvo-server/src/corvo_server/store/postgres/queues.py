@@ -2,21 +2,18 @@
 
 from collections.abc import Collection
 
-from corvo_server.store.postgres.held import Held
-from corvo_server.store.postgres.lines import Lines
+from corvo_server.store.commit.prefetch import Needs
+from corvo_server.store.commit.tables import QueueCount
+from corvo_server.store.postgres.head_cache import Held
 from corvo_server.store.postgres.nodes import FORGOTTEN_AFTER, writer_of
-from corvo_server.store.postgres.rows import SQL, Row, as_json, id_set, storable, to_queue
-from corvo_server.store.postgres.wire import Rows, Wire
+from corvo_server.store.postgres.pending import Lines
+from corvo_server.store.postgres.pipeline import Rows, Wire
+from corvo_server.store.postgres.rows import SQL, as_json, id_set, storable, to_queue
 from corvo_server.store.records import (
-    LimitKeys,
-    LimitQueue,
-    PauseQueue,
     QueueRecord,
     QueueSetting,
-    ThrottleQueue,
 )
-from corvo_server.store.tables import QueueCount
-from corvo_server.store.verbs.needs import Needs
+from corvo_server.store.rows.queues import setting_update
 
 _COUNTS = (
     "queue",
@@ -34,7 +31,7 @@ _COUNTS = (
 
 
 class Queues:
-    """Implements `store.tables.QueueTable`. Counters are kept by writer; see the migration."""
+    """Implements `store.commit.tables.QueueTable`. Each writer has its own counters."""
 
     def __init__(
         self, wire: Wire, needs: Needs, held: list[Held] | None, lines: Lines, writer_id: str
@@ -70,8 +67,7 @@ class Queues:
         self._wire.write(SQL.count_queues, (self._writer_id, as_json(rows)))
 
     def configure(self, setting: QueueSetting) -> None:
-        statement, values = _update(setting)
-        self._wire.write(statement, (setting.queue, setting.now, *values))
+        self._wire.write(*setting_update(SQL, setting))
         self._lines.forget_limits()
         self._foreseen = None
         self._is_limited.clear()
@@ -89,19 +85,6 @@ class Queues:
             self._wire.write(SQL.fold_writers, writers)
             self._wire.write(SQL.forget_writers, writers)
         return len(gone)
-
-
-def _update(setting: QueueSetting) -> tuple[str, Row]:
-    """The statement for a setting, and its values after name and time."""
-    match setting:
-        case PauseQueue(is_paused=is_paused, is_draining=is_draining):
-            return SQL.set_paused, (is_paused, is_draining)
-        case LimitQueue(max_concurrency=limit):
-            return SQL.set_max_concurrency, (limit,)
-        case LimitKeys(max_per_key=limit):
-            return SQL.set_max_per_key, (limit,)
-        case ThrottleQueue(rate=rate, window=window):
-            return SQL.set_throttle, (rate, window)
 
 
 def list_queues(wire: Wire, name: str | None = None) -> list[QueueRecord]:

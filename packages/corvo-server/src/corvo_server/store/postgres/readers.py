@@ -10,8 +10,8 @@ import psycopg
 from psycopg import errors
 
 from corvo_server.store.postgres.database import connect, search_path
+from corvo_server.store.postgres.pipeline import OUT_OF_REACH, Connection, Wire
 from corvo_server.store.postgres.rows import SQL
-from corvo_server.store.postgres.wire import OUT_OF_REACH, Connection, Wire
 from corvo_server.store.protocol import SearchTooSlow, StoreUnavailable
 
 P = ParamSpec("P")

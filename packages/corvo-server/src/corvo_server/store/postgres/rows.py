@@ -7,9 +7,6 @@ from typing import Any
 import orjson
 
 from corvo_schema.states import EventType
-from corvo_server.store.codes import BACKOFF_CODES, EVENT_WORDS, STATE_CODES
-from corvo_server.store.heads import HEAD_WIDTH, to_head
-from corvo_server.store.queries import load_queries
 from corvo_server.store.records import (
     Change,
     Event,
@@ -19,6 +16,9 @@ from corvo_server.store.records import (
     NewJob,
     QueueRecord,
 )
+from corvo_server.store.rows.codes import BACKOFF_CODES, EVENT_WORDS, STATE_CODES
+from corvo_server.store.rows.heads import HEAD_WIDTH, to_head
+from corvo_server.store.rows.queries import load_queries
 
 Row = tuple[Any, ...]
 Fields = dict[str, Any]

@@ -4,13 +4,13 @@ from msgspec import structs
 
 from corvo_schema.schedules import Misfire
 from corvo_schema.states import Priority
+from corvo_server.store.postgres.pipeline import Wire
 from corvo_server.store.postgres.rows import SQL, Row, storable
-from corvo_server.store.postgres.wire import Wire
 from corvo_server.store.schedules import ScheduleRecord
 
 
 class Schedules:
-    """Implements `store.tables.ScheduleTable`."""
+    """Implements `store.commit.tables.ScheduleTable`."""
 
     def __init__(self, wire: Wire) -> None:
         self._wire = wire

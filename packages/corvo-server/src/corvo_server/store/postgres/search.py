@@ -4,27 +4,24 @@ Pages are cut by the last job of the page before (a keyset), never by an offset.
 is PostgreSQL's choice, from its statistics; what takes too long is stopped by its timeout.
 """
 
+from functools import partial
 from time import perf_counter
-from typing import NamedTuple
 
 from corvo_schema import SortOrder
 from corvo_schema.states import FINISHED
-from corvo_server.store.codes import STATE_CODES, STATES
-from corvo_server.store.filters import JobFilter, where
-from corvo_server.store.fragments import Sql, all_of, bind, fuse
-from corvo_server.store.phases import Phase, phases_of
 from corvo_server.store.postgres.dialect import PostgresDialect
 from corvo_server.store.postgres.jobs import find_jobs
+from corvo_server.store.postgres.pipeline import Wire
 from corvo_server.store.postgres.rows import SQL, Row
-from corvo_server.store.postgres.wire import Wire
-from corvo_server.store.records import JobRecord
-from corvo_server.store.search import Found, Position, Search, Total
+from corvo_server.store.rows.codes import STATE_CODES, STATES
+from corvo_server.store.search.filters import JobFilter, where
+from corvo_server.store.search.fragments import Sql, all_of, bind, fuse
+from corvo_server.store.search.order import Phase, phases_of
+from corvo_server.store.search.page import Row as PageRow
+from corvo_server.store.search.page import to_page
+from corvo_server.store.search.search import Found, Position, Search, Total
 
 _DIALECT = PostgresDialect()
-_LARGEST_PAGE = 8 * 1024 * 1024
-"""Characters of documents in one page, beyond which it ends early."""
-_LOADED_TOGETHER = 50
-
 _COUNTED_ALWAYS = 200_000
 """Jobs that counting may look at in any case."""
 _COUNT_STEP = 20_000
@@ -39,29 +36,18 @@ SELECT found.* FROM (SELECT DISTINCT queue FROM queue_counts) AS q
 CROSS JOIN LATERAL ({{}}) AS found ORDER BY 3 {order}, 1 {order} LIMIT {{}}"""
 
 
-class _Row(NamedTuple):
-    seq: int
-    id: str
-    key: int | str | None
-
-
 def search(wire: Wire, request: Search) -> Found:
     """One page of the jobs that match, with the number of all of them."""
     started = perf_counter()
     condition = _condition(request.wanted)
     rows = _page(wire, request, condition)
-    has_more = len(rows) > request.limit
-    jobs = _load(wire, [row.id for row in rows[: request.limit]])
-    end = rows[len(jobs) - 1] if len(jobs) < len(rows) else None
-    total = request.total
-    if total is None:
-        if request.after is None and not has_more:
-            total = Total(len(rows))
-        else:
-            # Whoever waited for the page is not surprised to wait as long for the total.
-            seconds = max(request.count_seconds, perf_counter() - started)
-            total = _count(wire, request.wanted, condition, len(rows), seconds)
-    return Found(jobs, total, None if end is None else Position(end.key, end.seq))
+
+    def count() -> Total:
+        # The caller waited for the page, and may wait as long again for the total.
+        seconds = max(request.count_seconds, perf_counter() - started)
+        return _count(wire, request.wanted, condition, len(rows), seconds)
+
+    return to_page(request, rows, partial(find_jobs, wire), count)
 
 
 def matching_ids(
@@ -89,18 +75,18 @@ def _ask(wire: Wire, statement: Sql) -> list[Row]:
 # Pages
 
 
-def _page(wire: Wire, request: Search, condition: Sql) -> list[_Row]:
+def _page(wire: Wire, request: Search, condition: Sql) -> list[PageRow]:
     """The rows of the page, and one more if more match."""
     phases = phases_of(request)
     after = request.after
     if after is not None and after.key is None:
         phases = phases[-1:]
-    rows: list[_Row] = []
+    rows: list[PageRow] = []
     for phase in phases:
         needed = request.limit + 1 - len(rows)
         if needed > 0:
             statement = _part(request, phase, condition, after, needed)
-            rows += [_Row(*row) for row in _ask(wire, statement)]
+            rows += [PageRow(*row) for row in _ask(wire, statement)]
         after = None
     return rows
 
@@ -136,23 +122,6 @@ def _part(
 def _is_all_that_ended(wanted: JobFilter) -> bool:
     """Whether nothing but their end tells jobs apart."""
     return wanted == JobFilter(states=wanted.states, completed=wanted.completed)
-
-
-def _load(wire: Wire, job_ids: list[str]) -> list[JobRecord]:
-    """The jobs in full, in their order; not all when their documents are very large."""
-    jobs: list[JobRecord] = []
-    size = 0
-    for start in range(0, len(job_ids), _LOADED_TOGETHER):
-        loaded = find_jobs(wire, job_ids[start : start + _LOADED_TOGETHER])
-        jobs += loaded
-        size += sum(map(_size, loaded))
-        if size > _LARGEST_PAGE:
-            break
-    return jobs
-
-
-def _size(job: JobRecord) -> int:
-    return len(job.payload) + len(job.result or "") + len(job.checkpoint or "")
 
 
 # Totals

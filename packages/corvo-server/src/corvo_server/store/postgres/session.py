@@ -13,25 +13,25 @@ import time
 import psycopg
 from psycopg import errors
 
+from corvo_server.store.commit.prefetch import Needs
+from corvo_server.store.commit.tables import Tables
+from corvo_server.store.commit.transaction import Transaction
+from corvo_server.store.commit.writer import CommitError, Group
 from corvo_server.store.postgres.batches import Batches
 from corvo_server.store.postgres.bulk import Bulks
 from corvo_server.store.postgres.database import connect, is_pooled, search_path, set_up
 from corvo_server.store.postgres.events import Events, key_base
-from corvo_server.store.postgres.held import HeldHeads
+from corvo_server.store.postgres.head_cache import HeldHeads
 from corvo_server.store.postgres.jobs import Jobs
-from corvo_server.store.postgres.lines import Lines
 from corvo_server.store.postgres.locks import Locks
-from corvo_server.store.postgres.news import News
+from corvo_server.store.postgres.notifications import News
+from corvo_server.store.postgres.pending import Lines
+from corvo_server.store.postgres.pipeline import OUT_OF_REACH, PUT_OUT, Connection, Rows, Wire
 from corvo_server.store.postgres.queues import Queues
 from corvo_server.store.postgres.rows import SQL, as_json
 from corvo_server.store.postgres.schedules import Schedules
-from corvo_server.store.postgres.wire import OUT_OF_REACH, PUT_OUT, Connection, Rows, Wire
 from corvo_server.store.protocol import StoreUnavailable
 from corvo_server.store.records import Commit
-from corvo_server.store.tables import Tables
-from corvo_server.store.transaction import Transaction
-from corvo_server.store.verbs.needs import Needs
-from corvo_server.store.writer import CommitError, Group
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class _Lost(CommitError):
 
 
 class PostgresSession:
-    """Implements `store.writer.Session`."""
+    """Implements `store.commit.writer.Session`."""
 
     def __init__(
         self,

@@ -1,21 +1,20 @@
 """The store on PostgreSQL, which any number of servers may share."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 
-from corvo_schema import BatchState
-from corvo_server.store.bulk import BulkRecord
-from corvo_server.store.filters import JobFilter
+from corvo_server.store.commit.writer import Writer
+from corvo_server.store.commit.writes import Writes
 from corvo_server.store.nodes import NodeRecord, NodeReport, Standing
 from corvo_server.store.postgres import (
     batches,
     bulk,
     events,
     jobs,
-    lines,
     maintenance,
     nodes,
+    pending,
     queues,
     schedules,
     search,
@@ -24,29 +23,38 @@ from corvo_server.store.postgres.coordination import Coordination
 from corvo_server.store.postgres.database import prepare
 from corvo_server.store.postgres.listener import POLL_SECONDS, POLL_SECONDS_ALONE, Listener
 from corvo_server.store.postgres.nodes import node_of
+from corvo_server.store.postgres.pipeline import Wire
 from corvo_server.store.postgres.readers import Readers
 from corvo_server.store.postgres.session import PostgresSession
 from corvo_server.store.protocol import StoreUnavailable
+from corvo_server.store.reads import Queries, Reads
 from corvo_server.store.records import (
-    BatchRecord,
     Commit,
     Event,
-    Holder,
-    JobRecord,
-    NextTimes,
-    QueueRecord,
 )
-from corvo_server.store.schedules import ScheduleRecord
-from corvo_server.store.search import Found, Search
-from corvo_server.store.writer import Writer
-from corvo_server.store.writes import Writes
 
 _CHECK_SECONDS = 5
 _SEARCHERS = 2
-"""Apart from the readers, so that searches never keep a look at one job waiting."""
+_QUERIES = Queries(
+    find_jobs=jobs.find_jobs,
+    find_job=jobs.find_job,
+    find_batch=batches.find_batch,
+    list_batches=batches.list_batches,
+    search=search.search,
+    matching_ids=search.matching_ids,
+    list_queues=queues.list_queues,
+    list_holders=pending.list_holders,
+    list_schedules=schedules.list_schedules,
+    find_schedule=schedules.find_schedule,
+    find_bulk=bulk.find_bulk,
+    list_bulks=bulk.list_bulks,
+    next_bulk=bulk.next_bulk,
+    last_seq=jobs.last_seq,
+    next_times=maintenance.next_times,
+)
 
 
-class PostgresStore(Writes):
+class PostgresStore(Reads[Wire], Writes):
     """Implements `store.protocol.Store`."""
 
     is_shared = True
@@ -75,11 +83,16 @@ class PostgresStore(Writes):
         prepare(listen_url or url, schema)
         channel = f"{schema}_news" if notify else None
         session = PostgresSession(url, schema=schema, channel=channel)
-        super().__init__(Writer(session, max_backlog=max_backlog, max_commit=max_commit))
+        Writes.__init__(self, Writer(session, max_backlog=max_backlog, max_commit=max_commit))
+        self._readers: Readers = Readers(url, connections, schema=schema)
+        Reads.__init__(
+            self,
+            _QUERIES,
+            readers=self._readers,
+            searchers=Readers(url, _SEARCHERS, schema=schema),
+            search_seconds=search_seconds,
+        )
         self.node_id = node_of(session.writer_id)
-        self._readers = Readers(url, connections, schema=schema)
-        self._searchers = Readers(url, _SEARCHERS, schema=schema)
-        self._search_seconds = search_seconds
         self._coordination = Coordination(url, schema=schema)
         self._base = events.key_base(schema)
         if poll_seconds is None:
@@ -109,66 +122,11 @@ class PostgresStore(Writes):
             with suppress(RuntimeError):  # the loop is closed: nobody waits any more
                 self._loop.call_soon_threadsafe(self._writer.tell, commit)
 
-    async def find_jobs(self, job_ids: Sequence[str]) -> list[JobRecord]:
-        return await self._readers.run(jobs.find_jobs, job_ids)
-
-    async def find_job(self, job_id: str) -> JobRecord | None:
-        return await self._readers.run(jobs.find_job, job_id)
-
-    async def find_batch(self, batch_id: str) -> BatchRecord | None:
-        return await self._readers.run(batches.find_batch, batch_id)
-
-    async def list_batches(
-        self, before: str | None, limit: int, state: BatchState | None
-    ) -> list[BatchRecord]:
-        return await self._readers.run(batches.list_batches, before, limit, state)
-
-    async def search(self, request: Search) -> Found:
-        return await self._searchers.run_within(self._search_seconds, search.search, request)
-
-    async def matching_ids(
-        self, wanted: JobFilter, after_seq: int, limit: int
-    ) -> list[tuple[int, str]]:
-        return await self._searchers.run_within(
-            self._search_seconds, search.matching_ids, wanted, after_seq, limit
-        )
-
-    async def list_queues(self) -> list[QueueRecord]:
-        return await self._readers.run(queues.list_queues)
-
-    async def find_queue(self, name: str) -> QueueRecord | None:
-        found = await self._readers.run(queues.list_queues, name)
-        return found[0] if found else None
-
     async def read_events(self, after: int, limit: int) -> list[Event]:
         return await self._readers.run_fresh(events.read_events, self._base, after, limit)
 
     async def last_event_id(self) -> int:
         return await self._readers.run_fresh(events.last_event_id, self._base)
-
-    async def list_holders(self) -> list[Holder]:
-        return await self._readers.run(lines.list_holders)
-
-    async def list_schedules(self) -> list[ScheduleRecord]:
-        return await self._readers.run(schedules.list_schedules)
-
-    async def find_schedule(self, reference: str) -> ScheduleRecord | None:
-        return await self._readers.run(schedules.find_schedule, reference)
-
-    async def find_bulk(self, bulk_id: str) -> BulkRecord | None:
-        return await self._readers.run(bulk.find_bulk, bulk_id)
-
-    async def list_bulks(self, limit: int) -> list[BulkRecord]:
-        return await self._readers.run(bulk.list_bulks, limit)
-
-    async def next_bulk(self) -> BulkRecord | None:
-        return await self._readers.run(bulk.next_bulk)
-
-    async def last_seq(self) -> int:
-        return await self._readers.run(jobs.last_seq)
-
-    async def next_times(self) -> NextTimes:
-        return await self._readers.run(maintenance.next_times)
 
     async def beat(self, report: NodeReport, lease_ms: int) -> Standing:
         return await self._coordination.run(nodes.beat, report, lease_ms)
@@ -196,7 +154,6 @@ class PostgresStore(Writes):
         if self._listener is not None:
             await asyncio.to_thread(self._listener.close)
         await self._writer.drain()
-        await self._readers.close()
-        await self._searchers.close()
+        await self._close_pools()
         await self._writer.close()
         await self._coordination.close()

@@ -9,8 +9,8 @@ from psycopg import errors, sql
 from corvo_server.store.database_url import masked
 from corvo_server.store.postgres.check import find_problems
 from corvo_server.store.postgres.database import connect, is_pooled, prepare, search_path
+from corvo_server.store.postgres.pipeline import Connection
 from corvo_server.store.postgres.rows import SQL
-from corvo_server.store.postgres.wire import Connection
 from corvo_server.store.transfer import FLAGS, TABLES, Progress, Row, Table, TransferError
 
 _QUEUES = "queues"

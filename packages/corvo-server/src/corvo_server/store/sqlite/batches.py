@@ -3,9 +3,9 @@
 import sqlite3
 
 from corvo_schema import BatchState
+from corvo_server.store.commit.tables import BatchCount, EndedBatch
 from corvo_server.store.records import BatchRecord, NewBatch
 from corvo_server.store.sqlite.rows import SQL
-from corvo_server.store.tables import BatchCount, EndedBatch
 
 _AFTER_ALL = "~"
 _LISTS = {
@@ -16,7 +16,7 @@ _LISTS = {
 
 
 class Batches:
-    """Implements `store.tables.BatchTable`."""
+    """Implements `store.commit.tables.BatchTable`."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection

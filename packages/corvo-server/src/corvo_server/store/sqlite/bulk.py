@@ -8,7 +8,7 @@ from corvo_server.store.sqlite.rows import SQL, Row
 
 
 class Bulks:
-    """Implements `store.tables.BulkTable`."""
+    """Implements `store.commit.tables.BulkTable`."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection

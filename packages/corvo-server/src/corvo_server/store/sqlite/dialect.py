@@ -2,7 +2,7 @@
 
 import re
 
-from corvo_server.store.conditions import (
+from corvo_server.store.search.conditions import (
     Compare,
     CompareLength,
     MatchText,
@@ -13,8 +13,8 @@ from corvo_server.store.conditions import (
     TextMatch,
     Truthy,
 )
-from corvo_server.store.filters import DocumentTest
-from corvo_server.store.fragments import Sql, bind, fuse
+from corvo_server.store.search.filters import DocumentTest
+from corvo_server.store.search.fragments import Sql, bind, fuse
 
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_ .:;@#$%*()+,=!?~^|{}\[\]-]+")
 """Keys that every writer of JSON spells in the same way, so that SQLite's own paths find them.
@@ -47,7 +47,7 @@ _HAS_TAG = (
 
 
 class SqliteDialect:
-    """Implements `store.filters.Dialect`."""
+    """Implements `store.search.filters.Dialect`."""
 
     def test(self, test: DocumentTest) -> Sql:
         """The test on what json_type and json_extract find at its path."""

@@ -6,8 +6,8 @@ from operator import attrgetter
 
 import orjson
 
-from corvo_server.store.codes import EVENT_WORDS
 from corvo_server.store.records import Event
+from corvo_server.store.rows.codes import EVENT_WORDS
 from corvo_server.store.sqlite.inserts import Insert
 from corvo_server.store.sqlite.rows import FEW, SQL, Row, fetch_one, to_event
 
@@ -16,7 +16,7 @@ _NEWS = attrgetter("type", "queue", "at", "data")
 
 
 class Events:
-    """Implements `store.tables.EventTable`."""
+    """Implements `store.commit.tables.EventTable`."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection

@@ -7,9 +7,9 @@ from itertools import groupby, islice
 import orjson
 
 from corvo_schema.states import JobState
-from corvo_server.store.codes import STATE_CODES, STATES
-from corvo_server.store.heads import to_head
 from corvo_server.store.records import Change, JobHead, JobRecord, NewJob
+from corvo_server.store.rows.codes import STATE_CODES, STATES
+from corvo_server.store.rows.heads import to_head
 from corvo_server.store.sqlite.inserts import Insert
 from corvo_server.store.sqlite.rows import (
     FEW,
@@ -33,7 +33,7 @@ _MOST_HELD = 10_000
 
 
 class Jobs:
-    """Implements `store.tables.JobTable`."""
+    """Implements `store.commit.tables.JobTable`."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection

@@ -7,7 +7,7 @@ from corvo_server.store.sqlite.rows import SQL
 
 
 class Locks:
-    """Implements `store.tables.LockTable`."""
+    """Implements `store.commit.tables.LockTable`."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection

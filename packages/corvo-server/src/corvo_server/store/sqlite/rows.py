@@ -6,9 +6,6 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from corvo_schema.states import EventType, JobState
-from corvo_server.store.codes import BACKOFF_CODES, STATE_CODES
-from corvo_server.store.heads import HEAD_WIDTH, PLAIN_WIDTH, plain_head, to_head
-from corvo_server.store.queries import load_queries
 from corvo_server.store.records import (
     Change,
     Event,
@@ -18,7 +15,10 @@ from corvo_server.store.records import (
     NewJob,
     QueueRecord,
 )
-from corvo_server.store.starts import start_values
+from corvo_server.store.rows.codes import BACKOFF_CODES, STATE_CODES
+from corvo_server.store.rows.heads import HEAD_WIDTH, PLAIN_WIDTH, plain_head, to_head
+from corvo_server.store.rows.queries import load_queries
+from corvo_server.store.rows.starts import start_values
 
 Row = tuple[Any, ...]
 

@@ -11,7 +11,7 @@ from corvo_server.store.sqlite.rows import SQL, Row
 
 
 class Schedules:
-    """Implements `store.tables.ScheduleTable`."""
+    """Implements `store.commit.tables.ScheduleTable`."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection

@@ -8,23 +8,19 @@ lies far away after all, the walk is given up for the candidates.
 
 import sqlite3
 from collections.abc import Iterator
+from functools import partial
 from itertools import starmap
 from time import perf_counter
-from typing import NamedTuple
 
 from corvo_schema import SortOrder
-from corvo_server.store.filters import JobFilter
-from corvo_server.store.fragments import Sql, all_of, bind, fuse
-from corvo_server.store.phases import Phase, phases_of
-from corvo_server.store.records import JobRecord
-from corvo_server.store.search import Found, Position, Search, Total
+from corvo_server.store.search.filters import JobFilter
+from corvo_server.store.search.fragments import Sql, all_of, bind, fuse
+from corvo_server.store.search.order import Phase, phases_of
+from corvo_server.store.search.page import Row, to_page
+from corvo_server.store.search.search import Found, Position, Search, Total
 from corvo_server.store.sqlite.jobs import find_jobs
+from corvo_server.store.sqlite.plan import Scope, Window, seq_of
 from corvo_server.store.sqlite.rows import SQL, fetch_one
-from corvo_server.store.sqlite.scope import Scope, Window, seq_of
-
-_LARGEST_PAGE = 8 * 1024 * 1024
-"""Characters of documents in one page, beyond which it ends early."""
-_LOADED_TOGETHER = 50
 
 _COUNTED_ALWAYS = 200_000
 """Steps that counting may take in any case."""
@@ -47,20 +43,13 @@ def search(connection: sqlite3.Connection, request: Search) -> Found:
     started = perf_counter()
     scope = Scope(connection, request.wanted)
     rows = _page(scope, request)
-    has_more = len(rows) > request.limit
-    jobs = _load(connection, [row.id for row in rows[: request.limit]])
-    end = rows[len(jobs) - 1] if len(jobs) < len(rows) else None
-    total = request.total
-    if total is None:
-        if request.after is None and not has_more:
-            total = Total(len(rows))
-        elif rows[0].matches is not None:
-            total = Total(rows[0].matches)
-        else:
-            # Whoever waited for the page is not surprised to wait as long for the total.
-            seconds = max(request.count_seconds, perf_counter() - started)
-            total = _count(scope, len(rows), seconds)
-    return Found(jobs, total, None if end is None else Position(end.key, end.seq))
+
+    def count() -> Total:
+        # The caller waited for the page, and may wait as long again for the total.
+        seconds = max(request.count_seconds, perf_counter() - started)
+        return _count(scope, len(rows), seconds)
+
+    return to_page(request, rows, partial(find_jobs, connection), count)
 
 
 def matching_ids(
@@ -73,24 +62,16 @@ def matching_ids(
     return [(row.seq, row.id) for row in rows[:limit]]
 
 
-class _Row(NamedTuple):
-    seq: int
-    id: str
-    key: int | str | None
-    matches: int | None = None
-    """Of the whole search, where they came to light with the page."""
-
-
 # Pages
 
 
-def _page(scope: Scope, request: Search) -> list[_Row]:
+def _page(scope: Scope, request: Search) -> list[Row]:
     """The rows of the page, and one more if more match."""
     phases = phases_of(request)
     after = request.after
     if after is not None and after.key is None:
         phases = phases[-1:]
-    rows: list[_Row] = []
+    rows: list[Row] = []
     for phase in phases:
         needed = request.limit + 1 - len(rows)
         if needed > 0:
@@ -101,19 +82,19 @@ def _page(scope: Scope, request: Search) -> list[_Row]:
 
 def _page_of(
     scope: Scope, request: Search, phase: Phase, after: Position | None, needed: int
-) -> Iterator[_Row]:
+) -> Iterator[Row]:
     if phase.key is None:
         return _by_creation(scope, request, phase, after, needed)
     if phase.key == _COMPLETION and scope.is_of_finished:
         page = _by_completion(scope, request, after, needed)
     else:
         page = _by_key(scope, request, phase, after, needed)
-    return starmap(_Row, scope.connection.execute(*page))
+    return starmap(Row, scope.connection.execute(*page))
 
 
 def _by_creation(
     scope: Scope, request: Search, phase: Phase, after: Position | None, needed: int
-) -> Iterator[_Row]:
+) -> Iterator[Row]:
     """Up to `needed` jobs in the order of their seqs: by a walk, and from there by a source."""
     is_upward = request.order is SortOrder.ASC
     window = scope.window
@@ -127,7 +108,7 @@ def _by_creation(
     if way.walk:
         walk = scope.select(columns, None, phase.condition, window=near)
         statement = fuse("{} ORDER BY jobs.seq {} LIMIT {}", walk, order, bind(needed))
-        for row in starmap(_Row, scope.connection.execute(*statement)):
+        for row in starmap(Row, scope.connection.execute(*statement)):
             needed -= 1
             yield row
     source = way.source
@@ -139,7 +120,7 @@ def _by_creation(
         columns += ", count(*) OVER ()"  # all are looked at anyhow
     rest = scope.select(columns, source, phase.condition, window=far)
     statement = fuse("{} ORDER BY c.seq {} LIMIT {}", rest, order, bind(needed))
-    yield from starmap(_Row, scope.connection.execute(*statement))
+    yield from starmap(Row, scope.connection.execute(*statement))
 
 
 def _by_key(
@@ -178,23 +159,6 @@ def _by_completion(scope: Scope, request: Search, after: Position | None, needed
         bind(needed),
         bind(needed),
     )
-
-
-def _load(connection: sqlite3.Connection, job_ids: list[str]) -> list[JobRecord]:
-    """The jobs in full, in their order; not all when their documents are very large."""
-    jobs: list[JobRecord] = []
-    size = 0
-    for start in range(0, len(job_ids), _LOADED_TOGETHER):
-        loaded = find_jobs(connection, job_ids[start : start + _LOADED_TOGETHER])
-        jobs += loaded
-        size += sum(map(_size, loaded))
-        if size > _LARGEST_PAGE:
-            break
-    return jobs
-
-
-def _size(job: JobRecord) -> int:
-    return len(job.payload) + len(job.result or "") + len(job.checkpoint or "")
 
 
 # Totals

@@ -3,19 +3,19 @@
 import logging
 import sqlite3
 
+from corvo_server.store.commit.tables import Tables
+from corvo_server.store.commit.transaction import Transaction
+from corvo_server.store.commit.writer import CommitError, Group
 from corvo_server.store.protocol import StoreUnavailable
 from corvo_server.store.records import Commit
 from corvo_server.store.sqlite.batches import Batches
 from corvo_server.store.sqlite.bulk import Bulks
 from corvo_server.store.sqlite.events import Events
 from corvo_server.store.sqlite.jobs import Jobs
-from corvo_server.store.sqlite.lines import Lines
 from corvo_server.store.sqlite.locks import Locks
+from corvo_server.store.sqlite.pending import Lines
 from corvo_server.store.sqlite.queues import Queues
 from corvo_server.store.sqlite.schedules import Schedules
-from corvo_server.store.tables import Tables
-from corvo_server.store.transaction import Transaction
-from corvo_server.store.writer import CommitError, Group
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ def _tables_of(connection: sqlite3.Connection, jobs: Jobs, events: Events) -> Ta
 
 
 class SqliteSession:
-    """Implements `store.writer.Session`."""
+    """Implements `store.commit.writer.Session`."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection

@@ -1,31 +1,24 @@
 """The embedded store: one SQLite file, owned by one server process."""
 
 import asyncio
-from collections.abc import Sequence
+import sqlite3
 from pathlib import Path
 
-from corvo_schema import BatchState
-from corvo_server.store.bulk import BulkRecord
-from corvo_server.store.filters import JobFilter
+from corvo_server.store.commit.writer import Writer
+from corvo_server.store.commit.writes import Writes
 from corvo_server.store.nodes import NodeRecord, NodeReport, Standing
 from corvo_server.store.protocol import StoreUnavailable
+from corvo_server.store.reads import Queries, Reads
 from corvo_server.store.records import (
-    BatchRecord,
     Event,
-    Holder,
-    JobRecord,
-    NextTimes,
-    QueueRecord,
 )
-from corvo_server.store.schedules import ScheduleRecord
-from corvo_server.store.search import Found, Search
 from corvo_server.store.sqlite import (
     batches,
     bulk,
     events,
     jobs,
-    lines,
     maintenance,
+    pending,
     queues,
     schedules,
     search,
@@ -33,15 +26,29 @@ from corvo_server.store.sqlite import (
 from corvo_server.store.sqlite.database import DATABASE_NAME, lock_data_dir, open_writer
 from corvo_server.store.sqlite.readers import Readers
 from corvo_server.store.sqlite.session import SqliteSession
-from corvo_server.store.writer import Writer
-from corvo_server.store.writes import Writes
 
 _READERS = 4
 _SEARCHERS = 2
-"""Apart from the readers, so that searches never keep a look at one job waiting."""
+_QUERIES = Queries(
+    find_jobs=jobs.find_jobs,
+    find_job=jobs.find_job,
+    find_batch=batches.find_batch,
+    list_batches=batches.list_batches,
+    search=search.search,
+    matching_ids=search.matching_ids,
+    list_queues=queues.list_queues,
+    list_holders=pending.list_holders,
+    list_schedules=schedules.list_schedules,
+    find_schedule=schedules.find_schedule,
+    find_bulk=bulk.find_bulk,
+    list_bulks=bulk.list_bulks,
+    next_bulk=bulk.next_bulk,
+    last_seq=jobs.last_seq,
+    next_times=maintenance.next_times,
+)
 
 
-class SqliteStore(Writes):
+class SqliteStore(Reads[sqlite3.Connection], Writes):
     """Implements `store.protocol.Store`."""
 
     def __init__(
@@ -65,73 +72,22 @@ class SqliteStore(Writes):
         except BaseException:
             self._lock.release()
             raise
-        super().__init__(Writer(session, max_backlog=max_backlog, max_commit=max_commit))
-        self._readers = Readers(path, _READERS)
-        self._searchers = Readers(path, _SEARCHERS)
-        self._search_seconds = search_seconds
+        Writes.__init__(self, Writer(session, max_backlog=max_backlog, max_commit=max_commit))
+        Reads.__init__(
+            self,
+            _QUERIES,
+            readers=Readers(path, _READERS),
+            searchers=Readers(path, _SEARCHERS),
+            search_seconds=search_seconds,
+        )
         self._path = path
         self._is_closed = False
-
-    async def find_jobs(self, job_ids: Sequence[str]) -> list[JobRecord]:
-        return await self._readers.run(jobs.find_jobs, job_ids)
-
-    async def find_job(self, job_id: str) -> JobRecord | None:
-        return await self._readers.run(jobs.find_job, job_id)
-
-    async def find_batch(self, batch_id: str) -> BatchRecord | None:
-        return await self._readers.run(batches.find_batch, batch_id)
-
-    async def list_batches(
-        self, before: str | None, limit: int, state: BatchState | None
-    ) -> list[BatchRecord]:
-        return await self._readers.run(batches.list_batches, before, limit, state)
-
-    async def search(self, request: Search) -> Found:
-        return await self._searchers.run_within(self._search_seconds, search.search, request)
-
-    async def matching_ids(
-        self, wanted: JobFilter, after_seq: int, limit: int
-    ) -> list[tuple[int, str]]:
-        return await self._searchers.run_within(
-            self._search_seconds, search.matching_ids, wanted, after_seq, limit
-        )
-
-    async def list_queues(self) -> list[QueueRecord]:
-        return await self._readers.run(queues.list_queues)
-
-    async def find_queue(self, name: str) -> QueueRecord | None:
-        found = await self._readers.run(queues.list_queues, name)
-        return found[0] if found else None
 
     async def read_events(self, after: int, limit: int) -> list[Event]:
         return await self._readers.run(events.read_events, after, limit)
 
     async def last_event_id(self) -> int:
         return await self._readers.run(events.last_event_id)
-
-    async def list_holders(self) -> list[Holder]:
-        return await self._readers.run(lines.list_holders)
-
-    async def list_schedules(self) -> list[ScheduleRecord]:
-        return await self._readers.run(schedules.list_schedules)
-
-    async def find_schedule(self, reference: str) -> ScheduleRecord | None:
-        return await self._readers.run(schedules.find_schedule, reference)
-
-    async def find_bulk(self, bulk_id: str) -> BulkRecord | None:
-        return await self._readers.run(bulk.find_bulk, bulk_id)
-
-    async def list_bulks(self, limit: int) -> list[BulkRecord]:
-        return await self._readers.run(bulk.list_bulks, limit)
-
-    async def next_bulk(self) -> BulkRecord | None:
-        return await self._readers.run(bulk.next_bulk)
-
-    async def last_seq(self) -> int:
-        return await self._readers.run(jobs.last_seq)
-
-    async def next_times(self) -> NextTimes:
-        return await self._readers.run(maintenance.next_times)
 
     @property
     def is_shared(self) -> bool:
@@ -158,7 +114,6 @@ class SqliteStore(Writes):
             return
         self._is_closed = True
         await self._writer.drain()
-        await self._readers.close()
-        await self._searchers.close()
+        await self._close_pools()
         await self._writer.close()  # last: whoever closes last removes the write-ahead log
         self._lock.release()

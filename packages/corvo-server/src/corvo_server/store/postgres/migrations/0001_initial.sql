@@ -1,4 +1,4 @@
--- Times are milliseconds since the epoch. Codes of state and backoff: store/codes.py. Texts compare
+-- Times are milliseconds since the epoch. Codes of state and backoff: store/rows/codes.py. Texts compare
 -- by code point ("C"), on every database alike.
 --
 -- Several servers write here. No row is written by all of them: counters are kept by writer and

@@ -1,4 +1,4 @@
--- Times are milliseconds since the epoch. Codes of state and backoff: store/codes.py.
+-- Times are milliseconds since the epoch. Codes of state and backoff: store/rows/codes.py.
 
 CREATE TABLE jobs (
     seq              INTEGER PRIMARY KEY,  -- the order of enqueueing

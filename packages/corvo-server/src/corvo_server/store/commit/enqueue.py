@@ -1,7 +1,8 @@
 """Storing new jobs: what is there already by its id or its unique key is found, not doubled."""
 
-from corvo_server.store.batches import repeated_batch
-from corvo_server.store.codes import STATE_WORDS
+from corvo_server.store.commit.batches import repeated_batch
+from corvo_server.store.commit.prefetch import Needs
+from corvo_server.store.commit.transaction import Transaction
 from corvo_server.store.records import (
     Change,
     Enqueue,
@@ -11,8 +12,7 @@ from corvo_server.store.records import (
     NewJob,
     Refusal,
 )
-from corvo_server.store.transaction import Transaction
-from corvo_server.store.verbs.needs import Needs
+from corvo_server.store.rows.codes import STATE_WORDS
 
 
 def foresee(needs: Needs, requests: list[Enqueue]) -> None:

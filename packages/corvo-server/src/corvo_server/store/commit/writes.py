@@ -6,6 +6,16 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 from corvo_server.store.bulk import BulkEdit, BulkOutcome, BulkRecord, BulkStep
+from corvo_server.store.commit import (
+    bulk,
+    enqueue,
+    fetch,
+    maintenance,
+    queues,
+    schedules,
+    transition,
+)
+from corvo_server.store.commit.writer import Verb, Writer
 from corvo_server.store.records import (
     Claim,
     Commit,
@@ -20,8 +30,22 @@ from corvo_server.store.records import (
     Transition,
 )
 from corvo_server.store.schedules import DueSchedules, EditOutcome, ScheduleEdit, ScheduleOutcome
-from corvo_server.store.verbs import verbs
-from corvo_server.store.writer import Writer
+
+# The order of the verbs within a commit. Verbs that bring jobs come first and fetches last, so that
+# a fetch can be given a job of its own commit.
+ENQUEUE = Verb(0, enqueue.enqueue, enqueue.foresee)
+TRANSITION = Verb(1, transition.transition, transition.foresee)
+PROMOTE = Verb(2, maintenance.promote)
+RECLAIM = Verb(3, maintenance.reclaim)
+EXPIRE = Verb(4, maintenance.expire)
+PRUNE = Verb(5, maintenance.prune)
+CONFIGURE_QUEUE = Verb(6, queues.configure)
+DROP_QUEUE = Verb(7, queues.drop)
+EDIT_SCHEDULE = Verb(8, schedules.edit)
+RUN_SCHEDULES = Verb(9, schedules.run_due)
+EDIT_BULK = Verb(20, bulk.edit)
+STEP_BULK = Verb(21, bulk.step, bulk.foresee)
+FETCH = Verb(100, fetch.fetch, fetch.foresee)
 
 
 class Writes:
@@ -42,40 +66,40 @@ class Writes:
         return self._writer.together()
 
     def enqueue(self, request: Enqueue) -> Future[list[Enqueued] | Refusal]:
-        return self._writer.submit(verbs.ENQUEUE, request)
+        return self._writer.submit(ENQUEUE, request)
 
     def transition(self, requests: Sequence[Transition]) -> Future[list[Outcome]]:
-        return self._writer.submit(verbs.TRANSITION, requests)
+        return self._writer.submit(TRANSITION, requests)
 
     def fetch(self, claim: Claim) -> Future[list[LeasedJob]]:
-        return self._writer.submit(verbs.FETCH, claim)
+        return self._writer.submit(FETCH, claim)
 
     def promote(self, chunk: Maintain) -> Future[int]:
-        return self._writer.submit(verbs.PROMOTE, chunk)
+        return self._writer.submit(PROMOTE, chunk)
 
     def reclaim(self, chunk: Maintain) -> Future[int]:
-        return self._writer.submit(verbs.RECLAIM, chunk)
+        return self._writer.submit(RECLAIM, chunk)
 
     def expire(self, chunk: Maintain) -> Future[int]:
-        return self._writer.submit(verbs.EXPIRE, chunk)
+        return self._writer.submit(EXPIRE, chunk)
 
     def prune(self, limits: Prune) -> Future[int]:
-        return self._writer.submit(verbs.PRUNE, limits)
+        return self._writer.submit(PRUNE, limits)
 
     def configure_queue(self, setting: QueueSetting) -> Future[None]:
-        return self._writer.submit(verbs.CONFIGURE_QUEUE, setting)
+        return self._writer.submit(CONFIGURE_QUEUE, setting)
 
     def drop_queue(self, name: str) -> Future[bool]:
-        return self._writer.submit(verbs.DROP_QUEUE, name)
+        return self._writer.submit(DROP_QUEUE, name)
 
     def edit_schedule(self, edit: ScheduleEdit) -> Future[EditOutcome]:
-        return self._writer.submit(verbs.EDIT_SCHEDULE, edit)
+        return self._writer.submit(EDIT_SCHEDULE, edit)
 
     def run_schedules(self, due: DueSchedules) -> Future[list[ScheduleOutcome]]:
-        return self._writer.submit(verbs.RUN_SCHEDULES, due)
+        return self._writer.submit(RUN_SCHEDULES, due)
 
     def edit_bulk(self, edit: BulkEdit) -> Future[BulkOutcome]:
-        return self._writer.submit(verbs.EDIT_BULK, edit)
+        return self._writer.submit(EDIT_BULK, edit)
 
     def step_bulk(self, step: BulkStep) -> Future[BulkRecord | None]:
-        return self._writer.submit(verbs.STEP_BULK, step)
+        return self._writer.submit(STEP_BULK, step)

@@ -3,8 +3,8 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 
-from corvo_server.store.tables import Limits, Place
-from corvo_server.store.transaction import Transaction
+from corvo_server.store.commit.tables import Limits, Place
+from corvo_server.store.commit.transaction import Transaction
 
 _UNLIMITED = Limits()
 _APART = 5_000

@@ -10,8 +10,8 @@ from typing import Protocol, TypeAlias
 from msgspec import Struct
 
 from corvo_schema.states import JobState, Priority
-from corvo_server.store.codes import STATE_CODES
-from corvo_server.store.conditions import (
+from corvo_server.store.rows.codes import STATE_CODES
+from corvo_server.store.search.conditions import (
     And,
     Compare,
     CompareLength,
@@ -21,7 +21,7 @@ from corvo_server.store.conditions import (
     Or,
     Truthy,
 )
-from corvo_server.store.fragments import Sql, all_of, any_of, bind, fuse, one_of
+from corvo_server.store.search.fragments import Sql, all_of, any_of, bind, fuse, one_of
 
 DocumentTest: TypeAlias = Truthy | Compare | CompareLength | MatchText
 

@@ -16,10 +16,10 @@ from queue import Empty, SimpleQueue
 from time import perf_counter
 from typing import Any, NamedTuple, Protocol
 
+from corvo_server.store.commit.prefetch import Needs
+from corvo_server.store.commit.transaction import Transaction
 from corvo_server.store.protocol import StoreOverloaded, StoreUnavailable
 from corvo_server.store.records import Commit
-from corvo_server.store.transaction import Transaction
-from corvo_server.store.verbs.needs import Needs
 
 log = logging.getLogger(__name__)
 

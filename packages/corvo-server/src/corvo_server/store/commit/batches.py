@@ -5,8 +5,8 @@ from collections.abc import Iterable
 import orjson
 
 from corvo_schema.states import JobState
+from corvo_server.store.commit.tables import EndedBatch
 from corvo_server.store.records import Enqueued, NewJob
-from corvo_server.store.tables import EndedBatch
 
 
 def callback_job(batch: EndedBatch) -> NewJob:

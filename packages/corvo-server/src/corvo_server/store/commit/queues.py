@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from corvo_server.store.commit.transaction import Transaction
 from corvo_server.store.records import QueueSetting
-from corvo_server.store.transaction import Transaction
 
 
 def configure(tx: Transaction, settings: Sequence[QueueSetting]) -> list[None]:

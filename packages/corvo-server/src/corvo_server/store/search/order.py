@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from corvo_schema import SortField
 from corvo_schema.states import JobState
-from corvo_server.store.codes import STATE_CODES, STATES
-from corvo_server.store.fragments import TRUE, Sql, all_of, bind, fuse
-from corvo_server.store.search import Search
+from corvo_server.store.rows.codes import STATE_CODES, STATES
+from corvo_server.store.search.fragments import TRUE, Sql, all_of, bind, fuse
+from corvo_server.store.search.search import Search
 
 _BY_NAME = {state: place for place, state in enumerate(sorted(STATES))}
 _KEYS = {

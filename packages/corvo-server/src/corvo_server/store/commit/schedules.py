@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 
 from corvo_schema.errors import ErrorCode
+from corvo_server.store.commit.enqueue import enqueue
+from corvo_server.store.commit.transaction import Transaction
 from corvo_server.store.records import Enqueue, Refusal
 from corvo_server.store.schedules import (
     DueSchedules,
@@ -12,8 +14,6 @@ from corvo_server.store.schedules import (
     ScheduleOutcome,
     ScheduleRecord,
 )
-from corvo_server.store.transaction import Transaction
-from corvo_server.store.verbs.enqueue import enqueue
 
 _Decided = tuple[ScheduleRecord | None, ScheduleChange]
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from corvo_schema.states import EventType
 from corvo_server.store.postgres.rows import SQL, Row, as_array, as_json
 from corvo_server.store.records import Change
-from corvo_server.store.starts import start_values
+from corvo_server.store.rows.starts import start_values
 
 _COMPLETED = EventType.COMPLETED
 

@@ -4,10 +4,10 @@ from msgspec.structs import replace
 
 from corvo_schema import BulkStatus
 from corvo_server.store.bulk import UNENDED, BulkEdit, BulkOutcome, BulkRecord, BulkStep
+from corvo_server.store.commit import transition as moves
+from corvo_server.store.commit.prefetch import Needs
+from corvo_server.store.commit.transaction import Transaction
 from corvo_server.store.records import Change, Refusal, Removal
-from corvo_server.store.transaction import Transaction
-from corvo_server.store.verbs import transition as moves
-from corvo_server.store.verbs.needs import Needs
 
 
 def foresee(needs: Needs, steps: list[BulkStep]) -> None:

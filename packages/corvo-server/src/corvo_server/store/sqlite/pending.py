@@ -5,13 +5,13 @@ from collections.abc import Collection, Mapping
 
 import orjson
 
+from corvo_server.store.commit.tables import Limits, Place, Starts
 from corvo_server.store.records import Holder, LeasedJob
 from corvo_server.store.sqlite.rows import SQL, to_leased, to_plain
-from corvo_server.store.tables import Limits, Place, Starts
 
 
 class Lines:
-    """Implements `store.tables.LineTable`."""
+    """Implements `store.commit.tables.LineTable`."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection

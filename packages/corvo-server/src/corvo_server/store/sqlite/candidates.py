@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from corvo_schema.states import FINISHED, JobState
-from corvo_server.store.codes import STATE_CODES, STATES
-from corvo_server.store.filters import ALWAYS, JobFilter, within
-from corvo_server.store.fragments import Sql, all_of, bind, fuse, join, one_of
+from corvo_server.store.rows.codes import STATE_CODES, STATES
+from corvo_server.store.search.filters import ALWAYS, JobFilter, within
+from corvo_server.store.search.fragments import Sql, all_of, bind, fuse, join, one_of
 from corvo_server.store.sqlite.dialect import SqliteDialect
 from corvo_server.store.sqlite.rows import SQL, fetch_one
 

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from corvo_schema.errors import ErrorCode
+from corvo_server.store.commit.prefetch import Needs
+from corvo_server.store.commit.transaction import Transaction
 from corvo_server.store.records import Change, JobHead, Outcome, Refusal, Removal, Transition
-from corvo_server.store.transaction import Transaction
-from corvo_server.store.verbs.needs import Needs
 
 
 def foresee(needs: Needs, requests: list[Sequence[Transition]]) -> None:

@@ -15,7 +15,7 @@ from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedCharacters, UnexpectedToken
 from msgspec import Struct
 
-from corvo_server.store.conditions import (
+from corvo_server.store.search.conditions import (
     And,
     Compare,
     CompareLength,

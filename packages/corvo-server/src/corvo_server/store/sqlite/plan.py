@@ -8,10 +8,9 @@ import sqlite3
 from functools import cached_property
 from typing import NamedTuple
 
-from corvo_server.store.filters import JobFilter, where
-from corvo_server.store.fragments import Sql, all_of, bind, fuse
-from corvo_server.store.sqlite.rows import SQL, fetch_one
-from corvo_server.store.sqlite.sources import (
+from corvo_server.store.search.filters import JobFilter, where
+from corvo_server.store.search.fragments import Sql, all_of, bind, fuse
+from corvo_server.store.sqlite.candidates import (
     DIALECT,
     STEPS_A_CANDIDATE,
     STEPS_IN_AN_INDEX,
@@ -19,6 +18,7 @@ from corvo_server.store.sqlite.sources import (
     Source,
     narrowest,
 )
+from corvo_server.store.sqlite.rows import SQL, fetch_one
 
 _PROBED_SHARE = 40
 """An index is asked for how much it holds up to one in so many of the jobs."""

@@ -3,17 +3,17 @@
 from collections import Counter
 from collections.abc import Collection, Mapping
 
+from corvo_server.store.commit.prefetch import Needs
+from corvo_server.store.commit.tables import Limits, Place, Starts
+from corvo_server.store.postgres.pipeline import Rows, Wire
 from corvo_server.store.postgres.rows import SQL, Row, as_json, to_leased
-from corvo_server.store.postgres.wire import Rows, Wire
 from corvo_server.store.records import Holder, LeasedJob
-from corvo_server.store.tables import Limits, Place, Starts
-from corvo_server.store.verbs.needs import Needs
 
 _KEPT = 10_000
 
 
 class Lines:
-    """Implements `store.tables.LineTable`.
+    """Implements `store.commit.tables.LineTable`.
 
     A place that was given is locked, and passed over by other servers until the commit. Those that
     nobody took are theirs again only then: `left` tells, so that they can be told.

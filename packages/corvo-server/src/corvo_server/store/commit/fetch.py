@@ -2,10 +2,10 @@
 
 import heapq
 
+from corvo_server.store.commit.eligible import Line, open_lines
+from corvo_server.store.commit.prefetch import Needs
+from corvo_server.store.commit.transaction import Transaction
 from corvo_server.store.records import Change, Claim, LeasedJob
-from corvo_server.store.transaction import Transaction
-from corvo_server.store.verbs.lines import Line, open_lines
-from corvo_server.store.verbs.needs import Needs
 
 
 def foresee(needs: Needs, claims: list[Claim]) -> None:

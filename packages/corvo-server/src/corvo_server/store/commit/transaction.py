@@ -7,19 +7,25 @@ writes what was gathered.
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from functools import lru_cache
 from operator import attrgetter
 
+import orjson
+
+from corvo_schema import format_ms
 from corvo_schema.states import EventType, JobState
-from corvo_server.store.batches import callback_job
-from corvo_server.store.codes import STATE_CODES
-from corvo_server.store.event_data import event_data, reason_data
-from corvo_server.store.heads import new_job_head
+from corvo_server.store.commit.batches import callback_job
+from corvo_server.store.commit.tables import BatchCount, Tables
 from corvo_server.store.records import Change, Commit, Event, JobHead, NewJob, NextTimes
-from corvo_server.store.tables import BatchCount, Tables
+from corvo_server.store.rows.codes import STATE_CODES
+from corvo_server.store.rows.heads import new_job_head
 
 _ENQUEUED, _FAILED, _WIDTH = 7, 8, 9
 """Places in a queue's counters after those of the seven states."""
 _LINE = attrgetter("queue", "state")
+_LONGEST_ERROR = 1000
+"""Characters of an error that the event log keeps."""
+_STARTED, _COMPLETED = EventType.STARTED, EventType.COMPLETED
 _PENDING, _ACTIVE = JobState.PENDING, JobState.ACTIVE
 """Named once: a member is looked up slowly, and every job asks for them many times."""
 _BATCH_PLACE = {JobState.COMPLETED: 0, JobState.DEAD: 1, JobState.CANCELLED: 2}
@@ -78,7 +84,7 @@ class Transaction:
         for job in jobs:
             self._counters[job.queue][STATE_CODES[job.state]] -= 1
             self._count_in_batch(job, JobState.CANCELLED, now)
-            self._emit(job.seq, job, event, now, reason_data(reason))
+            self._emit(job.seq, job, event, now, _reason_data(reason))
             if job.unique_key is not None and not job.state.is_finished:
                 self.tables.locks.free(job)
         if jobs:
@@ -102,7 +108,7 @@ class Transaction:
         if change.failure is not None:
             self._counters[queue][_FAILED] += 1
         if change.event is not None:
-            self._emit(after.seq, after, change.event, change.at, event_data(change))
+            self._emit(after.seq, after, change.event, change.at, _event_data(change))
         self._await_times(after)
 
     def open_queue(self, queue: str) -> None:
@@ -202,7 +208,7 @@ class Transaction:
     def _emit_enqueued(self, seqs: Sequence[int], jobs: list[NewJob]) -> None:
         event = EventType.ENQUEUED
         self.commit.events += [
-            Event(number, event, job.id, job.queue, job.created_at, reason_data(job.reason))
+            Event(number, event, job.id, job.queue, job.created_at, _reason_data(job.reason))
             for number, job in enumerate(jobs, self._number_events(len(jobs)))
         ]
         self._event_seqs += seqs
@@ -233,3 +239,33 @@ class Transaction:
 
 def _earlier(a: int | None, b: int | None) -> int | None:
     return b if a is None else a if b is None else min(a, b)
+
+
+def _reason_data(reason: str | None) -> str | None:
+    """What is kept of an enqueue or a removal: why, where the server did it by itself."""
+    return None if reason is None else orjson.dumps({"reason": reason}).decode()
+
+
+def _event_data(change: Change) -> str | None:
+    """A JSON object as text; None where there is nothing more to say."""
+    if change.event is _STARTED:
+        return _started_data(change.job.attempt, change.job.worker_id)
+    if change.event is _COMPLETED:
+        return None
+    data: dict[str, object] = {}
+    if change.failure is not None:
+        error = change.failure.error[:_LONGEST_ERROR]
+        data = {"attempt": change.failure.attempt, "error": error}
+    if change.event is EventType.RETRYING:
+        data["next_attempt_at"] = format_ms(change.job.scheduled_at or change.at)
+    if change.progress is not None:
+        data["progress"] = orjson.Fragment(change.progress)
+    if change.reason is not None:
+        data["reason"] = change.reason
+    return orjson.dumps(data).decode() if data else None
+
+
+@lru_cache(maxsize=256)
+def _started_data(attempt: int, worker_id: str | None) -> str:
+    # The same for nearly all jobs of a fetch.
+    return orjson.dumps({"attempt": attempt, "worker_id": worker_id}).decode()

@@ -5,8 +5,8 @@ from typing import Any
 from msgspec.structs import replace
 
 from corvo_schema.states import JobState, Priority
-from corvo_server.store.codes import BACKOFFS, STATES
 from corvo_server.store.records import JobHead, NewJob
+from corvo_server.store.rows.codes import BACKOFFS, STATES
 
 HEAD_WIDTH = 27
 """How many columns `job_heads` has."""

@@ -1,4 +1,4 @@
-"""The short way of plain requests answers, byte for byte, as Sanic's own does."""
+"""The fast path of plain requests answers, byte for byte, as Sanic's own does."""
 
 import itertools
 import re
@@ -18,7 +18,7 @@ from corvo_server.app import build_http
 from corvo_server.engine.engine import Engine
 from corvo_server.http import request_id
 from corvo_server.http.endpoint import App
-from corvo_server.http.shortcut import ShortcutProtocol
+from corvo_server.http.fast_path import FastPathProtocol
 from corvo_server.http_server import bind, start_http
 from corvo_server.settings import Settings
 from server_support.bench import Bench, turns, until
@@ -134,10 +134,10 @@ async def test_plain_request_is_answered_as_sanic_does(
     expected = await answers_of(HttpProtocol, app, SAME[name])
     assert expected.startswith(b"HTTP/1.1 ")
     read_by_sanic.clear()
-    assert await answers_of(ShortcutProtocol, app, SAME[name]) == expected
+    assert await answers_of(FastPathProtocol, app, SAME[name]) == expected
     assert read_by_sanic == []
     head, _, body = SAME[name].partition(b"\r\n\r\n")
-    assert await answers_of(ShortcutProtocol, app, head + b"\r\n\r\n", body) == expected
+    assert await answers_of(FastPathProtocol, app, head + b"\r\n\r\n", body) == expected
 
 
 async def test_life_of_a_job_is_answered_as_sanic_does(app: App) -> None:
@@ -156,7 +156,7 @@ async def test_life_of_a_job_is_answered_as_sanic_does(app: App) -> None:
 
     answers = await live(HttpProtocol, "life-1")
     assert re.findall(rb"HTTP/1.1 (\d+)", answers) == [b"201", b"200", b"409", b"200", b"409"]
-    assert await live(ShortcutProtocol, "life-2") == answers
+    assert await live(FastPathProtocol, "life-2") == answers
 
 
 # What is not plain
@@ -204,7 +204,7 @@ async def test_special_request_goes_the_long_way(
 ) -> None:
     expected = await answers_of(HttpProtocol, app, SPECIAL[name])
     read_by_sanic.clear()
-    assert await answers_of(ShortcutProtocol, app, SPECIAL[name]) == expected
+    assert await answers_of(FastPathProtocol, app, SPECIAL[name]) == expected
     assert read_by_sanic
 
 
@@ -216,7 +216,7 @@ async def test_nothing_is_short_where_middleware_has_a_say(
     app, _ = build_http(settings, engine, engine.metrics.requests)
     app.config.TOUCHUP = False
     http = await start_http(app, bind("127.0.0.1:0"))
-    answers = await answers_of(ShortcutProtocol, app, post("/enqueue", JOB, "origin: https://a"))
+    answers = await answers_of(FastPathProtocol, app, post("/enqueue", JOB, "origin: https://a"))
     http.close()
     assert b"access-control-allow-origin: *" in answers
     assert len(read_by_sanic) == 1
@@ -230,13 +230,13 @@ async def test_requests_that_arrive_together_are_answered_in_turn(app: App) -> N
     stream = b"".join([*plain, SPECIAL["in strict mode"], *plain, SPECIAL["that closes"]])
     expected = await answers_of(HttpProtocol, app, stream + SAME["enqueue"])
     assert expected.count(b"HTTP/1.1 ") == 2 * len(plain) + 2
-    assert await answers_of(ShortcutProtocol, app, stream + SAME["enqueue"]) == expected
+    assert await answers_of(FastPathProtocol, app, stream + SAME["enqueue"]) == expected
 
 
 async def test_request_behind_a_fetch_that_waits_is_answered_after_it(
     bench: Bench, app: App
 ) -> None:
-    connection = MemoryConnection(ShortcutProtocol, app)
+    connection = MemoryConnection(FastPathProtocol, app)
     waiting = {**FETCH, "queues": ["behind"], "timeout": 30}
     connection.protocol.data_received(post("/fetch", waiting))
     await until(lambda: bench.engine.notifier.waiting == 1)
@@ -251,7 +251,7 @@ async def test_request_behind_a_fetch_that_waits_is_answered_after_it(
 
 
 async def test_fetch_of_a_client_that_went_away_is_withdrawn(bench: Bench, app: App) -> None:
-    connection = MemoryConnection(ShortcutProtocol, app)
+    connection = MemoryConnection(FastPathProtocol, app)
     connection.protocol.data_received(post("/fetch", {**FETCH, "queues": ["gone"], "timeout": 30}))
     await until(lambda: bench.engine.notifier.waiting == 1)
     await until(lambda: bench.store.backlog == 0)  # it has looked for a job, in vain
@@ -261,7 +261,7 @@ async def test_fetch_of_a_client_that_went_away_is_withdrawn(bench: Bench, app: 
     assert connection.answers == b""
 
 
-@pytest.mark.parametrize("kind", [HttpProtocol, ShortcutProtocol])
+@pytest.mark.parametrize("kind", [HttpProtocol, FastPathProtocol])
 async def test_request_that_takes_too_long_is_refused(
     bench: Bench, app: App, kind: type[HttpProtocol]
 ) -> None:
@@ -280,7 +280,7 @@ async def test_request_that_takes_too_long_is_refused(
 
 
 async def test_answer_waits_while_the_client_does_not_read(app: App) -> None:
-    connection = MemoryConnection(ShortcutProtocol, app)
+    connection = MemoryConnection(FastPathProtocol, app)
     await turns()
     connection.protocol.pause_writing()
     connection.protocol.data_received(post("/fetch", FETCH))
@@ -296,7 +296,7 @@ async def test_answer_waits_while_the_client_does_not_read(app: App) -> None:
 async def test_answer_does_not_wait_to_be_counted(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    connection = MemoryConnection(ShortcutProtocol, app)
+    connection = MemoryConnection(FastPathProtocol, app)
     there: list[bytes] = []
 
     def note(request: object, response: object) -> None:
@@ -321,10 +321,10 @@ async def test_where_a_stream_is_cut_makes_no_difference(
     cuts = [0, *places, len(stream)]
     pieces = [stream[begin:end] for begin, end in itertools.pairwise(cuts)]
     expected = await answers_of(HttpProtocol, app, *pieces)
-    assert await answers_of(ShortcutProtocol, app, *pieces) == expected
+    assert await answers_of(FastPathProtocol, app, *pieces) == expected
 
 
-@pytest.mark.parametrize("kind", [HttpProtocol, ShortcutProtocol])
+@pytest.mark.parametrize("kind", [HttpProtocol, FastPathProtocol])
 async def test_last_line_of_chunks_may_come_later(app: App, kind: type[HttpProtocol]) -> None:
     chunks = SPECIAL["with chunks"]
     expected = await answers_of(HttpProtocol, app, chunks)
@@ -348,4 +348,4 @@ async def test_any_head_is_read_as_sanic_does(
 ) -> None:
     request = post(path + (name if path == "/ack/" else ""), JOB, *lines)
     expected = await answers_of(HttpProtocol, app, request)
-    assert await answers_of(ShortcutProtocol, app, request) == expected
+    assert await answers_of(FastPathProtocol, app, request) == expected

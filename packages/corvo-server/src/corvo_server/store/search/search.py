@@ -3,8 +3,8 @@
 from msgspec import Struct
 
 from corvo_schema import SortField, SortOrder
-from corvo_server.store.filters import JobFilter
 from corvo_server.store.records import JobRecord
+from corvo_server.store.search.filters import JobFilter
 
 
 class Position(Struct, frozen=True):

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 
 from corvo_schema.states import EventType, JobState
+from corvo_server.store.commit.transaction import Transaction
 from corvo_server.store.records import Change, JobHead, Maintain, Prune
-from corvo_server.store.transaction import Transaction
 
 _EVENTS_OF_A_JOB = 8
 """More than most write, so that their events go at least as fast as they do; and cheaper to go."""

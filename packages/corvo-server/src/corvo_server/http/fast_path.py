@@ -1,0 +1,253 @@
+"""The fast path: plain requests to the endpoints of a job's life are served below Sanic's router.
+
+Producers and workers send the same few requests again and again: a POST with a length and a body,
+on a connection that stays open. For these, this module reads the head, calls the handler and writes
+the reply itself, which costs a quarter less CPU. Sanic keeps the connection with its timeouts. It
+also serves every other request, and every reply that is not plain JSON. Both paths answer with the
+same bytes.
+"""
+
+import re
+from collections.abc import Awaitable, Callable, Collection
+from typing import Any, NamedTuple, TypeAlias, cast
+
+from sanic import HTTPResponse, Request
+from sanic.compat import Header
+from sanic.headers import format_http1_response
+from sanic.http import Http, Stage
+from sanic.models.protocol_types import TransportProtocol
+from sanic.server import HttpProtocol
+from sanic_routing.route import Route
+
+from corvo_server.http.endpoint import JSON, App, Endpoint
+from corvo_server.http.request_id import HEADER, request_id
+
+_Handler: TypeAlias = Callable[..., Awaitable[HTTPResponse]]
+
+_METHOD = "POST"
+_END_OF_HEAD = b"\r\n\r\n"
+_SLOW_HEADERS = frozenset({"expect", "transfer-encoding", "upgrade"})
+"""Headers that change how the body is read or how the request is answered."""
+_LENGTH = re.compile("[0-9]{1,15}")
+_ARGUMENT = re.compile("[A-Za-z0-9_-]+")
+"""A path argument that needs no percent-decoding."""
+_REPLY_HEADS = {
+    status: format_http1_response(
+        status,
+        [
+            (HEADER.encode(), b"%b"),
+            (b"content-length", b"%d"),
+            (b"connection", b"keep-alive"),
+            (b"content-type", JSON.encode()),
+        ],
+    )
+    for status in (200, 201)
+}
+"""Heads of replies as Sanic writes them, with places for the request id and the body's length."""
+
+
+class RequestHead(NamedTuple):
+    """The head of a request, split into lines."""
+
+    head: bytes
+    method: str
+    path: str
+    header_lines: list[str]
+
+
+class _Target(NamedTuple):
+    """An endpoint that the fast path serves."""
+
+    handler: _Handler
+    route: Route
+    parameter: str | None
+
+
+class _Targets:
+    """The endpoints that the fast path serves, by path."""
+
+    def __init__(self) -> None:
+        self._by_path: dict[str, _Target] = {}
+
+    def add(self, app: App, endpoint: Endpoint) -> None:
+        """Add a POST endpoint. Its path has at most one argument, at the end."""
+        prefix, _, parameter = endpoint.path.partition("<")
+        example = f"{prefix}x" if parameter else prefix
+        route, handler, arguments = app.router.get(example, _METHOD, None)
+        target = _Target(cast("_Handler", handler), route, next(iter(arguments), None))
+        self._by_path[prefix] = target
+
+    def find(self, path: str) -> tuple[_Target, dict[str, str]] | None:
+        """Return the endpoint of `path` and the arguments of its handler; None without a match."""
+        target = self._by_path.get(path)
+        if target is not None and target.parameter is None:
+            return target, {}
+        prefix, slash, argument = path.rpartition("/")
+        target = self._by_path.get(prefix + slash)
+        if target is None or target.parameter is None or not _ARGUMENT.fullmatch(argument):
+            return None
+        return target, {target.parameter: argument}
+
+
+def install_fast_path(app: App, endpoints: Collection[Endpoint]) -> None:
+    """Serve plain requests to `endpoints` on the fast path.
+
+    The fast path is disabled when tracing or CORS is enabled, because their middleware must run.
+    """
+    targets = app.ctx.fast_path = _Targets()
+
+    async def find_targets(app: App) -> None:
+        if app.request_middleware or len(app.response_middleware) > 1 or not app.config.KEEP_ALIVE:
+            return
+        for endpoint in endpoints:
+            targets.add(app, endpoint)
+
+    app.before_server_start(find_targets)
+
+
+def read_head(buffer: bytearray, limit: int) -> RequestHead | None:
+    """Split the head at the start of `buffer`; None if it is incomplete or over `limit` bytes."""
+    end = buffer.find(_END_OF_HEAD)
+    if not 0 < end < limit:
+        return None
+    head = bytes(buffer[:end])
+    first, *header_lines = head.decode(errors="surrogateescape").split("\r\n")
+    method, _, rest = first.partition(" ")
+    path, _, version = rest.partition(" ")
+    return RequestHead(head, method, path, header_lines) if version == "HTTP/1.1" else None
+
+
+def read_headers(lines: list[str]) -> tuple[list[tuple[str, str]], int] | None:
+    """Return the headers as Sanic reads them, and the length of the body.
+
+    None if the request is not plain: it lacks a length, ends the connection, or has a header that
+    changes how the request is read.
+    """
+    headers: list[tuple[str, str]] = []
+    length = None
+    for line in lines:
+        name, colon, value = line.partition(":")
+        name = name.lower()
+        value = value.lstrip()
+        if name == "content-length":
+            if length is not None or not _LENGTH.fullmatch(value):
+                return None
+            length = int(value)
+        elif name == "connection":
+            if value.lower() != "keep-alive":
+                return None
+        elif not colon or name in _SLOW_HEADERS:
+            return None
+        headers.append((name, value))
+    return None if length is None else (headers, length)
+
+
+class _Http(Http):
+    """Sanic's loop over the requests of a connection, with the fast path."""
+
+    __slots__ = ["_arguments", "_length", "_target"]
+
+    _target: _Target | None
+    _arguments: dict[str, str]
+    _length: int
+
+    async def http1_request_header(self) -> None:
+        """Read the head of the next request."""
+        self._target = None
+        if not self._read_plain_head():
+            await super().http1_request_header()  # type: ignore[no-untyped-call]
+
+    def _read_plain_head(self) -> bool:
+        """Take a plain head out of the buffer; leave any other head there and return False."""
+        head = read_head(self.recv_buffer, self.HEADER_MAX_SIZE)
+        if head is None or head.method != _METHOD:
+            return False
+        targets: _Targets = self.protocol.app.ctx.fast_path
+        found = targets.find(head.path)
+        headers = read_headers(head.header_lines) if found else None
+        if found is None or headers is None:
+            return False
+        del self.recv_buffer[: len(head.head) + len(_END_OF_HEAD)]
+        self._target, self._arguments = found
+        self._length = headers[1]
+        self.keep_alive = True
+        self.head_only = False
+        self.url = head.path
+        self.request_body = b"to come"  # Sanic only asks whether it is true
+        self.request_bytes = self.request_bytes_left = self._length
+        self.request = self._new_request(head, Header(headers[0]))
+        return True
+
+    def _new_request(self, head: RequestHead, headers: Header) -> Request:
+        protocol = self.protocol
+        protocol.state["requests_count"] += 1
+        request: Request = Request(
+            url_bytes=head.path.encode(),
+            headers=headers,
+            head=head.head,
+            version="1.1",
+            method=_METHOD,
+            transport=cast("TransportProtocol", protocol.transport),
+            app=protocol.app,
+        )
+        request.stream = self
+        return request
+
+    def answer(self, request: Request) -> Awaitable[None]:
+        """Answer the request whose head was read last."""
+        if self._target is None:
+            return self.protocol.app.handle_request(request)
+        return self._answer_plain(request, self._target)
+
+    async def _answer_plain(self, request: Request, target: _Target) -> None:
+        app = self.protocol.app
+        request.route = target.route
+        try:
+            await self._receive_body(request)
+            response = await target.handler(request, **self._arguments)
+            if not _is_plain(response):
+                sent = await request.respond(response)
+                await sent.send(end_stream=True)
+                return
+        except Exception as error:  # noqa: BLE001 - answered by the error handler
+            await app.handle_exception(request, error)
+            return
+        self.response = response
+        body: bytes = response.body or b""
+        head = _REPLY_HEADS[response.status] % (request_id(request).encode(), len(body))
+        try:
+            await self._send(head + body)
+        finally:  # after the reply, so that the client does not wait for the metrics
+            app.ctx.observe(request, response)
+        self.stage = Stage.IDLE
+
+    async def _receive_body(self, request: Request) -> None:
+        buffer, length = self.recv_buffer, self._length
+        if len(buffer) < length or length > self.request_max_size:
+            await request.receive_body()
+            return
+        request.body = bytes(buffer[:length])
+        del buffer[:length]
+        self.request_body = None
+        self.request_bytes_left = 0
+
+
+class FastPathProtocol(HttpProtocol):
+    """A connection whose plain requests take the fast path."""
+
+    __slots__ = ()
+
+    HTTP_CLASS = _Http
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.request_handler = self._answer
+
+    def _answer(self, request: Request) -> Awaitable[None]:
+        return cast("_Http", self._http).answer(request)
+
+
+def _is_plain(response: HTTPResponse) -> bool:
+    return (
+        response.status in _REPLY_HEADS and response.content_type == JSON and not response.headers
+    )

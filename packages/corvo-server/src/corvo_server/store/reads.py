@@ -1,0 +1,148 @@
+"""The reads of a store that are the same on every engine: each runs one query on a pool."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Concatenate, Generic, ParamSpec, Protocol, TypeVar
+
+from corvo_schema import BatchState
+from corvo_server.store.bulk import BulkRecord
+from corvo_server.store.records import (
+    BatchRecord,
+    Holder,
+    JobRecord,
+    NextTimes,
+    QueueRecord,
+)
+from corvo_server.store.schedules import ScheduleRecord
+from corvo_server.store.search.filters import JobFilter
+from corvo_server.store.search.search import Found, Search
+
+C = TypeVar("C")
+"""What a query of the engine takes: an open read transaction."""
+C_co = TypeVar("C_co", covariant=True)
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Pool(Protocol[C_co]):
+    """Threads with read-only connections. Each call runs on one snapshot of the database."""
+
+    async def run(
+        self, read: Callable[Concatenate[C_co, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Run `read` on a connection. Raises `StoreUnavailable`."""
+        ...
+
+    async def run_within(
+        self,
+        seconds: float,
+        read: Callable[Concatenate[C_co, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Run `read`, and stop it after `seconds` or when the caller is cancelled.
+
+        Raises `SearchTooSlow` if the time ran out, `StoreUnavailable` also if it never began.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Wait for running reads, then close the connections."""
+        ...
+
+
+@dataclass(frozen=True)
+class Queries(Generic[C]):
+    """The queries of one engine. They return what the methods of the same name promise."""
+
+    find_jobs: Callable[[C, Sequence[str]], list[JobRecord]]
+    find_job: Callable[[C, str], JobRecord | None]
+    find_batch: Callable[[C, str], BatchRecord | None]
+    list_batches: Callable[[C, str | None, int, BatchState | None], list[BatchRecord]]
+    search: Callable[[C, Search], Found]
+    matching_ids: Callable[[C, JobFilter, int, int], list[tuple[int, str]]]
+    list_queues: Callable[[C, str | None], list[QueueRecord]]
+    list_holders: Callable[[C], list[Holder]]
+    list_schedules: Callable[[C], list[ScheduleRecord]]
+    find_schedule: Callable[[C, str], ScheduleRecord | None]
+    find_bulk: Callable[[C, str], BulkRecord | None]
+    list_bulks: Callable[[C, int], list[BulkRecord]]
+    next_bulk: Callable[[C], BulkRecord | None]
+    last_seq: Callable[[C], int]
+    next_times: Callable[[C], NextTimes]
+
+
+class Reads(Generic[C]):
+    """Implements the reads of `store.protocol.Store`, but for those of the event log."""
+
+    def __init__(
+        self, queries: Queries[C], readers: Pool[C], searchers: Pool[C], *, search_seconds: float
+    ) -> None:
+        """Read on `readers`, and search on `searchers`, for at most `search_seconds` a search.
+
+        Searches have a pool of their own, so that they never delay the reads of single records.
+        """
+        self._queries = queries
+        self._readers = readers
+        self._searchers = searchers
+        self._search_seconds = search_seconds
+
+    async def find_jobs(self, job_ids: Sequence[str]) -> list[JobRecord]:
+        return await self._readers.run(self._queries.find_jobs, job_ids)
+
+    async def find_job(self, job_id: str) -> JobRecord | None:
+        return await self._readers.run(self._queries.find_job, job_id)
+
+    async def find_batch(self, batch_id: str) -> BatchRecord | None:
+        return await self._readers.run(self._queries.find_batch, batch_id)
+
+    async def list_batches(
+        self, before: str | None, limit: int, state: BatchState | None
+    ) -> list[BatchRecord]:
+        return await self._readers.run(self._queries.list_batches, before, limit, state)
+
+    async def search(self, request: Search) -> Found:
+        run = self._searchers.run_within
+        return await run(self._search_seconds, self._queries.search, request)
+
+    async def matching_ids(
+        self, wanted: JobFilter, after_seq: int, limit: int
+    ) -> list[tuple[int, str]]:
+        run = self._searchers.run_within
+        query = self._queries.matching_ids
+        return await run(self._search_seconds, query, wanted, after_seq, limit)
+
+    async def list_queues(self) -> list[QueueRecord]:
+        return await self._readers.run(self._queries.list_queues, None)
+
+    async def find_queue(self, name: str) -> QueueRecord | None:
+        found = await self._readers.run(self._queries.list_queues, name)
+        return found[0] if found else None
+
+    async def list_holders(self) -> list[Holder]:
+        return await self._readers.run(self._queries.list_holders)
+
+    async def list_schedules(self) -> list[ScheduleRecord]:
+        return await self._readers.run(self._queries.list_schedules)
+
+    async def find_schedule(self, reference: str) -> ScheduleRecord | None:
+        return await self._readers.run(self._queries.find_schedule, reference)
+
+    async def find_bulk(self, bulk_id: str) -> BulkRecord | None:
+        return await self._readers.run(self._queries.find_bulk, bulk_id)
+
+    async def list_bulks(self, limit: int) -> list[BulkRecord]:
+        return await self._readers.run(self._queries.list_bulks, limit)
+
+    async def next_bulk(self) -> BulkRecord | None:
+        return await self._readers.run(self._queries.next_bulk)
+
+    async def last_seq(self) -> int:
+        return await self._readers.run(self._queries.last_seq)
+
+    async def next_times(self) -> NextTimes:
+        return await self._readers.run(self._queries.next_times)
+
+    async def _close_pools(self) -> None:
+        await self._readers.close()
+        await self._searchers.close()

@@ -1,0 +1,28 @@
+"""The settings of queues as parameters of the statements that write them."""
+
+from types import SimpleNamespace
+from typing import Any
+
+from corvo_server.store.records import (
+    LimitKeys,
+    LimitQueue,
+    PauseQueue,
+    QueueSetting,
+    ThrottleQueue,
+)
+
+
+def setting_update(
+    statements: SimpleNamespace, setting: QueueSetting
+) -> tuple[str, tuple[Any, ...]]:
+    """Return the statement of an engine that writes `setting`, with all its parameters."""
+    common = (setting.queue, setting.now)
+    match setting:
+        case PauseQueue(is_paused=is_paused, is_draining=is_draining):
+            return statements.set_paused, (*common, is_paused, is_draining)
+        case LimitQueue(max_concurrency=limit):
+            return statements.set_max_concurrency, (*common, limit)
+        case LimitKeys(max_per_key=limit):
+            return statements.set_max_per_key, (*common, limit)
+        case ThrottleQueue(rate=rate, window=window):
+            return statements.set_throttle, (*common, rate, window)

@@ -1,0 +1,1 @@
+"""Searches: filters, jq conditions and orders, and the SQL that expresses them."""
