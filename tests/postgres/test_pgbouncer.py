@@ -9,10 +9,11 @@ from typing import NamedTuple
 
 import psycopg
 import pytest
+from support.pipeline import Pipeline, new_name
 
 from corvo_client import AsyncClient
 from corvo_server.store.postgres.database import prepare
-from corvo_server.store.postgres.pipeline import Wire as Transaction
+from corvo_server.store.postgres.pipeline import Pipeline as Transaction
 from corvo_server.store.postgres.readers import Readers
 from corvo_server.store.protocol import SearchTooSlow
 from support.engines import pgbouncer_or_skip
@@ -21,10 +22,9 @@ from support.postgres import execute
 from support.process import python
 from support.server import CorvoServer, StartServer
 from support.waiting import wait_until
-from support.wire import Wire, new_name
 
 WAYS = {"listens past it": True, "does not listen": False, "listens in vain": True}
-"""How servers get news of each other, and whether they are notified of it."""
+"""How servers get notification of each other, and whether they are notified of it."""
 STATE = """
 SELECT pg_backend_pid(), current_setting('search_path'), current_setting('statement_timeout'),
        current_setting('enable_seqscan'), current_setting('plan_cache_mode'),
@@ -76,7 +76,7 @@ def start(way: str, pooler: PgBouncer, url: str, make_server: StartServer) -> Po
 async def test_jobs_go_from_one_server_to_a_fetch_at_another(pooled: Pooled) -> None:
     queue = new_name()
     took = []
-    async with Wire(pooled.nodes[0].url) as one, Wire(pooled.nodes[1].url) as other:
+    async with Pipeline(pooled.nodes[0].url) as one, Pipeline(pooled.nodes[1].url) as other:
         for number in range(20):
             fetching = asyncio.create_task(other.fetch(queue, timeout=20))
             await other.see_waiting(1)
@@ -110,16 +110,16 @@ async def test_nothing_of_a_server_is_left_in_sessions(pooled: Pooled) -> None:
 async def work(pooled: Pooled, jobs: int) -> None:
     """Enough of everything for statements to be prepared, if they ever are."""
     queue = new_name()
-    async with Wire(pooled.nodes[0].url) as one, Wire(pooled.nodes[1].url) as other:
+    async with Pipeline(pooled.nodes[0].url) as one, Pipeline(pooled.nodes[1].url) as other:
         for number in range(jobs):
-            wire, elsewhere = (one, other) if number % 2 else (other, one)
+            pipeline, elsewhere = (one, other) if number % 2 else (other, one)
             tags = {"n": str(number % 7)}
-            await wire.enqueue(queue, number, tags=tags, unique_key=f"{queue}-{number}")
+            await pipeline.enqueue(queue, number, tags=tags, unique_key=f"{queue}-{number}")
             job = await elsewhere.fetch(queue, timeout=10)
             if number % 5:
-                await wire.ack(job)
+                await pipeline.ack(job)
             else:
-                await wire.fail(job)
+                await pipeline.fail(job)
             found = await elsewhere.post("/jobs/search", {"queue": queue, "tags": tags})
             assert found["jobs"]
         counts = await one.queue(queue)
@@ -129,20 +129,20 @@ async def work(pooled: Pooled, jobs: int) -> None:
 async def test_the_lead_goes_to_another_server_and_jobs_become_due(listening: Pooled) -> None:
     queue = new_name()
     one, other = listening.nodes
-    async with Wire(one.url) as wire:
-        leaders = await wait_until(lambda: leading(wire), "somebody leads")
+    async with Pipeline(one.url) as pipeline:
+        leaders = await wait_until(lambda: leading(pipeline), "somebody leads")
     killed, left = (one, other) if leaders[0]["address"] == one.url else (other, one)
     await asyncio.to_thread(killed.kill)
     started = time.monotonic()
-    async with Wire(left.url) as wire:
-        await wait_until(lambda: leads(wire, left.url), "the other server leads")
+    async with Pipeline(left.url) as pipeline:
+        await wait_until(lambda: leads(pipeline, left.url), "the other server leads")
         took = time.monotonic() - started
-        job_id = await wire.enqueue(queue, 1, scheduled_at="2020-01-01T00:00:00Z")
-        later = await wire.enqueue(queue, 2, scheduled_at=soon())
+        job_id = await pipeline.enqueue(queue, 1, scheduled_at="2020-01-01T00:00:00Z")
+        later = await pipeline.enqueue(queue, 2, scheduled_at=soon())
         for wanted in (job_id, later):
-            job = await wire.fetch(queue, timeout=20)
+            job = await pipeline.fetch(queue, timeout=20)
             assert job["job_id"] == wanted
-            await wire.ack(job)
+            await pipeline.ack(job)
     print(f"\nthe lead changed within {took:.1f} s")
     assert took < 10
 
@@ -151,13 +151,13 @@ def soon() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 2))
 
 
-async def leading(wire: Wire) -> list[dict[str, str]]:
-    nodes = (await wire.get("/cluster/status"))["nodes"]
+async def leading(pipeline: Pipeline) -> list[dict[str, str]]:
+    nodes = (await pipeline.get("/cluster/status"))["nodes"]
     return [node for node in nodes if node["role"] == "leader"]
 
 
-async def leads(wire: Wire, url: str) -> bool:
-    return [node["address"] for node in await leading(wire)] == [url]
+async def leads(pipeline: Pipeline, url: str) -> bool:
+    return [node["address"] for node in await leading(pipeline)] == [url]
 
 
 async def test_a_read_that_nobody_waits_for_any_more_is_cancelled(
@@ -218,11 +218,11 @@ async def test_no_job_is_lost_when_the_pooler_is_killed(
                 await client.enqueue(queue, {"n": number}, unique_key=str(number))
                 if number % (jobs // kills) == 50:
                     await asyncio.to_thread(pooler.restart)
-        async with Wire(node.url) as wire:
+        async with Pipeline(node.url) as pipeline:
             done = set()
-            while job := await wire.try_fetch(queue):
+            while job := await pipeline.try_fetch(queue):
                 done.add(job["payload"]["n"])
-                await wire.ack(job)
+                await pipeline.ack(job)
         assert done == set(range(jobs))
     assert check(empty_postgres_url).returncode == 0
 

@@ -6,6 +6,7 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from support.pipeline import Pipeline, new_name
 
 from corvo_server.store.postgres.check import check
 from support.postgres import execute
@@ -14,7 +15,6 @@ from support.server import CorvoServer, StartServer, server_command
 from support.trial import Trial
 from support.versions import Environment, VersionMissing, version_before, version_to_come
 from support.waiting import wait_until
-from support.wire import Wire, new_name
 
 KNOWN = len(
     [
@@ -78,8 +78,8 @@ async def is_of_one_version(node: CorvoServer) -> bool:
 
 
 async def versions_at(node: CorvoServer) -> set[str]:
-    async with Wire(node.url) as wire:
-        nodes = (await wire.get("/cluster/status"))["nodes"]
+    async with Pipeline(node.url) as pipeline:
+        nodes = (await pipeline.get("/cluster/status"))["nodes"]
         return {seen["version"] for seen in nodes if seen["status"] == "healthy"}
 
 
@@ -91,7 +91,7 @@ async def test_an_older_server_goes_on_and_does_not_start_where_the_change_does_
     newer.env = version_to_come(tmp_path / "to-come", CHANGES)
     newer.start()
     queue = new_name()
-    async with Wire(older.url) as one, Wire(newer.url) as two:
+    async with Pipeline(older.url) as one, Pipeline(newer.url) as two:
         job_id = await one.enqueue(queue, 1)
         await two.ack(await two.fetch(queue, timeout=5))
         assert await one.state(job_id) == "completed"

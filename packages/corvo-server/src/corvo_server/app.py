@@ -33,7 +33,7 @@ from corvo_server.http.request import AnyRequest
 from corvo_server.logs import write_requests
 from corvo_server.services.bulk import BulkRunner
 from corvo_server.services.expirer import Expirer
-from corvo_server.services.leader import Lead
+from corvo_server.services.leader import LeaderServices
 from corvo_server.services.opener import Opener
 from corvo_server.services.promoter import Promoter
 from corvo_server.services.pruner import Pruner
@@ -134,7 +134,7 @@ def build_services(settings: Settings, engine: Engine) -> list[Service]:
         Scheduler(engine.schedules),
         Pruner(maintenance, settings.prune_interval / 1000),
     ]
-    return [Opener(maintenance), Lead(engine.nodes, of_the_leader)]
+    return [Opener(maintenance), LeaderServices(engine.nodes, of_the_leader)]
 
 
 def build_http(

@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from corvo_schema.durations import Duration, format_duration
 from corvo_server.engine.engine import Policy
 from corvo_server.engine.maintenance import Retention
-from corvo_server.engine.payloads import Limits
+from corvo_server.engine.payloads import SizeLimits
 from corvo_server.logs import LogFormat, LogLevel
 from corvo_server.store.database_url import is_postgres, masked, sqlite_directory
 
@@ -196,7 +196,7 @@ class Settings(BaseSettings):
     def policy(self) -> Policy:
         """What of it the engine decides by."""
         return Policy(
-            limits=Limits(
+            limits=SizeLimits(
                 payload=self.max_payload_bytes,
                 result=self.max_result_bytes,
                 checkpoint=self.max_checkpoint_bytes,

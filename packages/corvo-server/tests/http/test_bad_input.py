@@ -11,7 +11,7 @@ from corvo_schema import new_job_id
 from corvo_schema.errors import ErrorCode
 from corvo_schema.states import JobState
 from corvo_server.engine.engine import Engine, Policy
-from corvo_server.engine.payloads import Limits
+from corvo_server.engine.payloads import SizeLimits
 from server_support.bench import Bench, turns
 from server_support.http import API, HttpServer, Reply, request, serve
 
@@ -473,7 +473,7 @@ async def test_document_over_its_limit_is_refused_with_all_of_the_request(
     bench: Bench, path: str, kind: str, field: str, body: Callable[[str, str], Any]
 ) -> None:
     limit = 100
-    policy = Policy(limits=Limits(**{kind: limit}))
+    policy = Policy(limits=SizeLimits(**{kind: limit}))
     job = (await bench.start()).head.id
     async with serve(Engine(bench.store, clock=bench.clock, policy=policy)) as server:
         before = await bench.job(job)

@@ -7,7 +7,7 @@ import pytest
 from corvo_server.store.nodes import NodeReport
 from corvo_server.store.postgres import nodes
 from corvo_server.store.postgres.database import connect, set_up
-from corvo_server.store.postgres.pipeline import Wire
+from corvo_server.store.postgres.pipeline import Pipeline
 from corvo_server.store.postgres.rows import SQL
 
 REPORT = NodeReport("a", "1.2.3", None, 1_000)
@@ -31,12 +31,12 @@ def test_a_look_at_the_clock_that_took_long_is_repeated(
     moments: Iterator[float] = (moment for look in looks for moment in look)
     monkeypatch.setattr(nodes, "steady_clock", lambda: next(moments))
     with connect(postgres_url) as connection:
-        wire = Wire(connection)
-        wire.open()
-        wire.send(SQL.begin)
-        wire.send(SQL.set_up_writing, set_up("corvo"))
-        reading = nodes.beat(wire, REPORT, 1_000).clock
-        wire.abandon()
+        pipeline = Pipeline(connection)
+        pipeline.open()
+        pipeline.send(SQL.begin)
+        pipeline.send(SQL.set_up_writing, set_up("corvo"))
+        reading = nodes.beat(pipeline, REPORT, 1_000).clock
+        pipeline.abandon()
     assert reading is not None
     assert (reading.asked, reading.answered) == best
     assert next(moments, None) is None

@@ -9,14 +9,14 @@ import psycopg
 import pytest
 
 from corvo_server.store.postgres import readers as module
-from corvo_server.store.postgres.pipeline import Connection, Wire
+from corvo_server.store.postgres.pipeline import Connection, Pipeline
 from corvo_server.store.postgres.readers import Readers
 from server_support.bench import until
 
 
-def read_behind(lock: int) -> Callable[[Wire], list[tuple[object, ...]]]:
+def read_behind(lock: int) -> Callable[[Pipeline], list[tuple[object, ...]]]:
     """A read that lasts for as long as somebody else holds an advisory lock."""
-    return lambda wire: wire.ask("SELECT pg_advisory_xact_lock(%s)", (lock,))
+    return lambda pipeline: pipeline.ask("SELECT pg_advisory_xact_lock(%s)", (lock,))
 
 
 async def test_a_cancel_that_comes_late_does_not_hit_the_next_read(
@@ -70,10 +70,10 @@ async def test_a_read_is_cancelled_again_when_the_first_cancel_hit_nothing(
     readers = Readers(postgres_url, 1, schema="corvo")
     has_begun, has_ended = threading.Event(), threading.Event()
 
-    def sleep(wire: Wire) -> list[tuple[object, ...]]:
+    def sleep(pipeline: Pipeline) -> list[tuple[object, ...]]:
         has_begun.set()
         try:
-            return wire.ask("SELECT pg_sleep(3600)")
+            return pipeline.ask("SELECT pg_sleep(3600)")
         finally:
             has_ended.set()
 

@@ -13,7 +13,7 @@ from psycopg import errors
 from corvo_schema.states import JobState
 from corvo_server.store.postgres import database
 from corvo_server.store.postgres.database import connect
-from corvo_server.store.postgres.pipeline import Wire
+from corvo_server.store.postgres.pipeline import Pipeline
 from corvo_server.store.postgres.rows import SQL
 from server_support.bench import Bench
 
@@ -22,35 +22,35 @@ OpenBench = Callable[..., Bench]
 ALONE: dict[str, Any] = {"notify": False, "poll_seconds": 0}
 
 
-def send_and_sync(wire: Wire, statement: str) -> None:
+def send_and_sync(pipeline: Pipeline, statement: str) -> None:
     """A wait that is for no rows."""
-    wire.send(statement)
-    wire.sync()
+    pipeline.send(statement)
+    pipeline.sync()
 
 
-WAITS: dict[str, Callable[[Wire, str], object]] = {
-    "ask": lambda wire, lock: wire.ask(lock),
-    "request": lambda wire, lock: wire.request(lock)(),
-    "count": lambda wire, lock: wire.count(lock),
+WAITS: dict[str, Callable[[Pipeline, str], object]] = {
+    "ask": lambda pipeline, lock: pipeline.ask(lock),
+    "request": lambda pipeline, lock: pipeline.request(lock)(),
+    "count": lambda pipeline, lock: pipeline.count(lock),
     "sync": send_and_sync,
 }
 
 
 @pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
 def test_who_stands_still_after_an_answer_is_put_out_of_the_transaction(
-    postgres_url: str, wait: Callable[[Wire, str], object]
+    postgres_url: str, wait: Callable[[Pipeline, str], object]
 ) -> None:
     with connect(postgres_url) as connection, connect(postgres_url) as other:
-        wire = Wire(connection)
-        wire.open()
-        wire.send(SQL.begin)
-        wire.send("SELECT set_config('idle_in_transaction_session_timeout', '50ms', true)")
-        wait(wire, "SELECT pg_advisory_xact_lock(1)")
+        pipeline = Pipeline(connection)
+        pipeline.open()
+        pipeline.send(SQL.begin)
+        pipeline.send("SELECT set_config('idle_in_transaction_session_timeout', '50ms', true)")
+        wait(pipeline, "SELECT pg_advisory_xact_lock(1)")
         other.execute("SET lock_timeout = '20s'")
         other.execute("SELECT pg_advisory_lock(1)")
         with pytest.raises((errors.IdleInTransactionSessionTimeout, psycopg.OperationalError)):
-            wire.ask("SELECT 1")
-        wire.abandon()
+            pipeline.ask("SELECT 1")
+        pipeline.abandon()
         assert connection.closed
 
 
@@ -68,12 +68,12 @@ def standing_still(bench: Bench, *, is_sending: bool = False) -> Iterator[thread
     session = session_of(bench)
     stands, may_go_on, real = threading.Event(), threading.Event(), session._end
 
-    def end(wire: Wire, *args: Any) -> Any:
+    def end(pipeline: Pipeline, *args: Any) -> Any:
         if not is_sending:
-            wire.sync()
+            pipeline.sync()
         stands.set()
         may_go_on.wait()
-        return real(wire, *args)
+        return real(pipeline, *args)
 
     session._end = end
     try:

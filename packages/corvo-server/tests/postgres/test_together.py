@@ -12,7 +12,7 @@ import pytest
 from corvo_schema import new_job_id
 from corvo_schema.states import JobState
 from corvo_server.store.postgres.nodes import writer_of
-from corvo_server.store.postgres.pipeline import Rows, Wire
+from corvo_server.store.postgres.pipeline import Pipeline, Rows
 from corvo_server.store.postgres.rows import Row
 from corvo_server.store.postgres.store import PostgresStore
 from server_support.bench import Bench, make_job, turns, until
@@ -103,14 +103,14 @@ async def test_a_job_starts_when_it_was_found_and_not_when_it_was_looked_for(
 
     def slow_tables(*args: Any) -> Any:
         tables = real(*args)
-        first = tables.lines.first
+        first = tables.pending.first
 
         def find_slowly(*wanted: Any) -> Any:
             found = first(*wanted)
             clock.forward(160)
             return found
 
-        tables.lines.first = find_slowly
+        tables.pending.first = find_slowly
         return tables
 
     session._tables_of = slow_tables
@@ -220,11 +220,11 @@ async def test_events_are_read_only_up_to_what_is_complete(open_bench: OpenBench
     session = slow.store._writer._session  # type: ignore[attr-defined]
     has_drawn, gate, real = threading.Event(), threading.Event(), session._end
 
-    def end(wire: Any, *args: Any) -> Any:
-        wire.sync()
+    def end(pipeline: Any, *args: Any) -> Any:
+        pipeline.sync()
         has_drawn.set()
         gate.wait()
-        return real(wire, *args)
+        return real(pipeline, *args)
 
     session._end = end
     late = asyncio.ensure_future(slow.enqueue())
@@ -270,8 +270,8 @@ async def test_a_commit_whose_answer_was_lost_is_done_once(
     bench = open_bench(**ALONE)
     await bench.enqueue("other")
     session = bench.store._writer._session  # type: ignore[attr-defined]
-    real, request = session._end, Wire.request
-    lost: list[Wire] = []
+    real, request = session._end, Pipeline.request
+    lost: list[Pipeline] = []
 
     class Silent:
         """A connection that dies at COMMIT, before or after the database has heard of it."""
@@ -291,33 +291,33 @@ async def test_a_commit_whose_answer_was_lost_is_done_once(
                 self._connection.execute(statement)
             return self
 
-    def end(wire: Any, *args: Any) -> Any:
+    def end(pipeline: Any, *args: Any) -> Any:
         if lost:
-            return real(wire, *args)
-        lost.append(wire)
-        connection = wire.connection
-        wire.connection = Silent(connection)
-        leave = wire.close
+            return real(pipeline, *args)
+        lost.append(pipeline)
+        connection = pipeline.connection
+        pipeline.connection = Silent(connection)
+        leave = pipeline.close
 
         def close() -> None:
             leave()
             connection.close()
             raise psycopg.OperationalError("server closed the connection unexpectedly")
 
-        monkeypatch.setattr(wire, "close", close)
-        return real(wire, *args)
+        monkeypatch.setattr(pipeline, "close", close)
+        return real(pipeline, *args)
 
-    def request_in_vain(wire: Wire, *args: Any) -> Rows:
-        rows = request(wire, *args)
+    def request_in_vain(pipeline: Pipeline, *args: Any) -> Rows:
+        rows = request(pipeline, *args)
 
         def answered() -> list[Row]:
-            if wire in lost:  # of what else was under way, nothing came back either
+            if pipeline in lost:  # of what else was under way, nothing came back either
                 raise psycopg.ProgrammingError("no result available")
             return rows()
 
         return answered
 
-    monkeypatch.setattr(Wire, "request", request_in_vain)
+    monkeypatch.setattr(Pipeline, "request", request_in_vain)
     session._end = end
     job_id = await bench.enqueue()
     assert lost

@@ -1,4 +1,4 @@
-"""A slot and a server that is killed: real processes on the same data, one after the other."""
+"""An occurrence and a server that is killed: real processes on the same data, one after the other."""
 
 import json
 import subprocess
@@ -44,7 +44,7 @@ def wait_for_job(client: httpx.Client, schedule: str) -> str:
 
 
 async def write_schedule(data_dir: Path, name: str, queue: str) -> ScheduleRecord:
-    """Write a schedule that has missed a slot since."""
+    """Write a schedule that has missed an occurrence since."""
     store = SqliteStore(data_dir)
     engine = Engine(store, clock=lambda: system_clock() - 366 * DAY)
     written, _ = await engine.schedules.put(*make_schedule(name, cron="@yearly", queue=queue))
@@ -52,7 +52,7 @@ async def write_schedule(data_dir: Path, name: str, queue: str) -> ScheduleRecor
     return written
 
 
-async def test_slot_has_one_job_though_servers_are_killed(tmp_path: Path) -> None:
+async def test_occurrence_has_one_job_though_servers_are_killed(tmp_path: Path) -> None:
     missed = await write_schedule(tmp_path, "missed", "once")
     job_ids = set()
     for life in range(3):

@@ -7,7 +7,7 @@ import pytest
 from corvo_schema.errors import ErrorCode
 from corvo_server.engine.engine import Engine, Policy
 from corvo_server.engine.errors import CallError
-from corvo_server.engine.payloads import Limits
+from corvo_server.engine.payloads import SizeLimits
 from server_support.bench import QUEUE, Bench
 from server_support.calendar import HOUR, MINUTE, Calendar, make_schedule
 from server_support.clock import START
@@ -167,7 +167,7 @@ async def test_put_says_what_is_wrong_with_the_calendar(
 
 
 async def test_put_refuses_a_payload_that_is_too_large(bench: Bench) -> None:
-    engine = Engine(bench.store, clock=bench.clock, policy=Policy(limits=Limits(payload=10)))
+    engine = Engine(bench.store, clock=bench.clock, policy=Policy(limits=SizeLimits(payload=10)))
     call = engine.schedules.put(*make_schedule(payload="x" * 20))
     assert "payload has 22 bytes" in await _refused(call, ErrorCode.PAYLOAD_TOO_LARGE)
 

@@ -1,4 +1,4 @@
-"""What becomes of slots that nobody dealt with in time."""
+"""What becomes of occurrences that nobody dealt with in time."""
 
 import pytest
 
@@ -11,27 +11,27 @@ DAY = 24 * HOUR
 GRACE = occurrences.GRACE
 
 
-async def test_run_once_makes_one_job_of_all_missed_slots(calendar: Calendar) -> None:
+async def test_run_once_makes_one_job_of_all_missed_occurrences(calendar: Calendar) -> None:
     await calendar.put(misfire="run_once")
     assert await calendar.pass_time(10 * MINUTE + 5_000) == 1
-    assert await calendar.slots() == [START + MINUTE]
+    assert await calendar.occurrences() == [START + MINUTE]
     schedule = await calendar.get()
     assert schedule.last_run == START + 10 * MINUTE + 5_000
     assert schedule.next_run == START + 11 * MINUTE
     assert schedule.last_skipped is None
 
 
-async def test_run_once_runs_a_slot_that_is_days_late(calendar: Calendar) -> None:
+async def test_run_once_runs_a_occurrence_that_is_days_late(calendar: Calendar) -> None:
     await calendar.put(cron="0 9 * * *")
     assert await calendar.pass_time(3 * DAY) == 1
-    assert await calendar.slots() == [START + HOUR]
+    assert await calendar.occurrences() == [START + HOUR]
     assert (await calendar.get()).next_run == START + 3 * DAY + HOUR
 
 
-async def test_skip_leaves_out_a_missed_slot(calendar: Calendar) -> None:
+async def test_skip_leaves_out_a_missed_occurrence(calendar: Calendar) -> None:
     await calendar.put(cron="0 9 * * *", misfire="skip")
     assert await calendar.pass_time(3 * HOUR) == 1
-    assert await calendar.slots() == []
+    assert await calendar.occurrences() == []
     schedule = await calendar.get()
     assert schedule.last_run is None
     assert schedule.last_skipped == START + HOUR
@@ -40,7 +40,7 @@ async def test_skip_leaves_out_a_missed_slot(calendar: Calendar) -> None:
 
 
 @pytest.mark.parametrize(("late", "runs"), [(0, 1), (GRACE - 1, 1), (GRACE, 0)])
-async def test_skip_runs_a_slot_that_is_hardly_late(
+async def test_skip_runs_a_occurrence_that_is_hardly_late(
     calendar: Calendar, late: int, runs: int
 ) -> None:
     await calendar.put(cron="0 9 * * *", misfire="skip")
@@ -50,10 +50,12 @@ async def test_skip_runs_a_slot_that_is_hardly_late(
 
 
 @pytest.mark.parametrize("late", [0, 5_000, GRACE - 1])
-async def test_skip_runs_the_slot_in_time_among_missed_ones(calendar: Calendar, late: int) -> None:
+async def test_skip_runs_the_occurrence_in_time_among_missed_ones(
+    calendar: Calendar, late: int
+) -> None:
     await calendar.put(misfire="skip")
     await calendar.pass_time(10 * MINUTE + late)
-    assert await calendar.slots() == [START + 10 * MINUTE]
+    assert await calendar.occurrences() == [START + 10 * MINUTE]
     schedule = await calendar.get()
     assert schedule.last_skipped == START + MINUTE
     assert schedule.next_run == START + 11 * MINUTE

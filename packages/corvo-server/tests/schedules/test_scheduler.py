@@ -18,7 +18,7 @@ from server_support.calendar import MINUTE, make_schedule
 from server_support.clock import START
 
 
-class ClockBeforeASlot:
+class ClockBeforeAnOccurrence:
     """A clock that stands at `ms` before a full minute until it is let `go`."""
 
     def __init__(self, ms: int) -> None:
@@ -52,7 +52,7 @@ async def next_job(engine: Engine) -> JobHead:
 
 
 async def test_schedule_that_is_written_meanwhile_runs_on_time(store: Store) -> None:
-    clock = ClockBeforeASlot(100)
+    clock = ClockBeforeAnOccurrence(100)
     engine = Engine(store, clock=clock)
     async with running(engine), asyncio.timeout(10):
         await asyncio.sleep(0.02)
@@ -63,7 +63,7 @@ async def test_schedule_that_is_written_meanwhile_runs_on_time(store: Store) -> 
     assert job.created_at >= START + MINUTE
 
 
-async def test_slot_that_was_missed_runs_at_the_start(store: Store) -> None:
+async def test_occurrence_that_was_missed_runs_at_the_start(store: Store) -> None:
     await Engine(store, clock=lambda: START - 5 * MINUTE).schedules.put(*make_schedule())
     engine = Engine(store, clock=lambda: START)
     async with running(engine), asyncio.timeout(10):

@@ -12,7 +12,7 @@ from corvo_schema import BulkRequest
 from corvo_schema.errors import ErrorCode
 from corvo_server.engine.errors import CallError
 from corvo_server.engine.search import Page
-from corvo_server.store.postgres.pipeline import Wire
+from corvo_server.store.postgres.pipeline import Pipeline
 from corvo_server.store.protocol import SearchTooSlow, StoreUnavailable
 from corvo_server.store.search.filters import JobFilter
 from corvo_server.store.search.search import Search
@@ -29,9 +29,9 @@ SEARCHERS = 2
 ANYTHING = Search(JobFilter(), as_of=0, limit=1)
 
 
-def run_on(connection: sqlite3.Connection | Wire) -> object:
+def run_on(connection: sqlite3.Connection | Pipeline) -> object:
     """Never end."""
-    if isinstance(connection, Wire):
+    if isinstance(connection, Pipeline):
         return connection.ask(ASLEEP)
     return connection.execute(ENDLESS).fetchone()
 
@@ -44,7 +44,7 @@ class Endless:
         self.is_on = True
         self.running = 0
 
-    def __call__(self, connection: sqlite3.Connection | Wire, request: Search) -> object:
+    def __call__(self, connection: sqlite3.Connection | Pipeline, request: Search) -> object:
         if not self.is_on:
             return self.real(connection, request)
         self.running += 1

@@ -10,7 +10,7 @@ from corvo_schema.states import JobState
 from corvo_server.store.records import NewJob
 from corvo_server.store.sqlite.database import open_writer
 from corvo_server.store.sqlite.jobs import Jobs
-from corvo_server.store.sqlite.pending import Lines
+from corvo_server.store.sqlite.pending import PendingJobs
 from corvo_server.store.sqlite.rows import SQL, to_leased
 
 _COPIES_AND_STATE = {"seq", "state", "due_at", "lapses_at", "pending_key", "active_key"}
@@ -28,7 +28,7 @@ def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
 
 
 def test_whatever_else_a_job_has_is_claimed_with_it(connection: sqlite3.Connection) -> None:
-    load = Lines(connection).load
+    load = PendingJobs(connection).load
     plain = load([1])
     columns = connection.execute("SELECT name, type FROM pragma_table_info('jobs')")
     tried = 0

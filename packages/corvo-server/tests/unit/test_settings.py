@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from corvo_server.engine.payloads import Limits
+from corvo_server.engine.payloads import SizeLimits
 from corvo_server.logs import LogFormat, LogLevel
 from corvo_server.settings import Settings, defaults, split_bind, variable_of
 
@@ -136,7 +136,7 @@ def test_policy_is_made_of_the_settings() -> None:
     options: dict[str, Any] = {f"max_{kind}_bytes": size for kind, size in sizes.items()}
     policy = Settings(**options, lease="5s", retain_dead="1h").policy  # type: ignore[arg-type]
     assert policy.default_lease_ms == 5_000
-    assert policy.limits == Limits(**sizes)
+    assert policy.limits == SizeLimits(**sizes)
     assert policy.retention.dead == 3_600_000
     assert policy.retention.completed == 7 * 86_400_000
 

@@ -29,7 +29,7 @@ async def store(kit: SqliteKit) -> AsyncIterator[Any]:
 
 
 def held(bench: Bench) -> set[str]:
-    heads = bench.store._writer._session._jobs._held  # type: ignore[attr-defined]
+    heads = bench.store._writer._session._jobs._cached_heads  # type: ignore[attr-defined]
     return set(heads)
 
 
@@ -71,7 +71,7 @@ async def test_enqueue_that_failed_is_not_remembered(bench: Bench) -> None:
 
 
 async def test_only_so_many_are_held(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(jobs, "_MOST_HELD", 2)
+    monkeypatch.setattr(jobs, "_CACHE_SIZE", 2)
     started = [await bench.start() for _ in range(3)]
     assert held(bench) == {job.head.id for job in started[1:]}
     outcomes = await asyncio.gather(*[bench.ack(job) for job in started])

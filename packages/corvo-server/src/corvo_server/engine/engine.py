@@ -12,7 +12,7 @@ from corvo_server.engine.maintenance import Maintenance, Retention
 from corvo_server.engine.metrics import Metrics
 from corvo_server.engine.nodes import Nodes
 from corvo_server.engine.notifier import Notifier
-from corvo_server.engine.payloads import Limits
+from corvo_server.engine.payloads import SizeLimits
 from corvo_server.engine.queues import Queues
 from corvo_server.engine.schedules import Schedules
 from corvo_server.engine.search import Searches
@@ -27,7 +27,7 @@ _DAY_MS = 86_400_000
 class Policy(Struct, frozen=True):
     """The settings that decide what the engine does."""
 
-    limits: Limits = Limits()
+    limits: SizeLimits = SizeLimits()
     default_lease_ms: int = 60_000
     retention: Retention = Retention(completed=7 * _DAY_MS, dead=30 * _DAY_MS, events=7 * _DAY_MS)
 
@@ -89,10 +89,10 @@ class Engine:
             self.notifier.open_at(queue, at)
             self.maintenance.opening.ring_by(at)
         self.maintenance.note(commit.next_times)
-        self.schedules.alarm.ring_by(commit.next_times.slot)
+        self.schedules.alarm.ring_by(commit.next_times.occurrence)
         if commit.has_bulk:
             self.bulk.work.set()
-        if not commit.is_remote:
+        if not commit.is_from_other_node:
             self.metrics.note(commit)
             self.nodes.note(commit)
         if commit.has_events:

@@ -1,13 +1,13 @@
-"""What becomes of a schedule's slots, the times of its calendar: pure rules, as in `lifecycle`.
+"""What becomes of a schedule's occurrences, the times of its calendar: pure rules, as in `lifecycle`.
 
-Every slot is dealt with exactly once, however many servers run: the job of a slot is enqueued in
-the transaction that moves `next_run` on, under an id that belongs to the slot.
+Every occurrence is dealt with exactly once, however many servers run: the job of an occurrence is enqueued in
+the transaction that moves `next_run` on, under an id that belongs to the occurrence.
 
-Usually that is one job a slot. Slots that could not be dealt with in time, because no server ran or
+Usually that is one job an occurrence. Occurrences that could not be dealt with in time, because no server ran or
 the schedule was paused, are dealt with together by the schedule's `misfire`:
 
-- `run_once`: all slots that are due by now become one job, at once, for the first of them.
-- `skip`: a slot that is `GRACE` late or more is left out; one that is not so late still runs.
+- `run_once`: all occurrences that are due by now become one job, at once, for the first of them.
+- `skip`: an occurrence that is `GRACE` late or more is left out; one that is not so late still runs.
 """
 
 from msgspec.structs import replace
@@ -19,11 +19,11 @@ from corvo_server.store.records import NewJob
 from corvo_server.store.schedules import ScheduleChange, ScheduleRecord
 
 GRACE = 60_000
-"""From how many ms late on a slot counts as missed. Slots are minutes apart: one at most is not."""
+"""From how many ms late on an occurrence counts as missed. Occurrences are minutes apart: one at most is not."""
 
 
 def run_due(schedule: ScheduleRecord, now: int) -> ScheduleChange:
-    """Deal with all slots of a schedule up to `now`; the first of them is its `next_run`."""
+    """Deal with all occurrences of a schedule up to `now`; the first of them is its `next_run`."""
     first = now if schedule.next_run is None else schedule.next_run
     try:
         following = cron.next_after(schedule.cron, schedule.timezone, now)
@@ -69,34 +69,34 @@ def revise(stored: ScheduleRecord, wanted: ScheduleRecord) -> ScheduleRecord:
 
 
 def _first_in_time(schedule: ScheduleRecord, first: int, now: int) -> int | None:
-    """The first slot that is due and not missed."""
+    """The first occurrence that is due and not missed."""
     if first > now - GRACE:
         return first
-    slot = cron.next_after(schedule.cron, schedule.timezone, now - GRACE)
-    return slot if slot is not None and slot <= now else None
+    occurrence = cron.next_after(schedule.cron, schedule.timezone, now - GRACE)
+    return occurrence if occurrence is not None and occurrence <= now else None
 
 
 def _run(
-    stored: ScheduleRecord, after: ScheduleRecord, slot: int, following: int | None, now: int
+    stored: ScheduleRecord, after: ScheduleRecord, occurrence: int, following: int | None, now: int
 ) -> ScheduleChange:
-    """Enqueue the job of `slot`, unless a live one holds the unique key."""
-    job_id = derive_job_id(stored.id, slot)
-    job = _job(stored, job_id, now, f"schedule {stored.name}: slot {format_ms(slot)}")
-    job.scheduled_at = slot
+    """Enqueue the job of `occurrence`, unless a live one holds the unique key."""
+    job_id = derive_job_id(stored.id, occurrence)
+    job = _job(stored, job_id, now, f"schedule {stored.name}: occurrence {format_ms(occurrence)}")
+    job.scheduled_at = occurrence
     job.is_id_from_client = True  # so that one that is there already is found, not doubled
     return ScheduleChange(
         replace(after, next_run=following, last_run=now, last_job_id=job_id),
         job,
         if_duplicate=_skipped(
-            stored, slot, following, f"a live job holds the unique key {stored.unique_key!r}"
+            stored, occurrence, following, f"a live job holds the unique key {stored.unique_key!r}"
         ),
     )
 
 
 def _skipped(
-    schedule: ScheduleRecord, slot: int, following: int | None, reason: str
+    schedule: ScheduleRecord, occurrence: int, following: int | None, reason: str
 ) -> ScheduleRecord:
-    return replace(schedule, next_run=following, last_skipped=slot, last_skip_reason=reason)
+    return replace(schedule, next_run=following, last_skipped=occurrence, last_skip_reason=reason)
 
 
 def _job(schedule: ScheduleRecord, job_id: str, now: int, reason: str) -> NewJob:

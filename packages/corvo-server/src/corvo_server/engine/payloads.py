@@ -10,7 +10,7 @@ _WIDEST = 4
 """Bytes of a character in UTF-8, at most."""
 
 
-class Limits(Struct, frozen=True):
+class SizeLimits(Struct, frozen=True):
     """How large a job's documents may be, in bytes of JSON."""
 
     payload: int = 256 * 1024

@@ -43,7 +43,7 @@ class Schedules:
         self._ids = ids
         self._max_payload_bytes = max_payload_bytes
         self.alarm = Alarm(clock)
-        """Rings when a slot may be due."""
+        """Rings when an occurrence may be due."""
 
     async def list(self) -> list[ScheduleRecord]:
         """All schedules by name."""
@@ -93,7 +93,7 @@ class Schedules:
         await self._change(reference, lambda _: ScheduleChange(None))
 
     async def pause(self, reference: str) -> None:
-        """Let the slots of a schedule pass, until it is resumed."""
+        """Let the occurrences of a schedule pass, until it is resumed."""
         await self._set_paused(reference, is_paused=True)
 
     async def resume(self, reference: str) -> None:
@@ -111,7 +111,7 @@ class Schedules:
         return outcome.enqueued
 
     async def run_due(self) -> int:
-        """Deal with a chunk of the slots that are due; of how many schedules, 0 when none is."""
+        """Deal with a chunk of the occurrences that are due; of how many schedules, 0 when none is."""
         now = self._clock()
         outcomes = await self._store.run_schedules(
             DueSchedules(now, _CHUNK, partial(occurrences.run_due, now=now))
@@ -120,9 +120,9 @@ class Schedules:
             _log_skip(outcome)
         return len(outcomes)
 
-    async def next_slot(self) -> int | None:
-        """The earliest slot that is still to be dealt with."""
-        return (await self._store.next_times()).slot
+    async def next_occurrence(self) -> int | None:
+        """The earliest occurrence that is still to be dealt with."""
+        return (await self._store.next_times()).occurrence
 
     async def _set_paused(self, reference: str, *, is_paused: bool) -> None:
         now = self._clock()
@@ -200,4 +200,4 @@ def _log_skip(outcome: ScheduleOutcome) -> None:
     if after.next_run is None:
         log.error("schedule %s rests until it is edited: %s", after.name, after.last_skip_reason)
     else:
-        log.info("schedule %s skipped a slot: %s", after.name, after.last_skip_reason)
+        log.info("schedule %s skipped an occurrence: %s", after.name, after.last_skip_reason)

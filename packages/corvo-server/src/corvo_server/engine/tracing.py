@@ -24,7 +24,7 @@ _PARTS = (
     "search",
     "maintenance",
 )
-_NO_VERBS = frozenset({"next_times", "next_slot", "submit"})
+_NO_VERBS = frozenset({"next_times", "next_occurrence", "submit"})
 """What services ask to know when to wake, and what is a part of verbs."""
 
 _ROOT = Context()

@@ -13,7 +13,7 @@ from corvo_schema import FetchRequest
 from corvo_server.engine import lifecycle
 from corvo_server.engine.clock import Clock
 from corvo_server.engine.notifier import Notifier
-from corvo_server.engine.payloads import Limits, check_size
+from corvo_server.engine.payloads import SizeLimits, check_size
 from corvo_server.engine.workers import Workers
 from corvo_server.store.protocol import Store, StoreError
 from corvo_server.store.records import (
@@ -86,7 +86,7 @@ class Worker:
         workers: Workers,
         *,
         default_lease_ms: int,
-        limits: Limits,
+        limits: SizeLimits,
     ) -> None:
         self._store = store
         self._clock = clock

@@ -11,7 +11,7 @@ from corvo_server.store.protocol import StoreError
 log = logging.getLogger(__name__)
 
 
-class Lead(Service):
+class LeaderServices(Service):
     """Reports this node, and runs the services of the leader while it leads.
 
     They have ended before another node can have the lead: also when no answer comes, and when this
@@ -19,7 +19,7 @@ class Lead(Service):
     change, which the store lets happen once, whoever asks for it.
     """
 
-    name = "lead"
+    name = "leader"
 
     def __init__(self, nodes: Nodes, services: Sequence[Service], beat: float = BEAT) -> None:
         """`beat` is in seconds."""

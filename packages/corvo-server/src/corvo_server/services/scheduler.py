@@ -29,9 +29,9 @@ class Scheduler(AlarmService):
 
     async def next_time(self) -> int | None:
         """From the store."""
-        return await self._schedules.next_slot()
+        return await self._schedules.next_occurrence()
 
     async def wait(self) -> None:
-        """Sleep until the next slot, but not for long."""
+        """Sleep until the next occurrence, but not for long."""
         with suppress(TimeoutError):
             await asyncio.wait_for(super().wait(), _LONGEST_SLEEP)

@@ -74,7 +74,7 @@ class Store(Protocol):
     def is_shared(self) -> bool:
         """Whether other servers may write here, too.
 
-        Then `on_commit` listeners hear of their commits as well, in short (`Commit.is_remote`), and
+        Then `on_commit` listeners hear of their commits as well, in short (`Commit.is_from_other_node`), and
         the events of a commit are not all there are: the log alone has them in one order.
         """
         ...
@@ -146,7 +146,7 @@ class Store(Protocol):
         ...
 
     def run_schedules(self, due: DueSchedules) -> Future[list[ScheduleOutcome]]:
-        """Deal with the slots of due schedules as the rule decides, and enqueue their jobs."""
+        """Deal with the occurrences of due schedules as the rule decides, and enqueue their jobs."""
         ...
 
     def edit_bulk(self, edit: BulkEdit) -> Future[BulkOutcome]:
@@ -241,7 +241,7 @@ class Store(Protocol):
         ...
 
     async def next_times(self) -> NextTimes:
-        """The earliest due time, lease end and expiry of all stored jobs, and slot of schedules."""
+        """The earliest due time, lease end and expiry of all stored jobs, and occurrence of schedules."""
         ...
 
     # Nodes

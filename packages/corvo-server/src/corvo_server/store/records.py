@@ -332,7 +332,7 @@ class NextTimes(Struct):
     """Of active jobs."""
     expiry: int | None = None
     """Of jobs that have an `expire_at` and are not finished."""
-    slot: int | None = None
+    occurrence: int | None = None
     """Of schedules that are not paused."""
 
 
@@ -359,5 +359,5 @@ class Commit(Struct):
     """Whether the event log has got longer."""
     has_bulk: bool = False
     """Whether a bulk operation was begun."""
-    is_remote: bool = False
+    is_from_other_node: bool = False
     """Another server's: what it did in full is not known here, only whom it concerns."""

@@ -34,7 +34,7 @@ class ScheduleRecord(Struct):
     updated_at: int
     """Of the last edit; runs do not count."""
     next_run: int | None
-    """The first slot of its calendar that has not been dealt with, which may be long past."""
+    """The first occurrence of its calendar that has not been dealt with, which may be long past."""
     is_paused: bool = False
     last_run: int | None = None
     last_job_id: str | None = None

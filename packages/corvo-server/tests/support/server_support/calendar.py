@@ -50,6 +50,6 @@ class Calendar:
         """The jobs that wait in a queue, handed out."""
         return await self.bench.fetch(queue, count=512)
 
-    async def slots(self, queue: str = QUEUE) -> list[int | None]:
-        """The slots of the jobs that wait in a queue, which are handed out by that."""
+    async def occurrences(self, queue: str = QUEUE) -> list[int | None]:
+        """The occurrences of the jobs that wait in a queue, which are handed out by that."""
         return [job.head.scheduled_at for job in await self.jobs(queue)]

@@ -121,7 +121,7 @@ class HttpServer:
 def request(
     method: str, path: str, body: Any = None, *, headers: Mapping[str, str] | None = None
 ) -> bytes:
-    """A request as it goes over the wire."""
+    """A request as it goes over the pipeline."""
     sent = {"host": "corvo", **{name.lower(): value for name, value in (headers or {}).items()}}
     if body is None:
         data = b""

@@ -84,9 +84,9 @@ class _OwnKit:
             gate.wait()
             return requests
 
-        held = store._writer.submit(Verb(0, block), None)
+        cached = store._writer.submit(Verb(0, block), None)
         # Where the commit is broken, too, its failure is nobody's: not to be logged as forgotten.
-        held.add_done_callback(lambda held: held.cancelled() or held.exception())
+        cached.add_done_callback(lambda cached: cached.cancelled() or cached.exception())
         is_writing.wait()
         try:
             yield
@@ -122,9 +122,9 @@ class SqliteKit(_OwnKit):
 
     def check_memory(self, store: Store) -> None:
         session = store._writer._session
-        held = session._jobs._held
+        cached = session._jobs._cached_heads
         heads = {head.id: head for head in map(to_head, self.query("SELECT * FROM job_heads"))}
-        assert held == {job_id: heads.get(job_id) for job_id in held}
+        assert cached == {job_id: heads.get(job_id) for job_id in cached}
         if session._jobs._newest is not None:
             ((last, newest),) = self.query("SELECT max(seq), created_at FROM jobs")
             ((removed,),) = self.query("SELECT last FROM job_sequence")
@@ -243,13 +243,13 @@ class PostgresKit(_OwnKit):
         return True
 
     def check_memory(self, store: Store) -> None:
-        held = store._writer._session._held._held.values()
+        cached = store._writer._session._cached_heads._cached_heads.values()
         rows = self.query(
             "SELECT h.*, j.xmin::text::bigint FROM job_heads h JOIN jobs j ON j.seq = h.seq"
         )
         stored = {(row[0], row[-1]): to_head(row[:-1]) for row in rows}
         # Elsewhere another server wrote since.
-        current = [(head, (head.seq, xid)) for head, xid in held if (head.seq, xid) in stored]
+        current = [(head, (head.seq, xid)) for head, xid in cached if (head.seq, xid) in stored]
         assert [head for head, _ in current] == [stored[version] for _, version in current]
 
     def find_problems(self) -> list[str]:

@@ -5,14 +5,14 @@ from msgspec.structs import replace
 from corvo_schema import BulkStatus
 from corvo_server.store.bulk import UNENDED, BulkEdit, BulkOutcome, BulkRecord, BulkStep
 from corvo_server.store.commit import transition as moves
-from corvo_server.store.commit.prefetch import Needs
+from corvo_server.store.commit.prefetch import Prefetch
 from corvo_server.store.commit.transaction import Transaction
 from corvo_server.store.records import Change, Refusal, Removal
 
 
-def foresee(needs: Needs, steps: list[BulkStep]) -> None:
+def prefetch(prefetch: Prefetch, steps: list[BulkStep]) -> None:
     """The jobs that will be moved."""
-    moves.foresee(needs, [step.transitions for step in steps])
+    moves.prefetch(prefetch, [step.transitions for step in steps])
 
 
 def edit(tx: Transaction, edits: list[BulkEdit]) -> list[BulkOutcome]:

@@ -3,18 +3,18 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 
-from corvo_server.store.commit.tables import Limits, Place
+from corvo_server.store.commit.tables import Place, QueueLimits
 from corvo_server.store.commit.transaction import Transaction
 
-_UNLIMITED = Limits()
+_UNLIMITED = QueueLimits()
 _APART = 5_000
 """Milliseconds. What lies further ahead is from before the clock was set back."""
 
 
-class Line:
+class EligibleJobs:
     """The first pending jobs of one queue that may be started in this commit."""
 
-    def __init__(self, tx: Transaction, queue: str, limits: Limits, now: int) -> None:
+    def __init__(self, tx: Transaction, queue: str, limits: QueueLimits, now: int) -> None:
         """`now`, in ms, is when the jobs would start at the earliest."""
         self.places: deque[Place] = deque()
         self._tx = tx
@@ -31,7 +31,7 @@ class Line:
     def close(self, now: int) -> None:
         """Remember how many were started, and when, if the queue is throttled."""
         if self._taken and self._limits.rate is not None:
-            self._tx.tables.lines.add_starts(self._queue, now, self._taken)
+            self._tx.tables.pending.add_starts(self._queue, now, self._taken)
 
     def room(self, wanted: int) -> int:
         """How many of the `wanted` jobs the limits let start."""
@@ -48,7 +48,7 @@ class Line:
 
     def _throttled_room(self, rate: int, window: int) -> int:
         """How many may start so that no window of this length sees more than `rate` starts."""
-        starts = self._tx.tables.lines.starts(self._queue, self._now - window)
+        starts = self._tx.tables.pending.starts(self._queue, self._now - window)
         if starts.jobs >= rate and starts.oldest is not None:
             self._tx.open_queue_at(self._queue, starts.oldest + window)
         return rate - starts.jobs
@@ -58,7 +58,7 @@ class Line:
 
         A job without a key stands for itself and is not limited.
         """
-        lines = self._tx.tables.lines
+        lines = self._tx.tables.pending
         ranked = [
             (place.priority, 0, place)
             for place in lines.first_without_key(self._queue, self._now, count)
@@ -74,19 +74,19 @@ class Line:
         return [place for _, _, place in sorted(ranked)[:count]]
 
 
-def open_lines(
+def find_eligible(
     tx: Transaction, wanted: Mapping[str, int], clock: Callable[[], int]
-) -> tuple[dict[str, Line], int]:
+) -> tuple[dict[str, EligibleJobs], int]:
     """The line of each queue, no longer than `wanted` says, and before when none of it starts."""
-    limits = tx.tables.lines.limits(wanted)
+    limits = tx.tables.pending.limits(wanted)
     # Asked now: for the limits one may have had to wait until another server was done. Nothing
     # starts before what made it pending in this transaction.
     now = _not_before_others(limits.values(), max(tx.latest, clock()))
-    lines: dict[str, Line] = {}
+    lines: dict[str, EligibleJobs] = {}
     rooms: dict[str, int] = {}
     for queue, count in wanted.items():
         held = limits.get(queue, _UNLIMITED)
-        line = lines[queue] = Line(tx, queue, held, now)
+        line = lines[queue] = EligibleJobs(tx, queue, held, now)
         room = line.room(count)
         if room <= 0:
             continue
@@ -95,12 +95,12 @@ def open_lines(
         else:
             rooms[queue] = room
     if rooms:
-        for queue, places in tx.tables.lines.first(rooms, now).items():
+        for queue, places in tx.tables.pending.first(rooms, now).items():
             lines[queue].places = deque(places)
     return lines, now
 
 
-def _not_before_others(limits: Iterable[Limits], now: int) -> int:
+def _not_before_others(limits: Iterable[QueueLimits], now: int) -> int:
     """A moment after the last start of a throttled queue, by whichever server's clock.
 
     Windows look back from it: what was started after it would be in none.

@@ -1,7 +1,7 @@
 """Storing new jobs: what is there already by its id or its unique key is found, not doubled."""
 
 from corvo_server.store.commit.batches import repeated_batch
-from corvo_server.store.commit.prefetch import Needs
+from corvo_server.store.commit.prefetch import Prefetch
 from corvo_server.store.commit.transaction import Transaction
 from corvo_server.store.records import (
     Change,
@@ -15,15 +15,15 @@ from corvo_server.store.records import (
 from corvo_server.store.rows.codes import STATE_WORDS
 
 
-def foresee(needs: Needs, requests: list[Enqueue]) -> None:
+def prefetch(prefetch: Prefetch, requests: list[Enqueue]) -> None:
     """What the jobs will be held against."""
     for request in requests:
-        needs.jobs += len(request.jobs)
+        prefetch.jobs += len(request.jobs)
         for job in request.jobs:
             if job.is_id_from_client:
-                needs.known.add(job.id)
+                prefetch.known.add(job.id)
             if job.unique_key is not None:
-                needs.keys.add((job.queue, job.unique_key))
+                prefetch.keys.add((job.queue, job.unique_key))
 
 
 def enqueue(tx: Transaction, requests: list[Enqueue]) -> list[list[Enqueued] | Refusal]:

@@ -2,23 +2,23 @@
 
 import heapq
 
-from corvo_server.store.commit.eligible import Line, open_lines
-from corvo_server.store.commit.prefetch import Needs
+from corvo_server.store.commit.eligible import EligibleJobs, find_eligible
+from corvo_server.store.commit.prefetch import Prefetch
 from corvo_server.store.commit.transaction import Transaction
 from corvo_server.store.records import Change, Claim, LeasedJob
 
 
-def foresee(needs: Needs, claims: list[Claim]) -> None:
+def prefetch(prefetch: Prefetch, claims: list[Claim]) -> None:
     """The queues whose jobs will be handed out."""
-    needs.lines.update(queue for claim in claims for queue in claim.queues)
+    prefetch.queues.update(queue for claim in claims for queue in claim.queues)
 
 
 def fetch(tx: Transaction, claims: list[Claim]) -> list[list[LeasedJob]]:
     """Serve the claims in their order, each with the first jobs of its queues."""
-    lines, now = open_lines(tx, _wanted(claims), claims[0].clock)
+    lines, now = find_eligible(tx, _wanted(claims), claims[0].clock)
     picks = [_pick(claim, lines) for claim in claims]
     picked = [seq for seqs in picks for seq in seqs]
-    leased = tx.tables.lines.load(picked) if picked else {}
+    leased = tx.tables.pending.load(picked) if picked else {}
     # Asked again: until the jobs were found, another server may have taken them back and left them.
     now = max(now, claims[0].clock())
     for line in lines.values():
@@ -46,7 +46,7 @@ def _wanted(claims: list[Claim]) -> dict[str, int]:
     return wanted
 
 
-def _pick(claim: Claim, lines: dict[str, Line]) -> list[int]:
+def _pick(claim: Claim, lines: dict[str, EligibleJobs]) -> list[int]:
     """Take the claim's jobs from the fronts of its queues' lines: by priority, then by seq."""
     mine = [lines[queue] for queue in dict.fromkeys(claim.queues)]
     if len(mine) == 1:

@@ -4,7 +4,7 @@ An engine beyond a network asks for all of it in one round trip, and locks it in
 """
 
 
-class Needs:
+class Prefetch:
     """Gathered from all requests of one commit before the first of them is dealt with."""
 
     def __init__(self) -> None:
@@ -16,5 +16,5 @@ class Needs:
         """Queue and unique key of new jobs."""
         self.ids: set[str] = set()
         """Jobs that will be moved."""
-        self.lines: set[str] = set()
+        self.queues: set[str] = set()
         """Queues whose jobs will be handed out."""

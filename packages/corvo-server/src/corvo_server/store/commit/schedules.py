@@ -1,4 +1,4 @@
-"""Schedules: edited by rule, and run by rule when a slot of theirs is due."""
+"""Schedules: edited by rule, and run by rule when an occurrence of theirs is due."""
 
 from collections.abc import Sequence
 
@@ -40,7 +40,7 @@ def _edit(tx: Transaction, request: ScheduleEdit) -> EditOutcome:
 
 
 def run_due(tx: Transaction, chunks: list[DueSchedules]) -> list[list[ScheduleOutcome]]:
-    """Deal with the slots of schedules that are due; what one chunk dealt with is not due again."""
+    """Deal with the occurrences of schedules that are due; what one chunk dealt with is not due again."""
     return [_run_due(tx, chunk) for chunk in chunks]
 
 
@@ -70,6 +70,6 @@ def _save(tx: Transaction, before: ScheduleRecord | None, after: ScheduleRecord 
     if after is not None:
         tx.tables.schedules.save(after)
         if not after.is_paused:
-            tx.await_slot(after.next_run)
+            tx.await_occurrence(after.next_run)
     elif before is not None:
         tx.tables.schedules.remove(before.id)

@@ -30,7 +30,7 @@ class Place(NamedTuple):
     seq: int
 
 
-class Limits(NamedTuple):
+class QueueLimits(NamedTuple):
     """What may hold a queue back, and how many of its jobs were active before the transaction."""
 
     is_paused: bool = False
@@ -182,10 +182,10 @@ class QueueTable(Protocol):
         ...
 
 
-class LineTable(Protocol):
+class PendingTable(Protocol):
     """Pending jobs, by the queue in which they stand in line. `now` rules out what has expired."""
 
-    def limits(self, queues: Collection[str]) -> dict[str, Limits]:
+    def limits(self, queues: Collection[str]) -> dict[str, QueueLimits]:
         """The limits of the queues that have settings."""
         ...
 
@@ -244,7 +244,7 @@ class ScheduleTable(Protocol):
         ...
 
     def due(self, now: int, limit: int) -> list[ScheduleRecord]:
-        """Schedules that are not paused and have a slot by `now`, the earliest first."""
+        """Schedules that are not paused and have an occurrence by `now`, the earliest first."""
         ...
 
     def save(self, schedule: ScheduleRecord) -> None:
@@ -279,7 +279,7 @@ class Tables(NamedTuple):
     locks: LockTable
     batches: BatchTable
     queues: QueueTable
-    lines: LineTable
+    pending: PendingTable
     events: EventTable
     schedules: ScheduleTable
     bulks: BulkTable

@@ -119,10 +119,10 @@ class Transaction:
         """A throttled queue has jobs that may be started from `at` on."""
         self.commit.opens_at[queue] = at
 
-    def await_slot(self, at: int | None) -> None:
+    def await_occurrence(self, at: int | None) -> None:
         """A schedule waits for this moment."""
         times = self.commit.next_times
-        times.slot = _earlier(times.slot, at)
+        times.occurrence = _earlier(times.occurrence, at)
 
     def active_delta(self, queue: str) -> int:
         """How the number of active jobs of `queue` changed in this transaction, so far."""

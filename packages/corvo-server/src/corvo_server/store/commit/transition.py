@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 
 from corvo_schema.errors import ErrorCode
-from corvo_server.store.commit.prefetch import Needs
+from corvo_server.store.commit.prefetch import Prefetch
 from corvo_server.store.commit.transaction import Transaction
 from corvo_server.store.records import Change, JobHead, Outcome, Refusal, Removal, Transition
 
 
-def foresee(needs: Needs, requests: list[Sequence[Transition]]) -> None:
+def prefetch(prefetch: Prefetch, requests: list[Sequence[Transition]]) -> None:
     """The jobs that will be moved."""
-    needs.ids.update(item.job_id for request in requests for item in request)
+    prefetch.ids.update(item.job_id for request in requests for item in request)
 
 
 def transition(tx: Transaction, requests: list[Sequence[Transition]]) -> list[list[Outcome]]:

@@ -16,7 +16,7 @@ from queue import Empty, SimpleQueue
 from time import perf_counter
 from typing import Any, NamedTuple, Protocol
 
-from corvo_server.store.commit.prefetch import Needs
+from corvo_server.store.commit.prefetch import Prefetch
 from corvo_server.store.commit.transaction import Transaction
 from corvo_server.store.protocol import StoreOverloaded, StoreUnavailable
 from corvo_server.store.records import Commit
@@ -29,7 +29,7 @@ class Verb(NamedTuple):
 
     rank: int
     apply: Callable[[Transaction, list[Any]], list[Any]]
-    foresee: Callable[[Needs, list[Any]], None] | None = None
+    prefetch: Callable[[Prefetch, list[Any]], None] | None = None
     """Says what `apply` will ask its tables for, as far as the requests tell."""
 
 

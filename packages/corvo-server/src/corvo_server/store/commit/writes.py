@@ -33,8 +33,8 @@ from corvo_server.store.schedules import DueSchedules, EditOutcome, ScheduleEdit
 
 # The order of the verbs within a commit. Verbs that bring jobs come first and fetches last, so that
 # a fetch can be given a job of its own commit.
-ENQUEUE = Verb(0, enqueue.enqueue, enqueue.foresee)
-TRANSITION = Verb(1, transition.transition, transition.foresee)
+ENQUEUE = Verb(0, enqueue.enqueue, enqueue.prefetch)
+TRANSITION = Verb(1, transition.transition, transition.prefetch)
 PROMOTE = Verb(2, maintenance.promote)
 RECLAIM = Verb(3, maintenance.reclaim)
 EXPIRE = Verb(4, maintenance.expire)
@@ -44,8 +44,8 @@ DROP_QUEUE = Verb(7, queues.drop)
 EDIT_SCHEDULE = Verb(8, schedules.edit)
 RUN_SCHEDULES = Verb(9, schedules.run_due)
 EDIT_BULK = Verb(20, bulk.edit)
-STEP_BULK = Verb(21, bulk.step, bulk.foresee)
-FETCH = Verb(100, fetch.fetch, fetch.foresee)
+STEP_BULK = Verb(21, bulk.step, bulk.prefetch)
+FETCH = Verb(100, fetch.fetch, fetch.prefetch)
 
 
 class Writes:

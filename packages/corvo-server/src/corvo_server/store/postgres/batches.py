@@ -2,7 +2,7 @@
 
 from corvo_schema import BatchState
 from corvo_server.store.commit.tables import BatchCount, EndedBatch
-from corvo_server.store.postgres.pipeline import Wire
+from corvo_server.store.postgres.pipeline import Pipeline
 from corvo_server.store.postgres.rows import SQL, as_json, storable
 from corvo_server.store.records import BatchRecord, NewBatch
 
@@ -17,8 +17,8 @@ _LISTS = {
 class Batches:
     """Implements `store.commit.tables.BatchTable`."""
 
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
 
     def insert(self, batch: NewBatch, total: int) -> None:
         values = (
@@ -29,11 +29,11 @@ class Batches:
             batch.callback_payload,
             batch.created_at,
         )
-        self._wire.write(SQL.insert_batch, values)
+        self._pipeline.write(SQL.insert_batch, values)
 
     def count(self, counts: list[BatchCount]) -> list[EndedBatch]:
-        self._wire.has_written = True
-        self._wire.send(SQL.lock_batches, (as_json(count.batch_id for count in counts),))
+        self._pipeline.has_written = True
+        self._pipeline.send(SQL.lock_batches, (as_json(count.batch_id for count in counts),))
         rows = [
             {
                 "id": count.batch_id,
@@ -44,24 +44,24 @@ class Batches:
             }
             for count in counts
         ]
-        counted = self._wire.ask(SQL.count_batches, (as_json(rows),))
+        counted = self._pipeline.ask(SQL.count_batches, (as_json(rows),))
         ended = {row[0]: EndedBatch(*row) for *row, has_ended in counted if has_ended}
         # In the order in which they ended, not in the one that the database finds handy.
         return [ended[count.batch_id] for count in counts if count.batch_id in ended]
 
     def prune(self, before: int, limit: int) -> int:
-        return self._wire.count(SQL.prune_batches, (before, limit))
+        return self._pipeline.count(SQL.prune_batches, (before, limit))
 
 
-def find_batch(wire: Wire, batch_id: str) -> BatchRecord | None:
+def find_batch(pipeline: Pipeline, batch_id: str) -> BatchRecord | None:
     """One batch with its counts."""
-    rows = wire.ask(SQL.find_batch, (storable(batch_id),))
+    rows = pipeline.ask(SQL.find_batch, (storable(batch_id),))
     return BatchRecord(*rows[0]) if rows else None
 
 
 def list_batches(
-    wire: Wire, before: str | None, limit: int, state: BatchState | None
+    pipeline: Pipeline, before: str | None, limit: int, state: BatchState | None
 ) -> list[BatchRecord]:
     """Batches older than `before`, the newest first."""
     values = (_AFTER_ALL if before is None else before, limit)
-    return [BatchRecord(*row) for row in wire.ask(_LISTS[state], values)]
+    return [BatchRecord(*row) for row in pipeline.ask(_LISTS[state], values)]

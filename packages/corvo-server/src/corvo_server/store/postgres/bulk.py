@@ -2,18 +2,18 @@
 
 from corvo_schema import BulkStatus
 from corvo_server.store.bulk import BulkRecord
-from corvo_server.store.postgres.pipeline import Wire
+from corvo_server.store.postgres.pipeline import Pipeline
 from corvo_server.store.postgres.rows import SQL, Row, storable
 
 
 class Bulks:
     """Implements `store.commit.tables.BulkTable`."""
 
-    def __init__(self, wire: Wire) -> None:
-        self._wire = wire
+    def __init__(self, pipeline: Pipeline) -> None:
+        self._pipeline = pipeline
 
     def find(self, bulk_id: str) -> BulkRecord | None:
-        rows = self._wire.ask(SQL.lock_bulk, (storable(bulk_id),))
+        rows = self._pipeline.ask(SQL.lock_bulk, (storable(bulk_id),))
         return _to_bulk(rows[0]) if rows else None
 
     def save(self, record: BulkRecord) -> None:
@@ -33,26 +33,26 @@ class Bulks:
             record.updated_at,
             record.finished_at,
         )
-        self._wire.write(SQL.save_bulk, values)
+        self._pipeline.write(SQL.save_bulk, values)
 
     def prune(self, before: int, limit: int) -> int:
-        return self._wire.count(SQL.prune_bulks, (before, limit))
+        return self._pipeline.count(SQL.prune_bulks, (before, limit))
 
 
-def find_bulk(wire: Wire, bulk_id: str) -> BulkRecord | None:
+def find_bulk(pipeline: Pipeline, bulk_id: str) -> BulkRecord | None:
     """One bulk operation."""
-    rows = wire.ask(SQL.find_bulk, (storable(bulk_id),))
+    rows = pipeline.ask(SQL.find_bulk, (storable(bulk_id),))
     return _to_bulk(rows[0]) if rows else None
 
 
-def list_bulks(wire: Wire, limit: int) -> list[BulkRecord]:
+def list_bulks(pipeline: Pipeline, limit: int) -> list[BulkRecord]:
     """The newest bulk operations first."""
-    return [_to_bulk(row) for row in wire.ask(SQL.list_bulks, (limit,))]
+    return [_to_bulk(row) for row in pipeline.ask(SQL.list_bulks, (limit,))]
 
 
-def next_bulk(wire: Wire) -> BulkRecord | None:
+def next_bulk(pipeline: Pipeline) -> BulkRecord | None:
     """The oldest bulk operation that has not ended."""
-    rows = wire.ask(SQL.next_bulk)
+    rows = pipeline.ask(SQL.next_bulk)
     return _to_bulk(rows[0]) if rows else None
 
 

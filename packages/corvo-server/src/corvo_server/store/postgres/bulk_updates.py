@@ -15,7 +15,7 @@ from corvo_server.store.rows.starts import start_values
 _COMPLETED = EventType.COMPLETED
 
 
-class Alike(NamedTuple):
+class BulkUpdate(NamedTuple):
     """A statement, and those of its values that are the same for all jobs."""
 
     statement: str
@@ -30,13 +30,13 @@ class Alike(NamedTuple):
         return self.statement, values
 
 
-def alike_changes(change: Change) -> Alike | None:
+def bulk_update_of(change: Change) -> BulkUpdate | None:
     """How `change` is written together with those that are like it; None if it stands alone."""
     if change.event is _COMPLETED:
         job = change.job
         common = (job.is_batch_counted, job.finished_at)
         if change.result is None:
-            return Alike(SQL.complete_jobs, common)
-        return Alike(SQL.complete_jobs_with_results, common, has_results=True)
+            return BulkUpdate(SQL.complete_jobs, common)
+        return BulkUpdate(SQL.complete_jobs_with_results, common, has_results=True)
     values = start_values(change)
-    return None if values is None else Alike(SQL.start_jobs, values)
+    return None if values is None else BulkUpdate(SQL.start_jobs, values)

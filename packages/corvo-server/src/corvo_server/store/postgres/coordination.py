@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Concatenate, ParamSpec, TypeVar
 
 from corvo_server.store.postgres.database import connect, search_path, set_up
-from corvo_server.store.postgres.pipeline import OUT_OF_REACH, Connection, Wire
+from corvo_server.store.postgres.pipeline import OUT_OF_REACH, Connection, Pipeline
 from corvo_server.store.postgres.rows import SQL
 from corvo_server.store.protocol import StoreUnavailable
 
@@ -33,21 +33,21 @@ class Coordination:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="corvo-coordination")
 
     async def run(
-        self, work: Callable[Concatenate[Wire, P], T], *args: P.args, **kwargs: P.kwargs
+        self, work: Callable[Concatenate[Pipeline, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """`work(wire, *args)`, committed when it returns. Raises `StoreUnavailable`."""
+        """`work(pipeline, *args)`, committed when it returns. Raises `StoreUnavailable`."""
 
         def in_transaction() -> T:
-            wire = Wire(self._connected())
+            pipeline = Pipeline(self._connected())
             try:
-                wire.open()
-                wire.send(SQL.begin)
-                wire.send(SQL.set_up_writing, set_up(self._search_path))
-                done = work(wire, *args, **kwargs)
-                wire.send("COMMIT")
-                wire.close()
+                pipeline.open()
+                pipeline.send(SQL.begin)
+                pipeline.send(SQL.set_up_writing, set_up(self._search_path))
+                done = work(pipeline, *args, **kwargs)
+                pipeline.send("COMMIT")
+                pipeline.close()
             except BaseException:
-                wire.abandon()
+                pipeline.abandon()
                 raise
             return done
 

@@ -26,7 +26,7 @@ same database has another range. A transaction that hangs holds readers up no lo
 from hashlib import blake2b
 from operator import attrgetter
 
-from corvo_server.store.postgres.pipeline import Wire
+from corvo_server.store.postgres.pipeline import Pipeline
 from corvo_server.store.postgres.rows import SQL, as_array, as_json, event_row, to_event
 from corvo_server.store.postgres.runs import runs_of
 from corvo_server.store.records import Event
@@ -47,43 +47,45 @@ def key_base(schema: str) -> int:
 class Events:
     """Implements `store.commit.tables.EventTable`."""
 
-    def __init__(self, wire: Wire, base: int) -> None:
-        self._wire = wire
+    def __init__(self, pipeline: Pipeline, base: int) -> None:
+        self._pipeline = pipeline
         self._base = base
 
     def next_id(self) -> int:
         return 1  # nobody knows before
 
     def append(self, events: list[Event], seqs: list[int], *, are_jobs_there: bool) -> None:
-        self._wire.send(SQL.announce_events, (self._base,))
-        for news, run in runs_of(events, _NEWS):
+        self._pipeline.send(SQL.announce_events, (self._base,))
+        for notification, run in runs_of(events, _NEWS):
             alike, jobs = events[run], seqs[run]
-            if news is None:
+            if notification is None:
                 rows = [event_row(event, seq) for event, seq in zip(alike, jobs, strict=True)]
-                self._wire.write(SQL.insert_events, (as_json(rows),))
+                self._pipeline.write(SQL.insert_events, (as_json(rows),))
                 continue
-            kind, queue, data = news
+            kind, queue, data = notification
             at = as_array(event.at for event in alike)
             ids = as_json(event.job_id for event in alike)
             values = (EVENT_WORDS[kind], queue, data, as_array(jobs), at, ids)
-            self._wire.write(SQL.insert_alike_events, values)
+            self._pipeline.write(SQL.insert_similar_events, values)
 
     def prune(self, before: int, limit: int) -> int:
-        return self._wire.count(SQL.prune_events, (limit, before))
+        return self._pipeline.count(SQL.prune_events, (limit, before))
 
 
-def read_events(wire: Wire, base: int, after: int, limit: int) -> list[Event]:
+def read_events(pipeline: Pipeline, base: int, after: int, limit: int) -> list[Event]:
     """The next events after an id, oldest first. The transaction must not be one snapshot."""
-    bound = last_event_id(wire, base)
+    bound = last_event_id(pipeline, base)
     if bound <= after:
         return []
-    rows = wire.ask(SQL.events_between, (after, bound, limit))
+    rows = pipeline.ask(SQL.events_between, (after, bound, limit))
     return [to_event(row) for row in rows]
 
 
-def last_event_id(wire: Wire, base: int) -> int:
+def last_event_id(pipeline: Pipeline, base: int) -> int:
     """The last id up to which the log is complete."""
-    given = wire.request(SQL.last_given_id)
-    announced = wire.request(SQL.first_announced_id, {"base": base, "span": (1 << _ID_BITS) - 1})
+    given = pipeline.request(SQL.last_given_id)
+    announced = pipeline.request(
+        SQL.first_announced_id, {"base": base, "span": (1 << _ID_BITS) - 1}
+    )
     ((last,),), ((first,),) = given(), announced()
     return int(last if first is None else min(last, first))

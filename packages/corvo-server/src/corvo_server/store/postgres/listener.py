@@ -1,4 +1,4 @@
-"""What other servers do to the database, as news for those who wait here.
+"""What other servers do to the database, as notification for those who wait here.
 
 A thread with a connection of its own hears their notifications. It also looks for itself now and
 then, since a notification may be lost: with the server that was about to send it, or with the
@@ -15,8 +15,8 @@ from psycopg import sql
 
 from corvo_server.store.postgres.database import connect, is_pooled, search_path
 from corvo_server.store.postgres.maintenance import next_times
-from corvo_server.store.postgres.notifications import News
-from corvo_server.store.postgres.pipeline import Connection, Wire
+from corvo_server.store.postgres.notifications import Notification
+from corvo_server.store.postgres.pipeline import Connection, Pipeline
 from corvo_server.store.postgres.rows import SQL
 from corvo_server.store.records import Commit
 
@@ -72,7 +72,7 @@ class Listener:
                     self._listen(connection)
             except psycopg.Error as error:
                 if is_well:
-                    log.warning("news of other servers do not arrive: %s", error)
+                    log.warning("notification of other servers do not arrive: %s", error)
                 is_well = False
                 self._is_closed.wait(_PAUSE)
 
@@ -83,7 +83,7 @@ class Listener:
                 every = min(every, POLL_SECONDS_ALONE)
                 log.info(
                     "there is a pooler before the database, through which notifications may not "
-                    "come: looking for news every %g s; --database-listen-url names a way past it",
+                    "come: looking for notification every %g s; --database-listen-url names a way past it",
                     every,
                 )
             connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._channel)))
@@ -103,27 +103,29 @@ class Listener:
                     return
 
     def _hear(self, payload: str, connection: Connection) -> None:
-        news = News.read(payload)
-        if news is None or news.is_cut:
+        notification = Notification.read(payload)
+        if notification is None or notification.is_cut:
             self._look(connection)
-        elif news.writer != self._writer_id:
-            self._deliver(news.as_commit())
+        elif notification.writer != self._writer_id:
+            self._deliver(notification.as_commit())
 
     def _look(self, connection: Connection) -> None:
         """Tell what there is, as if it had just come."""
-        wire = Wire(connection)
+        pipeline = Pipeline(connection)
         try:
-            wire.open()
-            wire.send(SQL.begin_reading_fresh)
-            wire.send(SQL.set_up_reading, (self._search_path, "10s"))
-            ready = wire.request(SQL.ready_queues)
-            times = next_times(wire)
-            commit = Commit([], dict(ready()), set(), {}, times, is_remote=True, has_bulk=True)
+            pipeline.open()
+            pipeline.send(SQL.begin_reading_fresh)
+            pipeline.send(SQL.set_up_reading, (self._search_path, "10s"))
+            ready = pipeline.request(SQL.ready_queues)
+            times = next_times(pipeline)
+            commit = Commit(
+                [], dict(ready()), set(), {}, times, is_from_other_node=True, has_bulk=True
+            )
             # Also where nothing was added: what could not be read before may be readable by now.
             commit.has_events = True
-            wire.send("COMMIT")
-            wire.close()
+            pipeline.send("COMMIT")
+            pipeline.close()
         except BaseException:
-            wire.abandon()
+            pipeline.abandon()
             raise
         self._deliver(commit)

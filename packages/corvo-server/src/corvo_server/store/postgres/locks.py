@@ -7,9 +7,9 @@ at the end.
 
 from typing import NamedTuple
 
-from corvo_server.store.commit.prefetch import Needs
-from corvo_server.store.postgres.head_cache import Held
-from corvo_server.store.postgres.pipeline import Rows, Wire
+from corvo_server.store.commit.prefetch import Prefetch
+from corvo_server.store.postgres.head_cache import CachedHead
+from corvo_server.store.postgres.pipeline import Pipeline, Rows
 from corvo_server.store.postgres.rows import SQL, Row, as_json, id_set
 from corvo_server.store.records import JobHead
 
@@ -25,27 +25,29 @@ class _Holder(NamedTuple):
 class Locks:
     """Implements `store.commit.tables.LockTable`."""
 
-    def __init__(self, wire: Wire, needs: Needs, held: list[Held] | None) -> None:
-        """Lock what `needs` foresees, without waiting for it.
+    def __init__(
+        self, pipeline: Pipeline, prefetch: Prefetch, cached: list[CachedHead] | None
+    ) -> None:
+        """Lock what `prefetch` foresees, without waiting for it.
 
-        `held` are the heads of the jobs that will be moved, if they are held: a job without a key
+        `cached` are the heads of the jobs that will be moved, if they are cached: a job without a key
         never gets one.
         """
-        self._wire = wire
+        self._pipeline = pipeline
         self._holders: dict[_Key, _Holder | None] = {}
         """Of the keys that are locked."""
         self._stored: dict[_Key, str] = {}
         """Which job is in the row of such a key; `""` where the row was made to be locked."""
         self._freed: dict[_Key, str] = {}
         """Keys that are not locked, to be freed if these jobs hold them."""
-        self._foreseen: list[Rows] = []
-        if needs.keys:
-            self._foreseen.append(self._lock(sorted(needs.keys)))
-        ids = needs.ids
-        if held is not None:
-            ids = {head.id for head, _ in held if head.unique_key is not None}
+        self._prefetched: list[Rows] = []
+        if prefetch.keys:
+            self._prefetched.append(self._lock(sorted(prefetch.keys)))
+        ids = prefetch.ids
+        if cached is not None:
+            ids = {head.id for head, _ in cached if head.unique_key is not None}
         if ids:
-            self._foreseen.append(wire.request(SQL.lock_keys_of_jobs, (id_set(ids),)))
+            self._prefetched.append(pipeline.request(SQL.lock_keys_of_jobs, (id_set(ids),)))
 
     def holder(self, queue: str, unique_key: str, now: int) -> str | None:
         key = (queue, unique_key)
@@ -73,35 +75,35 @@ class Locks:
             self._holders[key] = None
 
     def prune(self, now: int, limit: int) -> int:
-        return self._wire.count(SQL.prune_locks, (now, limit))
+        return self._pipeline.count(SQL.prune_locks, (now, limit))
 
     def flush(self) -> None:
         """Write what has been decided."""
         self._load()
-        held, freed = [], [(*key, job_id) for key, job_id in self._freed.items()]
+        cached, freed = [], [(*key, job_id) for key, job_id in self._freed.items()]
         for key, holder in sorted(self._holders.items(), key=lambda item: item[0]):
             stored = self._stored.get(key)
             if holder is None:
                 if stored is not None:
                     freed.append((*key, stored))
             elif stored != holder.job_id or holder.seq:
-                held.append((*key, *holder))
-        if held:
+                cached.append((*key, *holder))
+        if cached:
             fields = ("queue", "unique_key", "job_seq", "job_id", "expires_at")
-            rows = [dict(zip(fields, row, strict=True)) for row in held]
-            self._wire.write(SQL.hold_keys, (as_json(rows),))
+            rows = [dict(zip(fields, row, strict=True)) for row in cached]
+            self._pipeline.write(SQL.hold_keys, (as_json(rows),))
         if freed:
             old = ("queue", "unique_key", "job_id")
             rows = [dict(zip(old, row, strict=True)) for row in sorted(freed)]
-            self._wire.write(SQL.free_keys, (as_json(rows),))
+            self._pipeline.write(SQL.free_keys, (as_json(rows),))
 
     def _lock(self, keys: list[_Key]) -> Rows:
-        self._wire.has_written = True
+        self._pipeline.has_written = True
         rows = [{"queue": queue, "unique_key": key} for queue, key in keys]
-        return self._wire.request(SQL.lock_keys, (as_json(rows),))
+        return self._pipeline.request(SQL.lock_keys, (as_json(rows),))
 
     def _load(self) -> None:
-        foreseen, self._foreseen = self._foreseen, []
+        foreseen, self._prefetched = self._prefetched, []
         for rows in foreseen:
             self._keep(rows())
 

@@ -1,7 +1,7 @@
 """The servers that work on this database, and which of them has the lead."""
 
 from corvo_server.store.nodes import NodeRecord, NodeReport, Reading, Standing, steady_clock
-from corvo_server.store.postgres.pipeline import Wire
+from corvo_server.store.postgres.pipeline import Pipeline
 from corvo_server.store.postgres.rows import SQL
 
 FORGOTTEN_AFTER = 3_600_000
@@ -22,12 +22,12 @@ def writer_of(node_id: str) -> str:
     return f"writer_{node_id.removeprefix('node_')}"
 
 
-def beat(wire: Wire, report: NodeReport, lease_ms: int) -> Standing:
+def beat(pipeline: Pipeline, report: NodeReport, lease_ms: int) -> Standing:
     """Keep a report, and take the lead if nobody has it, or go on having it.
 
     The clock is the database's, as it is when each statement runs.
     """
-    wire.write(
+    pipeline.write(
         SQL.report_node,
         (
             report.id,
@@ -39,12 +39,12 @@ def beat(wire: Wire, report: NodeReport, lease_ms: int) -> Standing:
             report.operations,
         ),
     )
-    wire.write(SQL.take_lead, {"id": report.id, "lease_ms": lease_ms})
-    wire.sync()  # so that the clock is looked at between two moments that are close together
+    pipeline.write(SQL.take_leader_lease, {"id": report.id, "lease_ms": lease_ms})
+    pipeline.sync()  # so that the clock is looked at between two moments that are close together
     best: Reading | None = None
     for _ in range(_LOOKS):
         asked = steady_clock()
-        ((is_leader, now),) = wire.ask(SQL.standing, (report.id,))
+        ((is_leader, now),) = pipeline.ask(SQL.standing, (report.id,))
         reading = Reading(now, asked, steady_clock())
         if best is None or reading.seconds < best.seconds:
             best = reading
@@ -53,15 +53,15 @@ def beat(wire: Wire, report: NodeReport, lease_ms: int) -> Standing:
     return Standing(is_leader, lease_ms, best)
 
 
-def leave(wire: Wire, node_id: str) -> None:
+def leave(pipeline: Pipeline, node_id: str) -> None:
     """Forget a node, and free the lead if it has it."""
-    wire.write(SQL.free_lead, (node_id,))
-    wire.write(SQL.forget_node, (node_id,))
+    pipeline.write(SQL.free_leader_lease, (node_id,))
+    pipeline.write(SQL.forget_node, (node_id,))
 
 
-def list_nodes(wire: Wire) -> list[NodeRecord]:
+def list_nodes(pipeline: Pipeline) -> list[NodeRecord]:
     """The nodes that have reported within an hour and not left."""
     return [
         NodeRecord(NodeReport(*report), last_seen, is_leader)
-        for *report, last_seen, is_leader in wire.ask(SQL.list_nodes, (FORGOTTEN_AFTER,))
+        for *report, last_seen, is_leader in pipeline.ask(SQL.list_nodes, (FORGOTTEN_AFTER,))
     ]

@@ -11,7 +11,7 @@ _LONGEST = 7_900
 """Bytes. PostgreSQL takes just under 8000."""
 
 
-class News(Struct, frozen=True, omit_defaults=True, rename={"writer": "w"}):
+class Notification(Struct, frozen=True, omit_defaults=True, rename={"writer": "w"}):
     """Of one commit, what others may wait for."""
 
     writer: str
@@ -20,34 +20,34 @@ class News(Struct, frozen=True, omit_defaults=True, rename={"writer": "w"}):
     due: int | None = None
     lease_end: int | None = None
     expiry: int | None = None
-    slot: int | None = None
+    occurrence: int | None = None
     has_events: bool = False
     has_bulk: bool = False
     is_cut: bool = False
     """It was too much to tell: look for yourself."""
 
     @classmethod
-    def of(cls, writer: str, commit: Commit, left: Mapping[str, int]) -> "News | None":
-        """The news of a commit; None if there is none. `left` was passed over by the others."""
+    def of(cls, writer: str, commit: Commit, left: Mapping[str, int]) -> "Notification | None":
+        """The notification of a commit; None if there is none. `left` was passed over by the others."""
         ready = {queue: jobs for queue, jobs in commit.ready.items() if jobs > 0}
         for queue, jobs in left.items():
             ready[queue] = ready.get(queue, 0) + jobs
         times = commit.next_times
-        news = cls(
+        notification = cls(
             writer,
             ready,
             sorted(commit.opened),
             times.due,
             times.lease_end,
             times.expiry,
-            times.slot,
+            times.occurrence,
             has_events=bool(commit.events),
             has_bulk=commit.has_bulk,
         )
-        return None if news == cls(writer) else news
+        return None if notification == cls(writer) else notification
 
     @classmethod
-    def read(cls, payload: str) -> "News | None":
+    def read(cls, payload: str) -> "Notification | None":
         """What a notification says; None if it is not understood, as from a newer server."""
         try:
             return json.decode(payload, type=cls)
@@ -58,7 +58,7 @@ class News(Struct, frozen=True, omit_defaults=True, rename={"writer": "w"}):
         """The payload, cut short where it would be too long."""
         text = orjson.dumps(to_builtins(self))
         if len(text) > _LONGEST:
-            text = orjson.dumps(to_builtins(News(self.writer, is_cut=True)))
+            text = orjson.dumps(to_builtins(Notification(self.writer, is_cut=True)))
         return text.decode()
 
     def as_commit(self) -> Commit:
@@ -68,8 +68,8 @@ class News(Struct, frozen=True, omit_defaults=True, rename={"writer": "w"}):
             ready=self.ready,
             opened=set(self.opened),
             opens_at={},
-            next_times=NextTimes(self.due, self.lease_end, self.expiry, self.slot),
-            is_remote=True,
+            next_times=NextTimes(self.due, self.lease_end, self.expiry, self.occurrence),
+            is_from_other_node=True,
             has_events=self.has_events,
             has_bulk=self.has_bulk,
         )

@@ -3,31 +3,31 @@
 from collections import Counter
 from collections.abc import Collection, Mapping
 
-from corvo_server.store.commit.prefetch import Needs
-from corvo_server.store.commit.tables import Limits, Place, Starts
-from corvo_server.store.postgres.pipeline import Rows, Wire
+from corvo_server.store.commit.prefetch import Prefetch
+from corvo_server.store.commit.tables import Place, QueueLimits, Starts
+from corvo_server.store.postgres.pipeline import Pipeline, Rows
 from corvo_server.store.postgres.rows import SQL, Row, as_json, to_leased
 from corvo_server.store.records import Holder, LeasedJob
 
 _KEPT = 10_000
 
 
-class Lines:
-    """Implements `store.commit.tables.LineTable`.
+class PendingJobs:
+    """Implements `store.commit.tables.PendingTable`.
 
     A place that was given is locked, and passed over by other servers until the commit. Those that
     nobody took are theirs again only then: `left` tells, so that they can be told.
     """
 
-    def __init__(self, wire: Wire, needs: Needs) -> None:
-        """Ask for all that `needs` foresees, without waiting for it."""
-        self._wire = wire
+    def __init__(self, pipeline: Pipeline, prefetch: Prefetch) -> None:
+        """Ask for all that `prefetch` foresees, without waiting for it."""
+        self._pipeline = pipeline
         self._places: dict[int, str] = {}
         """The queue by seq of what is locked and not taken."""
         self._whole: dict[int, LeasedJob] = {}
-        self._foreseen: tuple[set[str], Rows] | None = None
-        if needs.lines:
-            self._foreseen = needs.lines, self._lock(needs.lines)
+        self._prefetched: tuple[set[str], Rows] | None = None
+        if prefetch.queues:
+            self._prefetched = prefetch.queues, self._lock(prefetch.queues)
 
     @property
     def left(self) -> Mapping[str, int]:
@@ -36,49 +36,49 @@ class Lines:
 
     def forget_limits(self) -> None:
         """Settings have changed in this transaction."""
-        self._foreseen = None
+        self._prefetched = None
 
-    def limits(self, queues: Collection[str]) -> dict[str, Limits]:
-        if self._foreseen is not None and self._foreseen[0].issuperset(queues):
-            rows = self._foreseen[1]()
-            self._foreseen = None
+    def limits(self, queues: Collection[str]) -> dict[str, QueueLimits]:
+        if self._prefetched is not None and self._prefetched[0].issuperset(queues):
+            rows = self._prefetched[1]()
+            self._prefetched = None
         else:
             rows = self._lock(queues)()
-        return {name: Limits(*limits) for name, *limits in rows}
+        return {name: QueueLimits(*limits) for name, *limits in rows}
 
     def _lock(self, queues: Collection[str]) -> Rows:
         names = (as_json(queues),)
-        self._wire.send(SQL.lock_limited, names)
+        self._pipeline.send(SQL.lock_limited, names)
         # Counted only now: whoever started jobs of a limited queue held its row till the commit.
-        return self._wire.request(SQL.queue_limits, names)
+        return self._pipeline.request(SQL.queue_limits, names)
 
     def starts(self, queue: str, since: int) -> Starts:
         # Not at once: the clock of another server may be a little behind.
-        self._wire.write(SQL.forget_starts, (queue, since - _KEPT))
-        (row,) = self._wire.ask(SQL.starts_since, (queue, since))
+        self._pipeline.write(SQL.forget_starts, (queue, since - _KEPT))
+        (row,) = self._pipeline.ask(SQL.starts_since, (queue, since))
         return Starts(*row)
 
     def add_starts(self, queue: str, at: int, count: int) -> None:
-        self._wire.write(SQL.add_starts, (queue, at, count))
+        self._pipeline.write(SQL.add_starts, (queue, at, count))
 
     def first(self, rooms: Mapping[str, int], now: int) -> dict[str, list[Place]]:
         if len(rooms) == 1:
             ((queue, room),) = rooms.items()
-            rows = self._wire.ask(SQL.first_pending_whole, (queue, now, room))
+            rows = self._pipeline.ask(SQL.first_pending_whole, (queue, now, room))
             self._whole.update(map(to_leased, rows))
             return {queue: self._hold(queue, [(row[4], row[0]) for row in rows])}
         wanted = [{"queue": queue, "room": room} for queue, room in rooms.items()]
         places: dict[str, list[Row]] = {queue: [] for queue in rooms}
-        for queue, *place in self._wire.ask(SQL.first_pending, (as_json(wanted), now)):
+        for queue, *place in self._pipeline.ask(SQL.first_pending, (as_json(wanted), now)):
             places[queue].append(tuple(place))
         return {queue: self._hold(queue, rows) for queue, rows in places.items()}
 
     def keys(self, queue: str) -> list[tuple[str, int]]:
-        rows = self._wire.ask(SQL.pending_keys, {"queue": queue})
+        rows = self._pipeline.ask(SQL.pending_keys, {"queue": queue})
         return [(key, active) for key, active in rows]
 
     def first_without_key(self, queue: str, now: int, count: int) -> list[Place]:
-        rows = self._wire.ask(SQL.first_pending_without_key, (queue, now, count))
+        rows = self._pipeline.ask(SQL.first_pending_without_key, (queue, now, count))
         return self._hold(queue, rows)
 
     def first_of_keys(
@@ -87,7 +87,7 @@ class Lines:
         wanted = as_json({"key": key, "room": room} for key, room in rooms.items())
         values = {"rooms": wanted, "queue": queue, "now": now}
         places: dict[str, list[Row]] = {key: [] for key in rooms}
-        for key, *place in self._wire.ask(SQL.first_pending_of_keys, values):
+        for key, *place in self._pipeline.ask(SQL.first_pending_of_keys, values):
             places[key].append(tuple(place))
         return {key: self._hold(queue, rows) for key, rows in places.items()}
 
@@ -102,11 +102,11 @@ class Lines:
             self._places.pop(seq, None)
         more = [seq for seq in seqs if seq not in self._whole]
         if more:
-            rows = self._wire.ask(SQL.claimed_by_seq, (as_json(more),))
+            rows = self._pipeline.ask(SQL.claimed_by_seq, (as_json(more),))
             self._whole.update(map(to_leased, rows))
         return {seq: self._whole[seq] for seq in seqs}
 
 
-def list_holders(wire: Wire) -> list[Holder]:
+def list_holders(pipeline: Pipeline) -> list[Holder]:
     """The workers that hold active jobs."""
-    return [Holder(*row) for row in wire.ask(SQL.list_holders)]
+    return [Holder(*row) for row in pipeline.ask(SQL.list_holders)]

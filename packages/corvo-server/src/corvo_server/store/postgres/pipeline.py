@@ -28,23 +28,23 @@ PUT_OUT = (errors.IdleInTransactionSessionTimeout, errors.TransactionTimeout)
 OUT_OF_REACH = (psycopg.OperationalError, *PUT_OUT)
 
 
-class Wire:
+class Pipeline:
     """One transaction on a connection that nobody else uses meanwhile."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.has_written = False
-        self._pipeline: psycopg.Pipeline | None = None
+        self._native: psycopg.Pipeline | None = None
         self._context: AbstractContextManager[psycopg.Pipeline] | None = None
 
     def open(self) -> None:
         """Let statements be sent without waiting from now on."""
         self._context = self.connection.pipeline()
-        self._pipeline = self._context.__enter__()
+        self._native = self._context.__enter__()
 
     def close(self) -> None:
         """Wait for all that is under way. Raises what went wrong in it."""
-        context, self._context, self._pipeline = self._context, None, None
+        context, self._context, self._native = self._context, None, None
         if context is not None:
             context.__exit__(None, None, None)
 
@@ -91,5 +91,5 @@ class Wire:
 
     def sync(self) -> None:
         """Wait for all that was sent."""
-        if self._pipeline is not None:
-            self._pipeline.sync()
+        if self._native is not None:
+            self._native.sync()

@@ -2,12 +2,12 @@
 
 from collections.abc import Collection
 
-from corvo_server.store.commit.prefetch import Needs
+from corvo_server.store.commit.prefetch import Prefetch
 from corvo_server.store.commit.tables import QueueCount
-from corvo_server.store.postgres.head_cache import Held
+from corvo_server.store.postgres.head_cache import CachedHead
 from corvo_server.store.postgres.nodes import FORGOTTEN_AFTER, writer_of
-from corvo_server.store.postgres.pending import Lines
-from corvo_server.store.postgres.pipeline import Rows, Wire
+from corvo_server.store.postgres.pending import PendingJobs
+from corvo_server.store.postgres.pipeline import Pipeline, Rows
 from corvo_server.store.postgres.rows import SQL, as_json, id_set, storable, to_queue
 from corvo_server.store.records import (
     QueueRecord,
@@ -34,59 +34,66 @@ class Queues:
     """Implements `store.commit.tables.QueueTable`. Each writer has its own counters."""
 
     def __init__(
-        self, wire: Wire, needs: Needs, held: list[Held] | None, lines: Lines, writer_id: str
+        self,
+        pipeline: Pipeline,
+        prefetch: Prefetch,
+        cached: list[CachedHead] | None,
+        pending: PendingJobs,
+        writer_id: str,
     ) -> None:
-        """Ask for all that `needs` foresees, without waiting for it.
+        """Ask for all that `prefetch` foresees, without waiting for it.
 
-        `held` are the heads of the jobs that will be moved, if they are held.
+        `cached` are the heads of the jobs that will be moved, if they are cached.
         """
-        self._wire = wire
-        self._lines = lines
+        self._pipeline = pipeline
+        self._pending = pending
         self._writer_id = writer_id
         self._is_limited: dict[str, bool] = {}
-        self._foreseen: Rows | None = None
-        if held is not None:
-            names = {head.queue for head, _ in held}
+        self._prefetched: Rows | None = None
+        if cached is not None:
+            names = {head.queue for head, _ in cached}
             self._is_limited = dict.fromkeys(names, False)
-            self._foreseen = wire.request(SQL.limited_queues, (as_json(names),))
-        elif needs.ids:
-            self._foreseen = wire.request(SQL.limited_queues_of_jobs, (id_set(needs.ids),))
+            self._prefetched = pipeline.request(SQL.limited_queues, (as_json(names),))
+        elif prefetch.ids:
+            self._prefetched = pipeline.request(SQL.limited_queues_of_jobs, (id_set(prefetch.ids),))
 
     def limited(self, names: Collection[str]) -> set[str]:
-        if self._foreseen is not None:
-            self._is_limited.update(self._foreseen())
-            self._foreseen = None
+        if self._prefetched is not None:
+            self._is_limited.update(self._prefetched())
+            self._prefetched = None
         unknown = [name for name in names if name not in self._is_limited]
         if unknown:
             self._is_limited.update(dict.fromkeys(unknown, False))
-            self._is_limited.update(self._wire.ask(SQL.limited_queues, (as_json(unknown),)))
+            self._is_limited.update(self._pipeline.ask(SQL.limited_queues, (as_json(unknown),)))
         return {name for name in names if self._is_limited[name]}
 
     def count(self, counts: list[QueueCount]) -> None:
         rows = [dict(zip(_COUNTS, row, strict=True)) for row in counts]
-        self._wire.write(SQL.count_queues, (self._writer_id, as_json(rows)))
+        self._pipeline.write(SQL.count_queues, (self._writer_id, as_json(rows)))
 
     def configure(self, setting: QueueSetting) -> None:
-        self._wire.write(*setting_update(SQL, setting))
-        self._lines.forget_limits()
-        self._foreseen = None
+        self._pipeline.write(*setting_update(SQL, setting))
+        self._pending.forget_limits()
+        self._prefetched = None
         self._is_limited.clear()
 
     def drop(self, name: str) -> bool:
-        self._wire.has_written = True
-        self._wire.send(SQL.lock_counts, (name,))
-        ((rows,),) = self._wire.ask(SQL.drop_queue, {"name": name})
+        self._pipeline.has_written = True
+        self._pipeline.send(SQL.lock_counts, (name,))
+        ((rows,),) = self._pipeline.ask(SQL.drop_queue, {"name": name})
         return bool(rows)
 
     def fold(self, now: int, limit: int) -> int:
-        gone = self._wire.ask(SQL.forget_nodes, (now - FORGOTTEN_AFTER, limit))
+        gone = self._pipeline.ask(SQL.forget_nodes, (now - FORGOTTEN_AFTER, limit))
         if gone:
             writers = (as_json([writer_of(node_id) for (node_id,) in gone]),)
-            self._wire.write(SQL.fold_writers, writers)
-            self._wire.write(SQL.forget_writers, writers)
+            self._pipeline.write(SQL.fold_writers, writers)
+            self._pipeline.write(SQL.forget_writers, writers)
         return len(gone)
 
 
-def list_queues(wire: Wire, name: str | None = None) -> list[QueueRecord]:
+def list_queues(pipeline: Pipeline, name: str | None = None) -> list[QueueRecord]:
     """All queues by name, or the one called `name`."""
-    return [to_queue(row) for row in wire.ask(SQL.list_queues, {"name": name and storable(name)})]
+    return [
+        to_queue(row) for row in pipeline.ask(SQL.list_queues, {"name": name and storable(name)})
+    ]

@@ -10,7 +10,7 @@ import psycopg
 from psycopg import errors
 
 from corvo_server.store.postgres.database import connect, search_path
-from corvo_server.store.postgres.pipeline import OUT_OF_REACH, Connection, Wire
+from corvo_server.store.postgres.pipeline import OUT_OF_REACH, Connection, Pipeline
 from corvo_server.store.postgres.rows import SQL
 from corvo_server.store.protocol import SearchTooSlow, StoreUnavailable
 
@@ -35,25 +35,25 @@ class Readers:
         self._is_closed = False
 
     async def run(
-        self, read: Callable[Concatenate[Wire, P], T], *args: P.args, **kwargs: P.kwargs
+        self, read: Callable[Concatenate[Pipeline, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """`read(wire, *args)` on one snapshot. Raises `StoreUnavailable`."""
+        """`read(pipeline, *args)` on one snapshot. Raises `StoreUnavailable`."""
         return await self._run(
-            SQL.begin_reading, _LONGEST, lambda wire: read(wire, *args, **kwargs)
+            SQL.begin_reading, _LONGEST, lambda pipeline: read(pipeline, *args, **kwargs)
         )
 
     async def run_fresh(
-        self, read: Callable[Concatenate[Wire, P], T], *args: P.args, **kwargs: P.kwargs
+        self, read: Callable[Concatenate[Pipeline, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
         """As `run`, but each statement sees what is there when it begins."""
         return await self._run(
-            SQL.begin_reading_fresh, _LONGEST, lambda wire: read(wire, *args, **kwargs)
+            SQL.begin_reading_fresh, _LONGEST, lambda pipeline: read(pipeline, *args, **kwargs)
         )
 
     async def run_within(
         self,
         seconds: float,
-        read: Callable[Concatenate[Wire, P], T],
+        read: Callable[Concatenate[Pipeline, P], T],
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
@@ -73,17 +73,17 @@ class Readers:
                 has_begun = True
                 timeout.reschedule(loop.time() + seconds)
 
-        def work(wire: Wire) -> T:
+        def work(pipeline: Pipeline) -> T:
             if is_stopped.is_set():
                 raise StoreUnavailable("nobody waits for it any more")
-            running.append(wire.connection)
+            running.append(pipeline.connection)
             loop.call_soon_threadsafe(begin)
             try:
-                return read(wire, *args, **kwargs)
+                return read(pipeline, *args, **kwargs)
             finally:
                 running.clear()
                 if is_stopped.is_set():  # the cancel may come late, and must not hit the next read
-                    wire.connection.close()
+                    pipeline.connection.close()
                 has_ended.set()
 
         try:
@@ -98,7 +98,7 @@ class Readers:
             for connection in running:
                 loop.run_in_executor(None, _stop, connection, has_ended)
 
-    async def _run(self, begin: str, seconds: float, read: Callable[[Wire], T]) -> T:
+    async def _run(self, begin: str, seconds: float, read: Callable[[Pipeline], T]) -> T:
         if self._is_closed:
             raise StoreUnavailable("the server is shutting down")
         loop = asyncio.get_running_loop()
@@ -109,7 +109,7 @@ class Readers:
         except OUT_OF_REACH as error:
             raise StoreUnavailable(f"the database cannot be read: {error}") from error
 
-    def _read(self, begin: str, seconds: float, read: Callable[[Wire], T]) -> T:
+    def _read(self, begin: str, seconds: float, read: Callable[[Pipeline], T]) -> T:
         connection, is_new = self._connection()
         try:
             return self._read_on(connection, begin, seconds, read)
@@ -120,18 +120,18 @@ class Readers:
             return self._read_on(self._connection()[0], begin, seconds, read)
 
     def _read_on(
-        self, connection: Connection, begin: str, seconds: float, read: Callable[[Wire], T]
+        self, connection: Connection, begin: str, seconds: float, read: Callable[[Pipeline], T]
     ) -> T:
-        wire = Wire(connection)
+        pipeline = Pipeline(connection)
         try:
-            wire.open()
-            wire.send(begin)
-            wire.send(SQL.set_up_reading, (self._search_path, f"{int(seconds * 1000) or 1}ms"))
-            found = read(wire)
-            wire.send("COMMIT")
-            wire.close()
+            pipeline.open()
+            pipeline.send(begin)
+            pipeline.send(SQL.set_up_reading, (self._search_path, f"{int(seconds * 1000) or 1}ms"))
+            found = read(pipeline)
+            pipeline.send("COMMIT")
+            pipeline.close()
         except BaseException:
-            wire.abandon()
+            pipeline.abandon()
             raise
         return found
 

@@ -91,8 +91,8 @@ _ALIKE = (
 )
 
 
-def alike_jobs_row(job: NewJob) -> Row:
-    """The parameters of `insert_alike_jobs` that are the same for all of them, as in `_ALIKE`."""
+def common_values(job: NewJob) -> Row:
+    """The parameters of `insert_similar_jobs` that are the same for all of them, as in `_ALIKE`."""
     return (
         job.queue,
         STATE_CODES[job.state],
@@ -114,7 +114,7 @@ def alike_jobs_row(job: NewJob) -> Row:
 
 def new_job_row(seq: int, job: NewJob) -> Fields:
     """A row of `insert_jobs`."""
-    row: Fields = dict(zip(_ALIKE, alike_jobs_row(job), strict=True))
+    row: Fields = dict(zip(_ALIKE, common_values(job), strict=True))
     row.update(seq=seq, id=job.id, payload=job.payload, created_at=job.created_at)
     return row
 

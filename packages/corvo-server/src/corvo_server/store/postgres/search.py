@@ -11,7 +11,7 @@ from corvo_schema import SortOrder
 from corvo_schema.states import FINISHED
 from corvo_server.store.postgres.dialect import PostgresDialect
 from corvo_server.store.postgres.jobs import find_jobs
-from corvo_server.store.postgres.pipeline import Wire
+from corvo_server.store.postgres.pipeline import Pipeline
 from corvo_server.store.postgres.rows import SQL, Row
 from corvo_server.store.rows.codes import STATE_CODES, STATES
 from corvo_server.store.search.filters import JobFilter, where
@@ -36,27 +36,27 @@ SELECT found.* FROM (SELECT DISTINCT queue FROM queue_counts) AS q
 CROSS JOIN LATERAL ({{}}) AS found ORDER BY 3 {order}, 1 {order} LIMIT {{}}"""
 
 
-def search(wire: Wire, request: Search) -> Found:
+def search(pipeline: Pipeline, request: Search) -> Found:
     """One page of the jobs that match, with the number of all of them."""
     started = perf_counter()
     condition = _condition(request.wanted)
-    rows = _page(wire, request, condition)
+    rows = _page(pipeline, request, condition)
 
     def count() -> Total:
         # The caller waited for the page, and may wait as long again for the total.
         seconds = max(request.count_seconds, perf_counter() - started)
-        return _count(wire, request.wanted, condition, len(rows), seconds)
+        return _count(pipeline, request.wanted, condition, len(rows), seconds)
 
-    return to_page(request, rows, partial(find_jobs, wire), count)
+    return to_page(request, rows, partial(find_jobs, pipeline), count)
 
 
 def matching_ids(
-    wire: Wire, wanted: JobFilter, after_seq: int, limit: int
+    pipeline: Pipeline, wanted: JobFilter, after_seq: int, limit: int
 ) -> list[tuple[int, str]]:
     """The (seq, id) of the first `limit` matching jobs beyond `after_seq`, oldest first."""
     after = Position(None, after_seq)
     request = Search(wanted, as_of=0, limit=limit, order=SortOrder.ASC, after=after)
-    rows = _page(wire, request, _condition(wanted))
+    rows = _page(pipeline, request, _condition(wanted))
     return [(row.seq, row.id) for row in rows[:limit]]
 
 
@@ -67,15 +67,15 @@ def _condition(wanted: JobFilter) -> Sql:
     return condition
 
 
-def _ask(wire: Wire, statement: Sql) -> list[Row]:
+def _ask(pipeline: Pipeline, statement: Sql) -> list[Row]:
     text = statement.text.replace("%", "%%").replace("?", "%s")
-    return wire.ask(text, statement.values)
+    return pipeline.ask(text, statement.values)
 
 
 # Pages
 
 
-def _page(wire: Wire, request: Search, condition: Sql) -> list[PageRow]:
+def _page(pipeline: Pipeline, request: Search, condition: Sql) -> list[PageRow]:
     """The rows of the page, and one more if more match."""
     phases = phases_of(request)
     after = request.after
@@ -86,7 +86,7 @@ def _page(wire: Wire, request: Search, condition: Sql) -> list[PageRow]:
         needed = request.limit + 1 - len(rows)
         if needed > 0:
             statement = _part(request, phase, condition, after, needed)
-            rows += [PageRow(*row) for row in _ask(wire, statement)]
+            rows += [PageRow(*row) for row in _ask(pipeline, statement)]
         after = None
     return rows
 
@@ -127,38 +127,40 @@ def _is_all_that_ended(wanted: JobFilter) -> bool:
 # Totals
 
 
-def _count(wire: Wire, wanted: JobFilter, condition: Sql, seen: int, seconds: float) -> Total:
+def _count(
+    pipeline: Pipeline, wanted: JobFilter, condition: Sql, seen: int, seconds: float
+) -> Total:
     """How many jobs match; `seen` is how many are known to."""
     if wanted == JobFilter(queue=wanted.queue, states=wanted.states):
-        return Total(_counted(wire, wanted))
+        return Total(_counted(pipeline, wanted))
     if any((wanted.unique_key, wanted.batch_id, wanted.id_prefix, wanted.tags)):
         statement = fuse(
             "SELECT count(*) FROM (SELECT 1 FROM jobs WHERE {} LIMIT {}) AS found",
             condition,
             bind(_COUNTED_BY_INDEX + 1),
         )
-        ((jobs,),) = _ask(wire, statement)
+        ((jobs,),) = _ask(pipeline, statement)
         return Total(min(jobs, _COUNTED_BY_INDEX), is_exact=jobs <= _COUNTED_BY_INDEX)
-    return _count_walking(wire, condition, seen, seconds)
+    return _count_walking(pipeline, condition, seen, seconds)
 
 
-def _counted(wire: Wire, wanted: JobFilter) -> int:
+def _counted(pipeline: Pipeline, wanted: JobFilter) -> int:
     """What the counters of queues tell."""
     places = [STATE_CODES[state] for state in wanted.states or STATES]
-    rows = wire.ask(SQL.census, {"name": wanted.queue})
+    rows = pipeline.ask(SQL.state_counts, {"name": wanted.queue})
     return int(sum(counts[place] for counts in rows for place in places))
 
 
-def _count_walking(wire: Wire, condition: Sql, seen: int, seconds: float) -> Total:
+def _count_walking(pipeline: Pipeline, condition: Sql, seen: int, seconds: float) -> Total:
     """Count from the newest job backwards, until all are looked at or the time is up."""
     deadline = perf_counter() + seconds
     jobs = walked = 0
-    ((last,),) = wire.ask(SQL.last_seq)
+    ((last,),) = pipeline.ask(SQL.last_seq)
     while last > 0:
-        ((low,),) = wire.ask(SQL.seq_before, (last, _COUNT_STEP))
+        ((low,),) = pipeline.ask(SQL.seq_before, (last, _COUNT_STEP))
         within = fuse("jobs.seq BETWEEN {} AND {}", bind(low), bind(last))
         step = fuse("SELECT count(*) FROM jobs WHERE {}", all_of([within, condition]))
-        ((matches,),) = _ask(wire, step)
+        ((matches,),) = _ask(pipeline, step)
         jobs += matches
         walked += _COUNT_STEP
         last = low - 1

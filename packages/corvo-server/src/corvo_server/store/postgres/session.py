@@ -13,7 +13,7 @@ import time
 import psycopg
 from psycopg import errors
 
-from corvo_server.store.commit.prefetch import Needs
+from corvo_server.store.commit.prefetch import Prefetch
 from corvo_server.store.commit.tables import Tables
 from corvo_server.store.commit.transaction import Transaction
 from corvo_server.store.commit.writer import CommitError, Group
@@ -21,12 +21,12 @@ from corvo_server.store.postgres.batches import Batches
 from corvo_server.store.postgres.bulk import Bulks
 from corvo_server.store.postgres.database import connect, is_pooled, search_path, set_up
 from corvo_server.store.postgres.events import Events, key_base
-from corvo_server.store.postgres.head_cache import HeldHeads
+from corvo_server.store.postgres.head_cache import HeadCache
 from corvo_server.store.postgres.jobs import Jobs
 from corvo_server.store.postgres.locks import Locks
-from corvo_server.store.postgres.notifications import News
-from corvo_server.store.postgres.pending import Lines
-from corvo_server.store.postgres.pipeline import OUT_OF_REACH, PUT_OUT, Connection, Rows, Wire
+from corvo_server.store.postgres.notifications import Notification
+from corvo_server.store.postgres.pending import PendingJobs
+from corvo_server.store.postgres.pipeline import OUT_OF_REACH, PUT_OUT, Connection, Pipeline, Rows
 from corvo_server.store.postgres.queues import Queues
 from corvo_server.store.postgres.rows import SQL, as_json
 from corvo_server.store.postgres.schedules import Schedules
@@ -79,9 +79,9 @@ class PostgresSession:
         self._base = key_base(schema)
         self._search_path = search_path(schema)
         self._connection: Connection | None = None
-        self._wire: Wire | None = None
+        self._pipeline: Pipeline | None = None
         self._commits = 0
-        self._held = HeldHeads()
+        self._cached_heads = HeadCache()
         self._has_session = False
         """Whether all transactions are of one session of the database; not so behind a pooler.
 
@@ -90,84 +90,84 @@ class PostgresSession:
         self._failed_at: float | None = None
 
     def begin(self, groups: list[Group]) -> Transaction:
-        needs = Needs()
+        prefetch = Prefetch()
         for verb, requests in groups:
-            if verb.foresee is not None:
-                verb.foresee(needs, requests)
-        wire = self._wire = Wire(self._connected())
+            if verb.prefetch is not None:
+                verb.prefetch(prefetch, requests)
+        pipeline = self._pipeline = Pipeline(self._connected())
         try:
-            wire.open()
-            wire.send(SQL.begin)
+            pipeline.open()
+            pipeline.send(SQL.begin)
             if not self._has_session:
-                wire.send(SQL.set_up_writing, set_up(self._search_path))
-            self._tables = self._tables_of(wire, needs)
+                pipeline.send(SQL.set_up_writing, set_up(self._search_path))
+            self._tables = self._tables_of(pipeline, prefetch)
         except psycopg.OperationalError as error:
             self.rollback()
             raise _Lost(str(error)) from error
         return Transaction(self._tables)
 
-    def _tables_of(self, wire: Wire, needs: Needs) -> Tables:
+    def _tables_of(self, pipeline: Pipeline, prefetch: Prefetch) -> Tables:
         # In this order the locks are taken, by every server: keys, jobs, queues, then batches.
-        held = self._held.find(needs.ids) if needs.ids else None
-        self._locks = locks = Locks(wire, needs, held)
-        self._jobs = jobs = Jobs(wire, needs, held)
-        self._lines = lines = Lines(wire, needs)
+        cached = self._cached_heads.find(prefetch.ids) if prefetch.ids else None
+        self._locks = locks = Locks(pipeline, prefetch, cached)
+        self._jobs = jobs = Jobs(pipeline, prefetch, cached)
+        self._pending = pending = PendingJobs(pipeline, prefetch)
         return Tables(
             jobs=jobs,
             locks=locks,
-            batches=Batches(wire),
-            queues=Queues(wire, needs, held, lines, self.writer_id),
-            lines=lines,
-            events=Events(wire, self._base),
-            schedules=Schedules(wire),
-            bulks=Bulks(wire),
+            batches=Batches(pipeline),
+            queues=Queues(pipeline, prefetch, cached, pending, self.writer_id),
+            pending=pending,
+            events=Events(pipeline, self._base),
+            schedules=Schedules(pipeline),
+            bulks=Bulks(pipeline),
         )
 
     def commit(self, tx: Transaction) -> Commit:
-        wire = self._open_wire()
+        pipeline = self._open_pipeline()
         try:
             commit = tx.finish()
             self._locks.flush()
-            number = self._commits + wire.has_written
+            number = self._commits + pipeline.has_written
             mark: Rows | None = None
-            if wire.has_written:
-                mark = wire.request(SQL.mark_commit, (self.writer_id, number))
-            is_answered = self._end(wire, commit, number)
+            if pipeline.has_written:
+                mark = pipeline.request(SQL.mark_commit, (self.writer_id, number))
+            is_answered = self._end(pipeline, commit, number)
         except psycopg.OperationalError as error:
-            if _is_gone(wire.connection, error):
+            if _is_gone(pipeline.connection, error):
                 raise _Lost(str(error)) from error
             raise CommitError(str(error)) from error
         self._commits = number
         if is_answered:
             self._hold(mark)
-        self._wire = None
+        self._pipeline = None
         return commit
 
     def _hold(self, mark: Rows | None) -> None:
         """Hold on to the heads that were written."""
-        self._held.forget(self._jobs.stale)
+        self._cached_heads.forget(self._jobs.stale)
         if mark is not None and self._has_session:
             ((xid,),) = mark()
-            self._held.keep(self._jobs.written, xid)
+            self._cached_heads.keep(self._jobs.written, xid)
 
-    def _end(self, wire: Wire, commit: Commit, number: int) -> bool:
+    def _end(self, pipeline: Pipeline, commit: Commit, number: int) -> bool:
         """Commit, and tell the others. False: it is committed, but what came back is lost."""
-        told = wire.connection.execute("COMMIT")
-        news = None
-        if self._channel is not None and wire.has_written:
-            news = News.of(self.writer_id, commit, self._lines.left)
-        if news is not None:
+        told = pipeline.connection.execute("COMMIT")
+        notification = None
+        if self._channel is not None and pipeline.has_written:
+            notification = Notification.of(self.writer_id, commit, self._pending.left)
+        if notification is not None:
             # Behind the commit, not in it: a transaction that notifies commits alone in the whole
             # database. What a crash swallows, the others find by looking.
-            wire.send(SQL.notify, (self._channel, news.write()))
+            pipeline.send(SQL.notify, (self._channel, notification.write()))
         try:
-            wire.close()
+            pipeline.close()
         except psycopg.OperationalError as error:
             if told.statusmessage == "COMMIT":
                 return True
-            if not _is_gone(wire.connection, error):
+            if not _is_gone(pipeline.connection, error):
                 raise
-            if not wire.has_written or not self._has_committed(number):
+            if not pipeline.has_written or not self._has_committed(number):
                 raise _Lost(str(error)) from error
             return False
         return True
@@ -196,9 +196,9 @@ class PostgresSession:
         return bool(found[0] == number)
 
     def rollback(self) -> None:
-        wire, self._wire = self._wire, None
-        if wire is not None:
-            wire.abandon()
+        pipeline, self._pipeline = self._pipeline, None
+        if pipeline is not None:
+            pipeline.abandon()
 
     def may_retry(self, error: Exception, tries: int) -> bool:
         if tries >= _TRIES:
@@ -234,10 +234,10 @@ class PostgresSession:
             log.warning("could not tidy up before closing: %s", error)  # whoever comes next does
         self._drop()
 
-    def _open_wire(self) -> Wire:
-        if self._wire is None:
+    def _open_pipeline(self) -> Pipeline:
+        if self._pipeline is None:
             raise CommitError("no transaction is open")
-        return self._wire
+        return self._pipeline
 
     def _connected(self) -> Connection:
         """The connection, made anew if it was lost. Raises `CommitError`."""
@@ -264,7 +264,7 @@ class PostgresSession:
         return connection
 
     def _drop(self) -> None:
-        self._held.clear()
+        self._cached_heads.clear()
         self._has_session = False
         connection, self._connection = self._connection, None
         if connection is not None:

@@ -23,7 +23,7 @@ from corvo_server.store.postgres.coordination import Coordination
 from corvo_server.store.postgres.database import prepare
 from corvo_server.store.postgres.listener import POLL_SECONDS, POLL_SECONDS_ALONE, Listener
 from corvo_server.store.postgres.nodes import node_of
-from corvo_server.store.postgres.pipeline import Wire
+from corvo_server.store.postgres.pipeline import Pipeline
 from corvo_server.store.postgres.readers import Readers
 from corvo_server.store.postgres.session import PostgresSession
 from corvo_server.store.protocol import StoreUnavailable
@@ -54,7 +54,7 @@ _QUERIES = Queries(
 )
 
 
-class PostgresStore(Reads[Wire], Writes):
+class PostgresStore(Reads[Pipeline], Writes):
     """Implements `store.protocol.Store`."""
 
     is_shared = True
@@ -107,7 +107,9 @@ class PostgresStore(Reads[Wire], Writes):
                 writer_id=session.writer_id,
                 poll_seconds=poll_seconds,
             )
-        self._loop: asyncio.AbstractEventLoop | None = None  # known once somebody wants news
+        self._loop: asyncio.AbstractEventLoop | None = (
+            None  # known once somebody wants notification
+        )
         self._is_closed = False
 
     def on_commit(self, listener: Callable[[Commit], None]) -> None:
@@ -143,7 +145,7 @@ class PostgresStore(Reads[Wire], Writes):
         try:
             # A pooler lets its clients wait while the database is out of reach.
             async with asyncio.timeout(_CHECK_SECONDS):
-                await self._readers.run(lambda wire: wire.ask("SELECT 1"))
+                await self._readers.run(lambda pipeline: pipeline.ask("SELECT 1"))
         except TimeoutError as error:
             raise StoreUnavailable("the database does not answer") from error
 

@@ -1,8 +1,8 @@
 """Where a search looks: the few jobs that an index names, or all of them in their order.
 
-SQLite plans without knowing how many rows a condition leaves or how few a page needs. Here both are
+SQLite plans without knowing how many rows a condition leaves or how few a page prefetch. Here both are
 known: queues count their jobs by state, indexes are asked how much they hold up to a limit. Every
-source yields candidates only; the whole filter is applied to each.
+candidates yields candidates only; the whole filter is applied to each.
 """
 
 import sqlite3
@@ -22,7 +22,7 @@ STEPS_A_CANDIDATE = 13
 STEPS_IN_AN_INDEX = 5
 """Of a row of which no job is looked at: nothing but an index, and at most one of tags besides."""
 
-# The sources, each `SELECT seq FROM …`. What stands behind INDEXED BY must be what its index says.
+# The candidates, each `SELECT seq FROM …`. What stands behind INDEXED BY must be what its index says.
 _BATCH = "SELECT seq FROM jobs INDEXED BY jobs_batch WHERE batch_id = {}"
 _UNIQUE_KEY = "SELECT seq FROM jobs INDEXED BY jobs_unique_key WHERE unique_key = {}"
 _FAILED = "SELECT DISTINCT job_seq AS seq FROM job_failures"
@@ -58,7 +58,7 @@ _WAITING = (
 """With the states that each has, and whether it begins with the queue."""
 
 
-class Source(NamedTuple):
+class Candidates(NamedTuple):
     """SQL for the seqs of candidates, and how many rows finding them reads."""
 
     seqs: Sql
@@ -66,7 +66,7 @@ class Source(NamedTuple):
     steps: int | None = None
     """What going through them takes where all of them match, within the span of creation."""
 
-    def first(self, jobs: int, first: int, last: int, order: Sql) -> "Source":
+    def first(self, jobs: int, first: int, last: int, order: Sql) -> "Candidates":
         """Its first `jobs` candidates from `first` to `last`, by seq."""
         seqs = fuse(
             "SELECT seq FROM ({}) WHERE seq BETWEEN {} AND {} ORDER BY seq {} LIMIT {}",
@@ -79,15 +79,15 @@ class Source(NamedTuple):
         return self._replace(seqs=seqs)
 
 
-NOTHING = Source(Sql("SELECT NULL AS seq WHERE FALSE"), 0)
+NOTHING = Candidates(Sql("SELECT NULL AS seq WHERE FALSE"), 0)
 
 
-class Census:
+class StateCounts:
     """How many jobs there are, by queue and state, as the queues' counters say."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._counts: dict[str, tuple[int, ...]] = {
-            name: counts for name, *counts in connection.execute(SQL.census)
+            name: counts for name, *counts in connection.execute(SQL.state_counts)
         }
         self.total = sum(map(sum, self._counts.values()))
 
@@ -99,13 +99,13 @@ class Census:
 
 
 def narrowest(
-    connection: sqlite3.Connection, wanted: JobFilter, census: Census, most: int
-) -> Source | None:
-    """The source that names the fewest candidates, if any does.
+    connection: sqlite3.Connection, wanted: JobFilter, state_counts: StateCounts, most: int
+) -> Candidates | None:
+    """The candidates that names the fewest candidates, if any does.
 
     Of those that must be asked, one that names more than `most` does not count.
     """
-    best = _by_state(wanted, census)
+    best = _by_state(wanted, state_counts)
     if best is not None and wanted.completed != ALWAYS:
         best = _measured(connection, best.seqs, most)
     for seqs in _by_value(connection, wanted, most):
@@ -115,11 +115,11 @@ def narrowest(
     return best
 
 
-def _measured(connection: sqlite3.Connection, seqs: Sql, most: int) -> Source | None:
-    """A source with its rows counted; None when there are more than `most`."""
+def _measured(connection: sqlite3.Connection, seqs: Sql, most: int) -> Candidates | None:
+    """A candidates with its rows counted; None when there are more than `most`."""
     counted = fuse("SELECT count(*) FROM (SELECT 1 FROM ({}) LIMIT {})", seqs, bind(most + 1))
     (rows,) = fetch_one(connection, *counted)
-    return Source(seqs, rows) if rows <= most else None
+    return Candidates(seqs, rows) if rows <= most else None
 
 
 def _by_value(connection: sqlite3.Connection, wanted: JobFilter, most: int) -> Iterator[Sql]:
@@ -140,7 +140,7 @@ def _by_value(connection: sqlite3.Connection, wanted: JobFilter, most: int) -> I
         yield Sql(_FAILED)
 
 
-def _by_state(wanted: JobFilter, census: Census) -> Source | None:
+def _by_state(wanted: JobFilter, state_counts: StateCounts) -> Candidates | None:
     """The jobs of a queue, or of some states, from the indexes that each keep a few states."""
     states = wanted.states or frozenset(STATES)
     if wanted.completed != ALWAYS:
@@ -164,15 +164,15 @@ def _by_state(wanted: JobFilter, census: Census) -> Source | None:
         if some:
             only = [] if some == all_states else [one_of("state", map(STATE_CODES.get, some))]
             parts.append(fuse(template, all_of([*only, *more])))
-            part = census.jobs(wanted.queue if is_by_queue else None, all_states)
+            part = state_counts.jobs(wanted.queue if is_by_queue else None, all_states)
             rows += part
             steps += part * (STEPS_IN_AN_INDEX if is_by_queue else STEPS_A_CANDIDATE)
     for state in states & FINISHED:
         ended = all_of([*more, *within("finished_at", wanted.completed)])
         parts.append(fuse(_ENDED, bind(STATE_CODES[state]), ended))
-        part = census.jobs(wanted.queue, frozenset({state}))
+        part = state_counts.jobs(wanted.queue, frozenset({state}))
         rows += part
         steps += part * STEPS_IN_AN_INDEX
     if not parts:
         return NOTHING
-    return Source(join(" UNION ALL ", parts), rows, steps if wanted == plain else None)
+    return Candidates(join(" UNION ALL ", parts), rows, steps if wanted == plain else None)

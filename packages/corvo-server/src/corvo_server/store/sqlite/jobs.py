@@ -29,7 +29,7 @@ from corvo_server.store.sqlite.tags import add_tags
 
 _ACTIVE = JobState.ACTIVE
 _INSERT_PLAIN, _INSERT = Insert(SQL.insert_plain_job), Insert(SQL.insert_job)
-_MOST_HELD = 10_000
+_CACHE_SIZE = 10_000
 
 
 class Jobs:
@@ -37,7 +37,7 @@ class Jobs:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        self._held: dict[str, JobHead] = {}
+        self._cached_heads: dict[str, JobHead] = {}
         """Heads of active jobs by id, as the table has them, those started last at the end.
 
         Nobody else writes, and next comes a call of the worker: it need not read them again.
@@ -47,7 +47,7 @@ class Jobs:
 
     def forget(self) -> None:
         """What was written last was rolled back: trust in nothing but the table."""
-        self._held.clear()
+        self._cached_heads.clear()
         self._newest = None
 
     def insert(self, jobs: Sequence[NewJob]) -> Sequence[int]:
@@ -82,8 +82,8 @@ class Jobs:
         return {job_id: (STATES[code], batch_id) for job_id, code, batch_id in rows}
 
     def heads(self, job_ids: Collection[str]) -> dict[str, JobHead]:
-        held = self._held
-        heads = {job_id: held[job_id] for job_id in job_ids if job_id in held}
+        cached = self._cached_heads
+        heads = {job_id: cached[job_id] for job_id in job_ids if job_id in cached}
         if len(heads) < len(job_ids):
             wanted = orjson.dumps([job_id for job_id in job_ids if job_id not in heads]).decode()
             rows = self._connection.execute(SQL.heads_by_id, (wanted,))
@@ -98,7 +98,7 @@ class Jobs:
                 self._connection.execute(update.many, (*values, orjson.dumps(seqs).decode()))
             else:
                 self._connection.executemany(update.one, [(*values, seq) for seq in seqs])
-        self._hold(changes)
+        self._cache_heads(changes)
         failures = [
             failure_row(change.job.seq, change.failure) for change in changes if change.failure
         ]
@@ -114,20 +114,20 @@ class Jobs:
 
     def remove(self, jobs: list[JobHead]) -> None:
         for job in jobs:
-            self._held.pop(job.id, None)
+            self._cached_heads.pop(job.id, None)
         self._connection.executemany(SQL.delete_job, [(job.seq,) for job in jobs])
         self._connection.execute(SQL.keep_seq, (max(job.seq for job in jobs),))
 
-    def _hold(self, changes: list[Change]) -> None:
-        held = self._held
+    def _cache_heads(self, changes: list[Change]) -> None:
+        cached = self._cached_heads
         for change in changes:
             job = change.job
             if job.state is _ACTIVE and change.replacement is None:
-                held[job.id] = job
+                cached[job.id] = job
             else:
-                held.pop(job.id, None)
-        for job_id in list(islice(held, max(0, len(held) - _MOST_HELD))):
-            del held[job_id]
+                cached.pop(job.id, None)
+        for job_id in list(islice(cached, max(0, len(cached) - _CACHE_SIZE))):
+            del cached[job_id]
 
     def due(self, now: int, limit: int) -> list[JobHead]:
         return self._heads(SQL.due_heads, (now, limit))

@@ -5,21 +5,21 @@ from collections.abc import Collection, Mapping
 
 import orjson
 
-from corvo_server.store.commit.tables import Limits, Place, Starts
+from corvo_server.store.commit.tables import Place, QueueLimits, Starts
 from corvo_server.store.records import Holder, LeasedJob
 from corvo_server.store.sqlite.rows import SQL, to_leased, to_plain
 
 
-class Lines:
-    """Implements `store.commit.tables.LineTable`."""
+class PendingJobs:
+    """Implements `store.commit.tables.PendingTable`."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
-    def limits(self, queues: Collection[str]) -> dict[str, Limits]:
+    def limits(self, queues: Collection[str]) -> dict[str, QueueLimits]:
         execute = self._connection.execute
         rows = [(queue, execute(SQL.queue_limits, (queue,)).fetchone()) for queue in queues]
-        return {queue: Limits(*row) for queue, row in rows if row is not None}
+        return {queue: QueueLimits(*row) for queue, row in rows if row is not None}
 
     def starts(self, queue: str, since: int) -> Starts:
         self._connection.execute(SQL.forget_starts, (queue, since))

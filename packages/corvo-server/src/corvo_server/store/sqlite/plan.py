@@ -14,8 +14,8 @@ from corvo_server.store.sqlite.candidates import (
     DIALECT,
     STEPS_A_CANDIDATE,
     STEPS_IN_AN_INDEX,
-    Census,
-    Source,
+    Candidates,
+    StateCounts,
     narrowest,
 )
 from corvo_server.store.sqlite.rows import SQL, fetch_one
@@ -51,21 +51,21 @@ class Window(NamedTuple):
         return Window(edge + 1, self.last), Window(self.first, edge)
 
 
-class Way(NamedTuple):
-    """How to come to the first matches: a walk over so many jobs, and then a source."""
+class Route(NamedTuple):
+    """How to come to the first matches: a walk over so many jobs, and then a candidates."""
 
     walk: int
-    source: Source | None = None
+    candidates: Candidates | None = None
 
 
-class Scope:
+class Plan:
     """The jobs that one filter is applied to, in one snapshot of the database."""
 
     def __init__(self, connection: sqlite3.Connection, wanted: JobFilter) -> None:
         self.connection = connection
         self.wanted = wanted
         self.condition = where(wanted, DIALECT)
-        self.census = Census(connection)
+        self.state_counts = StateCounts(connection)
         self.window = _window(connection, wanted)
 
     @property
@@ -84,60 +84,60 @@ class Scope:
     @property
     def walk(self) -> int:
         """Steps of a walk over all jobs that were created in the wanted span."""
-        return min(self.window.last - self.window.first + 1, self.census.total)
+        return min(self.window.last - self.window.first + 1, self.state_counts.total)
 
     @cached_property
-    def source(self) -> Source | None:
+    def candidates(self) -> Candidates | None:
         """The fewest candidates that an index can name."""
-        most = max(_SMALLEST_PROBE, self.census.total // _PROBED_SHARE)
-        return narrowest(self.connection, self.wanted, self.census, most)
+        most = max(_SMALLEST_PROBE, self.state_counts.total // _PROBED_SHARE)
+        return narrowest(self.connection, self.wanted, self.state_counts, most)
 
-    def source_of_all(self) -> tuple[Source | None, int]:
+    def candidates_of_all(self) -> tuple[Candidates | None, int]:
         """Where to see all matches, None for a walk; and its steps."""
-        if self.source is None or self.source.rows * STEPS_A_CANDIDATE > self.walk:
+        if self.candidates is None or self.candidates.rows * STEPS_A_CANDIDATE > self.walk:
             return None, self.walk
-        return self.source, self.source.rows * STEPS_A_CANDIDATE
+        return self.candidates, self.candidates.rows * STEPS_A_CANDIDATE
 
-    def way_to_first(self, jobs: int, matches: int | None) -> Way:
+    def route_to_first(self, jobs: int, matches: int | None) -> Route:
         """How to come to the first `jobs` matches; `matches` is how many there are, if it is known.
 
         A walk ends with the last of them, soon where they are common. They need not lie evenly,
-        though: if it takes much longer than it then would, the source names the rest.
+        though: if it takes much longer than it then would, the candidates names the rest.
         """
-        source, steps = self.source_of_all()
-        if source is None and self.source is not None:
-            of_all = self.source.steps
+        candidates, steps = self.candidates_of_all()
+        if candidates is None and self.candidates is not None:
+            of_all = self.candidates.steps
             # A walk looks at their tags as well, and reads whole jobs.
             if of_all is not None and of_all <= self.walk * STEPS_IN_AN_INDEX:
-                source, steps = self.source, of_all
-        if source is None:
-            return Way(self.window.last)
+                candidates, steps = self.candidates, of_all
+        if candidates is None:
+            return Route(self.window.last)
         if matches is None:
-            matches = self.census.jobs(self.wanted.queue, self.wanted.states)
+            matches = self.state_counts.jobs(self.wanted.queue, self.wanted.states)
             if not self.is_counted:
-                matches = min(int(matches * _GUESSED_SHARE), source.rows)
-        if steps * matches <= jobs * self.census.total:
-            return Way(0, source)
-        far = _PATIENCE * jobs * self.census.total // matches
-        return Way(min(max(far, _SHORTEST_WALK), steps), source)
+                matches = min(int(matches * _GUESSED_SHARE), candidates.rows)
+        if steps * matches <= jobs * self.state_counts.total:
+            return Route(0, candidates)
+        far = _PATIENCE * jobs * self.state_counts.total // matches
+        return Route(min(max(far, _SHORTEST_WALK), steps), candidates)
 
     def select(
         self,
         columns: str,
-        source: Source | None,
+        candidates: Candidates | None,
         *conditions: Sql,
         window: Window | None = None,
     ) -> Sql:
-        """`columns` of the jobs from `source` (None: of all) that match, and meet `conditions`.
+        """`columns` of the jobs from `candidates` (None: of all) that match, and meet `conditions`.
 
         A narrower window than that of the filter is given, not added: SQLite uses one of two.
         """
         first, last = window or self.window
-        within = fuse("{} BETWEEN {} AND {}", Sql(seq_of(source)), bind(first), bind(last))
+        within = fuse("{} BETWEEN {} AND {}", Sql(seq_of(candidates)), bind(first), bind(last))
         origin = (
             Sql("jobs NOT INDEXED")
-            if source is None
-            else fuse("({}) AS c CROSS JOIN jobs ON jobs.seq = c.seq", source.seqs)
+            if candidates is None
+            else fuse("({}) AS c CROSS JOIN jobs ON jobs.seq = c.seq", candidates.seqs)
         )
         return fuse(
             f"SELECT {columns} FROM {{}} WHERE {{}}",  # noqa: S608 - words of this package
@@ -146,9 +146,9 @@ class Scope:
         )
 
 
-def seq_of(source: Source | None) -> str:
-    """The seq of a job as `Scope.select` reads it, in whose order `source` has it if it has any."""
-    return "jobs.seq" if source is None else "c.seq"
+def seq_of(candidates: Candidates | None) -> str:
+    """The seq of a job as `Plan.select` reads it, in whose order `candidates` has it if it has any."""
+    return "jobs.seq" if candidates is None else "c.seq"
 
 
 def _window(connection: sqlite3.Connection, wanted: JobFilter) -> Window:

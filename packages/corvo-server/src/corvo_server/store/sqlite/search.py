@@ -19,7 +19,7 @@ from corvo_server.store.search.order import Phase, phases_of
 from corvo_server.store.search.page import Row, to_page
 from corvo_server.store.search.search import Found, Position, Search, Total
 from corvo_server.store.sqlite.jobs import find_jobs
-from corvo_server.store.sqlite.plan import Scope, Window, seq_of
+from corvo_server.store.sqlite.plan import Plan, Window, seq_of
 from corvo_server.store.sqlite.rows import SQL, fetch_one
 
 _COUNTED_ALWAYS = 200_000
@@ -41,13 +41,13 @@ ORDER BY jobs.finished_at {order}, jobs.seq {order} LIMIT {{}}"""
 def search(connection: sqlite3.Connection, request: Search) -> Found:
     """One page of the jobs that match, with the number of all of them."""
     started = perf_counter()
-    scope = Scope(connection, request.wanted)
-    rows = _page(scope, request)
+    plan = Plan(connection, request.wanted)
+    rows = _page(plan, request)
 
     def count() -> Total:
         # The caller waited for the page, and may wait as long again for the total.
         seconds = max(request.count_seconds, perf_counter() - started)
-        return _count(scope, len(rows), seconds)
+        return _count(plan, len(rows), seconds)
 
     return to_page(request, rows, partial(find_jobs, connection), count)
 
@@ -58,14 +58,14 @@ def matching_ids(
     """The (seq, id) of the first `limit` matching jobs beyond `after_seq`, oldest first."""
     after = Position(None, after_seq)
     request = Search(wanted, as_of=0, limit=limit, order=SortOrder.ASC, after=after)
-    rows = _page(Scope(connection, wanted), request)
+    rows = _page(Plan(connection, wanted), request)
     return [(row.seq, row.id) for row in rows[:limit]]
 
 
 # Pages
 
 
-def _page(scope: Scope, request: Search) -> list[Row]:
+def _page(plan: Plan, request: Search) -> list[Row]:
     """The rows of the page, and one more if more match."""
     phases = phases_of(request)
     after = request.after
@@ -75,79 +75,77 @@ def _page(scope: Scope, request: Search) -> list[Row]:
     for phase in phases:
         needed = request.limit + 1 - len(rows)
         if needed > 0:
-            rows += _page_of(scope, request, phase, after, needed)
+            rows += _page_of(plan, request, phase, after, needed)
         after = None
     return rows
 
 
 def _page_of(
-    scope: Scope, request: Search, phase: Phase, after: Position | None, needed: int
+    plan: Plan, request: Search, phase: Phase, after: Position | None, needed: int
 ) -> Iterator[Row]:
     if phase.key is None:
-        return _by_creation(scope, request, phase, after, needed)
-    if phase.key == _COMPLETION and scope.is_of_finished:
-        page = _by_completion(scope, request, after, needed)
+        return _by_creation(plan, request, phase, after, needed)
+    if phase.key == _COMPLETION and plan.is_of_finished:
+        page = _by_completion(plan, request, after, needed)
     else:
-        page = _by_key(scope, request, phase, after, needed)
-    return starmap(Row, scope.connection.execute(*page))
+        page = _by_key(plan, request, phase, after, needed)
+    return starmap(Row, plan.connection.execute(*page))
 
 
 def _by_creation(
-    scope: Scope, request: Search, phase: Phase, after: Position | None, needed: int
+    plan: Plan, request: Search, phase: Phase, after: Position | None, needed: int
 ) -> Iterator[Row]:
-    """Up to `needed` jobs in the order of their seqs: by a walk, and from there by a source."""
+    """Up to `needed` jobs in the order of their seqs: by a walk, and from there by a candidates."""
     is_upward = request.order is SortOrder.ASC
-    window = scope.window
+    window = plan.window
     if after is not None:
         window = window.beyond(after.seq, is_upward=is_upward)
     known = request.total.jobs if request.total and request.total.is_exact else None
-    way = scope.way_to_first(needed, known)
-    near, far = window.cut(way.walk, is_upward=is_upward)
+    route = plan.route_to_first(needed, known)
+    near, far = window.cut(route.walk, is_upward=is_upward)
     order = Sql("ASC" if is_upward else "DESC")
     columns = "jobs.seq, jobs.id, NULL"
-    if way.walk:
-        walk = scope.select(columns, None, phase.condition, window=near)
+    if route.walk:
+        walk = plan.select(columns, None, phase.condition, window=near)
         statement = fuse("{} ORDER BY jobs.seq {} LIMIT {}", walk, order, bind(needed))
-        for row in starmap(Row, scope.connection.execute(*statement)):
+        for row in starmap(Row, plan.connection.execute(*statement)):
             needed -= 1
             yield row
-    source = way.source
-    if source is None or needed == 0 or far.first > far.last:
+    candidates = route.candidates
+    if candidates is None or needed == 0 or far.first > far.last:
         return
-    if source.steps is not None and phase.is_all:
-        source = source.first(needed, *far, order)
-    elif phase.is_all and far == scope.window:
+    if candidates.steps is not None and phase.is_all:
+        candidates = candidates.first(needed, *far, order)
+    elif phase.is_all and far == plan.window:
         columns += ", count(*) OVER ()"  # all are looked at anyhow
-    rest = scope.select(columns, source, phase.condition, window=far)
+    rest = plan.select(columns, candidates, phase.condition, window=far)
     statement = fuse("{} ORDER BY c.seq {} LIMIT {}", rest, order, bind(needed))
-    yield from starmap(Row, scope.connection.execute(*statement))
+    yield from starmap(Row, plan.connection.execute(*statement))
 
 
-def _by_key(
-    scope: Scope, request: Search, phase: Phase, after: Position | None, needed: int
-) -> Sql:
-    """Up to `needed` jobs of a phase: those of the narrowest source, or of all, sorted."""
-    source, _ = scope.source_of_all()
-    seq = seq_of(source)
+def _by_key(plan: Plan, request: Search, phase: Phase, after: Position | None, needed: int) -> Sql:
+    """Up to `needed` jobs of a phase: those of the narrowest candidates, or of all, sorted."""
+    candidates, _ = plan.candidates_of_all()
+    seq = seq_of(candidates)
     order, beyond = ("ASC", ">") if request.order is SortOrder.ASC else ("DESC", "<")
     conditions = [phase.condition]
     if after is not None:
         place = f"({phase.key}, {seq}) {beyond} ({{}}, {{}})"
         conditions.append(fuse(place, bind(after.key), bind(after.seq)))
     columns = f"jobs.seq, jobs.id, {phase.key}"
-    if source is not None and phase.is_all and after is None:
+    if candidates is not None and phase.is_all and after is None:
         columns += ", count(*) OVER ()"  # all are looked at anyhow
     return fuse(
         f"{{}} ORDER BY {phase.key} {order}, {seq} {order} LIMIT {{}}",
-        scope.select(columns, source, *conditions),
+        plan.select(columns, candidates, *conditions),
         bind(needed),
     )
 
 
-def _by_completion(scope: Scope, request: Search, after: Position | None, needed: int) -> Sql:
+def _by_completion(plan: Plan, request: Search, after: Position | None, needed: int) -> Sql:
     """Up to `needed` jobs in the order of their completion, from the index of each queue."""
     is_upward = request.order is SortOrder.ASC
-    conditions = [scope.condition]
+    conditions = [plan.condition]
     if is_upward or after is None:  # of two upper bounds SQLite would use only one
         conditions.append(fuse("jobs.finished_at <= {}", bind(request.as_of)))
     if after is not None:
@@ -164,26 +162,26 @@ def _by_completion(scope: Scope, request: Search, after: Position | None, needed
 # Totals
 
 
-def _count(scope: Scope, seen: int, seconds: float) -> Total:
+def _count(plan: Plan, seen: int, seconds: float) -> Total:
     """How many jobs match; `seen` is how many are known to."""
-    if scope.is_counted:
-        return Total(scope.census.jobs(scope.wanted.queue, scope.wanted.states))
-    source, steps = scope.source_of_all()
+    if plan.is_counted:
+        return Total(plan.state_counts.jobs(plan.wanted.queue, plan.wanted.states))
+    candidates, steps = plan.candidates_of_all()
     if steps <= _COUNTED_ALWAYS:
-        (jobs,) = fetch_one(scope.connection, *scope.select("count(*)", source))
+        (jobs,) = fetch_one(plan.connection, *plan.select("count(*)", candidates))
         return Total(jobs)
-    return _count_walking(scope, seen, seconds)
+    return _count_walking(plan, seen, seconds)
 
 
-def _count_walking(scope: Scope, seen: int, seconds: float) -> Total:
+def _count_walking(plan: Plan, seen: int, seconds: float) -> Total:
     """Count from the newest job backwards, until all are looked at or the time is up."""
     deadline = perf_counter() + seconds
     jobs = 0
-    first, last = scope.window
+    first, last = plan.window
     while True:
-        (low,) = fetch_one(scope.connection, SQL.seq_before, (last, _COUNT_STEP))
-        step = scope.select("count(*)", None, window=Window(max(low, first), last))
-        (matches,) = fetch_one(scope.connection, *step)
+        (low,) = fetch_one(plan.connection, SQL.seq_before, (last, _COUNT_STEP))
+        step = plan.select("count(*)", None, window=Window(max(low, first), last))
+        (matches,) = fetch_one(plan.connection, *step)
         jobs += matches
         last = low - 1
         if last < first:

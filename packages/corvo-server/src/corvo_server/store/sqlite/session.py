@@ -13,7 +13,7 @@ from corvo_server.store.sqlite.bulk import Bulks
 from corvo_server.store.sqlite.events import Events
 from corvo_server.store.sqlite.jobs import Jobs
 from corvo_server.store.sqlite.locks import Locks
-from corvo_server.store.sqlite.pending import Lines
+from corvo_server.store.sqlite.pending import PendingJobs
 from corvo_server.store.sqlite.queues import Queues
 from corvo_server.store.sqlite.schedules import Schedules
 
@@ -27,7 +27,7 @@ def _tables_of(connection: sqlite3.Connection, jobs: Jobs, events: Events) -> Ta
         locks=Locks(connection),
         batches=Batches(connection),
         queues=Queues(connection),
-        lines=Lines(connection),
+        pending=PendingJobs(connection),
         events=events,
         schedules=Schedules(connection),
         bulks=Bulks(connection),

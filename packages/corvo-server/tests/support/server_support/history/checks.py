@@ -73,7 +73,7 @@ async def _check_batches(life: Life) -> None:
 
 
 async def _check_schedules(life: Life) -> None:
-    """Each schedule has dealt with the slots that it should, and waits for the right one."""
+    """Each schedule has dealt with the occurrences that it should, and waits for the right one."""
     schedules = life.model.schedules
     records = await life.bench.store.list_schedules()
     assert [record.name for record in records] == sorted(schedules)

@@ -176,7 +176,7 @@ class History(RuleBasedStateMachine):
         assert done == {"promoted": promoted, "reclaimed": reclaimed, "expired": expired}
 
     @rule(ms=st.sampled_from([0, 60_000, 120_000, 600_000]))
-    def let_slots_pass(self, ms: int) -> None:
+    def let_occurrences_pass(self, ms: int) -> None:
         self._run(self._run_due(ms))
 
     async def _run_due(self, ms: int) -> None:
@@ -187,7 +187,7 @@ class History(RuleBasedStateMachine):
         last_jobs = {
             record.name: record.last_job_id for record in await bench.store.list_schedules()
         }
-        # Slots of one moment may come in any order, so the order of their jobs is taken over.
+        # Occurrences of one moment may come in any order, so the order of their jobs is taken over.
         records = await bench.store.find_jobs([job_id for job_id in last_jobs.values() if job_id])
         order = {record.head.id: record.head.seq for record in records}
         for schedule in sorted(due, key=lambda each: order.get(last_jobs[each.name] or "", 0)):

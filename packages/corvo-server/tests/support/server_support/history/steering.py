@@ -145,7 +145,7 @@ configurations = limitations | st.builds(
     lambda pause, queue: Configure(pause[0], queue, pause[1]), pauses, busy
 )
 of_schedules = {"x": "a", "y": "b"}
-"""Names, each with a queue of its own: the order of slots at one moment does not matter then."""
+"""Names, each with a queue of its own: the order of occurrences at one moment does not matter then."""
 
 
 def _put(name: str, minutes: int, misfire: str, unique_key: str | None) -> PutSchedule:

@@ -81,9 +81,9 @@ class Schedule:
     id: str
     queue: str
     every: int
-    """In ms; its slots are the multiples of it."""
+    """In ms; its occurrences are the multiples of it."""
     is_skipping: bool
-    """Whether slots that are late are left out, instead of becoming one run."""
+    """Whether occurrences that are late are left out, instead of becoming one run."""
     unique_key: str | None
     next_run: int
     is_paused: bool = False
@@ -91,7 +91,7 @@ class Schedule:
     last_job: str | None = None
     last_skipped: int | None = None
     run: set[int] = field(default_factory=set)
-    """Slots that have had their job."""
+    """Occurrences that have had their job."""
 
 
 @dataclass

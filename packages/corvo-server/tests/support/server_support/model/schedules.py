@@ -1,4 +1,4 @@
-"""Schedules of every so many minutes: each slot of theirs is dealt with once."""
+"""Schedules of every so many minutes: each occurrence of theirs is dealt with once."""
 
 from collections.abc import Iterable
 
@@ -10,7 +10,7 @@ GRACE = 60_000
 
 
 class Schedules(Ground):
-    """Editing schedules, and dealing with their slots."""
+    """Editing schedules, and dealing with their occurrences."""
 
     def put_schedule(
         self,
@@ -23,7 +23,7 @@ class Schedules(Ground):
         unique_key: str | None,
     ) -> None:
         """Create a schedule or change it."""
-        next_run = _slot_after(self.now, every)
+        next_run = _occurrence_after(self.now, every)
         known = self.schedules.get(name)
         if known is None:
             self.schedules[name] = Schedule(
@@ -35,7 +35,7 @@ class Schedules(Ground):
         known.queue, known.is_skipping, known.unique_key = queue, is_skipping, unique_key
 
     def pause_schedule(self, name: str, *, is_paused: bool) -> ErrorCode | None:
-        """Let its slots pass, or no longer."""
+        """Let its occurrences pass, or no longer."""
         if name not in self.schedules:
             return ErrorCode.NOT_FOUND
         self.schedules[name].is_paused = is_paused
@@ -57,7 +57,7 @@ class Schedules(Ground):
         return "pending"
 
     def due_schedules(self) -> list[Schedule]:
-        """Those whose slots are to be dealt with."""
+        """Those whose occurrences are to be dealt with."""
         return [
             schedule
             for schedule in self.schedules.values()
@@ -65,29 +65,31 @@ class Schedules(Ground):
         ]
 
     def run_due(self, schedule: Schedule, job_id: str | None) -> None:
-        """Deal with all slots up to now; `job_id` is of the job that one of them got, if any."""
+        """Deal with all occurrences up to now; `job_id` is of the job that one of them got, if any."""
         first = schedule.next_run
-        slots: Iterable[int] = range(first, self.now + 1, schedule.every)
-        schedule.next_run = _slot_after(self.now, schedule.every)
+        occurrences: Iterable[int] = range(first, self.now + 1, schedule.every)
+        schedule.next_run = _occurrence_after(self.now, schedule.every)
         if schedule.is_skipping:
-            slots = (slot for slot in slots if slot > self.now - GRACE)
-        slot = next(iter(slots), None)
-        if slot != first:
+            occurrences = (
+                occurrence for occurrence in occurrences if occurrence > self.now - GRACE
+            )
+        occurrence = next(iter(occurrences), None)
+        if occurrence != first:
             schedule.last_skipped = first
-        if slot is None:
+        if occurrence is None:
             return
         if self.holder(schedule.queue, schedule.unique_key) is not None:
-            schedule.last_skipped = slot
+            schedule.last_skipped = occurrence
             return
         assert job_id is not None
-        assert slot not in schedule.run
-        schedule.run.add(slot)
-        self._run(schedule, job_id, slot)
+        assert occurrence not in schedule.run
+        schedule.run.add(occurrence)
+        self._run(schedule, job_id, occurrence)
 
-    def _run(self, schedule: Schedule, job_id: str, slot: int | None) -> None:
-        self.add(job_id, schedule.queue, scheduled_at=slot, unique_key=schedule.unique_key)
+    def _run(self, schedule: Schedule, job_id: str, occurrence: int | None) -> None:
+        self.add(job_id, schedule.queue, scheduled_at=occurrence, unique_key=schedule.unique_key)
         schedule.last_run, schedule.last_job = self.now, job_id
 
 
-def _slot_after(now: int, every: int) -> int:
+def _occurrence_after(now: int, every: int) -> int:
     return (now // every + 1) * every

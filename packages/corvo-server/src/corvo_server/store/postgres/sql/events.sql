@@ -11,7 +11,7 @@ FROM json_to_recordset(%s) AS new (
     type text, job_seq bigint, job_id text, queue text, at bigint, data text
 );
 
--- name: insert_alike_events
+-- name: insert_similar_events
 INSERT INTO events (type, queue, data, job_seq, at, job_id)
 SELECT %s, %s, %s, seq, at, id
 FROM ROWS FROM (unnest(%s::bigint[], %s::bigint[]), json_array_elements_text(%s))

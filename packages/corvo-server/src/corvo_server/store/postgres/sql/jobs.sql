@@ -20,7 +20,7 @@ FROM json_to_recordset(%s) AS new (
     batch_id text, concurrency_key text, traceparent text
 );
 
--- name: insert_alike_jobs
+-- name: insert_similar_jobs
 -- Jobs that differ in nothing but seq, time, id and payload.
 INSERT INTO jobs (seq, created_at, id, payload, queue, state, priority, max_retries, backoff,
                   base_delay, max_delay, unique_key, unique_period, scheduled_at, expire_at, tags,
@@ -44,7 +44,7 @@ WHERE id IN (SELECT json_array_elements_text(%s) COLLATE "C")
 ORDER BY seq
 FOR UPDATE;
 
--- name: lock_held
+-- name: lock_cached
 -- How many of the rows are still as one of these transactions left them.
 SELECT count(*) FROM (
     SELECT FROM jobs

@@ -7,7 +7,7 @@ ON CONFLICT (id) DO UPDATE SET
     address = excluded.address, waiting_fetches = excluded.waiting_fetches,
     backlog = excluded.backlog, operations = excluded.operations, last_seen = excluded.last_seen;
 
--- name: take_lead
+-- name: take_leader_lease
 -- One row, so that nodes that want it at once take turns; the second sees what the first left.
 INSERT INTO lead AS l (is_one, node_id, expires_at)
 VALUES (true, %(id)s,
@@ -22,7 +22,7 @@ WHERE l.node_id = %(id)s
 SELECT EXISTS (SELECT 1 FROM lead WHERE node_id = %s),
        floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint;
 
--- name: free_lead
+-- name: free_leader_lease
 DELETE FROM lead WHERE node_id = %s;
 
 -- name: forget_node

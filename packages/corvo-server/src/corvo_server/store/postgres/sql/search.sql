@@ -1,4 +1,4 @@
--- name: census
+-- name: state_counts
 SELECT scheduled, pending, active, retrying, completed, dead, cancelled FROM queue_counts
 WHERE %(name)s::text IS NULL OR queue = %(name)s;
 

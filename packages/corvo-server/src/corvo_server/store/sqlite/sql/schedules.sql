@@ -9,7 +9,7 @@ SELECT * FROM schedules ORDER BY name;
 SELECT * FROM schedules
 WHERE is_paused = 0 AND next_run <= ? ORDER BY next_run LIMIT ?;
 
--- name: next_slot
+-- name: next_occurrence
 SELECT min(next_run) FROM schedules WHERE is_paused = 0;
 
 -- name: save_schedule

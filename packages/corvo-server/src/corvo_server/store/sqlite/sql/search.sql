@@ -1,7 +1,7 @@
 -- name: insert_tag
 INSERT INTO job_tags (segment, key, value, job_seq) VALUES (?, ?, ?, ?);
 
--- name: census
+-- name: state_counts
 SELECT name, scheduled, pending, active, retrying, completed, dead, cancelled FROM queues;
 
 -- name: seq_range

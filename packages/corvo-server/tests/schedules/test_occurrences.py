@@ -1,4 +1,4 @@
-"""Every slot of a schedule is dealt with exactly once, whoever deals with it and whenever."""
+"""Every occurrence of a schedule is dealt with exactly once, whoever deals with it and whenever."""
 
 import asyncio
 
@@ -13,12 +13,12 @@ from server_support.calendar import HOUR, MINUTE, Calendar
 from server_support.clock import START
 
 
-async def test_slot_becomes_a_job_when_its_time_comes(calendar: Calendar) -> None:
+async def test_occurrence_becomes_a_job_when_its_time_comes(calendar: Calendar) -> None:
     await calendar.put()
     assert await calendar.pass_time(MINUTE - 1) == 0
-    assert await calendar.slots() == []
+    assert await calendar.occurrences() == []
     assert await calendar.pass_time(1) == 1
-    assert await calendar.slots() == [START + MINUTE]
+    assert await calendar.occurrences() == [START + MINUTE]
     schedule = await calendar.get()
     assert (schedule.last_run, schedule.next_run) == (START + MINUTE, START + 2 * MINUTE)
 
@@ -41,24 +41,24 @@ async def test_job_is_as_the_schedule_says(bench: Bench, calendar: Calendar) -> 
     assert (job.head.unique_key, job.head.unique_period) == ("k", 5 * MINUTE)
     record = await bench.job(job)
     assert record.events[0].type is EventType.ENQUEUED
-    assert "schedule nightly: slot 2027-01-15T08:01:00.000Z" in str(record.events[0].data)
+    assert "schedule nightly: occurrence 2027-01-15T08:01:00.000Z" in str(record.events[0].data)
     assert (await calendar.get()).last_job_id == job.head.id
 
 
-async def test_every_slot_has_a_job_of_its_own(calendar: Calendar) -> None:
+async def test_every_occurrence_has_a_job_of_its_own(calendar: Calendar) -> None:
     await calendar.put()
     for _ in range(5):
         assert await calendar.pass_time(MINUTE) == 1
-    assert await calendar.slots() == [START + n * MINUTE for n in range(1, 6)]
+    assert await calendar.occurrences() == [START + n * MINUTE for n in range(1, 6)]
 
 
-async def test_slot_that_was_dealt_with_is_not_due_again(calendar: Calendar) -> None:
+async def test_occurrence_that_was_dealt_with_is_not_due_again(calendar: Calendar) -> None:
     await calendar.put()
     assert [await calendar.pass_time(MINUTE), await calendar.pass_time()] == [1, 0]
     assert len(await calendar.jobs()) == 1
 
 
-async def test_two_engines_make_one_job_of_a_slot(bench: Bench, calendar: Calendar) -> None:
+async def test_two_engines_make_one_job_of_an_occurrence(bench: Bench, calendar: Calendar) -> None:
     await calendar.put()
     other = Engine(bench.store, clock=bench.clock)
     bench.clock.forward(MINUTE)
@@ -68,30 +68,32 @@ async def test_two_engines_make_one_job_of_a_slot(bench: Bench, calendar: Calend
     assert sorted(await asyncio.gather(*both)) == [0, 1]
     bench.clock.forward(MINUTE)
     assert [await e.schedules.run_due() for e in (other, bench.engine)] == [1, 0]
-    assert await calendar.slots() == [START + MINUTE, START + 2 * MINUTE]
+    assert await calendar.occurrences() == [START + MINUTE, START + 2 * MINUTE]
 
 
-async def test_restart_loses_and_doubles_no_slot(bench: Bench, calendar: Calendar) -> None:
+async def test_restart_loses_and_doubles_no_occurrence(bench: Bench, calendar: Calendar) -> None:
     await calendar.put()
     for _ in range(3):
         await bench.restart()
         assert await calendar.pass_time(MINUTE) == 1
         await bench.restart()
         assert await calendar.pass_time() == 0
-    assert await calendar.slots() == [START + n * MINUTE for n in range(1, 4)]
+    assert await calendar.occurrences() == [START + n * MINUTE for n in range(1, 4)]
 
 
-async def test_commit_that_fails_leaves_the_slot_due(bench: Bench, calendar: Calendar) -> None:
+async def test_commit_that_fails_leaves_the_occurrence_due(
+    bench: Bench, calendar: Calendar
+) -> None:
     before = await calendar.put()
     with bench.kit.break_commits(bench.store), pytest.raises(StoreUnavailable):
         await calendar.pass_time(MINUTE)
     assert await calendar.get() == before
-    assert await calendar.slots() == []
+    assert await calendar.occurrences() == []
     assert await calendar.pass_time() == 1
-    assert await calendar.slots() == [START + MINUTE]
+    assert await calendar.occurrences() == [START + MINUTE]
 
 
-async def test_slot_that_comes_again_is_found_to_have_its_job(
+async def test_occurrence_that_comes_again_is_found_to_have_its_job(
     bench: Bench, calendar: Calendar
 ) -> None:
     await calendar.put()
@@ -100,7 +102,7 @@ async def test_slot_that_comes_again_is_found_to_have_its_job(
     await calendar.put(cron="@daily")
     assert (await calendar.put()).next_run == START + MINUTE
     assert await calendar.pass_time(MINUTE // 2 + 10) == 1
-    assert await calendar.slots() == [START + MINUTE]
+    assert await calendar.occurrences() == [START + MINUTE]
 
 
 async def test_all_that_are_due_run_however_many(calendar: Calendar) -> None:
@@ -110,14 +112,16 @@ async def test_all_that_are_due_run_however_many(calendar: Calendar) -> None:
     assert sum([len(await calendar.jobs(f"q{n}")) for n in range(3)]) == 250
 
 
-async def test_slot_wakes_a_waiting_fetch(bench: Bench, calendar: Calendar) -> None:
+async def test_occurrence_wakes_a_waiting_fetch(bench: Bench, calendar: Calendar) -> None:
     await calendar.put()
     fetching = await bench.waiting(QUEUE)
     await calendar.pass_time(MINUTE)
     assert len(await fetching) == 1
 
 
-async def test_slot_whose_unique_key_is_held_is_skipped(bench: Bench, calendar: Calendar) -> None:
+async def test_occurrence_whose_unique_key_is_held_is_skipped(
+    bench: Bench, calendar: Calendar
+) -> None:
     await calendar.put(unique_key="one at a time", unique_period="1d")
     await calendar.pass_time(MINUTE)
     await calendar.pass_time(MINUTE)
@@ -128,7 +132,7 @@ async def test_slot_whose_unique_key_is_held_is_skipped(bench: Bench, calendar: 
     (job,) = await calendar.jobs()
     await bench.ack(job)
     await calendar.pass_time(MINUTE)
-    assert await calendar.slots() == [START + 3 * MINUTE]
+    assert await calendar.occurrences() == [START + 3 * MINUTE]
 
 
 async def test_schedules_of_one_commit_see_each_others_unique_keys(calendar: Calendar) -> None:
@@ -152,17 +156,17 @@ async def test_schedule_whose_zone_is_gone_rests_and_holds_up_no_other(
         assert bench.engine.schedules.upcoming(lost, 3) == []
     assert lost.next_run is None
     assert "Europe/Berlin" in str(lost.last_skip_reason)
-    assert await calendar.slots() == [START + MINUTE]
+    assert await calendar.occurrences() == [START + MINUTE]
     assert (await calendar.put("lost", timezone="Europe/Berlin")).next_run == START + 2 * MINUTE
 
 
-async def test_next_slot_is_the_first_of_all(bench: Bench, calendar: Calendar) -> None:
+async def test_next_occurrence_is_the_first_of_all(bench: Bench, calendar: Calendar) -> None:
     schedules = bench.engine.schedules
-    assert await schedules.next_slot() is None
+    assert await schedules.next_occurrence() is None
     await calendar.put("late", cron="0 12 * * *")
     await calendar.put("early", cron="0 9 * * *")
-    assert await schedules.next_slot() == START + HOUR
+    assert await schedules.next_occurrence() == START + HOUR
     await schedules.pause("early")
-    assert await schedules.next_slot() == START + 4 * HOUR
+    assert await schedules.next_occurrence() == START + 4 * HOUR
     await bench.restart()
-    assert await bench.engine.schedules.next_slot() == START + 4 * HOUR
+    assert await bench.engine.schedules.next_occurrence() == START + 4 * HOUR

@@ -9,7 +9,7 @@ import pytest
 
 from corvo_schema.states import JobState
 from corvo_server.engine.worker import Ack
-from corvo_server.store.postgres.pipeline import Wire
+from corvo_server.store.postgres.pipeline import Pipeline
 from corvo_server.store.postgres.rows import SQL
 from corvo_server.store.records import LeasedJob
 from server_support.bench import Bench, make_job, until
@@ -23,13 +23,13 @@ ALONE: dict[str, Any] = {"notify": False, "poll_seconds": 0}
 def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The statements that are sent, of those whose rows are asked for."""
     sent: list[str] = []
-    real = Wire.request
+    real = Pipeline.request
 
-    def request(wire: Wire, statement: str, values: Any = ()) -> Any:
+    def request(pipeline: Pipeline, statement: str, values: Any = ()) -> Any:
         sent.append(statement)
-        return real(wire, statement, values)
+        return real(pipeline, statement, values)
 
-    monkeypatch.setattr(Wire, "request", request)
+    monkeypatch.setattr(Pipeline, "request", request)
     return sent
 
 
@@ -45,7 +45,7 @@ async def test_an_ack_reads_nothing_of_what_the_fetch_wrote(
     jobs = await start(bench, 20)
     statements.clear()
     await bench.engine.worker.ack([Ack(job.head.id, job.head.lease_token, None) for job in jobs])
-    assert SQL.lock_held in statements
+    assert SQL.lock_cached in statements
     assert SQL.heads_by_id not in statements
     assert SQL.lock_keys_of_jobs not in statements
     assert (await bench.queue()).completed == 20
@@ -57,7 +57,7 @@ async def test_keys_of_held_jobs_are_freed(open_bench: OpenBench, statements: li
     (job,) = await start(bench, 1, unique_key="k")
     statements.clear()
     await bench.ack(job)
-    assert SQL.lock_held in statements
+    assert SQL.lock_cached in statements
     assert SQL.lock_keys_of_jobs in statements
     await bench.enqueue(unique_key="k")
 
@@ -71,7 +71,7 @@ async def test_what_another_server_wrote_since_counts(
     statements.clear()
     for job in jobs:
         await here.fail(job)
-    assert statements.count(SQL.lock_held) == 10
+    assert statements.count(SQL.lock_cached) == 10
     assert statements.count(SQL.heads_by_id) == 1
     states = [await here.state(job.head.id) for job in jobs]
     expected = [JobState.RETRYING] * 10

@@ -17,7 +17,7 @@ from corvo_server.store.search.search import Search, Total
 from corvo_server.store.sqlite import plan
 from corvo_server.store.sqlite.check import find_problems
 from corvo_server.store.sqlite.database import DATABASE_NAME, open_reader
-from corvo_server.store.sqlite.plan import Scope
+from corvo_server.store.sqlite.plan import Plan
 from corvo_server.store.sqlite.search import matching_ids, search
 from server_support.bench import Bench
 from server_support.kits import SqliteKit
@@ -64,9 +64,9 @@ def plan_of(connection: sqlite3.Connection, statement: Sql) -> str:
 
 @pytest.mark.parametrize("index", WANTED)
 def test_few_candidates_come_from_their_index(connection: sqlite3.Connection, index: str) -> None:
-    source = Scope(connection, WANTED[index]).source
-    assert source is not None
-    plan = plan_of(connection, source.seqs)
+    candidates = Plan(connection, WANTED[index]).candidates
+    assert candidates is not None
+    plan = plan_of(connection, candidates.seqs)
     assert index in plan
     assert "SCAN jobs" not in plan.replace("SCAN jobs USING", "")
 
@@ -75,7 +75,7 @@ def test_few_candidates_come_from_their_index(connection: sqlite3.Connection, in
     "wanted", [JobFilter(), JobFilter(queue="b"), JobFilter(payload_contains="x")]
 )
 def test_a_walk_needs_no_sorting(connection: sqlite3.Connection, wanted: JobFilter) -> None:
-    statement = Scope(connection, wanted).select("jobs.seq", None)
+    statement = Plan(connection, wanted).select("jobs.seq", None)
     ordered = Sql(f"{statement.text} ORDER BY jobs.seq DESC LIMIT 5", statement.values)
     plan = plan_of(connection, ordered)
     assert "SEARCH jobs USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)" in plan
@@ -108,7 +108,7 @@ def test_every_way_finds_the_same(
 
 
 def expected(connection: sqlite3.Connection, wanted: JobFilter) -> list[int]:
-    statement = Scope(connection, wanted).condition
+    statement = Plan(connection, wanted).condition
     text = f"SELECT seq FROM jobs NOT INDEXED WHERE {statement.text}"  # noqa: S608 - what is tested
     return [seq for (seq,) in connection.execute(text, statement.values)]
 

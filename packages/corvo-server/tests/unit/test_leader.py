@@ -12,7 +12,7 @@ import pytest
 from corvo_server.engine.clock import SharedClock
 from corvo_server.engine.nodes import Nodes
 from corvo_server.engine.notifier import Notifier
-from corvo_server.services.leader import Lead
+from corvo_server.services.leader import LeaderServices
 from corvo_server.services.service import Service
 from corvo_server.store.nodes import NodeRecord, NodeReport, Reading, Standing
 from corvo_server.store.protocol import Store, StoreUnavailable
@@ -86,7 +86,7 @@ class Server:
         store = cast("Store", board)
         self.nodes = Nodes(store, clock, Notifier(lambda _: None), lambda: board.seconds)
         self.probe = Probe()
-        self.lead = Lead(self.nodes, [self.probe], beat=0.001)
+        self.lead = LeaderServices(self.nodes, [self.probe], beat=0.001)
 
     async def beat(self) -> bool:
         """Report; whether its service runs then."""
