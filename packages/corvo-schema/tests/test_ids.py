@@ -1,5 +1,6 @@
 """Ids: form, strict order, threads, forks."""
 
+import hashlib
 import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -60,6 +61,8 @@ def test_module_functions_use_the_system_clock() -> None:
 def test_derived_id_is_always_the_same_for_an_origin_and_a_moment() -> None:
     job_id = derive_job_id("sched_1", NOW)
     assert is_job_id(job_id)
+    digest = hashlib.sha256(f"{NOW}/sched_1".encode()).digest()
+    assert job_id == f"job_{ULID.from_bytes(NOW.to_bytes(6) + digest[:10])}"
     assert ULID.from_str(job_id.removeprefix("job_")).milliseconds == NOW
     assert job_id == derive_job_id("sched_1", NOW)
     assert len({job_id, derive_job_id("sched_2", NOW), derive_job_id("sched_1", NOW + 1)}) == 3

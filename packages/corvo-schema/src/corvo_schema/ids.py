@@ -9,11 +9,11 @@ from collections.abc import Callable
 from typing import Annotated
 
 from pydantic import AfterValidator, WithJsonSchema
-from ulid import ULID
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = tuple(high + low for high in _ALPHABET for low in _ALPHABET)
 _STEM_SHIFTS = tuple(range(100, -1, -10))
+_ULID_SHIFTS = (120, 110, *_STEM_SHIFTS)
 _ULID_PATTERN = "[0-7][0-9A-HJKMNP-TV-Z]{25}"
 _JOB_ID = re.compile(f"job_{_ULID_PATTERN}")
 BATCH_ID_PATTERN = f"batch_{_ULID_PATTERN}"
@@ -179,7 +179,8 @@ def derive_job_id(origin: str, ms: int) -> str:
     Whoever enqueues under it can do so again without a second job.
     """
     digest = hashlib.sha256(f"{ms}/{origin}".encode()).digest()
-    return f"job_{ULID.from_bytes(ms.to_bytes(6) + digest[:10])}"
+    ulid = int.from_bytes(ms.to_bytes(6) + digest[:10])
+    return "job_" + "".join([_PAIRS[ulid >> shift & 1023] for shift in _ULID_SHIFTS])
 
 
 def is_job_id(text: str) -> bool:

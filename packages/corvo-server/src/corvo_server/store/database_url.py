@@ -4,17 +4,12 @@ import re
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from corvo_server.store.protocol import UnusableStoreError
-
 POSTGRES = ("postgresql", "postgres")
 HIDDEN = "***"
 
 _IN_AUTHORITY = re.compile(r"(?<=://)(?P<user>[^:@/?#]*):[^@/?#]*@")
 _IN_QUERY = re.compile(r"(?P<name>(?:^|[?&])(?:ssl)?password=)[^&#]*", re.IGNORECASE)
 
-
-class DatabaseUrlError(UnusableStoreError):
-    """It is no URL of a database that a server can use. The message does not repeat it."""
 
 
 def is_postgres(url: str) -> bool:

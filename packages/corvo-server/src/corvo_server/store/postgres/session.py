@@ -74,7 +74,6 @@ class PostgresSession:
         """`channel` is where other servers hear of commits; None tells them nothing."""
         self.writer_id = f"writer_{secrets.token_hex(8)}"
         self._url = url
-        self._schema = schema
         self._channel = channel
         self._base = key_base(schema)
         self._search_path = search_path(schema)
