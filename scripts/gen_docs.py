@@ -26,7 +26,9 @@ from corvo_server.settings import Settings, defaults, option_of, variable_of
 if TYPE_CHECKING:
     from corvo_server.engine.notifier import Notifier
     from corvo_server.store.protocol import Store
-    from corvo_server.store.records import QueueRecord
+    from corvo_server.store.queues import (
+        QueueRecord,
+    )
 
 DOCS = Path(__file__).parent.parent / "docs"
 

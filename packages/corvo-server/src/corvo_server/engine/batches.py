@@ -5,8 +5,10 @@ from msgspec import Struct
 from corvo_schema import BatchState, is_batch_id
 from corvo_schema.errors import ErrorCode
 from corvo_server.engine.errors import CallError, not_found
+from corvo_server.store.batches import (
+    BatchRecord,
+)
 from corvo_server.store.protocol import Store
-from corvo_server.store.records import BatchRecord
 
 
 class BatchPage(Struct, frozen=True):

@@ -15,7 +15,9 @@ from corvo_server.engine.clock import Clock
 from corvo_server.engine.errors import CallError, not_found
 from corvo_server.engine.notifier import Notifier
 from corvo_server.engine.payloads import payload_text
-from corvo_server.store.commit.batches import repeated_batch
+from corvo_server.store.batches import (
+    repeated_batch,
+)
 from corvo_server.store.protocol import Store
 from corvo_server.store.records import (
     Decide,

@@ -7,14 +7,16 @@ from corvo_server.engine.clock import Clock
 from corvo_server.engine.errors import CallError, not_found
 from corvo_server.engine.sweep import sweep
 from corvo_server.store.protocol import Store
-from corvo_server.store.records import (
-    JobHead,
+from corvo_server.store.queues import (
     LimitKeys,
     LimitQueue,
-    Outcome,
     PauseQueue,
     QueueRecord,
     ThrottleQueue,
+)
+from corvo_server.store.records import (
+    JobHead,
+    Outcome,
     Unchanged,
 )
 from corvo_server.store.search.filters import JobFilter

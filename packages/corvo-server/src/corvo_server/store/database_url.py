@@ -11,7 +11,6 @@ _IN_AUTHORITY = re.compile(r"(?<=://)(?P<user>[^:@/?#]*):[^@/?#]*@")
 _IN_QUERY = re.compile(r"(?P<name>(?:^|[?&])(?:ssl)?password=)[^&#]*", re.IGNORECASE)
 
 
-
 def is_postgres(url: str) -> bool:
     """Whether it names a PostgreSQL database; else it is one of SQLite. Raises `ValueError`."""
     scheme = url.partition("://")[0].lower()

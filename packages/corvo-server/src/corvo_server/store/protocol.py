@@ -12,10 +12,16 @@ from contextlib import AbstractContextManager
 from typing import Protocol
 
 from corvo_schema import BatchState
+from corvo_server.store.batches import (
+    BatchRecord,
+)
 from corvo_server.store.bulk import BulkEdit, BulkOutcome, BulkRecord, BulkStep
 from corvo_server.store.nodes import NodeRecord, NodeReport, Standing
+from corvo_server.store.queues import (
+    QueueRecord,
+    QueueSetting,
+)
 from corvo_server.store.records import (
-    BatchRecord,
     Claim,
     Commit,
     Enqueue,
@@ -28,8 +34,6 @@ from corvo_server.store.records import (
     NextTimes,
     Outcome,
     Prune,
-    QueueRecord,
-    QueueSetting,
     Refusal,
     Transition,
 )

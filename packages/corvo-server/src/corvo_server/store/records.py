@@ -205,43 +205,6 @@ class Prune(Struct, frozen=True):
     events_before: int | None
 
 
-class PauseQueue(Struct, frozen=True):
-    """Whether a queue hands out jobs; a draining one is paused until it is empty of active jobs."""
-
-    queue: str
-    now: int
-    is_paused: bool
-    is_draining: bool = False
-
-
-class LimitQueue(Struct, frozen=True):
-    """How many jobs of a queue may be active; None lifts the limit."""
-
-    queue: str
-    now: int
-    max_concurrency: int | None
-
-
-class LimitKeys(Struct, frozen=True):
-    """How many jobs of a queue that share a concurrency key may be active; None lifts the limit."""
-
-    queue: str
-    now: int
-    max_per_key: int | None
-
-
-class ThrottleQueue(Struct, frozen=True):
-    """How many jobs of a queue may be started in any window of that many ms; None lifts it."""
-
-    queue: str
-    now: int
-    rate: int | None
-    window: int | None
-
-
-QueueSetting: TypeAlias = PauseQueue | LimitQueue | LimitKeys | ThrottleQueue
-
-
 class LeasedJob(Struct, array_like=True, gc=False):
     """A claimed job with the documents that its worker needs (JSON text)."""
 
@@ -278,49 +241,12 @@ class JobRecord(Struct):
     events: list[Event] = []
 
 
-class BatchRecord(Struct):
-    """A batch and how far it has got."""
-
-    id: str
-    total: int
-    succeeded: int
-    failed: int
-    cancelled: int
-    callback_queue: str | None
-    callback_job_id: str | None
-    created_at: int
-    finished_at: int | None
-
-
 class Holder(Struct, frozen=True):
     """A worker that holds active jobs."""
 
     worker_id: str
     hostname: str | None
     active_jobs: int
-
-
-class QueueRecord(Struct):
-    """A queue: its settings, its jobs by state, and its totals since it was created."""
-
-    name: str
-    is_paused: bool
-    is_draining: bool
-    max_concurrency: int | None
-    max_per_key: int | None
-    rate_limit: int | None
-    rate_window: int | None
-    created_at: int
-    pending: int
-    active: int
-    scheduled: int
-    retrying: int
-    completed: int
-    dead: int
-    cancelled: int
-    enqueued: int
-    failed: int
-    oldest_pending_at: int | None
 
 
 class NextTimes(Struct):

@@ -12,9 +12,14 @@ from corvo_schema.states import EventType, JobState
 from corvo_schema.timestamps import from_ms
 from corvo_server.engine.engine import Engine, Policy
 from corvo_server.engine.worker import Ack, Fail, Heartbeat, Release
-from corvo_server.store.protocol import Store
-from corvo_server.store.records import (
+from corvo_server.store.batches import (
     BatchRecord,
+)
+from corvo_server.store.protocol import Store
+from corvo_server.store.queues import (
+    QueueRecord,
+)
+from corvo_server.store.records import (
     Change,
     Commit,
     Enqueued,
@@ -23,7 +28,6 @@ from corvo_server.store.records import (
     JobRecord,
     LeasedJob,
     Outcome,
-    QueueRecord,
     Unchanged,
 )
 from server_support.clock import ManualClock

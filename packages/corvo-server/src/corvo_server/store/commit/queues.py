@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 
 from corvo_server.store.commit.transaction import Transaction
-from corvo_server.store.records import QueueSetting
+from corvo_server.store.queues import (
+    QueueSetting,
+)
 
 
 def configure(tx: Transaction, settings: Sequence[QueueSetting]) -> list[None]:

@@ -11,6 +11,9 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 from corvo_schema.states import JobState
 from corvo_server.store.bulk import BulkRecord
+from corvo_server.store.queues import (
+    QueueSetting,
+)
 from corvo_server.store.records import (
     Change,
     Event,
@@ -18,7 +21,6 @@ from corvo_server.store.records import (
     LeasedJob,
     NewBatch,
     NewJob,
-    QueueSetting,
 )
 from corvo_server.store.schedules import ScheduleRecord
 

@@ -16,6 +16,9 @@ from corvo_server.store.commit import (
     transition,
 )
 from corvo_server.store.commit.writer import Verb, Writer
+from corvo_server.store.queues import (
+    QueueSetting,
+)
 from corvo_server.store.records import (
     Claim,
     Commit,
@@ -25,7 +28,6 @@ from corvo_server.store.records import (
     Maintain,
     Outcome,
     Prune,
-    QueueSetting,
     Refusal,
     Transition,
 )

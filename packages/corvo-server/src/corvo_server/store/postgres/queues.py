@@ -9,7 +9,7 @@ from corvo_server.store.postgres.nodes import FORGOTTEN_AFTER, writer_of
 from corvo_server.store.postgres.pending import PendingJobs
 from corvo_server.store.postgres.pipeline import Pipeline, Rows
 from corvo_server.store.postgres.rows import SQL, as_json, id_set, storable, to_queue
-from corvo_server.store.records import (
+from corvo_server.store.queues import (
     QueueRecord,
     QueueSetting,
 )

@@ -7,6 +7,9 @@ from typing import Any
 import orjson
 
 from corvo_schema.states import EventType
+from corvo_server.store.queues import (
+    QueueRecord,
+)
 from corvo_server.store.records import (
     Change,
     Event,
@@ -14,7 +17,6 @@ from corvo_server.store.records import (
     JobRecord,
     LeasedJob,
     NewJob,
-    QueueRecord,
 )
 from corvo_server.store.rows.codes import BACKOFF_CODES, EVENT_WORDS, STATE_CODES
 from corvo_server.store.rows.heads import HEAD_WIDTH, to_head

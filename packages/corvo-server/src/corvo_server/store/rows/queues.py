@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 from typing import Any
 
-from corvo_server.store.records import (
+from corvo_server.store.queues import (
     LimitKeys,
     LimitQueue,
     PauseQueue,

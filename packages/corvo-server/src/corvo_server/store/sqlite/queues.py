@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Collection
 
 from corvo_server.store.commit.tables import QueueCount
-from corvo_server.store.records import (
+from corvo_server.store.queues import (
     QueueRecord,
     QueueSetting,
 )

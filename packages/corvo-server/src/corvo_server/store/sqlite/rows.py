@@ -6,6 +6,9 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from corvo_schema.states import EventType, JobState
+from corvo_server.store.queues import (
+    QueueRecord,
+)
 from corvo_server.store.records import (
     Change,
     Event,
@@ -13,7 +16,6 @@ from corvo_server.store.records import (
     JobRecord,
     LeasedJob,
     NewJob,
-    QueueRecord,
 )
 from corvo_server.store.rows.codes import BACKOFF_CODES, STATE_CODES
 from corvo_server.store.rows.heads import HEAD_WIDTH, PLAIN_WIDTH, plain_head, to_head
