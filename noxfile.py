@@ -246,7 +246,10 @@ def bench(session: nox.Session) -> None:
     _install(session, "bench", packages=False)
     names = (name.replace("server", "server[postgres]") for name in PACKAGES)
     session.install(*(f"./packages/{name}" for name in names))
-    path = os.pathsep.join(str(ROOT / part) for part in ("benchmarks", "benchmarks/peers", "tests"))
+    path = os.pathsep.join(
+        str(ROOT / part)
+        for part in ("benchmarks", "benchmarks/peers", "packages/corvo-server/tests/support")
+    )
     session.run("python", "-m", "corvo_bench", *session.posargs, env={"PYTHONPATH": path})
 
 

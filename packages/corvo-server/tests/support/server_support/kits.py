@@ -22,7 +22,7 @@ from corvo_server.store.sqlite.database import DATABASE_NAME
 from corvo_server.store.sqlite.store import SqliteStore
 from corvo_server.store.transaction import Transaction
 from corvo_server.store.writer import Verb
-from support.waiting import wait_blocking
+from server_support.waiting import wait_blocking
 
 
 class Kit(Protocol):
@@ -72,6 +72,11 @@ NewKit = Callable[[], AbstractContextManager[Kit]]
 """Makes a kit whose store has no jobs yet. What it kept is gone at the end."""
 
 
+def _writer_of(store: Store) -> Any:
+    """Return the private writer of a store; both engines have one."""
+    return store._writer  # type: ignore[attr-defined]
+
+
 class _OwnKit:
     """What is the same for the stores that share this program's writer."""
 
@@ -84,7 +89,7 @@ class _OwnKit:
             gate.wait()
             return requests
 
-        held = store._writer.submit(Verb(0, block), None)
+        held = _writer_of(store).submit(Verb(0, block), None)
         # Where the commit is broken, too, its failure is nobody's: not to be logged as forgotten.
         held.add_done_callback(lambda held: held.cancelled() or held.exception())
         is_writing.wait()
@@ -104,6 +109,7 @@ class _OwnKit:
         """Nothing is remembered."""
 
     def count_rows(self, table: str) -> int:
+        rows: int
         ((rows,),) = self.query(f"SELECT count(*) FROM {table}")  # noqa: S608 - a test's own word
         return rows
 
@@ -121,7 +127,7 @@ class SqliteKit(_OwnKit):
         return SqliteStore(self.data_dir, **options)
 
     def check_memory(self, store: Store) -> None:
-        session = store._writer._session
+        session = _writer_of(store)._session
         held = session._jobs._held
         heads = {head.id: head for head in map(to_head, self.query("SELECT * FROM job_heads"))}
         assert held == {job_id: heads.get(job_id) for job_id in held}
@@ -153,7 +159,7 @@ class SqliteKit(_OwnKit):
 
     @contextmanager
     def break_commits(self, store: Store, times: int = 1000) -> Iterator[None]:
-        session = store._writer._session
+        session = _writer_of(store)._session
         real = session._connection
         session._connection = _BrokenCommits(real, times)
         try:
@@ -243,7 +249,7 @@ class PostgresKit(_OwnKit):
         return True
 
     def check_memory(self, store: Store) -> None:
-        held = store._writer._session._held._held.values()
+        held = _writer_of(store)._session._held._held.values()
         rows = self.query(
             "SELECT h.*, j.xmin::text::bigint FROM job_heads h JOIN jobs j ON j.seq = h.seq"
         )
@@ -262,7 +268,7 @@ class PostgresKit(_OwnKit):
 
     @contextmanager
     def break_commits(self, store: Store, times: int = 1000) -> Iterator[None]:
-        session = store._writer._session
+        session = _writer_of(store)._session
         real = session._end
 
         def end(*args: Any) -> Any:
