@@ -4,7 +4,7 @@ from importlib.util import find_spec
 
 import pytest
 
-pytest_plugins = ("support.engines",)
+pytest_plugins = ("server_support.engines",)
 
 # What tests have others check for them says what was different, too.
 pytest.register_assert_rewrite("support", "server_support")

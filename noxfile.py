@@ -16,6 +16,7 @@ BESIDE = {
 }
 """What of ours each package needs, or its extras do."""
 PYTHONS = ("3.11", "3.12", "3.13")
+SUPPORT = ("tests/support", "packages/corvo-server/tests/support")
 SOURCES = [f"packages/{name}/src" for name in PACKAGES]
 GROUPS = nox.project.load_toml("pyproject.toml")
 FOREIGN_SDKS = ("corvo-client==0.3.0", "corvo-worker==0.3.0")
@@ -59,7 +60,7 @@ def lint(session: nox.Session) -> None:
 def typecheck(session: nox.Session) -> None:
     """Check types, strictly."""
     _install(session, "types", "test", "extras", "bench")
-    others = ("noxfile.py", "scripts", "examples", "tests/support", "benchmarks")
+    others = ("noxfile.py", "scripts", "examples", "benchmarks", *SUPPORT)
     session.run("mypy", *SOURCES, *others)
 
 
@@ -99,7 +100,7 @@ def front_ends(session: nox.Session) -> None:
 
 
 @nox.session
-def cluster(session: nox.Session) -> None:
+def postgres(session: nox.Session) -> None:
     """Run servers and clients on PostgreSQL, and the store behind a pooler of transactions.
 
     Of the integration tests, those in which the engine decides what comes out: the others are about
@@ -109,7 +110,7 @@ def cluster(session: nox.Session) -> None:
     about = (
         *("batches", "cancel", "client_bulk", "client_jobs", "client_queues", "checkpoints"),
         *("expiry", "http", "leases", "lifecycle", "limits", "long_poll", "order", "pause"),
-        *("promises", "queues", "release", "repeats", "retries", "stop", "timeline", "unique"),
+        *("queues", "release", "repeats", "retries", "stop", "timeline", "unique"),
     )
     files = [f"tests/integration/test_{name}.py" for name in about]
     pytest = ("pytest", "--engine", "postgres", "-n", XDIST_WORKERS)
@@ -118,7 +119,7 @@ def cluster(session: nox.Session) -> None:
 
 
 @nox.session
-def trials(session: nox.Session) -> None:
+def cluster(session: nox.Session) -> None:
     """Let nodes, networks and databases fail under several servers, and check the history.
 
     One after the other: each has a database cluster and three servers of its own.
@@ -246,7 +247,10 @@ def bench(session: nox.Session) -> None:
     _install(session, "bench", packages=False)
     names = (name.replace("server", "server[postgres]") for name in PACKAGES)
     session.install(*(f"./packages/{name}" for name in names))
-    path = os.pathsep.join(str(ROOT / part) for part in ("benchmarks", "benchmarks/peers", "tests"))
+    path = os.pathsep.join(
+        str(ROOT / part)
+        for part in ("benchmarks", "benchmarks/peers", "packages/corvo-server/tests/support")
+    )
     session.run("python", "-m", "corvo_bench", *session.posargs, env={"PYTHONPATH": path})
 
 

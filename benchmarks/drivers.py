@@ -20,7 +20,7 @@ from typing import Any
 
 import psycopg
 
-from support.postgres import PostgresServer
+from server_support.postgres import PostgresServer
 
 SIZES = (1, 20, 200)
 COMMITS = 150

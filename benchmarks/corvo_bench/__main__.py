@@ -9,8 +9,8 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from corvo_bench import compare
-from corvo_bench.contest.contestants import CONTESTANTS, ON_POSTGRES, Contestant
+from corvo_bench.baseline import told
+from corvo_bench.comparison.systems import ON_POSTGRES, SYSTEMS, System
 from corvo_bench.report.charts import draw
 from corvo_bench.report.page import page
 from corvo_bench.results import BenchmarkError, Results
@@ -43,11 +43,11 @@ def main() -> None:
         tempfile.tempdir = os.environ["TMPDIR"] = str(options.scratch.resolve())
     if options.show is None:
         try:
-            contestants = _contestants(options)
+            systems = _systems(options)
             results = run(
                 settings,
                 is_chosen,
-                contestants,
+                systems,
                 options.out / "results.json",
                 has_nodes=options.nodes,
             )
@@ -62,7 +62,7 @@ def main() -> None:
         results.save(BASELINE)
     if options.compare:
         if options.baseline.exists():
-            print(compare.told(Results.load(options.baseline), results))
+            print(told(Results.load(options.baseline), results))
         else:
             print(f"there is no {options.baseline} to compare with: --save-baseline makes one")
 
@@ -82,13 +82,13 @@ def write(results: Results, page_path: Path, charts: Path) -> None:
     print(f"wrote {page_path}", file=sys.stderr)
 
 
-def _contestants(options: argparse.Namespace) -> list[Contestant]:
-    chosen: list[Contestant] = []
+def _systems(options: argparse.Namespace) -> list[System]:
+    chosen: list[System] = []
     if options.peers:
-        chosen += CONTESTANTS
+        chosen += SYSTEMS
     if options.nodes:
         chosen += ON_POSTGRES
-        others = [peer for peer in CONTESTANTS if peer.backend == "postgres"]
+        others = [peer for peer in SYSTEMS if peer.backend == "postgres"]
         chosen += [peer for peer in others if peer not in chosen]
     return chosen
 

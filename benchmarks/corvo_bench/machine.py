@@ -15,7 +15,7 @@ _BLOCK = b"\x5a" * 4096
 
 
 def describe(directory: Path) -> dict[str, Any]:
-    """What a reader needs to judge the figures; `directory` is where the data goes."""
+    """What a reader needs to judge the metrics; `directory` is where the data goes."""
     return {
         "cpu": cpu_model(),
         "cores": os.cpu_count() or 1,
@@ -27,7 +27,7 @@ def describe(directory: Path) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Of Python, of SQLite and of what the figures depend on."""
+    """Of Python, of SQLite and of what the metrics depend on."""
     import sqlite3  # noqa: PLC0415 - only for its version
 
     found = {"python": sys.version.split()[0], "sqlite": sqlite3.sqlite_version}

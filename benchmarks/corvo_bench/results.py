@@ -23,13 +23,13 @@ class NotRun(Exception):
 
 @dataclass(frozen=True)
 class Sample:
-    """One value of a figure, from one round.
+    """One value of a metric, from one round.
 
     `x` is where on a curve it lies, in the unit of the curve's axis. `details` are further values
     that explain it, by name with unit, such as `server_cpu_us`.
     """
 
-    figure: str
+    metric: str
     value: float
     subject: str = CORVO
     x: float | None = None
@@ -38,9 +38,9 @@ class Sample:
 
 @dataclass
 class Series:
-    """All values of one figure at one place, in the order in which they were measured."""
+    """All values of one metric at one place, in the order in which they were measured."""
 
-    figure: str
+    metric: str
     subject: str
     x: float | None
     values: list[float]
@@ -64,7 +64,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Omission:
-    """A figure or a subject that was not measured, and why."""
+    """A metric or a subject that was not measured, and why."""
 
     subject: str
     reason: str
@@ -86,7 +86,7 @@ class Results:
         """Put samples of one more round to their series."""
         known = {_key(series): series for series in self.series}
         for sample in samples:
-            key = (sample.figure, sample.subject, sample.x)
+            key = (sample.metric, sample.subject, sample.x)
             if key not in known:
                 known[key] = Series(*key, [])
                 self.series.append(known[key])
@@ -100,22 +100,22 @@ class Results:
         if omission not in self.omissions:
             self.omissions.append(omission)
 
-    def find(self, figure: str, subject: str = CORVO, x: float | None = None) -> Series | None:
-        """The series of a figure, if it was measured."""
+    def find(self, metric: str, subject: str = CORVO, x: float | None = None) -> Series | None:
+        """The series of a metric, if it was measured."""
         for series in self.series:
-            if _key(series) == (figure, subject, x):
+            if _key(series) == (metric, subject, x):
                 return series
         return None
 
-    def curve(self, figure: str, subject: str = CORVO) -> list[Series]:
-        """The series of a figure along its axis."""
-        chosen = [s for s in self.series if (s.figure, s.subject) == (figure, subject)]
+    def curve(self, metric: str, subject: str = CORVO) -> list[Series]:
+        """The series of a metric along its axis."""
+        chosen = [s for s in self.series if (s.metric, s.subject) == (metric, subject)]
         return sorted((s for s in chosen if s.x is not None), key=lambda s: s.x or 0.0)
 
-    def subjects(self, figures: Iterable[str]) -> list[str]:
-        """Who has a value in any of the figures, in the order in which they were measured."""
-        wanted = set(figures)
-        return list(dict.fromkeys(s.subject for s in self.series if s.figure in wanted))
+    def subjects(self, metrics: Iterable[str]) -> list[str]:
+        """Who has a value in any of the metrics, in the order in which they were measured."""
+        wanted = set(metrics)
+        return list(dict.fromkeys(s.subject for s in self.series if s.metric in wanted))
 
     def save(self, path: Path) -> None:
         """Write as JSON."""
@@ -129,13 +129,19 @@ class Results:
         data = json.loads(path.read_text(encoding="utf-8"))
         if data.pop("format", None) != FORMAT:
             raise ValueError(f"{path} is of another format than {FORMAT}: measure it again")
-        series = [Series(**item) for item in data.pop("series")]
+        # Older files, such as `baseline.json`, call a metric `figure`.
+        series = [
+            Series(
+                **{"metric" if name == "figure" else name: value for name, value in item.items()}
+            )
+            for item in data.pop("series")
+        ]
         omissions = [Omission(**item) for item in data.pop("omissions")]
         return cls(series=series, omissions=omissions, **data)
 
 
 def _key(series: Series) -> Key:
-    return series.figure, series.subject, series.x
+    return series.metric, series.subject, series.x
 
 
 def _rounded(value: Any) -> Any:

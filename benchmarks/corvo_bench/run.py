@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from corvo_bench import machine
-from corvo_bench.contest import entry
-from corvo_bench.contest.backends import Backends
-from corvo_bench.contest.contestants import Contestant
+from corvo_bench.comparison.backends import Backends
+from corvo_bench.comparison.scenarios import node_scenarios, system_scenarios
+from corvo_bench.comparison.systems import System
 from corvo_bench.results import NotRun, Results, Sample
 from corvo_bench.scenarios import registry
 from corvo_bench.scenarios.bench import Bench, Scenario
@@ -22,12 +22,12 @@ from corvo_bench.settings import Settings
 def run(
     settings: Settings,
     is_chosen: Callable[[str], bool],
-    contestants: Sequence[Contestant],
+    systems: Sequence[System],
     path: Path,
     *,
     has_nodes: bool = False,
 ) -> Results:
-    """Run what is chosen, round by round; `contestants` take turns with each other.
+    """Run what is chosen, round by round; `systems` take turns with each other.
 
     `path` receives the results so far after each scenario. With `has_nodes`, several nodes on one
     database are measured as well.
@@ -45,12 +45,12 @@ def run(
             machine=machine.describe(bench.directory),
             versions=machine.versions(),
             settings=asdict(settings),
-            notes={entrant.name: entrant.note for entrant in contestants},
+            notes={system.name: system.note for system in systems},
         )
         groups: Sequence[tuple[Mapping[str, Scenario], int]] = (
             (registry.TABLE, settings.rounds),
-            (entry.scenarios(backends, contestants), settings.rounds),
-            (entry.nodes(backends) if has_nodes else {}, settings.rounds),
+            (system_scenarios(backends, systems), settings.rounds),
+            (node_scenarios(backends) if has_nodes else {}, settings.rounds),
             (registry.CURVES, settings.curve_rounds),
             (registry.ONCE, 1),
         )
@@ -72,7 +72,7 @@ def _gather(results: Results, name: str, samples: Iterator[Sample]) -> None:
         for sample in samples:
             results.add([sample])
             at = "" if sample.x is None else f" at {sample.x:,g}"
-            _report(f"  {sample.figure} {sample.subject}{at}: {sample.value:,.5g}")
+            _report(f"  {sample.metric} {sample.subject}{at}: {sample.value:,.5g}")
     except NotRun as reason:
         results.omit(name, str(reason))
         _report(f"  not run: {reason}")

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from corvo_bench.figures import BY_NAME
+from corvo_bench.metrics import BY_NAME
 from corvo_bench.report.behind import behind
 from corvo_bench.report.page import chart_names, page
 from corvo_bench.report.reasons import REASONS
@@ -15,12 +15,12 @@ def row_of(text: str, title: str) -> list[str]:
     return [cell.strip() for cell in line.strip("|").split("|")]
 
 
-def test_a_figure_has_median_spread_and_goals(measured: Results) -> None:
+def test_a_metric_has_median_spread_and_goals(measured: Results) -> None:
     row = row_of(page(measured, "charts"), "Enqueue, one request a job, 1 connection")
     assert row[1:] == ["**1,300 jobs/s**", "900 to 1,500 (3)", "1,200", "2,000", "130 µs"]
 
 
-def test_a_figure_that_misses_its_goal_says_so(results: Results) -> None:
+def test_a_metric_that_misses_its_goal_says_so(results: Results) -> None:
     results.add([Sample("delivery.p99", 7.0), Sample("delivery.p50", 1.0)])
     text = page(results, "charts")
     assert row_of(text, "Enqueue to one of 200 idle long polls, p99")[1] == "7 ms (behind)"
@@ -56,8 +56,8 @@ def test_what_is_behind_is_told_with_its_reason(
 ) -> None:
     monkeypatch.setitem(REASONS, "peer.drain", "For a reason.")
     results.add([Sample("delivery.p99", 7.0), Sample("delivery.p50", 1.0)])
-    for figure, ours, theirs in (("serial", 9.0, 3.0), ("drain", 500.0, 1000.0)):
-        results.add([Sample(f"peer.{figure}", ours), Sample(f"peer.{figure}", theirs, "Another")])
+    for metric, ours, theirs in (("serial", 9.0, 3.0), ("drain", 500.0, 1000.0)):
+        results.add([Sample(f"peer.{metric}", ours), Sample(f"peer.{metric}", theirs, "Another")])
     assert list(behind(results)) == [
         "- **Enqueue to one of 200 idle long polls, p99**: 7 ms, 5 to reach. Not explained yet.",
         "- **drain by one worker process**: 0.5 times as good as Another. For a reason.",
@@ -96,9 +96,9 @@ def test_nothing_of_the_template_is_left_over(results: Results) -> None:
     assert not re.search(r"\{\w+\}", page(results, "charts"))
 
 
-def test_every_figure_has_a_name_of_its_own() -> None:
-    assert all(name == figure.name for name, figure in BY_NAME.items())
-    assert len({figure.title for figure in BY_NAME.values()}) > 20
+def test_every_metric_has_a_name_of_its_own() -> None:
+    assert all(name == metric.name for name, metric in BY_NAME.items())
+    assert len({metric.title for metric in BY_NAME.values()}) > 20
 
 
 @pytest.mark.parametrize(

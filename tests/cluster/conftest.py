@@ -7,16 +7,16 @@ from typing import Any, NoReturn, Protocol
 
 import pytest
 
-from support.engines import require
+from server_support.engines import require
+from server_support.postgres import PostgresMissing, PostgresServer
 from support.network import Network
-from support.postgres import PostgresMissing, PostgresServer
 from support.server import CorvoServer
 
-_REQUIRED = "CORVO_REQUIRE_TRIALS"
+_REQUIRED = "CORVO_REQUIRE_CLUSTER"
 
 
 def lack(reason: str) -> NoReturn:
-    """Skip a trial because of what is not there; fail where all of them have to run."""
+    """Skip a test because something is missing; fail if `CORVO_REQUIRE_CLUSTER` is 1."""
     if os.environ.get(_REQUIRED) == "1":
         pytest.fail(f"{_REQUIRED}=1, but {reason}")
     pytest.skip(reason)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from cluster.conftest import StartNodes, lack
-from support.postgres import PostgresServer
-from support.trial import Trial
+from server_support.postgres import PostgresServer
+from support.fault_run import FaultRun
 
 CLOCKS = ("-10m", "+0m", "+10m")
 
@@ -40,7 +40,7 @@ async def test_nodes_with_wrong_clocks_go_by_that_of_the_database(
     nodes = start_nodes(database.url(), env=env)
     shown = {datetime.fromisoformat(str(node.log[0]["time"])) for node in nodes}
     assert max(shown) - min(shown) > timedelta(minutes=19), "the clocks are wrong indeed"
-    async with Trial("clocks ten minutes apart", nodes, database.url()) as trial:
-        await trial.more(3000, within=120)
-        trial.happened["clocks apart"] = len(CLOCKS)
-        await trial.settle()
+    async with FaultRun("clocks ten minutes apart", nodes, database.url()) as run:
+        await run.more(3000, within=120)
+        run.happened["clocks apart"] = len(CLOCKS)
+        await run.finish()

@@ -7,9 +7,9 @@ from statistics import quantiles
 from cluster.conftest import StartNodes
 from corvo_client import AsyncClient
 from corvo_client.worker import Worker
-from support.postgres import PostgresServer
-from support.waiting import wait_until
-from support.wire import Wire, new_name
+from server_support.postgres import PostgresServer
+from server_support.waiting import wait_until
+from support.api_client import ApiClient, new_name
 
 JOBS = 200
 
@@ -35,7 +35,7 @@ async def test_jobs_reach_another_node_without_notifications(
 async def _delivery(source: str, target: str, jobs: int = JOBS) -> tuple[float, float]:
     queue = new_name()
     took = []
-    async with Wire(source) as producer, Wire(target) as worker:
+    async with ApiClient(source) as producer, ApiClient(target) as worker:
         for number in range(jobs):
             fetching = asyncio.create_task(worker.fetch(queue, timeout=20))
             await worker.see_waiting(1)

@@ -8,12 +8,12 @@ import psycopg
 import pytest
 
 from cluster.conftest import StartNodes, lack
+from server_support.postgres import PostgresServer
+from server_support.process import Process
+from server_support.waiting import wait_until
+from support.api_client import ApiClient
+from support.fault_run import ROUNDS, FaultRun
 from support.network import Network, NetworkMissing
-from support.postgres import PostgresServer
-from support.process import Process
-from support.trial import ROUNDS, Trial
-from support.waiting import wait_until
-from support.wire import Wire
 
 CUT = 7.0
 """Seconds: longer than the lease of the lead, and than connections are waited for."""
@@ -48,17 +48,17 @@ async def test_a_node_that_is_cut_off_does_no_harm_and_comes_back(
         url = database.init().start().url()
         nodes = start_nodes(url, 2)
         nodes += start_nodes(url, 1, network=network)
-        async with Trial("network cut", nodes, url) as trial:
+        async with FaultRun("network cut", nodes, url) as run:
             for _ in range(min(ROUNDS, 3)):
-                await trial.more(trial.chance.randrange(150, 600))
+                await run.more(run.chance.randrange(150, 600))
                 network.cut()
-                trial.happened["cuts"] += 1
+                run.happened["cuts"] += 1
                 await asyncio.sleep(CUT)
                 network.mend()
                 await wait_until(lambda: _is_well(nodes[-1].url), "the node is back", within=30)
-            await trial.more(500)
+            await run.more(500)
             assert all(node.process.is_running for node in nodes)
-            await trial.settle()
+            await run.finish()
 
 
 def test_the_database_frees_what_a_node_had_locked_that_is_cut_off(network: Network) -> None:
@@ -76,5 +76,5 @@ def test_the_database_frees_what_a_node_had_locked_that_is_cut_off(network: Netw
 
 
 async def _is_well(url: str) -> bool:
-    async with Wire(url, 5) as wire:
-        return (await wire.send("GET", "/readyz")).status_code == 200
+    async with ApiClient(url, 5) as api:
+        return (await api.send("GET", "/readyz")).status_code == 200

@@ -4,11 +4,11 @@ import asyncio
 import signal
 
 from cluster.conftest import StartNodes
-from support.postgres import PostgresServer
+from server_support.postgres import PostgresServer
+from server_support.waiting import wait_until
+from support.api_client import ApiClient
+from support.fault_run import ROUNDS, FaultRun
 from support.server import CorvoServer
-from support.trial import ROUNDS, Trial
-from support.waiting import wait_until
-from support.wire import Wire
 
 FROZEN = 8.0
 """Seconds: twice the lease of the lead, and many times those of the jobs."""
@@ -18,8 +18,8 @@ async def leader_of(nodes: list[CorvoServer]) -> CorvoServer:
     """The node that leads."""
 
     async def look() -> CorvoServer | None:
-        async with Wire(nodes[0].url, 5) as wire:
-            for told in (await wire.get("/cluster/status"))["nodes"]:
+        async with ApiClient(nodes[0].url, 5) as api:
+            for told in (await api.get("/cluster/status"))["nodes"]:
                 if told["role"] == "leader":
                     return next((node for node in nodes if node.url == told["address"]), None)
         return None
@@ -31,13 +31,13 @@ async def test_a_frozen_node_finds_that_the_work_went_on_without_it(
     database: PostgresServer, start_nodes: StartNodes
 ) -> None:
     nodes = start_nodes(database.url())
-    async with Trial("one of three nodes frozen", nodes, database.url()) as trial:
+    async with FaultRun("one of three nodes frozen", nodes, database.url()) as run:
         for number in range(min(ROUNDS, 3)):
-            await trial.more(trial.chance.randrange(150, 600))
-            node = trial.chance.choice(nodes) if number % 2 else await leader_of(nodes)
+            await run.more(run.chance.randrange(150, 600))
+            node = run.chance.choice(nodes) if number % 2 else await leader_of(nodes)
             node.signal(signal.SIGSTOP)
-            trial.happened["freezes"] += 1
+            run.happened["freezes"] += 1
             await asyncio.sleep(FROZEN)
             node.signal(signal.SIGCONT)
-        await trial.more(500)
-        await trial.settle()
+        await run.more(500)
+        await run.finish()

@@ -3,9 +3,9 @@
 import asyncio
 
 from cluster.conftest import StartNodes
-from support.postgres import PostgresServer
-from support.trial import Trial
-from support.waiting import wait_until
+from server_support.postgres import PostgresServer
+from server_support.waiting import wait_until
+from support.fault_run import FaultRun
 
 STREAMING = {"wal_level": "replica", "max_wal_senders": "4", "hot_standby": "on"}
 
@@ -20,13 +20,13 @@ async def test_nodes_follow_to_the_standby_and_nothing_is_lost(start_nodes: Star
             await wait_until(lambda: _is_synchronous(primary), "the standby is synchronous")
             url = primary.url("postgres", standby)
             nodes = start_nodes(url)
-            async with Trial("primary lost", nodes, url) as trial:
-                await trial.more(trial.chance.randrange(600, 1200))
+            async with FaultRun("primary lost", nodes, url) as run:
+                await run.more(run.chance.randrange(600, 1200))
                 await asyncio.to_thread(primary.kill)
-                trial.happened["primaries killed"] += 1
+                run.happened["primaries killed"] += 1
                 standby.promote()
-                await trial.more(1500)
-                await trial.settle()
+                await run.more(1500)
+                await run.finish()
             assert standby.execute("SELECT pg_is_in_recovery()") == [(False,)]
 
 

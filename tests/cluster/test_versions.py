@@ -3,10 +3,10 @@
 import asyncio
 
 from cluster.conftest import StartNodes
-from support.postgres import PostgresServer
-from support.process import Process
+from server_support.postgres import PostgresServer
+from server_support.process import Process
+from support.api_client import ApiClient, new_name
 from support.server import CorvoServer, server_command
-from support.wire import Wire, new_name
 
 NEXT_VERSION = """
 INSERT INTO corvo.schema_migrations
@@ -23,8 +23,8 @@ async def test_servers_that_start_at_the_same_time_make_the_tables_once(
     nodes = [node for batch in batches for node in batch]
     made = [message for node in nodes for message in node.messages() if "migrated" in message]
     assert made == ["schema migrated to version 1 (initial)"]
-    async with Wire(nodes[0].url) as wire:
-        assert len((await wire.get("/cluster/status"))["nodes"]) == 4
+    async with ApiClient(nodes[0].url) as api:
+        assert len((await api.get("/cluster/status"))["nodes"]) == 4
 
 
 async def test_an_older_server_goes_on_beside_a_newer_one_and_does_not_start_after_it(
@@ -33,7 +33,7 @@ async def test_an_older_server_goes_on_beside_a_newer_one_and_does_not_start_aft
     older, other = start_nodes(database.url(), 2)
     database.execute(NEXT_VERSION)
     queue = new_name()
-    async with Wire(older.url) as one, Wire(other.url) as two:
+    async with ApiClient(older.url) as one, ApiClient(other.url) as two:
         job_id = await one.enqueue(queue, 1)
         job = await two.fetch(queue, timeout=5)
         await one.ack(job)
@@ -51,14 +51,14 @@ async def test_servers_are_replaced_one_by_one_under_a_client(
     nodes = start_nodes(database.url(), 2)
     queue = new_name()
     for node in nodes:
-        async with Wire(node.url) as wire:
-            job_id = await wire.enqueue(queue, 1)
+        async with ApiClient(node.url) as api:
+            job_id = await api.enqueue(queue, 1)
         assert await asyncio.to_thread(node.stop) == 0
         (rest,) = [one for one in nodes if one is not node]
-        async with Wire(rest.url) as wire:
-            assert len((await wire.get("/cluster/status"))["nodes"]) == 1, "it has said goodbye"
-            await wire.ack(await wire.fetch(queue))
-            assert await wire.state(job_id) == "completed"
+        async with ApiClient(rest.url) as api:
+            assert len((await api.get("/cluster/status"))["nodes"]) == 1, "it has said goodbye"
+            await api.ack(await api.fetch(queue))
+            assert await api.state(job_id) == "completed"
         await asyncio.to_thread(node.restart)
 
 

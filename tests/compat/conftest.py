@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from compat.foreign import MakeSdk, Sdk, StartWorker, Worker
-from support.engines import NewStorage
+from server_support.engines import NewStorage
+from support.api_client import new_name
 from support.server import CorvoServer
-from support.wire import new_name
 
 WHERE = "FOREIGN_SDKS"
 

@@ -9,8 +9,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from support.process import Process, clean_environment
-from support.waiting import PATIENCE
+from server_support.process import Process, clean_environment
+from server_support.waiting import PATIENCE
 
 HERE = Path(__file__).parent
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from compat.foreign import MakeSdk, Raised, Sdk
-from support.waiting import wait_blocking
+from server_support.waiting import wait_blocking
 
 WORKER = "worker-of-others"
 NOBODY = "job_00000000000000000000000000"

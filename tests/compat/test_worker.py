@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from compat.foreign import MakeSdk, Sdk, StartWorker
+from server_support.waiting import wait_blocking
 from support.server import CorvoServer
-from support.waiting import wait_blocking
 
 
 def counts(sdk: Sdk, queue: str) -> Counter[str]:

@@ -10,7 +10,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from corvo_server.__about__ import __version__
-from support.process import python
+from server_support.process import python
 
 SCRIPT = Path(__file__).parents[2] / "scripts/sbom.py"
 

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from server_support.waiting import wait_blocking
 from support.container import CorvoContainer, MakeContainer
-from support.waiting import wait_blocking
 
 NANOSECONDS = 1_000_000_000
 

@@ -10,9 +10,9 @@ import pytest
 
 from corvo_client import BatchOptions, Job
 from corvo_schema.states import JobState
+from server_support.process import Process, clean_environment, python
+from server_support.waiting import wait_blocking
 from support.container import CorvoContainer, worker_command
-from support.process import Process, clean_environment, python
-from support.waiting import wait_blocking
 
 TASKS = """
 from corvo_client.worker import Context, Worker

@@ -6,8 +6,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 
 from corvo_client import CorvoError
+from server_support.waiting import wait_blocking
 from support.container import CorvoContainer, MakeContainer
-from support.waiting import wait_blocking
 
 PRODUCERS = 8
 ENOUGH = 200

@@ -5,8 +5,8 @@ import threading
 import pytest
 
 from corvo_client import CorvoError
+from server_support.waiting import wait_blocking
 from support.container import CorvoContainer, MakeContainer
-from support.waiting import wait_blocking
 
 LONGEST = 10.0
 

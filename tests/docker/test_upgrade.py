@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from corvo_client import Client
+from server_support.waiting import wait_blocking
 from support.container import CorvoContainer, DockerClient, MakeContainer, put_file
-from support.waiting import wait_blocking
 
 DATA = Path(__file__).parent / "data"
 RELEASES = sorted(path.name.removesuffix(".db.gz") for path in DATA.glob("*.db.gz"))

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from support.process import clean_environment
+from server_support.process import clean_environment
+from support.api_client import API
 from support.server import CorvoServer
-from support.wire import API
 
 HERE = Path(__file__).parent
 LONGEST = 300

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from corvo_client import NO_RETRIES, AsyncClient, Client
+from server_support.engines import NewStorage
+from support.api_client import ApiClient, new_name
 from support.clients import awaited
-from support.engines import NewStorage
 from support.server import CorvoServer, StartServer, servers_in
-from support.wire import Wire, new_name
 
 # What a shell starts in the background ignores SIGINT, and so would all that it starts in turn.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -63,10 +63,10 @@ def start_server(make_server: StartServer) -> StartServer:
 
 
 @pytest.fixture
-async def wire(server: CorvoServer) -> AsyncIterator[Wire]:
+async def api(server: CorvoServer) -> AsyncIterator[ApiClient]:
     """Raw requests to the shared server."""
-    async with Wire(server.url) as wire:
-        yield wire
+    async with ApiClient(server.url) as api:
+        yield api
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from support.api_client import API, ApiClient, Body
 from support.server import CorvoServer
-from support.wire import API, Body, Wire
 
 NOT_JSON = {
     "cut off": b'{"queue":"q"',
@@ -88,42 +88,42 @@ WRONG_CALLS: list[tuple[str, Body, str]] = [
 
 
 @pytest.mark.parametrize("raw", NOT_JSON.values(), ids=NOT_JSON.keys())
-async def test_a_body_that_is_no_json_is_refused(wire: Wire, raw: bytes) -> None:
-    refusal = await wire.refused("/enqueue", raw=raw)
+async def test_a_body_that_is_no_json_is_refused(api: ApiClient, raw: bytes) -> None:
+    refusal = await api.refused("/enqueue", raw=raw)
     assert (refusal.status, refusal.code, refusal.fields) == (400, "PARSE_ERROR", ["body"])
     assert len(refusal.error) < 300
 
 
 @pytest.mark.parametrize("raw", NOT_AN_OBJECT)
-async def test_a_body_that_is_no_object_is_refused(wire: Wire, raw: bytes) -> None:
-    refusal = await wire.refused("/enqueue", raw=raw)
+async def test_a_body_that_is_no_object_is_refused(api: ApiClient, raw: bytes) -> None:
+    refusal = await api.refused("/enqueue", raw=raw)
     assert (refusal.status, refusal.code, refusal.fields) == (400, "VALIDATION_ERROR", ["body"])
 
 
 @pytest.mark.parametrize(("field", "value"), WRONG_ENQUEUES)
 async def test_a_wrong_field_of_a_job_is_named(
-    wire: Wire, queue: str, field: str, value: Any
+    api: ApiClient, queue: str, field: str, value: Any
 ) -> None:
     body = {"queue": queue, field: value}
-    refusal = await wire.refused("/enqueue", body)
+    refusal = await api.refused("/enqueue", body)
     assert (refusal.status, refusal.code, refusal.fields) == (400, "VALIDATION_ERROR", [field])
     batch = {"jobs": [{"queue": queue}, body]}
-    refusal = await wire.refused("/enqueue/batch", batch)
+    refusal = await api.refused("/enqueue/batch", batch)
     assert (refusal.status, refusal.fields) == (400, [f"jobs[1].{field}"])
-    assert await wire.try_fetch(queue) is None
+    assert await api.try_fetch(queue) is None
 
 
 @pytest.mark.parametrize(("path", "body", "field"), WRONG_CALLS)
 async def test_a_wrong_field_of_a_call_is_named(
-    wire: Wire, path: str, body: Body, field: str
+    api: ApiClient, path: str, body: Body, field: str
 ) -> None:
-    refusal = await wire.refused(path, body)
+    refusal = await api.refused(path, body)
     assert (refusal.status, refusal.code, refusal.fields) == (400, "VALIDATION_ERROR", [field])
 
 
-async def test_every_wrong_field_is_named(wire: Wire) -> None:
+async def test_every_wrong_field_is_named(api: ApiClient) -> None:
     body = {"queue": "q q", "max_retries": -1, "priority": "x", "retry_backoff": "y"}
-    refusal = await wire.refused("/enqueue", body)
+    refusal = await api.refused("/enqueue", body)
     assert refusal.fields == ["queue", "priority", "max_retries", "retry_backoff"]
     assert "3 more" in refusal.error
 
@@ -131,39 +131,41 @@ async def test_every_wrong_field_is_named(wire: Wire) -> None:
 @pytest.mark.parametrize(("verb", "more"), [("ack", {}), ("fail", {"error": "x"}), ("release", {})])
 @pytest.mark.parametrize("job_id", ["job_01ARZ3NDEKTSV4RRFFQ69G5FAV", "x", "job_%F0%9F%98%80"])
 async def test_an_outcome_of_a_job_that_does_not_exist_is_refused(
-    wire: Wire, verb: str, more: Body, job_id: str
+    api: ApiClient, verb: str, more: Body, job_id: str
 ) -> None:
-    refusal = await wire.refused(f"/{verb}/{job_id}", {"lease_token": "abc", **more})
+    refusal = await api.refused(f"/{verb}/{job_id}", {"lease_token": "abc", **more})
     assert (refusal.status, refusal.code) == (404, "NOT_FOUND")
 
 
-async def test_an_outcome_with_another_jobs_token_is_refused(wire: Wire, queue: str) -> None:
-    await wire.enqueue(queue)
-    await wire.enqueue(queue)
-    mine, other = await wire.fetch_batch(queue, count=2)
+async def test_an_outcome_with_another_jobs_token_is_refused(api: ApiClient, queue: str) -> None:
+    await api.enqueue(queue)
+    await api.enqueue(queue)
+    mine, other = await api.fetch_batch(queue, count=2)
     body = {"lease_token": other["lease_token"]}
-    refusal = await wire.refused(f"/ack/{mine['job_id']}", body)
+    refusal = await api.refused(f"/ack/{mine['job_id']}", body)
     assert (refusal.status, refusal.code) == (409, "LEASE_LOST")
-    await wire.ack(mine)
-    await wire.ack(other)
+    await api.ack(mine)
+    await api.ack(other)
 
 
 async def test_an_ack_without_token_of_a_job_that_is_done_is_refused(
-    wire: Wire, queue: str
+    api: ApiClient, queue: str
 ) -> None:
-    job_id = await wire.enqueue(queue)
-    await wire.ack(await wire.fetch(queue))
-    refusal = await wire.refused(f"/ack/{job_id}", {})
+    job_id = await api.enqueue(queue)
+    await api.ack(await api.fetch(queue))
+    refusal = await api.refused(f"/ack/{job_id}", {})
     assert (refusal.status, refusal.code) == (409, "INVALID_STATE")
     assert "completed" in refusal.error
 
 
-async def test_texts_that_only_report_are_mended_instead_of_refused(wire: Wire, queue: str) -> None:
+async def test_texts_that_only_report_are_mended_instead_of_refused(
+    api: ApiClient, queue: str
+) -> None:
     """A worker must always be able to fail its job, whatever its error looks like."""
-    job_id = await wire.enqueue(queue, max_retries=1)
-    leased = await wire.fetch(queue)
-    await wire.fail(leased, "NUL \0 in it", backtrace="x" * 1_000_000)
-    (error,) = (await wire.job(job_id))["errors"]
+    job_id = await api.enqueue(queue, max_retries=1)
+    leased = await api.fetch(queue)
+    await api.fail(leased, "NUL \0 in it", backtrace="x" * 1_000_000)
+    (error,) = (await api.job(job_id))["errors"]
     assert error["error"] == "NUL \ufffd in it"
     assert len(error["backtrace"]) < 100_000
 
@@ -190,18 +192,18 @@ async def test_what_is_no_http_is_refused_and_hung_up_on(server: CorvoServer, he
     await writer.wait_closed()
 
 
-async def test_the_server_is_as_fast_as_before(wire: Wire, queue: str) -> None:
+async def test_the_server_is_as_fast_as_before(api: ApiClient, queue: str) -> None:
     """A flood of the worst bodies leaves nothing behind that slows others down."""
 
     async def seconds_for_calls() -> float:
         started = time.perf_counter()
         for _ in range(100):
-            await wire.enqueue(queue)
+            await api.enqueue(queue)
         return time.perf_counter() - started
 
     await seconds_for_calls()
     before = min([await seconds_for_calls() for _ in range(3)])
     for raw in list(NOT_JSON.values()) * 20:
-        await wire.refused("/enqueue", raw=raw)
+        await api.refused("/enqueue", raw=raw)
     after = min([await seconds_for_calls() for _ in range(3)])
     assert after < before * 5 + 0.5

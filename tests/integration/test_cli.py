@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 import pytest
 
 from corvo_cli.catalog import COMMANDS
-from support.process import Process, clean_environment, python
+from server_support.process import Process, clean_environment, python
+from server_support.waiting import PATIENCE, wait_blocking
+from support.api_client import new_name
 from support.server import CorvoServer
-from support.waiting import PATIENCE, wait_blocking
-from support.wire import new_name
 
 JOB_ID = re.compile(r"job_[0-9A-Z]{26}")
 TASKS = """

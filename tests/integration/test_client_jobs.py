@@ -18,7 +18,7 @@ from corvo_client import (
     calls,
     new_job_id,
 )
-from support.wire import new_name
+from support.api_client import new_name
 
 
 class Mail(BaseModel):

@@ -7,8 +7,8 @@ from contextlib import aclosing
 import pytest
 
 from corvo_client import AsyncClient, JobEvent, ValidationFailed
+from server_support.waiting import wait_until
 from support.server import CorvoServer, StartServer
-from support.waiting import wait_until
 
 
 @pytest.fixture

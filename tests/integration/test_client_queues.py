@@ -3,7 +3,7 @@
 import pytest
 
 from corvo_client import AsyncClient, NotFound
-from support.wire import new_name
+from support.api_client import new_name
 
 
 async def test_a_queue_is_paused_and_resumed(client: AsyncClient, queue: str) -> None:

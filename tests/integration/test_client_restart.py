@@ -7,9 +7,9 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from corvo_client import AsyncClient, Client, RetryPolicy, new_job_id
+from server_support.waiting import wait_until
 from support.clients import awaited
 from support.server import CorvoServer, StartServer
-from support.waiting import wait_until
 
 PATIENT = RetryPolicy(max_attempts=1000, max_elapsed=60, longest_delay=0.2)
 KILLS = 3

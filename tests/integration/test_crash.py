@@ -14,12 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from support.api_client import ApiClient
+from support.final_state import check_counters, finish_all_jobs, jobs_of
 from support.history import History
+from support.history_checker import check, hand_outs, told_ids
 from support.load import Load
-from support.promises import check, hand_outs, told_ids
 from support.server import CorvoServer, StartServer
-from support.settlement import check_counters, finish_all_jobs, jobs_of
-from support.wire import Wire
 
 pytestmark = pytest.mark.sqlite
 
@@ -38,12 +38,12 @@ async def test_kills_under_load_lose_nothing(start_server: StartServer) -> None:
         await load.run(server.url, producers=4, workers=10)
         await asyncio.to_thread(server.kill)
         await asyncio.to_thread(server.restart)
-        async with Wire(server.url) as wire:
-            await _check_what_was_acknowledged(wire, history)
+        async with ApiClient(server.url) as api:
+            await _check_what_was_acknowledged(api, history)
 
-    async with Wire(server.url) as wire:
-        await finish_all_jobs(wire, history)
-        jobs = await jobs_of(wire, history)
+    async with ApiClient(server.url) as api:
+        await finish_all_jobs(api, history)
+        jobs = await jobs_of(api, history)
         verdict = check(history, jobs)
         figures = Counter(call.verb for call in history.calls)
         print(f"{sum(figures.values())} operations ({dict(figures)}), {ROUNDS} kills,")
@@ -54,7 +54,7 @@ async def test_kills_under_load_lose_nothing(start_server: StartServer) -> None:
             f"halves {len(verdict.halves)}, doubles {len(verdict.doubles)}"
         )
         assert not verdict.broken
-        await check_counters(wire, jobs)
+        await check_counters(api, jobs)
     assert await asyncio.to_thread(server.stop) == 0
     assert _integrity(server.database) == "ok"
 
@@ -70,9 +70,9 @@ def _kill_after(answers: int, history: History, server: CorvoServer) -> None:
     history.on_answer = look
 
 
-async def _check_what_was_acknowledged(wire: Wire, history: History) -> None:
-    """Right after the restart, before anybody calls: what it had promised is there."""
-    jobs = await jobs_of(wire, history)
+async def _check_what_was_acknowledged(api: ApiClient, history: History) -> None:
+    """Check right after the restart, before any call: every acknowledged job is there."""
+    jobs = await jobs_of(api, history)
     acked = {call.body["job_id"] for call in history.of("ack") if call.is_done}
     assert {jobs[job_id]["state"] for job_id in acked} <= {"completed"}
     enqueued = [job_id for c in history.of("enqueue", "enqueue_batch") for job_id in told_ids(c)]

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from corvo_schema import new_job_id
-from support.process import Process, python
+from server_support.process import Process, python
+from server_support.waiting import wait_until
+from support.api_client import ApiClient, Body, Refusal, refusal_of
 from support.server import CorvoServer, StartServer, server_command
-from support.waiting import wait_until
-from support.wire import Body, Refusal, Wire, refusal_of
 
 pytestmark = pytest.mark.sqlite
 
@@ -54,11 +54,11 @@ def is_unavailable(refusal: Refusal) -> bool:
 
 async def test_every_write_is_refused_and_changes_nothing(start_server: StartServer) -> None:
     server = start_server(expects_errors=True)
-    async with Wire(server.url) as wire:
-        held_id = await wire.enqueue("q", 1)
-        waiting_id = await wire.enqueue("q", 2)
-        held = await wire.fetch("q")
-        before = [await wire.job(held_id), await wire.job(waiting_id), await wire.queue("q")]
+    async with ApiClient(server.url) as api:
+        held_id = await api.enqueue("q", 1)
+        waiting_id = await api.enqueue("q", 2)
+        held = await api.fetch("q")
+        before = [await api.job(held_id), await api.job(waiting_id), await api.queue("q")]
         token = {"lease_token": held["lease_token"]}
         with full_disk(server):
             writes: list[tuple[str, Body]] = [
@@ -74,66 +74,66 @@ async def test_every_write_is_refused_and_changes_nothing(start_server: StartSer
                 ("/queues/q/pause", {}),
             ]
             for path, body in writes:
-                assert is_unavailable(await wire.refused(path, body)), path
-            queue = await wire.queue("q")
+                assert is_unavailable(await api.refused(path, body)), path
+            queue = await api.queue("q")
             queue["oldest_pending_ms"] = before[2]["oldest_pending_ms"]
-            assert [await wire.job(held_id), await wire.job(waiting_id), queue] == before
-            assert [queue["name"] for queue in await wire.get("/queues")] == ["q"]
+            assert [await api.job(held_id), await api.job(waiting_id), queue] == before
+            assert [queue["name"] for queue in await api.get("/queues")] == ["q"]
 
         # There is space again: all goes on, without a restart.
-        await wire.ack(held, result="late")
-        assert (await wire.fetch("q"))["job_id"] == waiting_id
-        assert await wire.state(await wire.enqueue("q")) == "pending"
+        await api.ack(held, result="late")
+        assert (await api.fetch("q"))["job_id"] == waiting_id
+        assert await api.state(await api.enqueue("q")) == "pending"
     assert await asyncio.to_thread(server.stop) == 0
 
 
 async def test_writes_that_shared_a_commit_fail_together(start_server: StartServer) -> None:
     server = start_server(expects_errors=True)
-    async with Wire(server.url) as wire:
-        await wire.enqueue("q")
+    async with ApiClient(server.url) as api:
+        await api.enqueue("q")
         bodies = [{"queue": "q", "job_id": new_job_id()} for _ in range(40)]
         with full_disk(server):
-            sent = [wire.send("POST", "/enqueue", body) for body in bodies]
+            sent = [api.send("POST", "/enqueue", body) for body in bodies]
             for response in await asyncio.gather(*sent):
                 assert is_unavailable(refusal_of(response))
-        assert (await wire.queue("q"))["enqueued"] == 1
-        sent = [wire.send("POST", "/enqueue", body) for body in bodies]
+        assert (await api.queue("q"))["enqueued"] == 1
+        sent = [api.send("POST", "/enqueue", body) for body in bodies]
         assert [r.status_code for r in await asyncio.gather(*sent)] == [201] * 40
-        assert (await wire.queue("q"))["enqueued"] == 41
+        assert (await api.queue("q"))["enqueued"] == 41
 
 
 async def test_what_fell_due_meanwhile_is_made_up_for(start_server: StartServer) -> None:
     server = start_server(expects_errors=True)
-    async with Wire(server.url) as wire:
-        retried = await wire.enqueue("q", retry_backoff="fixed", retry_base_delay="1s")
-        reclaimed = await wire.enqueue("lease")
-        expiring = await wire.enqueue("other", expire_after="1s")
-        await wire.fetch("lease", lease_duration=1)
-        await wire.fail(await wire.fetch("q"))
+    async with ApiClient(server.url) as api:
+        retried = await api.enqueue("q", retry_backoff="fixed", retry_base_delay="1s")
+        reclaimed = await api.enqueue("lease")
+        expiring = await api.enqueue("other", expire_after="1s")
+        await api.fetch("lease", lease_duration=1)
+        await api.fail(await api.fetch("q"))
         with full_disk(server):
             services = {"promoter", "reclaimer", "expirer"}
             await wait_until(lambda: services <= {message_source(m) for m in server.messages()})
-            states = [await wire.state(job_id) for job_id in (retried, reclaimed, expiring)]
+            states = [await api.state(job_id) for job_id in (retried, reclaimed, expiring)]
             assert states == ["retrying", "active", "pending"]
-        await wire.see_state(retried, "pending")
-        await wire.see_state(reclaimed, "pending")
-        await wire.see_state(expiring, "dead")
+        await api.see_state(retried, "pending")
+        await api.see_state(reclaimed, "pending")
+        await api.see_state(expiring, "dead")
 
 
 async def test_a_kill_while_the_disk_is_full_loses_nothing(start_server: StartServer) -> None:
     server = start_server(expects_errors=True)
-    async with Wire(server.url) as wire:
-        ids = [await wire.enqueue("q", i) for i in range(20)]
+    async with ApiClient(server.url) as api:
+        ids = [await api.enqueue("q", i) for i in range(20)]
         refused = new_job_id()
         fill_disk(server)
         body = {"queue": "q", "job_id": refused}
-        assert is_unavailable(await wire.refused("/enqueue", body))
+        assert is_unavailable(await api.refused("/enqueue", body))
         server.kill()
     server.restart()
-    async with Wire(server.url) as wire:
-        jobs = await wire.fetch_batch("q", count=50)
+    async with ApiClient(server.url) as api:
+        jobs = await api.fetch_batch("q", count=50)
         assert [job["job_id"] for job in jobs] == ids
-        assert (await wire.refused(f"/jobs/{refused}", method="GET")).status == 404
+        assert (await api.refused(f"/jobs/{refused}", method="GET")).status == 404
 
 
 def test_a_server_does_not_start_on_a_full_disk(tmp_path: Path) -> None:

@@ -14,13 +14,13 @@ import httpx
 import psutil
 import pytest
 
+from server_support.waiting import wait_until
+from support.api_client import ApiClient, Body, Refusal, new_name, refusal_of
+from support.final_state import check_counters, finish_all_jobs, jobs_of
 from support.history import History
+from support.history_checker import check
 from support.load import Load
-from support.promises import check
 from support.server import CorvoServer, StartServer
-from support.settlement import check_counters, finish_all_jobs, jobs_of
-from support.waiting import wait_until
-from support.wire import Body, Refusal, Wire, new_name, refusal_of
 
 pytestmark = pytest.mark.sqlite
 
@@ -46,7 +46,9 @@ async def test_kills_under_load_lose_nothing(
     server = start_server(expects_errors=True, http_workers=FRONT_ENDS)
     history, stop = History(), asyncio.Event()
     load = Load(history, SEED)
-    busy = asyncio.create_task(load.roam([server.url] * 2, stop, producers=4, rivals=0, workers=10))
+    busy = asyncio.create_task(
+        load.run_with_failover([server.url] * 2, stop, producers=4, rivals=0, workers=10)
+    )
     for _ in range(ROUNDS):
         await _see_answers(history, chance.randrange(250, 900))
         await _kill(choose(server, chance), server)
@@ -54,12 +56,12 @@ async def test_kills_under_load_lose_nothing(
     stop.set()
     await busy
 
-    async with Wire(server.url) as wire:
-        await finish_all_jobs(wire, history)
-        jobs = await jobs_of(wire, history)
+    async with ApiClient(server.url) as api:
+        await finish_all_jobs(api, history)
+        jobs = await jobs_of(api, history)
         verdict = check(history, jobs)
         assert not verdict.broken
-        await check_counters(wire, jobs)
+        await check_counters(api, jobs)
     assert len([line for line in server.log if "started again" in line["message"]]) == ROUNDS
     assert await asyncio.to_thread(server.stop) == 0
 
@@ -67,30 +69,30 @@ async def test_kills_under_load_lose_nothing(
 async def test_fetches_of_a_killed_front_end_leave_the_line(start_server: StartServer) -> None:
     server = start_server(expects_errors=True, http_workers=FRONT_ENDS)
     queue, fetches = new_name(), 20
-    async with Wire(server.url) as held, Wire(server.url) as other:
+    async with ApiClient(server.url) as held, ApiClient(server.url) as other:
         waiting = [asyncio.create_task(held.try_fetch(queue, timeout=60)) for _ in range(fetches)]
         await other.see_waiting(fetches)
         await _kill(server.front_ends[0], server)
         await wait_until(
             lambda: any(fetch.done() for fetch in waiting), "a fetch of the one that was killed"
         )
-        async with Wire(server.url) as wire:  # for `other` may have been cut off as well
-            await wire.see_waiting(fetches - sum(fetch.done() for fetch in waiting))
+        async with ApiClient(server.url) as api:  # for `other` may have been cut off as well
+            await api.see_waiting(fetches - sum(fetch.done() for fetch in waiting))
             for _ in range(fetches):
-                await wire.enqueue(queue)
+                await api.enqueue(queue)
             answers = await asyncio.gather(*waiting, return_exceptions=True)
             served = [answer for answer in answers if isinstance(answer, dict)]
             assert 0 < len(served) < fetches
-            counts = await wire.queue(queue)
+            counts = await api.queue(queue)
             assert (counts["active"], counts["pending"]) == (len(served), fetches - len(served))
 
 
 async def test_requests_get_503_until_a_killed_writer_is_back(start_server: StartServer) -> None:
     """Before it is noticed, a request may be cut off, as by a server that dies."""
     server = start_server(expects_errors=True, http_workers=FRONT_ENDS)
-    async with Wire(server.url) as wire:
+    async with ApiClient(server.url) as api:
         queue = new_name()
-        job_id = await wire.enqueue(queue)
+        job_id = await api.enqueue(queue)
         requests: list[tuple[str, str] | tuple[str, str, Body]] = [
             ("POST", "/enqueue", {"queue": queue}),
             ("GET", f"/jobs/{job_id}"),
@@ -103,7 +105,7 @@ async def test_requests_get_503_until_a_killed_writer_is_back(start_server: Star
             answers = []
             for request in requests:
                 with suppress(httpx.TransportError):
-                    answers.append(await wire.send(*request))
+                    answers.append(await api.send(*request))
             refused = [answer for answer in answers if answer.is_error]
             refusals.extend(refusal_of(answer) for answer in refused)
             return bool(refusals) and not refused and len(answers) == len(requests)
@@ -111,15 +113,15 @@ async def test_requests_get_503_until_a_killed_writer_is_back(start_server: Star
         await wait_until(is_back_after_refusals, "the writer is back, after refusals")
         assert {(refusal.status, refusal.code) for refusal in refusals} == {(503, "UNAVAILABLE")}
         assert {refusal.headers["retry-after"] for refusal in refusals} == {"1"}
-        assert await wire.state(job_id) == "pending"
+        assert await api.state(job_id) == "pending"
 
 
 async def test_a_stop_answers_what_waits_and_closes_the_store_last(
     start_server: StartServer,
 ) -> None:
     server = start_server(http_workers=FRONT_ENDS)
-    async with Wire(server.url) as wire, Wire(server.url) as other:
-        fetches = [asyncio.create_task(wire.try_fetch(new_name(), timeout=60)) for _ in range(10)]
+    async with ApiClient(server.url) as api, ApiClient(server.url) as other:
+        fetches = [asyncio.create_task(api.try_fetch(new_name(), timeout=60)) for _ in range(10)]
         await other.see_waiting(10)
         assert await asyncio.to_thread(server.stop) == 0
         assert await asyncio.gather(*fetches) == [None] * 10
@@ -131,14 +133,14 @@ async def test_requests_are_counted_over_all_front_ends(start_server: StartServe
     enqueued = 'corvo_http_requests_total{method="POST",route="/api/v1/enqueue",status="201"} '
 
     async def counted() -> float:
-        async with Wire(server.url) as wire:
-            text = (await wire.send("GET", "/metrics")).text
+        async with ApiClient(server.url) as api:
+            text = (await api.send("GET", "/metrics")).text
         (line,) = [line for line in text.splitlines() if line.startswith(enqueued)]
         return float(line.removeprefix(enqueued))
 
     async def enqueue_by_many() -> None:
-        async with Wire(server.url) as wire:
-            await asyncio.gather(*(wire.enqueue("counted") for _ in range(30)))
+        async with ApiClient(server.url) as api:
+            await asyncio.gather(*(api.enqueue("counted") for _ in range(30)))
 
     await enqueue_by_many()
     assert await counted() == 30
@@ -149,8 +151,8 @@ async def test_requests_are_counted_over_all_front_ends(start_server: StartServe
 
 async def test_all_ends_when_the_parent_is_killed(start_server: StartServer) -> None:
     server = start_server(http_workers=FRONT_ENDS)
-    async with Wire(server.url) as wire:
-        job_id = await wire.enqueue(new_name())
+    async with ApiClient(server.url) as api:
+        job_id = await api.enqueue(new_name())
     children = [psutil.Process(pid) for pid in (server.pid, *server.front_ends)]
     os.kill(server.process.pid, signal.SIGKILL)
     _, alive = await asyncio.to_thread(psutil.wait_procs, children, 30)
@@ -158,8 +160,8 @@ async def test_all_ends_when_the_parent_is_killed(start_server: StartServer) -> 
     assert await asyncio.to_thread(server.process.wait) == -signal.SIGKILL
     assert server.messages()[-1] == "stopped: the store is closed"
     await asyncio.to_thread(server.restart)
-    async with Wire(server.url) as wire:
-        assert await wire.state(job_id) == "pending"
+    async with ApiClient(server.url) as api:
+        assert await api.state(job_id) == "pending"
 
 
 async def test_a_second_signal_ends_all_at_once(start_server: StartServer) -> None:

@@ -6,28 +6,30 @@ import re
 
 import pytest
 
+from server_support.waiting import wait_until
+from support.api_client import API, ApiClient, refusal_of
 from support.server import CorvoServer, StartServer
-from support.waiting import wait_until
-from support.wire import API, Wire, refusal_of
 
 PAGE = "https://dashboard.example.com"
 
 
 @pytest.mark.parametrize("given", ["abc-123", "a" * 128, "trace/1:2=3+4._"])
-async def test_a_sane_request_id_is_echoed(wire: Wire, given: str) -> None:
-    response = await wire.send("GET", "/info", headers={"X-Request-ID": given})
+async def test_a_sane_request_id_is_echoed(api: ApiClient, given: str) -> None:
+    response = await api.send("GET", "/info", headers={"X-Request-ID": given})
     assert response.headers["x-request-id"] == given
 
 
 @pytest.mark.parametrize("given", ["a" * 129, "two words", "<script>", "", "ümlaut"])
-async def test_another_request_id_is_replaced(wire: Wire, given: str) -> None:
+async def test_another_request_id_is_replaced(api: ApiClient, given: str) -> None:
     headers = {"X-Request-ID": given.encode()}
-    response = await wire.send("GET", "/info", headers=headers)  # type: ignore[arg-type]
+    response = await api.send("GET", "/info", headers=headers)  # type: ignore[arg-type]
     assert response.headers["x-request-id"] not in {given, ""}
 
 
-async def test_a_request_without_id_gets_one_of_its_own(wire: Wire, server: CorvoServer) -> None:
-    responses = [await wire.send("GET", "/info") for _ in range(3)]
+async def test_a_request_without_id_gets_one_of_its_own(
+    api: ApiClient, server: CorvoServer
+) -> None:
+    responses = [await api.send("GET", "/info") for _ in range(3)]
     ids = {response.headers["x-request-id"] for response in responses}
     assert len(ids) == 3
 
@@ -37,9 +39,11 @@ async def test_a_request_without_id_gets_one_of_its_own(wire: Wire, server: Corv
     await wait_until(is_logged)
 
 
-async def test_a_request_is_logged_in_one_line(wire: Wire, server: CorvoServer, queue: str) -> None:
+async def test_a_request_is_logged_in_one_line(
+    api: ApiClient, server: CorvoServer, queue: str
+) -> None:
     body = {"queue": queue, "payload": "secret"}
-    response = await wire.send("POST", "/enqueue", body, headers={"X-Request-ID": f"r-{queue}"})
+    response = await api.send("POST", "/enqueue", body, headers={"X-Request-ID": f"r-{queue}"})
     assert response.status_code == 201
 
     def lines() -> list[dict[str, object]]:
@@ -89,72 +93,74 @@ async def test_the_short_way_of_a_plain_request_shows_in_no_byte(
     assert plain == await answer("Upgrade: nothing")  # no plain one
 
 
-async def test_the_server_says_what_it_is(wire: Wire) -> None:
-    info = await wire.get("/info")
+async def test_the_server_says_what_it_is(api: ApiClient) -> None:
+    info = await api.get("/info")
     assert info["api_version"] == "1"
     assert info["server_version"].count(".") == 2
-    assert await wire.get("/healthz") == {"status": "ok"}
-    assert await wire.get("/readyz") == {"status": "ok"}
+    assert await api.get("/healthz") == {"status": "ok"}
+    assert await api.get("/readyz") == {"status": "ok"}
 
 
-async def test_what_is_not_there_is_not_found(wire: Wire) -> None:
-    refusal = await wire.refused("/nothing", method="GET")
+async def test_what_is_not_there_is_not_found(api: ApiClient) -> None:
+    refusal = await api.refused("/nothing", method="GET")
     assert (refusal.status, refusal.code) == (404, "NOT_FOUND")
 
 
-async def test_a_method_that_a_path_does_not_take_is_refused(wire: Wire) -> None:
-    refusal = await wire.refused("/enqueue", method="GET")
+async def test_a_method_that_a_path_does_not_take_is_refused(api: ApiClient) -> None:
+    refusal = await api.refused("/enqueue", method="GET")
     assert (refusal.status, refusal.code) == (405, "METHOD_NOT_ALLOWED")
     assert refusal.headers["allow"] == "POST"
 
 
-async def test_unknown_fields_are_ignored(wire: Wire, queue: str) -> None:
-    await wire.enqueue(queue, prioritty="high", field_of_next_year={"a": 1})
-    assert (await wire.fetch(queue))["priority"] == "normal"
+async def test_unknown_fields_are_ignored(api: ApiClient, queue: str) -> None:
+    await api.enqueue(queue, prioritty="high", field_of_next_year={"a": 1})
+    assert (await api.fetch(queue))["priority"] == "normal"
 
 
 @pytest.mark.parametrize("flag", ["true", "1"])
-async def test_unknown_fields_are_refused_in_strict_mode(wire: Wire, queue: str, flag: str) -> None:
+async def test_unknown_fields_are_refused_in_strict_mode(
+    api: ApiClient, queue: str, flag: str
+) -> None:
     body = {"queue": queue, "prioritty": "high"}
-    refusal = await wire.refused(f"/enqueue?strict={flag}", body)
+    refusal = await api.refused(f"/enqueue?strict={flag}", body)
     assert (refusal.status, refusal.code) == (400, "VALIDATION_ERROR")
     assert refusal.fields == ["prioritty"]
-    refusal = await wire.refused(f"/enqueue/batch?strict={flag}", {"jobs": [body]})
+    refusal = await api.refused(f"/enqueue/batch?strict={flag}", {"jobs": [body]})
     assert refusal.fields == ["jobs[0].prioritty"]
     right = {"queue": queue, "payload": {"any": "field"}, "tags": {"any": "tag"}}
-    assert (await wire.send("POST", f"/enqueue?strict={flag}", right)).status_code == 201
-    assert len(await wire.fetch_batch(queue, count=10)) == 1
+    assert (await api.send("POST", f"/enqueue?strict={flag}", right)).status_code == 201
+    assert len(await api.fetch_batch(queue, count=10)) == 1
 
 
-async def test_cors_is_closed_by_default(wire: Wire) -> None:
-    response = await wire.send("GET", "/queues", headers={"Origin": PAGE})
+async def test_cors_is_closed_by_default(api: ApiClient) -> None:
+    response = await api.send("GET", "/queues", headers={"Origin": PAGE})
     assert response.status_code == 200
     assert "access-control-allow-origin" not in response.headers
     asked = {"Origin": PAGE, "Access-Control-Request-Method": "POST"}
-    preflight = await wire.send("OPTIONS", "/enqueue", headers=asked)
+    preflight = await api.send("OPTIONS", "/enqueue", headers=asked)
     assert refusal_of(preflight).status == 405
     assert "access-control-allow-origin" not in preflight.headers
 
 
 async def test_cors_is_opened_to_the_origins_named(start_server: StartServer) -> None:
     server = start_server(cors_origins=f"{PAGE}, https://other.example.com")
-    async with Wire(server.url) as wire:
+    async with ApiClient(server.url) as api:
         asked = {"Origin": PAGE, "Access-Control-Request-Method": "POST"}
-        preflight = await wire.send("OPTIONS", "/enqueue", headers=asked)
+        preflight = await api.send("OPTIONS", "/enqueue", headers=asked)
         assert preflight.status_code == 204
         assert preflight.headers["access-control-allow-origin"] == PAGE
         assert "POST" in preflight.headers["access-control-allow-methods"]
         assert "content-type" in preflight.headers["access-control-allow-headers"]
 
         body = {"queue": "q"}
-        response = await wire.send("POST", "/enqueue", body, headers={"Origin": PAGE})
+        response = await api.send("POST", "/enqueue", body, headers={"Origin": PAGE})
         assert response.status_code == 201
         assert response.headers["access-control-allow-origin"] == PAGE
         assert response.headers["vary"] == "origin"
-        refused = await wire.send("POST", "/enqueue", {}, headers={"Origin": PAGE})
+        refused = await api.send("POST", "/enqueue", {}, headers={"Origin": PAGE})
         assert refused.status_code == 400
         assert refused.headers["access-control-allow-origin"] == PAGE
 
         stranger = {"Origin": "https://evil.example.com"}
-        response = await wire.send("GET", "/queues", headers=stranger)
+        response = await api.send("GET", "/queues", headers=stranger)
         assert "access-control-allow-origin" not in response.headers

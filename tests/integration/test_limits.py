@@ -8,48 +8,48 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from support.api_client import API, JSON, ApiClient, refusal_of
 from support.server import CorvoServer, StartServer
-from support.wire import API, JSON, Wire, refusal_of
 
 
 async def test_a_payload_up_to_the_limit_is_taken(start_server: StartServer) -> None:
     server = start_server(max_payload_bytes=1000)
-    async with Wire(server.url) as wire:
+    async with ApiClient(server.url) as api:
         fits, is_too_large = "x" * 998, "x" * 999  # and two quotes
-        job_id = await wire.enqueue("q", fits)
-        assert (await wire.job(job_id))["payload"] == fits
-        refusal = await wire.refused("/enqueue", {"queue": "q", "payload": is_too_large})
+        job_id = await api.enqueue("q", fits)
+        assert (await api.job(job_id))["payload"] == fits
+        refusal = await api.refused("/enqueue", {"queue": "q", "payload": is_too_large})
         assert (refusal.status, refusal.code) == (413, "PAYLOAD_TOO_LARGE")
         assert refusal.fields == ["payload"]
 
         jobs = [{"queue": "q", "payload": payload} for payload in (fits, is_too_large)]
-        refusal = await wire.refused("/enqueue/batch", {"jobs": jobs})
+        refusal = await api.refused("/enqueue/batch", {"jobs": jobs})
         assert (refusal.status, refusal.code) == (413, "PAYLOAD_TOO_LARGE")
         assert refusal.fields == ["jobs[1].payload"]
-        assert len(await wire.fetch_batch("q", count=10)) == 1
+        assert len(await api.fetch_batch("q", count=10)) == 1
 
 
-async def test_the_limit_of_a_payload_is_in_bytes_of_json(wire: Wire, queue: str) -> None:
+async def test_the_limit_of_a_payload_is_in_bytes_of_json(api: ApiClient, queue: str) -> None:
     """256 KiB unless set otherwise, and a character may have three bytes."""
     text = "€" * (256 * 1024 // 3)
     assert len(text.encode()) + 2 > 256 * 1024
     raw = b'{"queue":"%b","payload":"%b"}' % (queue.encode(), text.encode())
-    assert (await wire.refused("/enqueue", raw=raw)).status == 413
+    assert (await api.refused("/enqueue", raw=raw)).status == 413
     raw = b'{"queue":"%b","payload":"%b"}' % (queue.encode(), text[:-1].encode())
-    assert (await wire.send("POST", "/enqueue", raw=raw)).status_code == 201
+    assert (await api.send("POST", "/enqueue", raw=raw)).status_code == 201
 
 
 @pytest.mark.parametrize("megabytes", [9, 30])
 async def test_a_body_over_the_limit_is_refused_in_words(
-    wire: Wire, queue: str, megabytes: int
+    api: ApiClient, queue: str, megabytes: int
 ) -> None:
     """The refusal reaches a client that sends all of its body before it listens."""
     raw = b'{"queue":"%b","payload":"%b"}' % (queue.encode(), b"x" * megabytes * 1_000_000)
-    refusal = await wire.refused("/enqueue", raw=raw)
+    refusal = await api.refused("/enqueue", raw=raw)
     assert (refusal.status, refusal.code) == (413, "PAYLOAD_TOO_LARGE")
     assert refusal.fields == ["body"]
     assert refusal.headers["connection"] == "close"
-    assert await wire.try_fetch(queue) is None
+    assert await api.try_fetch(queue) is None
 
 
 async def test_a_body_that_comes_in_chunks_has_the_same_limit(server: CorvoServer) -> None:
@@ -67,29 +67,31 @@ async def test_a_body_that_comes_in_chunks_has_the_same_limit(server: CorvoServe
     "declared", ["text/plain", "application/x-www-form-urlencoded", "application/jsonx", "", "%"]
 )
 async def test_a_body_that_is_not_declared_as_json_is_refused(
-    wire: Wire, queue: str, declared: str
+    api: ApiClient, queue: str, declared: str
 ) -> None:
     raw = json.dumps({"queue": queue}).encode()
-    refusal = await wire.refused("/enqueue", raw=raw, headers={"content-type": declared})
+    refusal = await api.refused("/enqueue", raw=raw, headers={"content-type": declared})
     assert (refusal.status, refusal.code) == (415, "UNSUPPORTED_MEDIA_TYPE")
     assert "application/json" in refusal.error
-    assert await wire.try_fetch(queue) is None
+    assert await api.try_fetch(queue) is None
 
 
 @pytest.mark.parametrize(
     "declared", ["application/json", "Application/JSON; charset=utf-8", "application/json;"]
 )
-async def test_json_may_be_declared_with_parameters(wire: Wire, queue: str, declared: str) -> None:
+async def test_json_may_be_declared_with_parameters(
+    api: ApiClient, queue: str, declared: str
+) -> None:
     raw = json.dumps({"queue": queue}).encode()
     headers = {"content-type": declared}
-    response = await wire.send("POST", "/enqueue", raw=raw, headers=headers)
+    response = await api.send("POST", "/enqueue", raw=raw, headers=headers)
     assert response.status_code == 201
 
 
-async def test_a_call_without_a_body_needs_no_declaration(wire: Wire, queue: str) -> None:
-    await wire.enqueue(queue)
-    leased = await wire.fetch(queue)
-    response = await wire.send("POST", f"/ack/{leased['job_id']}")
+async def test_a_call_without_a_body_needs_no_declaration(api: ApiClient, queue: str) -> None:
+    await api.enqueue(queue)
+    leased = await api.fetch(queue)
+    response = await api.send("POST", f"/ack/{leased['job_id']}")
     assert response.status_code == 200
 
 
@@ -97,11 +99,11 @@ async def test_writes_beyond_the_backlog_are_refused_and_change_nothing(
     start_server: StartServer,
 ) -> None:
     server = start_server(max_backlog=1)
-    async with Wire(server.url) as wire:
+    async with ApiClient(server.url) as api:
         seen: Counter[int] = Counter()
         while not (seen[201] and seen[429]):
             responses = await asyncio.gather(
-                *(wire.send("POST", "/enqueue", {"queue": "q"}) for _ in range(40))
+                *(api.send("POST", "/enqueue", {"queue": "q"}) for _ in range(40))
             )
             seen.update(response.status_code for response in responses)
             for response in responses:
@@ -110,14 +112,14 @@ async def test_writes_beyond_the_backlog_are_refused_and_change_nothing(
                     assert refusal.code == "OVERLOADED"
                     assert int(refusal.headers["retry-after"]) >= 1
         assert set(seen) == {201, 429}
-        assert (await wire.queue("q"))["pending"] == seen[201]
+        assert (await api.queue("q"))["pending"] == seen[201]
         # Once the others are through there is room again.
-        await wire.enqueue("q")
+        await api.enqueue("q")
 
 
-async def test_a_refusal_of_ten_thousand_wrong_jobs_stays_short(wire: Wire, queue: str) -> None:
+async def test_a_refusal_of_ten_thousand_wrong_jobs_stays_short(api: ApiClient, queue: str) -> None:
     jobs = [{"queue": queue, "max_retries": -1, "tags": {"a b": 1}}] * 10_000
-    response = await wire.send("POST", "/enqueue/batch", {"jobs": jobs})
+    response = await api.send("POST", "/enqueue/batch", {"jobs": jobs})
     refusal = refusal_of(response)
     assert refusal.fields[:2] == ["jobs[0].max_retries", 'jobs[0].tags["a b"]']
     assert len(response.content) < 10_000

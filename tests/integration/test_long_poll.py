@@ -9,18 +9,18 @@ import re
 import signal
 import time
 
+from server_support.waiting import wait_until
+from support.api_client import API, ApiClient, Body, LeasedJob, new_name
 from support.server import CorvoServer, StartServer
-from support.waiting import wait_until
-from support.wire import API, Body, LeasedJob, Wire, new_name
 
 LONG = 60
 
 
 def waiting_fetch(
-    wire: Wire, *queues: str, worker_id: str = "worker-1"
+    api: ApiClient, *queues: str, worker_id: str = "worker-1"
 ) -> "asyncio.Task[LeasedJob | None]":
     """A fetch under way, on a connection of its own."""
-    return asyncio.create_task(wire.try_fetch(*queues, timeout=LONG, worker_id=worker_id))
+    return asyncio.create_task(api.try_fetch(*queues, timeout=LONG, worker_id=worker_id))
 
 
 async def answer_of(fetch: "asyncio.Task[LeasedJob | None]") -> LeasedJob:
@@ -29,84 +29,86 @@ async def answer_of(fetch: "asyncio.Task[LeasedJob | None]") -> LeasedJob:
     return job
 
 
-async def test_an_enqueue_wakes_a_waiting_fetch(wire: Wire, queue: str) -> None:
-    fetch = waiting_fetch(wire, new_name(), queue)
-    await wire.see_waiting(1)
-    job_id = await wire.enqueue(queue)
+async def test_an_enqueue_wakes_a_waiting_fetch(api: ApiClient, queue: str) -> None:
+    fetch = waiting_fetch(api, new_name(), queue)
+    await api.see_waiting(1)
+    job_id = await api.enqueue(queue)
     assert (await answer_of(fetch))["job_id"] == job_id
 
 
-async def test_a_batch_wakes_as_many_fetches_as_it_has_jobs(wire: Wire, queue: str) -> None:
-    fetches = [waiting_fetch(wire, queue) for _ in range(4)]
-    await wire.see_waiting(4)
-    await wire.post("/enqueue/batch", {"jobs": [{"queue": queue, "payload": i} for i in range(3)]})
+async def test_a_batch_wakes_as_many_fetches_as_it_has_jobs(api: ApiClient, queue: str) -> None:
+    fetches = [waiting_fetch(api, queue) for _ in range(4)]
+    await api.see_waiting(4)
+    await api.post("/enqueue/batch", {"jobs": [{"queue": queue, "payload": i} for i in range(3)]})
     await wait_until(lambda: sum(fetch.done() for fetch in fetches) == 3)
     served = [await answer_of(fetch) for fetch in fetches if fetch.done()]
     assert sorted(job["payload"] for job in served) == [0, 1, 2]
     (last,) = [fetch for fetch in fetches if not fetch.done()]
-    await wire.see_waiting(1)
-    await wire.enqueue(queue, "last")
+    await api.see_waiting(1)
+    await api.enqueue(queue, "last")
     assert (await answer_of(last))["payload"] == "last"
 
 
 async def test_a_waiting_batch_fetch_takes_all_that_one_request_brings(
-    wire: Wire, queue: str
+    api: ApiClient, queue: str
 ) -> None:
-    fetch = asyncio.create_task(wire.fetch_batch(queue, count=10, timeout=LONG))
-    await wire.see_waiting(1)
-    await wire.post("/enqueue/batch", {"jobs": [{"queue": queue}] * 7})
+    fetch = asyncio.create_task(api.fetch_batch(queue, count=10, timeout=LONG))
+    await api.see_waiting(1)
+    await api.post("/enqueue/batch", {"jobs": [{"queue": queue}] * 7})
     assert len(await asyncio.wait_for(fetch, LONG / 3)) == 7
 
 
-async def test_the_fetch_that_has_waited_longest_is_served_first(wire: Wire, queue: str) -> None:
+async def test_the_fetch_that_has_waited_longest_is_served_first(
+    api: ApiClient, queue: str
+) -> None:
     fetches = []
     for i in range(5):
-        fetches.append(waiting_fetch(wire, queue, worker_id=f"worker-{i}"))
-        await wire.see_waiting(i + 1)
+        fetches.append(waiting_fetch(api, queue, worker_id=f"worker-{i}"))
+        await api.see_waiting(i + 1)
     for fetch in fetches:
         # The commit of a job may let the next in line look, too, in vain. Meanwhile a job goes to
         # the one behind it.
-        await wire.see_no_claims()
-        job_id = await wire.enqueue(queue)
+        await api.see_no_claims()
+        job_id = await api.enqueue(queue)
         assert (await answer_of(fetch))["job_id"] == job_id
 
 
-async def test_a_promotion_wakes_a_waiting_fetch(wire: Wire, queue: str) -> None:
-    await wire.enqueue(queue, retry_backoff="fixed", retry_base_delay="200ms")
-    await wire.fail(await wire.fetch(queue))
-    assert (await answer_of(waiting_fetch(wire, queue)))["attempt"] == 2
+async def test_a_promotion_wakes_a_waiting_fetch(api: ApiClient, queue: str) -> None:
+    await api.enqueue(queue, retry_backoff="fixed", retry_base_delay="200ms")
+    await api.fail(await api.fetch(queue))
+    assert (await answer_of(waiting_fetch(api, queue)))["attempt"] == 2
 
 
-async def test_a_release_wakes_a_waiting_fetch(wire: Wire, queue: str) -> None:
-    await wire.enqueue(queue)
-    leased = await wire.fetch(queue)
-    fetch = waiting_fetch(wire, queue)
-    await wire.see_waiting(1)
-    await wire.release(leased)
+async def test_a_release_wakes_a_waiting_fetch(api: ApiClient, queue: str) -> None:
+    await api.enqueue(queue)
+    leased = await api.fetch(queue)
+    fetch = waiting_fetch(api, queue)
+    await api.see_waiting(1)
+    await api.release(leased)
     assert (await answer_of(fetch))["job_id"] == leased["job_id"]
 
 
-async def test_a_fetch_is_told_when_nothing_came_in_time(wire: Wire, queue: str) -> None:
+async def test_a_fetch_is_told_when_nothing_came_in_time(api: ApiClient, queue: str) -> None:
     started = time.monotonic()
     body = {"queues": [queue], "worker_id": "w", "timeout": 0.2}
-    response = await wire.send("POST", "/fetch", body)
+    response = await api.send("POST", "/fetch", body)
     assert (response.status_code, response.content) == (204, b"")
     assert time.monotonic() - started >= 0.2
-    assert await wire.post("/fetch/batch", {**body, "count": 3}) == {"jobs": []}
-    await wire.enqueue(queue)  # nobody waits for it any more
-    assert (await wire.fetch(queue))["attempt"] == 1
+    assert await api.post("/fetch/batch", {**body, "count": 3}) == {"jobs": []}
+    await api.enqueue(queue)  # nobody waits for it any more
+    assert (await api.fetch(queue))["attempt"] == 1
 
 
-async def test_a_fetch_that_hangs_up_leaves_its_job_to_the_next(wire: Wire, queue: str) -> None:
-    gone = waiting_fetch(wire, queue, worker_id="gone")
-    await wire.see_waiting(1)
-    next_one = waiting_fetch(wire, queue, worker_id="next")
-    await wire.see_waiting(2)
+async def test_a_fetch_that_hangs_up_leaves_its_job_to_the_next(api: ApiClient, queue: str) -> None:
+    gone = waiting_fetch(api, queue, worker_id="gone")
+    await api.see_waiting(1)
+    next_one = waiting_fetch(api, queue, worker_id="next")
+    await api.see_waiting(2)
     gone.cancel()
-    await wire.see_waiting(1)
-    await wire.enqueue(queue)
+    await api.see_waiting(1)
+    await api.enqueue(queue)
     job = await answer_of(next_one)
-    assert (await wire.job(job["job_id"]))["worker_id"] == "next"
+    assert (await api.job(job["job_id"]))["worker_id"] == "next"
     assert job["attempt"] == 1
 
 
@@ -115,20 +117,20 @@ async def test_a_hang_up_in_the_moment_of_the_job_costs_no_attempt(
 ) -> None:
     """The server finds the end of the one connection and the job in the same instant."""
     server = start_server()
-    async with Wire(server.url) as wire:
+    async with ApiClient(server.url) as api:
         fetch = {"queues": [queue], "worker_id": "gone", "timeout": LONG}
         for _ in range(5):
             gone = await send(server, "/fetch", fetch)
-            await wire.see_waiting(1)
-            next_one = waiting_fetch(wire, queue)
-            await wire.see_waiting(2)
+            await api.see_waiting(1)
+            next_one = waiting_fetch(api, queue)
+            await api.see_waiting(2)
             server.signal(signal.SIGSTOP)
             await hang_up(gone)
             producer = await send(server, "/enqueue", {"queue": queue})
             server.signal(signal.SIGCONT)
             job = await answer_of(next_one)
             assert job["attempt"] == 1
-            await wire.ack(job)
+            await api.ack(job)
             await hang_up(producer)
 
 
@@ -136,10 +138,10 @@ async def test_waiting_fetches_are_sent_home_when_the_server_stops(
     start_server: StartServer, queue: str
 ) -> None:
     server = start_server()
-    async with Wire(server.url) as wire:
-        single = waiting_fetch(wire, queue)
-        batch = asyncio.create_task(wire.fetch_batch(queue, count=5, timeout=LONG))
-        await wire.see_waiting(2)
+    async with ApiClient(server.url) as api:
+        single = waiting_fetch(api, queue)
+        batch = asyncio.create_task(api.fetch_batch(queue, count=5, timeout=LONG))
+        await api.see_waiting(2)
         assert await asyncio.to_thread(server.stop) == 0
         assert await single is None
         assert await batch == []

@@ -4,16 +4,16 @@ import re
 
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from support.wire import API, Wire
+from support.api_client import API, ApiClient
 
 
-async def test_the_description_is_valid_openapi(wire: Wire) -> None:
-    description = await wire.get("/openapi.json")
+async def test_the_description_is_valid_openapi(api: ApiClient) -> None:
+    description = await api.get("/openapi.json")
     OpenAPIV31SpecValidator(description).validate()
 
 
-async def test_defaults_are_described_as_they_are_written(wire: Wire) -> None:
-    schemas = (await wire.get("/openapi.json"))["components"]["schemas"]
+async def test_defaults_are_described_as_they_are_written(api: ApiClient) -> None:
+    schemas = (await api.get("/openapi.json"))["components"]["schemas"]
     enqueue = schemas["EnqueueRequest"]["properties"]
     assert enqueue["retry_base_delay"]["default"] == "5s"
     assert enqueue["retry_max_delay"]["default"] == "10m"
@@ -22,8 +22,8 @@ async def test_defaults_are_described_as_they_are_written(wire: Wire) -> None:
     assert schemas["FetchRequest"]["properties"]["timeout"]["default"] == 30
 
 
-async def test_the_description_names_every_endpoint_of_the_protocol(wire: Wire) -> None:
-    paths = (await wire.get("/openapi.json"))["paths"]
+async def test_the_description_names_every_endpoint_of_the_protocol(api: ApiClient) -> None:
+    paths = (await api.get("/openapi.json"))["paths"]
     served = {
         (method, path.removeprefix(API))
         for path, operations in paths.items()
@@ -57,26 +57,26 @@ async def test_the_description_names_every_endpoint_of_the_protocol(wire: Wire) 
     }
 
 
-async def test_every_path_that_is_described_is_served(wire: Wire) -> None:
+async def test_every_path_that_is_described_is_served(api: ApiClient) -> None:
     """By the method named: whatever the answer is, it is not that there is no such route."""
-    paths = (await wire.get("/openapi.json"))["paths"]
+    paths = (await api.get("/openapi.json"))["paths"]
     for path, operations in paths.items():
         target = re.sub(r"\{\w+\}", "x", path).removeprefix(API)
         for method in operations:
             if target == "/events":  # does not end
                 continue
-            response = await wire.send(method.upper(), target)
+            response = await api.send(method.upper(), target)
             if response.status_code in {404, 405}:
                 assert "There is no /" not in response.json()["error"], (method, path)
                 assert response.status_code != 405, (method, path)
 
 
 async def test_the_page_shows_every_operation_and_needs_nothing_from_elsewhere(
-    wire: Wire,
+    api: ApiClient,
 ) -> None:
-    response = await wire.send("GET", "/docs")
+    response = await api.send("GET", "/docs")
     assert response.status_code == 200
     assert response.headers["content-type"] == "text/html; charset=utf-8"
-    for path in (await wire.get("/openapi.json"))["paths"]:
+    for path in (await api.get("/openapi.json"))["paths"]:
         assert path in response.text
     assert not re.search(r"""(src|href)=["']?(https?:)?//""", response.text)

@@ -2,75 +2,75 @@
 
 import asyncio
 
-from support.wire import Wire, new_name
+from support.api_client import ApiClient, new_name
 
 
-async def test_a_paused_queue_hands_nothing_out_until_resumed(wire: Wire, queue: str) -> None:
-    job_id = await wire.enqueue(queue)
-    assert await wire.post(f"/queues/{queue}/pause") == {"status": "paused"}
-    assert (await wire.queue(queue))["paused"] is True
-    second = await wire.enqueue(queue)
-    assert await wire.try_fetch(queue) is None
-    assert (await wire.queue(queue))["pending"] == 2
+async def test_a_paused_queue_hands_nothing_out_until_resumed(api: ApiClient, queue: str) -> None:
+    job_id = await api.enqueue(queue)
+    assert await api.post(f"/queues/{queue}/pause") == {"status": "paused"}
+    assert (await api.queue(queue))["paused"] is True
+    second = await api.enqueue(queue)
+    assert await api.try_fetch(queue) is None
+    assert (await api.queue(queue))["pending"] == 2
 
-    assert await wire.post(f"/queues/{queue}/resume") == {"status": "resumed"}
-    assert (await wire.queue(queue))["paused"] is False
-    jobs = await wire.fetch_batch(queue, count=2)
+    assert await api.post(f"/queues/{queue}/resume") == {"status": "resumed"}
+    assert (await api.queue(queue))["paused"] is False
+    jobs = await api.fetch_batch(queue, count=2)
     assert [job["job_id"] for job in jobs] == [job_id, second]
 
 
 async def test_a_waiting_fetch_gets_its_job_when_the_queue_is_resumed(
-    wire: Wire, queue: str
+    api: ApiClient, queue: str
 ) -> None:
-    await wire.post(f"/queues/{queue}/pause")
-    fetch = asyncio.create_task(wire.fetch(queue, timeout=60))
-    await wire.see_waiting(1)
-    job_id = await wire.enqueue(queue)
-    await wire.see_waiting(1)
+    await api.post(f"/queues/{queue}/pause")
+    fetch = asyncio.create_task(api.fetch(queue, timeout=60))
+    await api.see_waiting(1)
+    job_id = await api.enqueue(queue)
+    await api.see_waiting(1)
     assert not fetch.done()
-    assert await wire.state(job_id) == "pending"
-    await wire.post(f"/queues/{queue}/resume")
+    assert await api.state(job_id) == "pending"
+    await api.post(f"/queues/{queue}/resume")
     assert (await asyncio.wait_for(fetch, 20))["job_id"] == job_id
 
 
-async def test_a_pause_takes_hold_of_a_fetch_that_waits_already(wire: Wire, queue: str) -> None:
-    fetch = asyncio.create_task(wire.fetch(queue, timeout=60))
-    await wire.see_waiting(1)
-    await wire.post(f"/queues/{queue}/pause")
-    job_id = await wire.enqueue(queue)
-    assert await wire.state(job_id) == "pending"
+async def test_a_pause_takes_hold_of_a_fetch_that_waits_already(api: ApiClient, queue: str) -> None:
+    fetch = asyncio.create_task(api.fetch(queue, timeout=60))
+    await api.see_waiting(1)
+    await api.post(f"/queues/{queue}/pause")
+    job_id = await api.enqueue(queue)
+    assert await api.state(job_id) == "pending"
     assert not fetch.done()
-    await wire.post(f"/queues/{queue}/resume")
+    await api.post(f"/queues/{queue}/resume")
     assert (await asyncio.wait_for(fetch, 20))["job_id"] == job_id
 
 
-async def test_other_queues_of_a_fetch_are_served_meanwhile(wire: Wire, queue: str) -> None:
+async def test_other_queues_of_a_fetch_are_served_meanwhile(api: ApiClient, queue: str) -> None:
     other = new_name()
-    await wire.enqueue(queue, priority="critical")
-    await wire.post(f"/queues/{queue}/pause")
-    job_id = await wire.enqueue(other)
-    assert (await wire.fetch(queue, other))["job_id"] == job_id
-    assert await wire.try_fetch(queue, other) is None
+    await api.enqueue(queue, priority="critical")
+    await api.post(f"/queues/{queue}/pause")
+    job_id = await api.enqueue(other)
+    assert (await api.fetch(queue, other))["job_id"] == job_id
+    assert await api.try_fetch(queue, other) is None
 
 
-async def test_jobs_that_are_held_already_can_be_finished(wire: Wire, queue: str) -> None:
-    await wire.enqueue(queue)
-    leased = await wire.fetch(queue)
-    await wire.post(f"/queues/{queue}/pause")
-    assert await wire.heartbeat(leased) == {"status": "ok"}
-    await wire.ack(leased)
-    assert (await wire.queue(queue))["completed"] == 1
+async def test_jobs_that_are_held_already_can_be_finished(api: ApiClient, queue: str) -> None:
+    await api.enqueue(queue)
+    leased = await api.fetch(queue)
+    await api.post(f"/queues/{queue}/pause")
+    assert await api.heartbeat(leased) == {"status": "ok"}
+    await api.ack(leased)
+    assert (await api.queue(queue))["completed"] == 1
 
 
-async def test_a_queue_can_be_paused_before_its_first_job(wire: Wire, queue: str) -> None:
-    await wire.post(f"/queues/{queue}/pause")
-    await wire.enqueue(queue)
-    assert await wire.try_fetch(queue) is None
+async def test_a_queue_can_be_paused_before_its_first_job(api: ApiClient, queue: str) -> None:
+    await api.post(f"/queues/{queue}/pause")
+    await api.enqueue(queue)
+    assert await api.try_fetch(queue) is None
 
 
-async def test_a_queue_with_a_slash_in_its_name_can_be_paused(wire: Wire) -> None:
+async def test_a_queue_with_a_slash_in_its_name_can_be_paused(api: ApiClient) -> None:
     queue = f"billing/{new_name()}:eu"
-    await wire.enqueue(queue)
-    await wire.post(f"/queues/{queue.replace('/', '%2F')}/pause")
-    assert await wire.try_fetch(queue) is None
-    assert (await wire.queue(queue))["paused"] is True
+    await api.enqueue(queue)
+    await api.post(f"/queues/{queue.replace('/', '%2F')}/pause")
+    assert await api.try_fetch(queue) is None
+    assert (await api.queue(queue))["paused"] is True

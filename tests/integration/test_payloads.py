@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from support.wire import Wire
+from support.api_client import ApiClient
 
 DOCUMENTS = {
     "key order": b'{"z":1,"a":2,"m":{"y":1,"b":2}}',
@@ -29,19 +29,21 @@ def document(request: pytest.FixtureRequest) -> bytes:
     return raw
 
 
-async def test_a_payload_comes_out_as_it_went_in(wire: Wire, queue: str, document: bytes) -> None:
+async def test_a_payload_comes_out_as_it_went_in(
+    api: ApiClient, queue: str, document: bytes
+) -> None:
     raw = b'{"payload":%b,"queue":"%b"}' % (document, queue.encode())
-    job_id = (await wire.post("/enqueue", raw=raw))["job_id"]
+    job_id = (await api.post("/enqueue", raw=raw))["job_id"]
     shown = b'"payload":%b,' % document
-    assert shown in (await wire.send("GET", f"/jobs/{job_id}")).content
+    assert shown in (await api.send("GET", f"/jobs/{job_id}")).content
     ids = {"job_ids": [job_id]}
-    assert shown in (await wire.send("POST", "/jobs/bulk-get", ids)).content
+    assert shown in (await api.send("POST", "/jobs/bulk-get", ids)).content
     fetch = {"queues": [queue], "worker_id": "w", "timeout": 0}
-    assert shown in (await wire.send("POST", "/fetch", fetch)).content
+    assert shown in (await api.send("POST", "/fetch", fetch)).content
 
 
 async def test_payloads_of_a_batch_come_out_as_they_went_in(
-    wire: Wire, queue: str, document: bytes
+    api: ApiClient, queue: str, document: bytes
 ) -> None:
     name = queue.encode()
     raw = b'{"jobs":[{"queue":"%b","payload":%b},{"queue":"%b"},{"payload":%b,"queue":"%b"}]}' % (
@@ -51,33 +53,33 @@ async def test_payloads_of_a_batch_come_out_as_they_went_in(
         document,
         name,
     )
-    await wire.post("/enqueue/batch", raw=raw)
+    await api.post("/enqueue/batch", raw=raw)
     fetch = {"queues": [queue], "worker_id": "w", "timeout": 0, "count": 3}
-    answer = (await wire.send("POST", "/fetch/batch", fetch)).content
+    answer = (await api.send("POST", "/fetch/batch", fetch)).content
     without_one = 1 if document == b"{}" else 0
     assert answer.count(b'"payload":%b,' % document) == 2 + without_one
 
 
 async def test_results_and_checkpoints_come_out_as_they_went_in(
-    wire: Wire, queue: str, document: bytes
+    api: ApiClient, queue: str, document: bytes
 ) -> None:
-    job_id = await wire.enqueue(queue)
-    leased = await wire.fetch(queue)
+    job_id = await api.enqueue(queue)
+    leased = await api.fetch(queue)
     token = leased["lease_token"].encode()
     beat = b'{"jobs":{"%b":{"checkpoint":%b,"lease_token":"%b"}}}' % (
         job_id.encode(),
         document,
         token,
     )
-    await wire.post("/heartbeat", raw=beat)
-    await wire.post(f"/ack/{job_id}", raw=b'{"result":%b,"lease_token":"%b"}' % (document, token))
-    shown = (await wire.send("GET", f"/jobs/{job_id}")).content
+    await api.post("/heartbeat", raw=beat)
+    await api.post(f"/ack/{job_id}", raw=b'{"result":%b,"lease_token":"%b"}' % (document, token))
+    shown = (await api.send("GET", f"/jobs/{job_id}")).content
     assert b'"checkpoint":%b,' % document in shown
     assert b'"result":%b,' % document in shown
 
 
 async def test_what_a_batch_gives_its_callback_comes_out_as_it_went_in(
-    wire: Wire, queue: str, document: bytes
+    api: ApiClient, queue: str, document: bytes
 ) -> None:
     raw = (
         b'{"jobs":[{"queue":"%b"}],"batch":{"callback_queue":"%b.done","callback_payload":%b}}'
@@ -87,33 +89,35 @@ async def test_what_a_batch_gives_its_callback_comes_out_as_it_went_in(
             document,
         )
     )
-    await wire.post("/enqueue/batch", raw=raw)
-    await wire.ack(await wire.fetch(queue))
+    await api.post("/enqueue/batch", raw=raw)
+    await api.ack(await api.fetch(queue))
     fetch = {"queues": [f"{queue}.done"], "worker_id": "w", "timeout": 0}
-    answer = await wire.send("POST", "/fetch", fetch)
+    answer = await api.send("POST", "/fetch", fetch)
     assert b'"payload":%b}' % document in answer.content
 
 
-async def test_a_field_is_known_by_its_name_however_that_is_written(wire: Wire, queue: str) -> None:
+async def test_a_field_is_known_by_its_name_however_that_is_written(
+    api: ApiClient, queue: str
+) -> None:
     raw = rb'{"queu\u0065":"%b","p\u0061yload":{"a":1}}' % queue.encode()
-    job_id = (await wire.post("/enqueue", raw=raw))["job_id"]
-    assert (await wire.job(job_id))["payload"] == {"a": 1}
+    job_id = (await api.post("/enqueue", raw=raw))["job_id"]
+    assert (await api.job(job_id))["payload"] == {"a": 1}
 
 
-async def test_tags_and_errors_keep_every_character(wire: Wire, queue: str) -> None:
+async def test_tags_and_errors_keep_every_character(api: ApiClient, queue: str) -> None:
     tags = {"größe 😀": 'a"b\\c', "x.y[0]": "\n\t"}
-    job_id = await wire.enqueue(queue, tags=tags, max_retries=1)
-    leased = await wire.fetch(queue)
+    job_id = await api.enqueue(queue, tags=tags, max_retries=1)
+    leased = await api.fetch(queue)
     assert leased["tags"] == tags
     error = 'käse 😀 "quoted" \\ \n'
     body = {"error": error, "lease_token": leased["lease_token"]}
     raw = json.dumps(body, ensure_ascii=False).encode()
-    assert (await wire.send("POST", f"/fail/{job_id}", raw=raw)).status_code == 200
-    job = await wire.job(job_id)
+    assert (await api.send("POST", f"/fail/{job_id}", raw=raw)).status_code == 200
+    job = await api.job(job_id)
     assert job["errors"][0]["error"] == error
     assert job["tags"] == tags
 
 
-async def test_an_absent_payload_is_an_empty_object(wire: Wire, queue: str) -> None:
-    await wire.post("/enqueue", {"queue": queue})
-    assert (await wire.fetch(queue))["payload"] == {}
+async def test_an_absent_payload_is_an_empty_object(api: ApiClient, queue: str) -> None:
+    await api.post("/enqueue", {"queue": queue})
+    assert (await api.fetch(queue))["payload"] == {}

@@ -10,9 +10,9 @@ from corvo_client._options import AnyConflict
 from corvo_client.testing import recording
 from corvo_client.worker import Cancel, Context, Retry, Snooze, Worker
 from corvo_schema.states import FINISHED
+from server_support.waiting import wait_until
+from support.api_client import new_name
 from support.server import CorvoServer
-from support.waiting import wait_until
-from support.wire import new_name
 
 Story = Callable[[AsyncClient, str], Awaitable[list[Any]]]
 

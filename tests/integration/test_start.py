@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from corvo_server.settings import Settings, option_of, variable_of
-from support.process import Process, python
+from server_support.process import Process, python
+from support.api_client import ApiClient
 from support.server import CorvoServer, StartServer, server_command
-from support.wire import Wire
 
 # Root may write anywhere; this takes that right from the program that it starts.
 AS_OTHERS_DO = """
@@ -48,18 +48,18 @@ async def test_a_second_server_on_the_data_is_refused(start_server: StartServer)
     assert output.startswith("Error: Another corvo-server is using the data directory")
     assert str(server.data_dir) in output
     assert "--data-dir" in output
-    async with Wire(server.url) as wire:
-        await wire.enqueue("q")
+    async with ApiClient(server.url) as api:
+        await api.enqueue("q")
 
 
 async def test_the_data_is_free_again_after_a_kill(start_server: StartServer) -> None:
     server = start_server()
-    async with Wire(server.url) as wire:
-        job_id = await wire.enqueue("q", [1])
+    async with ApiClient(server.url) as api:
+        job_id = await api.enqueue("q", [1])
     server.kill()
     server.restart(on_new_port=True)
-    async with Wire(server.url) as wire:
-        assert (await wire.fetch("q"))["job_id"] == job_id
+    async with ApiClient(server.url) as api:
+        assert (await api.fetch("q"))["job_id"] == job_id
 
 
 def test_an_address_in_use_is_refused(tmp_path: Path) -> None:
@@ -110,12 +110,10 @@ async def test_settings_come_from_the_environment_unless_an_option_says_otherwis
     env = {"CORVO_MAX_PAYLOAD_BYTES": "10", "CORVO_LEASE": "7s"}
     server = CorvoServer(tmp_path / "data", {"lease": "9s"}, env=env).start()
     try:
-        async with Wire(server.url) as wire:
-            assert (
-                await wire.refused("/enqueue", {"queue": "q", "payload": "x" * 9})
-            ).status == 413
-            await wire.enqueue("q", "x" * 8)
-            assert (await wire.fetch("q"))["lease_duration"] == 9
+        async with ApiClient(server.url) as api:
+            assert (await api.refused("/enqueue", {"queue": "q", "payload": "x" * 9})).status == 413
+            await api.enqueue("q", "x" * 8)
+            assert (await api.fetch("q"))["lease_duration"] == 9
     finally:
         server.close()
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import httpx
 import pytest
 
+from server_support.process import Process, python
+from server_support.waiting import wait_until
+from support.api_client import API, ApiClient
 from support.connection import HeldRequest
-from support.process import Process, python
 from support.server import CorvoServer, StartServer, server_command
-from support.waiting import wait_until
-from support.wire import API, Wire
 
 STEPS = [
     "stopping: no new connections are accepted",
@@ -38,9 +38,9 @@ async def test_a_stop_is_logged_step_by_step_and_ends_with_0(
 @pytest.mark.sqlite
 async def test_a_stop_leaves_everything_in_the_one_file(start_server: StartServer) -> None:
     server = start_server()
-    async with Wire(server.url) as wire:
+    async with ApiClient(server.url) as api:
         jobs = [{"queue": "q", "payload": i} for i in range(500)]
-        await wire.post("/enqueue/batch", {"jobs": jobs})
+        await api.post("/enqueue/batch", {"jobs": jobs})
         assert "corvo.db-wal" in names_in(server.data_dir)
         assert await asyncio.to_thread(server.stop) == 0
     assert names_in(server.data_dir) == ["corvo.db", "corvo.lock"]
@@ -61,8 +61,8 @@ async def test_a_request_in_flight_is_finished(start_server: StartServer) -> Non
         assert await asyncio.to_thread(server.process.wait) == 0
     assert steps_of(server) == STEPS
     server.restart()
-    async with Wire(server.url) as wire:
-        assert (await wire.job(answer["job_id"]))["payload"] == "late"
+    async with ApiClient(server.url) as api:
+        assert (await api.job(answer["job_id"]))["payload"] == "late"
 
 
 async def test_a_request_that_does_not_come_to_its_end_is_cut_off(
@@ -81,16 +81,16 @@ async def test_a_second_signal_ends_the_server_at_once(
     start_server: StartServer, number: signal.Signals
 ) -> None:
     server = start_server(shutdown_timeout="1h")
-    async with Wire(server.url) as wire:
-        job_id = await wire.enqueue("q")
+    async with ApiClient(server.url) as api:
+        job_id = await api.enqueue("q")
     async with HeldRequest(server.port, "/enqueue", {"queue": "q"}):
         server.signal(signal.SIGTERM)
         await see_message(server, STEPS[1])
         server.signal(number)
         assert await asyncio.to_thread(server.process.wait) == 128 + number
     server.restart()
-    async with Wire(server.url) as wire:
-        assert (await wire.fetch("q"))["job_id"] == job_id
+    async with ApiClient(server.url) as api:
+        assert (await api.fetch("q"))["job_id"] == job_id
 
 
 async def test_two_signals_at_once_end_a_server_that_is_too_busy_to_stop(
@@ -194,10 +194,10 @@ async def test_a_stop_under_load_loses_nothing_that_was_acknowledged(
     server = start_server()
     acknowledged: list[str] = []
 
-    async def produce(wire: Wire) -> None:
+    async def produce(api: ApiClient) -> None:
         while True:
             try:
-                response = await wire.send("POST", "/enqueue", {"queue": "q"})
+                response = await api.send("POST", "/enqueue", {"queue": "q"})
             except httpx.TransportError:
                 return
             if response.status_code == 201:
@@ -206,28 +206,28 @@ async def test_a_stop_under_load_loses_nothing_that_was_acknowledged(
                 assert (response.status_code, response.json()["code"]) == (503, "UNAVAILABLE")
                 assert int(response.headers["retry-after"]) >= 1
 
-    async with Wire(server.url) as wire:
-        producers = [asyncio.create_task(produce(wire)) for _ in range(20)]
+    async with ApiClient(server.url) as api:
+        producers = [asyncio.create_task(produce(api)) for _ in range(20)]
         await wait_until(lambda: len(acknowledged) >= 300)
         assert await asyncio.to_thread(server.stop) == 0
         await asyncio.gather(*producers)
     assert server.messages()[-1] == STEPS[-1]
     server.restart()
-    async with Wire(server.url) as wire:
-        found = await wire.post("/jobs/bulk-get", {"job_ids": acknowledged})
+    async with ApiClient(server.url) as api:
+        found = await api.post("/jobs/bulk-get", {"job_ids": acknowledged})
         assert [job["id"] for job in found["jobs"]] == acknowledged
 
 
 async def test_followers_of_events_are_sent_home(start_server: StartServer) -> None:
     server = start_server()
     async with (
-        Wire(server.url) as wire,
+        ApiClient(server.url) as api,
         httpx.AsyncClient(timeout=60) as client,
         client.stream("GET", f"{server.url}{API}/events") as response,
     ):
         lines = response.aiter_lines()
         assert await anext(lines) == ": following"
-        job_id = await wire.enqueue("q")
+        job_id = await api.enqueue("q")
         stop = asyncio.create_task(asyncio.to_thread(server.stop))
         rest = [line async for line in lines]
         assert await stop == 0

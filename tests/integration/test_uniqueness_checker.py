@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from corvo_schema.states import EventType
+from support.api_client import Body
 from support.event_log import Line
 from support.history import Call, History
 from support.uniqueness import QUEUE, twin_events, twins
-from support.wire import Body
 
 JOBS: dict[str, Body] = {name: {"queue": QUEUE, "unique_key": "k"} for name in ("one", "two")}
 

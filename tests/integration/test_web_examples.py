@@ -12,9 +12,9 @@ import httpx
 import pytest
 
 from corvo_client import AsyncClient
-from support.process import Process, python
+from server_support.process import Process, python
+from server_support.waiting import wait_until
 from support.server import CorvoServer
-from support.waiting import wait_until
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

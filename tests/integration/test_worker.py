@@ -11,9 +11,9 @@ from pydantic import BaseModel
 
 from corvo_client import AsyncClient, Job, JobState
 from corvo_client.worker import Cancel, Context, Retry, Snooze, Worker, current_job
+from server_support.waiting import wait_until
+from support.api_client import ApiClient, new_name
 from support.server import CorvoServer
-from support.waiting import wait_until
-from support.wire import Wire, new_name
 
 FINISHED = (JobState.COMPLETED, JobState.DEAD, JobState.CANCELLED)
 
@@ -28,14 +28,14 @@ def worker(server: CorvoServer) -> Worker:
     return Worker(server.url, concurrency=5, lease_duration=5)
 
 
-async def run(worker: Worker, wire: Wire, *job_ids: str) -> list[Job]:
+async def run(worker: Worker, api: ApiClient, *job_ids: str) -> list[Job]:
     """Let the worker work until these jobs have ended."""
     async with worker:
-        return [Job.model_validate(await wire.see_state(job_id, *FINISHED)) for job_id in job_ids]
+        return [Job.model_validate(await api.see_state(job_id, *FINISHED)) for job_id in job_ids]
 
 
 async def test_async_and_plain_handlers_get_keyword_arguments(
-    wire: Wire, worker: Worker, queue: str
+    api: ApiClient, worker: Worker, queue: str
 ) -> None:
     plain = new_name()
 
@@ -49,23 +49,23 @@ async def test_async_and_plain_handlers_get_keyword_arguments(
         return {"product": a * b}
 
     ids = [
-        await wire.enqueue(queue, {"a": 1, "b": 2}),
-        await wire.enqueue(queue, {"a": 1}),
-        await wire.enqueue(plain, {"a": 3, "b": 4}),
+        await api.enqueue(queue, {"a": 1, "b": 2}),
+        await api.enqueue(queue, {"a": 1}),
+        await api.enqueue(plain, {"a": 3, "b": 4}),
     ]
-    jobs = await run(worker, wire, *ids)
+    jobs = await run(worker, api, *ids)
     assert [job.state for job in jobs] == ["completed"] * 3
     assert [job.result for job in jobs] == [3, 11, {"product": 12}]
     assert {job.worker_id for job in jobs} == {worker.id}
 
 
-async def test_a_model_takes_the_whole_payload(wire: Wire, worker: Worker, queue: str) -> None:
+async def test_a_model_takes_the_whole_payload(api: ApiClient, worker: Worker, queue: str) -> None:
     @worker.task(queue)
     async def bill(invoice: Invoice) -> Invoice:
         assert isinstance(invoice.due, date)
         return Invoice(number=invoice.number + 1, due=invoice.due)
 
-    (job,) = await run(worker, wire, await wire.enqueue(queue, {"number": 7, "due": "2026-01-31"}))
+    (job,) = await run(worker, api, await api.enqueue(queue, {"number": 7, "due": "2026-01-31"}))
     assert job.result == {"number": 8, "due": "2026-01-31"}
 
 
@@ -74,20 +74,22 @@ async def test_a_model_takes_the_whole_payload(wire: Wire, worker: Worker, queue
     [({"number": "x", "due": "2026-01-31"}, "number"), ({"number": 1}, "due"), ([1], "payload")],
 )
 async def test_a_payload_that_does_not_fit_is_dead_at_once(
-    wire: Wire, worker: Worker, queue: str, payload: Any, named: str
+    api: ApiClient, worker: Worker, queue: str, payload: Any, named: str
 ) -> None:
     @worker.task(queue)
     async def bill(invoice: Invoice) -> None:
         raise AssertionError(invoice)
 
-    (job,) = await run(worker, wire, await wire.enqueue(queue, payload, max_retries=10))
+    (job,) = await run(worker, api, await api.enqueue(queue, payload, max_retries=10))
     assert (job.state, job.attempt) == (JobState.DEAD, 1)
     (error,) = job.errors
     assert error.error.startswith("invalid payload: ")
     assert named in error.error
 
 
-async def test_a_task_is_enqueued_by_calling_it_so(wire: Wire, worker: Worker, queue: str) -> None:
+async def test_a_task_is_enqueued_by_calling_it_so(
+    api: ApiClient, worker: Worker, queue: str
+) -> None:
     @worker.task(queue, max_retries=9, tags={"kind": "bill"})
     async def bill(invoice: Invoice, *, copies: int = 1) -> int:
         return invoice.number * copies
@@ -100,14 +102,14 @@ async def test_a_task_is_enqueued_by_calling_it_so(wire: Wire, worker: Worker, q
     first = await bill.enqueue(invoice, copies=2)
     second = await asyncio.to_thread(pair.enqueue_sync, 1, right=2)
     third = await bill.options(priority="critical", max_retries=1).enqueue(invoice)
-    jobs = await run(worker, wire, first.job_id, second.job_id, third.job_id)
+    jobs = await run(worker, api, first.job_id, second.job_id, third.job_id)
     assert [job.result for job in jobs] == [14, [1, 2], 7]
     assert [job.max_retries for job in jobs] == [9, 3, 1]
     assert jobs[0].tags == {"kind": "bill"}
     assert await bill(invoice) == 7  # it is still a function
 
 
-async def test_a_handler_can_enqueue_more(wire: Wire, worker: Worker, queue: str) -> None:
+async def test_a_handler_can_enqueue_more(api: ApiClient, worker: Worker, queue: str) -> None:
     @worker.task(queue)
     async def split(parts: int) -> list[str]:
         return [(await part.enqueue(i)).job_id for i in range(parts)]
@@ -116,22 +118,24 @@ async def test_a_handler_can_enqueue_more(wire: Wire, worker: Worker, queue: str
     def part(number: int) -> int:
         return number * number
 
-    job_id = await wire.enqueue(queue, {"parts": 3})
+    job_id = await api.enqueue(queue, {"parts": 3})
     async with worker:
-        parts = (await wire.see_state(job_id, "completed"))["result"]
-        results = [(await wire.see_state(p, "completed"))["result"] for p in parts]
+        parts = (await api.see_state(job_id, "completed"))["result"]
+        results = [(await api.see_state(p, "completed"))["result"] for p in parts]
     assert results == [0, 1, 4]
 
 
-async def test_a_handler_that_fails_is_tried_again(wire: Wire, worker: Worker, queue: str) -> None:
+async def test_a_handler_that_fails_is_tried_again(
+    api: ApiClient, worker: Worker, queue: str
+) -> None:
     @worker.task(queue)
     async def flaky(context: Context, name: str) -> str:
         if context.attempt < 3:
             raise ConnectionError(f"no route to {name}")
         return "through at last"
 
-    job_id = await wire.enqueue(queue, {"name": "host"}, retry_backoff="none")
-    (job,) = await run(worker, wire, job_id)
+    job_id = await api.enqueue(queue, {"name": "host"}, retry_backoff="none")
+    (job,) = await run(worker, api, job_id)
     assert (job.state, job.attempt, job.result) == (JobState.COMPLETED, 3, "through at last")
     assert [error.error for error in job.errors] == ["ConnectionError: no route to host"] * 2
     assert "in flaky" in (job.errors[0].backtrace or "")
@@ -140,7 +144,7 @@ async def test_a_handler_that_fails_is_tried_again(wire: Wire, worker: Worker, q
 @pytest.mark.parametrize("is_raised", [True, False])
 @pytest.mark.parametrize("is_async", [True, False])
 async def test_outcomes_can_be_raised_or_returned(
-    wire: Wire, worker: Worker, queue: str, *, is_raised: bool, is_async: bool
+    api: ApiClient, worker: Worker, queue: str, *, is_raised: bool, is_async: bool
 ) -> None:
     def decide(kind: str, attempt: int, runs: int) -> Any:
         outcome: Exception
@@ -174,10 +178,10 @@ async def test_outcomes_can_be_raised_or_returned(
             return note(kind)
 
     ids = [
-        await wire.enqueue(queue, {"kind": kind}, retry_backoff="none", max_retries=2)
+        await api.enqueue(queue, {"kind": kind}, retry_backoff="none", max_retries=2)
         for kind in ("snooze", "cancel", "retry")
     ]
-    snoozed, cancelled, retried = await run(worker, wire, *ids)
+    snoozed, cancelled, retried = await run(worker, api, *ids)
     assert (snoozed.state, snoozed.attempt, snoozed.errors) == (JobState.COMPLETED, 1, [])
     assert runs["snooze"] == 2
     assert (cancelled.state, cancelled.errors[0].error) == (
@@ -189,7 +193,7 @@ async def test_outcomes_can_be_raised_or_returned(
 
 
 async def test_as_many_handlers_run_at_a_time_as_allowed(
-    wire: Wire, server: CorvoServer, queue: str
+    api: ApiClient, server: CorvoServer, queue: str
 ) -> None:
     worker = Worker(server.url, concurrency=4)
     running: set[str] = set()
@@ -205,14 +209,14 @@ async def test_as_many_handlers_run_at_a_time_as_allowed(
         running.discard(context.id)
 
     jobs = [{"queue": queue} for _ in range(40)]
-    ids = (await wire.post("/enqueue/batch", {"jobs": jobs}))["job_ids"]
-    await asyncio.wait_for(run(worker, wire, *ids), 60)
+    ids = (await api.post("/enqueue/batch", {"jobs": jobs}))["job_ids"]
+    await asyncio.wait_for(run(worker, api, *ids), 60)
     assert most == 4
 
 
 @pytest.mark.parametrize("is_async", [True, False])
 async def test_many_short_jobs_are_each_done_once(
-    wire: Wire, server: CorvoServer, queue: str, *, is_async: bool
+    api: ApiClient, server: CorvoServer, queue: str, *, is_async: bool
 ) -> None:
     worker = Worker(server.url, concurrency=50)
     runs: Counter[str] = Counter()
@@ -231,19 +235,19 @@ async def test_many_short_jobs_are_each_done_once(
             return n
 
     jobs = [{"queue": queue, "payload": {"n": n}} for n in range(2000)]
-    ids = (await wire.post("/enqueue/batch", {"jobs": jobs}))["job_ids"]
+    ids = (await api.post("/enqueue/batch", {"jobs": jobs}))["job_ids"]
     async with worker:
-        await wire.see_state(ids[-1], "completed")
-        await see_counter(wire, queue, completed=2000)
+        await api.see_state(ids[-1], "completed")
+        await see_counter(api, queue, completed=2000)
     assert set(runs.values()) == {1}
     assert set(runs) == set(ids)
-    found = (await wire.post("/jobs/bulk-get", {"job_ids": ids}))["jobs"]
+    found = (await api.post("/jobs/bulk-get", {"job_ids": ids}))["jobs"]
     assert [job["result"] for job in found] == list(range(2000))
     assert {job["attempt"] for job in found} == {1}
 
 
 async def test_one_client_serves_the_worker_and_its_program(
-    server: CorvoServer, wire: Wire, queue: str
+    server: CorvoServer, api: ApiClient, queue: str
 ) -> None:
     async with AsyncClient(server.url) as client:
         worker = Worker(client)
@@ -253,14 +257,14 @@ async def test_one_client_serves_the_worker_and_its_program(
             return 2 * n
 
         reply = await double.enqueue(21)
-        (job,) = await run(worker, wire, reply.job_id)
+        (job,) = await run(worker, api, reply.job_id)
         assert job.result == 42
         assert (await client.get_job(reply.job_id)).result == 42  # it is still open
 
 
-async def see_counter(wire: Wire, queue: str, **counters: int) -> None:
+async def see_counter(api: ApiClient, queue: str, **counters: int) -> None:
     async def is_so() -> bool:
-        found = await wire.queue(queue)
+        found = await api.queue(queue)
         return all(found[name] == value for name, value in counters.items())
 
     await wait_until(is_so, f"{queue} has {counters}")

@@ -11,9 +11,9 @@ import httpx
 import pytest
 
 from corvo_client.worker import Context, Interruption, Worker
+from server_support.waiting import wait_until
+from support.api_client import API, ApiClient
 from support.server import CorvoServer, StartServer
-from support.waiting import wait_until
-from support.wire import API, Wire
 from support.workers import WorkerProcess
 
 JOBS = 300
@@ -29,7 +29,7 @@ def processes() -> Iterator[list[WorkerProcess]]:
 
 
 async def test_progress_and_checkpoints_are_seen_while_the_job_runs(
-    server: CorvoServer, wire: Wire, queue: str
+    server: CorvoServer, api: ApiClient, queue: str
 ) -> None:
     worker = Worker(server.url)
     may_go_on = asyncio.Event()
@@ -41,24 +41,24 @@ async def test_progress_and_checkpoints_are_seen_while_the_job_runs(
         context.checkpoint({"page": 3})
         await may_go_on.wait()
 
-    job_id = await wire.enqueue(queue)
+    job_id = await api.enqueue(queue)
 
     async def is_told() -> bool:
-        job = await wire.job(job_id)
+        job = await api.job(job_id)
         return bool(job["progress"] and job["checkpoint"])
 
     async with worker:
         await wait_until(is_told)
-        job = await wire.job(job_id)
+        job = await api.job(job_id)
         assert job["progress"] == {"current": 3, "total": 10, "message": "third page"}
         assert job["checkpoint"] == {"page": 3}
         assert job["state"] == "active"
         may_go_on.set()
-        await wire.see_state(job_id, "completed")
+        await api.see_state(job_id, "completed")
 
 
 async def test_the_next_attempt_goes_on_from_the_checkpoint(
-    server: CorvoServer, wire: Wire, queue: str
+    server: CorvoServer, api: ApiClient, queue: str
 ) -> None:
     worker = Worker(server.url)
 
@@ -72,15 +72,15 @@ async def test_the_next_attempt_goes_on_from_the_checkpoint(
                 raise ConnectionError(f"page {page}")
         return [*done, context.attempt]
 
-    job_id = await wire.enqueue(queue, retry_backoff="none", max_retries=5)
+    job_id = await api.enqueue(queue, retry_backoff="none", max_retries=5)
     async with worker:
-        job = await wire.see_state(job_id, "completed", "dead")
+        job = await api.see_state(job_id, "completed", "dead")
     assert job["result"] == [0, 1, 2, 3]
     assert [error["error"][-6:] for error in job["errors"]] == ["page 1", "page 2"]
 
 
 async def test_an_async_handler_is_stopped_when_its_job_is_cancelled(
-    server: CorvoServer, wire: Wire, queue: str
+    server: CorvoServer, api: ApiClient, queue: str
 ) -> None:
     worker = Worker(server.url, lease_duration=1)
     started = asyncio.Event()
@@ -94,16 +94,16 @@ async def test_an_async_handler_is_stopped_when_its_job_is_cancelled(
         finally:
             seen.append(context.interruption)
 
-    job_id = await wire.enqueue(queue)
+    job_id = await api.enqueue(queue)
     async with worker:
         await asyncio.wait_for(started.wait(), 20)
-        assert await wire.post(f"/jobs/{job_id}/cancel") == {"status": "cancelling"}
-        await wire.see_state(job_id, "cancelled")
+        assert await api.post(f"/jobs/{job_id}/cancel") == {"status": "cancelling"}
+        await api.see_state(job_id, "cancelled")
     assert seen == [Interruption.CANCELLED]
 
 
 async def test_a_plain_handler_sees_that_its_job_is_cancelled(
-    server: CorvoServer, wire: Wire, queue: str
+    server: CorvoServer, api: ApiClient, queue: str
 ) -> None:
     worker = Worker(server.url, lease_duration=1)
 
@@ -114,11 +114,11 @@ async def test_a_plain_handler_sees_that_its_job_is_cancelled(
             context.raise_if_cancelled()
             time.sleep(0.01)
 
-    job_id = await wire.enqueue(queue)
+    job_id = await api.enqueue(queue)
     async with worker:
-        await wire.see_state(job_id, "active")
-        await wire.post(f"/jobs/{job_id}/cancel")
-        await wire.see_state(job_id, "cancelled")
+        await api.see_state(job_id, "active")
+        await api.post(f"/jobs/{job_id}/cancel")
+        await api.see_state(job_id, "cancelled")
 
 
 async def test_a_handler_that_blocks_the_event_loop_keeps_its_lease(
@@ -134,34 +134,34 @@ async def test_a_handler_that_blocks_the_event_loop_keeps_its_lease(
             time.sleep(0.05)  # noqa: ASYNC251 - what it must not do
         return "done"
 
-    async with Wire(server.url) as wire:
-        job_id = await wire.enqueue(queue)
+    async with ApiClient(server.url) as api:
+        job_id = await api.enqueue(queue)
         rival: asyncio.Task[httpx.Response] | None = None
         async with worker:
-            await wire.see_state(job_id, "active", "completed")
+            await api.see_state(job_id, "active", "completed")
             rival = asyncio.create_task(_fetch_in_thread(server.url, queue))
-            job = await wire.see_state(job_id, "completed", "dead", "pending")
+            job = await api.see_state(job_id, "completed", "dead", "pending")
         assert (job["state"], job["attempt"], job["result"]) == ("completed", 1, "done")
-        assert await wire.events_of(job_id) == ["enqueued", "started", "completed"]
+        assert await api.events_of(job_id) == ["enqueued", "started", "completed"]
         assert (await rival).status_code == 204
 
 
 async def test_the_job_of_a_killed_worker_is_finished_by_another(
-    server: CorvoServer, wire: Wire, queue: str, processes: list[WorkerProcess]
+    server: CorvoServer, api: ApiClient, queue: str, processes: list[WorkerProcess]
 ) -> None:
-    job_id = await wire.enqueue(queue)
+    job_id = await api.enqueue(queue)
     victim = WorkerProcess(server.url, queue, "wait")
     processes.append(victim)
     await asyncio.to_thread(victim.see, "started", job_id)
 
     async def has_checkpoint() -> bool:
-        return bool((await wire.job(job_id))["checkpoint"] == {"row": 7})
+        return bool((await api.job(job_id))["checkpoint"] == {"row": 7})
 
     await wait_until(has_checkpoint)
     victim.kill()
 
     processes.append(WorkerProcess(server.url, queue, "finish"))
-    job = await wire.see_state(job_id, "completed")
+    job = await api.see_state(job_id, "completed")
     assert (job["attempt"], job["result"]) == (2, "finished")
     assert job["checkpoint"] == {"row": 7}
     (error,) = job["errors"]
@@ -169,24 +169,24 @@ async def test_the_job_of_a_killed_worker_is_finished_by_another(
 
 
 async def test_a_worker_that_was_away_too_long_finishes_nothing(
-    server: CorvoServer, wire: Wire, queue: str, processes: list[WorkerProcess]
+    server: CorvoServer, api: ApiClient, queue: str, processes: list[WorkerProcess]
 ) -> None:
     """It was stopped, its job is with another, and then it goes on as if nothing had been."""
-    job_id = await wire.enqueue(queue)
+    job_id = await api.enqueue(queue)
     frozen = WorkerProcess(server.url, queue, "wait")
     processes.append(frozen)
     await asyncio.to_thread(frozen.see, "started", job_id)
     frozen.signal(signal.SIGSTOP)
-    held = await wire.fetch(queue, timeout=30, lease_duration=60, worker_id="other")
+    held = await api.fetch(queue, timeout=30, lease_duration=60, worker_id="other")
     assert (held["job_id"], held["attempt"]) == (job_id, 2)
 
     frozen.signal(signal.SIGCONT)
     await asyncio.to_thread(frozen.see, "interrupted", job_id)
     assert frozen.stop() == 0
-    job = await wire.job(job_id)
+    job = await api.job(job_id)
     assert (job["state"], job["worker_id"]) == ("active", "other")
-    await wire.ack(held, result="the other's")
-    assert (await wire.job(job_id))["result"] == "the other's"
+    await api.ack(held, result="the other's")
+    assert (await api.job(job_id))["result"] == "the other's"
 
 
 async def test_a_server_that_is_restarted_under_a_worker_costs_no_attempt(
@@ -220,24 +220,24 @@ async def _work_through(
         await asyncio.sleep(0.01)
         return n
 
-    async with Wire(server.url) as wire:
+    async with ApiClient(server.url) as api:
         jobs = [{"queue": "q", "payload": {"n": n}} for n in range(JOBS)]
-        ids = (await wire.post("/enqueue/batch", {"jobs": jobs}))["job_ids"]
+        ids = (await api.post("/enqueue/batch", {"jobs": jobs}))["job_ids"]
     async with worker:
         for share in (JOBS // 4, JOBS // 2):
             await _see_runs(runs, share)
             await asyncio.to_thread(stop)
             await asyncio.to_thread(server.restart)
-        async with Wire(server.url) as wire:
+        async with ApiClient(server.url) as api:
             for job_id in ids:
-                await wire.see_state(job_id, "completed")
-    async with Wire(server.url) as wire:
+                await api.see_state(job_id, "completed")
+    async with ApiClient(server.url) as api:
         for n, job_id in enumerate(ids):
-            job = await wire.job(job_id)
+            job = await api.job(job_id)
             assert job["result"] == n
             events = [event["type"] for event in job["timeline"]]
             assert events.count("completed") == 1
-        queue = await wire.queue("q")
+        queue = await api.queue("q")
     assert queue["completed"] == JOBS
     return runs, queue["failed"]
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from corvo_client.worker import Context, Worker
+from server_support.waiting import PATIENCE, wait_until
+from support.api_client import ApiClient
 from support.server import CorvoServer
-from support.waiting import PATIENCE, wait_until
-from support.wire import Wire
 from support.workers import WorkerProcess
 
 SIGNALS = [signal.SIGTERM, signal.SIGINT]
@@ -25,7 +25,7 @@ def processes() -> Iterator[list[WorkerProcess]]:
 
 
 async def test_a_stop_waits_for_handlers_and_fetches_no_more(
-    server: CorvoServer, wire: Wire, queue: str
+    server: CorvoServer, api: ApiClient, queue: str
 ) -> None:
     worker = Worker(server.url, concurrency=2)
     may_end = asyncio.Event()
@@ -37,21 +37,21 @@ async def test_a_stop_waits_for_handlers_and_fetches_no_more(
         await may_end.wait()
         return "finished"
 
-    ids = [await wire.enqueue(queue) for _ in range(4)]
+    ids = [await api.enqueue(queue) for _ in range(4)]
     async with worker:
         # Not that they are active: that is so before the worker has the answer to its fetch.
         await wait_until(lambda: len(started) == 2, "two handlers have begun")
         worker.stop()
-        late = await wire.enqueue(queue)
+        late = await api.enqueue(queue)
         may_end.set()
-    states = [await wire.state(job_id) for job_id in [*ids, late]]
+    states = [await api.state(job_id) for job_id in [*ids, late]]
     assert states == ["completed", "completed", "pending", "pending", "pending"]
     assert started == ids[:2]
-    assert {(await wire.job(job_id))["attempt"] for job_id in [*ids[2:], late]} == {0}
+    assert {(await api.job(job_id))["attempt"] for job_id in [*ids[2:], late]} == {0}
 
 
 async def test_a_job_that_is_interrupted_is_handed_back_with_its_checkpoint(
-    server: CorvoServer, wire: Wire, queue: str
+    server: CorvoServer, api: ApiClient, queue: str
 ) -> None:
     worker = Worker(server.url, grace_period=0)
     has_begun = asyncio.Event()
@@ -62,47 +62,47 @@ async def test_a_job_that_is_interrupted_is_handed_back_with_its_checkpoint(
         has_begun.set()
         await asyncio.Event().wait()
 
-    job_id = await wire.enqueue(queue, max_retries=1)
+    job_id = await api.enqueue(queue, max_retries=1)
     async with worker:
         await asyncio.wait_for(has_begun.wait(), PATIENCE)
-    again = await wire.fetch(queue)  # at once, not when a lease has run out
+    again = await api.fetch(queue)  # at once, not when a lease has run out
     assert (again["job_id"], again["attempt"]) == (job_id, 1)
     assert again["checkpoint"] == {"page": 4}
-    assert (await wire.job(job_id))["errors"] == []
-    assert "released" in await wire.events_of(job_id)
+    assert (await api.job(job_id))["errors"] == []
+    assert "released" in await api.events_of(job_id)
 
 
 @pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize("behaviour", ["wait", "stick"])
 async def test_a_process_hands_its_jobs_back_and_ends_with_0(
     server: CorvoServer,
-    wire: Wire,
+    api: ApiClient,
     queue: str,
     processes: list[WorkerProcess],
     behaviour: str,
     number: signal.Signals,
 ) -> None:
     """Also when a handler is deaf: its job is handed back, and the process ends nevertheless."""
-    job_id = await wire.enqueue(queue, max_retries=1)
+    job_id = await api.enqueue(queue, max_retries=1)
     process = WorkerProcess(server.url, queue, behaviour, grace_period=0)
     processes.append(process)
     assert await asyncio.to_thread(process.see, "started", job_id) == 1
     process.signal(number)
     assert await asyncio.to_thread(process.wait) == 0
     assert "Traceback" not in process.output
-    again = await wire.fetch(queue)
+    again = await api.fetch(queue)
     assert (again["job_id"], again["attempt"], again["checkpoint"]) == (job_id, 1, {"row": 7})
 
 
 @pytest.mark.parametrize("number", SIGNALS)
 async def test_a_second_signal_ends_the_process_at_once(
     server: CorvoServer,
-    wire: Wire,
+    api: ApiClient,
     queue: str,
     processes: list[WorkerProcess],
     number: signal.Signals,
 ) -> None:
-    job_id = await wire.enqueue(queue)
+    job_id = await api.enqueue(queue)
     process = WorkerProcess(server.url, queue, "wait", grace_period=3600)
     processes.append(process)
     await asyncio.to_thread(process.see, "started", job_id)
@@ -111,19 +111,19 @@ async def test_a_second_signal_ends_the_process_at_once(
     process.signal(number)
     assert await asyncio.to_thread(process.wait) == 128 + number
     # Nothing was handed back, and so the lease decides.
-    job = await wire.see_state(job_id, "pending")
+    job = await api.see_state(job_id, "pending")
     assert job["errors"][0]["error"].startswith("lease expired")
 
 
 async def test_a_worker_that_has_nothing_to_do_ends_at_once(
-    server: CorvoServer, wire: Wire, queue: str, processes: list[WorkerProcess]
+    server: CorvoServer, api: ApiClient, queue: str, processes: list[WorkerProcess]
 ) -> None:
     process = WorkerProcess(server.url, queue, "finish")
     processes.append(process)
-    job_id = await wire.enqueue(queue)
-    await wire.see_state(job_id, "completed")
-    await wire.see_waiting(1)
+    job_id = await api.enqueue(queue)
+    await api.see_state(job_id, "completed")
+    await api.see_waiting(1)
     assert await asyncio.to_thread(process.stop) == 0
-    await wire.see_waiting(0)
-    await wire.enqueue(queue)
-    assert (await wire.fetch(queue))["attempt"] == 1
+    await api.see_waiting(0)
+    await api.enqueue(queue)
+    assert (await api.fetch(queue))["attempt"] == 1

@@ -14,9 +14,9 @@ import pytest
 
 from corvo_client import AsyncClient, Job
 from corvo_client.worker import CallNext, Context, Worker
+from server_support.waiting import wait_until
+from support.api_client import new_name
 from support.server import CorvoServer
-from support.waiting import wait_until
-from support.wire import new_name
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 

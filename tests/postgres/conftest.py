@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from support.databases import Databases
-from support.engines import pgbouncer_or_skip
-from support.pgbouncer import PgBouncer
+from server_support.databases import Databases
+from server_support.engines import pgbouncer_or_skip
+from server_support.pgbouncer import PgBouncer
 from support.server import StartServer, servers_in
 
 

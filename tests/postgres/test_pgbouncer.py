@@ -9,22 +9,22 @@ from typing import NamedTuple
 
 import psycopg
 import pytest
-from support.pipeline import Pipeline, new_name
 
 from corvo_client import AsyncClient
 from corvo_server.store.postgres.database import prepare
-from corvo_server.store.postgres.pipeline import Pipeline as Transaction
 from corvo_server.store.postgres.readers import Readers
+from corvo_server.store.postgres.pipeline import Pipeline as Transaction
 from corvo_server.store.protocol import SearchTooSlow
-from support.engines import pgbouncer_or_skip
-from support.pgbouncer import PgBouncer
-from support.postgres import execute
-from support.process import python
+from server_support.engines import pgbouncer_or_skip
+from server_support.pgbouncer import PgBouncer
+from server_support.postgres import execute
+from server_support.process import python
+from server_support.waiting import wait_until
+from support.api_client import ApiClient, new_name
 from support.server import CorvoServer, StartServer
-from support.waiting import wait_until
 
 WAYS = {"listens past it": True, "does not listen": False, "listens in vain": True}
-"""How servers get notification of each other, and whether they are notified of it."""
+"""How servers get news of each other, and whether they are notified of it."""
 STATE = """
 SELECT pg_backend_pid(), current_setting('search_path'), current_setting('statement_timeout'),
        current_setting('enable_seqscan'), current_setting('plan_cache_mode'),
@@ -76,7 +76,7 @@ def start(way: str, pooler: PgBouncer, url: str, make_server: StartServer) -> Po
 async def test_jobs_go_from_one_server_to_a_fetch_at_another(pooled: Pooled) -> None:
     queue = new_name()
     took = []
-    async with Pipeline(pooled.nodes[0].url) as one, Pipeline(pooled.nodes[1].url) as other:
+    async with ApiClient(pooled.nodes[0].url) as one, ApiClient(pooled.nodes[1].url) as other:
         for number in range(20):
             fetching = asyncio.create_task(other.fetch(queue, timeout=20))
             await other.see_waiting(1)
@@ -110,16 +110,16 @@ async def test_nothing_of_a_server_is_left_in_sessions(pooled: Pooled) -> None:
 async def work(pooled: Pooled, jobs: int) -> None:
     """Enough of everything for statements to be prepared, if they ever are."""
     queue = new_name()
-    async with Pipeline(pooled.nodes[0].url) as one, Pipeline(pooled.nodes[1].url) as other:
+    async with ApiClient(pooled.nodes[0].url) as one, ApiClient(pooled.nodes[1].url) as other:
         for number in range(jobs):
-            pipeline, elsewhere = (one, other) if number % 2 else (other, one)
+            api, elsewhere = (one, other) if number % 2 else (other, one)
             tags = {"n": str(number % 7)}
-            await pipeline.enqueue(queue, number, tags=tags, unique_key=f"{queue}-{number}")
+            await api.enqueue(queue, number, tags=tags, unique_key=f"{queue}-{number}")
             job = await elsewhere.fetch(queue, timeout=10)
             if number % 5:
-                await pipeline.ack(job)
+                await api.ack(job)
             else:
-                await pipeline.fail(job)
+                await api.fail(job)
             found = await elsewhere.post("/jobs/search", {"queue": queue, "tags": tags})
             assert found["jobs"]
         counts = await one.queue(queue)
@@ -129,20 +129,20 @@ async def work(pooled: Pooled, jobs: int) -> None:
 async def test_the_lead_goes_to_another_server_and_jobs_become_due(listening: Pooled) -> None:
     queue = new_name()
     one, other = listening.nodes
-    async with Pipeline(one.url) as pipeline:
-        leaders = await wait_until(lambda: leading(pipeline), "somebody leads")
+    async with ApiClient(one.url) as api:
+        leaders = await wait_until(lambda: leading(api), "somebody leads")
     killed, left = (one, other) if leaders[0]["address"] == one.url else (other, one)
     await asyncio.to_thread(killed.kill)
     started = time.monotonic()
-    async with Pipeline(left.url) as pipeline:
-        await wait_until(lambda: leads(pipeline, left.url), "the other server leads")
+    async with ApiClient(left.url) as api:
+        await wait_until(lambda: leads(api, left.url), "the other server leads")
         took = time.monotonic() - started
-        job_id = await pipeline.enqueue(queue, 1, scheduled_at="2020-01-01T00:00:00Z")
-        later = await pipeline.enqueue(queue, 2, scheduled_at=soon())
+        job_id = await api.enqueue(queue, 1, scheduled_at="2020-01-01T00:00:00Z")
+        later = await api.enqueue(queue, 2, scheduled_at=soon())
         for wanted in (job_id, later):
-            job = await pipeline.fetch(queue, timeout=20)
+            job = await api.fetch(queue, timeout=20)
             assert job["job_id"] == wanted
-            await pipeline.ack(job)
+            await api.ack(job)
     print(f"\nthe lead changed within {took:.1f} s")
     assert took < 10
 
@@ -151,13 +151,13 @@ def soon() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 2))
 
 
-async def leading(pipeline: Pipeline) -> list[dict[str, str]]:
-    nodes = (await pipeline.get("/cluster/status"))["nodes"]
+async def leading(api: ApiClient) -> list[dict[str, str]]:
+    nodes = (await api.get("/cluster/status"))["nodes"]
     return [node for node in nodes if node["role"] == "leader"]
 
 
-async def leads(pipeline: Pipeline, url: str) -> bool:
-    return [node["address"] for node in await leading(pipeline)] == [url]
+async def leads(api: ApiClient, url: str) -> bool:
+    return [node["address"] for node in await leading(api)] == [url]
 
 
 async def test_a_read_that_nobody_waits_for_any_more_is_cancelled(
@@ -218,11 +218,11 @@ async def test_no_job_is_lost_when_the_pooler_is_killed(
                 await client.enqueue(queue, {"n": number}, unique_key=str(number))
                 if number % (jobs // kills) == 50:
                     await asyncio.to_thread(pooler.restart)
-        async with Pipeline(node.url) as pipeline:
+        async with ApiClient(node.url) as api:
             done = set()
-            while job := await pipeline.try_fetch(queue):
+            while job := await api.try_fetch(queue):
                 done.add(job["payload"]["n"])
-                await pipeline.ack(job)
+                await api.ack(job)
         assert done == set(range(jobs))
     assert check(empty_postgres_url).returncode == 0
 

@@ -6,15 +6,15 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
-from support.pipeline import Pipeline, new_name
 
 from corvo_server.store.postgres.check import check
-from support.postgres import execute
-from support.process import Process
+from server_support.postgres import execute
+from server_support.process import Process
+from server_support.waiting import wait_until
+from support.api_client import ApiClient, new_name
+from support.fault_run import FaultRun
 from support.server import CorvoServer, StartServer, server_command
-from support.trial import Trial
 from support.versions import Environment, VersionMissing, version_before, version_to_come
-from support.waiting import wait_until
 
 KNOWN = len(
     [
@@ -51,18 +51,18 @@ async def test_servers_are_replaced_one_by_one_under_load(
         node.env = older
         node.start()
     one, other = nodes
-    async with Trial("two versions", nodes, empty_postgres_url) as trial:
-        await trial.more(200)
+    async with FaultRun("two versions", nodes, empty_postgres_url) as run:
+        await run.more(200)
         await as_version(one, newer, one.stop)
-        await trial.more(100)
+        await run.more(100)
         assert len(await versions_at(one)) == 2, "both are at work"
         await as_version(other, older, other.kill)
-        await trial.more(200)
+        await run.more(200)
         assert len(await versions_at(one)) == 2, "the older one has started again"
         await as_version(other, newer, other.stop)
-        await trial.more(100)
+        await run.more(100)
         await wait_until(lambda: is_of_one_version(one), "the older ones are gone")
-        await trial.settle()
+        await run.finish()
     assert check(empty_postgres_url, "corvo") == []
 
 
@@ -78,8 +78,8 @@ async def is_of_one_version(node: CorvoServer) -> bool:
 
 
 async def versions_at(node: CorvoServer) -> set[str]:
-    async with Pipeline(node.url) as pipeline:
-        nodes = (await pipeline.get("/cluster/status"))["nodes"]
+    async with ApiClient(node.url) as api:
+        nodes = (await api.get("/cluster/status"))["nodes"]
         return {seen["version"] for seen in nodes if seen["status"] == "healthy"}
 
 
@@ -91,7 +91,7 @@ async def test_an_older_server_goes_on_and_does_not_start_where_the_change_does_
     newer.env = version_to_come(tmp_path / "to-come", CHANGES)
     newer.start()
     queue = new_name()
-    async with Pipeline(older.url) as one, Pipeline(newer.url) as two:
+    async with ApiClient(older.url) as one, ApiClient(newer.url) as two:
         job_id = await one.enqueue(queue, 1)
         await two.ack(await two.fetch(queue, timeout=5))
         assert await one.state(job_id) == "completed"

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from support.process import clean_environment
+from server_support.process import clean_environment
 
 _LISTED = """
 import importlib.metadata, json, re

@@ -7,7 +7,7 @@ import pytest
 
 from release.environments import Environment, Environments
 from release.wheels import PACKAGES, extras_of, wheel_of
-from support.process import Process
+from server_support.process import Process
 
 SERVERS = {"corvo-server", "sanic", "uvloop", "msgspec", "lark", "prometheus-client"}
 TERMINALS = {"corvo-cli", "click", "rich", "textual"}

@@ -5,7 +5,7 @@ import json
 from types import TracebackType
 from typing import Any, Self
 
-from support.wire import API
+from support.api_client import API
 
 
 class HeldRequest:

@@ -15,8 +15,8 @@ from typing import Any, Protocol, Self
 import httpx
 
 from corvo_client import NO_RETRIES, Client
-from support.process import python
-from support.waiting import wait_blocking
+from server_support.process import python
+from server_support.waiting import wait_blocking
 
 DockerClient = Any
 """Of Docker's package for Python, which has no types."""

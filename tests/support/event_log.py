@@ -1,4 +1,4 @@
-"""The log of events as a follower reads it, held against what is promised of it."""
+"""Reads the event log as a follower does, and checks its guarantees."""
 
 import json
 from bisect import bisect_left
@@ -11,7 +11,7 @@ from typing import NamedTuple
 import httpx
 
 from corvo_schema.states import ALTERNATIVES, TRANSITIONS, EventType, JobState
-from support.wire import API, Body
+from support.api_client import API, Body
 
 _STAY = {EventType.PROGRESS, EventType.CANCEL_REQUESTED}
 

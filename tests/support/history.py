@@ -1,4 +1,4 @@
-"""A record of all that clients asked and were answered, to be held against the promises."""
+"""Records every request of the clients and its answer, for the history checker."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from support.wire import Body, Wire
+from support.api_client import ApiClient, Body
 
 
 def now_ms() -> int:
@@ -79,15 +79,15 @@ class Stopped(Exception):
 class Recorder:
     """A client that writes down what it asks and is answered."""
 
-    def __init__(self, wire: Wire, history: History) -> None:
-        self._wire = wire
+    def __init__(self, api: ApiClient, history: History) -> None:
+        self._api = api
         self._history = history
 
     async def call(self, verb: str, body: Body) -> Call:
         """Make a call. That no answer comes is an outcome like others."""
         call = self._history.note(verb, body)
         try:
-            response = await self._wire.send("POST", *_request(call))
+            response = await self._api.send("POST", *_request(call))
         except httpx.TransportError:
             return call
         call.answered_at = now_ms()
@@ -113,7 +113,7 @@ class Recorder:
         calls = [self._history.note(verb, item) for item in items]
         try:
             body = {f"{verb}s": items}
-            response = await self._wire.send("POST", f"/{verb}/batch", body)
+            response = await self._api.send("POST", f"/{verb}/batch", body)
         except httpx.TransportError:
             return calls
         answer = response.json() if response.content else {}

@@ -8,10 +8,10 @@ from itertools import count
 from typing import Any
 
 from corvo_schema import new_job_id
+from support.api_client import ApiClient, Body, LeasedJob
+from support.failover_client import FailoverClient
 from support.history import Call, History, Recorder, Stopped, can_be_repeated
-from support.roaming import Roaming
 from support.uniqueness import Rival
-from support.wire import Body, LeasedJob, Wire
 
 QUEUES = ("load-a", "load-b", "load-c")
 LIMITED, KEYED, THROTTLED = "load-limited", "load-keyed", "load-throttled"
@@ -43,8 +43,8 @@ class Load:
 
     async def run(self, url: str, *, producers: int, workers: int) -> None:
         """Keep the server busy until it breaks off."""
-        async with Wire(url) as wire:
-            recorder = Recorder(wire, self.history)
+        async with ApiClient(url) as api:
+            recorder = Recorder(api, self.history)
             clients: list[Producer | Worker | Repeater] = [
                 Repeater(self._take_unanswered(), recorder)
             ]
@@ -55,7 +55,7 @@ class Load:
             call for call in self.history.calls[start:] if call.is_open and can_be_repeated(call)
         ]
 
-    async def roam(
+    async def run_with_failover(
         self,
         urls: Sequence[str],
         stop: asyncio.Event,
@@ -64,17 +64,17 @@ class Load:
         rivals: int,
         workers: int,
     ) -> None:
-        """Keep several servers busy, each client at one of them until that fails it."""
+        """Keep several servers busy. Each client uses one server until that server fails."""
         async with AsyncExitStack() as stack:
-            wires = [await stack.enter_async_context(Wire(url, _PATIENCE)) for url in urls]
-            roamers = [
-                Roaming(wires, self.history, self._child(), stop)
+            apis = [await stack.enter_async_context(ApiClient(url, _PATIENCE)) for url in urls]
+            recorders = [
+                FailoverClient(apis, self.history, self._child(), stop)
                 for _ in range(producers + workers + rivals)
             ]
             clients: list[Producer | Worker | Rival] = [
-                Rival(self._child(), roamer) for roamer in roamers[producers + workers :]
+                Rival(self._child(), recorder) for recorder in recorders[producers + workers :]
             ]
-            clients += self._clients(roamers[: producers + workers], producers)
+            clients += self._clients(recorders[: producers + workers], producers)
             await asyncio.gather(*(_until_stopped(client.run()) for client in clients))
 
     def _clients(self, recorders: Sequence[Recorder], producers: int) -> "list[Producer | Worker]":

@@ -10,8 +10,8 @@ from typing import Any, Protocol, Self
 
 import psutil
 
-from support.process import Process, python
-from support.waiting import PATIENCE
+from server_support.process import Process, python
+from server_support.waiting import PATIENCE
 
 DATABASE = "corvo.db"
 

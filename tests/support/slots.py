@@ -7,9 +7,9 @@ import time
 import psycopg
 
 from corvo_schema import format_ms
-from support.postgres import execute
-from support.waiting import wait_until
-from support.wire import Wire
+from server_support.postgres import execute
+from server_support.waiting import wait_until
+from support.api_client import ApiClient
 
 QUEUE = "calendar"
 _SCHEDULES = 8
@@ -27,17 +27,17 @@ class Calendar:
         self._url = database_url
         self.slots: set[tuple[str, int]] = set()
 
-    async def open(self, wire: Wire) -> None:
+    async def open(self, api: ApiClient) -> None:
         """Make the schedules."""
         for number in range(_SCHEDULES):
             name = f"calendar-{number}"
             body = {"name": name, "queue": QUEUE, "cron": "* * * * *", "payload": name}
-            await wire.post("/schedules", body)
+            await api.post("/schedules", body)
 
     async def run(self) -> None:
         """Go on until cancelled, also while the database is away."""
         while True:
-            # What was not confirmed is no slot that anything is promised of.
+            # A slot whose update was not confirmed has no guarantee, so it is not recorded.
             with contextlib.suppress(psycopg.OperationalError):
                 await asyncio.to_thread(self._bring_slots)
             await asyncio.sleep(_PAUSE)
@@ -56,7 +56,7 @@ class Calendar:
         self.slots |= {(name, at) for name, at in rows}
 
     async def see_some(self) -> None:
-        """Return when slots have been made: a trial without any tries no schedule."""
+        """Return when slots have been made: without any, a fault run would test no schedule."""
         await wait_until(lambda: bool(self.slots), "slots are brought close")
 
     async def see_all_run(self) -> None:

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from corvo_schema import new_job_id
 from corvo_schema.states import EventType
+from support.api_client import Body
 from support.event_log import Line
 from support.history import Call, History, Recorder
-from support.wire import Body
 
 QUEUE = "load-unique"
 VERBS = ("enqueue_unique", "enqueue_unique_batch")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from support.process import Process, python
+from server_support.process import Process, python
 
 _PROGRAM = Path(__file__).with_name("worker_program.py")
 

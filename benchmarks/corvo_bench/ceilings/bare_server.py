@@ -7,7 +7,7 @@ import asyncio
 from typing import cast
 
 from corvo_bench.ceilings.answer import ANSWER, announce
-from corvo_bench.load.wire import run_loop
+from corvo_bench.load.raw_connection import run_loop
 
 _REPLY = (
     b"HTTP/1.1 201 Created\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b"

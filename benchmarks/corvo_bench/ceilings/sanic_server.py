@@ -10,7 +10,7 @@ from sanic import HTTPResponse, Request, Sanic
 from sanic.response import raw
 
 from corvo_bench.ceilings.answer import ANSWER, announce
-from corvo_bench.load.wire import run_loop
+from corvo_bench.load.raw_connection import run_loop
 
 app = Sanic("trivial", configure_logging=False)
 

@@ -7,7 +7,7 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from corvo_bench.latency import Latencies
-from corvo_bench.load.wire import Reply
+from corvo_bench.load.raw_connection import Reply
 from corvo_bench.results import BenchmarkError
 
 

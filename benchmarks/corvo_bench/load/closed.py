@@ -7,7 +7,15 @@ from collections.abc import Callable, Iterator, Sequence
 
 from corvo_bench.latency import Latencies
 from corvo_bench.load.outcome import Outcome, cpu_seconds
-from corvo_bench.load.wire import Script, Tally, play, request, run_loop, text_of, texts_of
+from corvo_bench.load.raw_connection import (
+    Script,
+    Tally,
+    play,
+    request,
+    run_loop,
+    text_of,
+    texts_of,
+)
 from corvo_bench.results import BenchmarkError
 from corvo_bench.server import API
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from corvo_bench.latency import Latencies
 from corvo_bench.load.asking import Line
 from corvo_bench.load.outcome import Outcome, cpu_seconds
-from corvo_bench.load.wire import Script, Tally, play, request, run_loop, text_of
+from corvo_bench.load.raw_connection import Script, Tally, play, request, run_loop, text_of
 from corvo_bench.results import BenchmarkError
 from corvo_bench.server import API
 

@@ -1,6 +1,6 @@
 """Workers that wait for jobs which do not come."""
 
-from corvo_bench.load.wire import Script, Tally, play, request, run_loop
+from corvo_bench.load.raw_connection import Script, Tally, play, request, run_loop
 from corvo_bench.server import API
 
 _LONGEST_POLL = 60

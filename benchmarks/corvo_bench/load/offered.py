@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from corvo_bench.latency import Latencies
 from corvo_bench.load.closed import PAYLOAD
 from corvo_bench.load.outcome import Outcome, cpu_seconds
-from corvo_bench.load.wire import Exchange, Reply, connect, request, text_of
+from corvo_bench.load.raw_connection import Exchange, Reply, connect, request, text_of
 from corvo_bench.results import BenchmarkError
 from corvo_bench.server import API
 

@@ -7,8 +7,8 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure as Picture
 
-from corvo_bench import figures
-from corvo_bench.figures import Curve
+from corvo_bench import metrics
+from corvo_bench.metrics import Curve
 from corvo_bench.report.page import chart_names
 from corvo_bench.results import Results, Series
 
@@ -23,23 +23,23 @@ _SIZE = (7.5, 3.2)
 def draw(results: Results, directory: Path) -> None:
     """Draw every curve that was measured into `directory`."""
     directory.mkdir(parents=True, exist_ok=True)
-    curves = {curve.name: curve for curve in figures.CURVES}
+    curves = {curve.name: curve for curve in metrics.CURVES}
     for name in chart_names(results):
         picture = _soak(results) if name == "soak" else _curve(results, curves[name])
         picture.savefig(directory / f"{name}.svg", metadata=_METADATA)
 
 
 def _curve(results: Results, curve: Curve) -> Picture:
-    """All figures of a curve: medians as a line, the spread as a band."""
+    """All metrics of a curve: medians as a line, the spread as a band."""
     picture = Picture(figsize=_SIZE, layout="constrained")
     axes = picture.add_subplot()
-    for figure in curve.figures:
-        points = results.curve(figure.name)
+    for metric in curve.metrics:
+        points = results.curve(metric.name)
         if points:
-            _line(axes, points, figure.title)
+            _line(axes, points, metric.title)
     axes.set_title(curve.title, fontsize=10)
     axes.set_xlabel(curve.axis)
-    axes.set_ylabel(curve.figures[0].unit)
+    axes.set_ylabel(curve.metrics[0].unit)
     if curve.is_log_x:
         axes.set_xscale("log")
     if curve.is_log_y:
@@ -53,12 +53,12 @@ def _curve(results: Results, curve: Curve) -> Picture:
 def _soak(results: Results) -> Picture:
     """Memory, file and rate, each in its own strip, over the same time."""
     picture = Picture(figsize=(_SIZE[0], 7.0), layout="constrained")
-    strips: Sequence[Any] = picture.subplots(len(figures.SOAK), 1, sharex=True)
-    for axes, figure in zip(strips, figures.SOAK, strict=True):
-        points = results.curve(figure.name)
+    strips: Sequence[Any] = picture.subplots(len(metrics.SOAK), 1, sharex=True)
+    for axes, metric in zip(strips, metrics.SOAK, strict=True):
+        points = results.curve(metric.name)
         axes.plot([point.x for point in points], [point.median for point in points])
-        axes.set_title(figure.title, fontsize=10)
-        axes.set_ylabel(figure.unit)
+        axes.set_title(metric.title, fontsize=10)
+        axes.set_ylabel(metric.unit)
         axes.set_ylim(bottom=0)
         axes.grid(alpha=0.3)
     strips[-1].set_xlabel("seconds")

@@ -4,9 +4,9 @@ import itertools
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
-from corvo_bench import figures
-from corvo_bench.contest.contestants import CONTESTANTS, ON_POSTGRES
-from corvo_bench.figures import Curve, Figure
+from corvo_bench import metrics
+from corvo_bench.comparison.systems import ON_POSTGRES, SYSTEMS
+from corvo_bench.metrics import Curve, Metric
 from corvo_bench.report import tables
 from corvo_bench.report.behind import behind, best_of_others
 from corvo_bench.report.tables import number
@@ -14,8 +14,8 @@ from corvo_bench.results import CORVO, Results
 
 _TEMPLATE = Path(__file__).with_name("page.md")
 _SEARCHES = (
-    Figure("searches.p50", "p50, ms", "ms", is_more_better=False),
-    Figure("searches.p99", "p99, ms", "ms", is_more_better=False),
+    Metric("searches.p50", "p50, ms", "ms", is_more_better=False),
+    Metric("searches.p99", "p99, ms", "ms", is_more_better=False),
 )
 
 
@@ -29,14 +29,14 @@ def page(results: Results, charts: str) -> str:
 
 def chart_names(results: Results) -> list[str]:
     """The charts that there is something to draw in, in the order of the page."""
-    names = [curve.name for curve in figures.CURVES if _has(results, curve)]
+    names = [curve.name for curve in metrics.CURVES if _has(results, curve)]
     if results.curve("soak.memory"):
         names.append("soak")
     return names
 
 
 def _has(results: Results, curve: Curve) -> bool:
-    return any(results.curve(figure.name) for figure in curve.figures)
+    return any(results.curve(metric.name) for metric in curve.metrics)
 
 
 def _machine(results: Results, _: str) -> str:
@@ -60,24 +60,24 @@ def _loads(values: list[float]) -> str:
 
 
 def _offered(results: Results, charts: str) -> str:
-    curve = next(curve for curve in figures.CURVES if curve.name == "offered")
+    curve = next(curve for curve in metrics.CURVES if curve.name == "offered")
     points = results.curve("offered.p50")
     rows = []
     for point in points:
         cells = [f"{point.x:,.0f}", number(point.detail("done_per_second") or 0)]
-        for figure in curve.figures:
-            series = results.find(figure.name, x=point.x)
+        for metric in curve.metrics:
+            series = results.find(metric.name, x=point.x)
             cells.append(tables.NONE if series is None else number(series.median))
         cells.append(number(point.detail("generator_late_p99_ms") or 0))
         rows.append(cells)
-    titles = (f"{figure.title}, ms" for figure in curve.figures)
+    titles = (f"{metric.title}, ms" for metric in curve.metrics)
     head = ("offered a second", "done a second", *titles, "generator late, p99, ms")
     return "\n\n".join([tables.table(head, rows), *_pictures(results, charts, ["offered"])])
 
 
 def _curves(results: Results, charts: str) -> str:
     apart = {"offered", "by_nodes"}
-    names = [curve.name for curve in figures.CURVES if curve.name not in apart]
+    names = [curve.name for curve in metrics.CURVES if curve.name not in apart]
     return "\n\n".join(_pictures(results, charts, names)) or tables.NOTHING
 
 
@@ -93,19 +93,19 @@ def _nodes(results: Results, charts: str) -> str:
 
 def _growth(results: Results, _: str) -> str:
     rows = []
-    for curve in figures.CURVES:
+    for curve in metrics.CURVES:
         if curve.name in {"offered", "by_payload", "by_nodes"}:
             continue
-        for figure in curve.figures:
-            points = results.curve(figure.name)
+        for metric in curve.metrics:
+            points = results.curve(metric.name)
             if len(points) < 2:
                 continue
             ends = points[0], points[-1]
-            cells = [f"{number(end.median)} {figure.unit} at {end.x:,.0f}" for end in ends]
-            of_pairs = results.find(f"{figure.name}.ratio", x=ends[1].x)
+            cells = [f"{number(end.median)} {metric.unit} at {end.x:,.0f}" for end in ends]
+            of_pairs = results.find(f"{metric.name}.ratio", x=ends[1].x)
             ratio = ends[1].median / ends[0].median if of_pairs is None else of_pairs.median
             spread = tables.NONE if of_pairs is None else tables.spread(of_pairs)
-            rows.append((f"{curve.title}: {figure.title}", *cells, number(ratio), spread))
+            rows.append((f"{curve.title}: {metric.title}", *cells, number(ratio), spread))
     return tables.table(("", "first", "last", "ratio", "of pairs (n)"), rows)
 
 
@@ -130,19 +130,19 @@ def _soak(results: Results, charts: str) -> str:
 
 
 def _pictures(results: Results, charts: str, wanted: list[str]) -> list[str]:
-    titles = {curve.name: curve.title for curve in figures.CURVES} | {"soak": "Soak"}
+    titles = {curve.name: curve.title for curve in metrics.CURVES} | {"soak": "Soak"}
     drawn = [name for name in chart_names(results) if name in wanted]
     return [f"![{titles[name]}]({charts}/{name}.svg)" for name in drawn]
 
 
 def _peers(results: Results, _: str) -> str:
-    subjects = results.subjects(figure.name for figure in figures.PEERS)
-    matrix = tables.matrix(results, figures.PEERS, subjects)
+    subjects = results.subjects(metric.name for metric in metrics.PEERS)
+    matrix = tables.matrix(results, metrics.PEERS, subjects)
     return "\n\n".join([matrix, *_ratios(results, CORVO, None)])
 
 
 def _peers_on_postgres(results: Results, _: str) -> str:
-    among = {peer.name for peer in CONTESTANTS if peer.backend == "postgres"}
+    among = {peer.name for peer in SYSTEMS if peer.backend == "postgres"}
     parts = itertools.chain.from_iterable(
         _ratios(results, ours.name, among) for ours in ON_POSTGRES
     )
@@ -152,11 +152,11 @@ def _peers_on_postgres(results: Results, _: str) -> str:
 def _ratios(results: Results, ours: str, among: Collection[str] | None) -> Iterator[str]:
     """A table of `ours` beside the best of the others, if there are any."""
     rows = []
-    for figure in figures.PEERS:
-        own, best = results.find(figure.name, ours), best_of_others(results, figure, ours, among)
+    for metric in metrics.PEERS:
+        own, best = results.find(metric.name, ours), best_of_others(results, metric, ours, among)
         if own is not None and best is not None:
             cells = (number(own.median), f"{number(best.value)} ({best.name})", number(best.ratio))
-            rows.append((f"{figure.title}, {figure.unit}", *cells))
+            rows.append((f"{metric.title}, {metric.unit}", *cells))
     if rows:
         yield tables.table(("", ours, "best of the others", "times as good"), rows)
 
@@ -173,9 +173,9 @@ def _peer_settings(results: Results, _: str) -> str:
 def _searches(results: Results, _: str) -> str:
     rows = []
     for subject in results.subjects(["searches.p50"]):
-        found = [results.find(figure.name, subject) for figure in _SEARCHES]
+        found = [results.find(metric.name, subject) for metric in _SEARCHES]
         rows.append((subject, *(number(s.median) if s else tables.NONE for s in found)))
-    return tables.table(("", *(figure.title for figure in _SEARCHES)), rows)
+    return tables.table(("", *(metric.title for metric in _SEARCHES)), rows)
 
 
 def _omissions(results: Results, _: str) -> str:
@@ -192,39 +192,39 @@ def _seed_jobs(results: Results, _: str) -> str:
 
 
 def _seeded(results: Results, _: str) -> str:
-    return tables.figures(results, figures.SEEDED)
+    return tables.metrics(results, metrics.SEEDED)
 
 
 def _with_jobs(results: Results, _: str) -> str:
     rows = []
-    for figure in figures.WITH_JOBS:
-        series = results.find(figure.name)
+    for metric in metrics.WITH_JOBS:
+        series = results.find(metric.name)
         if series is not None:
-            goal = "" if figure.to_reach is None else number(figure.to_reach)
+            goal = "" if metric.to_reach is None else number(metric.to_reach)
             cpu = series.detail("cpu")
             rows.append(
                 (
-                    figure.title,
-                    tables.told(figure, series),
+                    metric.title,
+                    tables.told(metric, series),
                     tables.spread(series),
                     goal,
                     "" if cpu is None else number(cpu),
                 )
             )
-    head = ("figure", "with them, as a part of without", "spread (n)", "to reach", "CPU per job")
+    head = ("metric", "with them, as a part of without", "spread (n)", "to reach", "CPU per job")
     return tables.table(head, rows)
 
 
-_OTHERS = (*figures.THROUGH, *figures.BULK, *figures.GROUP_COMMIT)
+_OTHERS = (*metrics.THROUGH, *metrics.BULK, *metrics.GROUP_COMMIT)
 _SECTIONS: dict[str, Callable[[Results, str], str]] = {
     "when": lambda results, _: results.when,
     "machine": _machine,
-    "ceilings": lambda results, _: tables.plain(results, figures.CEILINGS),
-    "table": lambda results, _: tables.figures(results, figures.TABLE),
+    "ceilings": lambda results, _: tables.plain(results, metrics.CEILINGS),
+    "table": lambda results, _: tables.metrics(results, metrics.TABLE),
     "seed_jobs": _seed_jobs,
     "seeded": _seeded,
     "with_jobs": _with_jobs,
-    "others": lambda results, _: tables.figures(results, _OTHERS),
+    "others": lambda results, _: tables.metrics(results, _OTHERS),
     "offered": _offered,
     "nodes": _nodes,
     "growth": _growth,

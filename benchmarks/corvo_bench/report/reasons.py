@@ -1,4 +1,4 @@
-"""Why figures are behind, where they are: what profiles said, by figure."""
+"""Why metrics are behind, where they are: what profiles said, by metric."""
 
 _REQUEST = (
     "The event loop is the limit, in Python: a quarter of its time is the system call that sends "

@@ -1,8 +1,8 @@
-"""Markdown tables of figures."""
+"""Markdown tables of metrics."""
 
 from collections.abc import Callable, Iterable, Sequence
 
-from corvo_bench.figures import Figure
+from corvo_bench.metrics import Metric
 from corvo_bench.results import Results, Series
 
 NONE = "-"
@@ -18,23 +18,23 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(f"| {line} |" for line in (*lines, *body))
 
 
-def figures(results: Results, wanted: Iterable[Figure]) -> str:
-    """Figures with their spread, what they are to reach, and the CPU time of a job."""
-    found = [(figure, results.find(figure.name)) for figure in wanted]
+def metrics(results: Results, wanted: Iterable[Metric]) -> str:
+    """Metrics with their spread, what they are to reach, and the CPU time of a job."""
+    found = [(metric, results.find(metric.name)) for metric in wanted]
     return table(
-        ("figure", "median", "spread (n)", "to reach", "beyond", "CPU per job"),
-        [_row(figure, series) for figure, series in found if series is not None],
+        ("metric", "median", "spread (n)", "to reach", "beyond", "CPU per job"),
+        [_row(metric, series) for metric, series in found if series is not None],
     )
 
 
-def plain(results: Results, wanted: Iterable[Figure]) -> str:
-    """Figures with their spread."""
-    found = [(figure, results.find(figure.name)) for figure in wanted]
+def plain(results: Results, wanted: Iterable[Metric]) -> str:
+    """Metrics with their spread."""
+    found = [(metric, results.find(metric.name)) for metric in wanted]
     return table(
-        ("figure", "median", "spread (n)"),
+        ("metric", "median", "spread (n)"),
         [
-            (figure.title, told(figure, series), spread(series))
-            for figure, series in found
+            (metric.title, told(metric, series), spread(series))
+            for metric, series in found
             if series is not None
         ],
     )
@@ -42,37 +42,37 @@ def plain(results: Results, wanted: Iterable[Figure]) -> str:
 
 def matrix(
     results: Results,
-    wanted: Sequence[Figure],
+    wanted: Sequence[Metric],
     subjects: Sequence[str],
     name: Callable[[str], str] = str,
 ) -> str:
-    """A row for each subject, a column for each figure; the best of each column is bold."""
+    """A row for each subject, a column for each metric; the best of each column is bold."""
     rows = []
     for subject in subjects:
         cells = [name(subject)]
-        for figure in wanted:
-            series = results.find(figure.name, subject)
+        for metric in wanted:
+            series = results.find(metric.name, subject)
             if series is None:
                 cells.append(NONE)
                 continue
-            is_best = series.median == _best(results, figure, subjects)
+            is_best = series.median == _best(results, metric, subjects)
             text = f"**{number(series.median)}**" if is_best else number(series.median)
             cells.append(f"{text} ({spread(series, with_n=False)})")
         rows.append(cells)
-    return table(("", *(figure.title for figure in wanted)), rows)
+    return table(("", *(metric.title for metric in wanted)), rows)
 
 
-def told(figure: Figure, series: Series) -> str:
+def told(metric: Metric, series: Series) -> str:
     """The median with its unit, and whether it reaches what it should."""
-    text = f"{number(series.median)} {figure.unit}".rstrip()
-    if figure.to_reach is None:
+    text = f"{number(series.median)} {metric.unit}".rstrip()
+    if metric.to_reach is None:
         return text
-    return f"**{text}**" if reaches(figure, series.median, figure.to_reach) else f"{text} (behind)"
+    return f"**{text}**" if reaches(metric, series.median, metric.to_reach) else f"{text} (behind)"
 
 
-def reaches(figure: Figure, value: float, goal: float) -> bool:
+def reaches(metric: Metric, value: float, goal: float) -> bool:
     """Whether a value is as good as the goal."""
-    return value >= goal if figure.is_more_better else value <= goal
+    return value >= goal if metric.is_more_better else value <= goal
 
 
 def spread(series: Series, *, with_n: bool = True) -> str:
@@ -89,21 +89,21 @@ def number(value: float) -> str:
     return f"{value:.3g}"
 
 
-def _row(figure: Figure, series: Series) -> tuple[str, ...]:
+def _row(metric: Metric, series: Series) -> tuple[str, ...]:
     cpu = series.detail("server_cpu_us")
     return (
-        figure.title,
-        told(figure, series),
+        metric.title,
+        told(metric, series),
         spread(series),
-        "" if figure.to_reach is None else number(figure.to_reach),
-        "" if figure.beyond is None else number(figure.beyond),
+        "" if metric.to_reach is None else number(metric.to_reach),
+        "" if metric.beyond is None else number(metric.beyond),
         "" if cpu is None else f"{number(cpu)} µs",
     )
 
 
-def _best(results: Results, figure: Figure, subjects: Sequence[str]) -> float | None:
-    found = (results.find(figure.name, subject) for subject in subjects)
+def _best(results: Results, metric: Metric, subjects: Sequence[str]) -> float | None:
+    found = (results.find(metric.name, subject) for subject in subjects)
     medians = [series.median for series in found if series is not None]
     if not medians:
         return None
-    return max(medians) if figure.is_more_better else min(medians)
+    return max(medians) if metric.is_more_better else min(medians)

@@ -1,1 +1,1 @@
-"""What is measured on Corvo, one kind a file: each takes one value of each of its figures."""
+"""What is measured on Corvo, one kind a file: each takes one value of each of its metrics."""

@@ -57,7 +57,7 @@ Scenario = Callable[[Bench], Iterator[Sample]]
 
 
 def measure(
-    figure: str,
+    metric: str,
     server: Server,
     load: Callable[Concatenate[str, P], Outcome],
     *args: P.args,
@@ -69,7 +69,7 @@ def measure(
     used = server.child.cpu_seconds() - used
     outcome.require(*FINE)
     if not outcome.count:
-        raise BenchmarkError(f"{figure}: nothing was done")
+        raise BenchmarkError(f"{metric}: nothing was done")
     details = {
         "server_cpu_us": used / outcome.count * 1e6,
         "load_cpu_us": outcome.cpu_seconds / outcome.count * 1e6,
@@ -77,4 +77,4 @@ def measure(
     if len(outcome.latencies):
         details["p50_ms"] = outcome.latencies.percentile(50)
         details["p99_ms"] = outcome.latencies.percentile(99)
-    return Sample(figure, outcome.rate, details=details), outcome
+    return Sample(metric, outcome.rate, details=details), outcome

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from corvo_bench.children import Child, run_apart
 from corvo_bench.load.closed import PAYLOAD, repeated
-from corvo_bench.load.wire import request
+from corvo_bench.load.raw_connection import request
 from corvo_bench.machine import fsyncs_per_second
 from corvo_bench.results import Sample
 from corvo_bench.scenarios.bench import QUEUE, Bench
@@ -29,5 +29,5 @@ def ceilings(bench: Bench) -> Iterator[Sample]:
                 outcome = run_apart(repeated, url, data, connections, seconds)
                 outcome.require(201)
                 load_us = outcome.cpu_seconds / outcome.count * 1e6
-                figure = f"ceiling.{name}.{connections}"
-                yield Sample(figure, outcome.rate, details={"load_cpu_us": load_us})
+                metric = f"ceiling.{name}.{connections}"
+                yield Sample(metric, outcome.rate, details={"load_cpu_us": load_us})

@@ -18,15 +18,15 @@ def delivery(bench: Bench) -> Iterator[Sample]:
 
 
 def delivered(
-    figure: str, bench: Bench, server: Server, waiting: list[str], jobs: int | None = None
+    metric: str, bench: Bench, server: Server, waiting: list[str], jobs: int | None = None
 ) -> Iterator[Sample]:
     """Median and p99 of deliveries, with a worker in each queue of `waiting`: to the first one."""
     settings = bench.settings
     queue = waiting[0]
     before = verify.completed(server, [queue])
     args = (queue, waiting, jobs or settings.deliveries, settings.delivery_pause)
-    _, outcome = measure(figure, server, deliveries, *args)
+    _, outcome = measure(metric, server, deliveries, *args)
     verify.require_finished(server, [queue], outcome.enqueued, outcome.finished, before=before)
     details = {"max_ms": outcome.latencies.longest}
     for percent in (50, 99):
-        yield Sample(f"{figure}.p{percent}", outcome.latencies.percentile(percent), details=details)
+        yield Sample(f"{metric}.p{percent}", outcome.latencies.percentile(percent), details=details)

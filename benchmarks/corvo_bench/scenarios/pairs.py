@@ -24,7 +24,7 @@ class Side(NamedTuple):
 
 
 Slice = Callable[[Side], Sequence[Sample]]
-"""A short load on one side, with every job accounted for; its figures."""
+"""A short load on one side, with every job accounted for; its metrics."""
 
 
 def in_pairs(pairs: int, usual: Side, other: Side, take: Slice) -> Iterator[tuple[Sample, Sample]]:
@@ -42,22 +42,22 @@ def ratio(usual: Sample, other: Sample) -> Sample:
     details = {}
     if "server_cpu_us" in usual.details:
         details["cpu"] = other.details["server_cpu_us"] / usual.details["server_cpu_us"]
-    return Sample(f"{other.figure}.ratio", other.value / usual.value, details=details)
+    return Sample(f"{other.metric}.ratio", other.value / usual.value, details=details)
 
 
-def enqueueing(figure: str, seconds: float, side: Side) -> Sequence[Sample]:
+def enqueueing(metric: str, seconds: float, side: Side) -> Sequence[Sample]:
     """Single jobs from 50 connections, into all queues of the side in turn."""
     server, queues = side
     before = verify.completed(server, queues)
-    sample, outcome = measure(figure, server, enqueues, queues, _CONNECTIONS, seconds)
+    sample, outcome = measure(metric, server, enqueues, queues, _CONNECTIONS, seconds)
     verify.finish(server, queues, outcome.enqueued, before=before)
     return [sample]
 
 
-def living(figure: str, seconds: float, side: Side) -> Sequence[Sample]:
+def living(metric: str, seconds: float, side: Side) -> Sequence[Sample]:
     """Whole lives on 50 connections, each in one queue of the side."""
     server, queues = side
     before = verify.completed(server, queues)
-    sample, outcome = measure(figure, server, lives, queues, _CONNECTIONS, seconds)
+    sample, outcome = measure(metric, server, lives, queues, _CONNECTIONS, seconds)
     verify.require_finished(server, queues, outcome.enqueued, outcome.finished, before=before)
     return [sample]

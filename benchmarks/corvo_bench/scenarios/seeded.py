@@ -8,7 +8,7 @@ from corvo_bench.children import run_apart
 from corvo_bench.load import verify
 from corvo_bench.load.asking import asked_in_turn
 from corvo_bench.load.closed import batched_lives
-from corvo_bench.load.wire import request
+from corvo_bench.load.raw_connection import request
 from corvo_bench.results import Sample
 from corvo_bench.scenarios.bench import Bench, measure
 from corvo_bench.scenarios.delivery import delivered
@@ -52,8 +52,8 @@ def seeded(bench: Bench) -> Iterator[Sample]:
 def _batched(seconds: float, side: Side) -> Sequence[Sample]:
     server, (queue,) = side
     before = verify.completed(server, [queue])
-    figure, load = "seeded.batch.life", batched_lives
-    sample, outcome = measure(figure, server, load, queue, 4, 100, seconds=seconds)
+    metric, load = "seeded.batch.life", batched_lives
+    sample, outcome = measure(metric, server, load, queue, 4, 100, seconds=seconds)
     verify.require_counts(server, [queue], outcome.count + before)
     return [sample]
 
@@ -79,7 +79,7 @@ def _queries(bench: Bench, server: Server) -> Iterator[Sample]:
 
 
 def search(bench: Bench) -> Iterator[Sample]:
-    """Every kind of search that an operator makes; the figures carry the search as subject."""
+    """Every kind of search that an operator makes; the metrics carry the search as subject."""
     with Server(bench.seeded(bench.settings.seed_jobs)) as server:
         for name, make in searches(server.data_dir).items():
             times = bench.settings.queries

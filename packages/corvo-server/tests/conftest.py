@@ -9,8 +9,8 @@ from corvo_server.engine.engine import Engine
 from corvo_server.store.protocol import Store
 from server_support.bench import Bench
 from server_support.clock import ManualClock
+from server_support.databases import Databases
 from server_support.kits import Kit, NewKit, PostgresKit, SqliteKit
-from support.databases import Databases
 
 
 @pytest.fixture

@@ -9,7 +9,6 @@ import pytest
 pytest.importorskip("django")
 
 from corvo_client import Client, EnqueueRequest
-from support.databases import Databases
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +23,7 @@ def aliases(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReq
         "default": {"ENGINE": "django.db.backends.sqlite3", "NAME": str(folder / "app.db")}
     }
     try:
-        made: Databases = request.getfixturevalue("postgres_databases")
+        made = request.getfixturevalue("postgres_databases")
     except pytest.skip.Exception:
         pass
     else:

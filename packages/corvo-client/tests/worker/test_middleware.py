@@ -151,10 +151,12 @@ async def test_a_plain_handler_within_middleware_is_not_left_behind_when_cancell
     bench.surroundings.middleware.append(middleware)
     lease = make_lease()
     bench.start(handler, lease)
+    interruptible = asyncio.create_task(asyncio.Event().wait())
     await asyncio.to_thread(is_running.wait, 10)
     lease.interrupt(Interruption.CANCELLED)
     lease.cancel_task()
-    await asyncio.sleep(0.05)
+    interruptible.cancel()
+    await asyncio.wait([interruptible])  # so a cancelled middleware would have ended, too
     assert lease.is_running
     go_on.set()
     assert await bench.outcome() == Failed("cancelled on request", retry=False, cancel=True)

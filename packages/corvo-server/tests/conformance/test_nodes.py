@@ -4,7 +4,7 @@ import asyncio
 
 from corvo_server.store.nodes import NodeReport, Standing
 from corvo_server.store.protocol import Store
-from support.waiting import wait_until
+from server_support.waiting import wait_until
 
 LEASE_MS = 60_000
 

@@ -19,7 +19,7 @@ from corvo_server.processes.wire import Sample
 from corvo_server.store.protocol import StoreOverloaded
 from corvo_server.store.records import LeasedJob, Refusal
 from server_support.bench import QUEUE, Bench, make_job
-from support.waiting import wait_until
+from server_support.waiting import wait_until
 
 pytestmark = pytest.mark.sqlite
 

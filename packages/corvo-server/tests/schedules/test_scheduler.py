@@ -1,7 +1,6 @@
 """The service that runs schedules by itself."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -13,32 +12,28 @@ from corvo_server.services import scheduler
 from corvo_server.services.scheduler import Scheduler
 from corvo_server.store.protocol import Store
 from corvo_server.store.records import JobHead
-from server_support.bench import QUEUE
+from server_support.bench import QUEUE, until
 from server_support.calendar import MINUTE, make_schedule
-from server_support.clock import START
+from server_support.clock import START, ManualClock, forward_loop
 
 
-class ClockBeforeAnOccurrence:
-    """A clock that stands at `ms` before a full minute until it is let `go`."""
+class WatchedScheduler(Scheduler):
+    """Counts in `looks` how often it has looked for the next occurrence. After that it sleeps."""
 
-    def __init__(self, ms: int) -> None:
-        self._shows = START + MINUTE - ms
-        self._began: int | None = None
+    looks = 0
 
-    def __call__(self) -> int:
-        if self._began is None:
-            return self._shows
-        return self._shows + time.monotonic_ns() // 1_000_000 - self._began
-
-    def go(self) -> None:
-        self._began = time.monotonic_ns() // 1_000_000
+    async def next_time(self) -> int | None:
+        occurrence = await super().next_time()
+        self.looks += 1
+        return occurrence
 
 
 @asynccontextmanager
-async def running(engine: Engine) -> AsyncIterator[None]:
-    task = asyncio.create_task(Scheduler(engine.schedules).run())
+async def running(engine: Engine) -> AsyncIterator[WatchedScheduler]:
+    watched = WatchedScheduler(engine.schedules)
+    task = asyncio.create_task(watched.run())
     try:
-        yield
+        yield watched
     finally:
         task.cancel()
         with suppress(asyncio.CancelledError):
@@ -52,15 +47,16 @@ async def next_job(engine: Engine) -> JobHead:
 
 
 async def test_schedule_that_is_written_meanwhile_runs_on_time(store: Store) -> None:
-    clock = ClockBeforeAnOccurrence(100)
+    clock = ManualClock(START + MINUTE - 100)
     engine = Engine(store, clock=clock)
-    async with running(engine), asyncio.timeout(10):
-        await asyncio.sleep(0.02)
+    async with running(engine) as watched, asyncio.timeout(10):
+        await until(lambda: watched.looks == 1)
         await engine.schedules.put(*make_schedule())
-        clock.go()
+        clock.forward(100)
+        forward_loop(0.1)
         job = await next_job(engine)
     assert job.scheduled_at == START + MINUTE
-    assert job.created_at >= START + MINUTE
+    assert job.created_at == START + MINUTE
 
 
 async def test_occurrence_that_was_missed_runs_at_the_start(store: Store) -> None:
@@ -76,8 +72,8 @@ async def test_clock_that_is_set_is_noticed(store: Store, monkeypatch: pytest.Mo
     now = START
     engine = Engine(store, clock=lambda: now)
     await engine.schedules.put(*make_schedule(cron="@daily"))
-    async with running(engine), asyncio.timeout(10):
-        await asyncio.sleep(0.05)
+    async with running(engine) as watched, asyncio.timeout(10):
+        await until(lambda: watched.looks >= 2)
         assert (await engine.schedules.get("nightly")).last_job_id is None
         now = START + 24 * 60 * MINUTE
         await next_job(engine)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from corvo_server.store.search import jq
+from corvo_server.store.search.search import jq
 from corvo_server.store.search.conditions import (
     And,
     Compare,

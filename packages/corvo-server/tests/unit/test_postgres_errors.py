@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from corvo_server.cli import server
-from support.postgres import execute, free_port
+from server_support.postgres import execute, free_port
 
 SECRET = "s3cret"
 

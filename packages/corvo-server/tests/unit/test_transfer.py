@@ -26,7 +26,7 @@ from corvo_server.store.transfer import (
 from server_support.bench import Bench, make_job
 from server_support.clock import ManualClock
 from server_support.kits import PostgresKit, SqliteKit
-from support.postgres import execute
+from server_support.postgres import execute
 
 
 class Interrupted(Exception):

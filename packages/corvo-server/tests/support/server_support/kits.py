@@ -11,18 +11,18 @@ from urllib.parse import urlsplit
 import psycopg
 
 from corvo_schema.states import JobState
-from corvo_server.store.commit.transaction import Transaction
-from corvo_server.store.commit.writer import Verb
+from corvo_server.store.rows.codes import STATES
+from corvo_server.store.rows.heads import to_head
 from corvo_server.store.postgres.check import check
 from corvo_server.store.postgres.database import prepare
 from corvo_server.store.postgres.store import PostgresStore
 from corvo_server.store.protocol import Store
-from corvo_server.store.rows.codes import STATES
-from corvo_server.store.rows.heads import to_head
 from corvo_server.store.sqlite import backup
 from corvo_server.store.sqlite.database import DATABASE_NAME
 from corvo_server.store.sqlite.store import SqliteStore
-from support.waiting import wait_blocking
+from corvo_server.store.commit.transaction import Transaction
+from corvo_server.store.commit.writer import Verb
+from server_support.waiting import wait_blocking
 
 
 class Kit(Protocol):
@@ -72,6 +72,11 @@ NewKit = Callable[[], AbstractContextManager[Kit]]
 """Makes a kit whose store has no jobs yet. What it kept is gone at the end."""
 
 
+def _writer_of(store: Store) -> Any:
+    """Return the private writer of a store; both engines have one."""
+    return store._writer  # type: ignore[attr-defined]
+
+
 class _OwnKit:
     """What is the same for the stores that share this program's writer."""
 
@@ -84,7 +89,7 @@ class _OwnKit:
             gate.wait()
             return requests
 
-        cached = store._writer.submit(Verb(0, block), None)
+        cached = _writer_of(store).submit(Verb(0, block), None)
         # Where the commit is broken, too, its failure is nobody's: not to be logged as forgotten.
         cached.add_done_callback(lambda cached: cached.cancelled() or cached.exception())
         is_writing.wait()
@@ -104,6 +109,7 @@ class _OwnKit:
         """Nothing is remembered."""
 
     def count_rows(self, table: str) -> int:
+        rows: int
         ((rows,),) = self.query(f"SELECT count(*) FROM {table}")  # noqa: S608 - a test's own word
         return rows
 
@@ -121,7 +127,7 @@ class SqliteKit(_OwnKit):
         return SqliteStore(self.data_dir, **options)
 
     def check_memory(self, store: Store) -> None:
-        session = store._writer._session
+        session = _writer_of(store)._session
         cached = session._jobs._cached_heads
         heads = {head.id: head for head in map(to_head, self.query("SELECT * FROM job_heads"))}
         assert cached == {job_id: heads.get(job_id) for job_id in cached}
@@ -153,7 +159,7 @@ class SqliteKit(_OwnKit):
 
     @contextmanager
     def break_commits(self, store: Store, times: int = 1000) -> Iterator[None]:
-        session = store._writer._session
+        session = _writer_of(store)._session
         real = session._connection
         session._connection = _BrokenCommits(real, times)
         try:
@@ -243,7 +249,7 @@ class PostgresKit(_OwnKit):
         return True
 
     def check_memory(self, store: Store) -> None:
-        cached = store._writer._session._cached_heads._cached_heads.values()
+        cached = _writer_of(store)._session._cached_heads._cached_heads.values()
         rows = self.query(
             "SELECT h.*, j.xmin::text::bigint FROM job_heads h JOIN jobs j ON j.seq = h.seq"
         )
@@ -262,7 +268,7 @@ class PostgresKit(_OwnKit):
 
     @contextmanager
     def break_commits(self, store: Store, times: int = 1000) -> Iterator[None]:
-        session = store._writer._session
+        session = _writer_of(store)._session
         real = session._end
 
         def end(*args: Any) -> Any:

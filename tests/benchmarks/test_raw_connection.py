@@ -8,7 +8,7 @@ import pytest
 
 from corvo_bench.load.closed import lives
 from corvo_bench.load.outcome import Outcome
-from corvo_bench.load.wire import Script, Tally, play, request, text_of, texts_of
+from corvo_bench.load.raw_connection import Script, Tally, play, request, text_of, texts_of
 from corvo_bench.results import BenchmarkError
 
 BODY = b'{"job_id":"job_1","tags":{},"jobs":[{"job_id":"job_2"}]}'

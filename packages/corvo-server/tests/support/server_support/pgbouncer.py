@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import NamedTuple, Self
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from support.account import NoAccount, as_account, unprivileged_account
-from support.postgres import USER, execute, free_port
-from support.process import Process
-from support.waiting import wait_blocking
+from server_support.postgres import USER, execute, free_port
+from server_support.process import Process
+from server_support.unprivileged_user import NoUnprivilegedUser, as_user, unprivileged_user
+from server_support.waiting import wait_blocking
 
 _DEBIAN = "/usr/sbin"  # not on everybody's PATH
 _CONFIG = """\
@@ -69,8 +69,8 @@ class PgBouncer:
     def __init__(self, server_url: str, *, pool_size: int = 6) -> None:
         self._program = find_pgbouncer()
         try:
-            self._account = unprivileged_account()
-        except NoAccount as missing:
+            self._user = unprivileged_user()
+        except NoUnprivilegedUser as missing:
             raise PgBouncerMissing(str(missing)) from missing
         self.version = self._program.version
         self.port = free_port()
@@ -78,8 +78,8 @@ class PgBouncer:
         self._pool_size = pool_size
         self._process: Process | None = None
         self.folder = Path(tempfile.mkdtemp(prefix="corvo-pgbouncer-"))
-        if self._account is not None:
-            shutil.chown(self.folder, self._account)
+        if self._user is not None:
+            shutil.chown(self.folder, self._user)
 
     def __enter__(self) -> Self:
         return self.start()
@@ -100,7 +100,7 @@ class PgBouncer:
         # As for PostgreSQL: the signal follows the end of the thread that started it.
         is_main = threading.current_thread() is threading.main_thread()
         with_us = ["--pdeathsig", "INT"] if is_main else []
-        command = as_account(self._account, [self._program.path, "--quiet", config], with_us)
+        command = as_user(self._user, [self._program.path, "--quiet", config], with_us)
         self._process = Process(command, cwd=self.folder)
         wait_blocking(self._answers_or_ended, "PgBouncer takes connections")
         return self

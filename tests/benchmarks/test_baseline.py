@@ -1,6 +1,6 @@
 from copy import deepcopy
 
-from corvo_bench.compare import changes, told
+from corvo_bench.baseline import changes, told
 from corvo_bench.results import Results, Sample
 
 
@@ -36,7 +36,7 @@ def test_what_only_one_run_has_is_left_out(results: Results) -> None:
     assert changes(before, now) == []
 
 
-def test_a_figure_without_its_reference_is_compared_as_it_is(results: Results) -> None:
+def test_a_metric_without_its_reference_is_compared_as_it_is(results: Results) -> None:
     now = deepcopy(results)
     results.add([Sample("enqueue.50", 1000.0)])
     now.add([Sample("enqueue.50", 900.0)])
@@ -44,9 +44,9 @@ def test_a_figure_without_its_reference_is_compared_as_it_is(results: Results) -
     assert change.scaled == change.raw == 0.9
 
 
-def test_figures_of_another_size_are_not_compared(results: Results) -> None:
+def test_metrics_of_another_size_are_not_compared(results: Results) -> None:
     now = deepcopy(results)
     now.settings["seed_jobs"] = 50_000
     for run in (results, now):
         run.add([Sample("start", 1.0), Sample("enqueue.1", 1.0)])
-    assert [change.figure.name for change in changes(results, now)] == ["enqueue.1"]
+    assert [change.metric.name for change in changes(results, now)] == ["enqueue.1"]

@@ -1,12 +1,12 @@
-"""The checker of promises finds what it is there to find."""
+"""The history checker finds every kind of violation."""
 
 from typing import Any
 
 import pytest
 
+from support.api_client import Body
 from support.history import Call, History
-from support.promises import Verdict, check, hand_outs, recount
-from support.wire import Body
+from support.history_checker import Verdict, check, hand_outs, recount
 
 JOB = "job_1"
 LEASE_MS = 1000
@@ -68,7 +68,7 @@ def judge(calls: list[Call], jobs: dict[str, Body]) -> Verdict:
     return check(history, jobs)
 
 
-def test_a_history_that_keeps_the_promises_passes() -> None:
+def test_a_correct_history_passes() -> None:
     calls = [
         enqueue(),
         fetch(10, "a"),

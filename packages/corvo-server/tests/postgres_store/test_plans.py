@@ -15,7 +15,7 @@ from corvo_server.store.search.order import phases_of
 from corvo_server.store.search.search import Position, Search
 from server_support.bench import Bench, make_job
 from server_support.clock import ManualClock
-from support.postgres import execute
+from server_support.postgres import execute
 
 EAGER = (
     "min_parallel_table_scan_size = 0",

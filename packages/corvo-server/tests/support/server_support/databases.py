@@ -4,8 +4,8 @@ import os
 from itertools import count
 from urllib.parse import urlsplit, urlunsplit
 
-from support.pgbouncer import PgBouncer
-from support.postgres import execute
+from server_support.pgbouncer import PgBouncer
+from server_support.postgres import execute
 
 _numbers = count(1)
 

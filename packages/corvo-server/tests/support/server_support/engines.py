@@ -14,9 +14,9 @@ from typing import NoReturn
 
 import pytest
 
-from support.databases import Databases
-from support.pgbouncer import PgBouncer, PgBouncerMissing
-from support.postgres import PostgresMissing, PostgresServer
+from server_support.databases import Databases
+from server_support.pgbouncer import PgBouncer, PgBouncerMissing
+from server_support.postgres import PostgresMissing, PostgresServer
 
 ENGINES = ("sqlite", "postgres")
 NewStorage = Callable[[], dict[str, str | int]]

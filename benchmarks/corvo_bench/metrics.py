@@ -1,11 +1,11 @@
-"""The figures by name: what each is, its unit, and what it is to reach."""
+"""The metrics by name: what each is, its unit, and what it is to reach."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Reference(StrEnum):
-    """What was measured in the same run and bounds a figure from above."""
+    """What was measured in the same run and bounds a metric from above."""
 
     BARE_1 = "ceiling.bare.1"
     BARE_50 = "ceiling.bare.50"
@@ -15,8 +15,8 @@ class Reference(StrEnum):
 
 
 @dataclass(frozen=True)
-class Figure:
-    """A figure. `to_reach` and `beyond` are in its unit; the reference makes it comparable."""
+class Metric:
+    """A metric. `to_reach` and `beyond` are in its unit; the reference makes it comparable."""
 
     name: str
     title: str
@@ -33,8 +33,8 @@ def _rate(
     to_reach: float | None = None,
     beyond: float | None = None,
     reference: Reference | None = Reference.SANIC_50,
-) -> Figure:
-    return Figure(name, title, "jobs/s", True, to_reach, beyond, reference)
+) -> Metric:
+    return Metric(name, title, "jobs/s", True, to_reach, beyond, reference)
 
 
 def _time(
@@ -43,14 +43,14 @@ def _time(
     to_reach: float | None = None,
     beyond: float | None = None,
     unit: str = "ms",
-) -> Figure:
-    return Figure(name, title, unit, False, to_reach, beyond, Reference.SANIC_1)
+) -> Metric:
+    return Metric(name, title, unit, False, to_reach, beyond, Reference.SANIC_1)
 
 
 CEILINGS = (
-    Figure("ceiling.fsync", "4 KB appended and fsynced", "1/s"),
+    Metric("ceiling.fsync", "4 KB appended and fsynced", "1/s"),
     *(
-        Figure(f"ceiling.{server}.{connections}", f"{title}, {connections} connections", "1/s")
+        Metric(f"ceiling.{server}.{connections}", f"{title}, {connections} connections", "1/s")
         for server, title in (
             ("bare", "Trivial server on a bare socket"),
             ("sanic", "Trivial Sanic handler"),
@@ -86,26 +86,26 @@ SEEDED = (
     _time("search.p50", "Search by queue, state and tag, first page, p50"),
     _time("search.p99", "Search by queue, state and tag, first page, p99", 50, 15),
     _time("start", "Start to healthy", 1.5, 0.7, "s"),
-    Figure("memory.seeded", "Memory after these", "MB", False),
+    Metric("memory.seeded", "Memory after these", "MB", False),
 )
 _SEEDED_TO_REACH = 0.85
-"""How good a figure is to be with a table full of jobs, as a part of what it is without."""
+"""How good a metric is to be with a table full of jobs, as a part of what it is without."""
 
 
-def _with_jobs(figure: Figure) -> Figure:
-    more = figure.is_more_better
+def _with_jobs(metric: Metric) -> Metric:
+    more = metric.is_more_better
     to_reach, beyond = (_SEEDED_TO_REACH, 1.0) if more else (1 / _SEEDED_TO_REACH, 1.0)
-    return Figure(f"seeded.{figure.name}.ratio", figure.title, "", more, to_reach, beyond)
+    return Metric(f"seeded.{metric.name}.ratio", metric.title, "", more, to_reach, beyond)
 
 
 WITH_JOBS = tuple(
-    _with_jobs(figure)
-    for figure in TABLE
-    if f"seeded.{figure.name}" in {seeded.name for seeded in SEEDED}
+    _with_jobs(metric)
+    for metric in TABLE
+    if f"seeded.{metric.name}" in {seeded.name for seeded in SEEDED}
 )
 """With a table full of jobs, as a part of without: of pairs, measured side by side."""
 THROUGH = (
-    Figure("memory.through", "Memory after so many jobs went through", "MB", False, 150, 100),
+    Metric("memory.through", "Memory after so many jobs went through", "MB", False, 150, 100),
 )
 BULK = (
     _time("bulk.request.before.p99", "Requests of 10 busy connections, p99"),
@@ -131,22 +131,22 @@ PEERS = (
 
 @dataclass(frozen=True)
 class Curve:
-    """Figures along an axis, drawn in one chart."""
+    """Metrics along an axis, drawn in one chart."""
 
     name: str
     title: str
     axis: str
-    figures: tuple[Figure, ...]
+    metrics: tuple[Metric, ...]
     is_log_x: bool = False
     is_log_y: bool = False
 
 
 def _curve(name: str, title: str, axis: str, *, is_log_x: bool = False) -> Curve:
-    figures = (
+    metrics = (
         _rate(f"{name}.enqueue", "enqueue, 50 connections"),
         _rate(f"{name}.life", "whole life, 50 connections"),
     )
-    return Curve(name, title, axis, figures, is_log_x)
+    return Curve(name, title, axis, metrics, is_log_x)
 
 
 CURVES = (
@@ -192,14 +192,14 @@ CURVES = (
     ),
 )
 SOAK = (
-    Figure("soak.memory", "memory", "MB", False),
-    Figure("soak.file", "database file", "MB", False),
-    Figure("soak.kept", "finished jobs kept", "jobs", False),
+    Metric("soak.memory", "memory", "MB", False),
+    Metric("soak.file", "database file", "MB", False),
+    Metric("soak.kept", "finished jobs kept", "jobs", False),
     _rate("soak.rate", "whole lives, 100 a request"),
 )
 
 _ALL = (*CEILINGS, *TABLE, *SEEDED, *WITH_JOBS, *THROUGH, *BULK, *GROUP_COMMIT, *PEERS, *SOAK)
 BY_NAME = {
-    figure.name: figure
-    for figure in (*_ALL, *(figure for curve in CURVES for figure in curve.figures))
+    metric.name: metric
+    for metric in (*_ALL, *(metric for curve in CURVES for metric in curve.metrics))
 }

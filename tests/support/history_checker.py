@@ -1,4 +1,4 @@
-"""Holds a history against the promises: what breaks one is told in a sentence.
+"""Checks a history against the guarantees and reports each violation as a sentence.
 
 The jobs of a history say in their payloads where they come from: `{"request": 7, "index": 0}`, of a
 request whose jobs have the indexes from 0 on. A request that is sent again keeps its number. Errors
@@ -12,8 +12,8 @@ from datetime import datetime
 from itertools import pairwise
 from typing import Any
 
+from support.api_client import Body
 from support.history import Call, History
-from support.wire import Body
 
 _ENDINGS = ("ack", "fail", "release")
 
@@ -36,13 +36,13 @@ class Verdict:
     """What was found."""
 
     lost: list[str] = field(default_factory=list)
-    """Promise 1: what was acknowledged and is not there."""
+    """Guarantee 1 violated: acknowledged writes that are missing."""
     double_leases: list[str] = field(default_factory=list)
-    """Promise 2: jobs that two held, and calls without a lease that took effect."""
+    """Guarantee 2 violated: jobs under two leases, and effects of calls without a valid lease."""
     halves: list[str] = field(default_factory=list)
-    """Promise 3: requests that took effect in part, or were refused and took effect."""
+    """Guarantee 3 violated: requests that took partial effect, or effect although refused."""
     doubles: list[str] = field(default_factory=list)
-    """Promise 4: effects that came twice."""
+    """Guarantee 4 violated: effects that happened twice."""
 
     @property
     def broken(self) -> list[str]:

@@ -1,4 +1,7 @@
-"""One system at the six columns, each job ticked off in a ledger that all its processes share."""
+"""Measures one system at every comparison metric.
+
+All processes of a run record each job in a shared ledger.
+"""
 
 import itertools
 import json
@@ -9,9 +12,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from corvo_bench.children import Child
-from corvo_bench.contest.backends import Backends
-from corvo_bench.contest.contestants import Contestant
-from corvo_bench.contest.environments import command_of
+from corvo_bench.comparison.backends import Backends
+from corvo_bench.comparison.environments import command_of
+from corvo_bench.comparison.systems import System
 from corvo_bench.latency import Latencies
 from corvo_bench.results import BenchmarkError, Sample
 from corvo_bench.scenarios.bench import Bench
@@ -23,25 +26,29 @@ _POLL_SECONDS = 0.02
 _numbers = itertools.count(1)
 
 
-def contest(contestant: Contestant, backends: Backends, bench: Bench) -> Iterator[Sample]:
-    """One value of each column. Raises `NotRun`, and `BenchmarkError` when jobs are amiss."""
-    command = command_of(contestant.runtime, contestant.adapter)
+def measure_system(system: System, backends: Backends, bench: Bench) -> Iterator[Sample]:
+    """Yield one value of each metric.
+
+    Raises `NotRun` when the system cannot run on this machine, and `BenchmarkError` when jobs were
+    lost, doubled or failed.
+    """
+    command = command_of(system.runtime, system.adapter)
     settings = bench.settings
-    with backends.start(contestant.backend) as url, bench.data_dir() as directory:
-        bout = _Bout(contestant.name, command, url, directory)
-        yield from bout.enqueue(
+    with backends.start(system.backend) as url, bench.data_dir() as directory:
+        run = _Run(system.name, command, url, directory)
+        yield from run.enqueue(
             {
                 "serial": settings.peer_serial,
                 "concurrent": settings.peer_concurrent,
                 "bulk": settings.peer_bulk,
             }
         )
-        yield bout.drain(settings.peer_drain)
-        yield from bout.live(settings.peer_steady, settings.peer_pickups)
+        yield run.drain(settings.peer_drain)
+        yield from run.live(settings.peer_steady, settings.peer_pickups)
 
 
-class _Bout:
-    """The columns, each with a queue and a ledger of its own."""
+class _Run:
+    """One run of a system; each metric uses its own queue and ledger."""
 
     def __init__(self, name: str, command: Sequence[str], url: str, directory: Path) -> None:
         self._name = name
@@ -177,5 +184,5 @@ class _Bout:
             raise BenchmarkError(f"{self._name}: {again} jobs were started more than once")
         return rows
 
-    def _sample(self, figure: str, value: float) -> Sample:
-        return Sample(figure, value, subject=self._name)
+    def _sample(self, metric: str, value: float) -> Sample:
+        return Sample(metric, value, subject=self._name)

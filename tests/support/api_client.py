@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import httpx
 
-from support.waiting import wait_until
+from server_support.waiting import wait_until
 
 API = "/api/v1"
 _WAITING = "corvo_waiting_fetches "
@@ -35,7 +35,7 @@ def new_name(prefix: str = "queue") -> str:
     return f"{prefix}-{uuid4().hex[:12]}"
 
 
-class Wire:
+class ApiClient:
     """Requests to one server. Each method fails the test when the answer is not as it says."""
 
     def __init__(self, url: str, patience: float = 90) -> None:

@@ -1,29 +1,33 @@
-"""A client that knows several servers, and goes on with the next one when one fails it."""
+"""A client of several servers that moves to the next server when one does not answer."""
 
 import asyncio
 import random
 from collections.abc import Sequence
 
+from support.api_client import ApiClient, Body
 from support.history import Call, History, Recorder, Stopped, can_be_repeated
-from support.wire import Body, Wire
 
 _UNAVAILABLE = 503
 _PAUSE = 0.05
 
 
-class Roaming(Recorder):
-    """Writes down what it asks and is answered, wherever it asks, until it is told to stop."""
+class FailoverClient(Recorder):
+    """Records every call and its answer, on whichever server, until `stop` is set."""
 
     def __init__(
-        self, wires: Sequence[Wire], history: History, chance: random.Random, stop: asyncio.Event
+        self,
+        apis: Sequence[ApiClient],
+        history: History,
+        chance: random.Random,
+        stop: asyncio.Event,
     ) -> None:
-        self._wires = wires
-        self._at = chance.randrange(len(wires))
+        self._apis = apis
+        self._at = chance.randrange(len(apis))
         self._stop = stop
-        super().__init__(wires[self._at], history)
+        super().__init__(apis[self._at], history)
 
     async def answered(self, verb: str, body: Body) -> Call:
-        """Make a call; again elsewhere, if it can be repeated and no answer came."""
+        """Make a call. Repeat it on the next server if no answer came and it may be repeated."""
         while not self._stop.is_set():
             call = await self.call(verb, body)
             if call.status != _UNAVAILABLE and not call.is_open:
@@ -34,7 +38,7 @@ class Roaming(Recorder):
         raise Stopped
 
     async def reported(self, verb: str, items: list[Body]) -> None:
-        """Report on many jobs in one request; again elsewhere, if no answer came."""
+        """Report on many jobs in one request. Repeat it on the next server if no answer came."""
         while not self._stop.is_set():
             calls = await self.outcomes(verb, items)
             if all(call.status != _UNAVAILABLE and not call.is_open for call in calls):
@@ -43,6 +47,6 @@ class Roaming(Recorder):
         raise Stopped
 
     async def _move_on(self) -> None:
-        self._at = (self._at + 1) % len(self._wires)
-        self._wire = self._wires[self._at]
+        self._at = (self._at + 1) % len(self._apis)
+        self._api = self._apis[self._at]
         await asyncio.sleep(_PAUSE)

@@ -1,21 +1,21 @@
-"""What there is in the end, when all is quiet, to be held against a history."""
+"""Reads the final state of a server, after the load, to compare it with a history."""
 
 from collections.abc import Collection, Sequence
 
+from server_support.waiting import wait_until
+from support.api_client import ApiClient, Body
 from support.history import History, Recorder
+from support.history_checker import recount, told_ids
 from support.load import QUEUES
-from support.promises import recount, told_ids
-from support.waiting import wait_until
-from support.wire import Body, Wire
 
 LIVE = ("pending", "active", "scheduled", "retrying")
 COUNTERS = (*LIVE, "completed", "dead", "cancelled", "enqueued", "failed")
 
 
-async def finish_all_jobs(wire: Wire, history: History, queues: Sequence[str] = QUEUES) -> None:
-    """Complete what is left, those jobs too that nobody was told of."""
+async def finish_all_jobs(api: ApiClient, history: History, queues: Sequence[str] = QUEUES) -> None:
+    """Complete all remaining jobs, also those whose ids no client received."""
 
-    recorder = Recorder(wire, history)
+    recorder = Recorder(api, history)
 
     async def is_quiet() -> bool:
         asked = {"queues": queues, "worker_id": "last", "count": 512, "timeout": 1}
@@ -25,14 +25,14 @@ async def finish_all_jobs(wire: Wire, history: History, queues: Sequence[str] = 
             for job in fetched.answer["jobs"]
         ]
         assert all(call.is_done for call in await recorder.outcomes("ack", held))
-        there = [await wire.queue(name) for name in queues]
+        there = [await api.queue(name) for name in queues]
         return not sum(queue[state] for queue in there for state in LIVE)
 
     await wait_until(is_quiet, "every job is finished")
 
 
-async def jobs_of(wire: Wire, history: History) -> dict[str, Body]:
-    """All jobs that anybody was ever told of, as they are now."""
+async def jobs_of(api: ApiClient, history: History) -> dict[str, Body]:
+    """Return the current state of every job whose id a client received, by id."""
     ids: dict[str, None] = {}
     for call in history.calls:
         if call.verb == "enqueue" and "job_id" in call.body:
@@ -47,14 +47,16 @@ async def jobs_of(wire: Wire, history: History) -> dict[str, Body]:
     known = list(ids)
     for start in range(0, len(known), 5000):
         body = {"job_ids": known[start : start + 5000]}
-        found += (await wire.post("/jobs/bulk-get", body))["jobs"]
+        found += (await api.post("/jobs/bulk-get", body))["jobs"]
     return {job["id"]: job for job in found}
 
 
-async def check_counters(wire: Wire, jobs: dict[str, Body], besides: Collection[str] = ()) -> None:
-    """Every queue's counters say what a recount says, but for those of queues `besides`."""
+async def check_counters(
+    api: ApiClient, jobs: dict[str, Body], besides: Collection[str] = ()
+) -> None:
+    """Assert that the counters of every queue match its jobs, except for queues `besides`."""
     counted = recount(jobs.values())
-    for queue in await wire.get("/queues"):
+    for queue in await api.get("/queues"):
         if queue["name"] in besides:
             continue
         told = {name: queue[name] for name in COUNTERS}

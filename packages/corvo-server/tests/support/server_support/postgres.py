@@ -16,9 +16,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Self
 
-from support.account import NoAccount, as_account, unprivileged_account
-from support.process import Process, clean_environment
-from support.waiting import PATIENCE, wait_blocking
+from server_support.process import Process, clean_environment
+from server_support.unprivileged_user import NoUnprivilegedUser, as_user, unprivileged_user
+from server_support.waiting import PATIENCE, wait_blocking
 
 USER = "corvo"
 _PROGRAMS = ("initdb", "postgres", "pg_basebackup")
@@ -89,11 +89,11 @@ class PostgresServer:
         self._settings = {**_FOR_ALL, **({} if durable else _FOR_SPEED), **(settings or {})}
         self._process: Process | None = None
         try:
-            self._account = unprivileged_account()
-        except NoAccount as missing:
+            self._user = unprivileged_user()
+        except NoUnprivilegedUser as missing:
             raise PostgresMissing(str(missing)) from missing
-        if self._account is not None:
-            shutil.chown(self.folder, self._account)
+        if self._user is not None:
+            shutil.chown(self.folder, self._user)
 
     def __enter__(self) -> Self:
         return self
@@ -141,7 +141,7 @@ class PostgresServer:
         is_main = threading.current_thread() is threading.main_thread()
         with_us = ["--pdeathsig", "INT"] if is_main else []
         command: list[str | Path] = [self.binaries / "postgres", "-D", self.data, *options]
-        self._process = Process(as_account(self._account, command, with_us), cwd=self.folder)
+        self._process = Process(as_user(self._user, command, with_us), cwd=self.folder)
         wait_blocking(self._answers_or_ended, "PostgreSQL takes connections")
         return self
 
@@ -204,7 +204,7 @@ class PostgresServer:
 
     def _run(self, *parts: Sequence[str | Path], folder: Path | None = None) -> None:
         (program, *arguments) = [part for group in parts for part in group]
-        command = as_account(self._account, [self.binaries / program, *arguments])
+        command = as_user(self._user, [self.binaries / program, *arguments])
         done = subprocess.run(
             command,
             cwd=folder or self.folder,

@@ -13,7 +13,7 @@ from typing import Self
 from corvo_bench.children import Child
 from corvo_bench.results import BenchmarkError, NotRun
 from corvo_bench.server import Server, has_option
-from support.postgres import PostgresMissing, PostgresServer
+from server_support.postgres import PostgresMissing, PostgresServer
 
 _REDIS = {"appendonly": "yes", "appendfsync": "always", "save": "", "bind": "127.0.0.1"}
 _POSTGRES = {"synchronous_commit": "on", "fsync": "on", "shared_buffers": "256MB"}

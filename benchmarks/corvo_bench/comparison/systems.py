@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from corvo_bench.contest.environments import versions_of
+from corvo_bench.comparison.environments import versions_of
 from corvo_bench.results import CORVO
 
 _ON = {
@@ -15,7 +15,7 @@ _ON = {
 
 
 @dataclass(frozen=True)
-class Contestant:
+class System:
     """A system. `runtime` is what `environments.command_of` takes, `package` has the version."""
 
     name: str
@@ -39,9 +39,9 @@ _CORVO_SETUP = (
     "`enqueue_batch` in bulk; `Worker(concurrency=50)`, which acknowledges after the job."
 )
 
-CONTESTANTS = (
-    Contestant(CORVO, "corvo_peer", "own", "corvo", _CORVO_SETUP),
-    Contestant(
+SYSTEMS = (
+    System(CORVO, "corvo_peer", "own", "corvo", _CORVO_SETUP),
+    System(
         "BullMQ",
         "bullmq_peer",
         "node",
@@ -49,7 +49,7 @@ CONTESTANTS = (
         "Node; `addBulk` in bulk; 50 jobs at a time, `removeOnComplete`.",
         "bullmq",
     ),
-    Contestant(
+    System(
         "Celery",
         "celery_peer",
         "celery",
@@ -58,7 +58,7 @@ CONTESTANTS = (
         "threads, prefetch 16 each, without gossip, mingle and heartbeat.",
         "celery",
     ),
-    Contestant(
+    System(
         "Dramatiq",
         "dramatiq_peer",
         "dramatiq",
@@ -67,7 +67,7 @@ CONTESTANTS = (
         "acknowledged after the job.",
         "dramatiq",
     ),
-    Contestant(
+    System(
         "RQ",
         "rq_peer",
         "rq",
@@ -76,7 +76,7 @@ CONTESTANTS = (
         "`result_ttl=0`.",
         "rq",
     ),
-    Contestant(
+    System(
         "SAQ",
         "saq_peer",
         "saq",
@@ -84,7 +84,7 @@ CONTESTANTS = (
         "hiredis; no bulk in its API: 1,000 enqueues at once; 50 jobs at a time, results not kept.",
         "saq",
     ),
-    Contestant(
+    System(
         "TaskIQ",
         "taskiq_peer",
         "taskiq",
@@ -93,7 +93,7 @@ CONTESTANTS = (
         "jobs at a time and 100 more prefetched, no results.",
         "taskiq",
     ),
-    Contestant(
+    System(
         "Procrastinate",
         "procrastinate_peer",
         "procrastinate",
@@ -102,7 +102,7 @@ CONTESTANTS = (
         "finished jobs removed.",
         "procrastinate",
     ),
-    Contestant(
+    System(
         "PgQueuer",
         "pgqueuer_peer",
         "pgqueuer",
@@ -110,7 +110,7 @@ CONTESTANTS = (
         "asyncpg with a pool of 20, lists of jobs in bulk; batches of 100.",
         "pgqueuer",
     ),
-    Contestant(
+    System(
         "graphile-worker",
         "graphile_peer",
         "node",
@@ -119,7 +119,7 @@ CONTESTANTS = (
         "in batches.",
         "graphile-worker",
     ),
-    Contestant(
+    System(
         "pg-boss",
         "pgboss_peer",
         "node",
@@ -128,7 +128,7 @@ CONTESTANTS = (
         "with a pause of 5 ms when there is nothing: `work` polls at most twice a second.",
         "pg-boss",
     ),
-    Contestant(
+    System(
         "beanstalkd",
         "beanstalkd_peer",
         "beanstalkd",
@@ -137,7 +137,7 @@ CONTESTANTS = (
         "threads, each reserves a job and deletes it after it has run.",
         "greenstalk",
     ),
-    Contestant(
+    System(
         "Huey",
         "huey_peer",
         "huey",
@@ -149,7 +149,7 @@ CONTESTANTS = (
 )
 
 ON_POSTGRES = tuple(
-    Contestant(
+    System(
         f"{CORVO} on PostgreSQL, {nodes} node{'s' if nodes > 1 else ''}",
         "corvo_peer",
         "own",

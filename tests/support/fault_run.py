@@ -1,4 +1,4 @@
-"""Several servers under load while something happens to them; what they said is checked after."""
+"""Runs several servers under load while a test injects faults, then checks the history."""
 
 import asyncio
 import os
@@ -8,23 +8,23 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
+from server_support.waiting import wait_until
+from support.api_client import ApiClient, Body
 from support.event_log import crowds, disorder, keys_of, read_log, rushes
+from support.final_state import check_counters, finish_all_jobs, jobs_of
 from support.history import History
+from support.history_checker import Verdict, check, hand_outs
 from support.load import KEYED, LIMITED, QUEUES, THROTTLED, Load
-from support.promises import Verdict, check, hand_outs
 from support.server import CorvoServer
-from support.settlement import check_counters, finish_all_jobs, jobs_of
 from support.slots import QUEUE as CALENDAR
 from support.slots import Calendar
 from support.uniqueness import QUEUE as UNIQUE
 from support.uniqueness import twin_events, twins
-from support.waiting import wait_until
-from support.wire import Body, Wire
 
 SEED = int(os.environ.get("CORVO_CLUSTER_SEED", "0"))
 ROUNDS = int(os.environ.get("CORVO_CLUSTER_ROUNDS", "4"))
 LOAD = float(os.environ.get("CORVO_CLUSTER_LOAD", "1"))
-"""How much of the answers that a trial asks for it waits for."""
+"""The part of the requested answers that a fault run waits for."""
 LIMIT, PER_KEY, RATE, WINDOW = 4, 1, 15, 500
 _LOADED = (*QUEUES, LIMITED, KEYED, THROTTLED)
 _QUEUES = (*_LOADED, UNIQUE, CALENDAR)
@@ -35,11 +35,11 @@ _SHARED_CLOCK_MS = 50
 look at the database's clock takes on a machine that is busy with all of us."""
 
 
-class Trial:
-    """A load on some servers, from its start until everything that it began has ended.
+class FaultRun:
+    """A load on several servers, from its start until every job that it enqueued is finished.
 
-    The dice are those of `CORVO_CLUSTER_SEED`, else new ones; `chance` throws them for the test.
-    `CORVO_CLUSTER_LOAD` makes its phases shorter or longer.
+    `CORVO_CLUSTER_SEED` seeds the random choices of the run; the default is a new seed. The test
+    draws its own random choices from `chance`. `CORVO_CLUSTER_LOAD` scales the length of phases.
     """
 
     def __init__(
@@ -66,14 +66,14 @@ class Trial:
 
     async def __aenter__(self) -> Self:
         print(f"\n{self.name}: seed {self.seed}")
-        async with Wire(self.servers[0].url) as wire:
-            await wire.post(f"/queues/{LIMITED}/concurrency", {"max": LIMIT})
-            await wire.post(f"/queues/{KEYED}/concurrency", {"per_key": PER_KEY})
-            await wire.post(f"/queues/{THROTTLED}/throttle", {"rate": RATE, "window_ms": WINDOW})
-            await self._calendar.open(wire)
+        async with ApiClient(self.servers[0].url) as api:
+            await api.post(f"/queues/{LIMITED}/concurrency", {"max": LIMIT})
+            await api.post(f"/queues/{KEYED}/concurrency", {"per_key": PER_KEY})
+            await api.post(f"/queues/{THROTTLED}/throttle", {"rate": RATE, "window_ms": WINDOW})
+            await self._calendar.open(api)
         urls = [server.url for server in self.servers]
         self._tasks = [
-            asyncio.create_task(self._load.roam(urls, self._stop, **self._size)),
+            asyncio.create_task(self._load.run_with_failover(urls, self._stop, **self._size)),
             asyncio.create_task(self._calendar.run()),
         ]
         return self
@@ -89,7 +89,7 @@ class Trial:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def more(self, answers: int, within: float = 60) -> None:
-        """Return when clients have been given so many more answers."""
+        """Return when clients have received `answers` more answers, scaled by `LOAD`."""
         wanted = self.history.answers + answers * LOAD
         await wait_until(
             lambda: self._tasks[0].done() or self.history.answers >= wanted,
@@ -99,8 +99,8 @@ class Trial:
         if self._tasks[0].done():
             self._tasks[0].result()
 
-    async def settle(self) -> None:
-        """End the load, let every job come to its end, and hold all against the promises."""
+    async def finish(self) -> None:
+        """Stop the load, finish every job, and check the history against the guarantees."""
         load, calendar = self._tasks
         await self._calendar.see_some()
         calendar.cancel()
@@ -108,12 +108,12 @@ class Trial:
         self._stop.set()
         await load
         first, *others = self.servers
-        async with Wire(first.url) as wire:
+        async with ApiClient(first.url) as api:
             log = await read_log(first.url)
-            await self._lift_limits(wire)
+            await self._lift_limits(api)
             await self._calendar.see_all_run()
-            await finish_all_jobs(wire, self.history, _QUEUES)
-            jobs = await jobs_of(wire, self.history)
+            await finish_all_jobs(api, self.history, _QUEUES)
+            jobs = await jobs_of(api, self.history)
             own = {job_id: job for job_id, job in jobs.items() if job["queue"] in _LOADED}
             foreign = jobs.keys() - own.keys()
             verdict = check(self.history, own, tolerance_ms=_SHARED_CLOCK_MS, foreign=foreign)
@@ -130,12 +130,12 @@ class Trial:
                     odd.append(f"{other.url} tells the events in another order than {first.url}")
             self._tell(verdict, over, same, missing, twice, odd, jobs, len(log))
             assert not [*verdict.broken, *over, *same, *missing, *twice, *odd]
-            await check_counters(wire, jobs, besides=[CALENDAR])
+            await check_counters(api, jobs, besides=[CALENDAR])
 
-    async def _lift_limits(self, wire: Wire) -> None:
-        await wire.post(f"/queues/{LIMITED}/concurrency", {"max": None})
-        await wire.post(f"/queues/{KEYED}/concurrency", {"per_key": None})
-        await wire.delete(f"/queues/{THROTTLED}/throttle")
+    async def _lift_limits(self, api: ApiClient) -> None:
+        await api.post(f"/queues/{LIMITED}/concurrency", {"max": None})
+        await api.post(f"/queues/{KEYED}/concurrency", {"per_key": None})
+        await api.delete(f"/queues/{THROTTLED}/throttle")
 
     def _tell(
         self,

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from support.waiting import PATIENCE, wait_blocking
+from server_support.waiting import PATIENCE, wait_blocking
 
 _OURS = "CORVO_"
 _OF_A_TERMINAL = ("COLUMNS", "LINES")

@@ -1,12 +1,12 @@
-"""The contestants as scenarios of a run."""
+"""The systems as scenarios of a run."""
 
 from collections.abc import Iterable, Iterator
 from functools import partial
 
 from corvo_bench.children import run_apart
-from corvo_bench.contest.backends import Backends
-from corvo_bench.contest.contest import contest
-from corvo_bench.contest.contestants import Contestant
+from corvo_bench.comparison.backends import Backends
+from corvo_bench.comparison.measure import measure_system
+from corvo_bench.comparison.systems import System
 from corvo_bench.load import verify
 from corvo_bench.load.closed import enqueues, lives
 from corvo_bench.results import CORVO, BenchmarkError, NotRun, Sample
@@ -17,12 +17,12 @@ _NODES = (1, 2, 3)
 _CONNECTIONS = 50
 
 
-def scenarios(backends: Backends, contestants: Iterable[Contestant]) -> dict[str, Scenario]:
-    """A scenario for each contestant, by its name."""
-    return {entrant.name: partial(_enter, entrant, backends) for entrant in contestants}
+def system_scenarios(backends: Backends, systems: Iterable[System]) -> dict[str, Scenario]:
+    """A scenario for each system, by its name."""
+    return {system.name: partial(_enter, system, backends) for system in systems}
 
 
-def nodes(backends: Backends) -> dict[str, Scenario]:
+def node_scenarios(backends: Backends) -> dict[str, Scenario]:
     """The scenario of several nodes on one database, over raw HTTP."""
     return {"nodes": partial(_nodes, backends)}
 
@@ -44,11 +44,11 @@ def _nodes(backends: Backends, bench: Bench) -> Iterator[Sample]:
             yield Sample("by_nodes.life", outcome.rate, x=x)
 
 
-def _enter(entrant: Contestant, backends: Backends, bench: Bench) -> Iterator[Sample]:
-    """Like `contest`; but what is amiss with others ends their part, and not the run."""
+def _enter(system: System, backends: Backends, bench: Bench) -> Iterator[Sample]:
+    """Measure a system. An error of another system than Corvo skips that system only."""
     try:
-        yield from contest(entrant, backends, bench)
+        yield from measure_system(system, backends, bench)
     except BenchmarkError as error:
-        if entrant.name.startswith(CORVO):
+        if system.name.startswith(CORVO):
             raise
         raise NotRun(str(error)) from None
