@@ -12,8 +12,8 @@ import pytest
 
 from corvo_client import AsyncClient
 from corvo_server.store.postgres.database import prepare
-from corvo_server.store.postgres.readers import Readers
 from corvo_server.store.postgres.pipeline import Pipeline as Transaction
+from corvo_server.store.postgres.readers import Readers
 from corvo_server.store.protocol import SearchTooSlow
 from server_support.engines import pgbouncer_or_skip
 from server_support.pgbouncer import PgBouncer

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from corvo_server.store.search.search import jq
 from corvo_server.store.search.conditions import (
     And,
     Compare,
@@ -21,6 +20,7 @@ from corvo_server.store.search.conditions import (
     Truthy,
 )
 from corvo_server.store.search.filters import JobFilter, where
+from corvo_server.store.search.search import jq
 from corvo_server.store.sqlite.dialect import SqliteDialect
 
 

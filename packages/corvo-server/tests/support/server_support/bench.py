@@ -12,7 +12,7 @@ from corvo_schema.states import EventType, JobState
 from corvo_schema.timestamps import from_ms
 from corvo_server.engine.engine import Engine, Policy
 from corvo_server.engine.worker import Ack, Fail, Heartbeat, Release
-from corvo_server.store.commit.batches import (
+from corvo_server.store.batches import (
     BatchRecord,
 )
 from corvo_server.store.protocol import Store

@@ -11,17 +11,17 @@ from urllib.parse import urlsplit
 import psycopg
 
 from corvo_schema.states import JobState
-from corvo_server.store.rows.codes import STATES
-from corvo_server.store.rows.heads import to_head
+from corvo_server.store.commit.transaction import Transaction
+from corvo_server.store.commit.writer import Verb
 from corvo_server.store.postgres.check import check
 from corvo_server.store.postgres.database import prepare
 from corvo_server.store.postgres.store import PostgresStore
 from corvo_server.store.protocol import Store
+from corvo_server.store.rows.codes import STATES
+from corvo_server.store.rows.heads import to_head
 from corvo_server.store.sqlite import backup
 from corvo_server.store.sqlite.database import DATABASE_NAME
 from corvo_server.store.sqlite.store import SqliteStore
-from corvo_server.store.commit.transaction import Transaction
-from corvo_server.store.commit.writer import Verb
 from server_support.waiting import wait_blocking
 
 
@@ -89,9 +89,9 @@ class _OwnKit:
             gate.wait()
             return requests
 
-        cached = _writer_of(store).submit(Verb(0, block), None)
+        blocked = _writer_of(store).submit(Verb(0, block), None)
         # Where the commit is broken, too, its failure is nobody's: not to be logged as forgotten.
-        cached.add_done_callback(lambda cached: cached.cancelled() or cached.exception())
+        blocked.add_done_callback(lambda blocked: blocked.cancelled() or blocked.exception())
         is_writing.wait()
         try:
             yield
