@@ -88,18 +88,6 @@ def integration(session: nox.Session) -> None:
 
 
 @nox.session
-def front_ends(session: nox.Session) -> None:
-    """Run servers of several processes: what goes through front-ends, and what a process is."""
-    _install(session, "test", "extras")
-    about = (
-        *("bad_input", "cancel", "crash", "http", "leases", "lifecycle", "long_poll"),
-        *("payloads", "promises", "release", "start", "stop", "unique"),
-    )
-    files = [f"tests/integration/test_{name}.py" for name in about]
-    session.run("pytest", "--http-workers", "2", *files, "-n", XDIST_WORKERS, *session.posargs)
-
-
-@nox.session
 def postgres(session: nox.Session) -> None:
     """Run servers and clients on PostgreSQL, and the store behind a pooler of transactions.
 

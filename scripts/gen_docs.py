@@ -132,7 +132,7 @@ def _with_part(page: str, part: str, text: str) -> str:
 
 def _labels(metrics: Metrics, family: Metric) -> Iterable[str]:
     """The names of a metric's labels: of a gauge from its samples, the others know them."""
-    for value in (*vars(metrics).values(), *metrics.requests.collectors):
+    for value in vars(metrics).values():
         if isinstance(value, MetricWrapperBase) and value._name == family.name:  # noqa: SLF001
             return tuple(map(str, value._labelnames))  # noqa: SLF001
     return dict.fromkeys(label for sample in family.samples for label in sample.labels)

@@ -4,11 +4,9 @@ import json
 import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, Self
-
-import psutil
 
 from server_support.process import Process, python
 from server_support.waiting import PATIENCE
@@ -68,15 +66,8 @@ class CorvoServer:
 
     @property
     def pid(self) -> int:
-        """Of the process that has the database."""
-        writers = [line["pid"] for line in self.log if line["message"].startswith("writing to")]
-        return int(writers[-1]) if writers else self.process.pid
-
-    @property
-    def front_ends(self) -> list[int]:
-        """The processes that speak HTTP, where they are not the one that has the database."""
-        children = psutil.Process(self.process.pid).children()
-        return [child.pid for child in children if child.pid != self.pid]
+        """Of the process."""
+        return self.process.pid
 
     @property
     def database(self) -> Path:
@@ -125,16 +116,8 @@ class CorvoServer:
         return code
 
     def kill(self) -> None:
-        """SIGKILL, to all its processes at once."""
-        children: list[psutil.Process] = []
-        with suppress(psutil.NoSuchProcess):
-            children = psutil.Process(self.process.pid).children()
-        self.process.signal(signal.SIGKILL)  # first, so that it starts nobody again
-        for child in children:
-            with suppress(psutil.NoSuchProcess):
-                child.kill()
+        """SIGKILL."""
         self.process.kill()
-        psutil.wait_procs(children, PATIENCE)
         self._hold_port()
 
     def signal(self, number: signal.Signals) -> None:

@@ -4,12 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import count
 
-from sanic import Blueprint, Sanic
+from sanic import Sanic
 from sanic.http import Http
 
 from corvo_server.engine.clock import SharedClock, system_clock
 from corvo_server.engine.engine import Engine
-from corvo_server.engine.metrics import RequestMetrics
 from corvo_server.http import (
     access_log,
     admin,
@@ -25,7 +24,7 @@ from corvo_server.http import (
     search,
     worker,
 )
-from corvo_server.http.endpoint import App, Handler, Resource
+from corvo_server.http.endpoint import App
 from corvo_server.http.errors import install_error_handler
 from corvo_server.http.fast_path import install_fast_path
 from corvo_server.http.openapi import describe
@@ -64,7 +63,7 @@ PASSED_BY_JOBS = frozenset(
     {jobs.enqueue, jobs.enqueue_batch}
     | {endpoint.handler for endpoint in worker.resource.endpoints}
 )
-"""The endpoints that front-ends answer themselves: those that every job goes through."""
+"""The endpoints that every job goes through: their plain requests go the short way."""
 
 _LONGEST_POLL = 60
 _numbers = count(1)
@@ -137,17 +136,8 @@ def build_services(settings: Settings, engine: Engine) -> list[Service]:
     return [Opener(maintenance), LeaderServices(engine.nodes, of_the_leader)]
 
 
-def build_http(
-    settings: Settings,
-    engine: Engine,
-    counts: RequestMetrics | None,
-    forward: Handler | None = None,
-) -> tuple[App, access_log.AccessLog]:
-    """The HTTP application in front of `engine`, and the log to flush when it ends.
-
-    Without `counts` it is behind others, which count and log requests. Where there is a `forward`,
-    that answers whatever needs more of an engine than `PASSED_BY_JOBS`.
-    """
+def build_http(settings: Settings, engine: Engine) -> tuple[App, access_log.AccessLog]:
+    """The HTTP application in front of `engine`, and the log to flush when it ends."""
     app = Sanic(
         f"corvo-{next(_numbers)}",
         request_class=AnyRequest,
@@ -164,7 +154,7 @@ def build_http(
     app.ctx.engine = engine
     app.ctx.openapi = describe(RESOURCES)
     for resource in RESOURCES:
-        app.blueprint(resource.blueprint if forward is None else _forwarded(resource, forward))
+        app.blueprint(resource.blueprint)
     install_error_handler(app)
     install_fast_path(
         app,
@@ -176,23 +166,9 @@ def build_http(
         ],
     )
     requests = access_log.AccessLog(write_requests)
-    if counts is None:
-        middleware.install_observers(app, ())
-        return app, requests
-    observers = [metrics.observer_of(counts)]
+    observers = [metrics.observer_of(engine.metrics)]
     if access_log.is_wanted():
         observers.append(requests.add)
     middleware.install_observers(app, observers)
     middleware.install_cors(app, settings.cors_origins)
     return app, requests
-
-
-def _forwarded(resource: Resource, forward: Handler) -> Blueprint:
-    """The endpoints of a resource, but for those of a job's way answered by `forward`."""
-
-    def serve(handler: Handler) -> Handler:
-        if handler in PASSED_BY_JOBS or resource is docs.resource:
-            return handler
-        return admin.ready_unless_closing(forward) if handler is admin.readyz else forward
-
-    return resource.blueprint_of(serve)

@@ -1,4 +1,4 @@
-"""What every process that serves HTTP does alike: its loop, its socket, its start and its end."""
+"""Serve HTTP: the event loop, the listening socket, the start and the end."""
 
 import asyncio
 import gc
@@ -36,32 +36,18 @@ def relax_collector() -> None:
     gc.set_threshold(10_000, 20, 20)
 
 
-def bind(address: str, *, is_shared: bool = False) -> socket.socket:
-    """A socket at `address`, not listening yet. Raises `BindError`.
-
-    One that `is_shared` lets others of this user be bound there, who are so, too.
-    """
+def bind(address: str) -> socket.socket:
+    """A socket at `address`, not listening yet. Raises `BindError`."""
     host, port = split_bind(address)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    if is_shared:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     try:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
         raise BindError(address, error) from error
     return listener
-
-
-def bind_group(address: str, size: int) -> list[socket.socket]:
-    """So many sockets at one address, among which the kernel shares out the connections."""
-    sole = bind(address)  # would fail where another server is, which a shared one would join
-    _, port = sole.getsockname()[:2]
-    host, _, _ = address.rpartition(":")
-    sole.close()
-    return [bind(f"{host}:{port}", is_shared=True) for _ in range(size)]
 
 
 def url_of(listener: socket.socket) -> str:

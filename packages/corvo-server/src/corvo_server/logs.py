@@ -2,18 +2,13 @@
 
 import json
 import logging
-import os
 import sys
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
-from pathlib import Path
 from typing import Any, TextIO
 
 import orjson
-
-if sys.platform != "win32":
-    import fcntl
 
 REQUESTS = "corvo_server.request"
 
@@ -67,43 +62,11 @@ class _TextFormatter(logging.Formatter):
         return line
 
 
-class _Handler(logging.StreamHandler[TextIO]):
-    """Writes whole lines, also where other processes write to the same place."""
-
-    _turn = -1
-    _depth = 0
-
-    def take_turns(self, path: Path) -> None:
-        """Write only while holding the lock on `path`; to be called anew after a fork."""
-        if self._turn >= 0:
-            os.close(self._turn)
-        self._turn = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-
-    def acquire(self) -> None:
-        super().acquire()
-        if self._turn >= 0 and self._depth == 0:
-            fcntl.flock(self._turn, fcntl.LOCK_EX)
-        self._depth += 1
-
-    def release(self) -> None:
-        self._depth -= 1
-        if self._turn >= 0 and self._depth == 0:
-            fcntl.flock(self._turn, fcntl.LOCK_UN)
-        super().release()
-
-
-def write_in_turn(path: Path) -> None:
-    """Let lines of several processes not get into each other. `path` is of a file to lock."""
-    for handler in logging.getLogger().handlers:
-        if isinstance(handler, _Handler):
-            handler.take_turns(path)
-
-
 def configure(level: LogLevel, log_format: LogFormat, stream: TextIO | None = None) -> None:
     """Send all logging of the process to `stream` (stderr)."""
     target = stream or sys.stderr
     is_text = log_format is LogFormat.TEXT or (log_format is LogFormat.AUTO and target.isatty())
-    handler = _Handler(target)
+    handler = logging.StreamHandler(target)
     handler.setFormatter(_TextFormatter() if is_text else _JsonFormatter())
     root = logging.getLogger()
     root.handlers = [handler]

@@ -22,7 +22,6 @@ from corvo_server.http_server import (
     url_of,
 )
 from corvo_server.logs import fields
-from corvo_server.processes.family import serve_apart
 from corvo_server.services.service import end_all, start_all
 from corvo_server.settings import Settings
 from corvo_server.store.protocol import Store, StoreError
@@ -33,9 +32,6 @@ log = logging.getLogger(__name__)
 
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then stop in order. A second signal exits at once."""
-    if settings.http_workers:
-        serve_apart(settings)
-        return
     store = open_store(settings)
     with asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(Server(settings, store).run())
@@ -58,7 +54,7 @@ class Server:
             await self._store.close()
             raise
         engine = build_engine(self._settings, self._store)
-        app, requests = build_http(self._settings, engine, engine.metrics.requests)
+        app, requests = build_http(self._settings, engine)
         tracing = start_tracing()
         if tracing is not None:
             tracing.watch(engine, app)

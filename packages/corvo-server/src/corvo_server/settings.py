@@ -1,10 +1,9 @@
 """The server's settings: from options, else from `CORVO_*` in the environment, else as below."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from corvo_schema.durations import Duration, format_duration
@@ -69,13 +68,6 @@ class Settings(BaseSettings):
         True,
         description="Wake other servers on the same PostgreSQL by LISTEN and NOTIFY; else they "
         "look for themselves, four times a second.",
-    )
-    http_workers: int = Field(
-        0,
-        ge=0,
-        le=64,
-        description="Processes that speak HTTP, in front of the one that writes to the SQLite "
-        "file; 0: one process does both.",
     )
     log_level: LogLevel = Field(
         LogLevel.INFO, description="Least severity that is logged; lines of requests are info."
@@ -147,18 +139,6 @@ class Settings(BaseSettings):
     def _check_database(cls, value: str | None) -> str | None:
         if value is not None:
             is_postgres(value)
-        return value
-
-    @field_validator("http_workers")
-    @classmethod
-    def _check_workers(cls, value: int, info: ValidationInfo) -> int:
-        url = info.data.get("database_url")
-        if value and url is not None and is_postgres(url):
-            raise ValueError(
-                "is for a SQLite file; on PostgreSQL, start more servers on the same database"
-            )
-        if value and sys.platform != "linux":
-            raise ValueError("needs Linux, which shares out connections among processes")
         return value
 
     @field_validator("database_listen_url")

@@ -37,7 +37,7 @@ FETCH = {"queues": ["empty"], "worker_id": "w", "timeout": 0}
 async def app(bench: Bench) -> AsyncIterator[App]:
     """The application, in front of the engine of `bench`."""
     settings = Settings(bind="127.0.0.1:0", max_body_bytes=LARGEST)
-    app, requests = build_http(settings, bench.engine, bench.engine.metrics.requests)
+    app, requests = build_http(settings, bench.engine)
     app.config.TOUCHUP = False  # which rewrites Sanic's own methods, for good
     http = await start_http(app, bind("127.0.0.1:0"))
     yield app
@@ -213,7 +213,7 @@ async def test_nothing_is_short_where_middleware_has_a_say(
 ) -> None:
     settings = Settings(bind="127.0.0.1:0", cors_origins=["*"])
     engine = Engine(bench.store, clock=bench.clock)
-    app, _ = build_http(settings, engine, engine.metrics.requests)
+    app, _ = build_http(settings, engine)
     app.config.TOUCHUP = False
     http = await start_http(app, bind("127.0.0.1:0"))
     answers = await answers_of(FastPathProtocol, app, post("/enqueue", JOB, "origin: https://a"))

@@ -23,7 +23,7 @@ FIRST = "2027-01-16T07:30:00.000Z"
 async def http(engine: Engine) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the server in front of `engine`."""
     settings = Settings(bind="127.0.0.1:0")
-    app, _ = build_http(settings, engine, engine.metrics.requests)
+    app, _ = build_http(settings, engine)
     app.config.TOUCHUP = False  # rewrites the class Sanic in place, once in a process
     listener = bind(settings.bind)
     server = await start_http(app, listener)

@@ -19,6 +19,9 @@ from corvo_server.store.protocol import StoreUnavailable
 from corvo_server.store.records import Claim, Enqueue, LeasedJob, NewJob
 from corvo_server.store.sqlite.database import DATABASE_NAME
 from corvo_server.store.sqlite.store import SqliteStore
+from corvo_server.store.commit.transaction import Transaction
+from corvo_server.store.commit.writer import Verb
+from corvo_server.store.commit.writes import ENQUEUE
 from server_support.bench import QUEUE, Bench, turns
 from server_support.clock import ManualClock
 from server_support.kits import SqliteKit
@@ -55,8 +58,9 @@ async def test_what_is_submitted_together_is_not_divided(bench: Bench) -> None:
     with bench.kit.hold_commits(bench.store):
         alone = [asyncio.ensure_future(bench.enqueue()) for _ in range(2)]
         await turns()
-        with bench.store.together():
-            calls = [bench.store.enqueue(new_job()) for _ in range(5)]
+        writer = bench.store._writer  # type: ignore[attr-defined]
+        with writer.together():
+            calls = [writer.submit(ENQUEUE, new_job()) for _ in range(5)]
     await asyncio.gather(*alone, *calls)
     sizes = [len(commit.events) for commit in bench.commits]
     assert sizes == [0, 2 + 5]  # three are enough, where they can be divided
@@ -66,8 +70,9 @@ async def test_what_was_submitted_before_a_failure_is_written(bench: Bench) -> N
     first: list[asyncio.Future[Any]] = []
 
     def submit_and_fail() -> None:
-        with bench.store.together():
-            first.append(bench.store.enqueue(new_job()))
+        writer = bench.store._writer  # type: ignore[attr-defined]
+        with writer.together():
+            first.append(writer.submit(ENQUEUE, new_job()))
             raise RuntimeError("in between")
 
     with pytest.raises(RuntimeError, match="in between"):

@@ -1,8 +1,12 @@
 """The engine: all verbs of the server over one store, and what follows from each commit."""
 
+from collections import defaultdict
+from collections.abc import Mapping
+
 from msgspec import Struct
 
 from corvo_schema import IdFactory
+from corvo_schema.states import JobState
 from corvo_server.engine.batches import Batches
 from corvo_server.engine.bulk import Bulk
 from corvo_server.engine.clock import Clock, system_clock
@@ -19,9 +23,10 @@ from corvo_server.engine.search import Searches
 from corvo_server.engine.worker import Worker
 from corvo_server.engine.workers import Workers
 from corvo_server.store.protocol import Store
-from corvo_server.store.records import Commit, LeasedJob
+from corvo_server.store.records import Commit, Enqueue, LeasedJob
 
 _DAY_MS = 86_400_000
+_PENDING = JobState.PENDING
 
 
 class Policy(Struct, frozen=True):
@@ -44,7 +49,7 @@ class Engine:
         self.notifier = Notifier(self._give_back)
         self.metrics = Metrics(store, self.notifier)
         ids = IdFactory(clock)
-        self.jobs = Jobs(store, clock, ids, self.notifier, max_payload_bytes=policy.limits.payload)
+        self.jobs = Jobs(store, clock, ids, max_payload_bytes=policy.limits.payload)
         self.workers = Workers(store, clock)
         self.worker = Worker(
             store,
@@ -63,6 +68,7 @@ class Engine:
         self.maintenance = Maintenance(store, clock, self.notifier, self.metrics, policy.retention)
         self.is_closing = False
         self.nodes = Nodes(store, clock, self.notifier)
+        store.on_enqueue(self._submitted)
         store.on_commit(self._committed)
 
     def start_closing(self) -> None:
@@ -78,11 +84,17 @@ class Engine:
     def _give_back(self, jobs: list[LeasedJob]) -> None:
         self.worker.give_back(jobs)
 
+    def _submitted(self, request: Enqueue) -> None:
+        """Wake fetches for jobs that are about to be stored: their claims share that commit."""
+        ready: defaultdict[str, int] = defaultdict(int)
+        for job in request.jobs:
+            if job.state is _PENDING:
+                ready[job.queue] += 1
+        self._wake(ready)
+
     def _committed(self, commit: Commit) -> None:
-        """Wake whom a commit concerns. The one place, for every verb."""
-        for queue, jobs in commit.ready.items():
-            if jobs > 0:
-                self.notifier.wake(queue, jobs)
+        """Wake whom a commit concerns, whichever verb or server made it."""
+        self._wake(commit.ready)
         for queue in commit.opened:
             self.notifier.open(queue)
         for queue, at in commit.opens_at.items():
@@ -97,3 +109,9 @@ class Engine:
             self.nodes.note(commit)
         if commit.has_events:
             self.events.note(commit.events)
+
+    def _wake(self, ready: Mapping[str, int]) -> None:
+        """Wake waiting fetches; `ready` is the number of new pending jobs by queue."""
+        for queue, jobs in ready.items():
+            if jobs > 0:
+                self.notifier.wake(queue, jobs)

@@ -30,10 +30,6 @@ class CallError(Exception):
         return cls(refusal.code, refusal.message)
 
 
-class AnswerLost(Exception):
-    """Whether the call was done is not known: to whoever asked, it must not look refused."""
-
-
 def not_found(what: str) -> CallError:
     """Nothing of that name; `what` is like `job job_01…`."""
     return CallError(ErrorCode.NOT_FOUND, f"There is no {what}.")

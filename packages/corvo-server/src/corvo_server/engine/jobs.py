@@ -1,7 +1,5 @@
 """Jobs for their producers and administrators."""
 
-from asyncio import Future
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -13,7 +11,6 @@ from corvo_schema.states import JobState, Priority
 from corvo_server.engine import lifecycle
 from corvo_server.engine.clock import Clock
 from corvo_server.engine.errors import CallError, not_found
-from corvo_server.engine.notifier import Notifier
 from corvo_server.engine.payloads import payload_text
 from corvo_server.store.batches import (
     repeated_batch,
@@ -33,24 +30,13 @@ from corvo_server.store.records import (
 )
 
 _PENDING = JobState.PENDING
-_RULES: dict[OnConflict, Callable[..., Outcome] | None] = {
+_ON_CONFLICT: dict[OnConflict, Callable[..., Outcome] | None] = {
     OnConflict.IGNORE: None,
     OnConflict.REPLACE: lifecycle.replace_waiting,
     OnConflict.RESCHEDULE: lifecycle.reschedule,
     OnConflict.ERROR: lifecycle.refuse_duplicate,
 }
-_POLICIES = {rule: policy for policy, rule in _RULES.items() if rule is not None}
-
-
-def conflict_rule(policy: OnConflict) -> "partial[Outcome] | None":
-    """What a policy does to the job that holds the unique key; still needs the `new` one."""
-    rule = _RULES[policy]
-    return None if rule is None else partial(rule)
-
-
-def policy_of(rule: "partial[Outcome]") -> OnConflict:
-    """Whose rule it is."""
-    return _POLICIES[rule.func]
+"""What happens to the job that holds the unique key, when `new` comes; None: nothing."""
 
 
 class PlainJob(Struct, gc=False):
@@ -75,14 +61,12 @@ class Jobs:
         store: Store,
         clock: Clock,
         ids: IdFactory,
-        notifier: Notifier,
         *,
         max_payload_bytes: int,
     ) -> None:
         self._store = store
         self._clock = clock
         self._ids = ids
-        self._notifier = notifier
         self._max_payload_bytes = max_payload_bytes
 
     async def enqueue(self, request: EnqueueRequest | PlainJob, payload: bytes | None) -> Enqueued:
@@ -163,20 +147,8 @@ class Jobs:
             raise CallError.of(outcome)
         return outcome.job
 
-    def submit(self, request: Enqueue) -> "Future[list[Enqueued] | Refusal]":
-        """Store jobs that are complete, and wake whom they may be for."""
-        with self._store.together():  # for a fetch that waits to be served by the same commit
-            answer = self._store.enqueue(request)
-            ready: defaultdict[str, int] = defaultdict(int)
-            for job in request.jobs:
-                if job.state is _PENDING:
-                    ready[job.queue] += 1
-            for queue, jobs in ready.items():
-                self._notifier.wake(queue, jobs)
-        return answer
-
     async def _store_all(self, request: Enqueue) -> list[Enqueued]:
-        enqueued = await self.submit(request)
+        enqueued = await self._store.enqueue(request)
         if isinstance(enqueued, Refusal):
             raise CallError.of(enqueued)
         return enqueued
@@ -222,6 +194,6 @@ def _set_options(job: NewJob, request: EnqueueRequest) -> None:
     job.tags = orjson.dumps(request.tags).decode() if request.tags else None
     job.concurrency_key = request.concurrency_key
     job.traceparent = request.traceparent
-    rule = conflict_rule(request.on_conflict)
+    rule = _ON_CONFLICT[request.on_conflict]
     if rule is not None:
         job.on_conflict = partial(rule, new=job)

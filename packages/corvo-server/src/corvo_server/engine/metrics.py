@@ -1,7 +1,7 @@
 """What an operator measures the server by, for Prometheus."""
 
 from collections import Counter as Tally
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from operator import attrgetter
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
@@ -31,31 +31,6 @@ _REQUEST_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 
 _LAG_SECONDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30, 60, 300)
 
 
-class RequestMetrics:
-    """How many requests were answered, and how fast."""
-
-    def __init__(self, registry: CollectorRegistry | None = None) -> None:
-        """Without a `registry` they are for whoever asks this object."""
-        self.requests = Counter(
-            "corvo_http_requests_total",
-            "Requests answered.",
-            ("method", "route", "status"),
-            registry=registry,
-        )
-        self.request_seconds = Histogram(
-            "corvo_http_request_seconds",
-            "Time to answer; of fetches, with the wait for a job.",
-            ("route",),
-            buckets=_REQUEST_SECONDS,
-            registry=registry,
-        )
-
-    @property
-    def collectors(self) -> tuple[Counter, Histogram]:
-        """All of them."""
-        return self.requests, self.request_seconds
-
-
 class Metrics:
     """The server's counters and histograms, in a registry of their own."""
 
@@ -64,8 +39,19 @@ class Metrics:
         self._queues = _QueueCollector(store, notifier)
         self.registry.register(self._queues)
         ProcessCollector(registry=self.registry)
-        self.requests = RequestMetrics(self.registry)
-        self._gather: Callable[[], Awaitable[None]] | None = None
+        self.requests = Counter(
+            "corvo_http_requests_total",
+            "Requests answered.",
+            ("method", "route", "status"),
+            registry=self.registry,
+        )
+        self.request_seconds = Histogram(
+            "corvo_http_request_seconds",
+            "Time to answer; of fetches, with the wait for a job.",
+            ("route",),
+            buckets=_REQUEST_SECONDS,
+            registry=self.registry,
+        )
         self._sizes: list[tuple[int, float]] = []
         self._lags: list[int] = []
         self._happened: Tally[str] = Tally()
@@ -98,20 +84,6 @@ class Metrics:
             buckets=_LAG_SECONDS,
             registry=self.registry,
         )
-
-    def take_requests_from(
-        self, collector: Collector, gather: Callable[[], Awaitable[None]]
-    ) -> None:
-        """Have requests counted elsewhere: by `collector`, up to date after `gather`."""
-        for own in self.requests.collectors:
-            self.registry.unregister(own)
-        self.registry.register(collector)
-        self._gather = gather
-
-    async def gather(self) -> None:
-        """Learn what is counted elsewhere, before `render`."""
-        if self._gather is not None:
-            await self._gather()
 
     def note(self, commit: Commit) -> None:
         """Count a commit and what it did."""

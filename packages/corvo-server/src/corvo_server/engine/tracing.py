@@ -24,8 +24,8 @@ _PARTS = (
     "search",
     "maintenance",
 )
-_NO_VERBS = frozenset({"next_times", "next_occurrence", "submit"})
-"""What services ask to know when to wake, and what is a part of verbs."""
+_NO_VERBS = frozenset({"next_times", "next_occurrence"})
+"""What services ask to know when to wake."""
 
 _ROOT = Context()
 
@@ -33,21 +33,15 @@ Verb = Callable[..., Awaitable[Any]]
 
 
 def trace_engine(engine: Engine, tracer: Tracer) -> None:
-    """Make each later call of a verb a span `corvo.<part>.<verb>`, below whatever span there is.
-
-    A front-end has but those parts of an engine that jobs pass through.
-    """
+    """Make each later call of a verb a span `corvo.<part>.<verb>`, below whatever span there is."""
     for part_name in _PARTS:
-        part = getattr(engine, part_name, None)
-        if part is None:
-            continue
+        part = getattr(engine, part_name)
         for name, verb in _verbs(type(part)):
             kind = SpanKind.INTERNAL if part_name == "maintenance" else SpanKind.SERVER
             traced = _traced(tracer, f"corvo.{part_name}.{name}", kind, getattr(part, name))
             # On the object itself: an engine that is not traced has its methods as they are.
             setattr(part, name, functools.update_wrapper(traced, verb))
-    if hasattr(engine, "store"):
-        engine.store.on_commit(functools.partial(_note_commit, tracer))
+    engine.store.on_commit(functools.partial(_note_commit, tracer))
 
 
 def _verbs(kind: type) -> list[tuple[str, Callable[..., Any]]]:

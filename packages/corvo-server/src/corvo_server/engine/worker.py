@@ -35,7 +35,7 @@ _MOST_AHEAD = 500
 """Milliseconds before its time at which a fetch in vain is answered: by the second, and at most."""
 
 
-class Ack(Struct, frozen=True, array_like=True):
+class Ack(Struct, frozen=True):
     """One finished attempt. `result` is JSON text."""
 
     job_id: str
@@ -43,7 +43,7 @@ class Ack(Struct, frozen=True, array_like=True):
     result: str | None
 
 
-class Fail(Struct, frozen=True, array_like=True):
+class Fail(Struct, frozen=True):
     """One failed attempt."""
 
     job_id: str
@@ -54,7 +54,7 @@ class Fail(Struct, frozen=True, array_like=True):
     is_cancel: bool = False
 
 
-class Release(Struct, frozen=True, array_like=True):
+class Release(Struct, frozen=True):
     """One attempt given back. `checkpoint` is JSON text, `delay` in ms."""
 
     job_id: str
@@ -63,7 +63,7 @@ class Release(Struct, frozen=True, array_like=True):
     checkpoint: str | None
 
 
-class Heartbeat(Struct, frozen=True, array_like=True):
+class Heartbeat(Struct, frozen=True):
     """One job that is still being worked on. `progress` and `checkpoint` are JSON text."""
 
     job_id: str

@@ -7,7 +7,7 @@ from corvo_schema.errors import ErrorCode
 from corvo_server.__about__ import __version__
 from corvo_server.engine.errors import CallError
 from corvo_server.http import documents
-from corvo_server.http.endpoint import Handler, Resource, engine_of
+from corvo_server.http.endpoint import Resource, engine_of
 from corvo_server.http.replies import reply
 
 API_VERSION = "1"
@@ -47,21 +47,8 @@ async def healthz(request: Request) -> HTTPResponse:
 @root.endpoint("GET", "/readyz", replies={200: Health}, errors=(ErrorCode.UNAVAILABLE,))
 async def readyz(request: Request) -> HTTPResponse:
     """Tell whether to send traffic here: also 503 while shutting down."""
-    _require_open(request)
-    await engine_of(request).check()
-    return reply({"status": "ok"})
-
-
-def ready_unless_closing(handler: Handler) -> Handler:
-    """The same, where `handler` tells whether the store answers."""
-
-    async def ready(request: Request) -> HTTPResponse | None:
-        _require_open(request)
-        return await handler(request)
-
-    return ready
-
-
-def _require_open(request: Request) -> None:
-    if engine_of(request).is_closing:
+    engine = engine_of(request)
+    if engine.is_closing:
         raise CallError(ErrorCode.UNAVAILABLE, "The server is shutting down.", retry_after=1)
+    await engine.check()
+    return reply({"status": "ok"})

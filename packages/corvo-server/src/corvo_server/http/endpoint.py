@@ -107,25 +107,13 @@ class Resource:
                     is_writing,
                 )
             )
-            _route(self.blueprint, self.endpoints[-1], handler)
+            methods = [method]
+            if method == "GET" and media_type != EVENT_STREAM:  # a stream has only its body
+                methods.append("HEAD")
+            self.blueprint.add_route(handler, uri, methods=methods, unquote=True)
             return handler
 
         return register
-
-    def blueprint_of(self, serve: Callable[[Handler], Handler]) -> Blueprint:
-        """The same endpoints, each served by what `serve` has in the place of its handler."""
-        blueprint = Blueprint(self.name)
-        for endpoint in self.endpoints:
-            _route(blueprint, endpoint, serve(endpoint.handler))
-        return blueprint
-
-
-def _route(blueprint: Blueprint, endpoint: Endpoint, handler: Handler) -> None:
-    methods = [endpoint.method]
-    if endpoint.method == "GET" and endpoint.media_type != EVENT_STREAM:  # that is but its body
-        methods.append("HEAD")
-    name = endpoint.handler.__name__
-    blueprint.add_route(handler, endpoint.path, methods=methods, unquote=True, name=name)
 
 
 def engine_of(request: Request) -> Engine:

@@ -1,10 +1,8 @@
 """Every failure of a request, in the one shape that errors have on the wire."""
 
 import logging
-from asyncio import Transport
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import cast
 
 import orjson
 from pydantic import ValidationError
@@ -23,7 +21,7 @@ from sanic_routing.exceptions import NoMethod
 from sanic_routing.exceptions import NotFound as NoRoute
 
 from corvo_schema.errors import ErrorCode, details_of
-from corvo_server.engine.errors import AnswerLost, CallError
+from corvo_server.engine.errors import CallError
 from corvo_server.http.endpoint import App
 from corvo_server.http.request_id import request_id
 from corvo_server.store.protocol import SearchTooSlow, StoreOverloaded, StoreUnavailable
@@ -53,10 +51,6 @@ def invalid(error: ValidationError) -> CallError:
 
 
 def _answer(request: Request, error: Exception) -> HTTPResponse:
-    if isinstance(error, AnswerLost):
-        # Hang up, as a server does that dies: the client knows what that can mean.
-        cast("Transport", request.transport).abort()
-        return HTTPResponse(status=ErrorCode.UNAVAILABLE.http_status)
     call_error = _as_call_error(request, error)
     body: dict[str, object] = {"error": call_error.message, "code": call_error.code}
     if call_error.details:

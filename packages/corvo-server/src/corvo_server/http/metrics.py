@@ -4,7 +4,7 @@ from functools import cache
 
 from sanic import HTTPResponse, Request
 
-from corvo_server.engine.metrics import RequestMetrics
+from corvo_server.engine.metrics import Metrics
 from corvo_server.http.endpoint import Resource, documented, engine_of
 from corvo_server.http.middleware import Observer
 
@@ -15,7 +15,7 @@ _UNMATCHED = "unmatched"
 _TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def observer_of(metrics_: RequestMetrics) -> Observer:
+def observer_of(metrics_: Metrics) -> Observer:
     """What counts and times requests, by route: paths would be without bound."""
     requests = cache(metrics_.requests.labels)
     request_seconds = cache(metrics_.request_seconds.labels)
@@ -37,6 +37,5 @@ def observer_of(metrics_: RequestMetrics) -> Observer:
 async def metrics(request: Request) -> HTTPResponse:
     """Return the server's metrics as Prometheus text."""
     engine = engine_of(request)
-    await engine.metrics.gather()
     text = engine.metrics.render(await engine.queues.list(), engine.clock())
     return HTTPResponse(text, content_type=_TEXT)

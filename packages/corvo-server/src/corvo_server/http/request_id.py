@@ -12,12 +12,6 @@ _prefix = secrets.token_hex(6)
 _numbers = count(1)
 
 
-def begin_numbers() -> None:
-    """Begin anew, in a process that is a copy of another: it must not give the same ids."""
-    global _prefix  # noqa: PLW0603 - read at each request
-    _prefix = secrets.token_hex(6)
-
-
 def request_id(request: Request) -> str:
     """The id under which this request is logged and answered; the same at every call."""
     known: str | None = getattr(request.ctx, "request_id", None)

@@ -8,7 +8,6 @@ written.
 
 from asyncio import Future
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from typing import Protocol
 
 from corvo_schema import BatchState
@@ -88,15 +87,18 @@ class Store(Protocol):
         """Writes that were submitted and are not answered yet."""
         ...
 
+    def on_enqueue(self, listener: Callable[[Enqueue], None]) -> None:
+        """Call `listener` within every `enqueue`, before its commit.
+
+        What the listener submits shares the commit of the enqueue.
+        """
+        ...
+
     def on_commit(self, listener: Callable[[Commit], None]) -> None:
         """Call `listener` on the event loop after every commit, before its answers are given."""
         ...
 
     # Writes
-
-    def together(self) -> AbstractContextManager[None]:
-        """Let all that is submitted meanwhile, without an `await`, share a commit."""
-        ...
 
     def enqueue(self, request: Enqueue) -> Future[list[Enqueued] | Refusal]:
         """Store all jobs, or say which exist already. Takes unique locks; creates queues.

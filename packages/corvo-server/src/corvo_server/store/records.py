@@ -8,7 +8,6 @@ and other records, and none of them leads back to it.
 """
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import TypeAlias
 
 from msgspec import Struct
@@ -17,7 +16,7 @@ from corvo_schema.errors import ErrorCode
 from corvo_schema.states import Backoff, EventType, JobState, Priority
 
 
-class NewJob(Struct, array_like=True):
+class NewJob(Struct):
     """A job about to be stored. `payload` and `tags` are JSON text."""
 
     id: str
@@ -41,13 +40,13 @@ class NewJob(Struct, array_like=True):
     """Of the span in which the job was enqueued (W3C Trace Context)."""
     is_id_from_client: bool = False
     """Only then can the id be there already, and only then is that looked up."""
-    on_conflict: "partial[Outcome] | None" = None
+    on_conflict: "Decide | None" = None
     """What happens to the job that holds the unique key; None: nothing, this one is a duplicate."""
     reason: str | None = None
     """Why the server enqueues it by itself, for its event."""
 
 
-class NewBatch(Struct, frozen=True, array_like=True):
+class NewBatch(Struct, frozen=True):
     """A batch about to be stored, with the job to enqueue when its last job ends, if any."""
 
     id: str
@@ -59,14 +58,14 @@ class NewBatch(Struct, frozen=True, array_like=True):
     """The caller's JSON text, still to be wrapped with the batch's counts."""
 
 
-class Enqueue(Struct, frozen=True, array_like=True):
+class Enqueue(Struct, frozen=True):
     """An enqueue of one job or many, all or nothing."""
 
     jobs: Sequence[NewJob]
     batch: NewBatch | None = None
 
 
-class Enqueued(Struct, frozen=True, array_like=True, gc=False):
+class Enqueued(Struct, frozen=True, gc=False):
     """What became of one enqueued job: stored, or found to exist by its id or its unique key."""
 
     job_id: str
@@ -77,7 +76,7 @@ class Enqueued(Struct, frozen=True, array_like=True, gc=False):
     """Of a job that is new or was found by its id."""
 
 
-class JobHead(Struct, array_like=True, gc=False):
+class JobHead(Struct, gc=False):
     """The part of a stored job that its life cycle is decided on.
 
     The store may go by one that it handed out: whoever changes anything, changes a copy.
@@ -205,7 +204,7 @@ class Prune(Struct, frozen=True):
     events_before: int | None
 
 
-class LeasedJob(Struct, array_like=True, gc=False):
+class LeasedJob(Struct, gc=False):
     """A claimed job with the documents that its worker needs (JSON text)."""
 
     head: JobHead

@@ -37,12 +37,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="store_true",
         help="reach PostgreSQL by a PgBouncer that pools transactions",
     )
-    parser.addoption(
-        "--http-workers",
-        type=int,
-        default=0,
-        help="servers on SQLite have so many front-ends (default: 0, one process does it all)",
-    )
 
 
 def engines_of(config: pytest.Config) -> tuple[str, ...]:
@@ -67,12 +61,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(scope="session")
 def new_storage(engine_name: str, request: pytest.FixtureRequest) -> NewStorage:
     """Makes options that give a server a place for its jobs, on the engine under test."""
-    workers: int = request.config.getoption("--http-workers")
 
     def new() -> dict[str, str | int]:
         if engine_name == "sqlite":
-            # In the data directory that every server has.
-            return {"http_workers": workers} if workers else {}
+            return {}  # the data directory that every server has
         databases: Databases = request.getfixturevalue("postgres_databases")
         url = databases.create()
         listen = {} if databases.pooler is None else {"database_listen_url": databases.direct(url)}

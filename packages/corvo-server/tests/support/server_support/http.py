@@ -138,9 +138,7 @@ def request(
 @asynccontextmanager
 async def serve(engine: Engine, **settings: Any) -> AsyncIterator[HttpServer]:
     """Serve `engine` over HTTP on a free port of this machine."""
-    app, requests = build_http(
-        Settings(bind="127.0.0.1:0", **settings), engine, engine.metrics.requests
-    )
+    app, requests = build_http(Settings(bind="127.0.0.1:0", **settings), engine)
     app.config.TOUCHUP = False  # which rewrites Sanic's own methods, for good
     listener = bind("127.0.0.1:0")
     http = await start_http(app, listener)

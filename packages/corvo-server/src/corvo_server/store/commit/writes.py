@@ -3,7 +3,6 @@
 import secrets
 from asyncio import Future
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 
 from corvo_server.store.bulk import BulkEdit, BulkOutcome, BulkRecord, BulkStep
 from corvo_server.store.commit import (
@@ -55,20 +54,25 @@ class Writes:
 
     def __init__(self, writer: Writer) -> None:
         self._writer = writer
+        self._enqueue_listeners: list[Callable[[Enqueue], None]] = []
         self.node_id = f"node_{secrets.token_hex(8)}"
 
     @property
     def backlog(self) -> int:
         return self._writer.backlog
 
+    def on_enqueue(self, listener: Callable[[Enqueue], None]) -> None:
+        self._enqueue_listeners.append(listener)
+
     def on_commit(self, listener: Callable[[Commit], None]) -> None:
         self._writer.on_commit(listener)
 
-    def together(self) -> AbstractContextManager[None]:
-        return self._writer.together()
-
     def enqueue(self, request: Enqueue) -> Future[list[Enqueued] | Refusal]:
-        return self._writer.submit(ENQUEUE, request)
+        with self._writer.together():
+            answer: Future[list[Enqueued] | Refusal] = self._writer.submit(ENQUEUE, request)
+            for listener in self._enqueue_listeners:
+                listener(request)
+        return answer
 
     def transition(self, requests: Sequence[Transition]) -> Future[list[Outcome]]:
         return self._writer.submit(TRANSITION, requests)

@@ -1,1 +1,0 @@
-"""The server in several processes: one that writes, and front-ends that speak HTTP."""
