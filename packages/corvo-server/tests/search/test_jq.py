@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from corvo_server.store.search import jq
 from corvo_server.store.search.conditions import (
     And,
     Compare,
@@ -20,7 +21,6 @@ from corvo_server.store.search.conditions import (
     Truthy,
 )
 from corvo_server.store.search.filters import JobFilter, where
-from corvo_server.store.search.search import jq
 from corvo_server.store.sqlite.dialect import SqliteDialect
 
 

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from corvo_server.store.search import jq
 from corvo_server.store.search.conditions import And, Compare, Condition, Not, Operator, Or, Truthy
 from corvo_server.store.search.filters import JobFilter, where
-from corvo_server.store.search.search import jq
 from corvo_server.store.sqlite.dialect import SqliteDialect
 from server_support.jq_oracle import (
     conditions,

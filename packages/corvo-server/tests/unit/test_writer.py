@@ -15,13 +15,11 @@ from corvo_schema import new_job_id
 from corvo_schema.states import EventType, JobState
 from corvo_server.store.commit.transaction import Transaction
 from corvo_server.store.commit.writer import Verb
+from corvo_server.store.commit.writes import ENQUEUE
 from corvo_server.store.protocol import StoreUnavailable
 from corvo_server.store.records import Claim, Enqueue, LeasedJob, NewJob
 from corvo_server.store.sqlite.database import DATABASE_NAME
 from corvo_server.store.sqlite.store import SqliteStore
-from corvo_server.store.commit.transaction import Transaction
-from corvo_server.store.commit.writer import Verb
-from corvo_server.store.commit.writes import ENQUEUE
 from server_support.bench import QUEUE, Bench, turns
 from server_support.clock import ManualClock
 from server_support.kits import SqliteKit
