@@ -5,6 +5,7 @@ from msgspec import Struct
 from corvo_schema import BatchState, is_batch_id
 from corvo_schema.errors import ErrorCode
 from corvo_server.engine.errors import CallError, not_found
+from corvo_server.engine.verbs import Part, verb
 from corvo_server.store.batches import (
     BatchRecord,
 )
@@ -19,12 +20,13 @@ class BatchPage(Struct, frozen=True):
     """Of the next page; None when nothing follows."""
 
 
-class Batches:
+class Batches(Part):
     """Verbs on batches."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
+    @verb
     async def get(self, batch_id: str) -> BatchRecord:
         """One batch with its counts."""
         record = await self._store.find_batch(batch_id)
@@ -32,6 +34,7 @@ class Batches:
             raise not_found(f"batch {batch_id}")
         return record
 
+    @verb
     async def list(self, state: BatchState | None, limit: int, cursor: str | None) -> BatchPage:
         """One page; `cursor` is from the page before."""
         if cursor is not None and not is_batch_id(cursor):

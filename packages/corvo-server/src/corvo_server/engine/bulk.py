@@ -15,6 +15,7 @@ from corvo_server.engine.clock import Clock
 from corvo_server.engine.errors import CallError, not_found
 from corvo_server.engine.search import job_filter, too_slow
 from corvo_server.engine.sweep import CHUNK, apply_to
+from corvo_server.engine.verbs import Part, verb
 from corvo_server.store.bulk import UNENDED, BulkEdit, BulkOutcome, BulkRecord, BulkStep
 from corvo_server.store.protocol import SearchTooSlow, Store
 from corvo_server.store.records import (
@@ -40,7 +41,7 @@ class BulkDone(Struct, frozen=True):
     seconds: float
 
 
-class Bulk:
+class Bulk(Part):
     """Verbs on bulk operations."""
 
     def __init__(self, store: Store, clock: Clock, ids: IdFactory) -> None:
@@ -51,6 +52,7 @@ class Bulk:
         self.work = asyncio.Event()
         """Set when there is an operation to do in the background."""
 
+    @verb
     async def run(self, request: BulkRequest) -> BulkDone | BulkRecord:
         """Do the action on all jobs that are meant, or take it into the background."""
         try:
@@ -72,6 +74,7 @@ class Bulk:
         tally = await apply_to(self._store, job_ids, rule_of(request, self._clock()))
         return BulkDone(tally.affected, tally.errors, perf_counter() - started)
 
+    @verb
     async def get(self, bulk_id: str) -> BulkRecord:
         """One operation in the background."""
         record = await self._store.find_bulk(bulk_id)
@@ -79,10 +82,12 @@ class Bulk:
             raise not_found(f"bulk operation {bulk_id}")
         return record
 
+    @verb
     async def list(self) -> list[BulkRecord]:
         """The newest operations first."""
         return await self._store.list_bulks(_LISTED)
 
+    @verb
     async def cancel(self, bulk_id: str) -> BulkRecord:
         """Stop an operation after the chunk at hand; what it did stays done."""
         edit = BulkEdit(bulk_id, partial(_cancelled, bulk_id=bulk_id, now=self._clock()))
@@ -108,6 +113,7 @@ class Bulk:
             except TimeoutError:
                 continue
 
+    @verb
     async def step(self) -> bool:
         """Do the next chunk of the oldest operation that has not ended; whether there was one."""
         record = await self._store.next_bulk()

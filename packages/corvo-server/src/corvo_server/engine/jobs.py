@@ -12,6 +12,7 @@ from corvo_server.engine import lifecycle
 from corvo_server.engine.clock import Clock
 from corvo_server.engine.errors import CallError, not_found
 from corvo_server.engine.payloads import payload_text
+from corvo_server.engine.verbs import Part, verb
 from corvo_server.store.batches import (
     repeated_batch,
 )
@@ -53,7 +54,7 @@ class PlainBatch(Struct):
     batch: None = None
 
 
-class Jobs:
+class Jobs(Part):
     """Verbs on jobs. Documents (payloads, results) go through as JSON text, untouched."""
 
     def __init__(
@@ -69,12 +70,14 @@ class Jobs:
         self._ids = ids
         self._max_payload_bytes = max_payload_bytes
 
+    @verb
     async def enqueue(self, request: EnqueueRequest | PlainJob, payload: bytes | None) -> Enqueued:
         """Store one job. `payload` is JSON text; None stands for `{}`."""
         job = self._new_job(request, self._checked(payload, "payload"), self._clock(), None)
         (enqueued,) = await self._store_all(Enqueue((job,)))
         return enqueued
 
+    @verb
     async def enqueue_batch(
         self,
         request: EnqueueBatchRequest | PlainBatch,
@@ -100,6 +103,7 @@ class Jobs:
             batch_id = repeated_batch(enqueued) or batch_id
         return enqueued, batch_id
 
+    @verb
     async def get(self, job_id: str) -> JobRecord:
         """One job with its failures and events."""
         record = await self._store.find_job(job_id)
@@ -107,35 +111,42 @@ class Jobs:
             raise not_found(f"job {job_id}")
         return record
 
+    @verb
     async def bulk_get(self, job_ids: Sequence[str]) -> list[JobRecord]:
         """Those of the jobs that exist, in the order asked for."""
         return await self._store.find_jobs(job_ids)
 
+    @verb
     async def cancel(self, job_id: str) -> JobHead:
         """Cancel a waiting job, or ask the worker of an active one to stop."""
         now = self._clock()
         return await self._move(job_id, lambda job: lifecycle.cancel(job, now))
 
+    @verb
     async def retry(self, job_id: str) -> JobHead:
         """Run a finished job again, or a waiting one now."""
         now = self._clock()
         return await self._move(job_id, lambda job: lifecycle.retry(job, now))
 
+    @verb
     async def requeue(self, job_id: str) -> JobHead:
         """Give a dead job one more attempt."""
         now = self._clock()
         return await self._move(job_id, lambda job: lifecycle.requeue(job, now))
 
+    @verb
     async def move(self, job_id: str, queue: str) -> JobHead:
         """Put a job that is not active into another queue."""
         now = self._clock()
         return await self._move(job_id, lambda job: lifecycle.move(job, queue, now))
 
+    @verb
     async def change_priority(self, job_id: str, priority: Priority) -> JobHead:
         """Let a waiting job be served earlier or later."""
         now = self._clock()
         return await self._move(job_id, lambda job: lifecycle.change_priority(job, priority, now))
 
+    @verb
     async def delete(self, job_id: str) -> JobHead:
         """Remove a job that is not active."""
         now = self._clock()

@@ -9,6 +9,7 @@ from corvo_server.engine.alarm import Alarm
 from corvo_server.engine.clock import Clock, surely
 from corvo_server.engine.metrics import Metrics
 from corvo_server.engine.notifier import Notifier
+from corvo_server.engine.verbs import Part, verb
 from corvo_server.store.protocol import Store
 from corvo_server.store.records import Maintain, NextTimes, Prune
 
@@ -26,7 +27,7 @@ class Retention(Struct, frozen=True):
     events: int
 
 
-class Maintenance:
+class Maintenance(Part):
     """Each verb does one chunk and says how much it was; 0 means that nothing is left to do.
 
     The alarms ring when there may be something again.
@@ -69,11 +70,13 @@ class Maintenance:
         """Let waiting fetches look at throttled queues that may serve again; how many queues."""
         return self._notifier.open_due(self._clock())
 
+    @verb
     async def promote(self) -> int:
         """Make scheduled and retrying jobs pending that are due."""
         now = self._clock()
         return await self._store.promote(Maintain(now, _CHUNK, partial(lifecycle.promote, now=now)))
 
+    @verb
     async def reclaim(self) -> int:
         """Take back jobs whose lease has ended, also by the clock of the node that gave it."""
         now = self._surely()
@@ -83,11 +86,13 @@ class Maintenance:
         self._metrics.lease_expiries.inc(reclaimed)
         return reclaimed
 
+    @verb
     async def expire(self) -> int:
         """End waiting jobs that were not finished in time."""
         now = self._clock()
         return await self._store.expire(Maintain(now, _CHUNK, partial(lifecycle.expire, now=now)))
 
+    @verb
     async def prune(self) -> int:
         """Remove what has been finished for longer than its retention."""
         now = self._clock()

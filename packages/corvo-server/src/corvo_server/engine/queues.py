@@ -6,6 +6,7 @@ from corvo_server.engine import lifecycle
 from corvo_server.engine.clock import Clock
 from corvo_server.engine.errors import CallError, not_found
 from corvo_server.engine.sweep import sweep
+from corvo_server.engine.verbs import Part, verb
 from corvo_server.store.protocol import Store
 from corvo_server.store.queues import (
     LimitKeys,
@@ -22,17 +23,19 @@ from corvo_server.store.records import (
 from corvo_server.store.search.filters import JobFilter
 
 
-class Queues:
+class Queues(Part):
     """Verbs on queues."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
 
+    @verb
     async def list(self) -> list[QueueRecord]:
         """All queues by name."""
         return await self._store.list_queues()
 
+    @verb
     async def get(self, name: str) -> QueueRecord:
         """One queue."""
         record = await self._store.find_queue(name)
@@ -40,31 +43,38 @@ class Queues:
             raise not_found(f"queue {name!r}; it comes into being with its first job or setting")
         return record
 
+    @verb
     async def pause(self, name: str) -> None:
         """Hand out no more jobs of the queue; they can still be enqueued."""
         await self._store.configure_queue(PauseQueue(name, self._clock(), is_paused=True))
 
+    @verb
     async def resume(self, name: str) -> None:
         """Hand out jobs of the queue again; waiting fetches get them at once."""
         await self._store.configure_queue(PauseQueue(name, self._clock(), is_paused=False))
 
+    @verb
     async def drain(self, name: str) -> None:
         """Hand out no more jobs, and say so: the queue is empty of active jobs before long."""
         setting = PauseQueue(name, self._clock(), is_paused=True, is_draining=True)
         await self._store.configure_queue(setting)
 
+    @verb
     async def limit(self, name: str, max_concurrency: int | None) -> None:
         """Let at most so many jobs of the queue be active; None lifts the limit."""
         await self._store.configure_queue(LimitQueue(name, self._clock(), max_concurrency))
 
+    @verb
     async def limit_keys(self, name: str, max_per_key: int | None) -> None:
         """Let at most so many jobs of one concurrency key be active; None lifts the limit."""
         await self._store.configure_queue(LimitKeys(name, self._clock(), max_per_key))
 
+    @verb
     async def throttle(self, name: str, rate: int | None, window: int | None) -> None:
         """Start at most `rate` jobs in any window of so many ms; None and None lift the limit."""
         await self._store.configure_queue(ThrottleQueue(name, self._clock(), rate, window))
 
+    @verb
     async def clear(self, name: str) -> int:
         """Remove the jobs of the queue that are pending or scheduled; how many."""
         await self.get(name)
@@ -78,6 +88,7 @@ class Queues:
 
         return (await sweep(self._store, JobFilter(queue=name, states=states), decide)).affected
 
+    @verb
     async def delete(self, name: str) -> int:
         """Remove the queue with all its jobs and settings; how many jobs.
 

@@ -14,6 +14,7 @@ from corvo_server.engine.alarm import Alarm
 from corvo_server.engine.clock import Clock
 from corvo_server.engine.errors import CallError, not_found
 from corvo_server.engine.payloads import payload_text
+from corvo_server.engine.verbs import Part, verb
 from corvo_server.store.protocol import Store
 from corvo_server.store.records import Enqueued, Refusal
 from corvo_server.store.schedules import (
@@ -32,7 +33,7 @@ _DEFAULT_UNIQUE_PERIOD = 3_600_000
 _Rule = Callable[[ScheduleRecord], ScheduleChange]
 
 
-class Schedules:
+class Schedules(Part):
     """Verbs on schedules. A schedule is referred to by its id or by its name."""
 
     def __init__(
@@ -45,10 +46,12 @@ class Schedules:
         self.alarm = Alarm(clock)
         """Rings when an occurrence may be due."""
 
+    @verb
     async def list(self) -> list[ScheduleRecord]:
         """All schedules by name."""
         return await self._store.list_schedules()
 
+    @verb
     async def get(self, reference: str) -> ScheduleRecord:
         """One schedule."""
         record = await self._store.find_schedule(reference)
@@ -63,6 +66,7 @@ class Schedules:
         except cron.ZoneError:  # gone from this machine's database since the schedule was written
             return []
 
+    @verb
     async def put(
         self, request: ScheduleRequest, payload: bytes | None
     ) -> tuple[ScheduleRecord, bool]:
@@ -78,6 +82,7 @@ class Schedules:
         outcome = await self._edit(ScheduleEdit(wanted.name, decide, by_id=False))
         return outcome.after or wanted, outcome.before is None
 
+    @verb
     async def replace(
         self, reference: str, request: ScheduleRequest, payload: bytes | None
     ) -> ScheduleRecord:
@@ -88,18 +93,22 @@ class Schedules:
         )
         return outcome.after or wanted
 
+    @verb
     async def delete(self, reference: str) -> None:
         """Remove a schedule; jobs that it has enqueued stay."""
         await self._change(reference, lambda _: ScheduleChange(None))
 
+    @verb
     async def pause(self, reference: str) -> None:
         """Let the occurrences of a schedule pass, until it is resumed."""
         await self._set_paused(reference, is_paused=True)
 
+    @verb
     async def resume(self, reference: str) -> None:
         """Follow the calendar again; what was missed meanwhile is dealt with by `misfire`."""
         await self._set_paused(reference, is_paused=False)
 
+    @verb
     async def run(self, reference: str) -> Enqueued:
         """Enqueue a job of the schedule now, paused or not; the calendar goes on as it was."""
         job_id, now = self._ids.job(), self._clock()
@@ -110,6 +119,7 @@ class Schedules:
             raise AssertionError("a run by hand was stored without its job")
         return outcome.enqueued
 
+    @verb
     async def run_due(self) -> int:
         """Deal with a chunk of the occurrences that are due; of how many schedules, 0 when none is."""
         now = self._clock()

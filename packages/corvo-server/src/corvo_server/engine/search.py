@@ -11,6 +11,7 @@ from corvo_schema.errors import ErrorCode
 from corvo_server.engine.clock import Clock
 from corvo_server.engine.cursor import Cursor
 from corvo_server.engine.errors import CallError
+from corvo_server.engine.verbs import Part, verb
 from corvo_server.store.protocol import SearchTooSlow, Store
 from corvo_server.store.records import JobRecord
 from corvo_server.store.search import jq
@@ -32,13 +33,14 @@ class Page(Struct, frozen=True):
     seconds: float
 
 
-class Searches:
+class Searches(Part):
     """Verbs of searching."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
 
+    @verb
     async def jobs(self, request: SearchRequest) -> Page:
         """The page that `request` asks for, and how many jobs match in all."""
         started = perf_counter()

@@ -1,69 +1,60 @@
 """A span for each verb of the engine and for each commit. Loaded only where tracing is on."""
 
 import functools
-import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TypeVar
 
 from opentelemetry.context import Context
 from opentelemetry.trace import SpanKind, Status, StatusCode, Tracer
 
 from corvo_server.engine.engine import Engine
 from corvo_server.engine.errors import CallError
+from corvo_server.engine.verbs import Part
 from corvo_server.store.records import Commit
 
-_PARTS = (
-    "jobs",
-    "worker",
-    "workers",
-    "queues",
-    "batches",
-    "schedules",
-    "bulk",
-    "search",
-    "maintenance",
-)
-_NO_VERBS = frozenset({"next_times", "next_occurrence"})
-"""What services ask to know when to wake."""
+T = TypeVar("T")
 
 _ROOT = Context()
 
-Verb = Callable[..., Awaitable[Any]]
-
 
 def trace_engine(engine: Engine, tracer: Tracer) -> None:
-    """Make each later call of a verb a span `corvo.<part>.<verb>`, below whatever span there is."""
-    for part_name in _PARTS:
-        part = getattr(engine, part_name)
-        for name, verb in _verbs(type(part)):
-            kind = SpanKind.INTERNAL if part_name == "maintenance" else SpanKind.SERVER
-            traced = _traced(tracer, f"corvo.{part_name}.{name}", kind, getattr(part, name))
-            # On the object itself: an engine that is not traced has its methods as they are.
-            setattr(part, name, functools.update_wrapper(traced, verb))
+    """Make each later call of a verb a span `corvo.<part>.<verb>`, below the current span."""
+    parts: dict[str, Part] = {
+        "jobs": engine.jobs,
+        "worker": engine.worker,
+        "workers": engine.workers,
+        "queues": engine.queues,
+        "batches": engine.batches,
+        "schedules": engine.schedules,
+        "bulk": engine.bulk,
+        "search": engine.search,
+        "maintenance": engine.maintenance,
+    }
+    for name, part in parts.items():
+        # The server calls the verbs of maintenance by itself; all others serve a caller.
+        kind = SpanKind.INTERNAL if part is engine.maintenance else SpanKind.SERVER
+        part.trace = _Trace(tracer, f"corvo.{name}", kind)
     engine.store.on_commit(functools.partial(_note_commit, tracer))
 
 
-def _verbs(kind: type) -> list[tuple[str, Callable[..., Any]]]:
-    return [
-        (name, method)
-        for name, method in inspect.getmembers(kind, inspect.isfunction)
-        if not name.startswith("_") and name not in _NO_VERBS and _is_awaitable(method)
-    ]
+class _Trace:
+    """Implements `engine.verbs.Trace` for one part of an engine."""
 
+    def __init__(self, tracer: Tracer, prefix: str, kind: SpanKind) -> None:
+        self._tracer = tracer
+        self._prefix = prefix
+        self._kind = kind
 
-def _is_awaitable(method: Callable[..., Any]) -> bool:
-    answer = str(inspect.signature(method).return_annotation)
-    return inspect.iscoroutinefunction(method) or "Future[" in answer
-
-
-def _traced(tracer: Tracer, name: str, kind: SpanKind, verb: Verb) -> Verb:
-    async def call(*args: Any, **kwargs: Any) -> Any:
-        with tracer.start_as_current_span(
-            name, kind=kind, record_exception=False, set_status_on_exception=False
+    async def __call__(self, name: str, call: Callable[[], Awaitable[T]], /) -> T:
+        with self._tracer.start_as_current_span(
+            f"{self._prefix}.{name}",
+            kind=self._kind,
+            record_exception=False,
+            set_status_on_exception=False,
         ) as span:
             try:
-                return await verb(*args, **kwargs)
+                return await call()
             except CallError as error:
                 # A refusal is an answer; only what is the server's own fault is an error.
                 span.set_attribute("error.type", error.code.value)
@@ -75,8 +66,6 @@ def _traced(tracer: Tracer, name: str, kind: SpanKind, verb: Verb) -> Verb:
                 span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
                 span.record_exception(error)
                 raise
-
-    return call
 
 
 def _note_commit(tracer: Tracer, commit: Commit) -> None:

@@ -14,6 +14,7 @@ from corvo_server.engine import lifecycle
 from corvo_server.engine.clock import Clock
 from corvo_server.engine.notifier import Notifier
 from corvo_server.engine.payloads import SizeLimits, check_size
+from corvo_server.engine.verbs import Part, verb
 from corvo_server.engine.workers import Workers
 from corvo_server.store.protocol import Store, StoreError
 from corvo_server.store.records import (
@@ -72,7 +73,7 @@ class Heartbeat(Struct, frozen=True):
     checkpoint: str | None
 
 
-class Worker:
+class Worker(Part):
     """Verbs of workers. Each takes many and answers for each; a refused one spoils no other.
 
     A document that is too large makes the whole request one that cannot be done: nothing is.
@@ -96,6 +97,7 @@ class Worker:
         self._limits = limits
         self._returns: set[asyncio.Future[list[Outcome]]] = set()
 
+    @verb
     async def fetch(self, request: FetchRequest, count: int) -> list[LeasedJob]:
         """Up to `count` jobs; waits for the first as long as the request says.
 
@@ -105,6 +107,7 @@ class Worker:
         waiter = self._notifier.wait(request.queues, partial(self._claim, request, count))
         return await waiter.jobs(_patience(request.timeout))
 
+    @verb
     def ack(self, acks: Sequence[Ack], at: str = "") -> "asyncio.Future[list[Outcome]]":
         """Complete jobs. `at` is the path of an item in the request, like `acks[{}].`."""
         field = f"{at}result"
@@ -121,6 +124,7 @@ class Worker:
             ]
         )
 
+    @verb
     def fail(self, failures: Sequence[Fail]) -> "asyncio.Future[list[Outcome]]":
         """Fail attempts."""
         now = self._clock()
@@ -131,9 +135,12 @@ class Worker:
             ]
         )
 
+    @verb
     def release(self, releases: Sequence[Release], at: str = "") -> "asyncio.Future[list[Outcome]]":
         """Give jobs back without counting the attempt. `at` is as in `ack`."""
-        field = f"{at}checkpoint"
+        return self._release(releases, f"{at}checkpoint")
+
+    def _release(self, releases: Sequence[Release], field: str) -> "asyncio.Future[list[Outcome]]":
         for i, item in enumerate(releases):
             check_size(item.checkpoint, self._limits.checkpoint, field, i)
         now = self._clock()
@@ -141,6 +148,7 @@ class Worker:
             [Transition(item.job_id, partial(_release, item=item, now=now)) for item in releases]
         )
 
+    @verb
     async def heartbeat(
         self, beats: Sequence[Heartbeat], worker_id: str | None = None
     ) -> list[Outcome]:
@@ -171,7 +179,7 @@ class Worker:
             return
         releases = [Release(job.head.id, job.head.lease_token, 0, None) for job in jobs]
         try:
-            returned = self.release(releases)
+            returned = self._release(releases, "checkpoint")
         except StoreError as error:
             log.warning(
                 "%d jobs of a fetch that went away wait for their lease: %s", len(jobs), error

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from corvo_server.engine.clock import Clock
+from corvo_server.engine.verbs import Part, verb
 from corvo_server.store.protocol import Store
 
 _FORGOTTEN_AFTER = 3_600_000
@@ -25,7 +26,7 @@ class WorkerRecord(Struct):
     status: str = "ok"
 
 
-class Workers:
+class Workers(Part):
     """The workers seen lately."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
@@ -53,6 +54,7 @@ class Workers:
             record = self._seen[worker_id] = WorkerRecord(worker_id, None, (), now)
         record.last_heartbeat = now
 
+    @verb
     async def list(self) -> list[WorkerRecord]:
         """The workers seen within an hour and those that hold jobs, by id, with their status.
 

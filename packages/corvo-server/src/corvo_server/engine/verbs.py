@@ -1,0 +1,41 @@
+"""The verbs of the engine: methods that tracing can wrap in spans."""
+
+from collections.abc import Awaitable, Callable
+from functools import partial, wraps
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Trace(Protocol):
+    """Runs one call of a verb within a span."""
+
+    def __call__(self, name: str, call: Callable[[], Awaitable[T]], /) -> Awaitable[T]:
+        """Await `call()`; `name` is the name of the verb."""
+        ...
+
+
+class Part:
+    """A part of the engine. Its verbs are marked with `verb`."""
+
+    trace: Trace | None = None
+    """Set while tracing is on; see `engine.tracing`."""
+
+
+S = TypeVar("S", bound=Part)
+
+
+def verb(
+    method: Callable[Concatenate[S, P], Awaitable[T]],
+) -> Callable[Concatenate[S, P], Awaitable[T]]:
+    """Mark a method of a part as a verb: each call is one span while tracing is on."""
+    name = method.__name__
+
+    @wraps(method)
+    def call(self: S, /, *args: P.args, **kwargs: P.kwargs) -> Awaitable[T]:
+        if self.trace is None:
+            return method(self, *args, **kwargs)
+        return self.trace(name, partial(method, self, *args, **kwargs))
+
+    return call
