@@ -10,7 +10,7 @@ from corvo_server.http.openapi import describe
 _TITLES = {
     "jobs": "Jobs",
     "search": "Search",
-    "worker": "Working",
+    "attempts": "Working",
     "batches": "Batches",
     "bulk": "Bulk operations",
     "queues": "Queues",

@@ -12,6 +12,7 @@ from corvo_server.engine.engine import Engine
 from corvo_server.http import (
     access_log,
     admin,
+    attempts,
     batches,
     bulk,
     docs,
@@ -22,7 +23,6 @@ from corvo_server.http import (
     queues,
     schedules,
     search,
-    worker,
 )
 from corvo_server.http.endpoint import App
 from corvo_server.http.errors import install_error_handler
@@ -47,7 +47,7 @@ from corvo_server.store.sqlite.store import SqliteStore
 RESOURCES = (
     jobs.resource,
     search.resource,
-    worker.resource,
+    attempts.resource,
     batches.resource,
     bulk.resource,
     queues.resource,
@@ -61,7 +61,7 @@ RESOURCES = (
 
 PASSED_BY_JOBS = frozenset(
     {jobs.enqueue, jobs.enqueue_batch}
-    | {endpoint.handler for endpoint in worker.resource.endpoints}
+    | {endpoint.handler for endpoint in attempts.resource.endpoints}
 )
 """The endpoints that every job goes through: their plain requests go the short way."""
 

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from corvo_schema.states import EventType, JobState
-from corvo_server.engine.worker import Ack
+from corvo_server.engine.attempts import Ack
 from corvo_server.store.records import Event, LeasedJob
 from server_support.bench import QUEUE, Bench, make_job, turns
 
@@ -41,7 +41,7 @@ async def test_each_job_of_a_batch_has_its_own_life(bench: Bench) -> None:
     assert len({job.head.lease_token for job in jobs}) == MANY
     for job in jobs:
         assert await bench.head(job) == job.head
-    await bench.engine.worker.ack(acks(jobs))
+    await bench.engine.attempts.ack(acks(jobs))
     for i, job in enumerate(jobs):
         record = await bench.job(job)
         assert record.head.state is JobState.COMPLETED
@@ -77,7 +77,7 @@ async def test_log_has_what_happened_to_a_job_that_was_removed_in_the_same_commi
     jobs = await bench.fetch(count=MANY)
     gone = jobs[MANY // 2].head.id
     with bench.kit.hold_commits(bench.store):
-        acking = asyncio.ensure_future(bench.engine.worker.ack(acks(jobs)))
+        acking = asyncio.ensure_future(bench.engine.attempts.ack(acks(jobs)))
         await turns()
         deleting = asyncio.ensure_future(bench.engine.jobs.delete(gone))
         await turns()

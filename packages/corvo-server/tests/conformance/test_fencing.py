@@ -7,7 +7,7 @@ import pytest
 
 from corvo_schema.errors import ErrorCode
 from corvo_schema.states import JobState
-from corvo_server.engine.worker import Ack
+from corvo_server.engine.attempts import Ack
 from corvo_server.store.records import LeasedJob, Refusal
 from server_support.bench import LEASE_MS, Bench, is_done
 
@@ -131,7 +131,7 @@ async def test_every_fetch_hands_out_another_token(bench: Bench) -> None:
 async def test_one_refused_item_spoils_no_other(bench: Bench) -> None:
     jobs = [await bench.start() for _ in range(3)]
     await bench.ack(jobs[1])
-    outcomes = await bench.engine.worker.ack(
+    outcomes = await bench.engine.attempts.ack(
         [
             Ack(jobs[0].head.id, jobs[0].head.lease_token, None),
             Ack("job_none", None, None),

@@ -9,7 +9,7 @@ from sanic.compat import Header
 
 from corvo_schema.states import EventType, JobState
 from corvo_server.engine.engine import Engine
-from corvo_server.http.worker import fetch, fetch_batch
+from corvo_server.http.attempts import fetch, fetch_batch
 from corvo_server.store.protocol import StoreOverloaded
 from server_support.bench import Bench, until
 from server_support.http import API, Connection, HttpServer, Reply, request, serve
@@ -114,14 +114,14 @@ async def test_job_that_cannot_be_given_back_waits_for_its_lease(
 
     with monkeypatch.context() as patch:
         patch.setattr(bench.store, "transition", refuse)
-        bench.engine.worker.give_back([job])
+        bench.engine.attempts.give_back([job])
     assert "wait for their lease: 9 writes are waiting" in caplog.text
     with bench.kit.break_commits(bench.store):
-        bench.engine.worker.give_back([job])
+        bench.engine.attempts.give_back([job])
         await bench.settle()
         await until(lambda: "disk is full" in caplog.text)
     assert await bench.state(job) is JobState.ACTIVE
-    bench.engine.worker.give_back([])
+    bench.engine.attempts.give_back([])
 
 
 async def test_waiting_fetches_are_sent_home_when_the_server_closes(bench: Bench) -> None:

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from corvo_schema.states import JobState
-from corvo_server.engine.worker import Ack
+from corvo_server.engine.attempts import Ack
 from corvo_server.store.postgres.pipeline import Pipeline
 from corvo_server.store.postgres.rows import SQL
 from corvo_server.store.records import LeasedJob
@@ -44,7 +44,7 @@ async def test_an_ack_reads_nothing_of_what_the_fetch_wrote(
     bench = open_bench(**ALONE)
     jobs = await start(bench, 20)
     statements.clear()
-    await bench.engine.worker.ack([Ack(job.head.id, job.head.lease_token, None) for job in jobs])
+    await bench.engine.attempts.ack([Ack(job.head.id, job.head.lease_token, None) for job in jobs])
     assert SQL.lock_cached in statements
     assert SQL.heads_by_id not in statements
     assert SQL.lock_keys_of_jobs not in statements
@@ -87,7 +87,7 @@ async def test_what_another_server_has_reclaimed_is_lost(open_bench: OpenBench) 
     await there.engine.maintenance.reclaim()
     again = await there.fetch(count=10)
     assert [job.head.id for job in again] == [job.head.id for job in jobs]
-    outcomes = await here.engine.worker.ack(
+    outcomes = await here.engine.attempts.ack(
         [Ack(job.head.id, job.head.lease_token, None) for job in jobs]
     )
     assert [type(outcome).__name__ for outcome in outcomes] == ["Refusal"] * 10

@@ -42,7 +42,7 @@ async def running(engine: Engine) -> AsyncIterator[WatchedScheduler]:
 
 async def next_job(engine: Engine) -> JobHead:
     request = FetchRequest.model_validate({"queues": [QUEUE], "worker_id": "worker-1"})
-    (job,) = await engine.worker.fetch(request, 1)
+    (job,) = await engine.attempts.fetch(request, 1)
     return job.head
 
 

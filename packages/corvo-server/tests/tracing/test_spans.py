@@ -14,11 +14,11 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, StatusCode
 
 from corvo_schema.errors import ErrorCode
+from corvo_server.engine.attempts import Attempts
 from corvo_server.engine.engine import Engine
 from corvo_server.engine.errors import CallError
 from corvo_server.engine.tracing import trace_engine
 from corvo_server.engine.verbs import Part
-from corvo_server.engine.worker import Worker
 from corvo_server.tracing import Tracing
 from server_support import http
 from server_support.bench import Bench
@@ -56,7 +56,7 @@ async def test_verbs_and_commits_are_spans(traced: Bench, spans: Spans) -> None:
     await traced.ack(job)
     await traced.engine.queues.list()
     await traced.engine.maintenance.promote()
-    for name in ("jobs.enqueue", "worker.fetch", "worker.ack", "queues.list"):
+    for name in ("jobs.enqueue", "attempts.fetch", "attempts.ack", "queues.list"):
         (span,) = spans.named(f"corvo.{name}")
         assert span.kind is SpanKind.SERVER
         assert span.status.status_code is StatusCode.UNSET
@@ -138,7 +138,7 @@ def test_every_coroutine_of_a_part_is_a_verb(engine: Engine) -> None:
             if inspect.iscoroutinefunction(verb):
                 assert method is not verb, f"{name}.{method_name} lacks @verb"
     for verb_name in ("ack", "fail", "release"):  # return futures
-        assert hasattr(getattr(Worker, verb_name), "__wrapped__")
+        assert hasattr(getattr(Attempts, verb_name), "__wrapped__")
 
 
 def test_every_part_is_traced(bench: Bench, spans: Spans) -> None:

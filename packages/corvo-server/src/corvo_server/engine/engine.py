@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from corvo_schema import IdFactory
 from corvo_schema.states import JobState
+from corvo_server.engine.attempts import Attempts
 from corvo_server.engine.batches import Batches
 from corvo_server.engine.bulk import Bulk
 from corvo_server.engine.clock import Clock, system_clock
@@ -20,7 +21,6 @@ from corvo_server.engine.payloads import SizeLimits
 from corvo_server.engine.queues import Queues
 from corvo_server.engine.schedules import Schedules
 from corvo_server.engine.search import Searches
-from corvo_server.engine.worker import Worker
 from corvo_server.engine.workers import Workers
 from corvo_server.store.protocol import Store
 from corvo_server.store.records import Commit, Enqueue, LeasedJob
@@ -51,7 +51,7 @@ class Engine:
         ids = IdFactory(clock)
         self.jobs = Jobs(store, clock, ids, max_payload_bytes=policy.limits.payload)
         self.workers = Workers(store, clock)
-        self.worker = Worker(
+        self.attempts = Attempts(
             store,
             clock,
             self.notifier,
@@ -82,7 +82,7 @@ class Engine:
         await self.store.check()
 
     def _give_back(self, jobs: list[LeasedJob]) -> None:
-        self.worker.give_back(jobs)
+        self.attempts.give_back(jobs)
 
     def _submitted(self, request: Enqueue) -> None:
         """Wake fetches for jobs that are about to be stored: their claims share that commit."""

@@ -22,7 +22,7 @@ def trace_engine(engine: Engine, tracer: Tracer) -> None:
     """Make each later call of a verb a span `corvo.<part>.<verb>`, below the current span."""
     parts: dict[str, Part] = {
         "jobs": engine.jobs,
-        "worker": engine.worker,
+        "attempts": engine.attempts,
         "workers": engine.workers,
         "queues": engine.queues,
         "batches": engine.batches,

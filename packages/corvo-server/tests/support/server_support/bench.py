@@ -10,8 +10,8 @@ from msgspec.structs import replace
 from corvo_schema import EnqueueBatchRequest, EnqueueRequest, FetchBatchRequest
 from corvo_schema.states import EventType, JobState
 from corvo_schema.timestamps import from_ms
+from corvo_server.engine.attempts import Ack, Fail, Heartbeat, Release
 from corvo_server.engine.engine import Engine, Policy
-from corvo_server.engine.worker import Ack, Fail, Heartbeat, Release
 from corvo_server.store.batches import (
     BatchRecord,
 )
@@ -130,7 +130,7 @@ class Bench:
                 "count": count,
             }
         )
-        return asyncio.ensure_future(self.engine.worker.fetch(request, count))
+        return asyncio.ensure_future(self.engine.attempts.fetch(request, count))
 
     async def waiting(self, *queues: str, **options: Any) -> "asyncio.Task[list[LeasedJob]]":
         """Start to fetch from queues that have nothing; return once that has been found out."""
@@ -166,7 +166,7 @@ class Bench:
     async def ack(self, job: LeasedJob, *, token: str | None = OWN, result: Any = None) -> Outcome:
         """Complete a job."""
         kept = None if result is None else orjson.dumps(result).decode()
-        (outcome,) = await self.engine.worker.ack([Ack(job.head.id, _token(job, token), kept)])
+        (outcome,) = await self.engine.attempts.ack([Ack(job.head.id, _token(job, token), kept)])
         return outcome
 
     async def fail(
@@ -181,7 +181,7 @@ class Bench:
     ) -> Outcome:
         """Fail an attempt."""
         item = Fail(job.head.id, _token(job, token), error, backtrace, retry, cancel)
-        (outcome,) = await self.engine.worker.fail([item])
+        (outcome,) = await self.engine.attempts.fail([item])
         return outcome
 
     async def release(
@@ -190,7 +190,7 @@ class Bench:
         """Give a job back."""
         kept = None if checkpoint is None else orjson.dumps(checkpoint).decode()
         item = Release(job.head.id, _token(job, token), delay, kept)
-        (outcome,) = await self.engine.worker.release([item])
+        (outcome,) = await self.engine.attempts.release([item])
         return outcome
 
     async def heartbeat(
@@ -207,7 +207,7 @@ class Bench:
             for value in (progress, checkpoint)
         )
         item = Heartbeat(job.head.id, _token(job, token), told, kept)
-        (outcome,) = await self.engine.worker.heartbeat([item])
+        (outcome,) = await self.engine.attempts.heartbeat([item])
         return outcome
 
     async def bring_to(self, state: JobState, **fields: Any) -> str:

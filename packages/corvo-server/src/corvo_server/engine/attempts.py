@@ -73,7 +73,7 @@ class Heartbeat(Struct, frozen=True):
     checkpoint: str | None
 
 
-class Worker(Part):
+class Attempts(Part):
     """Verbs of workers. Each takes many and answers for each; a refused one spoils no other.
 
     A document that is too large makes the whole request one that cannot be done: nothing is.

@@ -30,8 +30,8 @@ from corvo_schema import (
 from corvo_schema.errors import ErrorCode
 from corvo_schema.states import JobState
 from corvo_server.engine import lifecycle
+from corvo_server.engine.attempts import Fail, Heartbeat, Release
 from corvo_server.engine.errors import CallError
-from corvo_server.engine.worker import Fail, Heartbeat, Release
 from corvo_server.http import documents
 from corvo_server.http.ack_body import read_ack, read_acks
 from corvo_server.http.body import optional_document, parse_report, read_body, read_documents
@@ -39,7 +39,7 @@ from corvo_server.http.endpoint import Resource, engine_of
 from corvo_server.http.replies import no_content, reply
 from corvo_server.store.records import JobHead, LeasedJob, Outcome, Refusal
 
-resource = Resource("worker")
+resource = Resource("attempts")
 
 _NOTHING = Raw(b"")
 _REFUSALS = (ErrorCode.NOT_FOUND, ErrorCode.INVALID_STATE, ErrorCode.LEASE_LOST)
@@ -69,7 +69,7 @@ class _HeartbeatDocuments(Struct):
 async def fetch(request: Request) -> HTTPResponse:
     """Hand out one job; wait for one when there is none, 204 when none came in time."""
     asked = read_body(request, FetchRequest)
-    jobs = await engine_of(request).worker.fetch(asked, 1)
+    jobs = await engine_of(request).attempts.fetch(asked, 1)
     if not _is_still_there(request, jobs) or not jobs:
         return no_content()
     return reply(documents.leased_job(jobs[0]))
@@ -84,7 +84,7 @@ async def fetch(request: Request) -> HTTPResponse:
 async def fetch_batch(request: Request) -> HTTPResponse:
     """Hand out up to `count` jobs at once; wait only while there are none."""
     asked = read_body(request, FetchBatchRequest)
-    jobs = await engine_of(request).worker.fetch(asked, asked.count)
+    jobs = await engine_of(request).attempts.fetch(asked, asked.count)
     if not _is_still_there(request, jobs):
         jobs = []
     return reply({"jobs": [documents.leased_job(job) for job in jobs]})
@@ -94,7 +94,7 @@ def _is_still_there(request: Request, jobs: Sequence[LeasedJob]) -> bool:
     """Whether the client can still be answered; if not, its jobs are given back at once."""
     if not request.transport.is_closing():
         return True
-    engine_of(request).worker.give_back(jobs)
+    engine_of(request).attempts.give_back(jobs)
     return False
 
 
@@ -106,7 +106,7 @@ def _is_still_there(request: Request, jobs: Sequence[LeasedJob]) -> bool:
 )
 async def ack(request: Request, job_id: str) -> HTTPResponse:
     """Complete a job."""
-    (outcome,) = await engine_of(request).worker.ack([read_ack(request, job_id)])
+    (outcome,) = await engine_of(request).attempts.ack([read_ack(request, job_id)])
     _head_of(outcome)
     return reply({"status": "ok"})
 
@@ -115,7 +115,7 @@ async def ack(request: Request, job_id: str) -> HTTPResponse:
 async def ack_batch(request: Request) -> HTTPResponse:
     """Complete many jobs, each on its own."""
     acks = read_acks(request)
-    outcomes = await engine_of(request).worker.ack(acks, at="acks[{}].")
+    outcomes = await engine_of(request).attempts.ack(acks, at="acks[{}].")
     return _batch_reply(
         "acked", [item.job_id for item in acks], outcomes, lambda _: {"status": "ok"}
     )
@@ -130,7 +130,7 @@ async def ack_batch(request: Request) -> HTTPResponse:
 async def fail(request: Request, job_id: str) -> HTTPResponse:
     """Fail an attempt: the job is retried after a delay, or dead."""
     item = read_body(request, FailRequest, parse_report)
-    (outcome,) = await engine_of(request).worker.fail([_failure(job_id, item)])
+    (outcome,) = await engine_of(request).attempts.fail([_failure(job_id, item)])
     return reply(_failed(_head_of(outcome)))
 
 
@@ -138,7 +138,9 @@ async def fail(request: Request, job_id: str) -> HTTPResponse:
 async def fail_batch(request: Request) -> HTTPResponse:
     """Fail many attempts, each on its own."""
     items = read_body(request, FailBatchRequest, parse_report).fails
-    outcomes = await engine_of(request).worker.fail([_failure(item.job_id, item) for item in items])
+    outcomes = await engine_of(request).attempts.fail(
+        [_failure(item.job_id, item) for item in items]
+    )
     return _batch_reply("failed", [item.job_id for item in items], outcomes, _failed)
 
 
@@ -173,7 +175,7 @@ async def release(request: Request, job_id: str) -> HTTPResponse:
     """Give a job back, now or after a delay; the attempt does not count."""
     item = read_body(request, ReleaseRequest)
     checkpoint = optional_document(read_documents(request, _CheckpointDocuments).checkpoint)
-    (outcome,) = await engine_of(request).worker.release(
+    (outcome,) = await engine_of(request).attempts.release(
         [Release(job_id, item.lease_token, item.delay or 0, checkpoint)]
     )
     return reply(_released(_head_of(outcome)))
@@ -186,7 +188,7 @@ async def release_batch(request: Request) -> HTTPResponse:
     """Give many jobs back, each on its own."""
     items = read_body(request, ReleaseBatchRequest).releases
     kept = read_documents(request, _ReleaseBatchDocuments).releases if items else []
-    outcomes = await engine_of(request).worker.release(
+    outcomes = await engine_of(request).attempts.release(
         [
             Release(
                 item.job_id,
@@ -227,7 +229,7 @@ async def heartbeat(request: Request) -> HTTPResponse:
         )
         for job_id, item in jobs.items()
     ]
-    outcomes = await engine_of(request).worker.heartbeat(beats, beat.worker_id)
+    outcomes = await engine_of(request).attempts.heartbeat(beats, beat.worker_id)
     return reply({"jobs": dict(zip(jobs, map(_beaten, outcomes), strict=True))})
 
 
