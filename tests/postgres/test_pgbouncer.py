@@ -233,7 +233,7 @@ def test_a_check_goes_through_a_pooler_and_a_move_does_not(
     url = pooler.url(empty_postgres_url)
     prepare(url, "corvo")
     assert check(url).returncode == 0
-    moved = run("migrate", "--from", url, "--to", f"sqlite:///{tmp_path / 'there'}")
+    moved = run("transfer", "--from", url, "--to", f"sqlite:///{tmp_path / 'there'}")
     assert moved.returncode == 1
     assert "There is a pooler before" in moved.stderr
 

@@ -5,7 +5,7 @@ import signal
 import sys
 from types import FrameType
 
-COMMANDS = frozenset({"backup", "restore", "check", "vacuum", "migrate"})
+COMMANDS = frozenset({"backup", "restore", "check", "vacuum", "transfer"})
 """What the command line knows, which is too heavy to ask in the first moments."""
 
 

@@ -16,11 +16,11 @@ from corvo_server import logs
 from corvo_server.__about__ import __version__
 from corvo_server.app import check_store
 from corvo_server.http_server import BindError
-from corvo_server.migrate import migrate
 from corvo_server.serve import serve
 from corvo_server.settings import Settings, defaults, option_of, variable_of
 from corvo_server.store.protocol import UnusableStoreError
 from corvo_server.store.sqlite import backup
+from corvo_server.transfer import transfer
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -118,7 +118,7 @@ def vacuum(settings: Settings) -> None:
     click.echo(f"{before:,} bytes before, {after:,} after", err=True)
 
 
-server.add_command(migrate)
+server.add_command(transfer)
 
 
 @contextmanager

@@ -120,7 +120,7 @@ async def test_what_was_interrupted_goes_on_where_it_was(source: Path, tmp_path:
     for stop in (2, last // 2, last):
         with pytest.raises(Interrupted):
             move(source, target, stop_after=stop)
-        with pytest.raises(HalfTransferredError, match="migrate again"):
+        with pytest.raises(HalfTransferredError, match="transfer again"):
             SqliteStore(target)
     steps = move(source, target)
     assert everything(target) == everything(source)
@@ -170,23 +170,23 @@ def test_a_row_that_arrives_otherwise_is_noticed(
 
 
 async def test_a_source_that_a_server_works_on_is_refused(bench: Bench, kit: SqliteKit) -> None:
-    result = migrate(kit.data_dir, kit.data_dir.with_name("target"))
+    result = transfer(kit.data_dir, kit.data_dir.with_name("target"))
     assert result.exit_code == 1
     assert "Another corvo-server is using" in result.output
 
 
-def migrate(source: Path | str, target: Path | str) -> Result:
+def transfer(source: Path | str, target: Path | str) -> Result:
     urls = [side if isinstance(side, str) else f"sqlite:///{side}" for side in (source, target)]
-    return CliRunner().invoke(server, ["migrate", "--from", urls[0], "--to", urls[1]])
+    return CliRunner().invoke(server, ["transfer", "--from", urls[0], "--to", urls[1]])
 
 
 async def test_the_command_says_what_it_moved(source: Path, tmp_path: Path) -> None:
-    result = migrate(source, tmp_path / "target")
+    result = transfer(source, tmp_path / "target")
     assert result.exit_code == 0, result.output
     assert "has it all: " in result.output
     assert "1 schedules" in result.output
-    assert migrate(source, tmp_path / "target").exit_code == 1
-    result = migrate(tmp_path / "nowhere", tmp_path / "new")
+    assert transfer(source, tmp_path / "target").exit_code == 1
+    result = transfer(tmp_path / "nowhere", tmp_path / "new")
     assert "There is no Corvo database in" in result.output
 
 
@@ -196,7 +196,7 @@ async def test_the_command_says_what_it_moved(source: Path, tmp_path: Path) -> N
 @pytest.fixture
 def moved(source: Path, empty_postgres_url: str) -> str:
     """A PostgreSQL database with all that was in the source."""
-    result = migrate(source, empty_postgres_url)
+    result = transfer(source, empty_postgres_url)
     assert result.exit_code == 0, result.output
     return empty_postgres_url
 
@@ -206,7 +206,7 @@ async def test_there_and_back_again_is_as_before(source: Path, moved: str, tmp_p
     kit = PostgresKit(moved)
     assert kit.find_problems() == []
     back = tmp_path / "back"
-    result = migrate(moved, back)
+    result = transfer(moved, back)
     assert result.exit_code == 0, result.output
     assert everything(back) == before
     assert SqliteKit(back).find_problems() == []
@@ -233,10 +233,10 @@ async def test_a_half_moved_database_is_refused_and_finished(
         pytest.raises(Interrupted),
     ):
         Transfer(one, other, _stop_at("events"), 7).run()
-    with pytest.raises(HalfTransferredError, match="migrate again"):
+    with pytest.raises(HalfTransferredError, match="transfer again"):
         PostgresKit(empty_postgres_url).open()
-    assert migrate(source, empty_postgres_url).exit_code == 0
-    assert "There is data in" in migrate(source, empty_postgres_url).output
+    assert transfer(source, empty_postgres_url).exit_code == 0
+    assert "There is data in" in transfer(source, empty_postgres_url).output
 
 
 async def test_a_database_that_servers_work_on_is_refused(
@@ -244,7 +244,7 @@ async def test_a_database_that_servers_work_on_is_refused(
 ) -> None:
     store = PostgresKit(moved).open()
     await store.beat(NodeReport("a", "1", None, 0), 4_000)
-    for result in (migrate(moved, tmp_path / "new"), migrate(source, moved)):
+    for result in (transfer(moved, tmp_path / "new"), transfer(source, moved)):
         assert result.exit_code == 1
         assert "1 servers are running on" in result.output
     await store.close()
@@ -256,7 +256,7 @@ async def test_jobs_that_were_written_out_of_order_are_put_in_order(
     kit = PostgresKit(moved)
     execute(moved, "UPDATE corvo.jobs SET created_at = created_at - 5 WHERE seq % 3 = 0")
     assert kit.find_problems() == []
-    assert migrate(moved, tmp_path / "back").exit_code == 0
+    assert transfer(moved, tmp_path / "back").exit_code == 0
     assert SqliteKit(tmp_path / "back").find_problems() == []
 
 
@@ -269,6 +269,6 @@ def _stop_at(step: str) -> Callable[[str, int], None]:
 
 
 def test_the_command_never_repeats_a_url_that_is_none() -> None:
-    result = CliRunner().invoke(server, ["migrate", "--from", "mysql://u:s3cret@h", "--to", "x"])
+    result = CliRunner().invoke(server, ["transfer", "--from", "mysql://u:s3cret@h", "--to", "x"])
     assert result.exit_code == 2
     assert "s3cret" not in result.output

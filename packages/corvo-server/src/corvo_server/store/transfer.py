@@ -104,8 +104,8 @@ class HalfTransferredError(UnusableStoreError):
 
     def __init__(self, place: str, source: str) -> None:
         super().__init__(
-            f"A migration from {source} into {place} has not come to its end. Run the same "
-            "corvo-server migrate again: it goes on where it was."
+            f"The transfer from {source} into {place} is not complete. Run the same "
+            "corvo-server transfer again: it continues where it stopped."
         )
 
 

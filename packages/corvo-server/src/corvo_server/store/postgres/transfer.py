@@ -154,7 +154,7 @@ class PostgresTarget(PostgresSide):
             raise TransferError(f"{alive} servers are running on {self.place}. Stop them first.")
         ((is_ours,),) = self._connection.execute(SQL.lock_target).fetchall()
         if not is_ours:
-            raise TransferError(f"Another migration into {self.place} is running.")
+            raise TransferError(f"Another transfer into {self.place} is running.")
 
     def begin(self, source: str, rows: dict[str, int]) -> dict[str, Progress]:
         """Be the target of a transfer; how far an earlier attempt has come."""

@@ -1,4 +1,4 @@
-"""`corvo-server migrate`: a whole installation goes from one database into another."""
+"""`corvo-server transfer`: move an installation from one database into another."""
 
 import sqlite3
 import sys
@@ -27,7 +27,7 @@ def check_url(_: click.Context, __: click.Parameter, url: str) -> str:
 @click.option("--from", "source_url", required=True, metavar="URL", callback=check_url)
 @click.option("--to", "target_url", required=True, metavar="URL", callback=check_url)
 @click.pass_obj
-def migrate(settings: Settings, source_url: str, target_url: str) -> None:
+def transfer(settings: Settings, source_url: str, target_url: str) -> None:
     """Move everything from one database into an empty one.
 
     URLs are sqlite:///directory and postgresql://user@host/name. Jobs of all states go, with their
