@@ -11,7 +11,7 @@ from corvo_client.worker._server import Server
 
 def origin(worker: Worker) -> tuple[str, dict[bytes, bytes]]:
     made = worker._server._origin
-    return made.url, dict(made.site.headers)
+    return made.url, dict(made.server.headers)
 
 
 @pytest.fixture
