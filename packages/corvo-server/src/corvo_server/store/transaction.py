@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from operator import attrgetter
 
+from corvo_schema.rules import BATCH_COUNTS
 from corvo_schema.states import EventType, JobState
 from corvo_server.store.batches import callback_job
 from corvo_server.store.codes import STATE_CODES
@@ -22,7 +23,7 @@ _ENQUEUED, _FAILED, _WIDTH = 7, 8, 9
 _LINE = attrgetter("queue", "state")
 _PENDING, _ACTIVE = JobState.PENDING, JobState.ACTIVE
 """Named once: a member is looked up slowly, and every job asks for them many times."""
-_BATCH_PLACE = {JobState.COMPLETED: 0, JobState.DEAD: 1, JobState.CANCELLED: 2}
+_BATCH_PLACE = {state: place for place, state in enumerate(BATCH_COUNTS)}
 
 
 class Transaction:
