@@ -6,14 +6,14 @@ from httptools import HttpParserError, HttpResponseParser
 
 from corvo_client._answer import Answer
 from corvo_client._call import Call
-from corvo_client._origin import Server
+from corvo_client._origin import ServerAddress
 
 
 class BrokenAnswer(Exception):
     """What came is no answer, or not all of one."""
 
 
-def write_request(call: Call[Any], server: Server) -> bytes:
+def write_request(call: Call[Any], server: ServerAddress) -> bytes:
     """Return all that is sent for a call."""
     target = server.url_of(call).raw_path
     common = b"".join([b"%b: %b\r\n" % header for header in server.headers])

@@ -5,13 +5,13 @@ from collections import deque
 from threading import Lock
 from typing import Generic, Protocol, TypeVar
 
-from corvo_client._origin import MAX_CONNECTIONS, Server
+from corvo_client._origin import MAX_CONNECTIONS, ServerAddress
 
 
 class IdleConnection(Protocol):
     """A connection that can be kept."""
 
-    server: Server
+    server: ServerAddress
 
     def is_good(self) -> bool:
         """Tell whether it can still be used."""
@@ -32,7 +32,7 @@ class Idle(Generic[C]):
         self._lock = Lock()
         self._connections: deque[C] = deque()
 
-    def take(self, server: Server) -> C | None:
+    def take(self, server: ServerAddress) -> C | None:
         """Remove and return a good connection to `server`, or None. Closes bad ones on the way."""
         while True:
             with self._lock:

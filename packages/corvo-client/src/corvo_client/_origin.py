@@ -32,7 +32,7 @@ _url = lru_cache(maxsize=64)(httpx.URL)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Server:
+class ServerAddress:
     """One server: its address, and the headers of every request to it."""
 
     url: str
@@ -85,7 +85,7 @@ class Origin:
         self._verify = verify if uses_tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
     @property
-    def server(self) -> Server:
+    def server(self) -> ServerAddress:
         """The server that gets the next request."""
         return self.servers[self._at]
 
@@ -111,7 +111,7 @@ class Origin:
         )
         return {"verify": self._verify, "proxy": self.proxy, "limits": limits}
 
-    def request(self, call: Call[Any], server: Server) -> httpx.Request:
+    def request(self, call: Call[Any], server: ServerAddress) -> httpx.Request:
         """Return a call as a request of httpx."""
         headers = server.headers
         if call.body is not None:
@@ -138,7 +138,7 @@ class Origin:
             extensions={"timeout": timeout},
         )
 
-    def explain(self, error: Exception, call: Call[Any], server: Server) -> TransportError:
+    def explain(self, error: Exception, call: Call[Any], server: ServerAddress) -> TransportError:
         """Return the error of the client for an error of httpx."""
         match error:
             case httpx.ConnectError() | httpx.ConnectTimeout() | httpx.ProxyError():
@@ -155,13 +155,13 @@ class Origin:
 
     # Errors. All but the first make the next server get the following requests.
 
-    def busy(self, call: Call[Any], server: Server) -> ConnectionFailed:
+    def busy(self, call: Call[Any], server: ServerAddress) -> ConnectionFailed:
         """Return the error for a call that got no connection in time."""
         return ConnectionFailed(
             f"{_where(call, server)}: all {MAX_CONNECTIONS} connections were busy for too long"
         )
 
-    def unreachable(self, server: Server, error: Exception) -> ConnectionFailed:
+    def unreachable(self, server: ServerAddress, error: Exception) -> ConnectionFailed:
         """Return the error for a connection that could not be made."""
         self._leave(server)
         return ConnectionFailed(
@@ -169,7 +169,7 @@ class Origin:
             "CORVO_SERVER, or pass its URL"
         )
 
-    def silent(self, call: Call[Any], server: Server) -> CallTimedOut:
+    def silent(self, call: Call[Any], server: ServerAddress) -> CallTimedOut:
         """Return the error for an answer that did not come in time."""
         self._leave(server)
         return CallTimedOut(
@@ -177,17 +177,17 @@ class Origin:
             "It may have taken effect"
         )
 
-    def lost(self, call: Call[Any], server: Server, error: Exception) -> ConnectionLost:
+    def lost(self, call: Call[Any], server: ServerAddress, error: Exception) -> ConnectionLost:
         """Return the error for a connection that broke, or an answer that cannot be read."""
         self._leave(server)
         return ConnectionLost(f"{_where(call, server)}: {_words(error)}. It may have taken effect")
 
-    def note(self, status: int, server: Server) -> None:
+    def note(self, status: int, server: ServerAddress) -> None:
         """Turn to the next server if the status says that this one cannot serve."""
         if status == _UNAVAILABLE:
             self._leave(server)
 
-    def _leave(self, server: Server) -> None:
+    def _leave(self, server: ServerAddress) -> None:
         """Turn to the next server, unless another request has turned already."""
         at = self._at
         if self.servers[at] is server:
@@ -203,10 +203,10 @@ def _server_url(text: str) -> httpx.URL:
     return url.copy_with(query=None, fragment=None)
 
 
-def _make_server(url: httpx.URL, headers: list[tuple[bytes, bytes]]) -> Server:
+def _make_server(url: httpx.URL, headers: list[tuple[bytes, bytes]]) -> ServerAddress:
     is_tls = url.scheme == "https"
     port = url.port or (443 if is_tls else 80)
-    return Server(str(url).rstrip("/"), url.raw_host.decode(), port, is_tls, headers)
+    return ServerAddress(str(url).rstrip("/"), url.raw_host.decode(), port, is_tls, headers)
 
 
 def _common_headers(
@@ -225,7 +225,7 @@ def _common_headers(
     return raw
 
 
-def _where(call: Call[Any], server: Server) -> str:
+def _where(call: Call[Any], server: ServerAddress) -> str:
     return f"{call.verb} {server.url}{call.path}"
 
 

@@ -59,13 +59,13 @@ async def test_run_has_what_was_decided(
     worker: Worker, server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     terms: list[Any] = []
-    monkeypatch.setattr(Server, "link", lambda _self, wanted: terms.append(wanted) or server)
-    monkeypatch.setattr(Server, "pulse", lambda _self, _seconds: server)
+    monkeypatch.setattr(Server, "api", lambda _self, wanted: terms.append(wanted) or server)
+    monkeypatch.setattr(Server, "heartbeat_sender", lambda _self, _seconds: server)
     worker.configure(queues=["b"], concurrency=7)
     async with worker:
         assert worker.concurrency == 7
         assert worker._run is not None
-        assert worker._run._limits.concurrency == 7
+        assert worker._run._options.concurrency == 7
         with pytest.raises(RuntimeError, match="running already"):
             worker.configure(concurrency=1)
     assert [wanted.queues for wanted in terms] == [["b"]]

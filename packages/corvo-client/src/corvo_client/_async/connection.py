@@ -6,7 +6,7 @@ from typing import Any, Self, cast
 
 from corvo_client._http1 import BrokenAnswer, Reading
 from corvo_client._idle import is_readable
-from corvo_client._origin import KEEPALIVE_SECONDS, Origin, Server
+from corvo_client._origin import KEEPALIVE_SECONDS, Origin, ServerAddress
 
 _HEAD_START = 0.25
 """Seconds after which the next address of a name is tried beside the first."""
@@ -33,7 +33,7 @@ class AsyncSemaphore:
 class AsyncConnection(asyncio.Protocol):
     """One connection, for one exchange at a time."""
 
-    def __init__(self, server: Server, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, server: ServerAddress, loop: asyncio.AbstractEventLoop) -> None:
         self.server = server
         self._loop = loop
         self._transport: asyncio.Transport | None = None
@@ -44,7 +44,7 @@ class AsyncConnection(asyncio.Protocol):
         self._is_broken = False
 
     @classmethod
-    async def open(cls, server: Server, origin: Origin) -> Self:
+    async def open(cls, server: ServerAddress, origin: Origin) -> Self:
         """Connect to a server. Raises OSError."""
         loop = asyncio.get_running_loop()
         # uvloop tries one address after the other, and has no other way; nor may asyncio where

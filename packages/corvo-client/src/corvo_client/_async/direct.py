@@ -12,7 +12,7 @@ from corvo_client._async.connection import AsyncConnection, AsyncSemaphore
 from corvo_client._call import Call
 from corvo_client._http1 import BrokenAnswer, write_request
 from corvo_client._idle import Idle
-from corvo_client._origin import Origin, Server
+from corvo_client._origin import Origin, ServerAddress
 
 
 class AsyncDirect:
@@ -68,7 +68,7 @@ class AsyncDirect:
         origin.note(answer.status, server)
         return answer
 
-    async def _connect(self, server: Server) -> AsyncConnection:
+    async def _connect(self, server: ServerAddress) -> AsyncConnection:
         try:
             return await AsyncConnection.open(server, self._origin)
         except OSError as error:

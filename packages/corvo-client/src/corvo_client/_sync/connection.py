@@ -10,7 +10,7 @@ from typing import Self
 
 from corvo_client._http1 import Reading
 from corvo_client._idle import is_readable
-from corvo_client._origin import KEEPALIVE_SECONDS, Origin, Server
+from corvo_client._origin import KEEPALIVE_SECONDS, Origin, ServerAddress
 
 _RECEIVED_BYTES = 65_536
 
@@ -20,14 +20,16 @@ Semaphore = threading.BoundedSemaphore
 class Connection:
     """One connection, for one exchange at a time."""
 
-    def __init__(self, server: Server, connected: socket.socket, write_timeout: float) -> None:
+    def __init__(
+        self, server: ServerAddress, connected: socket.socket, write_timeout: float
+    ) -> None:
         self.server = server
         self._socket = connected
         self._write_timeout = write_timeout
         self._used_at = time.monotonic()
 
     @classmethod
-    def open(cls, server: Server, origin: Origin) -> Self:
+    def open(cls, server: ServerAddress, origin: Origin) -> Self:
         """Connect to a server. Raises OSError."""
         address = (server.host, server.port)
         connected = socket.create_connection(address, origin.connect_timeout)

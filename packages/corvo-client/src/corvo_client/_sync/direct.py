@@ -11,7 +11,7 @@ from corvo_client._answer import Answer
 from corvo_client._call import Call
 from corvo_client._http1 import BrokenAnswer, write_request
 from corvo_client._idle import Idle
-from corvo_client._origin import Origin, Server
+from corvo_client._origin import Origin, ServerAddress
 from corvo_client._sync.connection import Connection, Semaphore
 
 
@@ -66,7 +66,7 @@ class Direct:
         origin.note(answer.status, server)
         return answer
 
-    def _connect(self, server: Server) -> Connection:
+    def _connect(self, server: ServerAddress) -> Connection:
         try:
             return Connection.open(server, self._origin)
         except OSError as error:
