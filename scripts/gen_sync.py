@@ -2,7 +2,8 @@
 
 Without arguments the files are written; with `--check` nothing is, and the exit status is 1 when a
 file is not as it would be written. A line that ends with `# async only` has no synchronous twin,
-nor has a file whose first line begins with it.
+nor has a file whose first line begins with it. `BY_HAND` names the synchronous files that are not
+generated.
 """
 
 import io
@@ -18,6 +19,7 @@ FOLDERS = {
     CLIENT / "src" / "corvo_client" / "_async": CLIENT / "src" / "corvo_client" / "_sync",
     CLIENT / "tests" / "_async": CLIENT / "tests" / "_sync",
 }
+BY_HAND = {CLIENT / "src" / "corvo_client" / "_sync" / "connection.py"}
 ASYNC_ONLY = "# async only"
 BANNER = "# Generated from {source} by scripts/gen_sync.py. Do not edit.\n"
 
@@ -48,7 +50,7 @@ def main() -> int:
                 if not is_check:
                     target.parent.mkdir(exist_ok=True)
                     target.write_text(text)
-        for orphan in set(target_folder.glob("*.py")) - set(wanted):
+        for orphan in set(target_folder.glob("*.py")) - set(wanted) - BY_HAND:
             stale.append(orphan)
             if not is_check:
                 orphan.unlink()

@@ -15,7 +15,7 @@ from corvo_client import (
     ValidationFailed,
 )
 from corvo_client._async.coalescer import Coalescer, Coalescers
-from corvo_client._call import Call, Lane
+from corvo_client._call import BatchEndpoint, Call
 
 
 class FakeSession:
@@ -47,12 +47,12 @@ class FakeSession:
         return self.requests[-1]
 
 
-LANE: Lane[str] = Lane("/batch", "items", 10, json.loads)
+ENDPOINT: BatchEndpoint[str] = BatchEndpoint("/batch", "items", 10, json.loads)
 
 
 def single(name: str, size: int = 0) -> Call[str]:
     item = json.dumps(name).encode().ljust(size)
-    return Call("POST", name, bytes.decode, lane=LANE, item=item)
+    return Call("POST", name, bytes.decode, batch_endpoint=ENDPOINT, item=item)
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def session() -> FakeSession:
 
 @pytest.fixture
 def coalescer(session: FakeSession) -> Coalescer[str]:
-    return Coalescer(LANE, session.send)
+    return Coalescer(ENDPOINT, session.send)
 
 
 Start = Callable[..., "asyncio.Task[str]"]
@@ -344,7 +344,7 @@ async def test_cancelled_pump_cancels_those_who_wait_for_it(
 
 async def test_drain_waits_for_what_is_waiting(session: FakeSession, start: Start) -> None:
     coalescers = Coalescers(session.send)
-    tasks = [asyncio.create_task(coalescers.send(single(name), LANE)) for name in "ab"]
+    tasks = [asyncio.create_task(coalescers.send(single(name), ENDPOINT)) for name in "ab"]
     await session.next_request()
     draining = asyncio.create_task(coalescers.drain())
     session.gate.release()

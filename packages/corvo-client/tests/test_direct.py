@@ -26,15 +26,15 @@ from corvo_client import (
     ConnectionLost,
     CorvoError,
     RetryPolicy,
-    _async_direct,
-    _direct,
 )
 from corvo_client._answer import Answer
-from corvo_client._async_direct import AsyncDirect
+from corvo_client._async import connection as async_connection
+from corvo_client._async.direct import AsyncDirect
 from corvo_client._call import Call
-from corvo_client._direct import Direct
 from corvo_client._http1 import BrokenAnswer, Reading
 from corvo_client._origin import Origin
+from corvo_client._sync import connection as sync_connection
+from corvo_client._sync.direct import Direct
 from corvo_client._through_httpx import AsyncThroughHttpx, ThroughHttpx
 from corvo_client._transport import AsyncTransport, Transport
 
@@ -315,7 +315,7 @@ def test_old_connection_is_not_used_again(
     raw.answer(OK, OK)
     direct.open(raw.url)
     direct.send(CALL)
-    for module in (_direct, _async_direct):
+    for module in (sync_connection, async_connection):
         monkeypatch.setattr(module, "KEEPALIVE_SECONDS", -1.0)
     assert direct.send(CALL).body == b"ok"
     assert raw.connections == 2

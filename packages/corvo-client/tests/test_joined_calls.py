@@ -141,12 +141,12 @@ async def test_client_finds_the_payload_that_is_too_large(server: Any) -> None:
 
 async def test_joined_calls_are_repeatable_when_each_is() -> None:
     enqueues = [jobs.enqueue(EnqueueRequest(queue="q")) for _ in range(2)]
-    lane = enqueues[0].lane
-    assert lane is not None
-    assert lane.join(enqueues).repeatable
+    endpoint = enqueues[0].batch_endpoint
+    assert endpoint is not None
+    assert endpoint.join(enqueues).repeatable
     assert worker.ack(fetched(JOB_IDS[0]), {}).repeatable
     enqueues[0].repeatable = False
-    assert not lane.join(enqueues).repeatable
+    assert not endpoint.join(enqueues).repeatable
 
 
 def test_item_of_an_outcome_begins_with_its_job_id() -> None:

@@ -41,7 +41,7 @@ POLL: Call[str] = Call("POST", "/fetch", bytes.decode, b"{}", waits=20.0)
 )
 def test_url_is_taken_as_it_is_meant(given: str | None, url: str) -> None:
     assert Origin(given).url == url
-    assert str(Origin(given).site.url_of(CALL)) == url + "/x"
+    assert str(Origin(given).server.url_of(CALL)) == url + "/x"
 
 
 @pytest.mark.parametrize("url", ["localhost:8080", "ftp://h", "/x", "http://", "corvo"])
@@ -84,7 +84,7 @@ QUICK = RetryPolicy(first_delay=0.001, longest_delay=0.001)
 
 def test_servers_are_taken_in_turn_from_any_of_them_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CORVO_SERVER", SERVERS)
-    first = {str(Origin().site.url_of(CALL)) for _ in range(100)}
+    first = {str(Origin().server.url_of(CALL)) for _ in range(100)}
     assert first == {"http://a:1/x", "http://b/x", "http://c/prefix/x"}
     assert Origin().url == "http://a:1,http://b,http://c/prefix"
 
@@ -114,13 +114,13 @@ async def test_next_server_is_asked_when_one_fails(trouble: str) -> None:
 def test_calls_that_fail_together_turn_to_the_next_server_once() -> None:
     origin = Origin("http://a,http://b")
     origin._at = 0
-    first, second = origin.site, origin.site
-    for site in (first, second):
-        told = origin.explain(httpx.ReadError("gone"), CALL, site)
+    first, second = origin.server, origin.server
+    for server in (first, second):
+        told = origin.explain(httpx.ReadError("gone"), CALL, server)
         assert "http://a/x" in str(told)
-    assert origin.site.host == "b"
-    origin.explain(httpx.PoolTimeout("busy"), CALL, origin.site)
-    assert origin.site.host == "b"
+    assert origin.server.host == "b"
+    origin.explain(httpx.PoolTimeout("busy"), CALL, origin.server)
+    assert origin.server.host == "b"
 
 
 @pytest.mark.parametrize("key", ["a\nb", "ключ"])
@@ -132,14 +132,14 @@ def test_odd_key_is_refused_without_repeating_it(key: str) -> None:
 
 def test_poll_is_given_its_own_time_on_top() -> None:
     origin = Origin(connect_timeout=1, read_timeout=7)
-    assert origin.request(CALL, origin.site).extensions["timeout"] == {
+    assert origin.request(CALL, origin.server).extensions["timeout"] == {
         "connect": 1,
         "read": 7,
         "write": 7,
         "pool": 7,
     }
     assert origin.patience(POLL) == 27
-    assert origin.request(POLL, origin.site).extensions["timeout"]["read"] == 27
+    assert origin.request(POLL, origin.server).extensions["timeout"]["read"] == 27
 
 
 @pytest.mark.parametrize(

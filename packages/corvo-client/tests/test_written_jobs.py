@@ -1,4 +1,4 @@
-"""Jobs are written by a short way where they need no more: it must lead to the same."""
+"""Jobs without options are written by a fast path: its bytes must mean the same."""
 
 import json
 from dataclasses import dataclass
@@ -60,7 +60,7 @@ def test_a_job_is_written_as_its_model_says(job: NewJob) -> None:
 
 
 @pytest.mark.parametrize(
-    "batch", [PLAIN, JOBS[:6], JOBS], ids=["shortest way", "short way", "both ways"]
+    "batch", [PLAIN, JOBS[:6], JOBS], ids=["shortest path", "fast path", "both paths"]
 )
 def test_a_batch_has_its_jobs_as_they_would_be_alone(batch: list[NewJob]) -> None:
     requests = [EnqueueRequest.model_validate(job) for job in batch]

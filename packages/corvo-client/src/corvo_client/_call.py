@@ -17,7 +17,7 @@ class Call(Generic[R]):
 
     `repeatable`: sending it twice has no second effect. `patient`: failures that may pass are
     waited out. `waits`: seconds for which the server may hold its answer back on purpose. A call
-    with a `lane` may travel in that lane's batches, as `item`.
+    with a `batch_endpoint` may be sent there as `item`, in one request with others.
     """
 
     verb: str
@@ -27,7 +27,7 @@ class Call(Generic[R]):
     repeatable: bool = False
     patient: bool = True
     waits: float = 0.0
-    lane: "Lane[R] | None" = None
+    batch_endpoint: "BatchEndpoint[R] | None" = None
     item: bytes = b""
 
 
@@ -56,8 +56,8 @@ def exact(call: Call[R]) -> Call[Exact[R]]:
 
 
 @dataclass(frozen=True, slots=True)
-class Lane(Generic[R]):
-    """A kind of calls that can be made together, in one request to `path`.
+class BatchEndpoint(Generic[R]):
+    """An endpoint that takes many calls of one kind in one request to `path`.
 
     The request's body is an object whose only `member` is the array of items. `read` returns one
     outcome per item, in order.

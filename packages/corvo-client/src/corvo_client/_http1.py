@@ -6,17 +6,17 @@ from httptools import HttpParserError, HttpResponseParser
 
 from corvo_client._answer import Answer
 from corvo_client._call import Call
-from corvo_client._origin import Site
+from corvo_client._origin import ServerAddress
 
 
 class BrokenAnswer(Exception):
     """What came is no answer, or not all of one."""
 
 
-def write_request(call: Call[Any], site: Site) -> bytes:
+def write_request(call: Call[Any], server: ServerAddress) -> bytes:
     """Return all that is sent for a call."""
-    target = site.url_of(call).raw_path
-    common = b"".join([b"%b: %b\r\n" % header for header in site.headers])
+    target = server.url_of(call).raw_path
+    common = b"".join([b"%b: %b\r\n" % header for header in server.headers])
     head = b"%b %b HTTP/1.1\r\n%b" % (call.verb.encode(), target, common)
     if call.body is not None:
         more = b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n"

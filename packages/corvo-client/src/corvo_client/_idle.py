@@ -1,19 +1,20 @@
 """Connections that are open and not in use."""
 
+import select
 from collections import deque
 from threading import Lock
 from typing import Generic, Protocol, TypeVar
 
-from corvo_client._origin import MAX_CONNECTIONS, Site
+from corvo_client._origin import MAX_CONNECTIONS, ServerAddress
 
 
-class Connection(Protocol):
-    """What is kept."""
+class IdleConnection(Protocol):
+    """A connection that can be kept."""
 
-    site: Site
+    server: ServerAddress
 
     def is_good(self) -> bool:
-        """Whether it can still be used."""
+        """Tell whether it can still be used."""
         ...
 
     def close(self) -> None:
@@ -21,21 +22,21 @@ class Connection(Protocol):
         ...
 
 
-C = TypeVar("C", bound=Connection)
+C = TypeVar("C", bound=IdleConnection)
 
 
 class Idle(Generic[C]):
-    """So many at most, the one that was used last comes first. For any number of threads."""
+    """Keeps up to `MAX_CONNECTIONS` connections, the last used first. For any number of threads."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._connections: deque[C] = deque()
 
-    def take(self, site: Site) -> C | None:
-        """One to `site` that is still good, if there is any; others that are met are closed."""
+    def take(self, server: ServerAddress) -> C | None:
+        """Remove and return a good connection to `server`, or None. Closes bad ones on the way."""
         while True:
             with self._lock:
-                connection = next((idle for idle in self._connections if idle.site is site), None)
+                connection = next((c for c in self._connections if c.server is server), None)
                 if connection is None:
                     return None
                 self._connections.remove(connection)
@@ -44,7 +45,7 @@ class Idle(Generic[C]):
             connection.close()
 
     def keep(self, connection: C) -> None:
-        """Keep one until it is taken; the oldest is closed when there are too many."""
+        """Keep a connection until it is taken. Closes the oldest one when there are too many."""
         with self._lock:
             self._connections.appendleft(connection)
             is_full = len(self._connections) > MAX_CONNECTIONS
@@ -53,9 +54,30 @@ class Idle(Generic[C]):
             oldest.close()
 
     def close(self) -> None:
-        """Close all."""
+        """Close all connections."""
         with self._lock:
             idle = list(self._connections)
             self._connections.clear()
         for connection in idle:
             connection.close()
+
+
+class Readable(Protocol):
+    """A socket, or an event loop's stand-in for one."""
+
+    def fileno(self) -> int: ...
+
+
+if hasattr(select, "poll"):
+
+    def is_readable(connection: Readable) -> bool:
+        """Tell whether data or the end of the stream has arrived."""
+        poll = select.poll()
+        poll.register(connection, select.POLLIN)
+        return bool(poll.poll(0))
+
+else:  # Windows, where select takes any socket
+
+    def is_readable(connection: Readable) -> bool:
+        """Tell whether data or the end of the stream has arrived."""
+        return bool(select.select([connection], [], [], 0)[0])

@@ -1,4 +1,4 @@
-"""Where servers are, how they are reached, and what to say when they are not."""
+"""The addresses of servers, how to reach them, and the errors when that fails."""
 
 import os
 import platform
@@ -32,8 +32,8 @@ _url = lru_cache(maxsize=64)(httpx.URL)
 
 
 @dataclass(frozen=True, eq=False, slots=True)
-class Site:
-    """One server, and what every request to it has in common."""
+class ServerAddress:
+    """One server: its address, and the headers of every request to it."""
 
     url: str
     host: str
@@ -42,7 +42,7 @@ class Site:
     headers: list[tuple[bytes, bytes]]
 
     def url_of(self, call: Call[Any]) -> httpx.URL:
-        """Where a call goes."""
+        """Return the URL of a call."""
         return _url(self.url + call.path)
 
 
@@ -72,9 +72,11 @@ class Origin:
     ) -> None:
         text = base_url or os.environ.get("CORVO_SERVER") or DEFAULT_URL
         urls = [_server_url(part.strip()) for part in text.split(",")]
-        self.sites = [_site(url, _common_headers(url, api_key, headers or {})) for url in urls]
+        self.servers = [
+            _make_server(url, _common_headers(url, api_key, headers or {})) for url in urls
+        ]
         self._at = random.randrange(len(urls))  # noqa: S311 - spreads the load
-        self.url = ",".join(site.url for site in self.sites)
+        self.url = ",".join(server.url for server in self.servers)
         self.connect_timeout = connect_timeout
         self.read_timeout = read_timeout
         self.proxy = proxy or _environment_proxy(urls[0])
@@ -83,19 +85,19 @@ class Origin:
         self._verify = verify if uses_tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
     @property
-    def site(self) -> Site:
-        """The server whose turn it is."""
-        return self.sites[self._at]
+    def server(self) -> ServerAddress:
+        """The server that gets the next request."""
+        return self.servers[self._at]
 
     @cached_property
     def tls(self) -> ssl.SSLContext:
-        """What connections of our own to servers with TLS are wrapped in."""
+        """The SSL context of connections that do not go through httpx."""
         context = httpx.create_ssl_context(self._verify)
         context.set_alpn_protocols(["http/1.1"])
         return context
 
     def patience(self, call: Call[Any]) -> float:
-        """How many seconds the server may be silent."""
+        """Return for how many seconds the server may be silent."""
         return self.read_timeout + call.waits
 
     # For httpx
@@ -109,9 +111,9 @@ class Origin:
         )
         return {"verify": self._verify, "proxy": self.proxy, "limits": limits}
 
-    def request(self, call: Call[Any], site: Site) -> httpx.Request:
-        """Write a call as a request."""
-        headers = site.headers
+    def request(self, call: Call[Any], server: ServerAddress) -> httpx.Request:
+        """Return a call as a request of httpx."""
+        headers = server.headers
         if call.body is not None:
             length = b"%d" % len(call.body)
             headers = [
@@ -130,66 +132,66 @@ class Origin:
         }
         return httpx.Request(
             call.verb,
-            site.url_of(call),
+            server.url_of(call),
             headers=headers,
             stream=httpx.ByteStream(call.body or b""),
             extensions={"timeout": timeout},
         )
 
-    def explain(self, error: Exception, call: Call[Any], site: Site) -> TransportError:
-        """Say what a failure of httpx means for the caller."""
+    def explain(self, error: Exception, call: Call[Any], server: ServerAddress) -> TransportError:
+        """Return the error of the client for an error of httpx."""
         match error:
             case httpx.ConnectError() | httpx.ConnectTimeout() | httpx.ProxyError():
-                return self.unreachable(site, error)
+                return self.unreachable(server, error)
             case httpx.PoolTimeout():
-                return self.busy(call, site)
+                return self.busy(call, server)
             case httpx.TimeoutException():
-                return self.silent(call, site)
+                return self.silent(call, server)
             case httpx.DecodingError() | httpx.UnsupportedProtocol():
-                self._turn_from(site)
-                return BadReply(f"{_where(call, site)}: {_words(error)}")
+                self._leave(server)
+                return BadReply(f"{_where(call, server)}: {_words(error)}")
             case _:
-                return self.lost(call, site, error)
+                return self.lost(call, server, error)
 
-    # What may happen. But for the first, the next server gets what follows.
+    # Errors. All but the first make the next server get the following requests.
 
-    def busy(self, call: Call[Any], site: Site) -> ConnectionFailed:
-        """No connection became free."""
+    def busy(self, call: Call[Any], server: ServerAddress) -> ConnectionFailed:
+        """Return the error for a call that got no connection in time."""
         return ConnectionFailed(
-            f"{_where(call, site)}: all {MAX_CONNECTIONS} connections were busy for too long"
+            f"{_where(call, server)}: all {MAX_CONNECTIONS} connections were busy for too long"
         )
 
-    def unreachable(self, site: Site, error: Exception) -> ConnectionFailed:
-        """No connection could be made."""
-        self._turn_from(site)
+    def unreachable(self, server: ServerAddress, error: Exception) -> ConnectionFailed:
+        """Return the error for a connection that could not be made."""
+        self._leave(server)
         return ConnectionFailed(
-            f"cannot connect to {site.url}: {_words(error)}. Is the server running there? Set "
+            f"cannot connect to {server.url}: {_words(error)}. Is the server running there? Set "
             "CORVO_SERVER, or pass its URL"
         )
 
-    def silent(self, call: Call[Any], site: Site) -> CallTimedOut:
-        """The answer did not come in time."""
-        self._turn_from(site)
+    def silent(self, call: Call[Any], server: ServerAddress) -> CallTimedOut:
+        """Return the error for an answer that did not come in time."""
+        self._leave(server)
         return CallTimedOut(
-            f"{_where(call, site)}: no answer within {self.patience(call):g} s. "
+            f"{_where(call, server)}: no answer within {self.patience(call):g} s. "
             "It may have taken effect"
         )
 
-    def lost(self, call: Call[Any], site: Site, error: Exception) -> ConnectionLost:
-        """The connection broke before the answer was there, or brought none that can be read."""
-        self._turn_from(site)
-        return ConnectionLost(f"{_where(call, site)}: {_words(error)}. It may have taken effect")
+    def lost(self, call: Call[Any], server: ServerAddress, error: Exception) -> ConnectionLost:
+        """Return the error for a connection that broke, or an answer that cannot be read."""
+        self._leave(server)
+        return ConnectionLost(f"{_where(call, server)}: {_words(error)}. It may have taken effect")
 
-    def note(self, status: int, site: Site) -> None:
-        """Go on to the next server if this one says that it cannot serve."""
+    def note(self, status: int, server: ServerAddress) -> None:
+        """Turn to the next server if the status says that this one cannot serve."""
         if status == _UNAVAILABLE:
-            self._turn_from(site)
+            self._leave(server)
 
-    def _turn_from(self, site: Site) -> None:
-        """Let the next server have its turn, unless another request saw to that already."""
+    def _leave(self, server: ServerAddress) -> None:
+        """Turn to the next server, unless another request has turned already."""
         at = self._at
-        if self.sites[at] is site:
-            self._at = (at + 1) % len(self.sites)
+        if self.servers[at] is server:
+            self._at = (at + 1) % len(self.servers)
 
 
 def _server_url(text: str) -> httpx.URL:
@@ -201,10 +203,10 @@ def _server_url(text: str) -> httpx.URL:
     return url.copy_with(query=None, fragment=None)
 
 
-def _site(url: httpx.URL, headers: list[tuple[bytes, bytes]]) -> Site:
+def _make_server(url: httpx.URL, headers: list[tuple[bytes, bytes]]) -> ServerAddress:
     is_tls = url.scheme == "https"
     port = url.port or (443 if is_tls else 80)
-    return Site(str(url).rstrip("/"), url.raw_host.decode(), port, is_tls, headers)
+    return ServerAddress(str(url).rstrip("/"), url.raw_host.decode(), port, is_tls, headers)
 
 
 def _common_headers(
@@ -223,8 +225,8 @@ def _common_headers(
     return raw
 
 
-def _where(call: Call[Any], site: Site) -> str:
-    return f"{call.verb} {site.url}{call.path}"
+def _where(call: Call[Any], server: ServerAddress) -> str:
+    return f"{call.verb} {server.url}{call.path}"
 
 
 def _words(error: Exception) -> str:

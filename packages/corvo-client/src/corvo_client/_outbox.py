@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
+from corvo_client._batch_endpoints import read_enqueues
 from corvo_client._call import API, Call
 from corvo_client._codec import encode
-from corvo_client._lanes import read_enqueues
 from corvo_schema import EnqueueBatchReply, EnqueueRequest, ErrorCode, from_ms, new_job_id
 
 MOST_ERROR = 500

@@ -1,6 +1,6 @@
-"""How calls get to the server and answers back: directly, or through httpx where that is needed.
+"""Sends calls directly, or through httpx where that is needed.
 
-Two sets of connections: long polls each hold one, and must not be in the way of other calls.
+Long polls have connections of their own: each holds one, and must not delay other calls.
 """
 
 import asyncio
@@ -9,15 +9,15 @@ from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any
 
 from corvo_client._answer import Answer, AsyncStreaming, Streaming
-from corvo_client._async_direct import AsyncDirect
+from corvo_client._async.direct import AsyncDirect
 from corvo_client._call import Call
-from corvo_client._direct import Direct
 from corvo_client._origin import MAX_CONNECTIONS, Origin
+from corvo_client._sync.direct import Direct
 from corvo_client._through_httpx import AsyncBackend, AsyncThroughHttpx, Backend, ThroughHttpx
 
 
 class Transport:
-    """Sends calls and returns answers, whatever they say. For any number of threads.
+    """Sends calls and returns answers of any status. For any number of threads.
 
     Raises `TransportError` when no answer came. `backend` replaces the network.
     """
@@ -30,9 +30,10 @@ class Transport:
     def _connect(self) -> None:
         self._process = os.getpid()
         self._streams: ThroughHttpx | None = None
-        self._calls, self._polls = self._way(is_for_polls=False), self._way(is_for_polls=True)
+        self._calls = self._make_sender(is_for_polls=False)
+        self._polls = self._make_sender(is_for_polls=True)
 
-    def _way(self, *, is_for_polls: bool) -> Direct | ThroughHttpx:
+    def _make_sender(self, *, is_for_polls: bool) -> Direct | ThroughHttpx:
         if self._backend is None and self._origin.proxy is None:
             return Direct(self._origin, None if is_for_polls else MAX_CONNECTIONS)
         return ThroughHttpx(self._origin, self._backend, is_for_polls=is_for_polls)
@@ -43,7 +44,7 @@ class Transport:
         return (self._polls if call.waits else self._calls).send(call)
 
     def open(self, call: Call[Any]) -> AbstractContextManager[Streaming]:
-        """Send one call, and hand out what comes back as it comes."""
+        """Send one call, and yield its answer as a stream."""
         self._enter_process()
         if self._streams is None:
             self._streams = ThroughHttpx(self._origin, self._backend, is_for_polls=True)
@@ -56,13 +57,13 @@ class Transport:
 
     def close(self) -> None:
         """Close all connections."""
-        for way in (self._calls, self._polls, self._streams):
-            if way is not None:
-                way.close()
+        for sender in (self._calls, self._polls, self._streams):
+            if sender is not None:
+                sender.close()
 
 
 class AsyncTransport:
-    """Sends calls and returns answers, whatever they say. For one event loop at a time.
+    """Sends calls and returns answers of any status. For one event loop at a time.
 
     Raises `TransportError` when no answer came. `backend` replaces the network.
     """
@@ -75,9 +76,10 @@ class AsyncTransport:
 
     def _connect(self) -> None:
         self._streams: AsyncThroughHttpx | None = None
-        self._calls, self._polls = self._way(is_for_polls=False), self._way(is_for_polls=True)
+        self._calls = self._make_sender(is_for_polls=False)
+        self._polls = self._make_sender(is_for_polls=True)
 
-    def _way(self, *, is_for_polls: bool) -> AsyncDirect | AsyncThroughHttpx:
+    def _make_sender(self, *, is_for_polls: bool) -> AsyncDirect | AsyncThroughHttpx:
         if self._backend is None and self._origin.proxy is None:
             return AsyncDirect(self._origin, None if is_for_polls else MAX_CONNECTIONS)
         return AsyncThroughHttpx(self._origin, self._backend, is_for_polls=is_for_polls)
@@ -88,7 +90,7 @@ class AsyncTransport:
         return await (self._polls if call.waits else self._calls).send(call)
 
     def open(self, call: Call[Any]) -> AbstractAsyncContextManager[AsyncStreaming]:
-        """Send one call, and hand out what comes back as it comes."""
+        """Send one call, and yield its answer as a stream."""
         self._enter_loop()
         if self._streams is None:
             self._streams = AsyncThroughHttpx(self._origin, self._backend, is_for_polls=True)
@@ -104,6 +106,6 @@ class AsyncTransport:
 
     async def close(self) -> None:
         """Close all connections."""
-        for way in (self._calls, self._polls, self._streams):
-            if way is not None:
-                await way.close()
+        for sender in (self._calls, self._polls, self._streams):
+            if sender is not None:
+                await sender.close()

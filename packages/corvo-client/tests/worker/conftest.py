@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from corvo_client.worker._api import Ack, HeldJob, Refused, Undelivered
 from corvo_client.worker._leases import Lease
-from corvo_client.worker._link import Ack, HeldJob, Refused, Undelivered
 from corvo_schema.ids import new_job_id
 from corvo_schema.outcomes import (
     AckResult,

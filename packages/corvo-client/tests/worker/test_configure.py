@@ -11,7 +11,7 @@ from corvo_client.worker._server import Server
 
 def origin(worker: Worker) -> tuple[str, dict[bytes, bytes]]:
     made = worker._server._origin
-    return made.url, dict(made.site.headers)
+    return made.url, dict(made.server.headers)
 
 
 @pytest.fixture
@@ -59,13 +59,13 @@ async def test_run_has_what_was_decided(
     worker: Worker, server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     terms: list[Any] = []
-    monkeypatch.setattr(Server, "link", lambda _self, wanted: terms.append(wanted) or server)
-    monkeypatch.setattr(Server, "pulse", lambda _self, _seconds: server)
+    monkeypatch.setattr(Server, "api", lambda _self, wanted: terms.append(wanted) or server)
+    monkeypatch.setattr(Server, "heartbeat_sender", lambda _self, _seconds: server)
     worker.configure(queues=["b"], concurrency=7)
     async with worker:
         assert worker.concurrency == 7
         assert worker._run is not None
-        assert worker._run._limits.concurrency == 7
+        assert worker._run._options.concurrency == 7
         with pytest.raises(RuntimeError, match="running already"):
             worker.configure(concurrency=1)
     assert [wanted.queues for wanted in terms] == [["b"]]

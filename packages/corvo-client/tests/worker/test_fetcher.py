@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
+from corvo_client.worker._api import HeldJob
 from corvo_client.worker._backoff import Backoff
 from corvo_client.worker._fetcher import Fetcher
 from corvo_client.worker._leases import Lease
-from corvo_client.worker._link import HeldJob
 from corvo_client.worker._slots import Slots
 
 MakeJob = Callable[..., HeldJob]
@@ -65,7 +65,7 @@ async def fetcher(
     server: Any, slots: Slots, results: FakeResults, worked: Worked, clock: Any
 ) -> Fetcher:
     return Fetcher(
-        link=server,
+        api=server,
         slots=slots,
         results=results,  # type: ignore[arg-type]
         hold=lambda job: Lease(job, clock(), lambda: None),

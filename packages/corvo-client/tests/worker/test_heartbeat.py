@@ -29,7 +29,7 @@ async def heartbeat(
 ) -> Heartbeat:
     return Heartbeat(
         leases=leases,
-        pulse=server,
+        heartbeat_sender=server,
         worker_id="worker_1",
         on_interrupt=lambda lease, why: interrupted.append((lease, why)),
         watch=LoopWatch(asyncio.get_running_loop()),

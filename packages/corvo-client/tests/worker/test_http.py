@@ -10,8 +10,8 @@ import pytest
 from corvo_client._async.client import AsyncClient
 from corvo_client._transport import AsyncTransport, Origin
 from corvo_client.worker import Worker
-from corvo_client.worker._http import FetchTerms, HttpLink, HttpPulse
-from corvo_client.worker._link import Ack, Refused, Undelivered
+from corvo_client.worker._api import Ack, Refused, Undelivered
+from corvo_client.worker._http import FetchTerms, HttpHeartbeatSender, HttpServerApi
 from corvo_client.worker._server import Server
 from corvo_schema.worker import FailItem, HeartbeatJob, HeartbeatRequest, ReleaseItem
 
@@ -54,15 +54,15 @@ def wire() -> Wire:
 
 
 @pytest.fixture
-async def link(wire: Wire) -> HttpLink:
+async def api(wire: Wire) -> HttpServerApi:
     transport = AsyncTransport(Origin("http://corvo"), httpx.MockTransport(wire))
-    return HttpLink(transport, FetchTerms(["a", "b"], "worker_1", "box", 30.0, 60.0))
+    return HttpServerApi(transport, FetchTerms(["a", "b"], "worker_1", "box", 30.0, 60.0))
 
 
-async def test_fetch(link: HttpLink, wire: Wire) -> None:
+async def test_fetch(api: HttpServerApi, wire: Wire) -> None:
     wire.answer = {"jobs": [JOB]}
-    (job,) = await link.fetch(7, wait=True)
-    await link.fetch(8, wait=False)
+    (job,) = await api.fetch(7, wait=True)
+    await api.fetch(8, wait=False)
     assert (job.job_id, job.payload, job.checkpoint) == (JOB["job_id"], {"n": 2**70}, [1])
     assert (job.lease_duration, job.lease_token, job.tags) == (60_000, "t", {"k": "v"})
     terms = {
@@ -78,20 +78,20 @@ async def test_fetch(link: HttpLink, wire: Wire) -> None:
 
 
 async def test_reports_leave_out_what_is_not_given_and_keep_nulls_of_results(
-    link: HttpLink, wire: Wire
+    api: HttpServerApi, wire: Wire
 ) -> None:
     wire.answer = {"acked": 2, "results": "not read, as there is no need"}
     acks = [
         Ack(job_id="j", lease_token="t"),
         Ack(job_id="k", lease_token="t", result={"a": None}),
     ]
-    assert await link.ack(acks) == []
+    assert await api.ack(acks) == []
     wire.answer = {"failed": 1, "results": [{"job_id": "j", "status": "dead"}]}
     fails = [FailItem(job_id="j", lease_token="t", error="x", retry=False)]
-    assert [result.status for result in await link.fail(fails)] == ["dead"]
+    assert [result.status for result in await api.fail(fails)] == ["dead"]
     wire.answer = {"released": 1, "results": [{"job_id": "j", "status": "released"}]}
     releases = [ReleaseItem.model_validate({"job_id": "j", "lease_token": "t", "delay": "1500ms"})]
-    assert [result.status for result in await link.release(releases)] == ["released"]
+    assert [result.status for result in await api.release(releases)] == ["released"]
     paths, bodies = zip(*wire.sent, strict=True)
     assert paths == ("/api/v1/ack/batch", "/api/v1/fail/batch", "/api/v1/release/batch")
     assert bodies[0]["acks"] == [
@@ -104,10 +104,10 @@ async def test_reports_leave_out_what_is_not_given_and_keep_nulls_of_results(
     assert bodies[2]["releases"] == [{"job_id": "j", "lease_token": "t", "delay": "1s500ms"}]
 
 
-async def test_acks_that_came_too_late_are_told(link: HttpLink, wire: Wire) -> None:
+async def test_acks_that_came_too_late_are_told(api: HttpServerApi, wire: Wire) -> None:
     fine, late = {"job_id": "j", "status": "ok"}, {"job_id": "k", "status": "error"}
     wire.answer = {"acked": 1, "results": [fine, late | {"code": "LEASE_LOST", "error": "late"}]}
-    results = await link.ack([Ack("j", "t"), Ack("k", "t")])
+    results = await api.ack([Ack("j", "t"), Ack("k", "t")])
     assert [(result.status, result.code) for result in results] == [
         ("ok", None),
         ("error", "LEASE_LOST"),
@@ -126,29 +126,29 @@ async def test_acks_that_came_too_late_are_told(link: HttpLink, wire: Wire) -> N
     ],
 )
 async def test_an_error_is_final_or_worth_another_try(
-    link: HttpLink, wire: Wire, status: int, code: str, kind: type[Exception]
+    api: HttpServerApi, wire: Wire, status: int, code: str, kind: type[Exception]
 ) -> None:
     wire.status, wire.answer = status, {"error": "so it is", "code": code}
     with pytest.raises(kind, match="so it is"):
-        await link.ack([Ack(job_id="j")])
+        await api.ack([Ack(job_id="j")])
     assert len(wire.sent) == 1
 
 
-async def test_no_answer_is_worth_another_try(link: HttpLink, wire: Wire) -> None:
+async def test_no_answer_is_worth_another_try(api: HttpServerApi, wire: Wire) -> None:
     wire.error = httpx.ConnectError("refused")
     with pytest.raises(Undelivered, match="refused"):
-        await link.fetch(1, wait=True)
+        await api.fetch(1, wait=True)
 
 
 def test_a_heartbeat_has_its_own_loop(wire: Wire, network: Any) -> None:
     network(wire)
     wire.answer = {"jobs": {"j": {"status": "cancel", "reason": "cancelled"}}}
-    pulse = HttpPulse(Origin("http://corvo"), 5.0)
+    heartbeat_sender = HttpHeartbeatSender(Origin("http://corvo"), 5.0)
     jobs = {"j": HeartbeatJob(lease_token="t", checkpoint={"page": 1})}
     request = HeartbeatRequest(worker_id="worker_1", jobs=jobs)
     for _ in range(2):
-        assert pulse.beat(request).jobs["j"].reason == "cancelled"
-    pulse.close()
+        assert heartbeat_sender.beat(request).jobs["j"].reason == "cancelled"
+    heartbeat_sender.close()
     body = {"worker_id": "worker_1", "jobs": {"j": {"lease_token": "t", "checkpoint": {"page": 1}}}}
     assert wire.sent == [("/api/v1/heartbeat", body)] * 2
 
@@ -159,10 +159,10 @@ def test_a_heartbeat_has_a_time_limit(network: Any) -> None:
         raise AssertionError
 
     network(hang)
-    pulse = HttpPulse(Origin("http://corvo"), 0.0)
+    heartbeat_sender = HttpHeartbeatSender(Origin("http://corvo"), 0.0)
     with pytest.raises(Undelivered, match="no answer in time"):
-        pulse.beat(HeartbeatRequest(worker_id="worker_1", jobs={}))
-    pulse.close()
+        heartbeat_sender.beat(HeartbeatRequest(worker_id="worker_1", jobs={}))
+    heartbeat_sender.close()
 
 
 def test_tasks_are_enqueued_from_any_loop_and_from_plain_code(wire: Wire, network: Any) -> None:
@@ -195,9 +195,9 @@ async def test_a_client_that_was_given_is_used_and_left_open(wire: Wire) -> None
             await server.enqueue("a", {}, {})
             await server.close()
         wire.answer = {"jobs": []}
-        link = server.link(FetchTerms(["a"], "worker_1", "box", 30.0, 60.0))
-        assert await link.fetch(1, wait=False) == []
-        await asyncio.to_thread(server.pulse(1.0).close)
+        api = server.api(FetchTerms(["a"], "worker_1", "box", 30.0, 60.0))
+        assert await api.fetch(1, wait=False) == []
+        await asyncio.to_thread(server.heartbeat_sender(1.0).close)
     assert [path for path, _ in wire.sent] == ["/api/v1/enqueue"] * 2 + ["/api/v1/fetch/batch"]
 
 

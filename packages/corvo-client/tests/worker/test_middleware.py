@@ -190,8 +190,8 @@ def test_a_thread_that_ends_after_its_loop_has_lost_its_listener() -> None:
 
 @pytest.fixture
 def patched(server: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.setattr(Server, "link", lambda _self, _terms: server)
-    monkeypatch.setattr(Server, "pulse", lambda _self, _seconds: server)
+    monkeypatch.setattr(Server, "api", lambda _self, _terms: server)
+    monkeypatch.setattr(Server, "heartbeat_sender", lambda _self, _seconds: server)
     return server
 
 

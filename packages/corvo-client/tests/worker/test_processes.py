@@ -313,7 +313,7 @@ SPINNER = """
 import sys, time
 import handlers_of_test_processes as module
 from corvo_client.worker._leases import Lease
-from corvo_client.worker._link import HeldJob
+from corvo_client.worker._api import HeldJob
 from corvo_client.worker._processes import Processes
 from corvo_client.worker._task import Task
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from corvo_client.worker._api import HeldJob
 from corvo_client.worker._context import Context
 from corvo_client.worker._leases import Interruption
-from corvo_client.worker._link import HeldJob
 from corvo_client.worker._outcomes import Snooze
-from corvo_client.worker._run import Limits, Run
+from corvo_client.worker._run import Run, RunOptions
 from corvo_client.worker._task import Task
 from corvo_schema.outcomes import HeartbeatJobReply
 
@@ -26,14 +26,18 @@ async def start(server: Any) -> Start:
 
     @asynccontextmanager
     async def start(
-        function: Callable[..., Any], *, concurrency: int = 10, grace: float = 10.0, **limits: float
+        function: Callable[..., Any],
+        *,
+        concurrency: int = 10,
+        grace: float = 10.0,
+        **options: float,
     ) -> AsyncIterator[Run]:
         run = Run(
             tasks={"default": Task(function, "default", None, {})},  # type: ignore[arg-type]
-            link=server,
-            pulse=server,
+            api=server,
+            heartbeat_sender=server,
             worker_id="worker_1",
-            limits=Limits(concurrency, grace, **limits),
+            options=RunOptions(concurrency, grace, **options),
         )
         task = asyncio.create_task(run.run())
         try:
@@ -343,10 +347,10 @@ async def test_being_cancelled_hands_back_at_once(
     server.add(make_job())
     run = Run(
         tasks={"default": Task(handler, "default", None, {})},  # type: ignore[arg-type]
-        link=server,
-        pulse=server,
+        api=server,
+        heartbeat_sender=server,
         worker_id="worker_1",
-        limits=Limits(10, grace=100.0),
+        options=RunOptions(10, grace=100.0),
     )
     task = asyncio.create_task(run.run())
     await within_10_s(is_running.wait())

@@ -23,8 +23,8 @@ class Email(BaseModel):
 @pytest.fixture
 def patched(server: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Put the server in memory in the place of the network."""
-    monkeypatch.setattr(Server, "link", lambda _self, terms: note(server, terms))
-    monkeypatch.setattr(Server, "pulse", lambda _self, _seconds: server)
+    monkeypatch.setattr(Server, "api", lambda _self, terms: note(server, terms))
+    monkeypatch.setattr(Server, "heartbeat_sender", lambda _self, _seconds: server)
     return server
 
 
@@ -181,16 +181,16 @@ def test_run_ends_in_order_at_a_signal(monkeypatch: pytest.MonkeyPatch) -> None:
     @worker.task("default")
     async def task() -> None: ...
 
-    def link(_self: Server, _terms: Any) -> Any:
-        class Link:
+    def api(_self: Server, _terms: Any) -> Any:
+        class ServerApi:
             async def fetch(self, count: int, *, wait: bool) -> Any:
                 asked.append((count, wait))
                 os.kill(os.getpid(), signal.SIGTERM)
                 await asyncio.Event().wait()
 
-        return Link()
+        return ServerApi()
 
-    monkeypatch.setattr(Server, "link", link)
+    monkeypatch.setattr(Server, "api", api)
     worker.run()
     assert asked == [(10, True)]
 
@@ -206,8 +206,8 @@ def test_run_ends_the_process_when_a_handler_is_stuck(
         worker.stop()
         go_on.wait(10)
 
-    def link(_self: Server, _terms: Any) -> Any:
-        class Link:
+    def api(_self: Server, _terms: Any) -> Any:
+        class ServerApi:
             async def fetch(self, count: int, *, wait: bool) -> Any:
                 if not released and not worker.running:
                     return [make_job()]
@@ -217,13 +217,13 @@ def test_run_ends_the_process_when_a_handler_is_stuck(
                 released.extend(items)
                 return []
 
-        return Link()
+        return ServerApi()
 
     def leave(status: int) -> None:
         exits.append(status)
         go_on.set()
 
-    monkeypatch.setattr(Server, "link", link)
+    monkeypatch.setattr(Server, "api", api)
     monkeypatch.setattr(os, "_exit", leave)
     monkeypatch.setattr("logging.shutdown", lambda: None)
     worker.run()

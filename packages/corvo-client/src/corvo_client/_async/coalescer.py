@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Generic, TypeVar
 
-from corvo_client._call import Call, Lane
+from corvo_client._call import BatchEndpoint, Call
 from corvo_client._errors import ApiError, BadReply, CorvoError
 from corvo_schema import ErrorCode
 
@@ -37,14 +37,14 @@ _MAY_BE_ONE_ITEM = frozenset(
 
 
 class Coalescer(Generic[R]):
-    """Sends the calls of one lane, one request at a time, in the order in which they were made.
+    """Sends the calls of one batch endpoint in order, one request at a time.
 
     Each caller gets its own result or error. A caller that is cancelled takes its call along if
     that is still waiting; the others do not notice.
     """
 
-    def __init__(self, lane: Lane[R], send: Send) -> None:
-        self._lane = lane
+    def __init__(self, endpoint: BatchEndpoint[R], send: Send) -> None:
+        self._endpoint = endpoint
         self._send = send
         self._waiting: deque[tuple[Call[R], asyncio.Future[R]]] = deque()
         self._is_busy = False
@@ -93,7 +93,7 @@ class Coalescer(Generic[R]):
     def _take(self) -> list[tuple[Call[R], asyncio.Future[R]]]:
         batch: list[tuple[Call[R], asyncio.Future[R]]] = []
         size = 0
-        while self._waiting and len(batch) < self._lane.max_items:
+        while self._waiting and len(batch) < self._endpoint.max_items:
             call, future = self._waiting[0]
             size += len(call.item) + 1
             if batch and size > MAX_BYTES:
@@ -130,24 +130,24 @@ class Coalescer(Generic[R]):
     async def _request(self, calls: Sequence[Call[R]]) -> Sequence[R | Exception]:
         if len(calls) == 1:
             return [await self._send(calls[0])]
-        outcomes: list[R | ApiError] = await self._send(self._lane.join(calls))
+        outcomes: list[R | ApiError] = await self._send(self._endpoint.join(calls))
         if len(outcomes) != len(calls):
             raise BadReply(f"the server answered {len(calls)} items with {len(outcomes)} results")
         return outcomes
 
 
 class Coalescers:
-    """One coalescer per lane, made when it is first needed."""
+    """One coalescer per batch endpoint, made when it is first needed."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
         self._by_path: dict[str, Coalescer[Any]] = {}
 
-    async def send(self, call: Call[R], lane: Lane[R]) -> R:
-        """Make a call of a lane."""
-        coalescer: Coalescer[R] | None = self._by_path.get(lane.path)
+    async def send(self, call: Call[R], endpoint: BatchEndpoint[R]) -> R:
+        """Make a call that `endpoint` takes in batches."""
+        coalescer: Coalescer[R] | None = self._by_path.get(endpoint.path)
         if coalescer is None:
-            coalescer = self._by_path[lane.path] = Coalescer(lane, self._send)
+            coalescer = self._by_path[endpoint.path] = Coalescer(endpoint, self._send)
         return await coalescer.send(call)
 
     async def drain(self) -> None:

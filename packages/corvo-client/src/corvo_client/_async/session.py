@@ -47,8 +47,8 @@ class AsyncSession:
         """Make a call. Raises `CorvoError`, and RuntimeError when the session is closed."""
         if self._is_closed:
             raise RuntimeError("this client is closed")
-        if call.lane is not None:  # async only
-            return await self._coalescers.send(call, call.lane)  # async only
+        if call.batch_endpoint is not None:  # async only
+            return await self._coalescers.send(call, call.batch_endpoint)  # async only
         return await self.send_alone(call)
 
     async def send_alone(self, call: Call[R]) -> R:

@@ -7,10 +7,10 @@ from urllib.parse import urlencode
 
 from pydantic import TypeAdapter, ValidationError
 
+from corvo_client._batch_endpoints import ENQUEUES, read_enqueues
 from corvo_client._call import API, Call
 from corvo_client._codec import RawJson, build, encode, encode_json, invalid, reader, segment
 from corvo_client._errors import ValidationFailed
-from corvo_client._lanes import ENQUEUES, read_enqueues
 from corvo_client._options import (
     NO_PAYLOAD,
     AnyBatchState,
@@ -89,7 +89,7 @@ def _enqueue(body: bytes) -> Call[EnqueueReply]:
         _read_enqueue,
         body,
         repeatable=True,
-        lane=ENQUEUES,
+        batch_endpoint=ENQUEUES,
         item=body,
     )
 

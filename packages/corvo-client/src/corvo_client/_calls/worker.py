@@ -5,6 +5,14 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from typing import Any, TypeVar
 
+from corvo_client._batch_endpoints import (
+    ACKS,
+    FAILS,
+    RELEASES,
+    read_acks,
+    read_fails,
+    read_releases,
+)
 from corvo_client._call import API, Call
 from corvo_client._codec import (
     build,
@@ -14,14 +22,6 @@ from corvo_client._codec import (
     read_nothing,
     reader,
     segment,
-)
-from corvo_client._lanes import (
-    ACKS,
-    FAILS,
-    RELEASES,
-    read_acks,
-    read_fails,
-    read_releases,
 )
 from corvo_schema import (
     MAX_BATCH_OUTCOMES,
@@ -91,7 +91,7 @@ def ack(job: AnyJob, members: dict[str, Any]) -> Call[None]:
     body = encode(build(AckRequest, members))
     call = Call("POST", f"{API}/ack/{segment(job_id)}", read_nothing, body)
     if "lease_token" in members:
-        call.repeatable, call.lane, call.item = True, ACKS, _item(job_id, body)
+        call.repeatable, call.batch_endpoint, call.item = True, ACKS, _item(job_id, body)
     return call
 
 
@@ -109,7 +109,7 @@ def fail(job: AnyJob, error: str | BaseException, members: dict[str, Any]) -> Ca
     body = encode(build(FailRequest, {**members, "error": error}))
     call = Call("POST", f"{API}/fail/{segment(job_id)}", _read_fail, body)
     if "lease_token" in members:
-        call.repeatable, call.lane, call.item = True, FAILS, _item(job_id, body)
+        call.repeatable, call.batch_endpoint, call.item = True, FAILS, _item(job_id, body)
     return call
 
 
@@ -126,7 +126,7 @@ def release(job: AnyJob, members: dict[str, Any]) -> Call[ReleaseReply]:
     body = encode(build(ReleaseRequest, members))
     call = Call("POST", f"{API}/release/{segment(job_id)}", _read_release, body)
     if "lease_token" in members:
-        call.repeatable, call.lane, call.item = True, RELEASES, _item(job_id, body)
+        call.repeatable, call.batch_endpoint, call.item = True, RELEASES, _item(job_id, body)
     return call
 
 

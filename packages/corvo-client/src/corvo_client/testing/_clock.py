@@ -1,4 +1,4 @@
-"""A clock that goes only when it is told to."""
+"""A clock for tests: it stands still until it is moved."""
 
 import time
 from datetime import datetime
@@ -7,7 +7,7 @@ from corvo_schema import from_ms
 
 
 class TestClock:
-    """Starts at the present, then stands still. In milliseconds since the epoch."""
+    """Starts at the present and moves only when told to. In ms since the epoch."""
 
     __test__ = False
 
@@ -23,9 +23,9 @@ class TestClock:
         return from_ms(self.ms)
 
     def forward(self, ms: int) -> None:
-        """Let time pass."""
+        """Move the clock forward by `ms`."""
         self.ms += ms
 
     def forward_to(self, ms: int) -> None:
-        """Let time pass until then; it never goes back."""
+        """Move the clock forward to `ms`; never back."""
         self.ms = max(self.ms, ms)

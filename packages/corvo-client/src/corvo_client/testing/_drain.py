@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from corvo_client.testing import _life
+from corvo_client.testing import _transitions
 from corvo_client.testing._clock import TestClock
-from corvo_client.testing._ledger import Ledger
+from corvo_client.testing._store import JobStore
 from corvo_client.worker import CallNext, Context, Worker
+from corvo_client.worker._api import HeldJob
 from corvo_client.worker._leases import Interruption, Lease
-from corvo_client.worker._link import HeldJob
 from corvo_client.worker._middleware import Surroundings
 from corvo_client.worker._outcomes import Failed, Outcome
 from corvo_client.worker._runner import AnyTask, Runner
@@ -22,12 +22,12 @@ _FOR_EVER = 1 << 60
 
 
 class NeverEmpty(AssertionError):
-    """Jobs go on making jobs, or put themselves off again and again."""
+    """A drain does not end: its jobs keep enqueueing jobs or snoozing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Drained:
-    """What a drain did: how many attempts it ran, and how the jobs ended that it ended."""
+    """The result of a drain: how many attempts it ran, and how many jobs reached each final state."""
 
     attempts: int = 0
     completed: int = 0
@@ -43,9 +43,9 @@ class Drain:
     """
 
     def __init__(
-        self, ledger: Ledger, clock: TestClock, worker: Worker, running: dict[str, Lease]
+        self, store: JobStore, clock: TestClock, worker: Worker, running: dict[str, Lease]
     ) -> None:
-        self._ledger = ledger
+        self._store = store
         self._clock = clock
         self._worker = worker
         self._running = running
@@ -59,20 +59,20 @@ class Drain:
         raise_errors: bool,
         max_attempts: int,
     ) -> Drained:
-        """Run what is due, and what becomes due, moving the clock where there is only waiting.
+        """Run the jobs that are due. Then move the clock to the next time, and repeat.
 
-        Raises `NeverEmpty`, and with `raise_errors` what a handler raised when its job is failed.
+        Raises `NeverEmpty`, and with `raise_errors` the exception of the first failed attempt.
         """
         until = _FOR_EVER if within_ms is None else self._clock() + within_ms
         counts: dict[str, int] = {}
         attempts = 0
         async with self._worker.lifespan(self._worker) as state:
-            while (due := self._ledger.next_due(queues, until)) is not None:
+            while (due := self._store.next_due(queues, until)) is not None:
                 job, at = due
                 self._clock.forward_to(at)
-                if _life.is_expired(self._ledger, job):
-                    with self._ledger.locked():
-                        _life.expire(self._ledger, job)
+                if _transitions.is_expired(self._store, job):
+                    with self._store.locked():
+                        _transitions.expire(self._store, job)
                 else:
                     if attempts == max_attempts:
                         raise NeverEmpty(
@@ -86,8 +86,8 @@ class Drain:
         return Drained(attempts, **ends)
 
     async def _attempt(self, job: Job, state: Any, *, raise_errors: bool) -> None:
-        with self._ledger.locked():
-            _life.start(self._ledger, job, self._worker.id)
+        with self._store.locked():
+            _transitions.start(self._store, job, self._worker.id)
         lease = Lease(_held(job), time.monotonic(), lambda: _take_notes(job, lease))
         self._running[job.id] = lease
         try:
@@ -95,8 +95,8 @@ class Drain:
         finally:
             lease.is_running = False
             del self._running[job.id]
-        with self._ledger.locked():
-            _life.finish(self._ledger, job, outcome)
+        with self._store.locked():
+            _transitions.finish(self._store, job, outcome)
         error = self._errors.pop(job.id, None)
         if raise_errors and isinstance(outcome, Failed) and not outcome.cancel:
             raise error or AssertionError(f"job {job.id} of {job.queue} failed: {outcome.error}")

@@ -1,4 +1,4 @@
-"""Answers the calls of producers from memory, as a server would."""
+"""Answers the calls of producers from memory, as a server does."""
 
 import json
 import re
@@ -11,8 +11,8 @@ from pydantic_core import to_json
 from corvo_client._answer import Answer
 from corvo_client._call import API, Call
 from corvo_client._errors import ApiError, make_error
-from corvo_client.testing import _life
-from corvo_client.testing._ledger import Ledger
+from corvo_client.testing import _transitions
+from corvo_client.testing._store import JobStore
 from corvo_schema import (
     BatchOptions,
     BulkGetReply,
@@ -20,6 +20,7 @@ from corvo_schema import (
     EnqueueRequest,
     ErrorCode,
     ErrorReply,
+    EventType,
     Health,
     Job,
     ServerInfo,
@@ -35,10 +36,10 @@ class NoServer(RuntimeError):
 
 
 class MemoryServer:
-    """Keeps what is enqueued in a ledger. `on_cancel` is told of active jobs that are cancelled."""
+    """Answers calls from a job store. Calls `on_cancel` when an active job is cancelled."""
 
-    def __init__(self, ledger: Ledger, on_cancel: Callable[[Job], None]) -> None:
-        self._ledger = ledger
+    def __init__(self, store: JobStore, on_cancel: Callable[[Job], None]) -> None:
+        self._store = store
         self._on_cancel = on_cancel
         self._routes: list[tuple[str, re.Pattern[str], Callable[..., BaseModel]]] = [
             ("POST", re.compile(f"{API}/enqueue"), self._enqueue),
@@ -52,7 +53,7 @@ class MemoryServer:
         ]
 
     def answer(self, call: Call[Any]) -> Answer:
-        """Answer a call. Raises `NoServer` for one that is beyond this."""
+        """Return the answer to a call. Raises `NoServer` for a call that needs a real server."""
         for verb, path, route in self._routes:
             match = path.fullmatch(call.path)
             if match is not None and verb == call.verb:
@@ -65,40 +66,40 @@ class MemoryServer:
 
     def _reply(self, route: Callable[..., BaseModel], *arguments: Any) -> Answer:
         try:
-            with self._ledger.locked():
+            with self._store.locked():
                 return Answer(200, {}, to_json(route(*arguments)))
         except ApiError as error:
             reply = ErrorReply(error=str(error), code=error.code, request_id="recorded")
             return Answer(error.status, {}, to_json(reply))
 
     def _enqueue(self, body: dict[str, Any]) -> BaseModel:
-        (reply,), _ = self._ledger.enqueue([_request(body, "payload")])
+        (reply,), _ = self._store.enqueue([_request(body, "payload")])
         return reply
 
     def _enqueue_batch(self, body: dict[str, Any]) -> BaseModel:
         jobs = [_request(job, f"jobs[{i}].payload") for i, job in enumerate(body["jobs"])]
         given = body.get("batch")
         options = None if given is None else BatchOptions.model_validate(given)
-        replies, batch_id = self._ledger.enqueue(jobs, options)
+        replies, batch_id = self._store.enqueue(jobs, options)
         job_ids = [reply.job_id for reply in replies]
         return EnqueueBatchReply(job_ids=job_ids, batch_id=batch_id, results=replies)
 
     def _get_job(self, job_id: str) -> BaseModel:
-        return self._ledger.get(job_id)
+        return self._store.get(job_id)
 
     def _bulk_get(self, body: dict[str, Any]) -> BaseModel:
-        jobs = self._ledger.jobs
+        jobs = self._store.jobs
         return BulkGetReply(jobs=[jobs[job_id] for job_id in body["job_ids"] if job_id in jobs])
 
     def _cancel_job(self, job_id: str) -> BaseModel:
-        job = self._ledger.get(job_id)
-        status = _life.cancel(self._ledger, job)
-        if status == "cancelling":
-            self._on_cancel(job)
-        return StatusReply(status=status)
+        job = self._store.get(job_id)
+        if _transitions.cancel(self._store, job) is EventType.CANCELLED:
+            return StatusReply(status="cancelled")
+        self._on_cancel(job)
+        return StatusReply(status="cancelling")
 
     def _get_batch(self, batch_id: str) -> BaseModel:
-        return self._ledger.get_batch(batch_id)
+        return self._store.get_batch(batch_id)
 
     def _info(self) -> BaseModel:
         return ServerInfo(server_version="recorded", api_version="1")

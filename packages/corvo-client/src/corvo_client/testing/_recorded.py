@@ -16,9 +16,9 @@ from corvo_client._options import AnySeconds
 from corvo_client._transport import AsyncTransport, Transport
 from corvo_client.testing._clock import TestClock
 from corvo_client.testing._drain import Drain, Drained
-from corvo_client.testing._ledger import Ledger
 from corvo_client.testing._matching import ANYTHING, Target, Wanted
 from corvo_client.testing._memory import MemoryServer
+from corvo_client.testing._store import JobStore
 from corvo_client.worker import Worker
 from corvo_client.worker._leases import Interruption, Lease
 from corvo_schema import Job
@@ -39,16 +39,16 @@ class RecordedJobs:
 
     def __init__(self) -> None:
         self._clock = TestClock()
-        self._ledger = Ledger(self._clock)
+        self._store = JobStore(self._clock)
         self._running: dict[str, Lease] = {}
-        self._server = MemoryServer(self._ledger, self._interrupt)
+        self._server = MemoryServer(self._store, self._interrupt)
         self._inline: tuple[Sequence[Worker], bool] | None = None
         self._is_draining = False
 
     @property
     def all(self) -> list[Job]:
         """All jobs in the order of their enqueueing."""
-        return list(self._ledger.jobs.values())
+        return list(self._store.jobs.values())
 
     @property
     def now(self) -> datetime:
@@ -91,8 +91,8 @@ class RecordedJobs:
 
     def clear(self) -> None:
         """Forget everything that was enqueued; the time stays."""
-        self._ledger = Ledger(self._clock)
-        self._server = MemoryServer(self._ledger, self._interrupt)
+        self._store = JobStore(self._clock)
+        self._server = MemoryServer(self._store, self._interrupt)
 
     def drain(
         self,
@@ -139,7 +139,7 @@ class RecordedJobs:
             raise RuntimeError("a drain is going on: what its handlers enqueue, it will run")
         self._is_draining = True
         try:
-            return await Drain(self._ledger, self._clock, worker, self._running).run(
+            return await Drain(self._store, self._clock, worker, self._running).run(
                 queues,
                 within_ms=None if within is None else _seconds.validate_python(within),
                 raise_errors=raise_errors,

@@ -12,9 +12,9 @@ from functools import cache, partial, reduce
 from multiprocessing import connection, parent_process
 from typing import Any
 
+from corvo_client.worker._api import HeldJob
 from corvo_client.worker._context import STATE_IS_ELSEWHERE, Context, enter
 from corvo_client.worker._leases import Lease
-from corvo_client.worker._link import HeldJob
 from corvo_client.worker._outcomes import Cancel, Retry, Snooze
 from corvo_client.worker._payload import PayloadShape
 from corvo_client.worker._task import Task

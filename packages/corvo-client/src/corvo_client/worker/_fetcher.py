@@ -5,9 +5,9 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
+from corvo_client.worker._api import HeldJob, RequestFailed, ServerApi
 from corvo_client.worker._backoff import Backoff
 from corvo_client.worker._leases import Lease
-from corvo_client.worker._link import HeldJob, Link, LinkError
 from corvo_client.worker._pace import Pace
 from corvo_client.worker._results import Results
 from corvo_client.worker._slots import Slots
@@ -32,7 +32,7 @@ class Fetcher:
     def __init__(
         self,
         *,
-        link: Link,
+        api: ServerApi,
         slots: Slots,
         results: Results,
         hold: Callable[[HeldJob], Lease],
@@ -40,7 +40,7 @@ class Fetcher:
         backoff: Backoff,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._link = link
+        self._api = api
         self._slots = slots
         self._results = results
         self._hold = hold
@@ -62,10 +62,10 @@ class Fetcher:
             # What comes early must not be waited for: by the time it is there the slots may not be.
             # It is a task so that handlers of jobs that have just come begin before it is written:
             # the system call takes longer than the way of a job from the answer to its handler.
-            self._request = asyncio.create_task(self._link.fetch(count, wait=not is_early))
+            self._request = asyncio.create_task(self._api.fetch(count, wait=not is_early))
             try:
                 jobs = await self._request
-            except LinkError as error:
+            except RequestFailed as error:
                 await self._wait_to_retry(error)
                 continue
             finally:
@@ -123,7 +123,7 @@ class Fetcher:
             _log.info("the server answers again")
         self._backoff.reset()
 
-    async def _wait_to_retry(self, error: LinkError) -> None:
+    async def _wait_to_retry(self, error: RequestFailed) -> None:
         if self._backoff.is_news:
             _log.warning("cannot fetch jobs, trying on: %s", error)
         await asyncio.sleep(self._backoff.next())

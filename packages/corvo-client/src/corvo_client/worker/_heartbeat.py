@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
+from corvo_client.worker._api import HeartbeatSender, Refused, RequestFailed
 from corvo_client.worker._backoff import Backoff
 from corvo_client.worker._leases import Interruption, Lease, LeaseTable
-from corvo_client.worker._link import LinkError, Pulse, Refused
 from corvo_client.worker._watch import LoopWatch
 from corvo_schema.outcomes import HeartbeatJobReply
 from corvo_schema.worker import HeartbeatJob, HeartbeatRequest
@@ -32,14 +32,14 @@ class Heartbeat:
         self,
         *,
         leases: LeaseTable,
-        pulse: Pulse,
+        heartbeat_sender: HeartbeatSender,
         worker_id: str,
         on_interrupt: Callable[[Lease, Interruption], None],
         watch: LoopWatch,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._leases = leases
-        self._pulse = pulse
+        self._heartbeat_sender = heartbeat_sender
         self._worker_id = worker_id
         self._on_interrupt = on_interrupt
         self._watch = watch
@@ -100,7 +100,7 @@ class Heartbeat:
         with self._condition:
             for flush in self._flushes:
                 flush.set_result(False)
-        self._pulse.close()
+        self._heartbeat_sender.close()
 
     def tick(self) -> None:
         """Do what is due by now: look at the event loop, beat."""
@@ -145,10 +145,12 @@ class Heartbeat:
             for lease in leases
         }
         try:
-            reply = self._pulse.beat(HeartbeatRequest(worker_id=self._worker_id, jobs=jobs))
+            reply = self._heartbeat_sender.beat(
+                HeartbeatRequest(worker_id=self._worker_id, jobs=jobs)
+            )
         except Refused as error:
             return self._send_apart(leases, error)
-        except LinkError as error:
+        except RequestFailed as error:
             if self._backoff.is_news:
                 _log.warning("the heartbeat did not get through, trying on: %s", error)
             return False

@@ -9,14 +9,21 @@ from pydantic_core import to_json
 
 from corvo_client._async.session import AsyncSession
 from corvo_client._async.worker import AsyncWorkerCalls
-from corvo_client._call import API, Call, Lane
+from corvo_client._batch_endpoints import (
+    ACKS,
+    FAILS,
+    RELEASES,
+    read_acks,
+    read_fails,
+    read_releases,
+)
+from corvo_client._call import API, BatchEndpoint, Call
 from corvo_client._codec import reader
 from corvo_client._errors import CorvoError, PayloadTooLarge, ValidationFailed
-from corvo_client._lanes import ACKS, FAILS, RELEASES, read_acks, read_fails, read_releases
 from corvo_client._origin import Origin
 from corvo_client._retry import NO_RETRIES
 from corvo_client._transport import AsyncTransport
-from corvo_client.worker._link import Ack, HeldJob, Refused, Undelivered
+from corvo_client.worker._api import Ack, HeldJob, Refused, Undelivered
 from corvo_schema import ReplyModel, RequestModel
 from corvo_schema.outcomes import AckResult, FailResult, HeartbeatReply, ReleaseResult
 from corvo_schema.worker import FailItem, HeartbeatRequest, ReleaseItem
@@ -26,7 +33,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class FetchTerms:
-    """What each fetch of a worker says. `timeout` and `lease_duration` are in seconds."""
+    """The parameters of each fetch of a worker. `timeout` and `lease_duration` are in seconds."""
 
     queues: Sequence[str]
     worker_id: str
@@ -42,7 +49,7 @@ class HeldJobs(ReplyModel):
 
 
 class Acked(ReplyModel):
-    """The part of the answer to acks that says whether it is worth reading the others."""
+    """The number of acks that succeeded: when all did, the rest of the answer is not read."""
 
     acked: int
 
@@ -51,8 +58,8 @@ _read_jobs = reader(HeldJobs)
 _read_acked = reader(Acked)
 
 
-class HttpLink:
-    """A `Link`. Failures are not waited out here: the worker's loops know better when to go on."""
+class HttpServerApi:
+    """A `ServerApi` over HTTP. It does not retry: the loops of the worker decide when to."""
 
     def __init__(self, transport: AsyncTransport, terms: FetchTerms) -> None:
         self._session = AsyncSession(transport, NO_RETRIES)
@@ -74,7 +81,7 @@ class HttpLink:
         return (await _translated(self._session.send(call))).jobs
 
     async def ack(self, items: Sequence[Ack]) -> list[AckResult]:
-        """Report jobs as done. The list is empty where all is well, too."""
+        """Report jobs as completed. The list is also empty when all acks succeeded."""
 
         def read(body: bytes) -> list[AckResult]:
             all_are = _read_acked(body).acked == len(items)
@@ -87,17 +94,24 @@ class HttpLink:
         return (await self._report(FAILS, read_fails, items)).results
 
     async def release(self, items: Sequence[ReleaseItem]) -> list[ReleaseResult]:
-        """Give jobs back."""
+        """Release jobs."""
         return (await self._report(RELEASES, read_releases, items)).results
 
     async def _report(
-        self, lane: Lane[Any], read: Callable[[bytes], R], items: Sequence[RequestModel]
+        self,
+        endpoint: BatchEndpoint[Any],
+        read: Callable[[bytes], R],
+        items: Sequence[RequestModel],
     ) -> R:
         # Written in one go; a null in a checkpoint is no field of a model, and stays.
-        return await self._post(lane, read, to_json({lane.member: items}, exclude_none=True))
+        return await self._post(
+            endpoint, read, to_json({endpoint.member: items}, exclude_none=True)
+        )
 
-    async def _post(self, lane: Lane[Any], read: Callable[[bytes], R], body: bytes) -> R:
-        call = Call("POST", lane.path, read, body, repeatable=True)
+    async def _post(
+        self, endpoint: BatchEndpoint[Any], read: Callable[[bytes], R], body: bytes
+    ) -> R:
+        call = Call("POST", endpoint.path, read, body, repeatable=True)
         return await _translated(self._session.send(call))
 
 
@@ -110,8 +124,8 @@ def _written(ack: Ack) -> dict[str, Any]:
     return written
 
 
-class HttpPulse:
-    """A `Pulse`, with an event loop and a connection of its own. For one thread."""
+class HttpHeartbeatSender:
+    """A `HeartbeatSender` with its own event loop and connection. For one thread."""
 
     def __init__(self, origin: Origin, timeout: float) -> None:
         self._timeout = timeout
@@ -120,7 +134,7 @@ class HttpPulse:
         self._calls = AsyncWorkerCalls(self._session)
 
     def beat(self, request: HeartbeatRequest) -> HeartbeatReply:
-        """Extend leases, or raise `Undelivered` after the timeout, wherever the time has gone."""
+        """Extend leases. Raises `Undelivered` when that takes longer than the timeout in all."""
         return self._runner.run(_translated(self._beat(request)))
 
     async def _beat(self, request: HeartbeatRequest) -> HeartbeatReply:

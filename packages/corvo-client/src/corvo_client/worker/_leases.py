@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
-from corvo_client.worker._link import HeldJob
+from corvo_client.worker._api import HeldJob
 from corvo_schema.progress import Progress
 
 

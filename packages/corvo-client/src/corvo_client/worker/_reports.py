@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Protocol, TypeVar
 
+from corvo_client.worker._api import Ack, Refused, RequestFailed, ServerApi
 from corvo_client.worker._leases import Lease, LeaseTable
-from corvo_client.worker._link import Ack, Link, LinkError, Refused
 from corvo_client.worker._outcomes import Completed, Failed, Outcome, Released
 from corvo_schema.worker import FailItem, ReleaseItem
 
@@ -33,9 +33,9 @@ class Reporter:
     """Delivers reports. `flush_notes` makes the heartbeat send checkpoints and says if it could."""
 
     def __init__(
-        self, link: Link, leases: LeaseTable, flush_notes: Callable[[], Awaitable[bool]]
+        self, api: ServerApi, leases: LeaseTable, flush_notes: Callable[[], Awaitable[bool]]
     ) -> None:
-        self._link = link
+        self._api = api
         self._leases = leases
         self._flush_notes = flush_notes
         self._is_cut_off = False
@@ -58,11 +58,11 @@ class Reporter:
                     released.append((lease, outcome))
         sends: list[Awaitable[list[Report]]] = []
         if done:
-            sends.append(self._deliver(done, _ack_item, self._link.ack))
+            sends.append(self._deliver(done, _ack_item, self._api.ack))
         if failed:
             sends.append(self._deliver_failed(failed))
         if released:
-            sends.append(self._deliver(released, _release_item, self._link.release))
+            sends.append(self._deliver(released, _release_item, self._api.release))
         if len(sends) == 1:
             return await sends[0]
         return [report for rest in await asyncio.gather(*sends) for report in rest]
@@ -72,7 +72,7 @@ class Reporter:
         has_notes = any(lease.unsent_checkpoint is not None for lease, _ in reports)
         if has_notes and not await self._flush_notes():
             return list(reports)
-        return await self._deliver(reports, _fail_item, self._link.fail)
+        return await self._deliver(reports, _fail_item, self._api.fail)
 
     async def _deliver(
         self,
@@ -89,7 +89,7 @@ class Reporter:
             half = len(reports) // 2
             first = await self._deliver(reports[:half], make, send)
             return first + await self._deliver(reports[half:], make, send)
-        except LinkError as error:
+        except RequestFailed as error:
             if not self._is_cut_off:
                 self._is_cut_off = True
                 _log.warning("outcomes did not get through, trying on: %s", error)

@@ -8,11 +8,11 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from corvo_client.worker._api import HeartbeatSender, HeldJob, ServerApi
 from corvo_client.worker._backoff import Backoff
 from corvo_client.worker._fetcher import Fetcher
 from corvo_client.worker._heartbeat import Heartbeat
 from corvo_client.worker._leases import Interruption, Lease, LeaseTable
-from corvo_client.worker._link import HeldJob, Link, Pulse
 from corvo_client.worker._middleware import Surroundings
 from corvo_client.worker._outcomes import Outcome, Released
 from corvo_client.worker._reports import Reporter
@@ -27,59 +27,62 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """Durations in seconds. After `grace` handlers are interrupted, with `interrupted` to end."""
+class RunOptions:
+    """Options of a run. Durations are in seconds.
+
+    Handlers are interrupted after `grace`, and have `interrupted` to end then.
+    """
 
     concurrency: int
     grace: float
     processes: int = 1
     interrupted: float = 2.0
     last_words: float = 3.0
-    """For the last outcomes to reach the server."""
+    """How long to wait until the last outcomes have reached the server."""
 
 
 class Run:
-    """Wires the parts of a worker together and sees to it that they start and end in order.
+    """Connects the parts of a worker, and starts and stops them in order.
 
-    Make it in a running event loop. `pulse` is used by the heartbeat thread, which closes it.
+    Create it in a running event loop. The heartbeat thread uses and closes `heartbeat_sender`.
     """
 
     def __init__(
         self,
         *,
         tasks: Mapping[str, AnyTask],
-        link: Link,
-        pulse: Pulse,
+        api: ServerApi,
+        heartbeat_sender: HeartbeatSender,
         worker_id: str,
-        limits: Limits,
+        options: RunOptions,
         surroundings: Surroundings | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._tasks = tasks
-        self._limits = limits
+        self._options = options
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._leases = LeaseTable()
-        self._slots = Slots(limits.concurrency, self._start, clock)
+        self._slots = Slots(options.concurrency, self._start, clock)
         self._runner = Runner(
-            limits.concurrency,
+            options.concurrency,
             self._loop,
             self._finish,
             surroundings=surroundings,
-            processes=limits.processes,
+            processes=options.processes,
         )
         self._heartbeat = Heartbeat(
             leases=self._leases,
-            pulse=pulse,
+            heartbeat_sender=heartbeat_sender,
             worker_id=worker_id,
             on_interrupt=self._interrupt,
             watch=LoopWatch(self._loop),
             clock=clock,
         )
-        reporter = Reporter(link, self._leases, self._flush_notes)
+        reporter = Reporter(api, self._leases, self._flush_notes)
         self._results = Results(self._leases, reporter.deliver, Backoff(cap=5.0), clock)
         self._fetcher = Fetcher(
-            link=link,
+            api=api,
             slots=self._slots,
             results=self._results,
             hold=self._hold,
@@ -117,7 +120,7 @@ class Run:
         try:
             await asyncio.wait({results, fetcher, stop}, return_when=asyncio.FIRST_COMPLETED)
             if stop.done():
-                grace = self._limits.grace
+                grace = self._options.grace
         finally:
             stop.cancel()
             await self._shut_down(fetcher, grace)
@@ -168,7 +171,7 @@ class Run:
             _log.warning("stopping: interrupting %d jobs after %g s", self.running, grace)
             for lease in self._leases:
                 self._interrupt(lease, Interruption.SHUTDOWN)
-            await _within(self._limits.interrupted, self._slots.all_free())
+            await _within(self._options.interrupted, self._slots.all_free())
         for lease in self._leases:
             if lease.is_running:
                 _log.warning("stopping: job %s is stuck and handed back", lease.job.job_id)
@@ -177,13 +180,13 @@ class Run:
 
     async def _end(self, results: asyncio.Task[None]) -> None:
         if not results.done() and not await _within(
-            self._limits.last_words, self._results.drained()
+            self._options.last_words, self._results.drained()
         ):
             _log.warning("stopped with %d outcomes undelivered", len(self._results))
         results.cancel()
         await asyncio.wait([results])
         self._heartbeat.stop()
-        await asyncio.to_thread(self._heartbeat.join, self._limits.last_words)
+        await asyncio.to_thread(self._heartbeat.join, self._options.last_words)
         self._runner.close()
         _log.info("stopped")
 

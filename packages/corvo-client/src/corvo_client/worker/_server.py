@@ -15,7 +15,7 @@ from corvo_client._retry import RetryPolicy
 from corvo_client._sync.jobs import Jobs
 from corvo_client._sync.session import Session
 from corvo_client._transport import AsyncTransport, Transport
-from corvo_client.worker._http import FetchTerms, HttpLink, HttpPulse
+from corvo_client.worker._http import FetchTerms, HttpHeartbeatSender, HttpServerApi
 from corvo_schema.jobs import EnqueueReply
 
 
@@ -50,13 +50,13 @@ class Server:
         for made in ("_origin", "_sync_session"):
             self.__dict__.pop(made, None)
 
-    def link(self, terms: FetchTerms) -> HttpLink:
-        """Return what a worker in the running event loop uses."""
-        return HttpLink(self._connection().transport, terms)
+    def api(self, terms: FetchTerms) -> HttpServerApi:
+        """Return the API for a worker in the running event loop."""
+        return HttpServerApi(self._connection().transport, terms)
 
-    def pulse(self, seconds: float) -> HttpPulse:
-        """Return what the heartbeat thread uses, with this time limit for a beat."""
-        return HttpPulse(self._origin, seconds)
+    def heartbeat_sender(self, seconds: float) -> HttpHeartbeatSender:
+        """Return the sender for the heartbeat thread. A heartbeat may take this many seconds."""
+        return HttpHeartbeatSender(self._origin, seconds)
 
     async def enqueue(self, queue: str, payload: Any, options: EnqueueOptions) -> EnqueueReply:
         """Enqueue from the running event loop."""

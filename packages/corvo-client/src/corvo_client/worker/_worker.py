@@ -19,7 +19,7 @@ from corvo_client._async.client import AsyncClient
 from corvo_client.worker._context import Context
 from corvo_client.worker._http import FetchTerms
 from corvo_client.worker._middleware import Middleware, Surroundings
-from corvo_client.worker._run import Limits, Run
+from corvo_client.worker._run import Run, RunOptions
 from corvo_client.worker._runner import AnyTask
 from corvo_client.worker._server import Server
 from corvo_client.worker._signals import stopping_on_signals
@@ -85,7 +85,7 @@ class Worker:
         self.id = f"worker_{uuid.uuid4().hex}"
         self.concurrency = _checked(concurrency)
         self._queues = queues
-        self._limits = Limits(
+        self._options = RunOptions(
             concurrency,
             grace_period,
             _checked((os.cpu_count() or 1) if processes is None else processes, "processes"),
@@ -168,7 +168,7 @@ class Worker:
         if self._is_alive:
             raise RuntimeError("this worker is running already")
         if concurrency is not None:
-            self._limits = replace(self._limits, concurrency=_checked(concurrency))
+            self._options = replace(self._options, concurrency=_checked(concurrency))
             self.concurrency = concurrency
         if queues is not None:
             self._queues = queues
@@ -230,14 +230,16 @@ class Worker:
         terms = FetchTerms(
             queues, self.id, self._hostname, self._poll_timeout, self._lease_duration
         )
-        link = self._server.link(terms)
-        pulse = self._server.pulse(min(_LONGEST_BEAT, self._lease_duration / 3))
+        api = self._server.api(terms)
+        heartbeat_sender = self._server.heartbeat_sender(
+            min(_LONGEST_BEAT, self._lease_duration / 3)
+        )
         self._run = Run(
             tasks=self._tasks,
-            link=link,
-            pulse=pulse,
+            api=api,
+            heartbeat_sender=heartbeat_sender,
             worker_id=self.id,
-            limits=self._limits,
+            options=self._options,
             surroundings=self._surroundings,
         )
         self._is_alive = True

@@ -7,15 +7,13 @@ import orjson
 from msgspec import Struct
 
 from corvo_schema import EnqueueBatchRequest, EnqueueRequest, IdFactory, OnConflict, to_ms
+from corvo_schema.rules import repeated_batch, waiting_state
 from corvo_schema.states import JobState, Priority
 from corvo_server.engine import lifecycle
 from corvo_server.engine.clock import Clock
 from corvo_server.engine.errors import CallError, not_found
 from corvo_server.engine.payloads import payload_text
 from corvo_server.engine.verbs import Part, verb
-from corvo_server.store.batches import (
-    repeated_batch,
-)
 from corvo_server.store.protocol import Store
 from corvo_server.store.records import (
     Decide,
@@ -192,8 +190,7 @@ def _set_options(job: NewJob, request: EnqueueRequest) -> None:
         job.scheduled_at = to_ms(request.scheduled_at)
     if request.delay:
         job.scheduled_at = now + request.delay
-    if job.scheduled_at is not None and job.scheduled_at > now:
-        job.state = JobState.SCHEDULED
+    job.state = waiting_state(job.scheduled_at, now)
     job.priority = request.priority
     job.max_retries = request.max_retries
     job.backoff = request.retry_backoff

@@ -7,9 +7,9 @@ says the same as data, and the tests hold the two against each other.
 
 from msgspec.structs import replace
 
+from corvo_schema import rules
 from corvo_schema.errors import ErrorCode
-from corvo_schema.states import EventType, JobState, Priority
-from corvo_server.engine.backoff import retry_delay
+from corvo_schema.states import EventType, JobState, OnConflict, Priority
 from corvo_server.store.records import (
     Change,
     Failure,
@@ -21,15 +21,15 @@ from corvo_server.store.records import (
     Unchanged,
 )
 
-EXPIRED = "expired"
-CANCEL_REQUESTED = "cancel requested"
 LEASE_EXPIRED = "lease expired"
 _CLEARED = ""
+_REPLACED = [name for name in rules.REPLACED_FIELDS if name in JobHead.__struct_fields__]
+"""The store takes the others from `Change.replacement`."""
 
 
 def attempts_remaining(job: JobHead) -> int:
-    """How many more times the job may be started by itself."""
-    return max(0, max(1, job.max_retries) - job.attempt)
+    """Return how many more times the server starts the job by itself."""
+    return rules.attempts_remaining(job.max_retries, job.attempt)
 
 
 # A worker's calls
@@ -92,23 +92,28 @@ def fail(
         return refusal
     failure = Failure(job.attempt, error, backtrace, now)
     failed = replace(job, failed_at=now)
-    if is_cancel or job.is_cancel_requested:
-        after = _ended(failed, JobState.CANCELLED, now)
-        reason = error if is_cancel else CANCEL_REQUESTED
-        return Change(after, now, EventType.CANCELLED, reason, failure)
-    if _is_expired(job, now):
-        return _expired(failed, now, failure)
-    if not may_retry or attempts_remaining(job) == 0:
-        why = None if may_retry else "not to be retried"
-        return Change(_ended(failed, JobState.DEAD, now), now, EventType.DEAD, why, failure)
-    delay = retry_delay(job.backoff, job.base_delay, job.max_delay, job.attempt, luck)
+    is_cancelled = is_cancel or job.is_cancel_requested
+    event = rules.event_of_failure(
+        job.max_retries,
+        job.attempt,
+        job.expire_at,
+        now,
+        may_retry=may_retry,
+        is_cancelled=is_cancelled,
+    )
+    if event is not EventType.RETRYING:
+        reason = None if may_retry else "not to be retried"
+        if is_cancelled:
+            reason = error if is_cancel else rules.CANCEL_REQUESTED
+        return _ended_by(event, failed, now, reason, failure)
+    delay = rules.retry_delay(job.backoff, job.base_delay, job.max_delay, job.attempt, luck)
     after = replace(
         _unleased(failed),
         state=JobState.RETRYING,
         scheduled_at=now + delay,
         lease_token=job.lease_token,
     )
-    return Change(after, now, EventType.RETRYING, failure=failure)
+    return Change(after, now, event, failure=failure)
 
 
 def release(
@@ -118,16 +123,14 @@ def release(
     refusal = _guard(job, token, "released")
     if refusal is not None:
         return refusal
-    if job.is_cancel_requested:
-        after = _ended(job, JobState.CANCELLED, now)
-        return Change(after, now, EventType.CANCELLED, CANCEL_REQUESTED, checkpoint=checkpoint)
-    if _is_expired(job, now):
-        return _expired(job, now, None, checkpoint)
-    after = replace(_unleased(job), state=JobState.PENDING, attempt=job.attempt - 1)
+    event = rules.event_of_release(job.expire_at, now, is_cancelled=job.is_cancel_requested)
+    if event is not EventType.RELEASED:
+        return _ended_by(event, job, now, rules.CANCEL_REQUESTED, checkpoint=checkpoint)
+    state = rules.waiting_state(now + delay, now)
+    after = replace(_unleased(job), state=state, attempt=job.attempt - 1)
     if delay > 0:
-        after.state = JobState.SCHEDULED
         after.scheduled_at = now + delay
-    return Change(after, now, EventType.RELEASED, checkpoint=checkpoint)
+    return Change(after, now, event, checkpoint=checkpoint)
 
 
 def heartbeat(
@@ -147,14 +150,15 @@ def heartbeat(
 
 def cancel(job: JobHead, now: int) -> Outcome:
     """Cancel a waiting job at once; tell the worker of an active one with its next heartbeat."""
-    if job.state.is_finished:
-        return _refuse(job, "cancelled", "a pending, scheduled, retrying or active")
-    if job.state is JobState.ACTIVE:
-        if job.is_cancel_requested:
-            return Unchanged(job)
-        after = replace(job, is_cancel_requested=True)
-        return Change(after, now, EventType.CANCEL_REQUESTED)
-    return Change(_ended(job, JobState.CANCELLED, now), now, EventType.CANCELLED)
+    event = rules.event_of_cancel(job.state)
+    if event is None:
+        message = rules.cancel_refusal(job.id, job.state)
+        return Refusal(ErrorCode.INVALID_STATE, message, job.state)
+    if event is EventType.CANCELLED:
+        return _ended_by(event, job, now)
+    if job.is_cancel_requested:
+        return Unchanged(job)
+    return Change(replace(job, is_cancel_requested=True), now, event)
 
 
 def retry(job: JobHead, now: int) -> Outcome:
@@ -206,38 +210,27 @@ def delete(job: JobHead, now: int) -> Outcome:
 
 
 def replace_waiting(job: JobHead, new: NewJob) -> Outcome:
-    """Let a waiting job become what the new one would have been; leave an active one alone."""
-    if job.state is JobState.ACTIVE:
+    """Give a waiting job the `REPLACED_FIELDS` of the new one; leave an active one alone."""
+    event = rules.event_of_conflict(OnConflict.REPLACE, job.state)
+    if event is None:
         return Unchanged(job)
-    after = replace(
-        job,
-        state=new.state,
-        priority=new.priority,
-        attempt=0,
-        max_retries=new.max_retries,
-        scheduled_at=new.scheduled_at,
-        expire_at=new.expire_at,
-        concurrency_key=new.concurrency_key,
-    )
-    return Change(after, new.created_at, EventType.REPLACED, replacement=new)
+    after = replace(job, attempt=0, **{name: getattr(new, name) for name in _REPLACED})
+    return Change(after, new.created_at, event, replacement=new)
 
 
 def reschedule(job: JobHead, new: NewJob) -> Outcome:
-    """Let a waiting job come when the new one would have; leave an active one alone."""
-    if job.state is JobState.ACTIVE:
+    """Give a waiting job the time of the new one; leave an active one alone."""
+    event = rules.event_of_conflict(OnConflict.RESCHEDULE, job.state)
+    if event is None:
         return Unchanged(job)
     after = replace(job, state=new.state, scheduled_at=new.scheduled_at)
-    return Change(after, new.created_at, EventType.RESCHEDULED)
+    return Change(after, new.created_at, event)
 
 
 def refuse_duplicate(job: JobHead, new: NewJob) -> Outcome:
-    """Refuse the new one."""
-    return Refusal(
-        ErrorCode.INVALID_STATE,
-        f"The unique key {new.unique_key!r} of queue {new.queue} is held by {job.id}, which is "
-        f"{job.state.value}. Nothing was enqueued.",
-        job.state,
-    )
+    """Refuse the new job."""
+    message = rules.duplicate_refusal(new.unique_key, new.queue, job.id, job.state)
+    return Refusal(ErrorCode.INVALID_STATE, message, job.state)
 
 
 # The server's own doing
@@ -257,21 +250,25 @@ def reclaim(job: JobHead, now: int) -> Change:
     error = f"{LEASE_EXPIRED}: worker {job.worker_id} did not ack, fail or heartbeat in time"
     failure = Failure(job.attempt, error, None, now)
     lost = replace(job, failed_at=now, lease_token=None)
-    if job.is_cancel_requested:
-        after = _ended(lost, JobState.CANCELLED, now)
-        return Change(after, now, EventType.CANCELLED, CANCEL_REQUESTED, failure)
-    if _is_expired(job, now):
-        return _expired(lost, now, failure)
-    if attempts_remaining(job) == 0:
-        after = _ended(lost, JobState.DEAD, now)
-        return Change(after, now, EventType.DEAD, LEASE_EXPIRED, failure)
+    is_cancelled = job.is_cancel_requested
+    event = rules.event_of_failure(
+        job.max_retries,
+        job.attempt,
+        job.expire_at,
+        now,
+        may_retry=True,
+        is_cancelled=is_cancelled,
+    )
+    if event is not EventType.RETRYING:
+        reason = rules.CANCEL_REQUESTED if is_cancelled else LEASE_EXPIRED
+        return _ended_by(event, lost, now, reason, failure)
     after = replace(_unleased(lost), state=JobState.PENDING)
     return Change(after, now, EventType.RECLAIMED, LEASE_EXPIRED, failure)
 
 
 def expire(job: JobHead, now: int) -> Change:
-    """A waiting job that was not finished in time."""
-    return _expired(job, now, None)
+    """End a waiting job that was not finished in time."""
+    return _ended_by(EventType.EXPIRED, job, now)
 
 
 # What the rules share
@@ -297,13 +294,9 @@ def _is_repeat(job: JobHead, token: str | None) -> bool:
 
 
 def _refuse(job: JobHead, participle: str, which: str, advice: str = "") -> Refusal:
-    message = f"Job {job.id} is {job.state.value}; only {which} job can be {participle}"
+    message = rules.state_refusal(job.id, job.state, participle, which)
     message += f": {advice}." if advice else "."
     return Refusal(ErrorCode.INVALID_STATE, message, job.state)
-
-
-def _is_expired(job: JobHead, now: int) -> bool:
-    return job.expire_at is not None and job.expire_at <= now
 
 
 def _unleased(job: JobHead) -> JobHead:
@@ -316,7 +309,7 @@ def _runnable(job: JobHead, now: int) -> JobHead:
         _unleased(job),
         state=JobState.PENDING,
         scheduled_at=now,
-        expire_at=None if _is_expired(job, now) else job.expire_at,
+        expire_at=None if rules.is_expired(job.expire_at, now) else job.expire_at,
         finished_at=None,
         is_cancel_requested=False,
     )
@@ -327,11 +320,20 @@ def _ended(job: JobHead, state: JobState, now: int) -> JobHead:
     return replace(job, state=state, lease_expires_at=None, finished_at=now)
 
 
-def _expired(
-    job: JobHead, now: int, failure: Failure | None, checkpoint: str | None = None
+def _ended_by(
+    event: EventType,
+    job: JobHead,
+    now: int,
+    reason: str | None = None,
+    failure: Failure | None = None,
+    *,
+    checkpoint: str | None = None,
 ) -> Change:
-    told = Failure(job.attempt, EXPIRED, None, now)
-    after = _ended(replace(job, failed_at=now), JobState.DEAD, now)
-    if failure is not None:
-        told = Failure(failure.attempt, f"{EXPIRED}: {failure.error}", failure.backtrace, now)
-    return Change(after, now, EventType.EXPIRED, EXPIRED, told, checkpoint=checkpoint)
+    """Finish the job by CANCELLED, DEAD or EXPIRED. An expiry has its own reason and error."""
+    if event is EventType.EXPIRED:
+        reason = rules.EXPIRED
+        error, backtrace = (failure.error, failure.backtrace) if failure else (None, None)
+        failure = Failure(job.attempt, rules.expired_error(error), backtrace, now)
+        job = replace(job, failed_at=now)
+    after = _ended(job, rules.FINAL_STATES[event], now)
+    return Change(after, now, event, reason, failure, checkpoint=checkpoint)

@@ -1,26 +1,27 @@
-"""What is the same about batches on every engine."""
+"""The callback job of a batch."""
 
 import orjson
 
+from corvo_schema import rules
 from corvo_schema.states import JobState
 from corvo_server.store.commit.tables import EndedBatch
 from corvo_server.store.records import NewJob
 
 
 def callback_job(batch: EndedBatch) -> NewJob:
-    """The job that tells how a batch with a callback ended."""
-    told = {
-        "batch_id": batch.id,
-        "total": batch.total,
-        "succeeded": batch.succeeded,
-        "failed": batch.failed,
-        "cancelled": batch.cancelled,
-        "payload": orjson.Fragment(batch.callback_payload),
-    }
+    """Return the callback job of a batch that has ended."""
+    payload = rules.callback_payload(
+        batch_id=batch.id,
+        total=batch.total,
+        succeeded=batch.succeeded,
+        failed=batch.failed,
+        cancelled=batch.cancelled,
+        payload=orjson.Fragment(batch.callback_payload),
+    )
     return NewJob(
         id=batch.callback_job_id,
         queue=batch.callback_queue or "",
         state=JobState.PENDING,
-        payload=orjson.dumps(told).decode(),
+        payload=orjson.dumps(payload).decode(),
         created_at=batch.ended_at,
     )

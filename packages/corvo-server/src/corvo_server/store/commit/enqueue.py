@@ -1,8 +1,6 @@
 """Storing new jobs: what is there already by its id or its unique key is found, not doubled."""
 
-from corvo_server.store.batches import (
-    repeated_batch,
-)
+from corvo_schema.rules import repeated_batch
 from corvo_server.store.commit.prefetch import Prefetch
 from corvo_server.store.commit.transaction import Transaction
 from corvo_server.store.records import (

@@ -13,6 +13,7 @@ from operator import attrgetter
 import orjson
 
 from corvo_schema import format_ms
+from corvo_schema.rules import BATCH_COUNTS
 from corvo_schema.states import EventType, JobState
 from corvo_server.store.commit.batches import callback_job
 from corvo_server.store.commit.tables import BatchCount, Tables
@@ -28,7 +29,7 @@ _LONGEST_ERROR = 1000
 _STARTED, _COMPLETED = EventType.STARTED, EventType.COMPLETED
 _PENDING, _ACTIVE = JobState.PENDING, JobState.ACTIVE
 """Named once: a member is looked up slowly, and every job asks for them many times."""
-_BATCH_PLACE = {JobState.COMPLETED: 0, JobState.DEAD: 1, JobState.CANCELLED: 2}
+_BATCH_PLACE = {state: place for place, state in enumerate(BATCH_COUNTS)}
 
 
 class Transaction:

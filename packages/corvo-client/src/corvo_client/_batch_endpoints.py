@@ -1,9 +1,9 @@
-"""The kinds of calls that are made together when many are made at once."""
+"""The endpoints that take many calls of one kind in one request."""
 
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
 
-from corvo_client._call import API, Lane
+from corvo_client._call import API, BatchEndpoint
 from corvo_client._codec import reader
 from corvo_client._errors import ApiError, make_error
 from corvo_schema import (
@@ -21,7 +21,7 @@ from corvo_schema import (
 
 
 class _Result(Protocol):
-    """What the results of acks, fails and releases have in common."""
+    """The fields that the results of acks, fails and releases share."""
 
     @property
     def status(self) -> str: ...
@@ -67,7 +67,7 @@ def _error_of(result: _Result) -> ApiError | None:
     return make_error(result.error or code, code=code, status=known.http_status)
 
 
-ENQUEUES = Lane(f"{API}/enqueue/batch", "jobs", MAX_BATCH_JOBS, _enqueued)
-ACKS = Lane(f"{API}/ack/batch", "acks", MAX_BATCH_OUTCOMES, _acked)
-FAILS = Lane(f"{API}/fail/batch", "fails", MAX_BATCH_OUTCOMES, _failed)
-RELEASES = Lane(f"{API}/release/batch", "releases", MAX_BATCH_OUTCOMES, _released)
+ENQUEUES = BatchEndpoint(f"{API}/enqueue/batch", "jobs", MAX_BATCH_JOBS, _enqueued)
+ACKS = BatchEndpoint(f"{API}/ack/batch", "acks", MAX_BATCH_OUTCOMES, _acked)
+FAILS = BatchEndpoint(f"{API}/fail/batch", "fails", MAX_BATCH_OUTCOMES, _failed)
+RELEASES = BatchEndpoint(f"{API}/release/batch", "releases", MAX_BATCH_OUTCOMES, _released)

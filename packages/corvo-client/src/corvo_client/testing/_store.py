@@ -1,8 +1,10 @@
-"""The jobs that were enqueued while recording, by the server's rules."""
+"""The jobs that were enqueued while recording, kept in memory by the rules of the server."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
+from typing import NamedTuple
 
 from corvo_client._errors import ApiError, make_error
 from corvo_schema import (
@@ -11,20 +13,33 @@ from corvo_schema import (
     EnqueueReply,
     EnqueueRequest,
     ErrorCode,
+    EventType,
     Job,
     JobState,
     OnConflict,
     from_ms,
     new_batch_id,
     new_job_id,
+    rules,
     to_ms,
 )
 
 _WAITING = (JobState.PENDING, JobState.SCHEDULED, JobState.RETRYING)
 
 
-class Ledger:
-    """Jobs in the order of their enqueueing, unique keys and batches. For any number of threads."""
+class _Enqueued(NamedTuple):
+    """What became of one job of a request: a `rules.EnqueuedJob` with its reply."""
+
+    reply: EnqueueReply
+    is_new: bool = False
+    batch_id: str | None = None
+
+
+class JobStore:
+    """Jobs in the order of their enqueueing, unique keys and batches. For any number of threads.
+
+    `clock` returns ms since the epoch.
+    """
 
     def __init__(self, clock: Callable[[], int]) -> None:
         self.clock = clock
@@ -36,23 +51,25 @@ class Ledger:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other threads out."""
+        """Hold the lock of the store."""
         with self._mutex:
             yield
 
     def enqueue(
         self, requests: Sequence[EnqueueRequest], options: BatchOptions | None = None
     ) -> tuple[list[EnqueueReply], str | None]:
-        """Take jobs in, all or none; also return the id of their batch. Raises `ApiError`."""
+        """Enqueue all jobs or none; also return the id of their batch. Raises `ApiError`."""
         with self._mutex:
             self._refuse_conflicts(requests)
-            repeated = self._repeated_batch(requests)
-            batch_id = None if options is None else repeated or new_batch_id()
+            batch_id = None if options is None else new_batch_id()
             fresh: set[str] = set()
-            replies = [self._take(request, batch_id, fresh) for request in requests]
-            if options is not None and batch_id is not None and not repeated:
-                self._open_batch(batch_id, options, len(fresh))
-            return replies, batch_id
+            enqueued = [self._enqueue(request, batch_id, fresh) for request in requests]
+            if options is not None and batch_id is not None:
+                repeated = rules.repeated_batch(enqueued)
+                if repeated is None:
+                    self._open_batch(batch_id, options, len(fresh))
+                batch_id = repeated or batch_id
+            return [job.reply for job in enqueued], batch_id
 
     def get(self, job_id: str) -> Job:
         """Return a job. Raises `NotFound`."""
@@ -69,9 +86,9 @@ class Ledger:
         return batch
 
     def next_due(self, queues: Sequence[str], until: int) -> tuple[Job, int] | None:
-        """Return the job of these queues that runs next, and when; None when none does by then.
+        """Return the next job of these queues and its time, or None if none is due by `until`.
 
-        What is due now comes by priority, then by age, as from a server.
+        Jobs that are due now come by priority, then by age, as from a server.
         """
         now = self.clock()
         waiting = [
@@ -84,8 +101,8 @@ class Ledger:
         at, _, _, job = min(waiting, key=lambda entry: entry[:3])
         return (job, at) if at <= until else None
 
-    def ended(self, job: Job) -> None:
-        """Note that a job has ended: free its key, count it in its batch."""
+    def note_end(self, job: Job) -> None:
+        """Release the unique key of a job that has ended, and count it in its batch."""
         with self._mutex:
             for key, (holder, _) in list(self._locks.items()):
                 if holder == job.id:
@@ -93,28 +110,23 @@ class Ledger:
             if job.batch_id is not None:
                 self._count(self.batches[job.batch_id], job)
 
-    def _repeated_batch(self, requests: Sequence[EnqueueRequest]) -> str | None:
-        """Return the batch that an earlier sending of the same request made."""
-        known = [self.jobs.get(request.job_id or "") for request in requests]
-        batches = [job.batch_id for job in known if job is not None]
-        return batches[0] if len(batches) == len(requests) else None
-
-    def _take(self, request: EnqueueRequest, batch_id: str | None, fresh: set[str]) -> EnqueueReply:
+    def _enqueue(self, request: EnqueueRequest, batch_id: str | None, fresh: set[str]) -> _Enqueued:
         known = self.jobs.get(request.job_id or "")
         if known is not None:
-            return EnqueueReply(job_id=known.id, status=str(known.state))
+            reply = EnqueueReply(job_id=known.id, status=str(known.state))
+            return _Enqueued(reply, batch_id=known.batch_id)
         holder = self._holder(request)
         if holder is not None:
-            # Of two in one request the first stands.
+            # Of two jobs with the same key in one request, the first one stays.
             status = "duplicate" if holder.id in fresh else self._meet(holder, request)
-            return EnqueueReply(job_id=holder.id, status=status, unique_existing=True)
+            return _Enqueued(EnqueueReply(job_id=holder.id, status=status, unique_existing=True))
         job = self._new_job(request, batch_id)
         self.jobs[job.id] = job
         fresh.add(job.id)
         if request.unique_key is not None:
             until = self.clock() + request.unique_period
             self._locks[job.queue, request.unique_key] = (job.id, until)
-        return EnqueueReply(job_id=job.id, status=str(job.state))
+        return _Enqueued(EnqueueReply(job_id=job.id, status=str(job.state)), True, batch_id)
 
     def _new_job(self, request: EnqueueRequest, batch_id: str | None) -> Job:
         now = self.clock()
@@ -146,8 +158,7 @@ class Ledger:
         job.scheduled_at = request.scheduled_at
         if request.delay:
             job.scheduled_at = from_ms(now + request.delay)
-        is_due = job.scheduled_at is None or to_ms(job.scheduled_at) <= now
-        job.state = JobState.PENDING if is_due else JobState.SCHEDULED
+        job.state = rules.waiting_state(ms_of(job.scheduled_at), now)
 
     def _holder(self, request: EnqueueRequest) -> Job | None:
         if request.unique_key is None:
@@ -156,28 +167,33 @@ class Ledger:
         return self.jobs[held[0]] if held is not None and held[1] > self.clock() else None
 
     def _refuse_conflicts(self, requests: Sequence[EnqueueRequest]) -> None:
-        """Refuse all when one asks for that; only two of one request do not collide so."""
+        """Refuse the request if a job with `on_conflict=error` meets a holder of its key.
+
+        Jobs of the same request do not refuse each other.
+        """
         for request in requests:
             holder = self._holder(request)
             is_repeat = request.job_id in self.jobs
             if request.on_conflict is OnConflict.ERROR and holder is not None and not is_repeat:
                 raise invalid_state(
-                    f"The unique key {request.unique_key!r} of queue {request.queue} is held by "
-                    f"{holder.id}, which is {holder.state}. Nothing was enqueued"
+                    rules.duplicate_refusal(
+                        request.unique_key, request.queue, holder.id, JobState(holder.state)
+                    )
                 )
 
     def _meet(self, holder: Job, request: EnqueueRequest) -> str:
-        """Do to the job that holds the key what the new one asks for; return the status."""
-        if holder.state is JobState.ACTIVE or request.on_conflict in _LEAVE_ALONE:
+        """Apply `on_conflict` to the job that holds the key; return the status of the reply."""
+        event = rules.event_of_conflict(request.on_conflict, JobState(holder.state))
+        if event is None:
             return "duplicate"
-        if request.on_conflict is OnConflict.RESCHEDULE:
+        if event is EventType.RESCHEDULED:
             self._set_time(holder, request)
-            return "rescheduled"
-        wanted = self._new_job(request, holder.batch_id)
-        for name in _REPLACED:
-            setattr(holder, name, getattr(wanted, name))
-        holder.attempt = 0
-        return "replaced"
+        else:
+            new = self._new_job(request, holder.batch_id)
+            for name in rules.REPLACED_FIELDS:
+                setattr(holder, name, getattr(new, name))
+            holder.attempt = 0
+        return event.value
 
     def _open_batch(self, batch_id: str, options: BatchOptions, total: int) -> None:
         self._callbacks[batch_id] = options
@@ -194,43 +210,30 @@ class Ledger:
 
     def _count(self, batch: Batch, job: Job) -> None:
         batch.pending -= 1
-        batch.succeeded += job.state is JobState.COMPLETED
-        batch.failed += job.state is JobState.DEAD
-        batch.cancelled += job.state is JobState.CANCELLED
+        count = rules.BATCH_COUNTS[JobState(job.state)]
+        setattr(batch, count, getattr(batch, count) + 1)
         if batch.pending == 0:
             self._close_batch(batch)
 
     def _close_batch(self, batch: Batch) -> None:
         options = self._callbacks.pop(batch.id)
-        payload = {
-            "batch_id": batch.id,
-            "total": batch.total,
-            "succeeded": batch.succeeded,
-            "failed": batch.failed,
-            "cancelled": batch.cancelled,
-            "payload": {} if options.callback_payload is None else options.callback_payload,
-        }
+        payload = rules.callback_payload(
+            batch_id=batch.id,
+            total=batch.total,
+            succeeded=batch.succeeded,
+            failed=batch.failed,
+            cancelled=batch.cancelled,
+            payload={} if options.callback_payload is None else options.callback_payload,
+        )
         callback = EnqueueRequest(queue=options.callback_queue, payload=payload)
         (reply,), _ = self.enqueue([callback])
         batch.state, batch.callback_job_id = "finished", reply.job_id
         batch.finished_at = from_ms(self.clock())
 
 
-_LEAVE_ALONE = (OnConflict.IGNORE, OnConflict.ERROR)
-_REPLACED = (
-    "state",
-    "payload",
-    "priority",
-    "priority_value",
-    "tags",
-    "max_retries",
-    "retry_backoff",
-    "retry_base_delay_ms",
-    "retry_max_delay_ms",
-    "scheduled_at",
-    "expire_at",
-    "concurrency_key",
-)
+def ms_of(moment: datetime | None) -> int | None:
+    """Return a time in ms since the epoch, or None."""
+    return None if moment is None else to_ms(moment)
 
 
 def due_at(job: Job) -> int:
@@ -242,10 +245,10 @@ def due_at(job: Job) -> int:
 
 
 def not_found(what: str) -> ApiError:
-    """Make the error of something that is not there."""
+    """Return the error for an object that does not exist."""
     return make_error(f"There is no {what}", code=ErrorCode.NOT_FOUND, status=404)
 
 
 def invalid_state(message: str) -> ApiError:
-    """Make the error of a job whose state does not allow it."""
+    """Return the error for a call that the state of a job does not allow."""
     return make_error(message, code=ErrorCode.INVALID_STATE, status=409)

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from corvo_schema.durations import MAX_DURATION_MS
+from corvo_schema.rules import retry_delay
 from corvo_schema.states import Backoff
-from corvo_server.engine.backoff import retry_delay
 
 delays = st.integers(0, MAX_DURATION_MS)
 attempts = st.integers(1, 1_000_000)

@@ -1,4 +1,4 @@
-"""What the worker needs of the server, and the two ways in which a request can come to nothing."""
+"""The requests of a worker to the server, and the two ways in which a request fails."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
@@ -10,7 +10,7 @@ from corvo_schema.worker import FailItem, HeartbeatRequest, ReleaseItem
 
 
 class HeldJob(ReplyModel):
-    """A `FetchedJob` without what a worker has no use for: reading that took most of the time."""
+    """A `FetchedJob` with only the fields that a worker uses: reading all takes longer."""
 
     job_id: str
     queue: str
@@ -25,29 +25,29 @@ class HeldJob(ReplyModel):
 
 
 class Ack(NamedTuple):
-    """An `AckItem` that is not checked: its parts are checked already."""
+    """An `AckItem` without validation: its fields are valid already."""
 
     job_id: str
     lease_token: str | None = None
     result: Any = None
 
 
-class LinkError(Exception):
-    """A request did not do what it should; `str` of it is fit for a log line."""
+class RequestFailed(Exception):
+    """A request failed. Its `str` is the text for the log."""
 
 
-class Undelivered(LinkError):
-    """The server was not reached, or could not take it now. The same request may succeed later."""
+class Undelivered(RequestFailed):
+    """The server was not reached or is unavailable. The same request may succeed later."""
 
 
-class Refused(LinkError):
-    """The server will never take this request: something in it is invalid or too large."""
+class Refused(RequestFailed):
+    """The request is invalid or too large. Sending it again cannot succeed."""
 
 
-class Link(Protocol):
-    """The requests of the event loop. A result list is empty when the server tells nothing per job.
+class ServerApi(Protocol):
+    """The requests of the event loop. A result list is empty when there is nothing to tell per job.
 
-    All raise `LinkError`.
+    All raise `RequestFailed`.
     """
 
     async def fetch(self, count: int, *, wait: bool) -> list[HeldJob]:
@@ -55,7 +55,7 @@ class Link(Protocol):
         ...
 
     async def ack(self, items: Sequence[Ack]) -> list[AckResult]:
-        """Report jobs as done. The list is empty where all is well, too."""
+        """Report jobs as completed. The list is also empty when all acks succeeded."""
         ...
 
     async def fail(self, items: Sequence[FailItem]) -> list[FailResult]:
@@ -63,15 +63,15 @@ class Link(Protocol):
         ...
 
     async def release(self, items: Sequence[ReleaseItem]) -> list[ReleaseResult]:
-        """Give jobs back."""
+        """Release jobs."""
         ...
 
 
-class Pulse(Protocol):
-    """The one request of the heartbeat thread, over a connection of its own."""
+class HeartbeatSender(Protocol):
+    """The only request of the heartbeat thread. It has its own connection."""
 
     def beat(self, request: HeartbeatRequest) -> HeartbeatReply:
-        """Extend leases; blocks. Raises `LinkError`."""
+        """Extend leases. Blocks. Raises `RequestFailed`."""
         ...
 
     def close(self) -> None:

@@ -1,0 +1,75 @@
+"""Calls over connections of our own.
+
+An exchange through httpx costs several times what the server spends on an enqueue. Most programs
+only need a request, an answer and a connection that stays open.
+"""
+
+import asyncio  # async only
+from typing import Any
+
+from corvo_client._answer import Answer
+from corvo_client._async.connection import AsyncConnection, AsyncSemaphore
+from corvo_client._call import Call
+from corvo_client._http1 import BrokenAnswer, write_request
+from corvo_client._idle import Idle
+from corvo_client._origin import Origin, ServerAddress
+
+
+class AsyncDirect:
+    """Sends calls. At most `max_connections` (None: any number) are in flight at a time.
+
+    Raises `TransportError` when no answer came.
+    """
+
+    def __init__(self, origin: Origin, max_connections: int | None) -> None:
+        self._origin = origin
+        self._idle: Idle[AsyncConnection] = Idle()
+        self._limit = None if max_connections is None else AsyncSemaphore(max_connections)
+        self._is_closed = False
+
+    async def send(self, call: Call[Any]) -> Answer:
+        """Send one call and return its answer."""
+        if self._limit is None:
+            return await self._send(call)
+        if not await self._limit.acquire(timeout=self._origin.patience(call)):
+            raise self._origin.busy(call, self._origin.server)
+        try:
+            return await self._send(call)
+        finally:
+            self._limit.release()
+
+    async def close(self) -> None:
+        """Close the idle connections now, and each busy one when its exchange ends."""
+        self._is_closed = True
+        self._idle.close()
+        # The event loop closes the sockets in its next turn.  # async only
+        await asyncio.sleep(0)  # async only
+
+    async def _send(self, call: Call[Any]) -> Answer:
+        origin = self._origin
+        server = origin.server
+        connection = self._idle.take(server) or await self._connect(server)
+        try:
+            reading = await connection.exchange(write_request(call, server), origin.patience(call))
+        except TimeoutError as error:
+            connection.close()
+            raise origin.silent(call, server) from error
+        except (OSError, BrokenAnswer) as error:
+            connection.close()
+            raise origin.lost(call, server, error) from error
+        except BaseException:
+            connection.close()  # its next bytes would be taken for the answer to another call
+            raise
+        if reading.keeps_alive and not self._is_closed:
+            self._idle.keep(connection)
+        else:
+            connection.close()
+        answer = reading.answer
+        origin.note(answer.status, server)
+        return answer
+
+    async def _connect(self, server: ServerAddress) -> AsyncConnection:
+        try:
+            return await AsyncConnection.open(server, self._origin)
+        except OSError as error:
+            raise self._origin.unreachable(server, error) from error
