@@ -27,7 +27,7 @@ class NeverEmpty(AssertionError):
 
 @dataclass(frozen=True, slots=True)
 class Drained:
-    """The result of a drain: how many attempts it ran, and how many jobs reached each final state."""
+    """What a drain did: how many attempts it ran, and how many jobs reached each final state."""
 
     attempts: int = 0
     completed: int = 0
