@@ -1,7 +1,6 @@
 """The rules of the life cycle agree with the table of transitions."""
 
 from itertools import product
-from typing import NamedTuple
 
 import pytest
 
@@ -18,11 +17,6 @@ from corvo_schema import (
 
 NOW = 1_000
 S, E = JobState, EventType
-
-
-class Enqueued(NamedTuple):
-    is_new: bool
-    batch_id: str | None
 
 
 @pytest.mark.parametrize(
@@ -45,38 +39,38 @@ def test_final_states_cover_every_end_of_an_attempt() -> None:
 
 
 @pytest.mark.parametrize(
-    ("attempt", "expire_at", "may_retry", "is_cancelled", "event"),
+    ("attempts_left", "is_expired", "is_cancelled", "event"),
     [
-        (1, None, True, False, E.RETRYING),
-        (2, None, True, False, E.DEAD),
-        (1, None, False, False, E.DEAD),
-        (1, NOW, True, False, E.EXPIRED),
-        (2, NOW, False, False, E.EXPIRED),
-        (1, NOW + 1, True, False, E.RETRYING),
-        (2, NOW, False, True, E.CANCELLED),
+        (1, False, False, E.RETRYING),
+        (0, False, False, E.DEAD),
+        (1, True, False, E.EXPIRED),
+        (0, True, False, E.EXPIRED),
+        (1, True, True, E.CANCELLED),
+        (0, False, True, E.CANCELLED),
     ],
 )
 def test_event_of_failure(
-    attempt: int, expire_at: int | None, may_retry: bool, is_cancelled: bool, event: EventType
+    attempts_left: int, is_expired: bool, is_cancelled: bool, event: EventType
 ) -> None:
-    found = rules.event_of_failure(
-        2, attempt, expire_at, NOW, may_retry=may_retry, is_cancelled=is_cancelled
-    )
+    found = rules.event_of_failure(attempts_left, is_expired=is_expired, is_cancelled=is_cancelled)
     assert found is event
     assert (S.ACTIVE, event) in TRANSITIONS
 
 
 @pytest.mark.parametrize(
-    ("expire_at", "is_cancelled", "event"),
-    [
-        (None, False, E.RELEASED),
-        (NOW, False, E.EXPIRED),
-        (NOW, True, E.CANCELLED),
-    ],
+    ("is_expired", "is_cancelled", "event"),
+    [(False, False, E.RELEASED), (True, False, E.EXPIRED), (True, True, E.CANCELLED)],
 )
-def test_event_of_release(expire_at: int | None, is_cancelled: bool, event: EventType) -> None:
-    assert rules.event_of_release(expire_at, NOW, is_cancelled=is_cancelled) is event
+def test_event_of_release(is_expired: bool, is_cancelled: bool, event: EventType) -> None:
+    assert rules.event_of_release(is_expired=is_expired, is_cancelled=is_cancelled) is event
     assert (S.ACTIVE, event) in TRANSITIONS
+
+
+@pytest.mark.parametrize(
+    ("expire_at", "is_expired"), [(None, False), (NOW - 1, True), (NOW, True), (NOW + 1, False)]
+)
+def test_job_is_expired_from_its_time_on(expire_at: int | None, is_expired: bool) -> None:
+    assert rules.is_expired(expire_at, NOW) is is_expired
 
 
 @pytest.mark.parametrize("state", JobState)
@@ -106,10 +100,9 @@ def test_error_of_an_expired_job_keeps_that_of_its_attempt() -> None:
 
 
 def test_repeated_batch_is_the_one_of_a_request_without_new_jobs() -> None:
-    first, second = Enqueued(is_new=False, batch_id="b1"), Enqueued(is_new=False, batch_id=None)
-    assert rules.repeated_batch([second, first]) == "b1"
-    assert rules.repeated_batch([first, Enqueued(is_new=True, batch_id="b2")]) is None
-    assert rules.repeated_batch([second]) is None
+    assert rules.repeated_batch([(False, None), (False, "b1")]) == "b1"
+    assert rules.repeated_batch([(False, "b1"), (True, "b2")]) is None
+    assert rules.repeated_batch([(False, None)]) is None
 
 
 def test_refusals_name_the_job_and_its_state() -> None:
