@@ -1,4 +1,4 @@
-"""A call: what is sent for a method of the client, and how its answer is read. No I/O."""
+"""A call: the request of a method of the client, and the reader of its answer. No I/O."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,8 +15,8 @@ API = "/api/v1"
 class Call(Generic[R]):
     """One request.
 
-    `repeatable`: sending it twice has no second effect. `patient`: failures that may pass are
-    waited out. `waits`: seconds for which the server may hold its answer back on purpose. A call
+    `repeatable`: sending it twice has no second effect. `patient`: it is sent again after failures
+    that may be temporary. `waits`: for how many seconds the server may delay its answer. A call
     with a `batch_endpoint` may be sent there as `item`, in one request with others.
     """
 

@@ -1,4 +1,4 @@
-"""HTTP/1.1 in bytes: requests written, answers read. No I/O."""
+"""Writes requests and parses answers of HTTP/1.1. No I/O."""
 
 from typing import Any
 
@@ -10,11 +10,11 @@ from corvo_client._origin import ServerAddress
 
 
 class BrokenAnswer(Exception):
-    """What came is no answer, or not all of one."""
+    """The received bytes are not a complete HTTP answer."""
 
 
 def write_request(call: Call[Any], server: ServerAddress) -> bytes:
-    """Return all that is sent for a call."""
+    """Return the bytes of the request for a call."""
     target = server.url_of(call).raw_path
     common = b"".join([b"%b: %b\r\n" % header for header in server.headers])
     head = b"%b %b HTTP/1.1\r\n%b" % (call.verb.encode(), target, common)
@@ -25,12 +25,12 @@ def write_request(call: Call[Any], server: ServerAddress) -> bytes:
 
 
 class Reading:
-    """One answer as it comes in, piece by piece."""
+    """One answer, parsed as its bytes arrive."""
 
     def __init__(self) -> None:
         self.is_complete = False
         self.keeps_alive = False
-        """Whether the connection serves for another request."""
+        """Whether the connection can be used for another request."""
         self._status = 0
         self._headers: dict[str, str] = {}
         self._body: list[bytes] = []
@@ -38,14 +38,14 @@ class Reading:
         self._parser = HttpResponseParser(self)
 
     def feed(self, piece: bytes) -> None:
-        """Take what has been received. Raises `BrokenAnswer` for what is no HTTP."""
+        """Parse received bytes. Raises `BrokenAnswer` if they are not HTTP."""
         try:
             self._parser.feed_data(piece)
         except HttpParserError as error:
             raise BrokenAnswer(f"not an answer in HTTP: {error}") from None
 
     def end(self) -> None:
-        """The connection was closed. Raises `BrokenAnswer` unless that is how the answer ends."""
+        """End the answer with the connection. Raises `BrokenAnswer` if it is not complete then."""
         if not self._is_ended_by_close:
             raise BrokenAnswer("the server closed the connection before its answer was complete")
         self.is_complete = True
@@ -59,7 +59,7 @@ class Reading:
 
     def on_message_begin(self) -> None:
         if self.is_complete:
-            self.keeps_alive = False  # more than was asked for: whose answer would the next be?
+            self.keeps_alive = False  # more bytes than one answer: the next would be read wrong
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self.is_complete:
@@ -77,7 +77,7 @@ class Reading:
             self._body.append(body)
 
     def on_message_complete(self) -> None:
-        if self._status < 200:  # not yet: the answer proper follows
+        if self._status < 200:  # an interim answer: the final one follows
             self._headers.clear()
             self._is_ended_by_close = False
         elif not self.is_complete:

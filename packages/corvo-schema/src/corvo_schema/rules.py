@@ -5,7 +5,7 @@ returns the event that follows; `FINAL_STATES` and `TRANSITIONS` say which state
 """
 
 from collections.abc import Iterable
-from typing import Any, Protocol
+from typing import Any
 
 from corvo_schema.states import TRANSITIONS, Backoff, EventType, JobState, OnConflict
 
@@ -76,33 +76,23 @@ def retry_delay(
     return delay + int(delay * _JITTER * luck)
 
 
-def event_of_failure(
-    max_retries: int,
-    attempt: int,
-    expire_at: int | None,
-    now: int,
-    *,
-    may_retry: bool,
-    is_cancelled: bool,
-) -> EventType:
+def event_of_failure(attempts_left: int, *, is_expired: bool, is_cancelled: bool) -> EventType:
     """Return what a failed attempt leads to: CANCELLED, EXPIRED, DEAD or RETRYING.
 
     `is_cancelled`: the handler asked for that, or a cancel was requested during the attempt.
     """
     if is_cancelled:
         return EventType.CANCELLED
-    if is_expired(expire_at, now):
+    if is_expired:
         return EventType.EXPIRED
-    if not may_retry or attempts_remaining(max_retries, attempt) == 0:
-        return EventType.DEAD
-    return EventType.RETRYING
+    return EventType.RETRYING if attempts_left else EventType.DEAD
 
 
-def event_of_release(expire_at: int | None, now: int, *, is_cancelled: bool) -> EventType:
+def event_of_release(*, is_expired: bool, is_cancelled: bool) -> EventType:
     """Return what a released attempt leads to: CANCELLED, EXPIRED or RELEASED."""
     if is_cancelled:
         return EventType.CANCELLED
-    return EventType.EXPIRED if is_expired(expire_at, now) else EventType.RELEASED
+    return EventType.EXPIRED if is_expired else EventType.RELEASED
 
 
 def event_of_cancel(state: JobState) -> EventType | None:
@@ -125,11 +115,8 @@ def expired_error(error: str | None) -> str:
     return EXPIRED if error is None else f"{EXPIRED}: {error}"
 
 
-# Messages of refusals
-
-
 def state_refusal(job_id: str, state: JobState, participle: str, which: str) -> str:
-    """Return the message for a call that a job's state does not allow.
+    """Return the message, without its end, for a call that the state of a job does not allow.
 
     `participle` is the call ("acked"), `which` the states that it takes ("an active").
     """
@@ -150,44 +137,22 @@ def duplicate_refusal(unique_key: str | None, queue: str, holder_id: str, state:
     )
 
 
-# Batches
-
-
-class EnqueuedJob(Protocol):
-    """What became of one job of a request."""
-
-    @property
-    def is_new(self) -> bool:
-        """False for a job that was found by its id or its unique key."""
-
-    @property
-    def batch_id(self) -> str | None:
-        """The batch of the stored job."""
-
-
-def repeated_batch(jobs: Iterable[EnqueuedJob]) -> str | None:
+def repeated_batch(jobs: Iterable[tuple[bool, str | None]]) -> str | None:
     """Return the batch that an earlier sending of the same request made, or None.
 
-    A client that lost an answer sends its jobs again with the same ids. None of them is new then,
-    and a second batch would bring a second callback.
+    Each job says whether it is new, and which batch it belongs to. A client that lost an answer
+    sends its jobs again with the same ids: none is new then, and a second batch would bring a
+    second callback.
     """
     batch_id = None
-    for job in jobs:
-        if job.is_new:
+    for is_new, batch_of_job in jobs:
+        if is_new:
             return None
-        batch_id = batch_id or job.batch_id
+        batch_id = batch_id or batch_of_job
     return batch_id
 
 
-def callback_payload(
-    *, batch_id: str, total: int, succeeded: int, failed: int, cancelled: int, payload: Any
-) -> dict[str, Any]:
-    """Return the payload of the callback job of a batch, with the caller's `payload` in it."""
-    return {
-        "batch_id": batch_id,
-        "total": total,
-        "succeeded": succeeded,
-        "failed": failed,
-        "cancelled": cancelled,
-        "payload": payload,
-    }
+def callback_payload(batch: Any, payload: Any) -> dict[str, Any]:
+    """Return the payload of the callback job of a batch: its id and counts, and the caller's."""
+    counts = {name: getattr(batch, name) for name in ("total", *BATCH_COUNTS.values())}
+    return {"batch_id": batch.id, **counts, "payload": payload}

@@ -1,9 +1,9 @@
 # async only: plain code makes one call at a time
-"""Turns calls that are made at the same time into one request.
+"""Sends calls that are made at the same time in one request.
 
-A request costs the client more than all the rest of a call does. While one is out, further calls of
-its kind gather; when it is back, they go out together. There is no timer: a call that comes alone
-goes out alone, at once.
+The request is the most expensive part of a call. While one is in flight, calls of the same kind
+gather, and are sent together when its answer arrives. There is no timer: a single call is sent at
+once.
 """
 
 import asyncio
@@ -21,9 +21,9 @@ R = TypeVar("R")
 Send = Callable[[Call[Any]], Coroutine[Any, Any, Any]]
 
 MAX_BYTES = 4_000_000
-"""How large a batch may grow, unless a single call is larger."""
+"""Largest size of a batch. A single call may be larger."""
 
-# One item can be the reason for these; whatever else is wrong is wrong with all of them.
+# A single item can cause these errors. All others concern the whole request.
 _MAY_BE_ONE_ITEM = frozenset(
     {
         ErrorCode.PARSE_ERROR,
@@ -39,8 +39,8 @@ _MAY_BE_ONE_ITEM = frozenset(
 class Coalescer(Generic[R]):
     """Sends the calls of one batch endpoint in order, one request at a time.
 
-    Each caller gets its own result or error. A caller that is cancelled takes its call along if
-    that is still waiting; the others do not notice.
+    Each caller gets its own result or error. A waiting call whose caller is cancelled is not sent,
+    which does not affect the others.
     """
 
     def __init__(self, endpoint: BatchEndpoint[R], send: Send) -> None:
@@ -70,7 +70,7 @@ class Coalescer(Generic[R]):
         return result
 
     async def drain(self) -> None:
-        """Return when nothing is waiting or on its way."""
+        """Wait until no call is waiting or in flight."""
         await self._idle.wait()
 
     def _rest(self) -> None:
@@ -81,8 +81,8 @@ class Coalescer(Generic[R]):
         try:
             while batch := self._take():
                 await self._deliver(batch)
-                # Let the callers run first that have just been answered: what they call next
-                # belongs into the next request, not into the one after.
+                # The callers that now have their answers run first, so that their next calls are
+                # part of the next request.
                 await asyncio.sleep(0)
         finally:
             for _, future in self._waiting:
@@ -151,13 +151,13 @@ class Coalescers:
         return await coalescer.send(call)
 
     async def drain(self) -> None:
-        """Return when nothing is waiting or on its way."""
+        """Wait until no call is waiting or in flight."""
         for coalescer in self._by_path.values():
             await coalescer.drain()
 
 
 def _own(error: Exception) -> Exception:
-    """Return a caller's own copy of an error: raising one object in many tasks mixes tracebacks."""
+    """Return a copy of an error. Raising one object in many tasks would mix their tracebacks."""
     if not isinstance(error, CorvoError):
         return error
     twin = copy.copy(error)

@@ -1,8 +1,8 @@
 """Test tools for applications that use Corvo.
 
-`recording()` catches what is enqueued by any client of the process, without a server: look at it,
-assert about it, run it with `drain()`. `LocalServer` is a real server in a temporary directory.
-With pytest both come as fixtures: `corvo_jobs`, `corvo_server`, `corvo_client`.
+`recording()` records the jobs that any client of the process enqueues, without a server. Tests read
+them, assert about them, and run them with `drain()`. `LocalServer` is a real server in a temporary
+directory. pytest has both as fixtures: `corvo_jobs`, `corvo_server`, `corvo_client`.
 """
 
 from corvo_client.testing._drain import Drained, NeverEmpty

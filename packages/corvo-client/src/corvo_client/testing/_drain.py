@@ -1,4 +1,4 @@
-"""Runs recorded jobs by the worker's own code, without a server and without waiting."""
+"""Runs recorded jobs with the code of the worker, without a server and without waiting."""
 
 import asyncio
 import copy
@@ -27,7 +27,7 @@ class NeverEmpty(AssertionError):
 
 @dataclass(frozen=True, slots=True)
 class Drained:
-    """The result of a drain: how many attempts it ran, and how many jobs reached each final state."""
+    """What a drain did: how many attempts it ran, and how many jobs reached each final state."""
 
     attempts: int = 0
     completed: int = 0
@@ -38,8 +38,8 @@ class Drained:
 class Drain:
     """One run over the recorded jobs of one worker's queues, one attempt at a time.
 
-    The worker's middleware and lifespan surround it as in production. Handlers with
-    `executor="process"` run in a thread: what they enqueue would not be recorded elsewhere.
+    The worker's middleware and lifespan apply as in production. Handlers with `executor="process"`
+    run in a thread, because jobs that another process enqueues are not recorded.
     """
 
     def __init__(

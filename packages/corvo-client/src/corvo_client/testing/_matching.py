@@ -1,4 +1,4 @@
-"""Which recorded jobs are meant by a queue or a task, and some of their arguments."""
+"""Finds recorded jobs by queue or task, payload and arguments."""
 
 import inspect
 from collections.abc import Mapping
@@ -9,16 +9,16 @@ from corvo_client.worker._task import Task
 from corvo_schema import Job
 
 ANYTHING: Any = object()
-"""A payload that is not looked at."""
+"""Stands for any payload."""
 
 Target = str | Task[..., ..., Any]
 
 
 class Wanted:
-    """Jobs of a queue, or of a task, whose payload has these members among others.
+    """Matches jobs of a queue or a task whose payload has at least these members.
 
-    Of a task the arguments are those of its function, defaults included. Values are compared as the
-    JSON that they become, and by `==`, so that `unittest.mock.ANY` and the like work.
+    The arguments of a task are those of its function, with their defaults. Values are compared as
+    JSON and by `==`, so that `unittest.mock.ANY` works.
     """
 
     def __init__(self, target: Target | None, payload: Any, arguments: Mapping[str, Any]) -> None:
@@ -38,7 +38,7 @@ class Wanted:
         return f"{where} with {', '.join(parts)}" if parts else where
 
     def matches(self, job: Job) -> bool:
-        """Tell whether a job is meant."""
+        """Tell whether a job matches."""
         if self._queue is not None and job.queue != self._queue:
             return False
         if self._payload is not ANYTHING and not _equal(self._payload, job.payload):

@@ -32,7 +32,7 @@ MAX_PAYLOAD = 256 * 1024
 
 
 class NoServer(RuntimeError):
-    """A call that cannot be answered without a server. Use a real one for this test."""
+    """Raised for a call that only a server can answer. Use a real one for this test."""
 
 
 class MemoryServer:

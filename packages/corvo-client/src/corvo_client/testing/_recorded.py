@@ -31,10 +31,10 @@ _seconds = TypeAdapter[int](Seconds)
 
 
 class RecordedJobs:
-    """What any client of this process has enqueued since the recording began.
+    """The jobs that any client of this process has enqueued since the recording began.
 
-    The jobs are `corvo_schema.Job`s, as `Client.get_job` returns them, and go on living: `drain`
-    changes them. Time stands still, but for `forward` and `drain`; handlers see it pass as usual.
+    They are `corvo_schema.Job`s, as `Client.get_job` returns them. `drain` changes them in place.
+    Only `forward` and `drain` move the clock of the jobs; handlers see the real time.
     """
 
     def __init__(self) -> None:
@@ -47,25 +47,25 @@ class RecordedJobs:
 
     @property
     def all(self) -> list[Job]:
-        """All jobs in the order of their enqueueing."""
+        """All jobs, in the order in which they were enqueued."""
         return list(self._store.jobs.values())
 
     @property
     def now(self) -> datetime:
-        """The time of delays, retries, unique periods and expiries."""
+        """The time by which delays, retries, unique periods and expiries are decided."""
         return self._clock.now
 
     def forward(self, seconds: AnySeconds) -> None:
-        """Let so much time pass."""
+        """Move that time forward."""
         self._clock.forward(_seconds.validate_python(seconds))
 
     def enqueued(
         self, target: Target | None = None, payload: Any = ANYTHING, /, **arguments: Any
     ) -> list[Job]:
-        """Return the jobs of a queue or a task whose arguments are these, among others.
+        """Return the jobs of a queue or a task that have at least these arguments.
 
-        With `payload` it must be the whole of it. Values are compared as JSON, and by `==`, so that
-        `unittest.mock.ANY` and the like work.
+        A `payload` must be equal as a whole. Values are compared as JSON and by `==`, so that
+        `unittest.mock.ANY` works.
         """
         wanted = Wanted(target, payload, arguments)
         return [job for job in self.all if wanted.matches(job)]
@@ -73,7 +73,7 @@ class RecordedJobs:
     def assert_enqueued(
         self, target: Target | None = None, payload: Any = ANYTHING, /, **arguments: Any
     ) -> Job:
-        """Return the last job that `enqueued` finds. Raises AssertionError when there is none."""
+        """Return the last job that `enqueued` returns. Raises AssertionError if there is none."""
         found = self.enqueued(target, payload, **arguments)
         if not found:
             wanted = Wanted(target, payload, arguments)
@@ -83,14 +83,14 @@ class RecordedJobs:
     def assert_not_enqueued(
         self, target: Target | None = None, payload: Any = ANYTHING, /, **arguments: Any
     ) -> None:
-        """Raise AssertionError when `enqueued` finds a job."""
+        """Raise AssertionError if `enqueued` returns any job."""
         found = self.enqueued(target, payload, **arguments)
         if found:
             wanted = Wanted(target, payload, arguments)
             raise AssertionError(f"{len(found)} jobs were enqueued to {wanted}{self._shown()}")
 
     def clear(self) -> None:
-        """Forget everything that was enqueued; the time stays."""
+        """Remove all jobs and batches. The time stays as it is."""
         self._store = JobStore(self._clock)
         self._server = MemoryServer(self._store, self._interrupt)
 
@@ -103,12 +103,12 @@ class RecordedJobs:
         raise_errors: bool = False,
         max_attempts: int = _MOST_ATTEMPTS,
     ) -> Drained:
-        """Run the jobs of the worker's queues, and those that they make, until nothing is left.
+        """Run the jobs of the worker's queues, and the jobs that they enqueue, until none is left.
 
-        One at a time, by the worker's own code. Where only delays, retries and snoozes are left,
-        the time moves on to the next, but no further than `within`: 0 runs what is due now. With
-        `raise_errors` the first failure of a handler is raised here. Raises `NeverEmpty` after
-        `max_attempts`, and RuntimeError in a coroutine: await `drain_async` there.
+        Jobs run one at a time. When no job is due, the time moves to the next delay, retry or
+        snooze, but at most by `within`: 0 runs only what is due now. `raise_errors` raises the
+        exception of the first failed attempt. Raises `NeverEmpty` after `max_attempts`, and
+        RuntimeError in a coroutine: await `drain_async` there.
         """
         if _has_loop():
             raise RuntimeError("an event loop runs here: use `await jobs.drain_async(...)`")
@@ -131,7 +131,7 @@ class RecordedJobs:
         raise_errors: bool = False,
         max_attempts: int = _MOST_ATTEMPTS,
     ) -> Drained:
-        """Do what `drain` does, in the running event loop."""
+        """Run jobs as `drain` does, in the running event loop."""
         queues = list(worker.tasks) if queue is None else [queue]
         if missing := [name for name in queues if name not in worker.tasks]:
             raise ValueError(f"the worker has no task for {', '.join(missing)}")
@@ -150,10 +150,10 @@ class RecordedJobs:
 
     @contextmanager
     def inline(self, *workers: Worker, raise_errors: bool = True) -> Iterator[None]:
-        """Run jobs the moment they are enqueued: when the enqueue returns, they have ended.
+        """Run jobs when they are enqueued: they have ended when the enqueue returns.
 
-        Delays are skipped, and retries follow at once. What a handler raises comes out of the
-        enqueue, unless `raise_errors` is false. What handlers enqueue runs when they have ended.
+        Delays are skipped, and retries run at once. The enqueue raises what a handler raises,
+        unless `raise_errors` is false. Jobs that a handler enqueues run after that handler.
         """
         before, self._inline = self._inline, (workers, raise_errors)
         try:
@@ -202,10 +202,10 @@ class RecordedJobs:
 
 @contextmanager
 def recording() -> Iterator[RecordedJobs]:
-    """Record what every client and task of this process enqueues, instead of sending it.
+    """Record the jobs that every client and task of this process enqueues; send nothing.
 
-    Calls that only a server can answer raise `NoServer`. Recordings can be nested; the innermost
-    gets the jobs.
+    Calls that only a server can answer raise `NoServer`. The innermost of nested recordings gets
+    the jobs.
     """
     jobs = RecordedJobs()
 

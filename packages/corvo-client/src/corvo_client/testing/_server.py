@@ -20,15 +20,15 @@ _MOST_SHOWN = 50
 
 
 class ServerDied(RuntimeError):
-    """The server did not start, or is not there any more; the message has the end of its log."""
+    """The server did not start or has exited. The message contains the end of its log."""
 
 
 class LocalServer:
     """A corvo-server. Use it as a context manager, or call `start` and `close`.
 
-    `options` are the server's settings, e.g. `{"max_payload_bytes": 1000}`. The data directory is
-    a temporary one that goes with the server, unless one is given. Settings in the environment do
-    not count. Needs `pip install "corvo-client[testing]"`.
+    `options` are the server's settings, e.g. `{"max_payload_bytes": 1000}`. Without a `data_dir`
+    the data is in a temporary directory that `close` removes. Settings in the environment are
+    ignored. Needs `pip install "corvo-client[testing]"`.
     """
 
     def __init__(
@@ -50,18 +50,18 @@ class LocalServer:
 
     @property
     def url(self) -> str:
-        """Where it is. Raises RuntimeError before the start."""
+        """The URL of the server. Raises RuntimeError before the start."""
         if self._url is None:
             raise RuntimeError("the server was not started")
         return self._url
 
     @property
     def log(self) -> str:
-        """All that it has written so far."""
+        """The output of the server so far."""
         return "".join(self._lines)
 
     def start(self) -> Self:
-        """Start it, and return once it takes requests. Raises `ServerDied` when it does not."""
+        """Start the server and wait until it takes requests. Raises `ServerDied`."""
         if importlib.util.find_spec("corvo_server") is None:
             raise ServerDied('there is no server to start: pip install "corvo-client[testing]"')
         folder = self._data_dir
@@ -88,7 +88,7 @@ class LocalServer:
         return self
 
     def close(self) -> None:
-        """Stop it in order, or kill it when that takes too long, and remove its temporary data."""
+        """Stop the server, kill it if that takes too long, and remove its temporary data."""
         process, self._process = self._process, None
         if process is not None:
             process.terminate()

@@ -28,8 +28,6 @@ _WAITING = (JobState.PENDING, JobState.SCHEDULED, JobState.RETRYING)
 
 
 class _Enqueued(NamedTuple):
-    """What became of one job of a request: a `rules.EnqueuedJob` with its reply."""
-
     reply: EnqueueReply
     is_new: bool = False
     batch_id: str | None = None
@@ -65,7 +63,7 @@ class JobStore:
             fresh: set[str] = set()
             enqueued = [self._enqueue(request, batch_id, fresh) for request in requests]
             if options is not None and batch_id is not None:
-                repeated = rules.repeated_batch(enqueued)
+                repeated = rules.repeated_batch((job.is_new, job.batch_id) for job in enqueued)
                 if repeated is None:
                     self._open_batch(batch_id, options, len(fresh))
                 batch_id = repeated or batch_id
@@ -217,14 +215,8 @@ class JobStore:
 
     def _close_batch(self, batch: Batch) -> None:
         options = self._callbacks.pop(batch.id)
-        payload = rules.callback_payload(
-            batch_id=batch.id,
-            total=batch.total,
-            succeeded=batch.succeeded,
-            failed=batch.failed,
-            cancelled=batch.cancelled,
-            payload={} if options.callback_payload is None else options.callback_payload,
-        )
+        given = {} if options.callback_payload is None else options.callback_payload
+        payload = rules.callback_payload(batch, given)
         callback = EnqueueRequest(queue=options.callback_queue, payload=payload)
         (reply,), _ = self.enqueue([callback])
         batch.state, batch.callback_job_id = "finished", reply.job_id

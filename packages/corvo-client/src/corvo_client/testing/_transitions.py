@@ -4,9 +4,6 @@ from corvo_client.testing._store import JobStore, invalid_state, ms_of
 from corvo_client.worker._outcomes import Completed, Failed, Outcome
 from corvo_schema import Backoff, EventType, Job, JobError, JobState, from_ms, rules
 
-_NO_LUCK = 0.0
-"""Retry delays without their random part, so that a test is the same each time."""
-
 
 def start(store: JobStore, job: Job, worker_id: str) -> None:
     """Begin an attempt."""
@@ -55,11 +52,8 @@ def finish(store: JobStore, job: Job, outcome: Outcome) -> None:
 
 def _fail(store: JobStore, job: Job, failed: Failed) -> None:
     event = rules.event_of_failure(
-        job.max_retries,
-        job.attempt,
-        ms_of(job.expire_at),
-        store.clock(),
-        may_retry=failed.retry,
+        rules.attempts_remaining(job.max_retries, job.attempt) if failed.retry else 0,
+        is_expired=is_expired(store, job),
         is_cancelled=failed.cancel or job.cancel_requested,
     )
     is_expiry = event is EventType.EXPIRED
@@ -68,27 +62,23 @@ def _fail(store: JobStore, job: Job, failed: Failed) -> None:
     if event is not EventType.RETRYING:
         _end(store, job, event)
         return
-    delay = rules.retry_delay(
-        Backoff(job.retry_backoff),
-        job.retry_base_delay_ms,
-        job.retry_max_delay_ms,
-        job.attempt,
-        _NO_LUCK,
-    )
+    limits = (job.retry_base_delay_ms, job.retry_max_delay_ms)
+    # Without luck: a test is the same each time.
+    delay = rules.retry_delay(Backoff(job.retry_backoff), *limits, job.attempt, luck=0)
     _wait(store, job, JobState.RETRYING, delay)
 
 
 def _release(store: JobStore, job: Job, delay: int) -> None:
-    now = store.clock()
-    expire_at = ms_of(job.expire_at)
-    match rules.event_of_release(expire_at, now, is_cancelled=job.cancel_requested):
-        case EventType.RELEASED:
-            job.attempt -= 1
-            _wait(store, job, rules.waiting_state(now + delay, now), delay)
-        case EventType.EXPIRED:
-            expire(store, job)
-        case event:
-            _end(store, job, event)
+    is_cancelled = job.cancel_requested
+    event = rules.event_of_release(is_expired=is_expired(store, job), is_cancelled=is_cancelled)
+    if event is EventType.EXPIRED:
+        expire(store, job)
+    elif event is EventType.CANCELLED:
+        _end(store, job, event)
+    else:
+        job.attempt -= 1
+        now = store.clock()
+        _wait(store, job, rules.waiting_state(now + delay, now), delay)
 
 
 def _wait(store: JobStore, job: Job, state: JobState, delay: int) -> None:

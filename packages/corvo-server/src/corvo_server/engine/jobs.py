@@ -98,7 +98,8 @@ class Jobs(Part):
         ]
         enqueued = await self._store_all(Enqueue(jobs, batch))
         if batch is not None:
-            batch_id = repeated_batch(enqueued) or batch_id
+            found = ((job.is_new, job.batch_id) for job in enqueued)
+            batch_id = repeated_batch(found) or batch_id
         return enqueued, batch_id
 
     @verb

@@ -94,11 +94,8 @@ def fail(
     failed = replace(job, failed_at=now)
     is_cancelled = is_cancel or job.is_cancel_requested
     event = rules.event_of_failure(
-        job.max_retries,
-        job.attempt,
-        job.expire_at,
-        now,
-        may_retry=may_retry,
+        attempts_remaining(job) if may_retry else 0,
+        is_expired=rules.is_expired(job.expire_at, now),
         is_cancelled=is_cancelled,
     )
     if event is not EventType.RETRYING:
@@ -123,7 +120,8 @@ def release(
     refusal = _guard(job, token, "released")
     if refusal is not None:
         return refusal
-    event = rules.event_of_release(job.expire_at, now, is_cancelled=job.is_cancel_requested)
+    is_expired = rules.is_expired(job.expire_at, now)
+    event = rules.event_of_release(is_expired=is_expired, is_cancelled=job.is_cancel_requested)
     if event is not EventType.RELEASED:
         return _ended_by(event, job, now, rules.CANCEL_REQUESTED, checkpoint=checkpoint)
     state = rules.waiting_state(now + delay, now)
@@ -252,11 +250,8 @@ def reclaim(job: JobHead, now: int) -> Change:
     lost = replace(job, failed_at=now, lease_token=None)
     is_cancelled = job.is_cancel_requested
     event = rules.event_of_failure(
-        job.max_retries,
-        job.attempt,
-        job.expire_at,
-        now,
-        may_retry=True,
+        attempts_remaining(job),
+        is_expired=rules.is_expired(job.expire_at, now),
         is_cancelled=is_cancelled,
     )
     if event is not EventType.RETRYING:

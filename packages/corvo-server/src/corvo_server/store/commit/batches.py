@@ -10,14 +10,7 @@ from corvo_server.store.records import NewJob
 
 def callback_job(batch: EndedBatch) -> NewJob:
     """Return the callback job of a batch that has ended."""
-    payload = rules.callback_payload(
-        batch_id=batch.id,
-        total=batch.total,
-        succeeded=batch.succeeded,
-        failed=batch.failed,
-        cancelled=batch.cancelled,
-        payload=orjson.Fragment(batch.callback_payload),
-    )
+    payload = rules.callback_payload(batch, orjson.Fragment(batch.callback_payload))
     return NewJob(
         id=batch.callback_job_id,
         queue=batch.callback_queue or "",

@@ -60,8 +60,10 @@ class _Intake:
                 self._take_back(changed)
                 return answer
             answers.append(answer)
-        if request.batch is not None and repeated_batch(answers) is None:
-            _insert_batch(self._tx, request.batch, len(self._fresh) - self._first)
+        if request.batch is not None:
+            found = ((answer.is_new, answer.batch_id) for answer in answers)
+            if repeated_batch(found) is None:
+                _insert_batch(self._tx, request.batch, len(self._fresh) - self._first)
         return answers
 
     def write(self) -> None:
