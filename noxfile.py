@@ -32,8 +32,8 @@ nox.options.reuse_venv = "yes"
 nox.options.download_python = "never"
 nox.options.error_on_external_run = True
 nox.options.error_on_missing_interpreters = bool(os.environ.get("CORVO_REQUIRE_ALL"))
-# Most tests wait for processes and disks half of their time, so two sessions run at once. The long
-# ones come first. Each session has its own environment, so that no install disturbs another session.
+# Most tests wait for processes and disks half of their time, so two sessions run at once, the long
+# ones first. Each session has its own environment, so that no install disturbs another session.
 nox.options.parallel = 2
 nox.options.allow_parallel = True
 nox.options.sessions = ["unit", "integration", "dist", "typecheck", "docs", "lint"]
