@@ -167,8 +167,8 @@ def matrix(session: nox.Session) -> None:
 
     Unit tests run on each, on SQLite: PostgreSQL does not depend on the interpreter. Made-up
     histories are left out: they check rules, and all Pythons run the same rules. On the oldest and
-    the newest Python the session also runs the integration tests of processes, threads, signals
-    and connections, because interpreters differ in those.
+    the newest installed Python the session also runs the integration tests of processes, threads,
+    signals and connections, because interpreters differ in those.
     """
     _install(session, "test", "extras")
     session.run("pytest", "packages", *WITHOUT_HISTORIES, *PARALLEL, *session.posargs)
