@@ -15,22 +15,28 @@ BESIDE = {
     "corvo-cli": ("corvo-schema", "corvo-client"),
 }
 """What of ours each package needs, or its extras do."""
-PYTHONS = ("3.11", "3.12", "3.13")
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 SUPPORT = ("tests/support", "packages/corvo-server/tests/support")
 SOURCES = [f"packages/{name}/src" for name in PACKAGES]
 GROUPS = nox.project.load_toml("pyproject.toml")
 FOREIGN_SDKS = ("corvo-client==0.3.0", "corvo-worker==0.3.0")
-FEW_HISTORIES = {"CORVO_STATEFUL_EXAMPLES": "30"}  # no more of them tell interpreters apart
-XDIST_WORKERS = "auto" if (os.cpu_count() or 1) > 2 else "2"
+NEWEST = next((v for v in reversed(PYTHONS) if shutil.which(f"python{v}")), PYTHONS[-1])
+"""The newest supported Python on PATH."""
+WITHOUT_HISTORIES = ("--ignore=packages/corvo-server/tests/stateful",)
+PARALLEL = ("-n", "auto" if (os.cpu_count() or 1) > 2 else "2", "--dist", "worksteal")
 
-nox.needs_version = ">=2026.2"
-# `pip install nox[uv]`: what takes pip 24 seconds, uv installs in three.
+nox.needs_version = ">=2026.10"  # has `parallel`
+# uv (`pip install nox[uv]`) makes an environment in 3 seconds, pip takes 24.
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.reuse_venv = "yes"
 nox.options.download_python = "never"
 nox.options.error_on_external_run = True
 nox.options.error_on_missing_interpreters = bool(os.environ.get("CORVO_REQUIRE_ALL"))
-nox.options.sessions = ["lint", "typecheck", "unit", "integration", "docs", "dist"]
+# Most tests wait for processes and disks half of their time, so two sessions run at once, the long
+# ones first. Each session has its own environment, so that no install disturbs another session.
+nox.options.parallel = 2
+nox.options.allow_parallel = True
+nox.options.sessions = ["unit", "integration", "dist", "typecheck", "docs", "lint"]
 
 
 def _install(session: nox.Session, *groups: str, packages: bool = True) -> None:
@@ -66,14 +72,16 @@ def typecheck(session: nox.Session) -> None:
 
 @nox.session
 def unit(session: nox.Session) -> None:
-    """Run each package's own tests; fail when one has less than 90 % of its branches covered.
+    """Run each package's own tests; fail if one covers less than 90 % of its branches.
 
-    On both storage engines, as far as PostgreSQL is there (`CORVO_REQUIRE_POSTGRES=1`: it must be).
+    The tests run on both storage engines. Without PostgreSQL its tests are skipped, or fail if
+    `CORVO_REQUIRE_POSTGRES=1`. This is the only session that measures coverage, which costs half
+    as much CPU time again.
     """
     _install(session, "test", "extras")
     session.run("coverage", "erase")
     where = ("packages", "tests/benchmarks", "--engine", "all")
-    pytest = ("pytest", *where, "-n", XDIST_WORKERS, *session.posargs)
+    pytest = ("pytest", *where, *PARALLEL, *session.posargs)
     session.run("coverage", "run", "-m", *pytest)
     session.run("coverage", "combine", "--quiet")
     for name in PACKAGES:
@@ -84,15 +92,16 @@ def unit(session: nox.Session) -> None:
 def integration(session: nox.Session) -> None:
     """Run real servers and clients against each other, in parallel."""
     _install(session, "test", "extras")
-    session.run("pytest", "tests/integration", "-n", XDIST_WORKERS, *session.posargs)
+    session.run("pytest", "tests/integration", *PARALLEL, *session.posargs)
 
 
 @nox.session
 def postgres(session: nox.Session) -> None:
-    """Run servers and clients on PostgreSQL, and the store behind a pooler of transactions.
+    """Run servers and clients on PostgreSQL, and the store behind a transaction pooler.
 
-    Of the integration tests, those in which the engine decides what comes out: the others are about
-    clients, the command line and the process, which do not know it.
+    The session runs the integration tests whose outcome depends on the storage engine. The other
+    integration tests are about clients, the command line and processes. Behind the pooler it runs
+    the conformance tests, which send every statement of the store.
     """
     _install(session, "test", "extras")
     about = (
@@ -101,16 +110,16 @@ def postgres(session: nox.Session) -> None:
         *("queues", "release", "repeats", "retries", "stop", "timeline", "unique"),
     )
     files = [f"tests/integration/test_{name}.py" for name in about]
-    pytest = ("pytest", "--engine", "postgres", "-n", XDIST_WORKERS)
+    pytest = ("pytest", "--engine", "postgres", *PARALLEL)
     session.run(*pytest, "tests/postgres", *files, *session.posargs)
     session.run(*pytest, "--pooled", "packages/corvo-server/tests/conformance", *session.posargs)
 
 
 @nox.session
 def cluster(session: nox.Session) -> None:
-    """Let nodes, networks and databases fail under several servers, and check the history.
+    """Inject faults into nodes, networks and databases under load, and check each history.
 
-    One after the other: each has a database cluster and three servers of its own.
+    The tests run one after the other: each has its own database cluster and three servers.
     """
     _install(session, "test", "extras")
     pytest = ("pytest", "--engine", "postgres")
@@ -144,20 +153,20 @@ def fuzz(session: nox.Session) -> None:
 def matrix(session: nox.Session) -> None:
     """Run the tests on every supported Python that is installed.
 
-    Unit tests on each. Of the integration tests, those that start processes, and wait for them and
-    for threads, signals and connections, as interpreters differ in that; on the oldest and the
-    newest only: one in the middle costs two minutes more and has not shown anything of its own.
+    Unit tests run on each, on SQLite: PostgreSQL does not depend on the interpreter. Made-up
+    histories are left out: they check rules, and all Pythons run the same rules. On the oldest and
+    the newest installed Python the session also runs the integration tests of processes, threads,
+    signals and connections, because interpreters differ in those.
     """
     _install(session, "test", "extras")
-    session.env.update(FEW_HISTORIES)
-    session.run("pytest", "packages", "-n", XDIST_WORKERS, *session.posargs)
-    if session.python in (PYTHONS[0], PYTHONS[-1]):
+    session.run("pytest", "packages", *WITHOUT_HISTORIES, *PARALLEL, *session.posargs)
+    if session.python in (PYTHONS[0], NEWEST):
         about = (
             *("long_poll", "start", "stop", "tracing"),
             *("worker", "worker_stop", "worker_surroundings"),
         )
         files = [f"tests/integration/test_{name}.py" for name in about]
-        session.run("pytest", *files, "-n", XDIST_WORKERS, *session.posargs)
+        session.run("pytest", *files, *PARALLEL, *session.posargs)
 
 
 @nox.session
@@ -173,8 +182,11 @@ def docs(session: nox.Session) -> None:
 @nox.session
 @nox.parametrize("package", [nox.param(name, id=name) for name in PACKAGES])
 def lowest(session: nox.Session, package: str) -> None:
-    """Run a package's own tests with the lowest versions that it says are enough."""
-    session.env.update(FEW_HISTORIES)
+    """Run a package's own tests with the lowest versions that its metadata allows.
+
+    The server's conformance tests and made-up histories are left out. They check rules of the
+    store, and reach dependencies only through code that the other tests run as well.
+    """
     session.env["PYTHONPATH"] = None
     session.install("uv>=0.9")
     folder = Path(session.create_tmp()).resolve()
@@ -186,7 +198,8 @@ def lowest(session: nox.Session, package: str) -> None:
     tools = nox.project.dependency_groups(GROUPS, "test", "extras")
     itself = ("-e", f"packages/{package}")
     session.run("uv", "pip", "install", "--quiet", "--requirements", str(pins), *itself, *tools)
-    session.run("pytest", f"packages/{package}/tests", "-n", XDIST_WORKERS, *session.posargs)
+    left_out = (*WITHOUT_HISTORIES, "--ignore=packages/corvo-server/tests/conformance")
+    session.run("pytest", f"packages/{package}/tests", *left_out, *PARALLEL, *session.posargs)
 
 
 @nox.session(venv_backend="virtualenv")  # in one of uv's, hatch lacks what it builds with
@@ -231,7 +244,19 @@ def chart(session: nox.Session) -> None:
 
 @nox.session
 def bench(session: nox.Session) -> None:
-    """Measure the server, built and installed; `-- --help` tells how much, and what beside it."""
+    """Measure the server, built and installed. `-- --help` lists what can be measured."""
+    _bench(session, *session.posargs)
+
+
+@nox.session
+def bench_smoke(session: nox.Session) -> None:
+    """Run short benchmarks for their checks: fail if a job is lost or doubled, or at an error."""
+    scenarios = ("enqueue", "life", "client", "worker")
+    only = (part for name in scenarios for part in ("--only", name))
+    _bench(session, "--quick", "--rounds", "1", *only)
+
+
+def _bench(session: nox.Session, *options: str) -> None:
     _install(session, "bench", packages=False)
     names = (name.replace("server", "server[postgres]") for name in PACKAGES)
     session.install(*(f"./packages/{name}" for name in names))
@@ -239,7 +264,7 @@ def bench(session: nox.Session) -> None:
         str(ROOT / part)
         for part in ("benchmarks", "benchmarks/peers", "packages/corvo-server/tests/support")
     )
-    session.run("python", "-m", "corvo_bench", *session.posargs, env={"PYTHONPATH": path})
+    session.run("python", "-m", "corvo_bench", *options, env={"PYTHONPATH": path})
 
 
 @nox.session

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Prints the base image to build on: the wanted one (default python:3.12-slim) if it is here or can
+# Prints the base image to build on: the wanted one (default python:3.13-slim) if it is here or can
 # be pulled, else one made on the spot from Debian's packages, for tests only. Never publish what
 # stands on the latter.
 #
@@ -9,8 +9,8 @@
 # fallback. Needs mmdebstrap for the latter.
 set -euo pipefail
 
-wanted=${1:-python:3.12-slim}
-suite=bookworm
+wanted=${1:-python:3.13-slim}
+suite=trixie # what python:3.13-slim stands on
 say() { echo "docker/base.sh: $*" >&2; }
 
 docker image inspect "$wanted" >/dev/null 2>&1 && { echo "$wanted"; exit; }
@@ -59,6 +59,6 @@ fi
 docker import \
   --change 'ENV PIP_CERT=/etc/ssl/certs/ca-certificates.crt' \
   --change 'CMD ["python3"]' \
-  --message 'for tests only: python:3.12-slim could not be pulled' \
+  --message 'for tests only: python:3.13-slim could not be pulled' \
   "$tar" "$image" >&2
 echo "$image"

@@ -36,7 +36,7 @@ done
 
 # A client without the buildx plugin can only use the builder of old.
 docker buildx version >/dev/null 2>&1 || export DOCKER_BUILDKIT=0
-base=$(docker/base.sh "${BASE_IMAGE:-python:3.12-slim}")
+base=$(docker/base.sh "${BASE_IMAGE:-python:3.13-slim}")
 docker build \
   --file docker/Dockerfile \
   --build-arg "BASE_IMAGE=$base" \

@@ -1,4 +1,4 @@
-"""The protocol in raw requests: what any client of any language would send, and what comes back."""
+"""The HTTP API in raw requests, as a client in any language would send them."""
 
 import json
 from collections.abc import Mapping
@@ -20,26 +20,26 @@ LeasedJob = dict[str, Any]
 
 
 class Refusal(NamedTuple):
-    """An answer with a status of 400 or more."""
+    """A response with a status of 400 or more."""
 
     status: int
     code: str
     error: str
     fields: list[str]
-    """The offending ones, by their JSON paths."""
+    """The JSON paths of the invalid fields."""
     headers: httpx.Headers
 
 
 def new_name(prefix: str = "queue") -> str:
-    """A name that no other test uses."""
+    """Return a unique name."""
     return f"{prefix}-{uuid4().hex[:12]}"
 
 
 class ApiClient:
-    """Requests to one server. Each method fails the test when the answer is not as it says."""
+    """Sends requests to one server. A method fails the test if the response is unexpected."""
 
     def __init__(self, url: str, patience: float = 90) -> None:
-        """`patience`: seconds without a byte of an answer."""
+        """`patience`: the read timeout in seconds."""
         self.url = url
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
         self._http = httpx.AsyncClient(
@@ -71,7 +71,7 @@ class ApiClient:
         raw: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
-        """One request: `body` is sent as JSON, `raw` as it is and declared as JSON."""
+        """Send a request. `body` is sent as JSON; `raw` is sent unchanged and declared as JSON."""
         content = raw if body is None else json.dumps(body).encode()
         declared = JSON if content is not None else {}
         return await self._http.request(
@@ -99,13 +99,13 @@ class ApiClient:
         method: str = "POST",
         headers: Mapping[str, str] | None = None,
     ) -> Refusal:
-        """How the server refuses."""
+        """Return the refusal of a request that must fail."""
         return refusal_of(await self.send(method, path, body, raw=raw, headers=headers))
 
     # Verbs
 
     async def enqueue(self, queue: str, payload: Any = None, **options: Any) -> str:
-        """Enqueue a job that is not there yet; its id."""
+        """Enqueue a new job and return its id."""
         body = {"queue": queue, "payload": payload, **options}
         response = await self.send("POST", "/enqueue", body)
         assert response.status_code == 201, response.text
@@ -113,7 +113,7 @@ class ApiClient:
         return job_id
 
     async def fetch(self, *queues: str, **options: Any) -> LeasedJob:
-        """Fetch a job that is there."""
+        """Fetch a job. Fail if there is none."""
         job = await self.try_fetch(*queues, **options)
         assert job is not None, f"no job in {queues}"
         return job
@@ -142,7 +142,7 @@ class ApiClient:
         return answer
 
     async def release(self, job: LeasedJob, **more: Any) -> Body:
-        """Give a fetched job back."""
+        """Release a fetched job."""
         answer: Body = await self.post(f"/release/{job['job_id']}", {**_token(job), **more})
         return answer
 
@@ -163,17 +163,17 @@ class ApiClient:
         return state
 
     async def events_of(self, job_id: str) -> list[str]:
-        """What happened to a job, oldest first."""
+        """Return the types of the events of a job, oldest first."""
         return [event["type"] for event in (await self.job(job_id))["timeline"]]
 
     async def queue(self, name: str) -> Body:
-        """A queue, out of the list of all."""
+        """Return a queue from the list of all queues."""
         (found,) = [queue for queue in await self.get("/queues") if queue["name"] == name]
         queue: Body = found
         return queue
 
     async def waiting_fetches(self) -> int:
-        """How many fetches wait at the server, by its metrics."""
+        """Return the number of waiting fetches from the metrics."""
         return await self._gauge(_WAITING)
 
     async def _gauge(self, name: str) -> int:
@@ -190,7 +190,7 @@ class ApiClient:
         await wait_until(is_so, f"{fetches} waiting fetches")
 
     async def see_no_claims(self) -> None:
-        """Return when no claim of a fetch is under way, nor any other write."""
+        """Return when the server has no write in progress."""
 
         async def is_so() -> bool:
             return await self._gauge(_BACKLOG) == 0
@@ -208,7 +208,7 @@ class ApiClient:
 
 
 def refusal_of(response: httpx.Response) -> Refusal:
-    """The refusal in an answer; one that is malformed, or leaks what it should not, fails."""
+    """Return the refusal in a response. Fail if it is malformed or contains a traceback."""
     assert response.status_code >= 400, f"{response.status_code}: {response.text}"
     assert response.headers["content-type"] == "application/json"
     assert "Traceback" not in response.text

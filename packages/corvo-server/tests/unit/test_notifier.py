@@ -9,6 +9,7 @@ import pytest
 from corvo_server.engine.notifier import Notifier, Waiter
 from corvo_server.store.protocol import StoreOverloaded, StoreUnavailable
 from server_support.bench import turns
+from server_support.clock import forward_loop
 
 Jobs = list[Any]
 
@@ -159,7 +160,8 @@ async def test_wake_that_was_used_is_not_passed_on(notifier: Notifier) -> None:
 
 
 async def test_fetch_ends_with_nothing_after_its_timeout(notifier: Notifier) -> None:
-    fetch = await idle(notifier, wait=0.001)
+    fetch = await idle(notifier, wait=60)
+    forward_loop(60)
     assert await fetch.task == []
     assert notifier.waiting == 0
 

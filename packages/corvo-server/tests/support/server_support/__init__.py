@@ -1,1 +1,1 @@
-"""What the server's tests share: a clock that stands still, engines under test, their calls."""
+"""Support for tests: clocks, engines under test, PostgreSQL servers, child processes, waiting."""

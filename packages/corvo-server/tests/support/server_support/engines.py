@@ -1,10 +1,10 @@
-"""On which storage engines tests run: the option `--engine`, and a PostgreSQL server for all.
+"""The pytest option `--engine` and one PostgreSQL server for all tests.
 
-A test that asks for `engine_name`, or for a fixture that does, runs once on each engine chosen. The
-PostgreSQL server is the one that `CORVO_TEST_POSTGRES_URL` names (a superuser's URL; databases are
-made there and dropped), else one of the tests' own. Where there is none, tests that need it are
-skipped, or fail if `CORVO_REQUIRE_POSTGRES` is 1. With `--pooled`, the databases are behind a
-PgBouncer that pools transactions.
+A test that uses `engine_name`, directly or through a fixture, runs once on each chosen engine.
+`CORVO_TEST_POSTGRES_URL` names the PostgreSQL server (a superuser's URL; tests create and drop
+databases there). Without it the tests start a server. If that is impossible, tests that need it are
+skipped, or fail if `CORVO_REQUIRE_POSTGRES` is 1. With `--pooled`, databases are reached through a
+PgBouncer in transaction mode.
 """
 
 import os
@@ -30,17 +30,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--engine",
         choices=(*ENGINES, "all"),
         default="sqlite",
-        help="the storage engine that tests run on which run on any (default: sqlite)",
+        help="the storage engine of tests that run on any engine (default: sqlite)",
     )
     parser.addoption(
         "--pooled",
         action="store_true",
-        help="reach PostgreSQL by a PgBouncer that pools transactions",
+        help="reach PostgreSQL through a PgBouncer in transaction mode",
     )
 
 
 def engines_of(config: pytest.Config) -> tuple[str, ...]:
-    """The engines chosen."""
+    """Return the chosen engines."""
     chosen = config.getoption("engine")
     return ENGINES if chosen == "all" else (chosen,)
 
@@ -60,7 +60,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def new_storage(engine_name: str, request: pytest.FixtureRequest) -> NewStorage:
-    """Makes options that give a server a place for its jobs, on the engine under test."""
+    """Return a factory of server options for a new, empty store on the engine under test."""
 
     def new() -> dict[str, str | int]:
         if engine_name == "sqlite":
@@ -75,7 +75,7 @@ def new_storage(engine_name: str, request: pytest.FixtureRequest) -> NewStorage:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: object) -> None:
-    """Start one server for all workers of pytest-xdist, before the first of them starts."""
+    """Start one PostgreSQL server for all pytest-xdist workers, before the first worker starts."""
     config: pytest.Config = node.config  # type: ignore[attr-defined]
     if "postgres" not in engines_of(config) or os.environ.get(_URL):
         return
@@ -95,7 +95,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def postgres_databases(request: pytest.FixtureRequest) -> Iterator[Databases]:
-    """A PostgreSQL server to make databases on."""
+    """A PostgreSQL server on which tests create databases."""
     with ExitStack() as stack:
         given = getattr(request.config, "workerinput", {}).get(_URL) or os.environ.get(_URL)
         url = given or stack.enter_context(_start_or_skip()).url()
@@ -110,21 +110,21 @@ def postgres_databases(request: pytest.FixtureRequest) -> Iterator[Databases]:
 
 @pytest.fixture
 def empty_postgres_url(postgres_databases: Databases) -> Iterator[str]:
-    """The URL of an empty database on PostgreSQL, past any pooler."""
+    """The URL of an empty database on PostgreSQL, without a pooler."""
     url = postgres_databases.create()
     yield postgres_databases.direct(url)
     postgres_databases.drop(url)
 
 
 def require(reason: str) -> NoReturn:
-    """Skip a test because of what is not there; fail where PostgreSQL has to be tested."""
+    """Skip a test for `reason`; fail if `CORVO_REQUIRE_POSTGRES` is 1."""
     if os.environ.get(_REQUIRED) == "1":
         pytest.fail(f"{_REQUIRED}=1, but {reason}")
     pytest.skip(reason)
 
 
 def pgbouncer_or_skip(server_url: str, *, pool_size: int = 6) -> PgBouncer:
-    """A pooler for the databases of a server, to be started."""
+    """Return a pooler for a server, not started yet. Skip the test if PgBouncer is missing."""
     try:
         return PgBouncer(server_url, pool_size=pool_size)
     except PgBouncerMissing as missing:

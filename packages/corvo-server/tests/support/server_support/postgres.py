@@ -1,7 +1,7 @@
-"""PostgreSQL servers of the tests' own, from the binaries of this machine.
+"""Starts PostgreSQL servers for tests, from the binaries of this machine.
 
-A server lives in a directory that goes with it, listens on a free port of the loopback interface
-and on a socket in that directory, trusts everybody, and ends with the process that started it.
+A server has a temporary directory, listens on a free port of the loopback interface and on a socket
+in that directory, accepts every user without a password, and ends with the process that started it.
 """
 
 import re
@@ -39,12 +39,12 @@ STOPS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIG
 
 
 class PostgresMissing(Exception):
-    """This machine has no PostgreSQL, or lacks what it takes to run it. The message says what."""
+    """PostgreSQL cannot run on this machine. The message says what is missing."""
 
 
 @cache
 def find_binaries() -> Path:
-    """The directory of PostgreSQL's programs, those of the newest version that is installed.
+    """Return the directory of the programs of the newest installed PostgreSQL.
 
     Debian keeps each version in a directory of its own and puts none of them on PATH.
     """
@@ -64,7 +64,7 @@ def find_binaries() -> Path:
 
 
 def free_port() -> int:
-    """A port of the loopback interface that nobody listened on a moment ago."""
+    """Return a port of the loopback interface that was free a moment ago."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -72,9 +72,9 @@ def free_port() -> int:
 
 
 class PostgresServer:
-    """One PostgreSQL server. Its port stays the same through all its lives.
+    """One PostgreSQL server. It keeps its port over restarts.
 
-    What is written survives a crash of the machine only with `durable`; without, of the server.
+    With `durable`, commits survive a crash of the machine; without, only a crash of the server.
     `settings` are those of `postgresql.conf`.
     """
 
@@ -112,14 +112,14 @@ class PostgresServer:
         return self._running.output
 
     def url(self, database: str = "postgres", *others: "PostgresServer") -> str:
-        """Where a database of it is; with `others`, whichever of them all takes writes."""
+        """Return the URL of a database; with `others`, of whichever server accepts writes."""
         servers = (self, *others)
         places = ",".join(f"{server.host}:{server.port}" for server in servers)
         where = f"postgresql://{USER}@{places}/{database}"
         return f"{where}?target_session_attrs=read-write" if others else where
 
     def init(self) -> Self:
-        """Make the database cluster."""
+        """Create the database cluster with initdb."""
         self._run(
             ["initdb", "-D", self.data, "-U", USER, "--auth=trust", "--encoding=UTF8"],
             ["--locale=C", "--no-sync"],
@@ -129,7 +129,7 @@ class PostgresServer:
         return self
 
     def start(self) -> Self:
-        """Start, and return once it takes connections."""
+        """Start, and return once it accepts connections."""
         settings = {
             **self._settings,
             "port": str(self.port),
@@ -146,12 +146,12 @@ class PostgresServer:
         return self
 
     def stop(self, how: str = "fast") -> None:
-        """Stop as `pg_ctl stop --mode` does, and return when it has ended."""
+        """Stop like `pg_ctl stop --mode`, and return when it has ended."""
         self.signal(STOPS[how])
         self._running.wait()
 
     def kill(self) -> None:
-        """SIGKILL the postmaster, and return when its last process has ended, too."""
+        """Send SIGKILL to the postmaster, and return when its last process has ended."""
         self._running.kill()
         wait_blocking(lambda: not self._has_processes(), "the last process of PostgreSQL ends")
 
@@ -160,11 +160,11 @@ class PostgresServer:
         self._running.signal(number)
 
     def restart(self) -> None:
-        """Start again after an end of whatever kind."""
+        """Start again after any kind of end."""
         self.start()
 
     def close(self) -> None:
-        """End it in whatever state it is, and remove its directory."""
+        """End it in any state, and remove its directory."""
         if self._process is not None and self._process.is_running:
             self._process.signal(signal.SIGCONT)
             self._process.signal(STOPS["immediate"])
@@ -178,7 +178,7 @@ class PostgresServer:
         return execute(self.url(database), statement, *values)
 
     def make_standby(self, name: str, *, settings: Mapping[str, str] | None = None) -> Self:
-        """A standby that streams from here, not started yet, with a replication slot `name`."""
+        """Return a standby of this server, not started yet, with the replication slot `name`."""
         standby = type(self)(durable=True, settings={**self._settings, **(settings or {})})
         source = f"host={self.host} port={self.port} user={USER} application_name={name}"
         self._run(
@@ -189,7 +189,7 @@ class PostgresServer:
         return standby
 
     def promote(self) -> None:
-        """Let a standby become the primary, and return once it takes writes."""
+        """Promote a standby to primary, and return once it accepts writes."""
         self.execute("SELECT pg_promote()")
         wait_blocking(
             lambda: self.execute("SELECT pg_is_in_recovery()") == [(False,)],
