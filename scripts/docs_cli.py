@@ -18,7 +18,7 @@ def cli_reference() -> Iterator[str]:
     root = click.Context(corvo, info_name="corvo")
     yield "## Options of every command"
     yield ""
-    yield from _table(root, [p for p in corvo.params if isinstance(p, SharedOption)])
+    yield from _options(root, [p for p in corvo.params if isinstance(p, SharedOption)])
     for title, commands in CATALOG.items():
         yield f"## {title}"
         yield ""
@@ -44,7 +44,7 @@ def _command(command: click.Command, context: click.Context) -> Iterator[str]:
     yield "```"
     yield ""
     own = [p for p in command.get_params(context) if not isinstance(p, SharedOption)]
-    yield from _table(context, own)
+    yield from _options(context, own)
     examples = textwrap.dedent(getattr(command, "examples", "").strip("\n"))
     if examples:
         yield "```bash"
@@ -58,8 +58,11 @@ def _command(command: click.Command, context: click.Context) -> Iterator[str]:
                 yield from _command(child, click.Context(child, context, info_name=name))
 
 
-def _table(context: click.Context, parameters: list[click.Parameter]) -> Iterator[str]:
-    """Yield a table of parameters; `--help` is left out, because every command has it."""
+def _options(context: click.Context, parameters: list[click.Parameter]) -> Iterator[str]:
+    """Yield a list of parameters; `--help` is left out, because every command has it.
+
+    A list and not a table: the names of choices contain bars, which would end a cell.
+    """
     records: list[tuple[str, str]] = []
     for parameter in parameters:
         record: Any = parameter.get_help_record(context)
@@ -67,10 +70,8 @@ def _table(context: click.Context, parameters: list[click.Parameter]) -> Iterato
             records.append(record)
     if not records:
         return
-    yield "| option | meaning |"
-    yield "|---|---|"
     for names, about in records:
-        yield f"| `{_cell(names)}` | {_escaped(about)} |"
+        yield f"- `{_line(names)}`: {_escaped(about)}"
     yield ""
 
 
@@ -85,11 +86,12 @@ def _prose(text: str) -> str:
     return "\n\n".join(paragraphs).replace("\f", "")
 
 
-def _cell(text: str) -> str:
-    """Return text on one line, with its bars escaped, for code in a cell of a table."""
-    return re.sub(r"\s+", " ", text).replace("|", "\\|")
+def _line(text: str) -> str:
+    """Return text on one line."""
+    return re.sub(r"\s+", " ", text)
 
 
 def _escaped(text: str) -> str:
-    """Return text on one line, with Markdown's special characters escaped, for a cell."""
-    return re.sub(r"([\[\]<>*_|])", r"\\\1", re.sub(r"\s+", " ", text))
+    """Return text on one line as Markdown; a trailing `[default: x]` gets parentheses."""
+    text = re.sub(r"\[([^\[\]]*)\]$", r"(\1)", _line(text))
+    return re.sub(r"([\[\]<>*])", r"\\\1", text)

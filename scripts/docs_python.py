@@ -115,12 +115,11 @@ def _attributes(attributes: Iterable[griffe.Attribute]) -> Iterator[str]:
     documented = [attribute for attribute in attributes if attribute.docstring]
     if not documented:
         return
-    yield "| attribute | type | meaning |"
-    yield "|---|---|---|"
+    yield "Attributes:"
+    yield ""
     for attribute in documented:
-        text = " ".join(_docstring(attribute).split())
-        kind = f"`{_cell(str(attribute.annotation))}`" if attribute.annotation else ""
-        yield f"| `{attribute.name}` | {kind} | {_cell(text)} |"
+        kind = f": {attribute.annotation}" if attribute.annotation else ""
+        yield f"- `{attribute.name}{kind}`: {' '.join(_docstring(attribute).split())}"
     yield ""
 
 
@@ -201,7 +200,3 @@ def _docstring(found: griffe.Object) -> str:
 
 def _dedented(text: str) -> str:
     return "\n".join(line.removeprefix("    ") for line in text.strip("\n").splitlines())
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
