@@ -6,6 +6,7 @@ from urllib.parse import urlsplit, urlunsplit
 import pytest
 from click.testing import CliRunner
 
+from corvo_server import store
 from corvo_server.cli import server
 from server_support.postgres import execute, free_port
 
@@ -57,6 +58,8 @@ def test_tables_of_a_newer_server_are_refused(postgres_url: str) -> None:
 
 
 def test_a_missing_driver_is_told_how_to_get(monkeypatch: pytest.MonkeyPatch) -> None:
+    # The import below replaces the package in its parent; this puts the first one back afterwards.
+    monkeypatch.setattr(store, "postgres", getattr(store, "postgres", None), raising=False)
     for name in [name for name in sys.modules if name.startswith("corvo_server.store.postgres")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "psycopg", None)
