@@ -11,8 +11,8 @@ ON CONFLICT (id) DO UPDATE SET
 
 -- name: acquire_leader_lease
 -- The table has at most one row. Nodes that try at the same time wait for its lock, so the second
--- one sees the lease of the first. The WHERE clause lets a node in only if it has the lease already
--- (it renews it) or if the lease has expired.
+-- one sees the lease of the first. The WHERE clause updates the row only if the node has the lease
+-- already (then this renews it) or if the lease has expired.
 INSERT INTO lead AS l (is_one, node_id, expires_at)
 VALUES (true, %(id)s,
         floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint + %(lease_ms)s)
@@ -23,6 +23,7 @@ WHERE l.node_id = %(id)s
    OR l.expires_at <= floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint;
 
 -- name: read_leader_and_time
+-- Runs after acquire_leader_lease in the same transaction, so the lease of the node is not expired.
 SELECT EXISTS (SELECT 1 FROM lead WHERE node_id = %s),
        floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint;
 
