@@ -1,7 +1,7 @@
-"""Inserts of any number of rows.
+"""Multi-row inserts.
 
-For each statement that runs, SQLite opens the table and every index of it anew, and that takes
-longer than to write a row. So rows go in by the hundred.
+For each statement, SQLite opens the table and all of its indexes again, which takes longer than
+writing a row. So one statement inserts up to 100 rows.
 """
 
 import sqlite3
@@ -11,18 +11,19 @@ from itertools import chain
 from corvo_server.store.sqlite.rows import Row
 
 _SIZES = (100, 25, 5, 1)
-"""How many rows a statement has. There is one statement for each, and each is compiled but once."""
+"""Rows per statement. The fixed sizes let sqlite3 cache the compiled statements."""
 
 
 class Insert:
-    """Made of an INSERT that ends with the values of one row, `VALUES (?, ?)`."""
+    """An INSERT statement for any number of rows."""
 
     def __init__(self, statement: str) -> None:
+        """`statement` inserts one row and ends with its values, as `VALUES (?, ?)`."""
         head, values = statement.rsplit("VALUES", 1)
         self._statements = [(size, f"{head}VALUES {', '.join([values] * size)}") for size in _SIZES]
 
     def run(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
-        """Write rows, in their order."""
+        """Insert the rows in their order."""
         at = 0
         for size, statement in self._statements:
             for start in range(at, len(rows) - size + 1, size):
