@@ -8,8 +8,7 @@ import orjson
 
 from corvo_server.store.records import Event
 from corvo_server.store.rows.codes import EVENT_WORDS
-from corvo_server.store.sqlite.inserts import Insert
-from corvo_server.store.sqlite.rows import MIN_BULK_ROWS, SQL, Row, fetch_one, to_event
+from corvo_server.store.sqlite.rows import MIN_BULK_ROWS, SQL, Insert, Row, fetch_one, to_event
 
 _INSERT = Insert(SQL.insert_event)
 _SHARED_FIELDS = attrgetter("type", "queue", "at", "data")

@@ -10,10 +10,10 @@ from corvo_schema.states import JobState
 from corvo_server.store.records import Change, JobHead, JobRecord, NewJob
 from corvo_server.store.rows.codes import STATE_CODES, STATES
 from corvo_server.store.rows.heads import to_head
-from corvo_server.store.sqlite.inserts import Insert
 from corvo_server.store.sqlite.rows import (
     MIN_BULK_ROWS,
     SQL,
+    Insert,
     Row,
     failure_row,
     fetch_one,

@@ -10,8 +10,7 @@ from collections.abc import Iterable
 
 import orjson
 
-from corvo_server.store.sqlite.inserts import Insert
-from corvo_server.store.sqlite.rows import SQL
+from corvo_server.store.sqlite.rows import SQL, Insert
 
 _INSERT = Insert(SQL.insert_tag)
 
