@@ -58,15 +58,15 @@ class Nodes:
     async def beat(self) -> None:
         """Report, set the clock, and take or keep the lead if no other has it."""
         asked = self._steady()
-        standing = await self._store.beat(self._report(), _LEASE_MS)
-        if standing.clock is not None and isinstance(self._clock, SharedClock):
-            self._clock.look(standing.clock)
-        if not standing.is_leader:
+        result = await self._store.beat(self._report(), _LEASE_MS)
+        if result.clock is not None and isinstance(self._clock, SharedClock):
+            self._clock.look(result.clock)
+        if not result.is_leader:
             self._leads_until = -float("inf")
-        elif standing.lease_ms is None:
+        elif result.lease_ms is None:
             self._leads_until = float("inf")
         else:
-            self._leads_until = asked + standing.lease_ms / 1000 - _MARGIN
+            self._leads_until = asked + result.lease_ms / 1000 - _MARGIN
 
     async def leave(self) -> None:
         """Give the lead to whoever reports next, and be a node no more."""
