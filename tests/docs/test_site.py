@@ -14,7 +14,6 @@ from corvo_server.app import RESOURCES
 from corvo_server.http.openapi import describe
 from corvo_server.settings import Settings, variable_of
 
-
 SEARCHED_WORDS = ("logging", "timeout", "pydantic", "retry", "cron", "rate limit")
 """Words that users search for; each must be in a heading of the guide, a how-to or Operations."""
 
