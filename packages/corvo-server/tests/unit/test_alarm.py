@@ -25,41 +25,41 @@ async def rings(alarm: Alarm) -> bool:
 
 async def test_alarm_without_a_moment_never_rings(alarm: Alarm) -> None:
     assert not await rings(alarm)
-    alarm.ring_by(None)
+    alarm.bring_forward(None)
     assert not await rings(alarm)
 
 
 @pytest.mark.parametrize("early", [0, 1, START])
 async def test_alarm_rings_at_once_when_its_moment_has_come(alarm: Alarm, early: int) -> None:
-    alarm.ring_by(START - early)
+    alarm.bring_forward(START - early)
     assert await rings(alarm)
 
 
 async def test_alarm_does_not_ring_before_its_moment(alarm: Alarm, clock: ManualClock) -> None:
-    alarm.ring_by(START + 60_000)
+    alarm.bring_forward(START + 60_000)
     assert not await rings(alarm)
     clock.forward(60_000)
     assert await rings(alarm)
 
 
 async def test_earlier_moment_cuts_the_wait_short(alarm: Alarm) -> None:
-    alarm.ring_by(START + 60_000)
+    alarm.bring_forward(START + 60_000)
     waiting = asyncio.ensure_future(alarm.wait())
     await turns()
-    alarm.ring_by(START)
+    alarm.bring_forward(START)
     await asyncio.wait_for(waiting, 5)
 
 
 async def test_moment_ends_the_wait_of_one_that_had_none(alarm: Alarm) -> None:
     waiting = asyncio.ensure_future(alarm.wait())
     await turns()
-    alarm.ring_by(START)
+    alarm.bring_forward(START)
     await asyncio.wait_for(waiting, 5)
 
 
 async def test_later_moment_changes_nothing(alarm: Alarm, clock: ManualClock) -> None:
-    alarm.ring_by(START + 10)
-    alarm.ring_by(START + 20)
+    alarm.bring_forward(START + 10)
+    alarm.bring_forward(START + 20)
     clock.forward(10)
     assert await rings(alarm)
 
@@ -79,11 +79,11 @@ async def test_wait_looks_at_the_clock_again_when_time_is_up(
 
 
 async def _ring_after_a_millisecond(alarm: Alarm) -> None:
-    alarm.ring_by(START + 1)
+    alarm.bring_forward(START + 1)
     await alarm.wait()
 
 
 async def test_cleared_alarm_does_not_ring(alarm: Alarm) -> None:
-    alarm.ring_by(START)
+    alarm.bring_forward(START)
     alarm.clear()
     assert not await rings(alarm)

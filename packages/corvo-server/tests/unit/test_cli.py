@@ -225,7 +225,7 @@ def test_a_command_that_is_stopped_in_its_first_moments_has_not_succeeded(
 ) -> None:
     monkeypatch.setattr(main_module.sys, "argv", ["corvo-server", "--data-dir", "x", command])
     with pytest.raises(SystemExit) as left:
-        main_module._leave(signal.SIGTERM, None)
+        main_module._exit_early(signal.SIGTERM, None)
     assert left.value.code == 128 + signal.SIGTERM
 
 

@@ -193,7 +193,7 @@ async def test_an_answer_that_comes_late_makes_no_leader(
 
     board.trouble = take_long
     await servers[0].nodes.beat()
-    assert servers[0].nodes.leads_for <= 0
+    assert servers[0].nodes.remaining_lease <= 0
 
 
 async def test_services_end_with_the_lead(board: Board, servers: list[Server]) -> None:

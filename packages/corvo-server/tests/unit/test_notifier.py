@@ -184,7 +184,7 @@ async def test_timeout_during_a_claim_waits_for_its_jobs(notifier: Notifier) -> 
 
 async def test_fetch_that_timed_out_is_not_woken(notifier: Notifier) -> None:
     first, second = [await idle(notifier) for _ in range(2)]
-    first.waiter.send_home()
+    first.waiter.stop()
     notifier.wake("a", 1)
     assert [len(fetch.claims) for fetch in (first, second)] == [1, 2]
     assert await first.task == []
@@ -348,7 +348,7 @@ async def test_nothing_is_kept_of_fetches_that_are_over(notifier: Notifier) -> N
         fetch = Fetch(notifier, f"q{i}", "a")
         await fetch.answer(job(f"q{i}"))
         await fetch.task
-    assert dict(notifier._lines) == {}
+    assert dict(notifier._waiters) == {}
 
 
 async def test_queue_opens_at_its_moment(notifier: Notifier) -> None:

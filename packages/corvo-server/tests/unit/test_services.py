@@ -125,7 +125,7 @@ async def test_running_reclaimer_hears_of_leases(bench: Bench, engine: Engine, r
     run(Reclaimer(engine.maintenance))
     await bench.start(lease=1)
     bench.clock.forward(1000)
-    engine.maintenance.lease_end.ring_by(0)  # instead of a second of sleep
+    engine.maintenance.lease_end.bring_forward(0)  # instead of a second of sleep
     await until_jobs(bench, JobState.PENDING, 1)
 
 
@@ -141,7 +141,7 @@ async def test_reclaimed_job_can_expire(bench: Bench, engine: Engine, run: Run) 
     await bench.tick(LEASE_MS)
     await until_jobs(bench, JobState.PENDING, 1)
     bench.clock.forward(30_000)
-    engine.maintenance.expiry.ring_by(0)  # instead of half a minute of sleep
+    engine.maintenance.expiry.bring_forward(0)  # instead of half a minute of sleep
     await until_jobs(bench, JobState.DEAD, 1)
 
 
@@ -161,7 +161,7 @@ async def test_running_opener_lets_throttled_queues_serve_again(
     assert await bench.fetch_ids() == [first]
     waiting = await bench.waiting()
     bench.clock.forward(60_000)
-    engine.maintenance.opening.ring_by(0)  # instead of a minute of sleep
+    engine.maintenance.opening.bring_forward(0)  # instead of a minute of sleep
     (job,) = await asyncio.wait_for(waiting, 5)
     assert job.head.id == second
 

@@ -1,4 +1,4 @@
-"""Searching jobs."""
+"""Search of jobs."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -20,7 +20,7 @@ from corvo_server.store.search.filters import JobFilter, Span
 from corvo_server.store.search.search import Search, Total
 
 _SLOW_FILTERS = ("payload_jq", "payload_contains", "error_contains")
-"""What every candidate has to be read for."""
+"""Filters that no index supports: a search has to read every candidate."""
 
 
 class Page(Struct, frozen=True):
@@ -29,12 +29,12 @@ class Page(Struct, frozen=True):
     jobs: list[JobRecord]
     total: Total
     cursor: str | None
-    """Of the next page; None when nothing follows."""
+    """Cursor of the next page; None on the last page."""
     seconds: float
 
 
 class Searches(Part):
-    """Verbs of searching."""
+    """The verb of search."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
@@ -42,7 +42,10 @@ class Searches(Part):
 
     @verb
     async def jobs(self, request: SearchRequest) -> Page:
-        """The page that `request` asks for, and how many jobs match in all."""
+        """Return the requested page and the total number of matching jobs.
+
+        Raise `CallError` for an invalid cursor or filter, or if the search takes too long.
+        """
         started = perf_counter()
         cursor = None if request.cursor is None else Cursor.read(request.cursor, request)
         search = Search(
@@ -67,9 +70,9 @@ class Searches(Part):
 
 
 def job_filter(asked: SearchFilter, at: str = "") -> JobFilter:
-    """The filter that a request means. `at` is the path of the fields in it, like `filter.`.
+    """Return the store's filter for that of a request. `at` is its path there, e.g. `filter.`.
 
-    Raises `CallError` for an expression in `payload_jq` that cannot be read.
+    Raise `CallError` for an invalid expression in `payload_jq`.
     """
     return JobFilter(
         queue=asked.queue,
@@ -108,7 +111,7 @@ def _condition(expression: str, at: str) -> Condition:
 
 
 def too_slow(error: SearchTooSlow, asked: SearchFilter, at: str = "") -> CallError:
-    """A refusal that is the caller's to act on: the same search again would be stopped again."""
+    """Return the error for a search that exceeds its time limit. A repetition would fail too."""
     smaller = ", or ask for a smaller page" if isinstance(asked, SearchRequest) else ""
     return CallError(
         ErrorCode.VALIDATION_ERROR,
