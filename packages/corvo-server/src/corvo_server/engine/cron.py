@@ -48,7 +48,7 @@ _NO_IANA_ZONES = frozenset({"localtime", "Factory"})
 
 
 class CronError(ValueError):
-    """Raised for an expression that is invalid or never fires. `field` is the wrong field, if any."""
+    """Raised for an expression that is invalid or never fires; `field` is the wrong field."""
 
     def __init__(self, message: str, field: str | None = None) -> None:
         super().__init__(f"{field}: {message}" if field else message)

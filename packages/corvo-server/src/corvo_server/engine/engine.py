@@ -85,7 +85,7 @@ class Engine:
         self.attempts.give_back(jobs)
 
     def _submitted(self, request: Enqueue) -> None:
-        """Wake fetches for jobs that are about to be stored, so that their claims share the commit."""
+        """Wake fetches before the commit of new jobs, so that their claims join the same commit."""
         ready: defaultdict[str, int] = defaultdict(int)
         for job in request.jobs:
             if job.state is _PENDING:

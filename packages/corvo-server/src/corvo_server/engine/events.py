@@ -65,7 +65,7 @@ class Events:
     async def follow(
         self, after: int, wanted: EventFilter, interval: float
     ) -> AsyncGenerator[list[Event]]:
-        """Yield the events after the id `after` that match `wanted`, in order, as they are committed.
+        """Yield the events after the id `after` that match `wanted`, in order, once committed.
 
         Yield an empty list after `interval` seconds without any event, so that the caller can
         check its connection. End when the server closes.

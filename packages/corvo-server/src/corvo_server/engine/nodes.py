@@ -12,7 +12,7 @@ from corvo_server.store.records import Commit
 BEAT = 1.0
 """Seconds between two heartbeats of a node."""
 _LEASE_MS = 4_000
-"""Length of the leader lease in ms. A new leader follows a failed one within it plus `BEAT`: 5 s."""
+"""Length of the leader lease in ms. A failed leader is replaced within it plus `BEAT`: 5 s."""
 _MARGIN = 1.0
 """Seconds before the end of its lease at which a leader stops if it could not renew the lease."""
 _SILENT_AFTER = 5_000
