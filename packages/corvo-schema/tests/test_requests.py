@@ -80,12 +80,12 @@ def test_enqueue_takes(field: str, given: Any, value: Any) -> None:
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("queue", "", "must be 1 to 255 characters out of"),
-        ("queue", "q" * 256, "must be 1 to 255 characters out of"),
-        ("queue", "a b", "must be 1 to 255 characters out of"),
-        ("queue", "a\n", "must be 1 to 255 characters out of"),
-        ("queue", "ä", "must be 1 to 255 characters out of"),
-        ("queue", "a\0", "must be 1 to 255 characters out of"),
+        ("queue", "", "must be 1 to 255 characters from"),
+        ("queue", "q" * 256, "must be 1 to 255 characters from"),
+        ("queue", "a b", "must be 1 to 255 characters from"),
+        ("queue", "a\n", "must be 1 to 255 characters from"),
+        ("queue", "ä", "must be 1 to 255 characters from"),
+        ("queue", "a\0", "must be 1 to 255 characters from"),
         ("queue", 7, "valid string"),
         ("queue", None, "valid string"),
         ("priority", "urgent", "must be critical, high or normal"),
@@ -269,8 +269,8 @@ def test_throttle_takes_one_notation_of_its_window(body: dict[str, Any], window:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ({"rate": 5}, "give either window_ms or period"),
-        ({"rate": 5, "window_ms": 1, "period": "1s"}, "give either window_ms or period"),
+        ({"rate": 5}, "give exactly one of window_ms and period"),
+        ({"rate": 5, "window_ms": 1, "period": "1s"}, "give exactly one of window_ms and period"),
         ({"rate": 5, "period": "0s"}, "longer than 0s"),
         ({"rate": 0, "period": "1s"}, "greater than or equal to 1"),
         ({"period": "1s"}, "Field required"),
@@ -301,10 +301,13 @@ def test_search_takes_all_filters() -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ({"action": "retry"}, "give either job_ids or filter"),
-        ({"action": "retry", "job_ids": ["x"], "filter": {}}, "give either job_ids or filter"),
-        ({"action": "move", "job_ids": ["x"]}, "needs move_to_queue"),
-        ({"action": "change_priority", "job_ids": ["x"]}, "needs priority"),
+        ({"action": "retry"}, "give exactly one of job_ids and filter"),
+        (
+            {"action": "retry", "job_ids": ["x"], "filter": {}},
+            "give exactly one of job_ids and filter",
+        ),
+        ({"action": "move", "job_ids": ["x"]}, "requires move_to_queue"),
+        ({"action": "change_priority", "job_ids": ["x"]}, "requires priority"),
         ({"action": "explode", "job_ids": ["x"]}, "must be one of retry, delete, cancel"),
         ({"action": "retry", "job_ids": []}, "at least 1 item"),
     ],

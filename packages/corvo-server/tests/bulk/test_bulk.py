@@ -104,7 +104,7 @@ async def test_filter_that_cannot_be_read_names_its_field(bench: Bench) -> None:
 async def test_more_jobs_than_can_be_done_at_once_go_to_the_background(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bulk_module, "_AT_ONCE", 3)
+    monkeypatch.setattr(bulk_module, "_MAX_SYNCHRONOUS", 3)
     for _ in range(4):
         await bench.enqueue()
     request = BulkRequest.model_validate({"action": "cancel", "filter": {"queue": QUEUE}})

@@ -706,14 +706,14 @@ async def test_request_that_never_ends_is_given_up(
     ("query", "expected"),
     [
         ("state=dead", "must be one of running, finished"),
-        ("limit=0", "must be a number from 1 to 1000"),
-        ("limit=1001", "must be a number from 1 to 1000"),
-        ("limit=%C2%B2", "must be a number from 1 to 1000"),
-        ("limit=", "must be a number from 1 to 1000"),
+        ("limit=0", "must be a whole number from 1 to 1000"),
+        ("limit=1001", "must be a whole number from 1 to 1000"),
+        ("limit=%C2%B2", "must be a whole number from 1 to 1000"),
+        ("limit=", "must be a whole number from 1 to 1000"),
         ("state=", "must be one of running, finished"),
-        ("cursor=", "is none that this server gave"),
-        ("cursor=x", "is none that this server gave"),
-        ("cursor=batch_01ARZ3NDEKTSV4RRFFQ69G5FAVX", "is none that this server gave"),
+        ("cursor=", "was not issued by this server"),
+        ("cursor=x", "was not issued by this server"),
+        ("cursor=batch_01ARZ3NDEKTSV4RRFFQ69G5FAVX", "was not issued by this server"),
     ],
 )
 async def test_a_list_of_batches_that_makes_no_sense(

@@ -115,7 +115,8 @@ async def test_job_that_cannot_be_given_back_waits_for_its_lease(
     with monkeypatch.context() as patch:
         patch.setattr(bench.store, "transition", refuse)
         bench.engine.attempts.give_back([job])
-    assert "wait for their lease: 9 writes are waiting" in caplog.text
+    assert "1 jobs of a disconnected client were not released" in caplog.text
+    assert "9 writes are waiting" in caplog.text
     with bench.kit.break_commits(bench.store):
         bench.engine.attempts.give_back([job])
         await bench.settle()

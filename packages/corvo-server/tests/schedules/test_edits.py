@@ -142,10 +142,10 @@ async def test_verbs_refuse_a_schedule_that_is_not_there(bench: Bench) -> None:
     [
         ({"cron": "0 25 * * *"}, [("cron", "hour: '25' is not valid")]),
         ({"cron": "0 0 31 2 *"}, [("cron", "'0 0 31 2 *' never fires")]),
-        ({"timezone": "Europe/Berlni"}, [("timezone", "'Europe/Berlni' is no IANA time zone")]),
+        ({"timezone": "Europe/Berlni"}, [("timezone", "'Europe/Berlni' is not an IANA time zone")]),
         (
             {"cron": "@noon", "timezone": "CEST"},
-            [("cron", "'@noon' is not one of"), ("timezone", "'CEST' is no IANA time zone")],
+            [("cron", "'@noon' is not one of"), ("timezone", "'CEST' is not an IANA time zone")],
         ),
     ],
 )

@@ -142,7 +142,7 @@ async def test_upcoming_that_are_no_count_are_refused(http: httpx.AsyncClient, c
         ({"cron": ""}, "cron", "at least 1 character"),
         ({"cron": 5}, "cron", "string"),
         ({"cron": "0 0 31 2 *"}, "cron", "never fires"),
-        ({"timezone": "Mars/Olympus"}, "timezone", "no IANA time zone"),
+        ({"timezone": "Mars/Olympus"}, "timezone", "not an IANA time zone"),
         ({"name": None}, "name", "string"),
         ({"name": ""}, "name", "at least 1 character"),
         ({"queue": "no spaces"}, "queue", "A-Z a-z 0-9"),

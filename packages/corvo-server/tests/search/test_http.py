@@ -48,7 +48,7 @@ async def test_a_search_for_nothing_special_finds_the_latest(
         ({"sort": "size"}, "sort", "must be one of created_at,"),
         ({"limit": 1001}, "limit", "less than or equal to 1000"),
         ({"payload_jq": ".a ="}, "payload_jq", "at character 4: compare with =="),
-        ({"cursor": "x"}, "cursor", "is none that this server gave"),
+        ({"cursor": "x"}, "cursor", "was not issued by this server"),
     ],
 )
 async def test_nonsense_is_refused_by_its_field(

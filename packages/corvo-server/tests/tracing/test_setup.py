@@ -87,7 +87,7 @@ def test_a_missing_exporter_is_said_and_the_server_goes_on(
     monkeypatch.setattr(tracing, "_provider_of_the_process", lambda: None)
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "carrier-pigeon")
     assert start_tracing() is None
-    assert "there is no exporter 'carrier-pigeon'" in caplog.text
+    assert "no installed package provides the exporter 'carrier-pigeon'" in caplog.text
     assert "corvo-server[otel]" in caplog.text
 
 

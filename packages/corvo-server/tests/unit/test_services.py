@@ -195,7 +195,7 @@ async def test_service_goes_on_after_errors(
     first, second = [record for record in caplog.records if "failing" in record.getMessage()]
     assert (first.levelname, "no disk" in first.getMessage()) == ("WARNING", True)
     assert first.exc_info is None
-    assert (second.levelname, "goes on" in second.getMessage()) == ("ERROR", True)
+    assert (second.levelname, "continues" in second.getMessage()) == ("ERROR", True)
     assert second.exc_info is not None
 
 
