@@ -1,4 +1,4 @@
-"""The parts of the documentation that are made from the code are what the code says."""
+"""The generated parts of the documentation are up to date."""
 
 import subprocess
 import sys

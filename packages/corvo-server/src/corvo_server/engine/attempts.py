@@ -32,8 +32,9 @@ log = logging.getLogger(__name__)
 _LONGEST_ERROR = 16_384
 _LONGEST_BACKTRACE = 65_536
 _EARLY_MS_PER_SECOND = 50
+"""An empty fetch is answered this many ms before its timeout, per second of the timeout."""
 _MAX_EARLY_MS = 500
-"""How long before its timeout an empty long poll is answered: per second of timeout, at most."""
+"""Maximum number of ms by which an empty fetch is answered before its timeout."""
 
 
 class Ack(Struct, frozen=True):
