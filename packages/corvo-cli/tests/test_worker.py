@@ -88,7 +88,7 @@ def test_command_line_decides(corvo: Any, runs: list[Worker]) -> None:
     assert worker._served_queues() == ["reports", "emails"]
     origin = worker._server._origin
     assert origin.url == "http://elsewhere:1"
-    assert dict(origin.site.headers)[b"Authorization"] == b"Bearer k"
+    assert dict(origin.server.headers)[b"Authorization"] == b"Bearer k"
 
 
 @pytest.mark.usefixtures("code")

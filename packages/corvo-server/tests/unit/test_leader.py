@@ -14,7 +14,7 @@ from corvo_server.engine.nodes import Nodes
 from corvo_server.engine.notifier import Notifier
 from corvo_server.services.leader import LeaderServices
 from corvo_server.services.service import Service
-from corvo_server.store.nodes import NodeRecord, NodeReport, Reading, Standing
+from corvo_server.store.nodes import HeartbeatResult, NodeRecord, NodeReport, Reading
 from corvo_server.store.protocol import Store, StoreUnavailable
 from server_support.bench import turns, until
 
@@ -38,7 +38,7 @@ class Board:
         """A new id for each server."""
         return f"node_{next(self._numbers)}"
 
-    async def beat(self, report: NodeReport, lease_ms: int) -> Standing:
+    async def beat(self, report: NodeReport, lease_ms: int) -> HeartbeatResult:
         if self.trouble is not None:
             await self.trouble()
         now = round(self.seconds * 1000)
@@ -46,7 +46,7 @@ class Board:
         if self.leader in {None, report.id} or self.leads_until <= now:
             self.leader, self.leads_until = report.id, now + lease_ms
         reading = Reading(now, self.seconds, self.seconds)
-        return Standing(self.leader == report.id, lease_ms, reading)
+        return HeartbeatResult(self.leader == report.id, lease_ms, reading)
 
     async def leave(self, node_id: str) -> None:
         del self.reports[node_id]

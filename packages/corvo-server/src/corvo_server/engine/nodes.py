@@ -63,15 +63,15 @@ class Nodes:
         """
         # The lease starts before the request, so that it ends here before it ends in the store.
         asked_at = self._steady()
-        standing = await self._store.beat(self._report(), _LEASE_MS)
-        if standing.clock is not None and isinstance(self._clock, SharedClock):
-            self._clock.adjust(standing.clock)
-        if not standing.is_leader:
+        result = await self._store.beat(self._report(), _LEASE_MS)
+        if result.clock is not None and isinstance(self._clock, SharedClock):
+            self._clock.adjust(result.clock)
+        if not result.is_leader:
             self._lease_end = -float("inf")
-        elif standing.lease_ms is None:
+        elif result.lease_ms is None:
             self._lease_end = float("inf")
         else:
-            self._lease_end = asked_at + standing.lease_ms / 1000 - _MARGIN
+            self._lease_end = asked_at + result.lease_ms / 1000 - _MARGIN
 
     async def leave(self) -> None:
         """Give up the leader lease and remove this node from the store's list."""

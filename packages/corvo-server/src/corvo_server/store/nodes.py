@@ -48,7 +48,7 @@ class Reading(Struct, frozen=True):
         return self.answered - self.asked
 
 
-class Standing(Struct, frozen=True):
+class HeartbeatResult(Struct, frozen=True):
     """What a node is told for its report."""
 
     is_leader: bool

@@ -15,7 +15,7 @@ from corvo_server.store.batches import (
     BatchRecord,
 )
 from corvo_server.store.bulk import BulkEdit, BulkOutcome, BulkRecord, BulkStep
-from corvo_server.store.nodes import NodeRecord, NodeReport, Standing
+from corvo_server.store.nodes import HeartbeatResult, NodeRecord, NodeReport
 from corvo_server.store.queues import (
     QueueRecord,
     QueueSetting,
@@ -252,7 +252,7 @@ class Store(Protocol):
 
     # Nodes
 
-    async def beat(self, report: NodeReport, lease_ms: int) -> Standing:
+    async def beat(self, report: NodeReport, lease_ms: int) -> HeartbeatResult:
         """Keep a report, and take the lead for `lease_ms` if nobody has it, or go on having it.
 
         The lead of a node ends with its lease, by the store's clock, unless it reports in time.
