@@ -168,7 +168,7 @@ def build_http(settings: Settings, engine: Engine) -> tuple[App, access_log.Acce
     )
     requests = access_log.AccessLog(write_requests)
     observers = [metrics.observer_of(engine.metrics)]
-    if access_log.is_wanted():
+    if access_log.is_enabled():
         observers.append(requests.add)
     middleware.install_observers(app, observers)
     middleware.install_cors(app, settings.cors_origins)

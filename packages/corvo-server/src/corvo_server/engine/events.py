@@ -63,9 +63,9 @@ class Events:
         return await self._store.last_event_id()
 
     async def follow(
-        self, after: int, wanted: EventFilter, interval: float
+        self, after: int, event_filter: EventFilter, interval: float
     ) -> AsyncGenerator[list[Event]]:
-        """Yield the events after the id `after` that match `wanted`, in order, once committed.
+        """Yield the events after the id `after` that match `event_filter`, in order.
 
         Yield an empty list after `interval` seconds without any event, so that the caller can
         check its connection. End when the server closes.
@@ -76,7 +76,7 @@ class Events:
             events = await self._read(last)
             if events:
                 last = events[-1].id
-                matching = [event for event in events if wanted.matches(event)]
+                matching = [event for event in events if event_filter.matches(event)]
                 if matching:
                     yield matching
             elif self._is_closed:

@@ -94,10 +94,10 @@ class Jobs(Part):
                 self._ids.batch(), now, request.batch.callback_queue, self._ids.job(), document
             )
         batch_id = batch.id if batch else None
-        asked: Sequence[EnqueueRequest | PlainJob] = request.jobs
+        requests: Sequence[EnqueueRequest | PlainJob] = request.jobs
         jobs = [
             self._new_job(job, self._checked(payload, "jobs[{}].payload", i), now, batch_id)
-            for i, (job, payload) in enumerate(zip(asked, payloads, strict=True))
+            for i, (job, payload) in enumerate(zip(requests, payloads, strict=True))
         ]
         enqueued = await self._store_all(Enqueue(jobs, batch))
         if batch is not None:

@@ -51,18 +51,18 @@ def run_by_hand(schedule: ScheduleRecord, job_id: str, now: int) -> ScheduleChan
     return ScheduleChange(after, job, if_duplicate=schedule)
 
 
-def revise(stored: ScheduleRecord, wanted: ScheduleRecord) -> ScheduleRecord:
-    """Return the schedule after an edit: `wanted` with the id and the history of `stored`.
+def revise(stored: ScheduleRecord, edited: ScheduleRecord) -> ScheduleRecord:
+    """Return the schedule after an edit: `edited` with the id and the history of `stored`.
 
     `next_run` changes only with cron or zone, so that writing the same schedule changes nothing.
     """
-    is_same_calendar = (stored.cron, stored.timezone) == (wanted.cron, wanted.timezone)
+    is_same_calendar = (stored.cron, stored.timezone) == (edited.cron, edited.timezone)
     keeps_next = is_same_calendar and stored.next_run is not None
     return replace(
-        wanted,
+        edited,
         id=stored.id,
         created_at=stored.created_at,
-        next_run=stored.next_run if keeps_next else wanted.next_run,
+        next_run=stored.next_run if keeps_next else edited.next_run,
         is_paused=stored.is_paused,
         last_run=stored.last_run,
         last_job_id=stored.last_job_id,

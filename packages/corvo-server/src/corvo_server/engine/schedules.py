@@ -75,24 +75,24 @@ class Schedules(Part):
 
         `payload` is JSON text; None means `{}`.
         """
-        wanted = self._wanted(request, payload)
+        record = self._record(request, payload)
 
         def decide(stored: ScheduleRecord | None) -> ScheduleChange:
-            return ScheduleChange(wanted if stored is None else occurrences.revise(stored, wanted))
+            return ScheduleChange(record if stored is None else occurrences.revise(stored, record))
 
-        outcome = await self._edit(ScheduleEdit(wanted.name, decide, by_id=False))
-        return outcome.after or wanted, outcome.before is None
+        outcome = await self._edit(ScheduleEdit(record.name, decide, by_id=False))
+        return outcome.after or record, outcome.before is None
 
     @verb
     async def replace(
         self, reference: str, request: ScheduleRequest, payload: bytes | None
     ) -> ScheduleRecord:
         """Replace a schedule, including its name. `payload` is as in `put`."""
-        wanted = self._wanted(request, payload)
+        record = self._record(request, payload)
         outcome = await self._change(
-            reference, lambda stored: ScheduleChange(occurrences.revise(stored, wanted))
+            reference, lambda stored: ScheduleChange(occurrences.revise(stored, record))
         )
-        return outcome.after or wanted
+        return outcome.after or record
 
     @verb
     async def delete(self, reference: str) -> None:
@@ -161,7 +161,7 @@ class Schedules(Part):
             raise CallError(outcome.code, outcome.message, details)
         return outcome
 
-    def _wanted(self, request: ScheduleRequest, payload: bytes | None) -> ScheduleRecord:
+    def _record(self, request: ScheduleRequest, payload: bytes | None) -> ScheduleRecord:
         _check_calendar(request)
         now = self._clock()
         period = request.unique_period

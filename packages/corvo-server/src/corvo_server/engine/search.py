@@ -69,31 +69,31 @@ class Searches(Part):
         return Page(found.jobs, found.total, following, perf_counter() - started)
 
 
-def job_filter(asked: SearchFilter, at: str = "") -> JobFilter:
+def job_filter(filters: SearchFilter, at: str = "") -> JobFilter:
     """Return the store's filter for that of a request. `at` is its path there, e.g. `filter.`.
 
     Raise `CallError` for an invalid expression in `payload_jq`.
     """
     return JobFilter(
-        queue=asked.queue,
-        states=frozenset(asked.state),
-        priority=asked.priority,
-        tags=asked.tags,
-        payload_contains=asked.payload_contains,
-        payload=None if asked.payload_jq is None else _condition(asked.payload_jq, at),
-        created=_span(asked.created_after, asked.created_before),
-        scheduled=_span(asked.scheduled_after, asked.scheduled_before),
-        started=_span(asked.started_after, asked.started_before),
-        completed=_span(asked.completed_after, asked.completed_before),
-        expire=_span(asked.expire_after, asked.expire_before),
-        attempt_min=asked.attempt_min,
-        attempt_max=asked.attempt_max,
-        unique_key=asked.unique_key,
-        batch_id=asked.batch_id,
-        worker_id=asked.worker_id,
-        has_errors=asked.has_errors,
-        error_contains=asked.error_contains,
-        id_prefix=asked.job_id_prefix,
+        queue=filters.queue,
+        states=frozenset(filters.state),
+        priority=filters.priority,
+        tags=filters.tags,
+        payload_contains=filters.payload_contains,
+        payload=None if filters.payload_jq is None else _condition(filters.payload_jq, at),
+        created=_span(filters.created_after, filters.created_before),
+        scheduled=_span(filters.scheduled_after, filters.scheduled_before),
+        started=_span(filters.started_after, filters.started_before),
+        completed=_span(filters.completed_after, filters.completed_before),
+        expire=_span(filters.expire_after, filters.expire_before),
+        attempt_min=filters.attempt_min,
+        attempt_max=filters.attempt_max,
+        unique_key=filters.unique_key,
+        batch_id=filters.batch_id,
+        worker_id=filters.worker_id,
+        has_errors=filters.has_errors,
+        error_contains=filters.error_contains,
+        id_prefix=filters.job_id_prefix,
     )
 
 
@@ -110,17 +110,17 @@ def _condition(expression: str, at: str) -> Condition:
         raise CallError(ErrorCode.VALIDATION_ERROR, message, [(field, str(error))]) from None
 
 
-def too_slow(error: SearchTooSlow, asked: SearchFilter, at: str = "") -> CallError:
+def too_slow(error: SearchTooSlow, filters: SearchFilter, at: str = "") -> CallError:
     """Return the error for a search that exceeds its time limit. A repetition would fail too."""
-    smaller = ", or ask for a smaller page" if isinstance(asked, SearchRequest) else ""
+    smaller = ", or ask for a smaller page" if isinstance(filters, SearchRequest) else ""
     return CallError(
         ErrorCode.VALIDATION_ERROR,
         f"The search was stopped: {error}. Narrow it down, e.g. by queue, state, tags or "
         f"created_after{smaller}.",
-        [(field, "looks at too many jobs") for field in _slow_fields(asked, at)],
+        [(field, "looks at too many jobs") for field in _slow_fields(filters, at)],
     )
 
 
-def _slow_fields(asked: SearchFilter, at: str) -> Iterator[str]:
-    given = [f"{at}{field}" for field in _SLOW_FILTERS if getattr(asked, field) is not None]
+def _slow_fields(filters: SearchFilter, at: str) -> Iterator[str]:
+    given = [f"{at}{field}" for field in _SLOW_FILTERS if getattr(filters, field) is not None]
     yield from given or [at.removesuffix(".") or "body"]

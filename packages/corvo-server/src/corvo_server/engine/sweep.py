@@ -32,13 +32,13 @@ async def apply_to(store: Store, job_ids: Sequence[str], decide: Decide) -> Tall
     return tally
 
 
-async def sweep(store: Store, wanted: JobFilter, decide: Decide) -> Tally:
+async def sweep(store: Store, job_filter: JobFilter, decide: Decide) -> Tally:
     """Apply `decide` to all matching jobs that were enqueued before the call, oldest first."""
     tally = Tally()
     last_seq = await store.last_seq()
     after = 0
     while after < last_seq:
-        found = await store.matching_ids(wanted, after, CHUNK)
+        found = await store.matching_ids(job_filter, after, CHUNK)
         if not found:
             break
         chunk = [Transition(job_id, decide) for seq, job_id in found if seq <= last_seq]

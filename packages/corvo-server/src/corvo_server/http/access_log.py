@@ -51,6 +51,6 @@ class AccessLog:
             self._write(entries)
 
 
-def is_wanted() -> bool:
+def is_enabled() -> bool:
     """Return whether the log level includes request lines."""
     return logging.getLogger("corvo_server.request").isEnabledFor(logging.INFO)

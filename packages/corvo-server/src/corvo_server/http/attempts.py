@@ -68,8 +68,8 @@ class _HeartbeatDocuments(Struct):
 )
 async def fetch(request: Request) -> HTTPResponse:
     """Fetch one job. Wait up to `timeout` for a job; answer 204 if none arrives."""
-    asked = read_body(request, FetchRequest)
-    jobs = await engine_of(request).attempts.fetch(asked, 1)
+    body = read_body(request, FetchRequest)
+    jobs = await engine_of(request).attempts.fetch(body, 1)
     if not _is_connected(request, jobs) or not jobs:
         return no_content()
     return reply(documents.leased_job(jobs[0]))
@@ -83,8 +83,8 @@ async def fetch(request: Request) -> HTTPResponse:
 )
 async def fetch_batch(request: Request) -> HTTPResponse:
     """Fetch up to `count` jobs. Wait up to `timeout` for the first; answer with an empty list."""
-    asked = read_body(request, FetchBatchRequest)
-    jobs = await engine_of(request).attempts.fetch(asked, asked.count)
+    body = read_body(request, FetchBatchRequest)
+    jobs = await engine_of(request).attempts.fetch(body, body.count)
     if not _is_connected(request, jobs):
         jobs = []
     return reply({"jobs": [documents.leased_job(job) for job in jobs]})

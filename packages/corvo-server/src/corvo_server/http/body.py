@@ -135,13 +135,13 @@ def _parse_error(reason: str) -> CallError:
 
 
 def _is_strict(request: Request) -> bool:
-    given = text_of(request, "strict")
-    if given is None:
+    text = text_of(request, "strict")
+    if text is None:
         return False
-    if given not in _STRICTNESS:
+    if text not in _STRICTNESS:
         expected = f"must be one of {', '.join(_STRICTNESS)}"
         raise CallError(ErrorCode.VALIDATION_ERROR, f"strict: {expected}", [("strict", expected)])
-    return _STRICTNESS[given]
+    return _STRICTNESS[text]
 
 
 # The query string

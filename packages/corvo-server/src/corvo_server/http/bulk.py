@@ -26,8 +26,8 @@ _REPEAT_AFTER = 5.0
 )
 async def bulk(request: Request) -> HTTPResponse:
     """Apply an action to many jobs: up to 10,000 at once (200), more in the background (202)."""
-    asked = read_body(request, BulkRequest)
-    done = await engine_of(request).bulk.run(asked)
+    body = read_body(request, BulkRequest)
+    done = await engine_of(request).bulk.run(body)
     if isinstance(done, BulkDone):
         return reply(
             {

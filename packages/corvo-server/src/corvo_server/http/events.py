@@ -67,13 +67,15 @@ async def events(request: Request) -> HTTPResponse | None:
     after = _last_event_id(request)
     if after is None:
         after = await log.last_id()
-    wanted = EventFilter(_chosen(request, "queues"), _chosen(request, "job_ids"), _types(request))
+    event_filter = EventFilter(
+        _chosen(request, "queues"), _chosen(request, "job_ids"), _types(request)
+    )
     response = await request.respond(
         content_type=EVENT_STREAM, headers={"cache-control": "no-store"}
     )
     # With this id, a client that disconnects before the first event can resume without a gap.
     await response.send(b": following\nid: %d\n\n" % after)
-    async with aclosing(log.follow(after, wanted, _KEEP_ALIVE)) as chunks:
+    async with aclosing(log.follow(after, event_filter, _KEEP_ALIVE)) as chunks:
         async for chunk in chunks:
             await response.send(b"".join(map(_message, chunk)) or b": alive\n\n")
     await response.eof()
@@ -86,22 +88,22 @@ def _message(event: Event) -> bytes:
 
 
 def _last_event_id(request: Request) -> int | None:
-    given = request.headers.get("last-event-id") or request.args.get("last_event_id")
-    if not given:
+    text = request.headers.get("last-event-id") or request.args.get("last_event_id")
+    if not text:
         return None
-    if not given.isdecimal() or len(given) > 18:
+    if not text.isdecimal() or len(text) > 18:
         expected = "must be the id of an event: a whole number of at most 18 digits"
         raise CallError(
             ErrorCode.VALIDATION_ERROR,
             f"last_event_id {expected}.",
             [("last_event_id", expected)],
         )
-    return int(given)
+    return int(text)
 
 
 def _chosen(request: Request, name: str) -> frozenset[str] | None:
-    given = request.args.get(name)
-    return frozenset(given.split(",")) if given else None
+    text = request.args.get(name)
+    return frozenset(text.split(",")) if text else None
 
 
 def _types(request: Request) -> frozenset[str] | None:

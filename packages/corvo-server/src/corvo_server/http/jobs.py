@@ -112,8 +112,8 @@ async def get_job(request: Request, job_id: str) -> HTTPResponse:
 )
 async def bulk_get(request: Request) -> HTTPResponse:
     """Return the jobs in `job_ids` that exist, in that order."""
-    asked = read_body(request, BulkGetRequest)
-    records = await engine_of(request).jobs.bulk_get(asked.job_ids)
+    body = read_body(request, BulkGetRequest)
+    records = await engine_of(request).jobs.bulk_get(body.job_ids)
     return reply({"jobs": [documents.job(record) for record in records]})
 
 

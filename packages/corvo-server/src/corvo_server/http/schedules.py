@@ -39,9 +39,9 @@ async def list_schedules(request: Request) -> HTTPResponse:
 )
 async def put_schedule(request: Request) -> HTTPResponse:
     """Create a schedule (201), or replace the schedule with the same name (200)."""
-    wanted = read_body(request, ScheduleRequest)
+    body = read_body(request, ScheduleRequest)
     payload = document(read_documents(request, _ScheduleDocuments).payload)
-    record, is_new = await engine_of(request).schedules.put(wanted, payload)
+    record, is_new = await engine_of(request).schedules.put(body, payload)
     return reply(_shown(request, record), 201 if is_new else 200)
 
 
@@ -79,9 +79,9 @@ async def get_schedule(request: Request, schedule: str) -> HTTPResponse:
 )
 async def replace_schedule(request: Request, schedule: str) -> HTTPResponse:
     """Replace a schedule by id or name. The body may contain a new name."""
-    wanted = read_body(request, ScheduleRequest)
+    body = read_body(request, ScheduleRequest)
     payload = document(read_documents(request, _ScheduleDocuments).payload)
-    record = await engine_of(request).schedules.replace(schedule, wanted, payload)
+    record = await engine_of(request).schedules.replace(schedule, body, payload)
     return reply(_shown(request, record))
 
 
