@@ -89,7 +89,7 @@ async def test_a_cursor_of_another_search_is_refused(bench: Bench, find: Find) -
         error = await refusal(find, **{**search, **change, "cursor": cursor})
         expected = "belongs to a search with other filters or another order"
         assert error.details == [("cursor", expected)], change
-        assert error.message == f"The cursor {expected}; begin again without one."
+        assert error.message == f"The cursor {expected}; start again without a cursor."
 
 
 async def test_an_invalid_cursor_is_refused(bench: Bench, find: Find) -> None:
@@ -108,7 +108,7 @@ async def test_an_invalid_cursor_is_refused(bench: Bench, find: Find) -> None:
         "AA",
     ):
         error = await refusal(find, limit=1, cursor=forged)
-        assert error.details == [("cursor", "is none that this server gave")], forged
+        assert error.details == [("cursor", "was not issued by this server")], forged
 
 
 async def test_a_forged_cursor_does_no_harm(bench: Bench, find: Find) -> None:

@@ -46,7 +46,7 @@ async def test_an_empty_search_returns_the_newest_jobs(bench: Bench, server: Htt
         ({"sort": "size"}, "sort", "must be one of created_at,"),
         ({"limit": 1001}, "limit", "less than or equal to 1000"),
         ({"payload_jq": ".a ="}, "payload_jq", "at character 4: compare with =="),
-        ({"cursor": "x"}, "cursor", "is none that this server gave"),
+        ({"cursor": "x"}, "cursor", "was not issued by this server"),
     ],
 )
 async def test_an_invalid_field_is_refused_by_its_name(

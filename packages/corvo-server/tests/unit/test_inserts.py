@@ -1,4 +1,4 @@
-"""Inserts of many rows a statement."""
+"""Inserts of many rows by one statement."""
 
 import sqlite3
 

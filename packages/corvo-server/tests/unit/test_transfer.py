@@ -181,7 +181,7 @@ def transfer(source: Path | str, target: Path | str) -> Result:
 async def test_the_command_reports_the_rows_that_it_copied(source: Path, tmp_path: Path) -> None:
     result = transfer(source, tmp_path / "target")
     assert result.exit_code == 0, result.output
-    assert "has it all: " in result.output
+    assert "transferred to " in result.output
     assert "1 schedules" in result.output
     assert transfer(source, tmp_path / "target").exit_code == 1
     result = transfer(tmp_path / "nowhere", tmp_path / "new")
