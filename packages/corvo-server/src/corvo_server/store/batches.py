@@ -8,7 +8,7 @@ from corvo_server.store.records import Enqueued
 
 
 class BatchRecord(Struct):
-    """A batch and how far it has got."""
+    """A batch with the counts of its ended jobs."""
 
     id: str
     total: int
@@ -22,10 +22,10 @@ class BatchRecord(Struct):
 
 
 def repeated_batch(jobs: Iterable[Enqueued]) -> str | None:
-    """The batch that an earlier sending of the same request made; None if this is the first.
+    """Return the batch that an earlier copy of the same request created; None if any job is new.
 
-    A client whose answer was lost sends its jobs again, by the ids that it gave them: none is new
-    then, and a second batch would bring a second callback.
+    A client that lost the reply sends its jobs again with the same ids, so no job is new. A second
+    batch would then lead to a second callback.
     """
     batch_id = None
     for job in jobs:
