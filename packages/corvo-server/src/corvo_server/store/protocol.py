@@ -11,9 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from corvo_schema import BatchState
-from corvo_server.store.batches import (
-    BatchRecord,
-)
+from corvo_server.store.batches import BatchRecord
 from corvo_server.store.bulk import BulkEdit, BulkOutcome, BulkRecord, BulkStep
 from corvo_server.store.nodes import NodeRecord, NodeReport, Standing
 from corvo_server.store.queues import (

@@ -5,13 +5,9 @@ from dataclasses import dataclass
 from typing import Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
 from corvo_schema import BatchState
-from corvo_server.store.batches import (
-    BatchRecord,
-)
+from corvo_server.store.batches import BatchRecord
 from corvo_server.store.bulk import BulkRecord
-from corvo_server.store.queues import (
-    QueueRecord,
-)
+from corvo_server.store.queues import QueueRecord
 from corvo_server.store.records import (
     Holder,
     JobRecord,

@@ -1,4 +1,4 @@
-"""What is the same about batches on every engine."""
+"""The callback job of a batch."""
 
 import orjson
 
@@ -8,8 +8,8 @@ from corvo_server.store.records import NewJob
 
 
 def callback_job(batch: EndedBatch) -> NewJob:
-    """The job that tells how a batch with a callback ended."""
-    told = {
+    """Return the callback job of an ended batch. Its payload has the batch's counts."""
+    payload = {
         "batch_id": batch.id,
         "total": batch.total,
         "succeeded": batch.succeeded,
@@ -21,6 +21,6 @@ def callback_job(batch: EndedBatch) -> NewJob:
         id=batch.callback_job_id,
         queue=batch.callback_queue or "",
         state=JobState.PENDING,
-        payload=orjson.dumps(told).decode(),
+        payload=orjson.dumps(payload).decode(),
         created_at=batch.ended_at,
     )

@@ -122,7 +122,7 @@ class PostgresStore(Reads[Pipeline], Writes):
         """On the listener's thread: pass on what another server did."""
         if self._loop is not None:
             with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                self._loop.call_soon_threadsafe(self._writer.tell, commit)
+                self._loop.call_soon_threadsafe(self._writer.notify_listeners, commit)
 
     async def read_events(self, after: int, limit: int) -> list[Event]:
         return await self._readers.run_fresh(events.read_events, self._base, after, limit)
