@@ -40,7 +40,7 @@ def test_duplicate_name_is_an_error(package: tuple[str, Path]) -> None:
     name, directory = package
     (directory / "a.sql").write_text("-- name: same\nSELECT 1;\n")
     (directory / "b.sql").write_text("-- name: same\nSELECT 2;\n")
-    with pytest.raises(ValueError, match=r"b\.sql.*'same' stands twice"):
+    with pytest.raises(ValueError, match=r"b\.sql: two statements are named 'same'"):
         load_queries(name)
 
 

@@ -120,7 +120,7 @@ class PostgresStore(Reads[Pipeline], Writes):
         """Pass a commit of another server to the event loop. Runs on the listener's thread."""
         if self._loop is not None:
             with suppress(RuntimeError):  # the loop is closed, so there are no listeners any more
-                self._loop.call_soon_threadsafe(self._writer.tell, commit)
+                self._loop.call_soon_threadsafe(self._writer.notify_listeners, commit)
 
     async def read_events(self, after: int, limit: int) -> list[Event]:
         return await self._readers.run_fresh(events.read_events, self._base, after, limit)
