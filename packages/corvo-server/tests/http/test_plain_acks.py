@@ -7,7 +7,7 @@ import pytest
 
 from corvo_schema import MAX_BATCH_OUTCOMES
 from corvo_server.http import ack_body
-from corvo_server.http.body import read_plain
+from corvo_server.http.request import read_plain
 from server_support.http import HttpServer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

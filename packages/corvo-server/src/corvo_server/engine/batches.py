@@ -6,9 +6,7 @@ from corvo_schema import BatchState, is_batch_id
 from corvo_schema.errors import ErrorCode
 from corvo_server.engine.errors import CallError, not_found
 from corvo_server.engine.verbs import Part, verb
-from corvo_server.store.batches import (
-    BatchRecord,
-)
+from corvo_server.store.batches import BatchRecord
 from corvo_server.store.protocol import Store
 
 

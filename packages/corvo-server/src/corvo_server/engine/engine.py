@@ -1,12 +1,8 @@
 """The engine: all verbs of the server over one store, and the reactions to each commit."""
 
-from collections import defaultdict
-from collections.abc import Mapping
-
 from msgspec import Struct
 
 from corvo_schema import IdFactory
-from corvo_schema.states import JobState
 from corvo_server.engine.attempts import Attempts
 from corvo_server.engine.batches import Batches
 from corvo_server.engine.bulk import Bulk
@@ -23,10 +19,9 @@ from corvo_server.engine.schedules import Schedules
 from corvo_server.engine.search import Searches
 from corvo_server.engine.workers import Workers
 from corvo_server.store.protocol import Store
-from corvo_server.store.records import Commit, Enqueue, LeasedJob
+from corvo_server.store.records import Commit, LeasedJob
 
 _DAY_MS = 86_400_000
-_PENDING = JobState.PENDING
 
 
 class Policy(Struct, frozen=True):
@@ -68,7 +63,7 @@ class Engine:
         self.maintenance = Maintenance(store, clock, self.notifier, self.metrics, policy.retention)
         self.is_closing = False
         self.nodes = Nodes(store, clock, self.notifier)
-        store.on_enqueue(self._submitted)
+        store.on_enqueue(self.notifier.note_enqueue)
         store.on_commit(self._committed)
 
     def start_closing(self) -> None:
@@ -84,21 +79,10 @@ class Engine:
     def _give_back(self, jobs: list[LeasedJob]) -> None:
         self.attempts.give_back(jobs)
 
-    def _submitted(self, request: Enqueue) -> None:
-        """Wake fetches before the commit of new jobs, so that their claims join the same commit."""
-        ready: defaultdict[str, int] = defaultdict(int)
-        for job in request.jobs:
-            if job.state is _PENDING:
-                ready[job.queue] += 1
-        self._wake(ready)
-
     def _committed(self, commit: Commit) -> None:
         """React to a commit of any verb and any server: wake fetches, set alarms, count."""
-        self._wake(commit.ready)
-        for queue in commit.opened:
-            self.notifier.open(queue)
-        for queue, at in commit.opens_at.items():
-            self.notifier.open_at(queue, at)
+        self.notifier.note_commit(commit)
+        for at in commit.opens_at.values():
             self.maintenance.opening.bring_forward(at)
         self.maintenance.note(commit.next_times)
         self.schedules.alarm.bring_forward(commit.next_times.occurrence)
@@ -109,9 +93,3 @@ class Engine:
             self.nodes.note(commit)
         if commit.has_events:
             self.events.note(commit.events)
-
-    def _wake(self, ready: Mapping[str, int]) -> None:
-        """Wake waiting fetches; `ready` is the number of new pending jobs by queue."""
-        for queue, jobs in ready.items():
-            if jobs > 0:
-                self.notifier.wake(queue, jobs)

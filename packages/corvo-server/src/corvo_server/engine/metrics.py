@@ -12,12 +12,8 @@ from prometheus_client.registry import Collector
 from corvo_schema.states import JobState
 from corvo_server.engine.notifier import Notifier
 from corvo_server.store.protocol import Store
-from corvo_server.store.queues import (
-    QueueRecord,
-)
-from corvo_server.store.records import (
-    Commit,
-)
+from corvo_server.store.queues import QueueRecord
+from corvo_server.store.records import Commit
 
 _TYPE = attrgetter("type")
 _COMMITS_PER_UPDATE = 100

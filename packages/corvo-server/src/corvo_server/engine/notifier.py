@@ -1,4 +1,4 @@
-"""Waiting fetches: which of them are woken when a queue gets jobs.
+"""Waiting fetches. This is the one place that wakes them.
 
 A waiter submits its claim to the store whenever one of its queues may have a job for it. The
 waiter that has waited longest goes first. No waiter polls.
@@ -9,8 +9,11 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from itertools import count, islice
 
+from corvo_schema.states import JobState
 from corvo_server.store.protocol import StoreError
-from corvo_server.store.records import LeasedJob
+from corvo_server.store.records import Commit, Enqueue, LeasedJob
+
+_PENDING = JobState.PENDING
 
 SubmitClaim = Callable[[], asyncio.Future[list[LeasedJob]]]
 """Submits the claim of a fetch to the store. The claim may return no jobs."""
@@ -42,6 +45,28 @@ class Notifier:
         if self._is_closed:
             waiter.stop()
         return waiter
+
+    def note_enqueue(self, request: Enqueue) -> None:
+        """Wake fetches for jobs that are about to be stored: their claims join the same commit."""
+        ready: defaultdict[str, int] = defaultdict(int)
+        for job in request.jobs:
+            if job.state is _PENDING:
+                ready[job.queue] += 1
+        for queue, jobs in ready.items():
+            self.wake(queue, jobs)
+
+    def note_commit(self, commit: Commit) -> None:
+        """Wake fetches for the queues that have more jobs, or may start jobs again, since `commit`.
+
+        It may be the commit of any verb and any node.
+        """
+        for queue, jobs in commit.ready.items():
+            if jobs > 0:
+                self.wake(queue, jobs)
+        for queue in commit.opened:
+            self.open(queue)
+        for queue, at in commit.opens_at.items():
+            self.open_at(queue, at)
 
     def wake(self, queue: str, jobs: int) -> None:
         """Let `jobs` idle waiters of `queue` submit their claims, the longest-waiting first.

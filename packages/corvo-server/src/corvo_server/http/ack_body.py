@@ -12,7 +12,7 @@ from sanic import Request
 from corvo_schema import MAX_BATCH_OUTCOMES, AckBatchRequest, AckRequest
 from corvo_schema.fields import MAX_LABEL
 from corvo_server.engine.attempts import Ack
-from corvo_server.http.body import optional_document, read_body, read_documents, read_plain
+from corvo_server.http.request import optional_document, read_body, read_documents, read_plain
 
 _NOTHING = Raw(b"")
 _NUL = b"\\u0000"

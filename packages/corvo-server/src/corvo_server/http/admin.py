@@ -7,8 +7,9 @@ from corvo_schema.errors import ErrorCode
 from corvo_server.__about__ import __version__
 from corvo_server.engine.errors import CallError
 from corvo_server.http import documents
-from corvo_server.http.endpoint import Resource, engine_of
+from corvo_server.http.endpoint import Resource
 from corvo_server.http.replies import reply
+from corvo_server.http.request import engine_of
 
 API_VERSION = "1"
 

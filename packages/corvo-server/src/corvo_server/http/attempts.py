@@ -34,9 +34,15 @@ from corvo_server.engine.attempts import Fail, Heartbeat, Release
 from corvo_server.engine.errors import CallError
 from corvo_server.http import documents
 from corvo_server.http.ack_body import read_ack, read_acks
-from corvo_server.http.body import optional_document, parse_report, read_body, read_documents
-from corvo_server.http.endpoint import Resource, engine_of
+from corvo_server.http.endpoint import Resource
 from corvo_server.http.replies import no_content, reply
+from corvo_server.http.request import (
+    engine_of,
+    optional_document,
+    parse_report,
+    read_body,
+    read_documents,
+)
 from corvo_server.store.records import JobHead, LeasedJob, Outcome, Refusal
 
 resource = Resource("attempts")

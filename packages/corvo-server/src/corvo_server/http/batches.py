@@ -6,9 +6,12 @@ from corvo_schema import Batch, BatchList, BatchState
 from corvo_schema.errors import ErrorCode
 from corvo_schema.ids import BATCH_ID_PATTERN
 from corvo_server.http import documents
-from corvo_server.http.body import choice_of, number_of, text_of
-from corvo_server.http.endpoint import Parameter, Resource, engine_of
+from corvo_server.http.endpoint import (
+    Parameter,
+    Resource,
+)
 from corvo_server.http.replies import reply
+from corvo_server.http.request import choice_of, engine_of, number_of, text_of
 
 resource = Resource("batches")
 

@@ -8,9 +8,13 @@ from corvo_schema import BulkAccepted, BulkOperation, BulkReply, BulkRequest
 from corvo_schema.errors import ErrorCode
 from corvo_server.engine.bulk import BulkDone
 from corvo_server.http import documents
-from corvo_server.http.body import read_body
-from corvo_server.http.endpoint import API_PREFIX, EVENT_STREAM, Resource, engine_of
+from corvo_server.http.endpoint import (
+    API_PREFIX,
+    EVENT_STREAM,
+    Resource,
+)
 from corvo_server.http.replies import message_data, reply
+from corvo_server.http.request import engine_of, read_body
 
 resource = Resource("bulk")
 

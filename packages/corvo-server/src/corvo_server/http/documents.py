@@ -8,13 +8,9 @@ from corvo_schema.states import JobState
 from corvo_server.engine.nodes import Node
 from corvo_server.engine.workers import WorkerRecord
 from corvo_server.http.replies import raw
-from corvo_server.store.batches import (
-    BatchRecord,
-)
+from corvo_server.store.batches import BatchRecord
 from corvo_server.store.bulk import BulkRecord
-from corvo_server.store.queues import (
-    QueueRecord,
-)
+from corvo_server.store.queues import QueueRecord
 from corvo_server.store.records import (
     Event,
     JobRecord,

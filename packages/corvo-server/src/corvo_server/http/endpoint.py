@@ -3,13 +3,12 @@
 import inspect
 import re
 from collections.abc import Callable, Coroutine, Sequence
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import Any, NamedTuple, TypeAlias
 
 from pydantic import BaseModel
-from sanic import Blueprint, HTTPResponse, Request, Sanic
+from sanic import Blueprint, HTTPResponse, Sanic
 
 from corvo_schema.errors import ErrorCode
-from corvo_server.engine.engine import Engine
 
 API_PREFIX = "/api/v1"
 
@@ -114,8 +113,3 @@ class Resource:
             return handler
 
         return register
-
-
-def engine_of(request: Request) -> Engine:
-    """Return the engine that serves the request."""
-    return cast("Engine", request.app.ctx.engine)

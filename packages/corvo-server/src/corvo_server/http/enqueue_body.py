@@ -19,7 +19,7 @@ from corvo_schema import (
     is_traceparent,
 )
 from corvo_server.engine.jobs import PlainBatch, PlainJob
-from corvo_server.http.body import document, read_body, read_documents, read_plain
+from corvo_server.http.request import document, read_body, read_documents, read_plain
 
 _NOTHING = Raw(b"")
 

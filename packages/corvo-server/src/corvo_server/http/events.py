@@ -11,8 +11,13 @@ from corvo_schema.states import EventType
 from corvo_server.engine.errors import CallError
 from corvo_server.engine.events import EventFilter
 from corvo_server.http import documents
-from corvo_server.http.endpoint import EVENT_STREAM, Parameter, Resource, engine_of
+from corvo_server.http.endpoint import (
+    EVENT_STREAM,
+    Parameter,
+    Resource,
+)
 from corvo_server.http.replies import message_data
+from corvo_server.http.request import engine_of
 from corvo_server.store.records import Event
 
 resource = Resource("events")

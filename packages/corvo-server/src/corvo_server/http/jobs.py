@@ -22,10 +22,14 @@ from corvo_schema import (
 from corvo_schema.errors import ErrorCode
 from corvo_schema.states import JobState
 from corvo_server.http import documents
-from corvo_server.http.body import read_body
-from corvo_server.http.endpoint import Handler, Parameter, Resource, engine_of
+from corvo_server.http.endpoint import (
+    Handler,
+    Parameter,
+    Resource,
+)
 from corvo_server.http.enqueue_body import read_batch, read_job
 from corvo_server.http.replies import reply
+from corvo_server.http.request import engine_of, read_body
 from corvo_server.store.records import Enqueued
 
 resource = Resource("jobs")

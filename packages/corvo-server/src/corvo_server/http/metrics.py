@@ -5,8 +5,12 @@ from functools import cache
 from sanic import HTTPResponse, Request
 
 from corvo_server.engine.metrics import Metrics
-from corvo_server.http.endpoint import Resource, documented, engine_of
+from corvo_server.http.endpoint import (
+    Resource,
+    documented,
+)
 from corvo_server.http.middleware import Observer
+from corvo_server.http.request import engine_of
 
 resource = Resource("metrics")
 

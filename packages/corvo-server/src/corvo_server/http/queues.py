@@ -8,9 +8,12 @@ from corvo_schema.errors import ErrorCode
 from corvo_schema.fields import QueueName
 from corvo_server.engine.errors import CallError
 from corvo_server.http import documents
-from corvo_server.http.body import read_body
-from corvo_server.http.endpoint import Parameter, Resource, engine_of
+from corvo_server.http.endpoint import (
+    Parameter,
+    Resource,
+)
 from corvo_server.http.replies import reply
+from corvo_server.http.request import engine_of, read_body
 
 resource = Resource("queues")
 

@@ -8,9 +8,12 @@ from sanic import HTTPResponse, Request
 from corvo_schema import Schedule, ScheduleRequest, ScheduleStatusReply
 from corvo_schema.errors import ErrorCode
 from corvo_server.http import documents
-from corvo_server.http.body import document, number_of, read_body, read_documents
-from corvo_server.http.endpoint import Parameter, Resource, engine_of
+from corvo_server.http.endpoint import (
+    Parameter,
+    Resource,
+)
 from corvo_server.http.replies import reply
+from corvo_server.http.request import document, engine_of, number_of, read_body, read_documents
 from corvo_server.store.schedules import ScheduleRecord
 
 resource = Resource("schedules")

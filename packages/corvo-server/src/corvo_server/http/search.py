@@ -4,9 +4,9 @@ from sanic import HTTPResponse, Request
 
 from corvo_schema import SearchReply, SearchRequest
 from corvo_server.http import documents
-from corvo_server.http.body import read_body
-from corvo_server.http.endpoint import Resource, engine_of
+from corvo_server.http.endpoint import Resource
 from corvo_server.http.replies import reply
+from corvo_server.http.request import engine_of, read_body
 
 resource = Resource("search")
 

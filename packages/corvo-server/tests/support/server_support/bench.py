@@ -12,13 +12,9 @@ from corvo_schema.states import EventType, JobState
 from corvo_schema.timestamps import from_ms
 from corvo_server.engine.attempts import Ack, Fail, Heartbeat, Release
 from corvo_server.engine.engine import Engine, Policy
-from corvo_server.store.batches import (
-    BatchRecord,
-)
+from corvo_server.store.batches import BatchRecord
 from corvo_server.store.protocol import Store
-from corvo_server.store.queues import (
-    QueueRecord,
-)
+from corvo_server.store.queues import QueueRecord
 from corvo_server.store.records import (
     Change,
     Commit,

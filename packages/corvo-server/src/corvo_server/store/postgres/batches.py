@@ -1,15 +1,11 @@
 """The table of batches."""
 
 from corvo_schema import BatchState
-from corvo_server.store.batches import (
-    BatchRecord,
-)
+from corvo_server.store.batches import BatchRecord
 from corvo_server.store.commit.tables import BatchCount, EndedBatch
 from corvo_server.store.postgres.pipeline import Pipeline
 from corvo_server.store.postgres.rows import SQL, as_json, storable
-from corvo_server.store.records import (
-    NewBatch,
-)
+from corvo_server.store.records import NewBatch
 
 _AFTER_ALL = "~"
 """A text that sorts after every batch id."""

@@ -10,9 +10,7 @@ from typing import Any
 import orjson
 
 from corvo_schema.states import EventType
-from corvo_server.store.queues import (
-    QueueRecord,
-)
+from corvo_server.store.queues import QueueRecord
 from corvo_server.store.records import (
     Change,
     Event,

@@ -3,13 +3,9 @@
 import sqlite3
 
 from corvo_schema import BatchState
-from corvo_server.store.batches import (
-    BatchRecord,
-)
+from corvo_server.store.batches import BatchRecord
 from corvo_server.store.commit.tables import BatchCount, EndedBatch
-from corvo_server.store.records import (
-    NewBatch,
-)
+from corvo_server.store.records import NewBatch
 from corvo_server.store.sqlite.rows import SQL
 
 _AFTER_ALL = "~"

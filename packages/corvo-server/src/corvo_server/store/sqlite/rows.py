@@ -11,9 +11,7 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from corvo_schema.states import EventType, JobState
-from corvo_server.store.queues import (
-    QueueRecord,
-)
+from corvo_server.store.queues import QueueRecord
 from corvo_server.store.records import (
     Change,
     Event,

@@ -9,9 +9,7 @@ from corvo_server.store.commit.writes import Writes
 from corvo_server.store.nodes import HeartbeatResult, NodeRecord, NodeReport
 from corvo_server.store.protocol import StoreUnavailable
 from corvo_server.store.reads import Queries, Reads
-from corvo_server.store.records import (
-    Event,
-)
+from corvo_server.store.records import Event
 from corvo_server.store.sqlite import (
     batches,
     bulk,
