@@ -128,7 +128,7 @@ ENDS = {
 
 
 @pytest.mark.parametrize("end", ENDS, ids=lambda end: end.__name__)
-async def test_whatever_ends_the_last_job_ends_the_batch(bench: Bench, end: Any) -> None:
+async def test_batch_ends_with_its_last_job(bench: Bench, end: Any) -> None:
     (job_id,), batch_id = await start_batch(bench, 1, expire_after="1h")
     await end(bench, job_id)
     (told,) = await callbacks(bench)
@@ -196,7 +196,7 @@ async def test_batches_that_end_in_one_commit_bring_a_callback_each(bench: Bench
     assert told == batch_ids[::-1]  # in the order in which they ended
 
 
-async def test_batch_without_a_callback_payload_tells_an_empty_one(bench: Bench) -> None:
+async def test_callback_of_a_batch_without_callback_payload_has_an_empty_one(bench: Bench) -> None:
     await bench.enqueue_batch(make_job(), callback="callbacks")
     await bench.ack(await bench.fetch_one())
     (told,) = await callbacks(bench)
@@ -300,7 +300,7 @@ async def test_pruning_a_job_leaves_its_batch_as_it_was(bench: Bench) -> None:
     assert await bench.state(job_ids[1]) is JobState.COMPLETED
 
 
-async def test_list_is_of_the_newest_first_a_page_at_a_time(bench: Bench) -> None:
+async def test_batches_are_listed_newest_first_in_pages(bench: Bench) -> None:
     batch_ids = []
     for _ in range(5):
         _, batch_id = await bench.enqueue_batch(make_job("q"), callback="callbacks")
@@ -317,7 +317,7 @@ async def test_list_is_of_the_newest_first_a_page_at_a_time(bench: Bench) -> Non
     assert first.batches[0] == await bench.batch(batch_ids[0])
 
 
-async def test_list_may_be_of_those_that_run_or_those_that_have_ended(bench: Bench) -> None:
+async def test_list_can_be_limited_to_running_or_finished_batches(bench: Bench) -> None:
     made = [await bench.enqueue_batch(make_job("q"), callback="callbacks") for _ in range(3)]
     (job,), ended = made[1]
     await bench.engine.jobs.cancel(job.job_id)
@@ -332,7 +332,7 @@ async def test_list_may_be_of_those_that_run_or_those_that_have_ended(bench: Ben
     assert page.cursor is None
 
 
-async def test_callbacks_of_jobs_that_lapse_together_come_in_the_order_of_the_jobs(
+async def test_callbacks_of_jobs_reclaimed_together_are_in_the_order_of_the_jobs(
     bench: Bench,
 ) -> None:
     batches = [(await start_batch(bench, 1, queue=name))[1] for name in ("first", "second")]

@@ -26,7 +26,7 @@ def acks(jobs: list[LeasedJob]) -> list[Ack]:
     ]
 
 
-async def test_each_job_of_a_batch_has_its_own_life(bench: Bench) -> None:
+async def test_jobs_written_together_keep_their_own_values(bench: Bench) -> None:
     others: list[dict[str, Any]] = [
         {"concurrency_key": "k"},
         {"expire_at": "1h"},
@@ -70,7 +70,7 @@ async def test_attempts_of_a_batch_are_counted_each(bench: Bench) -> None:
     await bench.check_counters()
 
 
-async def test_log_has_what_happened_to_a_job_that_was_removed_in_the_same_commit(
+async def test_log_has_the_events_of_a_job_deleted_in_the_same_commit(
     bench: Bench,
 ) -> None:
     enqueued, _ = await bench.enqueue_batch(*[make_job(payload=i) for i in range(MANY)])

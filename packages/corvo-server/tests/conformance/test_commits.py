@@ -42,7 +42,7 @@ async def test_calls_that_arrive_together_share_a_commit(bench: Bench) -> None:
     assert kinds(bench) == [[EventType.ENQUEUED] * 50]
 
 
-async def test_fetch_is_given_a_job_of_its_own_commit(bench: Bench) -> None:
+async def test_fetch_gets_a_job_enqueued_in_its_own_commit(bench: Bench) -> None:
     jobs, job_id = await gather_in_one_commit(bench, bench.fetch(), bench.enqueue())
     assert [job.head.id for job in jobs] == [job_id]  # type: ignore[attr-defined]
     assert kinds(bench) == [[EventType.ENQUEUED, EventType.STARTED]]
@@ -68,7 +68,7 @@ async def test_waiting_fetch_is_served_by_that_commit_when_the_writer_is_idle(
         assert kinds(bench) == [[EventType.ENQUEUED, EventType.STARTED]]
 
 
-async def test_job_is_not_started_before_its_time_whatever_came_after_it(
+async def test_job_is_not_started_before_it_was_enqueued_by_a_faster_clock(
     bench: Bench, clock: ManualClock
 ) -> None:
     waiting = await bench.waiting()
@@ -95,14 +95,14 @@ async def test_batch_serves_as_many_waiting_fetches_as_it_has_jobs(bench: Bench)
     waiting[2].cancel()
 
 
-async def test_job_that_is_freed_is_fetched_in_the_same_commit(bench: Bench) -> None:
+async def test_released_job_can_be_fetched_in_the_same_commit(bench: Bench) -> None:
     job = await bench.start()
     _, again = await gather_in_one_commit(bench, bench.release(job), bench.fetch())
     assert [item.head.id for item in again] == [job.head.id]  # type: ignore[attr-defined]
     assert kinds(bench) == [[EventType.RELEASED, EventType.STARTED]]
 
 
-async def test_answer_comes_when_the_job_can_be_read(bench: Bench) -> None:
+async def test_reply_comes_once_the_job_can_be_read(bench: Bench) -> None:
     for _ in range(20):
         assert await bench.state(await bench.enqueue()) is JobState.PENDING
 
@@ -114,7 +114,7 @@ async def test_refused_item_leaves_the_others_of_its_commit(bench: Bench) -> Non
     assert type(right).__name__ == "Change"
 
 
-async def test_poisoned_call_fails_alone(bench: Bench) -> None:
+async def test_call_that_raises_fails_alone(bench: Bench) -> None:
     job = await bench.start()
     bad, *others = await gather_in_one_commit(
         bench,
@@ -135,7 +135,7 @@ async def test_poisoned_call_fails_alone(bench: Bench) -> None:
     ]
 
 
-async def test_poisoned_call_leaves_nothing_of_its_neighbours_in_one_request(bench: Bench) -> None:
+async def test_call_that_raises_undoes_all_items_of_its_request(bench: Bench) -> None:
     jobs = [await bench.start() for _ in range(2)]
     before = [await bench.job(job) for job in jobs]
 
@@ -150,14 +150,14 @@ async def test_poisoned_call_leaves_nothing_of_its_neighbours_in_one_request(ben
     assert [await bench.job(job) for job in jobs] == before
 
 
-async def test_poisoned_call_alone_fails_and_the_store_goes_on(bench: Bench) -> None:
+async def test_store_works_after_a_call_that_raised(bench: Bench) -> None:
     job_id = await bench.enqueue()
     with pytest.raises(RuntimeError, match="poisoned"):
         await poisoned(bench, job_id)
     assert await bench.fetch_ids() == [job_id]
 
 
-async def test_commit_that_fails_fails_every_call_and_leaves_nothing(bench: Bench) -> None:
+async def test_failed_commit_fails_every_call_and_writes_nothing(bench: Bench) -> None:
     job = await bench.start(unique_key="k")
     before = await bench.job(job), await bench.queue()
     rows = bench.kit.count_rows("events")
@@ -183,14 +183,14 @@ async def test_commit_that_fails_fails_every_call_and_leaves_nothing(bench: Benc
     waiting.cancel()
 
 
-async def test_commit_that_fails_is_not_tried_again(bench: Bench) -> None:
+async def test_failed_commit_is_not_retried(bench: Bench) -> None:
     with bench.kit.break_commits(bench.store, times=2):  # the one that holds the others, and theirs
         failed = await gather_in_one_commit(bench, *[bench.enqueue() for _ in range(5)])
     assert [type(error) for error in failed] == [StoreUnavailable] * 5
     assert bench.kit.count_jobs() == {}
 
 
-async def test_store_goes_on_after_a_commit_that_failed(bench: Bench) -> None:
+async def test_store_works_after_a_failed_commit(bench: Bench) -> None:
     first = await bench.enqueue()
     with bench.kit.break_commits(bench.store), pytest.raises(StoreUnavailable):
         await bench.enqueue()
@@ -202,7 +202,7 @@ async def test_store_goes_on_after_a_commit_that_failed(bench: Bench) -> None:
     assert ids == sorted(set(ids))
 
 
-async def test_waiting_fetch_hears_of_a_store_that_fails(bench: Bench) -> None:
+async def test_waiting_fetch_fails_with_its_commit(bench: Bench) -> None:
     waiting = await bench.waiting()
     with bench.kit.break_commits(bench.store):
         with pytest.raises(StoreUnavailable):
@@ -224,7 +224,7 @@ async def narrow(kit: Kit) -> AsyncIterator[Store]:
     await store.close()
 
 
-async def test_write_that_is_too_much_is_refused_and_not_written(kit: Kit, narrow: Store) -> None:
+async def test_write_beyond_the_backlog_is_refused(kit: Kit, narrow: Store) -> None:
     bench = Bench(kit, narrow, ManualClock())
     with kit.hold_commits(narrow):  # which is one of the three
         accepted = [asyncio.ensure_future(bench.enqueue()) for _ in range(2)]
@@ -254,7 +254,7 @@ async def test_overloaded_store_still_answers_reads(kit: Kit, narrow: Store) -> 
 # Calls that are given up
 
 
-async def test_call_that_is_given_up_before_its_commit_is_not_done(bench: Bench) -> None:
+async def test_call_cancelled_before_its_commit_is_not_written(bench: Bench) -> None:
     job = await bench.start()
     with bench.kit.hold_commits(bench.store):
         calls = [
@@ -271,7 +271,7 @@ async def test_call_that_is_given_up_before_its_commit_is_not_done(bench: Bench)
     assert bench.store.backlog == 0
 
 
-async def test_all_calls_of_a_commit_may_be_given_up(bench: Bench) -> None:
+async def test_all_calls_of_a_commit_can_be_cancelled(bench: Bench) -> None:
     with bench.kit.hold_commits(bench.store):
         calls = [asyncio.ensure_future(bench.enqueue()) for _ in range(3)]
         await turns()
@@ -282,7 +282,7 @@ async def test_all_calls_of_a_commit_may_be_given_up(bench: Bench) -> None:
     assert bench.kit.count_jobs() == {}
 
 
-async def test_call_that_is_given_up_too_late_is_done(bench: Bench) -> None:
+async def test_call_cancelled_after_its_commit_is_written(bench: Bench) -> None:
     job_id = new_job_id()
     call = asyncio.ensure_future(bench.enqueue(job_id=job_id))
     await turns()
@@ -306,7 +306,7 @@ async def test_close_finishes_what_was_submitted(bench: Bench) -> None:
     assert await bench.fetch_ids() == job_ids
 
 
-async def test_closed_store_takes_nothing_and_says_so(kit: Kit, bench: Bench) -> None:
+async def test_closed_store_refuses_all_calls(kit: Kit, bench: Bench) -> None:
     job_id = await bench.enqueue()
     closed = bench.store
     await bench.restart()
@@ -320,14 +320,14 @@ async def test_closed_store_takes_nothing_and_says_so(kit: Kit, bench: Bench) ->
     assert await bench.state(job_id) is JobState.PENDING
 
 
-async def test_open_store_is_well(bench: Bench) -> None:
+async def test_open_store_passes_its_check(bench: Bench) -> None:
     await bench.store.check()
     await bench.enqueue()
     await bench.store.check()
     await until(lambda: bench.store.backlog == 0)
 
 
-async def test_listener_that_fails_keeps_no_caller_waiting(
+async def test_failing_listener_does_not_block_callers(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(_: object) -> None:
@@ -342,7 +342,7 @@ async def test_listener_that_fails_keeps_no_caller_waiting(
     assert "a bug in a listener" in caplog.text
 
 
-async def test_a_delay_of_promotion_is_measured_once_and_only_if_it_was_written(
+async def test_promotion_lag_is_measured_once_per_stored_promotion(
     bench: Bench,
 ) -> None:
     await bench.enqueue(at=bench.clock.now + 1_000)

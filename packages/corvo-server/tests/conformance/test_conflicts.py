@@ -105,7 +105,7 @@ async def test_replace_reaches_a_job_of_the_same_commit(bench: Bench) -> None:
     assert (await bench.job(job)).payload == "2"
 
 
-async def test_first_of_two_in_one_request_stands(bench: Bench) -> None:
+async def test_first_of_two_jobs_in_one_request_is_stored_unchanged(bench: Bench) -> None:
     (first, second), _ = await bench.enqueue_batch(
         make_job(unique_key="k", payload=1),
         make_job(unique_key="k", payload=2, on_conflict="replace"),
@@ -114,13 +114,13 @@ async def test_first_of_two_in_one_request_stands(bench: Bench) -> None:
     assert (await bench.job(first.job_id)).payload == "1"
 
 
-async def test_policy_means_nothing_where_the_key_is_free(bench: Bench) -> None:
+async def test_policy_has_no_effect_while_the_key_is_free(bench: Bench) -> None:
     for policy in ("replace", "reschedule", "error"):
         assert (await bench.try_enqueue(unique_key=policy, on_conflict=policy)).is_new
     assert (await bench.queue(QUEUE)).pending == 3
 
 
-async def test_repeat_is_answered_with_what_its_own_request_made_of_the_job(bench: Bench) -> None:
+async def test_repeat_returns_the_state_that_its_own_request_caused(bench: Bench) -> None:
     job_id = new_job_id()
     later = bench.clock.now + 60_000
     await bench.enqueue(at=later, job_id=job_id, unique_key="k")

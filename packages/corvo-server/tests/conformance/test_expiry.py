@@ -32,7 +32,7 @@ async def test_expired_job_is_not_handed_out_even_before_it_is_ended(bench: Benc
     assert await bench.fetch_ids() == [alive]
 
 
-async def test_expired_job_does_not_stand_in_the_way_of_others(bench: Bench) -> None:
+async def test_expired_job_does_not_block_others(bench: Bench) -> None:
     for _ in range(5):
         await bench.enqueue(priority="critical", expire_after="1s")
     alive = await bench.enqueue()
@@ -85,7 +85,7 @@ async def test_active_job_whose_lease_ends_past_its_expiry_is_dead(bench: Bench)
     assert (await bench.last_event(job))[0] is EventType.EXPIRED
 
 
-async def test_cancel_request_goes_before_the_expiry(bench: Bench) -> None:
+async def test_cancel_request_takes_precedence_over_the_expiry(bench: Bench) -> None:
     job = await bench.start(expire_after="10s")
     await bench.engine.jobs.cancel(job.head.id)
     bench.clock.forward(10_000)
@@ -100,7 +100,7 @@ async def test_expiry_at_once(bench: Bench) -> None:
     assert await bench.state(job_id) is JobState.DEAD
 
 
-async def test_retry_of_an_expired_job_lives_on_without_expiry(bench: Bench) -> None:
+async def test_retry_of_an_expired_job_removes_its_expiry(bench: Bench) -> None:
     job_id = await bench.enqueue(expire_after="10s")
     await bench.tick(10_000)
     await bench.engine.jobs.retry(job_id)
@@ -128,7 +128,7 @@ async def test_more_jobs_than_a_chunk_all_expire(bench: Bench) -> None:
     assert (await bench.queue()).dead == 1100
 
 
-async def test_expiry_beside_a_promotion_does_not_swallow_the_wake_up(bench: Bench) -> None:
+async def test_promotion_wakes_a_fetch_although_another_job_expires(bench: Bench) -> None:
     await bench.enqueue(expire_after="1s")  # still pending when nobody may have it any more
     due = await bench.enqueue(at=START + 1000)
     bench.clock.forward(1000)

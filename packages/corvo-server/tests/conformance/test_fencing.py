@@ -110,7 +110,7 @@ async def test_call_without_token_is_accepted_while_the_job_is_active(
     assert is_done(await getattr(bench, verb)(job, token=None))
 
 
-async def test_lease_that_ended_is_good_until_it_is_taken_back(bench: Bench) -> None:
+async def test_lease_that_has_ended_is_valid_until_it_is_reclaimed(bench: Bench) -> None:
     job = await bench.start()
     bench.clock.forward(LEASE_MS + 1)
     assert is_done(await bench.heartbeat(job))
@@ -118,7 +118,7 @@ async def test_lease_that_ended_is_good_until_it_is_taken_back(bench: Bench) -> 
     assert is_done(await bench.ack(job))
 
 
-async def test_every_fetch_hands_out_another_token(bench: Bench) -> None:
+async def test_every_fetch_returns_a_new_token(bench: Bench) -> None:
     job = await bench.start()
     tokens = {job.head.lease_token}
     for _ in range(5):
@@ -128,7 +128,7 @@ async def test_every_fetch_hands_out_another_token(bench: Bench) -> None:
     assert len(tokens) == 6
 
 
-async def test_one_refused_item_spoils_no_other(bench: Bench) -> None:
+async def test_refused_item_does_not_affect_the_others(bench: Bench) -> None:
     jobs = [await bench.start() for _ in range(3)]
     await bench.ack(jobs[1])
     outcomes = await bench.engine.attempts.ack(

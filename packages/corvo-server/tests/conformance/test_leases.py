@@ -23,7 +23,7 @@ async def test_heartbeat_of_one_job_does_not_extend_another(bench: Bench) -> Non
     assert await bench.state(lost) is JobState.PENDING
 
 
-async def test_heartbeat_without_news_is_no_event(bench: Bench) -> None:
+async def test_heartbeat_without_progress_writes_no_event(bench: Bench) -> None:
     job = await bench.start()
     before = await bench.events(job)
     await bench.heartbeat(job)
@@ -60,7 +60,7 @@ async def test_checkpoint_is_kept_when_the_job_is_dead(bench: Bench) -> None:
     assert (await bench.job(job)).checkpoint == "7"
 
 
-async def test_leases_of_more_jobs_than_a_chunk_are_all_taken_back(bench: Bench) -> None:
+async def test_more_leases_than_a_chunk_are_all_reclaimed(bench: Bench) -> None:
     await bench.enqueue_batch(*[make_job() for _ in range(700)])
     for _ in range(2):
         await bench.fetch(count=350)

@@ -20,7 +20,7 @@ async def test_no_more_jobs_are_active_than_the_limit(bench: Bench) -> None:
     assert await bench.fetch_ids() == []
 
 
-async def test_limit_holds_among_the_fetches_of_one_commit(bench: Bench) -> None:
+async def test_limit_applies_across_the_fetches_of_one_commit(bench: Bench) -> None:
     await bench.engine.queues.limit(QUEUE, 3)
     for _ in range(6):
         await bench.enqueue()
@@ -31,7 +31,7 @@ async def test_limit_holds_among_the_fetches_of_one_commit(bench: Bench) -> None
 
 
 @pytest.mark.parametrize("end", ["ack", "fail", "release", "lease"])
-async def test_waiting_fetch_gets_the_place_of_a_job_that_ends(end: str, bench: Bench) -> None:
+async def test_waiting_fetch_gets_a_job_when_an_active_one_ends(end: str, bench: Bench) -> None:
     await bench.engine.queues.limit(QUEUE, 1)
     held = await bench.start()
     following = await bench.enqueue()
@@ -49,7 +49,7 @@ async def test_waiting_fetch_gets_the_place_of_a_job_that_ends(end: str, bench: 
         assert [job.head.id for job in await waiting] == [following]
 
 
-async def test_lifting_the_limit_serves_who_waits(bench: Bench) -> None:
+async def test_removing_the_limit_wakes_waiting_fetches(bench: Bench) -> None:
     await bench.engine.queues.limit(QUEUE, 1)
     await bench.start()
     following = await bench.enqueue()
@@ -68,7 +68,7 @@ async def test_queue_at_its_limit_does_not_block_others(bench: Bench) -> None:
     assert await bench.fetch_ids("full", "other") == [other]
 
 
-async def test_lowered_limit_lets_active_jobs_end(bench: Bench) -> None:
+async def test_lowering_the_limit_does_not_stop_active_jobs(bench: Bench) -> None:
     held = [await bench.start() for _ in range(3)]
     await bench.enqueue()
     await bench.engine.queues.limit(QUEUE, 1)
@@ -96,7 +96,7 @@ async def test_jobs_without_a_key_are_not_limited_by_it(bench: Bench) -> None:
     assert await bench.fetch_ids() == jobs
 
 
-async def test_keys_are_served_in_turn_whoever_came_with_many(bench: Bench) -> None:
+async def test_keys_are_served_in_turn(bench: Bench) -> None:
     await bench.engine.queues.limit_keys(QUEUE, 10)
     many = [await bench.enqueue(concurrency_key="many") for _ in range(4)]
     few = [await bench.enqueue(concurrency_key="few") for _ in range(2)]
@@ -111,7 +111,7 @@ async def test_priority_comes_before_fairness(bench: Bench) -> None:
     assert await bench.fetch_ids(count=3) == urgent
 
 
-async def test_place_of_a_key_is_free_again_when_its_job_ends(bench: Bench) -> None:
+async def test_key_at_its_limit_gets_a_job_when_its_active_one_ends(bench: Bench) -> None:
     await bench.engine.queues.limit_keys(QUEUE, 1)
     held = await bench.start(concurrency_key="a")
     following = await bench.enqueue(concurrency_key="a")
@@ -121,7 +121,7 @@ async def test_place_of_a_key_is_free_again_when_its_job_ends(bench: Bench) -> N
         assert [job.head.id for job in await waiting] == [following]
 
 
-async def test_limits_of_queue_and_key_hold_together(bench: Bench) -> None:
+async def test_limits_of_queue_and_key_apply_together(bench: Bench) -> None:
     await bench.engine.queues.limit(QUEUE, 2)
     await bench.engine.queues.limit_keys(QUEUE, 1)
     for key in ("a", "a", "b", "c"):
@@ -143,7 +143,7 @@ async def test_no_more_jobs_start_in_a_window_than_the_rate(bench: Bench) -> Non
     assert await bench.fetch_ids() == jobs[2:4]
 
 
-async def test_throttle_holds_across_a_restart(bench: Bench) -> None:
+async def test_rate_limit_applies_across_a_restart(bench: Bench) -> None:
     await bench.engine.queues.throttle(QUEUE, 1, 1000)
     for _ in range(2):
         await bench.enqueue()
@@ -167,7 +167,7 @@ async def test_waiting_fetch_is_served_when_the_window_allows(bench: Bench) -> N
         assert len(await waiting) == 1
 
 
-async def test_throttled_queue_does_not_block_others(bench: Bench) -> None:
+async def test_queue_at_its_rate_limit_does_not_block_others(bench: Bench) -> None:
     await bench.engine.queues.throttle("slow", 1, 60_000)
     for _ in range(2):
         await bench.enqueue("slow", priority="critical")
@@ -176,7 +176,7 @@ async def test_throttled_queue_does_not_block_others(bench: Bench) -> None:
     assert await bench.fetch_ids("slow", "other") == [other]
 
 
-async def test_lifting_the_throttle_serves_who_waits(bench: Bench) -> None:
+async def test_removing_the_rate_limit_wakes_waiting_fetches(bench: Bench) -> None:
     await bench.engine.queues.throttle(QUEUE, 1, 60_000)
     for _ in range(2):
         await bench.enqueue()

@@ -19,12 +19,12 @@ async def lead(store: Store, node: str, lease_ms: int = LEASE_MS) -> bool:
     return result.is_leader
 
 
-async def test_a_node_alone_leads(store: Store) -> None:
+async def test_a_single_node_is_the_leader(store: Store) -> None:
     assert await lead(store, "a")
     assert await lead(store, "a")
 
 
-async def test_a_store_of_one_server_gives_the_lead_for_good(store: Store) -> None:
+async def test_the_leader_lease_has_no_end_on_a_store_with_one_server(store: Store) -> None:
     result = await store.beat(report_of("a"), LEASE_MS)
     if store.is_shared:
         assert result.lease_ms == LEASE_MS
@@ -32,7 +32,7 @@ async def test_a_store_of_one_server_gives_the_lead_for_good(store: Store) -> No
         assert result == HeartbeatResult(is_leader=True)
 
 
-async def test_one_of_several_nodes_leads(store: Store) -> None:
+async def test_one_of_several_nodes_is_the_leader(store: Store) -> None:
     if not store.is_shared:
         return  # which refuses a second server when it starts
     standings = await asyncio.gather(*(lead(store, node) for node in "abcdef"))
@@ -45,7 +45,7 @@ async def test_one_of_several_nodes_leads(store: Store) -> None:
     )
 
 
-async def test_the_lead_is_free_when_its_lease_has_ended(store: Store) -> None:
+async def test_the_leader_lease_is_free_once_it_has_ended(store: Store) -> None:
     if not store.is_shared:
         return
     assert await lead(store, "a", lease_ms=50)
@@ -53,14 +53,14 @@ async def test_the_lead_is_free_when_its_lease_has_ended(store: Store) -> None:
     assert not await lead(store, "a")
 
 
-async def test_the_lead_is_free_when_its_node_has_left(store: Store) -> None:
+async def test_the_leader_lease_is_free_once_its_node_has_left(store: Store) -> None:
     assert await lead(store, "a")
     await store.leave("a")
     assert await store.list_nodes() == []
     assert await lead(store, "b")
 
 
-async def test_nodes_are_listed_with_what_they_said_last(store: Store) -> None:
+async def test_nodes_are_listed_with_their_last_heartbeat(store: Store) -> None:
     if not store.is_shared:
         return
     await store.beat(report_of("a"), LEASE_MS)

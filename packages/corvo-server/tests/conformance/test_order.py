@@ -24,7 +24,7 @@ async def test_ids_increase_when_the_clock_goes_back(bench: Bench) -> None:
     assert await bench.fetch_ids() == [first, second]
 
 
-async def test_order_of_enqueue_outweighs_ids_that_clients_chose(bench: Bench) -> None:
+async def test_order_does_not_depend_on_ids_that_clients_chose(bench: Bench) -> None:
     late, early = "job_7ZZZZZZZZZZZZZZZZZZZZZZZZZ", "job_00000000000000000000000000"
     await bench.enqueue(job_id=late)
     await bench.enqueue(job_id=early)
@@ -44,7 +44,7 @@ async def test_priority_may_be_given_as_a_number(bench: Bench, number: int) -> N
     assert (await bench.head(job_id)).priority == number
 
 
-async def test_fetch_from_several_queues_takes_them_as_one_line(bench: Bench) -> None:
+async def test_fetch_orders_the_jobs_of_several_queues_together(bench: Bench) -> None:
     b1 = await bench.enqueue("b")
     a1 = await bench.enqueue("a", priority="high")
     c1 = await bench.enqueue("c")
@@ -75,7 +75,7 @@ async def test_batch_keeps_the_order_of_its_request(bench: Bench) -> None:
     assert await bench.fetch_ids() == [result.job_id for result in results]
 
 
-async def test_job_that_comes_back_takes_its_old_place(bench: Bench) -> None:
+async def test_job_that_is_pending_again_keeps_its_place_in_the_order(bench: Bench) -> None:
     first = await bench.enqueue()
     second = await bench.enqueue()
     await bench.release(await bench.fetch_one())
@@ -137,7 +137,7 @@ async def test_only_pending_jobs_are_handed_out(bench: Bench, state: JobState) -
 
 
 @pytest.mark.parametrize("removal", ["delete", "clear"])
-async def test_a_new_job_comes_behind_one_that_was_removed(bench: Bench, removal: str) -> None:
+async def test_a_new_job_is_ordered_after_a_deleted_one(bench: Bench, removal: str) -> None:
     await bench.enqueue("kept")
     removed = await bench.head(await bench.enqueue("q"))
     if removal == "delete":
@@ -149,7 +149,7 @@ async def test_a_new_job_comes_behind_one_that_was_removed(bench: Bench, removal
     assert new.seq > removed.seq
 
 
-async def test_a_job_enqueued_with_the_removal_of_the_last_comes_behind_it(bench: Bench) -> None:
+async def test_a_callback_is_ordered_after_the_job_whose_deletion_caused_it(bench: Bench) -> None:
     (last,), batch_id = await bench.enqueue_batch(make_job("q"), callback="callbacks")
     removed = await bench.head(last.job_id)
     await bench.engine.jobs.delete(removed.id)
@@ -157,7 +157,7 @@ async def test_a_job_enqueued_with_the_removal_of_the_last_comes_behind_it(bench
     assert callback.seq > removed.seq
 
 
-async def test_a_bulk_operation_leaves_alone_what_came_in_the_place_of_a_removed_job(
+async def test_a_bulk_operation_skips_a_job_enqueued_after_it_began(
     bench: Bench,
 ) -> None:
     last = await bench.enqueue("q")

@@ -22,7 +22,7 @@ async def test_paused_queue_takes_jobs_but_hands_out_none(bench: Bench) -> None:
     assert await bench.fetch_ids() == [job_id]
 
 
-async def test_pause_reaches_a_fetch_that_waits(bench: Bench) -> None:
+async def test_waiting_fetch_gets_no_job_of_a_queue_that_was_paused(bench: Bench) -> None:
     waiting = await bench.waiting()
     await bench.engine.queues.pause("mail")
     job_id = await bench.enqueue()
@@ -33,7 +33,7 @@ async def test_pause_reaches_a_fetch_that_waits(bench: Bench) -> None:
     assert job.head.id == job_id
 
 
-async def test_resume_wakes_all_who_wait(bench: Bench) -> None:
+async def test_resume_wakes_all_waiting_fetches(bench: Bench) -> None:
     await bench.engine.queues.pause("mail")
     waiting = [await bench.waiting() for _ in range(3)]
     job_ids = [await bench.enqueue() for _ in range(3)]
@@ -51,7 +51,7 @@ async def test_pause_leaves_active_jobs_alone(bench: Bench) -> None:
     assert await bench.state(job) is JobState.COMPLETED
 
 
-async def test_pause_does_not_stop_time(bench: Bench) -> None:
+async def test_paused_queue_still_promotes_and_expires_jobs(bench: Bench) -> None:
     await bench.engine.queues.pause("mail")
     due = await bench.enqueue(at=START + 1000)
     expiring = await bench.enqueue(expire_after="1s")
@@ -136,7 +136,7 @@ async def test_counters_are_right_when_all_happens_in_one_commit(bench: Bench) -
     )
 
 
-async def test_oldest_pending_is_told(bench: Bench) -> None:
+async def test_oldest_pending_is_reported(bench: Bench) -> None:
     assert await bench.store.find_queue("mail") is None
     await bench.enqueue()
     bench.clock.forward(100)

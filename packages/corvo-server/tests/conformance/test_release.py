@@ -55,7 +55,7 @@ async def test_release_without_a_checkpoint_keeps_the_old_one(bench: Bench) -> N
     assert (await bench.fetch_one()).checkpoint == '"old"'
 
 
-async def test_any_number_of_releases_leaves_all_attempts(bench: Bench) -> None:
+async def test_releases_use_no_attempts(bench: Bench) -> None:
     job = await bench.start(max_retries=1)
     for _ in range(10):
         await bench.release(job)
@@ -65,7 +65,7 @@ async def test_any_number_of_releases_leaves_all_attempts(bench: Bench) -> None:
     assert await bench.state(job) is JobState.COMPLETED
 
 
-async def test_release_of_a_later_attempt_takes_back_that_attempt_only(bench: Bench) -> None:
+async def test_release_undoes_only_its_own_attempt(bench: Bench) -> None:
     job = await bench.start(retry_backoff="none", max_retries=3)
     await bench.fail(job)
     await bench.tick()

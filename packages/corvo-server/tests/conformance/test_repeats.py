@@ -28,7 +28,7 @@ async def test_enqueue_with_a_known_id_stores_nothing(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("state", JobState)
-async def test_enqueue_with_a_known_id_tells_its_state(bench: Bench, state: JobState) -> None:
+async def test_enqueue_with_a_known_id_returns_its_state(bench: Bench, state: JobState) -> None:
     job_id = await bench.bring_to(state, job_id=new_job_id())
     before = await bench.job(job_id)
     again = await bench.try_enqueue(job_id=job_id)
@@ -36,7 +36,7 @@ async def test_enqueue_with_a_known_id_tells_its_state(bench: Bench, state: JobS
     assert await bench.job(job_id) == before
 
 
-async def test_enqueue_with_a_known_id_goes_before_its_unique_key(bench: Bench) -> None:
+async def test_known_id_takes_precedence_over_the_unique_key(bench: Bench) -> None:
     job_id = new_job_id()
     await bench.enqueue(job_id=job_id, unique_key="k")
     again = await bench.try_enqueue(job_id=job_id, unique_key="k")
@@ -44,7 +44,7 @@ async def test_enqueue_with_a_known_id_goes_before_its_unique_key(bench: Bench) 
 
 
 @pytest.mark.parametrize("is_known", [True, False])
-async def test_id_among_those_of_stored_jobs_is_known_or_not(bench: Bench, is_known: bool) -> None:
+async def test_id_is_known_only_if_its_job_is_stored(bench: Bench, is_known: bool) -> None:
     ids = [new_job_id() for _ in range(5)]
     stored = {ids[1], ids[3]} | ({ids[2]} if is_known else set())
     await bench.enqueue_batch(*(make_job(job_id=job_id) for job_id in sorted(stored)))
@@ -224,7 +224,7 @@ async def test_cancel_of_an_active_job_can_be_repeated(bench: Bench) -> None:
     assert await bench.job(job) == before
 
 
-async def test_lease_that_lapsed_after_a_fail_was_answered_takes_nothing_back(
+async def test_lease_end_after_a_fail_changes_nothing(
     bench: Bench,
 ) -> None:
     job = await bench.start(retry_base_delay="10m")

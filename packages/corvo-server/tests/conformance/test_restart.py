@@ -5,7 +5,7 @@ from server_support.bench import LEASE_MS, Bench, is_done, make_job
 from server_support.clock import START
 
 
-async def test_every_job_is_as_before(bench: Bench) -> None:
+async def test_every_job_is_unchanged_after_a_restart(bench: Bench) -> None:
     job_ids = [await bench.bring_to(state, payload={"s": state}) for state in JobState]
     before = await bench.store.find_jobs(job_ids)
     queues = await bench.store.list_queues()
@@ -33,7 +33,7 @@ async def test_lease_ends_at_its_time(bench: Bench) -> None:
     assert await bench.state(job) is JobState.PENDING
 
 
-async def test_times_that_are_waited_for_are_known_again(bench: Bench) -> None:
+async def test_next_times_are_known_after_a_restart(bench: Bench) -> None:
     await bench.enqueue(at=START + 5_000)
     await bench.enqueue(at=START + 3_000, expire_after="1h")
     await bench.start(queue="other", lease=30)
@@ -51,7 +51,7 @@ async def test_empty_store_waits_for_nothing(bench: Bench) -> None:
     assert (times.due, times.lease_end, times.expiry) == (None, None, None)
 
 
-async def test_order_goes_on(bench: Bench) -> None:
+async def test_order_continues_after_a_restart(bench: Bench) -> None:
     first = await bench.enqueue()
     await bench.restart()
     second = await bench.enqueue()
@@ -59,7 +59,7 @@ async def test_order_goes_on(bench: Bench) -> None:
     assert await bench.fetch_ids() == [high, first, second]
 
 
-async def test_order_goes_on_after_the_newest_job_was_pruned(bench: Bench) -> None:
+async def test_order_continues_after_a_restart_without_the_newest_job(bench: Bench) -> None:
     first = await bench.enqueue()
     newest = await bench.enqueue()
     await bench.engine.jobs.cancel(newest)
@@ -85,7 +85,7 @@ async def test_queue_stays_paused(bench: Bench) -> None:
     assert (await bench.queue()).is_paused
 
 
-async def test_cancel_request_is_still_told(bench: Bench) -> None:
+async def test_cancel_request_survives_a_restart(bench: Bench) -> None:
     job = await bench.start()
     await bench.engine.jobs.cancel(job.head.id)
     await bench.restart()

@@ -72,7 +72,7 @@ async def test_job_that_runs_again_is_not_pruned(bench: Bench) -> None:
     assert await bench.state(job_id) is JobState.PENDING
 
 
-async def test_failures_and_locks_go_with_the_job(bench: Bench) -> None:
+async def test_failures_and_locks_are_pruned_with_their_job(bench: Bench) -> None:
     job_id = await bench.bring_to(JobState.DEAD, unique_key="k")
     assert bench.kit.count_rows("job_failures") == 1
     await bench.prune(30 * DAY)
@@ -81,7 +81,7 @@ async def test_failures_and_locks_go_with_the_job(bench: Bench) -> None:
     assert bench.kit.count_rows("unique_locks") == 0
 
 
-async def test_lapsed_locks_go_although_their_jobs_live(bench: Bench) -> None:
+async def test_expired_locks_are_pruned_while_their_jobs_exist(bench: Bench) -> None:
     job_id = await bench.enqueue(unique_key="k", unique_period=10)
     held = await bench.enqueue(unique_key="other", unique_period=11)
     assert await bench.prune(10_000) == 1
@@ -90,7 +90,7 @@ async def test_lapsed_locks_go_although_their_jobs_live(bench: Bench) -> None:
     assert (await bench.try_enqueue(unique_key="other")).job_id == held
 
 
-async def test_batch_goes_once_its_jobs_are_gone(bench: Bench) -> None:
+async def test_batch_is_pruned_once_its_jobs_are(bench: Bench) -> None:
     results, batch_id = await bench.enqueue_batch(make_job(), make_job(), callback="callbacks")
     first, second = await bench.fetch(count=2)
     await bench.ack(first)
@@ -103,7 +103,7 @@ async def test_batch_goes_once_its_jobs_are_gone(bench: Bench) -> None:
     assert (await bench.queue("callbacks")).pending == 1
 
 
-async def test_batch_that_runs_is_kept(bench: Bench) -> None:
+async def test_running_batch_is_not_pruned(bench: Bench) -> None:
     _, batch_id = await bench.enqueue_batch(make_job(), callback="callbacks")
     await bench.prune(1000 * DAY)
     assert (await bench.batch(batch_id)).finished_at is None
@@ -131,7 +131,7 @@ async def test_events_outlive_their_job_until_their_own_retention(bench: Bench) 
     assert bench.kit.count_rows("events") == 1  # the newest stays: it holds the sequence
 
 
-async def test_ids_of_events_are_never_given_out_twice(bench: Bench) -> None:
+async def test_event_ids_are_never_used_twice(bench: Bench) -> None:
     keep(bench, completed=DAY, events=DAY)
     last = 0
     for _ in range(3):
@@ -161,7 +161,7 @@ async def test_more_than_a_chunk_is_pruned_chunk_by_chunk(bench: Bench) -> None:
     assert bench.kit.count_jobs() == {}
 
 
-async def test_events_go_as_fast_as_the_jobs_that_wrote_them(bench: Bench) -> None:
+async def test_events_are_pruned_as_fast_as_their_jobs(bench: Bench) -> None:
     keep(bench, completed=DAY, events=DAY)
     results, _ = await bench.enqueue_batch(*[make_job() for _ in range(200)])
     for result in results:
@@ -173,12 +173,12 @@ async def test_events_go_as_fast_as_the_jobs_that_wrote_them(bench: Bench) -> No
     assert bench.kit.count_rows("events") == 201
 
 
-async def test_nothing_to_prune_is_no_work(bench: Bench) -> None:
+async def test_prune_without_old_rows_does_nothing(bench: Bench) -> None:
     await bench.bring_to(JobState.COMPLETED)
     assert await bench.prune() == 0
 
 
-async def test_name_of_a_pruned_job_is_free(bench: Bench) -> None:
+async def test_id_of_a_pruned_job_can_be_used_again(bench: Bench) -> None:
     job_id = await bench.bring_to(JobState.COMPLETED)
     await bench.prune(7 * DAY)
     assert await bench.enqueue(job_id=job_id) == job_id

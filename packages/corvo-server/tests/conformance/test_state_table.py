@@ -251,7 +251,7 @@ async def test_reclaimed_job_wakes_a_waiting_fetch(bench: Bench) -> None:
     assert again.head.id == job.head.id
 
 
-async def test_job_that_kills_its_workers_does_not_go_round_for_ever(bench: Bench) -> None:
+async def test_job_that_crashes_its_workers_ends_as_dead(bench: Bench) -> None:
     job = await bench.start(max_retries=3)
     for _ in range(2):
         await bench.tick(LEASE_MS)
@@ -302,7 +302,7 @@ async def test_retry_gives_a_dead_job_all_its_attempts_again(bench: Bench) -> No
 
 
 @pytest.mark.parametrize("state", [JobState.SCHEDULED, JobState.RETRYING])
-async def test_retry_runs_a_waiting_job_now(bench: Bench, state: JobState) -> None:
+async def test_retry_makes_a_waiting_job_pending(bench: Bench, state: JobState) -> None:
     job_id = await bench.bring_to(state, unique_key="k")
     attempt = (await bench.head(job_id)).attempt
     await bench.engine.jobs.retry(job_id)

@@ -21,7 +21,7 @@ async def test_move_changes_the_queue_and_nothing_else(state: JobState, bench: B
     assert await bench.last_event(job) == (EventType.MOVED, {"reason": f"from {QUEUE}"})
 
 
-async def test_move_wakes_who_waits_for_the_other_queue(bench: Bench) -> None:
+async def test_move_wakes_a_fetch_that_waits_for_the_other_queue(bench: Bench) -> None:
     job = await bench.enqueue()
     waiting = await bench.waiting("other")
     await bench.engine.jobs.move(job, "other")
@@ -44,7 +44,7 @@ async def test_move_is_refused_where_the_unique_key_is_held(bench: Bench) -> Non
     assert (await bench.head(job)).queue == QUEUE
 
 
-async def test_move_to_where_it_is_changes_nothing(bench: Bench) -> None:
+async def test_move_to_the_same_queue_changes_nothing(bench: Bench) -> None:
     job = await bench.enqueue()
     await bench.engine.jobs.move(job, QUEUE)
     assert await bench.events(job) == [EventType.ENQUEUED]

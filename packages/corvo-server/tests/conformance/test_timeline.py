@@ -50,7 +50,7 @@ async def test_timeline_has_the_whole_life_in_order(bench: Bench) -> None:
     assert {(event.job_id, event.queue) for event in events} == {(job_id, "mail")}
 
 
-async def test_promotion_tells_why(bench: Bench) -> None:
+async def test_promotion_event_has_its_reason(bench: Bench) -> None:
     scheduled = await bench.enqueue(at=START + 10)
     retrying = await bench.bring_to(JobState.RETRYING, queue="other", retry_base_delay="1ms")
     await bench.tick(1000)
@@ -60,7 +60,7 @@ async def test_promotion_tells_why(bench: Bench) -> None:
     assert "backoff" in reasons[1][1]["reason"]
 
 
-async def test_reclaim_tells_why_and_from_whom(bench: Bench) -> None:
+async def test_reclaim_event_has_its_reason_and_worker(bench: Bench) -> None:
     job = await bench.start(worker="w-3")
     await bench.tick(LEASE_MS)
     kind, data = (await told(bench, job.head.id))[-1]
@@ -68,14 +68,14 @@ async def test_reclaim_tells_why_and_from_whom(bench: Bench) -> None:
     assert "w-3" in data["error"]
 
 
-async def test_expiry_tells_why(bench: Bench) -> None:
+async def test_expiry_event_has_its_reason(bench: Bench) -> None:
     job_id = await bench.enqueue(expire_after="1s")
     await bench.tick(1000)
     kind, data = (await told(bench, job_id))[-1]
     assert (kind, data["reason"]) == (EventType.EXPIRED, "expired")
 
 
-async def test_start_tells_who_and_which_attempt(bench: Bench) -> None:
+async def test_start_event_has_its_worker_and_attempt(bench: Bench) -> None:
     job = await bench.start(worker="w-3")
     assert (await told(bench, job.head.id))[-1] == (
         EventType.STARTED,
@@ -83,7 +83,7 @@ async def test_start_tells_who_and_which_attempt(bench: Bench) -> None:
     )
 
 
-async def test_progress_tells_how_far(bench: Bench) -> None:
+async def test_progress_event_has_the_progress(bench: Bench) -> None:
     job = await bench.start()
     await bench.heartbeat(job, progress={"current": 3, "total": 9})
     kind, data = (await told(bench, job.head.id))[-1]
@@ -98,7 +98,7 @@ async def test_long_errors_are_cut_in_events(bench: Bench) -> None:
     assert await bench.errors(job) == ["x" * 5000]
 
 
-async def test_very_long_reports_lose_their_middle(bench: Bench) -> None:
+async def test_very_long_errors_are_shortened_in_the_middle(bench: Bench) -> None:
     job = await bench.start()
     await bench.fail(job, "a" * 20_000 + "z" * 20_000, backtrace="b" * 200_000)
     (failure,) = (await bench.job(job)).failures
@@ -118,7 +118,7 @@ async def test_call_without_effect_is_no_event(bench: Bench) -> None:
     assert bench.kit.count_rows("events") == before
 
 
-async def test_events_are_told_with_their_commit(bench: Bench) -> None:
+async def test_listeners_get_the_events_of_each_commit(bench: Bench) -> None:
     bench.commits.clear()
     job_id = await bench.enqueue()
     assert [(event.type, event.job_id) for commit in bench.commits for event in commit.events] == [

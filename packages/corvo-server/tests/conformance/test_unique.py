@@ -54,7 +54,7 @@ async def test_default_period_is_an_hour(bench: Bench) -> None:
     assert (await bench.try_enqueue(unique_key="k")).is_new
 
 
-async def test_job_that_lost_its_key_does_not_free_it_for_the_next_holder(bench: Bench) -> None:
+async def test_job_without_its_key_does_not_free_the_key_of_the_next_holder(bench: Bench) -> None:
     first = await bench.start(unique_key="k", unique_period=1)
     bench.clock.forward(1000)
     second = await bench.enqueue(unique_key="k")
@@ -180,7 +180,7 @@ async def test_retry_of_a_waiting_job_keeps_its_key_and_its_period(bench: Bench)
 
 
 @pytest.mark.parametrize("key", ["ключ", "a'b\"c", "%_", "\u2028", "😀" * 100, " "])
-async def test_key_may_hold_any_characters(bench: Bench, key: str) -> None:
+async def test_key_may_contain_any_characters(bench: Bench, key: str) -> None:
     job_id = await bench.enqueue(unique_key=key)
     assert (await bench.try_enqueue(unique_key=key)).job_id == job_id
     assert (await bench.head(job_id)).unique_key == key

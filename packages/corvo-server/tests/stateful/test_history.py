@@ -16,7 +16,7 @@ EXAMPLES = int(os.environ.get("CORVO_STATEFUL_EXAMPLES", "150"))
 STEPS = int(os.environ.get("CORVO_STATEFUL_STEPS", "50"))
 
 
-def test_histories_are_as_promised(new_kit: NewKit, engine_name: str) -> None:
+def test_random_histories_match_the_model(new_kit: NewKit, engine_name: str) -> None:
     run_state_machine_as_test(
         lambda: History(new_kit),
         settings=settings(

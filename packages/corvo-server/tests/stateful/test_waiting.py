@@ -115,7 +115,7 @@ async def only_expired(bench: Bench, queue: str) -> bool:
 
 
 @pytest.mark.parametrize("seed", range(8))
-async def test_nobody_sleeps_on_while_there_is_a_job_for_it(bench: Bench, seed: int) -> None:
+async def test_no_fetch_waits_while_there_is_an_eligible_job(bench: Bench, seed: int) -> None:
     luck = random.Random(seed)  # noqa: S311
     limits = {} if seed % 3 else {"a": 1, "b": 2}
     for queue, limit in limits.items():

@@ -180,7 +180,7 @@ def test_reply_after_the_end_of_the_event_loop_is_dropped(
     is_writing.wait()
     gate.set()
     asyncio.run(store.close())
-    assert "after the end of the event loop" in caplog.text
+    assert "the event loop is closed" in caplog.text
 
 
 async def test_store_that_was_never_used_closes(kit: SqliteKit, clock: ManualClock) -> None:
