@@ -53,11 +53,14 @@ def _install(session: nox.Session, *groups: str, packages: bool = True) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, import layers, and that generated code and documentation are up to date."""
+    """Check style, import layers, declared dependencies, generated code and documentation."""
     _install(session, "lint")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("lint-imports")
+    for name in PACKAGES:  # each declares every package that it imports
+        with session.chdir(f"packages/{name}"):
+            session.run("deptry", "src", silent=True)
     session.run("python", "scripts/gen_sync.py", "--check")
     session.run("python", "scripts/gen_docs.py", "--check")
 

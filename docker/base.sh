@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Prints the base image to build on: the wanted one (default python:3.13-slim) if it is here or can
-# be pulled, else one made on the spot from Debian's packages, for tests only. Never publish what
-# stands on the latter.
+# Print the base image to build on. That is IMAGE (default python:3.13-slim) if it is present or can
+# be pulled. Otherwise the script builds a base image from Debian packages, for tests only. Never
+# publish an image that is built on the latter.
 #
 #   docker/base.sh [IMAGE]
 #
-# CORVO_BASE_PULL_TIMEOUT (seconds, default 120) bounds the pull; CORVO_BASE_FALLBACK=0 refuses the
-# fallback. Needs mmdebstrap for the latter.
+# CORVO_BASE_PULL_TIMEOUT (seconds, default 120) limits the pull. CORVO_BASE_FALLBACK=0 turns the
+# fallback off. The fallback needs mmdebstrap.
 set -euo pipefail
 
 wanted=${1:-python:3.13-slim}
@@ -19,31 +19,31 @@ if timeout "${CORVO_BASE_PULL_TIMEOUT:-120}" docker pull --quiet "$wanted" >&2; 
   exit
 fi
 if [[ ${CORVO_BASE_FALLBACK:-1} == 0 ]]; then
-  say "$wanted is not here and cannot be pulled"
+  say "the base image $wanted is not present and cannot be pulled; check the network or name another image"
   exit 1
 fi
 
-# Made anew when this script, the month (Debian's updates) or the machine's own certificates change.
+# Rebuild when this script, the month (for Debian's updates) or the machine's certificates change.
 certificates=/usr/local/share/ca-certificates
 key=$( (cat "${BASH_SOURCE[0]}"; date +%Y-%m; cat "$certificates"/*.crt 2>/dev/null || true) | sha256sum | cut -c1-12)
 image=corvo-test-base:$key
 docker image inspect "$image" >/dev/null 2>&1 && { echo "$image"; exit; }
 if ! command -v mmdebstrap >/dev/null; then
-  say "$wanted cannot be pulled. To build for tests without it: apt-get install mmdebstrap"
+  say "the base image $wanted cannot be pulled; to build one for tests: apt-get install mmdebstrap"
   exit 1
 fi
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/corvo
 tar=$cache/base-$key.tar
 if [[ ! -s $tar ]]; then
-  say "$wanted cannot be pulled; making a base for tests of Debian $suite"
+  say "the base image $wanted cannot be pulled; building one for tests from Debian $suite"
   mkdir -p "$cache"
   hooks=()
   for certificate in "$certificates"/*.crt; do
     [[ -e $certificate ]] || continue
     hooks+=(--customize-hook="copy-in $certificate $certificates")
   done
-  # What follows copy-in, which must not find the directory missing.
+  # copy-in needs an existing directory, so create it first.
   ((${#hooks[@]})) && hooks=(--customize-hook="mkdir -p \$1$certificates" "${hooks[@]}")
   mmdebstrap --quiet --variant=essential --format=tar \
     --include=python3-venv,ca-certificates,passwd \

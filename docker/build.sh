@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Builds the image of corvo-server.
+# Build the image of corvo-server, and print its tag.
 #
 #   docker/build.sh [--release] [TAG]        default: corvo-server:VERSION and corvo-server:latest
 #
-# Where the base image cannot be pulled, one is made for tests (see base.sh); --release refuses that.
-# BASE_IMAGE names another base. pip's PIP_INDEX_URL, PIP_EXTRA_INDEX_URL, PIP_TRUSTED_HOST and
-# PIP_NO_INDEX are passed on from the environment, the index also from pip's own configuration.
+# If the base image cannot be pulled, base.sh builds one for tests; --release forbids that.
+# BASE_IMAGE names another base image. PIP_INDEX_URL, PIP_EXTRA_INDEX_URL, PIP_TRUSTED_HOST and
+# PIP_NO_INDEX are passed to the build. If PIP_INDEX_URL is not set, pip's configuration supplies it.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -16,13 +16,13 @@ if [[ ${1:-} == --release ]]; then
   export CORVO_BASE_FALLBACK=0
 fi
 version=$(sed -nE 's/^__version__ = "(.*)"$/\1/p' packages/corvo-server/src/corvo_server/__about__.py)
-[[ -n $version ]] || { echo "docker/build.sh: no version in __about__.py" >&2; exit 1; }
+[[ -n $version ]] || { echo "docker/build.sh: found no __version__ in corvo_server/__about__.py" >&2; exit 1; }
 tags=("${1:-corvo-server:$version}")
 (($#)) || tags+=(corvo-server:latest)
 revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
 [[ -z $(git status --porcelain 2>/dev/null) ]] || revision=$revision-dirty
 if [[ $release && $revision == *-dirty ]]; then
-  echo "docker/build.sh: a release is built of what is committed" >&2
+  echo "docker/build.sh: the tree has uncommitted changes; commit them before you build a release" >&2
   exit 1
 fi
 
@@ -34,7 +34,7 @@ for name in PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_TRUSTED_HOST PIP_NO_INDEX; do
   [[ -z ${!name:-} ]] || arguments+=(--build-arg "$name=${!name}")
 done
 
-# A client without the buildx plugin can only use the builder of old.
+# Without the buildx plugin, the Docker client can only use the classic builder.
 docker buildx version >/dev/null 2>&1 || export DOCKER_BUILDKIT=0
 base=$(docker/base.sh "${BASE_IMAGE:-python:3.13-slim}")
 docker build \

@@ -1,26 +1,25 @@
-"""Asks the server in this container whether it is well: exits with 0, or with 1 and says why.
+"""Check the health of the server in this container: exit with 0, or print a reason and exit with 1.
 
-Finds it by `CORVO_BIND`, as the server does: where that is set by the option `--bind` instead,
-give the container a health check of its own. Standard library only, and little of it: it is
-started every few seconds.
+The address comes from `CORVO_BIND`. If the server gets its address from the option `--bind`, give
+the container another health check. The script imports little, because it starts every few seconds.
 """
 
 import os
 import sys
 from http.client import HTTPConnection, HTTPException
 
-WITHIN = 4.0
-"""Seconds; below the time-out of the HEALTHCHECK, so that the reason is seen."""
+TIMEOUT = 4.0
+"""Seconds. Less than the timeout of HEALTHCHECK, so that Docker records the printed reason."""
 
 
 def main() -> str | None:
-    """None, or what is wrong."""
+    """Return None if the server is healthy, else the reason why it is not."""
     host, _, port = os.environ.get("CORVO_BIND", "127.0.0.1:8080").rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     connection = HTTPConnection(
-        {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host),  # noqa: S104 - asked, not bound
+        {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host),  # noqa: S104 - compared, not bound
         int(port),
-        timeout=WITHIN,
+        timeout=TIMEOUT,
     )
     try:
         connection.request("GET", "/healthz")
@@ -30,7 +29,7 @@ def main() -> str | None:
         return f"no answer from {host}:{port}: {error}"
     finally:
         connection.close()
-    return None if response.status == 200 else f"{response.status}: {body}"
+    return None if response.status == 200 else f"/healthz returned {response.status}: {body}"
 
 
 if __name__ == "__main__":

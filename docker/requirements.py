@@ -1,7 +1,8 @@
-"""Prints what packages require of others, one requirement a line: `requirements.py DIR...`.
+"""Print the third-party requirements of packages, one on each line: `requirements.py DIR...`.
 
-Each DIR is a package with its `pyproject.toml`. What they require of each other is left out: their
-sources are at hand. Standard library only: it runs before anything is installed.
+Each DIR contains a `pyproject.toml`. Requirements of one given package on another are left out,
+because the image installs those from source. The script uses only the standard library, because it
+runs before any package is installed.
 """
 
 import re
@@ -11,11 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 EXTRAS = ("postgres",)
-"""Optional parts of a package that the image has, if the package has them."""
+"""Extras that the image installs, if a package defines them."""
 
 
 def requirements(directories: list[Path]) -> Iterator[str]:
-    """The requirements of all, of packages that are not among them."""
+    """Yield the requirements of all packages in `directories` on other packages."""
     projects = [
         tomllib.loads((directory / "pyproject.toml").read_text(encoding="utf-8"))["project"]
         for directory in directories

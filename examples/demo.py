@@ -1,7 +1,7 @@
-"""A first look: a server, a few jobs, a worker, and one job that only succeeds the second time.
+"""Start a server, enqueue four jobs, and run a worker. One job fails once and is retried.
 
-Needs the packages installed (`nox -s demo` sees to that), nothing else. Everything it makes is in a
-temporary directory and gone afterwards.
+`nox -s demo` installs the packages and runs this script. The server's data is in a temporary
+directory, which is removed at the end.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ PEOPLE = ("ada", "grace", "barbara", "margaret")
 
 @contextmanager
 def running_server() -> Iterator[str]:
-    """A real server process on a free port and an empty data directory; yields its URL."""
+    """Run a server process with a free port and an empty data directory; yield its URL."""
     with tempfile.TemporaryDirectory(prefix="corvo-demo-") as data_dir:
         command = [sys.executable, "-m", "corvo_server", "--bind", "127.0.0.1:0"]
         command += ["--data-dir", data_dir, "--log-format", "json"]
@@ -34,21 +34,21 @@ def running_server() -> Iterator[str]:
 
 
 def _url_of(server: "subprocess.Popen[str]") -> str:
-    said = []
+    output = []
     for line in server.stderr or ():
-        said.append(line)
+        output.append(line)
         url: str | None = json.loads(line).get("url") if line.startswith("{") else None
         if url is not None:
             return url
-    raise SystemExit("the server did not start:\n" + "".join(said))
+    raise SystemExit("the server did not start:\n" + "".join(output))
 
 
 async def main() -> int:
-    """Enqueue, work, and show what became of it; 0 when every job is completed."""
-    # The worker logs each failure with its traceback; here the server will tell of it.
+    """Enqueue jobs, run them, and print the results; return 0 if all jobs are completed."""
+    # The worker logs each failure with its traceback. The demo prints the server's record instead.
     logging.getLogger("corvo.worker").setLevel(logging.CRITICAL)
     with running_server() as url:
-        print(f"A Corvo server runs at {url}, on one SQLite file.\n")
+        print(f"A Corvo server runs at {url}, with one SQLite file.\n")
         worker = Worker(url, concurrency=5)
 
         @worker.task("emails.send", max_retries=3, retry_backoff="fixed", retry_base_delay="500ms")
@@ -61,15 +61,15 @@ async def main() -> int:
         replies = [
             await send_email.enqueue(to=f"{name}@example.com", subject="Hello") for name in PEOPLE
         ]
-        print(f"{len(replies)} jobs are enqueued, and on the disk. A worker starts:\n")
+        print(f"{len(replies)} jobs are enqueued and stored on disk. A worker starts:\n")
         async with worker, AsyncClient(url) as client:
-            jobs = [await _finished(client, reply.job_id) for reply in replies]
+            jobs = [await _finished_job(client, reply.job_id) for reply in replies]
         _show(jobs)
         return 0 if all(job.state == JobState.COMPLETED for job in jobs) else 1
 
 
-async def _finished(client: AsyncClient, job_id: str) -> Job:
-    """The job, once nothing more happens to it."""
+async def _finished_job(client: AsyncClient, job_id: str) -> Job:
+    """Return the job when it has finished."""
     async with asyncio.timeout(60):
         while True:
             job = await client.get_job(job_id)
@@ -79,7 +79,7 @@ async def _finished(client: AsyncClient, job_id: str) -> Job:
 
 
 def _show(jobs: list[Job]) -> None:
-    print("\nWhat the server says of them now:\n")
+    print("\nThe jobs on the server:\n")
     for job in jobs:
         print(f"  {job.id}  {job.state:<9}  attempt {job.attempt}  result {job.result}")
         for error in job.errors:

@@ -1,10 +1,10 @@
-"""A FastAPI application that leaves the slow part of a request to a worker.
+"""A FastAPI application that runs the slow part of a request in a worker.
 
     pip install corvo-client fastapi uvicorn
     uvicorn fastapi_app:app                 the application
     corvo worker fastapi_app:worker         its worker, in another process
 
-One `AsyncClient` lives as long as the application; requests that enqueue at the same time share it.
+The application has one `AsyncClient`, which concurrent requests share.
 """
 
 from collections.abc import AsyncIterator
@@ -23,13 +23,13 @@ worker = Worker()
 
 
 class Signup(BaseModel):
-    """What a visitor sends."""
+    """The body of a sign-up request."""
 
     email: str
 
 
 class Accepted(BaseModel):
-    """Where to ask how it is going."""
+    """The reply: the id of the job, and whether this request created it."""
 
     job_id: str
     is_new: bool
@@ -37,13 +37,13 @@ class Accepted(BaseModel):
 
 @worker.task(WELCOME)
 async def send_welcome(email: str) -> str:
-    """Send the mail; here it is only written down."""
+    """Send the email. This example only returns the text."""
     return f"Welcome, {email}!"
 
 
 @asynccontextmanager
 async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-    """Keep a client open as long as the application runs; CORVO_SERVER says where the server is."""
+    """Keep a client open while the application runs. It connects to CORVO_SERVER."""
     async with AsyncClient() as client:
         app.state.corvo = client
         yield
@@ -63,7 +63,7 @@ Corvo = Annotated[AsyncClient, Depends(corvo)]
 
 @app.post("/signups", status_code=202)
 async def sign_up(signup: Signup, client: Corvo) -> Accepted:
-    """Have a welcome sent, once, however often the visitor presses the button."""
+    """Enqueue a welcome email. The unique key prevents a second job for the same address."""
     request = send_welcome.options(unique_key=signup.email).request(signup.email)
     reply = await client.enqueue_request(request)
     return Accepted(job_id=reply.job_id, is_new=not reply.unique_existing)
@@ -71,9 +71,9 @@ async def sign_up(signup: Signup, client: Corvo) -> Accepted:
 
 @app.get("/signups/{job_id}")
 async def show(job_id: str, client: Corvo) -> dict[str, str]:
-    """Tell how far it is."""
+    """Return the state of the job."""
     try:
         job = await client.get_job(job_id)
     except NotFound:
-        raise HTTPException(404, "There is no such sign-up.") from None
+        raise HTTPException(404, "No such sign-up.") from None
     return {"state": str(job.state)}

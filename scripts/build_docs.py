@@ -1,31 +1,20 @@
-"""Builds the documentation as a site, and fails for a link that leads nowhere.
+"""Build the documentation site, and fail if a link is broken.
 
     python scripts/build_docs.py DIRECTORY
 
-The site is put into DIRECTORY/site. What the code knows best is written into the pages on the way:
-`<!-- built: cli -->` in a page of the repository stands for the reference of the commands. The
-changelogs of the packages become pages, too.
+The site is written to DIRECTORY/site. The changelogs of the packages become pages, too.
 """
 
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
-
-from docs_cli import cli_reference
-from docs_http import http_reference
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("corvo-server", "corvo-client", "corvo-cli", "corvo-schema")
-BUILT: dict[str, Callable[[], Iterator[str]]] = {"cli": cli_reference, "http": http_reference}
 
-OPTIONAL = {"benchmarks.md", "postgres.md"}
-"""Pages that the navigation may name before they are there."""
-
-_MARK = re.compile(r"^<!-- built: (\w+) -->$", re.MULTILINE)
-_WHETHER_RUN = re.compile(r"^(```\w+) (?:(?:no)?run|docker|compose)$", re.MULTILINE)
+_TEST_MARK = re.compile(r"^(```\w+) (?:(?:no)?run|docker|compose)$", re.MULTILINE)
 _UPWARDS = re.compile(r"\[([^\]]*)\]\(((?:\.\./)+[^)\s#]+)\)")
 _TITLE = re.compile(r"^# (?:\d+\. )?(.*)$", re.MULTILINE)
 _NAV_PAGE = re.compile(r"^ +- [^:#\n]+: (\S+\.md)\n", re.MULTILINE)
@@ -33,16 +22,16 @@ _NAV_FOLDER = re.compile(r"^( +)- ([^:#\n]+): (\w+)/$", re.MULTILINE)
 
 
 def stage(into: Path) -> Path:
-    """Put the sources of the site together; the configuration to build them with.
+    """Write the sources of the site into a directory; return the path of their configuration.
 
-    Raises `SystemExit` for a page that the navigation lacks, or that is not there.
+    Raises `SystemExit` if the navigation names a missing page, or leaves a page out.
     """
     shutil.rmtree(into, ignore_errors=True)
     docs = into / "docs"
     shutil.copytree(ROOT / "docs", docs)
     for source in (ROOT / "docs").rglob("*.md"):
         page = docs / source.relative_to(ROOT / "docs")
-        page.write_text(_of_site(source, docs), encoding="utf-8")
+        page.write_text(_for_site(source, docs), encoding="utf-8")
     (docs / "changelog").mkdir()
     for package in PACKAGES:
         source = ROOT / "packages" / package / "CHANGELOG.md"
@@ -53,21 +42,26 @@ def stage(into: Path) -> Path:
     return configuration
 
 
-def _of_site(source: Path, docs: Path) -> str:
-    """A page of the repository as it is to be on the site."""
-    text = source.read_text(encoding="utf-8")
-    text = _WHETHER_RUN.sub(r"\1", text)  # for our tests
-    text = _UPWARDS.sub(lambda link: _within_site(link, source, docs), text)
-    return _MARK.sub(lambda mark: _built(mark[1], source), text)
+def _for_site(source: Path, docs: Path) -> str:
+    """Return the text of a page, changed for the site.
+
+    The words that mark code blocks for the tests are removed, and links out of `docs` are changed.
+    """
+    text = _TEST_MARK.sub(r"\1", source.read_text(encoding="utf-8"))
+    return _UPWARDS.sub(lambda link: _within_site(link, source, docs), text)
 
 
 def _within_site(link: re.Match[str], source: Path, docs: Path) -> str:
-    """A link to a file beside the documentation becomes one to a copy; to a directory, its text."""
+    """Return a link that works on the site.
+
+    A link to a file outside `docs` leads to a copy of the file. A link to a directory or to
+    another Markdown file outside `docs` is replaced by its text.
+    """
     target = (source.parent / link[2]).resolve()
     if target.is_relative_to(ROOT / "docs"):
         return link[0]
     if not target.exists():
-        raise SystemExit(f"{source}: there is no {target}")
+        raise SystemExit(f"{source} links to {target}, which does not exist")
     if target.is_dir() or target.suffix == ".md":
         return link[1]
     copy = docs / "files" / target.relative_to(ROOT)
@@ -77,40 +71,33 @@ def _within_site(link: re.Match[str], source: Path, docs: Path) -> str:
     return f"[{link[1]}]({up}{copy.relative_to(docs).as_posix()})"
 
 
-def _built(name: str, source: Path) -> str:
-    if name not in BUILT:
-        raise SystemExit(f"{source}: `built: {name}` is unknown; there are {sorted(BUILT)}")
-    return "\n".join(BUILT[name]())
-
-
 def _with_nav(text: str, docs: Path) -> str:
-    """The configuration with the pages of folders named, and those that are not there yet left out.
+    """Return the configuration with each folder in the navigation replaced by its pages.
 
-    Raises `SystemExit` when the navigation and the pages do not fit together.
+    Raises `SystemExit` if the navigation names a missing page, or leaves a page out.
     """
-    there = {page.relative_to(docs).as_posix() for page in docs.rglob("*.md")}
+    pages = {page.relative_to(docs).as_posix() for page in docs.rglob("*.md")}
 
     def listed(found: re.Match[str]) -> str:
         indent, title, folder = found.groups()
         lines = [f"{indent}- {title}:"]
-        for page in sorted(page for page in there if page.startswith(f"{folder}/")):
-            of_page = _TITLE.search((docs / page).read_text(encoding="utf-8"))
-            name = of_page[1] if of_page else page
+        for page in sorted(page for page in pages if page.startswith(f"{folder}/")):
+            title_line = _TITLE.search((docs / page).read_text(encoding="utf-8"))
+            name = title_line[1] if title_line else page
             lines.append(f'{indent}    - "{name}": {page}')
         return "\n".join(lines)
 
-    text = _NAV_PAGE.sub(lambda line: line[0] if line[1] not in OPTIONAL - there else "", text)
     text = _NAV_FOLDER.sub(listed, text)
     in_nav = set(_NAV_PAGE.findall(text))
-    lacking = [f"mkdocs.yml names {page}, which is not there" for page in in_nav - there]
-    lacking += [f"docs/{page} is not in the nav of mkdocs.yml" for page in there - in_nav]
-    if lacking:
-        raise SystemExit("\n".join(sorted(lacking)))
+    errors = [f"mkdocs.yml names {page}, which does not exist" for page in in_nav - pages]
+    errors += [f"docs/{page} is not in the nav of mkdocs.yml" for page in pages - in_nav]
+    if errors:
+        raise SystemExit("\n".join(sorted(errors)))
     return text
 
 
 def main(arguments: list[str]) -> int:
-    """Stage and build; the exit code of the builder."""
+    """Write the sources, build the site, and return the exit code of the builder."""
     if len(arguments) != 1:
         raise SystemExit((__doc__ or "").strip())
     configuration = stage(Path(arguments[0]).resolve())

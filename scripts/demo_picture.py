@@ -1,4 +1,4 @@
-"""Runs examples/demo.py and draws what it prints, for the README: docs/first-job.svg."""
+"""Run examples/demo.py and write its output as a picture for the README: docs/first-job.svg."""
 
 import io
 import re
@@ -14,7 +14,7 @@ COMMAND = "python3 -m nox -s demo"
 
 
 def main() -> None:
-    """Draw."""
+    """Write the picture."""
     done = subprocess.run(  # noqa: S603 - our own file
         [sys.executable, str(ROOT / "examples" / "demo.py")],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""The reference of the two commands, `corvo` and `corvo-server`, as Markdown, from click."""
+"""Render the reference of the commands `corvo` and `corvo-server` as Markdown, from click."""
 
 import re
 import textwrap
@@ -14,20 +14,20 @@ from corvo_server.cli import server
 
 
 def cli_reference() -> Iterator[str]:
-    """Every command with its usage, arguments, options and examples, line by line."""
+    """Yield the lines on every command: usage, arguments, options and examples."""
     root = click.Context(corvo, info_name="corvo")
     yield "## Options of every command"
     yield ""
-    yield from _table(root, [p for p in corvo.params if isinstance(p, SharedOption)])
+    yield from _options(root, [p for p in corvo.params if isinstance(p, SharedOption)])
     for title, commands in CATALOG.items():
         yield f"## {title}"
         yield ""
         for name in commands:
             command = corvo.get_command(root, name)
             if command is None:
-                raise SystemExit(f"the catalog has {name!r}, and there is no such command")
+                raise SystemExit(f"corvo_cli.catalog names the unknown command {name!r}")
             yield from _command(command, click.Context(command, root, info_name=name))
-    yield "## The server's own program"
+    yield "## The server program"
     yield ""
     yield from _command(server, click.Context(server, info_name="corvo-server"))
 
@@ -35,7 +35,7 @@ def cli_reference() -> Iterator[str]:
 def _command(command: click.Command, context: click.Context) -> Iterator[str]:
     path = context.command_path
     depth = "####" if context.parent is not None and context.parent.parent is not None else "###"
-    yield f"{depth} {path} {{ #{path.replace(' ', '-')} }}"
+    yield f"{depth} {path}"
     yield ""
     yield _prose(command.help or "")
     yield ""
@@ -44,7 +44,7 @@ def _command(command: click.Command, context: click.Context) -> Iterator[str]:
     yield "```"
     yield ""
     own = [p for p in command.get_params(context) if not isinstance(p, SharedOption)]
-    yield from _table(context, own)
+    yield from _options(context, own)
     examples = textwrap.dedent(getattr(command, "examples", "").strip("\n"))
     if examples:
         yield "```bash"
@@ -58,8 +58,11 @@ def _command(command: click.Command, context: click.Context) -> Iterator[str]:
                 yield from _command(child, click.Context(child, context, info_name=name))
 
 
-def _table(context: click.Context, parameters: list[click.Parameter]) -> Iterator[str]:
-    """What there is to say about parameters. `--help` is on every command."""
+def _options(context: click.Context, parameters: list[click.Parameter]) -> Iterator[str]:
+    """Yield a list of parameters; `--help` is left out, because every command has it.
+
+    A list and not a table: the names of choices contain bars, which would end a cell.
+    """
     records: list[tuple[str, str]] = []
     for parameter in parameters:
         record: Any = parameter.get_help_record(context)
@@ -67,15 +70,13 @@ def _table(context: click.Context, parameters: list[click.Parameter]) -> Iterato
             records.append(record)
     if not records:
         return
-    yield "| option | what it does |"
-    yield "|---|---|"
     for names, about in records:
-        yield f"| `{_cell(names)}` | {_escaped(about)} |"
+        yield f"- `{_line(names)}`: {_escaped(about)}"
     yield ""
 
 
 def _prose(text: str) -> str:
-    """Help as Markdown. Paragraphs that click keeps as they are become code."""
+    """Return help text as Markdown; paragraphs that click does not wrap become code blocks."""
     paragraphs = []
     for paragraph in textwrap.dedent(text).strip().split("\n\n"):
         if paragraph.startswith("\b"):
@@ -85,11 +86,12 @@ def _prose(text: str) -> str:
     return "\n\n".join(paragraphs).replace("\f", "")
 
 
-def _cell(text: str) -> str:
-    """Code in a cell of a table, where a bar is no border."""
+def _line(text: str) -> str:
+    """Return text on one line."""
     return re.sub(r"\s+", " ", text)
 
 
 def _escaped(text: str) -> str:
-    """Words in a cell of a table, in which brackets make no link."""
-    return re.sub(r"([\[\]<>*_|])", r"\\\1", _cell(text))
+    """Return text on one line as Markdown; a trailing `[default: x]` gets parentheses."""
+    text = re.sub(r"\[([^\[\]]*)\]$", r"(\1)", _line(text))
+    return re.sub(r"([\[\]<>*])", r"\\\1", text)

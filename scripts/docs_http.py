@@ -1,6 +1,7 @@
-"""The HTTP reference as Markdown, from the OpenAPI description that the server gives of itself."""
+"""Render the HTTP reference as Markdown, from the OpenAPI description of the server."""
 
 import json
+import re
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -10,7 +11,7 @@ from corvo_server.http.openapi import describe
 _TITLES = {
     "jobs": "Jobs",
     "search": "Search",
-    "attempts": "Working",
+    "attempts": "Fetch, ack, fail, release, heartbeat",
     "batches": "Batches",
     "bulk": "Bulk operations",
     "queues": "Queues",
@@ -19,14 +20,24 @@ _TITLES = {
     "metrics": "Metrics",
     "admin": "Administration",
     "health": "Health",
-    "docs": "Description",
+    "docs": "API description",
 }
 
 Schema = dict[str, Any]
 
 
+def endpoint_table() -> Iterator[str]:
+    """Yield a table of all endpoints, each with a link to its section in `http_reference`."""
+    yield "| request | what it does |"
+    yield "|---|---|"
+    for path, methods in describe(RESOURCES)["paths"].items():
+        for method, operation in methods.items():
+            title = f"{method.upper()} {path}"
+            yield f"| [`{title}`](#{_anchor(title)}) | {_cell(operation['summary'])} |"
+
+
 def http_reference() -> Iterator[str]:
-    """Every endpoint with its parameters, body and replies, then every object, line by line."""
+    """Yield the lines on every endpoint (parameters, body, replies), then on every object."""
     described = describe(RESOURCES)
     by_tag: dict[str, list[tuple[str, str, Schema]]] = {}
     for path, methods in described["paths"].items():
@@ -46,13 +57,13 @@ def http_reference() -> Iterator[str]:
 
 
 def _endpoint(method: str, path: str, operation: Schema) -> Iterator[str]:
-    yield f"### {method} {path} {{ #{operation['operationId']} }}"
+    yield f"### {method} {path}"
     yield ""
     yield operation["summary"]
     yield ""
     parameters = operation.get("parameters", ())
     if parameters:
-        yield "| parameter | in | type | what it is |"
+        yield "| parameter | in | type | meaning |"
         yield "|---|---|---|---|"
         for found in parameters:
             star = "" if not found["required"] or found["in"] == "path" else " (required)"
@@ -61,13 +72,13 @@ def _endpoint(method: str, path: str, operation: Schema) -> Iterator[str]:
         yield ""
     if "requestBody" in operation:
         schema = operation["requestBody"]["content"]["application/json"]["schema"]
-        needed = "" if operation["requestBody"]["required"] else ", which may be left out"
-        yield f"Body: {_type(schema)}{needed}."
+        optional = "" if operation["requestBody"]["required"] else " (optional)"
+        yield f"Body: {_type(schema)}{optional}."
         yield ""
     refused: dict[str, str] = {}
     for status, reply in operation["responses"].items():
         if int(status) < 400:
-            yield f"Answers {status}{_reply(reply)}."
+            yield f"Reply {status}: {_reply(reply)}."
             yield ""
         else:
             refused[status] = ", ".join(f"`{code}`" for code in reply["description"].split(", "))
@@ -76,16 +87,16 @@ def _endpoint(method: str, path: str, operation: Schema) -> Iterator[str]:
 
 
 def _reply(reply: Schema) -> str:
-    """What comes with a status; nothing for an empty reply."""
+    """Return the types of a reply's body as text."""
     kinds = [
         ("a stream of " if media_type == "text/event-stream" else "") + _type(content["schema"])
         for media_type, content in reply.get("content", {}).items()
     ]
-    return f": {', '.join(kinds)}" if kinds else ", and nothing else"
+    return ", ".join(kinds) or "no body"
 
 
 def _object(name: str, schema: Schema) -> Iterator[str]:
-    yield f"### {name} {{ #object-{name.lower()} }}"
+    yield f"### {name} object"
     yield ""
     if "description" in schema:
         yield schema["description"]
@@ -94,7 +105,7 @@ def _object(name: str, schema: Schema) -> Iterator[str]:
         yield f"{_type(schema)}."
         yield ""
         return
-    yield "| field | type | default | what it is |"
+    yield "| field | type | default | meaning |"
     yield "|---|---|---|---|"
     required = schema.get("required", ())
     for field, about in schema["properties"].items():
@@ -104,10 +115,10 @@ def _object(name: str, schema: Schema) -> Iterator[str]:
 
 
 def _type(schema: Schema) -> str:  # noqa: PLR0911 - a table of cases
-    """A schema in few words, with links to the objects in it."""
+    """Return a schema in a few words, with links to the objects in it."""
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
-        return f"[{name}](#object-{name.lower()})"
+        return f"[{name}](#{_anchor(name + ' object')})"
     for several in ("anyOf", "oneOf"):
         if several in schema:
             return " or ".join(_unique(_type(one) for one in schema[several]))
@@ -123,6 +134,11 @@ def _type(schema: Schema) -> str:  # noqa: PLR0911 - a table of cases
         return f"object of {_type(schema['additionalProperties'])}"
     formats = {"corvo-duration": "duration", "date-time": "timestamp"}
     return formats.get(schema.get("format", ""), str(schema.get("type", "any JSON")))
+
+
+def _anchor(heading: str) -> str:
+    """Return the fragment that GitHub, and the builder of the site, make from a heading."""
+    return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
 
 
 def _unique(words: Iterable[str]) -> list[str]:

@@ -1,10 +1,10 @@
-"""Writes the parts of the documentation that the code knows best.
+"""Write the parts of the documentation that are generated from the code.
 
     python scripts/gen_docs.py           write them
-    python scripts/gen_docs.py --check   exit with 1 if one is out of date
+    python scripts/gen_docs.py --check   exit with 1 if one of them is out of date
 
-Each stands between two comments in its page: the diagram and table of states, the settings, and the
-list of endpoints, and the metrics.
+Each part stands in its page between two comments, `<!-- generated: NAME -->` and
+`<!-- end: NAME -->`. `PARTS` names the pages, the parts, and the functions that make them.
 """
 
 import re
@@ -12,33 +12,32 @@ import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
+from docs_cli import cli_reference
+from docs_http import endpoint_table, http_reference
+from docs_python import sdk_reference, testing_reference, worker_reference
 from prometheus_client.core import Metric
 from prometheus_client.metrics import MetricWrapperBase
 
 from corvo_schema.states import ALTERNATIVES, TRANSITIONS, EventType, JobState
-from corvo_server.app import RESOURCES
 from corvo_server.engine.metrics import Metrics
-from corvo_server.http.openapi import describe
 from corvo_server.settings import Settings, defaults, option_of, variable_of
 
 if TYPE_CHECKING:
     from corvo_server.engine.notifier import Notifier
     from corvo_server.store.protocol import Store
-    from corvo_server.store.queues import (
-        QueueRecord,
-    )
+    from corvo_server.store.queues import QueueRecord
 
 DOCS = Path(__file__).parent.parent / "docs"
 
 _QUIET = {EventType.MOVED, EventType.PRIORITY_CHANGED, EventType.PROGRESS, EventType.DELETED}
 _QUIET |= {EventType.PRUNED, EventType.REPLACED, EventType.RESCHEDULED, EventType.CANCEL_REQUESTED}
-"""Not drawn: they change no state, or can happen nearly anywhere."""
+"""Events that the diagram leaves out: they change no state, or happen in nearly every state."""
 
 
 def diagram() -> Iterable[str]:
-    """The state machine as a mermaid diagram."""
+    """Yield the state machine as a mermaid diagram."""
     yield "```mermaid"
     yield "stateDiagram-v2"
     labels: dict[tuple[str, str], list[str]] = {}
@@ -52,7 +51,7 @@ def diagram() -> Iterable[str]:
 
 
 def transitions() -> Iterable[str]:
-    """Every transition as a table."""
+    """Yield a table of all transitions."""
     yield "| state before | event | state after |"
     yield "|---|---|---|"
     for (before, event), after in TRANSITIONS.items():
@@ -62,7 +61,7 @@ def transitions() -> Iterable[str]:
 
 
 def settings() -> Iterable[str]:
-    """Every setting as a table."""
+    """Yield a table of all settings."""
     shown = defaults()
     yield "| option | environment | default | what it does |"
     yield "|---|---|---|---|"
@@ -72,23 +71,14 @@ def settings() -> Iterable[str]:
         yield f"| {option} | `{variable_of(name)}` | {default} | {field.description} |"
 
 
-def endpoints() -> Iterable[str]:
-    """Every endpoint as a table."""
-    yield "| request | what it does |"
-    yield "|---|---|"
-    for path, methods in describe(RESOURCES)["paths"].items():
-        for method, operation in methods.items():
-            yield f"| `{method.upper()} {path}` | {_cell(operation)} |"
-
-
 def metrics() -> Iterable[str]:
-    """Every metric of our own as a table, as a server shows them that has one queue."""
+    """Yield a table of Corvo's own metrics, taken from a registry of a server with one queue."""
     idle = SimpleNamespace(waiting=0, backlog=0)
     made = Metrics(cast("Store", idle), cast("Notifier", idle))
     jobs = dict.fromkeys((state.value for state in JobState), 0)
     queue = SimpleNamespace(name="any", oldest_pending_at=None, **jobs)
     made.render([cast("QueueRecord", queue)], 0)
-    yield "| metric | type | labels | what it tells |"
+    yield "| metric | type | labels | meaning |"
     yield "|---|---|---|---|"
     for family in made.registry.collect():
         if family.name.startswith("corvo_"):
@@ -101,19 +91,24 @@ PARTS: dict[tuple[str, str], Callable[[], Iterable[str]]] = {
     ("states.md", "diagram"): diagram,
     ("states.md", "transitions"): transitions,
     ("settings.md", "settings"): settings,
-    ("api.md", "endpoints"): endpoints,
     ("operations.md", "metrics"): metrics,
+    ("reference/http.md", "endpoints"): endpoint_table,
+    ("reference/http.md", "http"): http_reference,
+    ("reference/cli.md", "cli"): cli_reference,
+    ("reference/sdk.md", "sdk"): sdk_reference,
+    ("reference/worker.md", "worker"): worker_reference,
+    ("reference/testing.md", "testing"): testing_reference,
 }
 
 
 def main() -> int:
-    """Write or check; the exit code."""
+    """Write or check the parts; return the exit code."""
     is_check = "--check" in sys.argv[1:]
     stale = 0
     for (page, part), make in PARTS.items():
         path = DOCS / page
         before = path.read_text(encoding="utf-8")
-        after = _with_part(before, part, "\n".join(make()))
+        after = _with_part(before, part, "\n".join(make()).strip())
         if before != after and is_check:
             print(f"docs/{page}: {part} is out of date; run scripts/gen_docs.py", file=sys.stderr)
             stale += 1
@@ -126,12 +121,12 @@ def _with_part(page: str, part: str, text: str) -> str:
     begin, end = f"<!-- generated: {part} -->", f"<!-- end: {part} -->"
     pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
     if len(pattern.findall(page)) != 1:
-        raise SystemExit(f"{begin} … {end} has to be in the page just once")
+        raise SystemExit(f"the page must have {begin} … {end} exactly once")
     return pattern.sub(lambda _: f"{begin}\n{text}\n{end}", page)
 
 
 def _labels(metrics: Metrics, family: Metric) -> Iterable[str]:
-    """The names of a metric's labels: of a gauge from its samples, the others know them."""
+    """Return the names of a metric's labels: of its declaration or, for a gauge, of its samples."""
     for value in vars(metrics).values():
         if isinstance(value, MetricWrapperBase) and value._name == family.name:  # noqa: SLF001
             return tuple(map(str, value._labelnames))  # noqa: SLF001
@@ -144,10 +139,6 @@ def _dot(state: JobState | None) -> str:
 
 def _name(state: JobState | None) -> str:
     return "none" if state is None else state.value
-
-
-def _cell(operation: dict[str, Any]) -> str:
-    return str(operation["summary"]).replace("|", "\\|")
 
 
 if __name__ == "__main__":

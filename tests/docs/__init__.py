@@ -1,1 +1,1 @@
-"""Tests of the documentation as a site, and of what operators copy out of it."""
+"""Tests of the documentation site and of the alert rules."""

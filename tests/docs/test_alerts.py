@@ -36,12 +36,17 @@ def test_it_asks_for_metrics_that_there_are(alert: dict[str, Any], root: Path) -
 @pytest.mark.parametrize("alert", ALERTS, ids=NAMES)
 def test_it_says_how_urgent_it_is_and_what_it_means(alert: dict[str, Any]) -> None:
     assert alert["labels"]["severity"] in {"page", "ticket"}
-    assert alert["annotations"].keys() == {"summary", "description"}
+    assert alert["annotations"].keys() == {"summary", "description", "runbook"}
 
 
-def test_the_page_says_what_to_do_about_each(root: Path) -> None:
+def test_the_page_has_one_section_for_each_alert(root: Path) -> None:
     page = (root / "docs/operations.md").read_text(encoding="utf-8")
-    assert sorted(re.findall(r"^\| `(Corvo\w+)` \|", page, re.MULTILINE)) == sorted(NAMES)
+    assert sorted(re.findall(r"^### (Corvo\w+)$", page, re.MULTILINE)) == sorted(NAMES)
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=NAMES)
+def test_it_links_to_its_section(alert: dict[str, Any]) -> None:
+    assert alert["annotations"]["runbook"] == f"docs/operations.md#{alert['alert'].lower()}"
 
 
 def test_promtool_agrees_and_they_ring_when_they_should() -> None:

@@ -146,7 +146,7 @@ async def test_waiting_fetches_are_sent_home_when_the_server_stops(
         assert await batch == []
     statuses = {line["path"]: line["status"] for line in server.log if "path" in line}
     assert statuses[f"{API}/fetch"] == 204
-    assert "stopping: 2 waiting fetches are answered" in server.messages()
+    assert "stopping: answering 2 waiting fetches" in server.messages()
 
 
 Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]

@@ -17,7 +17,7 @@ from support.server import CorvoServer, StartServer, server_command
 
 STEPS = [
     "stopping: no new connections are accepted",
-    "stopping: 0 waiting fetches are answered",
+    "stopping: answering 0 waiting fetches",
     "stopping: requests in flight are done",
     "stopping: services have ended",
     "stopped: the store is closed",

@@ -1,4 +1,4 @@
-"""Durations: notation, bounds, and the two pydantic types."""
+"""Durations: format, bounds, and the two pydantic types."""
 
 from datetime import timedelta
 from typing import Any
@@ -117,7 +117,7 @@ def test_seconds_reads_numbers_as_seconds(value: Any, ms: int, wire: Any) -> Non
         ("period", [1], "must be a number of seconds or a duration"),
     ],
 )
-def test_duration_fields_refuse_what_is_none(field: str, value: Any, message: str) -> None:
+def test_duration_fields_refuse_other_values(field: str, value: Any, message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         Sample.model_validate({field: value})
 

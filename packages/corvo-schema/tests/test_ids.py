@@ -1,4 +1,4 @@
-"""Ids: form, strict order, threads, forks."""
+"""Ids: format, strict order, threads, forks."""
 
 import hashlib
 import os
@@ -58,7 +58,7 @@ def test_module_functions_use_the_system_clock() -> None:
     assert [text.partition("_")[0] for text in made] == ["job", "batch", "sched", "bulk", "job"]
 
 
-def test_derived_id_is_always_the_same_for_an_origin_and_a_moment() -> None:
+def test_derived_id_depends_only_on_origin_and_time() -> None:
     job_id = derive_job_id("sched_1", NOW)
     assert is_job_id(job_id)
     digest = hashlib.sha256(f"{NOW}/sched_1".encode()).digest()
@@ -114,11 +114,11 @@ def test_two_factories_do_not_collide() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "register_at_fork"), reason="needs fork")
-def test_forked_child_starts_afresh(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_forked_child_resets_its_factories(monkeypatch: pytest.MonkeyPatch) -> None:
     factory = IdFactory(lambda: NOW)
     before = factory.job()
     held = factory._lock
-    held.acquire()  # as another thread of the parent might, at the moment of the fork
+    held.acquire()  # another thread of the parent may hold the lock during the fork
     monkeypatch.setattr(ids, "_forks", ids._forks)
     ids._count_fork()
     after = factory.job()

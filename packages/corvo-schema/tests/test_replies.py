@@ -62,7 +62,7 @@ def test_requests_are_strict_and_replies_are_tolerant(model: type[BaseModel]) ->
     assert model.model_config.get("strict", False) is issubclass(model, RequestModel)
 
 
-def test_all_names_exist_and_are_sorted_into_all() -> None:
+def test_all_is_complete_and_sorted() -> None:
     assert len(set(corvo_schema.__all__)) == len(corvo_schema.__all__)
     assert all(hasattr(corvo_schema, name) for name in corvo_schema.__all__)
     public = {
@@ -101,7 +101,7 @@ def test_fetched_job_of_an_older_server_is_read() -> None:
     assert job.model_dump(mode="json")["lease_duration"] == 60
 
 
-def test_replies_take_unknown_words() -> None:
+def test_replies_accept_unknown_words() -> None:
     assert StatusReply.model_validate({"status": "paused"}).status == "paused"
     assert FailResult.model_validate({"job_id": "j", "status": "error"}).attempts_remaining == 0
     beat = HeartbeatReply.model_validate({"jobs": {"j": {"status": "cancel", "reason": "moved"}}})
@@ -156,7 +156,7 @@ def test_fetched_job_survives_the_round_trip(payload: Any, checkpoint: Any) -> N
         (("a", "b", "c"), "a.b.c"),
     ],
 )
-def test_json_path_names_the_place(location: tuple[int | str, ...], path: str) -> None:
+def test_json_path_returns_the_path(location: tuple[int | str, ...], path: str) -> None:
     assert json_path(location) == path
 
 

@@ -1,4 +1,4 @@
-"""What requests take and what they refuse, field by field."""
+"""Values that the request models accept and refuse, field by field."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -80,12 +80,12 @@ def test_enqueue_takes(field: str, given: Any, value: Any) -> None:
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("queue", "", "must be 1 to 255 characters out of"),
-        ("queue", "q" * 256, "must be 1 to 255 characters out of"),
-        ("queue", "a b", "must be 1 to 255 characters out of"),
-        ("queue", "a\n", "must be 1 to 255 characters out of"),
-        ("queue", "ä", "must be 1 to 255 characters out of"),
-        ("queue", "a\0", "must be 1 to 255 characters out of"),
+        ("queue", "", "must be 1 to 255 characters from"),
+        ("queue", "q" * 256, "must be 1 to 255 characters from"),
+        ("queue", "a b", "must be 1 to 255 characters from"),
+        ("queue", "a\n", "must be 1 to 255 characters from"),
+        ("queue", "ä", "must be 1 to 255 characters from"),
+        ("queue", "a\0", "must be 1 to 255 characters from"),
         ("queue", 7, "valid string"),
         ("queue", None, "valid string"),
         ("priority", "urgent", "must be critical, high or normal"),
@@ -219,7 +219,7 @@ def test_fetch_takes_seconds_and_keeps_milliseconds() -> None:
     assert FetchRequest.model_validate(FETCH | {"queues": ("a", "b")}).queues == ["a", "b"]
 
 
-def test_failure_is_taken_whatever_its_text_is() -> None:
+def test_failure_may_have_any_text() -> None:
     request = FailRequest.model_validate({"error": "a\0b\ud800✓", "backtrace": "x" * 1_000_000})
     assert request.error == "a\ufffdb\ufffd✓"
     assert len(request.backtrace or "") == 1_000_000
@@ -229,20 +229,20 @@ def test_failure_is_taken_whatever_its_text_is() -> None:
     assert "valid boolean" in refuse(FailRequest, {"error": "", "retry": "no"})[0][1]
 
 
-def test_outcome_batches_are_bounded_and_take_any_job_id() -> None:
+def test_outcome_batches_are_bounded_and_accept_any_job_id() -> None:
     assert AckBatchRequest.model_validate({"acks": []}).acks == []
     assert AckBatchRequest.model_validate({"acks": [{"job_id": "?"}]}).acks[0].result is None
     too_many = {"acks": [{"job_id": JOB_ID}] * 513}
     assert "at most 512 items" in refuse(AckBatchRequest, too_many)[0][1]
 
 
-def test_given_null_differs_from_nothing_given() -> None:
+def test_null_result_differs_from_an_absent_one() -> None:
     assert "checkpoint" in ReleaseRequest.model_validate({"checkpoint": None}).model_fields_set
     assert "checkpoint" not in ReleaseRequest.model_validate({"delay": "5s"}).model_fields_set
 
 
 @pytest.mark.parametrize("current", [5, 5.5, 0, -1, 2**70])
-def test_progress_keeps_the_number_as_it_is(current: float) -> None:
+def test_progress_does_not_convert_numbers(current: float) -> None:
     body = {"jobs": {JOB_ID: {"progress": {"current": current, "total": 10, "message": "m\0"}}}}
     progress = HeartbeatRequest.model_validate(body).jobs[JOB_ID].progress
     assert progress is not None
@@ -251,7 +251,7 @@ def test_progress_keeps_the_number_as_it_is(current: float) -> None:
 
 
 @pytest.mark.parametrize("current", ["5", True, float("nan"), [], 10**400])
-def test_progress_refuses_what_is_no_number(current: Any) -> None:
+def test_progress_refuses_other_values(current: Any) -> None:
     body = {"jobs": {JOB_ID: {"progress": {"current": current}}}}
     [(where, what)] = refuse(HeartbeatRequest, body)
     assert where == f"jobs.{JOB_ID}.progress.current"
@@ -262,15 +262,15 @@ def test_progress_refuses_what_is_no_number(current: Any) -> None:
     ("body", "window"),
     [({"rate": 5, "window_ms": 1000}, 1000), ({"rate": 5, "period": "1m"}, 60_000)],
 )
-def test_throttle_takes_one_notation_of_its_window(body: dict[str, Any], window: int) -> None:
+def test_throttle_accepts_either_field_for_its_window(body: dict[str, Any], window: int) -> None:
     assert ThrottleRequest.model_validate(body).window == window
 
 
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ({"rate": 5}, "give either window_ms or period"),
-        ({"rate": 5, "window_ms": 1, "period": "1s"}, "give either window_ms or period"),
+        ({"rate": 5}, "give exactly one of window_ms and period"),
+        ({"rate": 5, "window_ms": 1, "period": "1s"}, "give exactly one of window_ms and period"),
         ({"rate": 5, "period": "0s"}, "longer than 0s"),
         ({"rate": 0, "period": "1s"}, "greater than or equal to 1"),
         ({"period": "1s"}, "Field required"),
@@ -280,7 +280,7 @@ def test_throttle_refuses(body: dict[str, Any], message: str) -> None:
     assert message in refuse(ThrottleRequest, body)[0][1]
 
 
-def test_concurrency_is_lifted_by_zero_or_null() -> None:
+def test_zero_or_null_removes_the_limit() -> None:
     assert ConcurrencyRequest.model_validate({"max": 0}).max == 0
     assert ConcurrencyRequest.model_validate({"max": None}).max is None
     assert "greater than or equal" in refuse(ConcurrencyRequest, {"max": -1})[0][1]
@@ -301,10 +301,13 @@ def test_search_takes_all_filters() -> None:
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        ({"action": "retry"}, "give either job_ids or filter"),
-        ({"action": "retry", "job_ids": ["x"], "filter": {}}, "give either job_ids or filter"),
-        ({"action": "move", "job_ids": ["x"]}, "needs move_to_queue"),
-        ({"action": "change_priority", "job_ids": ["x"]}, "needs priority"),
+        ({"action": "retry"}, "give exactly one of job_ids and filter"),
+        (
+            {"action": "retry", "job_ids": ["x"], "filter": {}},
+            "give exactly one of job_ids and filter",
+        ),
+        ({"action": "move", "job_ids": ["x"]}, "requires move_to_queue"),
+        ({"action": "change_priority", "job_ids": ["x"]}, "requires priority"),
         ({"action": "explode", "job_ids": ["x"]}, "must be one of retry, delete, cancel"),
         ({"action": "retry", "job_ids": []}, "at least 1 item"),
     ],

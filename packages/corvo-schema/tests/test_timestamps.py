@@ -1,4 +1,4 @@
-"""Timestamps: notation, zones, milliseconds."""
+"""Timestamps: format, zones, milliseconds."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
@@ -46,13 +46,13 @@ def test_parse_timestamp_reads_rfc_3339(text: str, ms: int) -> None:
         ("1769846400", "is not an RFC 3339 timestamp"),
         ("tomorrow", "is not an RFC 3339 timestamp"),
         ("2026-01-31T08:00:00Z\n", "is not an RFC 3339 timestamp"),
-        ("2026-02-30T08:00:00Z", "no date and time that exists"),
-        ("2026-01-31T25:00:00Z", "no date and time that exists"),
-        ("0001-01-01T00:00:00+01:00", "no date and time that exists"),
-        ("9999-12-31T23:59:59-01:00", "no date and time that exists"),
+        ("2026-02-30T08:00:00Z", "not an existing date and time"),
+        ("2026-01-31T25:00:00Z", "not an existing date and time"),
+        ("0001-01-01T00:00:00+01:00", "not an existing date and time"),
+        ("9999-12-31T23:59:59-01:00", "not an existing date and time"),
     ],
 )
-def test_parse_timestamp_refuses_what_is_none(text: str, message: str) -> None:
+def test_parse_timestamp_refuses_other_formats(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         parse_timestamp(text)
 
@@ -66,7 +66,7 @@ def test_parse_timestamp_refuses_what_is_none(text: str, message: str) -> None:
         (True, "must be an RFC 3339 timestamp"),
     ],
 )
-def test_timestamp_field_refuses_what_is_none(value: Any, message: str) -> None:
+def test_timestamp_field_refuses_other_values(value: Any, message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         Sample(at=value)
 

@@ -2,7 +2,7 @@
 {{ default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
-{{- /* Leaves room in 63 letters for what a StatefulSet adds to the names of its pods. */}}
+{{- /* At most 52 characters: a StatefulSet adds up to 11 to its names, and labels have at most 63. */}}
 {{- define "corvo.fullname" -}}
 {{- if .Values.fullnameOverride -}}
 {{ .Values.fullnameOverride | trunc 52 | trimSuffix "-" }}

@@ -1,4 +1,4 @@
-{{- /* The pod of either kind of workload. */}}
+{{- /* The pod template of the StatefulSet and of the Deployment. */}}
 {{- define "corvo.pod" -}}
 metadata:
   labels:
@@ -12,7 +12,7 @@ metadata:
   {{- end }}
 spec:
   serviceAccountName: {{ include "corvo.serviceAccount" . }}
-  # It never talks to Kubernetes.
+  # The server never calls the Kubernetes API.
   automountServiceAccountToken: false
   enableServiceLinks: false
   terminationGracePeriodSeconds: {{ .Values.terminationGracePeriodSeconds }}
@@ -49,7 +49,7 @@ spec:
         {{- end }}
         {{- range $name, $value := .Values.settings }}
         - name: CORVO_{{ $name | upper | replace "-" "_" }}
-          # As JSON, since Helm would write a large number as 1.6e+07.
+          # Format numbers as JSON, because Helm writes large numbers like 1.6e+07.
           value: {{ kindIs "string" $value | ternary $value ($value | toJson) | quote }}
         {{- end }}
         {{- with .Values.env }}
@@ -58,7 +58,7 @@ spec:
       ports:
         - name: http
           containerPort: 8080
-      # A migration of a large database may take minutes, and must not be killed in the middle.
+      # A migration of a large database can take minutes and must not be killed.
       startupProbe:
         httpGet:
           path: /healthz
@@ -69,7 +69,7 @@ spec:
       livenessProbe:
         httpGet:
           {{- if eq .Values.store "postgres" }}
-          # Does not ask the database: were that away, a restart of every server would not help.
+          # Does not query the database: when it is down, restarting the servers does not help.
           path: /api/v1/info
           {{- else }}
           path: /healthz
@@ -89,7 +89,7 @@ spec:
       lifecycle:
         preStop:
           exec:
-            # Until everybody knows that requests go to the others.
+            # Keep serving until Kubernetes sends new requests to other pods.
             command: [sleep, "5"]
       {{- end }}
       resources:

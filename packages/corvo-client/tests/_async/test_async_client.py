@@ -152,7 +152,7 @@ async def test_enqueue_leaves_a_delay_to_the_clock_of_the_server(
         ({"queue": "q", "payload": "\ud800"}, r"cannot be written as JSON"),
         ({"queue": "q", "delay": "soon"}, r"delay: 'soon' is not a duration"),
         ({"queue": "q", "delay": []}, r"delay: "),
-        ({"queue": "q", "delay": 1, "scheduled_at": NOW}, r"either delay or scheduled_at"),
+        ({"queue": "q", "delay": 1, "scheduled_at": NOW}, r"give delay or scheduled_at"),
     ],
 )
 async def test_enqueue_finds_mistakes_before_sending(

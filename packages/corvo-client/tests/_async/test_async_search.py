@@ -81,9 +81,9 @@ async def test_search_refuses_what_it_does_not_know(client: AsyncClient, server:
 
 
 async def test_bulk_refuses_what_makes_no_sense(client: AsyncClient, server: Any) -> None:
-    with pytest.raises(ValidationFailed, match="give either job_ids or filter"):
+    with pytest.raises(ValidationFailed, match="give exactly one of job_ids and filter"):
         await client.bulk("retry")
-    with pytest.raises(ValidationFailed, match="move needs move_to_queue"):
+    with pytest.raises(ValidationFailed, match="move requires move_to_queue"):
         await client.bulk("move", filters={})
     assert server.requests == []
 

@@ -82,9 +82,9 @@ def test_search_refuses_what_it_does_not_know(client: Client, server: Any) -> No
 
 
 def test_bulk_refuses_what_makes_no_sense(client: Client, server: Any) -> None:
-    with pytest.raises(ValidationFailed, match="give either job_ids or filter"):
+    with pytest.raises(ValidationFailed, match="give exactly one of job_ids and filter"):
         client.bulk("retry")
-    with pytest.raises(ValidationFailed, match="move needs move_to_queue"):
+    with pytest.raises(ValidationFailed, match="move requires move_to_queue"):
         client.bulk("move", filters={})
     assert server.requests == []
 

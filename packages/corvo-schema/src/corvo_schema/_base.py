@@ -1,7 +1,7 @@
-"""What all models share: requests are strict, replies are tolerant.
+"""Base classes of the models: requests are strict, replies are tolerant.
 
-A model's validator is built when it is first used: a program uses a few of them, and would wait for
-all of them at its start.
+A model's validator is built at its first use, because a program uses only some of the models and
+would otherwise build all of them at startup.
 """
 
 from pydantic import BaseModel, ConfigDict
@@ -9,10 +9,10 @@ from pydantic.config import JsonDict
 
 
 class RequestModel(BaseModel):
-    """A request's body: wrong types are refused, unknown fields ignored.
+    """Body of a request. Wrong types are refused; unknown fields are ignored.
 
-    A server that is asked for `?strict=true` validates with `extra="forbid"`, which reaches nested
-    models too. A null in an optional field means the same as leaving the field out.
+    For `?strict=true`, the server validates with `extra="forbid"`, which also applies to nested
+    models. A null in an optional field means the same as an absent field.
     """
 
     model_config = ConfigDict(
@@ -25,9 +25,9 @@ class RequestModel(BaseModel):
 
 
 class ReplyModel(BaseModel):
-    """A reply's body: unknown fields and unknown enum values are let through.
+    """Body of a reply. Unknown fields and enum values are accepted.
 
-    That lets a client live with a server newer than itself.
+    A client can therefore use a server that is newer than itself.
     """
 
     model_config = ConfigDict(
@@ -40,5 +40,5 @@ class ReplyModel(BaseModel):
 
 
 def given(*names: str) -> JsonDict:
-    """Describe that fields are there, and not null."""
+    """Return a JSON schema that requires the fields to be present and not null."""
     return {"required": [*names], "properties": {name: {"not": {"type": "null"}} for name in names}}

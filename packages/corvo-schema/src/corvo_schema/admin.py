@@ -1,4 +1,4 @@
-"""The server and its workers, as their operators see them."""
+"""Replies about the server, its nodes and its workers."""
 
 from typing import Literal
 
@@ -9,59 +9,69 @@ from corvo_schema.timestamps import Timestamp
 
 
 class WorkerInfo(ReplyModel):
-    """One of `GET /workers`: a process that fetches jobs."""
+    """A worker process, in the list of `GET /workers`."""
 
     id: str
     hostname: str | None = None
     queues: list[str] = Field(default_factory=list)
     last_heartbeat: Timestamp | None = None
     last_fetch: Timestamp | None = None
-    started_at: Timestamp | None = Field(None, description="When this server first saw it.")
+    started_at: Timestamp | None = Field(
+        None, description="Time of the worker's first call to this server."
+    )
     active_jobs: int = 0
     status: Literal["ok", "not_fetching", "silent"] | str = Field(
         "ok",
-        description="not_fetching: it heartbeats but has not asked for jobs for five minutes; "
-        "silent: it holds jobs but does not call.",
+        description="silent: the worker has not called for two minutes. not_fetching: it sends "
+        "heartbeats but has not fetched for five minutes.",
     )
 
 
 class NodeInfo(ReplyModel):
-    """One server of a cluster."""
+    """A node: one server on the database."""
 
     id: str
     address: str | None = None
-    role: str | None = Field(None, description="`leader` runs the scheduled work.")
+    role: str | None = Field(
+        None, description="`leader` or `follower`. Only the leader runs maintenance and schedules."
+    )
     status: Literal["healthy", "silent"] | str = Field(
-        "healthy", description="silent: it has not reported for five seconds."
+        "healthy", description="silent: its last heartbeat is more than five seconds old."
     )
     version: str | None = None
     started_at: Timestamp | None = None
     last_seen: Timestamp | None = None
-    waiting_fetches: int | None = Field(None, description="Fetches that wait there for a job.")
-    backlog: int | None = Field(None, description="Writes that wait there for their commit.")
+    waiting_fetches: int | None = Field(
+        None, description="Number of fetches that wait for a job on this node."
+    )
+    backlog: int | None = Field(
+        None, description="Number of writes that wait for their commit on this node."
+    )
     operations_per_second: int | None = Field(
-        None, description="Calls that it committed within the last second."
+        None, description="Operations that the node committed per second."
     )
 
 
 class ClusterStatus(ReplyModel):
-    """`GET /cluster/status`: one server alone, or several on one database."""
+    """Reply of `GET /cluster/status`: the nodes and their health."""
 
-    mode: Literal["single", "cluster"] | str
+    mode: Literal["single", "cluster"] | str = Field(
+        description="single: only one server can use the database (SQLite)."
+    )
     status: Literal["healthy", "degraded"] | str = Field(
-        description="degraded: a node is silent, or none leads."
+        description="degraded: a node is silent, or no node is the leader."
     )
     nodes: list[NodeInfo] = Field(default_factory=list)
 
 
 class ServerInfo(ReplyModel):
-    """`GET /info`."""
+    """Reply of `GET /info`."""
 
     server_version: str
     api_version: str
 
 
 class Health(ReplyModel):
-    """`GET /healthz` and `GET /readyz`."""
+    """Reply of `GET /healthz` and `GET /readyz`."""
 
     status: str

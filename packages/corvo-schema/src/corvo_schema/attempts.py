@@ -1,7 +1,7 @@
-"""The worker's side: fetch, ack, fail, release, heartbeat.
+"""Requests of workers: fetch, ack, fail, release, heartbeat.
 
-A job id that is no id at all is left for the server to look up in vain: in a batch it must spoil
-its own item only. Error reports are taken at any length; the server cuts them.
+The models accept malformed job ids. The server does not find such a job, so in a batch only that
+item fails. Error reports may have any length; the server shortens them.
 """
 
 from typing import Annotated, Any
@@ -24,7 +24,7 @@ from corvo_schema.states import Priority
 from corvo_schema.timestamps import Timestamp
 
 MAX_BATCH_OUTCOMES = 512
-"""How many jobs one batch of fetch, ack, fail or release may have."""
+"""Maximum number of jobs in one batch of fetch, ack, fail or release."""
 
 MAX_FETCH_QUEUES = 256
 
@@ -39,7 +39,7 @@ def _seconds_within(low: int, high: int) -> tuple[AfterValidator, WithJsonSchema
 
 
 class FetchRequest(RequestModel):
-    """`POST /fetch`: the next job of any of these queues."""
+    """Body of `POST /fetch`: a request for the next job of any of these queues."""
 
     queues: Annotated[
         list[QueueName], Field(strict=False, min_length=1, max_length=MAX_FETCH_QUEUES)
@@ -47,24 +47,25 @@ class FetchRequest(RequestModel):
     worker_id: Label
     hostname: Hostname | None = None
     timeout: Annotated[Seconds, *_seconds_within(0, 60)] = Field(
-        30_000, description="How long to wait for a job when there is none: 0 to 60 seconds."
+        30_000,
+        description="Maximum time to wait for a job: 0 to 60 seconds.",
     )
     lease_duration: Annotated[Seconds, *_seconds_within(1, 86_400)] | None = Field(
-        None, description="1 to 86400 seconds; the server's setting when left out."
+        None, description="Lease: 1 to 86400 seconds. Default: the server's setting `lease`."
     )
 
 
 class FetchBatchRequest(FetchRequest):
-    """`POST /fetch/batch`: as many jobs as there are, up to `count`; waits only for the first."""
+    """Body of `POST /fetch/batch`: up to `count` jobs. It waits only for the first job."""
 
     count: Annotated[int, Field(ge=1, le=MAX_BATCH_OUTCOMES), WHOLE] = 1
 
 
 class FetchedJob(ReplyModel):
-    """A job handed to a worker, under a lease that ends at `lease_expires_at`.
+    """A fetched job, with a lease that ends at `lease_expires_at`.
 
-    `attempt` counts from 1. `lease_duration` is in milliseconds here, in seconds on the wire.
-    `checkpoint` is what an earlier attempt left behind.
+    `attempt` starts at 1. `lease_duration` is in seconds on the wire, in milliseconds in Python.
+    `checkpoint` is the last one that an attempt of the job has saved.
     """
 
     job_id: str
@@ -88,88 +89,92 @@ class FetchedJob(ReplyModel):
 
 
 class FetchBatchReply(ReplyModel):
-    """The jobs handed out; none when nothing came within the timeout."""
+    """Reply of `POST /fetch/batch`: the fetched jobs. Empty if none arrived within the timeout."""
 
     jobs: list[FetchedJob]
 
 
 class AckRequest(RequestModel):
-    """`POST /ack/{job_id}`: the attempt did its work."""
+    """Body of `POST /ack/{job_id}`: the attempt completed the job."""
 
-    result: Any = Field(None, description="Any JSON; kept with the job.")
+    result: Any = Field(None, description="Any JSON. It is stored with the job.")
     lease_token: Label | None = None
 
 
 class AckItem(AckRequest):
-    """One ack of a batch."""
+    """One ack in a batch."""
 
     job_id: Label
 
 
 class AckBatchRequest(RequestModel):
-    """`POST /ack/batch`: many acks, each on its own."""
+    """Body of `POST /ack/batch`: many independent acks."""
 
     acks: Annotated[list[AckItem], Field(strict=False, max_length=MAX_BATCH_OUTCOMES)]
 
 
 class FailRequest(RequestModel):
-    """`POST /fail/{job_id}`: the attempt failed."""
+    """Body of `POST /fail/{job_id}`: the attempt failed."""
 
     error: FreeText
     backtrace: FreeText | None = None
     lease_token: Label | None = None
-    retry: Defaulted[bool] = Field(True, description="False sends the job to dead at once.")
+    retry: Defaulted[bool] = Field(
+        True, description="False makes the job dead without further attempts."
+    )
     cancel: Defaulted[bool] = Field(
-        False, description="True ends the job as cancelled: the handler's own decision."
+        False, description="True makes the job cancelled instead, by decision of the worker."
     )
 
 
 class FailItem(FailRequest):
-    """One failure of a batch."""
+    """One fail in a batch."""
 
     job_id: Label
 
 
 class FailBatchRequest(RequestModel):
-    """`POST /fail/batch`: many failures, each on its own."""
+    """Body of `POST /fail/batch`: many independent fails."""
 
     fails: Annotated[list[FailItem], Field(strict=False, max_length=MAX_BATCH_OUTCOMES)]
 
 
 class ReleaseRequest(RequestModel):
-    """`POST /release/{job_id}`: give the job back; the attempt does not count."""
+    """Body of `POST /release/{job_id}`: give the job back without counting the attempt."""
 
     lease_token: Label | None = None
-    delay: Duration | None = Field(None, description="Not before so much time has passed.")
+    delay: Duration | None = Field(
+        None, description="Time until the earliest start of the next attempt. Default: none."
+    )
     checkpoint: Any = Field(
-        None, description="Any JSON; replaces the job's checkpoint unless it is null."
+        None, description="Any JSON. It replaces the job's checkpoint; null leaves it unchanged."
     )
 
 
 class ReleaseItem(ReleaseRequest):
-    """One release of a batch."""
+    """One release in a batch."""
 
     job_id: Label
 
 
 class ReleaseBatchRequest(RequestModel):
-    """`POST /release/batch`: many releases, each on its own."""
+    """Body of `POST /release/batch`: many independent releases."""
 
     releases: Annotated[list[ReleaseItem], Field(strict=False, max_length=MAX_BATCH_OUTCOMES)]
 
 
 class HeartbeatJob(RequestModel):
-    """What a heartbeat says about one job."""
+    """Part of a heartbeat for one job."""
 
     progress: Progress | None = None
     checkpoint: Any = Field(
-        None, description="Any JSON; replaces the job's checkpoint unless it is null."
+        None, description="Any JSON. It replaces the job's checkpoint; null leaves it unchanged."
     )
     lease_token: Label | None = None
 
 
 class HeartbeatRequest(RequestModel):
-    """`POST /heartbeat`: these jobs, by id, are still being worked on; extends their leases."""
+    """Body of `POST /heartbeat`: extends the leases of jobs, by job id."""
 
     worker_id: Label | None = None
     jobs: Defaulted[dict[str, HeartbeatJob]] = Field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Batches: jobs that were enqueued together, and the callback job when the last has ended."""
+"""Batches: jobs that were enqueued together, with a callback job after the last has ended."""
 
 from enum import StrEnum
 from typing import Annotated, Any
@@ -11,39 +11,41 @@ from corvo_schema.timestamps import Timestamp
 
 
 class BatchOptions(RequestModel):
-    """What happens when the last job of a batch has ended, however it ended."""
+    """Callback job of a batch. It is enqueued after the last job has ended in any final state."""
 
-    callback_queue: QueueName
+    callback_queue: QueueName = Field(description="Queue of the callback job.")
     callback_payload: Any = Field(
-        None, description="Any JSON; comes back as `payload` in the callback job's payload."
+        None, description="Any JSON. The callback job's payload contains it as `payload`."
     )
 
 
 class BatchState(StrEnum):
-    """Whether jobs of a batch are still to end."""
+    """State of a batch: `finished` after all of its jobs have ended."""
 
     RUNNING = "running"
     FINISHED = "finished"
 
 
 class Batch(ReplyModel):
-    """`GET /batches/{id}`: how far a batch is; `finished` once nothing is pending."""
+    """Reply of `GET /batches/{id}`: a batch and the number of its jobs by result."""
 
     id: str
     state: Annotated[BatchState | str, Field(union_mode="left_to_right")]
     total: int
-    pending: int = Field(0, description="Jobs that have not ended yet.")
+    pending: int = Field(0, description="Number of jobs that have not ended.")
     succeeded: int = 0
     failed: int = 0
     cancelled: int = 0
     callback_queue: str | None = None
-    callback_job_id: str | None = Field(None, description="Set when the callback was enqueued.")
+    callback_job_id: str | None = Field(
+        None, description="Id of the callback job; null until it is enqueued."
+    )
     created_at: Timestamp | None = None
     finished_at: Timestamp | None = None
 
 
 class BatchList(ReplyModel):
-    """`GET /batches`: one page, the newest first, and the cursor of the next if there is one."""
+    """Reply of `GET /batches`: a page of batches, newest first, and the cursor of the next page."""
 
     batches: list[Batch]
     cursor: str | None = None
@@ -51,7 +53,7 @@ class BatchList(ReplyModel):
 
 
 class BatchCallback(ReplyModel):
-    """The payload of a batch's callback job."""
+    """Payload of the callback job of a batch."""
 
     batch_id: str
     total: int

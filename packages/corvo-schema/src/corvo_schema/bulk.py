@@ -13,7 +13,7 @@ from corvo_schema.timestamps import Timestamp
 
 
 class BulkAction(StrEnum):
-    """What a bulk operation does to the jobs whose state allows it."""
+    """Action of a bulk operation. It applies to the jobs whose state allows it."""
 
     RETRY = "retry"
     DELETE = "delete"
@@ -24,7 +24,7 @@ class BulkAction(StrEnum):
 
 
 class BulkStatus(StrEnum):
-    """How far a bulk operation in the background is."""
+    """Status of a background bulk operation."""
 
     QUEUED = "queued"
     RUNNING = "running"
@@ -34,9 +34,10 @@ class BulkStatus(StrEnum):
 
 
 class BulkRequest(RequestModel):
-    """`POST /jobs/bulk`: an action on the jobs named by `job_ids` or matched by `filter`.
+    """Body of `POST /jobs/bulk`: an action on the jobs in `job_ids` or matched by `filter`.
 
-    Exactly one of the two. `move` needs `move_to_queue`, `change_priority` needs `priority`.
+    Exactly one of the two is required. The action `move` requires `move_to_queue`;
+    `change_priority` requires `priority`.
     """
 
     model_config = ConfigDict(
@@ -57,30 +58,30 @@ class BulkRequest(RequestModel):
     move_to_queue: QueueName | None = None
     priority: PriorityName | None = None
     run_async: Defaulted[bool] = Field(
-        default=False, alias="async", description="Answer at once and work in the background."
+        default=False, alias="async", description="Answer at once and run in the background."
     )
 
     @model_validator(mode="after")
     def _check_combination(self) -> Self:
         if (self.job_ids is None) == (self.filter is None):
-            raise ValueError("give either job_ids or filter")
+            raise ValueError("give exactly one of job_ids and filter")
         if self.action is BulkAction.MOVE and self.move_to_queue is None:
-            raise ValueError("the action move needs move_to_queue")
+            raise ValueError("the action move requires move_to_queue")
         if self.action is BulkAction.CHANGE_PRIORITY and self.priority is None:
-            raise ValueError("the action change_priority needs priority")
+            raise ValueError("the action change_priority requires priority")
         return self
 
 
 class BulkReply(ReplyModel):
-    """What a bulk operation did: jobs changed, and jobs whose state did not allow it."""
+    """Result of a bulk operation that ran within its request."""
 
-    affected: int
-    errors: int = 0
+    affected: int = Field(description="Number of jobs changed.")
+    errors: int = Field(0, description="Number of jobs whose state did not allow the action.")
     duration_ms: float = 0
 
 
 class BulkAccepted(ReplyModel):
-    """The bulk operation goes on in the background; ask `progress_url` or `GET /bulk/{id}`."""
+    """A bulk operation that runs in the background. Follow `progress_url` or `GET /bulk/{id}`."""
 
     bulk_operation_id: str
     status: Annotated[BulkStatus | str, Field(union_mode="left_to_right")]
@@ -89,7 +90,7 @@ class BulkAccepted(ReplyModel):
 
 
 class BulkOperation(ReplyModel):
-    """`GET /bulk/{id}`: how far a bulk operation is; `processed` of `total`."""
+    """Reply of `GET /bulk/{id}`: a background bulk operation, `processed` of `total` jobs done."""
 
     id: str
     status: Annotated[BulkStatus | str, Field(union_mode="left_to_right")]

@@ -1,6 +1,6 @@
-"""Durations as the wire writes them: `250ms`, `5s`, `10m`, `1h30m`, `7d`.
+"""Durations: text such as `250ms`, `5s`, `10m`, `1h30m` or `7d` on the wire.
 
-In Python a duration is always a whole number of milliseconds, whatever the wire has.
+In Python, a duration is a whole number of milliseconds.
 """
 
 import math
@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 from pydantic_core import PydanticUseDefault
 
 MAX_DURATION_MS = 3650 * 86_400_000
-"""Ten years: nothing that a queue waits for takes longer, and no sum with a clock overflows."""
+"""Maximum duration: ten years. The sum of a duration and a time never overflows."""
 
 _UNITS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
 _NUMBER = r"([0-9]{1,15}(?:\.[0-9]{1,9})?)"
@@ -22,10 +22,10 @@ _HINT = "write it like 250ms, 5s, 10m, 1h30m or 7d"
 
 
 def parse_duration(text: str) -> int:
-    """Read a duration, in milliseconds; what is finer than one is dropped.
+    """Return the milliseconds of a duration, rounded down.
 
-    Units are d, h, m, s and ms, each at most once, largest first; a number may have decimals.
-    Raises ValueError for anything else, and for more than ten years.
+    Units are d, h, m, s and ms, each at most once, largest first; numbers may have decimals.
+    Raise ValueError for any other text, and for more than ten years.
     """
     match = _DURATION.fullmatch(text)
     if match is None or not text:
@@ -41,9 +41,9 @@ def parse_duration(text: str) -> int:
 
 
 def format_duration(ms: int) -> str:
-    """Write milliseconds as a duration, in the largest units that fit: 5400000 is `1h30m`.
+    """Return a duration as text in the largest units that fit: 5400000 ms are `1h30m`.
 
-    Raises ValueError below zero.
+    Raise ValueError if it is negative.
     """
     if ms < 0:
         raise ValueError(f"a duration cannot be negative: {ms} ms")
@@ -96,7 +96,7 @@ def _write_seconds(ms: int) -> int | str:
 
 
 def seconds_json(low: int = 0, high: int = MAX_DURATION_MS // 1000) -> dict[str, Any]:
-    """Describe a field of that many seconds."""
+    """Return the JSON schema of a field that takes seconds or a duration."""
     number = {"type": "number", "minimum": low, "maximum": high}
     return {"anyOf": [number, _DURATION_JSON], "examples": [30]}
 
@@ -108,7 +108,8 @@ _DURATION_JSON = {
     "examples": ["5s", "1h30m"],
 }
 
-# Both serialise in Python mode too: bare milliseconds in a dump would be read back as seconds.
+# Both types also serialise in Python mode, because validation would read bare milliseconds in a
+# dump as seconds.
 Duration = Annotated[
     int,
     BeforeValidator(_read_duration),

@@ -1,4 +1,4 @@
-"""Error codes of the API, the HTTP status of each, and the body that carries them."""
+"""Error codes of the API, their HTTP statuses, and the body of error replies."""
 
 import json
 import re
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ValidationError
 
 
 class ErrorCode(StrEnum):
-    """Why a request was refused. Stable: clients branch on it."""
+    """Reason for a refused request. The codes are stable: clients may depend on them."""
 
     PARSE_ERROR = "PARSE_ERROR"
     VALIDATION_ERROR = "VALIDATION_ERROR"
@@ -26,7 +26,7 @@ class ErrorCode(StrEnum):
 
     @property
     def http_status(self) -> int:
-        """The status that a reply with this code has."""
+        """HTTP status of a reply with this code."""
         return _HTTP_STATUS[self]
 
 
@@ -48,14 +48,14 @@ _HTTP_STATUS = {
 
 
 class ErrorDetail(BaseModel):
-    """One offending field, by its JSON path (`jobs[3].max_retries`)."""
+    """One invalid field, by its JSON path (`jobs[3].max_retries`)."""
 
     field: str
     message: str
 
 
 class ErrorReply(BaseModel):
-    """The body of every reply with a status of 400 or more."""
+    """Body of every reply with a status of 400 or higher."""
 
     error: str
     code: str
@@ -67,16 +67,15 @@ _PLAIN_MEMBER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def details_of(error: ValidationError, limit: int = 20) -> list[ErrorDetail]:
-    """Say for each offending field where it is and what is wrong, the first `limit` of them.
+    """Return the path and the message of the first `limit` invalid fields.
 
-    A field's place is its JSON path; an empty one means the body as a whole. Values are not
-    repeated: they may be secret.
+    An empty path means the whole body. Messages do not repeat values, because those may be secret.
     """
     found = error.errors(include_url=False, include_input=False)[:limit]
     return [
         ErrorDetail(
             field=json_path(item["loc"]),
-            # A validator's own sentence, without the prefix that pydantic puts before it.
+            # A validator's own message; pydantic's `msg` adds a prefix to it.
             message=str(item["ctx"]["error"]) if item["type"] == "value_error" else item["msg"],
         )
         for item in found
@@ -84,7 +83,7 @@ def details_of(error: ValidationError, limit: int = 20) -> list[ErrorDetail]:
 
 
 def json_path(location: tuple[int | str, ...]) -> str:
-    """Write a location within JSON as a path: `jobs[3].max_retries`, `tags["a b"]`."""
+    """Return a location within JSON as a path, e.g. `jobs[3].max_retries` or `tags["a b"]`."""
     path = ""
     for step in location:
         if isinstance(step, int):

@@ -1,4 +1,4 @@
-"""Events: what happened to a job. A job's timeline, and the stream of `GET /events`."""
+"""Events of jobs, in the field `timeline` of a job and in the stream of `GET /events`."""
 
 from typing import Annotated, Any
 
@@ -10,15 +10,17 @@ from corvo_schema.timestamps import Timestamp
 
 
 class JobEvent(ReplyModel):
-    """One thing that happened to one job. `data` has what belongs to its type."""
+    """One event of one job. The content of `data` depends on `type`."""
 
     id: int | None = Field(
-        None, description="Its place in the log; resume a stream after it with Last-Event-ID."
+        None,
+        description="Position in the event log. Send it as Last-Event-ID to resume a stream.",
     )
     type: Annotated[EventType | str, Field(union_mode="left_to_right")]
     job_id: str
     queue: str
     created_at: Timestamp
     data: dict[str, Any] = Field(
-        default_factory=dict, description="E.g. attempt, worker_id, reason, error, progress."
+        default_factory=dict,
+        description="Details, e.g. attempt, worker_id, reason, error or progress.",
     )

@@ -1,4 +1,4 @@
-"""The field types that requests and replies of several resources share, with their limits."""
+"""Field types with their limits, shared by the models of several resources."""
 
 import re
 from enum import StrEnum
@@ -33,13 +33,14 @@ def _use_default_for_null(value: Any) -> Any:
 
 
 Defaulted = Annotated[T, BeforeValidator(_use_default_for_null)]
-"""An optional field whose default is a value: a null stands for that value."""
+"""An optional field whose default is not null: a null means the default."""
 
 
 def member_of(enum: type[StrEnum], *, has_default: bool = True) -> BeforeValidator:
-    """Return the validator that takes an enum's member or its value.
+    """Return a validator that accepts a member of `enum` or its value.
 
-    A null means the default. An item of a list has none: the list's own would take its place.
+    A null means the field's default. Items of a list have no default: pydantic would use the
+    list's.
     """
     known = {member.value: member for member in enum}
     message = f"must be one of {', '.join(known)}"
@@ -54,20 +55,20 @@ def member_of(enum: type[StrEnum], *, has_default: bool = True) -> BeforeValidat
     return BeforeValidator(read)
 
 
-@lru_cache(maxsize=1024)  # the same few over and over
+@lru_cache(maxsize=1024)  # requests repeat the same few names
 def is_queue_name(name: str) -> bool:
-    """Tell whether a text can be the name of a queue."""
+    """Return whether a text is a valid queue name."""
     return _QUEUE_NAME.fullmatch(name) is not None
 
 
 def _check_queue_name(name: str) -> str:
     if not is_queue_name(name):
-        raise ValueError("must be 1 to 255 characters out of A-Z a-z 0-9 . _ - : /")
+        raise ValueError("must be 1 to 255 characters from A-Z a-z 0-9 . _ - : /")
     return name
 
 
 def _check_text(text: str) -> str:
-    """Refuse what no store can hold: NUL, and surrogates that stand alone."""
+    """Return `text`. Raise ValueError for NUL and lone surrogates, which no store can save."""
     if "\0" in text:
         raise ValueError("must not contain a NUL character")
     if not text.isascii() and _UNFIT.search(text):
@@ -76,7 +77,7 @@ def _check_text(text: str) -> str:
 
 
 def _clean_text(value: Any) -> Any:
-    """Replace what no store can hold. An error report is never refused for the characters in it."""
+    """Replace NUL and lone surrogates, so that no error report is refused for its characters."""
     if isinstance(value, str):
         if value.isascii() and "\0" not in value:
             return value
@@ -87,10 +88,11 @@ def _clean_text(value: Any) -> Any:
 def _check_tags(tags: dict[str, str]) -> dict[str, str]:
     for key, value in tags.items():
         if not 1 <= len(key) <= MAX_LABEL:
-            raise ValueError(f"a tag's key has 1 to {MAX_LABEL} characters, not {len(key)}")
+            raise ValueError(f"a tag's key must have 1 to {MAX_LABEL} characters, not {len(key)}")
         if len(value) > MAX_TAG_VALUE:
             raise ValueError(
-                f"the value of tag {key!r} has at most {MAX_TAG_VALUE} characters, not {len(value)}"
+                f"the value of tag {key!r} must have at most {MAX_TAG_VALUE} characters, "
+                f"not {len(value)}"
             )
         _check_text(key)
         _check_text(value)
@@ -98,7 +100,7 @@ def _check_tags(tags: dict[str, str]) -> dict[str, str]:
 
 
 def is_traceparent(text: str) -> bool:
-    """Tell whether a text is a `traceparent` of W3C Trace Context."""
+    """Return whether a text is a valid `traceparent` of W3C Trace Context."""
     return _TRACEPARENT.fullmatch(text) is not None
 
 
@@ -125,20 +127,20 @@ def _write_priority(value: Priority | str) -> str:
 
 
 def _read_whole(value: Any) -> Any:
-    # Languages whose only number is a float send 3.0; JSON makes no difference between the two.
+    # Some languages send 3.0 for 3. JSON does not distinguish them.
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return _use_default_for_null(value)
 
 
 WHOLE = BeforeValidator(_read_whole)
-"""Beside an int: 3.0 is one, "3" and true are none. Bounds go before it."""
+"""Added to an int: accepts 3.0, refuses "3" and true. Place it after the bounds."""
 
 _NO_NUL = r"^[^\u0000]*$"
 
 
 def text_json(longest: int, shortest: int = 1, **more: Any) -> WithJsonSchema:
-    """Describe a text of so many characters, none of them NUL."""
+    """Return the JSON schema of a text with `shortest` to `longest` characters and no NUL."""
     lengths = {"minLength": shortest, "maxLength": longest}
     return WithJsonSchema({"type": "string", **lengths, "pattern": _NO_NUL, **more})
 
@@ -192,12 +194,12 @@ Tags = Annotated[
         }
     ),
 ]
-"""Up to 64 tags, keys of 1 to 255 characters, values of up to 1024."""
+"""At most 64 tags; keys have 1 to 255 characters, values at most 1024."""
 
 Traceparent = Annotated[
     str, AfterValidator(_check_traceparent), WithJsonSchema({"type": "string", "pattern": _TRACE})
 ]
-"""Where a span belongs, as in the header `traceparent` of W3C Trace Context."""
+"""A span, as in the header `traceparent` of W3C Trace Context."""
 
 MaxRetries = Annotated[int, Field(ge=0, le=MAX_RETRIES), WHOLE]
 
@@ -216,10 +218,10 @@ PriorityName = Annotated[
         }
     ),
 ]
-"""`critical`, `high` or `normal`, or their numbers; the name on the wire."""
+"""`critical`, `high` or `normal`, or 0, 1 or 2. Written to the wire as the name."""
 
 StateReply = Annotated[JobState | str, Field(union_mode="left_to_right")]
-"""A job's state; a plain string when this version does not know it."""
+"""State of a job; a plain string if this version does not know it."""
 
 PriorityReply = Annotated[
     Priority | str,
@@ -227,4 +229,4 @@ PriorityReply = Annotated[
     PlainSerializer(_write_priority, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "examples": [p.label for p in Priority]}),
 ]
-"""A job's priority; a plain string when this version does not know it."""
+"""Priority of a job; a plain string if this version does not know it."""

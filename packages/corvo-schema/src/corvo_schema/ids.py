@@ -1,4 +1,4 @@
-"""Identifiers: a prefix that says of what, and a ULID, so that they sort by the time of birth."""
+"""Identifiers: a prefix for the kind and a ULID, which sorts them by creation time."""
 
 import hashlib
 import os
@@ -17,13 +17,13 @@ _ULID_SHIFTS = (120, 110, *_STEM_SHIFTS)
 _ULID_PATTERN = "[0-7][0-9A-HJKMNP-TV-Z]{25}"
 _JOB_ID = re.compile(f"job_{_ULID_PATTERN}")
 BATCH_ID_PATTERN = f"batch_{_ULID_PATTERN}"
-"""A regular expression of a batch's id."""
+"""Regular expression of a batch id."""
 _BATCH_ID = re.compile(BATCH_ID_PATTERN)
 _COUNTER_BITS = 20
 _RANDOM_BYTES = 10
 _DRAWN_AT_ONCE = 256
 
-# A forked child inherits the state of every factory, and would hand out its parent's next ids.
+# A forked child inherits the state of every factory and would otherwise create its parent's ids.
 _forks = 0
 
 
@@ -37,21 +37,21 @@ if hasattr(os, "register_at_fork"):
 
 
 class IdFactory:
-    """Makes ids that strictly increase, also within a millisecond and when the clock goes back.
+    """Creates strictly increasing ids, also within a millisecond and when the clock goes back.
 
-    `clock_ms` gives milliseconds since the epoch. Thread-safe; a forked child starts afresh.
+    `clock_ms` returns milliseconds since the epoch. Thread-safe and fork-safe.
     """
 
     def __init__(self, clock_ms: Callable[[], int]) -> None:
         self._clock_ms = clock_ms
-        self._start_afresh()
+        self._reset()
 
     def job(self) -> str:
         """Return a new job id, `job_` and a ULID."""
         return "job_" + self._ulid()
 
     def jobs(self, count: int) -> list[str]:
-        """Return so many new job ids, in order; for less than they cost one by one."""
+        """Return `count` new job ids in order. This is cheaper than `count` calls of `job`."""
         return self._many("job_", count)
 
     def batch(self) -> str:
@@ -66,7 +66,7 @@ class IdFactory:
         """Return a new id of a bulk operation, `bulk_` and a ULID."""
         return "bulk_" + self._ulid()
 
-    def _start_afresh(self) -> None:
+    def _reset(self) -> None:
         self._forks = _forks
         self._lock = threading.Lock()
         self._ms = -1
@@ -77,7 +77,7 @@ class IdFactory:
 
     def _enter_process(self) -> None:
         if self._forks != _forks:
-            self._start_afresh()
+            self._reset()
 
     def _ulid(self) -> str:
         self._enter_process()
@@ -100,7 +100,7 @@ class IdFactory:
         return made
 
     def _advance(self, ms: int) -> None:
-        """Go on to the next id."""
+        """Advance to the next id."""
         if ms > self._ms:
             self._enter(ms)
         else:
@@ -109,22 +109,22 @@ class IdFactory:
                 self._carry()
 
     def _enter(self, ms: int) -> None:
-        """Begin a millisecond with fresh randomness, of which only the tail is counted up.
+        """Start a millisecond with new random bits; ids within it count up the last 20 bits.
 
-        Keeping the first 22 of the 26 characters ready is what makes a further id of the same
-        millisecond cheap.
+        The first 22 of the 26 characters stay the same, so further ids of the millisecond are
+        cheap.
         """
         if not self._drawn:
             self._draw()
         random = self._drawn.pop()
-        # The topmost bit stays clear, so that counting up cannot run over.
+        # The highest bit stays 0, so that counting up cannot overflow.
         self._high = (random >> _COUNTER_BITS) & (2**59 - 1)
         self._counter = random & (2**_COUNTER_BITS - 1)
         self._ms = ms
         self._stem = self._encode_stem()
 
     def _draw(self) -> None:
-        """A system call, which lets another thread have the interpreter: so, rarely."""
+        """Draw random numbers for many milliseconds: each system call releases the GIL."""
         drawn = os.urandom(_RANDOM_BYTES * _DRAWN_AT_ONCE)
         starts = range(0, len(drawn), _RANDOM_BYTES)
         self._drawn = [int.from_bytes(drawn[i : i + _RANDOM_BYTES]) for i in starts]
@@ -149,34 +149,34 @@ _system = IdFactory(_system_clock_ms)
 
 
 def new_job_id() -> str:
-    """Return a new job id by the system's clock, unique without asking the server."""
+    """Return a new job id. It is unique without a call to the server."""
     return _system.job()
 
 
 def new_job_ids(count: int) -> list[str]:
-    """Return so many new job ids, in order."""
+    """Return `count` new job ids in order."""
     return _system.jobs(count)
 
 
 def new_batch_id() -> str:
-    """Return a new batch id by the system's clock."""
+    """Return a new batch id."""
     return _system.batch()
 
 
 def new_schedule_id() -> str:
-    """Return a new schedule id by the system's clock."""
+    """Return a new schedule id."""
     return _system.schedule()
 
 
 def new_bulk_id() -> str:
-    """Return a new id of a bulk operation by the system's clock."""
+    """Return a new id of a bulk operation."""
     return _system.bulk()
 
 
 def derive_job_id(origin: str, ms: int) -> str:
-    """Return the job id that belongs to an origin (any text) and a moment: always the same one.
+    """Return a job id that depends only on `origin` (any text) and `ms` (since the epoch).
 
-    Whoever enqueues under it can do so again without a second job.
+    Repeated enqueues with this id store one job.
     """
     digest = hashlib.sha256(f"{ms}/{origin}".encode()).digest()
     ulid = int.from_bytes(ms.to_bytes(6) + digest[:10])
@@ -184,12 +184,12 @@ def derive_job_id(origin: str, ms: int) -> str:
 
 
 def is_job_id(text: str) -> bool:
-    """Tell whether a text is `job_` and a ULID in its canonical, upper-case form."""
+    """Return whether a text is a job id in canonical form: `job_` and an upper-case ULID."""
     return _JOB_ID.fullmatch(text) is not None
 
 
 def is_batch_id(text: str) -> bool:
-    """Whether `text` has the form of a batch's id."""
+    """Return whether a text is a batch id in canonical form."""
     return _BATCH_ID.fullmatch(text) is not None
 
 
@@ -206,4 +206,4 @@ JobId = Annotated[
     AfterValidator(_check_job_id),
     WithJsonSchema({"type": "string", "pattern": f"^job_{_ULID_PATTERN}$"}),
 ]
-"""A job id in canonical form, as a client may choose one."""
+"""A job id in canonical form, chosen by the client."""

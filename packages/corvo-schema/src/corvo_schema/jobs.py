@@ -1,4 +1,4 @@
-"""Jobs, as their producers and their administrators see them."""
+"""Requests and replies of producers and administrators about jobs."""
 
 from typing import Annotated, Any, Literal, Self
 
@@ -28,72 +28,82 @@ from corvo_schema.states import Backoff, OnConflict, Priority
 from corvo_schema.timestamps import Timestamp
 
 MAX_BATCH_JOBS = 10_000
-"""How many jobs one `POST /enqueue/batch` or `POST /jobs/bulk-get` may name."""
+"""Maximum number of jobs in one `POST /enqueue/batch` or `POST /jobs/bulk-get`."""
 
 
 class EnqueueRequest(RequestModel):
-    """`POST /enqueue`: one job for a queue."""
+    """Body of `POST /enqueue`: one job for a queue."""
 
     model_config = ConfigDict(json_schema_extra={"not": given("delay", "scheduled_at")})
 
     queue: QueueName
     payload: Any = Field(
         default_factory=dict,
-        description="Any JSON; kept byte for byte, so that big integers survive.",
+        description="Any JSON. It is stored byte for byte, so large integers keep their digits.",
     )
     priority: PriorityName = Priority.NORMAL
     unique_key: UniqueKey | None = Field(
-        None, description="At most one live job of a queue has this key."
+        None, description="At most one live job of the queue has this key."
     )
     unique_period: Seconds = Field(
-        3_600_000, description="How long the unique key is held at most: seconds or a duration."
+        3_600_000,
+        description="Maximum time for which the job holds its unique key: seconds or a duration.",
     )
     on_conflict: Annotated[OnConflict, member_of(OnConflict)] = Field(
-        OnConflict.IGNORE, description="What becomes of the live job that has the unique key."
+        OnConflict.IGNORE,
+        description="What happens if a live job has the unique key. ignore: nothing. replace: the "
+        "waiting job gets this job's content. reschedule: it gets this job's time. error: the "
+        "enqueue is refused.",
     )
     max_retries: MaxRetries = Field(
-        3, description="How many attempts there are in all; 0 and 1 both mean one."
+        3, description="Maximum number of attempts, including the first; 0 means 1."
     )
-    retry_backoff: BackoffName = Backoff.EXPONENTIAL
-    retry_base_delay: Duration = 5_000
+    retry_backoff: BackoffName = Field(
+        Backoff.EXPONENTIAL, description="Growth of the delay from attempt to attempt."
+    )
+    retry_base_delay: Duration = Field(5_000, description="Delay after the first failed attempt.")
     retry_max_delay: Duration = Field(
-        600_000, description="No delay between attempts exceeds this; a larger base is cut to it."
+        600_000, description="Maximum delay between two attempts, before jitter."
     )
     scheduled_at: Timestamp | None = Field(
-        None, description="Not before then; in the past means at once."
+        None, description="Earliest start of the job. A time in the past means now."
     )
     delay: Seconds | None = Field(
-        None, description="Not before so much time has passed; instead of scheduled_at."
+        None, description="Time until the earliest start of the job, instead of scheduled_at."
     )
     expire_after: Duration | None = Field(
-        None, description="A job not finished by then is dead, with the error `expired`."
+        None,
+        description="Time within which the job must finish. After it, the job is dead with the "
+        "error `expired`.",
     )
     tags: Tags = Field(default_factory=dict)
     concurrency_key: UniqueKey | None = Field(
-        None, description="Jobs of a queue that share it can be limited together, e.g. a tenant."
+        None,
+        description="Group of jobs in the queue, e.g. a tenant, whose active jobs can be limited.",
     )
     traceparent: Traceparent | None = Field(
         None,
-        description="The span that enqueues, as in W3C Trace Context; else the request's header.",
+        description="W3C trace context of the job. Default: the request's header `traceparent`.",
     )
     job_id: JobId | None = Field(
-        None, description="Chosen by the client: a repeated request does not enqueue twice."
+        None,
+        description="Id chosen by the client. A repeated request with it does not enqueue twice.",
     )
 
     @model_validator(mode="after")
     def _check_times(self) -> Self:
         if self.delay is not None and self.scheduled_at is not None:
-            raise ValueError("give either delay or scheduled_at, not both")
+            raise ValueError("give delay or scheduled_at, not both")
         return self
 
 
 class EnqueueReply(ReplyModel):
-    """What became of an enqueue; also one of the results of a batch.
+    """Result of an enqueue, of one job or of an item in a batch.
 
-    `status` is `pending` or `scheduled`; when a live job holds the unique key, `unique_existing` is
-    true, `job_id` names that job, and `status` is `duplicate`, `replaced` or `rescheduled`.
-    Repeating an enqueue with the same `job_id` answers with whatever state the stored job is in by
-    now.
+    `status` is `pending` or `scheduled` for a new job. If a live job holds the unique key,
+    `unique_existing` is true, `job_id` is the id of that job, and `status` is `duplicate`,
+    `replaced` or `rescheduled`. A repeated enqueue with the same `job_id` returns the current state
+    of the stored job.
     """
 
     job_id: str
@@ -102,18 +112,18 @@ class EnqueueReply(ReplyModel):
 
 
 class EnqueueBatchRequest(RequestModel):
-    """`POST /enqueue/batch`: many jobs, all or nothing."""
+    """Body of `POST /enqueue/batch`: many jobs, of which all or none are stored."""
 
     jobs: Annotated[
         list[EnqueueRequest], Field(strict=False, min_length=1, max_length=MAX_BATCH_JOBS)
     ]
     batch: BatchOptions | None = Field(
-        None, description="Makes the jobs one batch, with a callback job once all have ended."
+        None, description="Makes the jobs a batch, with a callback job after all have ended."
     )
 
 
 class EnqueueBatchReply(ReplyModel):
-    """The ids of a batch of enqueues, in the order of the request."""
+    """Results of many enqueues, in the order of the request."""
 
     job_ids: list[str]
     batch_id: str | None = None
@@ -121,7 +131,7 @@ class EnqueueBatchReply(ReplyModel):
 
 
 class JobError(ReplyModel):
-    """How one attempt failed."""
+    """Error of one failed attempt."""
 
     attempt: int
     error: str
@@ -130,7 +140,7 @@ class JobError(ReplyModel):
 
 
 class Job(ReplyModel):
-    """`GET /jobs/{id}`: everything about a job."""
+    """Reply of `GET /jobs/{id}`: a job in full."""
 
     id: str
     queue: str
@@ -138,7 +148,7 @@ class Job(ReplyModel):
     payload: Any = None
     priority: PriorityReply = Priority.NORMAL
     priority_value: int | None = None
-    attempt: int = Field(0, description="How many attempts have begun.")
+    attempt: int = Field(0, description="Number of attempts started.")
     max_retries: int = 3
     retry_backoff: Annotated[Backoff | str, Field(union_mode="left_to_right")] = Backoff.EXPONENTIAL
     retry_base_delay_ms: int = 5_000
@@ -166,21 +176,21 @@ class Job(ReplyModel):
 
 
 class MoveRequest(RequestModel):
-    """`POST /jobs/{id}/move`: to which queue."""
+    """Body of `POST /jobs/{id}/move`: the new queue."""
 
     queue: QueueName
 
 
 class PriorityRequest(RequestModel):
-    """`POST /jobs/{id}/priority`: which one."""
+    """Body of `POST /jobs/{id}/priority`: the new priority."""
 
     priority: PriorityName
 
 
 class StatusReply(ReplyModel):
-    """What was done to a job: retried, requeued, cancelled, cancelling, moved, deleted, or ok.
+    """Result of an action on one job.
 
-    `cancelling` means that a worker holds the job and is being told to stop.
+    `cancelling`: a worker has the job, and its next heartbeat tells it to stop.
     """
 
     status: (
@@ -189,12 +199,12 @@ class StatusReply(ReplyModel):
 
 
 class BulkGetRequest(RequestModel):
-    """`POST /jobs/bulk-get`: which jobs to return."""
+    """Body of `POST /jobs/bulk-get`: the ids of the jobs to return."""
 
     job_ids: Annotated[list[Label], Field(strict=False, max_length=MAX_BATCH_JOBS)]
 
 
 class BulkGetReply(ReplyModel):
-    """The jobs that exist, in the order in which they were named."""
+    """Reply of `POST /jobs/bulk-get`: the jobs that exist, in the order of the request."""
 
     jobs: list[Job]

@@ -1,7 +1,7 @@
-"""What the server answers to a worker's ack, fail, release and heartbeat.
+"""Replies to a worker's ack, fail, release and heartbeat.
 
-The results of a batch have one item per item of the request, in its order. An item that was refused
-has the status `error`, and with it the `code` and `error` that its single request would have got.
+A batch has one result per item of the request, in the same order. A refused item has the status
+`error`, and the `code` and `error` that a single request would have got.
 """
 
 from typing import Literal
@@ -13,13 +13,13 @@ from corvo_schema.timestamps import Timestamp
 
 
 class AckReply(ReplyModel):
-    """The job is completed, by this ack or by an earlier one with the same lease token."""
+    """Reply to an ack: this ack, or an earlier one with the same lease token, completed the job."""
 
     status: Literal["ok"] | str
 
 
 class AckResult(ReplyModel):
-    """What became of one ack of a batch: `ok` or `error`."""
+    """Result of one ack in a batch: `ok` or `error`."""
 
     job_id: str
     status: Literal["ok", "error"] | str
@@ -28,14 +28,14 @@ class AckResult(ReplyModel):
 
 
 class AckBatchReply(ReplyModel):
-    """How many acks took effect, and what became of each."""
+    """Number of acks that took effect, and the result of each."""
 
     acked: int
     results: list[AckResult] = Field(default_factory=list)
 
 
 class FailReply(ReplyModel):
-    """Where a failed job went: `retrying`, `dead` or `cancelled`."""
+    """State of a job after a fail: `retrying`, `dead` or `cancelled`."""
 
     status: Literal["retrying", "dead", "cancelled"] | str
     next_attempt_at: Timestamp | None = None
@@ -43,7 +43,7 @@ class FailReply(ReplyModel):
 
 
 class FailResult(FailReply):
-    """What became of one failure of a batch: as in `FailReply`, or `error`."""
+    """Result of one fail in a batch: as in `FailReply`, or `error`."""
 
     job_id: str
     code: str | None = None
@@ -51,16 +51,16 @@ class FailResult(FailReply):
 
 
 class FailBatchReply(ReplyModel):
-    """How many failures took effect, and what became of each."""
+    """Number of fails that took effect, and the result of each."""
 
     failed: int
     results: list[FailResult] = Field(default_factory=list)
 
 
 class ReleaseReply(ReplyModel):
-    """What became of a job given back.
+    """Result of a release.
 
-    `released`, `cancelled` when a cancel had been requested meanwhile, `dead` when it has expired.
+    `released`; `cancelled` if a cancel was requested; `dead` if the job has expired.
     """
 
     status: Literal["released", "cancelled", "dead"] | str
@@ -68,7 +68,7 @@ class ReleaseReply(ReplyModel):
 
 
 class ReleaseResult(ReleaseReply):
-    """What became of one release of a batch: as in `ReleaseReply`, or `error`."""
+    """Result of one release in a batch: as in `ReleaseReply`, or `error`."""
 
     job_id: str
     code: str | None = None
@@ -76,20 +76,20 @@ class ReleaseResult(ReleaseReply):
 
 
 class ReleaseBatchReply(ReplyModel):
-    """How many releases took effect, and what became of each."""
+    """Number of releases that took effect, and the result of each."""
 
     released: int
     results: list[ReleaseResult] = Field(default_factory=list)
 
 
 class HeartbeatJobReply(ReplyModel):
-    """Go on (`ok`), or stop (`cancel`) and why."""
+    """Instruction to a worker for one job: continue (`ok`) or stop (`cancel`), with the reason."""
 
     status: Literal["ok", "cancel"] | str
     reason: Literal["cancelled", "lease_lost", "not_found", "finished"] | str | None = None
 
 
 class HeartbeatReply(ReplyModel):
-    """What each job's worker has to do, by job id."""
+    """Reply to a heartbeat: whether to continue with each job, by job id."""
 
     jobs: dict[str, HeartbeatJobReply]

@@ -1,4 +1,4 @@
-"""How far an attempt has come, as its worker reports it."""
+"""Progress of an attempt, as its worker reports it."""
 
 from typing import Annotated, Any
 
@@ -15,12 +15,12 @@ def _read_number(value: Any) -> int | float:
     return value
 
 
-# Not a union of int and float: 5 must come back as 5, and an error must name the field alone.
+# Not a union of int and float: 5 must stay an int, and the path of an error must be the field only.
 Number = Annotated[int | float, PlainValidator(_read_number), WithJsonSchema({"type": "number"})]
 
 
 class Progress(BaseModel):
-    """`current` of `total`, in whatever unit the job counts, and a line of text. All optional."""
+    """Progress: `current` of `total` in any unit, and a message. All fields are optional."""
 
     model_config = ConfigDict(extra="ignore")
 

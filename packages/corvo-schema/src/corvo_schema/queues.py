@@ -1,4 +1,4 @@
-"""Queues: their limits, their counts and what can be done to them."""
+"""Requests and replies about queues: limits, counts and actions."""
 
 from typing import Annotated, Literal, Self
 
@@ -13,20 +13,24 @@ _MAX_LIMIT = 1_000_000_000
 
 
 class QueueInfo(ReplyModel):
-    """`GET /queues/{name}`: the queue's settings and how many of its jobs are in which state.
+    """Reply of `GET /queues/{name}`: the settings of a queue and the number of its jobs by state.
 
-    `enqueued` and `failed` count everything that ever happened; the others count what is there.
+    `enqueued` and `failed` are totals since the queue was created. The other counts are current.
     """
 
     name: str
     paused: bool = False
-    draining: bool = Field(False, description="Paused, so as to become empty of active jobs.")
-    max_concurrency: int | None = Field(None, description="None: no limit.")
-    max_per_key: int | None = Field(
-        None, description="Active jobs that share a concurrency key. None: no limit."
+    draining: bool = Field(False, description="Paused by a drain until its active jobs end.")
+    max_concurrency: int | None = Field(
+        None, description="Maximum number of active jobs; null: no limit."
     )
-    rate_limit: int | None = Field(None, description="Fetches per window. None: no limit.")
-    rate_window_ms: int | None = None
+    max_per_key: int | None = Field(
+        None, description="Maximum number of active jobs per concurrency key; null: no limit."
+    )
+    rate_limit: int | None = Field(
+        None, description="Maximum number of jobs started per window; null: no limit."
+    )
+    rate_window_ms: int | None = Field(None, description="Length of the window in milliseconds.")
     created_at: Timestamp | None = None
     pending: int = 0
     active: int = 0
@@ -39,28 +43,31 @@ class QueueInfo(ReplyModel):
     failed: int = 0
     oldest_pending_ms: int | None = Field(
         None,
-        description="How long the first job in line has been waiting; of those of each priority, "
-        "the longest. One behind it may wait longer: an old job that was retried keeps its place. "
-        "None: none is pending.",
+        description="Waiting time in milliseconds of the pending job that is served next, the "
+        "longest over all priorities. A job behind it may have waited longer. Null: no job is "
+        "pending.",
     )
 
 
 class ConcurrencyRequest(RequestModel):
-    """`POST /queues/{name}/concurrency`: how many jobs may be active; 0 or null: any.
+    """Body of `POST /queues/{name}/concurrency`: limits of active jobs; 0 or null: no limit.
 
-    A field that is left out changes nothing, if the other is there.
+    If one field is absent, its limit does not change.
     """
 
-    max: Annotated[int, Field(ge=0, le=_MAX_LIMIT), WHOLE] | None = None
+    max: Annotated[int, Field(ge=0, le=_MAX_LIMIT), WHOLE] | None = Field(
+        None, description="Maximum number of active jobs of the queue."
+    )
     per_key: Annotated[int, Field(ge=0, le=_MAX_LIMIT), WHOLE] | None = Field(
-        None, description="The same for each set of jobs that share a concurrency key."
+        None, description="Maximum number of active jobs with the same concurrency key."
     )
 
 
 class ThrottleRequest(RequestModel):
-    """`POST /queues/{name}/throttle`: how many jobs may be fetched in any window of time.
+    """Body of `POST /queues/{name}/throttle`: the rate limit of a queue.
 
-    The window is `window_ms` or `period`, exactly one of the two.
+    At most `rate` jobs start in any window. Exactly one of `window_ms` and `period` sets the length
+    of the window.
     """
 
     model_config = ConfigDict(json_schema_extra={"oneOf": [given("window_ms"), given("period")]})
@@ -72,19 +79,19 @@ class ThrottleRequest(RequestModel):
     @model_validator(mode="after")
     def _check_window(self) -> Self:
         if (self.window_ms is None) == (self.period is None):
-            raise ValueError("give either window_ms or period")
+            raise ValueError("give exactly one of window_ms and period")
         if self.period == 0:
             raise ValueError("the period must be longer than 0s")
         return self
 
     @property
     def window(self) -> int:
-        """The length of the window in milliseconds, whichever field gave it."""
+        """Length of the window in milliseconds."""
         return self.window_ms or self.period or 0
 
 
 class QueueStatusReply(ReplyModel):
-    """What was done to a queue; `deleted` is how many jobs went with a clear or a delete."""
+    """Result of an action on a queue. `deleted` is the number of jobs deleted by it."""
 
     status: Literal["paused", "resumed", "cleared", "draining", "ok", "deleted"] | str
     deleted: int | None = None

@@ -1,4 +1,4 @@
-"""Schedules: jobs that are enqueued by the calendar."""
+"""Requests and replies about schedules, which enqueue jobs at the times of a calendar."""
 
 from enum import StrEnum
 from typing import Annotated, Any
@@ -28,24 +28,28 @@ ZoneName = Annotated[Label, text_json(MAX_LABEL, format="iana-time-zone")]
 
 
 class Misfire(StrEnum):
-    """What becomes of runs whose time passed while no server ran or the schedule was paused."""
+    """What happens to occurrences that passed while no server ran or the schedule was paused."""
 
     RUN_ONCE = "run_once"
-    """All that were missed become one run, at once."""
+    """All missed occurrences become one job, enqueued at once."""
     SKIP = "skip"
-    """Those a minute late or more are left out."""
+    """Occurrences that are late by a minute or more are skipped."""
 
 
 class ScheduleRequest(RequestModel):
-    """`POST /schedules` and `PUT /schedules/{id}`: when to enqueue what."""
+    """Body of `POST /schedules` and `PUT /schedules/{id}`: a calendar and the job to enqueue."""
 
-    name: Label = Field(description="Its identity: writing a name again changes that schedule.")
+    name: Label = Field(
+        description="Unique name. `POST /schedules` with an existing name replaces that schedule."
+    )
     queue: QueueName
     cron: CronText = Field(
-        description="Minute, hour, day, month, weekday; or @daily and the like. A time that a "
-        "clock change skips runs once right after the gap, one that happens twice runs once.",
+        description="Minute, hour, day, month and weekday, or an alias such as @daily. A time that "
+        "a clock change skips runs once, right after the gap. A time that repeats runs once.",
     )
-    timezone: Defaulted[ZoneName] = Field("UTC", description="An IANA zone, e.g. Europe/Berlin.")
+    timezone: Defaulted[ZoneName] = Field(
+        "UTC", description="IANA time zone of the calendar, e.g. Europe/Berlin."
+    )
     payload: Any = Field(default_factory=dict)
     unique_key: UniqueKey | None = None
     unique_period: Seconds | None = None
@@ -54,12 +58,13 @@ class ScheduleRequest(RequestModel):
     tags: Tags = Field(default_factory=dict)
     misfire: Annotated[Misfire, member_of(Misfire)] = Field(
         Misfire.RUN_ONCE,
-        description="Missed runs become one at once, or those a minute late or more are left out.",
+        description="run_once: missed occurrences become one job, enqueued at once. skip: "
+        "occurrences that are late by a minute or more are skipped.",
     )
 
 
 class Schedule(ReplyModel):
-    """A schedule with its last and its next run; `next_run` is none while it is paused."""
+    """A schedule with its last and its next run. `next_run` is null while it is paused."""
 
     id: str
     name: str
@@ -75,26 +80,26 @@ class Schedule(ReplyModel):
     misfire: Annotated[Misfire | str, Field(union_mode="left_to_right")] = Misfire.RUN_ONCE
     paused: bool = False
     last_run: Timestamp | None = Field(
-        None, description="When it last enqueued a job, by its calendar or by hand."
+        None, description="Time at which the schedule last enqueued a job, also by hand."
     )
     last_job_id: str | None = None
     last_skipped: Timestamp | None = Field(
-        None, description="The last time of its calendar at which it enqueued none."
+        None, description="Last occurrence for which the schedule enqueued no job."
     )
     last_skip_reason: str | None = None
     next_run: Timestamp | None = None
     upcoming: Defaulted[list[Timestamp]] = Field(
         default_factory=list,
-        description="The next times of its calendar, paused or not; empty in lists.",
+        description="Next occurrences, also of a paused schedule. Empty in lists.",
     )
     created_at: Timestamp | None = None
     updated_at: Timestamp | None = None
 
 
 class ScheduleStatusReply(ReplyModel):
-    """What was done to a schedule: paused, resumed, deleted; enqueued, or duplicate.
+    """Result of an action on a schedule: paused, resumed, deleted, enqueued or duplicate.
 
-    `job_id` is the job that `run` enqueued, or the live one that holds the unique key.
+    `job_id` is the job that `run` enqueued, or the live job that holds the unique key.
     """
 
     status: str

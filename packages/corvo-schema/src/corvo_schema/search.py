@@ -1,4 +1,4 @@
-"""Search: filters that combine with AND, an order, and pages that a cursor links."""
+"""Requests and replies of the search: filters (all must match), order, and pages by cursor."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -29,10 +29,10 @@ Count = Annotated[int, Field(ge=0, le=2**31 - 1), WHOLE]
 
 
 class SortField(StrEnum):
-    """By what a search may be ordered; ties by the order of enqueueing.
+    """Field by which a search is ordered. Equal jobs are in the order of enqueueing.
 
-    `priority` goes by its number, so that `asc` begins with critical; `state` by its name. Jobs
-    without the time in question come last in either order.
+    `priority` is ordered by number, so `asc` starts with critical; `state` is ordered by name. Jobs
+    without the time are last in both orders.
     """
 
     CREATED_AT = "created_at"
@@ -47,24 +47,30 @@ class SortField(StrEnum):
 
 
 class SortOrder(StrEnum):
-    """In which direction."""
+    """Direction of an order."""
 
     ASC = "asc"
     DESC = "desc"
 
 
 class SearchFilter(RequestModel):
-    """Which jobs are meant: those that match every filter given. Texts hold no wildcards."""
+    """Filters of a search. A job must match every given filter. Texts have no wildcards."""
 
     queue: QueueName | None = None
     state: Annotated[
         Defaulted[list[Annotated[JobState, member_of(JobState, has_default=False)]]],
         Field(strict=False),
-    ] = Field(default_factory=list, description="Any of these; empty means any state.")
+    ] = Field(default_factory=list, description="Any of these states; empty: all states.")
     priority: PriorityName | None = None
-    tags: Tags = Field(default_factory=dict, description="All of these, each with just this value.")
-    payload_contains: SearchText | None = Field(None, description="Text of the payload's JSON.")
-    payload_jq: Expression | None = Field(None, description="A condition in a safe subset of jq.")
+    tags: Tags = Field(
+        default_factory=dict, description="All of these tags, with exactly these values."
+    )
+    payload_contains: SearchText | None = Field(
+        None, description="Text that the JSON of the payload contains."
+    )
+    payload_jq: Expression | None = Field(
+        None, description="Condition on the payload, in a safe subset of jq."
+    )
     created_after: Timestamp | None = None
     created_before: Timestamp | None = None
     scheduled_after: Timestamp | None = None
@@ -86,21 +92,21 @@ class SearchFilter(RequestModel):
 
 
 class SearchRequest(SearchFilter):
-    """`POST /jobs/search`: filters, order and page."""
+    """Body of `POST /jobs/search`: filters, order and page."""
 
     sort: Annotated[SortField, member_of(SortField)] = SortField.CREATED_AT
     order: Annotated[SortOrder, member_of(SortOrder)] = SortOrder.DESC
     limit: Annotated[int, Field(ge=1, le=1000), WHOLE] = 50
-    cursor: PageCursor | None = Field(None, description="From the page before; opaque.")
+    cursor: PageCursor | None = Field(None, description="Cursor of the previous page.")
 
 
 class SearchReply(ReplyModel):
-    """One page of jobs, how many match in all, and the cursor of the next page if there is one."""
+    """A page of jobs, the total number of matching jobs, and the cursor of the next page."""
 
     jobs: list[Job]
     total: int
     total_is_exact: bool = Field(
-        True, description="False when counting took too long: then at least so many match."
+        True, description="False if counting took too long: `total` is then a lower bound."
     )
     cursor: str | None = None
     has_more: bool = False

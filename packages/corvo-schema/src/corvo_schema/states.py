@@ -1,7 +1,7 @@
-"""What a job can be, what can happen to it, and which happening leads where.
+"""The states of a job, its events, and the transitions between the states.
 
-`TRANSITIONS` is the state machine of the product as data. The server's lifecycle rules are tested
-against it, and the documentation's diagram is drawn from it.
+`TRANSITIONS` is the state machine as data. Tests compare the server's lifecycle rules with it, and
+the diagram in the documentation is made from it.
 """
 
 from enum import IntEnum, StrEnum
@@ -10,7 +10,7 @@ _LARGEST_SHIFT = 62
 
 
 class JobState(StrEnum):
-    """Where a job stands. Values are the words of the wire."""
+    """State of a job. The values are the words on the wire."""
 
     PENDING = "pending"
     ACTIVE = "active"
@@ -21,10 +21,10 @@ class JobState(StrEnum):
     SCHEDULED = "scheduled"
 
     is_finished: bool
-    """True when nothing more happens to the job unless somebody asks for it."""
+    """Whether no attempt follows, unless a caller retries or requeues the job."""
 
     def __init__(self, word: str) -> None:
-        # Kept, not worked out: the server asks several times a job.
+        # Stored instead of computed, because the server reads it several times per job.
         self.is_finished = word in {"completed", "dead", "cancelled"}
 
 
@@ -33,21 +33,21 @@ UNFINISHED = frozenset(set(JobState) - FINISHED)
 
 
 class Priority(IntEnum):
-    """Order among jobs of the queues a fetch names; the smaller number is served first."""
+    """Priority of a job. Within a fetch, jobs with the smaller number are served first."""
 
     CRITICAL = 0
     HIGH = 1
     NORMAL = 2
 
     label: str
-    """The name used on the wire."""
+    """Name on the wire."""
 
     def __init__(self, _: int) -> None:
         self.label = self.name.lower()
 
 
 class Backoff(StrEnum):
-    """How the delay before the next attempt grows."""
+    """Growth of the delay between attempts."""
 
     NONE = "none"
     FIXED = "fixed"
@@ -55,9 +55,9 @@ class Backoff(StrEnum):
     EXPONENTIAL = "exponential"
 
     def delay(self, base: int, most: int, attempt: int) -> int:
-        """Return the delay after the failed attempt of this number (from 1), before any jitter.
+        """Return the delay after the failed attempt number `attempt` (from 1), without jitter.
 
-        In the unit of `base` and of `most`, which caps it.
+        The delay is at most `most`. All delays have the same unit.
         """
         match self:
             case Backoff.NONE:
@@ -72,7 +72,7 @@ class Backoff(StrEnum):
 
 
 class EventType(StrEnum):
-    """What happened to a job, as it stands in the event log and in `GET /events`."""
+    """Type of an event in the event log and in `GET /events`."""
 
     ENQUEUED = "enqueued"
     PROMOTED = "promoted"
@@ -97,23 +97,23 @@ class EventType(StrEnum):
 
 
 class OnConflict(StrEnum):
-    """What an enqueue does when a live job holds its unique key."""
+    """What an enqueue does if a live job holds its unique key."""
 
     IGNORE = "ignore"
-    """Nothing; the answer names the job that is there."""
+    """Enqueue nothing. The reply names the live job."""
     REPLACE = "replace"
-    """Give a waiting job the payload, priority, times and retry settings of the new one."""
+    """Give the live job the new payload, priority, times and retry settings, if it is waiting."""
     RESCHEDULE = "reschedule"
-    """Give a waiting job the time of the new one."""
+    """Give the live job the new time, if it is waiting."""
     ERROR = "error"
-    """Refuse the enqueue, and with it its batch."""
+    """Refuse the enqueue and its whole batch."""
 
 
 _S, _E = JobState, EventType
 _WAITING = (_S.PENDING, _S.SCHEDULED, _S.RETRYING)
 
 TRANSITIONS: dict[tuple[JobState | None, EventType], JobState | None] = {
-    (None, _E.ENQUEUED): _S.PENDING,  # SCHEDULED when its time is still to come
+    (None, _E.ENQUEUED): _S.PENDING,  # SCHEDULED if its time is in the future
     (_S.SCHEDULED, _E.PROMOTED): _S.PENDING,
     (_S.RETRYING, _E.PROMOTED): _S.PENDING,
     (_S.PENDING, _E.STARTED): _S.ACTIVE,
@@ -122,7 +122,7 @@ TRANSITIONS: dict[tuple[JobState | None, EventType], JobState | None] = {
     (_S.ACTIVE, _E.RETRYING): _S.RETRYING,
     (_S.ACTIVE, _E.DEAD): _S.DEAD,
     (_S.ACTIVE, _E.RECLAIMED): _S.PENDING,
-    (_S.ACTIVE, _E.RELEASED): _S.PENDING,  # SCHEDULED when it was released with a delay
+    (_S.ACTIVE, _E.RELEASED): _S.PENDING,  # SCHEDULED if it is released with a delay
     (_S.ACTIVE, _E.CANCEL_REQUESTED): _S.ACTIVE,
     (_S.ACTIVE, _E.CANCELLED): _S.CANCELLED,
     **{(state, _E.EXPIRED): _S.DEAD for state in JobState if state in UNFINISHED},
@@ -140,7 +140,7 @@ TRANSITIONS: dict[tuple[JobState | None, EventType], JobState | None] = {
     **{(state, _E.DELETED): None for state in JobState if state is not _S.ACTIVE},
     **{(state, _E.PRUNED): None for state in JobState if state in FINISHED},
 }
-"""(state before, what happened) → state after; None before birth and after removal."""
+"""(state before, event) → state after. None means that the job does not exist."""
 
 ALTERNATIVES: dict[tuple[JobState | None, EventType], JobState] = {
     (None, _E.ENQUEUED): _S.SCHEDULED,
@@ -148,4 +148,4 @@ ALTERNATIVES: dict[tuple[JobState | None, EventType], JobState] = {
     **{(state, _E.REPLACED): _S.SCHEDULED for state in _WAITING},
     **{(state, _E.RESCHEDULED): _S.SCHEDULED for state in _WAITING},
 }
-"""The second possible state after, where the time given with the call decides."""
+"""The second possible state after, for transitions that depend on a time in the call."""

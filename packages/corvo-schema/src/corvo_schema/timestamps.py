@@ -18,7 +18,7 @@ _TAILS = tuple(f"{ms:03d}Z" for ms in range(1000))
 
 
 def to_ms(moment: datetime) -> int:
-    """Milliseconds since the epoch, rounded down. Raises ValueError for a naive datetime."""
+    """Return milliseconds since the epoch, rounded down. Raise ValueError for a naive datetime."""
     if moment.utcoffset() is None:
         raise ValueError("the datetime has no time zone; use e.g. datetime.now(UTC)")
     return (moment - _EPOCH) // _MILLISECOND
@@ -30,20 +30,20 @@ def from_ms(ms: int) -> datetime:
 
 
 def format_ms(ms: int) -> str:
-    """Write milliseconds since the epoch as the wire has them: `2026-01-31T08:00:00.250Z`."""
+    """Return milliseconds since the epoch as text: `2026-01-31T08:00:00.250Z`."""
     return _second(ms // 1000) + _TAILS[ms % 1000]
 
 
 @lru_cache(maxsize=4096)
 def _second(seconds: int) -> str:
-    # A server writes the same few seconds over and over: the cache makes this ten times cheaper.
+    # A server formats the same few seconds repeatedly. The cache makes this ten times faster.
     return (_EPOCH + timedelta(seconds=seconds)).isoformat()[:19] + "."
 
 
 def parse_timestamp(text: str) -> datetime:
-    """Read an RFC 3339 timestamp with a zone; the result is in UTC, cut to whole milliseconds.
+    """Parse an RFC 3339 timestamp with a zone. Return it in UTC, rounded down to milliseconds.
 
-    Raises ValueError for other notations, for a missing zone and for dates outside years 1 to 9999.
+    Raise ValueError for another format, a missing zone or a year outside 1 to 9999.
     """
     upper = text.upper()
     match = _RFC_3339.fullmatch(upper)
@@ -56,7 +56,7 @@ def parse_timestamp(text: str) -> datetime:
     try:
         return _whole_ms(datetime.fromisoformat(upper))
     except (ValueError, OverflowError) as error:
-        raise ValueError(f"{text!r} is no date and time that exists: {error}") from None
+        raise ValueError(f"{text!r} is not an existing date and time: {error}") from None
 
 
 def _whole_ms(moment: datetime) -> datetime:
@@ -86,4 +86,4 @@ Timestamp = Annotated[
     PlainSerializer(_write, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "format": "date-time"}),
 ]
-"""An RFC 3339 string with a zone (or an aware datetime); in Python an aware datetime in UTC."""
+"""An RFC 3339 string with a zone, or an aware datetime. In Python, an aware datetime in UTC."""

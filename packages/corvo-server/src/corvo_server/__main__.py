@@ -6,16 +6,17 @@ import sys
 from types import FrameType
 
 COMMANDS = frozenset({"backup", "restore", "check", "vacuum", "transfer"})
-"""What the command line knows, which is too heavy to ask in the first moments."""
+"""Names of the subcommands. They are repeated here because importing the command line is slow."""
 
 
 def main() -> None:
     """Run the command line."""
-    # Before the heavy imports: PID 1 of a container ignores signals that it has no handler for,
-    # and a stop in the first moments would have to kill it.
-    signal.signal(signal.SIGINT, _leave)
-    signal.signal(signal.SIGTERM, _leave)
-    # Whoever started us may have held back what came earlier, as our image does.
+    # Before the slow imports: the kernel drops signals without a handler for PID 1 of a container,
+    # so a stop during the imports would have no effect.
+    signal.signal(signal.SIGINT, _exit_early)
+    signal.signal(signal.SIGTERM, _exit_early)
+    # The parent process may have blocked the signals until now, as the entry point of the Docker
+    # image does.
     if sys.platform != "win32":
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
     from corvo_server.cli import server  # noqa: PLC0415
@@ -23,10 +24,11 @@ def main() -> None:
     server(prog_name="corvo-server")
 
 
-def _leave(number: int, _frame: FrameType | None) -> None:
-    # A command that is told to stop has not done its work, and may have something to clear up. A
-    # server that is has begun nothing, and goes at once: an exception would be lost in a finalizer
-    # or a callback of the import system, where Python drops it, and the server would start.
+def _exit_early(number: int, _frame: FrameType | None) -> None:
+    """Exit on a signal: with 128 + `number` from a command, with 0 from a starting server."""
+    # An interrupted command has failed and may have to clean up. A starting server exits at once:
+    # Python drops an exception that is raised in a finalizer or an import callback, and the server
+    # would start.
     if COMMANDS.intersection(sys.argv[1:]):
         sys.exit(128 + number)
     os._exit(0)

@@ -1,4 +1,4 @@
-"""The composition root: the only place that knows which parts the server is made of."""
+"""The composition root: the only module that connects the concrete parts of the server."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -59,18 +59,19 @@ RESOURCES = (
     docs.resource,
 )
 
-PASSED_BY_JOBS = frozenset(
+FAST_HANDLERS = frozenset(
     {jobs.enqueue, jobs.enqueue_batch}
     | {endpoint.handler for endpoint in attempts.resource.endpoints}
 )
-"""The endpoints that every job goes through: their plain requests go the short way."""
+"""Handlers of producers and workers. Their plain requests take the fast path."""
 
 _LONGEST_POLL = 60
+"""Maximum timeout of a fetch in seconds."""
 _numbers = count(1)
 
 
 def open_store(settings: Settings) -> Store:
-    """The store that the settings name. Raises `UnusableStoreError`."""
+    """Open the store that the settings select. Raise `UnusableStoreError` if that fails."""
     if settings.postgres_url is None:
         return SqliteStore(
             settings.sqlite_dir, max_backlog=settings.max_backlog, max_commit=settings.max_commit
@@ -89,7 +90,7 @@ def open_store(settings: Settings) -> Store:
 
 
 def check_store(settings: Settings) -> list[str]:
-    """What is wrong with the database, as sentences. Servers may go on meanwhile."""
+    """Check the database. Return one sentence per problem. Servers may run meanwhile."""
     if settings.postgres_url is None:
         return backup.check(settings.sqlite_dir)
     with needs_driver():
@@ -99,7 +100,7 @@ def check_store(settings: Settings) -> list[str]:
 
 @contextmanager
 def needs_driver() -> Iterator[None]:
-    """Say what to install where an import fails because it is not there."""
+    """Raise `DriverMissingError` if an import within the block finds no PostgreSQL driver."""
     try:
         yield
     except ModuleNotFoundError as error:
@@ -107,25 +108,25 @@ def needs_driver() -> Iterator[None]:
 
 
 class DriverMissingError(UnusableStoreError):
-    """What it takes to talk to PostgreSQL is not installed."""
+    """Raised when the PostgreSQL driver is not installed."""
 
     def __init__(self) -> None:
         super().__init__(
-            "The driver for PostgreSQL is not installed. Get it with "
-            "pip install 'corvo-server[postgres]'."
+            "The PostgreSQL driver is not installed. Install it with: "
+            "pip install 'corvo-server[postgres]'"
         )
 
 
 def build_engine(settings: Settings, store: Store) -> Engine:
-    """The engine over `store`. Needs the running event loop."""
+    """Return the engine over `store`. Requires a running event loop."""
     clock = SharedClock() if store.is_shared else system_clock
     return Engine(store, clock=clock, policy=settings.policy)
 
 
 def build_services(settings: Settings, engine: Engine) -> list[Service]:
-    """The background loops: one for the fetches that wait here, the others where the lead is."""
+    """Return the background services: the opener, and those that run on the leader only."""
     maintenance = engine.maintenance
-    of_the_leader = [
+    leader_services = [
         Promoter(maintenance),
         Reclaimer(maintenance),
         Expirer(maintenance),
@@ -133,11 +134,11 @@ def build_services(settings: Settings, engine: Engine) -> list[Service]:
         Scheduler(engine.schedules),
         Pruner(maintenance, settings.prune_interval / 1000),
     ]
-    return [Opener(maintenance), LeaderServices(engine.nodes, of_the_leader)]
+    return [Opener(maintenance), LeaderServices(engine.nodes, leader_services)]
 
 
 def build_http(settings: Settings, engine: Engine) -> tuple[App, access_log.AccessLog]:
-    """The HTTP application in front of `engine`, and the log to flush when it ends."""
+    """Return the HTTP application over `engine`, and its access log to flush at shutdown."""
     app = Sanic(
         f"corvo-{next(_numbers)}",
         request_class=AnyRequest,
@@ -145,7 +146,7 @@ def build_http(settings: Settings, engine: Engine) -> tuple[App, access_log.Acce
         env_prefix="CORVO_SANIC_",
     )
     app.config.REQUEST_MAX_SIZE = settings.max_body_bytes
-    # Sanic bounds heads by the largest body, in all the process by that of its latest application.
+    # By default, Sanic allows heads as large as bodies. This limit applies to the whole process.
     Http.set_header_max_size(app.config.REQUEST_MAX_HEADER_SIZE)
     app.config.RESPONSE_TIMEOUT = _LONGEST_POLL + 30
     app.config.KEEP_ALIVE_TIMEOUT = 120
@@ -162,12 +163,12 @@ def build_http(settings: Settings, engine: Engine) -> tuple[App, access_log.Acce
             endpoint
             for resource in RESOURCES
             for endpoint in resource.endpoints
-            if endpoint.handler in PASSED_BY_JOBS
+            if endpoint.handler in FAST_HANDLERS
         ],
     )
     requests = access_log.AccessLog(write_requests)
     observers = [metrics.observer_of(engine.metrics)]
-    if access_log.is_wanted():
+    if access_log.is_enabled():
         observers.append(requests.add)
     middleware.install_observers(app, observers)
     middleware.install_cors(app, settings.cors_origins)

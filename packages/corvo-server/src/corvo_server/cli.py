@@ -1,4 +1,4 @@
-"""The command line of the server: every setting is an option and a variable of the environment."""
+"""The command line of the server. Every setting is an option and an environment variable."""
 
 import signal
 import sqlite3
@@ -24,16 +24,16 @@ from corvo_server.transfer import transfer
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_SPEAKING = (
+_OPERATOR_ERRORS = (
     BindError,
     UnusableStoreError,
     backup.BackupError,
 )
-"""Errors whose text is a sentence for the operator."""
+"""Errors that the operator can fix. Their message is shown without a traceback."""
 
 
 def _options_of_settings(command: F) -> F:
-    """An option for each setting, in their order."""
+    """Add an option for each setting to `command`, in the order of the settings."""
     shown = defaults()
     for name, field in reversed(Settings.model_fields.items()):
         kind = field.annotation
@@ -55,21 +55,21 @@ def _options_of_settings(command: F) -> F:
 @click.version_option(__version__, prog_name="corvo-server")
 @click.pass_context
 def server(context: click.Context, /, **options: str | None) -> None:
-    """Run a Corvo server on one SQLite file, or on PostgreSQL, until SIGTERM or SIGINT.
+    """Run a Corvo server on SQLite or PostgreSQL until SIGTERM or SIGINT.
 
-    Every option can also be given in the environment, under the name in brackets; an option wins.
-    The commands look after the database: corvo-server --data-dir DIR backup FILE.
+    Each option has an environment variable, shown in brackets; the option takes precedence. The
+    commands maintain the database, e.g. corvo-server --data-dir DIR backup FILE.
     """
     settings = _read_settings({name: value for name, value in options.items() if value is not None})
     context.obj = settings
     if context.invoked_subcommand is not None:
-        # What is not done because of a signal must not look as if it were; and while SQLite waits
-        # for a lock, no handler of Python's would ever run.
+        # An interrupted command must not look successful, and Python runs no signal handler while
+        # SQLite waits for a lock.
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         return
     logs.configure(settings.log_level, settings.log_format)
-    with _told(settings):
+    with _operator_errors(settings):
         serve(settings)
 
 
@@ -77,31 +77,31 @@ def server(context: click.Context, /, **options: str | None) -> None:
 @click.argument("file", type=click.Path(path_type=Path))
 @click.pass_obj
 def back_up(settings: Settings, file: Path) -> None:
-    """Copy the database, as of this moment, to FILE. A running server goes on meanwhile."""
-    with _told(settings):
-        size = backup.back_up(_file_of(settings), file)
+    """Copy the database, as of this moment, to FILE. The server may keep running."""
+    with _operator_errors(settings):
+        size = backup.back_up(_sqlite_dir(settings), file)
     click.echo(f"{file}: {size:,} bytes", err=True)
 
 
 @server.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--force", is_flag=True, help="Replace the database that is there.")
+@click.option("--force", is_flag=True, help="Replace an existing database.")
 @click.pass_obj
 def restore(settings: Settings, file: Path, *, force: bool) -> None:
-    """Put the backup FILE in the place of the database. The server must not be running."""
-    with _told(settings):
-        backup.restore(file, _file_of(settings), may_replace=force)
+    """Restore the database from the backup FILE. Stop the server first."""
+    with _operator_errors(settings):
+        backup.restore(file, _sqlite_dir(settings), may_replace=force)
     click.echo(f"{settings.sqlite_dir} has been restored from {file}", err=True)
 
 
 @server.command()
 @click.pass_obj
 def check(settings: Settings) -> None:
-    """Tell whether the database is sound: the file, counters, locks, batches, leases.
+    """Check the consistency of the database: file, counters, locks, batches and leases.
 
-    Prints a line for each problem and exits with 1 if there is any.
+    Print one line per problem. Exit with status 1 if a problem was found.
     """
-    with _told(settings):
+    with _operator_errors(settings):
         problems = check_store(settings)
     for problem in problems:
         click.echo(problem)
@@ -112,9 +112,9 @@ def check(settings: Settings) -> None:
 @server.command()
 @click.pass_obj
 def vacuum(settings: Settings) -> None:
-    """Give the space of removed jobs back to the disk. The server must not be running."""
-    with _told(settings):
-        before, after = backup.vacuum(_file_of(settings))
+    """Return the space of deleted jobs to the file system. Stop the server first."""
+    with _operator_errors(settings):
+        before, after = backup.vacuum(_sqlite_dir(settings))
     click.echo(f"{before:,} bytes before, {after:,} after", err=True)
 
 
@@ -122,22 +122,22 @@ server.add_command(transfer)
 
 
 @contextmanager
-def _told(settings: Settings) -> Iterator[None]:
-    """What an operator can mend is told in a sentence, without a traceback."""
+def _operator_errors(settings: Settings) -> Iterator[None]:
+    """Report errors that the operator can fix in one sentence, without a traceback."""
     try:
         yield
-    except _SPEAKING as error:
+    except _OPERATOR_ERRORS as error:
         raise click.ClickException(str(error)) from error
     except (OSError, sqlite3.DatabaseError) as error:
         raise click.ClickException(f"Cannot use {settings.place}: {error}") from error
 
 
-def _file_of(settings: Settings) -> Path:
-    """The directory with the SQLite file, for commands that are about that."""
+def _sqlite_dir(settings: Settings) -> Path:
+    """Return the directory of the SQLite file. Raise `UsageError` if the database is another."""
     if settings.postgres_url is not None:
         raise click.UsageError(
-            "This command is for a SQLite file. PostgreSQL brings its own tools: pg_dump and "
-            "pg_restore, or the backups of whoever runs it for you."
+            "This command works on SQLite only. For PostgreSQL, use pg_dump and pg_restore, or the "
+            "backups of your provider."
         )
     return settings.sqlite_dir
 

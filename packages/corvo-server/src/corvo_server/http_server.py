@@ -1,4 +1,4 @@
-"""Serve HTTP: the event loop, the listening socket, the start and the end."""
+"""The HTTP server: its event loop, its listening socket, its start and its shutdown."""
 
 import asyncio
 import gc
@@ -14,30 +14,30 @@ from corvo_server.settings import split_bind
 
 _BACKLOG = 1024
 _POLL = 0.01
-"""Seconds between looks at connections that are still busy."""
+"""Seconds between two checks for busy connections during a shutdown."""
 
 
 def new_loop() -> asyncio.AbstractEventLoop:
-    """An event loop, the fastest there is."""
+    """Return a new event loop: uvloop's if it is installed, else asyncio's."""
     try:
-        import uvloop  # noqa: PLC0415 - not there on Windows
+        import uvloop  # noqa: PLC0415 - not available on Windows
     except ImportError:
         return asyncio.new_event_loop()
     return uvloop.new_event_loop()
 
 
 def relax_collector() -> None:
-    """Look for garbage in cycles less often, and not among what lives as long as the process.
+    """Run the cyclic garbage collector less often, and not on the objects that exist now.
 
-    A batch makes thousands of objects that are in no cycle; looking through them, and through all
-    modules, every 700 took a fifth of the CPU of a job that is enqueued, fetched and acked in one.
+    A batch creates thousands of objects without cycles. With the default threshold of 700
+    objects, the collector took a fifth of the CPU time of jobs in batches.
     """
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
 
 
 def bind(address: str) -> socket.socket:
-    """A socket at `address`, not listening yet. Raises `BindError`."""
+    """Return a socket bound to `address` (HOST:PORT), not listening yet. Raise `BindError`."""
     host, port = split_bind(address)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
@@ -51,14 +51,14 @@ def bind(address: str) -> socket.socket:
 
 
 def url_of(listener: socket.socket) -> str:
-    """Where a socket is reached."""
+    """Return the URL of a bound socket."""
     host, port = listener.getsockname()[:2]
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 async def start_http(app: App, listener: socket.socket) -> AsyncioServer:
-    """Take requests."""
-    # Told that HTTP/1 is all there is, Sanic leaves the header alt-svc away.
+    """Start to serve requests on `listener`. Return the running server."""
+    # With HTTP/1 as its only version, Sanic adds no alt-svc header to replies.
     app.state.server_info.append(ApplicationServerInfo(settings={"version": HTTP.VERSION_1}))
     server = await app.create_server(
         sock=listener,
@@ -67,7 +67,7 @@ async def start_http(app: App, listener: socket.socket) -> AsyncioServer:
         return_asyncio_server=True,
         asyncio_server_kwargs={"start_serving": False},
     )
-    if server is None:  # only where it was asked to return none
+    if server is None:  # for the type checker: `return_asyncio_server` excludes it
         raise RuntimeError("Sanic returned no server")
     await server.startup()
     await server.before_start()
@@ -77,7 +77,7 @@ async def start_http(app: App, listener: socket.socket) -> AsyncioServer:
 
 
 async def drain(http: AsyncioServer, seconds: float) -> int:
-    """Wait for busy connections, within the bound; how many had to be cut off."""
+    """Wait at most `seconds` for busy connections, then abort them. Return the number aborted."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
     while True:
@@ -91,7 +91,7 @@ async def drain(http: AsyncioServer, seconds: float) -> int:
 
 
 class BindError(Exception):
-    """The address cannot be listened on."""
+    """Raised when the server cannot listen on its address."""
 
     def __init__(self, bind: str, error: OSError) -> None:
         super().__init__(

@@ -1,4 +1,4 @@
-"""Logging: a JSON object a line, or text for a terminal; on stderr, stdout is for data."""
+"""Logging to stderr: one JSON object per line, or text on a terminal."""
 
 import json
 import logging
@@ -14,7 +14,7 @@ REQUESTS = "corvo_server.request"
 
 
 class LogFormat(StrEnum):
-    """How log lines look. `auto` is text on a terminal and JSON elsewhere."""
+    """Format of log lines. `auto` is text on a terminal and JSON elsewhere."""
 
     AUTO = "auto"
     JSON = "json"
@@ -22,7 +22,7 @@ class LogFormat(StrEnum):
 
 
 class LogLevel(StrEnum):
-    """From what severity on lines are written. Lines of requests are `info`."""
+    """Minimum severity of log lines. Request lines have the severity `info`."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -43,7 +43,7 @@ class _JsonFormatter(logging.Formatter):
             entry["traceback"] = self.formatException(record.exc_info)
         try:
             return orjson.dumps(entry, default=str).decode()
-        except TypeError:  # half a surrogate pair, which becomes a question mark
+        except TypeError:  # orjson refuses lone surrogates; write each as a question mark
             return (
                 json.dumps(entry, default=str, ensure_ascii=False)
                 .encode("utf-8", "replace")
@@ -63,7 +63,7 @@ class _TextFormatter(logging.Formatter):
 
 
 def configure(level: LogLevel, log_format: LogFormat, stream: TextIO | None = None) -> None:
-    """Send all logging of the process to `stream` (stderr)."""
+    """Send all logs of the process to `stream` (default: stderr)."""
     target = stream or sys.stderr
     is_text = log_format is LogFormat.TEXT or (log_format is LogFormat.AUTO and target.isatty())
     handler = logging.StreamHandler(target)
@@ -75,10 +75,10 @@ def configure(level: LogLevel, log_format: LogFormat, stream: TextIO | None = No
 
 
 def write_requests(entries: list[dict[str, object]]) -> None:
-    """Write lines of requests with a single write."""
+    """Write the log lines of several requests with a single write."""
     handler = logging.getLogger().handlers[0]
     logger = logging.getLogger(REQUESTS)
-    # One record for all of them: to make one takes longer than the rest of a line.
+    # All lines share one log record, because creating a record takes longer than formatting it.
     record = logger.makeRecord(REQUESTS, logging.INFO, "", 0, "request", (), None)
     lines = []
     for entry in entries:
@@ -94,7 +94,7 @@ def write_requests(entries: list[dict[str, object]]) -> None:
 
 
 def fields(**values: object) -> dict[str, object]:
-    """The `extra` of a log call that carries named values."""
+    """Return the argument `extra` of a log call that adds named values to its line."""
     return {"fields": values}
 
 

@@ -1,4 +1,4 @@
-"""One server process, from its start to a stop that keeps its word."""
+"""One server process, from its start to its graceful shutdown."""
 
 import asyncio
 import logging
@@ -31,14 +31,14 @@ log = logging.getLogger(__name__)
 
 
 def serve(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT, then stop in order. A second signal exits at once."""
+    """Serve until SIGTERM or SIGINT, then shut down gracefully. A second signal exits at once."""
     store = open_store(settings)
     with asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(Server(settings, store).run())
 
 
 class Server:
-    """The parts of a running server."""
+    """A running server with all its parts."""
 
     def __init__(self, settings: Settings, store: Store) -> None:
         self._settings = settings
@@ -46,7 +46,7 @@ class Server:
         self._stop = asyncio.Event()
 
     async def run(self) -> None:
-        """Serve until told to stop."""
+        """Serve until a signal arrives, then shut down. Raise `BindError`."""
         self._catch_signals()
         try:
             listener = bind(self._settings.bind)
@@ -60,7 +60,7 @@ class Server:
             tracing.watch(engine, app)
         url = url_of(listener)
         engine.nodes.address = url
-        await engine.nodes.beat()  # which sets the clock
+        await engine.nodes.beat()  # adjusts the shared clock before the first request
         http = await start_http(app, listener)
         tasks = start_all(build_services(self._settings, engine))
         log.info("listening on %s", url, extra=fields(url=url, pid=os.getpid()))
@@ -81,7 +81,7 @@ class Server:
             loop.call_soon_threadsafe(self._stop.set)
 
         loop = asyncio.get_running_loop()
-        # Not loop.add_signal_handler: a second signal must end even a process whose loop hangs.
+        # Not loop.add_signal_handler: a second signal must end the process even if the loop hangs.
         signal.signal(signal.SIGTERM, stop)
         signal.signal(signal.SIGINT, stop)
 
@@ -94,10 +94,10 @@ class Server:
     ) -> None:
         log.info("stopping: no new connections are accepted")
         http.close()
-        log.info("stopping: %d waiting fetches are answered", engine.notifier.waiting)
+        log.info("stopping: answering %d waiting fetches", engine.notifier.waiting)
         engine.start_closing()
-        left = await drain(http, self._settings.shutdown_timeout / 1000)
-        done = f"{left} requests were cut off" if left else "requests in flight are done"
+        aborted = await drain(http, self._settings.shutdown_timeout / 1000)
+        done = f"{aborted} requests were cut off" if aborted else "requests in flight are done"
         log.info("stopping: %s", done)
         await end_all(tasks)
         with suppress(StoreError):

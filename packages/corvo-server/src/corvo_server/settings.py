@@ -1,4 +1,4 @@
-"""The server's settings: from options, else from `CORVO_*` in the environment, else as below."""
+"""The server's settings. An option takes precedence over a `CORVO_*` environment variable."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,7 +15,7 @@ from corvo_server.store.database_url import is_postgres, masked, sqlite_director
 
 _DAY = 86_400_000
 _OPTIONS = {"database_url": "database"}
-"""Those whose option has another name than their variable."""
+"""Options of the settings whose option and environment variable have different names."""
 
 
 def _within(low: int, high: int) -> AfterValidator:
@@ -28,7 +28,7 @@ def _within(low: int, high: int) -> AfterValidator:
 
 
 class Settings(BaseSettings):
-    """Every setting, its default and what it does. Durations are like `30s`, `12h`, `7d`."""
+    """All settings with default and description. Durations are written like `30s`, `12h`, `7d`."""
 
     model_config = SettingsConfigDict(
         env_prefix="CORVO_", extra="ignore", frozen=True, validate_default=False
@@ -36,90 +36,105 @@ class Settings(BaseSettings):
 
     bind: str = Field(
         "127.0.0.1:8080",
-        description="Address and port to listen on; port 0 takes a free one, which the log names.",
+        description="Address and port to listen on. Port 0 selects a free port and logs it.",
     )
     data_dir: Path = Field(
-        Path("corvo-data"), description="Directory of the database file; created if need be."
+        Path("corvo-data"),
+        description="Directory of the SQLite database. The server creates it if it does not exist.",
     )
     database_url: str | None = Field(
         None,
         repr=False,
-        description="Database in place of the file in the data directory: postgresql://… (several "
-        "hosts: host1,host2) or sqlite:///directory.",
+        description="Database to use instead of the data directory: "
+        "postgresql://user@host/name (several hosts: host1,host2) or sqlite:///directory.",
     )
     database_schema: str = Field(
         "corvo",
         pattern="^[a-z_][a-z0-9_]{0,62}$",
-        description="Schema of the PostgreSQL database that the tables are in; created if need be.",
+        description="PostgreSQL schema of the tables. The server creates it if it does not exist.",
     )
     database_connections: int = Field(
         8,
         ge=1,
         le=1000,
-        description="Most connections to PostgreSQL that read; a few more write and listen.",
+        description="Maximum number of PostgreSQL connections for reads. The server opens a few "
+        "more to write and to listen.",
     )
     database_listen_url: str | None = Field(
         None,
         repr=False,
-        description="The database past a pooler in transaction mode, to listen for wake-ups; "
-        "else as database.",
+        description="URL of the PostgreSQL database for LISTEN. Set it if --database goes through "
+        "a pooler in transaction mode. Without it, the server listens on --database.",
     )
     notify: bool = Field(
         True,
-        description="Wake other servers on the same PostgreSQL by LISTEN and NOTIFY; else they "
-        "look for themselves, four times a second.",
+        description="Notify the other servers on the PostgreSQL database of new jobs (LISTEN and "
+        "NOTIFY). Without it, they poll four times a second.",
     )
     log_level: LogLevel = Field(
-        LogLevel.INFO, description="Least severity that is logged; lines of requests are info."
+        LogLevel.INFO,
+        description="Minimum severity of log lines: debug, info, warning or error. Request lines "
+        "have the severity info.",
     )
     log_format: LogFormat = Field(
-        LogFormat.AUTO, description="json, text, or auto: text on a terminal, else json."
+        LogFormat.AUTO,
+        description="Format of log lines: json, text, or auto (text on a terminal, else json).",
     )
     lease: Annotated[Duration, _within(1_000, _DAY)] = Field(
-        60_000, description="How long a fetched job is held without a heartbeat, by default."
+        60_000,
+        description="Default lease of a fetched job: the time within which its worker must ack, "
+        "fail or heartbeat. A fetch can request another lease.",
     )
     max_payload_bytes: int = Field(
-        256 * 1024, ge=1, description="Largest payload of a job, in bytes of JSON."
+        256 * 1024, ge=1, description="Maximum size of a job's payload, in bytes of JSON."
     )
     max_result_bytes: int = Field(
-        1024 * 1024, ge=1, description="Largest result of a job, in bytes of JSON."
+        1024 * 1024, ge=1, description="Maximum size of a job's result, in bytes of JSON."
     )
     max_checkpoint_bytes: int = Field(
-        1024 * 1024, ge=1, description="Largest checkpoint of a job, in bytes of JSON."
+        1024 * 1024, ge=1, description="Maximum size of a job's checkpoint, in bytes of JSON."
     )
     max_progress_bytes: int = Field(
-        64 * 1024, ge=1, description="Largest progress of a job, in bytes of JSON."
+        64 * 1024, ge=1, description="Maximum size of a job's progress, in bytes of JSON."
     )
     max_body_bytes: int = Field(
-        8 * 1024 * 1024, ge=1024, description="Largest body of a request, in bytes."
+        8 * 1024 * 1024, ge=1024, description="Maximum size of a request body, in bytes."
     )
     max_backlog: int = Field(
         10_000,
         ge=1,
-        description="Most writes that may wait for their commit; beyond, requests get 429.",
+        description="Maximum number of writes that wait for their commit. Further writes get "
+        "status 429.",
     )
     max_commit: int = Field(
         1_000,
         ge=1,
-        description="Most writes that share a commit; a smaller number answers the first sooner.",
+        description="Maximum number of writes in one group commit. A lower number reduces the "
+        "latency of a commit and the throughput.",
     )
     cors_origins: Annotated[list[str], NoDecode] = Field(
-        [], description="Origins (comma-separated, * for any) whose pages may call the API."
+        [],
+        description="Origins whose web pages may call the API, separated by commas; * allows any.",
     )
     retain_completed: Duration = Field(
-        7 * _DAY, description="How long completed and cancelled jobs are kept; 0s: for ever."
+        7 * _DAY,
+        description="How long completed and cancelled jobs are kept; 0s keeps them forever.",
     )
     retain_dead: Duration = Field(
-        30 * _DAY, description="How long dead jobs are kept; 0s: for ever."
+        30 * _DAY, description="How long dead jobs are kept; 0s keeps them forever."
     )
     retain_events: Duration = Field(
-        7 * _DAY, description="How long the event log reaches back; 0s: for ever."
+        7 * _DAY, description="How long the event log keeps events; 0s keeps them forever."
     )
     prune_interval: Annotated[Duration, _within(100, _DAY)] = Field(
-        60_000, description="How often finished jobs and events past their time are removed."
+        60_000,
+        description="Interval between two deletions of jobs and events that are past their "
+        "retention.",
     )
     shutdown_timeout: Duration = Field(
-        10_000, description="How long a stop waits for requests that are in flight."
+        10_000,
+        description="Maximum time that a shutdown waits for requests in flight. The server then "
+        "closes their connections.",
     )
 
     @field_validator("cors_origins", mode="before")
@@ -156,25 +171,25 @@ class Settings(BaseSettings):
 
     @property
     def postgres_url(self) -> str | None:
-        """The PostgreSQL database; None: there is a SQLite file in `sqlite_dir`."""
+        """URL of the PostgreSQL database; None if the database is a SQLite file."""
         url = self.database_url
         return url if url is not None and is_postgres(url) else None
 
     @property
     def sqlite_dir(self) -> Path:
-        """The directory with the SQLite file."""
+        """Directory of the SQLite file."""
         url = self.database_url
         return self.data_dir if url is None else sqlite_directory(url)
 
     @property
     def place(self) -> str:
-        """Where the jobs are, as it may be shown."""
+        """Location of the database for messages, without a password."""
         url = self.postgres_url
         return str(self.sqlite_dir) if url is None else masked(url)
 
     @property
     def policy(self) -> Policy:
-        """What of it the engine decides by."""
+        """The settings of the engine."""
         return Policy(
             limits=SizeLimits(
                 payload=self.max_payload_bytes,
@@ -188,7 +203,7 @@ class Settings(BaseSettings):
 
 
 def split_bind(bind: str) -> tuple[str, int]:
-    """`host:port` as a pair; a host in brackets is IPv6. Raises `ValueError`."""
+    """Split HOST:PORT; an IPv6 host is in brackets. Raise `ValueError` if it is malformed."""
     host, colon, port = bind.rpartition(":")
     if not colon or not host or not port.isdecimal() or int(port) > 65535:
         raise ValueError(f"{bind!r} is not HOST:PORT, like 127.0.0.1:8080 or [::]:8080")
@@ -196,24 +211,24 @@ def split_bind(bind: str) -> tuple[str, int]:
 
 
 def variable_of(setting: str) -> str:
-    """The environment variable of a setting."""
+    """Return the name of a setting's environment variable."""
     return f"CORVO_{setting.upper()}"
 
 
 def option_of(setting: str) -> str:
-    """The option of a setting, as `--on/--off` where it is a yes or no."""
+    """Return the option of a setting, e.g. `--bind`; of a boolean one, `--notify/--no-notify`."""
     name = _OPTIONS.get(setting, setting).replace("_", "-")
     is_flag = Settings.model_fields[setting].annotation is bool
     return f"--{name}/--no-{name}" if is_flag else f"--{name}"
 
 
 def defaults() -> dict[str, str]:
-    """Every setting's default, as one would write it, whatever the environment says."""
+    """Return the default of each setting as an option's value, without the environment's values."""
     plain = Settings.model_construct().model_dump(mode="json")
-    return {name: _written(value) for name, value in plain.items()}
+    return {name: _as_text(value) for name, value in plain.items()}
 
 
-def _written(value: object) -> str:
+def _as_text(value: object) -> str:
     if value is None:
         return ""
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""OpenTelemetry, where it is configured by its own `OTEL_*` variables; else nothing is loaded."""
+"""OpenTelemetry tracing, configured by `OTEL_*` variables. Without them, nothing is loaded."""
 
 import logging
 import os
@@ -23,15 +23,15 @@ _OTLP_DEFAULT = "otlp_proto_http"
 
 
 class Tracing:
-    """What is traced, and where it goes."""
+    """Traces an engine and its HTTP application."""
 
     def __init__(self, tracer: "Tracer", close: Callable[[], object]) -> None:
         self._tracer = tracer
         self.close = close
-        """Send what was gathered; may take seconds."""
+        """Send the buffered spans. This may take seconds."""
 
     def watch(self, engine: "Engine", app: "App") -> None:
-        """Trace the verbs of an engine, and let the HTTP application say to what they belong."""
+        """Trace the verbs of `engine`. Requests of `app` continue the traces of their callers."""
         from corvo_server.engine.tracing import trace_engine  # noqa: PLC0415
         from corvo_server.http.tracing import install_propagation  # noqa: PLC0415
 
@@ -40,7 +40,7 @@ class Tracing:
 
 
 def start_tracing() -> Tracing | None:
-    """Begin to trace if the environment asks for it, or whoever started this process does it."""
+    """Start tracing if the environment or a provider of this process configures it, else None."""
     if os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
         return None
     provider = _provider_of_the_process()
@@ -53,8 +53,8 @@ def start_tracing() -> Tracing | None:
         provider = _make_provider(name)
     except (ImportError, LookupError) as error:
         log.warning(
-            "OTEL_* asks for traces, but they cannot be sent (%s): "
-            'pip install "corvo-server[otel]"',
+            "tracing is off: OTEL_* variables configure it, but its exporter cannot be loaded "
+            '(%s). Install it with: pip install "corvo-server[otel]"',
             error,
         )
         return None
@@ -63,7 +63,7 @@ def start_tracing() -> Tracing | None:
 
 
 def _provider_of_the_process() -> Any:
-    """The provider that e.g. `opentelemetry-instrument` has set up."""
+    """Return the provider that e.g. `opentelemetry-instrument` has set up; None without one."""
     sdk, api = sys.modules.get("opentelemetry.sdk.trace"), sys.modules.get("opentelemetry.trace")
     if sdk is None or api is None:
         return None
@@ -86,14 +86,14 @@ def _wanted_exporter() -> str | None:
 
 
 def _make_provider(exporter: str) -> Any:
-    """A provider that sends in the background. Raises LookupError for an unknown exporter."""
+    """Return a provider that exports in the background. Raise LookupError without the exporter."""
     from opentelemetry.sdk.resources import SERVICE_NAME, Resource  # noqa: PLC0415
     from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
     from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
 
     found = entry_points(group="opentelemetry_traces_exporter", name=exporter)
     if not found:
-        raise LookupError(f"there is no exporter {exporter!r}")
+        raise LookupError(f"no installed package provides the exporter {exporter!r}")
     is_named = "OTEL_SERVICE_NAME" in os.environ
     named = {"service.version": __version__} | ({} if is_named else {SERVICE_NAME: "corvo-server"})
     provider = TracerProvider(resource=Resource.create(named))

@@ -1,4 +1,4 @@
-"""`corvo-server transfer`: move an installation from one database into another."""
+"""The command `corvo-server transfer`: copy all data from one database into another."""
 
 import sqlite3
 import sys
@@ -15,7 +15,7 @@ from corvo_server.store.transfer import Side, Target, Transfer
 
 
 def check_url(_: click.Context, __: click.Parameter, url: str) -> str:
-    """Make sure that an option is the URL of a database, without repeating it."""
+    """Return the database URL of an option. Raise `BadParameter`, without the URL, if invalid."""
     try:
         is_postgres(url)
     except ValueError as error:
@@ -28,13 +28,13 @@ def check_url(_: click.Context, __: click.Parameter, url: str) -> str:
 @click.option("--to", "target_url", required=True, metavar="URL", callback=check_url)
 @click.pass_obj
 def transfer(settings: Settings, source_url: str, target_url: str) -> None:
-    """Move everything from one database into an empty one.
+    """Copy all data from one database into an empty one.
 
-    URLs are sqlite:///directory and postgresql://user@host/name. Jobs of all states go, with their
-    failures and events, queues, schedules, batches, locks and bulk operations. No server may run on
-    either meanwhile. What was interrupted goes on where it was when it is run again; servers refuse
-    the target until all is there, has been compared row by row and checked. The source stays as it
-    is.
+    URLs are sqlite:///directory and postgresql://user@host/name. The copy contains jobs of all
+    states with their failures and events, queues, schedules, batches, locks and bulk operations.
+    Stop the servers of both databases first. Run an interrupted transfer again to resume it.
+    Servers refuse to start on the target until all rows are copied, compared and checked. The
+    source is not changed.
     """
     try:
         with (
@@ -48,11 +48,11 @@ def transfer(settings: Settings, source_url: str, target_url: str) -> None:
     moved = ", ".join(
         f"{count:,} {name.replace('_', ' ')}" for name, count in rows.items() if count
     )
-    click.echo(f"{place} has it all: {moved or 'nothing at all'}", err=True)
+    click.echo(f"transferred to {place}: {moved or 'no rows'}", err=True)
 
 
 def open_source(url: str, settings: Settings) -> Side:
-    """What a URL names, to be read. Raises `UnusableStoreError`."""
+    """Open the source database of a transfer. Raise `UnusableStoreError` if that fails."""
     if not is_postgres(url):
         return SqliteSide(sqlite_directory(url))
     with needs_driver():
@@ -61,7 +61,7 @@ def open_source(url: str, settings: Settings) -> Side:
 
 
 def open_target(url: str, settings: Settings) -> Target:
-    """What a URL names, to be written; made if need be. Raises `UnusableStoreError`."""
+    """Open the target database of a transfer; create it if needed. Raise `UnusableStoreError`."""
     if not is_postgres(url):
         return SqliteTarget(sqlite_directory(url))
     with needs_driver():

@@ -1,4 +1,4 @@
-"""Bulk operations, and what else sweeps over many jobs."""
+"""Bulk operations, and the clear and the delete of queues."""
 
 import asyncio
 from contextlib import aclosing
@@ -31,7 +31,7 @@ async def in_background(bench: Bench, action: str, **fields: Any) -> BulkRecord:
 
 
 async def one_of_each(bench: Bench) -> dict[JobState, str]:
-    """A job in every state; the pending one comes last, or it would be handed out for another."""
+    """Create a job in every state. The pending job is last, so that no fetch returns it."""
     states = sorted(JobState, key=lambda state: state is JobState.PENDING)
     return {state: await bench.bring_to(state) for state in states}
 
@@ -54,7 +54,7 @@ async def test_action_changes_the_jobs_whose_state_allows_it(
 ) -> None:
     jobs = await one_of_each(bench)
     done = await at_once(bench, action, job_ids=list(jobs.values()))
-    told_to_stop = action == "cancel"  # the active one counts: its worker will hear of it
+    told_to_stop = action == "cancel"  # the active job counts: its worker will be told
     assert done.affected == len(fitting) + told_to_stop
     assert done.errors == len(JobState) - done.affected
     for state, job in jobs.items():
@@ -63,7 +63,7 @@ async def test_action_changes_the_jobs_whose_state_allows_it(
         assert [record.head.state for record in found] == ([] if expected is None else [expected])
 
 
-async def test_move_takes_jobs_to_the_other_queue(bench: Bench) -> None:
+async def test_move_changes_the_queue_of_jobs(bench: Bench) -> None:
     jobs = [await bench.enqueue() for _ in range(3)]
     done = await at_once(bench, "move", job_ids=jobs, move_to_queue="other")
     assert (done.affected, done.errors) == (3, 0)
@@ -71,7 +71,7 @@ async def test_move_takes_jobs_to_the_other_queue(bench: Bench) -> None:
     assert (await bench.queue()).pending == 0
 
 
-async def test_change_priority_lets_jobs_overtake(bench: Bench) -> None:
+async def test_change_priority_changes_the_order_of_jobs(bench: Bench) -> None:
     first, second = [await bench.enqueue() for _ in range(2)]
     done = await at_once(bench, "change_priority", job_ids=[second], priority="critical")
     assert done.affected == 1
@@ -79,13 +79,13 @@ async def test_change_priority_lets_jobs_overtake(bench: Bench) -> None:
     assert await bench.fetch_ids(count=2) == [second, first]
 
 
-async def test_unknown_ids_are_errors_and_spoil_nothing(bench: Bench) -> None:
+async def test_unknown_ids_count_as_errors(bench: Bench) -> None:
     job = await bench.enqueue()
     done = await at_once(bench, "cancel", job_ids=["job_nowhere", job])
     assert (done.affected, done.errors) == (1, 1)
 
 
-async def test_filter_means_just_the_jobs_that_match(bench: Bench) -> None:
+async def test_filter_selects_only_matching_jobs(bench: Bench) -> None:
     marked = [await bench.enqueue(tags={"tenant": "a"}) for _ in range(3)]
     other = await bench.enqueue(tags={"tenant": "b"})
     done = await at_once(bench, "cancel", filter={"tags": {"tenant": "a"}})
@@ -94,17 +94,17 @@ async def test_filter_means_just_the_jobs_that_match(bench: Bench) -> None:
     assert await bench.state(other) is JobState.PENDING
 
 
-async def test_filter_that_cannot_be_read_names_its_field(bench: Bench) -> None:
+async def test_error_of_an_invalid_filter_names_its_field(bench: Bench) -> None:
     with pytest.raises(CallError) as refused:
         await at_once(bench, "cancel", filter={"payload_jq": ".a =="})
     assert refused.value.code is ErrorCode.VALIDATION_ERROR
     assert refused.value.details[0][0] == "filter.payload_jq"
 
 
-async def test_more_jobs_than_can_be_done_at_once_go_to_the_background(
+async def test_large_operation_runs_in_the_background(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bulk_module, "_AT_ONCE", 3)
+    monkeypatch.setattr(bulk_module, "_MAX_SYNCHRONOUS", 3)
     for _ in range(4):
         await bench.enqueue()
     request = BulkRequest.model_validate({"action": "cancel", "filter": {"queue": QUEUE}})
@@ -114,7 +114,7 @@ async def test_more_jobs_than_can_be_done_at_once_go_to_the_background(
 
 
 @pytest.mark.parametrize("by_filter", [True, False])
-async def test_background_operation_works_in_chunks_to_its_end(
+async def test_background_operation_runs_in_chunks(
     by_filter: bool, bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bulk_module, "CHUNK", 2)
@@ -132,7 +132,7 @@ async def test_background_operation_works_in_chunks_to_its_end(
     assert await runner.run_once() == 0
 
 
-async def test_operation_goes_on_after_a_restart_where_it_was(
+async def test_operation_resumes_after_a_restart(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bulk_module, "CHUNK", 2)
@@ -149,7 +149,7 @@ async def test_operation_goes_on_after_a_restart_where_it_was(
         assert (await bench.events(job)).count(EventType.CANCELLED) == 1
 
 
-async def test_cancelled_operation_stops_and_keeps_what_it_did(
+async def test_cancelled_operation_stops_and_keeps_its_changes(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bulk_module, "CHUNK", 2)
@@ -165,7 +165,7 @@ async def test_cancelled_operation_stops_and_keeps_what_it_did(
     assert refused.value.code is ErrorCode.INVALID_STATE
 
 
-async def test_chunk_that_comes_after_the_cancel_does_nothing(bench: Bench) -> None:
+async def test_chunk_after_the_cancel_changes_nothing(bench: Bench) -> None:
     job = await bench.enqueue()
     record = await in_background(bench, "cancel", job_ids=[job])
     step = await bench.engine.bulk._next_step(record)
@@ -183,9 +183,7 @@ async def test_unknown_operation_is_not_found(bench: Bench) -> None:
         assert refused.value.code is ErrorCode.NOT_FOUND
 
 
-async def test_follower_sees_every_step_to_the_end(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_follower_sees_every_chunk(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bulk_module, "CHUNK", 1)
     jobs = [await bench.enqueue() for _ in range(3)]
     record = await in_background(bench, "cancel", job_ids=jobs)
@@ -210,7 +208,7 @@ async def test_operations_are_listed_newest_first(bench: Bench) -> None:
     assert [record.id for record in await bench.engine.bulk.list()] == [second.id, first.id]
 
 
-async def test_clear_removes_what_is_pending_or_scheduled(bench: Bench) -> None:
+async def test_clear_deletes_pending_and_scheduled_jobs(bench: Bench) -> None:
     jobs = await one_of_each(bench)
     assert await bench.engine.queues.clear(QUEUE) == 2
     left = {record.head.id for record in await bench.engine.jobs.bulk_get(list(jobs.values()))}
@@ -226,7 +224,7 @@ async def test_cleared_jobs_count_in_their_batch(bench: Bench) -> None:
     assert len(await bench.fetch_ids("callbacks", count=2)) == 1
 
 
-async def test_delete_removes_a_queue_with_all_it_had(bench: Bench) -> None:
+async def test_delete_deletes_a_queue_with_all_its_jobs(bench: Bench) -> None:
     jobs = await one_of_each(bench)
     await bench.engine.jobs.cancel(jobs[JobState.ACTIVE])
     await bench.tick(LEASE_MS)

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from corvo_server.store.nodes import NodeReport, Standing
+from corvo_server.store.nodes import HeartbeatResult, NodeReport
 from corvo_server.store.protocol import Store
 from server_support.waiting import wait_until
 
@@ -14,9 +14,9 @@ def report_of(node: str, **load: int) -> NodeReport:
 
 
 async def lead(store: Store, node: str, lease_ms: int = LEASE_MS) -> bool:
-    standing = await store.beat(report_of(node), lease_ms)
-    assert (standing.clock is not None) == store.is_shared
-    return standing.is_leader
+    result = await store.beat(report_of(node), lease_ms)
+    assert (result.clock is not None) == store.is_shared
+    return result.is_leader
 
 
 async def test_a_node_alone_leads(store: Store) -> None:
@@ -25,11 +25,11 @@ async def test_a_node_alone_leads(store: Store) -> None:
 
 
 async def test_a_store_of_one_server_gives_the_lead_for_good(store: Store) -> None:
-    standing = await store.beat(report_of("a"), LEASE_MS)
+    result = await store.beat(report_of("a"), LEASE_MS)
     if store.is_shared:
-        assert standing.lease_ms == LEASE_MS
+        assert result.lease_ms == LEASE_MS
     else:
-        assert standing == Standing(is_leader=True)
+        assert result == HeartbeatResult(is_leader=True)
 
 
 async def test_one_of_several_nodes_leads(store: Store) -> None:
@@ -65,9 +65,9 @@ async def test_nodes_are_listed_with_what_they_said_last(store: Store) -> None:
         return
     await store.beat(report_of("a"), LEASE_MS)
     busy = report_of("a", waiting_fetches=3, backlog=2, operations=1)
-    standing = await store.beat(busy, LEASE_MS)
+    result = await store.beat(busy, LEASE_MS)
     (node,) = await store.list_nodes()
     assert node.report == busy
-    assert standing.clock is not None
-    assert abs(node.last_seen - standing.clock.now) < 1_000
-    assert standing.clock.asked <= standing.clock.answered
+    assert result.clock is not None
+    assert abs(node.last_seen - result.clock.now) < 1_000
+    assert result.clock.asked <= result.clock.answered

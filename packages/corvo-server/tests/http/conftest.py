@@ -1,4 +1,4 @@
-"""A server to call over HTTP. The tests of a file share one: each uses queues of its own."""
+"""An HTTP server. The tests of a file share it, so each test uses its own queues."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -20,7 +20,7 @@ def kit(new_kit: NewKit) -> Iterator[Kit]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def bench(kit: Kit) -> AsyncIterator[Bench]:
-    """The engine's calls in short form. After all tests the counters must be right."""
+    """A test bench over the engine. After all tests, it checks the counters."""
     bench = Bench(kit, kit.open(), ManualClock())
     yield bench
     await bench.check_counters()
@@ -29,6 +29,6 @@ async def bench(kit: Kit) -> AsyncIterator[Bench]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def server(bench: Bench) -> AsyncIterator[HttpServer]:
-    """A server over the engine of `bench`."""
+    """An HTTP server over the engine of `bench`."""
     async with serve(bench.engine) as server:
         yield server

@@ -1,4 +1,4 @@
-"""Whatever is sent: the 4xx of the protocol, naming the field; nothing written, nothing broken."""
+"""Bad input gets a 4xx reply that names the field, and changes nothing."""
 
 import asyncio
 from collections.abc import Callable
@@ -22,7 +22,7 @@ NOBODY = "job_00000000000000000000000000"
 
 
 class Case(NamedTuple):
-    """A request, and the error that it is to get."""
+    """A request and the expected error."""
 
     name: str
     path: str
@@ -32,17 +32,17 @@ class Case(NamedTuple):
 
 
 def wrong(name: str, path: str, body: Any, field: str) -> Case:
-    """A request with a field that is wrong."""
+    """Return a case whose body has one invalid field."""
     return Case(name, path, body, E.VALIDATION_ERROR, field)
 
 
 def enqueue(name: str, field: str, value: Any) -> Case:
-    """An enqueue with one field that is wrong."""
+    """Return an enqueue with one invalid field."""
     return wrong(f"enqueue {name}", "/enqueue", {"queue": "mail", field: value}, field)
 
 
 def broken(name: str, text: bytes, path: str = "/enqueue") -> Case:
-    """A body that is no JSON."""
+    """Return a case whose body is not JSON."""
     return Case(f"broken {name}", path, text, E.PARSE_ERROR, "body")
 
 
@@ -57,7 +57,7 @@ def fetch(name: str, field: str, value: Any) -> Case:
 
 
 CASES = [
-    # Not JSON at all
+    # Bodies that are not JSON
     broken("cut off", b'{"queue": "mail"'),
     broken("only blanks", b"   "),
     broken("word", b"hello"),
@@ -86,7 +86,7 @@ CASES = [
     broken("deep fail", b'{"error": "\\ud800", "x": ' + b"[" * 9999, f"/fail/{NOBODY}"),
     broken("heartbeat", b'{"jobs": {', "/heartbeat"),
     broken("batch", b'{"jobs": [}', "/enqueue/batch"),
-    # A name twice, where the last would do but the first would not
+    # Duplicate members of which only the last is valid
     broken("jobs twice", b'{"jobs": 5, "jobs": [{"queue": "mail"}]}', "/enqueue/batch"),
     broken(
         "batch twice", b'{"batch": 5, "batch": null, "jobs": [{"queue": "m"}]}', "/enqueue/batch"
@@ -95,13 +95,13 @@ CASES = [
     broken("heartbeat's job twice", b'{"jobs": {"a": 5, "a": {}}}', "/heartbeat"),
     broken("acks twice", b'{"acks": 5, "acks": [{"job_id": "a"}]}', "/ack/batch"),
     broken("releases twice", b'{"releases": 5, "releases": [{"job_id": "a"}]}', "/release/batch"),
-    # JSON, but no object
+    # JSON that is not an object
     *(
         wrong(f"body is {text}", path, text.encode(), "body")
         for path in ("/enqueue", "/enqueue/batch", "/fetch", f"/ack/{NOBODY}", "/heartbeat")
         for text in ("[]", "null", '"text"', "5", "true", '[{"queue": "mail"}]')
     ),
-    # Fields that are missing
+    # Missing fields
     wrong("empty body", "/enqueue", b"", "queue"),
     wrong("empty object", "/enqueue", {}, "queue"),
     wrong("empty batch body", "/enqueue/batch", b"", "jobs"),
@@ -111,7 +111,7 @@ CASES = [
     wrong("ack of no id", "/ack/batch", {"acks": [{}]}, "acks[0].job_id"),
     wrong("acks of null", "/ack/batch", {"acks": None}, "acks"),
     wrong("bulk-get of nothing", "/jobs/bulk-get", {}, "job_ids"),
-    # Fields that are wrong
+    # Invalid fields
     *(
         enqueue(f"queue {name}", "queue", value)
         for name, value in {
@@ -279,7 +279,7 @@ CASES = [
     ),
     wrong("bulk-get word", "/jobs/bulk-get", {"job_ids": "x"}, "job_ids"),
     wrong("bulk-get empty id", "/jobs/bulk-get", {"job_ids": ["x", ""]}, "job_ids[1]"),
-    # Nothing of that name
+    # Unknown names
     *(
         Case(f"{verb} nobody", f"/{verb}/{NOBODY}", body, E.NOT_FOUND)
         for verb, body in {"ack": {}, "fail": {"error": "x"}, "release": {}}.items()
@@ -303,13 +303,13 @@ CASES = [
 
 
 def rows(bench: Bench) -> list[int]:
-    """How much is stored."""
+    """Return the row counts of the tables that requests write."""
     tables = ("jobs", "queues", "events", "batches", "unique_locks", "job_failures")
     return [bench.kit.count_rows(table) for table in tables]
 
 
 def check_error(reply: Reply, code: ErrorCode, field: str | None = None) -> dict[str, Any]:
-    """The error has the one shape, and says no more than it should."""
+    """Check the shape of an error reply, and that it leaks no internals. Return its body."""
     assert reply.status == code.http_status, reply.body[:500]
     assert reply.headers["content-type"] == "application/json"
     body: dict[str, Any] = reply.json
@@ -340,7 +340,7 @@ async def test_bad_input_is_refused_and_changes_nothing(
     assert (await server.call("GET", "/healthz")).status == 200
 
 
-async def test_errors_of_many_fields_are_told_together_but_not_without_end(
+async def test_errors_of_many_fields_are_listed_up_to_a_limit(
     server: HttpServer,
 ) -> None:
     reply = await server.post(
@@ -376,14 +376,14 @@ async def test_second_ack_without_token_is_refused(bench: Bench, server: HttpSer
     assert "completed" in body["error"]
 
 
-async def test_second_ack_with_token_is_fine(bench: Bench, server: HttpServer) -> None:
+async def test_second_ack_with_token_succeeds(bench: Bench, server: HttpServer) -> None:
     job = await bench.start(queue="acks")
     for _ in range(2):
         reply = await server.post(f"/ack/{job.head.id}", {"lease_token": job.head.lease_token})
         assert (reply.status, reply.json) == (200, {"status": "ok"})
 
 
-async def test_error_report_is_taken_in_any_characters(bench: Bench, server: HttpServer) -> None:
+async def test_error_report_may_contain_any_characters(bench: Bench, server: HttpServer) -> None:
     job = await bench.start(queue="reports")
     reply = await server.post(
         f"/fail/{job.head.id}", b'{"error": "half \\ud83d of \\u0000 it", "backtrace": "\\udc00"}'
@@ -393,7 +393,7 @@ async def test_error_report_is_taken_in_any_characters(bench: Bench, server: Htt
     assert (failure.error, failure.backtrace) == ("half \ufffd of \ufffd it", "\ufffd")
 
 
-async def test_error_reports_of_a_batch_are_taken_in_any_characters(
+async def test_error_reports_of_a_batch_may_contain_any_characters(
     bench: Bench, server: HttpServer
 ) -> None:
     job = await bench.start(queue="reports")
@@ -403,7 +403,7 @@ async def test_error_reports_of_a_batch_are_taken_in_any_characters(
     assert await bench.errors(job) == ["\ufffd"]
 
 
-async def test_bad_item_of_a_batch_spoils_no_other(bench: Bench, server: HttpServer) -> None:
+async def test_bad_item_of_a_batch_fails_alone(bench: Bench, server: HttpServer) -> None:
     job = await bench.start(queue="reports")
     acks = [
         {"job_id": "tomorrow"},
@@ -469,7 +469,7 @@ async def test_payload_over_the_limit_is_refused(bench: Bench, server: HttpServe
         ),
     ],
 )
-async def test_document_over_its_limit_is_refused_with_all_of_the_request(
+async def test_document_over_its_limit_fails_the_whole_request(
     bench: Bench, path: str, kind: str, field: str, body: Callable[[str, str], Any]
 ) -> None:
     limit = 100
@@ -511,7 +511,7 @@ async def test_body_of_10_mb_is_refused(
     assert (await server.post("/enqueue", {"queue": "mail"})).status == 201
 
 
-async def test_connection_that_sent_too_much_once_is_held_to_the_limit_again(
+async def test_size_limit_applies_to_later_requests_of_the_connection(
     bench: Bench,
 ) -> None:
     before = rows(bench)
@@ -528,7 +528,7 @@ async def test_connection_that_sent_too_much_once_is_held_to_the_limit_again(
 
 
 async def closed(connection: Any) -> bool:
-    """Whether the server has closed the connection by now."""
+    """Return whether the server has closed the connection."""
     await turns()
     try:
         return await asyncio.wait_for(connection.at_end(), 0.05)
@@ -559,7 +559,7 @@ async def test_headers_that_are_too_large_are_refused(server: HttpServer) -> Non
 @pytest.mark.parametrize(
     "declared", ["text/plain", "application/x-www-form-urlencoded", "application/jsonx", "json", ""]
 )
-async def test_body_that_is_not_declared_as_json_is_refused(
+async def test_body_without_the_json_media_type_is_refused(
     bench: Bench, server: HttpServer, declared: str
 ) -> None:
     before = rows(bench)
@@ -573,7 +573,7 @@ async def test_body_that_is_not_declared_as_json_is_refused(
 @pytest.mark.parametrize(
     "declared", ["application/json", "Application/JSON", "application/json; charset=utf-8"]
 )
-async def test_body_that_is_declared_as_json_is_taken(server: HttpServer, declared: str) -> None:
+async def test_body_with_the_json_media_type_is_accepted(server: HttpServer, declared: str) -> None:
     headers = {"content-type": declared}
     assert (await server.post("/enqueue", {"queue": "mail"}, headers=headers)).status == 201
 
@@ -596,7 +596,7 @@ async def test_body_that_is_declared_as_json_is_taken(server: HttpServer, declar
         ("POST", "/healthz", "GET, HEAD"),
     ],
 )
-async def test_method_that_a_route_does_not_take(
+async def test_unsupported_method_is_refused(
     server: HttpServer, method: str, path: str, allowed: str
 ) -> None:
     reply = await server.call(method, path)
@@ -620,7 +620,7 @@ async def test_head_is_answered_as_get_without_the_body(server: HttpServer, path
 @pytest.mark.parametrize(
     "path", ["/", "/api", "/api/v1", "/api/v2/enqueue", "//healthz", "/healthz/x", "/%2e%2e/x"]
 )
-async def test_route_that_is_not_there(server: HttpServer, path: str) -> None:
+async def test_unknown_route_is_not_found(server: HttpServer, path: str) -> None:
     body = check_error(await server.call("GET", path), E.NOT_FOUND)
     assert "/api/v1/docs" in body["error"]
 
@@ -631,7 +631,7 @@ async def test_queue_names_may_be_percent_encoded(bench: Bench, server: HttpServ
     assert (await bench.queue("a/b:c")).is_paused
 
 
-# What is no HTTP
+# Messages that are not HTTP
 
 
 @pytest.mark.parametrize(
@@ -652,7 +652,7 @@ async def test_queue_names_may_be_percent_encoded(bench: Bench, server: HttpServ
         b"POST /api/v1/enqueue HTTP/1.1\r\nexpect: 200-ok\r\ncontent-length: 2\r\n\r\n{}",
     ],
 )
-async def test_message_that_is_no_http_is_answered(
+async def test_message_that_is_not_http_is_answered(
     bench: Bench, server: HttpServer, message: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     before = rows(bench)
@@ -664,7 +664,7 @@ async def test_message_that_is_no_http_is_answered(
     assert (await server.call("GET", "/healthz")).status == 200
 
 
-async def test_server_answers_as_fast_as_before(bench: Bench, server: HttpServer) -> None:
+async def test_server_still_answers_fast_after_bad_input(bench: Bench, server: HttpServer) -> None:
     loop = asyncio.get_running_loop()
     await asyncio.gather(
         *[server.post(case.path, case.body) for case in CASES[:100]],
@@ -677,19 +677,19 @@ async def test_server_answers_as_fast_as_before(bench: Bench, server: HttpServer
     assert (await bench.queue("fast")).enqueued == 10
 
 
-async def test_id_of_another_kind_is_no_job(server: HttpServer) -> None:
+async def test_id_of_another_kind_is_not_a_job(server: HttpServer) -> None:
     for job_id in (new_job_id(), "sched_01ARZ3NDEKTSV4RRFFQ69G5FAV", "%F0%28%8C%28"):
         check_error(await server.get(f"/jobs/{job_id}"), E.NOT_FOUND)
 
 
-async def test_reply_is_json_even_when_the_id_is_strange(server: HttpServer) -> None:
+async def test_reply_is_json_for_any_id(server: HttpServer) -> None:
     reply = await server.get("/jobs/%22%0a%00%F0%9F%98%80")
     body = check_error(reply, E.NOT_FOUND)
     assert '"\n\0😀' in body["error"]
     assert orjson.loads(reply.body) == body
 
 
-async def test_request_that_never_ends_is_given_up(
+async def test_request_that_never_ends_times_out(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CORVO_SANIC_REQUEST_TIMEOUT", "0.05")
@@ -706,17 +706,17 @@ async def test_request_that_never_ends_is_given_up(
     ("query", "expected"),
     [
         ("state=dead", "must be one of running, finished"),
-        ("limit=0", "must be a number from 1 to 1000"),
-        ("limit=1001", "must be a number from 1 to 1000"),
-        ("limit=%C2%B2", "must be a number from 1 to 1000"),
-        ("limit=", "must be a number from 1 to 1000"),
+        ("limit=0", "must be a whole number from 1 to 1000"),
+        ("limit=1001", "must be a whole number from 1 to 1000"),
+        ("limit=%C2%B2", "must be a whole number from 1 to 1000"),
+        ("limit=", "must be a whole number from 1 to 1000"),
         ("state=", "must be one of running, finished"),
-        ("cursor=", "is none that this server gave"),
-        ("cursor=x", "is none that this server gave"),
-        ("cursor=batch_01ARZ3NDEKTSV4RRFFQ69G5FAVX", "is none that this server gave"),
+        ("cursor=", "was not issued by this server"),
+        ("cursor=x", "was not issued by this server"),
+        ("cursor=batch_01ARZ3NDEKTSV4RRFFQ69G5FAVX", "was not issued by this server"),
     ],
 )
-async def test_a_list_of_batches_that_makes_no_sense(
+async def test_invalid_parameters_of_the_list_of_batches_are_refused(
     server: HttpServer, query: str, expected: str
 ) -> None:
     body = check_error(await server.get(f"/batches?{query}"), E.VALIDATION_ERROR)

@@ -1,4 +1,4 @@
-"""Where what the server does and its OpenAPI description met only half way; `nox -s fuzz` looks."""
+"""Regression tests: differences between the server and its OpenAPI description (`nox -s fuzz`)."""
 
 from typing import Any
 
@@ -39,23 +39,21 @@ def refused(reply: Any, field: str) -> bool:
         ("/events", "GET"),
     ],
 )
-async def test_a_refused_method_is_told_all_that_the_path_takes(
+async def test_refusal_of_a_method_lists_all_methods_of_the_path(
     server: HttpServer, path: str, allowed: str
 ) -> None:
     reply = await server.call("PATCH", API + path)
     assert (reply.status, reply.headers["allow"]) == (405, allowed)
 
 
-async def test_a_null_among_states_does_not_stand_for_all_states(
-    bench: Bench, server: HttpServer
-) -> None:
+async def test_null_in_a_list_of_states_is_refused(bench: Bench, server: HttpServer) -> None:
     await bench.enqueue("nulls")
     body = {"filter": {"queue": "nulls", "state": [None]}, "action": "delete"}
     assert refused(await server.post("/jobs/bulk", body), "filter.state[0]")
     assert (await bench.queue("nulls")).pending == 1
 
 
-async def test_a_strictness_that_is_none_is_refused(server: HttpServer) -> None:
+async def test_invalid_value_of_strict_is_refused(server: HttpServer) -> None:
     for given in ("strict=yes", "strict=True", "strict=2", "strict=", "strict"):
         assert refused(await server.post(f"/enqueue?{given}", {"queue": "q"}), "strict")
     for given in ("strict=false", "strict=0", "other=1"):
@@ -64,7 +62,7 @@ async def test_a_strictness_that_is_none_is_refused(server: HttpServer) -> None:
 
 
 async def test_bounds_are_described(server: HttpServer) -> None:
-    """By the words of JSON Schema: pydantic has others for a bound that is checked in Python."""
+    """JSON Schema keywords describe the bounds, also of fields that are checked in Python."""
     described = await schemas(server)
     limit, null = described["SearchRequest"]["properties"]["limit"]["anyOf"]
     assert limit == {"type": "integer", "minimum": 1, "maximum": 1000}
@@ -77,7 +75,7 @@ async def test_bounds_are_described(server: HttpServer) -> None:
     assert (timeout["minimum"], timeout["maximum"]) == (0, 60)
 
 
-async def test_null_is_described_wherever_it_stands_for_a_default(server: HttpServer) -> None:
+async def test_null_is_described_for_fields_with_a_default(server: HttpServer) -> None:
     for name, schema in (await schemas(server)).items():
         if name.endswith("Request") or name in {"SearchFilter", "HeartbeatJob", "BatchOptions"}:
             for field, described in schema["properties"].items():
@@ -86,7 +84,7 @@ async def test_null_is_described_wherever_it_stands_for_a_default(server: HttpSe
                     assert {"type": "null"} in described["anyOf"], (name, field)
 
 
-async def test_what_is_no_json_is_described_as_what_it_is(server: HttpServer) -> None:
+async def test_replies_that_are_not_json_are_described(server: HttpServer) -> None:
     for path, media_type in {
         "/metrics": "text/plain",
         "/docs": "text/html",
@@ -113,7 +111,7 @@ async def test_parameters_are_described(server: HttpServer) -> None:
     assert [parameter["name"] for parameter in enqueue] == ["traceparent", "strict"]
 
 
-async def test_every_write_is_described_as_one_that_may_be_too_much(server: HttpServer) -> None:
+async def test_every_write_is_described_with_status_429(server: HttpServer) -> None:
     for path, methods in (await server.get("/openapi.json")).json["paths"].items():
         for method, described in methods.items():
             is_read = method == "get" or path.endswith(("/jobs/search", "/jobs/bulk-get"))
@@ -123,7 +121,7 @@ async def test_every_write_is_described_as_one_that_may_be_too_much(server: Http
                 assert ("Retry-After" in response["headers"]) is (status in {"429", "503"})
 
 
-async def test_a_body_is_required_where_it_has_to_say_something(server: HttpServer) -> None:
+async def test_body_is_required_if_it_has_required_fields(server: HttpServer) -> None:
     for path, is_required in {
         "/enqueue": True,
         "/heartbeat": False,
@@ -133,6 +131,6 @@ async def test_a_body_is_required_where_it_has_to_say_something(server: HttpServ
         assert described["requestBody"]["required"] is is_required
 
 
-async def test_an_enqueue_is_described_as_one_that_may_conflict(server: HttpServer) -> None:
+async def test_enqueue_is_described_with_status_409(server: HttpServer) -> None:
     for path in ("/enqueue", "/enqueue/batch"):
         assert "409" in (await operation(server, "post", path))["responses"]

@@ -1,4 +1,4 @@
-"""The event feed: live, filtered, resumed, and never with a gap."""
+"""The event feed: live, filtered, resumed, and without gaps."""
 
 import asyncio
 from collections import deque
@@ -25,7 +25,7 @@ class Feed:
         self.reply = reply
 
     async def chunk(self) -> bytes:
-        """The next piece of the stream; empty at its end."""
+        """Return the next chunk of the stream; empty at its end."""
         reader = self.connection.reader
         size = int(await asyncio.wait_for(reader.readuntil(b"\r\n"), 5), 16)
         data = await reader.readexactly(size)
@@ -33,7 +33,7 @@ class Feed:
         return data
 
     async def events(self, count: int) -> list[dict[str, Any]]:
-        """The next so many events."""
+        """Return the next `count` events."""
         found: list[dict[str, Any]] = []
         while len(found) < count:
             for message in (await self.chunk()).decode().split("\n\n"):
@@ -47,7 +47,7 @@ class Feed:
 
 
 async def follow(server: HttpServer, query: str = "", **headers: str) -> Feed:
-    """Follow the feed, which has begun."""
+    """Follow the feed. Return when the server has started to stream."""
     connection = await server.connect()
     await connection.send(request("GET", f"{API}/events{query}", headers=headers))
     reply = await asyncio.wait_for(connection.receive(), 5)
@@ -62,7 +62,7 @@ def told(events: list[dict[str, Any]]) -> list[tuple[str, str]]:
     return [(event["type"], event["job_id"]) for event in events]
 
 
-async def test_events_come_as_they_happen(bench: Bench, server: HttpServer) -> None:
+async def test_events_are_streamed_live(bench: Bench, server: HttpServer) -> None:
     feed = await follow(server)
     job = await bench.start(queue="v1")
     job_id = job.head.id
@@ -72,7 +72,7 @@ async def test_events_come_as_they_happen(bench: Bench, server: HttpServer) -> N
     feed.connection.close()
 
 
-async def test_events_are_chosen(bench: Bench, server: HttpServer) -> None:
+async def test_events_are_filtered(bench: Bench, server: HttpServer) -> None:
     by_queue = await follow(server, "?queues=v2,v3")
     by_type = await follow(server, "?types=failed,cancelled")
     first, second = [await bench.start(queue=queue) for queue in ("v2", "other")]
@@ -97,7 +97,7 @@ async def test_events_are_chosen(bench: Bench, server: HttpServer) -> None:
 
 
 @pytest.mark.parametrize("by_header", [True, False])
-async def test_feed_is_resumed_where_it_was_left(
+async def test_feed_resumes_after_the_last_event(
     bench: Bench, server: HttpServer, by_header: bool
 ) -> None:
     feed = await follow(server)
@@ -116,9 +116,7 @@ async def test_feed_is_resumed_where_it_was_left(
     assert [event["id"] for event in events] == [seen["id"] + i for i in (1, 2, 3)]
 
 
-async def test_feed_reads_the_log_where_memory_does_not_reach(
-    bench: Bench, server: HttpServer
-) -> None:
+async def test_feed_reads_older_events_from_the_log(bench: Bench, server: HttpServer) -> None:
     job_ids = [await bench.enqueue("v5") for _ in range(5)]
     server.engine.events._recent = deque(maxlen=2)
     feed = await follow(server, "?last_event_id=0&queues=v5")
@@ -128,7 +126,7 @@ async def test_feed_reads_the_log_where_memory_does_not_reach(
     server.engine.events._recent = deque(maxlen=10_000)
 
 
-async def test_feed_of_a_silent_server_shows_that_it_lives(
+async def test_feed_without_events_sends_keep_alive_comments(
     server: HttpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(events_module, "_KEEP_ALIVE", 0.01)
@@ -156,13 +154,15 @@ async def test_feed_ends_when_the_server_closes(bench: Bench) -> None:
         ("?types=completed,,dead", "types"),
     ],
 )
-async def test_bad_choice_is_refused(server: HttpServer, query: str, field: str) -> None:
+async def test_invalid_filter_of_events_is_refused(
+    server: HttpServer, query: str, field: str
+) -> None:
     feed = await follow(server, query)
     assert (feed.reply.status, feed.reply.json["code"]) == (400, "VALIDATION_ERROR")
     assert [detail["field"] for detail in feed.reply.json["details"]] == [field]
 
 
-async def test_follower_misses_nothing_however_slow(bench: Bench, server: HttpServer) -> None:
+async def test_slow_follower_misses_no_event(bench: Bench, server: HttpServer) -> None:
     log = server.engine.events
     after = await log.last_id()
     job_ids = []

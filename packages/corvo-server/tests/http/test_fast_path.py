@@ -1,4 +1,4 @@
-"""The fast path of plain requests answers, byte for byte, as Sanic's own does."""
+"""The fast path answers plain requests with the same bytes as Sanic."""
 
 import itertools
 import re
@@ -29,16 +29,16 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 NOBODY = "job_00000000000000000000000000"
 LARGEST = 1024
-"""Bytes of a body."""
+"""Maximum size of a body in bytes."""
 FETCH = {"queues": ["empty"], "worker_id": "w", "timeout": 0}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def app(bench: Bench) -> AsyncIterator[App]:
-    """The application, in front of the engine of `bench`."""
+    """The HTTP application over the engine of `bench`."""
     settings = Settings(bind="127.0.0.1:0", max_body_bytes=LARGEST)
     app, requests = build_http(settings, bench.engine)
-    app.config.TOUCHUP = False  # which rewrites Sanic's own methods, for good
+    app.config.TOUCHUP = False  # it would rewrite Sanic's methods for the whole process
     http = await start_http(app, bind("127.0.0.1:0"))
     yield app
     http.close()
@@ -48,13 +48,13 @@ async def app(bench: Bench) -> AsyncIterator[App]:
 
 @pytest.fixture(autouse=True, scope="module")
 def _ids_of_one_length() -> None:
-    """Ids of requests are a part of bodies, whose length is told."""
+    """Make all request ids equally long: error bodies contain them, and the length is compared."""
     request_id._numbers = itertools.count(10**6)
 
 
 @pytest.fixture
 def read_by_sanic(monkeypatch: pytest.MonkeyPatch) -> list[Http]:
-    """Grows by one for each head that goes the long way."""
+    """List of the connections on which Sanic read a head."""
     reads: list[Http] = []
     read: Callable[[Http], Awaitable[None]] = Http.http1_request_header
 
@@ -67,7 +67,7 @@ def read_by_sanic(monkeypatch: pytest.MonkeyPatch) -> list[Http]:
 
 
 def masked(answers: bytes) -> bytes:
-    """Without what is never the same twice, and the header that only an untouched Sanic sends."""
+    """Return replies without times, ids, and the header that only an unmodified Sanic sends."""
     answers = answers.replace(b"alt-svc: \r\n", b"")
     answers = re.sub(rb"job_[0-9A-Z]{26}", b"JOB", answers)
     answers = re.sub(rb'"lease_token":"\w+"', b"TOKEN", answers)
@@ -75,7 +75,7 @@ def masked(answers: bytes) -> bytes:
 
 
 def post(path: str, body: Any, *lines: str, first: str = "POST {} HTTP/1.1") -> bytes:
-    """A request as it goes over the wire, with more lines in its head."""
+    """Return the bytes of a request, with additional lines in its head."""
     data = body if isinstance(body, bytes) else orjson.dumps(body)
     head = [
         first.format(API + path),
@@ -88,14 +88,14 @@ def post(path: str, body: Any, *lines: str, first: str = "POST {} HTTP/1.1") -> 
 
 
 async def answers_of(kind: type[HttpProtocol], app: App, *pieces: bytes) -> bytes:
-    """What comes back on a connection of its own."""
+    """Return the bytes received on a new connection after `pieces` were sent."""
     connection = MemoryConnection(kind, app)
     await connection.send(*pieces)
     connection.hang_up()
     return masked(connection.answers)
 
 
-# The same answers
+# Plain requests
 
 
 SAME = {
@@ -159,7 +159,7 @@ async def test_life_of_a_job_is_answered_as_sanic_does(app: App) -> None:
     assert await live(FastPathProtocol, "life-2") == answers
 
 
-# What is not plain
+# Requests that are not plain
 
 JOB = {"queue": "s"}
 SPECIAL = {
@@ -199,7 +199,7 @@ SPECIAL = {
 
 
 @pytest.mark.parametrize("name", SPECIAL)
-async def test_special_request_goes_the_long_way(
+async def test_special_request_is_served_by_sanic(
     app: App, read_by_sanic: list[Http], name: str
 ) -> None:
     expected = await answers_of(HttpProtocol, app, SPECIAL[name])
@@ -208,7 +208,7 @@ async def test_special_request_goes_the_long_way(
     assert read_by_sanic
 
 
-async def test_nothing_is_short_where_middleware_has_a_say(
+async def test_fast_path_is_off_if_middleware_is_installed(
     bench: Bench, read_by_sanic: list[Http]
 ) -> None:
     settings = Settings(bind="127.0.0.1:0", cors_origins=["*"])
@@ -222,10 +222,10 @@ async def test_nothing_is_short_where_middleware_has_a_say(
     assert len(read_by_sanic) == 1
 
 
-# More on the same connection
+# Several requests on one connection
 
 
-async def test_requests_that_arrive_together_are_answered_in_turn(app: App) -> None:
+async def test_pipelined_requests_are_answered_in_order(app: App) -> None:
     plain = [request for name, request in SAME.items() if name != "too large"]
     stream = b"".join([*plain, SPECIAL["in strict mode"], *plain, SPECIAL["that closes"]])
     expected = await answers_of(HttpProtocol, app, stream + SAME["enqueue"])
@@ -233,9 +233,7 @@ async def test_requests_that_arrive_together_are_answered_in_turn(app: App) -> N
     assert await answers_of(FastPathProtocol, app, stream + SAME["enqueue"]) == expected
 
 
-async def test_request_behind_a_fetch_that_waits_is_answered_after_it(
-    bench: Bench, app: App
-) -> None:
+async def test_request_behind_a_waiting_fetch_is_answered_after_it(bench: Bench, app: App) -> None:
     connection = MemoryConnection(FastPathProtocol, app)
     waiting = {**FETCH, "queues": ["behind"], "timeout": 30}
     connection.protocol.data_received(post("/fetch", waiting))
@@ -250,11 +248,11 @@ async def test_request_behind_a_fetch_that_waits_is_answered_after_it(
     assert connection.protocol.close_if_idle()
 
 
-async def test_fetch_of_a_client_that_went_away_is_withdrawn(bench: Bench, app: App) -> None:
+async def test_fetch_of_a_disconnected_client_is_withdrawn(bench: Bench, app: App) -> None:
     connection = MemoryConnection(FastPathProtocol, app)
     connection.protocol.data_received(post("/fetch", {**FETCH, "queues": ["gone"], "timeout": 30}))
     await until(lambda: bench.engine.notifier.waiting == 1)
-    await until(lambda: bench.store.backlog == 0)  # it has looked for a job, in vain
+    await until(lambda: bench.store.backlog == 0)  # the first claim has found no job
     connection.hang_up()
     await until(lambda: bench.engine.notifier.waiting == 0)
     assert await bench.state(await bench.enqueue("gone")) is JobState.PENDING
@@ -279,7 +277,7 @@ async def test_request_that_takes_too_long_is_refused(
     assert b"connection: close" in connection.answers
 
 
-async def test_answer_waits_while_the_client_does_not_read(app: App) -> None:
+async def test_reply_waits_while_the_client_does_not_read(app: App) -> None:
     connection = MemoryConnection(FastPathProtocol, app)
     await turns()
     connection.protocol.pause_writing()
@@ -293,7 +291,7 @@ async def test_answer_waits_while_the_client_does_not_read(app: App) -> None:
     assert re.findall(rb"HTTP/1.1 (\d+)", connection.answers) == [b"204", b"201"]
 
 
-async def test_answer_does_not_wait_to_be_counted(
+async def test_reply_does_not_wait_for_the_metrics(
     app: App, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connection = MemoryConnection(FastPathProtocol, app)
@@ -314,7 +312,7 @@ PLAIN = st.sampled_from([*SAME.values()])
 
 @settings(max_examples=150, deadline=None)
 @given(stream=st.lists(PLAIN | REQUESTS, min_size=1, max_size=4).map(b"".join), data=st.data())
-async def test_where_a_stream_is_cut_makes_no_difference(
+async def test_replies_do_not_depend_on_how_the_stream_is_split(
     app: App, stream: bytes, data: st.DataObject
 ) -> None:
     places = sorted(data.draw(st.sets(st.integers(1, len(stream) - 1), max_size=6)))
@@ -325,7 +323,7 @@ async def test_where_a_stream_is_cut_makes_no_difference(
 
 
 @pytest.mark.parametrize("kind", [HttpProtocol, FastPathProtocol])
-async def test_last_line_of_chunks_may_come_later(app: App, kind: type[HttpProtocol]) -> None:
+async def test_end_of_a_chunked_body_may_come_later(app: App, kind: type[HttpProtocol]) -> None:
     chunks = SPECIAL["with chunks"]
     expected = await answers_of(HttpProtocol, app, chunks)
     assert await answers_of(kind, app, chunks[:-2], chunks[-2:]) == expected

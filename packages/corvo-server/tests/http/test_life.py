@@ -1,4 +1,4 @@
-"""The life of jobs over HTTP: each endpoint's answer, field by field."""
+"""The life of a job over HTTP: every field of the endpoints' replies."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -28,7 +28,7 @@ from server_support.http import HttpServer
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 MOMENT = "2027-01-15T08:00:00.000Z"
-"""`START`, as the wire has it."""
+"""`START` as a timestamp of the wire."""
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +37,7 @@ def _same_moment(bench: Bench) -> None:
 
 
 async def fetch(server: HttpServer, queue: str, **fields: Any) -> dict[str, Any]:
-    """One job, which must be there."""
+    """Fetch one job. Fail if there is none."""
     body = {"queues": [queue], "worker_id": "w-1", "hostname": "h-1", "timeout": 0, **fields}
     reply = await server.post("/fetch", body)
     assert reply.status == 200
@@ -46,21 +46,21 @@ async def fetch(server: HttpServer, queue: str, **fields: Any) -> dict[str, Any]
 
 
 async def start(server: HttpServer, queue: str, **fields: Any) -> dict[str, Any]:
-    """A job, enqueued and handed out."""
+    """Enqueue a job and fetch it."""
     reply = await server.post("/enqueue", {"queue": queue, **fields})
     assert reply.status == 201
     return await fetch(server, queue)
 
 
 async def job_of(server: HttpServer, job_id: str) -> dict[str, Any]:
-    """A job in full."""
+    """Return a job in full."""
     reply = await server.get(f"/jobs/{job_id}")
     assert reply.status == 200
     Job.model_validate(reply.json)
     return dict(reply.json)
 
 
-async def test_moment_of_these_tests() -> None:
+async def test_start_is_the_time_of_these_tests() -> None:
     assert datetime.fromtimestamp(START / 1000, UTC).isoformat() == "2027-01-15T08:00:00+00:00"
 
 
@@ -77,7 +77,7 @@ async def test_enqueue(server: HttpServer) -> None:
     assert (await server.post("/enqueue", later)).json["status"] == "scheduled"
 
 
-async def test_enqueue_of_what_is_there(server: HttpServer) -> None:
+async def test_repeated_enqueue(server: HttpServer) -> None:
     first = {"queue": "e2", "unique_key": "k", "job_id": new_job_id()}
     assert (await server.post("/enqueue", first)).status == 201
     again = await server.post("/enqueue", first)
@@ -142,7 +142,7 @@ async def test_batch_and_its_callback(server: HttpServer) -> None:
     assert (await server.get("/batches?state=running")).json["batches"] == []
 
 
-async def test_fetch_hands_out_the_whole_job(server: HttpServer) -> None:
+async def test_fetch_returns_the_whole_job(server: HttpServer) -> None:
     body = {
         "queue": "f1",
         "payload": {"b": 1, "a": [True, None]},
@@ -308,7 +308,7 @@ async def test_fail_batch(bench: Bench, server: HttpServer) -> None:
     ]
     await bench.tick()
     repeated = await server.post("/fail/batch", {"fails": [fail]})
-    assert repeated.json["results"][0]["status"] == "retrying"  # also when it is pending by now
+    assert repeated.json["results"][0]["status"] == "retrying"  # although the job is pending now
 
 
 async def test_release(server: HttpServer) -> None:
@@ -322,7 +322,7 @@ async def test_release(server: HttpServer) -> None:
     assert (await job_of(server, job["job_id"]))["state"] == "scheduled"
 
 
-async def test_release_of_what_is_over(bench: Bench, server: HttpServer) -> None:
+async def test_release_of_ended_attempts(bench: Bench, server: HttpServer) -> None:
     cancelled = await start(server, "c2")
     await server.post(f"/jobs/{cancelled['job_id']}/cancel")
     reply = await server.post(f"/release/{cancelled['job_id']}", {})
@@ -408,7 +408,7 @@ async def test_bulk_get(server: HttpServer) -> None:
     assert (await server.post("/jobs/bulk-get", {"job_ids": []})).json == {"jobs": []}
 
 
-async def test_steering(server: HttpServer) -> None:
+async def test_actions_on_one_job(server: HttpServer) -> None:
     job_id = (await server.post("/enqueue", {"queue": "g3"})).json["job_id"]
     moved = await server.post(f"/jobs/{job_id}/move", {"queue": "g4"})
     assert (moved.status, moved.json) == (200, {"status": "moved"})
@@ -494,7 +494,7 @@ async def test_queue_is_cleared_and_deleted(server: HttpServer) -> None:
     assert (await server.get("/queues/h3")).status == 404
 
 
-async def test_documents_are_kept_to_the_byte(server: HttpServer) -> None:
+async def test_documents_are_stored_byte_for_byte(server: HttpServer) -> None:
     text = b'{"b" : 1.50,\t"a":"\\u00e9\xc3\xa9\\u0000", "n":1234567890123456789012345678901}'
     await server.post("/enqueue", b'{"payload":%s, "queue":"i1"}' % text)
     body = b'{"queues":["i1"],"worker_id":"w","timeout":0}'
@@ -514,7 +514,7 @@ async def test_payload_may_be_any_json(server: HttpServer, text: bytes) -> None:
     assert b'"payload":%s,' % text in full.body
 
 
-async def test_null_means_left_out(server: HttpServer) -> None:
+async def test_null_means_absent(server: HttpServer) -> None:
     names = (
         "priority",
         "unique_key",
@@ -543,7 +543,7 @@ async def test_worker_that_works_is_listed(server: HttpServer) -> None:
     assert "j1" in workers["w-1"]["queues"]
 
 
-async def test_reclaimed_job_tells_whose_it_was(bench: Bench, server: HttpServer) -> None:
+async def test_reclaimed_job_names_its_last_worker(bench: Bench, server: HttpServer) -> None:
     job = await start(server, "j2")
     await bench.tick(LEASE_MS)
     full = await job_of(server, job["job_id"])

@@ -1,4 +1,4 @@
-"""What clients rely on that know less than ours: `nox -s compat` runs some that others wrote."""
+"""Behaviour on which older and other clients rely; `nox -s compat` runs such clients."""
 
 import asyncio
 from typing import Any
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 async def follow(server: HttpServer, chosen: str) -> Connection:
-    """A stream of events from the first on."""
+    """Follow the events from the first one on."""
     connection = await server.connect()
     await connection.send(request("GET", f"{API}/events?last_event_id=0&{chosen}"))
     head = await connection.reader.readuntil(b"\r\n\r\n")
@@ -23,7 +23,7 @@ async def follow(server: HttpServer, chosen: str) -> Connection:
 
 
 async def lines(stream: Connection, data: int) -> list[str]:
-    """The lines of a stream, as somebody reads them who takes it for Latin-1, up to some data."""
+    """Return the lines of a stream up to the `data`-th data line, decoded as Latin-1."""
     text = b""
     while text.count(b"\ndata: ") < data or not text.endswith(b"\n\n\r\n"):
         text += await asyncio.wait_for(stream.reader.readline(), 10)
@@ -31,7 +31,7 @@ async def lines(stream: Connection, data: int) -> list[str]:
 
 
 async def read(stream: Connection, events: int) -> list[Any]:
-    """The data of some events."""
+    """Return the data of the next events."""
     told = await lines(stream, events)
     return [orjson.loads(line.removeprefix("data: ")) for line in told if line.startswith("data: ")]
 
@@ -45,7 +45,7 @@ async def test_events_come_in_ascii(bench: Bench, server: HttpServer, error: str
     assert event["data"]["error"] == error
 
 
-async def test_the_type_failed_stands_for_every_failed_attempt(
+async def test_the_type_failed_matches_every_failed_attempt(
     bench: Bench, server: HttpServer
 ) -> None:
     queue = "failures"
@@ -60,15 +60,13 @@ async def test_the_type_failed_stands_for_every_failed_attempt(
     assert [event["type"] for event in events] == ["retrying", "dead", "completed"]
 
 
-async def test_a_type_of_event_that_does_not_exist_is_refused(server: HttpServer) -> None:
+async def test_unknown_type_of_event_is_refused(server: HttpServer) -> None:
     reply = await server.get("/events?types=failed,exploded")
     assert reply.status == 400
-    assert "exploded is none of them" in reply.json["error"]
+    assert "unknown: exploded" in reply.json["error"]
 
 
-async def test_a_fetch_is_answered_before_a_client_as_patient_hangs_up(
-    bench: Bench, server: HttpServer
-) -> None:
+async def test_empty_fetch_is_answered_before_its_timeout(bench: Bench, server: HttpServer) -> None:
     body = {"queues": ["nothing"], "worker_id": "w", "timeout": 60}
     connection = await server.connect()
     await connection.send(request("POST", f"{API}/fetch", body))
@@ -79,7 +77,7 @@ async def test_a_fetch_is_answered_before_a_client_as_patient_hangs_up(
     assert (await asyncio.wait_for(connection.receive(), 10)).status == 204
 
 
-async def test_a_worker_that_heartbeats_without_its_name_is_not_silent(
+async def test_worker_that_heartbeats_without_its_id_is_not_silent(
     bench: Bench, server: HttpServer
 ) -> None:
     job = await bench.start(queue="beats", worker="quiet", lease=3600)

@@ -1,4 +1,4 @@
-"""Most batches of acks are read in another way than the others. Nobody can tell which."""
+"""Plain batches of acks have their own parser. Its results are those of the models."""
 
 from typing import Any
 
@@ -47,7 +47,7 @@ BODIES = {
 
 
 async def answer(server: HttpServer, path: str, body: bytes) -> list[Any]:
-    """What is answered."""
+    """Return the status and the body of the reply."""
     reply = await server.post(path, body)
     told = reply.json
     told.pop("request_id", None)
@@ -56,7 +56,7 @@ async def answer(server: HttpServer, path: str, body: bytes) -> list[Any]:
 
 @pytest.mark.parametrize("path", ["/ack/batch", "/ack/batch?strict=true", "/ack/batch?strict=no"])
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
-async def test_acks_are_read_alike(
+async def test_both_parsers_of_acks_agree(
     server: HttpServer, monkeypatch: pytest.MonkeyPatch, path: str, body: bytes
 ) -> None:
     plain = await answer(server, path, body)
@@ -64,7 +64,7 @@ async def test_acks_are_read_alike(
     assert await answer(server, path, body) == plain
 
 
-async def test_results_are_kept_as_they_were_sent(
+async def test_results_are_stored_as_they_were_sent(
     server: HttpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[bool] = []

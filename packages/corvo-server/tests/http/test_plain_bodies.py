@@ -1,4 +1,4 @@
-"""Enqueues without options are read in another way than all others. Nobody can tell which."""
+"""Enqueues without options have their own parser. Its results are those of the models."""
 
 from typing import Any
 
@@ -75,7 +75,7 @@ BATCHES = {
 
 
 async def answers(server: HttpServer, path: str, body: bytes, queue: str) -> list[Any]:
-    """What is answered to a body, and what is there then."""
+    """Return the reply to a body and the jobs stored after it."""
     names = {b"queue": queue.encode(), b"id": new_job_id().encode()}
     reply = await server.post(path, body % names)
     answer = reply.json
@@ -96,7 +96,7 @@ async def answers(server: HttpServer, path: str, body: bytes, queue: str) -> lis
 async def both(
     server: HttpServer, monkeypatch: pytest.MonkeyPatch, path: str, body: bytes
 ) -> tuple[list[Any], bool]:
-    """The answer, which is the same either way, and whether the body was a plain one."""
+    """Check that both parsers give the same reply. Return it, and whether the body was plain."""
     taken: list[bool] = []
 
     def read(*arguments: Any) -> Any:
@@ -112,7 +112,7 @@ async def both(
 
 
 @pytest.mark.parametrize("job", JOBS.values(), ids=JOBS)
-async def test_job_is_read_alike(
+async def test_both_parsers_of_a_job_agree(
     server: HttpServer, monkeypatch: pytest.MonkeyPatch, job: bytes
 ) -> None:
     alone, _ = await both(server, monkeypatch, "/enqueue", job)
@@ -122,13 +122,13 @@ async def test_job_is_read_alike(
 
 @pytest.mark.parametrize("batch", BATCHES.values(), ids=BATCHES)
 @pytest.mark.parametrize("jobs", [0, 1, 3])
-async def test_batch_is_read_alike(
+async def test_both_parsers_of_a_batch_agree(
     server: HttpServer, monkeypatch: pytest.MonkeyPatch, batch: bytes, jobs: int
 ) -> None:
     await both(server, monkeypatch, "/enqueue/batch", batch % b",".join([JOBS["queue"]] * jobs))
 
 
-async def test_too_many_jobs_are_refused_alike(
+async def test_both_parsers_refuse_too_many_jobs(
     server: HttpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     body = BATCHES["one"] % b",".join([JOBS["queue"]] * (MAX_BATCH_JOBS + 1))
@@ -144,7 +144,7 @@ async def test_too_many_jobs_are_refused_alike(
         ("/enqueue/batch", b'{"jobs":[%b,%b]}' % (JOBS["queue"], JOBS["payload: null"])),
     ],
 )
-async def test_plain_body_is_read_as_one(
+async def test_plain_body_uses_the_plain_parser(
     server: HttpServer, monkeypatch: pytest.MonkeyPatch, path: str, body: bytes
 ) -> None:
     (status, *_), is_plain = await both(server, monkeypatch, path, body)

@@ -1,4 +1,4 @@
-"""Every reply of every endpoint is what its model says: no field more, none of another type."""
+"""Every reply of every endpoint matches its model: no other fields and no other types."""
 
 import asyncio
 import re
@@ -40,11 +40,11 @@ ENDPOINTS = {
     for endpoint in resource.endpoints
 }
 WHOLE = (Job, JobError, JobEvent, FetchedJob, Batch, BulkOperation, QueueInfo, Schedule, WorkerInfo)
-"""What is always shown in full: whoever adds a field to the model has to show it."""
+"""Models whose every field must be in the replies."""
 
 
 class Call(NamedTuple):
-    """A call, and the status of its reply. `$dead` in path or body is the id of a dead job; …"""
+    """A call and the expected status. `$dead` in path or body becomes the id of a dead job, etc."""
 
     status: int
     method: str
@@ -53,7 +53,7 @@ class Call(NamedTuple):
 
     @property
     def endpoint(self) -> Endpoint:
-        """The entry in the table of endpoints."""
+        """Entry of the call in the table of endpoints."""
         path = re.sub(r"\$\w+", "*", self.path.partition("?")[0])
         return ENDPOINTS[self.method, path]
 
@@ -62,7 +62,7 @@ class Call(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """A call, and the code of its refusal."""
+    """A call and the expected error code."""
 
     code: ErrorCode
     method: str
@@ -190,14 +190,14 @@ REFUSED = [
 
 
 class World:
-    """Makes what the calls are about."""
+    """Creates the objects that the calls refer to."""
 
     def __init__(self, bench: Bench, server: HttpServer) -> None:
         self._bench = bench
         self._server = server
 
     async def fill(self, call: Call | Refused) -> tuple[str, Any]:
-        """Path and body of a call, with all that they name in being."""
+        """Return path and body of a call after creating the objects that they refer to."""
         if isinstance(call.body, bytes):
             return call.path, call.body
         body = None if call.body is None else orjson.dumps(call.body).decode()
@@ -207,7 +207,7 @@ class World:
         return path, None if body is None else Template(body).substitute(made).encode()
 
     async def make(self, name: str) -> str:
-        """The id or the name of something new of a kind."""
+        """Create an object of the kind `name`. Return its id or name."""
         if name in {*JobState}:
             return await self._job(JobState(name), new_name())
         makers: dict[str, Callable[[], Coroutine[Any, Any, str]]] = {
@@ -268,7 +268,7 @@ class World:
     async def _all(self) -> str:
         queue = new_name()
         await self._job(JobState.ACTIVE, queue)
-        for state in set(JobState) - {JobState.ACTIVE}:  # which would be fetched in its place
+        for state in set(JobState) - {JobState.ACTIVE}:  # it would be fetched instead
             job_id = await self._job(state, new_name())
             await self._bench.engine.jobs.move(job_id, queue)
         return queue
@@ -320,7 +320,7 @@ def world(bench: Bench, server: HttpServer) -> World:
 
 
 @pytest.mark.parametrize("call", CALLS, ids=str)
-async def test_reply_is_what_its_model_says(server: HttpServer, world: World, call: Call) -> None:
+async def test_reply_matches_its_model(server: HttpServer, world: World, call: Call) -> None:
     path, body = await world.fill(call)
     endpoint = call.endpoint
     full = path if call.path in {"/healthz", "/readyz"} else API + path
@@ -334,9 +334,7 @@ async def test_reply_is_what_its_model_says(server: HttpServer, world: World, ca
 
 
 @pytest.mark.parametrize("call", REFUSED, ids=str)
-async def test_refusal_is_what_its_model_says(
-    server: HttpServer, world: World, call: Refused
-) -> None:
+async def test_refusal_matches_its_model(server: HttpServer, world: World, call: Refused) -> None:
     path, body = await world.fill(call)
     reply = await server.call(call.method, API + path, body)
     assert (reply.status, reply.json["code"]) == (call.code.http_status, call.code)
@@ -344,7 +342,7 @@ async def test_refusal_is_what_its_model_says(
     check(reply.body, ErrorReply)
 
 
-async def test_every_reply_of_every_endpoint_was_looked_at() -> None:
+async def test_calls_cover_every_reply_of_every_endpoint() -> None:
     looked_at = {(call.method, call.endpoint.path, call.status) for call in CALLS}
     assert looked_at == {
         (endpoint.method, endpoint.path, status)
@@ -354,7 +352,7 @@ async def test_every_reply_of_every_endpoint_was_looked_at() -> None:
 
 
 async def first_event(server: HttpServer, path: str) -> bytes:
-    """The data of the first event of a stream."""
+    """Return the data of the first event of a stream."""
     connection = await server.connect()
     await connection.send(request("GET", path))
     head = await connection.reader.readuntil(b"\r\n\r\n")
@@ -380,7 +378,7 @@ def check_reply(reply: Reply, endpoint: Endpoint) -> None:
 
 
 def check(body: bytes, model: Any) -> None:
-    """It has no field that the model does not know, and reads as the model writes it."""
+    """Check that the body has only fields of the model, and equals what the model writes."""
     adapter = TypeAdapter(model)
     read = adapter.validate_json(body, strict=True, extra="forbid")
     assert adapter.dump_python(read, mode="json", exclude_unset=True) == orjson.loads(body)

@@ -1,4 +1,4 @@
-"""What surrounds every call: request ids, the log, CORS, health, and the description of it all."""
+"""Behaviour around every call: request ids, access log, CORS, health, OpenAPI description."""
 
 import asyncio
 import io
@@ -31,13 +31,13 @@ def raise_(error: Exception) -> Any:
 
 
 @pytest.mark.parametrize("given", ["abc", "a" * 128, "550e8400-e29b-41d4", "a.b_c:d/e+f=g"])
-async def test_sane_request_id_is_echoed(server: HttpServer, given: str) -> None:
+async def test_valid_request_id_is_echoed(server: HttpServer, given: str) -> None:
     reply = await server.get("/info", headers={"X-Request-ID": given})
     assert reply.headers["x-request-id"] == given
 
 
 @pytest.mark.parametrize("given", ["", "a b", "a" * 129, "<script>", "a\xe9", '"', "a,b"])
-async def test_other_request_id_is_replaced(server: HttpServer, given: str) -> None:
+async def test_invalid_request_id_is_replaced(server: HttpServer, given: str) -> None:
     reply = await server.get("/info", headers={"X-Request-ID": given})
     assert re.fullmatch(r"[0-9a-f]+-\d+", reply.headers["x-request-id"])
 
@@ -47,7 +47,7 @@ async def test_every_request_has_an_id_of_its_own(server: HttpServer) -> None:
     assert len(ids) == 5
 
 
-async def test_error_tells_the_callers_request_id(server: HttpServer) -> None:
+async def test_error_contains_the_request_id_of_the_caller(server: HttpServer) -> None:
     reply = await server.get("/jobs/none", headers={"X-Request-ID": "mine-7"})
     assert (reply.json["request_id"], reply.headers["x-request-id"]) == ("mine-7", "mine-7")
 
@@ -70,7 +70,7 @@ async def test_bug_is_an_internal_error_without_its_traceback(
     assert "secret of the house" in caplog.text
 
 
-async def test_overload_says_when_to_come_back(
+async def test_overload_says_when_to_retry(
     bench: Bench, server: HttpServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
@@ -81,9 +81,7 @@ async def test_overload_says_when_to_come_back(
     assert "Nothing was done" in reply.json["error"]
 
 
-async def test_store_that_cannot_write_says_when_to_come_back(
-    bench: Bench, server: HttpServer
-) -> None:
+async def test_unavailable_store_says_when_to_retry(bench: Bench, server: HttpServer) -> None:
     with bench.kit.break_commits(bench.store):
         reply = await server.post("/enqueue", {"queue": "mail"})
     assert (reply.status, reply.json["code"]) == (503, "UNAVAILABLE")
@@ -102,7 +100,7 @@ async def test_health(server: HttpServer) -> None:
     assert reply.json == {"server_version": __version__, "api_version": "1"}
 
 
-async def test_health_of_a_store_that_is_gone(bench: Bench, server: HttpServer) -> None:
+async def test_health_without_a_store(bench: Bench, server: HttpServer) -> None:
     with bench.kit.lose():
         for url in ("/healthz", "/readyz"):
             reply = await server.call("GET", url)
@@ -165,7 +163,7 @@ async def test_cors_for_any_origin(bench: Bench) -> None:
 
 @pytest.fixture
 def log_stream() -> Iterator[io.StringIO]:
-    """Where the log goes; the root logger is as before afterwards."""
+    """A stream that receives the log during the test."""
     root, sanic = logging.getLogger(), logging.getLogger("sanic")
     before = list(root.handlers), root.level, sanic.level
     stream = io.StringIO()
@@ -181,7 +179,7 @@ def requests_in(stream: io.StringIO) -> list[dict[str, Any]]:
     return [line for line in lines if line["logger"] == "corvo_server.request"]
 
 
-async def test_every_request_is_a_line_in_the_log(bench: Bench, log_stream: io.StringIO) -> None:
+async def test_every_request_is_logged(bench: Bench, log_stream: io.StringIO) -> None:
     engine = Engine(bench.store, clock=bench.clock)
     async with serve(engine) as server:
         reply = await server.get("/info", headers={"X-Request-ID": "mine-9"})
@@ -205,7 +203,7 @@ async def test_requests_are_not_logged_above_info(bench: Bench, log_stream: io.S
     assert log_stream.getvalue() == ""
 
 
-async def test_lines_of_requests_do_not_wait_for_more() -> None:
+async def test_request_lines_are_written_soon() -> None:
     written: list[list[dict[str, object]]] = []
     access_log = AccessLog(written.append)
     app_request, app_response = one_exchange()
@@ -220,7 +218,7 @@ async def test_lines_of_requests_do_not_wait_for_more() -> None:
 
 
 def one_exchange() -> tuple[Any, Any]:
-    """A request and its response, as observers see them."""
+    """Return a request and its response, as observers get them."""
     request = SimpleNamespace(
         ctx=SimpleNamespace(request_id="x"), method="GET", path="/", ip="1.2.3.4", stream=None
     )
@@ -251,7 +249,7 @@ async def test_openapi_describes_every_route_and_no_other(server: HttpServer) ->
         assert method in options.headers.get("allow", ""), path
 
 
-async def test_openapi_holds_together(server: HttpServer) -> None:
+async def test_openapi_references_are_complete(server: HttpServer) -> None:
     description = (await server.get("/openapi.json")).json
     operations = [
         operation for methods in description["paths"].values() for operation in methods.values()
@@ -276,7 +274,7 @@ async def test_openapi_holds_together(server: HttpServer) -> None:
     assert "ErrorReply" in referred
 
 
-async def test_docs_page_shows_all_of_it(server: HttpServer) -> None:
+async def test_docs_page_shows_every_operation_and_schema(server: HttpServer) -> None:
     reply = await server.get("/docs")
     assert reply.headers["content-type"] == "text/html; charset=utf-8"
     page = reply.body.decode()
@@ -285,7 +283,7 @@ async def test_docs_page_shows_all_of_it(server: HttpServer) -> None:
         assert f"<code>{path}</code>" in page
     for name in description["components"]["schemas"]:
         assert f'id="{name}"' in page
-    assert "http://" not in page  # it needs nothing from elsewhere
+    assert "http://" not in page  # it loads no external resources
     assert "https://" not in page.replace("https://json-schema", "")
 
 
@@ -296,7 +294,7 @@ async def test_metrics_are_text(server: HttpServer) -> None:
     assert b"# TYPE" in reply.body
 
 
-async def test_calls_of_one_connection_are_answered_in_turn(server: HttpServer) -> None:
+async def test_calls_of_one_connection_are_answered_in_order(server: HttpServer) -> None:
     connection = await server.connect()
     for _ in range(3):
         await connection.send(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n" * 2)

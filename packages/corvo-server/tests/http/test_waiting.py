@@ -1,4 +1,4 @@
-"""Fetches that wait: served the moment a job is there, and never for somebody who is gone."""
+"""Long polls: a new job is fetched at once, and a disconnected client gets none."""
 
 import asyncio
 from types import SimpleNamespace
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 async def start_waiting(server: HttpServer, queue: str, *, path: str = "/fetch") -> Connection:
-    """A connection whose fetch waits at the server."""
+    """Return a connection whose fetch waits at the server."""
     before = server.engine.notifier.waiting
     connection = await server.connect()
     body = {"queues": [queue], "worker_id": "w", "timeout": 60}
@@ -45,7 +45,7 @@ async def test_fetch_ends_after_its_timeout(server: HttpServer, path: str, statu
     assert server.engine.notifier.waiting == 0
 
 
-async def test_client_that_went_away_is_forgotten(bench: Bench, server: HttpServer) -> None:
+async def test_disconnected_client_is_forgotten(bench: Bench, server: HttpServer) -> None:
     gone = await start_waiting(server, "w3")
     gone.close()
     await until(lambda: server.engine.notifier.waiting == 0)
@@ -54,7 +54,7 @@ async def test_client_that_went_away_is_forgotten(bench: Bench, server: HttpServ
     assert await bench.events(job_id) == [EventType.ENQUEUED]
 
 
-async def test_job_goes_to_the_next_when_the_first_went_away(server: HttpServer) -> None:
+async def test_job_goes_to_the_next_client_if_the_first_disconnected(server: HttpServer) -> None:
     gone = await start_waiting(server, "w4")
     waiting = await start_waiting(server, "w4")
     gone.close()
@@ -63,7 +63,7 @@ async def test_job_goes_to_the_next_when_the_first_went_away(server: HttpServer)
     assert reply.json["job_id"] == job_id
 
 
-async def test_job_is_given_back_when_its_client_leaves_during_the_claim(
+async def test_job_is_released_if_its_client_disconnects_during_the_claim(
     bench: Bench, server: HttpServer
 ) -> None:
     job_id = await bench.enqueue("w5")
@@ -85,7 +85,7 @@ async def test_job_is_given_back_when_its_client_leaves_during_the_claim(
 
 
 @pytest.mark.parametrize(("handler", "status"), [(fetch, 204), (fetch_batch, 200)])
-async def test_job_is_given_back_when_its_client_left_before_the_answer(
+async def test_job_is_released_if_its_client_disconnects_before_the_reply(
     bench: Bench, server: HttpServer, handler: Any, status: int
 ) -> None:
     job_id = await bench.enqueue("w6")
@@ -104,7 +104,7 @@ async def test_job_is_given_back_when_its_client_left_before_the_answer(
     await bench.engine.jobs.cancel(job_id)
 
 
-async def test_job_that_cannot_be_given_back_waits_for_its_lease(
+async def test_job_that_cannot_be_released_waits_for_its_lease(
     bench: Bench, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = await bench.start(queue="w7")
@@ -115,7 +115,8 @@ async def test_job_that_cannot_be_given_back_waits_for_its_lease(
     with monkeypatch.context() as patch:
         patch.setattr(bench.store, "transition", refuse)
         bench.engine.attempts.give_back([job])
-    assert "wait for their lease: 9 writes are waiting" in caplog.text
+    assert "1 jobs of a disconnected client were not released" in caplog.text
+    assert "9 writes are waiting" in caplog.text
     with bench.kit.break_commits(bench.store):
         bench.engine.attempts.give_back([job])
         await bench.settle()
@@ -124,7 +125,7 @@ async def test_job_that_cannot_be_given_back_waits_for_its_lease(
     bench.engine.attempts.give_back([])
 
 
-async def test_waiting_fetches_are_sent_home_when_the_server_closes(bench: Bench) -> None:
+async def test_waiting_fetches_end_when_the_server_closes(bench: Bench) -> None:
     engine = Engine(bench.store, clock=bench.clock)
     async with serve(engine) as server:
         single = await start_waiting(server, "w8")
@@ -139,10 +140,10 @@ async def test_waiting_fetches_are_sent_home_when_the_server_closes(bench: Bench
         assert (await server.call("GET", "/healthz")).status == 200
 
 
-async def test_waiting_fetches_are_served_in_turn(bench: Bench, server: HttpServer) -> None:
+async def test_waiting_fetches_are_served_in_order(bench: Bench, server: HttpServer) -> None:
     waiting = [await start_waiting(server, "w9") for _ in range(5)]
-    # In one commit: otherwise a claim in vain may be under way when the next job comes, which then
-    # goes to the next in line.
+    # All in one commit: otherwise a claim without result may be under way when the next job comes,
+    # and the next waiter gets that job.
     sent: list[asyncio.Task[Reply]] = []
     with bench.kit.hold_commits(bench.store):
         held = bench.store.backlog

@@ -1,4 +1,4 @@
-"""Fixtures of the tests of several stores on one PostgreSQL database."""
+"""Fixtures for tests of several stores on one PostgreSQL database."""
 
 from collections.abc import AsyncIterator, Callable
 
@@ -14,7 +14,7 @@ OpenBench = Callable[..., Bench]
 
 @pytest.fixture
 async def open_bench(postgres_url: str, clock: ManualClock) -> AsyncIterator[OpenBench]:
-    """Opens one more store on the same database, and an engine over it."""
+    """Return a function that opens another store on the same database, with its own engine."""
     kit = PostgresKit(postgres_url)
     benches: list[Bench] = []
 

@@ -1,4 +1,4 @@
-"""What PostgreSQL finds by payload_jq is what the condition means."""
+"""Conditions of payload_jq in PostgreSQL, compared with an oracle on random documents."""
 
 import json
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from server_support.jq_oracle import conditions, conditions_on, documents, holds
 
 Connection = psycopg.Connection[tuple[Any, ...]]
 
-# The table is emptied by each search, so that examples may share it.
+# `found` empties the table first, so all examples can share one connection.
 shared = settings(
     deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=100
 )
@@ -31,7 +31,7 @@ def connection(postgres_url: str) -> Iterator[Connection]:
 
 
 def found(connection: Connection, condition: Condition, texts: list[str]) -> list[int]:
-    """The places of the documents that PostgreSQL finds."""
+    """Return the indexes in `texts` of the documents that PostgreSQL finds."""
     connection.execute("DELETE FROM payloads")
     with connection.cursor() as cursor:
         cursor.executemany("INSERT INTO payloads VALUES (%s, %s)", list(enumerate(texts)))
@@ -43,7 +43,7 @@ def found(connection: Connection, condition: Condition, texts: list[str]) -> lis
 
 @shared
 @given(conditions, st.lists(documents, min_size=1, max_size=4))
-def test_postgres_finds_what_the_condition_means(
+def test_postgres_agrees_with_the_oracle_on_conditions(
     connection: Connection, condition: Condition, documents: list[Any]
 ) -> None:
     expected = [place for place, document in enumerate(documents) if holds(condition, document)]
@@ -52,7 +52,7 @@ def test_postgres_finds_what_the_condition_means(
 
 @shared
 @given(st.data(), documents)
-def test_postgres_finds_every_place_of_a_document(
+def test_postgres_agrees_with_the_oracle_on_every_path(
     connection: Connection, data: st.DataObject, document: Any
 ) -> None:
     condition = data.draw(conditions_on(st.sampled_from(paths_in(document))))

@@ -1,4 +1,4 @@
-"""A server goes by the heads that it wrote last, unless another one has written since."""
+"""The head cache: a server uses the heads that it wrote last, if the rows are unchanged."""
 
 import asyncio
 from collections.abc import Callable
@@ -21,7 +21,7 @@ ALONE: dict[str, Any] = {"notify": False, "poll_seconds": 0}
 
 @pytest.fixture
 def statements(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The statements that are sent, of those whose rows are asked for."""
+    """The statements that `Pipeline.request` sends."""
     sent: list[str] = []
     real = Pipeline.request
 
@@ -38,31 +38,33 @@ async def start(bench: Bench, count: int, **fields: Any) -> list[LeasedJob]:
     return await bench.fetch(count=count)
 
 
-async def test_an_ack_reads_nothing_of_what_the_fetch_wrote(
+async def test_an_ack_reads_no_head_that_the_fetch_wrote(
     open_bench: OpenBench, statements: list[str]
 ) -> None:
     bench = open_bench(**ALONE)
     jobs = await start(bench, 20)
     statements.clear()
     await bench.engine.attempts.ack([Ack(job.head.id, job.head.lease_token, None) for job in jobs])
-    assert SQL.lock_cached in statements
+    assert SQL.lock_cached_jobs in statements
     assert SQL.heads_by_id not in statements
     assert SQL.lock_keys_of_jobs not in statements
     assert (await bench.queue()).completed == 20
     await bench.check_counters()
 
 
-async def test_keys_of_held_jobs_are_freed(open_bench: OpenBench, statements: list[str]) -> None:
+async def test_unique_keys_of_cached_jobs_are_freed(
+    open_bench: OpenBench, statements: list[str]
+) -> None:
     bench = open_bench(**ALONE)
     (job,) = await start(bench, 1, unique_key="k")
     statements.clear()
     await bench.ack(job)
-    assert SQL.lock_cached in statements
+    assert SQL.lock_cached_jobs in statements
     assert SQL.lock_keys_of_jobs in statements
     await bench.enqueue(unique_key="k")
 
 
-async def test_what_another_server_wrote_since_counts(
+async def test_a_change_by_another_server_invalidates_a_cached_head(
     open_bench: OpenBench, statements: list[str]
 ) -> None:
     here, there = open_bench(**ALONE), open_bench(**ALONE)
@@ -71,7 +73,7 @@ async def test_what_another_server_wrote_since_counts(
     statements.clear()
     for job in jobs:
         await here.fail(job)
-    assert statements.count(SQL.lock_cached) == 10
+    assert statements.count(SQL.lock_cached_jobs) == 10
     assert statements.count(SQL.heads_by_id) == 1
     states = [await here.state(job.head.id) for job in jobs]
     expected = [JobState.RETRYING] * 10
@@ -80,7 +82,9 @@ async def test_what_another_server_wrote_since_counts(
     await here.check_counters()
 
 
-async def test_what_another_server_has_reclaimed_is_lost(open_bench: OpenBench) -> None:
+async def test_an_ack_of_a_job_that_another_server_reclaimed_is_refused(
+    open_bench: OpenBench,
+) -> None:
     here, there = open_bench(**ALONE), open_bench(**ALONE)
     jobs = await start(here, 10)
     here.clock.forward(600_000)
@@ -96,7 +100,7 @@ async def test_what_another_server_has_reclaimed_is_lost(open_bench: OpenBench) 
     await there.check_counters()
 
 
-async def test_what_another_server_is_about_to_write_is_waited_for(
+async def test_a_fail_waits_for_an_open_change_by_another_server(
     open_bench: OpenBench, postgres_url: str
 ) -> None:
     bench = open_bench(**ALONE)
@@ -116,7 +120,7 @@ async def test_what_another_server_is_about_to_write_is_waited_for(
     assert await bench.state(job.head.id) is JobState.CANCELLED
 
 
-async def test_nothing_is_held_over_a_lost_connection(
+async def test_a_lost_connection_clears_the_cache(
     open_bench: OpenBench, statements: list[str]
 ) -> None:
     bench = open_bench(**ALONE)

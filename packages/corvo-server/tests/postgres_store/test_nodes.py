@@ -1,4 +1,4 @@
-"""How a server learns what time it is by the database's clock."""
+"""The reading of the database's clock in a node's heartbeat."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ import pytest
 
 from corvo_server.store.nodes import NodeReport
 from corvo_server.store.postgres import nodes
-from corvo_server.store.postgres.database import connect, set_up
+from corvo_server.store.postgres.database import connect, write_settings
 from corvo_server.store.postgres.pipeline import Pipeline
 from corvo_server.store.postgres.rows import SQL
 
@@ -14,7 +14,7 @@ REPORT = NodeReport("a", "1.2.3", None, 1_000)
 
 
 @pytest.mark.parametrize(
-    ("looks", "best"),
+    ("readings", "best"),
     [
         ([(0, 0.001)], (0, 0.001)),
         ([(0, 0.08), (1, 1.002)], (1, 1.002)),
@@ -22,19 +22,19 @@ REPORT = NodeReport("a", "1.2.3", None, 1_000)
     ],
     ids=["short", "long, short", "all long"],
 )
-def test_a_look_at_the_clock_that_took_long_is_repeated(
+def test_a_slow_reading_of_the_clock_is_repeated(
     postgres_url: str,
     monkeypatch: pytest.MonkeyPatch,
-    looks: list[tuple[float, float]],
+    readings: list[tuple[float, float]],
     best: tuple[float, float],
 ) -> None:
-    moments: Iterator[float] = (moment for look in looks for moment in look)
+    moments: Iterator[float] = (moment for reading in readings for moment in reading)
     monkeypatch.setattr(nodes, "steady_clock", lambda: next(moments))
     with connect(postgres_url) as connection:
         pipeline = Pipeline(connection)
         pipeline.open()
         pipeline.send(SQL.begin)
-        pipeline.send(SQL.set_up_writing, set_up("corvo"))
+        pipeline.send(SQL.set_up_writing, write_settings("corvo"))
         reading = nodes.beat(pipeline, REPORT, 1_000).clock
         pipeline.abandon()
     assert reading is not None

@@ -1,4 +1,4 @@
-"""Searches where the database plans as it does for millions of jobs."""
+"""The plans of PostgreSQL for searches, as it chooses them for large tables."""
 
 from collections.abc import Callable
 from urllib.parse import urlsplit
@@ -9,7 +9,7 @@ import pytest
 from corvo_schema import SearchRequest, SortField
 from corvo_schema.states import JobState
 from corvo_server.engine.search import Page
-from corvo_server.store.postgres.search import _condition, _part
+from corvo_server.store.postgres.search import _condition, _page_statement
 from corvo_server.store.search.filters import JobFilter
 from corvo_server.store.search.order import phases_of
 from corvo_server.store.search.search import Position, Search
@@ -23,13 +23,13 @@ EAGER = (
     "parallel_setup_cost = 0",
     "parallel_tuple_cost = 0",
 )
-"""Settings with which anything is read by several processes that may be."""
+"""Settings that make the planner use parallel plans whenever they are allowed."""
 JOBS = 400
 
 
 @pytest.fixture
 async def bench(postgres_url: str, open_bench: Callable[..., Bench]) -> Bench:
-    """Some jobs in two queues, in a database that is eager to read in parallel."""
+    """An engine with jobs in two queues, on a database that prefers parallel plans."""
     name = urlsplit(postgres_url).path[1:]
     for setting in EAGER:
         execute(postgres_url, f"ALTER DATABASE {name} SET {setting}")
@@ -44,7 +44,7 @@ async def find(bench: Bench, **fields: object) -> Page:
     return await bench.engine.search.jobs(SearchRequest.model_validate(fields))
 
 
-async def test_payloads_are_read_in_no_parallel_plan(bench: Bench, postgres_url: str) -> None:
+async def test_payloads_are_never_read_by_parallel_plans(bench: Bench, postgres_url: str) -> None:
     read = "SELECT count(*) FROM corvo.jobs WHERE corvo.document(payload) IS NOT NULL"
     assert execute(postgres_url, read) == [(JOBS,)]
     for sort in ("created_at", "priority"):
@@ -53,7 +53,7 @@ async def test_payloads_are_read_in_no_parallel_plan(bench: Bench, postgres_url:
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
-async def test_what_completed_last_in_any_queue_is_found_by_an_index(
+async def test_jobs_of_all_queues_are_sorted_by_completion(
     bench: Bench, clock: ManualClock, order: str
 ) -> None:
     ended = []
@@ -71,7 +71,7 @@ async def test_what_completed_last_in_any_queue_is_found_by_an_index(
     assert found == (ended if order == "asc" else ended[::-1])
 
 
-def test_the_index_of_ended_jobs_is_read_from_where_the_page_begins(postgres_url: str) -> None:
+def test_a_page_reads_the_index_of_finished_jobs_from_the_cursor(postgres_url: str) -> None:
     plan = plan_of(
         postgres_url,
         Search(JobFilter(), as_of=2, limit=20, sort=SortField.COMPLETED_AT, after=Position(1, 1)),
@@ -81,16 +81,18 @@ def test_the_index_of_ended_jobs_is_read_from_where_the_page_begins(postgres_url
     assert "ROW(finished_at, seq) <" in plan.split("Index Cond:")[1].splitlines()[0]
 
 
-def test_the_index_of_ended_jobs_tells_the_dead_ones(postgres_url: str) -> None:
+def test_dead_jobs_are_found_by_the_index_of_finished_jobs(postgres_url: str) -> None:
     plan = plan_of(postgres_url, Search(JobFilter(states=frozenset({JobState.DEAD})), 0, limit=20))
     assert "jobs_finished" in plan
     assert "Index Cond: (state = " in plan
 
 
 def plan_of(url: str, request: Search) -> str:
-    """How the database would look for the first part of a page, if it was large."""
+    """Return the plan for the first phase of a page, with sequential scans disabled."""
     phase = phases_of(request)[0]
-    statement = _part(request, phase, _condition(request.wanted), request.after, needed=21)
+    statement = _page_statement(
+        request, phase, _condition(request.wanted), request.after, needed=21
+    )
     text = "EXPLAIN " + statement.text.replace("?", "%s")
     with psycopg.connect(url, options="-c search_path=corvo") as connection:
         connection.execute("SET enable_seqscan = off")

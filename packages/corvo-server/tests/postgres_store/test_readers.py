@@ -1,4 +1,4 @@
-"""Reads on PostgreSQL that are stopped."""
+"""Reads on PostgreSQL that are cancelled."""
 
 import asyncio
 import threading
@@ -15,11 +15,11 @@ from server_support.bench import until
 
 
 def read_behind(lock: int) -> Callable[[Pipeline], list[tuple[object, ...]]]:
-    """A read that lasts for as long as somebody else holds an advisory lock."""
+    """Return a read that lasts until another session releases the advisory lock `lock`."""
     return lambda pipeline: pipeline.ask("SELECT pg_advisory_xact_lock(%s)", (lock,))
 
 
-async def test_a_cancel_that_comes_late_does_not_hit_the_next_read(
+async def test_a_late_cancel_does_not_affect_the_next_read(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     may_cancel, has_cancelled = threading.Event(), threading.Event()
@@ -56,7 +56,7 @@ async def test_a_cancel_that_comes_late_does_not_hit_the_next_read(
     await readers.close()
 
 
-async def test_a_read_is_cancelled_again_when_the_first_cancel_hit_nothing(
+async def test_a_read_is_cancelled_again_when_the_first_cancel_has_no_effect(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, cancels = module._cancel, []

@@ -1,4 +1,4 @@
-"""Fixtures of the schedules' tests."""
+"""Fixtures for the tests of schedules."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""An occurrence and a server that is killed: real processes on the same data, one after the other."""
+"""An occurrence has one job, although server processes on the same data are killed."""
 
 import json
 import subprocess
@@ -21,7 +21,7 @@ DAY = 24 * HOUR
 
 @contextmanager
 def server(data_dir: Path) -> Iterator[httpx.Client]:
-    """A client of a server process, which is killed in the end."""
+    """A client of a server process, which is killed at the end."""
     command = [sys.executable, "-m", "corvo_server", "--bind", "127.0.0.1:0"]
     command += ["--data-dir", str(data_dir), "--log-format", "json"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
@@ -35,7 +35,7 @@ def server(data_dir: Path) -> Iterator[httpx.Client]:
 
 
 def wait_for_job(client: httpx.Client, schedule: str) -> str:
-    """The id of the job that a schedule has had last, once there is one."""
+    """Wait until a schedule has enqueued a job. Return its id."""
     deadline = time.monotonic() + 20
     while (job_id := client.get(f"/schedules/{schedule}").json()["last_job_id"]) is None:
         assert time.monotonic() < deadline
@@ -44,7 +44,7 @@ def wait_for_job(client: httpx.Client, schedule: str) -> str:
 
 
 async def write_schedule(data_dir: Path, name: str, queue: str) -> ScheduleRecord:
-    """Write a schedule that has missed an occurrence since."""
+    """Write a schedule that has missed an occurrence."""
     store = SqliteStore(data_dir)
     engine = Engine(store, clock=lambda: system_clock() - 366 * DAY)
     written, _ = await engine.schedules.put(*make_schedule(name, cron="@yearly", queue=queue))
@@ -52,11 +52,11 @@ async def write_schedule(data_dir: Path, name: str, queue: str) -> ScheduleRecor
     return written
 
 
-async def test_occurrence_has_one_job_though_servers_are_killed(tmp_path: Path) -> None:
+async def test_occurrence_has_one_job_although_servers_are_killed(tmp_path: Path) -> None:
     missed = await write_schedule(tmp_path, "missed", "once")
     job_ids = set()
     for life in range(3):
-        # Due just as long: once it has run, the server has looked at all that was due.
+        # Due at the same time: when it has run, the server has processed all due schedules.
         await write_schedule(tmp_path, f"other-{life}", "others")
         with server(tmp_path) as client:
             wait_for_job(client, f"other-{life}")

@@ -1,4 +1,4 @@
-"""Every clock change of every zone in two years, against a minute-by-minute walk."""
+"""Occurrences at every clock change of every zone in two years, against a naive minute loop."""
 
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, available_timezones
@@ -29,9 +29,9 @@ HISTORIES = {
     for name, zone in ((name, ZoneInfo(name)) for name in ZONES)
 }
 DISTINCT = sorted({history: name for name, history in HISTORIES.items()}.values())
-"""Of zones whose clocks show the same all the time, one."""
+"""One zone for each group of zones with the same offsets."""
 CHANGES = {change: name for name in DISTINCT for change in HISTORIES[name][1]}
-"""Each change of any zone, with a zone that has it."""
+"""Each distinct clock change, with a zone that has it."""
 CASES = [
     pytest.param(change, zone, id=f"{zone}-{datetime.fromtimestamp(change.at, UTC):%Y-%m-%d}")
     for change, zone in sorted(CHANGES.items())
@@ -59,11 +59,11 @@ WEEKLY: list[tuple[str, Matches]] = [
     ("59 23 * * SAT", lambda wall: _at(23, 59)[1](wall) and wall.isoweekday() == 6),
 ]
 AROUND = range(-75, 76, 25)
-"""Minutes from the wall-clock times at both sides of a change."""
+"""Distances in minutes from the wall-clock times before and after a change."""
 
 
 def _near(change: Transition) -> list[tuple[str, Matches]]:
-    """Daily times about the change: before it, within what it skips or repeats, after it."""
+    """Return daily schedules before, within and after the time that a change skips or repeats."""
     times = set()
     for side in (change.before, change.after):
         for minutes in AROUND:
@@ -72,7 +72,7 @@ def _near(change: Transition) -> list[tuple[str, Matches]]:
     return [_at(hour, minute) for hour, minute in sorted(times)]
 
 
-def test_there_are_changes_of_all_kinds() -> None:
+def test_clock_changes_of_all_kinds_are_covered() -> None:
     gaps = {change.gap.total_seconds() / MINUTE for change in CHANGES}
     assert {60, -60, 30, -30, 120, -120} <= gaps
     assert len(ZONES) > 500
@@ -96,19 +96,19 @@ def test_runs_about_a_clock_change_follow_the_rule(change: Transition, zone: str
 
 @settings(deadline=None)
 @given(data=st.data())
-def test_next_run_is_the_same_from_wherever_one_looks(data: st.DataObject) -> None:
+def test_next_run_does_not_depend_on_the_starting_time(data: st.DataObject) -> None:
     change, zone = data.draw(st.sampled_from(sorted(CHANGES.items())))
     expression, matches = data.draw(st.sampled_from(DAILY + _near(change)))
     after = data.draw(st.integers((change.at - 4 * HOUR) * 1000, (change.at + 4 * HOUR) * 1000))
     start = after // 1000 // MINUTE * MINUTE
-    # From before the change, so that the walk knows what has been shown already.
+    # Start before the change, so that the loop knows which times have been shown.
     runs = Walk(ZoneInfo(zone), change.at - 5 * HOUR, start + 2 * DAY).runs(matches)
     expected = next(run * 1000 for run in runs if run * 1000 > after)
     assert cron.next_after(expression, zone, after) == expected
 
 
 @pytest.mark.parametrize("zone", DISTINCT)
-def test_daily_runs_are_one_for_every_date(zone: str) -> None:
+def test_daily_schedule_runs_once_on_every_date(zone: str) -> None:
     start = START * 1000
     runs = cron.upcoming("30 2 * * *", zone, start, 730)
     walls = [datetime.fromtimestamp(run / 1000, ZoneInfo(zone)) for run in runs]

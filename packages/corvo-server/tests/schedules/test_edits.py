@@ -1,4 +1,4 @@
-"""Schedules are written by name, found by id or name, changed, run by hand and removed."""
+"""Schedules: write by name, get by id or name, replace, run by hand, delete."""
 
 from typing import Any
 
@@ -13,7 +13,9 @@ from server_support.calendar import HOUR, MINUTE, Calendar, make_schedule
 from server_support.clock import START
 
 
-async def test_writing_a_name_again_changes_that_schedule(bench: Bench, calendar: Calendar) -> None:
+async def test_put_of_an_existing_name_replaces_the_schedule(
+    bench: Bench, calendar: Calendar
+) -> None:
     first, is_new = await bench.engine.schedules.put(*make_schedule())
     assert is_new
     bench.clock.forward(1)
@@ -25,11 +27,11 @@ async def test_writing_a_name_again_changes_that_schedule(bench: Bench, calendar
 
 
 @pytest.mark.parametrize("change", [{}, {"queue": "other"}, {"misfire": "skip"}])
-async def test_next_run_stays_where_the_calendar_does(
+async def test_next_run_stays_if_the_calendar_stays(
     bench: Bench, calendar: Calendar, change: dict[str, Any]
 ) -> None:
     await calendar.put(cron="0 9 * * *")
-    bench.clock.forward(2 * HOUR)  # due, and not dealt with yet
+    bench.clock.forward(2 * HOUR)  # due and not yet processed
     assert (await calendar.put(cron="0 9 * * *", **change)).next_run == START + HOUR
 
 
@@ -41,7 +43,7 @@ async def test_next_run_stays_where_the_calendar_does(
         ({"timezone": "Asia/Tokyo"}, START + 16 * HOUR),
     ],
 )
-async def test_next_run_is_reckoned_anew_where_the_calendar_changes(
+async def test_next_run_changes_with_the_calendar(
     bench: Bench, calendar: Calendar, change: dict[str, Any], next_run: int
 ) -> None:
     await calendar.put(cron="0 9 * * *")
@@ -75,7 +77,7 @@ async def test_replace_refuses_a_name_that_is_taken(bench: Bench, calendar: Cale
     assert await calendar.get("a") == before
 
 
-async def test_id_goes_before_a_name_that_looks_like_it(calendar: Calendar) -> None:
+async def test_id_takes_precedence_over_an_equal_name(calendar: Calendar) -> None:
     first = await calendar.put("first")
     second = await calendar.put(first.id)
     assert (await calendar.get(first.id)).name == "first"
@@ -89,7 +91,7 @@ async def test_schedules_are_listed_by_name(bench: Bench, calendar: Calendar) ->
     assert [schedule.name for schedule in await bench.engine.schedules.list()] == ["a", "b", "c"]
 
 
-async def test_removed_schedule_is_gone_and_its_jobs_stay(bench: Bench, calendar: Calendar) -> None:
+async def test_deleted_schedule_leaves_its_jobs(bench: Bench, calendar: Calendar) -> None:
     await calendar.put()
     await calendar.pass_time(MINUTE)
     await bench.engine.schedules.delete("nightly")
@@ -99,7 +101,7 @@ async def test_removed_schedule_is_gone_and_its_jobs_stay(bench: Bench, calendar
 
 
 @pytest.mark.parametrize("is_paused", [False, True])
-async def test_run_enqueues_a_job_and_leaves_the_calendar(
+async def test_run_enqueues_a_job_and_keeps_next_run(
     bench: Bench, calendar: Calendar, is_paused: bool
 ) -> None:
     await calendar.put(payload={"n": 1})
@@ -129,7 +131,7 @@ async def test_run_names_the_job_that_holds_the_unique_key(
     assert await calendar.get() == before
 
 
-async def test_verbs_refuse_a_schedule_that_is_not_there(bench: Bench) -> None:
+async def test_verbs_refuse_an_unknown_schedule(bench: Bench) -> None:
     schedules = bench.engine.schedules
     calls = [verb("x") for verb in (schedules.get, schedules.delete, schedules.pause)]
     calls += [schedules.resume("x"), schedules.run("x"), schedules.replace("x", *make_schedule())]
@@ -142,14 +144,14 @@ async def test_verbs_refuse_a_schedule_that_is_not_there(bench: Bench) -> None:
     [
         ({"cron": "0 25 * * *"}, [("cron", "hour: '25' is not valid")]),
         ({"cron": "0 0 31 2 *"}, [("cron", "'0 0 31 2 *' never fires")]),
-        ({"timezone": "Europe/Berlni"}, [("timezone", "'Europe/Berlni' is no IANA time zone")]),
+        ({"timezone": "Europe/Berlni"}, [("timezone", "'Europe/Berlni' is not an IANA time zone")]),
         (
             {"cron": "@noon", "timezone": "CEST"},
-            [("cron", "'@noon' is not one of"), ("timezone", "'CEST' is no IANA time zone")],
+            [("cron", "'@noon' is not one of"), ("timezone", "'CEST' is not an IANA time zone")],
         ),
     ],
 )
-async def test_put_says_what_is_wrong_with_the_calendar(
+async def test_put_refuses_an_invalid_calendar(
     bench: Bench, calendar: Calendar, fields: dict[str, Any], details: list[tuple[str, str]]
 ) -> None:
     before = await calendar.put()
@@ -172,7 +174,7 @@ async def test_put_refuses_a_payload_that_is_too_large(bench: Bench) -> None:
     assert "payload has 22 bytes" in await _refused(call, ErrorCode.PAYLOAD_TOO_LARGE)
 
 
-async def test_upcoming_is_the_calendar_from_now_on(bench: Bench, calendar: Calendar) -> None:
+async def test_upcoming_starts_now(bench: Bench, calendar: Calendar) -> None:
     schedule = await calendar.put(cron="0 9,17 * * *")
     await bench.engine.schedules.pause("nightly")
     times = bench.engine.schedules.upcoming(schedule, 3)

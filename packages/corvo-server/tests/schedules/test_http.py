@@ -1,4 +1,4 @@
-"""Schedules over HTTP, against a server on a port of its own."""
+"""Schedules over HTTP."""
 
 import json
 from collections.abc import AsyncIterator
@@ -21,10 +21,10 @@ FIRST = "2027-01-16T07:30:00.000Z"
 
 @pytest.fixture
 async def http(engine: Engine) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of the server in front of `engine`."""
+    """A client of an HTTP server over `engine`."""
     settings = Settings(bind="127.0.0.1:0")
     app, _ = build_http(settings, engine)
-    app.config.TOUCHUP = False  # rewrites the class Sanic in place, once in a process
+    app.config.TOUCHUP = False  # it would rewrite Sanic's methods for the whole process
     listener = bind(settings.bind)
     server = await start_http(app, listener)
     port = listener.getsockname()[1]
@@ -34,7 +34,9 @@ async def http(engine: Engine) -> AsyncIterator[httpx.AsyncClient]:
     await server.wait_closed()
 
 
-async def test_schedule_goes_round(http: httpx.AsyncClient, calendar: Calendar) -> None:
+async def test_schedule_is_returned_as_it_was_written(
+    http: httpx.AsyncClient, calendar: Calendar
+) -> None:
     created = await http.post("/schedules", json=SCHEDULE)
     assert created.status_code == 201
     schedule = created.json()
@@ -98,7 +100,7 @@ async def test_absent_payload_is_an_empty_object(http: httpx.AsyncClient) -> Non
     assert (await http.post("/schedules", json=SCHEDULE)).json()["payload"] == {}
 
 
-async def test_name_may_hold_any_character(http: httpx.AsyncClient) -> None:
+async def test_name_may_contain_any_character(http: httpx.AsyncClient) -> None:
     name = "night/ly ä?#%2F"
     await http.post("/schedules", json={**SCHEDULE, "name": name})
     path = "/schedules/night%2Fly%20%C3%A4%3F%23%252F"
@@ -106,7 +108,7 @@ async def test_name_may_hold_any_character(http: httpx.AsyncClient) -> None:
     assert (await http.post(f"{path}/run")).status_code == 200
 
 
-async def test_run_of_a_unique_job_that_lives_says_so(
+async def test_run_reports_a_live_job_with_the_unique_key(
     http: httpx.AsyncClient, bench: Bench
 ) -> None:
     holder = await bench.enqueue(unique_key="k")
@@ -116,7 +118,7 @@ async def test_run_of_a_unique_job_that_lives_says_so(
 
 
 @pytest.mark.parametrize(("count", "times"), [("0", 0), ("7", 7), ("100", 100)])
-async def test_upcoming_are_as_many_as_asked_for(
+async def test_upcoming_returns_the_requested_number(
     http: httpx.AsyncClient, count: str, times: int
 ) -> None:
     await http.post("/schedules", json=SCHEDULE)
@@ -125,7 +127,7 @@ async def test_upcoming_are_as_many_as_asked_for(
 
 
 @pytest.mark.parametrize("count", ["101", "-1", "x", "1.0", "٣", "9" * 5000])
-async def test_upcoming_that_are_no_count_are_refused(http: httpx.AsyncClient, count: str) -> None:
+async def test_invalid_number_of_upcoming_is_refused(http: httpx.AsyncClient, count: str) -> None:
     reply = await http.get("/schedules/nightly", params={"upcoming": count})
     _check_refused(reply, 400, "VALIDATION_ERROR", "upcoming")
 
@@ -142,7 +144,7 @@ async def test_upcoming_that_are_no_count_are_refused(http: httpx.AsyncClient, c
         ({"cron": ""}, "cron", "at least 1 character"),
         ({"cron": 5}, "cron", "string"),
         ({"cron": "0 0 31 2 *"}, "cron", "never fires"),
-        ({"timezone": "Mars/Olympus"}, "timezone", "no IANA time zone"),
+        ({"timezone": "Mars/Olympus"}, "timezone", "not an IANA time zone"),
         ({"name": None}, "name", "string"),
         ({"name": ""}, "name", "at least 1 character"),
         ({"queue": "no spaces"}, "queue", "A-Z a-z 0-9"),
@@ -169,7 +171,7 @@ async def test_missing_fields_are_named(http: httpx.AsyncClient) -> None:
     assert (reply.status_code, fields) == (400, ["name", "queue", "cron"])
 
 
-async def test_unknown_field_is_refused_where_that_is_asked_for(http: httpx.AsyncClient) -> None:
+async def test_unknown_field_is_refused_with_strict(http: httpx.AsyncClient) -> None:
     body = {**SCHEDULE, "time_zone": "UTC"}
     reply = await http.post("/schedules", params={"strict": "true"}, json=body)
     _check_refused(reply, 400, "VALIDATION_ERROR", "time_zone")
@@ -193,7 +195,7 @@ async def test_name_that_is_taken_is_a_conflict(http: httpx.AsyncClient) -> None
         ("POST", "/schedules/x/run"),
     ],
 )
-async def test_schedule_that_is_not_there_is_not_found(
+async def test_unknown_schedule_is_not_found(
     http: httpx.AsyncClient, method: str, path: str
 ) -> None:
     reply = await http.request(method, path, json=SCHEDULE if method == "PUT" else None)

@@ -1,4 +1,4 @@
-"""What becomes of occurrences that nobody dealt with in time."""
+"""Occurrences that were missed, by `misfire`."""
 
 import pytest
 
@@ -21,14 +21,14 @@ async def test_run_once_makes_one_job_of_all_missed_occurrences(calendar: Calend
     assert schedule.last_skipped is None
 
 
-async def test_run_once_runs_a_occurrence_that_is_days_late(calendar: Calendar) -> None:
+async def test_run_once_runs_an_occurrence_that_is_days_late(calendar: Calendar) -> None:
     await calendar.put(cron="0 9 * * *")
     assert await calendar.pass_time(3 * DAY) == 1
     assert await calendar.occurrences() == [START + HOUR]
     assert (await calendar.get()).next_run == START + 3 * DAY + HOUR
 
 
-async def test_skip_leaves_out_a_missed_occurrence(calendar: Calendar) -> None:
+async def test_skip_skips_a_missed_occurrence(calendar: Calendar) -> None:
     await calendar.put(cron="0 9 * * *", misfire="skip")
     assert await calendar.pass_time(3 * HOUR) == 1
     assert await calendar.occurrences() == []
@@ -40,7 +40,7 @@ async def test_skip_leaves_out_a_missed_occurrence(calendar: Calendar) -> None:
 
 
 @pytest.mark.parametrize(("late", "runs"), [(0, 1), (GRACE - 1, 1), (GRACE, 0)])
-async def test_skip_runs_a_occurrence_that_is_hardly_late(
+async def test_skip_runs_an_occurrence_that_is_slightly_late(
     calendar: Calendar, late: int, runs: int
 ) -> None:
     await calendar.put(cron="0 9 * * *", misfire="skip")
@@ -69,7 +69,7 @@ async def test_paused_schedule_does_not_run(bench: Bench, calendar: Calendar) ->
 
 
 @pytest.mark.parametrize(("misfire", "runs"), [("run_once", 1), ("skip", 0)])
-async def test_resumed_schedule_deals_with_what_it_missed(
+async def test_resumed_schedule_processes_missed_occurrences(
     bench: Bench, calendar: Calendar, misfire: str, runs: int
 ) -> None:
     await calendar.put(cron="*/10 * * * *", misfire=misfire)
@@ -81,7 +81,7 @@ async def test_resumed_schedule_deals_with_what_it_missed(
     assert (await calendar.get()).next_run == START + HOUR + 10 * MINUTE
 
 
-async def test_resumed_schedule_that_missed_nothing_goes_on(
+async def test_resumed_schedule_without_missed_occurrences_continues(
     bench: Bench, calendar: Calendar
 ) -> None:
     await calendar.put()

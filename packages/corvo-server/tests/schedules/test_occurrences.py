@@ -1,4 +1,4 @@
-"""Every occurrence of a schedule is dealt with exactly once, whoever deals with it and whenever."""
+"""Every occurrence of a schedule is processed exactly once, by any server at any time."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ from server_support.calendar import HOUR, MINUTE, Calendar
 from server_support.clock import START
 
 
-async def test_occurrence_becomes_a_job_when_its_time_comes(calendar: Calendar) -> None:
+async def test_due_occurrence_enqueues_a_job(calendar: Calendar) -> None:
     await calendar.put()
     assert await calendar.pass_time(MINUTE - 1) == 0
     assert await calendar.occurrences() == []
@@ -23,7 +23,7 @@ async def test_occurrence_becomes_a_job_when_its_time_comes(calendar: Calendar) 
     assert (schedule.last_run, schedule.next_run) == (START + MINUTE, START + 2 * MINUTE)
 
 
-async def test_job_is_as_the_schedule_says(bench: Bench, calendar: Calendar) -> None:
+async def test_job_has_the_options_of_the_schedule(bench: Bench, calendar: Calendar) -> None:
     text = b'{"b": 12345678901234567890123 , "a":1.0}'
     await calendar.put(
         text=text,
@@ -45,14 +45,14 @@ async def test_job_is_as_the_schedule_says(bench: Bench, calendar: Calendar) -> 
     assert (await calendar.get()).last_job_id == job.head.id
 
 
-async def test_every_occurrence_has_a_job_of_its_own(calendar: Calendar) -> None:
+async def test_every_occurrence_has_its_own_job(calendar: Calendar) -> None:
     await calendar.put()
     for _ in range(5):
         assert await calendar.pass_time(MINUTE) == 1
     assert await calendar.occurrences() == [START + n * MINUTE for n in range(1, 6)]
 
 
-async def test_occurrence_that_was_dealt_with_is_not_due_again(calendar: Calendar) -> None:
+async def test_processed_occurrence_is_not_due_again(calendar: Calendar) -> None:
     await calendar.put()
     assert [await calendar.pass_time(MINUTE), await calendar.pass_time()] == [1, 0]
     assert len(await calendar.jobs()) == 1
@@ -62,7 +62,7 @@ async def test_two_engines_make_one_job_of_an_occurrence(bench: Bench, calendar:
     await calendar.put()
     other = Engine(bench.store, clock=bench.clock)
     bench.clock.forward(MINUTE)
-    with bench.kit.hold_commits(bench.store):  # both in one commit
+    with bench.kit.hold_commits(bench.store):  # both share a commit
         both = [asyncio.ensure_future(e.schedules.run_due()) for e in (bench.engine, other)]
         await asyncio.sleep(0)
     assert sorted(await asyncio.gather(*both)) == [0, 1]
@@ -93,19 +93,17 @@ async def test_commit_that_fails_leaves_the_occurrence_due(
     assert await calendar.occurrences() == [START + MINUTE]
 
 
-async def test_occurrence_that_comes_again_is_found_to_have_its_job(
-    bench: Bench, calendar: Calendar
-) -> None:
+async def test_repeated_occurrence_finds_its_job(bench: Bench, calendar: Calendar) -> None:
     await calendar.put()
     await calendar.pass_time(MINUTE)
-    bench.clock.forward(-MINUTE // 2)  # somebody set the machine's clock
+    bench.clock.forward(-MINUTE // 2)  # the machine's clock was set back
     await calendar.put(cron="@daily")
     assert (await calendar.put()).next_run == START + MINUTE
     assert await calendar.pass_time(MINUTE // 2 + 10) == 1
     assert await calendar.occurrences() == [START + MINUTE]
 
 
-async def test_all_that_are_due_run_however_many(calendar: Calendar) -> None:
+async def test_all_due_schedules_run(calendar: Calendar) -> None:
     for number in range(250):
         await calendar.put(f"s{number}", queue=f"q{number % 3}")
     assert await calendar.pass_time(MINUTE) == 250
@@ -119,7 +117,7 @@ async def test_occurrence_wakes_a_waiting_fetch(bench: Bench, calendar: Calendar
     assert len(await fetching) == 1
 
 
-async def test_occurrence_whose_unique_key_is_held_is_skipped(
+async def test_occurrence_is_skipped_if_a_live_job_holds_the_unique_key(
     bench: Bench, calendar: Calendar
 ) -> None:
     await calendar.put(unique_key="one at a time", unique_period="1d")
@@ -144,7 +142,7 @@ async def test_schedules_of_one_commit_see_each_others_unique_keys(calendar: Cal
     assert sorted(skipped, key=str) == [START + MINUTE, None]
 
 
-async def test_schedule_whose_zone_is_gone_rests_and_holds_up_no_other(
+async def test_schedule_without_its_zone_is_disabled_alone(
     bench: Bench, calendar: Calendar, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await calendar.put("lost", timezone="Europe/Berlin")

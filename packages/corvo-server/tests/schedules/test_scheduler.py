@@ -1,4 +1,4 @@
-"""The service that runs schedules by itself."""
+"""The background service that runs due schedules."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,7 +18,7 @@ from server_support.clock import START, ManualClock, forward_loop
 
 
 class WatchedScheduler(Scheduler):
-    """Counts in `looks` how often it has looked for the next occurrence. After that it sleeps."""
+    """Counts in `looks` how often it has read the next occurrence. It sleeps after each."""
 
     looks = 0
 
@@ -46,7 +46,7 @@ async def next_job(engine: Engine) -> JobHead:
     return job.head
 
 
-async def test_schedule_that_is_written_meanwhile_runs_on_time(store: Store) -> None:
+async def test_schedule_written_during_the_run_is_on_time(store: Store) -> None:
     clock = ManualClock(START + MINUTE - 100)
     engine = Engine(store, clock=clock)
     async with running(engine) as watched, asyncio.timeout(10):
@@ -59,7 +59,7 @@ async def test_schedule_that_is_written_meanwhile_runs_on_time(store: Store) -> 
     assert job.created_at == START + MINUTE
 
 
-async def test_occurrence_that_was_missed_runs_at_the_start(store: Store) -> None:
+async def test_missed_occurrence_runs_at_the_start(store: Store) -> None:
     await Engine(store, clock=lambda: START - 5 * MINUTE).schedules.put(*make_schedule())
     engine = Engine(store, clock=lambda: START)
     async with running(engine), asyncio.timeout(10):
@@ -67,7 +67,9 @@ async def test_occurrence_that_was_missed_runs_at_the_start(store: Store) -> Non
     assert job.scheduled_at == START - 4 * MINUTE
 
 
-async def test_clock_that_is_set_is_noticed(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_change_of_the_wall_clock_is_noticed(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(scheduler, "_LONGEST_SLEEP", 0.02)
     now = START
     engine = Engine(store, clock=lambda: now)

@@ -1,4 +1,4 @@
-"""Fixtures of the search tests."""
+"""Fixtures for the tests of searches."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -14,7 +14,7 @@ Find = Callable[..., Awaitable[Page]]
 
 @pytest.fixture
 def find(bench: Bench) -> Find:
-    """Search by the fields of a request; one page."""
+    """Return a function that searches by the fields of a request and returns one page."""
 
     async def search(**fields: Any) -> Page:
         return await bench.engine.search.jobs(SearchRequest.model_validate(fields))
@@ -24,7 +24,7 @@ def find(bench: Bench) -> Find:
 
 @pytest.fixture
 def find_ids(find: Find) -> Callable[..., Awaitable[list[str]]]:
-    """Search by the fields of a request; the ids of all pages."""
+    """Return a function that searches like `find` and returns the ids of all pages."""
 
     async def search(**fields: Any) -> list[str]:
         ids: list[str] = []

@@ -1,4 +1,4 @@
-"""What a search refuses, and what it says then."""
+"""Invalid searches and their error messages."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Awaitable, Callable
@@ -44,7 +44,7 @@ Find = Callable[..., Awaitable[Page]]
         ({"has_errors": "yes"}, "has_errors"),
     ],
 )
-def test_a_field_that_makes_no_sense_is_named(fields: dict[str, Any], field: str) -> None:
+def test_an_invalid_field_is_named(fields: dict[str, Any], field: str) -> None:
     with pytest.raises(ValidationError) as refused:
         SearchRequest.model_validate(fields)
     assert {error["loc"][0] for error in refused.value.errors()} == {field}
@@ -57,7 +57,7 @@ async def refusal(find: Find, **fields: Any) -> CallError:
     return refused.value
 
 
-async def test_an_expression_that_cannot_be_read_is_refused_with_its_place(find: Find) -> None:
+async def test_a_syntax_error_is_refused_with_its_position(find: Find) -> None:
     error = await refusal(find, payload_jq=".a = 1")
     assert error.message == "payload_jq cannot be read at character 4: compare with ==."
     assert error.details == [("payload_jq", "at character 4: compare with ==")]
@@ -89,10 +89,10 @@ async def test_a_cursor_of_another_search_is_refused(bench: Bench, find: Find) -
         error = await refusal(find, **{**search, **change, "cursor": cursor})
         expected = "belongs to a search with other filters or another order"
         assert error.details == [("cursor", expected)], change
-        assert error.message == f"The cursor {expected}; begin again without one."
+        assert error.message == f"The cursor {expected}; start again without a cursor."
 
 
-async def test_what_is_no_cursor_is_refused(bench: Bench, find: Find) -> None:
+async def test_an_invalid_cursor_is_refused(bench: Bench, find: Find) -> None:
     for _ in range(3):
         await bench.enqueue()
     cursor = (await find(limit=1)).cursor
@@ -108,7 +108,7 @@ async def test_what_is_no_cursor_is_refused(bench: Bench, find: Find) -> None:
         "AA",
     ):
         error = await refusal(find, limit=1, cursor=forged)
-        assert error.details == [("cursor", "is none that this server gave")], forged
+        assert error.details == [("cursor", "was not issued by this server")], forged
 
 
 async def test_a_forged_cursor_does_no_harm(bench: Bench, find: Find) -> None:

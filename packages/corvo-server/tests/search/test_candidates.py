@@ -1,4 +1,4 @@
-"""Where searches look: the index of tags is right, and indexes are used as meant."""
+"""The choice between index and scan on SQLite, and the index of tags."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -42,7 +42,7 @@ WANTED: dict[str, JobFilter] = {
 
 @pytest.fixture
 def kit(tmp_path: Path) -> SqliteKit:
-    """What indexes SQLite reads is a matter of SQLite."""
+    """These tests are about SQLite only."""
     return SqliteKit(tmp_path)
 
 
@@ -63,7 +63,7 @@ def plan_of(connection: sqlite3.Connection, statement: Sql) -> str:
 
 
 @pytest.mark.parametrize("index", WANTED)
-def test_few_candidates_come_from_their_index(connection: sqlite3.Connection, index: str) -> None:
+def test_each_filter_uses_its_index(connection: sqlite3.Connection, index: str) -> None:
     candidates = Plan(connection, WANTED[index]).candidates
     assert candidates is not None
     plan = plan_of(connection, candidates.seqs)
@@ -74,7 +74,7 @@ def test_few_candidates_come_from_their_index(connection: sqlite3.Connection, in
 @pytest.mark.parametrize(
     "wanted", [JobFilter(), JobFilter(queue="b"), JobFilter(payload_contains="x")]
 )
-def test_a_walk_needs_no_sorting(connection: sqlite3.Connection, wanted: JobFilter) -> None:
+def test_a_scan_needs_no_sorting(connection: sqlite3.Connection, wanted: JobFilter) -> None:
     statement = Plan(connection, wanted).select("jobs.seq", None)
     ordered = Sql(f"{statement.text} ORDER BY jobs.seq DESC LIMIT 5", statement.values)
     plan = plan_of(connection, ordered)
@@ -83,11 +83,11 @@ def test_a_walk_needs_no_sorting(connection: sqlite3.Connection, wanted: JobFilt
 
 
 @pytest.mark.parametrize("share", [0, 1, 1000])
-def test_every_way_finds_the_same(
+def test_index_and_scan_find_the_same_jobs(
     connection: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch, share: int
 ) -> None:
-    """Candidates cost nothing, or as much as a job, or so much that all jobs are walked."""
-    monkeypatch.setattr(plan, "STEPS_A_CANDIDATE", share)
+    """`share`: a candidate costs nothing, as much as a job, or so much that a scan is chosen."""
+    monkeypatch.setattr(plan, "STEPS_PER_CANDIDATE", share)
     for wanted in (
         JobFilter(tags={"a": "1"}),
         JobFilter(tags={"a": "1"}, states=frozenset(JobState) - {JobState.DEAD}),
@@ -113,7 +113,7 @@ def expected(connection: sqlite3.Connection, wanted: JobFilter) -> list[int]:
     return [seq for (seq,) in connection.execute(text, statement.values)]
 
 
-def test_matching_ids_go_on_behind_the_last(connection: sqlite3.Connection) -> None:
+def test_matching_ids_continue_after_the_last_seq(connection: sqlite3.Connection) -> None:
     wanted = JobFilter(queue="b")
     found: list[tuple[int, str]] = []
     while chunk := matching_ids(connection, wanted, found[-1][0] if found else 0, 7):
@@ -134,8 +134,8 @@ FAR = {
     ),
     "waiting": JobFilter(queue="b", states=frozenset({JobState.PENDING})),
 }
-"""What has many matches, all of them older than the jobs of another queue that came last."""
-ALIKE = """
+"""Filters with many matches, all of which are older than the jobs of another queue."""
+ADD_JOBS = """
 WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :jobs)
 INSERT INTO jobs (seq, id, queue, state, priority, max_retries, backoff, base_delay, max_delay,
                   unique_period, created_at, finished_at, payload, tags)
@@ -145,10 +145,10 @@ FROM n, (SELECT max(seq) AS last, max(created_at) AS made FROM jobs)"""
 
 
 def add(copy: sqlite3.Connection, queue: str, state: JobState, jobs: int) -> None:
-    """Put so many jobs of a queue behind all others, with the tag `a` of `1`."""
+    """Append `jobs` jobs to a queue, with the highest seqs and the tag `a` = `1`."""
     done = 1 if state.is_finished else None
     values = {"queue": queue, "state": STATE_CODES[state], "jobs": jobs, "done": done}
-    copy.execute(ALIKE, values)
+    copy.execute(ADD_JOBS, values)
     copy.execute("INSERT OR IGNORE INTO queues (name, created_at) VALUES (?, 1)", (queue,))
     counter = f"UPDATE queues SET {state} = {state} + ? WHERE name = ?"  # noqa: S608 - a state
     copy.execute(counter, (jobs, queue))
@@ -157,7 +157,7 @@ def add(copy: sqlite3.Connection, queue: str, state: JobState, jobs: int) -> Non
 
 
 def steps_of(copy: sqlite3.Connection, wanted: JobFilter, order: SortOrder) -> tuple[int, int]:
-    """What SQLite's machine does for a page, in tens of its steps, and the length of the page."""
+    """Return the cost of a page in units of ten SQLite VM instructions, and its number of jobs."""
     done = 0
 
     def count() -> int:
@@ -173,10 +173,10 @@ def steps_of(copy: sqlite3.Connection, wanted: JobFilter, order: SortOrder) -> t
 
 @pytest.mark.parametrize("name", FAR)
 @pytest.mark.parametrize("order", SortOrder)
-def test_work_does_not_grow_with_jobs_that_lie_before_the_matches(
+def test_cost_does_not_grow_with_jobs_in_front_of_the_matches(
     connection: sqlite3.Connection, name: str, order: SortOrder
 ) -> None:
-    """Matches need not be spread evenly: a walk to where they lie ends before it is a long one."""
+    """A scan towards matches that are far away must end early."""
     with closing(sqlite3.connect(":memory:")) as copy:
         connection.backup(copy)
         if order is SortOrder.ASC:
@@ -188,7 +188,7 @@ def test_work_does_not_grow_with_jobs_that_lie_before_the_matches(
             add(copy, "other", JobState.COMPLETED, 40_000)
         after, same_jobs = steps_of(copy, FAR[name], order)
         assert jobs == same_jobs
-        # A walk over all 40,000 takes 20,000 of these.
+        # A scan of all 40,000 jobs costs 20,000 units.
         assert after < before + 8_000
         found = search(copy, Search(FAR[name], 2**60, 500, order=order))
         seqs = [job.head.seq for job in found.jobs]
@@ -203,7 +203,7 @@ TAGGED = (
 )
 
 
-async def test_the_index_of_tags_follows_the_jobs(bench: Bench, kit: SqliteKit) -> None:
+async def test_the_index_of_tags_is_kept_up_to_date(bench: Bench, kit: SqliteKit) -> None:
     async def check(rows: int) -> None:
         indexed: list[tuple[Any, ...]] = kit.query(INDEXED)
         assert indexed == kit.query(TAGGED)
@@ -213,7 +213,7 @@ async def test_the_index_of_tags_follows_the_jobs(bench: Bench, kit: SqliteKit) 
     await bench.enqueue(tags={})
     await check(0)
     await bench.enqueue(tags={"a": "1", 'odd "\\é': "%_"})
-    held = await bench.enqueue(tags={"a": "2"}, unique_key="k")
+    keyed = await bench.enqueue(tags={"a": "2"}, unique_key="k")
     await check(3)
     again = {"unique_key": "k", "on_conflict": "replace"}
     await bench.try_enqueue(tags={"b": "3", "c": "4"}, **again)
@@ -222,10 +222,10 @@ async def test_the_index_of_tags_follows_the_jobs(bench: Bench, kit: SqliteKit) 
     await check(2)
     await bench.try_enqueue(tags={"b": "5"}, **again)
     await check(3)
-    await bench.engine.jobs.move(held, "other")
-    await bench.engine.jobs.cancel(held)
+    await bench.engine.jobs.move(keyed, "other")
+    await bench.engine.jobs.cancel(keyed)
     await check(3)
-    await bench.engine.jobs.delete(held)
+    await bench.engine.jobs.delete(keyed)
     await check(2)
     done = await bench.bring_to(JobState.CANCELLED, queue="x", tags={"a": "6"})
     await check(3)
@@ -234,10 +234,8 @@ async def test_the_index_of_tags_follows_the_jobs(bench: Bench, kit: SqliteKit) 
     await check(2)
 
 
-def test_tags_of_a_far_away_segment_are_found(
-    connection: sqlite3.Connection, tmp_path: Any
-) -> None:
-    """Segments that hold nothing cost nothing, however many lie between."""
+def test_tags_in_a_distant_segment_are_found(connection: sqlite3.Connection, tmp_path: Any) -> None:
+    """Empty segments cost nothing: here there are 2^28 of them between two jobs."""
     with closing(sqlite3.connect(":memory:")) as copy:
         connection.backup(copy)
         copy.execute("UPDATE jobs SET seq = seq + (1 << 40) WHERE seq % 2")
@@ -249,7 +247,7 @@ def test_tags_of_a_far_away_segment_are_found(
         assert len(found.jobs) == found.total.jobs == len(expected(connection, wanted))
 
 
-async def test_the_check_finds_what_searches_would_stumble_over(
+async def test_the_check_finds_a_wrong_index_of_tags_and_a_wrong_order(
     connection: sqlite3.Connection,
 ) -> None:
     with closing(sqlite3.connect(":memory:")) as copy:
@@ -259,6 +257,7 @@ async def test_the_check_finds_what_searches_would_stumble_over(
         copy.execute("INSERT INTO job_tags VALUES (0, 'x', 'y', 8)")
         copy.execute("UPDATE jobs SET created_at = created_at - 1 WHERE seq = 9")
         problems = " ".join(find_problems(copy))
-    assert "the job of seq 7: the tag 'a' with '0' is not indexed as it is" in problems
-    assert "the job of seq 8: the tag 'x' with 'y' is not indexed as it is" in problems
-    assert "was created before one that was enqueued earlier" in problems
+    wrong_index = "the index of tags is wrong for the job with seq"
+    assert f"{wrong_index} 7: tag 'a', value '0'" in problems
+    assert f"{wrong_index} 8: tag 'x', value 'y'" in problems
+    assert "was created before a job with a lower seq" in problems

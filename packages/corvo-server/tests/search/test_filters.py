@@ -1,4 +1,4 @@
-"""Every filter of a search, alone and together."""
+"""Every filter of a search, alone and combined."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -19,7 +19,7 @@ HOUR = 3_600_000
 
 @pytest.fixture
 async def names(bench: Bench) -> dict[str, str]:
-    """The names of jobs of every kind by their ids, created one second apart."""
+    """Store jobs of every kind, one second apart; return their names by id."""
     ids: dict[str, str] = {}
 
     def note(name: str, job_id: str) -> None:
@@ -174,7 +174,7 @@ async def test_a_batch_and_a_prefix_of_an_id_are_found(
     assert (await find(job_id_prefix=job.head.id.lower())).jobs == []
 
 
-async def test_a_tag_is_not_found_in_the_words_of_others(bench: Bench, find: Find) -> None:
+async def test_a_tag_is_not_found_within_other_tags(bench: Bench, find: Find) -> None:
     await bench.enqueue(tags={"a": ":", "b": "c", 'd":"e': "f", "g\\": "\\h"})
     for tags in ({":": ","}, {"d": "e"}, {"a": ":,"}, {"b": "C"}, {"g": "h"}, {"c": "b"}):
         assert (await find(tags=tags)).jobs == [], tags
@@ -182,7 +182,7 @@ async def test_a_tag_is_not_found_in_the_words_of_others(bench: Bench, find: Fin
         assert len((await find(tags=tags)).jobs) == 1, tags
 
 
-async def test_errors_of_earlier_attempts_count(bench: Bench, find: Find) -> None:
+async def test_errors_of_earlier_attempts_are_searched(bench: Bench, find: Find) -> None:
     job = await bench.start()
     await bench.fail(job, "first")
     await bench.tick(HOUR)
@@ -192,7 +192,7 @@ async def test_errors_of_earlier_attempts_count(bench: Bench, find: Find) -> Non
     assert [failure.error for failure in found.failures] == ["first"]
 
 
-async def test_payloads_of_escapes_are_found_by_plain_text(bench: Bench, find: Find) -> None:
+async def test_escaped_payloads_are_found_by_plain_text(bench: Bench, find: Find) -> None:
     for payload in (b'{"x":"\\u00e9\\u20ac"}', '{"x":"é€"}'.encode()):
         request, _ = make_job()
         await bench.engine.jobs.enqueue(request, payload)

@@ -15,7 +15,7 @@ async def server(bench: Bench) -> AsyncIterator[HttpServer]:
         yield server
 
 
-async def test_a_search_answers_with_pages(bench: Bench, server: HttpServer) -> None:
+async def test_a_search_returns_pages(bench: Bench, server: HttpServer) -> None:
     ids = [await bench.enqueue(payload={"n": n}, tags={"a": "1"}) for n in range(3)]
     await bench.fail(await bench.fetch_one(), "boom", retry=False)
     first = await server.post("/jobs/search", {"tags": {"a": "1"}, "limit": 2})
@@ -33,9 +33,7 @@ async def test_a_search_answers_with_pages(bench: Bench, server: HttpServer) -> 
     assert job["payload"] == {"n": 0}
 
 
-async def test_a_search_for_nothing_special_finds_the_latest(
-    bench: Bench, server: HttpServer
-) -> None:
+async def test_an_empty_search_returns_the_newest_jobs(bench: Bench, server: HttpServer) -> None:
     for _ in range(51):
         await bench.enqueue()
     found = (await server.post("/jobs/search", {})).json
@@ -48,10 +46,10 @@ async def test_a_search_for_nothing_special_finds_the_latest(
         ({"sort": "size"}, "sort", "must be one of created_at,"),
         ({"limit": 1001}, "limit", "less than or equal to 1000"),
         ({"payload_jq": ".a ="}, "payload_jq", "at character 4: compare with =="),
-        ({"cursor": "x"}, "cursor", "is none that this server gave"),
+        ({"cursor": "x"}, "cursor", "was not issued by this server"),
     ],
 )
-async def test_nonsense_is_refused_by_its_field(
+async def test_an_invalid_field_is_refused_by_its_name(
     server: HttpServer, body: dict[str, object], field: str, said: str
 ) -> None:
     reply = await server.post("/jobs/search", body)
@@ -62,9 +60,7 @@ async def test_nonsense_is_refused_by_its_field(
     assert said in detail["message"]
 
 
-async def test_a_search_that_is_too_slow_is_the_callers_to_narrow(
-    bench: Bench, server: HttpServer
-) -> None:
+async def test_a_search_that_is_too_slow_is_refused(bench: Bench, server: HttpServer) -> None:
     bench.store._search_seconds = 0
     reply = await server.post("/jobs/search", {"payload_contains": "x"})
     assert reply.status in {400, 503}

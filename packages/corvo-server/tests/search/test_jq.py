@@ -1,4 +1,4 @@
-"""payload_jq: what is read as what, what is refused where, and what it then finds."""
+"""payload_jq: how expressions are parsed, which are refused, and which documents they match."""
 
 import json
 import sqlite3
@@ -104,9 +104,9 @@ REFUSED: dict[str, tuple[int, str]] = {
     ".a[": (4, "it ends here, expected a string in double quotes or a number"),
     "..": (2, "found `.`, expected a comparison"),
     ".a.5": (4, "found `5`, expected `[` or a string in double quotes"),
-    "a == 1": (1, "a is not supported; there are contains"),
+    "a == 1": (1, "a is not supported: use contains"),
     '.a | test("x")': (6, "test (regular expressions) is not supported: use contains"),
-    ".a | map(.b)": (6, "map is not supported; there are contains"),
+    ".a | map(.b)": (6, "map is not supported: use contains"),
     "select(.a)": (1, "write the condition itself, without select(…)"),
     ".a | contains": (6, 'contains needs a string: write contains("text")'),
     ".a | contains(1)": (15, "contains takes a string in double quotes"),
@@ -122,7 +122,7 @@ REFUSED: dict[str, tuple[int, str]] = {
     "(.a == 1) == 1": (1, "a condition can only be == or != true or false"),
     "(.a == 1) < true": (1, "a condition can only be == or != true or false"),
     ".a + 1 == 2": (4, "arithmetic is not supported"),
-    ".user-id == 1": (6, 'a key with a dash is written like .["a-b"]'),
+    ".user-id == 1": (6, 'write a key with a dash like .["a-b"]'),
     "$x": (1, "variables are not supported"),
     "[.a]": (1, "arrays are not supported"),
     "{a: 1}": (1, "objects are not supported"),
@@ -137,12 +137,12 @@ REFUSED: dict[str, tuple[int, str]] = {
 
 
 @pytest.mark.parametrize("expression", READ)
-def test_an_expression_is_read_as_in_jq(expression: str) -> None:
+def test_an_expression_is_parsed_as_in_jq(expression: str) -> None:
     assert jq.parse(expression) == READ[expression]
 
 
 @pytest.mark.parametrize("expression", REFUSED, ids=lambda text: text[:30])
-def test_what_cannot_be_read_is_refused_with_its_place(expression: str) -> None:
+def test_a_syntax_error_is_refused_at_its_position(expression: str) -> None:
     position, reason = REFUSED[expression]
     with pytest.raises(jq.JqError) as refused:
         jq.parse(expression)
@@ -158,14 +158,14 @@ def test_values_keep_their_type() -> None:
         assert type(condition.value) is type(value)
 
 
-def test_long_chains_and_many_negations_are_no_matter() -> None:
+def test_long_chains_and_many_negations_are_supported() -> None:
     assert jq.parse(".a" + " | not" * 600) == Truthy(Path(("a",)))
     assert matches(" or ".join(f".a == {n}" for n in range(100)), {"a": 99})
     assert matches(".a" * 2000, {"a": 1}) is False
 
 
 def matches(expression: str, document: Any, *, text: str | None = None) -> bool:
-    """Whether SQLite finds a document (or its JSON as given) by an expression."""
+    """Return whether the expression matches a document, given as a value or as JSON `text`."""
     condition = where(JobFilter(payload=jq.parse(expression)), SqliteDialect())
     connection = sqlite3.connect(":memory:")
     connection.execute("CREATE TABLE jobs (payload TEXT)")
@@ -231,7 +231,7 @@ DOCUMENT = {
         "(.yes | length) != 0 | not",
     ],
 )
-def test_a_document_is_found(expression: str) -> None:
+def test_an_expression_matches_the_document(expression: str) -> None:
     assert matches(expression, DOCUMENT)
     assert not matches(f"{expression} | not", DOCUMENT)
 
@@ -248,7 +248,7 @@ def test_a_document_is_found(expression: str) -> None:
         (".[1] == 2", " [1, 2] "),
     ],
 )
-def test_the_spelling_of_json_is_no_matter(expression: str, text: str) -> None:
+def test_escapes_in_the_document_do_not_matter(expression: str, text: str) -> None:
     assert matches(expression, None, text=text)
 
 

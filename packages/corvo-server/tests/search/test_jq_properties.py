@@ -1,4 +1,4 @@
-"""payload_jq against random expressions and documents: grammar, SQL, and jq itself."""
+"""payload_jq on random expressions and documents: the grammar, the SQL, and jq itself."""
 
 import json
 import sqlite3
@@ -34,7 +34,7 @@ def connection() -> Iterator[sqlite3.Connection]:
 
 
 def found(connection: sqlite3.Connection, condition: Condition, texts: list[str]) -> list[int]:
-    """The places of the documents that SQLite finds."""
+    """Return the indexes in `texts` of the documents that SQLite finds."""
     connection.execute("DELETE FROM jobs")
     connection.executemany("INSERT INTO jobs VALUES (?, ?)", enumerate(texts))
     test = where(JobFilter(payload=condition), SqliteDialect())
@@ -43,7 +43,7 @@ def found(connection: sqlite3.Connection, condition: Condition, texts: list[str]
 
 
 def spell(document: Any, style: int) -> str:
-    """JSON as some writer or other has it."""
+    """Return the document as JSON in one of four styles of escaping."""
     text = json.dumps(document, ensure_ascii=style % 2 == 0)
     return text.replace("/", "\\/") if style > 1 else text
 
@@ -52,12 +52,12 @@ styles = st.integers(0, 3)
 
 
 @given(conditions)
-def test_what_is_printed_is_read_again(condition: Condition) -> None:
+def test_a_printed_condition_parses_to_itself(condition: Condition) -> None:
     assert jq.parse(write(condition)) == condition
 
 
 @given(st.text(max_size=30) | st.text(alphabet='.a[]"0 ()|=<>!?andortlse', max_size=30))
-def test_no_text_does_more_than_be_refused(text: str) -> None:
+def test_any_text_is_parsed_or_refused(text: str) -> None:
     try:
         jq.parse(text)
     except jq.JqError as error:
@@ -68,7 +68,7 @@ def test_no_text_does_more_than_be_refused(text: str) -> None:
 
 
 @given(conditions, st.lists(st.tuples(documents, styles), min_size=1, max_size=4))
-def test_sqlite_finds_what_the_condition_means(
+def test_sqlite_agrees_with_the_oracle_on_conditions(
     connection: sqlite3.Connection, condition: Condition, spelt: list[tuple[Any, int]]
 ) -> None:
     texts = [spell(document, style) for document, style in spelt]
@@ -77,7 +77,7 @@ def test_sqlite_finds_what_the_condition_means(
 
 
 @given(st.data(), documents, styles, st.sampled_from(Operator), scalars)
-def test_sqlite_finds_every_place_of_a_document(
+def test_sqlite_agrees_with_the_oracle_on_every_path(
     connection: sqlite3.Connection,
     data: st.DataObject,
     document: Any,
@@ -92,7 +92,7 @@ def test_sqlite_finds_every_place_of_a_document(
 
 
 @given(st.data(), documents, styles)
-def test_sqlite_finds_what_a_condition_on_its_places_means(
+def test_sqlite_agrees_with_the_oracle_on_conditions_on_existing_paths(
     connection: sqlite3.Connection, data: st.DataObject, document: Any, style: int
 ) -> None:
     condition = data.draw(conditions_on(st.sampled_from(paths_in(document))))
@@ -101,17 +101,17 @@ def test_sqlite_finds_what_a_condition_on_its_places_means(
 
 
 @given(st.data(), documents)
-def test_jq_itself_says_the_same(data: st.DataObject, document: Any) -> None:
+def test_jq_agrees_with_the_oracle(data: st.DataObject, document: Any) -> None:
     real = pytest.importorskip("jq")
     condition = data.draw(conditions_on(st.sampled_from(paths_in(document))))
-    # jq's numbers are floats, which cannot tell large integers apart.
+    # jq's numbers are floats, which cannot represent all large integers.
     assume(all(abs(number) < 2**53 for number in _integers(document)))
     assume(all(abs(number) < 2**53 for number in _literals(condition)))
     program = real.compile(f"if ({write(condition)}) then 1 else 0 end")
     try:
         answer = program.input_value(document).first()
     except ValueError:
-        return  # jq stopped with an error, which here is no match
+        return  # jq fails on this document, which in a search counts as no match
     assert answer == holds(condition, document), write(condition)
 
 

@@ -1,4 +1,4 @@
-"""The order of searches, and pages that follow each other in it."""
+"""The sort order of searches, and their pages."""
 
 from collections.abc import Awaitable, Callable
 from itertools import chain
@@ -32,7 +32,7 @@ KEYS: dict[SortField, Callable[[JobHead], Any]] = {
 
 
 def in_order(jobs: list[JobHead], sort: SortField, order: SortOrder) -> list[str]:
-    """By the key, those without one last, ties by seq."""
+    """Return the ids sorted by key and then by seq; jobs without the key come last."""
     key = KEYS[sort]
     with_key = sorted(
         (job for job in jobs if key(job) is not None), key=lambda job: (key(job), job.seq)
@@ -46,9 +46,9 @@ def in_order(jobs: list[JobHead], sort: SortField, order: SortOrder) -> list[str
 
 @pytest.fixture
 async def jobs(bench: Bench) -> list[JobHead]:
-    """Jobs of all states, with ties in every field."""
+    """Store jobs of all states, with ties in every field."""
     states = [state for state in JobState if state is not JobState.PENDING]
-    # The pending ones last, or they would be handed out in place of those to be started.
+    # Pending jobs come last: a fetch for the other states would take them otherwise.
     rounds = [states, states, [JobState.PENDING], [JobState.PENDING]]
     ids: list[str] = []
     for state in chain.from_iterable(rounds):
@@ -62,7 +62,7 @@ async def jobs(bench: Bench) -> list[JobHead]:
 
 @pytest.mark.parametrize("order", SortOrder)
 @pytest.mark.parametrize("sort", SortField)
-async def test_pages_of_any_size_follow_each_other(
+async def test_pages_of_any_size_are_in_order(
     find_ids: FindIds, jobs: list[JobHead], sort: SortField, order: SortOrder
 ) -> None:
     for limit in (1, 3, 13, 14, 1000):
@@ -71,7 +71,7 @@ async def test_pages_of_any_size_follow_each_other(
 
 @pytest.mark.parametrize("order", SortOrder)
 @pytest.mark.parametrize("sort", SortField)
-async def test_pages_of_some_follow_each_other(
+async def test_pages_of_filtered_jobs_are_in_order(
     find_ids: FindIds, jobs: list[JobHead], sort: SortField, order: SortOrder
 ) -> None:
     states = [JobState.COMPLETED, JobState.ACTIVE, JobState.DEAD]
@@ -80,9 +80,7 @@ async def test_pages_of_some_follow_each_other(
     assert found == in_order(some, sort, order)
 
 
-async def test_the_newest_come_first_unless_asked_otherwise(
-    find: Find, jobs: list[JobHead]
-) -> None:
+async def test_the_newest_jobs_come_first_by_default(find: Find, jobs: list[JobHead]) -> None:
     page = await find(limit=5)
     assert [job.head.id for job in page.jobs] == [job.id for job in reversed(jobs)][:5]
     assert page.total.jobs == len(jobs)
@@ -98,16 +96,14 @@ async def test_a_full_last_page_has_no_cursor(find: Find, jobs: list[JobHead]) -
     assert rest.cursor is None
 
 
-async def test_pages_may_change_their_size_but_nothing_else(
-    find: Find, jobs: list[JobHead]
-) -> None:
+async def test_a_cursor_allows_another_page_size(find: Find, jobs: list[JobHead]) -> None:
     first = await find(limit=1, sort="priority")
     rest = await find(limit=1000, sort="priority", cursor=first.cursor)
     assert len(rest.jobs) == len(jobs) - 1
     assert rest.total == first.total
 
 
-async def test_filters_that_say_the_same_are_one_search(find: Find, jobs: list[JobHead]) -> None:
+async def test_equivalent_filters_share_a_cursor(find: Find, jobs: list[JobHead]) -> None:
     first = await find(limit=1, state=["dead", "active"], tags={}, has_errors=None)
     page = await find(limit=1, state=["active", "dead", "dead"], cursor=first.cursor)
     assert len(page.jobs) == 1
@@ -129,7 +125,7 @@ async def test_a_page_of_large_documents_ends_early(
     assert await find_ids(limit=8, order="asc") == ids
 
 
-async def test_the_order_of_jobs_stands_when_the_clock_is_set_back(
+async def test_the_order_of_jobs_is_kept_when_the_clock_is_set_back(
     bench: Bench, find: Find, find_ids: FindIds
 ) -> None:
     ids = []

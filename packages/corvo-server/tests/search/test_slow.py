@@ -1,4 +1,4 @@
-"""A search that takes too long is stopped, and nobody else is hurt by it."""
+"""A search that takes too long is stopped, and affects no other request."""
 
 import asyncio
 import sqlite3
@@ -30,14 +30,14 @@ ANYTHING = Search(JobFilter(), as_of=0, limit=1)
 
 
 def run_on(connection: sqlite3.Connection | Pipeline) -> object:
-    """Never end."""
+    """Run a statement that never ends."""
     if isinstance(connection, Pipeline):
         return connection.ask(ASLEEP)
     return connection.execute(ENDLESS).fetchone()
 
 
 class Endless:
-    """Stands in for the search of the store while `is_on`; counts those that run."""
+    """Replaces the search of the store by an endless one while `is_on`; counts running ones."""
 
     def __init__(self, real: Callable[..., object]) -> None:
         self.real = real
@@ -65,26 +65,26 @@ def endless(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Iterator[Endless]:
 
 @pytest.fixture
 async def bench(bench: Bench) -> Bench:
-    """Searches may take a minute. All that they need is connected already."""
+    """Limit searches to a minute, and open all connections for searches."""
     searchers = bench.store._searchers
-    all_there = threading.Barrier(SEARCHERS)
+    all_connected = threading.Barrier(SEARCHERS)
     await asyncio.gather(
-        *(searchers.run_within(60, lambda _: all_there.wait()) for _ in range(SEARCHERS))
+        *(searchers.run_within(60, lambda _: all_connected.wait()) for _ in range(SEARCHERS))
     )
     bench.store._search_seconds = 60
     return bench
 
 
 async def after_a_minute(endless: Endless, *searches: Awaitable[object]) -> list[object]:
-    """How searches end that never do: they have begun, and then their time passes."""
-    under_way = [asyncio.ensure_future(search) for search in searches]
+    """Start endless searches, let a minute pass on the loop's clock, and return their outcomes."""
+    running = [asyncio.ensure_future(search) for search in searches]
     await until(lambda: endless.running == len(searches))
-    await turns()  # the loop is told so, too
+    await turns()  # let the loop process the begin of each search
     forward_loop(60)
-    return await asyncio.gather(*under_way, return_exceptions=True)
+    return await asyncio.gather(*running, return_exceptions=True)
 
 
-async def test_a_slow_search_is_stopped_and_says_so(
+async def test_a_slow_search_is_stopped_with_an_error(
     bench: Bench, find: Find, endless: Endless
 ) -> None:
     await bench.enqueue()
@@ -101,7 +101,7 @@ async def test_a_slow_search_is_stopped_and_says_so(
     await until(lambda: endless.running == 0)
 
 
-async def test_connections_serve_on_after_a_stop(
+async def test_connections_are_usable_after_a_search_was_stopped(
     bench: Bench, find: Find, endless: Endless
 ) -> None:
     await bench.enqueue()
@@ -115,7 +115,7 @@ async def test_connections_serve_on_after_a_stop(
         assert all(len(page.jobs) == 1 for page in pages)
 
 
-async def test_a_stop_never_reaches_the_search_behind(
+async def test_a_stop_never_interrupts_the_next_search(
     bench: Bench, find: Find, endless: Endless
 ) -> None:
     bench.store._search_seconds = 0.01
@@ -128,7 +128,7 @@ async def test_a_stop_never_reaches_the_search_behind(
     assert len((await find()).jobs) == 1
 
 
-async def test_writes_and_other_reads_go_on_meanwhile(
+async def test_slow_searches_do_not_block_writes_and_other_reads(
     bench: Bench, endless: Endless, find: Find
 ) -> None:
     searches = [asyncio.ensure_future(find()) for _ in range(SEARCHERS)]
@@ -143,7 +143,9 @@ async def test_writes_and_other_reads_go_on_meanwhile(
     await until(lambda: endless.running == 0)
 
 
-async def test_who_cannot_begin_in_time_may_try_again(bench: Bench, endless: Endless) -> None:
+async def test_a_search_that_cannot_begin_in_time_raises_store_unavailable(
+    bench: Bench, endless: Endless
+) -> None:
     before = [asyncio.ensure_future(bench.store.search(ANYTHING)) for _ in range(SEARCHERS)]
     await until(lambda: endless.running == SEARCHERS)
     bench.store._search_seconds = 0.1
@@ -156,14 +158,16 @@ async def test_who_cannot_begin_in_time_may_try_again(bench: Bench, endless: End
     await until(lambda: endless.running == 0)
 
 
-async def test_who_took_too_long_is_told_so(bench: Bench, endless: Endless) -> None:
+async def test_a_search_that_takes_too_long_raises_search_too_slow(
+    bench: Bench, endless: Endless
+) -> None:
     searches = [bench.store.search(ANYTHING) for _ in range(SEARCHERS)]
     outcomes = await after_a_minute(endless, *searches)
     assert [type(outcome) for outcome in outcomes] == [SearchTooSlow] * SEARCHERS
     await until(lambda: endless.running == 0)
 
 
-async def test_a_search_whose_caller_goes_away_is_stopped(
+async def test_a_search_whose_caller_is_cancelled_is_stopped(
     bench: Bench, endless: Endless, find: Find
 ) -> None:
     search = asyncio.ensure_future(find())
@@ -173,7 +177,7 @@ async def test_a_search_whose_caller_goes_away_is_stopped(
     assert search.cancelled()
 
 
-async def test_a_bulk_operation_that_searches_for_too_long_is_stopped_and_says_so(
+async def test_a_bulk_operation_that_searches_for_too_long_is_stopped_with_an_error(
     bench: Bench, endless: Endless, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await bench.enqueue()

@@ -1,4 +1,4 @@
-"""How many jobs match: exactly, or at least so many when counting would take too long."""
+"""The total of a search: exact, or a lower bound if counting would take too long."""
 
 from collections.abc import Awaitable, Callable
 from itertools import count
@@ -16,8 +16,8 @@ Find = Callable[..., Awaitable[Page]]
 
 @pytest.fixture
 def hasty(engine_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Counting stops after the first few jobs."""
-    monkeypatch.setattr(f"corvo_server.store.{engine_name}.search._COUNTED_ALWAYS", 3)
+    """Make counting stop after the first few jobs."""
+    monkeypatch.setattr(f"corvo_server.store.{engine_name}.search._MIN_COUNTED", 3)
     monkeypatch.setattr(f"corvo_server.store.{engine_name}.search._COUNT_STEP", 4)
     seconds = count()
     monkeypatch.setattr(
@@ -46,7 +46,7 @@ async def test_a_total_that_takes_too_long_is_a_lower_bound(bench: Bench, find: 
 
 
 @pytest.mark.usefixtures("hasty")
-async def test_queue_and_state_are_counted_without_looking(bench: Bench, find: Find) -> None:
+async def test_totals_by_queue_and_state_come_from_the_counters(bench: Bench, find: Find) -> None:
     for state in (JobState.PENDING, JobState.CANCELLED, JobState.SCHEDULED):
         for queue, jobs in (("a", 5), ("b", 7)):
             for _ in range(jobs):
@@ -63,7 +63,7 @@ async def test_queue_and_state_are_counted_without_looking(bench: Bench, find: F
         assert page.total == Total(expected), fields
 
 
-async def test_the_total_of_few_jobs_is_exact_however_little_time_there_is(bench: Bench) -> None:
+async def test_the_total_of_few_jobs_is_exact_without_time_to_count(bench: Bench) -> None:
     for _ in range(50):
         await bench.enqueue(payload={"a": 1})
     assert await total_of(bench, JobFilter(payload_contains="a"), seconds=0) == Total(50)

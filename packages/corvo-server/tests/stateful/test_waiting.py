@@ -100,7 +100,7 @@ async def check_nobody_is_overlooked(bench: Bench, limits: dict[str, int]) -> No
     for queue in await bench.store.list_queues():
         room = limits.get(queue.name, 1000) - queue.active
         if queue.pending and room > 0 and not await only_expired(bench, queue.name):
-            assert not bench.engine.notifier._lines.get(queue.name), queue
+            assert not bench.engine.notifier._waiters.get(queue.name), queue
 
 
 async def only_expired(bench: Bench, queue: str) -> bool:

@@ -1,4 +1,4 @@
-"""When tracing is on, and where it goes."""
+"""The conditions under which tracing is on, and the choice of the exporter."""
 
 import logging
 import subprocess
@@ -72,7 +72,7 @@ def test_tracing_is_off(monkeypatch: pytest.MonkeyPatch, environment: dict[str, 
         ),
     ],
 )
-def test_the_exporter_is_the_one_of_the_environment(
+def test_exporter_is_chosen_by_the_environment(
     monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], exporter: str
 ) -> None:
     for name, value in environment.items():
@@ -80,20 +80,20 @@ def test_the_exporter_is_the_one_of_the_environment(
     assert tracing._wanted_exporter() == exporter
 
 
-def test_a_missing_exporter_is_said_and_the_server_goes_on(
+def test_missing_exporter_is_logged_and_the_server_starts(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     pytest.importorskip("opentelemetry.sdk")
     monkeypatch.setattr(tracing, "_provider_of_the_process", lambda: None)
     monkeypatch.setenv("OTEL_TRACES_EXPORTER", "carrier-pigeon")
     assert start_tracing() is None
-    assert "there is no exporter 'carrier-pigeon'" in caplog.text
+    assert "no installed package provides the exporter 'carrier-pigeon'" in caplog.text
     assert "corvo-server[otel]" in caplog.text
 
 
 @pytest.fixture
 def exporter(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """What the environment names; it keeps the spans."""
+    """The exporter that the environment names. It stores the spans."""
     memory = pytest.importorskip("opentelemetry.sdk.trace.export.in_memory_span_exporter")
     exporter = memory.InMemorySpanExporter()
 
@@ -112,7 +112,7 @@ def exporter(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 @pytest.mark.parametrize("name", [None, "jobs-of-the-shop"])
-def test_spans_are_exported_under_the_name_of_the_service(
+def test_spans_have_the_name_of_the_service(
     exporter: Any, monkeypatch: pytest.MonkeyPatch, name: str | None
 ) -> None:
     if name is not None:
@@ -127,7 +127,7 @@ def test_spans_are_exported_under_the_name_of_the_service(
     assert span.instrumentation_scope.name == "corvo_server"
 
 
-def test_a_provider_that_is_there_already_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_existing_provider_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("opentelemetry.sdk")
     from opentelemetry import trace
     from opentelemetry.sdk.trace import TracerProvider

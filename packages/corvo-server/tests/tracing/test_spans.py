@@ -1,4 +1,4 @@
-"""A span for each verb and each commit, and only where tracing is on."""
+"""Each verb and each commit is a span if tracing is on."""
 
 import inspect
 from typing import Any
@@ -28,7 +28,7 @@ SPAN_ID = "b7ad6b7169203331"
 
 
 class Spans:
-    """What was traced."""
+    """The recorded spans."""
 
     def __init__(self) -> None:
         self.exporter = InMemorySpanExporter()
@@ -74,7 +74,7 @@ async def test_verbs_and_commits_are_spans(traced: Bench, spans: Spans) -> None:
         assert (span.end_time - span.start_time) / 1e9 == pytest.approx(commit.seconds, abs=1e-6)
 
 
-async def test_a_verb_stands_below_the_span_that_there_is(traced: Bench, spans: Spans) -> None:
+async def test_span_of_a_verb_is_a_child_of_the_current_span(traced: Bench, spans: Spans) -> None:
     with spans.tracer.start_as_current_span("request") as request:
         await traced.enqueue()
     (span,) = spans.named("corvo.jobs.enqueue")
@@ -82,7 +82,7 @@ async def test_a_verb_stands_below_the_span_that_there_is(traced: Bench, spans: 
     assert span.parent.span_id == request.get_span_context().span_id
 
 
-async def test_refusals_are_answers_and_bugs_are_errors(
+async def test_refusals_are_not_errors_and_bugs_are(
     traced: Bench, spans: Spans, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(CallError):
@@ -105,7 +105,7 @@ async def test_refusals_are_answers_and_bugs_are_errors(
     assert [event.name for event in span.events] == ["exception"]
 
 
-async def test_a_failure_of_the_server_itself_is_an_error(
+async def test_failure_of_the_server_is_an_error(
     traced: Bench, spans: Spans, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def unavailable(*_: Any) -> Any:
@@ -122,7 +122,7 @@ async def test_a_failure_of_the_server_itself_is_an_error(
 
 
 NOT_VERBS = {"next_times", "next_occurrence"}
-"""Services ask these when to wake; they change nothing."""
+"""Coroutines that are not verbs: they change nothing and tell services when to wake."""
 
 
 def parts_of(engine: Engine) -> dict[str, Part]:
@@ -149,7 +149,7 @@ def test_every_part_is_traced(bench: Bench, spans: Spans) -> None:
     assert all(part.trace is not None for part in parts.values())
 
 
-async def test_requests_stand_below_their_caller_and_not_below_each_other(
+async def test_spans_of_requests_are_children_of_their_callers(
     bench: Bench, spans: Spans, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     build = http.build_http

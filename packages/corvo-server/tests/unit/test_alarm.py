@@ -1,4 +1,4 @@
-"""The moment at which a service has to act next."""
+"""Alarms, which wait for the time at which a service has to act."""
 
 import asyncio
 
@@ -15,7 +15,7 @@ def alarm(clock: ManualClock) -> Alarm:
 
 
 async def rings(alarm: Alarm) -> bool:
-    """Whether somebody who waits now is woken at once."""
+    """Return whether a wait that starts now returns at once."""
     waiting = asyncio.ensure_future(alarm.wait())
     await turns()
     is_over = waiting.done()
@@ -23,50 +23,48 @@ async def rings(alarm: Alarm) -> bool:
     return is_over
 
 
-async def test_alarm_without_a_moment_never_rings(alarm: Alarm) -> None:
+async def test_alarm_without_a_time_never_ends(alarm: Alarm) -> None:
     assert not await rings(alarm)
-    alarm.ring_by(None)
+    alarm.bring_forward(None)
     assert not await rings(alarm)
 
 
 @pytest.mark.parametrize("early", [0, 1, START])
-async def test_alarm_rings_at_once_when_its_moment_has_come(alarm: Alarm, early: int) -> None:
-    alarm.ring_by(START - early)
+async def test_alarm_ends_at_once_if_its_time_has_passed(alarm: Alarm, early: int) -> None:
+    alarm.bring_forward(START - early)
     assert await rings(alarm)
 
 
-async def test_alarm_does_not_ring_before_its_moment(alarm: Alarm, clock: ManualClock) -> None:
-    alarm.ring_by(START + 60_000)
+async def test_alarm_does_not_end_before_its_time(alarm: Alarm, clock: ManualClock) -> None:
+    alarm.bring_forward(START + 60_000)
     assert not await rings(alarm)
     clock.forward(60_000)
     assert await rings(alarm)
 
 
-async def test_earlier_moment_cuts_the_wait_short(alarm: Alarm) -> None:
-    alarm.ring_by(START + 60_000)
+async def test_earlier_time_shortens_the_wait(alarm: Alarm) -> None:
+    alarm.bring_forward(START + 60_000)
     waiting = asyncio.ensure_future(alarm.wait())
     await turns()
-    alarm.ring_by(START)
+    alarm.bring_forward(START)
     await asyncio.wait_for(waiting, 5)
 
 
-async def test_moment_ends_the_wait_of_one_that_had_none(alarm: Alarm) -> None:
+async def test_time_set_during_a_wait_ends_it(alarm: Alarm) -> None:
     waiting = asyncio.ensure_future(alarm.wait())
     await turns()
-    alarm.ring_by(START)
+    alarm.bring_forward(START)
     await asyncio.wait_for(waiting, 5)
 
 
-async def test_later_moment_changes_nothing(alarm: Alarm, clock: ManualClock) -> None:
-    alarm.ring_by(START + 10)
-    alarm.ring_by(START + 20)
+async def test_later_time_changes_nothing(alarm: Alarm, clock: ManualClock) -> None:
+    alarm.bring_forward(START + 10)
+    alarm.bring_forward(START + 20)
     clock.forward(10)
     assert await rings(alarm)
 
 
-async def test_wait_looks_at_the_clock_again_when_time_is_up(
-    alarm: Alarm, clock: ManualClock
-) -> None:
+async def test_wait_reads_the_clock_again_at_its_end(alarm: Alarm, clock: ManualClock) -> None:
     looks = 0
 
     def slow_clock() -> int:
@@ -79,11 +77,11 @@ async def test_wait_looks_at_the_clock_again_when_time_is_up(
 
 
 async def _ring_after_a_millisecond(alarm: Alarm) -> None:
-    alarm.ring_by(START + 1)
+    alarm.bring_forward(START + 1)
     await alarm.wait()
 
 
-async def test_cleared_alarm_does_not_ring(alarm: Alarm) -> None:
-    alarm.ring_by(START)
+async def test_cleared_alarm_does_not_end(alarm: Alarm) -> None:
+    alarm.bring_forward(START)
     alarm.clear()
     assert not await rings(alarm)

@@ -1,4 +1,4 @@
-"""Copies of the database, and the check that tells whether one is sound."""
+"""Backup, restore, check and vacuum of a SQLite database."""
 
 import sqlite3
 from contextlib import closing
@@ -17,13 +17,13 @@ from server_support.kits import SqliteKit
 
 @pytest.fixture
 def kit(tmp_path: Path) -> SqliteKit:
-    """What the commands look after is the file of SQLite."""
+    """The commands exist for SQLite only."""
     return SqliteKit(tmp_path / "data")
 
 
 @pytest.fixture
 def data_dir(kit: SqliteKit) -> Path:
-    """Where the engine of `bench` keeps its database, and keeps it open."""
+    """The data directory of the store of `bench`, which is open."""
     return kit.data_dir
 
 
@@ -60,7 +60,7 @@ async def test_restore_is_refused_while_a_server_runs(
         backup.restore(copy, data_dir, may_replace=True)
 
 
-async def test_restore_replaces_only_when_told_to(
+async def test_restore_replaces_a_database_only_with_force(
     bench: Bench, data_dir: Path, tmp_path: Path
 ) -> None:
     await bench.enqueue()
@@ -78,7 +78,7 @@ async def test_restore_replaces_only_when_told_to(
 
 
 @pytest.mark.parametrize("content", [b"", b"not a database, whatever its name says" * 100])
-def test_restore_refuses_what_is_no_backup(content: bytes, tmp_path: Path) -> None:
+def test_restore_refuses_a_file_that_is_not_a_backup(content: bytes, tmp_path: Path) -> None:
     source = tmp_path / "source.db"
     source.write_bytes(content)
     with pytest.raises(backup.BackupError, match="not a backup of Corvo"):
@@ -94,17 +94,17 @@ def test_restore_needs_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("statement", "problem"),
     [
-        ("UPDATE queues SET pending = 7", "the counters say"),
-        ("DELETE FROM queues", "is not known"),
-        ("UPDATE jobs SET state = 5, finished_at = 1 WHERE unique_key = 'k'", "may not hold it"),
-        ("UPDATE batches SET total = 9", "still to be counted"),
+        ("UPDATE queues SET pending = 7", "its counters are"),
+        ("DELETE FROM queues", "no row in the table of queues"),
+        ("UPDATE jobs SET state = 5, finished_at = 1 WHERE unique_key = 'k'", "may not have it"),
+        ("UPDATE batches SET total = 9", "are not counted yet"),
         ("UPDATE jobs SET lease_expires_at = NULL WHERE state = 2", "active without a lease"),
-        ("UPDATE jobs SET finished_at = 1 WHERE state = 1", "an end without being finished"),
-        ("UPDATE jobs SET scheduled_at = NULL WHERE state = 0", "waits for a time"),
-        ("UPDATE jobs SET due_at = NULL WHERE state = 0", "indexes of what waits"),
+        ("UPDATE jobs SET finished_at = 1 WHERE state = 1", "finish time but is not finished"),
+        ("UPDATE jobs SET scheduled_at = NULL WHERE state = 0", "has no scheduled time"),
+        ("UPDATE jobs SET due_at = NULL WHERE state = 0", "index columns"),
     ],
 )
-async def test_check_names_what_is_wrong(
+async def test_check_reports_each_problem(
     statement: str, problem: str, bench: Bench, data_dir: Path, tmp_path: Path
 ) -> None:
     await bench.enqueue(unique_key="k")
@@ -121,8 +121,8 @@ async def test_check_names_what_is_wrong(
     assert any(problem in line for line in backup.check(copy.parent))
 
 
-def test_a_database_that_is_being_made_is_not_copied_yet(tmp_path: Path) -> None:
-    """What was copied then could not be restored, and had been called a backup."""
+def test_a_database_without_tables_is_not_backed_up(tmp_path: Path) -> None:
+    """A server creates the file before the tables; a copy without tables cannot be restored."""
     data_dir, copy = tmp_path / "data", tmp_path / "copy.db"
     data_dir.mkdir()
     with closing(sqlite3.connect(data_dir / DATABASE_NAME)) as database:
@@ -139,7 +139,7 @@ async def test_vacuum_needs_the_server_to_be_stopped(bench: Bench, data_dir: Pat
         backup.vacuum(data_dir)
 
 
-def test_commands_tell_what_they_did(tmp_path: Path) -> None:
+def test_commands_report_their_results(tmp_path: Path) -> None:
     run = CliRunner().invoke
     data_dir, copy = tmp_path / "data", tmp_path / "copy.db"
     nothing = run(server, ["--data-dir", str(data_dir), "check"])

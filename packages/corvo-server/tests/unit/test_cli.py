@@ -1,4 +1,4 @@
-"""The command line: help, version, bad options, and errors told in a sentence."""
+"""The command line: help, version, invalid options, and errors without a traceback."""
 
 import signal
 import sqlite3
@@ -23,7 +23,7 @@ Invoke = Callable[..., Result]
 
 @pytest.fixture
 def served(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
-    """The settings with which a server would have been run."""
+    """Settings of the servers that the command line would have run."""
     settings: list[Settings] = []
     monkeypatch.setattr(cli, "serve", settings.append)
     monkeypatch.setattr(cli.logs, "configure", lambda *_: None)
@@ -43,11 +43,11 @@ def invoke(tmp_path: Path, served: list[Settings]) -> Invoke:
 
 
 def squeezed(text: str) -> str:
-    """Without blanks: lines may be broken anywhere."""
+    """Return the text without white space, because lines may be wrapped anywhere."""
     return "".join(text.split())
 
 
-def test_help_explains_every_setting(invoke: Invoke) -> None:
+def test_help_describes_every_setting(invoke: Invoke) -> None:
     result = invoke("--help")
     assert result.exit_code == 0
     text = squeezed(result.output)
@@ -58,7 +58,7 @@ def test_help_explains_every_setting(invoke: Invoke) -> None:
     assert "json|text" in text
 
 
-def test_help_shows_defaults_whatever_the_environment_says(invoke: Invoke) -> None:
+def test_help_shows_defaults_regardless_of_the_environment(invoke: Invoke) -> None:
     assert "default: 127.0.0.1:8080]" in invoke("--help", CORVO_BIND="0.0.0.0:1").output
 
 
@@ -66,7 +66,7 @@ def test_version(invoke: Invoke) -> None:
     assert invoke("--version").output == f"corvo-server, version {__version__}\n"
 
 
-def test_server_is_run_with_what_was_set(invoke: Invoke, served: list[Settings]) -> None:
+def test_server_runs_with_the_given_settings(invoke: Invoke, served: list[Settings]) -> None:
     result = invoke("--bind", "[::1]:0", "--lease", "5s", CORVO_LEASE="9s", CORVO_LOG_LEVEL="error")
     assert (result.exit_code, result.output) == (0, "")
     (settings,) = served
@@ -108,7 +108,7 @@ def test_bad_option_is_named(
         (PermissionError(13, "Permission denied", "/data"), "Cannot use"),
     ],
 )
-def test_what_an_operator_can_mend_is_told_in_a_sentence(
+def test_operator_errors_are_shown_without_a_traceback(
     invoke: Invoke, monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
 ) -> None:
     def fail(_: Settings) -> None:
@@ -131,7 +131,7 @@ def test_bug_is_not_hidden(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize("arguments", [["check"], ["vacuum"], ["backup", "x.db"]])
-def test_commands_tell_of_a_database_that_is_none(
+def test_commands_refuse_a_file_that_is_not_a_database(
     invoke: Invoke, tmp_path: Path, arguments: list[str]
 ) -> None:
     (tmp_path / "data").mkdir()
@@ -143,7 +143,7 @@ def test_commands_tell_of_a_database_that_is_none(
     assert result.exception is None or isinstance(result.exception, SystemExit)
 
 
-def test_locked_data_dir_is_told_of(
+def test_locked_data_dir_is_reported(
     invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cli, "serve", serve)
@@ -154,7 +154,7 @@ def test_locked_data_dir_is_told_of(
     assert "--data-dir" in result.output
 
 
-def test_newer_database_is_told_of(
+def test_newer_database_is_reported(
     invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cli, "serve", serve)
@@ -181,7 +181,7 @@ def test_main_runs_the_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(main_module.os, "_exit", ends.append)
     monkeypatch.setattr(main_module.sys, "argv", ["corvo-server"])
     for number, handler in caught.items():
-        handler(number, None)  # a stop before the server has started
+        handler(number, None)  # a signal before the server has started
     assert ends == [0, 0]
     monkeypatch.setattr(main_module.sys, "argv", ["corvo-server", "backup", "x.db"])
     for number, handler in caught.items():
@@ -190,7 +190,7 @@ def test_main_runs_the_command_line(monkeypatch: pytest.MonkeyPatch) -> None:
         assert left.value.code == 128 + number
 
 
-def test_database_may_be_named_in_the_environment(invoke: Invoke, served: list[Settings]) -> None:
+def test_database_can_be_set_in_the_environment(invoke: Invoke, served: list[Settings]) -> None:
     assert invoke(CORVO_DATABASE_URL="postgresql://a,b/corvo").exit_code == 0
     assert invoke("--database", "sqlite:///x", "--no-notify").exit_code == 0
     on_postgres, on_sqlite = served
@@ -213,21 +213,21 @@ def test_passwords_are_never_shown(invoke: Invoke, served: list[Settings]) -> No
 
 
 @pytest.mark.parametrize("command", [["backup", "x"], ["restore", "x"], ["vacuum"]])
-def test_commands_for_the_file_refuse_postgresql(invoke: Invoke, command: list[str]) -> None:
+def test_commands_for_sqlite_refuse_postgresql(invoke: Invoke, command: list[str]) -> None:
     result = invoke("--database", "postgresql://db/corvo", *command)
     assert result.exit_code == 2
     assert "pg_dump" in result.output
 
 
 @pytest.mark.parametrize("command", sorted(main_module.COMMANDS))
-def test_a_command_that_is_stopped_in_its_first_moments_has_not_succeeded(
+def test_command_stopped_during_the_imports_fails(
     monkeypatch: pytest.MonkeyPatch, command: str
 ) -> None:
     monkeypatch.setattr(main_module.sys, "argv", ["corvo-server", "--data-dir", "x", command])
     with pytest.raises(SystemExit) as left:
-        main_module._leave(signal.SIGTERM, None)
+        main_module._exit_early(signal.SIGTERM, None)
     assert left.value.code == 128 + signal.SIGTERM
 
 
-def test_the_first_moments_know_all_commands() -> None:
+def test_main_knows_all_commands() -> None:
     assert set(server.commands) == main_module.COMMANDS

@@ -1,4 +1,4 @@
-"""Opening the SQLite file: who may, with which settings, at which version."""
+"""Opening the SQLite database: the lock, the settings and the migrations."""
 
 import sqlite3
 from contextlib import closing
@@ -77,7 +77,7 @@ async def test_database_of_a_newer_server_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NewerSchemaError, match=r"schema version 999.*newer corvo-server"):
         SqliteStore(tmp_path)
     assert (tmp_path / DATABASE_NAME).read_bytes() == before
-    lock_data_dir(tmp_path).release()  # the refused one holds it no more
+    lock_data_dir(tmp_path).release()  # the store that failed to open has released its lock
 
 
 async def test_second_server_on_a_data_dir_is_refused(tmp_path: Path) -> None:
@@ -101,25 +101,25 @@ async def test_data_dir_is_created(tmp_path: Path) -> None:
     assert (tmp_path / "a" / "b" / DATABASE_NAME).exists()
 
 
-async def test_closed_store_leaves_one_whole_file(tmp_path: Path) -> None:
+async def test_closed_store_leaves_no_write_ahead_log(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path)
     await store.find_job("job_x")
     await store.close()
     assert not (tmp_path / f"{DATABASE_NAME}-wal").exists()
 
 
-async def test_file_that_is_no_database_is_refused_in_words(tmp_path: Path) -> None:
+async def test_file_that_is_not_a_database_is_refused_with_a_message(tmp_path: Path) -> None:
     (tmp_path / DATABASE_NAME).write_bytes(b"this is no database" * 1000)
     with pytest.raises(UnusableDatabaseError, match="not a database"):
         SqliteStore(tmp_path)
     lock_data_dir(tmp_path).release()
 
 
-async def test_store_whose_file_is_gone_is_unavailable(tmp_path: Path) -> None:
+async def test_store_whose_file_was_moved_is_unavailable(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path)
     await store.check()
     (tmp_path / DATABASE_NAME).rename(tmp_path / "moved.db")
-    with pytest.raises(StoreUnavailable, match="gone"):
+    with pytest.raises(StoreUnavailable, match="does not exist any more"):
         await store.check()
     (tmp_path / "moved.db").rename(tmp_path / DATABASE_NAME)
     await store.check()
@@ -138,7 +138,7 @@ async def test_database_that_cannot_be_read_is_unavailable(tmp_path: Path) -> No
     await store.close()
 
 
-async def test_checkpoint_that_fails_does_not_hinder_the_close(
+async def test_failed_checkpoint_does_not_prevent_the_close(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = SqliteStore(tmp_path)
@@ -148,7 +148,7 @@ async def test_checkpoint_that_fails_does_not_hinder_the_close(
     await SqliteStore(tmp_path).close()
 
 
-def test_data_dir_that_cannot_be_made_is_an_os_error(tmp_path: Path) -> None:
+def test_data_dir_that_cannot_be_created_raises_os_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OSError, match="file"):
         SqliteStore(tmp_path / "file" / "data")

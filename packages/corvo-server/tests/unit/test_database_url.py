@@ -1,4 +1,4 @@
-"""URLs of databases: what they name, and that no password is shown."""
+"""Database URLs: parsing, and hiding of passwords."""
 
 from pathlib import Path
 
@@ -43,7 +43,7 @@ def test_no_password_is_shown(url: str, shown: str) -> None:
         ("sqlite:///with%20blank", "with blank"),
     ],
 )
-def test_a_url_of_sqlite_names_a_directory(url: str, directory: str) -> None:
+def test_a_sqlite_url_names_a_directory(url: str, directory: str) -> None:
     assert not is_postgres(url)
     assert sqlite_directory(url) == Path(directory)
 
@@ -51,7 +51,7 @@ def test_a_url_of_sqlite_names_a_directory(url: str, directory: str) -> None:
 @pytest.mark.parametrize(
     "url", ["sqlite://", "sqlite:///", "sqlite://host/path", "mysql://x", "x", ""]
 )
-def test_what_is_no_url_of_a_database_is_refused(url: str) -> None:
+def test_an_invalid_database_url_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="must be like"):
         is_postgres(url)
 
@@ -59,5 +59,5 @@ def test_what_is_no_url_of_a_database_is_refused(url: str) -> None:
 @pytest.mark.parametrize(
     "url", ["postgresql://a:1,b:2/corvo", "postgres://x", "postgresql:///x?host=/run"]
 )
-def test_a_url_of_postgresql_is_known(url: str) -> None:
+def test_a_postgresql_url_is_recognized(url: str) -> None:
     assert is_postgres(url)

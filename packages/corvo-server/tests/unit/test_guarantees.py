@@ -1,4 +1,4 @@
-"""Every test that the guarantees name exists."""
+"""Every test named in docs/guarantees.md exists."""
 
 import re
 from pathlib import Path

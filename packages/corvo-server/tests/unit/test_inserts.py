@@ -1,10 +1,10 @@
-"""Inserts of many rows a statement."""
+"""Inserts of many rows by one statement."""
 
 import sqlite3
 
 import pytest
 
-from corvo_server.store.sqlite.inserts import Insert
+from corvo_server.store.sqlite.rows import Insert
 
 
 @pytest.mark.parametrize("count", [0, 1, 4, 5, 6, 25, 99, 100, 101, 131, 399])

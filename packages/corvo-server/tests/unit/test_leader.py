@@ -1,4 +1,4 @@
-"""One node at a time does what only one may do."""
+"""The leader's services run on one node at a time."""
 
 import asyncio
 import logging
@@ -14,13 +14,13 @@ from corvo_server.engine.nodes import Nodes
 from corvo_server.engine.notifier import Notifier
 from corvo_server.services.leader import LeaderServices
 from corvo_server.services.service import Service
-from corvo_server.store.nodes import NodeRecord, NodeReport, Reading, Standing
+from corvo_server.store.nodes import HeartbeatResult, NodeRecord, NodeReport, Reading
 from corvo_server.store.protocol import Store, StoreUnavailable
 from server_support.bench import turns, until
 
 
 class Board:
-    """The part of a shared store that is about nodes, on a clock that tests move."""
+    """The node methods of a shared store, on a clock that the test controls."""
 
     is_shared = True
     backlog = 0
@@ -35,10 +35,10 @@ class Board:
 
     @property
     def node_id(self) -> str:
-        """Another one for each server."""
+        """A new id for each server."""
         return f"node_{next(self._numbers)}"
 
-    async def beat(self, report: NodeReport, lease_ms: int) -> Standing:
+    async def beat(self, report: NodeReport, lease_ms: int) -> HeartbeatResult:
         if self.trouble is not None:
             await self.trouble()
         now = round(self.seconds * 1000)
@@ -46,7 +46,7 @@ class Board:
         if self.leader in {None, report.id} or self.leads_until <= now:
             self.leader, self.leads_until = report.id, now + lease_ms
         reading = Reading(now, self.seconds, self.seconds)
-        return Standing(self.leader == report.id, lease_ms, reading)
+        return HeartbeatResult(self.leader == report.id, lease_ms, reading)
 
     async def leave(self, node_id: str) -> None:
         del self.reports[node_id]
@@ -59,7 +59,7 @@ class Board:
 
 
 class Probe(Service):
-    """A service that only says whether it runs."""
+    """A service that only records whether it runs."""
 
     name = "probe"
 
@@ -78,7 +78,7 @@ class Probe(Service):
 
 
 class Server:
-    """A node with one service of the leader."""
+    """A node with one leader service."""
 
     def __init__(self, board: Board) -> None:
         clock = SharedClock(lambda: board.seconds)
@@ -89,7 +89,7 @@ class Server:
         self.lead = LeaderServices(self.nodes, [self.probe], beat=0.001)
 
     async def beat(self) -> bool:
-        """Report; whether its service runs then."""
+        """Send a heartbeat. Return whether the service runs after it."""
         await self.lead.run_once()
         await turns()
         return self.probe.is_running
@@ -114,13 +114,13 @@ async def beat_all(servers: list[Server]) -> list[bool]:
     return [await server.beat() for server in servers]
 
 
-async def test_one_of_many_leads(board: Board, servers: list[Server]) -> None:
+async def test_one_of_many_nodes_is_the_leader(board: Board, servers: list[Server]) -> None:
     assert await beat_all(servers) == [True, False, False]
     board.seconds += 1
     assert await beat_all(servers) == [True, False, False]
 
 
-async def test_another_leads_five_seconds_after_the_end_of_the_leader_at_the_latest(
+async def test_failed_leader_is_replaced_within_five_seconds(
     board: Board, servers: list[Server]
 ) -> None:
     await beat_all(servers)
@@ -130,9 +130,7 @@ async def test_another_leads_five_seconds_after_the_end_of_the_leader_at_the_lat
     assert board.seconds - started <= 5
 
 
-async def test_a_leader_that_goes_lets_the_next_one_lead_at_once(
-    board: Board, servers: list[Server]
-) -> None:
+async def test_leader_that_leaves_is_replaced_at_once(board: Board, servers: list[Server]) -> None:
     await beat_all(servers)
     await servers[0].nodes.leave()
     assert await servers[1].beat()
@@ -144,7 +142,7 @@ async def test_a_leader_that_goes_lets_the_next_one_lead_at_once(
     }
 
 
-async def test_a_leader_without_an_answer_stops_before_another_can_lead(
+async def test_leader_without_an_answer_stops_before_another_starts(
     board: Board, servers: list[Server]
 ) -> None:
     await beat_all(servers)
@@ -158,7 +156,7 @@ async def test_a_leader_without_an_answer_stops_before_another_can_lead(
     assert board.leads_until / 1000 > board.seconds
 
 
-async def test_a_leader_stops_though_the_store_only_fails(
+async def test_leader_stops_if_the_store_fails(
     board: Board, servers: list[Server], caplog: pytest.LogCaptureFixture
 ) -> None:
     async def fail() -> None:
@@ -169,15 +167,15 @@ async def test_a_leader_stops_though_the_store_only_fails(
     for seconds, runs in ((1.0, True), (1.0, True), (1.1, False)):
         board.seconds += seconds
         assert await servers[0].beat() is runs
-    told = [record for record in caplog.records if "cannot report" in record.message]
+    told = [
+        record for record in caplog.records if "heartbeat of this node failed" in record.message
+    ]
     assert len(told) == 1
     board.trouble = None
     assert await servers[0].beat()
 
 
-async def test_a_leader_that_stood_still_stops_when_it_goes_on(
-    board: Board, servers: list[Server]
-) -> None:
+async def test_suspended_leader_stops_when_it_resumes(board: Board, servers: list[Server]) -> None:
     await beat_all(servers)
     board.seconds += 60
     assert await servers[1].beat()
@@ -185,18 +183,16 @@ async def test_a_leader_that_stood_still_stops_when_it_goes_on(
     assert await servers[1].beat()
 
 
-async def test_an_answer_that_comes_late_makes_no_leader(
-    board: Board, servers: list[Server]
-) -> None:
+async def test_late_answer_makes_no_leader(board: Board, servers: list[Server]) -> None:
     async def take_long() -> None:
         board.seconds += 3.5
 
     board.trouble = take_long
     await servers[0].nodes.beat()
-    assert servers[0].nodes.leads_for <= 0
+    assert servers[0].nodes.remaining_lease <= 0
 
 
-async def test_services_end_with_the_lead(board: Board, servers: list[Server]) -> None:
+async def test_services_end_with_the_leader_lease(board: Board, servers: list[Server]) -> None:
     server = servers[0]
     running = asyncio.create_task(server.lead.run())
     await until(lambda: server.probe.is_running)
@@ -206,7 +202,7 @@ async def test_services_end_with_the_lead(board: Board, servers: list[Server]) -
     assert not server.probe.is_running
 
 
-async def test_a_bug_is_told_with_its_traceback(
+async def test_bug_is_logged_with_its_traceback(
     board: Board, servers: list[Server], caplog: pytest.LogCaptureFixture
 ) -> None:
     async def break_down() -> None:

@@ -1,4 +1,4 @@
-"""Every rule in every state, held against the table of transitions."""
+"""Every lifecycle rule in every state, compared with the table of transitions."""
 
 from collections.abc import Callable
 from itertools import product
@@ -34,7 +34,7 @@ Rule = Callable[[JobHead], Outcome]
 
 
 def make_head(state: JobState, **fields: object) -> JobHead:
-    """A job as it is stored in that state, at its second of three attempts once it has begun."""
+    """Return a stored job in `state`; if it has started, in its second of three attempts."""
     head = JobHead(
         seq=1,
         id="job_1",
@@ -68,7 +68,7 @@ def make_head(state: JobState, **fields: object) -> JobHead:
 
 
 def new_job(scheduled_at: int | None = None) -> NewJob:
-    """The job that an enqueue brings for a unique key that is held."""
+    """Return a new job whose unique key a live job holds."""
     state = S.PENDING if scheduled_at is None else S.SCHEDULED
     return NewJob("job_2", "mail", state, "{}", NOW, scheduled_at=scheduled_at, unique_key="k")
 
@@ -108,7 +108,7 @@ CALLS: dict[str, tuple[Rule, set[EventType]]] = {
     ),
     "delete": (lambda job: lifecycle.delete(job, NOW), {E.DELETED}),
 }
-"""Calls that may come in any state, and the events that each may bring about."""
+"""Calls that are possible in any state, with the events that each may cause."""
 
 OWN_DOING: dict[str, tuple[Rule, set[JobState], set[EventType]]] = {
     "start": (start, {S.PENDING}, {E.STARTED}),
@@ -148,7 +148,7 @@ OWN_DOING: dict[str, tuple[Rule, set[JobState], set[EventType]]] = {
         {E.RESCHEDULED},
     ),
 }
-"""What the server does only to jobs of certain states."""
+"""Rules that the server applies only to jobs in certain states."""
 
 KINDS: dict[str, dict[str, object]] = {
     "plain": {},
@@ -161,7 +161,7 @@ KINDS: dict[str, dict[str, object]] = {
 
 
 def all_outcomes() -> list[tuple[str, JobHead, Outcome, set[EventType]]]:
-    """Every rule applied to every kind of job that it may meet."""
+    """Return the outcome of every rule for every kind of job that it can get."""
     found = []
     for (name, (rule, events)), state, kind in product(CALLS.items(), JobState, KINDS.values()):
         head = make_head(state, **kind)
@@ -184,7 +184,7 @@ def test_every_change_is_a_transition_of_the_table() -> None:
             assert TRANSITIONS[head.state, outcome.event] is None
 
 
-def test_every_transition_of_the_table_is_made_by_a_rule() -> None:
+def test_every_transition_of_the_table_has_a_rule() -> None:
     made = {
         (head.state, outcome.event)
         for _, head, outcome, _ in all_outcomes()
@@ -207,10 +207,10 @@ def test_every_transition_of_the_table_is_made_by_a_rule() -> None:
 
 @pytest.mark.parametrize("name", CALLS)
 @pytest.mark.parametrize("state", JobState)
-def test_what_the_table_does_not_have_is_refused(name: str, state: JobState) -> None:
+def test_calls_without_a_transition_are_refused(name: str, state: JobState) -> None:
     rule, events = CALLS[name]
     may = any((state, event) in TRANSITIONS for event in events)
-    if name.startswith(("fail", "release")):  # the worker's calls need an attempt to end
+    if name.startswith(("fail", "release")):  # the worker's calls require an active job
         may = state is S.ACTIVE
     outcome = rule(make_head(state, lease_token=TOKEN if state is S.ACTIVE else None))
     assert isinstance(outcome, Refusal) != may
@@ -229,7 +229,7 @@ def test_refusal_names_the_job_and_its_state(name: str, state: JobState) -> None
         assert state.value in outcome.message
 
 
-def test_rules_leave_the_head_that_they_are_given_alone() -> None:
+def test_rules_do_not_change_the_given_head() -> None:
     for (rule, *_), state, kind in product(
         [*CALLS.values(), *OWN_DOING.values()], JobState, KINDS.values()
     ):
@@ -238,7 +238,7 @@ def test_rules_leave_the_head_that_they_are_given_alone() -> None:
         assert head == make_head(state, **kind)
 
 
-def test_finished_jobs_have_an_end_and_others_none() -> None:
+def test_only_finished_jobs_have_an_end_time() -> None:
     for name, head, outcome, _ in all_outcomes():
         if isinstance(outcome, Change):
             assert (outcome.job.finished_at is not None) == outcome.job.state.is_finished, name
@@ -253,13 +253,13 @@ def test_only_active_jobs_have_a_lease() -> None:
             assert is_leased == (outcome.job.state is S.ACTIVE), name
 
 
-def test_waiting_jobs_have_a_time() -> None:
+def test_waiting_jobs_have_a_due_time() -> None:
     for name, _, outcome, _ in all_outcomes():
         if isinstance(outcome, Change) and outcome.job.state in {S.SCHEDULED, S.RETRYING}:
             assert outcome.job.scheduled_at is not None, name
 
 
-def test_runnable_jobs_are_nobodys() -> None:
+def test_runnable_jobs_have_no_worker() -> None:
     for name, head, outcome, _ in all_outcomes():
         if (
             isinstance(outcome, Change)
@@ -271,14 +271,14 @@ def test_runnable_jobs_are_nobodys() -> None:
             assert not outcome.job.is_cancel_requested or head.state is not S.ACTIVE, name
 
 
-def test_attempts_count_up_only_by_a_start() -> None:
+def test_only_a_start_counts_an_attempt() -> None:
     for name, head, outcome, _ in all_outcomes():
         if isinstance(outcome, Change):
             assert outcome.job.attempt <= head.attempt + (name == "start"), name
             assert outcome.job.attempt >= 0, name
 
 
-def test_identity_and_settings_stay() -> None:
+def test_identity_and_settings_do_not_change() -> None:
     kept = ("seq", "id", "backoff", "base_delay", "max_delay", "unique_key", "batch_id")
     for name, head, outcome, _ in all_outcomes():
         if isinstance(outcome, Change):
@@ -288,7 +288,7 @@ def test_identity_and_settings_stay() -> None:
             assert (outcome.job.created_at, outcome.at) == (head.created_at, NOW), name
 
 
-def test_every_end_of_an_attempt_but_an_ack_keeps_its_error() -> None:
+def test_every_end_of_an_attempt_except_ack_stores_its_error() -> None:
     for name, head, outcome, _ in all_outcomes():
         if isinstance(outcome, Change) and head.state is S.ACTIVE and name.startswith("fail"):
             assert outcome.failure is not None, name
@@ -346,13 +346,13 @@ def test_requeue_allows_one_attempt_more() -> None:
     assert (outcome.job.attempt, lifecycle.attempts_remaining(outcome.job)) == (3, 1)
 
 
-def test_moving_and_reprioritising_to_where_it_is_changes_nothing() -> None:
+def test_move_and_priority_without_effect_change_nothing() -> None:
     head = make_head(S.PENDING)
     assert lifecycle.move(head, head.queue, NOW) == Unchanged(head)
     assert lifecycle.change_priority(head, head.priority, NOW) == Unchanged(head)
 
 
-def test_conflict_with_an_active_job_leaves_it_alone() -> None:
+def test_conflict_with_an_active_job_does_not_change_it() -> None:
     head = make_head(S.ACTIVE)
     assert lifecycle.replace_waiting(head, new_job()) == Unchanged(head)
     assert lifecycle.reschedule(head, new_job()) == Unchanged(head)

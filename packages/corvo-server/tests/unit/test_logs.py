@@ -1,4 +1,4 @@
-"""Log lines: JSON, or text for a terminal."""
+"""Log lines as JSON and as text."""
 
 import io
 import logging
@@ -27,7 +27,7 @@ def _root_as_it_was() -> Iterator[None]:
 
 
 def log_failure() -> None:
-    """Log an exception as whoever caught it."""
+    """Raise an exception, catch it and log it."""
     try:
         int("a bug")
     except ValueError:
@@ -95,7 +95,7 @@ def test_auto_is_text_on_a_terminal_only(stream: io.StringIO, is_json: bool) -> 
 
 
 @pytest.mark.parametrize("level", LogLevel)
-def test_level_is_the_least_that_is_written(level: LogLevel) -> None:
+def test_level_is_the_minimum_severity(level: LogLevel) -> None:
     stream = io.StringIO()
     logs.configure(level, LogFormat.JSON, stream)
     for each in LogLevel:
@@ -105,7 +105,7 @@ def test_level_is_the_least_that_is_written(level: LogLevel) -> None:
     ]
 
 
-def test_sanic_tells_only_what_is_wrong() -> None:
+def test_sanic_logs_only_warnings_and_errors() -> None:
     stream = io.StringIO()
     logs.configure(LogLevel.DEBUG, LogFormat.JSON, stream)
     logging.getLogger("sanic.root").info("Goin' Fast")

@@ -1,4 +1,4 @@
-"""Numbered migrations."""
+"""Numbered schema migrations."""
 
 import sys
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from corvo_server.store.migrate import (
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Path]]:
-    """A package of its own, to put migrations into."""
+    """An empty package for migrations."""
     name = f"migrations_{abs(hash(tmp_path))}"
     (tmp_path / name).mkdir()
     monkeypatch.syspath_prepend(tmp_path)
@@ -38,7 +38,7 @@ def test_migrations_are_read_in_their_order(package: tuple[str, Path]) -> None:
 @pytest.mark.parametrize(
     "files", [["0002_a.sql"], ["0001_a.sql", "0003_b.sql"], ["0001_a.sql", "0001_b.sql"]]
 )
-def test_gap_or_double_in_the_numbers_is_an_error(
+def test_gap_or_duplicate_in_the_numbers_is_an_error(
     package: tuple[str, Path], files: list[str]
 ) -> None:
     name, directory = package
@@ -48,7 +48,7 @@ def test_gap_or_double_in_the_numbers_is_an_error(
         load_migrations(name)
 
 
-def test_pending_are_those_beyond_the_current_version() -> None:
+def test_pending_migrations_are_above_the_current_version() -> None:
     migrations = [Migration(number, str(number), "") for number in (1, 2, 3)]
     assert pending_migrations(migrations, 0) == migrations
     assert pending_migrations(migrations, 2) == migrations[2:]
@@ -65,13 +65,13 @@ def test_newer_schema_is_refused_with_advice() -> None:
     assert "backup" in message
 
 
-def test_newer_schema_is_worked_on_where_it_says_so() -> None:
+def test_newer_schema_is_accepted_if_it_is_compatible() -> None:
     known = [Migration(number, str(number), "") for number in (1, 2)]
     assert pending_migrations(known, 4, oldest=2) == []
     with pytest.raises(NewerSchemaError):
         pending_migrations(known, 4, oldest=3)
 
 
-def test_migration_says_with_which_servers_the_schema_works_after_it() -> None:
+def test_migration_names_the_oldest_compatible_schema_version() -> None:
     assert Migration(4, "a", "-- works with servers of schema version: 2\nSELECT 1").oldest == 2
     assert Migration(4, "b", "-- A comment.\nSELECT 1").oldest == 4

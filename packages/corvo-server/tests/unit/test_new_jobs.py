@@ -1,4 +1,4 @@
-"""New jobs: what a request leaves out."""
+"""The defaults of new jobs."""
 
 from corvo_schema import EnqueueRequest
 from server_support.bench import Bench
@@ -7,7 +7,7 @@ from server_support.bench import Bench
 async def test_job_without_options_has_the_defaults_of_the_request(bench: Bench) -> None:
     new_job = bench.engine.jobs._new_job
     plain = EnqueueRequest(queue="mail")
-    one_option = EnqueueRequest(queue="mail", tags={})  # so that all options are read from it
+    one_option = EnqueueRequest(queue="mail", tags={})  # with an option set, all options are read
     job, same = new_job(plain, "{}", 1_000, None), new_job(one_option, "{}", 1_000, None)
     same.id = job.id
     assert job == same

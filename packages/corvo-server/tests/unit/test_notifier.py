@@ -1,4 +1,4 @@
-"""Waiting fetches: who is woken, in which order, and what becomes of jobs for those who left."""
+"""Waiting fetches: which are woken, in which order, and jobs claimed for disconnected clients."""
 
 import asyncio
 from types import SimpleNamespace
@@ -15,12 +15,12 @@ Jobs = list[Any]
 
 
 def job(queue: str = "a", name: str = "job") -> Any:
-    """What a claim brings, as far as the notifier looks at it."""
+    """Return a claimed job with the fields that the notifier reads."""
     return SimpleNamespace(head=SimpleNamespace(queue=queue, id=name))
 
 
 class Fetch:
-    """A fetch whose claims are answered by the test."""
+    """A fetch whose claims the test answers."""
 
     def __init__(self, notifier: Notifier, *queues: str, timeout: float = 60) -> None:
         self.claims: list[asyncio.Future[Jobs]] = []
@@ -36,7 +36,7 @@ class Fetch:
         return claim
 
     async def answer(self, *jobs: Any) -> None:
-        """Let the claim that is under way bring these jobs."""
+        """Answer the claim that is under way with `jobs`."""
         assert not self.claims[-1].done()
         self.claims[-1].set_result(list(jobs))
         await turns()
@@ -44,7 +44,7 @@ class Fetch:
 
 @pytest.fixture
 def returned() -> Jobs:
-    """Jobs that were given back."""
+    """The jobs that were given back."""
     return []
 
 
@@ -54,21 +54,21 @@ def notifier(returned: Jobs) -> Notifier:
 
 
 async def idle(notifier: Notifier, *queues: str, wait: float = 60) -> Fetch:
-    """A fetch that has looked and found nothing."""
+    """Return a fetch whose first claim found no job."""
     fetch = Fetch(notifier, *(queues or ("a",)), timeout=wait)
     await fetch.answer()
     assert not fetch.task.done()
     return fetch
 
 
-async def test_fetch_tries_at_once(notifier: Notifier) -> None:
+async def test_fetch_claims_at_once(notifier: Notifier) -> None:
     fetch = Fetch(notifier, "a")
     await fetch.answer(job())
     assert await fetch.task == [job()]
     assert notifier.waiting == 0
 
 
-async def test_fetch_that_finds_nothing_waits_without_trying_again(notifier: Notifier) -> None:
+async def test_fetch_without_a_job_waits_without_another_claim(notifier: Notifier) -> None:
     fetch = await idle(notifier)
     await turns()
     assert len(fetch.claims) == 1
@@ -76,7 +76,7 @@ async def test_fetch_that_finds_nothing_waits_without_trying_again(notifier: Not
     fetch.task.cancel()
 
 
-async def test_wake_lets_the_longest_waiting_try(notifier: Notifier) -> None:
+async def test_wake_reaches_the_longest_waiting_fetch(notifier: Notifier) -> None:
     first, second, third = [await idle(notifier) for _ in range(3)]
     notifier.wake("a", 1)
     assert [len(fetch.claims) for fetch in (first, second, third)] == [2, 1, 1]
@@ -87,7 +87,7 @@ async def test_wake_lets_the_longest_waiting_try(notifier: Notifier) -> None:
     third.task.cancel()
 
 
-async def test_wake_for_several_jobs_lets_as_many_try(notifier: Notifier) -> None:
+async def test_wake_for_several_jobs_reaches_as_many_fetches(notifier: Notifier) -> None:
     fetches = [await idle(notifier) for _ in range(4)]
     notifier.wake("a", 3)
     assert [len(fetch.claims) for fetch in fetches] == [2, 2, 2, 1]
@@ -95,7 +95,7 @@ async def test_wake_for_several_jobs_lets_as_many_try(notifier: Notifier) -> Non
         fetch.task.cancel()
 
 
-async def test_fetch_that_already_tries_is_passed_over(notifier: Notifier) -> None:
+async def test_fetch_with_a_claim_under_way_is_passed_over(notifier: Notifier) -> None:
     first, second = [await idle(notifier) for _ in range(2)]
     notifier.wake("a", 1)
     notifier.wake("a", 1)
@@ -104,7 +104,7 @@ async def test_fetch_that_already_tries_is_passed_over(notifier: Notifier) -> No
         await fetch.answer(job())
 
 
-async def test_wake_of_another_queue_disturbs_nobody(notifier: Notifier) -> None:
+async def test_wake_of_another_queue_wakes_no_fetch(notifier: Notifier) -> None:
     fetch = await idle(notifier, "a", "b")
     notifier.wake("c", 5)
     notifier.open("c")
@@ -114,7 +114,7 @@ async def test_wake_of_another_queue_disturbs_nobody(notifier: Notifier) -> None
     fetch.task.cancel()
 
 
-async def test_queue_named_twice_is_one_line(notifier: Notifier) -> None:
+async def test_queue_named_twice_counts_once(notifier: Notifier) -> None:
     fetch = await idle(notifier, "a", "a")
     assert notifier.waiting == 1
     notifier.wake("a", 2)
@@ -122,9 +122,9 @@ async def test_queue_named_twice_is_one_line(notifier: Notifier) -> None:
     fetch.task.cancel()
 
 
-async def test_wake_between_look_and_wait_is_not_lost(notifier: Notifier) -> None:
+async def test_wake_during_a_claim_is_not_lost(notifier: Notifier) -> None:
     fetch = Fetch(notifier, "a")
-    notifier.wake("a", 1)  # for a job that the claim, already under way, cannot see any more
+    notifier.wake("a", 1)  # for a job that the claim under way no longer sees
     assert len(fetch.claims) == 1
     await fetch.answer()
     assert len(fetch.claims) == 2
@@ -132,7 +132,7 @@ async def test_wake_between_look_and_wait_is_not_lost(notifier: Notifier) -> Non
     assert await fetch.task == [job()]
 
 
-async def test_open_lets_all_try(notifier: Notifier) -> None:
+async def test_open_wakes_all_fetches(notifier: Notifier) -> None:
     fetches = [await idle(notifier, "a", "b") for _ in range(3)]
     notifier.open("b")
     assert [len(fetch.claims) for fetch in fetches] == [2, 2, 2]
@@ -140,17 +140,19 @@ async def test_open_lets_all_try(notifier: Notifier) -> None:
         fetch.task.cancel()
 
 
-async def test_wake_that_brought_a_job_of_another_queue_is_passed_on(notifier: Notifier) -> None:
+async def test_wake_is_passed_on_if_the_claim_got_a_job_of_another_queue(
+    notifier: Notifier,
+) -> None:
     first = await idle(notifier, "a", "b")
     second = await idle(notifier, "a")
     notifier.wake("a", 1)
-    await first.answer(job("b"))  # b's job came first; the one of a is still there
+    await first.answer(job("b"))  # the claim found the job of b; the job of a remains
     assert len(second.claims) == 2
     await second.answer(job("a"))
     assert await second.task == [job("a")]
 
 
-async def test_wake_that_was_used_is_not_passed_on(notifier: Notifier) -> None:
+async def test_used_wake_is_not_passed_on(notifier: Notifier) -> None:
     first = await idle(notifier, "a", "b")
     second = await idle(notifier, "a")
     notifier.wake("a", 1)
@@ -159,14 +161,14 @@ async def test_wake_that_was_used_is_not_passed_on(notifier: Notifier) -> None:
     second.task.cancel()
 
 
-async def test_fetch_ends_with_nothing_after_its_timeout(notifier: Notifier) -> None:
+async def test_fetch_ends_without_a_job_after_its_timeout(notifier: Notifier) -> None:
     fetch = await idle(notifier, wait=60)
     forward_loop(60)
     assert await fetch.task == []
     assert notifier.waiting == 0
 
 
-async def test_fetch_that_does_not_wait_ends_with_its_look(notifier: Notifier) -> None:
+async def test_fetch_without_a_timeout_ends_with_its_claim(notifier: Notifier) -> None:
     fetch = Fetch(notifier, "a", timeout=0)
     await turns()
     assert not fetch.task.done()
@@ -184,14 +186,14 @@ async def test_timeout_during_a_claim_waits_for_its_jobs(notifier: Notifier) -> 
 
 async def test_fetch_that_timed_out_is_not_woken(notifier: Notifier) -> None:
     first, second = [await idle(notifier) for _ in range(2)]
-    first.waiter.send_home()
+    first.waiter.stop()
     notifier.wake("a", 1)
     assert [len(fetch.claims) for fetch in (first, second)] == [1, 2]
     assert await first.task == []
     second.task.cancel()
 
 
-async def test_fetch_that_went_away_is_not_woken(notifier: Notifier) -> None:
+async def test_cancelled_fetch_is_not_woken(notifier: Notifier) -> None:
     first, second = [await idle(notifier) for _ in range(2)]
     first.task.cancel()
     await turns()
@@ -201,7 +203,7 @@ async def test_fetch_that_went_away_is_not_woken(notifier: Notifier) -> None:
     second.task.cancel()
 
 
-async def test_fetch_that_goes_away_is_not_woken_before_it_has_left(
+async def test_fetch_is_not_woken_while_it_is_being_cancelled(
     notifier: Notifier, returned: Jobs
 ) -> None:
     first, second = [await idle(notifier) for _ in range(2)]
@@ -214,7 +216,7 @@ async def test_fetch_that_goes_away_is_not_woken_before_it_has_left(
     second.task.cancel()
 
 
-async def test_fetch_that_was_served_is_not_woken_before_it_has_left(notifier: Notifier) -> None:
+async def test_served_fetch_is_not_woken_again(notifier: Notifier) -> None:
     first, second = [await idle(notifier) for _ in range(2)]
     notifier.wake("a", 1)
     first.claims[-1].set_result([job()])
@@ -225,9 +227,7 @@ async def test_fetch_that_was_served_is_not_woken_before_it_has_left(notifier: N
     await second.answer(job())
 
 
-async def test_wake_of_a_fetch_that_went_away_is_passed_on(
-    notifier: Notifier, returned: Jobs
-) -> None:
+async def test_wake_of_a_cancelled_fetch_is_passed_on(notifier: Notifier, returned: Jobs) -> None:
     first = await idle(notifier, "a", "b")
     second = await idle(notifier, "a")
     notifier.wake("a", 1)
@@ -239,7 +239,7 @@ async def test_wake_of_a_fetch_that_went_away_is_passed_on(
     second.task.cancel()
 
 
-async def test_jobs_of_a_claim_are_given_back_when_the_fetch_went_away(
+async def test_jobs_are_given_back_if_the_fetch_is_cancelled_during_the_claim(
     notifier: Notifier, returned: Jobs
 ) -> None:
     fetch = Fetch(notifier, "a")
@@ -252,13 +252,13 @@ async def test_jobs_of_a_claim_are_given_back_when_the_fetch_went_away(
     assert returned == [job("a", "1"), job("a", "2")]
 
 
-async def test_jobs_are_given_back_when_the_fetch_went_away_as_they_came(
+async def test_jobs_are_given_back_if_the_fetch_is_cancelled_as_they_arrive(
     notifier: Notifier, returned: Jobs
 ) -> None:
     fetch = Fetch(notifier, "a")
     await turns()
     fetch.claims[-1].set_result([job()])
-    await asyncio.sleep(0)  # the jobs have reached the waiter, but its task has not gone on yet
+    await asyncio.sleep(0)  # the jobs have reached the waiter, but its task has not resumed
     assert not fetch.task.done()
     fetch.task.cancel()
     await turns()
@@ -266,7 +266,7 @@ async def test_jobs_are_given_back_when_the_fetch_went_away_as_they_came(
     assert returned == [job()]
 
 
-async def test_fetch_that_went_away_as_its_claim_failed_is_cancelled(
+async def test_fetch_cancelled_as_its_claim_fails_is_cancelled(
     notifier: Notifier, returned: Jobs
 ) -> None:
     fetch = Fetch(notifier, "a")
@@ -280,7 +280,9 @@ async def test_fetch_that_went_away_as_its_claim_failed_is_cancelled(
     assert returned == []
 
 
-async def test_claim_that_fails_for_nobody_is_forgotten(notifier: Notifier, returned: Jobs) -> None:
+async def test_failed_claim_of_a_cancelled_fetch_is_ignored(
+    notifier: Notifier, returned: Jobs
+) -> None:
     fetch = Fetch(notifier, "a")
     await turns()
     fetch.task.cancel()
@@ -290,7 +292,7 @@ async def test_claim_that_fails_for_nobody_is_forgotten(notifier: Notifier, retu
     assert returned == []
 
 
-async def test_claim_that_fails_fails_the_fetch(notifier: Notifier) -> None:
+async def test_failed_claim_fails_the_fetch(notifier: Notifier) -> None:
     fetch = await idle(notifier)
     notifier.wake("a", 1)
     fetch.claims[-1].set_exception(StoreUnavailable("no disk"))
@@ -299,7 +301,7 @@ async def test_claim_that_fails_fails_the_fetch(notifier: Notifier) -> None:
     assert notifier.waiting == 0
 
 
-async def test_first_claim_that_is_refused_fails_the_fetch(notifier: Notifier) -> None:
+async def test_refused_first_claim_fails_the_fetch(notifier: Notifier) -> None:
     def refuse() -> "asyncio.Future[Jobs]":
         raise StoreOverloaded("3 writes are waiting")
 
@@ -309,7 +311,7 @@ async def test_first_claim_that_is_refused_fails_the_fetch(notifier: Notifier) -
     assert notifier.waiting == 0
 
 
-async def test_later_claim_that_is_refused_fails_the_fetch_not_the_waker(
+async def test_refused_later_claim_fails_the_fetch_and_not_the_caller_of_wake(
     notifier: Notifier,
 ) -> None:
     fetch = await idle(notifier)
@@ -319,14 +321,14 @@ async def test_later_claim_that_is_refused_fails_the_fetch_not_the_waker(
         await fetch.task
 
 
-async def test_close_sends_all_home_with_nothing(notifier: Notifier) -> None:
+async def test_close_ends_all_fetches_without_a_job(notifier: Notifier) -> None:
     fetches = [await idle(notifier, "a", "b"), await idle(notifier, "b")]
     notifier.close()
     assert [await fetch.task for fetch in fetches] == [[], []]
     assert notifier.waiting == 0
 
 
-async def test_close_lets_a_claim_under_way_bring_its_jobs(notifier: Notifier) -> None:
+async def test_close_waits_for_claims_under_way(notifier: Notifier) -> None:
     fetch = Fetch(notifier, "a")
     await turns()
     notifier.close()
@@ -343,15 +345,15 @@ async def test_fetch_after_the_close_does_not_wait(notifier: Notifier) -> None:
     assert await fetch.task == []
 
 
-async def test_nothing_is_kept_of_fetches_that_are_over(notifier: Notifier) -> None:
+async def test_ended_fetches_are_forgotten(notifier: Notifier) -> None:
     for i in range(50):
         fetch = Fetch(notifier, f"q{i}", "a")
         await fetch.answer(job(f"q{i}"))
         await fetch.task
-    assert dict(notifier._lines) == {}
+    assert dict(notifier._waiters) == {}
 
 
-async def test_queue_opens_at_its_moment(notifier: Notifier) -> None:
+async def test_queue_opens_at_its_time(notifier: Notifier) -> None:
     fetch = await idle(notifier)
     notifier.open_at("a", 1000)
     notifier.open_at("b", 500)

@@ -1,4 +1,4 @@
-"""The description of the server, and the page that shows it."""
+"""The OpenAPI description and its HTML page."""
 
 from corvo_server.app import RESOURCES
 from corvo_server.http.docs import render

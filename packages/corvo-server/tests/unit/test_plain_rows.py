@@ -1,4 +1,4 @@
-"""Jobs without options are claimed by a row that is shorter than the others."""
+"""Claims of jobs without options read fewer columns."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ _NOT_CLAIMED = {"progress", "result"}
 
 @pytest.fixture
 def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
-    """A database with a job that is new and has no options."""
+    """A database with one new job without options."""
     connection = open_writer(tmp_path / "corvo.db")
     connection.execute("PRAGMA foreign_keys = OFF")
     Jobs(connection).insert([NewJob("job_1", "mail", JobState.PENDING, '{"a":1}', 5)])
@@ -27,7 +27,7 @@ def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     connection.close()
 
 
-def test_whatever_else_a_job_has_is_claimed_with_it(connection: sqlite3.Connection) -> None:
+def test_job_with_any_option_is_claimed_with_all_columns(connection: sqlite3.Connection) -> None:
     load = PendingJobs(connection).load
     plain = load([1])
     columns = connection.execute("SELECT name, type FROM pragma_table_info('jobs')")

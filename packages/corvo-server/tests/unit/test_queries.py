@@ -1,4 +1,4 @@
-"""Named SQL."""
+"""Named SQL statements."""
 
 import sys
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from corvo_server.store.rows.queries import load_queries
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Path]]:
-    """A package of its own, to put `.sql` files into."""
+    """An empty package for `.sql` files."""
     name = f"sql_{abs(hash(tmp_path))}"
     (tmp_path / name).mkdir()
     (tmp_path / name / "__init__.py").touch()
@@ -36,14 +36,14 @@ def test_statements_are_found_by_name_in_all_files(package: tuple[str, Path]) ->
     }
 
 
-def test_name_that_stands_twice_is_an_error(package: tuple[str, Path]) -> None:
+def test_duplicate_name_is_an_error(package: tuple[str, Path]) -> None:
     name, directory = package
     (directory / "a.sql").write_text("-- name: same\nSELECT 1;\n")
     (directory / "b.sql").write_text("-- name: same\nSELECT 2;\n")
-    with pytest.raises(ValueError, match=r"b\.sql.*'same' stands twice"):
+    with pytest.raises(ValueError, match=r"b\.sql: two statements are named 'same'"):
         load_queries(name)
 
 
-def test_unknown_name_is_an_error_at_its_use(package: tuple[str, Path]) -> None:
+def test_unknown_name_is_an_error_when_used(package: tuple[str, Path]) -> None:
     with pytest.raises(AttributeError, match="missing"):
         _ = load_queries(package[0]).missing

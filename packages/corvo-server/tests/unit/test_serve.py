@@ -1,4 +1,4 @@
-"""A server process from its start to its end, in this process: signals are sent to ourselves."""
+"""A server from start to shutdown, in the test's process, which sends the signals to itself."""
 
 import asyncio
 import logging
@@ -41,7 +41,9 @@ def _log_everything(caplog: pytest.LogCaptureFixture) -> None:
 
 @pytest.fixture(autouse=True)
 def _no_touchup(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CORVO_SANIC_TOUCHUP", "false")  # it would change Sanic for other tests
+    monkeypatch.setenv(
+        "CORVO_SANIC_TOUCHUP", "false"
+    )  # it would rewrite Sanic's methods for the whole process
 
 
 def settings(tmp_path: Path, **options: Any) -> Settings:
@@ -49,7 +51,7 @@ def settings(tmp_path: Path, **options: Any) -> Settings:
 
 
 class Running:
-    """A server that runs beside the test."""
+    """A server that runs in the test's event loop."""
 
     def __init__(self, server: Server, caplog: pytest.LogCaptureFixture) -> None:
         self.task = asyncio.ensure_future(server.run())
@@ -60,7 +62,7 @@ class Running:
         return [record.getMessage() for record in self._caplog.records]
 
     async def address(self) -> tuple[str, int]:
-        """Where it listens, once it does."""
+        """Wait until the server listens. Return host and port."""
         await until(lambda: self.task.done() or any("listening on" in line for line in self.log))
         (line,) = [line for line in self.log if "listening on" in line]
         host, _, port = line.removeprefix("listening on http://").rpartition(":")
@@ -124,7 +126,7 @@ async def test_server_without_requests_stops_at_once(
 
 
 async def start_slow_request(server: Running) -> Connection:
-    """A connection on which an enqueue has begun, its body up to `{"queue":` sent and read."""
+    """Return a connection with an enqueue whose body is sent and read up to `{"queue":`."""
     connection = await server.connect()
     whole = request(
         "POST", f"{API}/enqueue", b'{"queue":"mail"}', headers={"expect": "100-continue"}
@@ -154,7 +156,7 @@ async def test_request_in_flight_is_finished(
     await store.close()
 
 
-async def test_request_that_never_ends_is_cut_off(
+async def test_request_that_never_ends_is_aborted(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     server = run(tmp_path, caplog, shutdown_timeout="50ms")
@@ -189,7 +191,7 @@ async def test_services_run(tmp_path: Path, caplog: pytest.LogCaptureFixture) ->
     await asyncio.wait_for(server.task, 10)
 
 
-def test_address_in_use_is_told_of(tmp_path: Path) -> None:
+def test_address_in_use_is_reported(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -199,12 +201,12 @@ def test_address_in_use_is_told_of(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("bind", ["256.1.1.1:80", "no-such-host.invalid:80"])
-def test_address_that_is_none_is_told_of(tmp_path: Path, bind: str) -> None:
+def test_invalid_address_is_reported(tmp_path: Path, bind: str) -> None:
     with pytest.raises(BindError, match="Cannot listen on"):
         serve(settings(tmp_path, bind=bind))
 
 
-def test_data_dir_is_free_again_when_the_address_was_not(tmp_path: Path) -> None:
+def test_data_dir_is_unlocked_if_the_address_is_in_use(tmp_path: Path) -> None:
     with pytest.raises(BindError):
         serve(settings(tmp_path, bind="256.1.1.1:80"))
     with pytest.raises(BindError):
@@ -223,9 +225,7 @@ async def test_ipv6_address_is_shown_in_brackets(
     await asyncio.wait_for(server.task, 10)
 
 
-def test_serve_runs_until_it_is_told_to_stop(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_serve_runs_until_a_signal(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     class StopWhenListening(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
             if "listening on" in record.getMessage():
@@ -240,7 +240,7 @@ def test_serve_runs_until_it_is_told_to_stop(
     assert "stopped: the store is closed" in caplog.text
 
 
-def test_loop_without_uvloop_is_asyncios(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loop_without_uvloop_is_an_asyncio_loop(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "uvloop", None)
     loop = new_loop()
     assert type(loop).__module__.startswith("asyncio")

@@ -1,4 +1,4 @@
-"""The background loops: they act at the right moment, go on after errors, and end when told."""
+"""Background services: they act on time, continue after errors, and end when cancelled."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -23,7 +23,7 @@ Run = Callable[[Service], None]
 
 @pytest.fixture
 async def run() -> AsyncIterator[Run]:
-    """Run a service beside the test, until the test ends."""
+    """Run a service in a task until the test ends."""
     tasks: list[asyncio.Task[None]] = []
     yield lambda service: tasks.append(asyncio.create_task(service.run()))
     for task in tasks:
@@ -38,14 +38,14 @@ async def jobs_in(bench: Bench, state: JobState) -> int:
 
 
 async def until_jobs(bench: Bench, state: JobState, jobs: int) -> None:
-    """Wait until the queue has so many jobs in that state."""
+    """Wait until the queue has `jobs` jobs in `state`."""
     deadline = asyncio.get_running_loop().time() + 10
     while await jobs_in(bench, state) != jobs:
         assert asyncio.get_running_loop().time() < deadline
 
 
 @pytest.mark.parametrize("jobs", [0, 3, 1200])
-async def test_promoter_does_all_that_is_due(bench: Bench, engine: Engine, jobs: int) -> None:
+async def test_promoter_promotes_all_due_jobs(bench: Bench, engine: Engine, jobs: int) -> None:
     await bench.enqueue(at=START + 2000)
     for _ in range(0, jobs, 600):
         await bench.enqueue_batch(*[make_job(at=START + 1000) for _ in range(min(jobs, 600))])
@@ -56,7 +56,7 @@ async def test_promoter_does_all_that_is_due(bench: Bench, engine: Engine, jobs:
     assert await promoter.next_time() == START + 2000
 
 
-async def test_reclaimer_takes_back_what_lapsed(bench: Bench, engine: Engine) -> None:
+async def test_reclaimer_reclaims_expired_leases(bench: Bench, engine: Engine) -> None:
     await bench.start(lease=10)
     await bench.start(lease=20)
     bench.clock.forward(10_000)
@@ -65,7 +65,7 @@ async def test_reclaimer_takes_back_what_lapsed(bench: Bench, engine: Engine) ->
     assert await reclaimer.next_time() == START + 20_000
 
 
-async def test_expirer_ends_what_was_not_done_in_time(bench: Bench, engine: Engine) -> None:
+async def test_expirer_ends_jobs_past_their_expiry(bench: Bench, engine: Engine) -> None:
     await bench.enqueue(expire_after="10s")
     await bench.enqueue(expire_after="20s")
     bench.clock.forward(10_000)
@@ -74,7 +74,7 @@ async def test_expirer_ends_what_was_not_done_in_time(bench: Bench, engine: Engi
     assert await expirer.next_time() == START + 20_000
 
 
-async def test_pruner_removes_in_rounds(bench: Bench, engine: Engine) -> None:
+async def test_pruner_deletes_in_chunks(bench: Bench, engine: Engine) -> None:
     await bench.bring_to(JobState.COMPLETED)
     pruner = Pruner(engine.maintenance, 0)
     assert await pruner.run_once() == 0
@@ -84,7 +84,7 @@ async def test_pruner_removes_in_rounds(bench: Bench, engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("make", [Promoter, Reclaimer, Expirer])
-async def test_idle_service_waits_for_nothing(
+async def test_idle_service_does_not_wake(
     engine: Engine, make: Callable[[object], Service]
 ) -> None:
     waiting = asyncio.ensure_future(make(engine.maintenance).wait())
@@ -94,7 +94,7 @@ async def test_idle_service_waits_for_nothing(
     waiting.cancel()
 
 
-async def test_running_promoter_acts_on_what_was_there_before_it(
+async def test_running_promoter_promotes_jobs_from_before_its_start(
     bench: Bench, engine: Engine, run: Run
 ) -> None:
     await bench.enqueue(at=START + 1)
@@ -103,33 +103,31 @@ async def test_running_promoter_acts_on_what_was_there_before_it(
     await until_jobs(bench, JobState.PENDING, 1)
 
 
-async def test_running_promoter_hears_of_new_jobs(bench: Bench, engine: Engine, run: Run) -> None:
+async def test_running_promoter_notices_new_jobs(bench: Bench, engine: Engine, run: Run) -> None:
     run(Promoter(engine.maintenance))
     await bench.enqueue(at=START + 3_600_000)
-    await bench.enqueue(at=START + 5)  # a real sleep of 5 ms, unless the clock is there before
+    await bench.enqueue(at=START + 5)  # a real wait of 5 ms at most
     bench.clock.forward(5)
     await until_jobs(bench, JobState.PENDING, 1)
     assert await jobs_in(bench, JobState.SCHEDULED) == 1
 
 
-async def test_running_promoter_hears_of_failed_jobs(
-    bench: Bench, engine: Engine, run: Run
-) -> None:
+async def test_running_promoter_notices_failed_jobs(bench: Bench, engine: Engine, run: Run) -> None:
     run(Promoter(engine.maintenance))
     job = await bench.start(retry_backoff="none")
     await bench.fail(job)
     await until_jobs(bench, JobState.PENDING, 1)
 
 
-async def test_running_reclaimer_hears_of_leases(bench: Bench, engine: Engine, run: Run) -> None:
+async def test_running_reclaimer_notices_leases(bench: Bench, engine: Engine, run: Run) -> None:
     run(Reclaimer(engine.maintenance))
     await bench.start(lease=1)
     bench.clock.forward(1000)
-    engine.maintenance.lease_end.ring_by(0)  # instead of a second of sleep
+    engine.maintenance.lease_end.bring_forward(0)  # instead of waiting for a second
     await until_jobs(bench, JobState.PENDING, 1)
 
 
-async def test_running_expirer_hears_of_jobs(bench: Bench, engine: Engine, run: Run) -> None:
+async def test_running_expirer_notices_jobs(bench: Bench, engine: Engine, run: Run) -> None:
     run(Expirer(engine.maintenance))
     await bench.enqueue(expire_after="0s")
     await until_jobs(bench, JobState.DEAD, 1)
@@ -141,18 +139,20 @@ async def test_reclaimed_job_can_expire(bench: Bench, engine: Engine, run: Run) 
     await bench.tick(LEASE_MS)
     await until_jobs(bench, JobState.PENDING, 1)
     bench.clock.forward(30_000)
-    engine.maintenance.expiry.ring_by(0)  # instead of half a minute of sleep
+    engine.maintenance.expiry.bring_forward(0)  # instead of waiting for half a minute
     await until_jobs(bench, JobState.DEAD, 1)
 
 
-async def test_running_pruner_works_in_rounds(bench: Bench, engine: Engine, run: Run) -> None:
+async def test_running_pruner_repeats_after_its_interval(
+    bench: Bench, engine: Engine, run: Run
+) -> None:
     await bench.bring_to(JobState.COMPLETED)
     bench.clock.forward(8 * 86_400_000)
     run(Pruner(engine.maintenance, 0.001))
     await until_jobs(bench, JobState.COMPLETED, 0)
 
 
-async def test_running_opener_lets_throttled_queues_serve_again(
+async def test_running_opener_wakes_fetches_of_rate_limited_queues(
     bench: Bench, engine: Engine, run: Run
 ) -> None:
     run(Opener(engine.maintenance))
@@ -161,13 +161,13 @@ async def test_running_opener_lets_throttled_queues_serve_again(
     assert await bench.fetch_ids() == [first]
     waiting = await bench.waiting()
     bench.clock.forward(60_000)
-    engine.maintenance.opening.ring_by(0)  # instead of a minute of sleep
+    engine.maintenance.opening.bring_forward(0)  # instead of waiting for a minute
     (job,) = await asyncio.wait_for(waiting, 5)
     assert job.head.id == second
 
 
 class Failing(Service):
-    """A service that fails as often as it is told to, then works."""
+    """A service that raises the given errors in turn, then works."""
 
     name = "failing"
 
@@ -185,7 +185,7 @@ class Failing(Service):
         await asyncio.sleep(0)
 
 
-async def test_service_goes_on_after_errors(
+async def test_service_continues_after_errors(
     run: Run, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service_module, "_PAUSE_AFTER_ERROR", 0)
@@ -195,11 +195,11 @@ async def test_service_goes_on_after_errors(
     first, second = [record for record in caplog.records if "failing" in record.getMessage()]
     assert (first.levelname, "no disk" in first.getMessage()) == ("WARNING", True)
     assert first.exc_info is None
-    assert (second.levelname, "goes on" in second.getMessage()) == ("ERROR", True)
+    assert (second.levelname, "continues" in second.getMessage()) == ("ERROR", True)
     assert second.exc_info is not None
 
 
-async def test_running_service_goes_on_when_the_store_could_not_write(
+async def test_running_service_continues_after_a_failed_write(
     bench: Bench, engine: Engine, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service_module, "_PAUSE_AFTER_ERROR", 0.001)

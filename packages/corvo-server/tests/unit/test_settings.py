@@ -1,4 +1,4 @@
-"""Every setting: its default, its variable in the environment, and what is no value for it."""
+"""Every setting: its default, its environment variable, and invalid values."""
 
 from pathlib import Path
 from typing import Any
@@ -70,7 +70,7 @@ def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv(variable_of(name), raising=False)
 
 
-def test_every_setting_is_tried_here() -> None:
+def test_every_setting_is_tested() -> None:
     assert set(GOOD) == set(Settings.model_fields)
 
 
@@ -104,7 +104,7 @@ def test_unknown_variables_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     Settings()
 
 
-def test_defaults_are_what_is_said_of_them() -> None:
+def test_defaults_are_as_documented() -> None:
     shown = defaults()
     assert shown["bind"] == "127.0.0.1:8080"
     assert shown["data_dir"] == "corvo-data"
@@ -129,7 +129,7 @@ def test_every_setting_is_described() -> None:
         assert field.description.endswith("."), name
 
 
-def test_policy_is_made_of_the_settings() -> None:
+def test_policy_has_the_values_of_the_settings() -> None:
     sizes = {"payload": 10, "result": 20, "checkpoint": 30, "progress": 40}
     options: dict[str, Any] = {f"max_{kind}_bytes": size for kind, size in sizes.items()}
     policy = Settings(**options, lease="5s", retain_dead="1h").policy  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""An installation moves from one store into another, whole, in steps, or not at all."""
+"""Transfers between databases: completeness, interruption and refusals."""
 
 import sqlite3
 from collections.abc import Callable
@@ -40,7 +40,7 @@ def kit(tmp_path: Path) -> SqliteKit:
 
 @pytest.fixture
 async def source(bench: Bench, kit: SqliteKit) -> Path:
-    """A data directory with a bit of everything, and no server."""
+    """A data directory with rows in every table, and no running server."""
     await fill(bench)
     await bench.store.close()
     bench.check_counters = _nothing  # type: ignore[method-assign]
@@ -52,7 +52,7 @@ async def _nothing() -> None:
 
 
 async def fill(bench: Bench) -> None:
-    """Jobs in every state and from every origin, and all else that a store keeps."""
+    """Store jobs in every state, and rows in all other tables."""
     engine = bench.engine
     for state in JobState:
         await bench.bring_to(state, queue="mail", tags={"state": state.value}, payload={"ü": 1})
@@ -60,8 +60,8 @@ async def fill(bench: Bench) -> None:
         await bench.enqueue("many", payload=number, priority=number % 3, unique_key=f"k{number}")
     await bench.enqueue_batch(make_job("b"), make_job("b"), callback="done", callback_payload=[1])
     await bench.ack(await bench.fetch_one("b"), result={"a": None})
-    held = await bench.start(queue="held", checkpoint=None)
-    await bench.heartbeat(held, progress={"at": 1}, checkpoint={"page": 2})
+    active = await bench.start(queue="active", checkpoint=None)
+    await bench.heartbeat(active, progress={"at": 1}, checkpoint={"page": 2})
     await engine.queues.pause("paused")
     await engine.queues.limit("many", 3)
     await engine.queues.throttle("throttled", 2, 60_000)
@@ -82,7 +82,7 @@ def everything(data_dir: Path) -> dict[str, list[Any]]:
 
 
 def move(source: Path, target: Path, chunk: int = 7, stop_after: int | None = None) -> list[str]:
-    """Move all; or stop within the chunk of that number. The steps that were told."""
+    """Transfer all, or raise `Interrupted` after `stop_after` steps; return the steps done."""
     steps: list[str] = []
 
     def note(step: str, _: int) -> None:
@@ -95,7 +95,7 @@ def move(source: Path, target: Path, chunk: int = 7, stop_after: int | None = No
     return steps
 
 
-async def test_everything_arrives_as_it_was(source: Path, tmp_path: Path) -> None:
+async def test_a_transfer_copies_every_row(source: Path, tmp_path: Path) -> None:
     target = tmp_path / "target"
     move(source, target)
     with closing(SqliteSide(source)) as side:
@@ -113,7 +113,7 @@ async def test_everything_arrives_as_it_was(source: Path, tmp_path: Path) -> Non
     await bench.store.close()
 
 
-async def test_what_was_interrupted_goes_on_where_it_was(source: Path, tmp_path: Path) -> None:
+async def test_an_interrupted_transfer_continues(source: Path, tmp_path: Path) -> None:
     target = tmp_path / "target"
     whole = move(source, tmp_path / "other")
     last = whole.index("compare jobs")
@@ -127,7 +127,7 @@ async def test_what_was_interrupted_goes_on_where_it_was(source: Path, tmp_path:
     assert steps.count("jobs") < whole.count("jobs") > 3
 
 
-def test_a_target_with_data_is_refused_and_left_alone(source: Path, tmp_path: Path) -> None:
+def test_a_target_with_data_is_refused_and_not_changed(source: Path, tmp_path: Path) -> None:
     target = tmp_path / "target"
     move(source, target)
     before = everything(target)
@@ -136,7 +136,7 @@ def test_a_target_with_data_is_refused_and_left_alone(source: Path, tmp_path: Pa
     assert everything(target) == before
 
 
-async def test_a_source_that_changed_meanwhile_is_noticed(
+async def test_a_source_that_changed_since_is_refused(
     source: Path, tmp_path: Path, kit: SqliteKit
 ) -> None:
     target = tmp_path / "target"
@@ -150,9 +150,7 @@ async def test_a_source_that_changed_meanwhile_is_noticed(
 
 
 @pytest.mark.parametrize("table", [table for table in TABLES if table.name != "queues"])
-def test_a_row_that_arrives_otherwise_is_noticed(
-    source: Path, tmp_path: Path, table: Table
-) -> None:
+def test_a_missing_row_is_detected(source: Path, tmp_path: Path, table: Table) -> None:
     class Careless(SqliteTarget):
         def write(self, into: Table, rows: Any, progress: Any) -> None:
             if into == table:
@@ -169,7 +167,7 @@ def test_a_row_that_arrives_otherwise_is_noticed(
         SqliteStore(tmp_path / "target")
 
 
-async def test_a_source_that_a_server_works_on_is_refused(bench: Bench, kit: SqliteKit) -> None:
+async def test_a_source_in_use_by_a_server_is_refused(bench: Bench, kit: SqliteKit) -> None:
     result = transfer(kit.data_dir, kit.data_dir.with_name("target"))
     assert result.exit_code == 1
     assert "Another corvo-server is using" in result.output
@@ -180,10 +178,10 @@ def transfer(source: Path | str, target: Path | str) -> Result:
     return CliRunner().invoke(server, ["transfer", "--from", urls[0], "--to", urls[1]])
 
 
-async def test_the_command_says_what_it_moved(source: Path, tmp_path: Path) -> None:
+async def test_the_command_reports_the_rows_that_it_copied(source: Path, tmp_path: Path) -> None:
     result = transfer(source, tmp_path / "target")
     assert result.exit_code == 0, result.output
-    assert "has it all: " in result.output
+    assert "transferred to " in result.output
     assert "1 schedules" in result.output
     assert transfer(source, tmp_path / "target").exit_code == 1
     result = transfer(tmp_path / "nowhere", tmp_path / "new")
@@ -195,13 +193,15 @@ async def test_the_command_says_what_it_moved(source: Path, tmp_path: Path) -> N
 
 @pytest.fixture
 def moved(source: Path, empty_postgres_url: str) -> str:
-    """A PostgreSQL database with all that was in the source."""
+    """A PostgreSQL database to which the source was transferred."""
     result = transfer(source, empty_postgres_url)
     assert result.exit_code == 0, result.output
     return empty_postgres_url
 
 
-async def test_there_and_back_again_is_as_before(source: Path, moved: str, tmp_path: Path) -> None:
+async def test_a_transfer_to_postgresql_and_back_changes_nothing(
+    source: Path, moved: str, tmp_path: Path
+) -> None:
     before = everything(source)
     kit = PostgresKit(moved)
     assert kit.find_problems() == []
@@ -212,7 +212,7 @@ async def test_there_and_back_again_is_as_before(source: Path, moved: str, tmp_p
     assert SqliteKit(back).find_problems() == []
 
 
-async def test_servers_go_on_where_the_others_were(source: Path, moved: str) -> None:
+async def test_servers_continue_on_the_target(source: Path, moved: str) -> None:
     kit = PostgresKit(moved)
     bench = Bench(kit, kit.open(), ManualClock())
     with closing(SqliteSide(source)) as side:
@@ -224,7 +224,7 @@ async def test_servers_go_on_where_the_others_were(source: Path, moved: str) -> 
     assert kit.find_problems() == []
 
 
-async def test_a_half_moved_database_is_refused_and_finished(
+async def test_a_half_transferred_database_is_refused_until_the_transfer_is_finished(
     source: Path, empty_postgres_url: str
 ) -> None:
     with (
@@ -239,7 +239,7 @@ async def test_a_half_moved_database_is_refused_and_finished(
     assert "There is data in" in transfer(source, empty_postgres_url).output
 
 
-async def test_a_database_that_servers_work_on_is_refused(
+async def test_a_database_with_running_servers_is_refused(
     source: Path, moved: str, tmp_path: Path
 ) -> None:
     store = PostgresKit(moved).open()
@@ -250,7 +250,7 @@ async def test_a_database_that_servers_work_on_is_refused(
     await store.close()
 
 
-async def test_jobs_that_were_written_out_of_order_are_put_in_order(
+async def test_times_out_of_order_are_put_in_order(
     source: Path, moved: str, tmp_path: Path
 ) -> None:
     kit = PostgresKit(moved)
@@ -261,14 +261,14 @@ async def test_jobs_that_were_written_out_of_order_are_put_in_order(
 
 
 def _stop_at(step: str) -> Callable[[str, int], None]:
-    def note(told: str, _: int) -> None:
-        if told == step:
+    def note(current: str, _: int) -> None:
+        if current == step:
             raise Interrupted
 
     return note
 
 
-def test_the_command_never_repeats_a_url_that_is_none() -> None:
+def test_the_command_never_prints_an_invalid_url() -> None:
     result = CliRunner().invoke(server, ["transfer", "--from", "mysql://u:s3cret@h", "--to", "x"])
     assert result.exit_code == 2
     assert "s3cret" not in result.output

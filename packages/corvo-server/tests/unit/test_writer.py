@@ -1,4 +1,4 @@
-"""The writer's thread: how much it takes at once, and what it does when things go wrong."""
+"""The writer's thread: the size of its commits, and its behaviour on failures."""
 
 import asyncio
 import sqlite3
@@ -27,7 +27,7 @@ from server_support.kits import SqliteKit
 
 @pytest.fixture
 def kit(tmp_path: Path) -> SqliteKit:
-    """SQLite only: this is about its writer."""
+    """These tests are about the writer on SQLite only."""
     return SqliteKit(tmp_path)
 
 
@@ -42,17 +42,17 @@ def new_job() -> Enqueue:
     return Enqueue((NewJob(new_job_id(), QUEUE, JobState.PENDING, "{}", 1),))
 
 
-async def test_commit_takes_no_more_than_it_may(bench: Bench) -> None:
+async def test_commit_takes_at_most_max_commit_operations(bench: Bench) -> None:
     with bench.kit.hold_commits(bench.store):
         calls = [asyncio.ensure_future(bench.enqueue()) for _ in range(8)]
         await turns()
     job_ids = await asyncio.gather(*calls)
     sizes = [len(commit.events) for commit in bench.commits]
-    assert sizes == [0, 3, 3, 2]  # the first one held the others up
+    assert sizes == [0, 3, 3, 2]  # the first, empty commit delayed the others
     assert await bench.fetch_ids() == job_ids
 
 
-async def test_what_is_submitted_together_is_not_divided(bench: Bench) -> None:
+async def test_operations_submitted_together_share_one_commit(bench: Bench) -> None:
     with bench.kit.hold_commits(bench.store):
         alone = [asyncio.ensure_future(bench.enqueue()) for _ in range(2)]
         await turns()
@@ -61,10 +61,10 @@ async def test_what_is_submitted_together_is_not_divided(bench: Bench) -> None:
             calls = [writer.submit(ENQUEUE, new_job()) for _ in range(5)]
     await asyncio.gather(*alone, *calls)
     sizes = [len(commit.events) for commit in bench.commits]
-    assert sizes == [0, 2 + 5]  # three are enough, where they can be divided
+    assert sizes == [0, 2 + 5]  # more than max_commit, because the five must not be split
 
 
-async def test_what_was_submitted_before_a_failure_is_written(bench: Bench) -> None:
+async def test_operations_submitted_before_a_failure_are_written(bench: Bench) -> None:
     first: list[asyncio.Future[Any]] = []
 
     def submit_and_fail() -> None:
@@ -80,14 +80,14 @@ async def test_what_was_submitted_before_a_failure_is_written(bench: Bench) -> N
     assert bench.kit.count_rows("jobs") == 2
 
 
-async def test_waiting_fetch_gets_into_the_commit_of_its_job_however_fast_the_writer_is(
+async def test_waiting_fetch_shares_the_commit_of_its_job_with_any_writer_speed(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fetch = bench.store.fetch
     inbox = bench.store._writer._inbox  # type: ignore[attr-defined]
 
     def fetch_late(claim: Claim) -> asyncio.Future[list[LeasedJob]]:
-        while not inbox.empty():  # let the writer begin with what it has been given so far
+        while not inbox.empty():  # let the writer take all operations submitted so far
             time.sleep(0)
         return fetch(claim)
 
@@ -102,7 +102,7 @@ async def test_waiting_fetch_gets_into_the_commit_of_its_job_however_fast_the_wr
     ]
 
 
-async def test_lone_call_is_committed_at_once(bench: Bench) -> None:
+async def test_single_call_is_committed_at_once(bench: Bench) -> None:
     for _ in range(3):
         await bench.enqueue()
     assert [[event.type for event in commit.events] for commit in bench.commits] == [
@@ -110,7 +110,9 @@ async def test_lone_call_is_committed_at_once(bench: Bench) -> None:
     ] * 3
 
 
-async def test_database_that_others_hold_is_unavailable(bench: Bench, kit: SqliteKit) -> None:
+async def test_database_locked_by_another_process_is_unavailable(
+    bench: Bench, kit: SqliteKit
+) -> None:
     bench.store._writer._session._connection.execute("PRAGMA busy_timeout = 10")  # type: ignore[attr-defined]
     with closing(sqlite3.connect(kit.data_dir / DATABASE_NAME)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -123,14 +125,14 @@ async def test_database_that_others_hold_is_unavailable(bench: Bench, kit: Sqlit
     assert bench.kit.count_rows("jobs") == 1
 
 
-async def test_failure_that_rolled_back_by_itself_is_a_failure_like_others(
+async def test_commit_that_sqlite_rolled_back_is_reported_as_failed(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     session = bench.store._writer._session  # type: ignore[attr-defined]
     real = session._connection
 
     class Rolling:
-        """A connection whose disk is full, upon which SQLite rolls back at once."""
+        """A connection whose disk is full: SQLite then rolls back automatically."""
 
         in_transaction = False
 
@@ -151,7 +153,7 @@ async def test_failure_that_rolled_back_by_itself_is_a_failure_like_others(
     assert bench.kit.count_rows("jobs") == 1
 
 
-async def test_bug_of_a_verb_is_no_matter_of_the_store(bench: Bench) -> None:
+async def test_bug_in_a_verb_is_not_reported_as_store_unavailable(bench: Bench) -> None:
     def fail(_tx: Transaction, _requests: list[Any]) -> list[Any]:
         raise sqlite3.IntegrityError("UNIQUE constraint failed")
 
@@ -160,7 +162,7 @@ async def test_bug_of_a_verb_is_no_matter_of_the_store(bench: Bench) -> None:
     await bench.enqueue()
 
 
-def test_answer_after_the_end_of_the_loop_is_dropped(
+def test_reply_after_the_end_of_the_event_loop_is_dropped(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     is_writing, gate = threading.Event(), threading.Event()

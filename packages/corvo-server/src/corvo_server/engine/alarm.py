@@ -1,4 +1,4 @@
-"""The moment at which a service has to act next."""
+"""Alarms: wait until the time at which a service has to act."""
 
 import asyncio
 
@@ -6,7 +6,7 @@ from corvo_server.engine.clock import Clock
 
 
 class Alarm:
-    """Rings at the earliest moment it was told of."""
+    """Waits until the earliest of the times that it was given."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -14,17 +14,17 @@ class Alarm:
         self._changed = asyncio.Event()
 
     def clear(self) -> None:
-        """Forget the moment."""
+        """Forget the time. `wait` then waits until a new one is given."""
         self._at = None
 
-    def ring_by(self, at: int | None) -> None:
-        """Ring at `at` (ms) unless it rings before that anyway; None changes nothing."""
+    def bring_forward(self, at: int | None) -> None:
+        """Set the alarm to `at` (ms since the epoch) if that is earlier; ignore None."""
         if at is not None and (self._at is None or at < self._at):
             self._at = at
             self._changed.set()
 
     async def wait(self) -> None:
-        """Return once the moment has come; for ever while there is none."""
+        """Return when the time is reached. Wait forever while none is set."""
         while True:
             self._changed.clear()
             left = None if self._at is None else (self._at - self._clock()) / 1000

@@ -1,4 +1,4 @@
-"""The worker's calls: fetch, ack, fail, release, heartbeat."""
+"""Verbs of workers: fetch, ack, fail, release, heartbeat."""
 
 import asyncio
 import logging
@@ -31,13 +31,14 @@ log = logging.getLogger(__name__)
 
 _LONGEST_ERROR = 16_384
 _LONGEST_BACKTRACE = 65_536
-_AHEAD = 50
-_MOST_AHEAD = 500
-"""Milliseconds before its time at which a fetch in vain is answered: by the second, and at most."""
+_EARLY_MS_PER_SECOND = 50
+"""An empty fetch is answered this many ms before its timeout, per second of the timeout."""
+_MAX_EARLY_MS = 500
+"""Maximum number of ms by which an empty fetch is answered before its timeout."""
 
 
 class Ack(Struct, frozen=True):
-    """One finished attempt. `result` is JSON text."""
+    """One completed attempt. `result` is JSON text."""
 
     job_id: str
     token: str | None
@@ -56,7 +57,7 @@ class Fail(Struct, frozen=True):
 
 
 class Release(Struct, frozen=True):
-    """One attempt given back. `checkpoint` is JSON text, `delay` in ms."""
+    """One attempt to give back. `checkpoint` is JSON text; `delay` is in ms."""
 
     job_id: str
     token: str | None
@@ -65,7 +66,7 @@ class Release(Struct, frozen=True):
 
 
 class Heartbeat(Struct, frozen=True):
-    """One job that is still being worked on. `progress` and `checkpoint` are JSON text."""
+    """Heartbeat of one job. `progress` and `checkpoint` are JSON text."""
 
     job_id: str
     token: str | None
@@ -74,9 +75,9 @@ class Heartbeat(Struct, frozen=True):
 
 
 class Attempts(Part):
-    """Verbs of workers. Each takes many and answers for each; a refused one spoils no other.
+    """Verbs of workers. Each takes several items; a refused item does not affect the others.
 
-    A document that is too large makes the whole request one that cannot be done: nothing is.
+    A document over its size limit fails the whole call with `CallError`: no item takes effect.
     """
 
     def __init__(
@@ -99,17 +100,17 @@ class Attempts(Part):
 
     @verb
     async def fetch(self, request: FetchRequest, count: int) -> list[LeasedJob]:
-        """Up to `count` jobs; waits for the first as long as the request says.
+        """Return up to `count` jobs. Wait for the first, at most for the request's timeout.
 
-        When the caller is cancelled, its jobs are given back at once.
+        If the caller is cancelled, its jobs are released at once.
         """
         self._workers.note_fetch(request.worker_id, request.hostname, request.queues)
         waiter = self._notifier.wait(request.queues, partial(self._claim, request, count))
-        return await waiter.jobs(_patience(request.timeout))
+        return await waiter.jobs(_wait_seconds(request.timeout))
 
     @verb
     def ack(self, acks: Sequence[Ack], at: str = "") -> "asyncio.Future[list[Outcome]]":
-        """Complete jobs. `at` is the path of an item in the request, like `acks[{}].`."""
+        """Complete jobs. `at` is the path of an item in the request, e.g. `acks[{}].`."""
         field = f"{at}result"
         for i, item in enumerate(acks):
             check_size(item.result, self._limits.result, field, i)
@@ -126,7 +127,7 @@ class Attempts(Part):
 
     @verb
     def fail(self, failures: Sequence[Fail]) -> "asyncio.Future[list[Outcome]]":
-        """Fail attempts."""
+        """Fail attempts: each job is retried, dead or cancelled."""
         now = self._clock()
         return self._store.transition(
             [
@@ -137,7 +138,7 @@ class Attempts(Part):
 
     @verb
     def release(self, releases: Sequence[Release], at: str = "") -> "asyncio.Future[list[Outcome]]":
-        """Give jobs back without counting the attempt. `at` is as in `ack`."""
+        """Release jobs without counting the attempt. `at` is as in `ack`."""
         return self._release(releases, f"{at}checkpoint")
 
     def _release(self, releases: Sequence[Release], field: str) -> "asyncio.Future[list[Outcome]]":
@@ -152,9 +153,9 @@ class Attempts(Part):
     async def heartbeat(
         self, beats: Sequence[Heartbeat], worker_id: str | None = None
     ) -> list[Outcome]:
-        """Extend leases, keep progress and checkpoints.
+        """Extend leases; store progress and checkpoints.
 
-        A worker that does not say who it is is the one that holds the jobs.
+        Without `worker_id`, the heartbeat counts for the workers that hold the jobs.
         """
         for item in beats:
             check_size(item.progress, self._limits.progress, "jobs.{}.progress", item.job_id)
@@ -171,9 +172,9 @@ class Attempts(Part):
         return outcomes
 
     def give_back(self, jobs: Sequence[LeasedJob]) -> None:
-        """Return jobs whose worker went away before it got them. Does not wait.
+        """Release jobs whose client disconnected before the reply. Do not wait for the commit.
 
-        If the store will not take it now, the lease ends by itself.
+        If the store refuses, the jobs return when their leases expire.
         """
         if not jobs:
             return
@@ -181,21 +182,20 @@ class Attempts(Part):
         try:
             returned = self._release(releases, "checkpoint")
         except StoreError as error:
-            log.warning(
-                "%d jobs of a fetch that went away wait for their lease: %s", len(jobs), error
-            )
+            _warn_unreleased(len(jobs), error)
             return
         self._returns.add(returned)
-        returned.add_done_callback(self._given_back)
+        returned.add_done_callback(partial(self._given_back, len(jobs)))
 
-    def _given_back(self, returned: "asyncio.Future[list[Outcome]]") -> None:
+    def _given_back(self, count: int, returned: "asyncio.Future[list[Outcome]]") -> None:
         self._returns.discard(returned)
         if not returned.cancelled() and (error := returned.exception()) is not None:
-            log.warning("jobs of a fetch that went away wait for their lease: %s", error)
+            _warn_unreleased(count, error)
 
     def _claim(self, request: FetchRequest, count: int) -> "asyncio.Future[list[LeasedJob]]":
         lease_ms = request.lease_duration or self._default_lease_ms
-        # Random numbers are a system call each: one for all jobs of a fetch, told apart by seq.
+        # A random number costs a system call: the jobs of a fetch share one, and `seq` makes
+        # their tokens unique.
         stem = secrets.token_hex(8)
 
         def start(job: JobHead, now: int) -> Change:
@@ -211,17 +211,25 @@ class Attempts(Part):
         return self._store.fetch(Claim(request.queues, count, self._clock, start))
 
 
-def _patience(timeout: int) -> float:
-    """How many seconds to wait for a job, of the ms asked for: slightly less.
+def _warn_unreleased(count: int, error: BaseException) -> None:
+    log.warning(
+        "%d jobs of a disconnected client were not released; their leases must expire first: %s",
+        count,
+        error,
+    )
 
-    Clients exist that wait for the answer just as long. They would hang up on it, or on a job.
+
+def _wait_seconds(timeout: int) -> float:
+    """Return how many seconds a fetch waits for a job: slightly less than `timeout` ms.
+
+    Some clients stop reading exactly at the timeout. They would miss the reply, or lose a job.
     """
-    return (timeout - min(timeout // 1000 * _AHEAD, _MOST_AHEAD)) / 1000
+    return (timeout - min(timeout // 1000 * _EARLY_MS_PER_SECOND, _MAX_EARLY_MS)) / 1000
 
 
 def _holders(outcomes: Sequence[Outcome]) -> set[str]:
-    held = (outcome.job.worker_id for outcome in outcomes if not isinstance(outcome, Refusal))
-    return {worker_id for worker_id in held if worker_id is not None}
+    ids = (outcome.job.worker_id for outcome in outcomes if not isinstance(outcome, Refusal))
+    return {worker_id for worker_id in ids if worker_id is not None}
 
 
 def _fail(job: JobHead, *, item: Fail, now: int, luck: float) -> Outcome:
@@ -246,7 +254,7 @@ def _heartbeat(job: JobHead, *, item: Heartbeat, now: int) -> Outcome:
 
 
 def _cut(text: str, longest: int) -> str:
-    """A report that is too long loses its middle; a worker must always be able to fail its job."""
+    """Cut the middle out of a long error report. No report is refused for its length."""
     if len(text) <= longest:
         return text
     half = longest // 2

@@ -1,4 +1,4 @@
-"""Batches."""
+"""Verbs on batches: groups of jobs that were enqueued together."""
 
 from msgspec import Struct
 
@@ -13,11 +13,11 @@ from corvo_server.store.protocol import Store
 
 
 class BatchPage(Struct, frozen=True):
-    """Some batches, the newest first."""
+    """A page of batches, newest first."""
 
     batches: list[BatchRecord]
     cursor: str | None
-    """Of the next page; None when nothing follows."""
+    """Cursor of the next page; None on the last page."""
 
 
 class Batches(Part):
@@ -28,7 +28,7 @@ class Batches(Part):
 
     @verb
     async def get(self, batch_id: str) -> BatchRecord:
-        """One batch with its counts."""
+        """Return a batch with its counts. Raise `CallError` if it does not exist."""
         record = await self._store.find_batch(batch_id)
         if record is None:
             raise not_found(f"batch {batch_id}")
@@ -36,10 +36,10 @@ class Batches(Part):
 
     @verb
     async def list(self, state: BatchState | None, limit: int, cursor: str | None) -> BatchPage:
-        """One page; `cursor` is from the page before."""
+        """Return a page of at most `limit` batches. `cursor` comes from the previous page."""
         if cursor is not None and not is_batch_id(cursor):
-            reason = "is none that this server gave"
-            message = f"The cursor {reason}; begin again without one."
+            reason = "was not issued by this server"
+            message = f"The cursor {reason}; start again without a cursor."
             raise CallError(ErrorCode.VALIDATION_ERROR, message, [("cursor", reason)])
         found = await self._store.list_batches(cursor, limit + 1, state)
         page = found[:limit]

@@ -1,4 +1,4 @@
-"""Bulk operations: one action on many jobs, in chunks; workers keep getting jobs meanwhile."""
+"""Bulk operations: one action on many jobs, in chunks, so that workers are served in between."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
@@ -28,13 +28,14 @@ from corvo_server.store.records import (
 from corvo_server.store.search.filters import JobFilter
 from corvo_server.store.search.search import Search
 
-_AT_ONCE = 10_000
-"""With more jobs than these, an operation goes to the background."""
+_MAX_SYNCHRONOUS = 10_000
+"""Maximum number of jobs of an operation that runs within its request."""
 _LISTED = 100
+"""Number of operations in a list."""
 
 
 class BulkDone(Struct, frozen=True):
-    """What an operation did that was done at once."""
+    """Result of an operation that ran within its request."""
 
     affected: int
     errors: int
@@ -48,13 +49,16 @@ class Bulk(Part):
         self._store = store
         self._clock = clock
         self._ids = ids
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         self.work = asyncio.Event()
-        """Set when there is an operation to do in the background."""
+        """Set when an operation waits to run in the background."""
 
     @verb
     async def run(self, request: BulkRequest) -> BulkDone | BulkRecord:
-        """Do the action on all jobs that are meant, or take it into the background."""
+        """Apply the action to all selected jobs now, or store an operation for the background.
+
+        Raise `CallError` if the search for the jobs takes too long.
+        """
         try:
             return await self._run(request)
         except SearchTooSlow as error:
@@ -67,16 +71,16 @@ class Bulk(Part):
         last_seq = await self._store.last_seq()
         job_ids = request.job_ids
         if job_ids is None:
-            matching = await self._matching(request, 0, last_seq, _AT_ONCE + 1)
+            matching = await self._matching(request, 0, last_seq, _MAX_SYNCHRONOUS + 1)
             job_ids = [job_id for _, job_id in matching]
-        if request.run_async or len(job_ids) > _AT_ONCE:
+        if request.run_async or len(job_ids) > _MAX_SYNCHRONOUS:
             return await self._begin(request, len(job_ids), last_seq)
         tally = await apply_to(self._store, job_ids, rule_of(request, self._clock()))
         return BulkDone(tally.affected, tally.errors, perf_counter() - started)
 
     @verb
     async def get(self, bulk_id: str) -> BulkRecord:
-        """One operation in the background."""
+        """Return a background operation. Raise `CallError` if it does not exist."""
         record = await self._store.find_bulk(bulk_id)
         if record is None:
             raise not_found(f"bulk operation {bulk_id}")
@@ -84,38 +88,38 @@ class Bulk(Part):
 
     @verb
     async def list(self) -> list[BulkRecord]:
-        """The newest operations first."""
+        """Return the latest background operations, newest first."""
         return await self._store.list_bulks(_LISTED)
 
     @verb
     async def cancel(self, bulk_id: str) -> BulkRecord:
-        """Stop an operation after the chunk at hand; what it did stays done."""
+        """Stop an operation after its current chunk. Its changes so far remain."""
         edit = BulkEdit(bulk_id, partial(_cancelled, bulk_id=bulk_id, now=self._clock()))
         outcome = await self._store.edit_bulk(edit)
         if isinstance(outcome, Refusal):
             raise CallError.of(outcome)
-        self._spread_news()
+        self._wake_followers()
         return outcome
 
-    async def follow(self, bulk_id: str, patience: float) -> AsyncGenerator[BulkRecord]:
-        """Yield the operation as it stands, then whenever it has got further, until it has ended.
+    async def follow(self, bulk_id: str, interval: float) -> AsyncGenerator[BulkRecord]:
+        """Yield the operation now and after each change, until it has ended.
 
-        After `patience` seconds without news, it is looked up and yielded again.
+        Yield it again after `interval` seconds without a change.
         """
         while True:
-            news = self._news
+            changed = self._changed
             record = await self.get(bulk_id)
             yield record
             if record.status not in UNENDED:
                 return
             try:
-                await asyncio.wait_for(news.wait(), patience)
+                await asyncio.wait_for(changed.wait(), interval)
             except TimeoutError:
                 continue
 
     @verb
     async def step(self) -> bool:
-        """Do the next chunk of the oldest operation that has not ended; whether there was one."""
+        """Run the next chunk of the oldest unfinished operation. Return False if none is left."""
         record = await self._store.next_bulk()
         if record is None:
             return False
@@ -124,7 +128,7 @@ class Bulk(Part):
         except SearchTooSlow as error:
             now = self._clock()
             await self._store.edit_bulk(BulkEdit(record.id, partial(_failed, why=error, now=now)))
-        self._spread_news()
+        self._wake_followers()
         return True
 
     async def _next_step(self, record: BulkRecord) -> BulkStep:
@@ -143,14 +147,14 @@ class Bulk(Part):
         transitions = [Transition(job_id, decide) for job_id in job_ids]
         return BulkStep(record.id, transitions, cursor, is_last, now)
 
-    async def _begin(self, request: BulkRequest, counted: int, last_seq: int) -> BulkRecord:
+    async def _begin(self, request: BulkRequest, count: int, last_seq: int) -> BulkRecord:
         now = self._clock()
         record = BulkRecord(
             id=self._ids.bulk(),
             request=request.model_dump_json(by_alias=True, exclude_unset=True),
             action=request.action.value,
             status=BulkStatus.QUEUED,
-            total=counted if counted <= _AT_ONCE else await self._count(request),
+            total=count if count <= _MAX_SYNCHRONOUS else await self._count(request),
             processed=0,
             affected=0,
             errors=0,
@@ -166,28 +170,28 @@ class Bulk(Part):
         return record
 
     async def _count(self, request: BulkRequest) -> int:
-        found = await self._store.search(Search(_wanted(request), self._clock(), limit=1))
+        found = await self._store.search(Search(_filter_of(request), self._clock(), limit=1))
         return found.total.jobs
 
     async def _matching(
         self, request: BulkRequest, after: int, up_to: int, limit: int
     ) -> Sequence[tuple[int, str]]:
-        found = await self._store.matching_ids(_wanted(request), after, limit)
+        found = await self._store.matching_ids(_filter_of(request), after, limit)
         return [(seq, job_id) for seq, job_id in found if seq <= up_to]
 
-    def _spread_news(self) -> None:
-        news, self._news = self._news, asyncio.Event()
-        news.set()
+    def _wake_followers(self) -> None:
+        changed, self._changed = self._changed, asyncio.Event()
+        changed.set()
 
 
-def _wanted(request: BulkRequest) -> JobFilter:
+def _filter_of(request: BulkRequest) -> JobFilter:
     if request.filter is None:
-        raise ValueError("the operation names its jobs")
+        raise ValueError("the bulk operation has job_ids and no filter")
     return job_filter(request.filter, at="filter.")
 
 
 def rule_of(request: BulkRequest, now: int) -> Decide:
-    """What the action of a request does to a job."""
+    """Return the rule that applies the action of a request to a job."""
     match request.action:
         case BulkAction.RETRY:
             return partial(_retry_finished, now=now)
@@ -201,23 +205,25 @@ def rule_of(request: BulkRequest, now: int) -> Decide:
             return partial(lifecycle.requeue, now=now)
         case BulkAction.CHANGE_PRIORITY:
             priority = request.priority
-            if priority is None:  # the model has made sure
+            if priority is None:  # the model has checked this
                 raise ValueError("change_priority without a priority")
             return partial(lifecycle.change_priority, priority=priority, now=now)
 
 
 def _retry_finished(job: JobHead, now: int) -> Outcome:
-    """Unlike the retry of one job, that of many leaves those alone that will run anyway."""
+    """Retry a finished job. Refuse a waiting one, unlike the retry of a single job."""
     if not job.state.is_finished:
         return Refusal(
-            ErrorCode.INVALID_STATE, f"Job {job.id} is {job.state.value} and will run.", job.state
+            ErrorCode.INVALID_STATE,
+            f"Job {job.id} is {job.state.value}; a bulk retry takes only finished jobs.",
+            job.state,
         )
     return lifecycle.retry(job, now)
 
 
 def _failed(record: BulkRecord | None, *, why: Exception, now: int) -> BulkOutcome:
     if record is None or record.status not in UNENDED:
-        return Refusal(ErrorCode.INVALID_STATE, "The operation has ended meanwhile.")
+        return Refusal(ErrorCode.INVALID_STATE, "The bulk operation has already ended.")
     error = f"stopped: {why}"
     return replace(record, status=BulkStatus.FAILED, error=error, updated_at=now, finished_at=now)
 
@@ -226,6 +232,9 @@ def _cancelled(record: BulkRecord | None, *, bulk_id: str, now: int) -> BulkOutc
     if record is None:
         return Refusal(ErrorCode.NOT_FOUND, f"There is no bulk operation {bulk_id}.")
     if record.status not in UNENDED:
-        message = f"Bulk operation {bulk_id} is {record.status.value} already."
+        message = (
+            f"Bulk operation {bulk_id} is already {record.status.value}; "
+            "only a queued or running one can be cancelled."
+        )
         return Refusal(ErrorCode.INVALID_STATE, message)
     return replace(record, status=BulkStatus.CANCELLED, updated_at=now, finished_at=now)

@@ -1,4 +1,4 @@
-"""The server's one clock."""
+"""Clocks that return wall-clock time in ms: of this machine, or shared by the nodes of a store."""
 
 import time
 from collections.abc import Callable
@@ -7,27 +7,27 @@ from typing import TypeAlias
 from corvo_server.store.nodes import Reading, steady_clock
 
 Clock: TypeAlias = Callable[[], int]
-"""Tells the time in milliseconds since the epoch. Injected everywhere, so that tests move it."""
+"""Returns milliseconds since the epoch. Passed in everywhere, so that tests control the time."""
 
 Steady: TypeAlias = Callable[[], float]
-"""Counts seconds from some moment on, evenly, whatever the wall clock is set to."""
+"""Returns seconds from an arbitrary start. Setting the wall clock does not affect it."""
 
 _DRIFT = 0.5
-"""Milliseconds in a second by which two clocks may part: the most that NTP makes one faster."""
+"""Maximum drift between two clocks, in ms per second. NTP adjusts a clock's speed by no more."""
 _UNSET = 5_000
-"""Milliseconds by which it may be wrong before the first look."""
+"""Assumed error of the shared clock before its first reading, in milliseconds."""
 
 
 def system_clock() -> int:
-    """The time of the machine."""
+    """Return this machine's time in milliseconds since the epoch."""
     return time.time_ns() // 1_000_000
 
 
 class SharedClock:
-    """The clock of a database, as well as one can know it from here.
+    """Follows the clock of a database, so that all its nodes agree on the time.
 
-    It is looked at now and then, and counted on by a steady clock in between: so nodes agree on the
-    time, to within the time that a look takes, whatever the clocks of their machines show.
+    Readings of the database's clock adjust it; a steady clock advances it in between. It is
+    accurate to the duration of a reading. The wall clocks of the nodes do not matter.
     """
 
     def __init__(self, steady: Steady = steady_clock) -> None:
@@ -37,19 +37,20 @@ class SharedClock:
         self._seen_at = steady()
 
     def __call__(self) -> int:
-        """The time."""
+        """Return the estimated time of the database in milliseconds since the epoch."""
         return int(self._steady() * 1000 + self._offset)
 
-    def surely(self) -> int:
-        """A time that has come for certain, by the database's clock."""
+    def lower_bound(self) -> int:
+        """Return the earliest time that the database's clock can show now, in ms."""
         now = self._steady()
         drift = _DRIFT * (now - self._seen_at)
         return int(now * 1000 + self._earliest - drift)
 
-    def look(self, reading: Reading) -> None:
-        """Set it by a reading; one that took long tells little, and changes little.
+    def adjust(self, reading: Reading) -> None:
+        """Adjust the clock by a reading. A slow reading is imprecise and changes little.
 
-        Where a reading and those before cannot all be right, the clock was set, or is another one.
+        A reading that contradicts the earlier ones replaces them: the database's clock was set,
+        or another database server took over.
         """
         drift = _DRIFT * (reading.answered - self._seen_at)
         earliest = reading.now - reading.answered * 1000
@@ -62,6 +63,6 @@ class SharedClock:
         self._offset = (self._earliest + self._latest) / 2
 
 
-def surely(clock: Clock) -> Clock:
-    """A clock that shows a moment only when it has come, on the one that nodes share."""
-    return clock.surely if isinstance(clock, SharedClock) else clock
+def lower_bound_of(clock: Clock) -> Clock:
+    """Return a clock that is never ahead of the clock that the nodes share."""
+    return clock.lower_bound if isinstance(clock, SharedClock) else clock

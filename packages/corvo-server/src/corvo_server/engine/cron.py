@@ -1,13 +1,13 @@
-"""Cron expressions and the moments they stand for, in any IANA zone. Pure: no clock.
+"""Cron expressions: validate them and compute their occurrences in any IANA time zone.
 
-The one rule for changes of the clock: a wall-clock time runs at the first moment at which the wall
-clock shows that time or a later one. So a time that a change skips runs once, right after the gap
-(and all times within one gap run together, once), and a time that happens twice runs once, the
-first time. The rule is the same for every expression: `*/5 * * * *` rests while an hour repeats
-itself. A schedule that is to keep a steady beat belongs into UTC.
+One rule covers clock changes: an occurrence is the first moment at which the zone's wall clock
+shows the scheduled time or a later one. A time that a change skips therefore runs once, right
+after the gap; all times within one gap run together, once. A time that repeats runs once, the
+first time. The rule holds for every expression: `*/5 * * * *` pauses while an hour repeats. Use
+UTC for occurrences at a constant distance.
 
-The calendar itself (which dates and times match) is cronsim's, on wall-clock times without a zone;
-from there to moments is done here, since no library follows the rule for all expressions.
+cronsim computes the matching wall-clock times, without a zone. This module converts them to
+moments, because no library follows the rule for all expressions.
 """
 
 import re
@@ -40,15 +40,15 @@ _VALUES = {
     "weekday": "0 to 7 (0 and 7 are Sunday) or SUN to SAT, 5L for the last Friday of the month, "
     "1#2 for its second Monday",
 }
-_HOW_MANY = {"minute": 60, "hour": 24, "day": 31, "month": 12, "weekday": 7}
+_MAX_STEPS = {"minute": 60, "hour": 24, "day": 31, "month": 12, "weekday": 7}
 _STEP = re.compile(r"(.*)/([0-9]+)")
 _SOME_DAY = datetime(2000, 1, 1)  # noqa: DTZ001 - wall-clock time
 _NO_IANA_ZONES = frozenset({"localtime", "Factory"})
-"""In the database, but not a place: what they mean depends on the machine."""
+"""Entries of the zone database that depend on the machine."""
 
 
 class CronError(ValueError):
-    """An expression that is none, or that never fires; `field` is the one that is wrong, if one."""
+    """Raised for an expression that is invalid or never fires; `field` is the wrong field."""
 
     def __init__(self, message: str, field: str | None = None) -> None:
         super().__init__(f"{field}: {message}" if field else message)
@@ -56,18 +56,18 @@ class CronError(ValueError):
 
 
 class ZoneError(ValueError):
-    """There is no zone of that name."""
+    """Raised for an unknown time zone."""
 
     def __init__(self, name: str) -> None:
         close = get_close_matches(name, _zones(), n=1)
         hint = f"did you mean {close[0]}?" if close else "write it like Europe/Berlin or UTC"
-        super().__init__(f"{name!r} is no IANA time zone; {hint}")
+        super().__init__(f"{name!r} is not an IANA time zone; {hint}")
 
 
 def parse(expression: str) -> str:
-    """Return the five fields that the expression stands for, aliases such as @daily spelled out.
+    """Return the five fields of the expression, with aliases such as @daily expanded.
 
-    Raises `CronError` naming the wrong field, or saying that the expression never fires.
+    Raise `CronError` for an invalid field, or if the expression never fires.
     """
     fields = _split(expression)
     for name, text in zip(FIELDS, fields, strict=True):
@@ -78,28 +78,28 @@ def parse(expression: str) -> str:
         next(CronSim(spelled, _SOME_DAY))
     except (CronSimError, StopIteration):
         raise CronError(
-            f"{expression!r} never fires: there is no date that its day, month and weekday allow"
+            f"{expression!r} never fires: no date matches its day, month and weekday"
         ) from None
     return spelled
 
 
 def check_zone(name: str) -> None:
-    """Raise `ZoneError` unless there is an IANA zone of that name."""
+    """Raise `ZoneError` unless `name` is an IANA time zone."""
     if name not in _zones():
         raise ZoneError(name)
 
 
 def next_after(expression: str, zone: str, after_ms: int) -> int | None:
-    """Return the first moment after `after_ms` at which the expression fires; ms since the epoch.
+    """Return the first occurrence after `after_ms`; both are in ms since the epoch.
 
-    None when there is none within 50 years. Raises `CronError` or `ZoneError`.
+    Return None without an occurrence within 50 years. Raise `CronError` or `ZoneError`.
     """
-    return next(_moments(expression, zone, after_ms), None)
+    return next(_occurrences(expression, zone, after_ms), None)
 
 
 def upcoming(expression: str, zone: str, after_ms: int, n: int) -> list[int]:
-    """Return the first `n` moments after `after_ms` at which the expression fires."""
-    return list(islice(_moments(expression, zone, after_ms), n))
+    """Return the first `n` occurrences after `after_ms`, in ms since the epoch."""
+    return list(islice(_occurrences(expression, zone, after_ms), n))
 
 
 def _split(expression: str) -> list[str]:
@@ -119,12 +119,13 @@ def _split(expression: str) -> list[str]:
 
 
 def _check_term(name: str, term: str) -> None:
-    """Refuse one item of a field's list, judging it by itself."""
+    """Raise `CronError` if one item of a field's list is invalid."""
     step = _STEP.fullmatch(term)
-    if step is not None and (step[1].upper() in {"L", "LW"} or int(step[2]) > _HOW_MANY[name]):
-        # Such a step would be taken in silence, and would not mean what its writer thinks.
+    if step is not None and (step[1].upper() in {"L", "LW"} or int(step[2]) > _MAX_STEPS[name]):
+        # cronsim accepts such a step, with a meaning that its author does not expect.
         raise CronError(
-            f"{term!r}: the step does not fit; there are {_HOW_MANY[name]} in all", name
+            f"{term!r} has an invalid step; use at most {_MAX_STEPS[name]}, and none after L or LW",
+            name,
         )
     alone = ["*"] * len(FIELDS)
     alone[FIELDS.index(name)] = term
@@ -132,8 +133,8 @@ def _check_term(name: str, term: str) -> None:
         CronSim(" ".join(alone), _SOME_DAY)
     except CronSimError:
         raise CronError(
-            f"{term!r} is not valid; it takes {_VALUES[name]}, also as a list (1,5), an ascending "
-            "range (1-5) or with a step (*/2)",
+            f"{term!r} is not valid; write {_VALUES[name]}, a list (1,5), an ascending range (1-5) "
+            "or a step (*/2)",
             name,
         ) from None
 
@@ -143,13 +144,13 @@ def _zones() -> frozenset[str]:
     return frozenset(available_timezones()) - _NO_IANA_ZONES
 
 
-def _moments(expression: str, zone_name: str, after_ms: int) -> Iterator[int]:
-    """All moments after `after_ms` at which the expression fires, ascending, each once."""
+def _occurrences(expression: str, zone_name: str, after_ms: int) -> Iterator[int]:
+    """Yield all occurrences after `after_ms` (ms since the epoch), ascending, each once."""
     check_zone(zone_name)
     zone = ZoneInfo(zone_name)
     fields = " ".join(_split(expression))
     last = after_ms
-    # Every wall-clock time up to the one shown now has run by now, by the rule.
+    # By the rule, every wall-clock time up to the one shown at `after_ms` has already run.
     try:
         for wall in CronSim(fields, _wall_clock(after_ms // 1000, zone)):
             moment = _first_shown(wall, zone) * 1000
@@ -161,17 +162,18 @@ def _moments(expression: str, zone_name: str, after_ms: int) -> Iterator[int]:
 
 
 def _wall_clock(seconds: int, zone: ZoneInfo) -> datetime:
-    """What the clocks of the zone show at a moment (seconds since the epoch)."""
+    """Return the wall-clock time of the zone at a moment (seconds since the epoch)."""
     return datetime.fromtimestamp(seconds, zone).replace(tzinfo=None)
 
 
 def _first_shown(wall: datetime, zone: ZoneInfo) -> int:
-    """The first moment (seconds) at which the clocks of the zone show `wall` or a later time."""
+    """Return the first moment at which the zone's wall clock shows `wall` or later, in seconds."""
     earlier = wall.replace(tzinfo=zone, fold=0)
     moment = _epoch_seconds(wall, earlier.utcoffset())
     if _wall_clock(moment, zone) == wall:
         return moment
-    # Within a gap: reckoned by the offset after it one lands before the change, and vice versa.
+    # `wall` is in a gap: the offset after the gap gives a moment before the change, and the offset
+    # before the gap gives one after it.
     before_change = _epoch_seconds(wall, wall.replace(tzinfo=zone, fold=1).utcoffset())
     span = range(before_change, moment + 1)
     return span[bisect_left(span, wall, key=lambda second: _wall_clock(second, zone))]

@@ -1,7 +1,7 @@
-"""Cursors of searches: where the next page begins, in a form that tells nothing and cannot lie.
+"""Cursors of searches: opaque text that encodes where the next page starts.
 
-A cursor belongs to one search: it carries a fingerprint of the filters and the order, and is
-refused by any other. What is in it is checked by type, so that a forged one is merely useless.
+A cursor belongs to one search. It carries a fingerprint of the filters and the order; any other
+search refuses it. The types of its fields are checked, so a forged cursor can do no harm.
 """
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
@@ -22,7 +22,7 @@ _Int64 = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 
 
 class Cursor(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """The state of a walk through the pages of a search."""
+    """Position within the pages of a search, with the time and the total of its first page."""
 
     version: Annotated[int, Meta(ge=_VERSION, le=_VERSION)]
     fingerprint: bytes
@@ -34,7 +34,7 @@ class Cursor(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
 
     @classmethod
     def of(cls, request: SearchRequest, next_: Position, total: Total, as_of: int) -> "Cursor":
-        """The cursor of the page of `request` that begins behind `next_`."""
+        """Return the cursor of the page of `request` that starts after `next_`."""
         return cls(
             _VERSION,
             _fingerprint(request),
@@ -47,36 +47,36 @@ class Cursor(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
 
     @classmethod
     def read(cls, text: str, request: SearchRequest) -> "Cursor":
-        """The cursor that stands as `text` in `request`. Raises `CallError`."""
+        """Decode the cursor `text` of `request`. Raise `CallError` if it is invalid."""
         try:
             cursor = msgpack.decode(urlsafe_b64decode(text + "=" * (-len(text) % 4)), type=cls)
         except (ValueError, DecodeError, ValidationError):
-            raise _refusal("is none that this server gave") from None
+            raise _refusal("was not issued by this server") from None
         if cursor.fingerprint != _fingerprint(request):
             raise _refusal("belongs to a search with other filters or another order")
         return cursor
 
     def write(self) -> str:
-        """The cursor as text for a URL or a body."""
+        """Return the cursor as text for a URL or a body."""
         return urlsafe_b64encode(msgpack.encode(self)).rstrip(b"=").decode()
 
     @property
     def position(self) -> Position:
-        """The last job of the page before."""
+        """Position of the last job of the previous page."""
         return Position(self.key, self.seq)
 
 
 def _fingerprint(request: SearchRequest) -> bytes:
-    """What makes a search the same search: all but the size of the page."""
-    asked = request.model_dump(mode="json", exclude={"limit", "cursor"}, exclude_defaults=True)
-    asked["state"] = sorted(set(request.state))
-    text = orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)
+    """Return a hash of the filters and the order; page size and cursor do not matter."""
+    fields = request.model_dump(mode="json", exclude={"limit", "cursor"}, exclude_defaults=True)
+    fields["state"] = sorted(set(request.state))
+    text = orjson.dumps(fields, option=orjson.OPT_SORT_KEYS)
     return blake2b(text, digest_size=8).digest()
 
 
 def _refusal(reason: str) -> CallError:
     return CallError(
         ErrorCode.VALIDATION_ERROR,
-        f"The cursor {reason}; begin again without one.",
+        f"The cursor {reason}; start again without a cursor.",
         [("cursor", reason)],
     )

@@ -1,4 +1,4 @@
-"""The engine: all verbs of the server over one store, and what follows from each commit."""
+"""The engine: all verbs of the server over one store, and the reactions to each commit."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ class Policy(Struct, frozen=True):
 
 
 class Engine:
-    """Verbs by resource. Needs a running event loop."""
+    """All verbs, by resource. Requires a running event loop."""
 
     def __init__(
         self, store: Store, *, clock: Clock = system_clock, policy: Policy | None = None
@@ -72,20 +72,20 @@ class Engine:
         store.on_commit(self._committed)
 
     def start_closing(self) -> None:
-        """Answer waiting fetches with nothing; what is in flight goes on."""
+        """Answer waiting fetches without a job and end event streams; finish other requests."""
         self.is_closing = True
         self.notifier.close()
         self.events.close()
 
     async def check(self) -> None:
-        """Raise `StoreUnavailable` unless the store answers."""
+        """Raise `StoreUnavailable` if the store does not answer."""
         await self.store.check()
 
     def _give_back(self, jobs: list[LeasedJob]) -> None:
         self.attempts.give_back(jobs)
 
     def _submitted(self, request: Enqueue) -> None:
-        """Wake fetches for jobs that are about to be stored: their claims share that commit."""
+        """Wake fetches before the commit of new jobs, so that their claims join the same commit."""
         ready: defaultdict[str, int] = defaultdict(int)
         for job in request.jobs:
             if job.state is _PENDING:
@@ -93,15 +93,15 @@ class Engine:
         self._wake(ready)
 
     def _committed(self, commit: Commit) -> None:
-        """Wake whom a commit concerns, whichever verb or server made it."""
+        """React to a commit of any verb and any server: wake fetches, set alarms, count."""
         self._wake(commit.ready)
         for queue in commit.opened:
             self.notifier.open(queue)
         for queue, at in commit.opens_at.items():
             self.notifier.open_at(queue, at)
-            self.maintenance.opening.ring_by(at)
+            self.maintenance.opening.bring_forward(at)
         self.maintenance.note(commit.next_times)
-        self.schedules.alarm.ring_by(commit.next_times.occurrence)
+        self.schedules.alarm.bring_forward(commit.next_times.occurrence)
         if commit.has_bulk:
             self.bulk.work.set()
         if not commit.is_from_other_node:

@@ -1,4 +1,4 @@
-"""Why a call was refused, as the engine tells it to whoever asked."""
+"""The error with which the engine refuses a call."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from corvo_server.store.records import Refusal
 
 
 class CallError(Exception):
-    """A call that was refused; nothing was changed by it."""
+    """Raised when a call is refused. The call has changed nothing."""
 
     def __init__(
         self,
@@ -26,10 +26,10 @@ class CallError(Exception):
 
     @classmethod
     def of(cls, refusal: Refusal) -> "CallError":
-        """The same as an exception, for a call about a single job."""
+        """Return the exception for a refusal, for calls about a single object."""
         return cls(refusal.code, refusal.message)
 
 
 def not_found(what: str) -> CallError:
-    """Nothing of that name; `what` is like `job job_01…`."""
+    """Return the error for an object that does not exist; `what` is e.g. `job job_01…`."""
     return CallError(ErrorCode.NOT_FOUND, f"There is no {what}.")

@@ -1,4 +1,4 @@
-"""The event log as a feed: live from memory, further back from the store."""
+"""The event feed: recent events come from memory, older ones from the store."""
 
 import asyncio
 from collections import deque
@@ -12,19 +12,19 @@ from corvo_server.store.protocol import Store
 from corvo_server.store.records import Event
 
 _KEPT = 10_000
-"""Events in memory, so that live followers cost the store nothing."""
+"""Number of events kept in memory, so that live followers need no reads of the store."""
 _CHUNK = 1_000
 
 
 class EventFilter(Struct, frozen=True):
-    """Which events a follower wants; None: of any kind."""
+    """Filter of a follower. A field that is None matches every event."""
 
     queues: frozenset[str] | None = None
     job_ids: frozenset[str] | None = None
     types: frozenset[str] | None = None
 
-    def passes(self, event: Event) -> bool:
-        """Whether it wants this one."""
+    def matches(self, event: Event) -> bool:
+        """Return whether the filter matches `event`."""
         return (
             (self.queues is None or event.queue in self.queues)
             and (self.job_ids is None or event.job_id in self.job_ids)
@@ -33,63 +33,64 @@ class EventFilter(Struct, frozen=True):
 
 
 class Events:
-    """Followers read at their own pace: one that falls behind reads the log, and misses nothing.
+    """The event feed. Each follower reads at its own pace and misses no event.
 
-    Where other servers write to the log as well, all of them read it, and share what they read.
+    A follower that falls behind reads the event log. On a shared store all followers read it,
+    because other servers write to it too; followers at the same position share a read.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._recent: deque[Event] = deque(maxlen=_KEPT)
-        self._news = asyncio.Event()
+        self._changed = asyncio.Event()
         self._readings: dict[int, asyncio.Future[list[Event]]] = {}
-        """By what they read behind, so that followers at the same place read once."""
+        """Reads under way, by the id of the event after which they start."""
         self._is_closed = False
 
     def note(self, events: Iterable[Event]) -> None:
-        """These were committed, and on a shared store perhaps others."""
+        """Add committed events and wake the followers. A shared store may have further events."""
         if not self._store.is_shared:
             self._recent.extend(events)
-        self._spread_news()
+        self._wake_followers()
 
     def close(self) -> None:
-        """End all followers once they have read what is there."""
+        """End all followers after they have read the remaining events."""
         self._is_closed = True
-        self._spread_news()
+        self._wake_followers()
 
     async def last_id(self) -> int:
-        """The id of the latest event; 0 before the first."""
+        """Return the id of the latest event; 0 if the log is empty."""
         return await self._store.last_event_id()
 
     async def follow(
-        self, after: int, wanted: EventFilter, patience: float
+        self, after: int, event_filter: EventFilter, interval: float
     ) -> AsyncGenerator[list[Event]]:
-        """Yield the wanted events after the id `after`, in order, as they come.
+        """Yield the events after the id `after` that match `event_filter`, in order.
 
-        After `patience` seconds without any, an empty list: a chance to see whether the follower is
-        still there. Ends when the server closes.
+        Yield an empty list after `interval` seconds without any event, so that the caller can
+        check its connection. End when the server closes.
         """
         last = after
         while True:
-            news = self._news
+            changed = self._changed
             events = await self._read(last)
             if events:
                 last = events[-1].id
-                passed = [event for event in events if wanted.passes(event)]
-                if passed:
-                    yield passed
+                matching = [event for event in events if event_filter.matches(event)]
+                if matching:
+                    yield matching
             elif self._is_closed:
                 return
-            elif not await _comes(news, patience):
+            elif not await _is_set_within(changed, interval):
                 yield []
 
     async def _read(self, after: int) -> Sequence[Event]:
         recent = self._recent
         if recent and recent[0].id <= after + 1:
-            missed = recent[-1].id - after
-            if missed <= 0:
+            behind = recent[-1].id - after
+            if behind <= 0:
                 return []
-            return list(islice(recent, len(recent) - missed, len(recent) - missed + _CHUNK))
+            return list(islice(recent, len(recent) - behind, len(recent) - behind + _CHUNK))
         if not self._store.is_shared:
             return await self._store.read_events(after, _CHUNK)
         reading = self._readings.get(after)
@@ -103,16 +104,17 @@ class Events:
         if self._readings.get(after) is reading:
             del self._readings[after]
 
-    def _spread_news(self) -> None:
-        # A new one for whoever looks from now on: nobody can take the news away from another.
-        news, self._news = self._news, asyncio.Event()
-        self._readings.clear()  # they may have begun before
-        news.set()
+    def _wake_followers(self) -> None:
+        # Later waits get a new Event. A shared one would have to be cleared, and a follower that
+        # has not yet seen it set would miss the wake.
+        changed, self._changed = self._changed, asyncio.Event()
+        self._readings.clear()  # they may have started before the commit
+        changed.set()
 
 
-async def _comes(news: asyncio.Event, patience: float) -> bool:
+async def _is_set_within(changed: asyncio.Event, interval: float) -> bool:
     try:
-        await asyncio.wait_for(news.wait(), patience)
+        await asyncio.wait_for(changed.wait(), interval)
     except TimeoutError:
         return False
     return True

@@ -1,4 +1,4 @@
-"""Jobs for their producers and administrators."""
+"""Verbs of producers and administrators on jobs."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -35,25 +35,25 @@ _ON_CONFLICT: dict[OnConflict, Callable[..., Outcome] | None] = {
     OnConflict.RESCHEDULE: lifecycle.reschedule,
     OnConflict.ERROR: lifecycle.refuse_duplicate,
 }
-"""What happens to the job that holds the unique key, when `new` comes; None: nothing."""
+"""Rule for the live job that holds the unique key of a new one; None leaves it unchanged."""
 
 
 class PlainJob(Struct, gc=False):
-    """A job that has the defaults of all options: what most enqueues are of."""
+    """A job with default options. Most enqueued jobs are plain."""
 
     queue: str
     job_id: str | None = None
 
 
 class PlainBatch(Struct):
-    """Such jobs, without an end to wait for."""
+    """Plain jobs that are enqueued together, without a batch."""
 
     jobs: Sequence[PlainJob]
     batch: None = None
 
 
 class Jobs(Part):
-    """Verbs on jobs. Documents (payloads, results) go through as JSON text, untouched."""
+    """Verbs on jobs. Documents (payloads, results) are JSON text and are never changed."""
 
     def __init__(
         self,
@@ -70,7 +70,7 @@ class Jobs(Part):
 
     @verb
     async def enqueue(self, request: EnqueueRequest | PlainJob, payload: bytes | None) -> Enqueued:
-        """Store one job. `payload` is JSON text; None stands for `{}`."""
+        """Store one job. `payload` is JSON text; None means `{}`."""
         job = self._new_job(request, self._checked(payload, "payload"), self._clock(), None)
         (enqueued,) = await self._store_all(Enqueue((job,)))
         return enqueued
@@ -82,7 +82,10 @@ class Jobs(Part):
         payloads: Sequence[bytes | None],
         callback_payload: bytes | None,
     ) -> tuple[list[Enqueued], str | None]:
-        """Store all jobs or none; the id of their batch if one was asked for."""
+        """Store all jobs or none. Return them, and the batch's id if the request has a batch.
+
+        Documents are JSON text; None means `{}` for a payload.
+        """
         now = self._clock()
         batch = None
         if request.batch is not None:
@@ -91,10 +94,10 @@ class Jobs(Part):
                 self._ids.batch(), now, request.batch.callback_queue, self._ids.job(), document
             )
         batch_id = batch.id if batch else None
-        asked: Sequence[EnqueueRequest | PlainJob] = request.jobs
+        requests: Sequence[EnqueueRequest | PlainJob] = request.jobs
         jobs = [
             self._new_job(job, self._checked(payload, "jobs[{}].payload", i), now, batch_id)
-            for i, (job, payload) in enumerate(zip(asked, payloads, strict=True))
+            for i, (job, payload) in enumerate(zip(requests, payloads, strict=True))
         ]
         enqueued = await self._store_all(Enqueue(jobs, batch))
         if batch is not None:
@@ -104,7 +107,7 @@ class Jobs(Part):
 
     @verb
     async def get(self, job_id: str) -> JobRecord:
-        """One job with its failures and events."""
+        """Return a job with its failures and events. Raise `CallError` if it does not exist."""
         record = await self._store.find_job(job_id)
         if record is None:
             raise not_found(f"job {job_id}")
@@ -112,7 +115,7 @@ class Jobs(Part):
 
     @verb
     async def bulk_get(self, job_ids: Sequence[str]) -> list[JobRecord]:
-        """Those of the jobs that exist, in the order asked for."""
+        """Return the jobs that exist, in the order of `job_ids`."""
         return await self._store.find_jobs(job_ids)
 
     @verb
@@ -123,7 +126,7 @@ class Jobs(Part):
 
     @verb
     async def retry(self, job_id: str) -> JobHead:
-        """Run a finished job again, or a waiting one now."""
+        """Retry a finished job, or make a waiting one pending now."""
         now = self._clock()
         return await self._move(job_id, lambda job: lifecycle.retry(job, now))
 
@@ -135,19 +138,19 @@ class Jobs(Part):
 
     @verb
     async def move(self, job_id: str, queue: str) -> JobHead:
-        """Put a job that is not active into another queue."""
+        """Move a job that is not active to another queue."""
         now = self._clock()
         return await self._move(job_id, lambda job: lifecycle.move(job, queue, now))
 
     @verb
     async def change_priority(self, job_id: str, priority: Priority) -> JobHead:
-        """Let a waiting job be served earlier or later."""
+        """Change the priority of a waiting job."""
         now = self._clock()
         return await self._move(job_id, lambda job: lifecycle.change_priority(job, priority, now))
 
     @verb
     async def delete(self, job_id: str) -> JobHead:
-        """Remove a job that is not active."""
+        """Delete a job that is not active."""
         now = self._clock()
         return await self._move(job_id, lambda job: lifecycle.delete(job, now))
 
@@ -185,7 +188,7 @@ class Jobs(Part):
 
 
 def _set_options(job: NewJob, request: EnqueueRequest) -> None:
-    """What is left out in most requests, and has the default of the request in a `NewJob` too."""
+    """Copy the options of `request` to `job`. Plain jobs skip this: the defaults are the same."""
     now = job.created_at
     if request.scheduled_at is not None:
         job.scheduled_at = to_ms(request.scheduled_at)

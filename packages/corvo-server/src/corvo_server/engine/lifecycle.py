@@ -1,8 +1,8 @@
-"""What may happen to a job, and what it is then: the rules of the state machine.
+"""The rules of the state machine: the effect of each call on a job.
 
-Pure functions from a stored head and a request to a `Change`, `Unchanged` or a `Refusal`. Every
-store runs them inside its transactions, so a rule exists once. `corvo_schema.states.TRANSITIONS`
-says the same as data, and the tests hold the two against each other.
+Each rule is a pure function from a stored head and a request to a `Change`, an `Unchanged` or a
+`Refusal`. Every store runs the rules inside its transactions, so each rule exists once. Tests
+compare them with `corvo_schema.states.TRANSITIONS`.
 """
 
 from msgspec.structs import replace
@@ -24,15 +24,15 @@ from corvo_server.store.records import (
 LEASE_EXPIRED = "lease expired"
 _CLEARED = ""
 _REPLACED = [name for name in rules.REPLACED_FIELDS if name in JobHead.__struct_fields__]
-"""The store takes the others from `Change.replacement`."""
+"""Fields that a replacement sets on the head. The store takes the others from the new job."""
 
 
 def attempts_remaining(job: JobHead) -> int:
-    """Return how many more times the server starts the job by itself."""
+    """Return how many further attempts the job has without a caller's retry or requeue."""
     return rules.attempts_remaining(job.max_retries, job.attempt)
 
 
-# A worker's calls
+# Calls of workers
 
 
 def start(
@@ -44,7 +44,7 @@ def start(
     lease_ms: int,
     token: str,
 ) -> Change:
-    """Hand a pending job to a worker, under a new lease token."""
+    """Start an attempt of a pending job, with a new lease of `lease_ms` and a new lease token."""
     after = replace(
         job,
         state=JobState.ACTIVE,
@@ -60,7 +60,7 @@ def start(
 
 
 def ack(job: JobHead, token: str | None, result: str | None, now: int) -> Outcome:
-    """Complete the attempt. Also when a cancel was requested: work that got done is done."""
+    """Complete the job, even if a cancel was requested: its work is done."""
     refusal = _guard(job, token, "acked")
     if refusal is not None:
         if job.state is JobState.COMPLETED and _is_repeat(job, token):
@@ -81,9 +81,9 @@ def fail(
     is_cancel: bool,
     luck: float,
 ) -> Outcome:
-    """End the attempt as failed: another one follows after a delay, or the job is dead.
+    """Fail the attempt: the job is retried after its backoff, or becomes dead or cancelled.
 
-    `is_cancel` is the handler's own decision to end it as cancelled.
+    `is_cancel` means that the worker decided to cancel the job. `luck` (0 to 1) sets the jitter.
     """
     refusal = _guard(job, token, "failed")
     if refusal is not None:
@@ -116,7 +116,7 @@ def fail(
 def release(
     job: JobHead, token: str | None, delay: int, checkpoint: str | None, now: int
 ) -> Outcome:
-    """Give the job back without counting the attempt, at once or after `delay` ms."""
+    """Release the job without counting the attempt. It is pending again after `delay` ms."""
     refusal = _guard(job, token, "released")
     if refusal is not None:
         return refusal
@@ -134,7 +134,7 @@ def release(
 def heartbeat(
     job: JobHead, token: str | None, progress: str | None, checkpoint: str | None, now: int
 ) -> Outcome:
-    """Extend the lease by the job's own lease duration, and keep what the worker tells."""
+    """Extend the lease by the job's lease duration; store progress and checkpoint if given."""
     refusal = _guard(job, token, "kept alive")
     if refusal is not None:
         return refusal
@@ -143,7 +143,7 @@ def heartbeat(
     return Change(after, now, event, progress=progress, checkpoint=checkpoint)
 
 
-# An operator's calls
+# Calls of operators
 
 
 def cancel(job: JobHead, now: int) -> Outcome:
@@ -160,7 +160,7 @@ def cancel(job: JobHead, now: int) -> Outcome:
 
 
 def retry(job: JobHead, now: int) -> Outcome:
-    """Run a finished job again from its first attempt, or a waiting one now."""
+    """Retry a finished job from its first attempt, or make a waiting one pending now."""
     if job.state in {JobState.PENDING, JobState.ACTIVE}:
         return _refuse(job, "retried", "a dead, cancelled, completed, scheduled or retrying")
     if not job.state.is_finished:
@@ -171,7 +171,7 @@ def retry(job: JobHead, now: int) -> Outcome:
 
 
 def requeue(job: JobHead, now: int) -> Outcome:
-    """Give a dead job one more attempt, those it had still counted."""
+    """Give a dead job one more attempt. Its earlier attempts still count."""
     if job.state is not JobState.DEAD:
         return _refuse(job, "requeued", "a dead")
     after = replace(_runnable(job, now), max_retries=job.attempt + 1)
@@ -179,7 +179,7 @@ def requeue(job: JobHead, now: int) -> Outcome:
 
 
 def move(job: JobHead, queue: str, now: int) -> Outcome:
-    """Put a job that is not active into another queue, as it is."""
+    """Move a job that is not active to another queue."""
     if job.state is JobState.ACTIVE:
         return _refuse(job, "moved", "an inactive")
     if job.queue == queue:
@@ -188,7 +188,7 @@ def move(job: JobHead, queue: str, now: int) -> Outcome:
 
 
 def change_priority(job: JobHead, priority: Priority, now: int) -> Outcome:
-    """Let a waiting job be served earlier or later."""
+    """Change the priority of a waiting job."""
     if job.state.is_finished or job.state is JobState.ACTIVE:
         return _refuse(job, "given another priority", "a pending, scheduled or retrying")
     if job.priority is priority:
@@ -198,17 +198,17 @@ def change_priority(job: JobHead, priority: Priority, now: int) -> Outcome:
 
 
 def delete(job: JobHead, now: int) -> Outcome:
-    """Remove a job that is not active."""
+    """Delete a job that is not active."""
     if job.state is JobState.ACTIVE:
         return _refuse(job, "deleted", "an inactive", "cancel it first")
     return Removal(job, now, EventType.DELETED)
 
 
-# What an enqueue does to the job that holds its unique key
+# Effects of an enqueue on the job that holds its unique key
 
 
 def replace_waiting(job: JobHead, new: NewJob) -> Outcome:
-    """Give a waiting job the `REPLACED_FIELDS` of the new one; leave an active one alone."""
+    """Give a waiting job the `REPLACED_FIELDS` of the new one. Do not change an active one."""
     event = rules.event_of_conflict(OnConflict.REPLACE, job.state)
     if event is None:
         return Unchanged(job)
@@ -217,7 +217,7 @@ def replace_waiting(job: JobHead, new: NewJob) -> Outcome:
 
 
 def reschedule(job: JobHead, new: NewJob) -> Outcome:
-    """Give a waiting job the time of the new one; leave an active one alone."""
+    """Give a waiting job the time of the new one. Do not change an active one."""
     event = rules.event_of_conflict(OnConflict.RESCHEDULE, job.state)
     if event is None:
         return Unchanged(job)
@@ -231,19 +231,19 @@ def refuse_duplicate(job: JobHead, new: NewJob) -> Outcome:
     return Refusal(ErrorCode.INVALID_STATE, message, job.state)
 
 
-# The server's own doing
+# Actions of the server
 
 
 def promote(job: JobHead, now: int) -> Change:
-    """A scheduled or retrying job whose time has come."""
+    """Make a due scheduled or retrying job pending."""
     why = "backoff is over" if job.state is JobState.RETRYING else "scheduled time has come"
     return Change(replace(job, state=JobState.PENDING), now, EventType.PROMOTED, why)
 
 
 def reclaim(job: JobHead, now: int) -> Change:
-    """An active job whose lease has ended: its worker is taken for dead.
+    """End the attempt of a job whose lease has expired; its worker counts as dead.
 
-    Counts as an attempt, so that a job that kills its workers does not go round for ever.
+    The attempt counts, so that a job that kills its workers does not run forever.
     """
     error = f"{LEASE_EXPIRED}: worker {job.worker_id} did not ack, fail or heartbeat in time"
     failure = Failure(job.attempt, error, None, now)
@@ -262,15 +262,18 @@ def reclaim(job: JobHead, now: int) -> Change:
 
 
 def expire(job: JobHead, now: int) -> Change:
-    """End a waiting job that was not finished in time."""
+    """Make a waiting job past its expiry dead."""
     return _ended_by(EventType.EXPIRED, job, now)
 
 
-# What the rules share
+# Helpers of the rules
 
 
 def _guard(job: JobHead, token: str | None, participle: str) -> Refusal | None:
-    """Whether the caller holds the job. Without a token (older clients) any active job will do."""
+    """Refuse the call unless its token holds the lease; None if it is allowed.
+
+    A call without a token (of an older client) is allowed on any active job.
+    """
     if token is not None and token != job.lease_token:
         return Refusal(
             ErrorCode.LEASE_LOST,
@@ -284,7 +287,7 @@ def _guard(job: JobHead, token: str | None, participle: str) -> Refusal | None:
 
 
 def _is_repeat(job: JobHead, token: str | None) -> bool:
-    """Whether this is the call that ended the job's last attempt, sent again."""
+    """Return whether the call repeats the one that ended the job's last attempt."""
     return token is not None and token == job.lease_token
 
 
@@ -299,7 +302,7 @@ def _unleased(job: JobHead) -> JobHead:
 
 
 def _runnable(job: JobHead, now: int) -> JobHead:
-    """A finished job, pending again. An expiry that has passed would end it at once, and goes."""
+    """Return a finished job as pending. A past expiry is removed: it would end the job at once."""
     return replace(
         _unleased(job),
         state=JobState.PENDING,
@@ -311,7 +314,10 @@ def _runnable(job: JobHead, now: int) -> JobHead:
 
 
 def _ended(job: JobHead, state: JobState, now: int) -> JobHead:
-    """Finished. Worker and token stay: the one to be seen, the other for a repeated call."""
+    """Return the job as finished.
+
+    The worker stays for information, and the token stays to recognise a repeated call.
+    """
     return replace(job, state=state, lease_expires_at=None, finished_at=now)
 
 

@@ -1,4 +1,4 @@
-"""The server's own work on jobs whose time has come: promote, reclaim, expire, prune."""
+"""The server's own work on due jobs: promote, reclaim, expire, prune."""
 
 from functools import partial
 
@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from corvo_server.engine import lifecycle
 from corvo_server.engine.alarm import Alarm
-from corvo_server.engine.clock import Clock, surely
+from corvo_server.engine.clock import Clock, lower_bound_of
 from corvo_server.engine.metrics import Metrics
 from corvo_server.engine.notifier import Notifier
 from corvo_server.engine.verbs import Part, verb
@@ -14,12 +14,13 @@ from corvo_server.store.protocol import Store
 from corvo_server.store.records import Maintain, NextTimes, Prune
 
 _CHUNK = 500
+"""Maximum number of jobs of one promote, reclaim or expire."""
 _PRUNE_CHUNK = 200
-"""Small enough that a fetch that shares the commit does not notice."""
+"""Maximum number of rows of one prune: small, so that fetches in the same commit stay fast."""
 
 
 class Retention(Struct, frozen=True):
-    """How long finished things stay, in ms; 0 keeps them for ever."""
+    """How long finished jobs, batches and events are kept, in ms; 0 keeps them forever."""
 
     completed: int
     """Completed and cancelled jobs, and batches."""
@@ -28,9 +29,9 @@ class Retention(Struct, frozen=True):
 
 
 class Maintenance(Part):
-    """Each verb does one chunk and says how much it was; 0 means that nothing is left to do.
+    """Each verb processes one chunk and returns its number of jobs; 0 means that none is due.
 
-    The alarms ring when there may be something again.
+    The alarms end when jobs may be due again.
     """
 
     def __init__(
@@ -43,43 +44,43 @@ class Maintenance(Part):
     ) -> None:
         self._store = store
         self._clock = clock
-        self._surely = surely(clock)
+        self._lower_bound = lower_bound_of(clock)
         self._notifier = notifier
         self._metrics = metrics
         self._retention = retention
         self.due = Alarm(clock)
-        self.lease_end = Alarm(self._surely)
+        self.lease_end = Alarm(self._lower_bound)
         self.expiry = Alarm(clock)
         self.opening = Alarm(clock)
 
     def note(self, times: NextTimes) -> None:
-        """A commit made something fall due at these moments."""
-        self.due.ring_by(times.due)
-        self.lease_end.ring_by(times.lease_end)
-        self.expiry.ring_by(times.expiry)
+        """Set the alarms to the due times of the jobs of a commit."""
+        self.due.bring_forward(times.due)
+        self.lease_end.bring_forward(times.lease_end)
+        self.expiry.bring_forward(times.expiry)
 
     async def next_times(self) -> NextTimes:
-        """The earliest moments among all stored jobs."""
+        """Return the earliest due times among all stored jobs."""
         return await self._store.next_times()
 
     def next_opening(self) -> int | None:
-        """When the first throttled queue that has jobs may serve again."""
+        """Return when the first queue at its rate limit may start jobs again; None without one."""
         return self._notifier.next_opening()
 
     def open_queues(self) -> int:
-        """Let waiting fetches look at throttled queues that may serve again; how many queues."""
+        """Wake the fetches of queues whose rate limit allows jobs again. Return their number."""
         return self._notifier.open_due(self._clock())
 
     @verb
     async def promote(self) -> int:
-        """Make scheduled and retrying jobs pending that are due."""
+        """Make due scheduled and retrying jobs pending."""
         now = self._clock()
         return await self._store.promote(Maintain(now, _CHUNK, partial(lifecycle.promote, now=now)))
 
     @verb
     async def reclaim(self) -> int:
-        """Take back jobs whose lease has ended, also by the clock of the node that gave it."""
-        now = self._surely()
+        """Reclaim jobs whose lease has expired by the earliest estimate of the shared time."""
+        now = self._lower_bound()
         reclaimed = await self._store.reclaim(
             Maintain(now, _CHUNK, partial(lifecycle.reclaim, now=now))
         )
@@ -88,13 +89,13 @@ class Maintenance(Part):
 
     @verb
     async def expire(self) -> int:
-        """End waiting jobs that were not finished in time."""
+        """Make waiting jobs past their expiry dead."""
         now = self._clock()
         return await self._store.expire(Maintain(now, _CHUNK, partial(lifecycle.expire, now=now)))
 
     @verb
     async def prune(self) -> int:
-        """Remove what has been finished for longer than its retention."""
+        """Delete finished jobs, batches and events that are older than their retention."""
         now = self._clock()
         return await self._store.prune(
             Prune(
@@ -107,5 +108,5 @@ class Maintenance(Part):
         )
 
 
-def _before(now: int, kept: int) -> int | None:
-    return now - kept if kept else None
+def _before(now: int, retention: int) -> int | None:
+    return now - retention if retention else None

@@ -1,4 +1,4 @@
-"""What an operator measures the server by, for Prometheus."""
+"""The server's metrics for Prometheus."""
 
 from collections import Counter as Tally
 from collections.abc import Iterator, Sequence
@@ -20,10 +20,10 @@ from corvo_server.store.records import (
 )
 
 _TYPE = attrgetter("type")
-_NOTED = 100
-"""Commits that are counted together."""
-_MOST_QUEUES = 1000
-"""Beyond, queues are added up under one label: their names are the users', and unbounded."""
+_COMMITS_PER_UPDATE = 100
+"""Number of commits after which the metrics are updated."""
+_MAX_QUEUES = 1000
+"""Number of queues with a label of their own. The others share one: callers choose the names."""
 _OTHER_QUEUES = "_other"
 _OPERATIONS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 _COMMIT_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
@@ -32,7 +32,7 @@ _LAG_SECONDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30, 60, 300)
 
 
 class Metrics:
-    """The server's counters and histograms, in a registry of their own."""
+    """The server's counters, histograms and gauges, in their own registry."""
 
     def __init__(self, store: Store, notifier: Notifier) -> None:
         self.registry = CollectorRegistry()
@@ -41,80 +41,80 @@ class Metrics:
         ProcessCollector(registry=self.registry)
         self.requests = Counter(
             "corvo_http_requests_total",
-            "Requests answered.",
+            "HTTP requests answered, by method, route and status.",
             ("method", "route", "status"),
             registry=self.registry,
         )
         self.request_seconds = Histogram(
             "corvo_http_request_seconds",
-            "Time to answer; of fetches, with the wait for a job.",
+            "Time to answer a request, by route. For fetches it includes the wait for a job.",
             ("route",),
             buckets=_REQUEST_SECONDS,
             registry=self.registry,
         )
         self._sizes: list[tuple[int, float]] = []
         self._lags: list[int] = []
-        self._happened: Tally[str] = Tally()
+        self._event_counts: Tally[str] = Tally()
         self.job_events = Counter(
             "corvo_job_events_total",
-            "What happened to jobs: enqueued, started, completed, retrying, dead and so on.",
+            "Events of jobs, by type: enqueued, started, completed, retrying, dead and others.",
             ("type",),
             registry=self.registry,
         )
         self.lease_expiries = Counter(
             "corvo_lease_expiries_total",
-            "Leases that ended without a word from the worker.",
+            "Leases that expired: the worker sent no ack, fail, release or heartbeat in time.",
             registry=self.registry,
         )
         self.commit_operations = Histogram(
             "corvo_commit_operations",
-            "Operations that shared a commit.",
+            "Number of operations in a group commit.",
             buckets=_OPERATIONS,
             registry=self.registry,
         )
         self.commit_seconds = Histogram(
             "corvo_commit_seconds",
-            "Time to write a commit, to stable storage.",
+            "Time to write a commit to stable storage.",
             buckets=_COMMIT_SECONDS,
             registry=self.registry,
         )
         self.promotion_lag = Histogram(
             "corvo_promotion_lag_seconds",
-            "How late scheduled and retrying jobs became pending.",
+            "Promotion lag of scheduled and retrying jobs: promotion time minus due time.",
             buckets=_LAG_SECONDS,
             registry=self.registry,
         )
 
     def note(self, commit: Commit) -> None:
-        """Count a commit and what it did."""
-        # Answers wait for this: it is only taken down here, to be counted with others.
+        """Record a commit for the metrics."""
+        # Replies wait for this call. The metrics are updated later, for many commits at once.
         self._sizes.append((commit.operations, commit.seconds))
         self._lags += commit.promoted_late
-        self._happened.update(map(_TYPE, commit.events))
-        if len(self._sizes) >= _NOTED:
-            self._count_noted()
+        self._event_counts.update(map(_TYPE, commit.events))
+        if len(self._sizes) >= _COMMITS_PER_UPDATE:
+            self._update()
 
     def render(self, queues: Sequence[QueueRecord], now: int) -> bytes:
-        """All of it as Prometheus text; `queues` as they are at `now` (ms)."""
-        self._count_noted()
+        """Return all metrics as Prometheus text; `queues` as of `now` (ms since the epoch)."""
+        self._update()
         self._queues.set(queues, now)
         return generate_latest(self.registry)
 
-    def _count_noted(self) -> None:
+    def _update(self) -> None:
         for operations, seconds in self._sizes:
             self.commit_operations.observe(operations)
             self.commit_seconds.observe(seconds)
         for late in self._lags:
             self.promotion_lag.observe(late / 1000)
-        for event, times in self._happened.items():
+        for event, times in self._event_counts.items():
             self.job_events.labels(event).inc(times)
         self._sizes.clear()
         self._lags.clear()
-        self._happened.clear()
+        self._event_counts.clear()
 
 
 class _QueueCollector(Collector):
-    """Gauges that are read when they are asked for."""
+    """Gauges that are computed when the metrics are rendered."""
 
     def __init__(self, store: Store, notifier: Notifier) -> None:
         self._store = store
@@ -130,29 +130,33 @@ class _QueueCollector(Collector):
         jobs: Tally[tuple[str, str]] = Tally()
         ages: dict[str, float] = {}
         for i, record in enumerate(self._records):
-            name = record.name if i < _MOST_QUEUES else _OTHER_QUEUES
+            name = record.name if i < _MAX_QUEUES else _OTHER_QUEUES
             for state in JobState:
                 jobs[name, state.value] += getattr(record, state.value)
             oldest = record.oldest_pending_at
             age = 0.0 if oldest is None else max(0, self._now - oldest) / 1000
             ages[name] = max(age, ages.get(name, 0.0))
         by_state = GaugeMetricFamily(
-            "corvo_jobs", "Jobs there are, by state.", labels=("queue", "state")
+            "corvo_jobs", "Number of stored jobs, by queue and state.", labels=("queue", "state")
         )
-        for (name, word), number in jobs.items():
-            by_state.add_metric((name, word), number)
+        for (name, state_name), number in jobs.items():
+            by_state.add_metric((name, state_name), number)
         yield by_state
         oldest_age = GaugeMetricFamily(
             "corvo_oldest_pending_seconds",
-            "How long the first pending job of a queue has been waiting, of any priority.",
+            "Waiting time of the next pending job of a queue, the longest over its priorities.",
             labels=("queue",),
         )
         for name, age in ages.items():
             oldest_age.add_metric((name,), age)
         yield oldest_age
         yield GaugeMetricFamily(
-            "corvo_waiting_fetches", "Fetches that wait for a job.", value=self._notifier.waiting
+            "corvo_waiting_fetches",
+            "Number of fetches that wait for a job.",
+            value=self._notifier.waiting,
         )
         yield GaugeMetricFamily(
-            "corvo_write_backlog", "Writes that wait for their commit.", value=self._store.backlog
+            "corvo_write_backlog",
+            "Number of writes that wait for their commit.",
+            value=self._store.backlog,
         )

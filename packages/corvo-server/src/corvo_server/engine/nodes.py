@@ -1,4 +1,4 @@
-"""The servers that work on one store, and which of them does what only one may do."""
+"""The nodes of a store, their heartbeats, and the leader lease that one of them holds."""
 
 from msgspec import Struct
 
@@ -10,73 +10,78 @@ from corvo_server.store.protocol import Store
 from corvo_server.store.records import Commit
 
 BEAT = 1.0
-"""Seconds from one report of a node to the next."""
+"""Seconds between two heartbeats of a node."""
 _LEASE_MS = 4_000
-"""How long the lead is held without a report. Another has it after that and a beat: 5 s at most."""
+"""Length of the leader lease in ms. A failed leader is replaced within it plus `BEAT`: 5 s."""
 _MARGIN = 1.0
-"""Seconds before its end at which a leader that gets no answer stops."""
+"""Seconds before the end of its lease at which a leader stops if it could not renew the lease."""
 _SILENT_AFTER = 5_000
+"""Milliseconds after its last heartbeat at which a node counts as silent."""
 
 
 class Node(Struct, frozen=True):
-    """A server, as others see it."""
+    """A node as the others see it."""
 
     record: NodeRecord
     status: str
-    """`healthy`, or `silent` when it has not reported for a while."""
+    """`healthy`, or `silent` if its last heartbeat is more than 5 s old."""
 
 
 class Nodes:
-    """This server among those that work on its store."""
+    """This node's heartbeats and leader lease, and the list of all nodes of its store."""
 
     def __init__(
         self, store: Store, clock: Clock, notifier: Notifier, steady: Steady = steady_clock
     ) -> None:
         self.id = store.node_id
         self.address: str | None = None
-        """Where others reach it, once it listens."""
+        """URL of this node; None until it listens."""
         self._store = store
         self._clock = clock
         self._notifier = notifier
         self._steady = steady
         self._started_at: int | None = None
-        self._leads_until = -float("inf")
+        self._lease_end = -float("inf")
         self._operations = 0
         self._rate = 0
         self._counted_at = steady()
 
     @property
     def is_alone(self) -> bool:
-        """Whether no other server can work on the store."""
+        """Whether no other node can use the store."""
         return not self._store.is_shared
 
     @property
-    def leads_for(self) -> float:
-        """For how many seconds it may go on to lead; not positive when it does not lead."""
-        return self._leads_until - self._steady()
+    def remaining_lease(self) -> float:
+        """Remaining leader lease in seconds; zero or negative if this node is not the leader."""
+        return self._lease_end - self._steady()
 
     async def beat(self) -> None:
-        """Report, set the clock, and take or keep the lead if no other has it."""
-        asked = self._steady()
-        standing = await self._store.beat(self._report(), _LEASE_MS)
-        if standing.clock is not None and isinstance(self._clock, SharedClock):
-            self._clock.look(standing.clock)
-        if not standing.is_leader:
-            self._leads_until = -float("inf")
-        elif standing.lease_ms is None:
-            self._leads_until = float("inf")
+        """Record this node's heartbeat and adjust the clock.
+
+        Acquire the leader lease if it is free; renew it if this node holds it.
+        """
+        # The lease starts before the request, so that it ends here before it ends in the store.
+        asked_at = self._steady()
+        result = await self._store.beat(self._report(), _LEASE_MS)
+        if result.clock is not None and isinstance(self._clock, SharedClock):
+            self._clock.adjust(result.clock)
+        if not result.is_leader:
+            self._lease_end = -float("inf")
+        elif result.lease_ms is None:
+            self._lease_end = float("inf")
         else:
-            self._leads_until = asked + standing.lease_ms / 1000 - _MARGIN
+            self._lease_end = asked_at + result.lease_ms / 1000 - _MARGIN
 
     async def leave(self) -> None:
-        """Give the lead to whoever reports next, and be a node no more."""
-        self._leads_until = -float("inf")
+        """Give up the leader lease and remove this node from the store's list."""
+        self._lease_end = -float("inf")
         await self._store.leave(self.id)
 
     async def list(self) -> list[Node]:
-        """All nodes, the one that started first at the front."""
+        """Return all nodes, the one that started first at the front."""
         now = self._clock()
-        own = NodeRecord(self._report(), now, self.is_alone or self.leads_for > 0)
+        own = NodeRecord(self._report(), now, self.is_alone or self.remaining_lease > 0)
         others = [node for node in await self._store.list_nodes() if node.report.id != self.id]
         records = [own, *others]
         records.sort(key=lambda record: (record.report.started_at, record.report.id))
@@ -86,7 +91,7 @@ class Nodes:
         ]
 
     def note(self, commit: Commit) -> None:
-        """Count what a commit of this node brought about."""
+        """Count the operations of a commit of this node."""
         self._operations += commit.operations
 
     def _report(self) -> NodeReport:

@@ -1,7 +1,7 @@
-"""Waiting fetches: who is woken when a queue has jobs.
+"""Waiting fetches: which of them are woken when a queue gets jobs.
 
-A waiter tries (submits its claim to the store) whenever one of its queues may have something for
-it; the one that has waited longest tries first. Nothing polls.
+A waiter submits its claim to the store whenever one of its queues may have a job for it. The
+waiter that has waited longest goes first. No waiter polls.
 """
 
 import asyncio
@@ -12,16 +12,17 @@ from itertools import count, islice
 from corvo_server.store.protocol import StoreError
 from corvo_server.store.records import LeasedJob
 
-Attempt = Callable[[], asyncio.Future[list[LeasedJob]]]
+SubmitClaim = Callable[[], asyncio.Future[list[LeasedJob]]]
+"""Submits the claim of a fetch to the store. The claim may return no jobs."""
 
 
 class Notifier:
-    """The waiting fetches of this process, by queue in the order of their arrival."""
+    """The waiting fetches of this process, by queue in order of arrival."""
 
     def __init__(self, give_back: Callable[[list[LeasedJob]], None]) -> None:
-        """`give_back` takes jobs that were claimed for somebody who is gone."""
+        """`give_back` releases jobs that were claimed for a caller that has gone away."""
         self.give_back = give_back
-        self._lines: defaultdict[str, dict[int, Waiter]] = defaultdict(dict)
+        self._waiters: defaultdict[str, dict[int, Waiter]] = defaultdict(dict)
         self._wakes: defaultdict[str, int] = defaultdict(int)
         self._openings: dict[str, int] = {}
         self._arrivals = count()
@@ -29,42 +30,45 @@ class Notifier:
 
     @property
     def waiting(self) -> int:
-        """How many fetches wait."""
-        return len({number for line in self._lines.values() for number in line})
+        """Number of waiting fetches."""
+        return len({number for waiters in self._waiters.values() for number in waiters})
 
-    def wait(self, queues: Sequence[str], attempt: Attempt) -> "Waiter":
-        """Join the lines of `queues` and try at once. The wait ends in `Waiter.jobs`."""
-        waiter = Waiter(self, next(self._arrivals), tuple(dict.fromkeys(queues)), attempt)
+    def wait(self, queues: Sequence[str], submit: SubmitClaim) -> "Waiter":
+        """Add a waiter for `queues` and submit its first claim. Await `Waiter.jobs` next."""
+        waiter = Waiter(self, next(self._arrivals), tuple(dict.fromkeys(queues)), submit)
         for queue in waiter.queues:
-            self._lines[queue][waiter.number] = waiter
-        waiter.attempt()
+            self._waiters[queue][waiter.number] = waiter
+        waiter.claim()
         if self._is_closed:
-            waiter.send_home()
+            waiter.stop()
         return waiter
 
     def wake(self, queue: str, jobs: int) -> None:
-        """`queue` got `jobs` pending jobs: as many idle waiters try, the longest-waiting first."""
+        """Let `jobs` idle waiters of `queue` submit their claims, the longest-waiting first.
+
+        Call this when `queue` gets `jobs` new pending jobs.
+        """
         self._wakes[queue] += 1
-        line = self._lines.get(queue)
-        if line:
-            idle = (waiter for waiter in line.values() if waiter.is_idle)
+        waiters = self._waiters.get(queue)
+        if waiters:
+            idle = (waiter for waiter in waiters.values() if waiter.is_idle)
             for waiter in list(islice(idle, jobs)):
-                waiter.attempt(queue)
+                waiter.claim(queue)
 
     def open(self, queue: str) -> None:
-        """`queue` may serve again: all who wait for it try."""
-        self.wake(queue, len(self._lines.get(queue, ())))
+        """Let all idle waiters of `queue` submit their claims: it may start jobs again."""
+        self.wake(queue, len(self._waiters.get(queue, ())))
 
     def open_at(self, queue: str, at: int) -> None:
-        """`queue` may serve again at that moment (ms), not before."""
+        """Record that `queue` may start jobs again at `at` (ms since the epoch), not before."""
         self._openings[queue] = at
 
     def next_opening(self) -> int | None:
-        """The first moment at which a queue may serve again."""
+        """Return the first time (ms since the epoch) recorded by `open_at`; None without one."""
         return min(self._openings.values(), default=None)
 
     def open_due(self, now: int) -> int:
-        """Open the queues whose moment has come; how many."""
+        """Open the queues whose recorded time is `now` or earlier. Return their number."""
         due = [queue for queue, at in self._openings.items() if at <= now]
         for queue in due:
             del self._openings[queue]
@@ -72,23 +76,23 @@ class Notifier:
         return len(due)
 
     def close(self) -> None:
-        """Send every waiting fetch home without a job, now and from now on."""
+        """Stop every waiter without a job, the present ones and all later ones."""
         self._is_closed = True
-        for line in list(self._lines.values()):
-            for waiter in list(line.values()):
-                waiter.send_home()
+        for waiters in list(self._waiters.values()):
+            for waiter in list(waiters.values()):
+                waiter.stop()
 
-    def leave(self, waiter: "Waiter") -> None:
-        """Take a waiter out of its lines."""
+    def remove(self, waiter: "Waiter") -> None:
+        """Remove a waiter from all its queues."""
         for queue in waiter.queues:
-            line = self._lines.get(queue)
-            if line is not None:
-                line.pop(waiter.number, None)
-                if not line:
-                    del self._lines[queue]
+            waiters = self._waiters.get(queue)
+            if waiters is not None:
+                waiters.pop(waiter.number, None)
+                if not waiters:
+                    del self._waiters[queue]
 
-    def wakes(self, queues: Sequence[str]) -> int:
-        """A number that grows with every wake of any of `queues`."""
+    def wake_count(self, queues: Sequence[str]) -> int:
+        """Return a number that grows with every wake of one of `queues`."""
         return sum(self._wakes[queue] for queue in queues)
 
 
@@ -96,78 +100,78 @@ class Waiter:
     """One waiting fetch."""
 
     def __init__(
-        self, notifier: Notifier, number: int, queues: tuple[str, ...], attempt: Attempt
+        self, notifier: Notifier, number: int, queues: tuple[str, ...], submit: SubmitClaim
     ) -> None:
         self.number = number
         self.queues = queues
         self._notifier = notifier
-        self._submit = attempt
-        self._is_trying = False
+        self._submit = submit
+        self._is_claiming = False
         self._woken_by: str | None = None
         self._seen_wakes = 0
-        self._is_leaving = False
+        self._is_stopping = False
         self._jobs: asyncio.Future[list[LeasedJob]] = asyncio.get_running_loop().create_future()
 
     @property
     def is_idle(self) -> bool:
-        """Whether it waits for a wake: it neither tries, nor has it been served or gone away."""
-        return not self._is_trying and not self._jobs.done()
+        """Whether the waiter waits for a wake: it has no claim under way and has not ended."""
+        return not self._is_claiming and not self._jobs.done()
 
     async def jobs(self, timeout: float) -> list[LeasedJob]:  # noqa: ASYNC109
-        """The jobs, once there are any; none after `timeout` seconds.
+        """Return the claimed jobs; an empty list after `timeout` seconds.
 
-        When the caller is cancelled, what was or will be claimed for it is given back.
+        If the caller is cancelled, jobs that were or will be claimed for it are given back.
         """
-        timer = asyncio.get_running_loop().call_later(timeout, self.send_home)
+        timer = asyncio.get_running_loop().call_later(timeout, self.stop)
         try:
             return await self._jobs
         except asyncio.CancelledError:
             if not self._jobs.cancelled() and self._jobs.exception() is None:
-                # It was served in the very moment of leaving.
+                # The claim succeeded while the caller was being cancelled.
                 self._notifier.give_back(self._jobs.result())
             raise
         finally:
             timer.cancel()
-            self._notifier.leave(self)
+            self._notifier.remove(self)
 
-    def attempt(self, woken_by: str | None = None) -> None:
-        """Submit the claim. Jobs end the wait; nothing leaves the waiter in its place.
+    def claim(self, woken_by: str | None = None) -> None:
+        """Submit the claim. If it returns no jobs, the waiter keeps its place.
 
-        `woken_by` is the queue that has a job for whoever tries.
+        `woken_by` is the queue whose new job caused the wake; None for the first claim.
         """
         self._woken_by = woken_by
-        self._seen_wakes = self._notifier.wakes(self.queues)
+        self._seen_wakes = self._notifier.wake_count(self.queues)
         try:
             claimed = self._submit()
         except StoreError as error:
             self._jobs.set_exception(error)
             return
-        self._is_trying = True
-        claimed.add_done_callback(self._attempted)
+        self._is_claiming = True
+        claimed.add_done_callback(self._claim_done)
 
-    def send_home(self) -> None:
-        """End the wait: at once, or with the attempt that is under way."""
-        self._is_leaving = True
-        self._notifier.leave(self)
+    def stop(self) -> None:
+        """End the wait without a job: at once, or after the claim that is under way."""
+        self._is_stopping = True
+        self._notifier.remove(self)
         if self.is_idle:
             self._jobs.set_result([])
 
-    def _attempted(self, claimed: asyncio.Future[list[LeasedJob]]) -> None:
-        self._is_trying = False
+    def _claim_done(self, claimed: asyncio.Future[list[LeasedJob]]) -> None:
+        self._is_claiming = False
         error = claimed.exception()
         jobs = [] if error is not None else claimed.result()
-        if self._jobs.done():  # the one who waited is gone
+        if self._jobs.done():  # the caller has gone away
             self._notifier.give_back(jobs)
         elif error is not None:
             self._jobs.set_exception(error)
-        elif jobs or self._is_leaving:
+        elif jobs or self._is_stopping:
             self._jobs.set_result(jobs)
-        elif self._seen_wakes != self._notifier.wakes(self.queues):
-            self.attempt()  # its queue got something between the look and now
-        self._pass_on(jobs)
+        elif self._seen_wakes != self._notifier.wake_count(self.queues):
+            self.claim()  # a queue got a job after the claim had looked at it
+        self._wake_next(jobs)
 
-    def _pass_on(self, jobs: list[LeasedJob]) -> None:
-        """Wake the next one if what was claimed is not what this one was woken for."""
+    def _wake_next(self, jobs: list[LeasedJob]) -> None:
+        """Wake the next waiter if this one claimed none of the jobs that it was woken for."""
         queue = self._woken_by
         if jobs and queue is not None and all(job.head.queue != queue for job in jobs):
             self._notifier.wake(queue, 1)

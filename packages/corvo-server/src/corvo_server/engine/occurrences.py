@@ -1,13 +1,13 @@
-"""What becomes of a schedule's occurrences, the times of its calendar: pure rules, as in `lifecycle`.
+"""Rules for the occurrences of a schedule: the times at which it is due. Pure, as in `lifecycle`.
 
-Every occurrence is dealt with exactly once, however many servers run: the job of an occurrence is enqueued in
-the transaction that moves `next_run` on, under an id that belongs to the occurrence.
+Every occurrence is processed exactly once, on any number of servers. One transaction enqueues its
+job and advances `next_run`, and the occurrence determines the job's id.
 
-Usually that is one job an occurrence. Occurrences that could not be dealt with in time, because no server ran or
-the schedule was paused, are dealt with together by the schedule's `misfire`:
+Usually each occurrence enqueues one job. Occurrences that were missed, because no server ran or the
+schedule was paused, are processed together by the schedule's `misfire`:
 
-- `run_once`: all occurrences that are due by now become one job, at once, for the first of them.
-- `skip`: an occurrence that is `GRACE` late or more is left out; one that is not so late still runs.
+- `run_once`: all due occurrences become one job, at once, for the first of them.
+- `skip`: an occurrence that is late by `GRACE` or more is skipped; a later one still runs.
 """
 
 from msgspec.structs import replace
@@ -19,18 +19,21 @@ from corvo_server.store.records import NewJob
 from corvo_server.store.schedules import ScheduleChange, ScheduleRecord
 
 GRACE = 60_000
-"""From how many ms late on an occurrence counts as missed. Occurrences are minutes apart: one at most is not."""
+"""Lateness in ms at which an occurrence counts as missed.
+
+Occurrences are at least a minute apart, so at most one due occurrence is not missed.
+"""
 
 
 def run_due(schedule: ScheduleRecord, now: int) -> ScheduleChange:
-    """Deal with all occurrences of a schedule up to `now`; the first of them is its `next_run`."""
+    """Process all occurrences of a schedule from its `next_run` up to `now` (ms)."""
     first = now if schedule.next_run is None else schedule.next_run
     try:
         following = cron.next_after(schedule.cron, schedule.timezone, now)
         in_time = _first_in_time(schedule, first, now)
     except ValueError as error:
-        # Its zone is gone from this machine's database. The others must not suffer from that:
-        # this one rests until it is edited.
+        # This machine's zone database no longer has the zone. Disable only this schedule, until
+        # it is edited.
         return ScheduleChange(_skipped(schedule, first, None, str(error)))
     late = now - first
     if schedule.misfire is Misfire.RUN_ONCE or late < GRACE:
@@ -42,24 +45,24 @@ def run_due(schedule: ScheduleRecord, now: int) -> ScheduleChange:
 
 
 def run_by_hand(schedule: ScheduleRecord, job_id: str, now: int) -> ScheduleChange:
-    """Enqueue one job now; the calendar goes on as if nothing had been."""
+    """Enqueue one job now. `next_run` does not change."""
     job = _job(schedule, job_id, now, f"schedule {schedule.name}: run by hand")
     after = replace(schedule, last_run=now, last_job_id=job_id)
     return ScheduleChange(after, job, if_duplicate=schedule)
 
 
-def revise(stored: ScheduleRecord, wanted: ScheduleRecord) -> ScheduleRecord:
-    """The schedule after an edit: what is `wanted`, with the history of what is there.
+def revise(stored: ScheduleRecord, edited: ScheduleRecord) -> ScheduleRecord:
+    """Return the schedule after an edit: `edited` with the id and the history of `stored`.
 
-    `next_run` stays unless the calendar changed, so that writing a schedule again changes nothing.
+    `next_run` changes only with cron or zone, so that writing the same schedule changes nothing.
     """
-    is_same_calendar = (stored.cron, stored.timezone) == (wanted.cron, wanted.timezone)
+    is_same_calendar = (stored.cron, stored.timezone) == (edited.cron, edited.timezone)
     keeps_next = is_same_calendar and stored.next_run is not None
     return replace(
-        wanted,
+        edited,
         id=stored.id,
         created_at=stored.created_at,
-        next_run=stored.next_run if keeps_next else wanted.next_run,
+        next_run=stored.next_run if keeps_next else edited.next_run,
         is_paused=stored.is_paused,
         last_run=stored.last_run,
         last_job_id=stored.last_job_id,
@@ -69,7 +72,7 @@ def revise(stored: ScheduleRecord, wanted: ScheduleRecord) -> ScheduleRecord:
 
 
 def _first_in_time(schedule: ScheduleRecord, first: int, now: int) -> int | None:
-    """The first occurrence that is due and not missed."""
+    """Return the first occurrence that is due and not missed; None without one."""
     if first > now - GRACE:
         return first
     occurrence = cron.next_after(schedule.cron, schedule.timezone, now - GRACE)
@@ -79,11 +82,11 @@ def _first_in_time(schedule: ScheduleRecord, first: int, now: int) -> int | None
 def _run(
     stored: ScheduleRecord, after: ScheduleRecord, occurrence: int, following: int | None, now: int
 ) -> ScheduleChange:
-    """Enqueue the job of `occurrence`, unless a live one holds the unique key."""
+    """Enqueue the job of `occurrence`, unless a live job holds the unique key."""
     job_id = derive_job_id(stored.id, occurrence)
     job = _job(stored, job_id, now, f"schedule {stored.name}: occurrence {format_ms(occurrence)}")
     job.scheduled_at = occurrence
-    job.is_id_from_client = True  # so that one that is there already is found, not doubled
+    job.is_id_from_client = True  # a stored job with this id is returned, not duplicated
     return ScheduleChange(
         replace(after, next_run=following, last_run=now, last_job_id=job_id),
         job,

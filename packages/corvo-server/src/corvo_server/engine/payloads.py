@@ -1,4 +1,4 @@
-"""Documents of callers: JSON text that is kept byte for byte, up to a limit for each kind."""
+"""Size limits of callers' documents. A document is JSON text, stored byte for byte."""
 
 from msgspec import Struct
 
@@ -6,12 +6,12 @@ from corvo_schema.errors import ErrorCode
 from corvo_server.engine.errors import CallError
 
 _NO_PAYLOAD = "{}"
-_WIDEST = 4
-"""Bytes of a character in UTF-8, at most."""
+_MAX_CHARACTER_BYTES = 4
+"""Maximum number of bytes of one character in UTF-8."""
 
 
 class SizeLimits(Struct, frozen=True):
-    """How large a job's documents may be, in bytes of JSON."""
+    """Maximum sizes of a job's documents, in bytes of JSON."""
 
     payload: int = 256 * 1024
     result: int = 1024 * 1024
@@ -20,9 +20,9 @@ class SizeLimits(Struct, frozen=True):
 
 
 def payload_text(payload: bytes | None, max_bytes: int, field: str, item: object = None) -> str:
-    """The payload as text; `{}` when none was given. One that is too large is refused.
+    """Return the payload as text; `{}` for None. Raise `CallError` if it is over `max_bytes`.
 
-    `field` is its path in the request, for the error, with `{}` for the item among many.
+    `field` is its path in the request, for the error; `item` replaces `{}` in it.
     """
     if payload is None:
         return _NO_PAYLOAD
@@ -32,11 +32,11 @@ def payload_text(payload: bytes | None, max_bytes: int, field: str, item: object
 
 
 def check_size(text: str | None, max_bytes: int, field: str, item: object) -> None:
-    """Refuse a document that is too large.
+    """Raise `CallError` if a document is over `max_bytes`.
 
-    `field` is its path in the request, with `{}` for the item that it belongs to among many.
+    `field` is its path in the request, for the error; `item` replaces `{}` in it.
     """
-    if text is None or len(text) * _WIDEST <= max_bytes:
+    if text is None or len(text) * _MAX_CHARACTER_BYTES <= max_bytes:
         return
     size = len(text.encode())
     if size > max_bytes:
@@ -46,7 +46,7 @@ def check_size(text: str | None, max_bytes: int, field: str, item: object) -> No
 def _too_large(field: str, size: int, max_bytes: int, verb: str) -> CallError:
     return CallError(
         ErrorCode.PAYLOAD_TOO_LARGE,
-        f"{field} has {size} bytes, the limit is {max_bytes}: "
-        f"store large data elsewhere and {verb} a reference to it.",
+        f"{field} has {size} bytes; the limit is {max_bytes}. "
+        f"Store large data elsewhere and {verb} a reference to it.",
         [(field, f"at most {max_bytes} bytes of JSON")],
     )

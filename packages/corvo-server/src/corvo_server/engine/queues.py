@@ -1,4 +1,4 @@
-"""Queues."""
+"""Verbs on queues."""
 
 from corvo_schema.errors import ErrorCode
 from corvo_schema.states import JobState
@@ -32,57 +32,57 @@ class Queues(Part):
 
     @verb
     async def list(self) -> list[QueueRecord]:
-        """All queues by name."""
+        """Return all queues by name, with their settings and counts."""
         return await self._store.list_queues()
 
     @verb
     async def get(self, name: str) -> QueueRecord:
-        """One queue."""
+        """Return a queue with its settings and counts. Raise `CallError` if it does not exist."""
         record = await self._store.find_queue(name)
         if record is None:
-            raise not_found(f"queue {name!r}; it comes into being with its first job or setting")
+            raise not_found(f"queue {name!r}; its first job or setting creates a queue")
         return record
 
     @verb
     async def pause(self, name: str) -> None:
-        """Hand out no more jobs of the queue; they can still be enqueued."""
+        """Stop fetches from the queue. Jobs can still be enqueued."""
         await self._store.configure_queue(PauseQueue(name, self._clock(), is_paused=True))
 
     @verb
     async def resume(self, name: str) -> None:
-        """Hand out jobs of the queue again; waiting fetches get them at once."""
+        """Allow fetches from the queue again. Waiting fetches get its jobs at once."""
         await self._store.configure_queue(PauseQueue(name, self._clock(), is_paused=False))
 
     @verb
     async def drain(self, name: str) -> None:
-        """Hand out no more jobs, and say so: the queue is empty of active jobs before long."""
+        """Pause the queue and mark it as draining. Active jobs finish; `resume` ends both."""
         setting = PauseQueue(name, self._clock(), is_paused=True, is_draining=True)
         await self._store.configure_queue(setting)
 
     @verb
     async def limit(self, name: str, max_concurrency: int | None) -> None:
-        """Let at most so many jobs of the queue be active; None lifts the limit."""
+        """Limit the number of active jobs of the queue; None removes the limit."""
         await self._store.configure_queue(LimitQueue(name, self._clock(), max_concurrency))
 
     @verb
     async def limit_keys(self, name: str, max_per_key: int | None) -> None:
-        """Let at most so many jobs of one concurrency key be active; None lifts the limit."""
+        """Limit the number of active jobs per concurrency key; None removes the limit."""
         await self._store.configure_queue(LimitKeys(name, self._clock(), max_per_key))
 
     @verb
     async def throttle(self, name: str, rate: int | None, window: int | None) -> None:
-        """Start at most `rate` jobs in any window of so many ms; None and None lift the limit."""
+        """Limit starts to `rate` jobs in any `window` ms. None for both removes the limit."""
         await self._store.configure_queue(ThrottleQueue(name, self._clock(), rate, window))
 
     @verb
     async def clear(self, name: str) -> int:
-        """Remove the jobs of the queue that are pending or scheduled; how many."""
+        """Delete the pending and scheduled jobs of the queue. Return their number."""
         await self.get(name)
         states = frozenset({JobState.PENDING, JobState.SCHEDULED})
         now = self._clock()
 
         def decide(job: JobHead) -> Outcome:
-            if job.queue != name or job.state not in states:  # it went on since it was found
+            if job.queue != name or job.state not in states:  # changed since the search
                 return Unchanged(job)
             return lifecycle.delete(job, now)
 
@@ -90,9 +90,9 @@ class Queues(Part):
 
     @verb
     async def delete(self, name: str) -> int:
-        """Remove the queue with all its jobs and settings; how many jobs.
+        """Delete the queue with all its jobs and settings. Return the number of jobs.
 
-        Refused while jobs of it are active. Jobs that are enqueued meanwhile keep it in being.
+        Raise `CallError` if jobs are active. A queue that gets jobs during the call remains.
         """
         before = await self.get(name)
         await self.pause(name)
@@ -119,7 +119,7 @@ class Queues(Part):
         await self._store.configure_queue(setting)
 
     def age_of_oldest(self, record: QueueRecord) -> int | None:
-        """How long the oldest pending job has been waiting, in ms; None where none waits."""
+        """Return the waiting time of the oldest pending job in ms; None if none is pending."""
         if record.oldest_pending_at is None:
             return None
         return max(0, self._clock() - record.oldest_pending_at)

@@ -1,4 +1,4 @@
-"""Schedules: jobs that are enqueued by the calendar."""
+"""Verbs on schedules, which enqueue jobs at the times of a calendar."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -28,6 +28,7 @@ from corvo_server.store.schedules import (
 log = logging.getLogger(__name__)
 
 _CHUNK = 100
+"""Maximum number of schedules that one `run_due` processes."""
 _DEFAULT_UNIQUE_PERIOD = 3_600_000
 
 _Rule = Callable[[ScheduleRecord], ScheduleChange]
@@ -44,84 +45,84 @@ class Schedules(Part):
         self._ids = ids
         self._max_payload_bytes = max_payload_bytes
         self.alarm = Alarm(clock)
-        """Rings when an occurrence may be due."""
+        """Set to the next occurrence."""
 
     @verb
     async def list(self) -> list[ScheduleRecord]:
-        """All schedules by name."""
+        """Return all schedules by name."""
         return await self._store.list_schedules()
 
     @verb
     async def get(self, reference: str) -> ScheduleRecord:
-        """One schedule."""
+        """Return a schedule. Raise `CallError` if it does not exist."""
         record = await self._store.find_schedule(reference)
         if record is None:
             raise _unknown(reference)
         return record
 
     def upcoming(self, schedule: ScheduleRecord, count: int) -> Sequence[int]:
-        """The next `count` times of the schedule's calendar, whether it is paused or not."""
+        """Return the next `count` occurrences in ms since the epoch, also of a paused schedule."""
         try:
             return cron.upcoming(schedule.cron, schedule.timezone, self._clock(), count)
-        except cron.ZoneError:  # gone from this machine's database since the schedule was written
+        except cron.ZoneError:  # this machine's zone database no longer has the zone
             return []
 
     @verb
     async def put(
         self, request: ScheduleRequest, payload: bytes | None
     ) -> tuple[ScheduleRecord, bool]:
-        """Create the schedule of that name, or change it; the flag is True for a new one.
+        """Create the schedule with the request's name, or replace it. Return True for a new one.
 
-        `payload` is JSON text; None stands for `{}`.
+        `payload` is JSON text; None means `{}`.
         """
-        wanted = self._wanted(request, payload)
+        record = self._record(request, payload)
 
         def decide(stored: ScheduleRecord | None) -> ScheduleChange:
-            return ScheduleChange(wanted if stored is None else occurrences.revise(stored, wanted))
+            return ScheduleChange(record if stored is None else occurrences.revise(stored, record))
 
-        outcome = await self._edit(ScheduleEdit(wanted.name, decide, by_id=False))
-        return outcome.after or wanted, outcome.before is None
+        outcome = await self._edit(ScheduleEdit(record.name, decide, by_id=False))
+        return outcome.after or record, outcome.before is None
 
     @verb
     async def replace(
         self, reference: str, request: ScheduleRequest, payload: bytes | None
     ) -> ScheduleRecord:
-        """Change a schedule, its name included."""
-        wanted = self._wanted(request, payload)
+        """Replace a schedule, including its name. `payload` is as in `put`."""
+        record = self._record(request, payload)
         outcome = await self._change(
-            reference, lambda stored: ScheduleChange(occurrences.revise(stored, wanted))
+            reference, lambda stored: ScheduleChange(occurrences.revise(stored, record))
         )
-        return outcome.after or wanted
+        return outcome.after or record
 
     @verb
     async def delete(self, reference: str) -> None:
-        """Remove a schedule; jobs that it has enqueued stay."""
+        """Delete a schedule. The jobs that it has enqueued remain."""
         await self._change(reference, lambda _: ScheduleChange(None))
 
     @verb
     async def pause(self, reference: str) -> None:
-        """Let the occurrences of a schedule pass, until it is resumed."""
+        """Stop processing the occurrences of a schedule until it is resumed."""
         await self._set_paused(reference, is_paused=True)
 
     @verb
     async def resume(self, reference: str) -> None:
-        """Follow the calendar again; what was missed meanwhile is dealt with by `misfire`."""
+        """Process occurrences again. `misfire` decides about the missed ones."""
         await self._set_paused(reference, is_paused=False)
 
     @verb
     async def run(self, reference: str) -> Enqueued:
-        """Enqueue a job of the schedule now, paused or not; the calendar goes on as it was."""
+        """Enqueue a job of the schedule now, also if it is paused. `next_run` does not change."""
         job_id, now = self._ids.job(), self._clock()
         outcome = await self._change(
             reference, partial(occurrences.run_by_hand, job_id=job_id, now=now)
         )
         if outcome.enqueued is None:
-            raise AssertionError("a run by hand was stored without its job")
+            raise AssertionError("the store ran a schedule by hand without enqueuing its job")
         return outcome.enqueued
 
     @verb
     async def run_due(self) -> int:
-        """Deal with a chunk of the occurrences that are due; of how many schedules, 0 when none is."""
+        """Process the due occurrences of a chunk of schedules. Return the number of schedules."""
         now = self._clock()
         outcomes = await self._store.run_schedules(
             DueSchedules(now, _CHUNK, partial(occurrences.run_due, now=now))
@@ -131,7 +132,7 @@ class Schedules(Part):
         return len(outcomes)
 
     async def next_occurrence(self) -> int | None:
-        """The earliest occurrence that is still to be dealt with."""
+        """Return the earliest unprocessed occurrence in ms since the epoch; None without one."""
         return (await self._store.next_times()).occurrence
 
     async def _set_paused(self, reference: str, *, is_paused: bool) -> None:
@@ -154,13 +155,13 @@ class Schedules(Part):
     async def _edit(self, edit: ScheduleEdit) -> ScheduleOutcome:
         outcome = await self._store.edit_schedule(edit)
         if isinstance(outcome, Refusal):
-            # Of all that is stored, only another schedule's name can stand in the way of an edit.
+            # The only stored state that can conflict with an edit is another schedule's name.
             is_taken = outcome.code is ErrorCode.INVALID_STATE
             details = [("name", "is taken by another schedule")] if is_taken else []
             raise CallError(outcome.code, outcome.message, details)
         return outcome
 
-    def _wanted(self, request: ScheduleRequest, payload: bytes | None) -> ScheduleRecord:
+    def _record(self, request: ScheduleRequest, payload: bytes | None) -> ScheduleRecord:
         _check_calendar(request)
         now = self._clock()
         period = request.unique_period
@@ -184,7 +185,7 @@ class Schedules(Part):
 
 
 def _check_calendar(request: ScheduleRequest) -> None:
-    """Refuse an expression that is none or never fires, and a zone that does not exist."""
+    """Raise `CallError` for an invalid cron expression, one that never fires or an unknown zone."""
     details = []
     for field, check, value in (
         ("cron", cron.parse, request.cron),
@@ -208,6 +209,6 @@ def _log_skip(outcome: ScheduleOutcome) -> None:
     if before is None or after is None or before.last_skipped == after.last_skipped:
         return
     if after.next_run is None:
-        log.error("schedule %s rests until it is edited: %s", after.name, after.last_skip_reason)
+        log.error("schedule %s is off until it is edited: %s", after.name, after.last_skip_reason)
     else:
         log.info("schedule %s skipped an occurrence: %s", after.name, after.last_skip_reason)

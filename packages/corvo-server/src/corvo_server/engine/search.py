@@ -1,4 +1,4 @@
-"""Searching jobs."""
+"""Search of jobs."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -20,7 +20,7 @@ from corvo_server.store.search.filters import JobFilter, Span
 from corvo_server.store.search.search import Search, Total
 
 _SLOW_FILTERS = ("payload_jq", "payload_contains", "error_contains")
-"""What every candidate has to be read for."""
+"""Filters that no index supports: a search has to read every candidate."""
 
 
 class Page(Struct, frozen=True):
@@ -29,12 +29,12 @@ class Page(Struct, frozen=True):
     jobs: list[JobRecord]
     total: Total
     cursor: str | None
-    """Of the next page; None when nothing follows."""
+    """Cursor of the next page; None on the last page."""
     seconds: float
 
 
 class Searches(Part):
-    """Verbs of searching."""
+    """The verb of search."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
@@ -42,7 +42,10 @@ class Searches(Part):
 
     @verb
     async def jobs(self, request: SearchRequest) -> Page:
-        """The page that `request` asks for, and how many jobs match in all."""
+        """Return the requested page and the total number of matching jobs.
+
+        Raise `CallError` for an invalid cursor or filter, or if the search takes too long.
+        """
         started = perf_counter()
         cursor = None if request.cursor is None else Cursor.read(request.cursor, request)
         search = Search(
@@ -66,31 +69,31 @@ class Searches(Part):
         return Page(found.jobs, found.total, following, perf_counter() - started)
 
 
-def job_filter(asked: SearchFilter, at: str = "") -> JobFilter:
-    """The filter that a request means. `at` is the path of the fields in it, like `filter.`.
+def job_filter(filters: SearchFilter, at: str = "") -> JobFilter:
+    """Return the store's filter for that of a request. `at` is its path there, e.g. `filter.`.
 
-    Raises `CallError` for an expression in `payload_jq` that cannot be read.
+    Raise `CallError` for an invalid expression in `payload_jq`.
     """
     return JobFilter(
-        queue=asked.queue,
-        states=frozenset(asked.state),
-        priority=asked.priority,
-        tags=asked.tags,
-        payload_contains=asked.payload_contains,
-        payload=None if asked.payload_jq is None else _condition(asked.payload_jq, at),
-        created=_span(asked.created_after, asked.created_before),
-        scheduled=_span(asked.scheduled_after, asked.scheduled_before),
-        started=_span(asked.started_after, asked.started_before),
-        completed=_span(asked.completed_after, asked.completed_before),
-        expire=_span(asked.expire_after, asked.expire_before),
-        attempt_min=asked.attempt_min,
-        attempt_max=asked.attempt_max,
-        unique_key=asked.unique_key,
-        batch_id=asked.batch_id,
-        worker_id=asked.worker_id,
-        has_errors=asked.has_errors,
-        error_contains=asked.error_contains,
-        id_prefix=asked.job_id_prefix,
+        queue=filters.queue,
+        states=frozenset(filters.state),
+        priority=filters.priority,
+        tags=filters.tags,
+        payload_contains=filters.payload_contains,
+        payload=None if filters.payload_jq is None else _condition(filters.payload_jq, at),
+        created=_span(filters.created_after, filters.created_before),
+        scheduled=_span(filters.scheduled_after, filters.scheduled_before),
+        started=_span(filters.started_after, filters.started_before),
+        completed=_span(filters.completed_after, filters.completed_before),
+        expire=_span(filters.expire_after, filters.expire_before),
+        attempt_min=filters.attempt_min,
+        attempt_max=filters.attempt_max,
+        unique_key=filters.unique_key,
+        batch_id=filters.batch_id,
+        worker_id=filters.worker_id,
+        has_errors=filters.has_errors,
+        error_contains=filters.error_contains,
+        id_prefix=filters.job_id_prefix,
     )
 
 
@@ -107,17 +110,17 @@ def _condition(expression: str, at: str) -> Condition:
         raise CallError(ErrorCode.VALIDATION_ERROR, message, [(field, str(error))]) from None
 
 
-def too_slow(error: SearchTooSlow, asked: SearchFilter, at: str = "") -> CallError:
-    """A refusal that is the caller's to act on: the same search again would be stopped again."""
-    smaller = ", or ask for a smaller page" if isinstance(asked, SearchRequest) else ""
+def too_slow(error: SearchTooSlow, filters: SearchFilter, at: str = "") -> CallError:
+    """Return the error for a search that exceeds its time limit. A repetition would fail too."""
+    smaller = ", or ask for a smaller page" if isinstance(filters, SearchRequest) else ""
     return CallError(
         ErrorCode.VALIDATION_ERROR,
         f"The search was stopped: {error}. Narrow it down, e.g. by queue, state, tags or "
         f"created_after{smaller}.",
-        [(field, "looks at too many jobs") for field in _slow_fields(asked, at)],
+        [(field, "looks at too many jobs") for field in _slow_fields(filters, at)],
     )
 
 
-def _slow_fields(asked: SearchFilter, at: str) -> Iterator[str]:
-    given = [f"{at}{field}" for field in _SLOW_FILTERS if getattr(asked, field) is not None]
+def _slow_fields(filters: SearchFilter, at: str) -> Iterator[str]:
+    given = [f"{at}{field}" for field in _SLOW_FILTERS if getattr(filters, field) is not None]
     yield from given or [at.removesuffix(".") or "body"]

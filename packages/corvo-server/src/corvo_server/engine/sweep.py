@@ -1,4 +1,4 @@
-"""One rule on all jobs that match, a chunk a commit; workers keep getting jobs meanwhile."""
+"""Apply a rule to many jobs, one chunk per commit, so that workers are served in between."""
 
 from collections.abc import Sequence
 
@@ -7,23 +7,24 @@ from corvo_server.store.records import Change, Decide, Outcome, Refusal, Removal
 from corvo_server.store.search.filters import JobFilter
 
 CHUNK = 250
+"""Number of jobs per commit."""
 
 
 class Tally:
-    """How many jobs a rule changed, and how many it refused."""
+    """Number of jobs that a rule changed, and number of jobs that it refused."""
 
     def __init__(self) -> None:
         self.affected = 0
         self.errors = 0
 
     def count(self, outcomes: Sequence[Outcome]) -> None:
-        """Add up the outcomes of a chunk."""
+        """Add the outcomes of a chunk."""
         self.affected += sum(isinstance(outcome, Change | Removal) for outcome in outcomes)
         self.errors += sum(isinstance(outcome, Refusal) for outcome in outcomes)
 
 
 async def apply_to(store: Store, job_ids: Sequence[str], decide: Decide) -> Tally:
-    """Run `decide` on these jobs, in their order."""
+    """Apply `decide` to the named jobs, in the given order."""
     tally = Tally()
     for at in range(0, len(job_ids), CHUNK):
         chunk = [Transition(job_id, decide) for job_id in job_ids[at : at + CHUNK]]
@@ -31,16 +32,16 @@ async def apply_to(store: Store, job_ids: Sequence[str], decide: Decide) -> Tall
     return tally
 
 
-async def sweep(store: Store, wanted: JobFilter, decide: Decide) -> Tally:
-    """Run `decide` on all jobs that match and were enqueued before the call, oldest first."""
+async def sweep(store: Store, job_filter: JobFilter, decide: Decide) -> Tally:
+    """Apply `decide` to all matching jobs that were enqueued before the call, oldest first."""
     tally = Tally()
     last_seq = await store.last_seq()
     after = 0
     while after < last_seq:
-        found = await store.matching_ids(wanted, after, CHUNK)
+        found = await store.matching_ids(job_filter, after, CHUNK)
         if not found:
             break
-        meant = [Transition(job_id, decide) for seq, job_id in found if seq <= last_seq]
-        tally.count(await store.transition(meant))
+        chunk = [Transition(job_id, decide) for seq, job_id in found if seq <= last_seq]
+        tally.count(await store.transition(chunk))
         after = found[-1][0]
     return tally

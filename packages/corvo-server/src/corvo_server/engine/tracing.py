@@ -1,4 +1,4 @@
-"""A span for each verb of the engine and for each commit. Loaded only where tracing is on."""
+"""Spans for the verbs of the engine and for commits. Loaded only if tracing is enabled."""
 
 import functools
 import time
@@ -19,7 +19,7 @@ _ROOT = Context()
 
 
 def trace_engine(engine: Engine, tracer: Tracer) -> None:
-    """Make each later call of a verb a span `corvo.<part>.<verb>`, below the current span."""
+    """Record a span `corvo.<part>.<verb>` for each later call of a verb, below the current span."""
     parts: dict[str, Part] = {
         "jobs": engine.jobs,
         "attempts": engine.attempts,
@@ -32,7 +32,7 @@ def trace_engine(engine: Engine, tracer: Tracer) -> None:
         "maintenance": engine.maintenance,
     }
     for name, part in parts.items():
-        # The server calls the verbs of maintenance by itself; all others serve a caller.
+        # The server itself calls the verbs of maintenance; all others serve a caller.
         kind = SpanKind.INTERNAL if part is engine.maintenance else SpanKind.SERVER
         part.trace = _Trace(tracer, f"corvo.{name}", kind)
     engine.store.on_commit(functools.partial(_note_commit, tracer))
@@ -56,7 +56,7 @@ class _Trace:
             try:
                 return await call()
             except CallError as error:
-                # A refusal is an answer; only what is the server's own fault is an error.
+                # A refused call is not an error of the server, unless its status is 500 or more.
                 span.set_attribute("error.type", error.code.value)
                 if error.code.http_status >= 500:
                     span.set_status(Status(StatusCode.ERROR, error.message))
@@ -69,7 +69,7 @@ class _Trace:
 
 
 def _note_commit(tracer: Tracer, commit: Commit) -> None:
-    # It is heard of when it is done; many verbs share it, so it is a trace of its own.
+    # The hook runs after the commit. Many verbs share a commit, so its span is a root span.
     ended = time.time_ns()
     span = tracer.start_span(
         "corvo.commit",

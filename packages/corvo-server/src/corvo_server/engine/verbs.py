@@ -1,4 +1,4 @@
-"""The verbs of the engine: methods that tracing can wrap in spans."""
+"""Marks the verbs of the engine, so that tracing can wrap their calls in spans."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial, wraps
@@ -17,10 +17,10 @@ class Trace(Protocol):
 
 
 class Part:
-    """A part of the engine. Its verbs are marked with `verb`."""
+    """Base class of the parts of the engine. Their verbs are marked with `verb`."""
 
     trace: Trace | None = None
-    """Set while tracing is on; see `engine.tracing`."""
+    """Set by `engine.tracing` if tracing is enabled."""
 
 
 S = TypeVar("S", bound=Part)
@@ -29,7 +29,7 @@ S = TypeVar("S", bound=Part)
 def verb(
     method: Callable[Concatenate[S, P], Awaitable[T]],
 ) -> Callable[Concatenate[S, P], Awaitable[T]]:
-    """Mark a method of a part as a verb: each call is one span while tracing is on."""
+    """Mark a method of a part as a verb: each call is one span if tracing is enabled."""
     name = method.__name__
 
     @wraps(method)

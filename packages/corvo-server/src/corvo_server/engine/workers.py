@@ -1,4 +1,4 @@
-"""Which workers there are, from what they call; kept in memory, refilled by their next calls."""
+"""The known workers. They are learned from their calls and kept in memory only."""
 
 from collections.abc import Sequence
 
@@ -10,11 +10,11 @@ from corvo_server.store.protocol import Store
 
 _FORGOTTEN_AFTER = 3_600_000
 _SILENT_AFTER = 120_000
-_DEAF_AFTER = 300_000
+_NOT_FETCHING_AFTER = 300_000
 
 
 class WorkerRecord(Struct):
-    """One worker process, by the id that it gave itself. Times in ms."""
+    """One worker process; it chooses its id. Times are in ms since the epoch."""
 
     id: str
     hostname: str | None
@@ -27,7 +27,7 @@ class WorkerRecord(Struct):
 
 
 class Workers(Part):
-    """The workers seen lately."""
+    """The workers that called within the last hour, and those with active jobs."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
@@ -36,7 +36,7 @@ class Workers(Part):
         self._next_sweep = 0
 
     def note_fetch(self, worker_id: str, hostname: str | None, queues: Sequence[str]) -> None:
-        """A worker asked for jobs."""
+        """Record a fetch of a worker."""
         now = self._clock()
         record = self._seen.get(worker_id)
         if record is None:
@@ -47,7 +47,7 @@ class Workers(Part):
         record.last_fetch = now
 
     def note_heartbeat(self, worker_id: str) -> None:
-        """A worker said that it lives."""
+        """Record a heartbeat of a worker."""
         now = self._clock()
         record = self._seen.get(worker_id)
         if record is None:
@@ -56,10 +56,10 @@ class Workers(Part):
 
     @verb
     async def list(self) -> list[WorkerRecord]:
-        """The workers seen within an hour and those that hold jobs, by id, with their status.
+        """Return the workers of the last hour and those with active jobs, by id, with their status.
 
-        `not_fetching`: it heartbeats but has not asked for jobs for five minutes, so it has gone
-        deaf or is busy with all it can take. `silent`: it holds jobs but does not call at all.
+        `silent`: the worker has not called for two minutes. `not_fetching`: it sends heartbeats but
+        has not fetched for five minutes, because it is at capacity or its fetch loop hangs.
         """
         now = self._clock()
         self._forget_old(now)
@@ -95,6 +95,6 @@ def _status(record: WorkerRecord, now: int) -> str:
     if now - _last_seen(record) > _SILENT_AFTER:
         return "silent"
     is_beating = record.last_heartbeat is not None and now - record.last_heartbeat < _SILENT_AFTER
-    if is_beating and now - (record.last_fetch or record.first_seen or 0) > _DEAF_AFTER:
+    if is_beating and now - (record.last_fetch or record.first_seen or 0) > _NOT_FETCHING_AFTER:
         return "not_fetching"
     return "ok"

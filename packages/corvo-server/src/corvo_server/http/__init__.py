@@ -1,1 +1,1 @@
-"""The HTTP face of the engine: parse, one call of the engine, serialise."""
+"""The HTTP API: parse a request, make one call of the engine, serialise the reply."""

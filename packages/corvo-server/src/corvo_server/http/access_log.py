@@ -1,4 +1,4 @@
-"""One line per request, gathered and written together: a write for each is too dear."""
+"""The access log: one line per request, written in batches because a write is expensive."""
 
 import asyncio
 import logging
@@ -9,22 +9,22 @@ from sanic import HTTPResponse, Request
 from corvo_server.http.request_id import request_id
 
 _FLUSH_AFTER = 0.25
-"""Seconds."""
+"""Maximum age of a buffered line in seconds."""
 _FLUSH_AT = 500
-"""Lines."""
+"""Number of buffered lines that triggers a write."""
 
 
 class AccessLog:
-    """Lines of requests on their way to the log."""
+    """Buffers the log lines of requests and writes them together."""
 
     def __init__(self, write: Callable[[list[dict[str, object]]], None]) -> None:
-        """`write` takes the gathered entries, oldest first."""
+        """`write` gets the buffered entries, oldest first."""
         self._write = write
         self._entries: list[dict[str, object]] = []
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, request: Request, response: HTTPResponse, seconds: float) -> None:
-        """Note an answered request."""
+        """Add the line of an answered request, which took `seconds`."""
         self._entries.append(
             {
                 "request_id": request_id(request),
@@ -42,7 +42,7 @@ class AccessLog:
             self._timer = asyncio.get_running_loop().call_later(_FLUSH_AFTER, self.flush)
 
     def flush(self) -> None:
-        """Write what was gathered."""
+        """Write the buffered lines."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -51,6 +51,6 @@ class AccessLog:
             self._write(entries)
 
 
-def is_wanted() -> bool:
-    """Whether the log level lets request lines through."""
+def is_enabled() -> bool:
+    """Return whether the log level includes request lines."""
     return logging.getLogger("corvo_server.request").isEnabledFor(logging.INFO)

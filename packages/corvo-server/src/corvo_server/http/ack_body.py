@@ -1,7 +1,7 @@
-"""What the bodies of acks say.
+"""Read the bodies of acks.
 
-Most of a batch is read in one go into plain records, for half of what the models cost; what is
-wrong, and what has members that are not known, is read by the models.
+msgspec reads a plain batch into records, at half the cost of the models. The models read any body
+that is invalid or has unknown fields, and produce its errors.
 """
 
 from typing import Annotated
@@ -16,7 +16,7 @@ from corvo_server.http.body import optional_document, read_body, read_documents,
 
 _NOTHING = Raw(b"")
 _NUL = b"\\u0000"
-"""The only way to write in JSON what no label may contain."""
+"""The JSON escape of NUL, which labels must not contain and msgspec does not refuse."""
 
 _Label = Annotated[str, Meta(min_length=1, max_length=MAX_LABEL)]
 
@@ -40,14 +40,14 @@ class _Results(Struct):
 
 
 def read_ack(request: Request, job_id: str) -> Ack:
-    """The ack of one job, with its result as JSON text."""
+    """Return the ack of one job, with its result as JSON text. Raise `CallError`."""
     item = read_body(request, AckRequest)
     result = optional_document(read_documents(request, _Result).result)
     return Ack(job_id, item.lease_token, result)
 
 
 def read_acks(request: Request) -> list[Ack]:
-    """The acks, with their results as JSON text."""
+    """Return the acks of a batch, with their results as JSON text. Raise `CallError`."""
     plain = None if _NUL in request.body else read_plain(request, _Acks)
     if plain is not None:
         return [
@@ -55,8 +55,8 @@ def read_acks(request: Request) -> list[Ack]:
             for item in plain.acks
         ]
     items = read_body(request, AckBatchRequest).acks
-    kept = read_documents(request, _Results).acks if items else []
+    results = read_documents(request, _Results).acks if items else []
     return [
         Ack(item.job_id, item.lease_token, optional_document(documents.result))
-        for item, documents in zip(items, kept, strict=True)
+        for item, documents in zip(items, results, strict=True)
     ]

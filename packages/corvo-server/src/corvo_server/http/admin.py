@@ -1,4 +1,4 @@
-"""The server itself: what it is and whether it is well."""
+"""Endpoints about the server: workers, cluster, versions, health."""
 
 from sanic import HTTPResponse, Request
 
@@ -18,13 +18,13 @@ root = Resource("health", prefix="")
 
 @resource.endpoint("GET", "/workers", replies={200: list[WorkerInfo]})
 async def list_workers(request: Request) -> HTTPResponse:
-    """Return the workers seen within the last hour, and those that hold jobs."""
+    """List the workers that called within the last hour, and those that have active jobs."""
     return reply([documents.worker(record) for record in await engine_of(request).workers.list()])
 
 
 @resource.endpoint("GET", "/cluster/status", replies={200: ClusterStatus})
 async def cluster_status(request: Request) -> HTTPResponse:
-    """Return the servers that work on this store, and whether they are well."""
+    """Return the servers on this database, their health and which of them is the leader."""
     engine = engine_of(request)
     await engine.check()
     nodes = await engine.nodes.list()
@@ -39,14 +39,14 @@ async def info(request: Request) -> HTTPResponse:
 
 @root.endpoint("GET", "/healthz", replies={200: Health}, errors=(ErrorCode.UNAVAILABLE,))
 async def healthz(request: Request) -> HTTPResponse:
-    """Tell whether the server works: 503 when the store does not answer."""
+    """Check that the server works. Answer 503 if the database does not respond."""
     await engine_of(request).check()
     return reply({"status": "ok"})
 
 
 @root.endpoint("GET", "/readyz", replies={200: Health}, errors=(ErrorCode.UNAVAILABLE,))
 async def readyz(request: Request) -> HTTPResponse:
-    """Tell whether to send traffic here: also 503 while shutting down."""
+    """Check that the server accepts traffic. Answer 503 also while it shuts down."""
     engine = engine_of(request)
     if engine.is_closing:
         raise CallError(ErrorCode.UNAVAILABLE, "The server is shutting down.", retry_after=1)

@@ -1,4 +1,4 @@
-"""The worker's side: fetch, ack, fail, release, heartbeat."""
+"""Endpoints of workers: fetch, ack, fail, release, heartbeat."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -67,10 +67,10 @@ class _HeartbeatDocuments(Struct):
     replies={200: FetchedJob, 204: None},
 )
 async def fetch(request: Request) -> HTTPResponse:
-    """Hand out one job; wait for one when there is none, 204 when none came in time."""
-    asked = read_body(request, FetchRequest)
-    jobs = await engine_of(request).attempts.fetch(asked, 1)
-    if not _is_still_there(request, jobs) or not jobs:
+    """Fetch one job. Wait up to `timeout` for a job; answer 204 if none arrives."""
+    body = read_body(request, FetchRequest)
+    jobs = await engine_of(request).attempts.fetch(body, 1)
+    if not _is_connected(request, jobs) or not jobs:
         return no_content()
     return reply(documents.leased_job(jobs[0]))
 
@@ -82,16 +82,16 @@ async def fetch(request: Request) -> HTTPResponse:
     replies={200: FetchBatchReply},
 )
 async def fetch_batch(request: Request) -> HTTPResponse:
-    """Hand out up to `count` jobs at once; wait only while there are none."""
-    asked = read_body(request, FetchBatchRequest)
-    jobs = await engine_of(request).attempts.fetch(asked, asked.count)
-    if not _is_still_there(request, jobs):
+    """Fetch up to `count` jobs. Wait up to `timeout` for the first; answer with an empty list."""
+    body = read_body(request, FetchBatchRequest)
+    jobs = await engine_of(request).attempts.fetch(body, body.count)
+    if not _is_connected(request, jobs):
         jobs = []
     return reply({"jobs": [documents.leased_job(job) for job in jobs]})
 
 
-def _is_still_there(request: Request, jobs: Sequence[LeasedJob]) -> bool:
-    """Whether the client can still be answered; if not, its jobs are given back at once."""
+def _is_connected(request: Request, jobs: Sequence[LeasedJob]) -> bool:
+    """Return whether the client is still connected. If not, release its jobs at once."""
     if not request.transport.is_closing():
         return True
     engine_of(request).attempts.give_back(jobs)
@@ -105,7 +105,7 @@ def _is_still_there(request: Request, jobs: Sequence[LeasedJob]) -> bool:
     "POST", "/ack/<job_id:str>", request=AckRequest, replies={200: AckReply}, errors=_REFUSALS
 )
 async def ack(request: Request, job_id: str) -> HTTPResponse:
-    """Complete a job."""
+    """Complete a job and store its result."""
     (outcome,) = await engine_of(request).attempts.ack([read_ack(request, job_id)])
     _head_of(outcome)
     return reply({"status": "ok"})
@@ -113,7 +113,7 @@ async def ack(request: Request, job_id: str) -> HTTPResponse:
 
 @resource.endpoint("POST", "/ack/batch", request=AckBatchRequest, replies={200: AckBatchReply})
 async def ack_batch(request: Request) -> HTTPResponse:
-    """Complete many jobs, each on its own."""
+    """Complete many jobs. Each item succeeds or fails independently."""
     acks = read_acks(request)
     outcomes = await engine_of(request).attempts.ack(acks, at="acks[{}].")
     return _batch_reply(
@@ -128,7 +128,7 @@ async def ack_batch(request: Request) -> HTTPResponse:
     "POST", "/fail/<job_id:str>", request=FailRequest, replies={200: FailReply}, errors=_REFUSALS
 )
 async def fail(request: Request, job_id: str) -> HTTPResponse:
-    """Fail an attempt: the job is retried after a delay, or dead."""
+    """Fail an attempt. The job is retried after its backoff, or becomes dead or cancelled."""
     item = read_body(request, FailRequest, parse_report)
     (outcome,) = await engine_of(request).attempts.fail([_failure(job_id, item)])
     return reply(_failed(_head_of(outcome)))
@@ -136,7 +136,7 @@ async def fail(request: Request, job_id: str) -> HTTPResponse:
 
 @resource.endpoint("POST", "/fail/batch", request=FailBatchRequest, replies={200: FailBatchReply})
 async def fail_batch(request: Request) -> HTTPResponse:
-    """Fail many attempts, each on its own."""
+    """Fail many attempts. Each item succeeds or fails independently."""
     items = read_body(request, FailBatchRequest, parse_report).fails
     outcomes = await engine_of(request).attempts.fail(
         [_failure(item.job_id, item) for item in items]
@@ -149,7 +149,7 @@ def _failure(job_id: str, item: FailRequest) -> Fail:
 
 
 def _failed(head: JobHead) -> dict[str, Any]:
-    """Where a failed job went. A repeated fail may find it further on its way already."""
+    """Describe a failed job. After a repeated fail, the job may have left `retrying`."""
     if head.state in {JobState.DEAD, JobState.CANCELLED}:
         return {"status": head.state, "attempts_remaining": 0}
     body: dict[str, Any] = {
@@ -172,7 +172,7 @@ def _failed(head: JobHead) -> dict[str, Any]:
     errors=_REFUSALS,
 )
 async def release(request: Request, job_id: str) -> HTTPResponse:
-    """Give a job back, now or after a delay; the attempt does not count."""
+    """Release a job, with an optional delay and checkpoint. The attempt does not count."""
     item = read_body(request, ReleaseRequest)
     checkpoint = optional_document(read_documents(request, _CheckpointDocuments).checkpoint)
     (outcome,) = await engine_of(request).attempts.release(
@@ -185,18 +185,18 @@ async def release(request: Request, job_id: str) -> HTTPResponse:
     "POST", "/release/batch", request=ReleaseBatchRequest, replies={200: ReleaseBatchReply}
 )
 async def release_batch(request: Request) -> HTTPResponse:
-    """Give many jobs back, each on its own."""
+    """Release many jobs. Each item succeeds or fails independently."""
     items = read_body(request, ReleaseBatchRequest).releases
-    kept = read_documents(request, _ReleaseBatchDocuments).releases if items else []
+    documents_of = read_documents(request, _ReleaseBatchDocuments).releases if items else []
     outcomes = await engine_of(request).attempts.release(
         [
             Release(
                 item.job_id,
                 item.lease_token,
                 item.delay or 0,
-                optional_document(documents_.checkpoint),
+                optional_document(texts.checkpoint),
             )
-            for item, documents_ in zip(items, kept, strict=True)
+            for item, texts in zip(items, documents_of, strict=True)
         ],
         at="releases[{}].",
     )
@@ -216,32 +216,32 @@ def _released(head: JobHead) -> dict[str, Any]:
 
 @resource.endpoint("POST", "/heartbeat", request=HeartbeatRequest, replies={200: HeartbeatReply})
 async def heartbeat(request: Request) -> HTTPResponse:
-    """Extend the leases of jobs, keep their progress and checkpoint, and learn which to stop."""
+    """Extend the leases of jobs and store their progress. Return which jobs to stop."""
     beat = read_body(request, HeartbeatRequest)
     jobs = beat.jobs
-    kept = read_documents(request, _HeartbeatDocuments).jobs or {}
+    texts = read_documents(request, _HeartbeatDocuments).jobs or {}
     beats = [
         Heartbeat(
             job_id,
             item.lease_token,
             item.progress.model_dump_json(exclude_none=True) if item.progress else None,
-            optional_document(kept[job_id].checkpoint),
+            optional_document(texts[job_id].checkpoint),
         )
         for job_id, item in jobs.items()
     ]
     outcomes = await engine_of(request).attempts.heartbeat(beats, beat.worker_id)
-    return reply({"jobs": dict(zip(jobs, map(_beaten, outcomes), strict=True))})
+    return reply({"jobs": dict(zip(jobs, map(_job_reply, outcomes), strict=True))})
 
 
-def _beaten(outcome: Outcome) -> dict[str, str]:
+def _job_reply(outcome: Outcome) -> dict[str, str]:
     if isinstance(outcome, Refusal):
-        return {"status": "cancel", "reason": _why_to_stop(outcome)}
+        return {"status": "cancel", "reason": _stop_reason(outcome)}
     if outcome.job.is_cancel_requested:
         return {"status": "cancel", "reason": "cancelled"}
     return {"status": "ok"}
 
 
-def _why_to_stop(refusal: Refusal) -> str:
+def _stop_reason(refusal: Refusal) -> str:
     if refusal.code is ErrorCode.NOT_FOUND:
         return "not_found"
     if refusal.state is not None and refusal.state.is_finished:
@@ -264,7 +264,7 @@ def _batch_reply(
     outcomes: Sequence[Outcome],
     describe: Callable[[JobHead], dict[str, Any]],
 ) -> HTTPResponse:
-    """One result an item, in order; the count is of those that were not refused."""
+    """Return one result per item, in order, and the number of items that were not refused."""
     results: list[dict[str, Any]] = []
     done = 0
     for job_id, outcome in zip(job_ids, outcomes, strict=True):

@@ -1,4 +1,4 @@
-"""Batches."""
+"""Endpoints of batches."""
 
 from sanic import HTTPResponse, Request
 
@@ -21,21 +21,21 @@ _MOST = 1000
     "/batches",
     replies={200: BatchList},
     parameters=(
-        Parameter("state", "Only of these.", {"enum": [*BatchState]}),
+        Parameter("state", "Return only batches in this state.", {"enum": [*BatchState]}),
         Parameter(
             "limit",
-            "How many at most.",
+            "Maximum number of batches.",
             {"type": "integer", "minimum": 1, "maximum": _MOST, "default": _LIMIT},
         ),
         Parameter(
             "cursor",
-            "From the page before.",
+            "Cursor of the previous page.",
             {"type": "string", "pattern": f"^{BATCH_ID_PATTERN}$"},
         ),
     ),
 )
 async def list_batches(request: Request) -> HTTPResponse:
-    """Return the batches, the newest first, a page at a time (`?state=running`: of those)."""
+    """List batches, newest first, one page at a time."""
     state = choice_of(request, "state", BatchState)
     limit = number_of(request, "limit", 1, _MOST, default=_LIMIT)
     page = await engine_of(request).batches.list(state, limit, text_of(request, "cursor"))
@@ -52,5 +52,5 @@ async def list_batches(request: Request) -> HTTPResponse:
     "GET", "/batches/<batch_id:str>", replies={200: Batch}, errors=(ErrorCode.NOT_FOUND,)
 )
 async def get_batch(request: Request, batch_id: str) -> HTTPResponse:
-    """Return how far a batch has got."""
+    """Return a batch and how many of its jobs have ended."""
     return reply(documents.batch(await engine_of(request).batches.get(batch_id)))

@@ -1,4 +1,4 @@
-"""From a request's bytes to a validated model, and to the documents in it as they were sent."""
+"""Read request bodies as validated models, and their documents as the bytes that were sent."""
 
 import re
 from collections.abc import Callable
@@ -24,10 +24,18 @@ _MEDIA_TYPE = "application/json"
 _STRICTNESS = {"true": True, "false": False, "1": True, "0": False}
 _DIGITS = re.compile("[0-9]{1,9}")
 _TOO_DEEP = "the body is nested too deeply; the limit is about 1000 levels"
+_JSON_TYPES = {
+    list: "array",
+    str: "string",
+    int: "number",
+    float: "number",
+    bool: "boolean",
+    type(None): "null",
+}
 
 
 def parse(body: bytes) -> object:
-    """JSON as RFC 8259 has it."""
+    """Parse JSON as in RFC 8259. Raise `CallError` if it is invalid."""
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -35,9 +43,9 @@ def parse(body: bytes) -> object:
 
 
 def parse_report(body: bytes) -> object:
-    """The same, but a surrogate that stands alone is let through, for the model to replace.
+    """Parse JSON like `parse`, but accept lone surrogates, which the model replaces.
 
-    What went wrong may be told in any characters: a worker must always be able to fail its job.
+    No error report is refused for its characters: a worker must always be able to fail its job.
     """
     try:
         return orjson.loads(body)
@@ -51,9 +59,9 @@ def parse_report(body: bytes) -> object:
 
 
 def read_body(request: Request, model: type[M], parse: Callable[[bytes], object] = parse) -> M:
-    """The request's body as `model`; an absent body counts as `{}`.
+    """Return the request's body as `model`; no body means `{}`. Raise `CallError` if invalid.
 
-    With `?strict=true`, fields that the model does not know are refused, else ignored.
+    Unknown fields are ignored, or refused with `?strict=true`.
     """
     body = request.body
     if not body:
@@ -64,7 +72,7 @@ def read_body(request: Request, model: type[M], parse: Callable[[bytes], object]
     if not isinstance(data, dict):
         raise CallError(
             ErrorCode.VALIDATION_ERROR,
-            "The body must be a JSON object.",
+            f"The body is a JSON {_JSON_TYPES[type(data)]}; it must be a JSON object.",
             [("body", "must be a JSON object")],
         )
     try:
@@ -74,35 +82,35 @@ def read_body(request: Request, model: type[M], parse: Callable[[bytes], object]
 
 
 def read_plain(request: Request, shape: type[S]) -> S | None:
-    """The request's body as `shape`, if it is JSON of just that shape; None where it is not."""
+    """Return the request's body as `shape`; None if it is not valid JSON of exactly that shape."""
     try:
         plain = json.decode(request.body, type=shape)
     except (DecodeError, UnicodeDecodeError, RecursionError):
         return None
     _check_media_type(request)
-    parse(request.body)  # refuses what is no JSON in the parts that are kept as they are
-    _is_strict(request)
+    parse(request.body)  # validates the JSON of the documents, which msgspec skips
+    _is_strict(request)  # validates the parameter
     return plain
 
 
 def read_documents(request: Request, shape: type[S]) -> S:
-    """The parts of a body that are kept byte for byte. Call after `read_body`, which validates."""
+    """Return the documents of a body, byte for byte. Call it after `read_body`, which validates."""
     try:
         return json.decode(request.body or b"{}", type=shape)
     except RecursionError:
         raise _parse_error(_TOO_DEEP) from None
-    except DecodeError as error:  # of two members of one name, only the last one was validated
-        raise _parse_error(f"a member stands twice in it ({error})") from None
+    except DecodeError as error:  # of members with the same name, `read_body` sees only the last
+        raise _parse_error(f"an object has two members with the same name ({error})") from None
 
 
 def document(raw: Raw) -> bytes | None:
-    """A document's bytes; None when the field was absent."""
+    """Return a document's bytes; None if the field is absent."""
     text = bytes(raw)
     return text or None
 
 
 def optional_document(raw: Raw) -> str | None:
-    """A document as text; None when the field was absent or null."""
+    """Return a document as text; None if the field is absent or null."""
     text = bytes(raw)
     return None if text in {b"", b"null"} else text.decode()
 
@@ -112,13 +120,13 @@ def _check_media_type(request: Request) -> None:
     if declared != _MEDIA_TYPE and declared.partition(";")[0].strip().lower() != _MEDIA_TYPE:
         raise CallError(
             ErrorCode.UNSUPPORTED_MEDIA_TYPE,
-            f"The body is declared as {declared or 'nothing'}; send it with the header "
-            f"Content-Type: {_MEDIA_TYPE}.",
+            f"The request has {f'Content-Type {declared!r}' if declared else 'no Content-Type'}; "
+            f"send the body with the header Content-Type: {_MEDIA_TYPE}.",
         )
 
 
 def _refuse_constant(name: str) -> object:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 def _parse_error(reason: str) -> CallError:
@@ -127,20 +135,20 @@ def _parse_error(reason: str) -> CallError:
 
 
 def _is_strict(request: Request) -> bool:
-    given = text_of(request, "strict")
-    if given is None:
+    text = text_of(request, "strict")
+    if text is None:
         return False
-    if given not in _STRICTNESS:
+    if text not in _STRICTNESS:
         expected = f"must be one of {', '.join(_STRICTNESS)}"
         raise CallError(ErrorCode.VALIDATION_ERROR, f"strict: {expected}", [("strict", expected)])
-    return _STRICTNESS[given]
+    return _STRICTNESS[text]
 
 
 # The query string
 
 
 def text_of(request: Request, name: str) -> str | None:
-    """What is given, which may be empty; None when nothing is."""
+    """Return a query parameter, which may be empty; None if it is absent."""
     if not request.query_string:
         return None
     text: str | None = request.get_args(keep_blank_values=True).get(name)
@@ -148,17 +156,17 @@ def text_of(request: Request, name: str) -> str | None:
 
 
 def number_of(request: Request, name: str, low: int, high: int, *, default: int) -> int:
-    """A whole number within bounds. Raises `CallError`."""
+    """Return a whole number from `low` to `high`, or `default`. Raise `CallError` if invalid."""
     text = text_of(request, name)
     if text is None:
         return default
     if _DIGITS.fullmatch(text) is None or not low <= int(text) <= high:
-        raise _refusal(name, f"must be a number from {low} to {high}")
+        raise _refusal(name, f"must be a whole number from {low} to {high}")
     return int(text)
 
 
 def choice_of(request: Request, name: str, choices: type[E]) -> E | None:
-    """One of the choices; None when nothing is said. Raises `CallError`."""
+    """Return a member of `choices`; None if it is absent. Raise `CallError` if invalid."""
     text = text_of(request, name)
     if text is None:
         return None

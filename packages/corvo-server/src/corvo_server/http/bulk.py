@@ -1,4 +1,4 @@
-"""Bulk operations."""
+"""Endpoints of bulk operations."""
 
 from contextlib import aclosing
 
@@ -14,8 +14,8 @@ from corvo_server.http.replies import message_data, reply
 
 resource = Resource("bulk")
 
-_LOOK_AGAIN = 5.0
-"""Seconds without news after which a follower is told how it stands all the same."""
+_REPEAT_AFTER = 5.0
+"""Seconds without a change after which the stream repeats the state of the operation."""
 
 
 @resource.endpoint(
@@ -25,9 +25,9 @@ _LOOK_AGAIN = 5.0
     replies={200: BulkReply, 202: BulkAccepted},
 )
 async def bulk(request: Request) -> HTTPResponse:
-    """Do one action on many jobs: at once up to 10,000, else in the background (202)."""
-    asked = read_body(request, BulkRequest)
-    done = await engine_of(request).bulk.run(asked)
+    """Apply an action to many jobs: up to 10,000 at once (200), more in the background (202)."""
+    body = read_body(request, BulkRequest)
+    done = await engine_of(request).bulk.run(body)
     if isinstance(done, BulkDone):
         return reply(
             {
@@ -49,7 +49,7 @@ async def bulk(request: Request) -> HTTPResponse:
 
 @resource.endpoint("GET", "/bulk", replies={200: list[BulkOperation]})
 async def list_bulk(request: Request) -> HTTPResponse:
-    """Return the last hundred bulk operations, the newest first."""
+    """List the latest 100 background bulk operations, newest first."""
     return reply([documents.bulk(record) for record in await engine_of(request).bulk.list()])
 
 
@@ -57,7 +57,7 @@ async def list_bulk(request: Request) -> HTTPResponse:
     "GET", "/bulk/<bulk_id:str>", replies={200: BulkOperation}, errors=(ErrorCode.NOT_FOUND,)
 )
 async def get_bulk(request: Request, bulk_id: str) -> HTTPResponse:
-    """Return how far a bulk operation has got."""
+    """Return a background bulk operation and its progress."""
     return reply(documents.bulk(await engine_of(request).bulk.get(bulk_id)))
 
 
@@ -69,13 +69,13 @@ async def get_bulk(request: Request, bulk_id: str) -> HTTPResponse:
     errors=(ErrorCode.NOT_FOUND,),
 )
 async def follow_bulk(request: Request, bulk_id: str) -> HTTPResponse | None:
-    """Stream how far a bulk operation has got, as server-sent events, until it has ended."""
+    """Stream the progress of a bulk operation as server-sent events, until it has ended."""
     engine = engine_of(request)
     await engine.bulk.get(bulk_id)
     response = await request.respond(
         content_type=EVENT_STREAM, headers={"cache-control": "no-store"}
     )
-    async with aclosing(engine.bulk.follow(bulk_id, _LOOK_AGAIN)) as records:
+    async with aclosing(engine.bulk.follow(bulk_id, _REPEAT_AFTER)) as records:
         async for record in records:
             data = message_data(documents.bulk(record))
             await response.send(b"event: progress\ndata: %b\n\n" % data)
@@ -92,5 +92,5 @@ async def follow_bulk(request: Request, bulk_id: str) -> HTTPResponse | None:
     errors=(ErrorCode.NOT_FOUND, ErrorCode.INVALID_STATE),
 )
 async def cancel_bulk(request: Request, bulk_id: str) -> HTTPResponse:
-    """Stop a bulk operation; what it did stays done."""
+    """Cancel a background bulk operation. Its changes so far remain."""
     return reply(documents.bulk(await engine_of(request).bulk.cancel(bulk_id)))

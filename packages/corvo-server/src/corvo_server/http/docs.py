@@ -1,4 +1,4 @@
-"""`GET /openapi.json`, and `GET /docs`: a page to read it by that needs nothing from elsewhere."""
+"""Endpoints of the API's description: `GET /openapi.json`, and `GET /docs` as one HTML page."""
 
 from html import escape
 from typing import Any
@@ -41,12 +41,12 @@ async def openapi(request: Request) -> HTTPResponse:
 
 @resource.endpoint("GET", "/docs", replies={200: str}, media_type="text/html")
 async def docs(request: Request) -> HTTPResponse:
-    """Show the API as a page."""
+    """Return the OpenAPI description as an HTML page."""
     return HTTPResponse(render(request.app.ctx.openapi), content_type="text/html; charset=utf-8")
 
 
 def render(description: dict[str, Any]) -> str:
-    """The page for an OpenAPI description."""
+    """Return the HTML page of an OpenAPI description. It loads no other resources."""
     operations = [
         _operation(method, path, operation)
         for path, methods in description["paths"].items()
@@ -64,7 +64,7 @@ def render(description: dict[str, Any]) -> str:
 def _operation(method: str, path: str, operation: dict[str, Any]) -> str:
     head = f'<span class="method">{method.upper()}</span><code>{escape(path)}</code>'
     body = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
-    asked = f"<p>Body:</p>{_json(body['schema'])}" if body else ""
+    request_body = f"<p>Body:</p>{_json(body['schema'])}" if body else ""
     answers = "".join(
         f"<p><b>{status}</b> {escape(answer['description'])}</p>"
         + "".join(_json(media["schema"]) for media in answer.get("content", {}).values())
@@ -72,7 +72,7 @@ def _operation(method: str, path: str, operation: dict[str, Any]) -> str:
     )
     return (
         f"<details><summary>{head} {escape(operation['summary'])}</summary>"
-        f"{asked}{answers}</details>"
+        f"{request_body}{answers}</details>"
     )
 
 

@@ -1,4 +1,4 @@
-"""Records as the wire shows them."""
+"""Convert records of the store to the JSON objects of the API."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -24,7 +24,7 @@ from corvo_server.store.schedules import ScheduleRecord
 
 
 def leased_job(job: LeasedJob) -> dict[str, Any]:
-    """A job as a fetch hands it out."""
+    """Return the object of a fetched job (`FetchedJob`)."""
     head = job.head
     return {
         "job_id": head.id,
@@ -49,7 +49,7 @@ def leased_job(job: LeasedJob) -> dict[str, Any]:
 
 
 def job(record: JobRecord) -> dict[str, Any]:
-    """A job in full."""
+    """Return the object of a full job (`Job`)."""
     head = record.head
     completed_at = head.finished_at if head.state is JobState.COMPLETED else None
     return {
@@ -96,7 +96,7 @@ def job(record: JobRecord) -> dict[str, Any]:
 
 
 def event(record: Event) -> dict[str, Any]:
-    """A line of the event log."""
+    """Return the object of an event (`JobEvent`)."""
     return {
         "id": record.id,
         "type": record.type,
@@ -108,7 +108,7 @@ def event(record: Event) -> dict[str, Any]:
 
 
 def batch(record: BatchRecord) -> dict[str, Any]:
-    """A batch and how far it has got."""
+    """Return the object of a batch (`Batch`)."""
     ended = record.succeeded + record.failed + record.cancelled
     is_finished = record.finished_at is not None
     return {
@@ -127,7 +127,7 @@ def batch(record: BatchRecord) -> dict[str, Any]:
 
 
 def queue(record: QueueRecord, age_of_oldest: int | None) -> dict[str, Any]:
-    """A queue with its settings and counters."""
+    """Return the object of a queue (`QueueInfo`). `age_of_oldest` is in ms."""
     return {
         "name": record.name,
         "paused": record.is_paused,
@@ -151,7 +151,7 @@ def queue(record: QueueRecord, age_of_oldest: int | None) -> dict[str, Any]:
 
 
 def worker(record: WorkerRecord) -> dict[str, Any]:
-    """A worker process."""
+    """Return the object of a worker (`WorkerInfo`)."""
     return {
         "id": record.id,
         "hostname": record.hostname,
@@ -165,12 +165,15 @@ def worker(record: WorkerRecord) -> dict[str, Any]:
 
 
 def cluster(nodes: Sequence[Node], *, is_single: bool) -> dict[str, Any]:
-    """The servers of a store. All is well when each reports, and one leads."""
-    leads = any(node.record.is_leader and node.status == "healthy" for node in nodes)
-    is_well = leads and all(node.status == "healthy" for node in nodes)
+    """Return the object of a cluster (`ClusterStatus`).
+
+    The cluster is healthy if every node is healthy and one of them is the leader.
+    """
+    has_leader = any(node.record.is_leader and node.status == "healthy" for node in nodes)
+    is_healthy = has_leader and all(node.status == "healthy" for node in nodes)
     return {
         "mode": "single" if is_single else "cluster",
-        "status": "healthy" if is_well else "degraded",
+        "status": "healthy" if is_healthy else "degraded",
         "nodes": [_node(node) for node in nodes],
     }
 
@@ -192,7 +195,7 @@ def _node(node: Node) -> dict[str, Any]:
 
 
 def schedule(record: ScheduleRecord, upcoming: Sequence[int] = ()) -> dict[str, Any]:
-    """A schedule with its last and its next run."""
+    """Return the object of a schedule (`Schedule`). `upcoming` is in ms since the epoch."""
     return {
         "id": record.id,
         "name": record.name,
@@ -219,7 +222,7 @@ def schedule(record: ScheduleRecord, upcoming: Sequence[int] = ()) -> dict[str, 
 
 
 def bulk(record: BulkRecord) -> dict[str, Any]:
-    """A bulk operation and how far it has got."""
+    """Return the object of a bulk operation (`BulkOperation`)."""
     return {
         "id": record.id,
         "status": record.status,

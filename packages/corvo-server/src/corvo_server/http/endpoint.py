@@ -1,4 +1,4 @@
-"""The table of endpoints: what the router serves and what `openapi.json` describes is one thing."""
+"""The table of endpoints, from which the router and `openapi.json` are made."""
 
 import inspect
 import re
@@ -25,12 +25,12 @@ _PARAMETER = re.compile(r"<(\w+):\w+>")
 
 
 def documented(path: str) -> str:
-    """A route's path as documentation writes it: with `{job_id}` for `<job_id:str>`."""
+    """Return a route's path as in OpenAPI: `<job_id:str>` becomes `{job_id}`."""
     return _PARAMETER.sub(r"{\1}", path)
 
 
 class Parameter(NamedTuple):
-    """What may be said beside path and body. A list is written with commas."""
+    """A parameter in the query or a header. Lists are separated by commas."""
 
     name: str
     description: str
@@ -54,17 +54,17 @@ class Endpoint(NamedTuple):
 
     @property
     def summary(self) -> str:
-        """The first line of the handler's docstring."""
+        """First line of the handler's docstring."""
         return inspect.cleandoc(self.handler.__doc__ or "").partition("\n")[0]
 
     @property
     def path_parameters(self) -> list[str]:
-        """Their names, in the order of the path."""
+        """Names of the path parameters, in the order of the path."""
         return _PARAMETER.findall(self.path)
 
 
 class Resource:
-    """The endpoints of one resource, all below the API prefix unless `prefix` says otherwise."""
+    """The endpoints of one resource, with `prefix` before their paths."""
 
     def __init__(self, name: str, *, prefix: str = API_PREFIX) -> None:
         self.name = name
@@ -84,11 +84,11 @@ class Resource:
         media_type: str = JSON,
         writes: bool | None = None,
     ) -> Callable[[Handler], Handler]:
-        """Serve `method` on `path` by the decorated handler; with GET comes HEAD.
+        """Serve `method` on `path` by the decorated handler. GET includes HEAD.
 
-        `replies` has the model (or None for no body) by status, and `media_type` is what they are
-        sent as: events have the model as their data. `errors` are what this endpoint refuses with,
-        beside what every endpoint may answer. Whatever is no GET `writes`, if it does not say so.
+        `replies` maps a status to the model of its body, or to None. An event stream has events
+        with that model as data. `errors` adds to the codes that every endpoint can return. `writes`
+        says whether a call changes data; by default, all methods but GET do.
         """
         is_writing = method != "GET" if writes is None else writes
 
@@ -108,7 +108,7 @@ class Resource:
                 )
             )
             methods = [method]
-            if method == "GET" and media_type != EVENT_STREAM:  # a stream has only its body
+            if method == "GET" and media_type != EVENT_STREAM:  # HEAD of a stream would not end
                 methods.append("HEAD")
             self.blueprint.add_route(handler, uri, methods=methods, unquote=True)
             return handler
@@ -117,5 +117,5 @@ class Resource:
 
 
 def engine_of(request: Request) -> Engine:
-    """The engine that serves this request."""
+    """Return the engine that serves the request."""
     return cast("Engine", request.app.ctx.engine)

@@ -1,7 +1,7 @@
-"""What the bodies of enqueues say.
+"""Read the bodies of enqueues.
 
-Most jobs have a payload and no options. Such a body is read in one go into plain records, for a
-third of what the models cost; any other, and any that is wrong, is read by the models.
+Most jobs have a payload and no options. msgspec reads such a body into plain records, at a third of
+the cost of the models. The models read every other body, and produce the errors of invalid ones.
 """
 
 from collections.abc import Sequence
@@ -46,7 +46,7 @@ class _BatchDocuments(Struct):
 
 
 class Batch(Struct):
-    """A request for many jobs. Documents are JSON text; None where there was none."""
+    """A request to enqueue many jobs. Documents are JSON text; None if absent."""
 
     request: EnqueueBatchRequest | PlainBatch
     payloads: list[bytes | None]
@@ -54,7 +54,7 @@ class Batch(Struct):
 
 
 def read_job(request: Request) -> tuple[EnqueueRequest | PlainJob, bytes | None]:
-    """One job and its payload, as JSON text."""
+    """Return a job and its payload as JSON text (None if absent). Raise `CallError`."""
     trace = _trace_of(request)
     plain = read_plain(request, _PlainJob) if trace is None else None
     if plain is not None and _are_valid([plain]):
@@ -65,7 +65,7 @@ def read_job(request: Request) -> tuple[EnqueueRequest | PlainJob, bytes | None]
 
 
 def read_batch(request: Request) -> Batch:
-    """Many jobs."""
+    """Return a batch of jobs with their payloads. Raise `CallError`."""
     trace = _trace_of(request)
     plain = read_plain(request, _PlainBatch) if trace is None else None
     if plain is not None and _are_valid(plain.jobs):
@@ -73,22 +73,22 @@ def read_batch(request: Request) -> Batch:
     batch = read_body(request, EnqueueBatchRequest)
     for job in batch.jobs:
         job.traceparent = job.traceparent or trace
-    kept = read_documents(request, _BatchDocuments)
+    documents = read_documents(request, _BatchDocuments)
     return Batch(
         batch,
-        [document(job.payload) for job in kept.jobs],
-        document(kept.batch.callback_payload) if kept.batch else None,
+        [document(job.payload) for job in documents.jobs],
+        document(documents.batch.callback_payload) if documents.batch else None,
     )
 
 
 def _trace_of(request: Request) -> str | None:
-    """The span that the request is part of: jobs that name none belong to that."""
+    """Return the request's `traceparent`, the default of its jobs; None if absent or malformed."""
     traceparent: str | None = request.headers.getone("traceparent", None)
     return traceparent if traceparent is not None and is_traceparent(traceparent) else None
 
 
 def _are_valid(jobs: Sequence[PlainJob]) -> bool:
-    """Whether names and ids are such. If not, the models tell what is wrong."""
+    """Return whether the names of the queues and the ids of the jobs are valid."""
     return all(map(is_queue_name, {job.queue for job in jobs})) and all(
         is_job_id(job.job_id) for job in jobs if job.job_id is not None
     )

@@ -1,4 +1,4 @@
-"""Every failure of a request, in the one shape that errors have on the wire."""
+"""Turns every failure of a request into an error reply of the API."""
 
 import logging
 from collections.abc import Iterator
@@ -31,18 +31,18 @@ log = logging.getLogger(__name__)
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE")
 
 _LARGEST_DROPPED = 256 * 1024 * 1024
-"""Bytes of a body that is too large. Beyond, the connection is cut: it takes up the line only."""
+"""Maximum bytes of an oversized body that the server reads and drops before it disconnects."""
 _RETRY_AFTER = 1
-"""Seconds after which a refused write is worth another try."""
+"""Value of the header `Retry-After`, in seconds."""
 
 
 def install_error_handler(app: App) -> None:
-    """Make every exception of `app` an answer as the protocol describes it."""
+    """Answer every exception of `app` with an error reply."""
     app.exception(Exception)(_answer)
 
 
 def invalid(error: ValidationError) -> CallError:
-    """A request that is JSON but not what was expected, field by field, of the first few."""
+    """Return the error for a JSON body that a model refused, with the first invalid fields."""
     details = [(detail.field or "body", detail.message) for detail in details_of(error)]
     field, message = details[0]
     others = error.error_count() - 1
@@ -68,22 +68,23 @@ def _answer(request: Request, error: Exception) -> HTTPResponse:
     if isinstance(error, MethodNotAllowed):
         response.headers["allow"] = ", ".join(_methods_of(request))
     if isinstance(error, PayloadTooLarge):
-        _let_the_rest_pass(request)
+        _drop_rest_of_body(request)
     return response
 
 
 def _methods_of(request: Request) -> Iterator[str]:
-    """What the path takes. Sanic's own answer is silent where that is more than one method."""
+    """Yield the methods of the request's path. Sanic does not report more than one."""
     for method in METHODS:
         with suppress(NoMethod, NoRoute):
             request.app.router.resolve(path=request.path, method=method)
             yield method
 
 
-def _let_the_rest_pass(request: Request) -> None:
-    """Have Sanic read what is still to come of a body, and drop it, up to a bound.
+def _drop_rest_of_body(request: Request) -> None:
+    """Let Sanic read and drop the rest of an oversized body, up to a limit.
 
-    Most clients listen only when they have sent all; hung up on, they would never see the answer.
+    Most clients read the reply only after they have sent the body. Without this, they would see a
+    closed connection and no reply.
     """
     stream = request.stream
     if isinstance(stream, Http) and stream.protocol is not None:
@@ -95,32 +96,34 @@ def _as_call_error(request: Request, error: Exception) -> CallError:  # noqa: PL
         case CallError():
             return error
         case StoreOverloaded():
-            message = f"Too much is being written: {error}. Nothing was done; try again shortly."
+            message = f"The server is overloaded: {error}. Nothing was done; retry in a second."
             return CallError(ErrorCode.OVERLOADED, message, retry_after=_RETRY_AFTER)
         case SearchTooSlow():
-            message = f"The search was stopped: {error}. Nothing was done; try again later."
+            message = f"The search was stopped: {error}. Nothing was done; retry later."
             return CallError(ErrorCode.UNAVAILABLE, message, retry_after=_RETRY_AFTER)
         case StoreUnavailable():
-            message = f"The store is unavailable: {error}. Nothing was done; try again shortly."
+            message = f"The store is unavailable: {error}. Nothing was done; retry in a second."
             return CallError(ErrorCode.UNAVAILABLE, message, retry_after=_RETRY_AFTER)
         case MethodNotAllowed():
-            message = f"{request.path} does not take {request.method}."
+            allowed = ", ".join(_methods_of(request))
+            message = f"{request.path} does not support {request.method}; use {allowed}."
             return CallError(ErrorCode.METHOD_NOT_ALLOWED, message)
         case NotFound():
-            message = f"There is no {request.path}; GET /api/v1/docs lists what there is."
+            message = f"The path {request.path} does not exist; GET /api/v1/docs lists all paths."
             return CallError(ErrorCode.NOT_FOUND, message)
         case PayloadTooLarge() if "header" in str(error):
-            message = "The request's first line and headers are too large."
+            limit = request.app.config.REQUEST_MAX_HEADER_SIZE
+            message = f"The request line and headers are too large; the limit is {limit} bytes."
             return CallError(ErrorCode.PAYLOAD_TOO_LARGE, message, [("headers", message)])
         case PayloadTooLarge():
             limit = request.app.config.REQUEST_MAX_SIZE
-            message = f"The request is too large; the limit is {limit} bytes."
+            message = f"The body is too large; the limit is {limit} bytes. Send less per request."
             return CallError(ErrorCode.PAYLOAD_TOO_LARGE, message, [("body", message)])
         case ServiceUnavailable() | RequestTimeout():
             message = f"The request took too long: {error}."
             return CallError(ErrorCode.UNAVAILABLE, message, retry_after=_RETRY_AFTER)
         case BadRequest():
-            return CallError(ErrorCode.PARSE_ERROR, f"This is not a valid HTTP request: {error}")
+            return CallError(ErrorCode.PARSE_ERROR, f"The HTTP request is invalid: {error}")
         case SanicException() if error.status_code < 500:
             return CallError(ErrorCode.PARSE_ERROR, str(error))
         case _:
@@ -131,5 +134,5 @@ def _as_call_error(request: Request, error: Exception) -> CallError:  # noqa: PL
                 request.path,
                 exc_info=error,
             )
-            message = "The server failed on this request; its log says why, by the request id."
+            message = "The server failed on this request. Find the cause in its log by request id."
             return CallError(ErrorCode.INTERNAL_ERROR, message)

@@ -1,4 +1,4 @@
-"""The event feed, as server-sent events."""
+"""Endpoint of the event feed, as server-sent events."""
 
 from contextlib import aclosing
 from typing import Any
@@ -18,7 +18,7 @@ from corvo_server.store.records import Event
 resource = Resource("events")
 
 _KEEP_ALIVE = 15.0
-"""Seconds of silence after which a comment shows the client, and proxies, that the stream lives."""
+"""Seconds without an event after which a comment keeps the connection open."""
 
 _EVENT_ID = {"type": "integer", "minimum": 0, "maximum": 10**18 - 1}
 _FAILED = "failed"
@@ -36,35 +36,46 @@ def _list_of(items: dict[str, Any]) -> dict[str, Any]:
     replies={200: JobEvent},
     media_type=EVENT_STREAM,
     parameters=(
-        Parameter("queues", "Only of these.", _list_of({"type": "string"})),
-        Parameter("job_ids", "Only of these.", _list_of({"type": "string"})),
+        Parameter("queues", "Return only events of these queues.", _list_of({"type": "string"})),
+        Parameter("job_ids", "Return only events of these jobs.", _list_of({"type": "string"})),
         Parameter(
             "types",
-            "Only these; `failed` stands for `retrying` and `dead`.",
+            "Return only events of these types; `failed` means `retrying` and `dead`.",
             _list_of({"enum": [*EventType, _FAILED]}),
         ),
-        Parameter("last_event_id", "Only what came after it.", _EVENT_ID),
-        Parameter("Last-Event-ID", "The same, and goes first.", _EVENT_ID, place="header"),
+        Parameter(
+            "last_event_id",
+            "Return only events after this one. By default, the stream starts now.",
+            _EVENT_ID,
+        ),
+        Parameter(
+            "Last-Event-ID",
+            "Like `last_event_id`, over which it takes precedence.",
+            _EVENT_ID,
+            place="header",
+        ),
     ),
 )
 async def events(request: Request) -> HTTPResponse | None:
-    """Stream what happens to jobs, as server-sent events.
+    """Stream the events of jobs as server-sent events.
 
-    `queues`, `job_ids` and `types` (comma-separated) choose; the type `failed` stands for every
-    failed attempt, `retrying` or `dead`. `Last-Event-ID` or `last_event_id` resumes after an event,
-    as far back as the log is kept.
+    `queues`, `job_ids` and `types` (comma-separated) filter them. The type `failed` matches every
+    failed attempt, `retrying` or `dead`. `Last-Event-ID` or `last_event_id` resumes the stream
+    after an event, if the event log still contains it.
     """
     log = engine_of(request).events
     after = _last_event_id(request)
     if after is None:
         after = await log.last_id()
-    wanted = EventFilter(_chosen(request, "queues"), _chosen(request, "job_ids"), _types(request))
+    event_filter = EventFilter(
+        _chosen(request, "queues"), _chosen(request, "job_ids"), _types(request)
+    )
     response = await request.respond(
         content_type=EVENT_STREAM, headers={"cache-control": "no-store"}
     )
-    # The id, so that whoever is cut off before the first event can resume without a gap.
+    # With this id, a client that disconnects before the first event can resume without a gap.
     await response.send(b": following\nid: %d\n\n" % after)
-    async with aclosing(log.follow(after, wanted, _KEEP_ALIVE)) as chunks:
+    async with aclosing(log.follow(after, event_filter, _KEEP_ALIVE)) as chunks:
         async for chunk in chunks:
             await response.send(b"".join(map(_message, chunk)) or b": alive\n\n")
     await response.eof()
@@ -77,22 +88,22 @@ def _message(event: Event) -> bytes:
 
 
 def _last_event_id(request: Request) -> int | None:
-    given = request.headers.get("last-event-id") or request.args.get("last_event_id")
-    if not given:
+    text = request.headers.get("last-event-id") or request.args.get("last_event_id")
+    if not text:
         return None
-    if not given.isdecimal() or len(given) > 18:
-        expected = "must be the id of an event, a whole number"
+    if not text.isdecimal() or len(text) > 18:
+        expected = "must be the id of an event: a whole number of at most 18 digits"
         raise CallError(
             ErrorCode.VALIDATION_ERROR,
             f"last_event_id {expected}.",
             [("last_event_id", expected)],
         )
-    return int(given)
+    return int(text)
 
 
 def _chosen(request: Request, name: str) -> frozenset[str] | None:
-    given = request.args.get(name)
-    return frozenset(given.split(",")) if given else None
+    text = request.args.get(name)
+    return frozenset(text.split(",")) if text else None
 
 
 def _types(request: Request) -> frozenset[str] | None:
@@ -101,10 +112,10 @@ def _types(request: Request) -> frozenset[str] | None:
         return None
     unknown = chosen - _TYPES
     if unknown:
-        expected = f"must be of {', '.join([*EventType, _FAILED])}"
+        expected = f"must be one or more of {', '.join([*EventType, _FAILED])}"
         raise CallError(
             ErrorCode.VALIDATION_ERROR,
-            f"types {expected}; {', '.join(sorted(unknown))} is none of them.",
+            f"types {expected}; unknown: {', '.join(sorted(unknown))}.",
             [("types", expected)],
         )
     return chosen | _FAILURES if _FAILED in chosen else chosen

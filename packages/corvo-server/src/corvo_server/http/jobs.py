@@ -1,4 +1,4 @@
-"""Jobs: enqueue, look at, steer."""
+"""Endpoints of jobs: enqueue, get, and act on one job."""
 
 from collections.abc import Awaitable, Callable
 from functools import wraps
@@ -32,24 +32,24 @@ resource = Resource("jobs")
 
 _TRACEPARENT = Parameter(
     "traceparent",
-    "The span that enqueues, for jobs that name none; ignored when it is malformed.",
+    "W3C trace context for jobs without a `traceparent`. A malformed value is ignored.",
     {"type": "string"},
     place="header",
 )
 
 
-_Steer: TypeAlias = Callable[[Request, str], Awaitable[str]]
+_JobAction: TypeAlias = Callable[[Request, str], Awaitable[str]]
 
 
-def _steering(
+def _job_action(
     method: str, path: str, body: type[BaseModel] | None = None
-) -> Callable[[_Steer], Handler]:
-    """Serve an action on one job, of which the decorated function tells the status."""
+) -> Callable[[_JobAction], Handler]:
+    """Serve an action on one job. The decorated function returns the `status` of the reply."""
 
-    def register(steer: _Steer) -> Handler:
-        @wraps(steer)
+    def register(action: _JobAction) -> Handler:
+        @wraps(action)
         async def handle(request: Request, job_id: str) -> HTTPResponse:
-            return reply({"status": await steer(request, job_id)})
+            return reply({"status": await action(request, job_id)})
 
         return resource.endpoint(
             method,
@@ -71,7 +71,7 @@ def _steering(
     parameters=(_TRACEPARENT,),
 )
 async def enqueue(request: Request) -> HTTPResponse:
-    """Enqueue one job: 201 when it was stored, 200 when it exists by its id or its unique key."""
+    """Enqueue one job. Answer 201 if it is new, 200 if its id or its unique key already exists."""
     enqueued = await engine_of(request).jobs.enqueue(*read_job(request))
     return reply(_enqueued(enqueued), 201 if enqueued.is_new else 200)
 
@@ -85,7 +85,7 @@ async def enqueue(request: Request) -> HTTPResponse:
     parameters=(_TRACEPARENT,),
 )
 async def enqueue_batch(request: Request) -> HTTPResponse:
-    """Enqueue many jobs, all or nothing; with `batch`, one more when all of them have ended."""
+    """Enqueue many jobs, all or none. With `batch`, enqueue a callback job after all have ended."""
     batch = read_batch(request)
     results, batch_id = await engine_of(request).jobs.enqueue_batch(
         batch.request, batch.payloads, batch.callback_payload
@@ -99,7 +99,7 @@ async def enqueue_batch(request: Request) -> HTTPResponse:
 
 @resource.endpoint("GET", "/jobs/<job_id:str>", replies={200: Job}, errors=(ErrorCode.NOT_FOUND,))
 async def get_job(request: Request, job_id: str) -> HTTPResponse:
-    """Return a job with its errors and its timeline."""
+    """Return a job with its errors and its events."""
     return reply(documents.job(await engine_of(request).jobs.get(job_id)))
 
 
@@ -111,52 +111,52 @@ async def get_job(request: Request, job_id: str) -> HTTPResponse:
     writes=False,
 )
 async def bulk_get(request: Request) -> HTTPResponse:
-    """Return those of the named jobs that exist, in the order named."""
-    asked = read_body(request, BulkGetRequest)
-    records = await engine_of(request).jobs.bulk_get(asked.job_ids)
+    """Return the jobs in `job_ids` that exist, in that order."""
+    body = read_body(request, BulkGetRequest)
+    records = await engine_of(request).jobs.bulk_get(body.job_ids)
     return reply({"jobs": [documents.job(record) for record in records]})
 
 
-@_steering("POST", "/cancel")
+@_job_action("POST", "/cancel")
 async def cancel_job(request: Request, job_id: str) -> str:
-    """Cancel a waiting job, or ask the worker of an active one to stop (`cancelling`)."""
+    """Cancel a waiting job, or tell the worker of an active one to stop (`cancelling`)."""
     head = await engine_of(request).jobs.cancel(job_id)
     return "cancelling" if head.state is JobState.ACTIVE else "cancelled"
 
 
-@_steering("POST", "/retry")
+@_job_action("POST", "/retry")
 async def retry_job(request: Request, job_id: str) -> str:
-    """Run a finished job again from its first attempt, or a waiting one now."""
+    """Retry a finished job from its first attempt, or make a waiting one pending now."""
     await engine_of(request).jobs.retry(job_id)
     return "retried"
 
 
-@_steering("POST", "/requeue")
+@_job_action("POST", "/requeue")
 async def requeue_job(request: Request, job_id: str) -> str:
-    """Give a dead job one more attempt; those it had still count."""
+    """Give a dead job one more attempt. Its earlier attempts still count."""
     await engine_of(request).jobs.requeue(job_id)
     return "requeued"
 
 
-@_steering("POST", "/move", MoveRequest)
+@_job_action("POST", "/move", MoveRequest)
 async def move_job(request: Request, job_id: str) -> str:
-    """Put a job that is not active into another queue, as it is."""
+    """Move a job that is not active to another queue."""
     queue = read_body(request, MoveRequest).queue
     await engine_of(request).jobs.move(job_id, queue)
     return "moved"
 
 
-@_steering("POST", "/priority", PriorityRequest)
+@_job_action("POST", "/priority", PriorityRequest)
 async def change_priority(request: Request, job_id: str) -> str:
-    """Let a waiting job be served earlier or later."""
+    """Change the priority of a waiting job."""
     priority = read_body(request, PriorityRequest).priority
     await engine_of(request).jobs.change_priority(job_id, priority)
     return "ok"
 
 
-@_steering("DELETE", "")
+@_job_action("DELETE", "")
 async def delete_job(request: Request, job_id: str) -> str:
-    """Remove a job that is not active, with its errors and locks."""
+    """Delete a job that is not active, with its errors and its unique key."""
     await engine_of(request).jobs.delete(job_id)
     return "deleted"
 

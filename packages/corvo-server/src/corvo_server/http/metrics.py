@@ -1,4 +1,4 @@
-"""Metrics for Prometheus."""
+"""Endpoint of the metrics for Prometheus, and the observer that counts requests."""
 
 from functools import cache
 
@@ -16,14 +16,17 @@ _TEXT = "text/plain; version=0.0.4; charset=utf-8"
 
 
 def observer_of(metrics_: Metrics) -> Observer:
-    """What counts and times requests, by route: paths would be without bound."""
+    """Return the observer that counts and times requests by route.
+
+    The number of paths is unbounded, so they are not labels.
+    """
     requests = cache(metrics_.requests.labels)
     request_seconds = cache(metrics_.request_seconds.labels)
     named = cache(documented)
 
     def observe(request: Request, response: HTTPResponse, seconds: float) -> None:
         route = request.route
-        if route is None:  # the method, too, is whatever somebody made up
+        if route is None:  # then the method can be any text, too
             method = name = _UNMATCHED
         else:
             method, name = request.method, named(f"/{route.path}")
@@ -35,7 +38,7 @@ def observer_of(metrics_: Metrics) -> Observer:
 
 @resource.endpoint("GET", "/metrics", replies={200: str}, media_type="text/plain")
 async def metrics(request: Request) -> HTTPResponse:
-    """Return the server's metrics as Prometheus text."""
+    """Return the server's metrics in the Prometheus text format."""
     engine = engine_of(request)
     text = engine.metrics.render(await engine.queues.list(), engine.clock())
     return HTTPResponse(text, content_type=_TEXT)

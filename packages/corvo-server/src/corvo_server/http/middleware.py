@@ -1,4 +1,4 @@
-"""What happens to every request and reply: its id, its line in the log, CORS where it is open."""
+"""Middleware of every request: the request id, observers (log and metrics), CORS."""
 
 from collections.abc import Callable, Sequence
 from time import perf_counter
@@ -14,17 +14,17 @@ _CORS_METHODS = "GET, POST, PUT, DELETE, OPTIONS"
 
 
 Observer: TypeAlias = Callable[[Request, HTTPResponse, float], None]
-"""Is told of each answered request, and how many seconds it took."""
+"""Called with each answered request, its response and its duration in seconds."""
 
 
 def install_observers(app: App, observers: Sequence[Observer]) -> None:
-    """Name every reply by its request's id, and tell the observers of it.
+    """Add the request id to every reply and call `observers` with it.
 
-    Whoever answers without Sanic's middleware calls `app.ctx.observe` for the latter.
+    Code that answers without Sanic's middleware calls `app.ctx.observe` instead.
     """
 
     def observe_all(request: Request, response: HTTPResponse) -> None:
-        # Sanic notes the start once the head is read; a request that never got so far took no time.
+        # Sanic records the start after the head is read. Without a head, the duration is 0.
         started = getattr(request.stream, "perft0", None)
         seconds = 0.0 if started is None else perf_counter() - started
         for observe in observers:
@@ -39,7 +39,7 @@ def install_observers(app: App, observers: Sequence[Observer]) -> None:
 
 
 def install_cors(app: App, origins: Sequence[str]) -> None:
-    """Let pages of these origins (`*`: any) call the API. Without any, CORS stays closed."""
+    """Allow web pages of `origins` (`*`: of any) to call the API. Do nothing without origins."""
     if not origins:
         return
     is_open = "*" in origins

@@ -1,4 +1,4 @@
-"""The OpenAPI description of the server, made from its table of endpoints."""
+"""Makes the OpenAPI description of the server from its table of endpoints."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -13,40 +13,41 @@ from corvo_server.__about__ import __version__
 from corvo_server.http.endpoint import EVENT_STREAM, JSON, Endpoint, Parameter, Resource, documented
 
 _REF = "#/components/schemas/{model}"
-_OF_EVERY_BODY = (
+_ERRORS_OF_BODIES = (
     ErrorCode.PARSE_ERROR,
     ErrorCode.VALIDATION_ERROR,
     ErrorCode.PAYLOAD_TOO_LARGE,
     ErrorCode.UNSUPPORTED_MEDIA_TYPE,
 )
-_OF_EVERY_CALL = (ErrorCode.UNAVAILABLE, ErrorCode.INTERNAL_ERROR)
-_TO_BE_TRIED_AGAIN = {ErrorCode.OVERLOADED.http_status, ErrorCode.UNAVAILABLE.http_status}
+_ERRORS_OF_ALL_CALLS = (ErrorCode.UNAVAILABLE, ErrorCode.INTERNAL_ERROR)
+_RETRYABLE = {ErrorCode.OVERLOADED.http_status, ErrorCode.UNAVAILABLE.http_status}
 _HEADERS = {
     "X-Request-ID": {
-        "description": "The request's own, if it is sane, else one that the log names, too.",
+        "description": "Id of the request in the server's log: the request's own X-Request-ID if "
+        "it is valid, else a new one.",
         "required": True,
         "schema": {"type": "string"},
     },
     "Retry-After": {
-        "description": "Seconds after which to try again.",
+        "description": "Seconds after which to retry the request.",
         "required": True,
         "schema": {"type": "integer"},
     },
 }
 _STRICT = Parameter(
     "strict",
-    "Refuse fields that are not known, instead of ignoring them.",
+    "Refuse unknown fields in the body instead of ignoring them.",
     {"enum": ["true", "false", "1", "0"], "default": "false"},
 )
 _QUEUE_NAME = TypeAdapter[str](QueueName).json_schema()
 _ANY_NAME = {"type": "string", "minLength": 1}
-_OF_TYPES = {"type", "$ref", "anyOf", "oneOf", "enum", "const"}
-"""What a schema has that does not allow anything."""
-_ABOUT = {"default", "title", "description", "examples"}
+_TYPE_KEYWORDS = {"type", "$ref", "anyOf", "oneOf", "enum", "const"}
+"""Keywords of a schema that does not allow every value."""
+_ANNOTATIONS = {"default", "title", "description", "examples"}
 
 
 def describe(resources: Iterable[Resource]) -> dict[str, Any]:
-    """The OpenAPI 3.1 description of all endpoints of `resources`."""
+    """Return the OpenAPI 3.1 description of all endpoints of `resources`."""
     described = [
         (resource_.name, endpoint) for resource_ in resources for endpoint in resource_.endpoints
     ]
@@ -61,7 +62,7 @@ def describe(resources: Iterable[Resource]) -> dict[str, Any]:
         "info": {
             "title": "Corvo",
             "version": __version__,
-            "description": "Background jobs over plain HTTP/JSON.",
+            "description": "Durable background jobs over HTTP and JSON.",
         },
         "paths": paths,
         "components": {"schemas": schemas, "headers": _HEADERS},
@@ -78,9 +79,9 @@ def _operation(tag: str, endpoint: Endpoint, references: dict[Any, Any]) -> dict
         )
         for status, model in endpoint.replies.items()
     }
-    errors = [*endpoint.errors, *_OF_EVERY_CALL]
+    errors = [*endpoint.errors, *_ERRORS_OF_ALL_CALLS]
     if endpoint.request is not None:
-        errors += _OF_EVERY_BODY
+        errors += _ERRORS_OF_BODIES
     if endpoint.parameters:
         errors.append(ErrorCode.VALIDATION_ERROR)
     if endpoint.writes:
@@ -129,7 +130,7 @@ def _parameter(parameter: Parameter) -> dict[str, Any]:
 
 
 def _schemas(endpoints: Iterable[Endpoint]) -> tuple[dict[Any, Any], dict[str, Any]]:
-    """A reference for each (model, mode) that the endpoints use, and the schemas referred to."""
+    """Return a reference for each (model, mode) of the endpoints, and the referenced schemas."""
     wanted: dict[Any, Any] = {_key(ErrorReply, "serialization"): ErrorReply}
     for endpoint in endpoints:
         if endpoint.request is not None:
@@ -146,16 +147,16 @@ def _schemas(endpoints: Iterable[Endpoint]) -> tuple[dict[Any, Any], dict[str, A
 
 
 class _WireSchema(GenerateJsonSchema):
-    """Shows defaults as they are written on the wire: `5s`, not the 5000 ms of our own.
+    """Describes defaults as on the wire: `5s` instead of 5000 ms.
 
-    And shows that in a request, null stands for them.
+    Fields of requests also accept null, which means the default.
     """
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> dict[str, Any]:
         described = super().default_schema(schema)
-        if self.mode != "validation" or not described.keys() & _OF_TYPES:
+        if self.mode != "validation" or not described.keys() & _TYPE_KEYWORDS:
             return described
-        about = {name: described.pop(name) for name in _ABOUT & described.keys()}
+        about = {name: described.pop(name) for name in _ANNOTATIONS & described.keys()}
         return self.get_union_of_schemas([described, {"type": "null"}]) | about
 
     def get_default_value(self, schema: core_schema.WithDefaultSchema) -> Any:
@@ -163,11 +164,11 @@ class _WireSchema(GenerateJsonSchema):
         if "default" not in schema or default is None:
             return default
         inner: Any = schema
-        while "serialization" not in inner and "schema" in inner:  # within validators
+        while "serialization" not in inner and "schema" in inner:  # unwrap validators
             inner = inner["schema"]
         serialization = inner.get("serialization", {})
-        is_written_otherwise = serialization.get("type") == "function-plain"
-        return serialization["function"](default) if is_written_otherwise else default
+        has_serializer = serialization.get("type") == "function-plain"
+        return serialization["function"](default) if has_serializer else default
 
 
 def _key(model: Any, mode: str) -> tuple[str, str]:
@@ -175,7 +176,7 @@ def _key(model: Any, mode: str) -> tuple[str, str]:
 
 
 def _response(status: int, description: str, schema: Any, media_type: str = JSON) -> dict[str, Any]:
-    names = ["X-Request-ID", *(["Retry-After"] if status in _TO_BE_TRIED_AGAIN else [])]
+    names = ["X-Request-ID", *(["Retry-After"] if status in _RETRYABLE else [])]
     headers = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
     response: dict[str, Any] = {"description": description, "headers": headers}
     if schema is None:
@@ -185,7 +186,7 @@ def _response(status: int, description: str, schema: Any, media_type: str = JSON
 
 
 def _server_sent_event(data: Any) -> dict[str, Any]:
-    """One of the events of a stream."""
+    """Return the schema of one event of a stream."""
     return {
         "type": "object",
         "properties": {
@@ -201,4 +202,4 @@ def _server_sent_event(data: Any) -> dict[str, Any]:
 
 
 def _meaning(status: int) -> str:
-    return {200: "OK", 201: "Created", 202: "Accepted", 204: "Nothing came"}[status]
+    return {200: "OK", 201: "Created", 202: "Accepted", 204: "No job arrived"}[status]

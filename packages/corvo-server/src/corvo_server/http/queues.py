@@ -1,4 +1,4 @@
-"""Queues."""
+"""Endpoints of queues."""
 
 from pydantic import TypeAdapter, ValidationError
 from sanic import HTTPResponse, Request
@@ -19,7 +19,7 @@ _queue_name = TypeAdapter[str](QueueName)
 
 @resource.endpoint("GET", "/queues", replies={200: list[QueueInfo]})
 async def list_queues(request: Request) -> HTTPResponse:
-    """Return all queues with their settings and exact counts."""
+    """List all queues with their settings and exact counts of jobs."""
     queues = engine_of(request).queues
     return reply(
         [documents.queue(record, queues.age_of_oldest(record)) for record in await queues.list()]
@@ -30,7 +30,7 @@ async def list_queues(request: Request) -> HTTPResponse:
     "GET", "/queues/<name:str>", replies={200: QueueInfo}, errors=(ErrorCode.NOT_FOUND,)
 )
 async def get_queue(request: Request, name: str) -> HTTPResponse:
-    """Return one queue with its settings and exact counts."""
+    """Return a queue with its settings and exact counts of jobs."""
     queues = engine_of(request).queues
     record = await queues.get(name)
     return reply(documents.queue(record, queues.age_of_oldest(record)))
@@ -43,7 +43,7 @@ async def get_queue(request: Request, name: str) -> HTTPResponse:
     errors=(ErrorCode.VALIDATION_ERROR,),
 )
 async def pause_queue(request: Request, name: str) -> HTTPResponse:
-    """Hand out no more jobs of the queue, until it is resumed."""
+    """Pause a queue: stop fetches from it until it is resumed. Jobs can still be enqueued."""
     await engine_of(request).queues.pause(_checked(name))
     return reply({"status": "paused"})
 
@@ -55,7 +55,7 @@ async def pause_queue(request: Request, name: str) -> HTTPResponse:
     errors=(ErrorCode.VALIDATION_ERROR,),
 )
 async def resume_queue(request: Request, name: str) -> HTTPResponse:
-    """Hand out jobs of the queue again."""
+    """Resume a paused or draining queue: allow fetches from it again."""
     await engine_of(request).queues.resume(_checked(name))
     return reply({"status": "resumed"})
 
@@ -67,7 +67,7 @@ async def resume_queue(request: Request, name: str) -> HTTPResponse:
     errors=(ErrorCode.VALIDATION_ERROR,),
 )
 async def drain_queue(request: Request, name: str) -> HTTPResponse:
-    """Hand out no more jobs and let the active ones end; `draining` until the queue is resumed."""
+    """Drain a queue: pause it and let its active jobs finish. It stays `draining` until resumed."""
     await engine_of(request).queues.drain(_checked(name))
     return reply({"status": "draining"})
 
@@ -79,7 +79,7 @@ async def drain_queue(request: Request, name: str) -> HTTPResponse:
     errors=(ErrorCode.NOT_FOUND,),
 )
 async def clear_queue(request: Request, name: str) -> HTTPResponse:
-    """Remove the jobs of a queue that are pending or scheduled."""
+    """Delete the pending and scheduled jobs of a queue."""
     deleted = await engine_of(request).queues.clear(name)
     return reply({"status": "cleared", "deleted": deleted})
 
@@ -92,16 +92,16 @@ async def clear_queue(request: Request, name: str) -> HTTPResponse:
     parameters=(
         Parameter(
             "confirm",
-            "Has to be there: this removes the queue with all its jobs.",
+            "Must be `true`, because this deletes the queue with all its jobs.",
             {"enum": ["true"]},
             is_required=True,
         ),
     ),
 )
 async def delete_queue(request: Request, name: str) -> HTTPResponse:
-    """Remove a queue with all its jobs and settings; needs `?confirm=true`."""
+    """Delete a queue with all its jobs and settings. Requires `?confirm=true`."""
     if request.args.get("confirm") != "true":
-        expected = "must be true: this removes the queue with all its jobs"
+        expected = "must be true, because this deletes the queue with all its jobs"
         raise CallError(ErrorCode.VALIDATION_ERROR, f"confirm {expected}.", [("confirm", expected)])
     deleted = await engine_of(request).queues.delete(name)
     return reply({"status": "deleted", "deleted": deleted})
@@ -114,7 +114,7 @@ async def delete_queue(request: Request, name: str) -> HTTPResponse:
     replies={200: QueueStatusReply},
 )
 async def limit_queue(request: Request, name: str) -> HTTPResponse:
-    """Limit how many jobs are active, in all or per concurrency key; 0 or null lifts a limit."""
+    """Limit the active jobs of a queue, in total or per concurrency key; 0 or null: no limit."""
     limits = read_body(request, ConcurrencyRequest)
     queue = _checked(name)
     queues = engine_of(request).queues
@@ -132,7 +132,7 @@ async def limit_queue(request: Request, name: str) -> HTTPResponse:
     replies={200: QueueStatusReply},
 )
 async def throttle_queue(request: Request, name: str) -> HTTPResponse:
-    """Start at most `rate` jobs in any window of time."""
+    """Set the rate limit of a queue: at most `rate` jobs start in any window of that length."""
     limits = read_body(request, ThrottleRequest)
     await engine_of(request).queues.throttle(_checked(name), limits.rate, limits.window)
     return reply({"status": "ok"})
@@ -145,13 +145,13 @@ async def throttle_queue(request: Request, name: str) -> HTTPResponse:
     errors=(ErrorCode.VALIDATION_ERROR,),
 )
 async def unthrottle_queue(request: Request, name: str) -> HTTPResponse:
-    """Lift the limit on starts."""
+    """Remove the rate limit of a queue."""
     await engine_of(request).queues.throttle(_checked(name), None, None)
     return reply({"status": "ok"})
 
 
 def _checked(name: str) -> str:
-    """A name that may come into being by this call."""
+    """Return `name`, which the call may create. Raise `CallError` if it is not a queue name."""
     try:
         return _queue_name.validate_python(name)
     except ValidationError as error:

@@ -11,15 +11,15 @@ _NOT_ASCII = re.compile(r"[^\0-\x7f]+")
 
 
 def reply(data: Any, status: int = 200) -> HTTPResponse:
-    """`data` as JSON."""
+    """Return a reply with `data` as JSON."""
     return HTTPResponse(orjson.dumps(data), status=status, content_type="application/json")
 
 
 def message_data(data: Any) -> bytes:
-    """`data` as JSON for a server-sent event, in ASCII.
+    """Return `data` as JSON in ASCII, for a server-sent event.
 
-    Readers that break lines at whatever Unicode breaks them at, or take the stream for Latin-1, as
-    the rules for text without a charset have it, would lose or garble other characters.
+    Some clients split lines at Unicode line breaks or read text without a charset as Latin-1. They
+    would corrupt other characters.
     """
     text = orjson.dumps(data)
     return text if text.isascii() else _NOT_ASCII.sub(_escape, text.decode()).encode()
@@ -30,10 +30,10 @@ def _escape(found: re.Match[str]) -> str:
 
 
 def no_content() -> HTTPResponse:
-    """204: nothing came."""
+    """Return an empty reply with status 204."""
     return HTTPResponse(status=204)
 
 
 def raw(text: str | None) -> orjson.Fragment | None:
-    """A stored document, spliced into a reply as it was sent; None is `null`."""
+    """Return a stored document to insert into a reply unchanged; None becomes `null`."""
     return None if text is None else orjson.Fragment(text)

@@ -1,4 +1,4 @@
-"""Requests as Sanic has them, but for one case in which it gives no answer."""
+"""Sanic's request class, fixed for malformed URLs."""
 
 from typing import Any
 
@@ -7,9 +7,9 @@ from sanic.exceptions import BadRequest
 
 
 class AnyRequest(Request):
-    """A request whose URL cannot be read asks for `*`, and gets an answer: there is no such thing.
+    """A request that treats a malformed URL as the path `*`, so that it is answered with 404.
 
-    To answer that an URL is bad, Sanic makes a request of it once more, fails again and hangs up.
+    Sanic itself closes the connection: to answer 400, it creates the same request and fails again.
     """
 
     def __init__(self, url_bytes: bytes, *args: Any, **kwargs: Any) -> None:

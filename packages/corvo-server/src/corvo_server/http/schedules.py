@@ -1,4 +1,4 @@
-"""Schedules."""
+"""Endpoints of schedules."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ class _ScheduleDocuments(Struct):
 
 @resource.endpoint("GET", "/schedules", replies={200: list[Schedule]})
 async def list_schedules(request: Request) -> HTTPResponse:
-    """Return all schedules by name."""
+    """List all schedules by name."""
     records = await engine_of(request).schedules.list()
     return reply([documents.schedule(record) for record in records])
 
@@ -38,10 +38,10 @@ async def list_schedules(request: Request) -> HTTPResponse:
     replies={201: Schedule, 200: Schedule},
 )
 async def put_schedule(request: Request) -> HTTPResponse:
-    """Create the schedule of this name (201), or change it (200)."""
-    wanted = read_body(request, ScheduleRequest)
+    """Create a schedule (201), or replace the schedule with the same name (200)."""
+    body = read_body(request, ScheduleRequest)
     payload = document(read_documents(request, _ScheduleDocuments).payload)
-    record, is_new = await engine_of(request).schedules.put(wanted, payload)
+    record, is_new = await engine_of(request).schedules.put(body, payload)
     return reply(_shown(request, record), 201 if is_new else 200)
 
 
@@ -53,7 +53,7 @@ async def put_schedule(request: Request) -> HTTPResponse:
     parameters=(
         Parameter(
             "upcoming",
-            "How many of its next times to tell.",
+            "Number of next occurrences to return.",
             {
                 "type": "integer",
                 "minimum": 0,
@@ -64,7 +64,7 @@ async def put_schedule(request: Request) -> HTTPResponse:
     ),
 )
 async def get_schedule(request: Request, schedule: str) -> HTTPResponse:
-    """Return a schedule, by its id or name, with its next 5 times (`?upcoming=n`: n)."""
+    """Return a schedule by id or name, with its next occurrences."""
     count = number_of(request, "upcoming", 0, _MOST_UPCOMING, default=_UPCOMING)
     record = await engine_of(request).schedules.get(schedule)
     return reply(_shown(request, record, count))
@@ -78,10 +78,10 @@ async def get_schedule(request: Request, schedule: str) -> HTTPResponse:
     errors=(ErrorCode.NOT_FOUND, ErrorCode.INVALID_STATE),
 )
 async def replace_schedule(request: Request, schedule: str) -> HTTPResponse:
-    """Change a schedule, its name included."""
-    wanted = read_body(request, ScheduleRequest)
+    """Replace a schedule by id or name. The body may contain a new name."""
+    body = read_body(request, ScheduleRequest)
     payload = document(read_documents(request, _ScheduleDocuments).payload)
-    record = await engine_of(request).schedules.replace(schedule, wanted, payload)
+    record = await engine_of(request).schedules.replace(schedule, body, payload)
     return reply(_shown(request, record))
 
 
@@ -92,7 +92,7 @@ async def replace_schedule(request: Request, schedule: str) -> HTTPResponse:
     errors=(ErrorCode.NOT_FOUND,),
 )
 async def delete_schedule(request: Request, schedule: str) -> HTTPResponse:
-    """Remove a schedule; jobs that it has enqueued stay."""
+    """Delete a schedule. The jobs that it has enqueued remain."""
     await engine_of(request).schedules.delete(schedule)
     return reply({"status": "deleted"})
 
@@ -104,7 +104,7 @@ async def delete_schedule(request: Request, schedule: str) -> HTTPResponse:
     errors=(ErrorCode.NOT_FOUND,),
 )
 async def pause_schedule(request: Request, schedule: str) -> HTTPResponse:
-    """Let the times of a schedule pass, until it is resumed."""
+    """Pause a schedule: it enqueues no jobs until it is resumed."""
     await engine_of(request).schedules.pause(schedule)
     return reply({"status": "paused"})
 
@@ -116,7 +116,7 @@ async def pause_schedule(request: Request, schedule: str) -> HTTPResponse:
     errors=(ErrorCode.NOT_FOUND,),
 )
 async def resume_schedule(request: Request, schedule: str) -> HTTPResponse:
-    """Follow the calendar again; what was missed meanwhile is dealt with by `misfire`."""
+    """Resume a schedule. `misfire` decides about the occurrences missed during the pause."""
     await engine_of(request).schedules.resume(schedule)
     return reply({"status": "resumed"})
 
@@ -128,7 +128,7 @@ async def resume_schedule(request: Request, schedule: str) -> HTTPResponse:
     errors=(ErrorCode.NOT_FOUND,),
 )
 async def run_schedule(request: Request, schedule: str) -> HTTPResponse:
-    """Enqueue a job of the schedule now; its calendar goes on as it was."""
+    """Enqueue a job of a schedule now. Its next occurrence does not change."""
     enqueued = await engine_of(request).schedules.run(schedule)
     return reply(
         {
@@ -139,5 +139,5 @@ async def run_schedule(request: Request, schedule: str) -> HTTPResponse:
 
 
 def _shown(request: Request, record: ScheduleRecord, count: int = _UPCOMING) -> dict[str, Any]:
-    """A schedule with its next times."""
+    """Return the object of a schedule with its next `count` occurrences."""
     return documents.schedule(record, engine_of(request).schedules.upcoming(record, count))

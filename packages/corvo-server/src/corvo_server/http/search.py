@@ -1,4 +1,4 @@
-"""Searching jobs."""
+"""Endpoint of the search for jobs."""
 
 from sanic import HTTPResponse, Request
 
@@ -15,7 +15,7 @@ resource = Resource("search")
     "POST", "/jobs/search", request=SearchRequest, replies={200: SearchReply}, writes=False
 )
 async def search_jobs(request: Request) -> HTTPResponse:
-    """Return a page of the jobs that match all filters, and the cursor of the next one."""
+    """Return a page of the jobs that match all filters, and the cursor of the next page."""
     page = await engine_of(request).search.jobs(read_body(request, SearchRequest))
     return reply(
         {

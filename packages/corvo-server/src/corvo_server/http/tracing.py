@@ -1,4 +1,4 @@
-"""Where a request belongs in a trace, from its headers. Loaded only where tracing is on."""
+"""Continues the traces of callers, from the headers of requests. Loaded only for tracing."""
 
 from opentelemetry.context import Context, attach
 from opentelemetry.propagate import extract
@@ -8,10 +8,10 @@ from corvo_server.http.endpoint import App
 
 
 def install_propagation(app: App) -> None:
-    """Let the spans of a request stand below the caller's, which its headers name."""
+    """Make the span in a request's headers the parent of the spans of the request."""
 
     async def enter(request: Request) -> None:
-        # A connection has one asyncio task for all its requests: none must go on in the last one's.
+        # All requests of a connection run in one asyncio task, so each must set its own context.
         attach(extract(request.headers, context=Context()))
 
     app.on_request(enter)

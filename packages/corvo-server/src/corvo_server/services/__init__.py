@@ -1,1 +1,1 @@
-"""The server's background loops, one role each."""
+"""The server's background services, one task each."""

@@ -1,4 +1,4 @@
-"""Does bulk operations in the background, one chunk after the other, also across restarts."""
+"""Runs bulk operations in the background, chunk by chunk, also across restarts."""
 
 import asyncio
 
@@ -7,23 +7,23 @@ from corvo_server.services.service import Service
 
 
 class BulkRunner(Service):
-    """Does bulk operations in the background, the oldest first."""
+    """Runs bulk operations in the background, the oldest first."""
 
     name = "bulk"
 
     def __init__(self, bulk: Bulk) -> None:
         self._bulk = bulk
-        bulk.work.set()  # of before the start
+        bulk.work.set()  # operations may remain from before the start
 
     async def run_once(self) -> int:
-        """`step` until no operation is left to do; how many chunks it took."""
+        """Run chunks until no operation is left. Return the number of chunks."""
         done = 0
         while await self._bulk.step():
             done += 1
-            await asyncio.sleep(0)  # whoever waits for a commit goes first
+            await asyncio.sleep(0)  # let the requests whose commit has ended go first
         return done
 
     async def wait(self) -> None:
-        """Until an operation is taken in."""
+        """Return when an operation may wait."""
         await self._bulk.work.wait()
         self._bulk.work.clear()

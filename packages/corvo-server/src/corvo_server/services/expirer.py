@@ -1,11 +1,11 @@
-"""Ends waiting jobs that were not finished in time."""
+"""Makes waiting jobs dead when their expiry has passed."""
 
 from corvo_server.engine.maintenance import Maintenance
 from corvo_server.services.service import AlarmService
 
 
 class Expirer(AlarmService):
-    """Ends waiting jobs that were not finished in time."""
+    """Makes waiting jobs dead when their expiry has passed."""
 
     name = "expirer"
 
@@ -14,12 +14,12 @@ class Expirer(AlarmService):
         self.alarm = maintenance.expiry
 
     async def run_once(self) -> int:
-        """`expire` chunk by chunk until nothing is due."""
+        """Expire jobs chunk by chunk until none is due. Return their number."""
         done = 0
         while chunk := await self._maintenance.expire():
             done += chunk
         return done
 
     async def next_time(self) -> int | None:
-        """From the store."""
+        """Return the earliest expiry of a stored job."""
         return (await self._maintenance.next_times()).expiry

@@ -1,4 +1,4 @@
-"""Runs on one node at a time what must not be done by all."""
+"""Runs the services of the leader on one node at a time."""
 
 import asyncio
 import logging
@@ -12,11 +12,11 @@ log = logging.getLogger(__name__)
 
 
 class LeaderServices(Service):
-    """Reports this node, and runs the services of the leader while it leads.
+    """Reports this node and runs the leader's services while this node is the leader.
 
-    They have ended before another node can have the lead: also when no answer comes, and when this
-    process stood still meanwhile. What one of them had begun in the store by then is one atomic
-    change, which the store lets happen once, whoever asks for it.
+    The services stop before the leader lease ends, also if the store does not answer. Leadership
+    only avoids duplicate work: every change by a service is one guarded transaction, so two leaders
+    at a time do no harm.
     """
 
     name = "leader"
@@ -32,25 +32,25 @@ class LeaderServices(Service):
         self._running: list[asyncio.Task[None]] = []
 
     async def wait(self) -> None:
-        """Until it is time to report, or not to lead any longer."""
-        left = self._nodes.leads_for if self._running else self._pause
+        """Return when the next heartbeat is due or the leader lease ends."""
+        left = self._nodes.remaining_lease if self._running else self._pause
         await asyncio.sleep(max(0.0, min(self._pause, left)))
         self._pause = self._beat
 
     async def run_once(self) -> int:
-        """Report, and start or stop the services by the answer, or because none comes in time."""
+        """Report a heartbeat. Start or stop the services by the answer; stop them without one."""
         report = self._report or asyncio.create_task(self._nodes.beat(), name="beat")
         self._report = report
-        left = self._nodes.leads_for if self._running else self._beat
+        left = self._nodes.remaining_lease if self._running else self._beat
         await asyncio.wait({report}, timeout=max(0.0, left) if left < float("inf") else None)
         if report.done():
             self._report = None
             self._note(report.exception())
-        await self._follow()
+        await self._start_or_stop()
         return 1
 
     async def run(self) -> None:
-        """Work until cancelled; then the services have ended."""
+        """Work until cancelled. Return when the services have ended."""
         try:
             await super().run()
         finally:
@@ -58,16 +58,16 @@ class LeaderServices(Service):
                 self._report.cancel()
             await self._stop()
 
-    async def _follow(self) -> None:
-        leads = self._nodes.leads_for > 0
-        if leads and not self._running:
+    async def _start_or_stop(self) -> None:
+        is_leader = self._nodes.remaining_lease > 0
+        if is_leader and not self._running:
             if not self._nodes.is_alone:
-                log.info("this node leads now")
+                log.info("this node is now the leader")
             self._running = [
                 asyncio.create_task(service.run(), name=service.name) for service in self._services
             ]
-        elif not leads and self._running:
-            log.warning("this node does not lead any more")
+        elif not is_leader and self._running:
+            log.warning("this node is no longer the leader")
             await self._stop()
 
     async def _stop(self) -> None:
@@ -80,6 +80,6 @@ class LeaderServices(Service):
         if error is None:
             self._is_failing = False
         elif not self._is_failing:
-            self._is_failing = True  # which is told once, not every second
-            told = None if isinstance(error, StoreError) else error
-            log.warning("this node cannot report: %s", error, exc_info=told)
+            self._is_failing = True  # log the first failure only, not one a second
+            traceback_of = None if isinstance(error, StoreError) else error
+            log.warning("the heartbeat of this node failed: %s", error, exc_info=traceback_of)

@@ -1,11 +1,11 @@
-"""Lets throttled queues serve again when their window allows it."""
+"""Wakes waiting fetches when the rate limit of their queue allows jobs again."""
 
 from corvo_server.engine.maintenance import Maintenance
 from corvo_server.services.service import AlarmService
 
 
 class Opener(AlarmService):
-    """Lets throttled queues serve again when their window allows it."""
+    """Wakes waiting fetches when the rate limit of their queue allows jobs again."""
 
     name = "opener"
 
@@ -14,9 +14,9 @@ class Opener(AlarmService):
         self.alarm = maintenance.opening
 
     async def run_once(self) -> int:
-        """Wake the fetches that wait for queues whose moment has come."""
+        """Wake the fetches of queues whose time has come. Return the number of queues."""
         return self._maintenance.open_queues()
 
     async def next_time(self) -> int | None:
-        """Known since the last fetch that was turned away."""
+        """Return when the first queue may start jobs again. Fetches that found no job record it."""
         return self._maintenance.next_opening()

@@ -1,4 +1,4 @@
-"""Removes what has been finished for longer than its retention."""
+"""Deletes jobs, batches and events that are older than their retention."""
 
 import asyncio
 
@@ -7,7 +7,7 @@ from corvo_server.services.service import Service
 
 
 class Pruner(Service):
-    """Removes what has been finished for longer than its retention, in small chunks."""
+    """Deletes jobs, batches and events that are older than their retention, in small chunks."""
 
     name = "pruner"
 
@@ -17,12 +17,12 @@ class Pruner(Service):
         self._interval = interval
 
     async def run_once(self) -> int:
-        """`prune` chunk by chunk, a commit each, until nothing old is left."""
+        """Prune chunk by chunk, one commit each, until nothing is left to delete."""
         done = 0
         while chunk := await self._maintenance.prune():
             done += chunk
         return done
 
     async def wait(self) -> None:
-        """Until the next round."""
+        """Return after the interval."""
         await asyncio.sleep(self._interval)

@@ -1,11 +1,11 @@
-"""Takes back jobs whose lease has ended."""
+"""Reclaims jobs whose lease has expired."""
 
 from corvo_server.engine.maintenance import Maintenance
 from corvo_server.services.service import AlarmService
 
 
 class Reclaimer(AlarmService):
-    """Takes back jobs whose lease has ended."""
+    """Reclaims jobs whose lease has expired."""
 
     name = "reclaimer"
 
@@ -14,12 +14,12 @@ class Reclaimer(AlarmService):
         self.alarm = maintenance.lease_end
 
     async def run_once(self) -> int:
-        """`reclaim` chunk by chunk until nothing is due."""
+        """Reclaim jobs chunk by chunk until none is due. Return their number."""
         done = 0
         while chunk := await self._maintenance.reclaim():
             done += chunk
         return done
 
     async def next_time(self) -> int | None:
-        """From the store."""
+        """Return the earliest end of a stored lease."""
         return (await self._maintenance.next_times()).lease_end

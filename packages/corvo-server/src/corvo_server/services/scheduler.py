@@ -1,4 +1,4 @@
-"""Enqueues the jobs of schedules when their time comes."""
+"""Enqueues the jobs of schedules when they are due."""
 
 import asyncio
 from contextlib import suppress
@@ -7,12 +7,12 @@ from corvo_server.engine.schedules import Schedules
 from corvo_server.services.service import AlarmService
 
 _LONGEST_SLEEP = 30.0
-"""Seconds. An alarm counts by a clock that is not set, and may stand still while the machine
-sleeps; the calendar follows the one that is."""
+"""Maximum sleep in seconds. An alarm uses a monotonic clock, which may stop while the machine is
+suspended and does not follow changes of the wall clock; occurrences follow the wall clock."""
 
 
 class Scheduler(AlarmService):
-    """Enqueues the jobs of schedules when their time comes."""
+    """Enqueues the jobs of schedules when they are due."""
 
     name = "scheduler"
 
@@ -21,17 +21,17 @@ class Scheduler(AlarmService):
         self.alarm = schedules.alarm
 
     async def run_once(self) -> int:
-        """`run_due` chunk by chunk until nothing is due."""
+        """Process due schedules chunk by chunk until none is due. Return their number."""
         done = 0
         while chunk := await self._schedules.run_due():
             done += chunk
         return done
 
     async def next_time(self) -> int | None:
-        """From the store."""
+        """Return the earliest occurrence of a stored schedule."""
         return await self._schedules.next_occurrence()
 
     async def wait(self) -> None:
-        """Sleep until the next occurrence, but not for long."""
+        """Return at the next occurrence, or after 30 s at most."""
         with suppress(TimeoutError):
             await asyncio.wait_for(super().wait(), _LONGEST_SLEEP)

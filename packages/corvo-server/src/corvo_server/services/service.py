@@ -1,4 +1,4 @@
-"""What the background loops have in common."""
+"""Base classes of the background services, and functions to start and end them."""
 
 import asyncio
 import logging
@@ -15,20 +15,20 @@ _PAUSE_AFTER_ERROR = 1.0
 
 
 class Service(ABC):
-    """A role of the server that runs beside the requests."""
+    """A background service: it waits for work and does it, until it is cancelled."""
 
     name: str
 
     @abstractmethod
     async def run_once(self) -> int:
-        """Do all that is to be done now; how much it was."""
+        """Do all work that is due now. Return its amount."""
 
     @abstractmethod
     async def wait(self) -> None:
-        """Return when there may be something to do."""
+        """Return when work may be due."""
 
     async def run(self) -> None:
-        """Work until cancelled. Errors are logged and the work is taken up again."""
+        """Work until cancelled. Log errors and continue after a pause."""
         while True:
             try:
                 await self.wait()
@@ -37,17 +37,17 @@ class Service(ABC):
                 log.warning("%s: %s", self.name, error)
                 await asyncio.sleep(_PAUSE_AFTER_ERROR)
             except Exception:
-                log.exception("%s failed and goes on", self.name)
+                log.exception("%s failed; it continues in %g s", self.name, _PAUSE_AFTER_ERROR)
                 await asyncio.sleep(_PAUSE_AFTER_ERROR)
 
 
 def start_all(services: Iterable[Service]) -> list[asyncio.Task[None]]:
-    """Run services beside each other, until `end_all`."""
+    """Start a task for each service. End the tasks with `end_all`."""
     return [asyncio.create_task(service.run(), name=service.name) for service in services]
 
 
 async def end_all(tasks: Iterable[asyncio.Task[None]]) -> None:
-    """Cancel services, and return when all have ended."""
+    """Cancel the tasks of services. Return when all have ended."""
     tasks = list(tasks)
     for task in tasks:
         task.cancel()
@@ -56,16 +56,16 @@ async def end_all(tasks: Iterable[asyncio.Task[None]]) -> None:
 
 
 class AlarmService(Service):
-    """A service that sleeps until the time of the first job that it is there for."""
+    """A service that sleeps until its next job or schedule is due."""
 
     alarm: Alarm
 
     @abstractmethod
     async def next_time(self) -> int | None:
-        """The moment (ms) of the first such job in the store; None when there is none."""
+        """Return the next due time in ms since the epoch; None without one."""
 
     async def wait(self) -> None:
-        """Sleep until that moment; a commit that brings an earlier one cuts it short."""
+        """Return at the next due time, or earlier if a commit sets an earlier one."""
         self.alarm.clear()
-        self.alarm.ring_by(await self.next_time())
+        self.alarm.bring_forward(await self.next_time())
         await self.alarm.wait()

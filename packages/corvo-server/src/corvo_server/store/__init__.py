@@ -1,1 +1,1 @@
-"""Where jobs are kept: the contract of a store, and its implementations."""
+"""Storage of jobs: the contract of a store, and its implementations."""

@@ -4,7 +4,7 @@ from msgspec import Struct
 
 
 class BatchRecord(Struct):
-    """A batch and how far it has got."""
+    """A batch with the counts of its ended jobs."""
 
     id: str
     total: int

@@ -1,4 +1,4 @@
-"""What the engine and a store hand each other about bulk operations."""
+"""Records of bulk operations that the engine and a store exchange. Times are in ms."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
@@ -9,14 +9,15 @@ from corvo_schema import BulkStatus
 from corvo_server.store.records import Refusal, Transition
 
 UNENDED = frozenset({BulkStatus.QUEUED, BulkStatus.RUNNING})
+"""The statuses of bulk operations that have not ended."""
 
 
 class BulkRecord(Struct, frozen=True):
-    """A bulk operation in the background, and how far it has got. Times in ms."""
+    """A bulk operation that runs in the background, with its progress."""
 
     id: str
     request: str
-    """What was asked for, as JSON text: what is meant does not change underway."""
+    """The original request as JSON text, so that all chunks apply the same filter and action."""
     action: str
     status: BulkStatus
     total: int
@@ -25,9 +26,9 @@ class BulkRecord(Struct, frozen=True):
     errors: int
     error: str | None
     cursor: int
-    """Where the next chunk begins: a seq, or an index of the ids that were given."""
+    """Start of the next chunk: the last seq handled, or an index into the ids of the request."""
     last_seq: int
-    """Jobs that were enqueued after this one are not meant."""
+    """Seq of the newest job when the operation was created; later jobs are not affected."""
     created_at: int
     updated_at: int
     finished_at: int | None
@@ -37,17 +38,19 @@ BulkOutcome: TypeAlias = BulkRecord | Refusal
 
 
 class BulkEdit(Struct, frozen=True):
-    """A change of one bulk operation by a rule, which is given None where there is none."""
+    """A request to create or change one bulk operation by a rule."""
 
     id: str
     decide: Callable[[BulkRecord | None], BulkOutcome]
+    """The rule with its request bound in; its argument is None if no operation has this id."""
 
 
 class BulkStep(Struct, frozen=True):
-    """The next chunk of a bulk operation: the jobs and the progress are written together."""
+    """The next chunk of a bulk operation. Its jobs and the progress are written atomically."""
 
     id: str
     transitions: Sequence[Transition]
     cursor: int
+    """The `BulkRecord.cursor` after this chunk."""
     is_last: bool
     now: int

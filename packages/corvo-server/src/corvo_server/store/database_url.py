@@ -1,4 +1,4 @@
-"""Where a database is, written as a URL. What is secret in one is shown to nobody."""
+"""Database URLs: how to read them, and how to show them without their passwords."""
 
 import re
 from pathlib import Path
@@ -12,7 +12,10 @@ _IN_QUERY = re.compile(r"(?P<name>(?:^|[?&])(?:ssl)?password=)[^&#]*", re.IGNORE
 
 
 def is_postgres(url: str) -> bool:
-    """Whether it names a PostgreSQL database; else it is one of SQLite. Raises `ValueError`."""
+    """Return True for the URL of a PostgreSQL database, False for one of SQLite.
+
+    Raises `ValueError` for any other URL.
+    """
     scheme = url.partition("://")[0].lower()
     if scheme in POSTGRES:
         return True
@@ -23,9 +26,10 @@ def is_postgres(url: str) -> bool:
 
 
 def sqlite_directory(url: str) -> Path:
-    """The data directory that `sqlite:///relative` or `sqlite:////absolute` names.
+    """Return the data directory of `sqlite:///relative` or `sqlite:////absolute`.
 
-    The name of the database file in it may follow. Raises `ValueError`.
+    If the path ends with the database file (`.db`), return its parent directory. Raises
+    `ValueError` for any other URL.
     """
     parts = urlsplit(url)
     path = Path(unquote(parts.path.removeprefix("/")))
@@ -35,6 +39,6 @@ def sqlite_directory(url: str) -> Path:
 
 
 def masked(url: str) -> str:
-    """The URL as it may be shown: without passwords, wherever in it they stand."""
+    """Return the URL with every password in it replaced by `***`."""
     shown = _IN_AUTHORITY.sub(rf"\g<user>:{HIDDEN}@", url)
     return _IN_QUERY.sub(rf"\g<name>{HIDDEN}", shown)

@@ -1,9 +1,8 @@
 """The numbered, forward-only migrations of a store, read from its `migrations` package.
 
-A migration that leaves older servers able to work says so in its first line, by the oldest version
-that a server has to know: `-- works with servers of schema version: 1`. So that servers can be
-replaced one by one on a shared database, those of the release before must be able to go on, and to
-start again.
+A migration that older servers can work with states the oldest such schema version in its first
+line: `-- works with servers of schema version: 1`. Servers on a shared database are replaced one by
+one, so the servers of the previous release must be able to keep working and to restart.
 """
 
 import re
@@ -16,7 +15,7 @@ _WORKS_WITH = re.compile(r"-- works with servers of schema version: (\d+)\n")
 
 
 class Migration(NamedTuple):
-    """One step of the schema. `version` counts from 1 without gaps."""
+    """One migration of the schema. Versions count from 1 without gaps."""
 
     version: int
     name: str
@@ -24,24 +23,27 @@ class Migration(NamedTuple):
 
     @property
     def oldest(self) -> int:
-        """The least version that a server must know to work on the schema after it."""
+        """The lowest schema version with which a server can work on the migrated schema."""
         found = _WORKS_WITH.match(self.script)
         return int(found[1]) if found else self.version
 
 
 class NewerSchemaError(UnusableStoreError):
-    """The database was written by a newer server than this one."""
+    """Raised when a newer server than this one has migrated the database."""
 
     def __init__(self, found: int, known: int) -> None:
         super().__init__(
-            f"The database has schema version {found}, this server knows versions up to {known}: "
-            "it was written by a newer corvo-server. Install that version (or a newer one), "
-            "or restore a backup taken before the upgrade."
+            f"The database has schema version {found}, but this server knows versions up to "
+            f"{known}. It was written by a newer corvo-server. Install that version (or a newer "
+            "one), or restore a backup taken before the upgrade."
         )
 
 
 def load_migrations(package: str) -> list[Migration]:
-    """The migrations in `package`, files named `0001_what_it_does.sql`, in order."""
+    """Return the migrations in `package` in order, from files named `0001_what_it_does.sql`.
+
+    Raises `ValueError` if they are not numbered without gaps.
+    """
     found = sorted(
         (file for file in files(package).iterdir() if file.name.endswith(".sql")),
         key=lambda file: file.name,
@@ -58,10 +60,10 @@ def load_migrations(package: str) -> list[Migration]:
 def pending_migrations(
     migrations: list[Migration], current: int, oldest: int | None = None
 ) -> list[Migration]:
-    """Those still to be applied to a schema of version `current` (0: empty).
+    """Return the migrations with a version above `current` (0 for an empty database).
 
-    `oldest` is the least version that a server must know to work on a schema that is newer than it;
-    None where no server works beside a newer one. Raises `NewerSchemaError`.
+    `oldest` is the lowest schema version with which a server can work on the database; None if only
+    `current` will do. Raises `NewerSchemaError` if this server cannot work on the database.
     """
     known = len(migrations)
     if current > known and (oldest is None or oldest > known):

@@ -1,4 +1,4 @@
-"""What a store knows of the servers that work on it. Times in ms since the epoch."""
+"""Records of the servers (nodes) of a store. Times are in ms since the epoch."""
 
 import time
 
@@ -8,26 +8,27 @@ _BOOT_TIME: int | None = getattr(time, "CLOCK_BOOTTIME", None)
 
 
 def steady_clock() -> float:
-    """Seconds that pass evenly; on Linux, also while the machine sleeps."""
+    """Return monotonic seconds since an arbitrary start. On Linux, time asleep counts too."""
     return time.monotonic() if _BOOT_TIME is None else time.clock_gettime(_BOOT_TIME)
 
 
 class NodeReport(Struct, frozen=True):
-    """What a node says of itself."""
+    """A node's heartbeat."""
 
     id: str
     version: str
     address: str | None
     started_at: int
     waiting_fetches: int = 0
+    """Number of long polls that wait for jobs."""
     backlog: int = 0
-    """Writes that wait for their commit."""
+    """Number of writes that wait for their commit."""
     operations: int = 0
-    """Calls that it has committed within the last second."""
+    """Number of operations committed within the last second."""
 
 
 class NodeRecord(Struct, frozen=True):
-    """A node, as of its last report."""
+    """A node as of its last heartbeat."""
 
     report: NodeReport
     last_seen: int
@@ -35,25 +36,27 @@ class NodeRecord(Struct, frozen=True):
 
 
 class Reading(Struct, frozen=True):
-    """A look at a clock elsewhere: what it showed at some moment between these two."""
+    """A reading of a remote clock, taken at some time between `asked` and `answered`."""
 
     now: int
+    """The time that the remote clock showed."""
     asked: float
-    """By `steady_clock`, as `answered`."""
+    """Local `steady_clock` before the request, in seconds."""
     answered: float
+    """Local `steady_clock` after the reply, in seconds."""
 
     @property
     def seconds(self) -> float:
-        """How long it took, which is how exact it is."""
+        """Duration of the reading in seconds, which is also the uncertainty of `now`."""
         return self.answered - self.asked
 
 
-class Standing(Struct, frozen=True):
-    """What a node is told for its report."""
+class HeartbeatResult(Struct, frozen=True):
+    """The reply to a heartbeat."""
 
     is_leader: bool
-    """Whether it may do now what one node at a time does."""
+    """Whether the node holds the leader lease."""
     lease_ms: int | None = None
-    """For how long, counted from before the report was sent; None: for good."""
+    """Length of the leader lease, counted from before the heartbeat was sent; None: no end."""
     clock: Reading | None = None
-    """Of the clock by which all nodes go; None: each has its own."""
+    """Reading of the clock that all nodes share; None if the node uses its own clock."""

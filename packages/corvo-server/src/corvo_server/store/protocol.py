@@ -1,9 +1,9 @@
-"""What an engine needs of a store. Everything here holds for every implementation.
+"""The contract between the engine and a store. Every store implementation fulfils all of it.
 
-Writes are submitted, and answered by a future once the commit that holds them is durable. One call
-is one atomic change; calls that arrive together may share a commit, in which enqueues come first
-and fetches last. A guard that does not hold is an outcome; an exception means that nothing was
-written.
+A write method submits its request and returns a future, which resolves once the commit is durable.
+Each call is one atomic change. Calls that arrive together may share a commit. Enqueues run first in
+a commit and fetches last. A request that a guard rejects returns a `Refusal` as its outcome. An
+exception means that nothing was written.
 """
 
 from asyncio import Future
@@ -11,11 +11,9 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from corvo_schema import BatchState
-from corvo_server.store.batches import (
-    BatchRecord,
-)
+from corvo_server.store.batches import BatchRecord
 from corvo_server.store.bulk import BulkEdit, BulkOutcome, BulkRecord, BulkStep
-from corvo_server.store.nodes import NodeRecord, NodeReport, Standing
+from corvo_server.store.nodes import HeartbeatResult, NodeRecord, NodeReport
 from corvo_server.store.queues import (
     QueueRecord,
     QueueSetting,
@@ -48,231 +46,247 @@ from corvo_server.store.search.search import Found, Search
 
 
 class UnusableStoreError(Exception):
-    """A store cannot be opened. The message says to the operator what to do."""
+    """Raised when a store cannot be opened. The message tells the operator what to do."""
 
 
 class StoreError(Exception):
-    """The store could not do it; nothing was written."""
+    """Raised when the store could not carry out a request. Nothing was written."""
 
 
 class StoreUnavailable(StoreError):
-    """The store cannot write now: disk full, file gone, database down, shutting down."""
+    """Raised when the store cannot work now, e.g. disk full, database down or shutting down."""
 
 
 class StoreOverloaded(StoreError):
-    """Too many writes are waiting already."""
+    """Raised when too many writes are waiting for their commit already."""
 
 
 class SearchTooSlow(StoreError):
-    """The search took longer than one may, and was stopped."""
+    """Raised when a search was stopped at its time limit. The same search will fail again."""
 
 
 class Store(Protocol):
-    """A durable home of jobs. Submitting needs a running event loop; results arrive on it."""
+    """Stores jobs durably. Write methods need a running event loop; their futures belong to it."""
 
     node_id: str
-    """What this server is called among those that work here."""
+    """Id of this server among the nodes that share the database."""
 
     @property
     def is_shared(self) -> bool:
-        """Whether other servers may write here, too.
+        """Whether other servers may write to the same database.
 
-        Then `on_commit` listeners hear of their commits as well, in short (`Commit.is_from_other_node`), and
-        the events of a commit are not all there are: the log alone has them in one order.
+        If so, `on_commit` listeners also get an abridged `Commit` for each commit of another server
+        (`Commit.is_from_other_node`). Only the event log has the events of all servers in order.
         """
         ...
 
     @property
     def backlog(self) -> int:
-        """Writes that were submitted and are not answered yet."""
+        """Number of writes that were submitted and not answered yet."""
         ...
 
     def on_enqueue(self, listener: Callable[[Enqueue], None]) -> None:
-        """Call `listener` within every `enqueue`, before its commit.
+        """Call `listener` within every call of `enqueue`, before its commit.
 
-        What the listener submits shares the commit of the enqueue.
+        Writes that the listener submits share the commit of the enqueue.
         """
         ...
 
     def on_commit(self, listener: Callable[[Commit], None]) -> None:
-        """Call `listener` on the event loop after every commit, before its answers are given."""
+        """Call `listener` on the event loop after every commit, before its futures resolve."""
         ...
 
     # Writes
 
     def enqueue(self, request: Enqueue) -> Future[list[Enqueued] | Refusal]:
-        """Store all jobs, or say which exist already. Takes unique locks; creates queues.
+        """Store all jobs that do not exist yet, with their queues and unique locks.
 
-        Jobs found to exist are no part of the batch; one that is left without jobs ends at once.
-        There is no new batch when the jobs are known by their ids already, from an earlier one.
-        If the `on_conflict` of a job refuses, the whole request is refused.
+        Return one `Enqueued` per job, or a `Refusal` of the whole request if the `on_conflict` of
+        a job refuses. Existing jobs do not join the batch, and a batch without jobs ends at once.
+        No batch is created if no job is new and one of them is in an earlier batch.
         """
         ...
 
     def transition(self, requests: Sequence[Transition]) -> Future[list[Outcome]]:
-        """Move each job as its rule decides on the stored head; an unknown id is refused.
+        """Move each job as its rule decides from the stored head. Refuse unknown ids.
 
-        Locks, batch counts, queue counters, failures and events are written with it.
+        Return one outcome per request. Unique locks, batch counts, queue counters, failures and
+        events are written in the same transaction.
         """
         ...
 
     def fetch(self, claim: Claim) -> Future[list[LeasedJob]]:
-        """Start the first pending jobs of the queues that may run one: by priority, then `seq`."""
+        """Start the first eligible jobs of the queues, by priority, then `seq`, and return them."""
         ...
 
     def promote(self, chunk: Maintain) -> Future[int]:
-        """Move scheduled and retrying jobs that are due; how many."""
+        """Move scheduled and retrying jobs that are due. Return their number."""
         ...
 
     def reclaim(self, chunk: Maintain) -> Future[int]:
-        """Move active jobs whose lease has ended; how many."""
+        """Move active jobs whose lease has ended. Return their number."""
         ...
 
     def expire(self, chunk: Maintain) -> Future[int]:
-        """Move jobs that wait (pending, scheduled, retrying) past their `expire_at`; how many."""
+        """Move pending, scheduled and retrying jobs past their `expire_at`. Return their number."""
         ...
 
     def prune(self, limits: Prune) -> Future[int]:
-        """Remove what is older than `limits` allow, a chunk of each kind; how many rows went."""
+        """Delete one chunk of each kind of old row. Return the number of deleted rows."""
         ...
 
     def configure_queue(self, setting: QueueSetting) -> Future[None]:
-        """Change one setting of a queue, creating the queue if need be."""
+        """Change one setting of a queue. Create the queue if it does not exist."""
         ...
 
     def drop_queue(self, name: str) -> Future[bool]:
-        """Forget a queue that has no jobs, with its settings and totals; whether it had none."""
+        """Delete a queue, its settings and its totals, unless it has jobs. Return whether it did.
+
+        Return False for a queue that has jobs or does not exist.
+        """
         ...
 
     def edit_schedule(self, edit: ScheduleEdit) -> Future[EditOutcome]:
-        """Change one schedule as the rule decides on what is stored; a job of it is enqueued too.
+        """Change one schedule as the rule decides from the stored schedule, and enqueue its job.
 
-        A name that another schedule has is refused.
+        The schedule and the job are written in one transaction. Refuse a name that another
+        schedule has.
         """
         ...
 
     def run_schedules(self, due: DueSchedules) -> Future[list[ScheduleOutcome]]:
-        """Deal with the occurrences of due schedules as the rule decides, and enqueue their jobs."""
+        """Handle the occurrences of due schedules as the rule decides, and enqueue their jobs.
+
+        Return one outcome per due schedule.
+        """
         ...
 
     def edit_bulk(self, edit: BulkEdit) -> Future[BulkOutcome]:
-        """Begin or change a bulk operation as the rule of the edit decides."""
+        """Create or change a bulk operation as the rule of `edit` decides. Return the outcome."""
         ...
 
     def step_bulk(self, step: BulkStep) -> Future[BulkRecord | None]:
-        """Do a chunk of a bulk operation and write its progress, unless it has ended meanwhile."""
+        """Apply one chunk of a bulk operation and store the progress, unless it has ended.
+
+        Return the bulk operation as stored, or None if it does not exist.
+        """
         ...
 
     # Reads
 
     async def find_jobs(self, job_ids: Sequence[str]) -> list[JobRecord]:
-        """The jobs of these ids that exist, in the order asked for, without failures' events."""
+        """Return the existing jobs of these ids in the given order, with failures, without events.
+
+        A repeated id yields its job once.
+        """
         ...
 
     async def find_job(self, job_id: str) -> JobRecord | None:
-        """One job with its failures and events."""
+        """Return a job with its failures and events, or None if it does not exist."""
         ...
 
     async def find_batch(self, batch_id: str) -> BatchRecord | None:
-        """One batch with its counts."""
+        """Return a batch with its counts, or None if it does not exist."""
         ...
 
     async def list_batches(
         self, before: str | None, limit: int, state: BatchState | None
     ) -> list[BatchRecord]:
-        """Up to `limit` batches, the newest first: by id, which begins with the time.
+        """Return up to `limit` batches, newest first, all or only those in `state`.
 
-        `before` is the id of the last one of the page before; `state` chooses.
+        `before` is the last batch id of the previous page. The order is that of the ids, which
+        begin with the time of creation.
         """
         ...
 
     async def search(self, request: Search) -> Found:
-        """One page of the jobs that match, as of one moment.
+        """Return one page of the matching jobs, read from one snapshot.
 
-        Raises `SearchTooSlow`; `StoreUnavailable` when others leave it no time to begin.
+        Raises `SearchTooSlow` at the time limit, and `StoreUnavailable` if other searches kept this
+        one from starting in time.
         """
         ...
 
     async def matching_ids(
         self, wanted: JobFilter, after_seq: int, limit: int
     ) -> list[tuple[int, str]]:
-        """The (seq, id) of the first `limit` matching jobs beyond `after_seq`, by seq.
+        """Return (seq, id) of the first `limit` matching jobs with a seq above `after_seq`, by seq.
 
-        Raises `SearchTooSlow`, and `StoreUnavailable` as `search` does.
+        Raises `SearchTooSlow` and `StoreUnavailable` as `search` does.
         """
         ...
 
     async def list_queues(self) -> list[QueueRecord]:
-        """All queues by name, with their counters as of one moment."""
+        """Return all queues, ordered by name, with their counters from one snapshot."""
         ...
 
     async def find_queue(self, name: str) -> QueueRecord | None:
-        """One queue with its counters."""
+        """Return a queue with its counters, or None if it does not exist."""
         ...
 
     async def read_events(self, after: int, limit: int) -> list[Event]:
-        """The next events of the log after an id, oldest first."""
+        """Return up to `limit` events of the log with an id above `after`, oldest first."""
         ...
 
     async def last_event_id(self) -> int:
-        """The id of the newest event; 0 before the first."""
+        """Return the id of the newest event; 0 if there has been no event yet."""
         ...
 
     async def list_holders(self) -> list[Holder]:
-        """The workers that hold active jobs, and how many."""
+        """Return the workers that have active jobs, with the number of jobs of each."""
         ...
 
     async def list_schedules(self) -> list[ScheduleRecord]:
-        """All schedules by name."""
+        """Return all schedules, ordered by name."""
         ...
 
     async def find_schedule(self, reference: str) -> ScheduleRecord | None:
-        """One schedule by its id, else by its name."""
+        """Return the schedule with this id, or else with this name; None if there is none."""
         ...
 
     async def find_bulk(self, bulk_id: str) -> BulkRecord | None:
-        """One bulk operation."""
+        """Return a bulk operation, or None if it does not exist."""
         ...
 
     async def list_bulks(self, limit: int) -> list[BulkRecord]:
-        """The newest bulk operations first."""
+        """Return up to `limit` bulk operations, newest first."""
         ...
 
     async def next_bulk(self) -> BulkRecord | None:
-        """The oldest bulk operation that has not ended."""
+        """Return the oldest bulk operation that has not ended, or None if all have."""
         ...
 
     async def last_seq(self) -> int:
-        """The seq of the job that was enqueued last; 0 before the first."""
+        """Return the seq of the newest job; 0 if no job was ever enqueued."""
         ...
 
     async def next_times(self) -> NextTimes:
-        """The earliest due time, lease end and expiry of all stored jobs, and occurrence of schedules."""
+        """Return the earliest due time, lease end and expiry of all jobs, and next occurrence."""
         ...
 
     # Nodes
 
-    async def beat(self, report: NodeReport, lease_ms: int) -> Standing:
-        """Keep a report, and take the lead for `lease_ms` if nobody has it, or go on having it.
+    async def beat(self, report: NodeReport, lease_ms: int) -> HeartbeatResult:
+        """Store a node's heartbeat. Acquire the leader lease if it is free, renew it if it is ours.
 
-        The lead of a node ends with its lease, by the store's clock, unless it reports in time.
+        The leader lease ends `lease_ms` ms later by the store's clock, unless it is renewed.
         """
         ...
 
     async def leave(self, node_id: str) -> None:
-        """Forget a node, and free the lead if it has it."""
+        """Delete a node, and release the leader lease if the node holds it."""
         ...
 
     async def list_nodes(self) -> list[NodeRecord]:
-        """The nodes that have reported and not left, for an hour."""
+        """Return the nodes that sent a heartbeat within the last hour and have not left."""
         ...
 
     # Life
 
     async def check(self) -> None:
-        """Raise `StoreUnavailable` unless the store can be read and its writer takes work."""
+        """Raise `StoreUnavailable` unless the store can be read and its writer accepts writes."""
         ...
 
     async def close(self) -> None:
-        """Finish what was submitted, then close. Later calls raise `StoreUnavailable`."""
+        """Commit all submitted writes, then close. Later calls raise `StoreUnavailable`."""
         ...

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 
 class PauseQueue(Struct, frozen=True):
-    """Whether a queue hands out jobs; a draining one is paused until it is empty of active jobs."""
+    """A request to pause, drain or resume a queue. A draining queue is also paused."""
 
     queue: str
     now: int
@@ -15,7 +15,7 @@ class PauseQueue(Struct, frozen=True):
 
 
 class LimitQueue(Struct, frozen=True):
-    """How many jobs of a queue may be active; None lifts the limit."""
+    """A request to limit the active jobs of a queue; None removes the limit."""
 
     queue: str
     now: int
@@ -23,7 +23,7 @@ class LimitQueue(Struct, frozen=True):
 
 
 class LimitKeys(Struct, frozen=True):
-    """How many jobs of a queue that share a concurrency key may be active; None lifts the limit."""
+    """A request to limit the active jobs per concurrency key; None removes the limit."""
 
     queue: str
     now: int
@@ -31,19 +31,21 @@ class LimitKeys(Struct, frozen=True):
 
 
 class ThrottleQueue(Struct, frozen=True):
-    """How many jobs of a queue may be started in any window of that many ms; None lifts it."""
+    """A request to set the rate limit of a queue; None removes it."""
 
     queue: str
     now: int
     rate: int | None
+    """Largest number of jobs that may start in any window."""
     window: int | None
+    """Length of the window in ms."""
 
 
 QueueSetting: TypeAlias = PauseQueue | LimitQueue | LimitKeys | ThrottleQueue
 
 
 class QueueRecord(Struct):
-    """A queue: its settings, its jobs by state, and its totals since it was created."""
+    """A queue: its settings, its number of jobs by state, and its totals since its creation."""
 
     name: str
     is_paused: bool
@@ -61,5 +63,8 @@ class QueueRecord(Struct):
     dead: int
     cancelled: int
     enqueued: int
+    """Number of jobs ever enqueued."""
     failed: int
+    """Number of attempts ever failed."""
     oldest_pending_at: int | None
+    """Earliest time at which a pending job became pending; None if no job is pending."""

@@ -5,13 +5,9 @@ from dataclasses import dataclass
 from typing import Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
 from corvo_schema import BatchState
-from corvo_server.store.batches import (
-    BatchRecord,
-)
+from corvo_server.store.batches import BatchRecord
 from corvo_server.store.bulk import BulkRecord
-from corvo_server.store.queues import (
-    QueueRecord,
-)
+from corvo_server.store.queues import QueueRecord
 from corvo_server.store.records import (
     Holder,
     JobRecord,
@@ -22,19 +18,19 @@ from corvo_server.store.search.filters import JobFilter
 from corvo_server.store.search.search import Found, Search
 
 C = TypeVar("C")
-"""What a query of the engine takes: an open read transaction."""
+"""The read transaction that each query of a storage engine takes as its first argument."""
 C_co = TypeVar("C_co", covariant=True)
 P = ParamSpec("P")
 T = TypeVar("T")
 
 
 class Pool(Protocol[C_co]):
-    """Threads with read-only connections. Each call runs on one snapshot of the database."""
+    """A pool of threads, each with a read-only connection. Each call reads from one snapshot."""
 
     async def run(
         self, read: Callable[Concatenate[C_co, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Run `read` on a connection. Raises `StoreUnavailable`."""
+        """Run `read` on a connection and return its result. Raises `StoreUnavailable`."""
         ...
 
     async def run_within(
@@ -44,20 +40,21 @@ class Pool(Protocol[C_co]):
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """Run `read`, and stop it after `seconds` or when the caller is cancelled.
+        """Run `read`; stop it after `seconds`, or when the caller is cancelled.
 
-        Raises `SearchTooSlow` if the time ran out, `StoreUnavailable` also if it never began.
+        Raises `SearchTooSlow` if it ran for `seconds`, and `StoreUnavailable` if it could not start
+        within that time.
         """
         ...
 
     async def close(self) -> None:
-        """Wait for running reads, then close the connections."""
+        """Wait for running reads to end, then close the connections."""
         ...
 
 
 @dataclass(frozen=True)
 class Queries(Generic[C]):
-    """The queries of one engine. They return what the methods of the same name promise."""
+    """The queries of one storage engine. Each implements the `Store` method of the same name."""
 
     find_jobs: Callable[[C, Sequence[str]], list[JobRecord]]
     find_job: Callable[[C, str], JobRecord | None]
@@ -77,14 +74,14 @@ class Queries(Generic[C]):
 
 
 class Reads(Generic[C]):
-    """Implements the reads of `store.protocol.Store`, but for those of the event log."""
+    """Implements the reads of `store.protocol.Store`, except those of the event log."""
 
     def __init__(
         self, queries: Queries[C], readers: Pool[C], searchers: Pool[C], *, search_seconds: float
     ) -> None:
-        """Read on `readers`, and search on `searchers`, for at most `search_seconds` a search.
+        """Run reads on `readers` and searches on `searchers`, at most `search_seconds` per search.
 
-        Searches have a pool of their own, so that they never delay the reads of single records.
+        Searches have their own pool, so that they never delay the reads of single records.
         """
         self._queries = queries
         self._readers = readers

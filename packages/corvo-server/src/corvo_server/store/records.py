@@ -1,10 +1,10 @@
-"""What the engine and a store hand each other: plain records, times in ms since the epoch.
+"""Records that the engine and a store exchange. Times are in ms since the epoch.
 
-A `JobHead` is the part of a job that its life cycle is decided on. The rules (`engine.lifecycle`)
-turn a head into a `Change`; a store loads heads, asks the rule, and writes what it answered.
+A `JobHead` has the fields of a job that decide its transitions. A rule (`engine.lifecycle`) turns a
+head into a `Change`. A store loads the head, calls the rule, and writes the change.
 
-What is made for every job is of no interest to the garbage collector (`gc=False`): it holds values
-and other records, and none of them leads back to it.
+Records of which one is made per job are not tracked by the garbage collector (`gc=False`). They
+cannot be part of a reference cycle, because their fields never refer back to them.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ from corvo_schema.states import Backoff, EventType, JobState, Priority
 
 
 class NewJob(Struct):
-    """A job about to be stored. `payload` and `tags` are JSON text."""
+    """A job to be stored. `payload` and `tags` are JSON text; durations are in ms."""
 
     id: str
     queue: str
@@ -37,53 +37,53 @@ class NewJob(Struct):
     batch_id: str | None = None
     concurrency_key: str | None = None
     traceparent: str | None = None
-    """Of the span in which the job was enqueued (W3C Trace Context)."""
+    """W3C `traceparent` of the span that enqueued the job."""
     is_id_from_client: bool = False
-    """Only then can the id be there already, and only then is that looked up."""
+    """Whether the client chose the id. Only then the store checks whether the id exists already."""
     on_conflict: "Decide | None" = None
-    """What happens to the job that holds the unique key; None: nothing, this one is a duplicate."""
+    """Rule for the job that holds the unique key; None leaves that job as it is."""
     reason: str | None = None
-    """Why the server enqueues it by itself, for its event."""
+    """Reason for a job that the server itself enqueues, for the job's event."""
 
 
 class NewBatch(Struct, frozen=True):
-    """A batch about to be stored, with the job to enqueue when its last job ends, if any."""
+    """A batch to be stored, with the callback job to enqueue when its last job ends, if any."""
 
     id: str
     created_at: int
     callback_queue: str | None = None
     callback_job_id: str | None = None
-    """Chosen with the batch, so that the callback can come only once."""
+    """Id of the callback job. Chosen with the batch, so that only one callback can exist."""
     callback_payload: str | None = None
-    """The caller's JSON text, still to be wrapped with the batch's counts."""
+    """JSON text from the caller; the payload of the callback job adds the counts of the batch."""
 
 
 class Enqueue(Struct, frozen=True):
-    """An enqueue of one job or many, all or nothing."""
+    """A request to enqueue jobs, and their batch if any. Atomic: all jobs or none."""
 
     jobs: Sequence[NewJob]
     batch: NewBatch | None = None
 
 
 class Enqueued(Struct, frozen=True, gc=False):
-    """What became of one enqueued job: stored, or found to exist by its id or its unique key."""
+    """The result for one job of an enqueue: stored, or found by its id or its unique key."""
 
     job_id: str
     status: str
     is_new: bool = True
     is_duplicate: bool = False
     batch_id: str | None = None
-    """Of a job that is new or was found by its id."""
+    """Batch of a job that is new or was found by its id; None for other jobs."""
 
 
 class JobHead(Struct, gc=False):
-    """The part of a stored job that its life cycle is decided on.
+    """The fields of a stored job that decide its transitions.
 
-    The store may go by one that it handed out: whoever changes anything, changes a copy.
+    Treat a head as read-only and change a copy: the store may cache the one that it returned.
     """
 
     seq: int
-    """The order of enqueueing, and the key among the jobs that are there."""
+    """Primary key in the store, ascending in the order of enqueueing."""
     id: str
     queue: str
     state: JobState
@@ -100,7 +100,7 @@ class JobHead(Struct, gc=False):
     worker_id: str | None
     hostname: str | None
     lease_token: str | None
-    """Of the present attempt; or of the one that ended the last, which may be told again."""
+    """Token of the current attempt, or of the last one, so that a repeated ack is recognised."""
     lease_ms: int
     lease_expires_at: int | None
     scheduled_at: int | None
@@ -114,7 +114,7 @@ class JobHead(Struct, gc=False):
 
 
 class Failure(Struct, frozen=True):
-    """One failed attempt, as it is kept with the job."""
+    """One failed attempt of a job."""
 
     attempt: int
     error: str
@@ -123,24 +123,24 @@ class Failure(Struct, frozen=True):
 
 
 class Change(Struct, gc=False):
-    """A transition that a rule decided on: the head after it, and what else to keep."""
+    """A transition decided by a rule: the head after it, and the other values to store."""
 
     job: JobHead
     at: int
     event: EventType | None
-    """None only for an extended lease, which is no news."""
+    """Type of the event to append; None if only the lease was extended."""
     reason: str | None = None
     failure: Failure | None = None
     result: str | None = None
-    """JSON text; `""` clears it, None leaves it."""
+    """JSON text; `""` clears the stored value, None leaves it as it is."""
     checkpoint: str | None = None
     progress: str | None = None
     replacement: NewJob | None = None
-    """Whose payload, tags and retry settings the job takes over."""
+    """New job whose payload, tags and retry settings replace those of this job."""
 
 
 class Removal(Struct, frozen=True):
-    """A transition out of existence, with all that belongs to the job but its events."""
+    """The deletion of a job with all that belongs to it except its events."""
 
     job: JobHead
     at: int
@@ -148,13 +148,13 @@ class Removal(Struct, frozen=True):
 
 
 class Unchanged(Struct, frozen=True):
-    """A repeated call: its effect is there already, nothing is written."""
+    """The outcome of a repeated call whose effect is stored already. Nothing is written."""
 
     job: JobHead
 
 
 class Refusal(Struct, frozen=True):
-    """A guard that did not hold. An outcome of one item, not an exception."""
+    """The outcome of a request that a guard rejected. Returned for one item, never raised."""
 
     code: ErrorCode
     message: str
@@ -164,29 +164,29 @@ class Refusal(Struct, frozen=True):
 Outcome: TypeAlias = Change | Removal | Unchanged | Refusal
 
 Decide: TypeAlias = Callable[[JobHead], Outcome]
-"""A rule with its request bound in. Pure: the store may call it again."""
+"""A rule with its request bound in. It must be pure, because the store may call it again."""
 
 
 class Transition(Struct, frozen=True):
-    """A request to move one job."""
+    """A request to move one job by a rule."""
 
     job_id: str
     decide: Decide
 
 
 class Claim(Struct, frozen=True):
-    """A fetch: up to `count` of the first jobs of `queues`, each started by `start`."""
+    """A fetch of up to `count` of the first eligible jobs of `queues`."""
 
     queues: Sequence[str]
     count: int
     clock: Callable[[], int]
-    """Asked when the claim has its turn: a lease begins then, and not before it waited for that."""
+    """Clock in ms. Read when the commit runs the claim, so that waiting does not shorten leases."""
     start: Callable[[JobHead, int], Change]
-    """Of a job, at a moment."""
+    """Rule that starts a job at a time in ms."""
 
 
 class Maintain(Struct, frozen=True):
-    """A chunk of the server's own work: up to `limit` jobs whose time came by `now`."""
+    """A chunk of maintenance: move up to `limit` jobs whose time came by `now`, by a rule."""
 
     now: int
     limit: int
@@ -194,18 +194,23 @@ class Maintain(Struct, frozen=True):
 
 
 class Prune(Struct, frozen=True):
-    """What is old enough to go, as moments before which it ended; None keeps that kind for ever."""
+    """A request to delete up to `limit` rows of each kind that ended by the given times.
+
+    A time of None keeps rows of that kind for ever.
+    """
 
     now: int
     limit: int
     finished_before: int | None
-    """Of completed and cancelled jobs, and of batches without jobs."""
+    """For completed and cancelled jobs, batches without jobs, and bulk operations."""
     dead_before: int | None
+    """For dead jobs."""
     events_before: int | None
+    """For events of the event log."""
 
 
 class LeasedJob(Struct, gc=False):
-    """A claimed job with the documents that its worker needs (JSON text)."""
+    """A job leased to a worker, with the documents that the worker needs (JSON text)."""
 
     head: JobHead
     payload: str
@@ -215,7 +220,7 @@ class LeasedJob(Struct, gc=False):
 
 
 class Event(Struct, frozen=True, gc=False):
-    """One line of the event log."""
+    """One entry of the event log."""
 
     id: int
     type: EventType
@@ -223,11 +228,11 @@ class Event(Struct, frozen=True, gc=False):
     queue: str
     at: int
     data: str | None
-    """JSON object text with what else there is to say (attempt, worker, reason)."""
+    """JSON object as text with details such as the attempt, worker or reason; None without any."""
 
 
 class JobRecord(Struct):
-    """A job in full."""
+    """A job with all its fields. Documents are JSON text."""
 
     head: JobHead
     payload: str
@@ -241,7 +246,7 @@ class JobRecord(Struct):
 
 
 class Holder(Struct, frozen=True):
-    """A worker that holds active jobs."""
+    """A worker that has active jobs, and their number."""
 
     worker_id: str
     hostname: str | None
@@ -249,40 +254,40 @@ class Holder(Struct, frozen=True):
 
 
 class NextTimes(Struct):
-    """The earliest moments at which a service has something to do; None where nothing waits."""
+    """The earliest times at which each service has work; None if nothing waits for that service."""
 
     due: int | None = None
-    """Of scheduled and retrying jobs."""
+    """Earliest due time of scheduled and retrying jobs."""
     lease_end: int | None = None
-    """Of active jobs."""
+    """Earliest lease end of active jobs."""
     expiry: int | None = None
-    """Of jobs that have an `expire_at` and are not finished."""
+    """Earliest `expire_at` of unfinished jobs."""
     occurrence: int | None = None
-    """Of schedules that are not paused."""
+    """Earliest occurrence of schedules that are not paused."""
 
 
 class Commit(Struct):
-    """What one commit brought about, told to the engine once it is durable."""
+    """The effects of one commit. Listeners get it once the commit is durable."""
 
     events: list[Event]
-    """Where other servers write to the log as well, their ids are known only once they are read."""
+    """Events of the commit. On a shared database their ids are not final: read the event log."""
     ready: dict[str, int]
-    """By queue, how many more jobs it may hand out than before."""
+    """By queue, the change of the number of jobs that can be fetched."""
     opened: set[str]
-    """Queues that may serve again."""
+    """Queues whose settings changed, so that waiting fetches must look again."""
     opens_at: dict[str, int]
-    """Throttled queues that have jobs and may serve again later, and when."""
+    """Queues with jobs that a rate limit blocks, and the time at which they may start again."""
     next_times: NextTimes
-    """Of the jobs that this commit changed."""
+    """Earliest times of the jobs and schedules that this commit changed."""
     promoted_late: list[int] = []
-    """By how many ms each job that was due was promoted after its time."""
+    """Promotion lag of each promoted job in ms: promotion time minus due time."""
     operations: int = 0
-    """How many shared the commit."""
+    """Number of operations in the commit."""
     seconds: float = 0.0
-    """How long it took to write."""
+    """Duration of the commit in seconds."""
     has_events: bool = False
-    """Whether the event log has got longer."""
+    """Whether the commit appended to the event log."""
     has_bulk: bool = False
-    """Whether a bulk operation was begun."""
+    """Whether the commit created or changed a bulk operation that has not ended."""
     is_from_other_node: bool = False
-    """Another server's: what it did in full is not known here, only whom it concerns."""
+    """Whether another server made the commit. Then only the affected queues and times are known."""

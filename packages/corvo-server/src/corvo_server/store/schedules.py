@@ -15,11 +15,11 @@ from corvo_server.store.records import Enqueued, NewJob, Refusal
 
 
 class ScheduleRecord(Struct):
-    """A schedule in full. `payload` and `tags` are JSON text."""
+    """A schedule with all its fields. `payload` and `tags` are JSON text."""
 
     id: str
     name: str
-    """Unique, and its identity for whoever writes it."""
+    """Unique name, by which callers identify the schedule."""
     queue: str
     cron: str
     timezone: str
@@ -32,9 +32,9 @@ class ScheduleRecord(Struct):
     misfire: Misfire
     created_at: int
     updated_at: int
-    """Of the last edit; runs do not count."""
+    """Time of the last edit; a run does not change it."""
     next_run: int | None
-    """The first occurrence of its calendar that has not been dealt with, which may be long past."""
+    """First occurrence that was not handled yet, possibly in the past; None without any."""
     is_paused: bool = False
     last_run: int | None = None
     last_job_id: str | None = None
@@ -43,27 +43,28 @@ class ScheduleRecord(Struct):
 
 
 class ScheduleChange(Struct, frozen=True):
-    """What a rule decided on for one schedule."""
+    """A rule's decision on one schedule."""
 
     after: ScheduleRecord | None
-    """None removes the schedule."""
+    """Schedule to store; None deletes the schedule."""
     job: NewJob | None = None
-    """Enqueued in the same transaction."""
+    """Job to enqueue in the same transaction."""
     if_duplicate: ScheduleRecord | None = None
-    """If given, stored instead of `after` when a live job holds the unique key of `job`."""
+    """Schedule to store instead of `after` if another job holds the unique key of `job`."""
 
 
 class ScheduleEdit(Struct, frozen=True):
-    """A request to change one schedule, found by its name or, if `by_id` as well, by its id."""
+    """A request to change one schedule by a rule."""
 
     reference: str
+    """Name of the schedule, or its id if `by_id` is True."""
     decide: Callable[[ScheduleRecord | None], ScheduleChange | Refusal]
-    """The rule with its request bound in; gets None when there is no such schedule. Pure."""
+    """The pure rule with its request bound in; its argument is None if no schedule was found."""
     by_id: bool = True
 
 
 class DueSchedules(Struct, frozen=True):
-    """Up to `limit` schedules that are not paused and whose `next_run` came by `now`."""
+    """A request to run up to `limit` schedules, not paused, whose `next_run` came by `now`."""
 
     now: int
     limit: int
@@ -71,7 +72,7 @@ class DueSchedules(Struct, frozen=True):
 
 
 class ScheduleOutcome(Struct, frozen=True):
-    """What was stored for one schedule, and what became of its job if it had one."""
+    """The effect on one schedule: its record before and after, and its enqueued job if any."""
 
     before: ScheduleRecord | None
     after: ScheduleRecord | None

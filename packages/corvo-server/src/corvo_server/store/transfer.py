@@ -1,7 +1,8 @@
-"""Moves a whole installation from one store into another, in steps that can be taken up again.
+"""Transfer of all data from one store into another. An interrupted transfer can be resumed.
 
-The source stands still: no server works on it meanwhile. The target is empty at first; from then on
-it says how far the transfer has come, and servers refuse it, until all is there and was compared.
+No server may run on the source or the target meanwhile. The target must be empty at first. It
+records the progress of the transfer, and servers refuse to start on it until all rows are copied
+and compared.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -13,13 +14,14 @@ import orjson
 from corvo_server.store.protocol import UnusableStoreError
 
 Row = Sequence[Any]
-"""The values of a row by the columns of its table: numbers (also for yes and no), texts, None."""
+"""The values of a row in the order of its columns: numbers (0 or 1 for a flag), text or None."""
 
 CHUNK = 2_000
+"""Default number of rows per write."""
 
 
 class Table(NamedTuple):
-    """A kind of rows, the same in every store. `key` are the leading columns, in their order."""
+    """A table that every store has. The first `key` columns are its primary key."""
 
     name: str
     columns: tuple[str, ...]
@@ -27,7 +29,7 @@ class Table(NamedTuple):
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The columns of the key."""
+        """The columns of the primary key."""
         return self.columns[: self.key]
 
 
@@ -90,17 +92,17 @@ TABLES = (
     ),
     Table("events", ("id", "type", "job_seq", "job_id", "queue", "at", "data")),
 )
-"""In the order in which they are moved: what others refer to comes first."""
+"""All tables in the order of the transfer: a table comes after those that its rows refer to."""
 
 FLAGS = frozenset({"is_paused", "is_draining", "is_batch_counted", "is_cancel_requested"})
 
 
 class TransferError(UnusableStoreError):
-    """It cannot be done, or not gone on with. The message says what to do."""
+    """Raised when a transfer cannot start or go on. The message tells the operator what to do."""
 
 
 class HalfTransferredError(UnusableStoreError):
-    """A server, or a transfer of something else, was to use a target that is not complete."""
+    """Raised when a store is opened that an unfinished transfer has written to."""
 
     def __init__(self, place: str, source: str) -> None:
         super().__init__(
@@ -110,44 +112,44 @@ class HalfTransferredError(UnusableStoreError):
 
 
 class Progress(NamedTuple):
-    """How much of a table is there: the key of the last row, how many rows, and their sum."""
+    """The progress of one table: the last key that was copied, the number of rows, their digest."""
 
     last: tuple[Any, ...] | None = None
     rows: int = 0
     digest: int = 0
 
     def after(self, table: Table, rows: Sequence[Row]) -> "Progress":
-        """With these rows, too."""
+        """Return the progress after also copying `rows`."""
         total = (self.digest + digest(rows)) % 2**63
         return Progress(tuple(rows[-1][: table.key]), self.rows + len(rows), total)
 
 
 class Side(Protocol):
-    """A store as one side of a transfer, which nobody else uses meanwhile."""
+    """A store as one side of a transfer, locked against other users until `close`."""
 
     @property
     def place(self) -> str:
-        """Where it is, as it may be shown."""
+        """Path or URL of the store, without passwords."""
         ...
 
     def count(self) -> dict[str, int]:
-        """How many rows each table has."""
+        """Return the number of rows of each table, by its name."""
         ...
 
     def read(self, table: Table, after: tuple[Any, ...] | None, limit: int) -> list[Row]:
-        """The next rows by their key, after that one."""
+        """Return up to `limit` rows with a key above `after` (None: from the start), by key."""
         ...
 
     def newest_seq(self) -> int:
-        """The highest seq that any job ever had."""
+        """Return the highest seq that any job ever had, also a deleted one."""
         ...
 
     def find_problems(self) -> Iterable[str]:
-        """What is wrong with it, as sentences."""
+        """Return the inconsistencies of the data, one sentence each."""
         ...
 
     def close(self) -> None:
-        """Let others use it again."""
+        """Release the store, so that others can use it again."""
         ...
 
 
@@ -155,27 +157,28 @@ class Target(Side, Protocol):
     """A side that can be written."""
 
     def begin(self, source: str, rows: dict[str, int]) -> dict[str, Progress]:
-        """Be the target of a transfer of so many rows; how far an earlier attempt has come.
+        """Start or resume the transfer of `rows` rows per table from `source`.
 
-        Raises `TransferError` when there is data of another origin in it.
+        Return the progress of each table that an earlier run has started. Raises `TransferError` if
+        the target has other data.
         """
         ...
 
     def write(self, table: Table, rows: Sequence[Row], progress: Progress) -> None:
-        """Store rows and how far it has come with them, both or neither."""
+        """Store rows and the progress after them in one transaction."""
         ...
 
     def settle(self, newest_seq: int) -> None:
-        """All rows are there; give no job a seq that one had before."""
+        """Make the seqs of new jobs start above `newest_seq`. Call after the last `write`."""
         ...
 
     def finish(self) -> None:
-        """Be a store that servers can use."""
+        """Mark the transfer as complete, so that servers can use the store."""
         ...
 
 
 class Transfer:
-    """Moves all rows from one side to the other, and compares them."""
+    """Copies all rows from the source to the target, and compares them."""
 
     def __init__(
         self,
@@ -184,34 +187,35 @@ class Transfer:
         note: Callable[[str, int], None] = lambda *_: None,
         chunk: int = CHUNK,
     ) -> None:
-        """`note` is told of each chunk: the step ("jobs", or "compare jobs") and its rows."""
+        """Call `note` per chunk with its step ("jobs" or "compare jobs") and number of rows."""
         self._source = source
         self._target = target
         self._note = note
         self._chunk = chunk
 
     def run(self) -> dict[str, int]:
-        """Move what is not there yet, compare and check all; how many rows each table has.
+        """Copy all rows that the target lacks, then compare and check all tables.
 
-        Raises `TransferError`.
+        Return the number of rows of each table. Raises `TransferError`.
         """
         counted = self._source.count()
         done = self._target.begin(self._source.place, counted)
         for table in TABLES:
-            done[table.name] = self._move(table, done.get(table.name, Progress()))
+            done[table.name] = self._copy(table, done.get(table.name, Progress()))
         for table in TABLES:
             self._compare(table, done[table.name], counted[table.name])
         self._target.settle(self._source.newest_seq())
         problems = list(self._target.find_problems())
         if problems:
             raise TransferError(
-                f"All rows are in {self._target.place}, but it is not sound: {problems[0]}. Look "
-                "at the source with corvo-server check. Servers refuse the target as it is."
+                f"All rows were copied to {self._target.place}, but its data is inconsistent: "
+                f"{problems[0]}. Servers refuse to start on it. Run corvo-server check on the "
+                "source to find out whether its data is inconsistent, too."
             )
         self._target.finish()
         return counted
 
-    def _move(self, table: Table, progress: Progress) -> Progress:
+    def _copy(self, table: Table, progress: Progress) -> Progress:
         self._note(table.name, progress.rows)
         while rows := self._source.read(table, progress.last, self._chunk):
             progress = progress.after(table, rows)
@@ -220,19 +224,19 @@ class Transfer:
         return progress
 
     def _compare(self, table: Table, sent: Progress, counted: int) -> None:
-        """What is there is what was sent, row by row."""
-        there = Progress()
-        while rows := self._target.read(table, there.last, self._chunk):
-            there = there.after(table, rows)
+        """Raise `TransferError` unless the target has exactly the rows that were sent."""
+        stored = Progress()
+        while rows := self._target.read(table, stored.last, self._chunk):
+            stored = stored.after(table, rows)
             self._note(f"compare {table.name}", len(rows))
-        if (there.rows, there.digest) != (sent.rows, sent.digest) or sent.rows != counted:
+        if (stored.rows, stored.digest) != (sent.rows, sent.digest) or sent.rows != counted:
             raise TransferError(
                 f"{table.name}: the source has {counted} rows, {sent.rows} were sent, and "
-                f"{there.rows} are in {self._target.place}, or they differ. Was a server running "
-                "on one of them? Empty the target and begin again."
+                f"{stored.rows} are in {self._target.place}, or their values differ. Stop every "
+                "server that runs on the source or the target, empty the target and begin again."
             )
 
 
 def digest(rows: Iterable[Row]) -> int:
-    """A sum over rows that does not depend on their order."""
+    """Return a checksum of rows that does not depend on their order."""
     return sum(crc32(orjson.dumps(list(row))) for row in rows)

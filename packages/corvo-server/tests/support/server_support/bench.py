@@ -249,7 +249,7 @@ class Bench:
 
     async def settle(self) -> None:
         """Return once everything that was submitted so far has been answered, and looked at."""
-        lines = self.engine.notifier._lines
+        lines = self.engine.notifier._waiters
         await until(
             lambda: (
                 self.store.backlog == 0

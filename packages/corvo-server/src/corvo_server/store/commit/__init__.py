@@ -1,1 +1,1 @@
-"""Group commit: the writer, and the verbs that decide what is eligible and what a duplicate."""
+"""Group commit: the writer, the transaction, and the verbs that run in it."""

@@ -9,7 +9,7 @@ from corvo_server.store.records import NewJob
 
 
 def callback_job(batch: EndedBatch) -> NewJob:
-    """Return the callback job of a batch that has ended."""
+    """Return the callback job of an ended batch. Its payload has the batch's counts."""
     payload = rules.callback_payload(batch, orjson.Fragment(batch.callback_payload))
     return NewJob(
         id=batch.callback_job_id,

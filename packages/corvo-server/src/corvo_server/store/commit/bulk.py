@@ -1,4 +1,4 @@
-"""Bulk operations: their progress is written with the jobs that it counts."""
+"""The verbs of bulk operations. A chunk and its progress are written in one transaction."""
 
 from msgspec.structs import replace
 
@@ -11,12 +11,12 @@ from corvo_server.store.records import Change, Refusal, Removal
 
 
 def prefetch(prefetch: Prefetch, steps: list[BulkStep]) -> None:
-    """The jobs that will be moved."""
+    """Add the ids of the jobs to move to `prefetch`."""
     moves.prefetch(prefetch, [step.transitions for step in steps])
 
 
 def edit(tx: Transaction, edits: list[BulkEdit]) -> list[BulkOutcome]:
-    """Change each bulk operation as its rule decides."""
+    """Create or change each bulk operation as its rule decides. Return the outcomes."""
     return [_edit(tx, request) for request in edits]
 
 
@@ -29,7 +29,10 @@ def _edit(tx: Transaction, request: BulkEdit) -> BulkOutcome:
 
 
 def step(tx: Transaction, steps: list[BulkStep]) -> list[BulkRecord | None]:
-    """Do a chunk of each, unless it has ended meanwhile; None when it is gone."""
+    """Apply one chunk of each bulk operation that has not ended. Return the stored operations.
+
+    The result of an operation that does not exist is None.
+    """
     return [_step(tx, chunk) for chunk in steps]
 
 

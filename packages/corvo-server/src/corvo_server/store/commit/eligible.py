@@ -1,4 +1,4 @@
-"""Which pending jobs of a queue may be started now, and in what order: pauses, limits, fairness."""
+"""Selection of the pending jobs that a fetch may start: pauses, limits, and their order."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
@@ -6,104 +6,108 @@ from collections.abc import Callable, Iterable, Mapping
 from corvo_server.store.commit.tables import Place, QueueLimits
 from corvo_server.store.commit.transaction import Transaction
 
-_UNLIMITED = QueueLimits()
-_APART = 5_000
-"""Milliseconds. What lies further ahead is from before the clock was set back."""
+_NO_LIMITS = QueueLimits()
+_MAX_CLOCK_LEAD = 5_000
+"""Milliseconds. A recorded start further ahead than this dates from before a clock was set back."""
 
 
 class EligibleJobs:
-    """The first pending jobs of one queue that may be started in this commit."""
+    """The eligible jobs of one queue, in the order in which one commit starts them."""
 
     def __init__(self, tx: Transaction, queue: str, limits: QueueLimits, now: int) -> None:
-        """`now`, in ms, is when the jobs would start at the earliest."""
+        """`now` is the earliest time in ms at which the jobs may start."""
         self.places: deque[Place] = deque()
         self._tx = tx
         self._queue = queue
         self._limits = limits
         self._now = now
-        self._taken = 0
+        self._started = 0
 
-    def take(self) -> int:
-        """The seq of the first job, which leaves the line."""
-        self._taken += 1
+    def take_first(self) -> int:
+        """Remove the first job and return its seq. Count it as started."""
+        self._started += 1
         return self.places.popleft().seq
 
-    def close(self, now: int) -> None:
-        """Remember how many were started, and when, if the queue is throttled."""
-        if self._taken and self._limits.rate is not None:
-            self._tx.tables.pending.add_starts(self._queue, now, self._taken)
+    def record_starts(self, now: int) -> None:
+        """If the queue has a rate limit, record the jobs taken so far as started at `now` (ms)."""
+        if self._started and self._limits.rate is not None:
+            self._tx.tables.pending.add_starts(self._queue, now, self._started)
 
-    def room(self, wanted: int) -> int:
-        """How many of the `wanted` jobs the limits let start."""
+    def count_startable(self, wanted: int) -> int:
+        """Return how many jobs the limits let start, at most `wanted`; 0 or less for none."""
         limits = self._limits
         if limits.is_paused:
             return 0
-        room = wanted
+        startable = wanted
         if limits.max_concurrency is not None:
             active = limits.active + self._tx.active_delta(self._queue)
-            room = min(room, limits.max_concurrency - active)
+            startable = min(startable, limits.max_concurrency - active)
         if limits.rate is not None and limits.window is not None:
-            room = min(room, self._throttled_room(limits.rate, limits.window))
-        return room
+            startable = min(startable, self._left_in_window(limits.rate, limits.window))
+        return startable
 
-    def _throttled_room(self, rate: int, window: int) -> int:
-        """How many may start so that no window of this length sees more than `rate` starts."""
-        starts = self._tx.tables.pending.starts(self._queue, self._now - window)
-        if starts.jobs >= rate and starts.oldest is not None:
-            self._tx.open_queue_at(self._queue, starts.oldest + window)
-        return rate - starts.jobs
+    def first_by_key_fairness(self, count: int, max_per_key: int) -> list[Place]:
+        """Return the first `count` jobs, at most `max_per_key` active jobs per concurrency key.
 
-    def first_fairly(self, count: int, max_per_key: int) -> list[Place]:
-        """Within a priority, the keys with the fewest active jobs come first, then the oldest job.
-
-        A job without a key stands for itself and is not limited.
+        Order by priority, then by the number of active jobs of the key, then by age. Each job
+        without a key counts as a key of its own.
         """
-        lines = self._tx.tables.pending
+        pending = self._tx.tables.pending
         ranked = [
             (place.priority, 0, place)
-            for place in lines.first_without_key(self._queue, self._now, count)
+            for place in pending.first_without_key(self._queue, self._now, count)
         ]
-        active = dict(lines.keys(self._queue))
+        active = dict(pending.keys(self._queue))
         rooms = {key: min(count, max_per_key - jobs) for key, jobs in active.items()}
         rooms = {key: room for key, room in rooms.items() if room > 0}
         if rooms:
-            for key, places in lines.first_of_keys(self._queue, rooms, self._now).items():
+            for key, places in pending.first_of_keys(self._queue, rooms, self._now).items():
                 ranked += [
                     (place.priority, active[key] + i, place) for i, place in enumerate(places)
                 ]
         return [place for _, _, place in sorted(ranked)[:count]]
 
+    def _left_in_window(self, rate: int, window: int) -> int:
+        """Return how many jobs may start before a window of `window` ms has `rate` starts.
+
+        If none may, report the time at which the next one may.
+        """
+        starts = self._tx.tables.pending.starts(self._queue, self._now - window)
+        if starts.jobs >= rate and starts.oldest is not None:
+            self._tx.open_queue_at(self._queue, starts.oldest + window)
+        return rate - starts.jobs
+
 
 def find_eligible(
     tx: Transaction, wanted: Mapping[str, int], clock: Callable[[], int]
 ) -> tuple[dict[str, EligibleJobs], int]:
-    """The line of each queue, no longer than `wanted` says, and before when none of it starts."""
+    """Return up to `wanted` eligible jobs per queue, and the earliest start of any in ms."""
     limits = tx.tables.pending.limits(wanted)
-    # Asked now: for the limits one may have had to wait until another server was done. Nothing
-    # starts before what made it pending in this transaction.
-    now = _not_before_others(limits.values(), max(tx.latest, clock()))
-    lines: dict[str, EligibleJobs] = {}
+    # Read the clock only now, because locking the limits may have waited for another server. No job
+    # may start before the change in this transaction that made it pending.
+    now = _not_before_last_start(limits.values(), max(tx.latest, clock()))
+    eligible: dict[str, EligibleJobs] = {}
     rooms: dict[str, int] = {}
     for queue, count in wanted.items():
-        held = limits.get(queue, _UNLIMITED)
-        line = lines[queue] = EligibleJobs(tx, queue, held, now)
-        room = line.room(count)
+        queue_limits = limits.get(queue, _NO_LIMITS)
+        jobs = eligible[queue] = EligibleJobs(tx, queue, queue_limits, now)
+        room = jobs.count_startable(count)
         if room <= 0:
             continue
-        if held.max_per_key is not None:
-            line.places = deque(line.first_fairly(room, held.max_per_key))
+        if queue_limits.max_per_key is not None:
+            jobs.places = deque(jobs.first_by_key_fairness(room, queue_limits.max_per_key))
         else:
             rooms[queue] = room
     if rooms:
         for queue, places in tx.tables.pending.first(rooms, now).items():
-            lines[queue].places = deque(places)
-    return lines, now
+            eligible[queue].places = deque(places)
+    return eligible, now
 
 
-def _not_before_others(limits: Iterable[QueueLimits], now: int) -> int:
-    """A moment after the last start of a throttled queue, by whichever server's clock.
+def _not_before_last_start(limits: Iterable[QueueLimits], now: int) -> int:
+    """Return `now`, or the latest start that another server recorded if its clock is ahead.
 
-    Windows look back from it: what was started after it would be in none.
+    A window ends at the returned time. A start after it would not be counted in any window.
     """
-    starts = [held.last_start for held in limits if held.last_start is not None]
-    return max([now, *(at for at in starts if at - now <= _APART)])
+    starts = [queue.last_start for queue in limits if queue.last_start is not None]
+    return max([now, *(at for at in starts if at - now <= _MAX_CLOCK_LEAD)])

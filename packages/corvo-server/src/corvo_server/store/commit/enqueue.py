@@ -1,4 +1,4 @@
-"""Storing new jobs: what is there already by its id or its unique key is found, not doubled."""
+"""The enqueue verb: stores new jobs, and finds those that exist by their id or unique key."""
 
 from corvo_schema.rules import repeated_batch
 from corvo_server.store.commit.prefetch import Prefetch
@@ -16,7 +16,7 @@ from corvo_server.store.rows.codes import STATE_WORDS
 
 
 def prefetch(prefetch: Prefetch, requests: list[Enqueue]) -> None:
-    """What the jobs will be held against."""
+    """Add the ids and unique keys that the new jobs must not repeat to `prefetch`."""
     for request in requests:
         prefetch.jobs += len(request.jobs)
         for job in request.jobs:
@@ -27,85 +27,91 @@ def prefetch(prefetch: Prefetch, requests: list[Enqueue]) -> None:
 
 
 def enqueue(tx: Transaction, requests: list[Enqueue]) -> list[list[Enqueued] | Refusal]:
-    """Store the jobs of all requests, each request wholly or not at all."""
-    intake = _Intake(tx, requests)
-    answers = [intake.take(request) for request in requests]
-    intake.write()
+    """Insert the new jobs of all requests. Each request is atomic: all of its jobs or none.
+
+    Return the results of each request in the order of its jobs, or its refusal.
+    """
+    additions = _Additions(tx, requests)
+    answers = [additions.add(request) for request in requests]
+    additions.write()
     return answers
 
 
-class _Intake:
-    """The jobs that one commit takes in, and what is known of those they meet."""
+class _Additions:
+    """The new jobs of one commit, and the changes that they cause to existing jobs."""
 
     def __init__(self, tx: Transaction, requests: list[Enqueue]) -> None:
         self._tx = tx
         self._known = _known_ids(tx, requests)
-        self._fresh: list[NewJob] = []
+        self._new: list[NewJob] = []
+        """New jobs that are not inserted yet."""
         self._holders: dict[tuple[str, str], NewJob] = {}
-        """Holders of unique keys among the fresh jobs."""
+        """New jobs by the queue and unique key that they hold."""
         self._heads: dict[str, JobHead] = {}
+        """Heads of stored jobs that conflict with new ones, by id, after their changes so far."""
         self._changes: list[tuple[JobHead, Change]] = []
-        """Of stored jobs that a fresh one replaces or reschedules."""
+        """Changes to existing jobs that a new job replaces or reschedules."""
         self._first = 0
-        """Where the fresh jobs of the request at hand begin."""
+        """Index in `_new` of the first job of the current request."""
 
-    def take(self, request: Enqueue) -> list[Enqueued] | Refusal:
-        """Take a request's jobs in, or nothing of it if one of them is refused."""
-        self._first = len(self._fresh)
+    def add(self, request: Enqueue) -> list[Enqueued] | Refusal:
+        """Add the jobs of a request and its batch, or nothing if one of the jobs is refused."""
+        self._first = len(self._new)
         changed = len(self._changes)
         answers: list[Enqueued] = []
         for job in request.jobs:
-            answer = self._take(job)
+            answer = self._add(job)
             if isinstance(answer, Refusal):
-                self._take_back(changed)
+                self._undo_request(changed)
                 return answer
             answers.append(answer)
         if request.batch is not None:
             found = ((answer.is_new, answer.batch_id) for answer in answers)
             if repeated_batch(found) is None:
-                _insert_batch(self._tx, request.batch, len(self._fresh) - self._first)
+                _insert_batch(self._tx, request.batch, len(self._new) - self._first)
         return answers
 
     def write(self) -> None:
-        """Store what was taken in."""
-        self._tx.insert(self._fresh)
+        """Insert the new jobs and write the changes to existing jobs."""
+        self._tx.insert(self._new)
         for before, change in self._changes:
             self._tx.record(before, change)
         self._tx.write([change for _, change in self._changes])
 
-    def _take(self, job: NewJob) -> Enqueued | Refusal:
+    def _add(self, job: NewJob) -> Enqueued | Refusal:
         if job.is_id_from_client:
             known = self._known.get(job.id)
             if known is not None:
                 status, batch_id = known
-                changed = self._heads.get(job.id)  # by another one, of its unique key
-                if changed is not None:
-                    status = STATE_WORDS[changed.state]
+                # A new job with the unique key of the existing job may have changed its state.
+                head = self._heads.get(job.id)
+                if head is not None:
+                    status = STATE_WORDS[head.state]
                 return Enqueued(job.id, status, is_new=False, batch_id=batch_id)
         if job.unique_key is not None:
             key = (job.queue, job.unique_key)
-            fresh = self._holders.get(key)
-            if fresh is not None and fresh.created_at + fresh.unique_period > job.created_at:
-                return self._meet(job, fresh.id, is_stored=False)
+            new = self._holders.get(key)
+            if new is not None and new.created_at + new.unique_period > job.created_at:
+                return self._resolve_conflict(job, new.id, is_stored=False)
             stored = self._tx.tables.locks.holder(job.queue, job.unique_key, job.created_at)
-            if fresh is None and stored is not None:
-                return self._meet(job, stored, is_stored=True)
+            if new is None and stored is not None:
+                return self._resolve_conflict(job, stored, is_stored=True)
             self._holders[key] = job
         word = STATE_WORDS[job.state]
         if job.is_id_from_client:
             self._known[job.id] = (word, job.batch_id)
-        self._fresh.append(job)
+        self._new.append(job)
         return Enqueued(job.id, word, batch_id=job.batch_id)
 
-    def _meet(self, job: NewJob, holder: str, *, is_stored: bool) -> Enqueued | Refusal:
-        """What becomes of a job whose unique key is held."""
+    def _resolve_conflict(self, job: NewJob, holder: str, *, is_stored: bool) -> Enqueued | Refusal:
+        """Apply the rule of `job` to the job that holds its unique key. Return the result."""
         duplicate = Enqueued(holder, "duplicate", is_new=False, is_duplicate=True)
         if job.on_conflict is None:
             return duplicate
         if not is_stored:
-            if any(fresh.id == holder for fresh in self._fresh[self._first :]):
-                return duplicate  # twice in one request: the first stands
-            self._store_neighbours()
+            if any(new.id == holder for new in self._new[self._first :]):
+                return duplicate  # of two jobs in one request, the first is stored unchanged
+            self._insert_earlier_requests()
         head = self._head(holder)
         outcome = job.on_conflict(head)
         if isinstance(outcome, Refusal):
@@ -117,10 +123,10 @@ class _Intake:
             return Enqueued(holder, status, is_new=False, is_duplicate=True)
         return duplicate
 
-    def _store_neighbours(self) -> None:
-        """Store what other requests of this commit brought, so that it can be changed."""
-        self._tx.insert(self._fresh[: self._first])
-        del self._fresh[: self._first]
+    def _insert_earlier_requests(self) -> None:
+        """Insert the new jobs of earlier requests of this commit, so that a rule can change one."""
+        self._tx.insert(self._new[: self._first])
+        del self._new[: self._first]
         self._first = 0
 
     def _head(self, job_id: str) -> JobHead:
@@ -130,18 +136,19 @@ class _Intake:
             self._heads[job_id] = head
         return head
 
-    def _take_back(self, changed: int) -> None:
-        for job in self._fresh[self._first :]:
+    def _undo_request(self, changed: int) -> None:
+        """Drop the jobs of the current request, and all changes after the first `changed`."""
+        for job in self._new[self._first :]:
             self._known.pop(job.id, None)
             if job.unique_key is not None:
                 self._holders.pop((job.queue, job.unique_key), None)
-        del self._fresh[self._first :]
+        del self._new[self._first :]
         del self._changes[changed:]
         self._heads = {change.job.id: change.job for _, change in self._changes}
 
 
 def _known_ids(tx: Transaction, requests: list[Enqueue]) -> dict[str, tuple[str, str | None]]:
-    """State and batch, by id, of the jobs that a client sent before. Grows with this commit's."""
+    """Return state and batch of the existing jobs among those with an id from the client, by id."""
     ids = [job.id for request in requests for job in request.jobs if job.is_id_from_client]
     if not ids:
         return {}
@@ -152,4 +159,4 @@ def _known_ids(tx: Transaction, requests: list[Enqueue]) -> dict[str, tuple[str,
 def _insert_batch(tx: Transaction, batch: NewBatch, total: int) -> None:
     tx.tables.batches.insert(batch, total)
     if total == 0:
-        tx.settle_batch(batch.id, batch.created_at)
+        tx.check_batch_end(batch.id, batch.created_at)

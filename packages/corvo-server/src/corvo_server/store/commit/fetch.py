@@ -1,4 +1,4 @@
-"""Handing out jobs to the fetches of one commit."""
+"""The fetch verb: starts jobs for the claims of one commit."""
 
 import heapq
 
@@ -9,23 +9,24 @@ from corvo_server.store.records import Change, Claim, LeasedJob
 
 
 def prefetch(prefetch: Prefetch, claims: list[Claim]) -> None:
-    """The queues whose jobs will be handed out."""
+    """Add the queues of the claims to `prefetch`."""
     prefetch.queues.update(queue for claim in claims for queue in claim.queues)
 
 
 def fetch(tx: Transaction, claims: list[Claim]) -> list[list[LeasedJob]]:
-    """Serve the claims in their order, each with the first jobs of its queues."""
-    lines, now = find_eligible(tx, _wanted(claims), claims[0].clock)
-    picks = [_pick(claim, lines) for claim in claims]
-    picked = [seq for seqs in picks for seq in seqs]
-    leased = tx.tables.pending.load(picked) if picked else {}
-    # Asked again: until the jobs were found, another server may have taken them back and left them.
+    """Start the first eligible jobs for each claim, in the order of the claims. Return them."""
+    eligible, now = find_eligible(tx, _count_wanted(claims), claims[0].clock)
+    seqs_of_claims = [_take_jobs(claim, eligible) for claim in claims]
+    taken = [seq for seqs in seqs_of_claims for seq in seqs]
+    leased = tx.tables.pending.load(taken) if taken else {}
+    # Read the clock again: while the query ran, another server may have made a job pending, and no
+    # job may start before that.
     now = max(now, claims[0].clock())
-    for line in lines.values():
-        line.close(now)
+    for jobs_of_queue in eligible.values():
+        jobs_of_queue.record_starts(now)
     changes: list[Change] = []
     answers = []
-    for claim, seqs in zip(claims, picks, strict=True):
+    for claim, seqs in zip(claims, seqs_of_claims, strict=True):
         jobs = [leased[seq] for seq in seqs]
         for job in jobs:
             change = claim.start(job.head, now)
@@ -37,8 +38,8 @@ def fetch(tx: Transaction, claims: list[Claim]) -> list[list[LeasedJob]]:
     return answers
 
 
-def _wanted(claims: list[Claim]) -> dict[str, int]:
-    """By queue, how many jobs all claims together could want of it."""
+def _count_wanted(claims: list[Claim]) -> dict[str, int]:
+    """Return the largest number of jobs that the claims can take from each queue."""
     wanted: dict[str, int] = {}
     for claim in claims:
         for queue in dict.fromkeys(claim.queues):
@@ -46,20 +47,22 @@ def _wanted(claims: list[Claim]) -> dict[str, int]:
     return wanted
 
 
-def _pick(claim: Claim, lines: dict[str, EligibleJobs]) -> list[int]:
-    """Take the claim's jobs from the fronts of its queues' lines: by priority, then by seq."""
-    mine = [lines[queue] for queue in dict.fromkeys(claim.queues)]
-    if len(mine) == 1:
-        (line,) = mine
-        return [line.take() for _ in range(min(claim.count, len(line.places)))]
-    picked: list[int] = []
-    fronts = [(line.places[0], i) for i, line in enumerate(mine) if line.places]
-    heapq.heapify(fronts)
-    while fronts and len(picked) < claim.count:
-        line = mine[fronts[0][1]]
-        picked.append(line.take())
-        if line.places:
-            heapq.heapreplace(fronts, (line.places[0], fronts[0][1]))
+def _take_jobs(claim: Claim, eligible: dict[str, EligibleJobs]) -> list[int]:
+    """Take the first jobs of the claim's queues by priority, then by seq. Return their seqs."""
+    queues = [eligible[queue] for queue in dict.fromkeys(claim.queues)]
+    if len(queues) == 1:
+        (jobs,) = queues
+        return [jobs.take_first() for _ in range(min(claim.count, len(jobs.places)))]
+    taken: list[int] = []
+    # A heap of the first place of each queue, with the index of the queue.
+    heap = [(jobs.places[0], i) for i, jobs in enumerate(queues) if jobs.places]
+    heapq.heapify(heap)
+    while heap and len(taken) < claim.count:
+        index = heap[0][1]
+        jobs = queues[index]
+        taken.append(jobs.take_first())
+        if jobs.places:
+            heapq.heapreplace(heap, (jobs.places[0], index))
         else:
-            heapq.heappop(fronts)
-    return picked
+            heapq.heappop(heap)
+    return taken

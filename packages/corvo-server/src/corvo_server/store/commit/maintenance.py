@@ -1,4 +1,4 @@
-"""The server's own work on jobs whose time has come, a chunk at a time."""
+"""The verbs of maintenance: promote, reclaim, expire and prune, one chunk per request."""
 
 from collections.abc import Callable
 
@@ -7,22 +7,22 @@ from corvo_server.store.commit.transaction import Transaction
 from corvo_server.store.records import Change, JobHead, Maintain, Prune
 
 _EVENTS_OF_A_JOB = 8
-"""More than most write, so that their events go at least as fast as they do; and cheaper to go."""
+"""Events to prune per pruned job. Most jobs have fewer, so events are pruned at least as fast."""
 
 
 def promote(tx: Transaction, chunks: list[Maintain]) -> list[int]:
-    """Move scheduled and retrying jobs that are due."""
+    """Move scheduled and retrying jobs that are due. Return the number of jobs per chunk."""
     return [_promote(tx, chunk) for chunk in chunks]
 
 
 def reclaim(tx: Transaction, chunks: list[Maintain]) -> list[int]:
-    """Move active jobs whose lease has ended."""
-    return [_move_all(tx, tx.tables.jobs.lapsed, chunk) for chunk in chunks]
+    """Move active jobs whose lease has ended. Return the number of jobs per chunk."""
+    return [_find_and_move(tx, tx.tables.jobs.lapsed, chunk) for chunk in chunks]
 
 
 def expire(tx: Transaction, chunks: list[Maintain]) -> list[int]:
-    """Move waiting jobs that are past their `expire_at`."""
-    return [_move_all(tx, tx.tables.jobs.expired, chunk) for chunk in chunks]
+    """Move unfinished jobs that are past their `expire_at`. Return the number of jobs per chunk."""
+    return [_find_and_move(tx, tx.tables.jobs.expired, chunk) for chunk in chunks]
 
 
 def _promote(tx: Transaction, chunk: Maintain) -> int:
@@ -32,7 +32,9 @@ def _promote(tx: Transaction, chunk: Maintain) -> int:
     return _move(tx, due, chunk)
 
 
-def _move_all(tx: Transaction, find: Callable[[int, int], list[JobHead]], chunk: Maintain) -> int:
+def _find_and_move(
+    tx: Transaction, find: Callable[[int, int], list[JobHead]], chunk: Maintain
+) -> int:
     return _move(tx, find(chunk.now, chunk.limit), chunk)
 
 
@@ -47,9 +49,10 @@ def _move(tx: Transaction, heads: list[JobHead], chunk: Maintain) -> int:
 
 
 def prune(tx: Transaction, requests: list[Prune]) -> list[int]:
-    """Remove a chunk of what is old, and of what servers left that are long gone.
+    """Delete a chunk of each kind of old row. Return the number of deleted rows per request.
 
-    That is: finished jobs, events, lapsed locks, batches without jobs, and counts of such servers.
+    The kinds are finished jobs, events, expired unique locks, batches without jobs, ended bulk
+    operations, and the counters of nodes without recent heartbeats.
     """
     return [
         _prune_jobs(tx, request) + _prune_events(tx, request) + _prune_rest(tx, request)

@@ -1,20 +1,20 @@
-"""What the verbs of a commit will ask their tables for, as far as that is known beforehand.
+"""The rows that the verbs of a commit will read, as far as the requests name them.
 
-An engine beyond a network asks for all of it in one round trip, and locks it in one order.
+A remote database loads all of them in one round trip, and locks them in one order.
 """
 
 
 class Prefetch:
-    """Gathered from all requests of one commit before the first of them is dealt with."""
+    """Collects the rows to prefetch from all requests of one commit, before the first verb runs."""
 
     def __init__(self) -> None:
         self.jobs = 0
-        """How many jobs will be new, at most."""
+        """Largest possible number of new jobs."""
         self.known: set[str] = set()
-        """Ids of new jobs that may be there already."""
+        """Ids of new jobs that the store may have already."""
         self.keys: set[tuple[str, str]] = set()
         """Queue and unique key of new jobs."""
         self.ids: set[str] = set()
-        """Jobs that will be moved."""
+        """Ids of the jobs to move."""
         self.queues: set[str] = set()
-        """Queues whose jobs will be handed out."""
+        """Names of the queues to fetch from."""

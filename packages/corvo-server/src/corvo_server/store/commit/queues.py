@@ -1,15 +1,13 @@
-"""Changing the settings of queues, and dropping queues."""
+"""The verbs of queues: change settings, and delete queues."""
 
 from collections.abc import Sequence
 
 from corvo_server.store.commit.transaction import Transaction
-from corvo_server.store.queues import (
-    QueueSetting,
-)
+from corvo_server.store.queues import QueueSetting
 
 
 def configure(tx: Transaction, settings: Sequence[QueueSetting]) -> list[None]:
-    """Change settings of queues, creating new ones; waiting fetches look at what was opened."""
+    """Change settings of queues. Create missing queues. Waiting fetches look at them again."""
     for setting in settings:
         tx.tables.queues.configure(setting)
         tx.open_queue(setting.queue)
@@ -17,5 +15,5 @@ def configure(tx: Transaction, settings: Sequence[QueueSetting]) -> list[None]:
 
 
 def drop(tx: Transaction, names: Sequence[str]) -> list[bool]:
-    """Forget queues that have no jobs."""
+    """Delete the queues that have no jobs. Return for each whether it was deleted."""
     return [tx.tables.queues.drop(name) for name in names]

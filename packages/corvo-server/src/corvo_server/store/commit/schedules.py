@@ -1,4 +1,4 @@
-"""Schedules: edited by rule, and run by rule when an occurrence of theirs is due."""
+"""The verbs of schedules: edit schedules, and run those that are due. Rules decide both."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,7 @@ _Decided = tuple[ScheduleRecord | None, ScheduleChange]
 
 
 def edit(tx: Transaction, edits: list[ScheduleEdit]) -> list[EditOutcome]:
-    """Change each schedule as its rule decides; a later edit sees the effect of the earlier."""
+    """Change each schedule as its rule decides. A later edit sees the effects of earlier ones."""
     return [_edit(tx, request) for request in edits]
 
 
@@ -33,14 +33,15 @@ def _edit(tx: Transaction, request: ScheduleEdit) -> EditOutcome:
         if namesake is not None and namesake.id != change.after.id:
             return Refusal(
                 ErrorCode.INVALID_STATE,
-                f"There is another schedule named {namesake.name!r}: {namesake.id}.",
+                f"The name {namesake.name!r} belongs to the schedule {namesake.id}. "
+                "Choose another name.",
             )
     (outcome,) = _apply(tx, [(before, change)])
     return outcome
 
 
 def run_due(tx: Transaction, chunks: list[DueSchedules]) -> list[list[ScheduleOutcome]]:
-    """Deal with the occurrences of schedules that are due; what one chunk dealt with is not due again."""
+    """Run the due schedules of each chunk. A later chunk sees the effects of earlier ones."""
     return [_run_due(tx, chunk) for chunk in chunks]
 
 
@@ -50,7 +51,7 @@ def _run_due(tx: Transaction, chunk: DueSchedules) -> list[ScheduleOutcome]:
 
 
 def _apply(tx: Transaction, decided: Sequence[_Decided]) -> list[ScheduleOutcome]:
-    """Enqueue the jobs, like any enqueue, and store the schedules."""
+    """Enqueue the jobs of the changes, then store the schedules. Return one outcome per change."""
     jobs = [Enqueue((change.job,)) for _, change in decided if change.job is not None]
     answers = iter(enqueue(tx, jobs))
     outcomes = []

@@ -1,9 +1,9 @@
-"""What an engine can do within an open transaction, table by table.
+"""The tables of an open transaction, as protocols that each storage engine implements.
 
-The verbs (`store.verbs`) and the transaction decide, once for all engines; behind these protocols
-each engine has its own SQL and no rule of its own. Calls take sets, so that an engine beyond a
-network answers in few round trips. What is read stays as it is until the transaction ends, but for
-its own writes: an engine with several writers locks it.
+The verbs (`store.commit`) and the transaction make all decisions, once for all engines. An engine
+adds only its SQL. Methods take sets of jobs, so that a remote database needs few round trips.
+Rows that were read change only by this transaction until it ends: an engine with several writers
+locks them.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -11,9 +11,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 from corvo_schema.states import JobState
 from corvo_server.store.bulk import BulkRecord
-from corvo_server.store.queues import (
-    QueueSetting,
-)
+from corvo_server.store.queues import QueueSetting
 from corvo_server.store.records import (
     Change,
     Event,
@@ -26,14 +24,17 @@ from corvo_server.store.schedules import ScheduleRecord
 
 
 class Place(NamedTuple):
-    """Where a job stands in its queue's line; the lower one is served first."""
+    """The position of a pending job in its queue. A lower one is fetched first."""
 
     priority: int
     seq: int
 
 
 class QueueLimits(NamedTuple):
-    """What may hold a queue back, and how many of its jobs were active before the transaction."""
+    """The settings that limit the fetches of a queue, and its counts before the transaction.
+
+    Limits of None are not set. `window` is in ms; `rate` jobs may start in any window.
+    """
 
     is_paused: bool = False
     max_concurrency: int | None = None
@@ -41,19 +42,20 @@ class QueueLimits(NamedTuple):
     rate: int | None = None
     window: int | None = None
     active: int = 0
+    """Number of active jobs before the transaction."""
     last_start: int | None = None
-    """Of a throttled queue, where other servers may have started jobs of it meanwhile."""
+    """Time of the last start in ms; None without a rate limit, or on a store with one server."""
 
 
 class Starts(NamedTuple):
-    """The starts of a throttled queue within its window; `oldest`, in ms, is None without any."""
+    """The number of starts in the window of a rate limit, and the time of the oldest in ms."""
 
     jobs: int
     oldest: int | None
 
 
 class BatchCount(NamedTuple):
-    """How many more jobs of a batch have ended, and when the last of them did."""
+    """The jobs of a batch that ended in this transaction, and the time of the last end in ms."""
 
     batch_id: str
     succeeded: int
@@ -63,7 +65,7 @@ class BatchCount(NamedTuple):
 
 
 class EndedBatch(NamedTuple):
-    """A batch whose last job has ended in this transaction. The payload is JSON text."""
+    """A batch whose last job ended in this transaction. `callback_payload` is JSON text."""
 
     id: str
     ended_at: int
@@ -77,70 +79,71 @@ class EndedBatch(NamedTuple):
 
 
 QueueCount: TypeAlias = tuple[str, int, int, int, int, int, int, int, int, int, int]
-"""Queue, when it first had a job, then what is to be added to its counters: scheduled, pending,
-active, retrying, completed, dead, cancelled; ever enqueued, ever failed."""
+"""Queue, time of its creation in ms if it is new, and the changes of its counters: scheduled,
+pending, active, retrying, completed, dead, cancelled; ever enqueued, ever failed."""
 
 
 class JobTable(Protocol):
     """Jobs with their tags and failures."""
 
     def insert(self, jobs: Sequence[NewJob]) -> Sequence[int]:
-        """Store new jobs; the seq of each.
+        """Store new jobs and return the seq of each.
 
-        Their order is that of `created_at`, which is moved up where the clock was set back.
+        The order by seq is also that by `created_at`: if the clock was set back, `created_at` is
+        raised to the newest one stored.
         """
         ...
 
     def known(self, job_ids: list[str]) -> dict[str, tuple[JobState, str | None]]:
-        """State and batch of those of the jobs, one at least, that exist, by id."""
+        """Return state and batch of the existing jobs, by id. `job_ids` must not be empty."""
         ...
 
     def heads(self, job_ids: Collection[str]) -> dict[str, JobHead]:
-        """The heads of the jobs that exist, by id."""
+        """Return the heads of the existing jobs, by id."""
         ...
 
     def update(self, changes: list[Change]) -> None:
-        """Write changed heads, in this order, with what else each change brings."""
+        """Write the changed heads and the other values of each change, in the given order."""
         ...
 
     def remove(self, jobs: list[JobHead]) -> None:
-        """Delete jobs, one at least, with their failures. No other gets their `seq`."""
+        """Delete jobs and their failures. `jobs` must not be empty; a seq is never used again."""
         ...
 
     def due(self, now: int, limit: int) -> list[JobHead]:
-        """Scheduled and retrying jobs whose time has come, those that waited longest first."""
+        """Return up to `limit` scheduled and retrying jobs due by `now`, earliest due first."""
         ...
 
     def lapsed(self, now: int, limit: int) -> list[JobHead]:
-        """Active jobs whose lease has ended."""
+        """Return up to `limit` active jobs whose lease ended by `now`."""
         ...
 
     def expired(self, now: int, limit: int) -> list[JobHead]:
-        """Waiting jobs past their `expire_at`."""
+        """Return up to `limit` pending, scheduled and retrying jobs with `expire_at` by `now`."""
         ...
 
     def ended(self, state: JobState, before: int, limit: int) -> list[JobHead]:
-        """Jobs that ended in this state, at that moment or earlier."""
+        """Return up to `limit` jobs that ended in `state` at `before` or earlier."""
         ...
 
 
 class LockTable(Protocol):
-    """Unique keys and the jobs that hold them."""
+    """Unique locks: which job holds a unique key of a queue, and until when."""
 
     def holder(self, queue: str, unique_key: str, now: int) -> str | None:
-        """The id of the job that holds a key at `now`."""
+        """Return the id of the job that holds a unique key at `now`, or None."""
         ...
 
     def take(self, job: JobHead, now: int) -> None:
-        """Make `job` the holder of its key, for its period from `now` on."""
+        """Lock the unique key of `job` for its `unique_period`, starting at `now`."""
         ...
 
     def free(self, job: JobHead) -> None:
-        """Give up the key of `job`, if it is the holder."""
+        """Release the unique key of `job` if `job` holds it."""
         ...
 
     def prune(self, now: int, limit: int) -> int:
-        """Forget locks that have lapsed; how many."""
+        """Delete up to `limit` locks that ended by `now`. Return their number."""
         ...
 
 
@@ -148,15 +151,15 @@ class BatchTable(Protocol):
     """Batches."""
 
     def insert(self, batch: NewBatch, total: int) -> None:
-        """Store a batch of so many jobs."""
+        """Store a new batch of `total` jobs."""
         ...
 
     def count(self, counts: list[BatchCount]) -> list[EndedBatch]:
-        """Add to the counts of batches; those that have ended by it, each only ever once."""
+        """Add to the counts of batches. Return the batches that ended, each only once ever."""
         ...
 
     def prune(self, before: int, limit: int) -> int:
-        """Forget batches without jobs that ended at that moment or earlier; how many."""
+        """Delete up to `limit` batches without jobs that ended by `before`. Return their number."""
         ...
 
 
@@ -164,61 +167,64 @@ class QueueTable(Protocol):
     """Queues: settings and counters."""
 
     def limited(self, names: Collection[str]) -> set[str]:
-        """Those of the queues in which the number of active jobs is limited."""
+        """Return the queues that limit their active jobs, in total or per key."""
         ...
 
     def count(self, counts: list[QueueCount]) -> None:
-        """Add to the counters, creating queues that are new."""
+        """Add to the counters of queues. Create the queues that do not exist."""
         ...
 
     def configure(self, setting: QueueSetting) -> None:
-        """Change one setting, creating the queue if need be."""
+        """Change one setting of a queue. Create the queue if it does not exist."""
         ...
 
     def drop(self, name: str) -> bool:
-        """Forget a queue that has no jobs; whether it had none."""
+        """Delete a queue unless it has jobs. Return whether it was deleted."""
         ...
 
     def fold(self, now: int, limit: int) -> int:
-        """Add the counts of up to `limit` servers that are long gone to those of all; how many."""
+        """Merge the counters of up to `limit` nodes without recent heartbeats into the totals.
+
+        Return the number of nodes that were deleted with it.
+        """
         ...
 
 
 class PendingTable(Protocol):
-    """Pending jobs, by the queue in which they stand in line. `now` rules out what has expired."""
+    """Pending jobs by queue. Jobs that have expired by `now` are never returned."""
 
     def limits(self, queues: Collection[str]) -> dict[str, QueueLimits]:
-        """The limits of the queues that have settings."""
+        """Return the limits of the existing queues, by name."""
         ...
 
     def starts(self, queue: str, since: int) -> Starts:
-        """The starts after `since`; those before are forgotten."""
+        """Return the starts of a queue after `since` (ms). Delete the records of earlier ones."""
         ...
 
     def add_starts(self, queue: str, at: int, count: int) -> None:
-        """Remember that jobs of a throttled queue were started."""
+        """Record the start of `count` jobs at `at` (ms) in a queue with a rate limit."""
         ...
 
     def first(self, rooms: Mapping[str, int], now: int) -> dict[str, list[Place]]:
-        """The first so many places of each queue."""
+        """Return the first places of each queue of `rooms`, at most as many as `rooms` says."""
         ...
 
     def keys(self, queue: str) -> list[tuple[str, int]]:
-        """The concurrency keys of pending jobs, each with the number of active ones."""
+        """Return the concurrency keys of pending jobs, each with its number of active jobs."""
         ...
 
     def first_without_key(self, queue: str, now: int, count: int) -> list[Place]:
-        """The first places of jobs without a concurrency key."""
+        """Return the first `count` places of jobs without a concurrency key."""
         ...
 
     def first_of_keys(
         self, queue: str, rooms: Mapping[str, int], now: int
     ) -> dict[str, list[Place]]:
-        """The first so many places of each concurrency key."""
+        """Return the first places of each key of `rooms`, at most as many as `rooms` says."""
         ...
 
     def load(self, seqs: list[int]) -> dict[int, LeasedJob]:
-        """The jobs at these places."""
+        """Return the jobs with these seqs, by seq."""
         ...
 
 
@@ -226,15 +232,21 @@ class EventTable(Protocol):
     """The event log."""
 
     def next_id(self) -> int:
-        """The id of the next event, if it is known before `append`; else any number."""
+        """Return the id of the next event; any number if the engine assigns ids only later."""
         ...
 
     def append(self, events: list[Event], seqs: list[int], *, are_jobs_there: bool) -> None:
-        """Write events, each of the job with that seq; not all of the jobs may still be there."""
+        """Append events; `seqs` has the seq of the job of each.
+
+        `are_jobs_there` is False if the transaction has deleted some of the jobs.
+        """
         ...
 
     def prune(self, before: int, limit: int) -> int:
-        """Forget events of that moment or earlier, but for the newest; how many."""
+        """Delete up to `limit` events at `before` or earlier. Return their number.
+
+        The newest event stays, so that event ids keep ascending.
+        """
         ...
 
 
@@ -242,15 +254,15 @@ class ScheduleTable(Protocol):
     """Schedules."""
 
     def find(self, reference: str, *, by_id: bool) -> ScheduleRecord | None:
-        """One schedule by its id, if `by_id`, else by its name."""
+        """Return a schedule by its name, or by its id if `by_id` and one matches; else None."""
         ...
 
     def due(self, now: int, limit: int) -> list[ScheduleRecord]:
-        """Schedules that are not paused and have an occurrence by `now`, the earliest first."""
+        """Return up to `limit` schedules, not paused, with `next_run` by `now`, earliest first."""
         ...
 
     def save(self, schedule: ScheduleRecord) -> None:
-        """Store a schedule, new or changed."""
+        """Insert or update a schedule."""
         ...
 
     def remove(self, schedule_id: str) -> None:
@@ -262,15 +274,15 @@ class BulkTable(Protocol):
     """Bulk operations."""
 
     def find(self, bulk_id: str) -> BulkRecord | None:
-        """One operation."""
+        """Return a bulk operation, or None if it does not exist."""
         ...
 
     def save(self, record: BulkRecord) -> None:
-        """Store an operation, new or changed."""
+        """Insert or update a bulk operation."""
         ...
 
     def prune(self, before: int, limit: int) -> int:
-        """Forget operations that ended at that moment or earlier; how many."""
+        """Delete up to `limit` bulk operations that ended by `before`. Return their number."""
         ...
 
 

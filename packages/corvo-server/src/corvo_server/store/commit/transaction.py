@@ -1,8 +1,8 @@
-"""One open write transaction, and all that follows from the changes made in it.
+"""One open write transaction, and the effects of the changes that verbs make in it.
 
-Every verb reports what it changed through `record`; queue counters, batch counts, unique locks,
-events and wake-ups are derived there, once, so that no verb and no engine can forget one. `finish`
-writes what was gathered.
+Every verb passes its changes to `record`. The transaction derives queue counters, batch counts,
+unique locks, events and wake-up times from them in one place, so that no verb and no engine can
+forget one. `finish` writes these effects.
 """
 
 from collections import Counter, defaultdict
@@ -22,25 +22,25 @@ from corvo_server.store.rows.codes import STATE_CODES
 from corvo_server.store.rows.heads import new_job_head
 
 _ENQUEUED, _FAILED, _WIDTH = 7, 8, 9
-"""Places in a queue's counters after those of the seven states."""
-_LINE = attrgetter("queue", "state")
-_LONGEST_ERROR = 1000
-"""Characters of an error that the event log keeps."""
+"""Indexes in the counters of a queue, after those of the seven states; and their number."""
+_MAX_ERROR_LENGTH = 1000
+"""Characters of an error message that the event log keeps."""
+_QUEUE_AND_STATE = attrgetter("queue", "state")
 _STARTED, _COMPLETED = EventType.STARTED, EventType.COMPLETED
 _PENDING, _ACTIVE = JobState.PENDING, JobState.ACTIVE
-"""Named once: a member is looked up slowly, and every job asks for them many times."""
-_BATCH_PLACE = {state: place for place, state in enumerate(BATCH_COUNTS)}
+"""Bound once, because reading a member of an enum is slow and every job needs them many times."""
+_BATCH_COUNTER = {state: place for place, state in enumerate(BATCH_COUNTS)}
 
 
 class Transaction:
-    """What one group commit writes. Lives on the writer's thread, for one attempt at the commit."""
+    """Collects the writes of one group commit. Used on the writer's thread, for one attempt."""
 
     def __init__(self, tables: Tables) -> None:
         self.tables = tables
         self.latest = 0
-        """The latest moment (ms) at which anything happened in it so far."""
+        """Latest time in ms of any change in this transaction so far."""
         self._moves: defaultdict[tuple[str, JobState, str, JobState], int] = defaultdict(int)
-        """How many jobs went from a queue and state to another; counted at the end, all at once."""
+        """Number of jobs that moved from one queue and state to another, not counted yet."""
         self._counters: defaultdict[str, list[int]] = defaultdict(lambda: [0] * _WIDTH)
         self._created_at: dict[str, int] = {}
         self._batches: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
@@ -48,7 +48,8 @@ class Transaction:
         self._event_seqs: list[int] = []
         self._next_event_id: int | None = None
         self._has_removed = False
-        self._ended_in: defaultdict[str, int] = defaultdict(int)
+        self._no_longer_active: defaultdict[str, int] = defaultdict(int)
+        """By queue, the number of jobs that left the active state."""
         self.commit = Commit([], {}, set(), {}, NextTimes())
 
     # What verbs call
@@ -58,34 +59,34 @@ class Transaction:
         if not jobs:
             return
         seqs = self.tables.jobs.insert(jobs)
-        self.latest = max(self.latest, jobs[-1].created_at)  # which `insert` saw to
-        for (queue, state), number in Counter(map(_LINE, jobs)).items():
+        self.latest = max(self.latest, jobs[-1].created_at)  # `insert` made it the latest
+        for (queue, state), number in Counter(map(_QUEUE_AND_STATE, jobs)).items():
             self._created_at.setdefault(queue, jobs[0].created_at)
             counters = self._counters[queue]
             counters[STATE_CODES[state]] += number
             counters[_ENQUEUED] += number
             if state is _PENDING:
-                self._count_ready(queue, number)
-        self._emit_enqueued(seqs, jobs)
+                self._add_ready(queue, number)
+        self._add_enqueued_events(seqs, jobs)
         for seq, job in zip(seqs, jobs, strict=True):
             if job.scheduled_at is not None or job.expire_at is not None:
-                self._await_turn(job)
+                self._note_waiting_times(job)
             if job.unique_key is not None:
                 self.tables.locks.take(new_job_head(seq, job), job.created_at)
 
     def write(self, changes: list[Change]) -> None:
-        """Write changes that `record` has seen, in their order."""
+        """Write changes in their order. Call after `record`."""
         if changes:
             self.tables.jobs.update(changes)
 
     def remove(
         self, jobs: list[JobHead], event: EventType, now: int, reason: str | None = None
     ) -> None:
-        """Delete jobs that are not active, with their failures and locks; their events stay."""
+        """Delete jobs with their failures and locks. Their events stay. No job may be active."""
         for job in jobs:
             self._counters[job.queue][STATE_CODES[job.state]] -= 1
             self._count_in_batch(job, JobState.CANCELLED, now)
-            self._emit(job.seq, job, event, now, _reason_data(reason))
+            self._add_event(job.seq, job, event, now, _reason_data(reason))
             if job.unique_key is not None and not job.state.is_finished:
                 self.tables.locks.free(job)
         if jobs:
@@ -93,7 +94,10 @@ class Transaction:
             self._has_removed = True
 
     def record(self, before: JobHead, change: Change) -> None:
-        """Note what follows from `change`, which `write` will store. Call before `write`."""
+        """Record the effects of `change` on counters, batches, locks and events.
+
+        Call before `write`, which stores the change itself.
+        """
         after = change.job
         state, old_state = after.state, before.state
         queue, old_queue = after.queue, before.queue
@@ -109,33 +113,36 @@ class Transaction:
         if change.failure is not None:
             self._counters[queue][_FAILED] += 1
         if change.event is not None:
-            self._emit(after.seq, after, change.event, change.at, _event_data(change))
-        self._await_times(after)
+            self._add_event(after.seq, after, change.event, change.at, _change_data(change))
+        self._note_wake_up_times(after)
 
     def open_queue(self, queue: str) -> None:
-        """A queue may serve again: waiting fetches are to look."""
+        """Report that the settings of `queue` changed, so that waiting fetches look again."""
         self.commit.opened.add(queue)
 
     def open_queue_at(self, queue: str, at: int) -> None:
-        """A throttled queue has jobs that may be started from `at` on."""
+        """Report that the rate limit of `queue` lets jobs start from `at` (ms) on."""
         self.commit.opens_at[queue] = at
 
     def await_occurrence(self, at: int | None) -> None:
-        """A schedule waits for this moment."""
+        """Report the next occurrence of a schedule in ms; None if it has none."""
         times = self.commit.next_times
         times.occurrence = _earlier(times.occurrence, at)
 
     def active_delta(self, queue: str) -> int:
-        """How the number of active jobs of `queue` changed in this transaction, so far."""
+        """Return the change of the number of active jobs of `queue` in this transaction so far."""
         self._count_moves()
         counters = self._counters.get(queue)
         return counters[STATE_CODES[JobState.ACTIVE]] if counters else 0
 
     def finish(self) -> Commit:
-        """Write the gathered counters, batches and events. The transaction is complete then."""
-        self._settle_batches()
+        """Write the collected counters, batch counts and events, and return the effects.
+
+        Nothing may be written in this transaction afterwards.
+        """
+        self._write_batch_counts()
         self._count_moves()
-        self._count_freed_places()
+        self._add_ready_below_limits()
         if self._counters:
             self.tables.queues.count(
                 [
@@ -150,10 +157,18 @@ class Transaction:
             self.commit.has_events = True
         return self.commit
 
-    # What follows
+    def check_batch_end(self, batch_id: str, now: int) -> None:
+        """Make `finish` check whether a batch has ended, although none of its jobs ended.
 
-    def _settle_batches(self) -> None:
-        """Count ended jobs in their batches; enqueue the callbacks of batches that are complete."""
+        Needed for a batch without jobs. `now` is the time of its end in ms.
+        """
+        self._batch_ended_at[batch_id] = now
+        _ = self._batches[batch_id]  # creates the entry, with counts of zero
+
+    # Effects of the changes
+
+    def _write_batch_counts(self) -> None:
+        """Add ended jobs to their batches. Enqueue the callbacks of batches that ended with it."""
         if not self._batches:
             return
         ended = self.tables.batches.count(
@@ -165,73 +180,71 @@ class Transaction:
         self.insert([callback_job(batch) for batch in ended if batch.callback_queue is not None])
 
     def _count_moves(self) -> None:
+        """Add the moves recorded so far to the counters of the queues and to `Commit.ready`."""
         for (old_queue, old_state, queue, state), jobs in self._moves.items():
             self._created_at.setdefault(queue, self.latest)
             self._counters[old_queue][STATE_CODES[old_state]] -= jobs
             self._counters[queue][STATE_CODES[state]] += jobs
             if state is _PENDING:
-                self._count_ready(queue, jobs)
+                self._add_ready(queue, jobs)
             elif old_state is _PENDING and state is _ACTIVE:
-                # Not when it ended otherwise: an expired job was not ready, and must not be set off
-                # against one that is.
-                self._count_ready(old_queue, -jobs)
+                # Only for starts: a pending job that leaves otherwise may have expired. It was not
+                # ready then, and subtracting it would cancel out a job that is.
+                self._add_ready(old_queue, -jobs)
             if old_state is _ACTIVE:
-                self._ended_in[old_queue] += jobs
+                self._no_longer_active[old_queue] += jobs
         self._moves.clear()
 
-    def _count_freed_places(self) -> None:
-        """Where the number of active jobs is limited, one that ended lets another one start."""
-        if self._ended_in:
-            for queue in self.tables.queues.limited(self._ended_in):
-                self._count_ready(queue, self._ended_in[queue])
-
-    def settle_batch(self, batch_id: str, now: int) -> None:
-        """Look whether a batch has ended although none of its jobs did: one without jobs."""
-        self._batch_ended_at[batch_id] = now
-        _ = self._batches[batch_id]
+    def _add_ready_below_limits(self) -> None:
+        """Count one more ready job per job that ended, in queues that limit their active jobs."""
+        if self._no_longer_active:
+            for queue in self.tables.queues.limited(self._no_longer_active):
+                self._add_ready(queue, self._no_longer_active[queue])
 
     def _count_in_batch(self, job: JobHead, ended_as: JobState, now: int) -> None:
         if job.batch_id is None or job.is_batch_counted:
             return
         job.is_batch_counted = True
-        self._batches[job.batch_id][_BATCH_PLACE[ended_as]] += 1
+        self._batches[job.batch_id][_BATCH_COUNTER[ended_as]] += 1
         self._batch_ended_at[job.batch_id] = now
 
-    def _count_ready(self, queue: str, jobs: int) -> None:
+    def _add_ready(self, queue: str, jobs: int) -> None:
         ready = self.commit.ready
         ready[queue] = ready.get(queue, 0) + jobs
 
-    def _emit(self, seq: int, job: JobHead, event: EventType, at: int, data: str | None) -> None:
+    def _add_event(
+        self, seq: int, job: JobHead, event: EventType, at: int, data: str | None
+    ) -> None:
         events = self.commit.events
-        events.append(Event(self._number_events(1), event, job.id, job.queue, at, data))
+        events.append(Event(self._take_event_ids(1), event, job.id, job.queue, at, data))
         self._event_seqs.append(seq)
 
-    def _emit_enqueued(self, seqs: Sequence[int], jobs: list[NewJob]) -> None:
+    def _add_enqueued_events(self, seqs: Sequence[int], jobs: list[NewJob]) -> None:
         event = EventType.ENQUEUED
         self.commit.events += [
             Event(number, event, job.id, job.queue, job.created_at, _reason_data(job.reason))
-            for number, job in enumerate(jobs, self._number_events(len(jobs)))
+            for number, job in enumerate(jobs, self._take_event_ids(len(jobs)))
         ]
         self._event_seqs += seqs
 
-    def _number_events(self, count: int) -> int:
-        """The id of the first of so many more events."""
+    def _take_event_ids(self, count: int) -> int:
+        """Reserve `count` consecutive event ids and return the first."""
         if self._next_event_id is None:
             self._next_event_id = self.tables.events.next_id()
         first = self._next_event_id
         self._next_event_id += count
         return first
 
-    def _await_times(self, job: JobHead) -> None:
-        """Wake-ups for fetches and for the services that this job now waits for."""
+    def _note_wake_up_times(self, job: JobHead) -> None:
+        """Lower `Commit.next_times` to the times at which services must look at this job."""
         state = job.state
         if state is _ACTIVE:
             times = self.commit.next_times
             times.lease_end = _earlier(times.lease_end, job.lease_expires_at)
         elif not state.is_finished:
-            self._await_turn(job)
+            self._note_waiting_times(job)
 
-    def _await_turn(self, job: JobHead | NewJob) -> None:
+    def _note_waiting_times(self, job: JobHead | NewJob) -> None:
         times = self.commit.next_times
         if job.state is not _PENDING:
             times.due = _earlier(times.due, job.scheduled_at)
@@ -242,20 +255,18 @@ def _earlier(a: int | None, b: int | None) -> int | None:
     return b if a is None else a if b is None else min(a, b)
 
 
-def _reason_data(reason: str | None) -> str | None:
-    """What is kept of an enqueue or a removal: why, where the server did it by itself."""
-    return None if reason is None else orjson.dumps({"reason": reason}).decode()
+# The `data` of events: a JSON object as text
 
 
-def _event_data(change: Change) -> str | None:
-    """A JSON object as text; None where there is nothing more to say."""
+def _change_data(change: Change) -> str | None:
+    """Return the event data of a transition; None if it has no details."""
     if change.event is _STARTED:
         return _started_data(change.job.attempt, change.job.worker_id)
     if change.event is _COMPLETED:
         return None
     data: dict[str, object] = {}
     if change.failure is not None:
-        error = change.failure.error[:_LONGEST_ERROR]
+        error = change.failure.error[:_MAX_ERROR_LENGTH]
         data = {"attempt": change.failure.attempt, "error": error}
     if change.event is EventType.RETRYING:
         data["next_attempt_at"] = format_ms(change.job.scheduled_at or change.at)
@@ -266,7 +277,12 @@ def _event_data(change: Change) -> str | None:
     return orjson.dumps(data).decode() if data else None
 
 
+def _reason_data(reason: str | None) -> str | None:
+    """Return the event data of an enqueue or a removal; None if it has no reason."""
+    return None if reason is None else orjson.dumps({"reason": reason}).decode()
+
+
 @lru_cache(maxsize=256)
 def _started_data(attempt: int, worker_id: str | None) -> str:
-    # The same for nearly all jobs of a fetch.
+    # Cached, because the data is the same for nearly all jobs of a fetch.
     return orjson.dumps({"attempt": attempt, "worker_id": worker_id}).decode()

@@ -1,4 +1,4 @@
-"""Moving jobs by rule."""
+"""The transition verb: moves jobs as their rules decide."""
 
 from collections.abc import Sequence
 
@@ -9,12 +9,15 @@ from corvo_server.store.records import Change, JobHead, Outcome, Refusal, Remova
 
 
 def prefetch(prefetch: Prefetch, requests: list[Sequence[Transition]]) -> None:
-    """The jobs that will be moved."""
+    """Add the ids of the jobs to move to `prefetch`."""
     prefetch.ids.update(item.job_id for request in requests for item in request)
 
 
 def transition(tx: Transaction, requests: list[Sequence[Transition]]) -> list[list[Outcome]]:
-    """Move every job as its rule decides; several for one job see each other's effect, in order."""
+    """Move each job as its rule decides. Return the outcomes of each request.
+
+    Requests run in order: a later one for the same job sees the effects of earlier ones.
+    """
     heads = tx.tables.jobs.heads({item.job_id for request in requests for item in request})
     changes: list[Change] = []
     answers = [[_move(tx, item, heads, changes) for item in request] for request in requests]
@@ -37,7 +40,7 @@ def _move(
         heads[item.job_id] = outcome.job
         changes.append(outcome)
     elif isinstance(outcome, Removal):
-        tx.write(changes)  # what was decided on the job before must not come after its end
+        tx.write(changes)  # earlier changes of this job must be written before its deletion
         changes.clear()
         tx.remove([head], outcome.event, outcome.at)
         del heads[item.job_id]
@@ -45,7 +48,10 @@ def _move(
 
 
 def _relock(tx: Transaction, before: JobHead, change: Change) -> Refusal | None:
-    """Take the unique lock that a job needs to live again or in another queue."""
+    """Take the unique lock of a job that becomes unfinished again or changes its queue.
+
+    Return a refusal if another job holds the unique key, None otherwise.
+    """
     after = change.job
     if after.unique_key is None or after.state.is_finished:
         return None

@@ -1,9 +1,9 @@
-"""Group commit: one thread, one connection, one transaction for all that arrived meanwhile.
+"""Group commit: one thread writes all waiting operations in one transaction on one connection.
 
-While a transaction is being written, submitted operations gather; the next one takes them all. None
-of them has been answered yet, so any order among them is a legal history: they run grouped by verb,
-in the order of the verbs' ranks. Nothing lingers: a lone operation is committed at once, so that
-one which follows it a moment later finds the commit begun, unless they are submitted together.
+Operations that are submitted during a commit wait for the next one, which takes all of them. No
+caller has a reply yet, so they may run in any order: they are grouped by verb, by ascending rank.
+The writer never waits for more operations: it commits a single one at once. Use `Writer.together`
+to put several operations into one commit.
 """
 
 import asyncio
@@ -25,51 +25,52 @@ log = logging.getLogger(__name__)
 
 
 class Verb(NamedTuple):
-    """A kind of write: `apply` does all requests of that kind in a commit, an answer for each."""
+    """A kind of write. Within a commit, verbs run by ascending rank."""
 
     rank: int
     apply: Callable[[Transaction, list[Any]], list[Any]]
+    """Carries out the requests of this verb in a commit, and returns one result for each."""
     prefetch: Callable[[Prefetch, list[Any]], None] | None = None
-    """Says what `apply` will ask its tables for, as far as the requests tell."""
+    """Adds the rows that `apply` will read to the prefetch of the commit."""
 
 
 class Group(NamedTuple):
-    """The requests of one verb in a commit."""
+    """All requests of one verb in a commit."""
 
     verb: Verb
     requests: list[Any]
 
 
 class CommitError(Exception):
-    """The transaction as a whole could not be begun or committed: the fault of nothing in it."""
+    """Raised when a transaction could not begin or commit, for reasons outside its operations."""
 
 
 class Session(Protocol):
-    """The writing connection of one engine. Used by one thread at a time."""
+    """The writing connection of one storage engine. Used by one thread at a time."""
 
     def begin(self, groups: list[Group]) -> Transaction:
-        """Open a transaction in which these requests will be dealt with, in this order."""
+        """Open a transaction for these requests, and prefetch their rows."""
         ...
 
     def commit(self, tx: Transaction) -> Commit:
-        """Make durable what `tx` wrote; what it brought about."""
+        """Make the writes of `tx` durable. Return the effects of the commit."""
         ...
 
     def rollback(self) -> None:
-        """Leave nothing of the open transaction, if there is one. Does not raise."""
+        """Roll back the open transaction, if there is one. Never raises."""
         ...
 
     def may_retry(self, error: Exception, tries: int) -> bool:
-        """Whether the same requests may do better in another transaction after `tries` of them.
+        """Return whether to run the same requests again, after `tries` transactions have failed.
 
-        May wait before it says yes. Only true where it is sure that nothing was written.
+        Return True only if certainly nothing was written. May wait before it returns.
         """
         ...
 
     def explain(self, error: Exception) -> Exception:
-        """An error as its caller gets it, a new one each time.
+        """Return the exception for the caller, a new one for each call.
 
-        `StoreUnavailable` where the database itself failed; as it is where it is a bug.
+        Return a `StoreUnavailable` if the database failed, and `error` itself if it is a bug.
         """
         ...
 
@@ -91,7 +92,10 @@ class _Answer(NamedTuple):
 
 
 class Writer:
-    """Owns the writing connection. All methods but the thread's are for the event loop."""
+    """Runs submitted operations on its thread, which alone uses the writing connection.
+
+    Call the public methods on the event loop.
+    """
 
     def __init__(self, session: Session, *, max_backlog: int, max_commit: int) -> None:
         self._session = session
@@ -102,35 +106,37 @@ class Writer:
         self._backlog = 0
         self._listeners: list[Callable[[Commit], None]] = []
         self._is_closed = False
-        self._loop: asyncio.AbstractEventLoop | None = None  # known from the first submit on
+        self._loop: asyncio.AbstractEventLoop | None = None  # set by the first `submit`
         self._thread = threading.Thread(target=self._run, name="corvo-writer", daemon=True)
 
     @property
     def backlog(self) -> int:
-        """Operations submitted and not answered yet."""
+        """Number of operations that were submitted and not answered yet."""
         return self._backlog
 
     @property
     def is_running(self) -> bool:
-        """Whether the thread takes work."""
+        """Whether the writer accepts operations."""
         return not self._is_closed and (self._loop is None or self._thread.is_alive())
 
     def on_commit(self, listener: Callable[[Commit], None]) -> None:
-        """Call `listener` on the event loop after each commit, before its answers."""
+        """Call `listener` on the event loop after each commit, before its futures resolve."""
         self._listeners.append(listener)
 
-    def tell(self, commit: Commit) -> None:
-        """Tell the listeners of a commit, whoever made it."""
+    def notify_listeners(self, commit: Commit) -> None:
+        """Call all listeners with a commit of this writer or of another server."""
         for listener in self._listeners:
             try:
                 listener(commit)
-            except Exception:  # what was written was written: those who wait must hear of it
-                log.exception("a listener to commits failed")
+            # The commit is durable already, so its callers must get their results.
+            except Exception:
+                log.exception("a commit listener failed")
 
     def submit(self, verb: Verb, request: Any) -> asyncio.Future[Any]:
-        """Queue one operation. Cancelling the future before its commit starts withdraws it.
+        """Submit one operation and return the future of its result.
 
-        Raises `StoreOverloaded` when too many wait, `StoreUnavailable` after `close`.
+        Cancelling the future before the commit starts withdraws the operation. Raises
+        `StoreOverloaded` if too many operations wait, and `StoreUnavailable` after `close`.
         """
         if self._is_closed:
             raise StoreUnavailable("the server is shutting down")
@@ -150,7 +156,7 @@ class Writer:
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        """Let all operations that are submitted meanwhile go into one commit. Not to be nested."""
+        """Put all operations submitted in the `with` block into one commit. Not reentrant."""
         operations: list[_Operation] = []
         self._together = operations
         try:
@@ -161,7 +167,7 @@ class Writer:
                 self._inbox.put(operations)
 
     async def drain(self) -> None:
-        """Take nothing more, commit what was submitted, and end the thread."""
+        """Reject new operations, commit the submitted ones, and end the thread."""
         if self._is_closed:
             return
         self._is_closed = True
@@ -174,7 +180,7 @@ class Writer:
         await self.drain()
         await asyncio.to_thread(self._session.close)
 
-    # The writer's thread
+    # On the writer's thread
 
     def _run(self) -> None:
         is_open = True
@@ -184,45 +190,48 @@ class Writer:
                 self._commit(operations)
 
     def _take(self) -> tuple[list[_Operation], bool]:
-        """Wait for an operation, then take what is there. The flag is False after `close`.
+        """Wait for an operation, then take all waiting ones. The flag is False after `drain`.
 
-        It is enough when there are `max_commit`; what was submitted together is not divided.
+        Stop at `max_commit` operations, but never divide those that were submitted together.
         """
         operations: list[_Operation] = []
-        next_ones = self._inbox.get()
-        while next_ones is not None:
-            operations += next_ones
+        submitted = self._inbox.get()
+        while submitted is not None:
+            operations += submitted
             if len(operations) >= self._max_commit:
                 return operations, True
             try:
-                next_ones = self._inbox.get_nowait()
+                submitted = self._inbox.get_nowait()
             except Empty:
                 return operations, True
         return operations, False
 
     def _commit(self, operations: list[_Operation]) -> None:
-        """Commit the operations together or, if that fails, one by one to find the culprit."""
+        """Commit the operations together. If that fails, commit each of them alone.
+
+        So an operation that cannot be committed does not fail the others.
+        """
         live = [operation for operation in operations if not operation.future.cancelled()]
         withdrawn = len(operations) - len(live)
         try:
-            answers, commit = self._attempt(live)
-        except Exception as error:  # noqa: BLE001 - whatever it is, every caller must be answered
+            answers, commit = self._run_with_retries(live)
+        except Exception as error:  # noqa: BLE001 - every caller must get a result or an exception
             if len(live) > 1 and not isinstance(error, CommitError):
-                log.warning("a commit of %d operations failed, trying each: %r", len(live), error)
-                self._hand_over([], None, withdrawn)
+                log.warning("committing %d operations one by one after %r", len(live), error)
+                self._send_answers([], None, withdrawn)
                 for operation in live:
                     self._commit([operation])
                 return
-            log.error("nothing of a commit of %d was written: %r", len(live), error)  # noqa: TRY400
+            log.error("%d operations were not written: %r", len(live), error)  # noqa: TRY400
             explain = self._session.explain
             answers = [_Answer(operation, None, explain(error)) for operation in live]
             commit = None
-        self._hand_over(answers, commit, withdrawn)
+        self._send_answers(answers, commit, withdrawn)
 
-    def _attempt(self, operations: list[_Operation]) -> tuple[list[_Answer], Commit]:
-        """Run the operations in one transaction, and in another where that may help.
+    def _run_with_retries(self, operations: list[_Operation]) -> tuple[list[_Answer], Commit]:
+        """Run the operations in one transaction. Retry it while the session allows.
 
-        On any exception nothing of them remains.
+        An exception means that nothing was written.
         """
         operations.sort(key=_rank)
         runs = [(verb, list(run)) for verb, run in itertools.groupby(operations, key=_verb)]
@@ -231,23 +240,23 @@ class Writer:
         tries = 1
         while True:
             try:
-                results, commit = self._try(groups)
+                results, commit = self._run_once(groups)
                 break
             except Exception as error:
                 if not self._session.may_retry(error, tries):
                     raise
-                log.info("a commit of %d operations is tried again: %r", len(operations), error)
+                log.info("retrying a commit of %d operations: %r", len(operations), error)
                 tries += 1
         commit.operations = len(operations)
         commit.seconds = perf_counter() - started
         answers = [
             _Answer(operation, result, None)
-            for (_, run), same in zip(runs, results, strict=True)
-            for operation, result in zip(run, same, strict=True)
+            for (_, run), results_of_run in zip(runs, results, strict=True)
+            for operation, result in zip(run, results_of_run, strict=True)
         ]
         return answers, commit
 
-    def _try(self, groups: list[Group]) -> tuple[list[list[Any]], Commit]:
+    def _run_once(self, groups: list[Group]) -> tuple[list[list[Any]], Commit]:
         tx = self._session.begin(groups)
         try:
             results = [verb.apply(tx, requests) for verb, requests in groups]
@@ -256,20 +265,23 @@ class Writer:
             self._session.rollback()
             raise
 
-    def _hand_over(self, answers: list[_Answer], commit: Commit | None, withdrawn: int) -> None:
-        if self._loop is None or self._loop.is_closed():  # nobody is left to be told
-            log.warning("%d answers came after the end of the event loop", len(answers))
+    def _send_answers(self, answers: list[_Answer], commit: Commit | None, withdrawn: int) -> None:
+        """Resolve the futures on the event loop, after the listeners were notified."""
+        if self._loop is None or self._loop.is_closed():
+            log.warning("dropped %d answers: the event loop is closed", len(answers))
             return
-        self._loop.call_soon_threadsafe(self._deliver, answers, commit, withdrawn)
+        self._loop.call_soon_threadsafe(self._resolve_futures, answers, commit, withdrawn)
 
-    # The event loop again
+    # On the event loop
 
-    def _deliver(self, answers: list[_Answer], commit: Commit | None, withdrawn: int) -> None:
+    def _resolve_futures(
+        self, answers: list[_Answer], commit: Commit | None, withdrawn: int
+    ) -> None:
         self._backlog -= len(answers) + withdrawn
         if commit is not None:
-            self.tell(commit)
+            self.notify_listeners(commit)
         for (_, _, future), result, error in answers:
-            if future.done():  # the caller went away
+            if future.done():  # the caller has cancelled it
                 continue
             if error is not None:
                 future.set_exception(error)

@@ -1,4 +1,4 @@
-"""The half of a store that is the same on every engine: what is submitted to its writer."""
+"""The writes of a store, the same on every engine. Each submits one operation to the writer."""
 
 import secrets
 from asyncio import Future
@@ -15,9 +15,7 @@ from corvo_server.store.commit import (
     transition,
 )
 from corvo_server.store.commit.writer import Verb, Writer
-from corvo_server.store.queues import (
-    QueueSetting,
-)
+from corvo_server.store.queues import QueueSetting
 from corvo_server.store.records import (
     Claim,
     Commit,
@@ -32,8 +30,8 @@ from corvo_server.store.records import (
 )
 from corvo_server.store.schedules import DueSchedules, EditOutcome, ScheduleEdit, ScheduleOutcome
 
-# The order of the verbs within a commit. Verbs that bring jobs come first and fetches last, so that
-# a fetch can be given a job of its own commit.
+# Ranks order the verbs within a commit. Enqueues come first and fetches last, so that a fetch can
+# start a job that was enqueued in the same commit.
 ENQUEUE = Verb(0, enqueue.enqueue, enqueue.prefetch)
 TRANSITION = Verb(1, transition.transition, transition.prefetch)
 PROMOTE = Verb(2, maintenance.promote)

@@ -1,4 +1,4 @@
-"""Batches: counted up, and as they stand."""
+"""The table of batches."""
 
 from corvo_schema import BatchState
 from corvo_server.store.batches import (
@@ -12,6 +12,7 @@ from corvo_server.store.records import (
 )
 
 _AFTER_ALL = "~"
+"""A text that sorts after every batch id."""
 _LISTS = {
     None: SQL.list_batches,
     BatchState.RUNNING: SQL.list_running_batches,
@@ -51,7 +52,7 @@ class Batches:
         ]
         counted = self._pipeline.ask(SQL.count_batches, (as_json(rows),))
         ended = {row[0]: EndedBatch(*row) for *row, has_ended in counted if has_ended}
-        # In the order in which they ended, not in the one that the database finds handy.
+        # In the order in which the batches ended; the database returns rows in any order.
         return [ended[count.batch_id] for count in counts if count.batch_id in ended]
 
     def prune(self, before: int, limit: int) -> int:
@@ -59,7 +60,7 @@ class Batches:
 
 
 def find_batch(pipeline: Pipeline, batch_id: str) -> BatchRecord | None:
-    """One batch with its counts."""
+    """Return a batch with its counts; None if it does not exist."""
     rows = pipeline.ask(SQL.find_batch, (storable(batch_id),))
     return BatchRecord(*rows[0]) if rows else None
 
@@ -67,6 +68,9 @@ def find_batch(pipeline: Pipeline, batch_id: str) -> BatchRecord | None:
 def list_batches(
     pipeline: Pipeline, before: str | None, limit: int, state: BatchState | None
 ) -> list[BatchRecord]:
-    """Batches older than `before`, the newest first."""
+    """Return up to `limit` batches in `state` (None: any), newest first.
+
+    `before` is a batch id: only older batches are returned.
+    """
     values = (_AFTER_ALL if before is None else before, limit)
     return [BatchRecord(*row) for row in pipeline.ask(_LISTS[state], values)]

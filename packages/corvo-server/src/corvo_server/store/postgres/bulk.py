@@ -1,4 +1,4 @@
-"""Bulk operations: found, and written."""
+"""The table of bulk operations."""
 
 from corvo_schema import BulkStatus
 from corvo_server.store.bulk import BulkRecord
@@ -40,18 +40,18 @@ class Bulks:
 
 
 def find_bulk(pipeline: Pipeline, bulk_id: str) -> BulkRecord | None:
-    """One bulk operation."""
+    """Return a bulk operation by its id; None if it does not exist."""
     rows = pipeline.ask(SQL.find_bulk, (storable(bulk_id),))
     return _to_bulk(rows[0]) if rows else None
 
 
 def list_bulks(pipeline: Pipeline, limit: int) -> list[BulkRecord]:
-    """The newest bulk operations first."""
+    """Return up to `limit` bulk operations, newest first."""
     return [_to_bulk(row) for row in pipeline.ask(SQL.list_bulks, (limit,))]
 
 
 def next_bulk(pipeline: Pipeline) -> BulkRecord | None:
-    """The oldest bulk operation that has not ended."""
+    """Return the oldest bulk operation that is not finished; None if there is none."""
     rows = pipeline.ask(SQL.next_bulk)
     return _to_bulk(rows[0]) if rows else None
 

@@ -1,7 +1,7 @@
-"""Changes that are the same for many jobs of a commit, and how they are written at once.
+"""Bulk updates: write the same change of many jobs with one short statement.
 
-They are the two that every job goes through: its start, by all that one fetch was given, and its
-completion. Written row by row, and every field of a head, they take twice the time.
+They cover the two changes that every job goes through: start and completion. Writing all columns of
+each head instead takes twice the time.
 """
 
 from collections.abc import Sequence
@@ -16,14 +16,15 @@ _COMPLETED = EventType.COMPLETED
 
 
 class BulkUpdate(NamedTuple):
-    """A statement, and those of its values that are the same for all jobs."""
+    """An UPDATE statement and its values that are the same for all jobs."""
 
     statement: str
     common: Row
     has_results: bool = False
+    """Whether the statement also takes the result of each job."""
 
     def values_for(self, changes: Sequence[Change]) -> tuple[str, Row]:
-        """The statement and all of its values."""
+        """Return the statement and its values for `changes`, which must all have this update."""
         values = (*self.common, as_array(change.job.seq for change in changes))
         if self.has_results:
             values += (as_json(change.result for change in changes),)
@@ -31,7 +32,7 @@ class BulkUpdate(NamedTuple):
 
 
 def bulk_update_of(change: Change) -> BulkUpdate | None:
-    """How `change` is written together with those that are like it; None if it stands alone."""
+    """Return the bulk update that can write `change`; None if it must be written on its own."""
     if change.event is _COMPLETED:
         job = change.job
         common = (job.is_batch_counted, job.finished_at)

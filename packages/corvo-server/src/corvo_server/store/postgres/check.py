@@ -1,4 +1,4 @@
-"""Whether a database is sound: what must hold between its tables, as of one moment."""
+"""Check the invariants between the tables of a database, in one snapshot."""
 
 from collections.abc import Iterator
 
@@ -7,20 +7,21 @@ from corvo_server.store.postgres.pipeline import Connection
 from corvo_server.store.postgres.rows import SQL
 
 _INVARIANTS = (
-    ("wrong_counters", "queue {0}: the counters say {1}, the jobs {2}"),
-    ("wrong_locks", "the unique key {1!r} of queue {0} is held by {2}, which may not hold it"),
-    ("wrong_batches", "batch {0}: {1} jobs in all, {2} counted, {3} still to be counted"),
-    ("jobs_without_batch", "job {0} is of the batch {1}, which is not there"),
-    ("failures_without_job", "there are failures of a job of seq {0}, which is not there"),
-    ("wrong_leases", "job {0}: a lease without being active, or active without a lease"),
-    ("wrong_ends", "job {0}: an end without being finished, or finished without an end"),
-    ("wrong_times", "job {0} waits for a time that it does not have"),
-    ("wrong_sequences", "{0}: {1} is used already, and the sequence will give it out again"),
+    ("wrong_counters", "queue {0}: its counters are {1}, but its jobs by state are {2}"),
+    ("wrong_locks", "the unique key {1!r} of queue {0} belongs to job {2}, which may not have it"),
+    ("wrong_batches", "batch {0}: total {1}, but {2} jobs are counted and {3} are not counted yet"),
+    ("jobs_without_batch", "job {0} belongs to batch {1}, which does not exist"),
+    ("failures_without_job", "failures refer to the job with seq {0}, which does not exist"),
+    ("wrong_leases", "job {0} has a lease but is not active, or is active without a lease"),
+    ("wrong_finish_times", "job {0} has a finish time but is not finished, or the reverse"),
+    ("wrong_times", "job {0} is scheduled or retrying but has no scheduled time"),
+    ("wrong_sequences", "{0}: seq {1} is used, but the sequence will return it again"),
 )
+"""Statements that return a row for each violation, and the message for such a row."""
 
 
 def check(url: str, schema: str) -> list[str]:
-    """What is wrong with the database, as sentences. Servers may go on meanwhile."""
+    """Return a sentence for each problem of the database. Running servers are not interrupted."""
     with connect(url) as connection:
         connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
         connection.execute("SELECT set_config('search_path', %s, true)", (search_path(schema),))
@@ -28,7 +29,7 @@ def check(url: str, schema: str) -> list[str]:
 
 
 def find_problems(connection: Connection) -> Iterator[str]:
-    """A sentence for each thing that is wrong; nothing when all is well."""
+    """Yield a sentence for each problem; nothing if the database is sound."""
     for name, sentence in _INVARIANTS:
         for values in connection.execute(getattr(SQL, name)).fetchall():
             yield sentence.format(*values)

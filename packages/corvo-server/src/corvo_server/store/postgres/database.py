@@ -1,4 +1,4 @@
-"""Opening a database: with which settings, by which server, at which schema version."""
+"""Connect to a database, check that it is usable, and migrate its schema."""
 
 import logging
 import time
@@ -21,33 +21,35 @@ from corvo_server.store.transfer import HalfTransferredError
 log = logging.getLogger(__name__)
 
 _MIGRATIONS = "corvo_server.store.postgres.migrations"
-_OLDEST = 13
+_MIN_POSTGRES = 13
+"""Oldest major version of PostgreSQL that is supported."""
 _PREPARE_AFTER = 3
-"""Uses of a statement after which the database keeps its plan."""
+"""Uses of a statement on a connection after which it becomes a prepared statement."""
 
 _DEFAULTS: dict[str, Any] = {
     "application_name": "corvo",
     "connect_timeout": 5,
-    "target_session_attrs": "read-write",  # of several hosts, the one that is the primary now
+    "target_session_attrs": "read-write",  # if the URL has several hosts, connect to the primary
     "keepalives_idle": 5,
     "keepalives_interval": 2,
     "keepalives_count": 2,
     "tcp_user_timeout": 5_000,
 }
-"""What a URL may say otherwise. A host that is gone is noticed within ten seconds; by the database,
-too, which is told so by `watch_client`."""
+"""Options of libpq, unless the URL sets them. They detect a lost host within ten seconds.
+
+`detect_lost_clients` does the same on the side of the database.
+"""
 
 
 class UnusableDatabaseError(UnusableStoreError):
-    """The database cannot be reached, or not used."""
+    """The database is unreachable, or the server cannot work with it."""
 
 
 def connect(url: str, **options: Any) -> Connection:
-    """A connection on which every transaction is begun by a statement.
+    """Connect in autocommit mode: each transaction begins with an explicit BEGIN.
 
-    `options` of libpq hold where the URL does not say otherwise. Behind a pooler nothing of it
-    outlives a transaction: statements are not kept prepared there, and it watches over its clients
-    itself.
+    `options` are options of libpq; those in the URL take precedence. Behind a pooler, session
+    settings and prepared statements are not used, because they may not outlive a transaction.
     """
     given = conninfo_to_dict(url)
     wanted = {**_DEFAULTS, **options}
@@ -58,7 +60,7 @@ def connect(url: str, **options: Any) -> Connection:
             connection.prepare_threshold = None
         else:
             connection.prepare_threshold = _PREPARE_AFTER
-            connection.execute(SQL.watch_client)
+            connection.execute(SQL.detect_lost_clients)
     except BaseException:
         connection.close()
         raise
@@ -66,23 +68,23 @@ def connect(url: str, **options: Any) -> Connection:
 
 
 def is_pooled(connection: Connection) -> bool:
-    """Whether there is a pooler in between, which may give every transaction another session.
+    """Return whether a pooler is between the server and the database.
 
-    A database tells who connects the id of the process that serves the connection, for a cancel to
-    name it. A pooler makes up an id of its own. Whether it pools sessions or transactions cannot be
-    told; and in doubt, nothing is lost but some planning.
+    PostgreSQL sends each client the id of its backend process, for cancel requests; a pooler sends
+    an id of its own. It may pool sessions or transactions, which cannot be detected, so the answer
+    assumes transactions. If that is wrong, statements are only planned more often.
     """
     (pid,) = connection.execute("SELECT pg_backend_pid()").fetchone() or (0,)
     return bool(pid != connection.info.backend_pid)
 
 
 def prepare(url: str, schema: str, *, is_for_transfer: bool = False) -> None:
-    """Make sure that the database can be used, and bring its schema up to date.
+    """Check that the database is usable, and migrate its schema; a lock serializes servers.
 
-    Servers that start at the same time do so one after the other.
-    Raises `UnusableStoreError`.
+    Raises `UnusableStoreError`. It is raised also if a transfer into the database is incomplete,
+    unless `is_for_transfer`.
     """
-    with _explained(url), connect(url) as connection:
+    with _translate_errors(url), connect(url) as connection:
         _check(connection)
         with connection.transaction():
             _migrate(connection, schema)
@@ -98,20 +100,21 @@ def _refuse_half_transferred(connection: Connection, url: str) -> None:
 
 def _check(connection: Connection) -> None:
     version = connection.info.server_version // 10_000
-    if version < _OLDEST:
+    if version < _MIN_POSTGRES:
         raise UnusableDatabaseError(
-            f"PostgreSQL {version} is too old: this server needs {_OLDEST} or newer."
+            f"PostgreSQL {version} is too old. Upgrade the database to version {_MIN_POSTGRES} or "
+            "newer."
         )
     encoding = connection.execute("SHOW server_encoding").fetchone()
     if encoding is None or encoding[0] != "UTF8":
         raise UnusableDatabaseError(
-            f"The database has the encoding {encoding and encoding[0]}, which cannot keep every "
-            "text. Create one with ENCODING 'UTF8'."
+            f"The database has the encoding {encoding and encoding[0]}, which cannot store every "
+            "text. Create a database with ENCODING 'UTF8'."
         )
 
 
 def _migrate(connection: Connection, schema: str) -> None:
-    """Apply the missing migrations, all or none."""
+    """Apply the missing migrations in the open transaction: all or none."""
     connection.execute("SELECT pg_advisory_xact_lock(%s)", (key_base(schema),))
     found = connection.execute(
         "SELECT count(*) FROM pg_namespace WHERE nspname = %s", (schema,)
@@ -123,7 +126,8 @@ def _migrate(connection: Connection, schema: str) -> None:
         "CREATE TABLE IF NOT EXISTS schema_migrations ("
         "version integer PRIMARY KEY, name text NOT NULL, applied_at bigint NOT NULL)"
     )
-    # The column is missing where nothing has been migrated since there is one.
+    # Older versions created the table without the column `oldest`. Reading it through jsonb gives
+    # NULL if it does not exist.
     current, oldest = connection.execute(
         "SELECT coalesce(max(version), 0), "
         "coalesce(max(coalesce((to_jsonb(m) ->> 'oldest')::int, version)), 0) "
@@ -132,7 +136,8 @@ def _migrate(connection: Connection, schema: str) -> None:
     migrations = load_migrations(_MIGRATIONS)
     if current > len(migrations) >= oldest:
         log.info(
-            "schema version %d is of a newer server; this one knows %d, and works with it",
+            "the schema has version %d, from a newer server; this server knows version %d and is "
+            "compatible",
             current,
             len(migrations),
         )
@@ -149,28 +154,29 @@ def _migrate(connection: Connection, schema: str) -> None:
 
 
 def search_path(schema: str) -> str:
-    """The setting that lets names be found in this schema."""
+    """Return the value of the setting search_path for this schema."""
     return '"' + schema.replace('"', '""') + '"'
 
 
-def set_up(search_path: str, *, is_local: bool = True) -> dict[str, Any]:
-    """The parameters of `set_up_writing`: for the transaction, or for the session."""
+def write_settings(search_path: str, *, is_local: bool = True) -> dict[str, Any]:
+    """Return the parameters of `set_up_writing`, for the transaction or else for the session."""
     return {"search_path": search_path, "is_local": is_local}
 
 
 @contextmanager
-def _explained(url: str) -> Iterator[None]:
+def _translate_errors(url: str) -> Iterator[None]:
+    """Raise `UnusableDatabaseError` in place of the errors of psycopg, with what to do next."""
     try:
         yield
     except psycopg.OperationalError as error:
         raise UnusableDatabaseError(
-            f"Cannot reach {masked(url)}: {str(error).strip()}. Is PostgreSQL running there, and "
-            "may this user connect?"
+            f"Cannot connect to {masked(url)}: {str(error).strip()}. Check that PostgreSQL is "
+            "running there and that this user may connect."
         ) from error
     except psycopg.errors.InsufficientPrivilege as error:
         raise UnusableDatabaseError(
-            f"The user of {masked(url)} may not do what is needed: {str(error).strip()}. Let it "
-            "own the schema, or create schemas in the database."
+            f"The user of {masked(url)} lacks a privilege: {str(error).strip()}. Make it the owner "
+            "of the schema, or grant it CREATE on the database."
         ) from error
     except psycopg.Error as error:
         raise UnusableDatabaseError(f"Cannot use {masked(url)}: {str(error).strip()}.") from error

@@ -1,7 +1,7 @@
-"""How PostgreSQL words the filters of a search.
+"""Translate the filters of a search into SQL for PostgreSQL.
 
-Payloads are texts; `document` (in the migration) reads one as jsonb, or is NULL where that cannot
-read it. Numbers compare as the decimals that they are written as.
+Payloads are stored as text. The function `document` (see the migration) parses one as jsonb; it
+returns NULL if jsonb cannot represent it. Numbers compare exactly, as decimals.
 """
 
 import json
@@ -23,8 +23,9 @@ from corvo_server.store.search.fragments import Sql, bind, fuse
 
 _LAST_CHARACTER = "\U0010ffff"
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-"""What jsonb cannot hold. `document` puts the same in its place."""
+"""Characters that jsonb cannot store: NUL and surrogates."""
 _REPLACEMENT = "\ufffd"
+"""The character by which `document` replaces them, too."""
 
 _NULL, _FALSE, _TRUE, _NUMBER, _STRING = range(5)
 _RANK = Sql(
@@ -32,14 +33,14 @@ _RANK = Sql(
     " WHEN 'boolean' THEN CASE v WHEN 'false' THEN 1 ELSE 2 END"
     " WHEN 'number' THEN 3 WHEN 'string' THEN 4 WHEN 'array' THEN 5 ELSE 6 END"
 )
-"""Values order by kind first, as in jq."""
+"""The rank of the type of `v`. Values of different types sort by rank, as in jq."""
 _LENGTH = Sql(
     "CASE jsonb_typeof(v) WHEN 'string' THEN length(v #>> '{{}}')"
     " WHEN 'array' THEN jsonb_array_length(v)"
     " WHEN 'object' THEN (SELECT count(*) FROM jsonb_object_keys(v))"
     " WHEN 'number' THEN abs((v #>> '{{}}')::numeric) WHEN 'boolean' THEN NULL ELSE 0 END"
 )
-_OF_KIND = "CASE WHEN jsonb_typeof(v) = '{}' THEN {{}} ELSE FALSE END"
+_IF_TYPE = "CASE WHEN jsonb_typeof(v) = '{}' THEN {{}} ELSE FALSE END"
 _SIGNS = {operator: "=" if operator is Operator.EQ else operator.value for operator in Operator}
 
 
@@ -47,7 +48,10 @@ class PostgresDialect:
     """Implements `store.search.filters.Dialect`."""
 
     def test(self, test: DocumentTest) -> Sql:
-        """The test on what stands at its path, which is called `v`, or NULL."""
+        """Return SQL for a test of one value in the payload.
+
+        Within the condition, `v` is the value at the path, NULL if nothing is there.
+        """
         match test:
             case Truthy():
                 condition = Sql("coalesce(v, 'null') NOT IN ('null', 'false')")
@@ -59,34 +63,36 @@ class PostgresDialect:
                 condition = fuse(f"({{}} {sign} {{}}) IS TRUE", length, _number(test.value))
             case MatchText():
                 condition = _match(test)
-        # OFFSET keeps the planner from working the place out at each mention of it.
+        # OFFSET 0 prevents the planner from inlining the subquery, which would evaluate the path
+        # once for each `v` in the condition.
         return fuse(
             "(SELECT {} FROM (SELECT {} AS v OFFSET 0) AS place)", condition, _at(test.path)
         )
 
     def guard(self, condition: Sql) -> Sql:
-        """False for what jsonb cannot read."""
+        """Return `condition`, false for payloads that jsonb cannot represent."""
         return fuse("(document(jobs.payload) IS NOT NULL AND {})", condition)
 
     def contains(self, column: str, text: str) -> Sql:
-        """By strpos, which knows no wildcards."""
+        """Return SQL for "the column contains `text`"; `strpos`, unlike LIKE, has no wildcards."""
         return fuse(f"strpos({column}, {{}}) > 0", _text(text))
 
     def starts_with(self, column: str, prefix: str) -> Sql:
-        """By the range of texts from the prefix to the last one that begins with it."""
+        """Return SQL for "the column starts with `prefix`", as a range that an index can serve."""
         lower, upper = _text(prefix), _text(prefix + _LAST_CHARACTER)
         return fuse(f"({column} >= {{}} AND {column} < {{}})", lower, upper)
 
     def has_tag(self, key: str, value: str) -> Sql:
-        """By the index of tags."""
+        """Return SQL for "the job has this tag", in the form that the index `jobs_tags` serves."""
         tag = _json({key: value})
         return fuse("(jobs.tags IS NOT NULL AND jobs.tags::jsonb @> {})", tag)
 
 
 def _at(path: Path) -> Sql:
     if any(isinstance(step, int) and not -(2**31) < step < 2**31 for step in path.steps):
-        return Sql("NULL::jsonb")  # no array is that long
-    # Strictly: what does not fit finds nothing. Operators take a scalar for an array of one.
+        return Sql("NULL::jsonb")  # jsonpath fails on larger indexes, and no array is that long
+    # In strict mode, an index into a scalar finds nothing. Lax mode, like the operators `->`, would
+    # treat the scalar as an array with one element.
     steps = "strict $" + "".join(map(_step, path.steps))
     return fuse(
         "jsonb_path_query_first(document(jobs.payload), {}::jsonpath, '{{}}', true)", bind(steps)
@@ -116,7 +122,7 @@ def _compare(operator: Operator, value: Scalar) -> Sql:
 
 
 def _less(value: Scalar, *, or_equal: bool) -> Sql:
-    """What stands there orders before `value`."""
+    """Return SQL for "`v` sorts before `value`"."""
     sign = "<=" if or_equal else "<"
     match value:
         case None | bool():
@@ -125,11 +131,11 @@ def _less(value: Scalar, *, or_equal: bool) -> Sql:
         case str():
             below, limit = _STRING, _text(value)
             same = fuse(f"""(v #>> '{{{{}}}}') COLLATE "C" {sign} {{}}""", limit)
-            whole = fuse(_OF_KIND.format("string"), same)
+            whole = fuse(_IF_TYPE.format("string"), same)
         case _:
             below, limit = _NUMBER, _number(value)
             same = fuse(f"(v #>> '{{{{}}}}')::numeric {sign} {{}}", limit)
-            whole = fuse(_OF_KIND.format("number"), same)
+            whole = fuse(_IF_TYPE.format("number"), same)
     return fuse(f"({{}} < {below} OR {{}})", _RANK, whole)
 
 
@@ -142,7 +148,7 @@ def _match(test: MatchText) -> Sql:
             holds = fuse("starts_with(v #>> '{{}}', {})", text)
         case TextMatch.ENDSWITH:
             holds = fuse("right(v #>> '{{}}', length({})) = {}", text, text)
-    return fuse(_OF_KIND.format("string"), holds)
+    return fuse(_IF_TYPE.format("string"), holds)
 
 
 def _storable(text: str) -> str:
@@ -160,7 +166,7 @@ def _number(value: int | float) -> Sql:
 
 def _json(value: object) -> Sql:
     if isinstance(value, float) and value in {float("inf"), float("-inf")}:
-        return Sql("NULL::jsonb")  # no document has it
+        return Sql("NULL::jsonb")  # JSON has no infinity, so no document is equal to it
     if isinstance(value, str):
         value = _storable(value)
     return Sql("?::jsonb", (json.dumps(value, ensure_ascii=False),))

@@ -1,26 +1,26 @@
-"""The event log: appended to by every server, read in one order.
+"""The event log: every server appends to it, and every reader sees the same order.
 
-Ids come from a sequence, so a transaction may commit an event after another one has committed
-events with higher ids. A reader that had gone on beyond it would miss it. Hence a reader never goes
-beyond a bound below which everything that will ever be there is there:
+Ids come from a sequence, so a transaction can commit an event after another one has committed
+events with higher ids. A reader that has read the higher ids would miss it. Therefore a reader
+never reads above a bound, below which no event can appear any more:
 
-- A writer *announces* itself before it draws its first id: it takes, until its commit, a shared
-  advisory lock whose key says L, the last id that had been drawn by anyone.
-- A reader looks up H, the last id drawn so far; *then* the least L announced by a transaction that
-  has not ended; the bound is the lesser of the two; *then* it reads up to the bound.
+- A writer *announces* itself before it allocates its first id. Until its commit it holds a shared
+  advisory lock, whose key contains L, the last id that any transaction had allocated.
+- A reader reads H, the last id allocated so far. *Then* it reads the lowest L that an open
+  transaction has announced. The bound is the lower of the two. *Then* it reads up to the bound.
 
-Claim: an event with an id up to the bound is visible to that read, or never will be. Let T be the
-transaction that drew the id. When the reader looked at the announcements,
-1. T had ended: its locks are released after its commit is visible, so the read, whose snapshot is
-   younger, sees the event if T committed.
-2. T had announced L and not ended: its ids are drawn later than L was read, hence above L, and the
-   bound is at most L. So the id is above the bound, against the assumption.
-3. T had not announced itself: it draws ids later than that, and so later than H was read, hence
-   above H, and the bound is at most H. Again against the assumption.
+Claim: an event with an id up to the bound is visible to that read, or will never exist. Let T be
+the transaction that allocated the id. At the moment when the reader read the announcements,
+1. T had ended. A transaction releases its locks after its commit is visible. The snapshot of the
+   read is later, so the read sees the event if T committed.
+2. T was open and had announced L. It allocates ids after L was read, so they are above L. The bound
+   is at most L, so the id is above the bound, which contradicts the assumption.
+3. T had not announced itself. It allocates ids later, and so after H was read; they are above H.
+   The bound is at most H, which contradicts the assumption as well.
 
-The keys are a range of 64-bit numbers that the schema's name chooses, so that another Corvo in the
-same database has another range. A transaction that hangs holds readers up no longer than its
-`idle_in_transaction_session_timeout`.
+The keys are a range of 64-bit numbers derived from the name of the schema, so that two
+installations in one database have different ranges. A transaction that hangs delays readers for at
+most its `idle_in_transaction_session_timeout`.
 """
 
 from hashlib import blake2b
@@ -33,13 +33,14 @@ from corvo_server.store.records import Event
 from corvo_server.store.rows.codes import EVENT_WORDS
 
 _ID_BITS = 44
-"""Of a key, for the id; what is above is the schema's."""
+"""The lower bits of a key, which contain an event id; the upper bits identify the schema."""
 
-_NEWS = attrgetter("type", "queue", "data")
+_SHARED_FIELDS = attrgetter("type", "queue", "data")
+"""The fields in which events must agree to be inserted by one statement."""
 
 
 def key_base(schema: str) -> int:
-    """Where the keys of a schema's announcements begin."""
+    """Return the lowest advisory lock key of a schema; announcements add an event id to it."""
     number = int.from_bytes(blake2b(schema.encode(), digest_size=4).digest(), "big")
     return (number & (1 << (63 - _ID_BITS)) - 1) << _ID_BITS
 
@@ -52,20 +53,20 @@ class Events:
         self._base = base
 
     def next_id(self) -> int:
-        return 1  # nobody knows before
+        return 1  # the sequence allocates the id only when the event is inserted
 
     def append(self, events: list[Event], seqs: list[int], *, are_jobs_there: bool) -> None:
         self._pipeline.send(SQL.announce_events, (self._base,))
-        for notification, run in runs_of(events, _NEWS):
-            alike, jobs = events[run], seqs[run]
-            if notification is None:
-                rows = [event_row(event, seq) for event, seq in zip(alike, jobs, strict=True)]
+        for shared, run in runs_of(events, _SHARED_FIELDS):
+            group, job_seqs = events[run], seqs[run]
+            if shared is None:
+                rows = [event_row(event, seq) for event, seq in zip(group, job_seqs, strict=True)]
                 self._pipeline.write(SQL.insert_events, (as_json(rows),))
                 continue
-            kind, queue, data = notification
-            at = as_array(event.at for event in alike)
-            ids = as_json(event.job_id for event in alike)
-            values = (EVENT_WORDS[kind], queue, data, as_array(jobs), at, ids)
+            kind, queue, data = shared
+            at = as_array(event.at for event in group)
+            ids = as_json(event.job_id for event in group)
+            values = (EVENT_WORDS[kind], queue, data, as_array(job_seqs), at, ids)
             self._pipeline.write(SQL.insert_similar_events, values)
 
     def prune(self, before: int, limit: int) -> int:
@@ -73,7 +74,10 @@ class Events:
 
 
 def read_events(pipeline: Pipeline, base: int, after: int, limit: int) -> list[Event]:
-    """The next events after an id, oldest first. The transaction must not be one snapshot."""
+    """Return up to `limit` events with an id above `after`, oldest first.
+
+    The transaction must be READ COMMITTED: the proof above needs a snapshot per statement.
+    """
     bound = last_event_id(pipeline, base)
     if bound <= after:
         return []
@@ -82,10 +86,10 @@ def read_events(pipeline: Pipeline, base: int, after: int, limit: int) -> list[E
 
 
 def last_event_id(pipeline: Pipeline, base: int) -> int:
-    """The last id up to which the log is complete."""
-    given = pipeline.request(SQL.last_given_id)
+    """Return the bound: the id up to which the log is complete."""
+    allocated = pipeline.request(SQL.last_allocated_event_id)
     announced = pipeline.request(
-        SQL.first_announced_id, {"base": base, "span": (1 << _ID_BITS) - 1}
+        SQL.first_announced_event_id, {"base": base, "span": (1 << _ID_BITS) - 1}
     )
-    ((last,),), ((first,),) = given(), announced()
+    ((last,),), ((first,),) = allocated(), announced()
     return int(last if first is None else min(last, first))

@@ -1,9 +1,9 @@
-"""Heads of active jobs as this server wrote them last: an ack need not read what the fetch wrote.
+"""Cache the heads of active jobs that this server wrote, so that an ack need not read them.
 
-Another server may have written since. So each is cached with the transaction that wrote it, and
-counts only if the row, once it is locked, still is of such a transaction: PostgreSQL keeps with
-each version of a row who wrote it (`xmin`). Whatever a transaction of this session wrote is cached as
-the last of them left it, or not at all.
+Another server may have changed a job since. So each head is cached with the id of the transaction
+that wrote it. PostgreSQL stores that id with each version of a row (`xmin`); a cached head is used
+only if the locked row still has it. A job has at most one cached head, from the last transaction
+of this session that wrote it.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -13,26 +13,30 @@ from typing import NamedTuple
 
 from corvo_server.store.records import JobHead
 
-_MOST = 10_000
+_MAX_HEADS = 10_000
+"""Heads that are cached at most."""
 _SEQ = attrgetter("head.seq")
 
 
 class CachedHead(NamedTuple):
-    """A head, and the id of the transaction that wrote it."""
+    """A head and the id of the transaction that wrote it."""
 
     head: JobHead
     xid: int
 
 
 class HeadCache:
-    """Belongs to one session of the database. The ids of transactions may come again in another."""
+    """The cached heads of one database session.
+
+    It is cleared with the session, because another server of the database may reuse its ids.
+    """
 
     def __init__(self) -> None:
         self._cached_heads: dict[str, CachedHead] = {}
-        """By id, what was written last at the end."""
+        """Heads by job id; the job written last comes last."""
 
     def find(self, job_ids: Collection[str]) -> list[CachedHead] | None:
-        """What is cached of these jobs, by seq; None unless it is there for every one."""
+        """Return the heads of all these jobs, sorted by seq; None if any is not cached."""
         cached = self._cached_heads
         try:
             return sorted([cached[job_id] for job_id in job_ids], key=_SEQ)
@@ -40,19 +44,19 @@ class HeadCache:
             return None
 
     def keep(self, written: Mapping[str, JobHead | None], xid: int) -> None:
-        """Hold what a transaction wrote; None: nothing more of that job."""
+        """Cache the heads that transaction `xid` wrote; drop the jobs whose head is None."""
         cached = self._cached_heads
         for job_id, head in written.items():
             cached.pop(job_id, None)
             if head is not None:
                 cached[job_id] = CachedHead(head, xid)
-        self.forget(list(islice(cached, max(0, len(cached) - _MOST))))
+        self.forget(list(islice(cached, max(0, len(cached) - _MAX_HEADS))))
 
     def forget(self, job_ids: Iterable[str]) -> None:
-        """Hold these jobs no longer."""
+        """Drop the heads of these jobs."""
         for job_id in job_ids:
             self._cached_heads.pop(job_id, None)
 
     def clear(self) -> None:
-        """Hold nothing."""
+        """Drop all heads."""
         self._cached_heads.clear()

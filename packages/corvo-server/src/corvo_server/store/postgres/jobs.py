@@ -1,4 +1,4 @@
-"""Jobs: written by the writer, read in full by anyone."""
+"""The table of jobs: the writer's access to it, and reads of whole jobs."""
 
 from collections.abc import Collection, Sequence
 
@@ -33,14 +33,18 @@ _ACTIVE = JobState.ACTIVE
 
 
 class Jobs:
-    """Implements `store.commit.tables.JobTable`. Heads that it returned are locked and current."""
+    """Implements `store.commit.tables.JobTable`.
+
+    The rows of all heads that it returns are locked until the commit.
+    """
 
     def __init__(
         self, pipeline: Pipeline, prefetch: Prefetch, cached: list[CachedHead] | None
     ) -> None:
-        """Ask for all that `prefetch` foresees, without waiting for it.
+        """Send statements for all that is in `prefetch`, without waiting for them.
 
-        `cached` are the heads of the jobs that will be moved, if they are cached.
+        `cached` are the cached heads of the jobs in `prefetch`, or None. With them, the statement
+        only locks the rows and checks that they are unchanged.
         """
         self._pipeline = pipeline
         self._wanted = prefetch.ids
@@ -53,9 +57,9 @@ class Jobs:
         self._cached_heads = cached
         self._prefetched: Rows | None = None
         self.stale: set[str] = set()
-        """Jobs of which what was cached turned out not to be what there is."""
+        """Ids of the jobs in `prefetch`, if a cached head differs from its row; else empty."""
         self.written: dict[str, JobHead | None] = {}
-        """By id, the head of an active job as it has been written; None: of one that is not."""
+        """The new heads of written jobs by id; None for jobs that are not active now."""
         if prefetch.jobs:
             self._reserved = pipeline.request(SQL.reserve_seqs, (prefetch.jobs,))
         if prefetch.known:
@@ -63,14 +67,15 @@ class Jobs:
         if cached is not None:
             seqs = as_array(head.seq for head, _ in cached)
             xids = as_array({xid for _, xid in cached})
-            self._prefetched = pipeline.request(SQL.lock_cached, (seqs, xids))
+            self._prefetched = pipeline.request(SQL.lock_cached_jobs, (seqs, xids))
         elif prefetch.ids:
             self._prefetched = pipeline.request(SQL.heads_by_id, (id_set(prefetch.ids),))
 
     def insert(self, jobs: Sequence[NewJob]) -> Sequence[int]:
         seqs = self._take_seqs(len(jobs))
         for job in jobs:
-            # Among servers the order of times is that of clocks; within one it is strict.
+            # Times of one server never decrease with seq. Between servers they may, because their
+            # transactions overlap.
             self._newest = job.created_at = max(job.created_at, self._newest)
         for common, run in runs_of(jobs, common_values):
             self._insert(common, seqs[run], jobs[run])
@@ -123,7 +128,7 @@ class Jobs:
             job_id for job_id in job_ids if job_id not in self._heads and job_id not in self._wanted
         ]
         if more:
-            self._keep(self._pipeline.ask(SQL.heads_by_id, (id_set(more),)))
+            self._note_heads(self._pipeline.ask(SQL.heads_by_id, (id_set(more),)))
         return {job_id: self._heads[job_id] for job_id in job_ids if job_id in self._heads}
 
     def _load_prefetched(self) -> None:
@@ -131,28 +136,28 @@ class Jobs:
             return
         rows, self._prefetched = self._prefetched(), None
         if self._cached_heads is None:
-            self._keep(rows)
+            self._note_heads(rows)
         elif rows == [(len(self._cached_heads),)]:
             self._heads.update((head.id, head) for head, _ in self._cached_heads)
         else:
             self.stale = self._wanted
-            self._keep(self._pipeline.ask(SQL.heads_by_id, (id_set(self._wanted),)))
+            self._note_heads(self._pipeline.ask(SQL.heads_by_id, (id_set(self._wanted),)))
 
-    def _keep(self, rows: list[Row]) -> list[JobHead]:
+    def _note_heads(self, rows: list[Row]) -> list[JobHead]:
         heads = [to_head(row) for row in rows]
         self._heads.update((head.id, head) for head in heads)
         return heads
 
     def update(self, changes: list[Change]) -> None:
-        for alike, run in runs_of(changes, bulk_update_of):
-            if alike is None:
+        for bulk_update, run in runs_of(changes, bulk_update_of):
+            if bulk_update is None:
                 self._update_heads(changes[run])
             else:
-                self._pipeline.write(*alike.values_for(changes[run]))
+                self._pipeline.write(*bulk_update.values_for(changes[run]))
         for change in changes:
             job = self._heads[change.job.id] = change.job
-            is_held = job.state is _ACTIVE and change.replacement is None
-            self.written[job.id] = job if is_held else None
+            is_cacheable = job.state is _ACTIVE and change.replacement is None
+            self.written[job.id] = job if is_cacheable else None
         replaced = {
             change.job.seq: replacement_row(change.job.seq, change.replacement)
             for change in changes
@@ -167,7 +172,8 @@ class Jobs:
             self._pipeline.write(SQL.insert_failures, (as_json(failures),))
 
     def _update_heads(self, changes: list[Change]) -> None:
-        rows: dict[int, Fields] = {}  # a statement may change a row only once
+        # An UPDATE changes each row at most once, so several changes of one job become one row.
+        rows: dict[int, Fields] = {}
         for change in changes:
             seq, row = change.job.seq, change_row(change)
             rows[seq] = merge_rows(rows[seq], row) if seq in rows else row
@@ -180,26 +186,26 @@ class Jobs:
         self._pipeline.write(SQL.delete_jobs, {"seqs": as_json(job.seq for job in jobs)})
 
     def due(self, now: int, limit: int) -> list[JobHead]:
-        return self._keep(self._pipeline.ask(SQL.due_heads, (now, limit)))
+        return self._note_heads(self._pipeline.ask(SQL.due_heads, (now, limit)))
 
     def lapsed(self, now: int, limit: int) -> list[JobHead]:
-        return self._keep(self._pipeline.ask(SQL.lapsed_heads, (now, limit)))
+        return self._note_heads(self._pipeline.ask(SQL.expired_lease_heads, (now, limit)))
 
     def expired(self, now: int, limit: int) -> list[JobHead]:
-        return self._keep(self._pipeline.ask(SQL.expired_heads, (now, limit)))
+        return self._note_heads(self._pipeline.ask(SQL.expired_heads, (now, limit)))
 
     def ended(self, state: JobState, before: int, limit: int) -> list[JobHead]:
         values = {"state": STATE_CODES[state], "before": before, "limit": limit}
-        return self._keep(self._pipeline.ask(SQL.ended_heads, values))
+        return self._note_heads(self._pipeline.ask(SQL.finished_heads, values))
 
 
 def _known_values(ids: Collection[str]) -> Fields:
-    """The parameters of `known_by_id`."""
+    """Return the parameters of `known_by_id`."""
     return {"least": min(ids), "greatest": max(ids), "ids": id_set(ids)}
 
 
 def find_jobs(pipeline: Pipeline, job_ids: Sequence[str]) -> list[JobRecord]:
-    """The jobs that exist, in the order asked for, with their failures."""
+    """Return the jobs that exist, in the order of `job_ids`, with their failures."""
     rows = pipeline.ask(SQL.records_by_id, (id_set(job_ids),))
     by_seq = {row[0]: to_record(row) for row in rows}
     if by_seq:
@@ -210,7 +216,7 @@ def find_jobs(pipeline: Pipeline, job_ids: Sequence[str]) -> list[JobRecord]:
 
 
 def find_job(pipeline: Pipeline, job_id: str) -> JobRecord | None:
-    """One job with its failures and its events."""
+    """Return a job with its failures and events; None if it does not exist."""
     records = find_jobs(pipeline, [job_id])
     if not records:
         return None
@@ -221,6 +227,6 @@ def find_job(pipeline: Pipeline, job_id: str) -> JobRecord | None:
 
 
 def last_seq(pipeline: Pipeline) -> int:
-    """The seq of the job that was enqueued last; 0 before the first."""
+    """Return the highest seq of all stored jobs; 0 if there are none."""
     ((last,),) = pipeline.ask(SQL.last_seq)
     return int(last)

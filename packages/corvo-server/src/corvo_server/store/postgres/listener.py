@@ -1,8 +1,8 @@
-"""What other servers do to the database, as notification for those who wait here.
+"""Learn of the commits of other servers, by notifications and by polling.
 
-A thread with a connection of its own hears their notifications. It also looks for itself now and
-then, since a notification may be lost: with the server that was about to send it, or with the
-connection. Without notifications, looking is all there is, and done more often.
+A thread listens on its own connection. It also polls the database, because a notification can be
+lost: the sending server may crash, or the connection may break. Without notifications, polling is
+the only way, and it is more frequent.
 """
 
 import logging
@@ -23,15 +23,15 @@ from corvo_server.store.records import Commit
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
-"""How often to look where notifications are heard."""
+"""Seconds between polls while notifications arrive."""
 POLL_SECONDS_ALONE = 0.25
-"""How often to look where there may be none."""
+"""Seconds between polls without notifications, or if they may not arrive."""
 _PAUSE = 0.5
 """Seconds between attempts to connect."""
 
 
 class Listener:
-    """Tells `deliver`, on its own thread, what concerns those who wait."""
+    """Calls `deliver`, on its own thread, with a `Commit` for each change by another server."""
 
     def __init__(
         self,
@@ -43,7 +43,11 @@ class Listener:
         writer_id: str,
         poll_seconds: float,
     ) -> None:
-        """`channel` is None where there are no notifications; `writer_id` is who we are."""
+        """Prepare the thread; `start` starts it.
+
+        `channel` is the NOTIFY channel, None without notifications. Notifications from `writer_id`,
+        the writer of this server, are ignored. `poll_seconds` is the time between two polls.
+        """
         self._url = url
         self._deliver = deliver
         self._search_path = search_path(schema)
@@ -54,26 +58,31 @@ class Listener:
         self._thread = threading.Thread(target=self._run, name="corvo-listener", daemon=True)
 
     def start(self) -> None:
-        """Begin to listen."""
+        """Start the thread."""
         self._thread.start()
 
     def close(self) -> None:
-        """Stop, and wait until it has."""
+        """Stop the thread and wait until it has ended."""
         self._is_closed.set()
         if self._thread.is_alive():
             self._thread.join()
 
     def _run(self) -> None:
-        is_well = True
+        is_connected = True
         while not self._is_closed.is_set():
             try:
                 with connect(self._url) as connection:
-                    is_well = True
+                    is_connected = True
                     self._listen(connection)
             except psycopg.Error as error:
-                if is_well:
-                    log.warning("notification of other servers do not arrive: %s", error)
-                is_well = False
+                if is_connected:  # one warning, not one for each attempt to reconnect
+                    log.warning(
+                        "the listener lost the database and reconnects every %g s; fetches here "
+                        "do not learn of jobs from other servers until then: %s",
+                        _PAUSE,
+                        error,
+                    )
+                is_connected = False
                 self._is_closed.wait(_PAUSE)
 
     def _listen(self, connection: Connection) -> None:
@@ -82,35 +91,37 @@ class Listener:
             if is_pooled(connection):
                 every = min(every, POLL_SECONDS_ALONE)
                 log.info(
-                    "there is a pooler before the database, through which notifications may not "
-                    "come: looking for notification every %g s; --database-listen-url names a way past it",
+                    "the database is behind a connection pooler, which may not pass on "
+                    "notifications: polling every %g s; set --database-listen-url to a URL without "
+                    "the pooler",
                     every,
                 )
             connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._channel)))
-        next_look = 0.0
+        next_poll = 0.0
         while not self._is_closed.is_set():
-            if time.monotonic() >= next_look:
-                self._look(connection)
-                next_look = time.monotonic() + every
-            # Not all at once until the next look: a stop must not wait for that.
-            wait = min(0.1, max(0.0, next_look - time.monotonic()))
+            if time.monotonic() >= next_poll:
+                self._poll(connection)
+                next_poll = time.monotonic() + every
+            # Wait in steps of 0.1 s, so that `close` does not wait for the next poll.
+            wait = min(0.1, max(0.0, next_poll - time.monotonic()))
             if self._channel is None:
                 self._is_closed.wait(wait)
                 continue
             for notification in connection.notifies(timeout=wait):
-                self._hear(notification.payload, connection)
+                self._handle(notification.payload, connection)
                 if self._is_closed.is_set():
                     return
 
-    def _hear(self, payload: str, connection: Connection) -> None:
+    def _handle(self, payload: str, connection: Connection) -> None:
+        """Deliver a notification; poll instead if it does not contain the details."""
         notification = Notification.read(payload)
         if notification is None or notification.is_cut:
-            self._look(connection)
+            self._poll(connection)
         elif notification.writer != self._writer_id:
             self._deliver(notification.as_commit())
 
-    def _look(self, connection: Connection) -> None:
-        """Tell what there is, as if it had just come."""
+    def _poll(self, connection: Connection) -> None:
+        """Deliver the current state of all queues and times, as if one commit had written it."""
         pipeline = Pipeline(connection)
         try:
             pipeline.open()
@@ -121,7 +132,8 @@ class Listener:
             commit = Commit(
                 [], dict(ready()), set(), {}, times, is_from_other_node=True, has_bulk=True
             )
-            # Also where nothing was added: what could not be read before may be readable by now.
+            # Always true: an event that was above the bound of a reader (events.py) may be below it
+            # now, although no event was added since.
             commit.has_events = True
             pipeline.send("COMMIT")
             pipeline.close()

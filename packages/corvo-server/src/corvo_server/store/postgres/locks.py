@@ -1,8 +1,7 @@
-"""Unique keys and the jobs that hold them.
+"""The table of unique locks: which job has which unique key.
 
-Locks are taken in one order by everyone, keys before jobs and both sorted, so that transactions of
-several servers do not wait for each other in a circle. What is decided about a key is written once,
-at the end.
+All servers lock rows in the same order, keys before jobs and both sorted, so that their
+transactions do not deadlock. Changes to a key are collected and written once, by `flush`.
 """
 
 from typing import NamedTuple
@@ -28,18 +27,18 @@ class Locks:
     def __init__(
         self, pipeline: Pipeline, prefetch: Prefetch, cached: list[CachedHead] | None
     ) -> None:
-        """Lock what `prefetch` foresees, without waiting for it.
+        """Send statements that lock the keys in `prefetch`, without waiting for them.
 
-        `cached` are the heads of the jobs that will be moved, if they are cached: a job without a key
-        never gets one.
+        `cached` are the cached heads of the jobs in `prefetch`, or None. With them, only the jobs
+        that have a unique key are looked up: a job never gets one after it is enqueued.
         """
         self._pipeline = pipeline
         self._holders: dict[_Key, _Holder | None] = {}
-        """Of the keys that are locked."""
+        """The job that has each locked key, as of the operations so far; None: no job."""
         self._stored: dict[_Key, str] = {}
-        """Which job is in the row of such a key; `""` where the row was made to be locked."""
+        """By locked key, the job id in its row; `""` if the row was only inserted to lock it."""
         self._freed: dict[_Key, str] = {}
-        """Keys that are not locked, to be freed if these jobs hold them."""
+        """Keys that are not locked: each is freed by `flush` if this job id has it."""
         self._prefetched: list[Rows] = []
         if prefetch.keys:
             self._prefetched.append(self._lock(sorted(prefetch.keys)))
@@ -53,7 +52,7 @@ class Locks:
         key = (queue, unique_key)
         self._load()
         if key not in self._holders:
-            self._keep(self._lock([key])())
+            self._note_rows(self._lock([key])())
         holder = self._holders[key]
         return None if holder is None or holder.expires_at <= now else holder.job_id
 
@@ -61,7 +60,7 @@ class Locks:
         key = (job.queue, job.unique_key or "")
         self._load()
         if key not in self._holders:
-            self._keep(self._lock([key])())
+            self._note_rows(self._lock([key])())
         self._holders[key] = _Holder(job.seq, job.id, now + job.unique_period)
 
     def free(self, job: JobHead) -> None:
@@ -78,20 +77,20 @@ class Locks:
         return self._pipeline.count(SQL.prune_locks, (now, limit))
 
     def flush(self) -> None:
-        """Write what has been decided."""
+        """Write all changes to keys."""
         self._load()
-        cached, freed = [], [(*key, job_id) for key, job_id in self._freed.items()]
+        taken, freed = [], [(*key, job_id) for key, job_id in self._freed.items()]
         for key, holder in sorted(self._holders.items(), key=lambda item: item[0]):
             stored = self._stored.get(key)
             if holder is None:
                 if stored is not None:
                     freed.append((*key, stored))
             elif stored != holder.job_id or holder.seq:
-                cached.append((*key, *holder))
-        if cached:
+                taken.append((*key, *holder))
+        if taken:
             fields = ("queue", "unique_key", "job_seq", "job_id", "expires_at")
-            rows = [dict(zip(fields, row, strict=True)) for row in cached]
-            self._pipeline.write(SQL.hold_keys, (as_json(rows),))
+            rows = [dict(zip(fields, row, strict=True)) for row in taken]
+            self._pipeline.write(SQL.update_keys, (as_json(rows),))
         if freed:
             old = ("queue", "unique_key", "job_id")
             rows = [dict(zip(old, row, strict=True)) for row in sorted(freed)]
@@ -103,17 +102,17 @@ class Locks:
         return self._pipeline.request(SQL.lock_keys, (as_json(rows),))
 
     def _load(self) -> None:
-        foreseen, self._prefetched = self._prefetched, []
-        for rows in foreseen:
-            self._keep(rows())
+        prefetched, self._prefetched = self._prefetched, []
+        for rows in prefetched:
+            self._note_rows(rows())
 
-    def _keep(self, rows: list[Row]) -> None:
+    def _note_rows(self, rows: list[Row]) -> None:
         for queue, unique_key, job_id, expires_at in rows:
             key = (queue, unique_key)
             if key in self._stored:
                 continue
             self._stored[key] = job_id
-            # The seq of a holder is 0 as long as it stays the one that is stored.
+            # Seq 0 marks a holder that is unchanged, so that `flush` does not write it.
             self._holders[key] = _Holder(0, job_id, expires_at) if job_id else None
             freed = self._freed.pop(key, None)
             if freed is not None and freed == job_id:

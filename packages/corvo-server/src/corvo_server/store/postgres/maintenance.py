@@ -1,4 +1,4 @@
-"""When the server has something to do by itself."""
+"""The times at which maintenance has something to do."""
 
 from corvo_server.store.postgres.pipeline import Pipeline
 from corvo_server.store.postgres.rows import SQL
@@ -6,6 +6,6 @@ from corvo_server.store.records import NextTimes
 
 
 def next_times(pipeline: Pipeline) -> NextTimes:
-    """The earliest due time, lease end and expiry of all stored jobs, and occurrence of schedules."""
+    """Return the earliest due time, lease expiry and job expiry, and the next occurrence (ms)."""
     (row,) = pipeline.ask(SQL.next_times)
     return NextTimes(*row)

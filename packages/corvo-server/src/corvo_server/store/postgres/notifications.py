@@ -1,4 +1,4 @@
-"""What one server tells the others after a commit, as the payload of a notification."""
+"""The payload of the notification that a server sends to the others after a commit."""
 
 from collections.abc import Mapping
 
@@ -7,16 +7,22 @@ from msgspec import DecodeError, Struct, ValidationError, json, to_builtins
 
 from corvo_server.store.records import Commit, NextTimes
 
-_LONGEST = 7_900
-"""Bytes. PostgreSQL takes just under 8000."""
+_MAX_BYTES = 7_900
+"""Longest payload in bytes; PostgreSQL accepts less than 8000."""
 
 
 class Notification(Struct, frozen=True, omit_defaults=True, rename={"writer": "w"}):
-    """Of one commit, what others may wait for."""
+    """The changes of one commit for which other servers may be waiting.
+
+    Times are milliseconds since the epoch. The earliest time of each kind is given.
+    """
 
     writer: str
+    """Id of the writer that made the commit."""
     ready: dict[str, int] = {}
+    """Jobs that became pending, by queue."""
     opened: list[str] = []
+    """Queues that may hand out jobs again, because they were resumed or a limit allows it."""
     due: int | None = None
     lease_end: int | None = None
     expiry: int | None = None
@@ -24,11 +30,15 @@ class Notification(Struct, frozen=True, omit_defaults=True, rename={"writer": "w
     has_events: bool = False
     has_bulk: bool = False
     is_cut: bool = False
-    """It was too much to tell: look for yourself."""
+    """Whether the details were left out, because they were too long; the receiver polls then."""
 
     @classmethod
     def of(cls, writer: str, commit: Commit, left: Mapping[str, int]) -> "Notification | None":
-        """The notification of a commit; None if there is none. `left` was passed over by the others."""
+        """Return the notification for a commit; None if the commit concerns nobody else.
+
+        `left` is, by queue, the number of jobs that were locked but not taken. Other servers
+        skipped them while they were locked.
+        """
         ready = {queue: jobs for queue, jobs in commit.ready.items() if jobs > 0}
         for queue, jobs in left.items():
             ready[queue] = ready.get(queue, 0) + jobs
@@ -48,21 +58,21 @@ class Notification(Struct, frozen=True, omit_defaults=True, rename={"writer": "w
 
     @classmethod
     def read(cls, payload: str) -> "Notification | None":
-        """What a notification says; None if it is not understood, as from a newer server."""
+        """Parse a payload; return None if that fails, as with the payload of a newer server."""
         try:
             return json.decode(payload, type=cls)
         except (DecodeError, ValidationError):
             return None
 
     def write(self) -> str:
-        """The payload, cut short where it would be too long."""
+        """Return the payload; if it would be too long, one without the details."""
         text = orjson.dumps(to_builtins(self))
-        if len(text) > _LONGEST:
+        if len(text) > _MAX_BYTES:
             text = orjson.dumps(to_builtins(Notification(self.writer, is_cut=True)))
         return text.decode()
 
     def as_commit(self) -> Commit:
-        """The same as listeners to commits take it."""
+        """Convert it to a `Commit` for the listeners of this server."""
         return Commit(
             events=[],
             ready=self.ready,

@@ -1,4 +1,4 @@
-"""Pending jobs in the lines of their queues, and the jobs that workers hold."""
+"""Pending jobs, the limits of their queues, and the jobs that workers have leased."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -9,33 +9,35 @@ from corvo_server.store.postgres.pipeline import Pipeline, Rows
 from corvo_server.store.postgres.rows import SQL, Row, as_json, to_leased
 from corvo_server.store.records import Holder, LeasedJob
 
-_KEPT = 10_000
+_THROTTLE_MARGIN = 10_000
+"""Milliseconds for which starts are stored beyond the window of a rate limit."""
 
 
 class PendingJobs:
     """Implements `store.commit.tables.PendingTable`.
 
-    A place that was given is locked, and passed over by other servers until the commit. Those that
-    nobody took are theirs again only then: `left` tells, so that they can be told.
+    It locks each pending job that it returns; other servers skip the job until the commit. A job
+    that is not started is free again only then. So `left` counts such jobs, for the notification.
     """
 
     def __init__(self, pipeline: Pipeline, prefetch: Prefetch) -> None:
-        """Ask for all that `prefetch` foresees, without waiting for it."""
+        """Send the statement for the limits of the queues in `prefetch`, without waiting."""
         self._pipeline = pipeline
         self._places: dict[int, str] = {}
-        """The queue by seq of what is locked and not taken."""
-        self._whole: dict[int, LeasedJob] = {}
+        """The queue of each job that is locked but not taken, by seq."""
+        self._loaded: dict[int, LeasedJob] = {}
+        """Jobs whose whole row has been read, by seq."""
         self._prefetched: tuple[set[str], Rows] | None = None
         if prefetch.queues:
             self._prefetched = prefetch.queues, self._lock(prefetch.queues)
 
     @property
     def left(self) -> Mapping[str, int]:
-        """By queue, how many jobs were locked and not taken."""
+        """The number of jobs that are locked but not taken, by queue."""
         return Counter(self._places.values())
 
     def forget_limits(self) -> None:
-        """Settings have changed in this transaction."""
+        """Drop the prefetched limits, because settings have changed in this transaction."""
         self._prefetched = None
 
     def limits(self, queues: Collection[str]) -> dict[str, QueueLimits]:
@@ -48,13 +50,14 @@ class PendingJobs:
 
     def _lock(self, queues: Collection[str]) -> Rows:
         names = (as_json(queues),)
-        self._pipeline.send(SQL.lock_limited, names)
-        # Counted only now: whoever started jobs of a limited queue held its row till the commit.
+        self._pipeline.send(SQL.lock_limited_queues, names)
+        # This statement must begin after the locks are granted: a transaction that starts jobs of a
+        # limited queue locks its row until the commit, so the counters are up to date now.
         return self._pipeline.request(SQL.queue_limits, names)
 
     def starts(self, queue: str, since: int) -> Starts:
-        # Not at once: the clock of another server may be a little behind.
-        self._pipeline.write(SQL.forget_starts, (queue, since - _KEPT))
+        # The clock of another server may be behind and its window begin earlier, hence the margin.
+        self._pipeline.write(SQL.forget_starts, (queue, since - _THROTTLE_MARGIN))
         (row,) = self._pipeline.ask(SQL.starts_since, (queue, since))
         return Starts(*row)
 
@@ -64,14 +67,14 @@ class PendingJobs:
     def first(self, rooms: Mapping[str, int], now: int) -> dict[str, list[Place]]:
         if len(rooms) == 1:
             ((queue, room),) = rooms.items()
-            rows = self._pipeline.ask(SQL.first_pending_whole, (queue, now, room))
-            self._whole.update(map(to_leased, rows))
-            return {queue: self._hold(queue, [(row[4], row[0]) for row in rows])}
+            rows = self._pipeline.ask(SQL.first_pending_with_payload, (queue, now, room))
+            self._loaded.update(map(to_leased, rows))
+            return {queue: self._note_locked(queue, [(row[4], row[0]) for row in rows])}
         wanted = [{"queue": queue, "room": room} for queue, room in rooms.items()]
         places: dict[str, list[Row]] = {queue: [] for queue in rooms}
         for queue, *place in self._pipeline.ask(SQL.first_pending, (as_json(wanted), now)):
             places[queue].append(tuple(place))
-        return {queue: self._hold(queue, rows) for queue, rows in places.items()}
+        return {queue: self._note_locked(queue, rows) for queue, rows in places.items()}
 
     def keys(self, queue: str) -> list[tuple[str, int]]:
         rows = self._pipeline.ask(SQL.pending_keys, {"queue": queue})
@@ -79,7 +82,7 @@ class PendingJobs:
 
     def first_without_key(self, queue: str, now: int, count: int) -> list[Place]:
         rows = self._pipeline.ask(SQL.first_pending_without_key, (queue, now, count))
-        return self._hold(queue, rows)
+        return self._note_locked(queue, rows)
 
     def first_of_keys(
         self, queue: str, rooms: Mapping[str, int], now: int
@@ -89,10 +92,11 @@ class PendingJobs:
         places: dict[str, list[Row]] = {key: [] for key in rooms}
         for key, *place in self._pipeline.ask(SQL.first_pending_of_keys, values):
             places[key].append(tuple(place))
-        return {key: self._hold(queue, rows) for key, rows in places.items()}
+        return {key: self._note_locked(queue, rows) for key, rows in places.items()}
 
-    def _hold(self, queue: str, rows: list[Row]) -> list[Place]:
-        # The rows are in the order of the index; one that changed just before may be out of it.
+    def _note_locked(self, queue: str, rows: list[Row]) -> list[Place]:
+        # A row that another transaction changed just before can be out of order: PostgreSQL locks
+        # its newest version without sorting again.
         places = sorted(Place(*row) for row in rows)
         self._places.update((place.seq, queue) for place in places)
         return places
@@ -100,13 +104,13 @@ class PendingJobs:
     def load(self, seqs: list[int]) -> dict[int, LeasedJob]:
         for seq in seqs:
             self._places.pop(seq, None)
-        more = [seq for seq in seqs if seq not in self._whole]
+        more = [seq for seq in seqs if seq not in self._loaded]
         if more:
             rows = self._pipeline.ask(SQL.claimed_by_seq, (as_json(more),))
-            self._whole.update(map(to_leased, rows))
-        return {seq: self._whole[seq] for seq in seqs}
+            self._loaded.update(map(to_leased, rows))
+        return {seq: self._loaded[seq] for seq in seqs}
 
 
 def list_holders(pipeline: Pipeline) -> list[Holder]:
-    """The workers that hold active jobs."""
+    """Return the workers that have active jobs, with the number of their jobs."""
     return [Holder(*row) for row in pipeline.ask(SQL.list_holders)]

@@ -1,12 +1,11 @@
-"""Statements of one transaction on their way, many of them under way at once.
+"""Run the statements of one transaction in libpq's pipeline mode.
 
-A round trip costs more than most statements. In libpq's pipeline mode a statement is sent without
-waiting for the one before, and waited for only where its rows are needed.
+A round trip costs more than most statements. In pipeline mode a statement is sent without waiting
+for the previous one; the server waits only when it needs rows.
 
-Each wait is by a synchronization of the pipeline, which tells the database that it is our turn now.
-Between two of them it takes us for busy sending, and does not hold us to
-`idle_in_transaction_session_timeout`, however long nothing comes: rows that cursors fetch by
-themselves are flushed without one, and the locks of whoever stands still then would stay for good.
+Every wait must synchronize the pipeline. Until a synchronization the database considers the client
+busy, and `idle_in_transaction_session_timeout` does not apply. psycopg can also fetch rows without
+one, but then a process that hangs afterwards would keep its locks forever.
 """
 
 from collections.abc import Callable
@@ -21,15 +20,16 @@ from corvo_server.store.postgres.rows import Row
 Connection: TypeAlias = psycopg.Connection[Row]
 Values: TypeAlias = tuple[Any, ...] | dict[str, Any]
 Rows: TypeAlias = Callable[[], list[Row]]
-"""Waits for the rows of a statement that is under way."""
+"""Waits for a statement that was sent, and returns its rows."""
 
-PUT_OUT = (errors.IdleInTransactionSessionTimeout, errors.TransactionTimeout)
-"""How the database ends the session of someone who stood still in a transaction."""
-OUT_OF_REACH = (psycopg.OperationalError, *PUT_OUT)
+SESSION_TIMEOUTS = (errors.IdleInTransactionSessionTimeout, errors.TransactionTimeout)
+"""Errors with which the database closes a session whose transaction was idle or open too long."""
+CONNECTION_ERRORS = (psycopg.OperationalError, *SESSION_TIMEOUTS)
+"""Errors of the connection or the database, as opposed to errors in a statement."""
 
 
 class Pipeline:
-    """One transaction on a connection that nobody else uses meanwhile."""
+    """Sends the statements of one transaction on a connection, in pipeline mode."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
@@ -38,19 +38,19 @@ class Pipeline:
         self._context: AbstractContextManager[psycopg.Pipeline] | None = None
 
     def open(self) -> None:
-        """Let statements be sent without waiting from now on."""
+        """Enter pipeline mode: from now on, statements are sent without waiting."""
         self._context = self.connection.pipeline()
         self._native = self._context.__enter__()
 
     def close(self) -> None:
-        """Wait for all that is under way. Raises what went wrong in it."""
+        """Wait for all statements and leave pipeline mode. Raises the first error of them."""
         context, self._context, self._native = self._context, None, None
         if context is not None:
             context.__exit__(None, None, None)
 
     def abandon(self) -> None:
-        """Leave nothing of the transaction. The connection is closed where that is not possible."""
-        with suppress(psycopg.Error):  # told already, or to be told by the next try
+        """Roll back the transaction; close the connection if that fails."""
+        with suppress(psycopg.Error):  # the caller has the error already, or the next try gets it
             self.close()
         try:
             if not self.connection.closed:
@@ -59,16 +59,16 @@ class Pipeline:
             self.connection.close()
 
     def send(self, statement: str, values: Values = ()) -> None:
-        """Send a statement whose rows do not matter."""
+        """Send a statement without using its rows."""
         self.connection.execute(statement, values or None)
 
     def write(self, statement: str, values: Values = ()) -> None:
-        """Send a statement that changes something."""
+        """Send a statement that changes data."""
         self.has_written = True
         self.send(statement, values)
 
     def request(self, statement: str, values: Values = ()) -> Rows:
-        """Send a statement; its rows can be asked for later."""
+        """Send a statement, and return a function that waits for its rows."""
         cursor = self.connection.execute(statement, values or None)
 
         def rows() -> list[Row]:
@@ -83,13 +83,13 @@ class Pipeline:
         return self.request(statement, values)()
 
     def count(self, statement: str, values: Values = ()) -> int:
-        """Send a statement that changes something and wait for the number of rows."""
+        """Send a statement that changes data; wait, and return the number of rows affected."""
         self.has_written = True
         cursor = self.connection.execute(statement, values or None)
         self.sync()
         return cursor.rowcount
 
     def sync(self) -> None:
-        """Wait for all that was sent."""
+        """Wait for all statements that were sent."""
         if self._native is not None:
             self._native.sync()

@@ -1,11 +1,11 @@
-"""Queues: their settings and counters."""
+"""The tables of queues: settings and counters."""
 
 from collections.abc import Collection
 
 from corvo_server.store.commit.prefetch import Prefetch
 from corvo_server.store.commit.tables import QueueCount
 from corvo_server.store.postgres.head_cache import CachedHead
-from corvo_server.store.postgres.nodes import FORGOTTEN_AFTER, writer_of
+from corvo_server.store.postgres.nodes import SILENT_NODE_MS, writer_of
 from corvo_server.store.postgres.pending import PendingJobs
 from corvo_server.store.postgres.pipeline import Pipeline, Rows
 from corvo_server.store.postgres.rows import SQL, as_json, id_set, storable, to_queue
@@ -31,7 +31,10 @@ _COUNTS = (
 
 
 class Queues:
-    """Implements `store.commit.tables.QueueTable`. Each writer has its own counters."""
+    """Implements `store.commit.tables.QueueTable`.
+
+    Each writer has its own counters, so that servers do not wait for each other's row locks.
+    """
 
     def __init__(
         self,
@@ -41,9 +44,10 @@ class Queues:
         pending: PendingJobs,
         writer_id: str,
     ) -> None:
-        """Ask for all that `prefetch` foresees, without waiting for it.
+        """Send the statement that finds the limited queues, without waiting for it.
 
-        `cached` are the heads of the jobs that will be moved, if they are cached.
+        `cached` are the cached heads of the jobs in `prefetch`, or None. With them, the queues are
+        known without reading the jobs.
         """
         self._pipeline = pipeline
         self._pending = pending
@@ -84,16 +88,16 @@ class Queues:
         return bool(rows)
 
     def fold(self, now: int, limit: int) -> int:
-        gone = self._pipeline.ask(SQL.forget_nodes, (now - FORGOTTEN_AFTER, limit))
-        if gone:
-            writers = (as_json([writer_of(node_id) for (node_id,) in gone]),)
-            self._pipeline.write(SQL.fold_writers, writers)
-            self._pipeline.write(SQL.forget_writers, writers)
-        return len(gone)
+        deleted = self._pipeline.ask(SQL.delete_silent_nodes, (now - SILENT_NODE_MS, limit))
+        if deleted:
+            writers = (as_json([writer_of(node_id) for (node_id,) in deleted]),)
+            self._pipeline.write(SQL.merge_counters, writers)
+            self._pipeline.write(SQL.delete_writers, writers)
+        return len(deleted)
 
 
 def list_queues(pipeline: Pipeline, name: str | None = None) -> list[QueueRecord]:
-    """All queues by name, or the one called `name`."""
+    """Return all queues sorted by name, or only the one called `name`."""
     return [
         to_queue(row) for row in pipeline.ask(SQL.list_queues, {"name": name and storable(name)})
     ]

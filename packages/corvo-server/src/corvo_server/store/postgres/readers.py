@@ -1,4 +1,4 @@
-"""A pool of connections that only read, each with its thread."""
+"""A pool of threads, each with its own connection for read-only transactions."""
 
 import asyncio
 import threading
@@ -10,21 +10,21 @@ import psycopg
 from psycopg import errors
 
 from corvo_server.store.postgres.database import connect, search_path
-from corvo_server.store.postgres.pipeline import OUT_OF_REACH, Connection, Pipeline
+from corvo_server.store.postgres.pipeline import CONNECTION_ERRORS, Connection, Pipeline
 from corvo_server.store.postgres.rows import SQL
 from corvo_server.store.protocol import SearchTooSlow, StoreUnavailable
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-_LONGEST = 30.0
-"""Seconds that any read may take."""
+_READ_SECONDS = 30.0
+"""Seconds after which the database cancels a statement of any read."""
 _CANCEL_AGAIN = 0.2
-"""Seconds after which a read that was cancelled and goes on is cancelled again."""
+"""Seconds between cancels of a read, repeated until it ends."""
 
 
 class Readers:
-    """Runs reading functions off the event loop, each in a transaction that only reads."""
+    """Runs functions that read off the event loop, each in a read-only transaction."""
 
     def __init__(self, url: str, size: int, *, schema: str) -> None:
         self._url = url
@@ -37,17 +37,20 @@ class Readers:
     async def run(
         self, read: Callable[Concatenate[Pipeline, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """`read(pipeline, *args)` on one snapshot. Raises `StoreUnavailable`."""
+        """Return `read(pipeline, *args, **kwargs)`, run on one snapshot of the database.
+
+        Raises `StoreUnavailable` if the database cannot be read.
+        """
         return await self._run(
-            SQL.begin_reading, _LONGEST, lambda pipeline: read(pipeline, *args, **kwargs)
+            SQL.begin_reading, _READ_SECONDS, lambda pipeline: read(pipeline, *args, **kwargs)
         )
 
     async def run_fresh(
         self, read: Callable[Concatenate[Pipeline, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """As `run`, but each statement sees what is there when it begins."""
+        """Run a read like `run`, but with a new snapshot for each statement."""
         return await self._run(
-            SQL.begin_reading_fresh, _LONGEST, lambda pipeline: read(pipeline, *args, **kwargs)
+            SQL.begin_reading_fresh, _READ_SECONDS, lambda pipeline: read(pipeline, *args, **kwargs)
         )
 
     async def run_within(
@@ -57,10 +60,10 @@ class Readers:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """As `run`, for a read that may be slow: it is stopped when the caller goes away.
+        """Run a read like `run`, but cancel it after `seconds`, or if the caller is cancelled.
 
-        Raises `SearchTooSlow` when it has run for `seconds`, and `StoreUnavailable` also when it
-        could not begin within that time.
+        Raises `SearchTooSlow` if the read took longer than `seconds`. Raises `StoreUnavailable`
+        also if the read could not begin within `seconds`.
         """
         loop = asyncio.get_running_loop()
         running: list[Connection] = []
@@ -75,14 +78,15 @@ class Readers:
 
         def work(pipeline: Pipeline) -> T:
             if is_stopped.is_set():
-                raise StoreUnavailable("nobody waits for it any more")
+                raise StoreUnavailable("the caller of the read has gone")
             running.append(pipeline.connection)
             loop.call_soon_threadsafe(begin)
             try:
                 return read(pipeline, *args, **kwargs)
             finally:
                 running.clear()
-                if is_stopped.is_set():  # the cancel may come late, and must not hit the next read
+                # A cancel may arrive late and must not hit the next read on this connection.
+                if is_stopped.is_set():
                     pipeline.connection.close()
                 has_ended.set()
 
@@ -92,9 +96,12 @@ class Readers:
         except (TimeoutError, errors.QueryCanceled):
             if has_begun:
                 raise SearchTooSlow(f"it took longer than {seconds:g} seconds") from None
-            raise StoreUnavailable("other searches take all the time there is") from None
+            raise StoreUnavailable(
+                f"other searches kept all search connections busy for {seconds:g} seconds"
+            ) from None
         finally:
-            is_stopped.set()  # before the look: whoever is seen running will see it, too
+            # Set the flag before reading `running`: a read that is in the list then sees the flag.
+            is_stopped.set()
             for connection in running:
                 loop.run_in_executor(None, _stop, connection, has_ended)
 
@@ -106,17 +113,17 @@ class Readers:
             return await loop.run_in_executor(self._pool, self._read, begin, seconds, read)
         except errors.QueryCanceled:
             raise
-        except OUT_OF_REACH as error:
+        except CONNECTION_ERRORS as error:
             raise StoreUnavailable(f"the database cannot be read: {error}") from error
 
     def _read(self, begin: str, seconds: float, read: Callable[[Pipeline], T]) -> T:
         connection, is_new = self._connection()
         try:
             return self._read_on(connection, begin, seconds, read)
-        except OUT_OF_REACH as error:
+        except CONNECTION_ERRORS as error:
             if isinstance(error, errors.QueryCanceled) or is_new or not connection.closed:
                 raise
-            # It was lost while nobody used it: what only reads can be done again.
+            # The connection was lost while it was idle. A read can safely run again.
             return self._read_on(self._connection()[0], begin, seconds, read)
 
     def _read_on(
@@ -127,13 +134,13 @@ class Readers:
             pipeline.open()
             pipeline.send(begin)
             pipeline.send(SQL.set_up_reading, (self._search_path, f"{int(seconds * 1000) or 1}ms"))
-            found = read(pipeline)
+            result = read(pipeline)
             pipeline.send("COMMIT")
             pipeline.close()
         except BaseException:
             pipeline.abandon()
             raise
-        return found
+        return result
 
     def _connection(self) -> tuple[Connection, bool]:
         connection: Connection | None = getattr(self._local, "connection", None)
@@ -155,7 +162,7 @@ class Readers:
 
 
 def _stop(connection: Connection, has_ended: threading.Event) -> None:
-    """Cancel until the read has ended: a cancel between two of its statements hits nothing."""
+    """Cancel a read repeatedly until it ends; a cancel between two statements has no effect."""
     while True:
         _cancel(connection)
         if connection.closed or has_ended.wait(_CANCEL_AGAIN):
@@ -163,7 +170,7 @@ def _stop(connection: Connection, has_ended: threading.Event) -> None:
 
 
 def _cancel(connection: Connection) -> None:
-    """Stop what runs on a connection; if that fails, its timeout stops it."""
+    """Cancel the running statement of a connection. If that fails, the timeout cancels it."""
     try:
         connection.cancel_safe(timeout=5)
     except psycopg.Error:

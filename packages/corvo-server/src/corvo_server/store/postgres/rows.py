@@ -1,4 +1,7 @@
-"""Between rows and records. Sets of rows travel as one JSON text: drivers are slow at arrays."""
+"""Convert between rows of PostgreSQL and records.
+
+Parameters with many rows are sent as one JSON text, because the driver encodes arrays slowly.
+"""
 
 from collections.abc import Iterable
 from types import SimpleNamespace
@@ -26,55 +29,58 @@ Row = tuple[Any, ...]
 Fields = dict[str, Any]
 
 SQL: SimpleNamespace = load_queries("corvo_server.store.postgres.sql")
-"""Every statement of this store, by its name."""
+"""The statements of the folder `sql`, as attributes by name."""
 
 
 def as_json(values: Iterable[Any]) -> str:
-    """A set of values or of rows, as statements take it."""
+    """Encode values or rows as a JSON array, for a parameter of a statement."""
     return orjson.dumps(list(values)).decode()
 
 
 def as_array(numbers: Iterable[int]) -> str:
-    """Numbers, as statements take them for an array."""
+    """Encode numbers as an array literal of PostgreSQL, for a parameter of a statement."""
     return f"{{{as_json(numbers)[1:-1]}}}"
 
 
 def storable(text: str) -> str:
-    """A text to look for. PostgreSQL keeps no NUL: what has one is not there, nor is this."""
+    """Make a text safe for a lookup.
+
+    PostgreSQL refuses NUL, so no stored text has one. The replacement is never stored either.
+    """
     return text.replace("\0", "\uffff") if "\0" in text else text
 
 
 def id_set(ids: Iterable[str]) -> str:
-    """A set of ids to look for, as statements take it."""
+    """Encode ids to look up as a JSON array, for a parameter of a statement."""
     return as_json(map(storable, ids))
 
 
 def to_leased(row: Row) -> tuple[int, LeasedJob]:
-    """A row of `claimed_by_seq`, by its seq."""
+    """Convert a row of `claimed_by_seq` to its seq and the leased job."""
     return row[0], LeasedJob(to_head(row[:HEAD_WIDTH]), *row[HEAD_WIDTH:])
 
 
 def to_record(row: Row) -> JobRecord:
-    """A row of `records_by_id`, without failures and events."""
+    """Convert a row of `records_by_id`, without failures and events."""
     return JobRecord(to_head(row[:HEAD_WIDTH]), *row[HEAD_WIDTH:])
 
 
 def to_queue(row: Row) -> QueueRecord:
-    """A row of `list_queues`."""
+    """Convert a row of `list_queues`."""
     return QueueRecord(*row)
 
 
 def to_event(row: Row) -> Event:
-    """A row of `events_of_job`."""
+    """Convert a row of `events_of_job` or `events_between`."""
     return Event(row[0], EventType(row[1]), *row[2:])
 
 
 def to_failure(row: Row) -> Failure:
-    """A row of `failures_by_seq`."""
+    """Convert a row of `failures_by_seq`."""
     return Failure(row[1], row[2], row[3], row[4])
 
 
-_ALIKE = (
+_COMMON_COLUMNS = (
     "queue",
     "state",
     "priority",
@@ -94,7 +100,7 @@ _ALIKE = (
 
 
 def common_values(job: NewJob) -> Row:
-    """The parameters of `insert_similar_jobs` that are the same for all of them, as in `_ALIKE`."""
+    """Return a job's values of `_COMMON_COLUMNS`, for `insert_similar_jobs`."""
     return (
         job.queue,
         STATE_CODES[job.state],
@@ -115,14 +121,14 @@ def common_values(job: NewJob) -> Row:
 
 
 def new_job_row(seq: int, job: NewJob) -> Fields:
-    """A row of `insert_jobs`."""
-    row: Fields = dict(zip(_ALIKE, common_values(job), strict=True))
+    """Return a row for `insert_jobs`."""
+    row: Fields = dict(zip(_COMMON_COLUMNS, common_values(job), strict=True))
     row.update(seq=seq, id=job.id, payload=job.payload, created_at=job.created_at)
     return row
 
 
 def change_row(change: Change) -> Fields:
-    """A row of `update_heads`."""
+    """Return a row for `update_heads`."""
     job = change.job
     return {
         "seq": job.seq,
@@ -151,16 +157,19 @@ def change_row(change: Change) -> Fields:
 
 
 def merge_rows(earlier: Fields, later: Fields) -> Fields:
-    """Two rows of `update_heads` for one job as one: a document that the later leaves stays."""
-    kept = {name: earlier[name] for name in DOCUMENTS if later[name] is None}
-    return {**later, **kept}
+    """Merge two rows of `update_heads` for one job.
+
+    The later row wins, except for documents that it does not change (None).
+    """
+    documents = {name: earlier[name] for name in _DOCUMENTS if later[name] is None}
+    return {**later, **documents}
 
 
-DOCUMENTS = ("result", "checkpoint", "progress")
+_DOCUMENTS = ("result", "checkpoint", "progress")
 
 
 def replacement_row(seq: int, job: NewJob) -> Fields:
-    """A row of `replace_jobs`."""
+    """Return a row for `replace_jobs`."""
     return {
         "seq": seq,
         "payload": job.payload,
@@ -172,7 +181,7 @@ def replacement_row(seq: int, job: NewJob) -> Fields:
 
 
 def failure_row(seq: int, failure: Failure) -> Fields:
-    """A row of `insert_failures`."""
+    """Return a row for `insert_failures`."""
     return {
         "job_seq": seq,
         "attempt": failure.attempt,
@@ -183,7 +192,7 @@ def failure_row(seq: int, failure: Failure) -> Fields:
 
 
 def event_row(event: Event, seq: int) -> Fields:
-    """A row of `insert_events`."""
+    """Return a row for `insert_events`."""
     return {
         "type": EVENT_WORDS[event.type],
         "job_seq": seq,

@@ -1,4 +1,4 @@
-"""What is alike in many rows of a commit is sent and written once for all of them."""
+"""Group adjacent rows of a commit that share values, so that one statement writes each group."""
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
@@ -7,21 +7,22 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Key = TypeVar("Key")
 
-_FEW = 8
-"""Fewer rows than that are not worth a statement of their own."""
+_MIN_RUN = 8
+"""Rows from which a group is written faster by its own statement."""
 
 
 def runs_of(
     items: Sequence[Item], key: Callable[[Item], Key | None]
 ) -> Iterator[tuple[Key | None, slice]]:
-    """Where items that follow each other have the same key, in their order.
+    """Split `items` into slices of adjacent items with the same key, in their order.
 
-    The key is None for those that have none, and for those of short runs, taken together.
+    Yields (key, slice). Items whose key is None and groups of fewer than `_MIN_RUN` items are
+    merged into slices with the key None.
     """
-    start = end = 0  # of what has not been told
+    start = end = 0  # the items that were read but not yielded yet
     for found, run in groupby(items, key):
         size = sum(1 for _ in run)
-        if found is not None and size >= _FEW:
+        if found is not None and size >= _MIN_RUN:
             if start < end:
                 yield None, slice(start, end)
             start = end + size

@@ -1,4 +1,4 @@
-"""Schedules: found, and written."""
+"""The table of schedules."""
 
 from msgspec import structs
 
@@ -31,12 +31,12 @@ class Schedules:
 
 
 def find_schedule(pipeline: Pipeline, reference: str) -> ScheduleRecord | None:
-    """One schedule by its id, else by its name."""
+    """Return the schedule with this id or else this name; None if there is none."""
     return _find(pipeline, SQL.find_schedule, reference, by_id=True)
 
 
 def list_schedules(pipeline: Pipeline) -> list[ScheduleRecord]:
-    """All schedules by name."""
+    """Return all schedules, sorted by name."""
     return [_to_schedule(row) for row in pipeline.ask(SQL.list_schedules)]
 
 

@@ -1,7 +1,7 @@
-"""Searching jobs: one page in an order, and how many match in all.
+"""Search for jobs: one page in an order, and the total number of matches.
 
-Pages are cut by the last job of the page before (a keyset), never by an offset. Which index serves
-is PostgreSQL's choice, from its statistics; what takes too long is stopped by its timeout.
+A page begins after the last job of the page before (keyset pagination); there are no offsets.
+PostgreSQL chooses the index from its statistics; a statement that takes too long is cancelled.
 """
 
 from functools import partial
@@ -22,28 +22,28 @@ from corvo_server.store.search.page import to_page
 from corvo_server.store.search.search import Found, Position, Search, Total
 
 _DIALECT = PostgresDialect()
-_COUNTED_ALWAYS = 200_000
-"""Jobs that counting may look at in any case."""
+_MIN_COUNTED = 200_000
+"""Jobs that counting reads at least, whatever the time limit."""
 _COUNT_STEP = 20_000
-"""Jobs looked at in one statement, until the time is up."""
-_COUNTED_BY_INDEX = 100_000
-"""Matches that are counted where an index tells them."""
+"""Jobs that one counting statement reads; the time limit is checked after each statement."""
+_MAX_INDEX_COUNT = 100_000
+"""Matches up to which the total is exact if an index finds them."""
 
 _TEXT_KEY = "jobs.queue"
-_ENDED_KEY = "jobs.finished_at"
-_OF_EACH_QUEUE = """
+_FINISHED_KEY = "jobs.finished_at"
+_FIRST_PER_QUEUE = """
 SELECT found.* FROM (SELECT DISTINCT queue FROM queue_counts) AS q
 CROSS JOIN LATERAL ({{}}) AS found ORDER BY 3 {order}, 1 {order} LIMIT {{}}"""
 
 
 def search(pipeline: Pipeline, request: Search) -> Found:
-    """One page of the jobs that match, with the number of all of them."""
+    """Return one page of matching jobs, and their total number (exact or a lower bound)."""
     started = perf_counter()
     condition = _condition(request.wanted)
     rows = _page(pipeline, request, condition)
 
     def count() -> Total:
-        # The caller waited for the page, and may wait as long again for the total.
+        # A page that took long to find allows as much time again for the total.
         seconds = max(request.count_seconds, perf_counter() - started)
         return _count(pipeline, request.wanted, condition, len(rows), seconds)
 
@@ -53,7 +53,7 @@ def search(pipeline: Pipeline, request: Search) -> Found:
 def matching_ids(
     pipeline: Pipeline, wanted: JobFilter, after_seq: int, limit: int
 ) -> list[tuple[int, str]]:
-    """The (seq, id) of the first `limit` matching jobs beyond `after_seq`, oldest first."""
+    """Return (seq, id) of the first `limit` matching jobs with a seq above `after_seq`."""
     after = Position(None, after_seq)
     request = Search(wanted, as_of=0, limit=limit, order=SortOrder.ASC, after=after)
     rows = _page(pipeline, request, _condition(wanted))
@@ -67,7 +67,7 @@ def _condition(wanted: JobFilter) -> Sql:
     return condition
 
 
-def _ask(pipeline: Pipeline, statement: Sql) -> list[Row]:
+def _run(pipeline: Pipeline, statement: Sql) -> list[Row]:
     text = statement.text.replace("%", "%%").replace("?", "%s")
     return pipeline.ask(text, statement.values)
 
@@ -76,7 +76,7 @@ def _ask(pipeline: Pipeline, statement: Sql) -> list[Row]:
 
 
 def _page(pipeline: Pipeline, request: Search, condition: Sql) -> list[PageRow]:
-    """The rows of the page, and one more if more match."""
+    """Return the rows of the page, and one more if there is a further page."""
     phases = phases_of(request)
     after = request.after
     if after is not None and after.key is None:
@@ -85,13 +85,13 @@ def _page(pipeline: Pipeline, request: Search, condition: Sql) -> list[PageRow]:
     for phase in phases:
         needed = request.limit + 1 - len(rows)
         if needed > 0:
-            statement = _part(request, phase, condition, after, needed)
-            rows += [PageRow(*row) for row in _ask(pipeline, statement)]
+            statement = _page_statement(request, phase, condition, after, needed)
+            rows += [PageRow(*row) for row in _run(pipeline, statement)]
         after = None
     return rows
 
 
-def _part(
+def _page_statement(
     request: Search, phase: Phase, condition: Sql, after: Position | None, needed: int
 ) -> Sql:
     order, beyond = ("ASC", ">") if request.order is SortOrder.ASC else ("DESC", "<")
@@ -99,12 +99,14 @@ def _part(
     if after is not None and phase.key is None:
         conditions.append(fuse(f"jobs.seq {beyond} {{}}", bind(after.seq)))
     elif after is not None and isinstance(after.key, str) is not (phase.key == _TEXT_KEY):
-        return Sql("SELECT 0, '', NULL WHERE FALSE")  # a forged place, which is nowhere
+        # A forged cursor: its value has the wrong type for the column, which would be an error.
+        return Sql("SELECT 0, '', NULL WHERE FALSE")
     elif after is not None:
         place = f"({phase.key}, jobs.seq) {beyond} ({{}}, {{}})"
         conditions.append(fuse(place, bind(after.key), bind(after.seq)))
-    # The index of ended jobs is by queue: what is first in all queues is among the first of each.
-    is_by_queue = phase.key == _ENDED_KEY and _is_all_that_ended(request.wanted)
+    # The index of finished jobs is by queue. The first jobs of all queues are among the first jobs
+    # of each queue, so the statement reads only those.
+    is_by_queue = phase.key == _FINISHED_KEY and _sorts_finished_jobs(request.wanted)
     if is_by_queue:
         conditions.append(Sql("jobs.queue = q.queue"))
     by_key = f"{phase.key} {order}, " if phase.key else ""
@@ -115,12 +117,12 @@ def _part(
         bind(needed),
     )
     if is_by_queue:
-        return fuse(_OF_EACH_QUEUE.format(order=order), rows, bind(needed))
+        return fuse(_FIRST_PER_QUEUE.format(order=order), rows, bind(needed))
     return rows
 
 
-def _is_all_that_ended(wanted: JobFilter) -> bool:
-    """Whether nothing but their end tells jobs apart."""
+def _sorts_finished_jobs(wanted: JobFilter) -> bool:
+    """Return whether the filter is only about the state and time of finished jobs."""
     return wanted == JobFilter(states=wanted.states, completed=wanted.completed)
 
 
@@ -130,40 +132,43 @@ def _is_all_that_ended(wanted: JobFilter) -> bool:
 def _count(
     pipeline: Pipeline, wanted: JobFilter, condition: Sql, seen: int, seconds: float
 ) -> Total:
-    """How many jobs match; `seen` is how many are known to."""
+    """Count the matching jobs.
+
+    `seen` is the number of matches found already, a lower bound if counting takes over `seconds`.
+    """
     if wanted == JobFilter(queue=wanted.queue, states=wanted.states):
-        return Total(_counted(pipeline, wanted))
+        return Total(_sum_counters(pipeline, wanted))
     if any((wanted.unique_key, wanted.batch_id, wanted.id_prefix, wanted.tags)):
         statement = fuse(
             "SELECT count(*) FROM (SELECT 1 FROM jobs WHERE {} LIMIT {}) AS found",
             condition,
-            bind(_COUNTED_BY_INDEX + 1),
+            bind(_MAX_INDEX_COUNT + 1),
         )
-        ((jobs,),) = _ask(pipeline, statement)
-        return Total(min(jobs, _COUNTED_BY_INDEX), is_exact=jobs <= _COUNTED_BY_INDEX)
-    return _count_walking(pipeline, condition, seen, seconds)
+        ((jobs,),) = _run(pipeline, statement)
+        return Total(min(jobs, _MAX_INDEX_COUNT), is_exact=jobs <= _MAX_INDEX_COUNT)
+    return _count_in_chunks(pipeline, condition, seen, seconds)
 
 
-def _counted(pipeline: Pipeline, wanted: JobFilter) -> int:
-    """What the counters of queues tell."""
-    places = [STATE_CODES[state] for state in wanted.states or STATES]
+def _sum_counters(pipeline: Pipeline, wanted: JobFilter) -> int:
+    """Return the number of jobs of the wanted queue and states, from the counters of queues."""
+    columns = [STATE_CODES[state] for state in wanted.states or STATES]
     rows = pipeline.ask(SQL.state_counts, {"name": wanted.queue})
-    return int(sum(counts[place] for counts in rows for place in places))
+    return int(sum(counts[column] for counts in rows for column in columns))
 
 
-def _count_walking(pipeline: Pipeline, condition: Sql, seen: int, seconds: float) -> Total:
-    """Count from the newest job backwards, until all are looked at or the time is up."""
+def _count_in_chunks(pipeline: Pipeline, condition: Sql, seen: int, seconds: float) -> Total:
+    """Count matches from the newest job backwards, in chunks, until the time limit."""
     deadline = perf_counter() + seconds
-    jobs = walked = 0
+    jobs = scanned = 0
     ((last,),) = pipeline.ask(SQL.last_seq)
     while last > 0:
         ((low,),) = pipeline.ask(SQL.seq_before, (last, _COUNT_STEP))
         within = fuse("jobs.seq BETWEEN {} AND {}", bind(low), bind(last))
         step = fuse("SELECT count(*) FROM jobs WHERE {}", all_of([within, condition]))
-        ((matches,),) = _ask(pipeline, step)
+        ((matches,),) = _run(pipeline, step)
         jobs += matches
-        walked += _COUNT_STEP
+        scanned += _COUNT_STEP
         last = low - 1
-        if walked >= _COUNTED_ALWAYS and last > 0 and perf_counter() >= deadline:
+        if scanned >= _MIN_COUNTED and last > 0 and perf_counter() >= deadline:
             return Total(max(jobs, seen), is_exact=False)
     return Total(jobs)

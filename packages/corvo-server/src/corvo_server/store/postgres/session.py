@@ -1,8 +1,8 @@
-"""The connection that writes: one transaction a commit, on a database that others write to as well.
+"""The session of the writer: it runs each commit as one transaction, beside other servers.
 
-A transaction that the database gives up (a deadlock, a serialization failure) is tried again, and
-so is one whose connection is lost before it was told to commit. Where the connection is lost with
-the answer to a COMMIT, the database is asked what came of it: each commit leaves its number.
+A transaction is retried if the database aborts it (a deadlock, a serialization failure), or if the
+connection is lost before the COMMIT. If the connection is lost after the COMMIT was sent, the
+session reads from the database whether it succeeded: each commit stores its number there.
 """
 
 import logging
@@ -19,14 +19,20 @@ from corvo_server.store.commit.transaction import Transaction
 from corvo_server.store.commit.writer import CommitError, Group
 from corvo_server.store.postgres.batches import Batches
 from corvo_server.store.postgres.bulk import Bulks
-from corvo_server.store.postgres.database import connect, is_pooled, search_path, set_up
+from corvo_server.store.postgres.database import connect, is_pooled, search_path, write_settings
 from corvo_server.store.postgres.events import Events, key_base
 from corvo_server.store.postgres.head_cache import HeadCache
 from corvo_server.store.postgres.jobs import Jobs
 from corvo_server.store.postgres.locks import Locks
 from corvo_server.store.postgres.notifications import Notification
 from corvo_server.store.postgres.pending import PendingJobs
-from corvo_server.store.postgres.pipeline import OUT_OF_REACH, PUT_OUT, Connection, Pipeline, Rows
+from corvo_server.store.postgres.pipeline import (
+    CONNECTION_ERRORS,
+    SESSION_TIMEOUTS,
+    Connection,
+    Pipeline,
+    Rows,
+)
 from corvo_server.store.postgres.queues import Queues
 from corvo_server.store.postgres.rows import SQL, as_json
 from corvo_server.store.postgres.schedules import Schedules
@@ -37,27 +43,28 @@ log = logging.getLogger(__name__)
 
 _TRIES = 5
 _FIRST_PAUSE = 0.01
-"""Seconds before the second try; each further one waits twice as long."""
+"""Longest pause in seconds before the second try; it doubles with each further try."""
 _RECONNECT_EVERY = 0.5
-"""Seconds between attempts to connect while the database is out of reach."""
-_WAIT_FOR_OUTCOME = 20.0
-"""Seconds for which it is tried to learn what came of a commit."""
+"""Seconds between attempts to connect while the database is unreachable."""
+_OUTCOME_TIMEOUT = 20.0
+"""Seconds after which the session stops asking whether a commit succeeded."""
 
-_TRY_AGAIN = (
+_RETRYABLE = (
     errors.SerializationFailure,
     errors.DeadlockDetected,
-    errors.UniqueViolation,  # of what another server stored a moment earlier: it is found now
+    # Another server stored the same row a moment earlier; the next try finds it.
+    errors.UniqueViolation,
 )
-_DATABASE_ERRORS = (*OUT_OF_REACH, errors.ReadOnlySqlTransaction, CommitError)
+_DATABASE_ERRORS = (*CONNECTION_ERRORS, errors.ReadOnlySqlTransaction, CommitError)
 _ENDING = (
     errors.AdminShutdown,
     errors.CrashShutdown,
     errors.CannotConnectNow,
-    *PUT_OUT,
+    *SESSION_TIMEOUTS,
 )
 
 
-class _Lost(CommitError):
+class _ConnectionLost(CommitError):
     """The connection was lost before anything was committed."""
 
 
@@ -71,7 +78,10 @@ class PostgresSession:
         schema: str,
         channel: str | None,
     ) -> None:
-        """`channel` is where other servers hear of commits; None tells them nothing."""
+        """Create the session; it connects at the first `begin`.
+
+        `channel` is the NOTIFY channel on which other servers learn of commits; None: no NOTIFY.
+        """
         self.writer_id = f"writer_{secrets.token_hex(8)}"
         self._url = url
         self._channel = channel
@@ -82,9 +92,9 @@ class PostgresSession:
         self._commits = 0
         self._cached_heads = HeadCache()
         self._has_session = False
-        """Whether all transactions are of one session of the database; not so behind a pooler.
+        """Whether all transactions run in one database session; false behind a pooler.
 
-        Only then can anything be kept for the next one: settings there, and heads here.
+        Only then do settings and cached heads stay valid for the next transaction.
         """
         self._failed_at: float | None = None
 
@@ -98,15 +108,16 @@ class PostgresSession:
             pipeline.open()
             pipeline.send(SQL.begin)
             if not self._has_session:
-                pipeline.send(SQL.set_up_writing, set_up(self._search_path))
+                pipeline.send(SQL.set_up_writing, write_settings(self._search_path))
             self._tables = self._tables_of(pipeline, prefetch)
         except psycopg.OperationalError as error:
             self.rollback()
-            raise _Lost(str(error)) from error
+            raise _ConnectionLost(str(error)) from error
         return Transaction(self._tables)
 
     def _tables_of(self, pipeline: Pipeline, prefetch: Prefetch) -> Tables:
-        # In this order the locks are taken, by every server: keys, jobs, queues, then batches.
+        # Every server locks in the same order, which prevents deadlocks: unique keys, jobs, queues,
+        # then batches.
         cached = self._cached_heads.find(prefetch.ids) if prefetch.ids else None
         self._locks = locks = Locks(pipeline, prefetch, cached)
         self._jobs = jobs = Jobs(pipeline, prefetch, cached)
@@ -128,70 +139,82 @@ class PostgresSession:
             commit = tx.finish()
             self._locks.flush()
             number = self._commits + pipeline.has_written
-            mark: Rows | None = None
+            xid_rows: Rows | None = None
             if pipeline.has_written:
-                mark = pipeline.request(SQL.mark_commit, (self.writer_id, number))
-            is_answered = self._end(pipeline, commit, number)
+                xid_rows = pipeline.request(SQL.record_commit, (self.writer_id, number))
+            has_results = self._end(pipeline, commit, number)
         except psycopg.OperationalError as error:
-            if _is_gone(pipeline.connection, error):
-                raise _Lost(str(error)) from error
+            if _is_closed(pipeline.connection, error):
+                raise _ConnectionLost(str(error)) from error
             raise CommitError(str(error)) from error
         self._commits = number
-        if is_answered:
-            self._hold(mark)
+        if has_results:
+            self._update_head_cache(xid_rows)
         self._pipeline = None
         return commit
 
-    def _hold(self, mark: Rows | None) -> None:
-        """Hold on to the heads that were written."""
+    def _update_head_cache(self, xid_rows: Rows | None) -> None:
+        """Drop the heads found stale, and cache the heads that the transaction wrote."""
         self._cached_heads.forget(self._jobs.stale)
-        if mark is not None and self._has_session:
-            ((xid,),) = mark()
+        if xid_rows is not None and self._has_session:
+            ((xid,),) = xid_rows()
             self._cached_heads.keep(self._jobs.written, xid)
 
     def _end(self, pipeline: Pipeline, commit: Commit, number: int) -> bool:
-        """Commit, and tell the others. False: it is committed, but what came back is lost."""
-        told = pipeline.connection.execute("COMMIT")
+        """Commit, then notify the other servers.
+
+        Return whether the results of the last statements arrived; False if the connection was lost
+        after the commit. Raises `_ConnectionLost` if the transaction was not committed.
+        """
+        committing = pipeline.connection.execute("COMMIT")
         notification = None
         if self._channel is not None and pipeline.has_written:
             notification = Notification.of(self.writer_id, commit, self._pending.left)
         if notification is not None:
-            # Behind the commit, not in it: a transaction that notifies commits alone in the whole
-            # database. What a crash swallows, the others find by looking.
+            # NOTIFY runs after the COMMIT, not in the transaction: transactions with a NOTIFY
+            # commit one at a time in the whole database. A notification may be lost in a crash;
+            # then the other servers find the changes by polling.
             pipeline.send(SQL.notify, (self._channel, notification.write()))
         try:
             pipeline.close()
         except psycopg.OperationalError as error:
-            if told.statusmessage == "COMMIT":
+            if committing.statusmessage == "COMMIT":
                 return True
-            if not _is_gone(pipeline.connection, error):
+            if not _is_closed(pipeline.connection, error):
                 raise
             if not pipeline.has_written or not self._has_committed(number):
-                raise _Lost(str(error)) from error
+                raise _ConnectionLost(str(error)) from error
             return False
         return True
 
     def _has_committed(self, number: int) -> bool:
-        """What came of a commit whose answer was lost."""
-        log.warning("the connection was lost during a commit: asking what came of it")
-        deadline = time.monotonic() + _WAIT_FOR_OUTCOME
+        """Return whether commit `number` succeeded, after its answer was lost.
+
+        Raises `CommitError` if the database cannot be asked in time.
+        """
+        log.warning("the connection was lost during commit %d: asking for its outcome", number)
+        deadline = time.monotonic() + _OUTCOME_TIMEOUT
         while True:
             self._drop()
             try:
                 with self._connected().transaction():
                     execute = self._connection.execute  # type: ignore[union-attr]
-                    execute(SQL.set_up_writing, set_up(self._search_path))
-                    found = execute(SQL.find_mark, (self.writer_id,)).fetchone()
+                    execute(SQL.set_up_writing, write_settings(self._search_path))
+                    found = execute(SQL.read_commit_number, (self.writer_id,)).fetchone()
                 break
             except (psycopg.OperationalError, CommitError) as error:
                 if time.monotonic() > deadline:
                     raise CommitError(
-                        "the connection was lost during the commit, and it could not be learned "
-                        f"what came of it: {error}"
+                        "the connection was lost during the commit; its outcome is unknown, "
+                        "because the database could not be asked within "
+                        f"{_OUTCOME_TIMEOUT:g} s: {error}"
                     ) from error
                 time.sleep(_RECONNECT_EVERY)
         if found is None:
-            raise CommitError("the connection was lost during the commit; its outcome is unknown")
+            raise CommitError(
+                "the connection was lost during the commit; its outcome is unknown, because the "
+                "database has no row for this writer"
+            )
         return bool(found[0] == number)
 
     def rollback(self) -> None:
@@ -202,17 +225,19 @@ class PostgresSession:
     def may_retry(self, error: Exception, tries: int) -> bool:
         if tries >= _TRIES:
             return False
-        if isinstance(error, errors.ReadOnlySqlTransaction):  # the primary is another one now
+        if isinstance(error, errors.ReadOnlySqlTransaction):
+            # This server of the database is a standby now; connecting again finds the primary.
             self._drop()
             return True
-        if isinstance(error, _Lost):
+        if isinstance(error, _ConnectionLost):
             return True
-        if self._connection is None or _is_gone(self._connection, error):
+        if self._connection is None or _is_closed(self._connection, error):
             self._drop()
-            return isinstance(error, OUT_OF_REACH)
-        if not isinstance(error, _TRY_AGAIN):
+            return isinstance(error, CONNECTION_ERRORS)
+        if not isinstance(error, _RETRYABLE):
             return False
-        time.sleep(_FIRST_PAUSE * 2**tries * random.random())  # noqa: S311 - so that they part
+        # A random pause, so that two servers do not collide again.
+        time.sleep(_FIRST_PAUSE * 2**tries * random.random())  # noqa: S311 - not for security
         return True
 
     def explain(self, error: Exception) -> Exception:
@@ -223,14 +248,15 @@ class PostgresSession:
         return error
 
     def close(self) -> None:
-        """Add what this writer counted to the counts of those that are gone, and disconnect."""
+        """Merge this writer's counters into the shared ones, and disconnect."""
         try:
             with self._connected() as connection, connection.transaction():
-                connection.execute(SQL.set_up_writing, set_up(self._search_path))
-                connection.execute(SQL.fold_writers, (as_json([self.writer_id]),))
-                connection.execute(SQL.forget_writers, (as_json([self.writer_id]),))
+                connection.execute(SQL.set_up_writing, write_settings(self._search_path))
+                connection.execute(SQL.merge_counters, (as_json([self.writer_id]),))
+                connection.execute(SQL.delete_writers, (as_json([self.writer_id]),))
         except (psycopg.Error, CommitError) as error:
-            log.warning("could not tidy up before closing: %s", error)  # whoever comes next does
+            # Nothing is lost: another server merges the counters after an hour.
+            log.warning("could not merge the counters of %s: %s", self.writer_id, error)
         self._drop()
 
     def _open_pipeline(self) -> Pipeline:
@@ -239,25 +265,27 @@ class PostgresSession:
         return self._pipeline
 
     def _connected(self) -> Connection:
-        """The connection, made anew if it was lost. Raises `CommitError`."""
+        """Return the connection, reconnecting if it was lost. Raises `CommitError`."""
         if self._connection is not None and not self._connection.closed:
             return self._connection
         self._drop()
         now = time.monotonic()
         if self._failed_at is not None and now - self._failed_at < _RECONNECT_EVERY:
-            raise CommitError("the database is out of reach")
+            raise CommitError("the database is unreachable")
         try:
             connection = connect(self._url)
             self._has_session = not is_pooled(connection)
             if self._has_session:
                 connection.execute(SQL.limit_transactions)
-                connection.execute(SQL.set_up_writing, set_up(self._search_path, is_local=False))
+                connection.execute(
+                    SQL.set_up_writing, write_settings(self._search_path, is_local=False)
+                )
             with connection.transaction():
-                connection.execute(SQL.set_up_writing, set_up(self._search_path))
+                connection.execute(SQL.set_up_writing, write_settings(self._search_path))
                 connection.execute(SQL.add_writer, (self.writer_id,))
         except psycopg.Error as error:
             self._failed_at = time.monotonic()
-            raise CommitError(f"the database is out of reach: {error}") from error
+            raise CommitError(f"the database is unreachable: {error}") from error
         self._failed_at = None
         self._connection = connection
         return connection
@@ -270,6 +298,6 @@ class PostgresSession:
             connection.close()
 
 
-def _is_gone(connection: Connection, error: Exception) -> bool:
-    """Whether the connection has ended, or is about to."""
+def _is_closed(connection: Connection, error: Exception) -> bool:
+    """Return whether the connection is closed, or `error` says that the database closes it."""
     return bool(connection.closed) or isinstance(error, _ENDING)

@@ -1,4 +1,4 @@
-"""The store on PostgreSQL, which any number of servers may share."""
+"""The store on PostgreSQL, which several servers can share."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from contextlib import suppress
 
 from corvo_server.store.commit.writer import Writer
 from corvo_server.store.commit.writes import Writes
-from corvo_server.store.nodes import NodeRecord, NodeReport, Standing
+from corvo_server.store.nodes import HeartbeatResult, NodeRecord, NodeReport
 from corvo_server.store.postgres import (
     batches,
     bulk,
@@ -34,6 +34,7 @@ from corvo_server.store.records import (
 )
 
 _CHECK_SECONDS = 5
+"""Seconds after which a readiness check fails if the database does not answer."""
 _SEARCHERS = 2
 _QUERIES = Queries(
     find_jobs=jobs.find_jobs,
@@ -72,13 +73,11 @@ class PostgresStore(Reads[Pipeline], Writes):
         max_commit: int = 1_000,
         search_seconds: float = 5,
     ) -> None:
-        """Open the database, and bring its schema up to date.
+        """Open the database and migrate its schema. Raises `UnusableStoreError`.
 
-        `connections` read, besides one that writes, two that search and one that listens. Where
-        `url` leads to a pooler of transactions, on which nobody can listen, `listen_url` leads past
-        it.
-        `poll_seconds` is how often to look at what others did without being told; 0 never looks.
-        Raises `UnusableStoreError`.
+        `connections` is the number of connections for reads. `listen_url` is a URL without the
+        pooler, if `url` is that of a transaction pooler, on which LISTEN does not work.
+        `poll_seconds` is the time between polls for changes by other servers (0: no polling).
         """
         prepare(listen_url or url, schema)
         channel = f"{schema}_news" if notify else None
@@ -101,15 +100,14 @@ class PostgresStore(Reads[Pipeline], Writes):
         if poll_seconds > 0:
             self._listener = Listener(
                 listen_url or url,
-                self._hear,
+                self._deliver_commit,
                 schema=schema,
                 channel=channel,
                 writer_id=session.writer_id,
                 poll_seconds=poll_seconds,
             )
-        self._loop: asyncio.AbstractEventLoop | None = (
-            None  # known once somebody wants notification
-        )
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """The loop on which the `on_commit` listeners run; None before the first listener."""
         self._is_closed = False
 
     def on_commit(self, listener: Callable[[Commit], None]) -> None:
@@ -118,11 +116,11 @@ class PostgresStore(Reads[Pipeline], Writes):
             self._loop = asyncio.get_running_loop()
             self._listener.start()
 
-    def _hear(self, commit: Commit) -> None:
-        """On the listener's thread: pass on what another server did."""
+    def _deliver_commit(self, commit: Commit) -> None:
+        """Pass a commit of another server to the event loop. Runs on the listener's thread."""
         if self._loop is not None:
-            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                self._loop.call_soon_threadsafe(self._writer.tell, commit)
+            with suppress(RuntimeError):  # the loop is closed, so there are no listeners any more
+                self._loop.call_soon_threadsafe(self._writer.notify_listeners, commit)
 
     async def read_events(self, after: int, limit: int) -> list[Event]:
         return await self._readers.run_fresh(events.read_events, self._base, after, limit)
@@ -130,7 +128,7 @@ class PostgresStore(Reads[Pipeline], Writes):
     async def last_event_id(self) -> int:
         return await self._readers.run_fresh(events.last_event_id, self._base)
 
-    async def beat(self, report: NodeReport, lease_ms: int) -> Standing:
+    async def beat(self, report: NodeReport, lease_ms: int) -> HeartbeatResult:
         return await self._coordination.run(nodes.beat, report, lease_ms)
 
     async def leave(self, node_id: str) -> None:
@@ -143,11 +141,13 @@ class PostgresStore(Reads[Pipeline], Writes):
         if not self._writer.is_running:
             raise StoreUnavailable("the writer has stopped")
         try:
-            # A pooler lets its clients wait while the database is out of reach.
+            # A pooler makes its clients wait while the database is unreachable.
             async with asyncio.timeout(_CHECK_SECONDS):
                 await self._readers.run(lambda pipeline: pipeline.ask("SELECT 1"))
         except TimeoutError as error:
-            raise StoreUnavailable("the database does not answer") from error
+            raise StoreUnavailable(
+                f"the database did not answer within {_CHECK_SECONDS} seconds"
+            ) from error
 
     async def close(self) -> None:
         if self._is_closed:

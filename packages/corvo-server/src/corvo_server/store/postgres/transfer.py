@@ -1,4 +1,4 @@
-"""A PostgreSQL database as one side of a transfer. No server works on it meanwhile."""
+"""A PostgreSQL database as the source or target of a transfer; no server may write meanwhile."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -17,14 +17,17 @@ _QUEUES = "queues"
 _COUNTS = "queue_counts"
 _LOCKS = "unique_locks"
 _SETTINGS = 8
-"""How many of the columns of a queue are its settings; the others are its counters."""
+"""Number of columns of a queue that are settings; the other columns are counters."""
 
 
 class PostgresSide:
-    """Implements `store.transfer.Side`: a database that is there."""
+    """Implements `store.transfer.Side` for an existing database."""
 
     def __init__(self, url: str, schema: str) -> None:
-        """Raises `UnusableStoreError`, also while servers run."""
+        """Migrate the database and lock servers out.
+
+        Raises `UnusableStoreError`; `TransferError` also while servers run.
+        """
         prepare(url, schema, is_for_transfer=self._is_target)
         self._url = url
         self._connection: Connection = connect(url, keepalives_idle=30)
@@ -34,7 +37,7 @@ class PostgresSide:
             self._connection.execute(
                 "SELECT set_config('search_path', %s, false)", (search_path(schema),)
             )
-            self._keep_servers_out()
+            self._exclude_servers()
         except BaseException:
             self._connection.close()
             raise
@@ -42,27 +45,27 @@ class PostgresSide:
     _is_target = False
 
     def _refuse_pooler(self) -> None:
-        """What keeps servers out is held by a session."""
+        """Raise `TransferError` behind a pooler: the lock against servers needs one session."""
         if is_pooled(self._connection):
             raise TransferError(
-                f"There is a pooler before {self.place}, which may keep nothing of a session. "
-                "Name the database itself."
+                f"{self.place} is behind a connection pooler, but a transfer needs one session of "
+                "the database. Give the URL of the database without the pooler."
             )
 
-    def _keep_servers_out(self) -> None:
-        """Make sure that no server is there, and that none writes until this is closed."""
-        (alive,) = self._connection.execute(SQL.count_nodes_alive).fetchone() or (0,)
+    def _exclude_servers(self) -> None:
+        """Check that no server is running, and block all writes until `close`."""
+        (alive,) = self._connection.execute(SQL.count_live_nodes).fetchone() or (0,)
         if alive:
             raise TransferError(
-                f"{alive} servers are running on {self.place}. Stop them first: what they write "
-                "meanwhile would be left behind."
+                f"{alive} servers are running on {self.place}. Stop them first: the transfer would "
+                "miss what they write meanwhile."
             )
         self._connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
         try:
-            self._connection.execute(SQL.lock_for_transfer)
+            self._connection.execute(SQL.lock_source)
         except errors.LockNotAvailable as error:
             raise TransferError(
-                f"Somebody is writing to {self.place}. Stop all servers."
+                f"Another process is writing to {self.place}. Stop all servers."
             ) from error
 
     @property
@@ -71,7 +74,7 @@ class PostgresSide:
         return masked(self._url)
 
     def count(self) -> dict[str, int]:
-        """How many rows each table has."""
+        """Return the number of rows by table."""
         counts = {}
         for table in TABLES:
             ((rows,),) = self._connection.execute(
@@ -81,7 +84,7 @@ class PostgresSide:
         return counts
 
     def read(self, table: Table, after: tuple[Any, ...] | None, limit: int) -> list[Row]:
-        """The next rows by their key, after that one."""
+        """Return up to `limit` rows in the order of the key, after the key `after`."""
         keys = sql.SQL(", ").join(sql.Identifier(name) for name in table.keys)
         start: sql.Composable = sql.SQL("")
         if after is not None:
@@ -96,7 +99,7 @@ class PostgresSide:
         return self._in_order(table, after, rows) if table.name == "jobs" else list(rows)
 
     def _select(self, table: Table) -> sql.Composable:
-        """All rows of a table in the columns of `table`, with numbers for yes and no."""
+        """Return SQL for all rows of `table` in its columns, with booleans as 0 and 1."""
         if table.name == _QUEUES:
             return sql.SQL(SQL.queues_to_transfer)
         columns = [
@@ -112,16 +115,18 @@ class PostgresSide:
     def _in_order(
         self, table: Table, after: tuple[Any, ...] | None, rows: Sequence[Row]
     ) -> list[Row]:
-        """No job was created before one with a lower seq.
+        """Raise `created_at` where it is lower than that of a job with a lower seq.
 
-        Several servers may have written them otherwise, by some milliseconds; a search on SQLite
-        takes it for granted.
+        Several servers can cause such differences, of some milliseconds. Searches on SQLite need
+        `created_at` never to decrease with seq.
         """
         at = table.columns.index("created_at")
         if after is None:
             self._latest = 0
         elif not self._latest:
-            (self._latest,) = self._connection.execute(SQL.latest_created, after).fetchone() or (0,)
+            (self._latest,) = self._connection.execute(SQL.latest_created_at, after).fetchone() or (
+                0,
+            )
         ordered: list[Row] = []
         for row in rows:
             self._latest = max(self._latest, row[at])
@@ -129,48 +134,59 @@ class PostgresSide:
         return ordered
 
     def newest_seq(self) -> int:
-        """The highest seq that any job ever had."""
+        """Return the highest seq that any job ever had, deleted jobs included."""
         (seq,) = self._connection.execute(SQL.newest_seq).fetchone() or (0,)
         return int(seq)
 
     def find_problems(self) -> Iterable[str]:
-        """What is wrong with it, as sentences."""
+        """Yield a sentence for each problem of the database."""
         return find_problems(self._connection)
 
     def close(self) -> None:
-        """Let servers use it again."""
+        """Disconnect, which unlocks the database for servers."""
         self._connection.close()
 
 
 class PostgresTarget(PostgresSide):
-    """Implements `store.transfer.Target`: a new database, or one that a transfer has begun."""
+    """Implements `store.transfer.Target` for a new database or one with an unfinished transfer."""
 
     _is_target = True
 
-    def _keep_servers_out(self) -> None:
-        """Servers refuse a database that a transfer has begun; so none may run before."""
-        (alive,) = self._connection.execute(SQL.count_nodes_alive).fetchone() or (0,)
+    def _exclude_servers(self) -> None:
+        """Check that no server and no other transfer is running.
+
+        Writes need no lock: servers refuse to start on a database with an unfinished transfer.
+        """
+        (alive,) = self._connection.execute(SQL.count_live_nodes).fetchone() or (0,)
         if alive:
             raise TransferError(f"{alive} servers are running on {self.place}. Stop them first.")
         ((is_ours,),) = self._connection.execute(SQL.lock_target).fetchall()
         if not is_ours:
-            raise TransferError(f"Another transfer into {self.place} is running.")
+            raise TransferError(
+                f"Another transfer into {self.place} is running. Wait until it has ended."
+            )
 
     def begin(self, source: str, rows: dict[str, int]) -> dict[str, Progress]:
-        """Be the target of a transfer; how far an earlier attempt has come."""
+        """Mark the database as the target of a transfer; return the progress so far, by table.
+
+        Raises `TransferError` if it contains other data, or if `source` or `rows` differ from the
+        ones with which the transfer began.
+        """
         expected = orjson.dumps(rows, option=orjson.OPT_SORT_KEYS).decode()
         with self._connection.transaction():
             ((begun,),) = self._connection.execute(SQL.has_transfer).fetchall()
             if not begun:
                 if any(self.count().values()):
-                    raise TransferError(f"There is data in {self.place} already.")
+                    raise TransferError(
+                        f"There is data in {self.place} already. Give an empty target."
+                    )
                 self._connection.execute(SQL.create_transfer)
                 self._connection.execute(SQL.begin_transfer, ("", source, expected))
         found = self._connection.execute(SQL.transfer_begun).fetchone()
         if found != (source, expected):
             raise TransferError(
-                f"{self.place} holds a part of {found and found[0]}, which is another source or "
-                "has changed since. Drop the schema and begin again."
+                f"{self.place} contains a part of {found and found[0]}, which is another source or "
+                "has changed since. Drop the schema and start the transfer again."
             )
         return {
             name: Progress(tuple(orjson.loads(last)), count, total)
@@ -178,18 +194,18 @@ class PostgresTarget(PostgresSide):
         }
 
     def write(self, table: Table, rows: Sequence[Row], progress: Progress) -> None:
-        """Store rows and how far it has come with them."""
+        """Store rows of a table together with the progress, in one transaction."""
         last = orjson.dumps(progress.last).decode()
         with self._connection.transaction():
             if table.name == _QUEUES:
                 self._write_queues(table, rows)
             elif table.name == _LOCKS:
                 self._copy(_LOCKS, (*table.columns, "job_id"), [(*row, "") for row in rows])
-                self._connection.execute(SQL.name_lock_holders)
+                self._connection.execute(SQL.set_lock_holders)
             else:
                 self._copy(table.name, table.columns, rows)
             written = (table.name, last, progress.rows, progress.digest)
-            self._connection.execute(SQL.note_transfer, written)
+            self._connection.execute(SQL.save_transfer_progress, written)
 
     def _write_queues(self, table: Table, rows: Sequence[Row]) -> None:
         settings, counters = table.columns[:_SETTINGS], table.columns[_SETTINGS:]
@@ -212,10 +228,10 @@ class PostgresTarget(PostgresSide):
                 copy.write_row(values)
 
     def settle(self, newest_seq: int) -> None:
-        """All rows are there; give no job a seq that one had before."""
+        """Give new jobs a seq above `newest_seq`. Call this when all rows are written."""
         self._connection.execute(SQL.set_sequences, {"newest_seq": newest_seq})
 
     def finish(self) -> None:
-        """Be a store that servers can use."""
+        """Mark the transfer as complete, so that servers can open the database."""
         self._connection.execute(SQL.end_transfer)
         self._connection.execute("ANALYZE")

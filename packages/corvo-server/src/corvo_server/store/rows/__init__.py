@@ -1,1 +1,1 @@
-"""How records become rows and rows records, as far as both engines share it."""
+"""Conversions between records and rows that all engines share."""

@@ -1,4 +1,4 @@
-"""The small integers that stand for words in the stores' rows. Written to disk: never renumber."""
+"""Integer codes of states and backoffs in stored rows. They are on disk: never renumber them."""
 
 from corvo_schema.states import Backoff, EventType, JobState
 
@@ -11,15 +11,15 @@ STATES = (
     JobState.DEAD,
     JobState.CANCELLED,
 )
-"""State by its code. Unfinished ones come first: in SQL, `state < 4`."""
+"""States by code. Unfinished states come first, so that SQL can test `state < 4`."""
 
 STATE_CODES = {state: code for code, state in enumerate(STATES)}
 
 STATE_WORDS = {state: state.value for state in STATES}
-"""`value` of an enum takes ten times as long as a look here."""
+"""Words of the states. A lookup takes a tenth of the time of `JobState.value`."""
 
 EVENT_WORDS = {kind: kind.value for kind in EventType}
-"""Likewise, and every job has three events."""
+"""Words of the event types, for the same reason: every job has three events."""
 
 BACKOFFS = (Backoff.NONE, Backoff.FIXED, Backoff.LINEAR, Backoff.EXPONENTIAL)
 

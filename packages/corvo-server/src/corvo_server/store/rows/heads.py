@@ -1,4 +1,4 @@
-"""Heads of jobs: as rows have them, and of jobs that are new. The same on every engine."""
+"""Job heads from stored rows and from new jobs, the same on every engine."""
 
 from typing import Any
 
@@ -9,14 +9,14 @@ from corvo_server.store.records import JobHead, NewJob
 from corvo_server.store.rows.codes import BACKOFFS, STATES
 
 HEAD_WIDTH = 27
-"""How many columns `job_heads` has."""
+"""Number of columns of the view `job_heads`."""
 PLAIN_WIDTH = 10
-"""How many of them `plain_head` takes."""
+"""Number of values in a row for `plain_head`."""
 _PRIORITIES = tuple(Priority)
 
 
 def to_head(row: tuple[Any, ...]) -> JobHead:
-    """A row of the view `job_heads`."""
+    """Return the head in a row of the view `job_heads`."""
     values = list(row)
     values[3] = STATES[row[3]]
     values[4] = _PRIORITIES[row[4]]
@@ -27,7 +27,7 @@ def to_head(row: tuple[Any, ...]) -> JobHead:
 
 
 def new_job_head(seq: int, job: NewJob) -> JobHead:
-    """The head of a job that is stored as `seq`."""
+    """Return the head of a new job that is stored with `seq`."""
     return JobHead(
         seq=seq,
         id=job.id,
@@ -63,8 +63,12 @@ _PLAIN = new_job_head(0, NewJob("", "", JobState.PENDING, "", 0))
 
 
 def plain_head(row: tuple[Any, ...]) -> JobHead:
-    """The head of a job that is new, pending and without options, of what it has beside that."""
-    seq, job_id, queue, priority, max_retries, backoff, base, most, unique_period, created_at = row
+    """Return the head of a pending job without options that was never started.
+
+    `row` has its seq, id, queue, priority code, max_retries, backoff code, base_delay, max_delay,
+    unique_period and created_at. All other fields have their defaults.
+    """
+    seq, job_id, queue, priority, max_retries, backoff, base, longest, period, created_at = row
     return replace(
         _PLAIN,
         seq=seq,
@@ -74,7 +78,7 @@ def plain_head(row: tuple[Any, ...]) -> JobHead:
         max_retries=max_retries,
         backoff=BACKOFFS[backoff],
         base_delay=base,
-        max_delay=most,
-        unique_period=unique_period,
+        max_delay=longest,
+        unique_period=period,
         created_at=created_at,
     )

@@ -1,4 +1,4 @@
-"""Named SQL: statements live in `.sql` files, each under a line `-- name: the_name`."""
+"""Named SQL statements from `.sql` files. A line `-- name: the_name` precedes each statement."""
 
 import re
 from functools import cache
@@ -10,9 +10,9 @@ _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
 @cache
 def load_queries(package: str) -> SimpleNamespace:
-    """All statements of the `.sql` files in `package`, as attributes by their name.
+    """Return all statements of the `.sql` files in `package`, each as an attribute of its name.
 
-    A name that stands twice raises `ValueError`; one that is missing, `AttributeError` at its use.
+    Raises `ValueError` if two statements have the same name.
     """
     statements: dict[str, str] = {}
     for file in sorted(files(package).iterdir(), key=lambda entry: entry.name):
@@ -21,6 +21,6 @@ def load_queries(package: str) -> SimpleNamespace:
         _, *parts = _NAME.split(file.read_text(encoding="utf-8"))
         for name, statement in zip(parts[::2], parts[1::2], strict=True):
             if name in statements:
-                raise ValueError(f"{package}/{file.name}: the statement {name!r} stands twice")
+                raise ValueError(f"{package}/{file.name}: two statements are named {name!r}")
             statements[name] = statement.strip().removesuffix(";")
     return SimpleNamespace(**statements)

@@ -1,4 +1,4 @@
-"""The settings of queues as parameters of the statements that write them."""
+"""The statement and parameters that write a setting of a queue."""
 
 from types import SimpleNamespace
 from typing import Any

@@ -1,4 +1,4 @@
-"""What the starts of all jobs of one fetch have in common."""
+"""The values that all jobs started by one fetch share."""
 
 from typing import Any
 
@@ -9,9 +9,10 @@ _STARTED = EventType.STARTED
 
 
 def start_values(change: Change) -> tuple[Any, ...] | None:
-    """The parameters of `start_jobs` but for the seqs; None for what is no such start.
+    """Return the parameters of the statement `start_jobs` for `change`, except the seqs.
 
-    A token ends with the seq of its job: the part before it is the same for all.
+    Return None if the change is no start, or if its lease token does not end with the job's seq.
+    The jobs of a fetch share the part of the token before the seq.
     """
     if change.event is not _STARTED:
         return None

@@ -1,1 +1,1 @@
-"""Searches: filters, jq conditions and orders, and the SQL that expresses them."""
+"""Searches: filters, conditions in jq, sort orders, and their SQL."""

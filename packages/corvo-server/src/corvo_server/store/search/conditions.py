@@ -1,8 +1,8 @@
-"""Conditions on a JSON document: the tree that `payload_jq` is read into, whatever evaluates it.
+"""Conditions on a JSON document: the syntax tree of `payload_jq`, independent of the engine.
 
-Values order as in jq: null (also what is absent), false, true, numbers, strings, arrays, objects;
-strings by their characters' code points. A step of a path that does not fit what stands there (a
-key of a number, an index of an object) finds nothing, which is null.
+Values are ordered as in jq: null, false, true, numbers, strings, arrays, objects. Strings are
+ordered by code points. A path yields null if the value is absent, or if a step does not fit the
+type of its value (a key of a number, an index of an object).
 """
 
 from enum import StrEnum
@@ -11,13 +11,13 @@ from typing import TypeAlias
 from msgspec import Struct
 
 Step: TypeAlias = str | int
-"""A key of an object, or an index of an array; negative ones count from its end."""
+"""A key of an object, or an index of an array. Negative indexes count from the end."""
 
 Scalar: TypeAlias = str | int | float | bool | None
 
 
 class Operator(StrEnum):
-    """How two values are compared."""
+    """A comparison of two values."""
 
     EQ = "=="
     NE = "!="
@@ -28,7 +28,7 @@ class Operator(StrEnum):
 
 
 class TextMatch(StrEnum):
-    """How a string is tested for another."""
+    """A test of a string for another string."""
 
     CONTAINS = "contains"
     STARTSWITH = "startswith"
@@ -36,19 +36,19 @@ class TextMatch(StrEnum):
 
 
 class Path(Struct, frozen=True):
-    """A place in the document; no steps mean the whole of it."""
+    """The path of a value in the document. An empty path is the whole document."""
 
     steps: tuple[Step, ...] = ()
 
 
 class Truthy(Struct, frozen=True):
-    """What stands there is neither null nor false."""
+    """True if the value at `path` is neither null nor false."""
 
     path: Path
 
 
 class Compare(Struct, frozen=True):
-    """What stands there compares so with a value. Numbers compare exactly within 64 bits."""
+    """True if the value at `path` compares with `value` so. 64-bit integers compare exactly."""
 
     path: Path
     operator: Operator
@@ -56,10 +56,10 @@ class Compare(Struct, frozen=True):
 
 
 class CompareLength(Struct, frozen=True):
-    """The length of what stands there compares so with a number.
+    """True if the length of the value at `path` compares with `value` so; false for booleans.
 
-    Characters of a string, elements of an array, keys of an object; 0 for null, the absolute value
-    of a number. A boolean has none: the condition is false then.
+    The length is the number of characters of a string, elements of an array or keys of an object,
+    the absolute value of a number, and 0 for null. Booleans have no length.
     """
 
     path: Path
@@ -68,7 +68,7 @@ class CompareLength(Struct, frozen=True):
 
 
 class MatchText(Struct, frozen=True):
-    """A string stands there, and it contains, starts with or ends with `text`."""
+    """True if the value at `path` is a string that contains, starts with or ends with `text`."""
 
     path: Path
     test: TextMatch
@@ -76,19 +76,19 @@ class MatchText(Struct, frozen=True):
 
 
 class Not(Struct, frozen=True):
-    """The condition does not hold."""
+    """True if the condition is false."""
 
     condition: "Condition"
 
 
 class And(Struct, frozen=True):
-    """All of two or more conditions hold."""
+    """True if all of two or more conditions are true."""
 
     conditions: tuple["Condition", ...]
 
 
 class Or(Struct, frozen=True):
-    """One of two or more conditions holds."""
+    """True if at least one of two or more conditions is true."""
 
     conditions: tuple["Condition", ...]
 

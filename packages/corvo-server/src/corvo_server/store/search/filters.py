@@ -1,6 +1,6 @@
-"""Which jobs are meant, and the SQL that tells them: one place for all engines.
+"""Filters of jobs, and their translation into SQL for all engines.
 
-What every engine words alike is written here; a `Dialect` words the rest. All values are bound.
+A `Dialect` has the SQL in which the engines differ. All values from a request are bound.
 """
 
 import json
@@ -27,7 +27,7 @@ DocumentTest: TypeAlias = Truthy | Compare | CompareLength | MatchText
 
 
 class Span(Struct, frozen=True):
-    """A span of time in ms since the epoch, without its ends."""
+    """An open interval of time in ms since the epoch. An end of None is unlimited."""
 
     after: int | None = None
     before: int | None = None
@@ -37,11 +37,14 @@ ALWAYS = Span()
 
 
 class JobFilter(Struct, frozen=True):
-    """Jobs that match everything given here. Texts hold no wildcards and know upper case."""
+    """A filter of jobs. A job matches if it matches every field that is set.
+
+    Texts are compared literally: upper and lower case differ, and there are no wildcards.
+    """
 
     queue: str | None = None
     states: frozenset[JobState] = frozenset()
-    """Any of these; none means any state."""
+    """Accepted states; the empty set accepts all states."""
     priority: Priority | None = None
     tags: Mapping[str, str] = {}
     payload_contains: str | None = None
@@ -62,31 +65,31 @@ class JobFilter(Struct, frozen=True):
 
 
 class Dialect(Protocol):
-    """How one engine words what engines word differently. Every condition is true or false."""
+    """The SQL in which engines differ. Each method returns a condition that is never null."""
 
     def test(self, test: DocumentTest) -> Sql:
-        """What `test` asks of the document `jobs.payload`."""
+        """Return the condition that `test` is true for the document `jobs.payload`."""
         ...
 
     def guard(self, condition: Sql) -> Sql:
-        """`condition` on the document, and false for one that the engine's JSON cannot read."""
+        """Return `condition`, made false for documents that the engine's JSON cannot parse."""
         ...
 
     def contains(self, column: str, text: str) -> Sql:
-        """A text column, which is not null, contains `text`."""
+        """Return the condition that a text column contains `text`. The column is never null."""
         ...
 
     def starts_with(self, column: str, prefix: str) -> Sql:
-        """A text column starts with `prefix`, by a range of its index."""
+        """Return the condition that a text column starts with `prefix`. It can use an index."""
         ...
 
     def has_tag(self, key: str, value: str) -> Sql:
-        """The job of `jobs` has this tag with just this value."""
+        """Return the condition that the job of `jobs` has the tag `key` with exactly `value`."""
         ...
 
 
 def where(wanted: JobFilter, dialect: Dialect) -> Sql:
-    """The condition on a row of `jobs` that `wanted` describes: cheap tests first."""
+    """Return the condition that a row of `jobs` matches `wanted`, cheap tests first."""
     return all_of(
         [
             *_columns(wanted),
@@ -128,7 +131,7 @@ def _columns(wanted: JobFilter) -> Iterable[Sql]:
 
 
 def within(column: str, span: Span) -> Iterable[Sql]:
-    """The conditions that keep a column of times in `span`; a null one is in none."""
+    """Return the conditions that a column of times lies in `span`. Null matches no limit."""
     if span.after is not None:
         yield fuse(f"{column} > {{}}", bind(span.after))
     if span.before is not None:
@@ -165,10 +168,10 @@ def _document(condition: Condition, dialect: Dialect) -> Sql:
 
 
 def _spellings(text: str) -> list[str]:
-    """How `text` may stand in JSON: as it is, or within a string, with or without escapes.
+    """Return the forms in which `text` can occur in JSON: raw, or escaped within a string.
 
-    Payloads are kept as they were sent, and many clients send all but ASCII as escapes.
+    Payloads are stored as they were sent, and many clients escape all non-ASCII characters.
     """
-    within_string = json.dumps(text, ensure_ascii=False)[1:-1]
-    in_ascii = json.dumps(text)[1:-1]
-    return list(dict.fromkeys((text, within_string, in_ascii)))
+    in_string = json.dumps(text, ensure_ascii=False)[1:-1]
+    in_ascii_string = json.dumps(text)[1:-1]
+    return list(dict.fromkeys((text, in_string, in_ascii_string)))

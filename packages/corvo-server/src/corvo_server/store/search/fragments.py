@@ -1,11 +1,11 @@
-"""Pieces of SQL that carry the values bound in them."""
+"""Fragments of SQL together with their bound values."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 
 class Sql(NamedTuple):
-    """SQL text with a `?` for each of `values`, in their order."""
+    """SQL text with one `?` per value, in the order of `values`."""
 
     text: str
     values: tuple[Any, ...] = ()
@@ -15,37 +15,37 @@ TRUE = Sql("TRUE")
 
 
 def bind(value: Any) -> Sql:
-    """A value, bound."""
+    """Return a placeholder with its value."""
     return Sql("?", (value,))
 
 
 def fuse(template: str, *parts: Sql) -> Sql:
-    """`template` with its `{}` filled by `parts` in order, values included.
+    """Return `template` with each `{}` replaced by the next of `parts`, and their values.
 
-    Templates are words of this program; whatever comes from a request is bound.
+    The template must be a constant of the program. Bind every value that comes from a request.
     """
     values = tuple(value for part in parts for value in part.values)
     return Sql(template.format(*(part.text for part in parts)), values)
 
 
 def join(separator: str, parts: Iterable[Sql]) -> Sql:
-    """`parts` with `separator` between them."""
+    """Return `parts` joined by `separator`, and their values."""
     parts = list(parts)
     values = tuple(value for part in parts for value in part.values)
     return Sql(separator.join(part.text for part in parts), values)
 
 
 def all_of(parts: Iterable[Sql]) -> Sql:
-    """All conditions hold; none means that nothing is asked."""
+    """Return the condition that all of `parts` are true; TRUE if there are none."""
     parts = list(parts)
     return fuse("({})", join(" AND ", parts)) if parts else TRUE
 
 
 def any_of(parts: Iterable[Sql]) -> Sql:
-    """One of the conditions holds."""
+    """Return the condition that at least one of `parts` is true. There must be one part."""
     return fuse("({})", join(" OR ", parts))
 
 
 def one_of(column: str, values: Iterable[Any]) -> Sql:
-    """A column has one of `values`."""
+    """Return the condition that `column` has one of `values`. There must be one value."""
     return fuse(f"{column} IN ({{}})", join(", ", map(bind, values)))

@@ -1,9 +1,8 @@
-"""`payload_jq`: conditions on a JSON document in a safe subset of jq, read by its grammar.
+"""Parser of `payload_jq`: a safe subset of jq for conditions on a JSON document.
 
-An expression that is taken means what it means in jq with `select(…)` around it: `|` binds loosest
-and changes what `.` is, null and false do not match, all else does. Two things are decided here.
-Where jq would stop with an error, the path finds null and the test is false, so that one odd job
-does not spoil a search. And `not (…)` may also stand before its operand.
+An expression means what it means within jq's `select(…)`: a job matches unless the result is null
+or false. Two rules differ from jq. Where jq stops with an error, a path yields null and a test is
+false, so that one job cannot fail a search. `not (…)` may also precede its operand.
 """
 
 from functools import cache
@@ -32,15 +31,15 @@ from corvo_server.store.search.conditions import (
 )
 
 MAX_LENGTH = 4096
-"""How many characters an expression may have."""
+"""Largest number of characters of an expression."""
 MAX_DEPTH = 32
-"""How deeply parentheses and arguments may be nested."""
+"""Largest depth of nested parentheses and arguments."""
 MAX_TESTS = 100
-"""How many comparisons and tests one expression may have."""
+"""Largest number of comparisons and tests in an expression."""
 
 
 class JqError(ValueError):
-    """An expression that cannot be taken. `position` is of a character, from 1."""
+    """Raised for an invalid expression. `position` is that of the wrong character, from 1."""
 
     def __init__(self, position: int, reason: str) -> None:
         super().__init__(f"at character {position}: {reason}")
@@ -68,18 +67,18 @@ _MIRRORED = {
 _HINTS = {
     "=": "compare with ==",
     "'": "write strings in double quotes",
-    '"': "the string that begins here has no end, or an escape that JSON does not know",
+    '"': "the string that begins here has no end, or an escape that is invalid in JSON",
     "&": "write `and`",
     "$": "variables are not supported",
     ",": "more than one result is not supported",
     "@": "formats are not supported",
     "{": "objects are not supported",
     "+": "arithmetic is not supported",
-    "-": 'arithmetic is not supported; a key with a dash is written like .["a-b"]',
+    "-": 'arithmetic is not supported; write a key with a dash like .["a-b"]',
     "*": "arithmetic is not supported",
     "/": "arithmetic and // are not supported",
-    "]": "iterating with [] is not supported: an index or a key in double quotes must stand there",
-    "[": "arrays are not supported; a path begins with a dot, like .[0]",
+    "]": "iterating with [] is not supported: write an index or a key in double quotes before ]",
+    "[": "arrays are not supported: begin a path with a dot, like .[0]",
 }
 _OPERATORS = {"COMPARE": "a comparison", "AND": "`and`", "OR": "`or`", "VBAR": "`|`", "RPAR": "`)`"}
 _OTHERS = {
@@ -91,7 +90,7 @@ _OTHERS = {
 
 
 def parse(text: str) -> Condition:
-    """Read an expression. Raises `JqError` saying where it is wrong and what was expected."""
+    """Parse an expression. Raises `JqError` with the position of the error and what is expected."""
     if len(text) > MAX_LENGTH:
         raise JqError(MAX_LENGTH + 1, f"too long: at most {MAX_LENGTH} characters")
     try:
@@ -117,7 +116,7 @@ def _parser() -> Lark:
 
 
 def _expected(terminals: set[str]) -> str:
-    """What may stand there, in words; after a whole path, not that it could also go on."""
+    """Describe what may follow. After a complete path, leave out the steps that could extend it."""
     if "NAME" in terminals:
         return "expected a path like .a, a value or `(`"
     words = _OPERATORS if terminals & _OPERATORS.keys() else _OTHERS
@@ -127,14 +126,14 @@ def _expected(terminals: set[str]) -> str:
 
 
 class _Reader:
-    """Gives the nodes of one parsed expression their meaning."""
+    """Turns the parse tree of one expression into a condition."""
 
     def __init__(self) -> None:
         self._depth = 0
         self._tests = 0
 
     def condition(self, node: _Node, value: _Value) -> Condition:
-        """`value`, read from `node`, as a condition."""
+        """Return `value`, which `node` evaluates to, as a condition. Raises `JqError`."""
         match value:
             case Path():
                 return Truthy(value)
@@ -146,7 +145,7 @@ class _Reader:
                 return value
 
     def read(self, node: _Node, at: Path | Condition) -> _Value:
-        """What `node` means where `.` is `at`."""
+        """Return the value of `node` where `.` is `at`. Raises `JqError`."""
         self._depth += 1
         if self._depth > MAX_DEPTH:
             raise _error(node, f"nested too deeply: at most {MAX_DEPTH} levels")
@@ -237,7 +236,7 @@ class _Reader:
                 raise _error(node, f"{name} (regular expressions) is not supported: use {usable}")
             case unknown:
                 known = "contains, startswith, endswith, length and not"
-                raise _error(node, f"{unknown} is not supported; there are {known}")
+                raise _error(node, f"{unknown} is not supported: use {known}")
 
     def _count(self, node: _Node) -> None:
         self._tests += 1
@@ -298,14 +297,14 @@ def _read_number(token: Token) -> int | float:
 
 
 def _tree(child: Token | _Node) -> _Node:
-    """A child that the grammar makes a node."""
+    """Return `child`, which the grammar guarantees to be a node."""
     if isinstance(child, Token):
         raise TypeError(f"expected a node, found {child!r}")
     return child
 
 
 def _token(child: Token | _Node) -> Token:
-    """A child that the grammar leaves a token."""
+    """Return `child`, which the grammar guarantees to be a token."""
     if not isinstance(child, Token):
         raise TypeError(f"expected a token, found {child.data}")
     return child

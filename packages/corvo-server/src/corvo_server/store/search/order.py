@@ -1,6 +1,6 @@
-"""The parts of an order of searching, which are the same on every engine.
+"""The sort orders of searches, the same on every engine.
 
-Jobs that have the sort field come first in either order, then those without it.
+In ascending and in descending order, jobs with the sort field precede those without it.
 """
 
 from typing import NamedTuple
@@ -20,27 +20,29 @@ _KEYS = {
     + "".join(f" WHEN {STATE_CODES[state]} THEN {place}" for state, place in _BY_NAME.items())
     + " END",
 }
-"""What every job has. States are in the order of their names."""
+"""SQL of the sort fields that every job has. States are sorted by name."""
 _TIMES = {
     SortField.SCHEDULED_AT: "scheduled_at",
     SortField.STARTED_AT: "started_at",
     SortField.COMPLETED_AT: "finished_at",
     SortField.FAILED_AT: "failed_at",
 }
-"""What a job may lack."""
+"""Columns of the sort fields that a job may lack."""
 
 
 class Phase(NamedTuple):
-    """A part of an order: jobs that have the sort field come first, then those without it."""
+    """One part of a sort order: either the jobs with the sort field, or those without it."""
 
     key: str | None
+    """SQL of the sort field; None if the jobs of this phase are sorted by seq alone."""
     condition: Sql
+    """Condition on the jobs of this phase."""
     is_all: bool = False
-    """Whether there is no other part."""
+    """Whether this is the only phase, with all jobs."""
 
 
 def phases_of(request: Search) -> list[Phase]:
-    """The parts of the order that a search asks for, first to last."""
+    """Return the phases of a search's sort order, first to last."""
     if request.sort is SortField.CREATED_AT:
         return [Phase(None, TRUE, is_all=True)]
     if request.sort in _KEYS:
@@ -49,6 +51,6 @@ def phases_of(request: Search) -> list[Phase]:
     has_key = [Sql(f"{key} IS NOT NULL")]
     if request.sort is SortField.COMPLETED_AT:
         has_key.append(fuse("jobs.state = {}", bind(STATE_CODES[JobState.COMPLETED])))
-    if request.sort is not SortField.SCHEDULED_AT:  # which lies ahead as a rule
+    if request.sort is not SortField.SCHEDULED_AT:  # usually in the future
         has_key.append(fuse(f"{key} <= {{}}", bind(request.as_of)))
     return [Phase(key, all_of(has_key)), Phase(None, fuse("NOT {}", all_of(has_key)))]

@@ -1,4 +1,4 @@
-"""One page of a search: what both engines do once they have found the rows of it."""
+"""Assembly of one page of a search from its rows, the same on every engine."""
 
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -7,8 +7,8 @@ from corvo_server.store.records import JobRecord
 from corvo_server.store.search.search import Found, Position, Search, Total
 
 _LARGEST_PAGE = 8 * 1024 * 1024
-"""Characters of documents after which a page ends early."""
-_LOADED_TOGETHER = 50
+"""Characters of documents at which a page ends early."""
+_JOBS_PER_LOAD = 50
 
 
 class Row(NamedTuple):
@@ -19,7 +19,7 @@ class Row(NamedTuple):
     key: int | str | None
     """The value of the sort field."""
     matches: int | None = None
-    """How many jobs match the whole search, where the query of the page told it."""
+    """Number of jobs that match the search; None if the query of the page did not count them."""
 
 
 def to_page(
@@ -28,9 +28,10 @@ def to_page(
     find_jobs: Callable[[Sequence[str]], list[JobRecord]],
     count: Callable[[], Total],
 ) -> Found:
-    """Load the jobs of a page. `rows` has one row more than the page if more jobs match.
+    """Load the jobs of `rows` and return the page with its total and the next position.
 
-    `count` is called only if the total is not known yet.
+    `rows` must have one row more than the page if more jobs match. `count` is called only if the
+    total is not known otherwise.
     """
     has_more = len(rows) > request.limit
     jobs = _load([row.id for row in rows[: request.limit]], find_jobs)
@@ -49,11 +50,11 @@ def to_page(
 def _load(
     job_ids: Sequence[str], find_jobs: Callable[[Sequence[str]], list[JobRecord]]
 ) -> list[JobRecord]:
-    """Return full jobs in the given order, fewer when their documents exceed the size limit."""
+    """Return full jobs in the given order, stopping early when their documents are too large."""
     jobs: list[JobRecord] = []
     size = 0
-    for start in range(0, len(job_ids), _LOADED_TOGETHER):
-        loaded = find_jobs(job_ids[start : start + _LOADED_TOGETHER])
+    for start in range(0, len(job_ids), _JOBS_PER_LOAD):
+        loaded = find_jobs(job_ids[start : start + _JOBS_PER_LOAD])
         jobs += loaded
         size += sum(map(_size, loaded))
         if size > _LARGEST_PAGE:

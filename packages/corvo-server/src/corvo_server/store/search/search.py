@@ -1,4 +1,4 @@
-"""What the engine and a store hand each other about searches."""
+"""Records of searches that the engine and a store exchange. Times are in ms since the epoch."""
 
 from msgspec import Struct
 
@@ -8,44 +8,45 @@ from corvo_server.store.search.filters import JobFilter
 
 
 class Position(Struct, frozen=True):
-    """The place of a job in the order of a search: by the sort field, then by `seq`."""
+    """The position of a job in the order of a search: by the sort field, then by `seq`."""
 
     key: int | str | None
-    """Of the sort field. None among the jobs that have none, which come last in either order, and
-    where the order is that of `seq` alone."""
+    """Value of the sort field; None if the job lacks it, or if jobs are sorted by `seq` alone."""
     seq: int
 
 
 class Total(Struct, frozen=True):
-    """How many jobs match; at least so many, when counting all would have taken too long."""
+    """The number of matching jobs."""
 
     jobs: int
     is_exact: bool = True
+    """False if counting took too long; then at least `jobs` jobs match."""
 
 
 class Search(Struct, frozen=True):
-    """A request for one page."""
+    """A request for one page of a search."""
 
     wanted: JobFilter
     as_of: int
-    """When the walk through the pages began. A start, completion or failure after that counts as
-    none: the job keeps the place that it had, and is not met twice or missed."""
+    """Time of the first page. A later start, completion or failure does not change the position of
+    a job, so that no page repeats or misses it."""
     limit: int
+    """Largest number of jobs of the page."""
     sort: SortField = SortField.CREATED_AT
     order: SortOrder = SortOrder.DESC
     after: Position | None = None
-    """The last job of the page before."""
+    """Position of the last job of the previous page; None for the first page."""
     total: Total | None = None
-    """Known from the first page; None counts."""
+    """Total from the first page; None to count the matching jobs."""
     count_seconds: float = 0.005
-    """How long counting may go on once it has looked at more jobs than is quickly done."""
+    """Seconds that counting may take beyond a first number of jobs that is counted quickly."""
 
 
 class Found(Struct, frozen=True):
-    """One page."""
+    """One page of a search."""
 
     jobs: list[JobRecord]
-    """Not more than asked for; fewer also when their documents are large."""
+    """Jobs of the page; fewer than the limit at the end, or if their documents are large."""
     total: Total
     next: Position | None
-    """Where the next page begins; None when nothing follows."""
+    """Position after which the next page begins; None on the last page."""

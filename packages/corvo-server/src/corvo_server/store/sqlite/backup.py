@@ -1,4 +1,7 @@
-"""Copies of the database: made while a server runs, put back while none does."""
+"""Back up, restore, check and compact a SQLite database.
+
+Backup and check work while a server runs. Restore and vacuum need it to be stopped.
+"""
 
 import os
 import sqlite3
@@ -16,29 +19,30 @@ from corvo_server.store.sqlite.database import (
 
 
 class BackupError(Exception):
-    """It cannot be done; nothing was changed. The message says what to do."""
+    """The command failed and changed nothing. The message says what to do."""
 
 
 def back_up(data_dir: Path, target: Path) -> int:
-    """Copy the database, as of one moment, to a new file; its size in bytes.
+    """Copy one snapshot of the database to the new file `target`; return its size in bytes.
 
-    A running server goes on meanwhile. The copy appears whole or not at all.
+    A running server is not interrupted. `target` appears only once the copy is complete.
+    Raises `BackupError`.
     """
     with _reading(data_dir) as reader:
         if target.exists():
-            raise BackupError(f"{target} exists already. Give a name that is free.")
+            raise BackupError(f"{target} exists already. Choose another file name.")
         _copy(reader, target)
     return target.stat().st_size
 
 
 def restore(source: Path, data_dir: Path, *, may_replace: bool) -> None:
-    """Put a copy in the place of the database of a server that does not run.
+    """Replace the database in `data_dir` by the backup `source`, migrated to the current schema.
 
-    A sound copy only, of this version's schema or an older one, which is brought up to date.
-    Raises `DataDirLockedError` while a server runs.
+    The backup is copied and checked before anything is replaced. Raises `DataDirLockedError` while
+    a server runs, `NewerSchemaError` for a backup of a newer server, and `BackupError`.
     """
     if not source.is_file():
-        raise BackupError(f"There is no file {source}.")
+        raise BackupError(f"There is no file {source}. Give the path of a backup file.")
     database = data_dir / DATABASE_NAME
     with lock_data_dir(data_dir):
         if database.exists() and not may_replace:
@@ -51,29 +55,29 @@ def restore(source: Path, data_dir: Path, *, may_replace: bool) -> None:
             with closing(open_reader(source)) as reader:
                 if not _has_tables(reader):
                     raise BackupError(
-                        f"{source} is not a backup of Corvo: it lacks Corvo's tables."
+                        f"{source} is not a backup of Corvo: it does not contain Corvo's tables."
                     )
                 _copy(reader, fresh)
             open_writer(fresh).close()
         except sqlite3.DatabaseError as error:
             raise BackupError(f"{source} is not a backup of Corvo: {error}.") from error
         else:
-            _forget_log(database)
+            _remove_wal(database)
             fresh.replace(database)
         finally:
             fresh.unlink(missing_ok=True)
-            _forget_log(fresh)
+            _remove_wal(fresh)
 
 
 def check(data_dir: Path) -> list[str]:
-    """What is wrong with the database, as sentences. A running server goes on meanwhile."""
+    """Return a sentence for each problem of the database. A running server is not interrupted."""
     with _reading(data_dir) as reader:
         reader.execute("BEGIN")
         return list(find_problems(reader))
 
 
 def vacuum(data_dir: Path) -> tuple[int, int]:
-    """Give the space of removed rows back to the disk; bytes before and after.
+    """Shrink the file by the space of deleted rows; return its size in bytes before and after.
 
     Raises `DataDirLockedError` while a server runs.
     """
@@ -89,7 +93,9 @@ def vacuum(data_dir: Path) -> tuple[int, int]:
 def _database_in(data_dir: Path) -> Path:
     database = data_dir / DATABASE_NAME
     if not database.is_file():
-        raise BackupError(f"There is no Corvo database in {data_dir}; name it with --data-dir.")
+        raise BackupError(
+            f"There is no Corvo database in {data_dir}. Name its directory with --data-dir."
+        )
     return database
 
 
@@ -97,11 +103,11 @@ def _database_in(data_dir: Path) -> Path:
 def _reading(data_dir: Path) -> Iterator[sqlite3.Connection]:
     database = _database_in(data_dir)
     with closing(open_reader(database)) as reader:
-        # The file is there before its tables are. A copy of it then could not be restored.
+        # A server creates the file before its tables. A copy without tables cannot be restored.
         if not _has_tables(reader):
             raise BackupError(
-                f"{database} has no tables yet: a server that starts makes them. Try again when "
-                "it says that it listens."
+                f"{database} has no tables yet; a starting server creates them. Try again when "
+                "the server logs that it is listening."
             )
         yield reader
 
@@ -114,7 +120,7 @@ def _has_tables(reader: sqlite3.Connection) -> bool:
 
 
 def _copy(reader: sqlite3.Connection, target: Path) -> None:
-    """Copy to a file of another name first, see that it is sound and on the disk, then name it."""
+    """Copy the database to `target`, which appears only once the copy is checked and on disk."""
     partial = target.with_name(target.name + ".partial")
     partial.unlink(missing_ok=True)
     try:
@@ -123,7 +129,9 @@ def _copy(reader: sqlite3.Connection, target: Path) -> None:
             copy.execute("PRAGMA journal_mode = DELETE")
             problems = [verdict for (verdict,) in copy.execute("PRAGMA integrity_check")]
         if problems != ["ok"]:
-            raise BackupError(f"The copy is not sound ({problems[0]}); see corvo-server check.")
+            raise BackupError(
+                f"The copy is damaged ({problems[0]}). Run `corvo-server check` on the original."
+            )
         descriptor = os.open(partial, os.O_RDWR)
         try:
             os.fsync(descriptor)
@@ -134,7 +142,10 @@ def _copy(reader: sqlite3.Connection, target: Path) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _forget_log(database: Path) -> None:
-    """Remove the write-ahead log of a database that is replaced: it belongs to the old one."""
+def _remove_wal(database: Path) -> None:
+    """Remove the write-ahead log of a database file that is about to be replaced.
+
+    SQLite would apply the old log to the new file.
+    """
     for suffix in ("-wal", "-shm"):
         database.with_name(database.name + suffix).unlink(missing_ok=True)

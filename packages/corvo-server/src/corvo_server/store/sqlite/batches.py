@@ -1,4 +1,4 @@
-"""Batches: counted up, and as they stand."""
+"""The table of batches."""
 
 import sqlite3
 
@@ -13,6 +13,7 @@ from corvo_server.store.records import (
 from corvo_server.store.sqlite.rows import SQL
 
 _AFTER_ALL = "~"
+"""A text that sorts after every batch id."""
 _LISTS = {
     None: SQL.list_batches,
     BatchState.RUNNING: SQL.list_running_batches,
@@ -52,7 +53,7 @@ class Batches:
 
 
 def find_batch(connection: sqlite3.Connection, batch_id: str) -> BatchRecord | None:
-    """One batch with its counts."""
+    """Return a batch with its counts; None if it does not exist."""
     row = connection.execute(SQL.find_batch, (batch_id,)).fetchone()
     return None if row is None else BatchRecord(*row)
 
@@ -60,6 +61,9 @@ def find_batch(connection: sqlite3.Connection, batch_id: str) -> BatchRecord | N
 def list_batches(
     connection: sqlite3.Connection, before: str | None, limit: int, state: BatchState | None
 ) -> list[BatchRecord]:
-    """Batches older than `before`, the newest first."""
+    """Return up to `limit` batches in `state` (None: any), newest first.
+
+    `before` is a batch id: only older batches are returned.
+    """
     values = (_AFTER_ALL if before is None else before, limit)
     return [BatchRecord(*row) for row in connection.execute(_LISTS[state], values)]

@@ -1,4 +1,4 @@
-"""Bulk operations: found, and written."""
+"""The table of bulk operations."""
 
 import sqlite3
 
@@ -40,18 +40,18 @@ class Bulks:
 
 
 def find_bulk(connection: sqlite3.Connection, bulk_id: str) -> BulkRecord | None:
-    """One bulk operation."""
+    """Return a bulk operation by its id; None if it does not exist."""
     row = connection.execute(SQL.find_bulk, (bulk_id,)).fetchone()
     return None if row is None else _to_bulk(row)
 
 
 def list_bulks(connection: sqlite3.Connection, limit: int) -> list[BulkRecord]:
-    """The newest bulk operations first."""
+    """Return up to `limit` bulk operations, newest first."""
     return [_to_bulk(row) for row in connection.execute(SQL.list_bulks, (limit,))]
 
 
 def next_bulk(connection: sqlite3.Connection) -> BulkRecord | None:
-    """The oldest bulk operation that has not ended."""
+    """Return the oldest bulk operation that is not finished; None if there is none."""
     row = connection.execute(SQL.next_bulk).fetchone()
     return None if row is None else _to_bulk(row)
 

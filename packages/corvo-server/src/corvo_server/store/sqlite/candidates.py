@@ -1,8 +1,8 @@
-"""Where a search looks: the few jobs that an index names, or all of them in their order.
+"""Find the jobs that an index gives for a filter: the candidates of a search.
 
-SQLite plans without knowing how many rows a condition leaves or how few a page prefetch. Here both are
-known: queues count their jobs by state, indexes are asked how much they hold up to a limit. Every
-candidates yields candidates only; the whole filter is applied to each.
+SQLite plans a query without knowing how many rows a condition leaves or how few a page needs. This
+module knows both: the queues count their jobs by state, and the candidates of an index are counted
+up to a limit. A candidate need not match: the search applies the whole filter to each one.
 """
 
 import sqlite3
@@ -18,11 +18,13 @@ from corvo_server.store.sqlite.rows import SQL, fetch_one
 
 DIALECT = SqliteDialect()
 
-STEPS_A_CANDIDATE = 13
-STEPS_IN_AN_INDEX = 5
-"""Of a row of which no job is looked at: nothing but an index, and at most one of tags besides."""
+STEPS_PER_CANDIDATE = 13
+"""Steps (see `plan`) to look up one candidate in the table of jobs."""
+STEPS_PER_INDEX_ROW = 5
+"""Steps to read one row of an index, with a tag lookup but without the job itself."""
 
-# The candidates, each `SELECT seq FROM …`. What stands behind INDEXED BY must be what its index says.
+# Each query gives the seqs of candidates. A partial index is used only if the query repeats its
+# condition word for word; INDEXED BY fails if it does not.
 _BATCH = "SELECT seq FROM jobs INDEXED BY jobs_batch WHERE batch_id = {}"
 _UNIQUE_KEY = "SELECT seq FROM jobs INDEXED BY jobs_unique_key WHERE unique_key = {}"
 _FAILED = "SELECT DISTINCT job_seq AS seq FROM job_failures"
@@ -34,11 +36,11 @@ WITH RECURSIVE segments (n) AS (
 )
 SELECT t.job_seq AS seq
 FROM segments CROSS JOIN job_tags AS t ON t.segment = n AND t.key = {} AND t.value = {}"""
-_ENDED = (
+_FINISHED = (
     "SELECT seq FROM jobs INDEXED BY jobs_finished"
     " WHERE finished_at IS NOT NULL AND state = {} AND {}"
 )
-_WAITING = (
+_UNFINISHED = (
     (
         "SELECT seq FROM jobs INDEXED BY jobs_pending WHERE state = 1 AND {}",
         frozenset({JobState.PENDING}),
@@ -55,19 +57,21 @@ _WAITING = (
         False,
     ),
 )
-"""With the states that each has, and whether it begins with the queue."""
+"""One entry per index: its query, the states it contains, whether its first column is the queue."""
 
 
 class Candidates(NamedTuple):
-    """SQL for the seqs of candidates, and how many rows finding them reads."""
+    """A set of jobs that contains all matches of a filter."""
 
     seqs: Sql
+    """A query for their seqs."""
     rows: int
+    """Rows that the query reads, at most."""
     steps: int | None = None
-    """What going through them takes where all of them match, within the span of creation."""
+    """Steps of the query; only set if the index decides everything but the time of creation."""
 
     def first(self, jobs: int, first: int, last: int, order: Sql) -> "Candidates":
-        """Its first `jobs` candidates from `first` to `last`, by seq."""
+        """Return its first `jobs` candidates with a seq from `first` to `last`."""
         seqs = fuse(
             "SELECT seq FROM ({}) WHERE seq BETWEEN {} AND {} ORDER BY seq {} LIMIT {}",
             self.seqs,
@@ -79,11 +83,11 @@ class Candidates(NamedTuple):
         return self._replace(seqs=seqs)
 
 
-NOTHING = Candidates(Sql("SELECT NULL AS seq WHERE FALSE"), 0)
+NO_CANDIDATES = Candidates(Sql("SELECT NULL AS seq WHERE FALSE"), 0)
 
 
 class StateCounts:
-    """How many jobs there are, by queue and state, as the queues' counters say."""
+    """The number of jobs by queue and state, read from the counters of the queues."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._counts: dict[str, tuple[int, ...]] = {
@@ -92,38 +96,40 @@ class StateCounts:
         self.total = sum(map(sum, self._counts.values()))
 
     def jobs(self, queue: str | None, states: frozenset[JobState]) -> int:
-        """The jobs of a queue (None: of all) in any of `states` (none: in any)."""
-        places = [STATE_CODES[state] for state in states or STATES]
+        """Return how many jobs of `queue` (None: all queues) are in `states` (empty: any state)."""
+        columns = [STATE_CODES[state] for state in states or STATES]
         rows = self._counts.values() if queue is None else [self._counts.get(queue, ())]
-        return sum(counts[place] for counts in rows if counts for place in places)
+        return sum(counts[column] for counts in rows if counts for column in columns)
 
 
-def narrowest(
-    connection: sqlite3.Connection, wanted: JobFilter, state_counts: StateCounts, most: int
+def fewest_candidates(
+    connection: sqlite3.Connection, wanted: JobFilter, state_counts: StateCounts, limit: int
 ) -> Candidates | None:
-    """The candidates that names the fewest candidates, if any does.
+    """Return the smallest set of candidates for `wanted`; None if no index helps.
 
-    Of those that must be asked, one that names more than `most` does not count.
+    A set whose size is not known from the counters is counted; it is dropped above `limit`.
     """
-    best = _by_state(wanted, state_counts)
+    best = _candidates_by_state(wanted, state_counts)
     if best is not None and wanted.completed != ALWAYS:
-        best = _measured(connection, best.seqs, most)
-    for seqs in _by_value(connection, wanted, most):
-        found = _measured(connection, seqs, most if best is None else min(most, best.rows))
+        best = _count_up_to(connection, best.seqs, limit)
+    for seqs in _selective_queries(connection, wanted, limit):
+        found = _count_up_to(connection, seqs, limit if best is None else min(limit, best.rows))
         if found is not None and (best is None or found.rows < best.rows):
             best = found
     return best
 
 
-def _measured(connection: sqlite3.Connection, seqs: Sql, most: int) -> Candidates | None:
-    """A candidates with its rows counted; None when there are more than `most`."""
-    counted = fuse("SELECT count(*) FROM (SELECT 1 FROM ({}) LIMIT {})", seqs, bind(most + 1))
+def _count_up_to(connection: sqlite3.Connection, seqs: Sql, limit: int) -> Candidates | None:
+    """Count the candidates of a query; return None if there are more than `limit`."""
+    counted = fuse("SELECT count(*) FROM (SELECT 1 FROM ({}) LIMIT {})", seqs, bind(limit + 1))
     (rows,) = fetch_one(connection, *counted)
-    return Candidates(seqs, rows) if rows <= most else None
+    return Candidates(seqs, rows) if rows <= limit else None
 
 
-def _by_value(connection: sqlite3.Connection, wanted: JobFilter, most: int) -> Iterator[Sql]:
-    """Sources for values that few jobs have."""
+def _selective_queries(
+    connection: sqlite3.Connection, wanted: JobFilter, limit: int
+) -> Iterator[Sql]:
+    """Yield a query for each filter whose value few jobs have in common."""
     if wanted.id_prefix is not None:
         prefix = DIALECT.starts_with("jobs.id", wanted.id_prefix)
         yield fuse("SELECT seq FROM jobs WHERE {}", prefix)
@@ -134,45 +140,50 @@ def _by_value(connection: sqlite3.Connection, wanted: JobFilter, most: int) -> I
     for key, value in wanted.tags.items():
         yield fuse(_TAGGED, bind(key), bind(value))
     if wanted.error_contains is not None:
-        if _measured(connection, Sql(_FAILED), most):  # few enough to read all their errors
+        # No index finds a text within errors, so all of them are read, if they are few enough.
+        if _count_up_to(connection, Sql(_FAILED), limit):
             yield fuse(f"{_FAILED} WHERE {{}}", DIALECT.contains("error", wanted.error_contains))
     elif wanted.has_errors:
         yield Sql(_FAILED)
 
 
-def _by_state(wanted: JobFilter, state_counts: StateCounts) -> Candidates | None:
-    """The jobs of a queue, or of some states, from the indexes that each keep a few states."""
+def _candidates_by_state(wanted: JobFilter, state_counts: StateCounts) -> Candidates | None:
+    """Return the jobs of the wanted queue and states; None if the filter names neither.
+
+    Each index contains jobs of certain states only, so the query is a union over the indexes.
+    """
     states = wanted.states or frozenset(STATES)
     if wanted.completed != ALWAYS:
         states &= {JobState.COMPLETED}
     elif wanted.queue is None and not wanted.states:
         return None
-    # Tags are looked for before the jobs are: that needs no more than a seq.
+    # The tag lookup needs only the seq, so it runs here, before the jobs themselves are read.
     more = [DIALECT.has_tag(key, value) for key, value in wanted.tags.items()]
     if wanted.queue is not None:
         more.insert(0, fuse("queue = {}", bind(wanted.queue)))
     elif wanted.completed != ALWAYS:
-        more.insert(0, Sql("queue IN (SELECT name FROM queues)"))  # a range of time for each
+        # The queue precedes the time in the index, so the range of times is read for each queue.
+        more.insert(0, Sql("queue IN (SELECT name FROM queues)"))
     parts: list[Sql] = []
     rows = 0
     plain = JobFilter(
         queue=wanted.queue, states=wanted.states, tags=wanted.tags, created=wanted.created
     )
     steps = 0
-    for template, all_states, is_by_queue in _WAITING:
-        some = states & all_states
+    for template, index_states, is_by_queue in _UNFINISHED:
+        some = states & index_states
         if some:
-            only = [] if some == all_states else [one_of("state", map(STATE_CODES.get, some))]
+            only = [] if some == index_states else [one_of("state", map(STATE_CODES.get, some))]
             parts.append(fuse(template, all_of([*only, *more])))
-            part = state_counts.jobs(wanted.queue if is_by_queue else None, all_states)
+            part = state_counts.jobs(wanted.queue if is_by_queue else None, index_states)
             rows += part
-            steps += part * (STEPS_IN_AN_INDEX if is_by_queue else STEPS_A_CANDIDATE)
+            steps += part * (STEPS_PER_INDEX_ROW if is_by_queue else STEPS_PER_CANDIDATE)
     for state in states & FINISHED:
-        ended = all_of([*more, *within("finished_at", wanted.completed)])
-        parts.append(fuse(_ENDED, bind(STATE_CODES[state]), ended))
+        conditions = all_of([*more, *within("finished_at", wanted.completed)])
+        parts.append(fuse(_FINISHED, bind(STATE_CODES[state]), conditions))
         part = state_counts.jobs(wanted.queue, frozenset({state}))
         rows += part
-        steps += part * STEPS_IN_AN_INDEX
+        steps += part * STEPS_PER_INDEX_ROW
     if not parts:
-        return NOTHING
+        return NO_CANDIDATES
     return Candidates(join(" UNION ALL ", parts), rows, steps if wanted == plain else None)

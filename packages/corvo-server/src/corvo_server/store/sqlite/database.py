@@ -1,4 +1,4 @@
-"""Opening the database file: who may, with which settings, at which schema version."""
+"""Lock the data directory, open the database file and migrate its schema."""
 
 import logging
 import sqlite3
@@ -18,13 +18,13 @@ log = logging.getLogger(__name__)
 DATABASE_NAME = "corvo.db"
 _LOCK_NAME = "corvo.lock"
 _CACHE_KIB = 16 * 1024
-"""For the pages that writes come back to; the system caches the rest. More made nothing faster."""
+"""KiB of page cache; the operating system caches the rest. A larger cache was not faster."""
 _CHECKPOINT_PAGES = 4000
 
-# For what is neither number nor text the driver looks for an adapter, and to look in vain is slow:
-# 0.3 µs for each None that is bound. So there are some, in C. They hold for the process.
-_as_it_is: Callable[[None], None] = {None: None}.get
-sqlite3.register_adapter(type(None), _as_it_is)
+# For each None or bool that is bound, sqlite3 searches for an adapter. A search without success
+# costs 0.3 µs. Registering adapters written in C avoids it, for the whole process.
+_return_none: Callable[[None], None] = {None: None}.get
+sqlite3.register_adapter(type(None), _return_none)
 sqlite3.register_adapter(bool, int)
 
 _MIGRATIONS = "corvo_server.store.sqlite.migrations"
@@ -35,22 +35,26 @@ class DataDirLockedError(UnusableStoreError):
 
     def __init__(self, data_dir: Path) -> None:
         super().__init__(
-            f"Another corvo-server is using the data directory {data_dir}. One server owns a "
-            "SQLite file: stop the other one, or give this one its own --data-dir."
+            f"Another corvo-server is using the data directory {data_dir}. Only one server can "
+            "use a SQLite file. Stop the other server, or give this one its own --data-dir."
         )
 
 
 class UnusableDatabaseError(UnusableStoreError):
-    """The file is there and cannot be opened as our database, or not for writing."""
+    """The file is not a Corvo database, or it cannot be written."""
 
     def __init__(self, path: Path, error: sqlite3.Error) -> None:
-        super().__init__(f"Cannot use {path}: {error}. It was left as it is.")
+        super().__init__(
+            f"Cannot use {path}: {error}. Expected a SQLite file of Corvo that this user may "
+            "write. The file was not changed."
+        )
 
 
 def lock_data_dir(data_dir: Path) -> FileLock:
-    """Become the owner of the directory (created if need be) until the lock is released.
+    """Create the directory if it is missing, lock it, and return the lock.
 
-    The lock belongs to the process: it is gone when the process is, however that ended.
+    The lock belongs to the process: the operating system releases it when the process ends.
+    Raises `DataDirLockedError` if another process has it.
     """
     data_dir.mkdir(parents=True, exist_ok=True)
     lock = FileLock(data_dir / _LOCK_NAME, thread_local=False)
@@ -62,11 +66,11 @@ def lock_data_dir(data_dir: Path) -> FileLock:
 
 
 def open_writer(path: Path, *, is_for_transfer: bool = False) -> sqlite3.Connection:
-    """The one connection that writes, durable at every commit, with the schema up to date.
+    """Migrate the database and return the one connection that writes; each commit is durable.
 
-    Raises `NewerSchemaError` when a newer server wrote the file, `UnusableDatabaseError` when the
-    file is none of ours or cannot be written, `HalfTransferredError` when what is to be moved into
-    it is not all there, unless it `is_for_transfer`.
+    Raises `NewerSchemaError` if a newer server wrote the file, and `UnusableDatabaseError` if it is
+    not a Corvo database or cannot be written. Raises `HalfTransferredError` if a transfer into the
+    database is incomplete, unless `is_for_transfer`.
     """
     try:
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -82,7 +86,7 @@ def open_writer(path: Path, *, is_for_transfer: bool = False) -> sqlite3.Connect
         _migrate(connection)
         if not is_for_transfer:
             _refuse_half_transferred(connection, path)
-        # SQLite opens a file that it must not write as well, and says so at the first write only.
+        # SQLite opens a read-only file without an error; the first write fails. So write now.
         connection.execute("DELETE FROM schema_migrations WHERE FALSE")
     except sqlite3.Error as error:
         connection.close()
@@ -94,7 +98,7 @@ def open_writer(path: Path, *, is_for_transfer: bool = False) -> sqlite3.Connect
 
 
 def open_reader(path: Path) -> sqlite3.Connection:
-    """A connection that can only read. Reads never wait for the writer (WAL)."""
+    """Return a read-only connection. In WAL mode, reads never wait for the writer."""
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=ro",
         uri=True,
@@ -112,7 +116,7 @@ def _refuse_half_transferred(connection: sqlite3.Connection, path: Path) -> None
 
 
 def _migrate(connection: sqlite3.Connection) -> None:
-    """Apply the missing migrations, each in a transaction of its own with its record."""
+    """Apply the missing migrations; each one commits together with its record."""
     connection.execute(
         "CREATE TABLE IF NOT EXISTS schema_migrations ("
         "version INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at INTEGER NOT NULL) STRICT"
@@ -122,7 +126,7 @@ def _migrate(connection: sqlite3.Connection) -> None:
     ).fetchone()
     for migration in pending_migrations(load_migrations(_MIGRATIONS), current):
         applied_at = time.time_ns() // 1_000_000
-        # executescript commits what is open before it starts, so the script brings its own BEGIN.
+        # executescript commits any open transaction first, so the script contains the BEGIN.
         connection.executescript(f"BEGIN IMMEDIATE;\n{migration.script}")
         connection.execute(
             "INSERT INTO schema_migrations VALUES (?, ?, ?)",

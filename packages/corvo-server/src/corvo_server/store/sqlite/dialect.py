@@ -1,4 +1,4 @@
-"""How SQLite words the filters of a search."""
+"""Translate the filters of a search into SQL for SQLite."""
 
 import re
 
@@ -17,10 +17,10 @@ from corvo_server.store.search.filters import DocumentTest
 from corvo_server.store.search.fragments import Sql, bind, fuse
 
 _PLAIN_KEY = re.compile(r"[A-Za-z0-9_ .:;@#$%*()+,=!?~^|{}\[\]-]+")
-"""Keys that every writer of JSON spells in the same way, so that SQLite's own paths find them.
+"""Keys that SQLite's JSON paths find, because every JSON writer spells them in the same way.
 
-SQLite compares a path's keys with the text of the document, escapes and all, and cannot quote a
-quote. `/`, `<`, `>`, `&`, `'` are left out because some writers escape them.
+SQLite compares a key with the raw text of the document, including escapes, and a path cannot
+contain a quoted quote. `/`, `<`, `>`, `&` and `'` are left out because some writers escape them.
 """
 _INT64 = 2**63
 _LAST_CHARACTER = "\U0010ffff"
@@ -32,7 +32,7 @@ _TYPES_BELOW = {
     "number": ("null", "false", "true"),
     "text": ("null", "false", "true", "integer", "real"),
 }
-"""What orders before a value of a kind, whatever it is."""
+"""By type, the types whose values all sort before it."""
 
 _LENGTH = (
     "CASE {} WHEN 'text' THEN length({}) WHEN 'array' THEN json_array_length({})"
@@ -50,7 +50,7 @@ class SqliteDialect:
     """Implements `store.search.filters.Dialect`."""
 
     def test(self, test: DocumentTest) -> Sql:
-        """The test on what json_type and json_extract find at its path."""
+        """Return SQL for a test of one value in the payload."""
         found = _Place(test.path)
         match test:
             case Truthy():
@@ -66,20 +66,23 @@ class SqliteDialect:
         return found.look(condition)
 
     def guard(self, condition: Sql) -> Sql:
-        """False for what is nested deeper than SQLite reads, which would stop the statement."""
+        """Return `condition`, false for payloads nested too deeply for SQLite to parse.
+
+        Without the guard, one such payload would fail the whole statement.
+        """
         return fuse("(json_valid(jobs.payload) AND {})", condition)
 
     def contains(self, column: str, text: str) -> Sql:
-        """By instr, which knows no wildcards."""
+        """Return SQL for "the column contains `text`"; `instr`, unlike LIKE, has no wildcards."""
         return fuse(f"instr({column}, {{}}) > 0", bind(text))
 
     def starts_with(self, column: str, prefix: str) -> Sql:
-        """By the range of texts from the prefix to the last one that begins with it."""
+        """Return SQL for "the column starts with `prefix`", as a range that an index can serve."""
         lower, upper = bind(prefix), bind(prefix + _LAST_CHARACTER)
         return fuse(f"({column} >= {{}} AND {column} < {{}})", lower, upper)
 
     def has_tag(self, key: str, value: str) -> Sql:
-        """By the index of tags."""
+        """Return SQL for "the job has this tag", answered by the index `job_tags`."""
         return fuse(_HAS_TAG, bind(key), bind(value))
 
 
@@ -87,10 +90,10 @@ _SIGNS = {operator: "=" if operator is Operator.EQ else operator.value for opera
 
 
 class _Place:
-    """A place in the payload: SQL for the type and the value of what stands there, or NULL.
+    """SQL for the type and the value at a path of the payload; both are NULL if nothing is there.
 
-    Where a key is one that SQLite's paths cannot name, the members of the object around it are
-    looked through instead, and `type` and `value` hold only within `look`.
+    A path in SQLite cannot name every key. For the other keys, the statement joins the members of
+    the object; then `type` and `value` are valid only within the condition given to `look`.
     """
 
     def __init__(self, path: Path) -> None:
@@ -110,7 +113,7 @@ class _Place:
                     bind(step),
                 )
             )
-            # What json_each calls the value of a string is no JSON.
+            # json_each returns the value of a string unquoted: it is not JSON and has no members.
             document = Sql(f"CASE WHEN {name}.type IN ('object', 'array') THEN {name}.value END")
             plain = []
         if self._joins and not plain:
@@ -121,7 +124,7 @@ class _Place:
             self.value = fuse("json_extract({}, {})", document, steps)
 
     def look(self, condition: Sql) -> Sql:
-        """`condition` where `type` and `value` mean something."""
+        """Return `condition`, a condition on `type` and `value`, with the joins that it needs."""
         if not self._joins:
             return fuse("({})", condition)
         joins = fuse("{}" * len(self._joins), *self._joins)
@@ -164,12 +167,15 @@ def _equal(found: _Place, value: Scalar) -> Sql:
             types, same = "= 'text'", bind(value)
         case _:
             types, same = "IN ('integer', 'real')", _number(value)
-    # The value first: it rules most documents out, and then nobody asks for the type.
+    # The value comes first: it excludes most documents, so SQLite rarely computes the type.
     return fuse(f"({{}} = {{}} AND {{}} {types}) IS TRUE", found.value, same, found.type)
 
 
 def _less(found: _Place, value: Scalar, *, or_equal: bool) -> Sql:
-    """What stands there orders before `value`. Types order first, then values of one type."""
+    """Return SQL for "the value at the place sorts before `value`".
+
+    Values of different types sort by type, values of one type by value, as in jq.
+    """
     sign = "<=" if or_equal else "<"
     match value:
         case str():
@@ -214,13 +220,14 @@ def _test_text(found: _Place, test: MatchText) -> Sql:
 
 
 def _number(value: int | float) -> Sql:
-    """A number as SQLite itself reads it from JSON: 64 bits, or else the float it takes it for."""
+    """Return SQL for a number as SQLite reads it from JSON: a 64-bit integer, else a float."""
     if isinstance(value, int) and -_INT64 <= value < _INT64:
         return bind(value)
     as_float = _to_float(value)
     if as_float in {float("inf"), float("-inf")}:
         return bind(as_float)
-    # Bound as text, so that a number and the same number in a document become the same float.
+    # SQLite parses numbers differently from Python. Bound as text, the number becomes the same
+    # float as in a document.
     return fuse("CAST({} AS REAL)", bind(repr(value)))
 
 

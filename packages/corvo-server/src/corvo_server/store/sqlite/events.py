@@ -1,4 +1,4 @@
-"""The event log: appended to, and read."""
+"""The event log: append, prune and read events."""
 
 import sqlite3
 from itertools import groupby
@@ -8,11 +8,11 @@ import orjson
 
 from corvo_server.store.records import Event
 from corvo_server.store.rows.codes import EVENT_WORDS
-from corvo_server.store.sqlite.inserts import Insert
-from corvo_server.store.sqlite.rows import FEW, SQL, Row, fetch_one, to_event
+from corvo_server.store.sqlite.rows import MIN_BULK_ROWS, SQL, Insert, Row, fetch_one, to_event
 
 _INSERT = Insert(SQL.insert_event)
-_NEWS = attrgetter("type", "queue", "at", "data")
+_SHARED_FIELDS = attrgetter("type", "queue", "at", "data")
+"""The fields in which events must agree to be inserted by one statement."""
 
 
 class Events:
@@ -21,10 +21,10 @@ class Events:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._last_id: int | None = None
-        """Of the event that was appended last, if it is known: nobody else writes."""
+        """Id of the newest event; None if not read yet. There is no other writer."""
 
     def forget(self) -> None:
-        """What was written last was rolled back: trust in nothing but the table."""
+        """Drop the cached id, because the transaction that wrote it was rolled back."""
         self._last_id = None
 
     def next_id(self) -> int:
@@ -33,18 +33,18 @@ class Events:
     def append(self, events: list[Event], seqs: list[int], *, are_jobs_there: bool) -> None:
         rows: list[Row] = []
         start = 0
-        for (kind, queue, at, data), run in groupby(events, _NEWS):
-            alike = list(run)
-            end = start + len(alike)
+        for (kind, queue, at, data), run in groupby(events, _SHARED_FIELDS):
+            similar = list(run)
+            end = start + len(similar)
             word = EVENT_WORDS[kind]
-            if are_jobs_there and len(alike) >= FEW:
-                told = orjson.dumps(seqs[start:end]).decode()
-                values = (alike[0].id, word, queue, at, data, told)
+            if are_jobs_there and len(similar) >= MIN_BULK_ROWS:
+                job_seqs = orjson.dumps(seqs[start:end]).decode()
+                values = (similar[0].id, word, queue, at, data, job_seqs)
                 self._connection.execute(SQL.insert_events, values)
             else:
                 rows += [
                     (event.id, word, seq, event.job_id, queue, at, data)
-                    for event, seq in zip(alike, seqs[start:end], strict=True)
+                    for event, seq in zip(similar, seqs[start:end], strict=True)
                 ]
             start = end
         _INSERT.run(self._connection, rows)
@@ -55,11 +55,11 @@ class Events:
 
 
 def read_events(connection: sqlite3.Connection, after: int, limit: int) -> list[Event]:
-    """The next events after an id, oldest first."""
+    """Return up to `limit` events with an id above `after`, oldest first."""
     return [to_event(row) for row in connection.execute(SQL.events_after, (after, limit))]
 
 
 def last_event_id(connection: sqlite3.Connection) -> int:
-    """The id of the newest event; 0 before the first."""
+    """Return the id of the newest event; 0 if there are none."""
     (last,) = fetch_one(connection, SQL.last_event_id)
     return int(last)

@@ -1,4 +1,4 @@
-"""Jobs: written by the writer, read in full by anyone."""
+"""The table of jobs: the writer's access to it, and reads of whole jobs."""
 
 import sqlite3
 from collections.abc import Collection, Sequence
@@ -10,10 +10,10 @@ from corvo_schema.states import JobState
 from corvo_server.store.records import Change, JobHead, JobRecord, NewJob
 from corvo_server.store.rows.codes import STATE_CODES, STATES
 from corvo_server.store.rows.heads import to_head
-from corvo_server.store.sqlite.inserts import Insert
 from corvo_server.store.sqlite.rows import (
-    FEW,
+    MIN_BULK_ROWS,
     SQL,
+    Insert,
     Row,
     failure_row,
     fetch_one,
@@ -38,15 +38,16 @@ class Jobs:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         self._cached_heads: dict[str, JobHead] = {}
-        """Heads of active jobs by id, as the table has them, those started last at the end.
+        """Heads of active jobs by id, equal to their rows; the job written last comes last.
 
-        Nobody else writes, and next comes a call of the worker: it need not read them again.
+        The next call for an active job is an ack, fail or heartbeat, which then reads no row. The
+        cache is always right, because there is no other writer.
         """
         self._newest: tuple[int, int] | None = None
-        """Seq and time of the job that was inserted last, if it is known: so of all that are."""
+        """Highest seq ever used and latest time of creation (ms); None if not read yet."""
 
     def forget(self) -> None:
-        """What was written last was rolled back: trust in nothing but the table."""
+        """Drop all cached values, because the transaction that wrote them was rolled back."""
         self._cached_heads.clear()
         self._newest = None
 
@@ -57,7 +58,7 @@ class Jobs:
         others: list[Row] = []
         tagged: list[tuple[int, str]] = []
         for seq, job in enumerate(jobs, first):
-            # Searches for a time rely on it: the clock may be set back, the order of jobs may not.
+            # Searches by time need `created_at` in the order of seqs, even if the clock goes back.
             newest = job.created_at = max(job.created_at, newest)
             row, options = new_job_row(seq, job), options_row(job)
             if options is None:
@@ -74,7 +75,8 @@ class Jobs:
         return range(first, first + len(jobs))
 
     def known(self, job_ids: list[str]) -> dict[str, tuple[JobState, str | None]]:
-        # Ids sort by the time at which they were made: new ones mostly have no old one among them.
+        # Ids sort by time of creation, so the range of new ids rarely contains a stored one. This
+        # query then saves looking up each id.
         span = (min(job_ids), max(job_ids))
         if fetch_one(self._connection, SQL.has_ids_between, span) == (0,):
             return {}
@@ -91,10 +93,10 @@ class Jobs:
         return heads
 
     def update(self, changes: list[Change]) -> None:
-        # In runs, not sorted: several changes of one job must be written in their order.
+        # Only adjacent changes are grouped: several changes of one job must keep their order.
         for (update, values), run in groupby(changes, update_of):
             seqs = [change.job.seq for change in run]
-            if update.many is not None and len(seqs) >= FEW:
+            if update.many is not None and len(seqs) >= MIN_BULK_ROWS:
                 self._connection.execute(update.many, (*values, orjson.dumps(seqs).decode()))
             else:
                 self._connection.executemany(update.one, [(*values, seq) for seq in seqs])
@@ -116,7 +118,7 @@ class Jobs:
         for job in jobs:
             self._cached_heads.pop(job.id, None)
         self._connection.executemany(SQL.delete_job, [(job.seq,) for job in jobs])
-        self._connection.execute(SQL.keep_seq, (max(job.seq for job in jobs),))
+        self._connection.execute(SQL.keep_last_seq, (max(job.seq for job in jobs),))
 
     def _cache_heads(self, changes: list[Change]) -> None:
         cached = self._cached_heads
@@ -133,20 +135,20 @@ class Jobs:
         return self._heads(SQL.due_heads, (now, limit))
 
     def lapsed(self, now: int, limit: int) -> list[JobHead]:
-        return self._heads(SQL.lapsed_heads, (now, limit))
+        return self._heads(SQL.expired_lease_heads, (now, limit))
 
     def expired(self, now: int, limit: int) -> list[JobHead]:
         return self._heads(SQL.expired_heads, (now, limit))
 
     def ended(self, state: JobState, before: int, limit: int) -> list[JobHead]:
-        return self._heads(SQL.prunable_heads, (STATE_CODES[state], before, limit))
+        return self._heads(SQL.finished_heads, (STATE_CODES[state], before, limit))
 
     def _heads(self, statement: str, values: Row) -> list[JobHead]:
         return [to_head(row) for row in self._connection.execute(statement, values).fetchall()]
 
 
 def find_jobs(connection: sqlite3.Connection, job_ids: Sequence[str]) -> list[JobRecord]:
-    """The jobs that exist, in the order asked for, with their failures."""
+    """Return the jobs that exist, in the order of `job_ids`, with their failures."""
     rows: list[Row] = connection.execute(
         SQL.records_by_id, (orjson.dumps(list(job_ids)).decode(),)
     ).fetchall()
@@ -163,7 +165,7 @@ def _add_failures(connection: sqlite3.Connection, by_seq: dict[int, JobRecord]) 
 
 
 def find_job(connection: sqlite3.Connection, job_id: str) -> JobRecord | None:
-    """One job with its failures and its events."""
+    """Return a job with its failures and events; None if it does not exist."""
     records = find_jobs(connection, [job_id])
     if not records:
         return None
@@ -174,6 +176,6 @@ def find_job(connection: sqlite3.Connection, job_id: str) -> JobRecord | None:
 
 
 def last_seq(connection: sqlite3.Connection) -> int:
-    """The seq of the job that was enqueued last; 0 before the first."""
+    """Return the highest seq of all stored jobs; 0 if there are none."""
     (last,) = fetch_one(connection, SQL.last_seq)
     return int(last)

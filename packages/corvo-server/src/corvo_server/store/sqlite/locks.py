@@ -1,4 +1,4 @@
-"""Unique keys and the jobs that hold them."""
+"""The table of unique locks: which job has which unique key."""
 
 import sqlite3
 

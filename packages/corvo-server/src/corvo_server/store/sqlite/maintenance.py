@@ -1,4 +1,4 @@
-"""When the server has something to do by itself."""
+"""The times at which maintenance has something to do."""
 
 import sqlite3
 
@@ -7,13 +7,13 @@ from corvo_server.store.sqlite.rows import SQL, fetch_one
 
 
 def next_times(connection: sqlite3.Connection) -> NextTimes:
-    """The earliest due time, lease end and expiry of all stored jobs, and occurrence of schedules."""
+    """Return the earliest due time, lease expiry and job expiry, and the next occurrence (ms)."""
     return NextTimes(
         *(
             fetch_one(connection, statement)[0]
             for statement in (
                 SQL.next_due,
-                SQL.next_lease_end,
+                SQL.next_lease_expiry,
                 SQL.next_expiry,
                 SQL.next_occurrence,
             )

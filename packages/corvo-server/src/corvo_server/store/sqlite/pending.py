@@ -1,4 +1,4 @@
-"""Pending jobs in the lines of their queues, and the jobs that workers hold."""
+"""Pending jobs, the limits of their queues, and the jobs that workers have leased."""
 
 import sqlite3
 from collections.abc import Collection, Mapping
@@ -57,8 +57,8 @@ class PendingJobs:
             else:
                 others.append(row[0])
         if others:
-            told = orjson.dumps(others).decode()
-            leased.update(map(to_leased, self._connection.execute(SQL.claimed_by_seq, (told,))))
+            wanted = orjson.dumps(others).decode()
+            leased.update(map(to_leased, self._connection.execute(SQL.claimed_by_seq, (wanted,))))
         return leased
 
     def _places(self, statement: str, values: tuple[object, ...]) -> list[Place]:
@@ -66,5 +66,5 @@ class PendingJobs:
 
 
 def list_holders(connection: sqlite3.Connection) -> list[Holder]:
-    """The workers that hold active jobs."""
+    """Return the workers that have active jobs, with the number of their jobs."""
     return [Holder(*row) for row in connection.execute(SQL.list_holders)]

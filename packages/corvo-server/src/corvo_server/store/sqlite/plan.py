@@ -1,7 +1,8 @@
-"""What one search has to look at, and by which way that costs least.
+"""Choose between a table scan and an index for one search, by estimated cost.
 
-Costs are counted in steps: one job walked over in the order of the table, about 0.2 µs. To look a
-candidate up costs some more, so walking wins where matches are common and a page fills soon.
+The unit of cost is a step: reading one job in a scan of the table, about 0.2 µs. Looking up a
+candidate costs several steps. A scan is cheaper when matches are common, because the page fills
+after few jobs.
 """
 
 import sqlite3
@@ -12,38 +13,46 @@ from corvo_server.store.search.filters import JobFilter, where
 from corvo_server.store.search.fragments import Sql, all_of, bind, fuse
 from corvo_server.store.sqlite.candidates import (
     DIALECT,
-    STEPS_A_CANDIDATE,
-    STEPS_IN_AN_INDEX,
+    STEPS_PER_CANDIDATE,
+    STEPS_PER_INDEX_ROW,
     Candidates,
     StateCounts,
-    narrowest,
+    fewest_candidates,
 )
 from corvo_server.store.sqlite.rows import SQL, fetch_one
 
-_PROBED_SHARE = 40
-"""An index is asked for how much it holds up to one in so many of the jobs."""
-_SMALLEST_PROBE = 5_000
-_GUESSED_SHARE = 0.02
-"""Of jobs that match filters about which nothing is known. Too few errs on the safe side."""
-_PATIENCE = 4
-"""How many times as far a walk goes as it had to if matches lay evenly among all jobs."""
-_SHORTEST_WALK = 1_000
+_PROBE_DIVISOR = 40
+"""The candidates of an index are counted up to the number of jobs divided by this."""
+_MIN_PROBE = 5_000
+"""Candidates that are counted at least, however few jobs are stored."""
+_ASSUMED_SHARE = 0.02
+"""Assumed share of jobs that match filters without statistics.
+
+A low value is safe: it makes a search prefer the index over a long scan.
+"""
+_SCAN_FACTOR = 4
+"""Limit of a scan, as a multiple of the jobs it would read if matches were spread evenly."""
+_MIN_SCAN = 1_000
+"""Jobs that a scan reads at least before the search turns to the index."""
 
 
 class Window(NamedTuple):
-    """A range of seqs, with both ends."""
+    """An inclusive range of seqs."""
 
     first: int
     last: int
 
-    def beyond(self, seq: int, *, is_upward: bool) -> "Window":
-        """What of it lies above `seq`, or below."""
+    def after(self, seq: int, *, is_upward: bool) -> "Window":
+        """Return the part above `seq` if `is_upward`, else the part below it."""
         if is_upward:
             return Window(max(self.first, seq + 1), self.last)
         return Window(self.first, min(self.last, seq - 1))
 
-    def cut(self, jobs: int, *, is_upward: bool) -> "tuple[Window, Window]":
-        """The end of it that a walk begins at, of so many jobs at most, and the rest."""
+    def split(self, jobs: int, *, is_upward: bool) -> "tuple[Window, Window]":
+        """Split off the `jobs` seqs at which a scan begins; return them and the rest.
+
+        The scan begins at the lower end if `is_upward`, else at the upper end.
+        """
         if is_upward:
             edge = min(self.first + jobs, self.last + 1)
             return Window(self.first, edge - 1), Window(edge, self.last)
@@ -51,15 +60,16 @@ class Window(NamedTuple):
         return Window(edge + 1, self.last), Window(self.first, edge)
 
 
-class Route(NamedTuple):
-    """How to come to the first matches: a walk over so many jobs, and then a candidates."""
+class PagePlan(NamedTuple):
+    """The plan for one page: scan `scan` seqs first, then look up the candidates."""
 
-    walk: int
+    scan: int
     candidates: Candidates | None = None
+    """None if the scan covers the whole window."""
 
 
 class Plan:
-    """The jobs that one filter is applied to, in one snapshot of the database."""
+    """Plans the searches with one filter, in one snapshot of the database."""
 
     def __init__(self, connection: sqlite3.Connection, wanted: JobFilter) -> None:
         self.connection = connection
@@ -69,57 +79,61 @@ class Plan:
         self.window = _window(connection, wanted)
 
     @property
-    def is_counted(self) -> bool:
-        """Whether the queues' counters alone tell how many match."""
+    def is_answered_by_counters(self) -> bool:
+        """Whether the filter has only a queue and states, so that counters give the total."""
         return self.wanted == JobFilter(queue=self.wanted.queue, states=self.wanted.states)
 
     @property
-    def is_of_finished(self) -> bool:
-        """Whether the index of finished jobs alone tells which completed ones match."""
+    def is_answered_by_finished_index(self) -> bool:
+        """Whether the index `jobs_finished` alone decides which completed jobs match."""
         wanted = self.wanted
         return wanted == JobFilter(
             queue=wanted.queue, states=wanted.states, completed=wanted.completed
         )
 
     @property
-    def walk(self) -> int:
-        """Steps of a walk over all jobs that were created in the wanted span."""
+    def scan_steps(self) -> int:
+        """Steps of a scan over all jobs that were created in the wanted span."""
         return min(self.window.last - self.window.first + 1, self.state_counts.total)
 
     @cached_property
     def candidates(self) -> Candidates | None:
-        """The fewest candidates that an index can name."""
-        most = max(_SMALLEST_PROBE, self.state_counts.total // _PROBED_SHARE)
-        return narrowest(self.connection, self.wanted, self.state_counts, most)
+        """The smallest set of candidates that an index gives; None if no index helps."""
+        limit = max(_MIN_PROBE, self.state_counts.total // _PROBE_DIVISOR)
+        return fewest_candidates(self.connection, self.wanted, self.state_counts, limit)
 
-    def candidates_of_all(self) -> tuple[Candidates | None, int]:
-        """Where to see all matches, None for a walk; and its steps."""
-        if self.candidates is None or self.candidates.rows * STEPS_A_CANDIDATE > self.walk:
-            return None, self.walk
-        return self.candidates, self.candidates.rows * STEPS_A_CANDIDATE
+    def plan_all(self) -> tuple[Candidates | None, int]:
+        """Return the cheapest way to visit all matches, and its steps.
 
-    def route_to_first(self, jobs: int, matches: int | None) -> Route:
-        """How to come to the first `jobs` matches; `matches` is how many there are, if it is known.
-
-        A walk ends with the last of them, soon where they are common. They need not lie evenly,
-        though: if it takes much longer than it then would, the candidates names the rest.
+        The way is a set of candidates, or None for a scan.
         """
-        candidates, steps = self.candidates_of_all()
+        if self.candidates is None or self.candidates.rows * STEPS_PER_CANDIDATE > self.scan_steps:
+            return None, self.scan_steps
+        return self.candidates, self.candidates.rows * STEPS_PER_CANDIDATE
+
+    def plan_page(self, jobs: int, matches: int | None) -> PagePlan:
+        """Plan how to find the first `jobs` matches, of `matches` in all (None: unknown).
+
+        A scan stops at the last match of the page. Matches may be far from where the scan begins,
+        so its length is limited; the index gives the rest of the page.
+        """
+        candidates, steps = self.plan_all()
         if candidates is None and self.candidates is not None:
-            of_all = self.candidates.steps
-            # A walk looks at their tags as well, and reads whole jobs.
-            if of_all is not None and of_all <= self.walk * STEPS_IN_AN_INDEX:
-                candidates, steps = self.candidates, of_all
+            index_steps = self.candidates.steps
+            # A scan that looks at tags costs more than one step per job: it reads whole jobs and
+            # their tags. So an index that decides everything wins up to several steps per job.
+            if index_steps is not None and index_steps <= self.scan_steps * STEPS_PER_INDEX_ROW:
+                candidates, steps = self.candidates, index_steps
         if candidates is None:
-            return Route(self.window.last)
+            return PagePlan(self.window.last)
         if matches is None:
             matches = self.state_counts.jobs(self.wanted.queue, self.wanted.states)
-            if not self.is_counted:
-                matches = min(int(matches * _GUESSED_SHARE), candidates.rows)
+            if not self.is_answered_by_counters:
+                matches = min(int(matches * _ASSUMED_SHARE), candidates.rows)
         if steps * matches <= jobs * self.state_counts.total:
-            return Route(0, candidates)
-        far = _PATIENCE * jobs * self.state_counts.total // matches
-        return Route(min(max(far, _SHORTEST_WALK), steps), candidates)
+            return PagePlan(0, candidates)
+        far = _SCAN_FACTOR * jobs * self.state_counts.total // matches
+        return PagePlan(min(max(far, _MIN_SCAN), steps), candidates)
 
     def select(
         self,
@@ -128,9 +142,10 @@ class Plan:
         *conditions: Sql,
         window: Window | None = None,
     ) -> Sql:
-        """`columns` of the jobs from `candidates` (None: of all) that match, and meet `conditions`.
+        """Return SQL for `columns` of the jobs that match the filter and `conditions`.
 
-        A narrower window than that of the filter is given, not added: SQLite uses one of two.
+        It reads only `candidates`, or scans the table if that is None. `window` replaces the window
+        of the filter. It is not a further condition, because SQLite uses one of two ranges only.
         """
         first, last = window or self.window
         within = fuse("{} BETWEEN {} AND {}", Sql(seq_of(candidates)), bind(first), bind(last))
@@ -147,14 +162,14 @@ class Plan:
 
 
 def seq_of(candidates: Candidates | None) -> str:
-    """The seq of a job as `Plan.select` reads it, in whose order `candidates` has it if it has any."""
+    """Return the column by which a statement of `Plan.select` can be ordered without sorting."""
     return "jobs.seq" if candidates is None else "c.seq"
 
 
 def _window(connection: sqlite3.Connection, wanted: JobFilter) -> Window:
-    """The first and last seq that jobs created in the wanted span can have.
+    """Return the range of seqs of the jobs that were created in the wanted span.
 
-    Jobs are created in the order of their seqs, so the ends of the span are found by halving.
+    `created_at` never decreases with seq, so a binary search finds the ends of the range.
     """
     first, last = fetch_one(connection, SQL.seq_range)
     if wanted.created.after is not None:
@@ -165,7 +180,10 @@ def _window(connection: sqlite3.Connection, wanted: JobFilter) -> Window:
 
 
 def _seq_since(connection: sqlite3.Connection, moment: int, first: int, last: int) -> int:
-    """The least seq from `first` on that no job created before `moment` reaches."""
+    """Return the lowest seq, at least `first`, above all jobs created before `moment` (ms).
+
+    Returns `last` + 1 if all jobs were created before it.
+    """
     low, high = first, last + 1
     while low < high:
         middle = (low + high) // 2

@@ -1,4 +1,4 @@
-"""Queues: their settings and counters."""
+"""The table of queues: settings and counters."""
 
 import sqlite3
 from collections.abc import Collection
@@ -33,9 +33,9 @@ class Queues:
         return self._connection.execute(SQL.drop_queue, (name,)).rowcount == 1
 
     def fold(self, now: int, limit: int) -> int:
-        return 0  # there is one server, and no counts of its own
+        return 0  # one server has only one set of counters
 
 
 def list_queues(connection: sqlite3.Connection, name: str | None = None) -> list[QueueRecord]:
-    """All queues by name, or the one called `name`."""
+    """Return all queues sorted by name, or only the one called `name`."""
     return [to_queue(row) for row in connection.execute(SQL.list_queues, (name,))]

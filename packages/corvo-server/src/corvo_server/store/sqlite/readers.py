@@ -1,4 +1,4 @@
-"""A pool of read-only connections, each with its thread."""
+"""A pool of threads, each with its own read-only connection."""
 
 import asyncio
 import sqlite3
@@ -15,11 +15,11 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _STOP_AGAIN_AFTER = 0.05
-"""Seconds. A stop that falls between two statements does not reach the second one."""
+"""Seconds between interrupts. An interrupt between two statements does not stop the second."""
 
 
 class Readers:
-    """Runs reading functions off the event loop, each on one snapshot of the database."""
+    """Runs functions that read off the event loop, each on one snapshot of the database."""
 
     def __init__(self, path: Path, size: int) -> None:
         self._path = path
@@ -35,10 +35,10 @@ class Readers:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """As `run`, for a read that may be slow: it is stopped when the caller goes away.
+        """Run a read like `run`, but interrupt it after `seconds`, or if the caller is cancelled.
 
-        Raises `SearchTooSlow` when it has run for `seconds`, and `StoreUnavailable` also when it
-        could not begin within that time.
+        Raises `SearchTooSlow` if the read took longer than `seconds`. Raises `StoreUnavailable`
+        also if the read could not begin within `seconds`.
         """
         loop = asyncio.get_running_loop()
         has_begun = False
@@ -60,7 +60,9 @@ class Readers:
         except TimeoutError:
             if has_begun:
                 raise SearchTooSlow(f"it took longer than {seconds:g} seconds") from None
-            raise StoreUnavailable("other searches take all the time there is") from None
+            raise StoreUnavailable(
+                f"other searches kept all search connections busy for {seconds:g} seconds"
+            ) from None
         finally:
             stop()
 
@@ -70,7 +72,10 @@ class Readers:
         *args: P.args,
         **kwargs: P.kwargs,
     ) -> T:
-        """`read(connection, *args)`. Raises `StoreUnavailable` when the database cannot be read."""
+        """Return `read(connection, *args, **kwargs)`.
+
+        Raises `StoreUnavailable` if the database cannot be read.
+        """
 
         def work() -> T:
             connection = self._connection()
@@ -104,7 +109,10 @@ class Readers:
 
 
 class _Stoppable(Generic[P, T]):
-    """A read that another thread can stop, and nothing that its connection does afterwards."""
+    """A read that another thread can stop.
+
+    A stop never interrupts a later read on the same connection.
+    """
 
     def __init__(
         self,
@@ -120,7 +128,7 @@ class _Stoppable(Generic[P, T]):
     def __call__(self, connection: sqlite3.Connection, /, *args: P.args, **kwargs: P.kwargs) -> T:
         with self._lock:
             if self.is_stopped:
-                raise StoreUnavailable("nobody waits for it any more")
+                raise StoreUnavailable("the caller of the read has gone")
             self._connection = connection
             self._on_begin()
         try:
@@ -130,7 +138,7 @@ class _Stoppable(Generic[P, T]):
                 self._connection = None
 
     def stop(self) -> bool:
-        """Interrupt what runs, or keep it from beginning; whether something still runs."""
+        """Interrupt the read, or prevent it from starting. Return whether it is still running."""
         with self._lock:
             self.is_stopped = True
             if self._connection is None:

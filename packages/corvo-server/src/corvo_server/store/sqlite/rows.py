@@ -1,7 +1,12 @@
-"""Between rows and records."""
+"""Convert between rows of SQLite and records, and insert rows.
+
+For each statement, SQLite opens the table and all of its indexes again, which takes longer than
+writing a row. So one statement inserts up to 100 rows.
+"""
 
 import sqlite3
 from collections.abc import Sequence
+from itertools import chain
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -27,39 +32,59 @@ Row = tuple[Any, ...]
 _NO_OPTIONS = (None,) * 7
 
 SQL: SimpleNamespace = load_queries("corvo_server.store.sqlite.sql")
-"""Every statement of this store, by its name."""
+"""The statements of the folder `sql`, as attributes by name."""
 
-FEW = 8
-"""Fewer rows than that are not worth a statement for all of them."""
+MIN_BULK_ROWS = 8
+"""Rows from which one statement for all of them is faster than a statement per row."""
+
+_SIZES = (100, 25, 5, 1)
+"""Rows per statement. The fixed sizes let sqlite3 cache the compiled statements."""
+
+
+class Insert:
+    """An INSERT statement for any number of rows."""
+
+    def __init__(self, statement: str) -> None:
+        """`statement` inserts one row and ends with its values, as `VALUES (?, ?)`."""
+        head, values = statement.rsplit("VALUES", 1)
+        self._statements = [(size, f"{head}VALUES {', '.join([values] * size)}") for size in _SIZES]
+
+    def run(self, connection: sqlite3.Connection, rows: Sequence[Row]) -> None:
+        """Insert the rows in their order."""
+        at = 0
+        for size, statement in self._statements:
+            for start in range(at, len(rows) - size + 1, size):
+                at = start + size
+                connection.execute(statement, [*chain.from_iterable(rows[start:at])])
 
 
 def to_leased(row: Row) -> tuple[int, LeasedJob]:
-    """A row of `claimed_by_seq`, by its seq."""
+    """Convert a row of `claimed_by_seq` to its seq and the leased job."""
     return row[0], LeasedJob(to_head(row[:HEAD_WIDTH]), *row[HEAD_WIDTH:])
 
 
 def to_plain(row: Row) -> LeasedJob:
-    """A row of `plain_by_seq` that is one of a plain job."""
+    """Convert a row of `plain_by_seq` whose last column is true."""
     return LeasedJob(plain_head(row[:PLAIN_WIDTH]), row[PLAIN_WIDTH], None, None)
 
 
 def to_record(row: Row) -> JobRecord:
-    """A row of `records_by_id`, without failures and events."""
+    """Convert a row of `records_by_id`, without failures and events."""
     return JobRecord(to_head(row[:HEAD_WIDTH]), *row[HEAD_WIDTH:])
 
 
 def to_queue(row: Row) -> QueueRecord:
-    """A row of `list_queues`."""
+    """Convert a row of `list_queues`."""
     return QueueRecord(row[0], row[1] == 1, row[2] == 1, *row[3:])
 
 
 def to_event(row: Row) -> Event:
-    """A row of `events_of_job`."""
+    """Convert a row of `events_of_job` or `events_after`."""
     return Event(row[0], EventType(row[1]), *row[2:])
 
 
 def new_job_row(seq: int, job: NewJob) -> Row:
-    """The parameters of `insert_plain_job`, with which those of `insert_job` begin."""
+    """Return the parameters of `insert_plain_job`, which are also the first of `insert_job`."""
     return (
         seq,
         job.id,
@@ -77,7 +102,7 @@ def new_job_row(seq: int, job: NewJob) -> Row:
 
 
 def options_row(job: NewJob) -> Row | None:
-    """What follows among the parameters of `insert_job`; None if the job has nothing of it."""
+    """Return the remaining parameters of `insert_job`; None if the job has no options."""
     options = (
         job.unique_key,
         job.scheduled_at,
@@ -99,19 +124,19 @@ _COMPLETED = EventType.COMPLETED
 
 
 class Update(NamedTuple):
-    """Two forms of a statement that writes changes, with the same parameters before the last.
+    """Two forms of one UPDATE: for one job, and for several jobs with the same values.
 
-    What is the same in all jobs of a request is written in half the time by `many`.
+    The form for several jobs takes half the time per job.
     """
 
     one: str
-    """Ends with a seq."""
+    """Statement whose last parameter is a seq."""
     many: str | None
-    """Ends with seqs, as JSON."""
+    """Statement whose last parameter is a JSON array of seqs; None if there is no such form."""
 
 
 def _change_row(change: Change) -> Row:
-    """The parameters of `update_head`, but for the seq."""
+    """Return the parameters of `update_head` without the seq."""
     job = change.job
     return (
         job.queue,
@@ -139,10 +164,10 @@ def _change_row(change: Change) -> Row:
 
 
 def update_of(change: Change) -> tuple[Update, Row]:
-    """The statement that writes `change`, and its parameters but for the seq.
+    """Return the statement that writes `change`, and its parameters without the seq.
 
-    The two changes that every job goes through have statements of their own: a third of the cost of
-    one that writes all of a head, which works out every index.
+    Start and completion, which every job goes through, have their own statements. These cost a
+    third of `update_head`, which writes all columns and so evaluates every index.
     """
     job = change.job
     if job.concurrency_key is None:
@@ -159,7 +184,7 @@ _COMPLETE = Update(SQL.complete_job, SQL.complete_jobs)
 
 
 def replacement_row(seq: int, job: NewJob) -> Row:
-    """The parameters of `replace_job`."""
+    """Return the parameters of `replace_job`."""
     return (
         job.payload,
         job.tags,
@@ -171,16 +196,16 @@ def replacement_row(seq: int, job: NewJob) -> Row:
 
 
 def failure_row(seq: int, failure: Failure) -> Row:
-    """The parameters of `insert_failure`."""
+    """Return the parameters of `insert_failure`."""
     return (seq, failure.attempt, failure.error, failure.backtrace, failure.at)
 
 
 def to_failure(row: Row) -> Failure:
-    """A row of `failures_by_seq`."""
+    """Convert a row of `failures_by_seq`."""
     return Failure(row[1], row[2], row[3], row[4])
 
 
 def fetch_one(connection: sqlite3.Connection, statement: str, values: Sequence[Any] = ()) -> Row:
-    """The one row that an aggregate always yields."""
+    """Run a statement that always returns exactly one row, and return that row."""
     row: Row = connection.execute(statement, values).fetchone()
     return row

@@ -1,4 +1,4 @@
-"""Schedules: found, and written."""
+"""The table of schedules."""
 
 import sqlite3
 
@@ -33,13 +33,16 @@ class Schedules:
 def find_schedule(
     connection: sqlite3.Connection, reference: str, *, by_id: bool = True
 ) -> ScheduleRecord | None:
-    """One schedule by its id, if `by_id`, else by its name."""
+    """Return the schedule with this name or, if `by_id`, this id; None if there is none.
+
+    An id takes precedence over an equal name.
+    """
     row = connection.execute(SQL.find_schedule, (reference, by_id)).fetchone()
     return None if row is None else _to_schedule(row)
 
 
 def list_schedules(connection: sqlite3.Connection) -> list[ScheduleRecord]:
-    """All schedules by name."""
+    """Return all schedules, sorted by name."""
     return [_to_schedule(row) for row in connection.execute(SQL.list_schedules)]
 
 

@@ -1,9 +1,8 @@
-"""Searching jobs: one page in an order, and how many match in all.
+"""Search for jobs: one page in an order, and the total number of matches.
 
-Pages are cut by the last job of the page before (a keyset), never by an offset. Where few
-candidates are known they are all looked at; else the jobs are walked in the wanted order until the
-page is full, newest first as a rule, which ends early for whatever is common. Where what is common
-lies far away after all, the walk is given up for the candidates.
+A page begins after the last job of the page before (keyset pagination); there are no offsets. If an
+index gives few candidates, the search reads all of them. Otherwise it scans the jobs in the wanted
+order until the page is full. If the scan finds too few matches, the search falls back to the index.
 """
 
 import sqlite3
@@ -22,13 +21,13 @@ from corvo_server.store.sqlite.jobs import find_jobs
 from corvo_server.store.sqlite.plan import Plan, Window, seq_of
 from corvo_server.store.sqlite.rows import SQL, fetch_one
 
-_COUNTED_ALWAYS = 200_000
-"""Steps that counting may take in any case."""
+_MIN_COUNTED = 200_000
+"""Steps up to which matches are counted exactly, without a time limit."""
 _COUNT_STEP = 20_000
-"""Jobs looked at in one statement beyond that, until the time is up."""
+"""Jobs that one counting statement reads; the time limit is checked after each statement."""
 
 _COMPLETION = "jobs.finished_at"
-_FIRST_OF_QUEUES = """
+_FIRST_PER_QUEUE = """
 SELECT jobs.seq, jobs.id, jobs.finished_at
 FROM queues AS q CROSS JOIN jobs ON jobs.seq IN (
     SELECT jobs.seq FROM jobs INDEXED BY jobs_finished
@@ -39,13 +38,13 @@ ORDER BY jobs.finished_at {order}, jobs.seq {order} LIMIT {{}}"""
 
 
 def search(connection: sqlite3.Connection, request: Search) -> Found:
-    """One page of the jobs that match, with the number of all of them."""
+    """Return one page of matching jobs, and their total number (exact or a lower bound)."""
     started = perf_counter()
     plan = Plan(connection, request.wanted)
     rows = _page(plan, request)
 
     def count() -> Total:
-        # The caller waited for the page, and may wait as long again for the total.
+        # A page that took long to find allows as much time again for the total.
         seconds = max(request.count_seconds, perf_counter() - started)
         return _count(plan, len(rows), seconds)
 
@@ -55,7 +54,7 @@ def search(connection: sqlite3.Connection, request: Search) -> Found:
 def matching_ids(
     connection: sqlite3.Connection, wanted: JobFilter, after_seq: int, limit: int
 ) -> list[tuple[int, str]]:
-    """The (seq, id) of the first `limit` matching jobs beyond `after_seq`, oldest first."""
+    """Return (seq, id) of the first `limit` matching jobs with a seq above `after_seq`."""
     after = Position(None, after_seq)
     request = Search(wanted, as_of=0, limit=limit, order=SortOrder.ASC, after=after)
     rows = _page(Plan(connection, wanted), request)
@@ -66,7 +65,7 @@ def matching_ids(
 
 
 def _page(plan: Plan, request: Search) -> list[Row]:
-    """The rows of the page, and one more if more match."""
+    """Return the rows of the page, and one more if there is a further page."""
     phases = phases_of(request)
     after = request.after
     if after is not None and after.key is None:
@@ -85,7 +84,7 @@ def _page_of(
 ) -> Iterator[Row]:
     if phase.key is None:
         return _by_creation(plan, request, phase, after, needed)
-    if phase.key == _COMPLETION and plan.is_of_finished:
+    if phase.key == _COMPLETION and plan.is_answered_by_finished_index:
         page = _by_completion(plan, request, after, needed)
     else:
         page = _by_key(plan, request, phase, after, needed)
@@ -95,37 +94,37 @@ def _page_of(
 def _by_creation(
     plan: Plan, request: Search, phase: Phase, after: Position | None, needed: int
 ) -> Iterator[Row]:
-    """Up to `needed` jobs in the order of their seqs: by a walk, and from there by a candidates."""
+    """Yield up to `needed` jobs ordered by seq: first from a scan, then from the candidates."""
     is_upward = request.order is SortOrder.ASC
     window = plan.window
     if after is not None:
-        window = window.beyond(after.seq, is_upward=is_upward)
+        window = window.after(after.seq, is_upward=is_upward)
     known = request.total.jobs if request.total and request.total.is_exact else None
-    route = plan.route_to_first(needed, known)
-    near, far = window.cut(route.walk, is_upward=is_upward)
+    page_plan = plan.plan_page(needed, known)
+    near, far = window.split(page_plan.scan, is_upward=is_upward)
     order = Sql("ASC" if is_upward else "DESC")
     columns = "jobs.seq, jobs.id, NULL"
-    if route.walk:
-        walk = plan.select(columns, None, phase.condition, window=near)
-        statement = fuse("{} ORDER BY jobs.seq {} LIMIT {}", walk, order, bind(needed))
+    if page_plan.scan:
+        scan = plan.select(columns, None, phase.condition, window=near)
+        statement = fuse("{} ORDER BY jobs.seq {} LIMIT {}", scan, order, bind(needed))
         for row in starmap(Row, plan.connection.execute(*statement)):
             needed -= 1
             yield row
-    candidates = route.candidates
+    candidates = page_plan.candidates
     if candidates is None or needed == 0 or far.first > far.last:
         return
     if candidates.steps is not None and phase.is_all:
         candidates = candidates.first(needed, *far, order)
     elif phase.is_all and far == plan.window:
-        columns += ", count(*) OVER ()"  # all are looked at anyhow
+        columns += ", count(*) OVER ()"  # the statement reads all matches, so the total is free
     rest = plan.select(columns, candidates, phase.condition, window=far)
     statement = fuse("{} ORDER BY c.seq {} LIMIT {}", rest, order, bind(needed))
     yield from starmap(Row, plan.connection.execute(*statement))
 
 
 def _by_key(plan: Plan, request: Search, phase: Phase, after: Position | None, needed: int) -> Sql:
-    """Up to `needed` jobs of a phase: those of the narrowest candidates, or of all, sorted."""
-    candidates, _ = plan.candidates_of_all()
+    """Return SQL for the first `needed` jobs of a phase, sorted by its key and then by seq."""
+    candidates, _ = plan.plan_all()
     seq = seq_of(candidates)
     order, beyond = ("ASC", ">") if request.order is SortOrder.ASC else ("DESC", "<")
     conditions = [phase.condition]
@@ -134,7 +133,7 @@ def _by_key(plan: Plan, request: Search, phase: Phase, after: Position | None, n
         conditions.append(fuse(place, bind(after.key), bind(after.seq)))
     columns = f"jobs.seq, jobs.id, {phase.key}"
     if candidates is not None and phase.is_all and after is None:
-        columns += ", count(*) OVER ()"  # all are looked at anyhow
+        columns += ", count(*) OVER ()"  # the statement reads all matches, so the total is free
     return fuse(
         f"{{}} ORDER BY {phase.key} {order}, {seq} {order} LIMIT {{}}",
         plan.select(columns, candidates, *conditions),
@@ -143,16 +142,20 @@ def _by_key(plan: Plan, request: Search, phase: Phase, after: Position | None, n
 
 
 def _by_completion(plan: Plan, request: Search, after: Position | None, needed: int) -> Sql:
-    """Up to `needed` jobs in the order of their completion, from the index of each queue."""
+    """Return SQL for the first `needed` jobs by completion.
+
+    The index of finished jobs is by queue, so it takes the first `needed` jobs of each queue.
+    """
     is_upward = request.order is SortOrder.ASC
     conditions = [plan.condition]
-    if is_upward or after is None:  # of two upper bounds SQLite would use only one
+    # SQLite uses only one of two upper bounds. Downwards, the place of the cursor is the lower one.
+    if is_upward or after is None:
         conditions.append(fuse("jobs.finished_at <= {}", bind(request.as_of)))
     if after is not None:
         place = f"(jobs.finished_at, jobs.seq) {'>' if is_upward else '<'} ({{}}, {{}})"
         conditions.append(fuse(place, bind(after.key), bind(after.seq)))
     return fuse(
-        _FIRST_OF_QUEUES.format(order="ASC" if is_upward else "DESC"),
+        _FIRST_PER_QUEUE.format(order="ASC" if is_upward else "DESC"),
         all_of(conditions),
         bind(needed),
         bind(needed),
@@ -163,18 +166,21 @@ def _by_completion(plan: Plan, request: Search, after: Position | None, needed: 
 
 
 def _count(plan: Plan, seen: int, seconds: float) -> Total:
-    """How many jobs match; `seen` is how many are known to."""
-    if plan.is_counted:
+    """Count the matching jobs.
+
+    `seen` is the number of matches found already, a lower bound if counting takes over `seconds`.
+    """
+    if plan.is_answered_by_counters:
         return Total(plan.state_counts.jobs(plan.wanted.queue, plan.wanted.states))
-    candidates, steps = plan.candidates_of_all()
-    if steps <= _COUNTED_ALWAYS:
+    candidates, steps = plan.plan_all()
+    if steps <= _MIN_COUNTED:
         (jobs,) = fetch_one(plan.connection, *plan.select("count(*)", candidates))
         return Total(jobs)
-    return _count_walking(plan, seen, seconds)
+    return _count_in_chunks(plan, seen, seconds)
 
 
-def _count_walking(plan: Plan, seen: int, seconds: float) -> Total:
-    """Count from the newest job backwards, until all are looked at or the time is up."""
+def _count_in_chunks(plan: Plan, seen: int, seconds: float) -> Total:
+    """Count matches from the newest job backwards, in chunks, until the time limit."""
     deadline = perf_counter() + seconds
     jobs = 0
     first, last = plan.window

@@ -1,4 +1,4 @@
-"""The connection that writes: one transaction a commit."""
+"""The session of the writer: it runs each commit as one SQLite transaction."""
 
 import logging
 import sqlite3
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 def _tables_of(connection: sqlite3.Connection, jobs: Jobs, events: Events) -> Tables:
-    """The tables of whatever transaction is open on the connection."""
+    """Return the tables as seen by the transaction that is open on the connection."""
     return Tables(
         jobs=jobs,
         locks=Locks(connection),
@@ -44,12 +44,12 @@ class SqliteSession:
         self._tables = _tables_of(connection, self._jobs, self._events)
 
     def begin(self, groups: list[Group]) -> Transaction:
-        self._bound("BEGIN IMMEDIATE")
+        self._begin_or_commit("BEGIN IMMEDIATE")
         return Transaction(self._tables)
 
     def commit(self, tx: Transaction) -> Commit:
         commit = tx.finish()
-        self._bound("COMMIT")
+        self._begin_or_commit("COMMIT")
         return commit
 
     def rollback(self) -> None:
@@ -59,7 +59,7 @@ class SqliteSession:
             self._connection.execute("ROLLBACK")
 
     def may_retry(self, error: Exception, tries: int) -> bool:
-        return False  # nobody else writes: nothing would be different
+        return False  # there is no other writer, so a second try would fail like the first
 
     def explain(self, error: Exception) -> Exception:
         if isinstance(error, (sqlite3.DatabaseError, CommitError)) and not isinstance(
@@ -74,12 +74,12 @@ class SqliteSession:
         try:
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         except sqlite3.Error as error:
-            # Nothing is lost by it: the next start reads the write-ahead log.
+            # No data is lost: the next start reads the write-ahead log.
             log.warning("could not checkpoint before closing: %s", error)
         self._connection.close()
 
-    def _bound(self, statement: str) -> None:
-        """Begin or end a transaction. If that fails, it is the fault of no operation in it."""
+    def _begin_or_commit(self, statement: str) -> None:
+        """Run BEGIN or COMMIT. Raises `CommitError`: the failure concerns every operation."""
         try:
             self._connection.execute(statement)
         except sqlite3.Error as error:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from corvo_server.store.commit.writer import Writer
 from corvo_server.store.commit.writes import Writes
-from corvo_server.store.nodes import NodeRecord, NodeReport, Standing
+from corvo_server.store.nodes import HeartbeatResult, NodeRecord, NodeReport
 from corvo_server.store.protocol import StoreUnavailable
 from corvo_server.store.reads import Queries, Reads
 from corvo_server.store.records import (
@@ -59,11 +59,11 @@ class SqliteStore(Reads[sqlite3.Connection], Writes):
         max_commit: int = 1_000,
         search_seconds: float = 5,
     ) -> None:
-        """Open `data_dir`, creating it if need be, and bring its schema up to date.
+        """Open the database in `data_dir`, created if it is missing, and migrate its schema.
 
-        At most `max_backlog` operations wait for their commit, and `max_commit` share one, beside
-        what is submitted together. A search that takes `search_seconds` is stopped.
-        Raises `DataDirLockedError` or `NewerSchemaError`, both with a sentence for the operator.
+        At most `max_backlog` operations wait for a commit. A commit takes up to `max_commit`
+        operations; operations submitted together are never split. A search is stopped after
+        `search_seconds`. Raises `UnusableStoreError` with a message for the operator.
         """
         self._lock = lock_data_dir(data_dir)
         path = data_dir / DATABASE_NAME
@@ -93,8 +93,8 @@ class SqliteStore(Reads[sqlite3.Connection], Writes):
     def is_shared(self) -> bool:
         return False
 
-    async def beat(self, report: NodeReport, lease_ms: int) -> Standing:
-        return Standing(is_leader=True)
+    async def beat(self, report: NodeReport, lease_ms: int) -> HeartbeatResult:
+        return HeartbeatResult(is_leader=True)
 
     async def leave(self, node_id: str) -> None:
         return
@@ -106,7 +106,7 @@ class SqliteStore(Reads[sqlite3.Connection], Writes):
         if not self._writer.is_running:
             raise StoreUnavailable("the writer has stopped")
         if not await asyncio.to_thread(self._path.exists):
-            raise StoreUnavailable(f"the database file {self._path} is gone")
+            raise StoreUnavailable(f"the database file {self._path} does not exist any more")
         await self._readers.run(lambda connection: connection.execute("SELECT 1"))
 
     async def close(self) -> None:
@@ -115,5 +115,7 @@ class SqliteStore(Reads[sqlite3.Connection], Writes):
         self._is_closed = True
         await self._writer.drain()
         await self._close_pools()
-        await self._writer.close()  # last: whoever closes last removes the write-ahead log
+        # The writer closes last: SQLite lets only the last connection remove the write-ahead log,
+        # and a read-only connection cannot do it.
+        await self._writer.close()
         self._lock.release()

@@ -1,8 +1,8 @@
-"""The index of tags, which SQLite has no kind of its own for.
+"""The index of tags, a table, because SQLite has no index for the members of a JSON object.
 
-`job_tags` has a row for each tag of each job, clustered by segments of successive jobs: a commit
-touches the few pages of the newest segment, however many values a tag has. A lookup visits each
-segment, which costs about 2 µs apiece.
+`job_tags` has a row for each tag of each job, ordered by segments of successive jobs. A commit
+therefore writes only the few pages of the newest segment, however many values a tag has. A lookup
+visits every segment, at about 2 µs each.
 """
 
 import sqlite3
@@ -10,20 +10,19 @@ from collections.abc import Iterable
 
 import orjson
 
-from corvo_server.store.sqlite.inserts import Insert
-from corvo_server.store.sqlite.rows import SQL
+from corvo_server.store.sqlite.rows import SQL, Insert
 
 _INSERT = Insert(SQL.insert_tag)
 
 SEGMENT_BITS = 12
-"""A segment is `seq >> 12`, 4096 jobs. The schema's triggers and the dialect say so as well."""
+"""Bits of a seq within a segment of 4096 jobs. Migrations and dialect repeat the number 12."""
 
 
 def add_tags(connection: sqlite3.Connection, tagged: Iterable[tuple[int, str]]) -> None:
-    """Note the tags of new jobs, given as (seq, JSON text).
+    """Index the tags of new jobs, given as (seq, JSON text of the tags).
 
-    Triggers do it for tags that change and for jobs that go. For inserts a trigger would cost
-    every job 2 µs, also those without tags.
+    Triggers update the index when tags change and when jobs are deleted. A trigger for inserts
+    would cost 2 µs for every job, including jobs without tags.
     """
     _INSERT.run(
         connection,

@@ -1,4 +1,4 @@
-"""The file as one side of a transfer. No server works on it meanwhile."""
+"""A SQLite database as the source or target of a transfer; servers are locked out meanwhile."""
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,16 +21,18 @@ from corvo_server.store.transfer import TABLES, Progress, Row, Table, TransferEr
 
 
 class SqliteSide:
-    """Implements `store.transfer.Side`: a database that is there."""
+    """Implements `store.transfer.Side` for an existing database."""
 
     def __init__(self, data_dir: Path) -> None:
-        """Raises `DataDirLockedError` while a server runs, and `TransferError`."""
+        """Lock and migrate the database. Raises `DataDirLockedError` and `TransferError`."""
         if not (data_dir / DATABASE_NAME).is_file():
-            raise TransferError(f"There is no Corvo database in {data_dir}.")
+            raise TransferError(
+                f"There is no Corvo database in {data_dir}. Give the directory of a database."
+            )
         self._lock = lock_data_dir(data_dir)
         self._data_dir = data_dir
         try:
-            # Opened as a server would, so that its schema is the one that we know.
+            # Opening the writer migrates the schema to the version that this code reads.
             open_writer(data_dir / DATABASE_NAME).close()
             self._connection = self._open()
         except BaseException:
@@ -42,18 +44,18 @@ class SqliteSide:
 
     @property
     def place(self) -> str:
-        """The directory."""
+        """The URL of the data directory."""
         return f"sqlite:///{self._data_dir}"
 
     def count(self) -> dict[str, int]:
-        """How many rows each table has."""
+        """Return the number of rows by table."""
         return {
             table.name: self._connection.execute(f"SELECT count(*) FROM {table.name}").fetchone()[0]  # noqa: S608 - our own names
             for table in TABLES
         }
 
     def read(self, table: Table, after: tuple[Any, ...] | None, limit: int) -> list[Row]:
-        """The next rows by their key, after that one."""
+        """Return up to `limit` rows in the order of the key, after the key `after`."""
         keys = ", ".join(_named(table.keys))
         start = f"WHERE ({keys}) > ({_marks(table.key)})" if after is not None else ""
         columns = ", ".join(_named(table.columns))
@@ -61,25 +63,25 @@ class SqliteSide:
         return self._connection.execute(statement, (*(after or ()), limit)).fetchall()
 
     def newest_seq(self) -> int:
-        """The highest seq that any job ever had."""
+        """Return the highest seq that any job ever had, deleted jobs included."""
         (seq, _) = self._connection.execute(SQL.newest_job).fetchone()
         return int(seq)
 
     def find_problems(self) -> Iterable[str]:
-        """What is wrong with it, as sentences."""
+        """Yield a sentence for each problem of the database."""
         return find_problems(self._connection)
 
     def close(self) -> None:
-        """Let a server use it again."""
+        """Close the database and unlock it for servers."""
         self._connection.close()
         self._lock.release()
 
 
 class SqliteTarget(SqliteSide):
-    """Implements `store.transfer.Target`: a new database, or one that a transfer has begun."""
+    """Implements `store.transfer.Target` for a new database or one with an unfinished transfer."""
 
     def __init__(self, data_dir: Path) -> None:
-        """Raises `DataDirLockedError` while a server runs."""
+        """Create or open the database. Raises `DataDirLockedError` while a server runs."""
         self._lock = lock_data_dir(data_dir)
         self._data_dir = data_dir
         try:
@@ -92,19 +94,25 @@ class SqliteTarget(SqliteSide):
         return open_writer(self._data_dir / DATABASE_NAME, is_for_transfer=True)
 
     def begin(self, source: str, rows: dict[str, int]) -> dict[str, Progress]:
-        """Be the target of a transfer; how far an earlier attempt has come."""
+        """Mark the database as the target of a transfer; return the progress so far, by table.
+
+        Raises `TransferError` if it contains other data, or if `source` or `rows` differ from the
+        ones with which the transfer began.
+        """
         expected = orjson.dumps(rows, option=orjson.OPT_SORT_KEYS).decode()
         with self._transaction():
             if not self._connection.execute(SQL.has_transfer).fetchone()[0]:
                 if any(self.count().values()):
-                    raise TransferError(f"There is data in {self.place} already.")
+                    raise TransferError(
+                        f"There is data in {self.place} already. Give an empty target."
+                    )
                 self._connection.execute(SQL.create_transfer)
                 self._connection.execute(SQL.begin_transfer, ("", source, expected))
         begun = self._connection.execute(SQL.transfer_begun).fetchone()
         if begun != (source, expected):
             raise TransferError(
-                f"{self.place} holds a part of {begun[0]}, which is another source or has changed "
-                "since. Empty the target and begin again."
+                f"{self.place} contains a part of {begun[0]}, which is another source or has "
+                "changed since. Empty the target and start the transfer again."
             )
         return {
             name: Progress(tuple(orjson.loads(last)), count, total)
@@ -112,7 +120,7 @@ class SqliteTarget(SqliteSide):
         }
 
     def write(self, table: Table, rows: Sequence[Row], progress: Progress) -> None:
-        """Store rows and how far it has come with them."""
+        """Store rows of a table together with the progress, in one transaction."""
         columns = ", ".join(_named(table.columns))
         statement = f"INSERT INTO {table.name} ({columns}) VALUES ({_marks(len(table.columns))})"  # noqa: S608
         with self._transaction():
@@ -120,17 +128,17 @@ class SqliteTarget(SqliteSide):
             if table.name == "jobs":
                 at = table.columns.index("tags")
                 add_tags(self._connection, [(row[0], row[at]) for row in rows if row[at]])
-                self._connection.execute(SQL.copy_for_indexes, (rows[0][0], rows[-1][0]))
+                self._connection.execute(SQL.fill_index_columns, (rows[0][0], rows[-1][0]))
             last = orjson.dumps(progress.last).decode()
             written = (table.name, last, progress.rows, progress.digest)
-            self._connection.execute(SQL.note_transfer, written)
+            self._connection.execute(SQL.save_transfer_progress, written)
 
     def settle(self, newest_seq: int) -> None:
-        """All rows are there; give no job a seq that one had before."""
-        self._connection.execute(SQL.keep_seq, (newest_seq,))
+        """Give new jobs a seq above `newest_seq`. Call this when all rows are written."""
+        self._connection.execute(SQL.keep_last_seq, (newest_seq,))
 
     def finish(self) -> None:
-        """Be a store that a server can use."""
+        """Mark the transfer as complete, so that servers can open the database."""
         self._connection.execute(SQL.end_transfer)
 
     @contextmanager
@@ -145,7 +153,7 @@ class SqliteTarget(SqliteSide):
 
 
 def _named(columns: Sequence[str]) -> list[str]:
-    """The columns, of which one has no name in SQLite."""
+    """Replace the column `number`, which SQLite has only as the implicit `rowid`."""
     return ["rowid" if name == "number" else name for name in columns]
 
 

@@ -1,13 +1,14 @@
--- Times are milliseconds since the epoch. Codes of state and backoff: store/rows/codes.py. Texts compare
--- by code point ("C"), on every database alike.
+-- Times are milliseconds since the epoch. store/rows/codes.py defines the codes of state and
+-- backoff. Texts have the collation "C" (by code point), so that their order is the same on every
+-- database.
 --
--- Several servers write here. No row is written by all of them: counters are kept by writer and
--- added up by readers. There are no foreign keys: each would lock a row for every row that names it;
--- the writer removes what belongs to a job together with it.
+-- Several servers write to these tables. No row is written by all of them: each writer has its own
+-- counters, and readers add them up. There are no foreign keys, because each insert would lock the
+-- row that it refers to. The writer deletes a job together with the rows that refer to it.
 
 CREATE SEQUENCE jobs_seq;
 
--- Rows are rewritten two or three times: the space left in a page takes the new versions in.
+-- Each row is updated two or three times. fillfactor leaves space in a page for its new versions.
 CREATE TABLE jobs (
     seq              bigint  PRIMARY KEY,  -- the order of enqueueing, from jobs_seq
     id               text    COLLATE "C" NOT NULL,
@@ -51,7 +52,8 @@ CREATE TABLE jobs (
     autovacuum_vacuum_cost_delay = 1
 );
 
--- Partial, so that finished jobs cost nothing and every index stays as small as the work at hand.
+-- The indexes are partial, so that finished jobs cost nothing and each index contains only the jobs
+-- that it is for.
 CREATE INDEX jobs_pending ON jobs (queue, priority, seq) WHERE state = 1;
 CREATE INDEX jobs_pending_by_key ON jobs (queue, concurrency_key, priority, seq)
     WHERE state = 1 AND concurrency_key IS NOT NULL;
@@ -67,9 +69,9 @@ CREATE INDEX jobs_tags ON jobs USING gin ((tags::jsonb) jsonb_path_ops) WHERE ta
 
 CREATE INDEX jobs_created ON jobs USING brin (created_at) WITH (autosummarize = on);
 
--- A payload as searches read it. jsonb cannot hold NUL and surrogates that stand alone: they are read
--- as U+FFFD. NULL is what cannot be read at all. Not for parallel plans: to catch an error it takes
--- a subtransaction, which those refuse.
+-- Parses a payload for searches. jsonb cannot store NUL and lone surrogates; they are replaced by
+-- U+FFFD. The result is NULL if jsonb cannot represent the payload at all. PARALLEL UNSAFE, because
+-- EXCEPTION starts a subtransaction, which parallel plans do not allow.
 CREATE FUNCTION document(payload text) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL UNSAFE STRICT AS $$
 BEGIN
@@ -88,7 +90,7 @@ EXCEPTION WHEN OTHERS THEN
 END
 $$;
 
--- What the life cycle is decided on, in the order of records.JobHead.
+-- The columns of a job's head, on which transitions are decided, in the order of records.JobHead.
 CREATE VIEW job_heads AS
 SELECT seq, id, queue, state, priority, attempt, max_retries, backoff, base_delay, max_delay,
        unique_key, unique_period, batch_id, is_batch_counted, worker_id, hostname, lease_token,
@@ -132,7 +134,7 @@ CREATE TABLE batches (
 CREATE INDEX batches_running ON batches (id) WHERE finished_at IS NULL;
 CREATE INDEX batches_finished ON batches (finished_at) WHERE finished_at IS NOT NULL;
 
--- Settings. A queue without any has no row here.
+-- Settings of queues. A queue without settings has no row here.
 CREATE TABLE queues (
     name            text    COLLATE "C" PRIMARY KEY,
     is_paused       boolean NOT NULL DEFAULT false,
@@ -144,11 +146,11 @@ CREATE TABLE queues (
     created_at      bigint  NOT NULL
 ) WITH (fillfactor = 70);
 
--- What each writer added to the counters of a queue; their sum is what there is. A queue is there
--- if it has a row here or in queues.
+-- The counters of a queue, one row per writer; the sum of the rows is exact. A queue exists if it
+-- has a row here or in queues.
 CREATE TABLE queue_counts (
     queue      text   COLLATE "C" NOT NULL,
-    writer     text   COLLATE "C" NOT NULL,  -- '' for those that are gone
+    writer     text   COLLATE "C" NOT NULL,  -- '' for the sum of all deleted writers
     created_at bigint NOT NULL,
     scheduled  bigint NOT NULL,
     pending    bigint NOT NULL,
@@ -157,18 +159,20 @@ CREATE TABLE queue_counts (
     completed  bigint NOT NULL,
     dead       bigint NOT NULL,
     cancelled  bigint NOT NULL,
-    enqueued   bigint NOT NULL,  -- ever
-    failed     bigint NOT NULL,  -- failed attempts, ever
+    enqueued   bigint NOT NULL,  -- jobs enqueued since the queue exists
+    failed     bigint NOT NULL,  -- failed attempts since the queue exists
     PRIMARY KEY (queue, writer)
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.1, autovacuum_vacuum_threshold = 500);
 
--- How many commits each writer made: after a lost connection it tells whether the last one counts.
+-- The number of commits by writer. After a lost connection it tells whether the last commit
+-- succeeded.
 CREATE TABLE writers (
     id      text   COLLATE "C" PRIMARY KEY,
     commits bigint NOT NULL
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.1, autovacuum_vacuum_threshold = 500);
 
--- When jobs of throttled queues were started, for as long as their window looks back.
+-- Number of jobs started by queue and time, for queues with a rate limit. Rows older than the
+-- window of the rate limit are deleted.
 CREATE TABLE throttle_starts (
     queue  text    COLLATE "C" NOT NULL,
     at     bigint  NOT NULL,
@@ -176,7 +180,7 @@ CREATE TABLE throttle_starts (
     PRIMARY KEY (queue, at)
 );
 
--- In the order of schedules.ScheduleRecord.
+-- The columns are in the order of schedules.ScheduleRecord.
 CREATE TABLE schedules (
     id               text    COLLATE "C" PRIMARY KEY,
     name             text    COLLATE "C" NOT NULL UNIQUE,
@@ -192,7 +196,7 @@ CREATE TABLE schedules (
     misfire          text    NOT NULL,
     created_at       bigint  NOT NULL,
     updated_at       bigint  NOT NULL,
-    next_run         bigint,  -- the first slot that has not been dealt with
+    next_run         bigint,  -- the next occurrence that is not handled yet
     is_paused        boolean NOT NULL,
     last_run         bigint,
     last_job_id      text,
@@ -211,15 +215,15 @@ CREATE TABLE bulk_operations (
     affected    bigint  NOT NULL,
     errors      bigint  NOT NULL,
     error       text,
-    cursor      bigint  NOT NULL,  -- where the next chunk begins
-    last_seq    bigint  NOT NULL,  -- of the jobs that are meant
+    cursor      bigint  NOT NULL,  -- progress: the last seq processed, or how many ids of the list
+    last_seq    bigint  NOT NULL,  -- highest seq of the jobs that the operation covers
     created_at  bigint  NOT NULL,
     updated_at  bigint  NOT NULL,
     finished_at bigint
 ) WITH (fillfactor = 50);
 CREATE INDEX bulk_unended ON bulk_operations (id) WHERE finished_at IS NULL;
 
--- Append-only. How a reader follows the order of ids without missing one: events.py.
+-- Append-only. events.py explains how a reader follows the order of ids without missing one.
 CREATE TABLE events (
     id      bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
     type    text   NOT NULL,
@@ -231,7 +235,7 @@ CREATE TABLE events (
 ) WITH (autovacuum_vacuum_scale_factor = 0.05);
 CREATE INDEX events_job ON events (job_seq);
 
--- The servers that work here, by their last report, and the one that has the lead.
+-- The servers on this database, as of their last heartbeat.
 CREATE TABLE nodes (
     id              text   COLLATE "C" PRIMARY KEY,
     version         text   NOT NULL,
@@ -243,8 +247,9 @@ CREATE TABLE nodes (
     last_seen       bigint NOT NULL
 ) WITH (fillfactor = 50);
 
+-- The leader lease: one row at most, because is_one can only be true.
 CREATE TABLE lead (
-    is_one     boolean PRIMARY KEY CHECK (is_one),  -- row
+    is_one     boolean PRIMARY KEY CHECK (is_one),
     node_id    text   COLLATE "C" NOT NULL,
     expires_at bigint NOT NULL
 ) WITH (fillfactor = 50);

@@ -3,13 +3,15 @@ INSERT INTO batches (id, total, callback_queue, callback_job_id, callback_payloa
 VALUES (%s, %s, %s, %s, %s, %s);
 
 -- name: lock_batches
+-- Locks in the order of ids, so that two transactions do not deadlock.
 SELECT id FROM batches
 WHERE id IN (SELECT json_array_elements_text(%s) COLLATE "C")
 ORDER BY id
 FOR UPDATE;
 
 -- name: count_batches
--- The rows are locked: what `old` shows is what there is.
+-- The second join, `old`, gives the values before the update, to see which batches finish by it.
+-- They are current, because lock_batches has locked the rows.
 UPDATE batches AS b
 SET succeeded = b.succeeded + new.succeeded, failed = b.failed + new.failed,
     cancelled = b.cancelled + new.cancelled,

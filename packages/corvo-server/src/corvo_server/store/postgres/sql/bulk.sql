@@ -11,6 +11,7 @@ ON CONFLICT (id) DO UPDATE SET
 SELECT * FROM bulk_operations WHERE id = %s;
 
 -- name: lock_bulk
+-- FOR UPDATE: two servers must not record progress of one operation at the same time.
 SELECT * FROM bulk_operations WHERE id = %s FOR UPDATE;
 
 -- name: list_bulks

@@ -1,4 +1,4 @@
--- Each statement yields a row a violation, in the columns of its message in check.py.
+-- Each statement returns a row for each violation. check.py formats the columns into a message.
 
 -- name: wrong_counters
 WITH recount AS (
@@ -12,23 +12,23 @@ WITH recount AS (
            count(*) FILTER (WHERE state = 6) AS cancelled
     FROM jobs GROUP BY queue
 ),
-kept AS (
+stored AS (
     SELECT queue, sum(scheduled) AS scheduled, sum(pending) AS pending, sum(active) AS active,
            sum(retrying) AS retrying, sum(completed) AS completed, sum(dead) AS dead,
            sum(cancelled) AS cancelled
     FROM queue_counts GROUP BY queue
 ),
 both_counts AS (
-    SELECT coalesce(k.queue, r.queue) AS queue,
-           ARRAY[coalesce(k.scheduled, 0), coalesce(k.pending, 0), coalesce(k.active, 0),
-                 coalesce(k.retrying, 0), coalesce(k.completed, 0), coalesce(k.dead, 0),
-                 coalesce(k.cancelled, 0)]::bigint[] AS kept,
+    SELECT coalesce(s.queue, r.queue) AS queue,
+           ARRAY[coalesce(s.scheduled, 0), coalesce(s.pending, 0), coalesce(s.active, 0),
+                 coalesce(s.retrying, 0), coalesce(s.completed, 0), coalesce(s.dead, 0),
+                 coalesce(s.cancelled, 0)]::bigint[] AS stored,
            ARRAY[coalesce(r.scheduled, 0), coalesce(r.pending, 0), coalesce(r.active, 0),
                  coalesce(r.retrying, 0), coalesce(r.completed, 0), coalesce(r.dead, 0),
                  coalesce(r.cancelled, 0)]::bigint[] AS counted
-    FROM kept k FULL JOIN recount r ON r.queue = k.queue
+    FROM stored s FULL JOIN recount r ON r.queue = s.queue
 )
-SELECT queue, kept, counted FROM both_counts WHERE kept <> counted;
+SELECT queue, stored, counted FROM both_counts WHERE stored <> counted;
 
 -- name: wrong_locks
 SELECT l.queue, l.unique_key, l.job_id FROM unique_locks l LEFT JOIN jobs j ON j.seq = l.job_seq
@@ -36,13 +36,13 @@ WHERE j.seq IS NULL OR j.state >= 4 OR j.queue <> l.queue
    OR j.unique_key IS DISTINCT FROM l.unique_key OR j.id <> l.job_id;
 
 -- name: wrong_batches
-WITH left_over AS (
+WITH uncounted AS (
     SELECT batch_id, count(*) AS jobs FROM jobs
     WHERE batch_id IS NOT NULL AND NOT is_batch_counted GROUP BY batch_id
 )
-SELECT b.id, b.total, b.succeeded + b.failed + b.cancelled, coalesce(o.jobs, 0)
-FROM batches b LEFT JOIN left_over o ON o.batch_id = b.id
-WHERE b.succeeded + b.failed + b.cancelled + coalesce(o.jobs, 0) <> b.total
+SELECT b.id, b.total, b.succeeded + b.failed + b.cancelled, coalesce(u.jobs, 0)
+FROM batches b LEFT JOIN uncounted u ON u.batch_id = b.id
+WHERE b.succeeded + b.failed + b.cancelled + coalesce(u.jobs, 0) <> b.total
    OR (b.finished_at IS NOT NULL) <> (b.succeeded + b.failed + b.cancelled = b.total);
 
 -- name: jobs_without_batch
@@ -58,7 +58,7 @@ SELECT id FROM jobs
 WHERE (state = 2) <> (lease_expires_at IS NOT NULL)
    OR (state = 2 AND (lease_token IS NULL OR worker_id IS NULL));
 
--- name: wrong_ends
+-- name: wrong_finish_times
 SELECT id FROM jobs WHERE (state >= 4) <> (finished_at IS NOT NULL);
 
 -- name: wrong_times

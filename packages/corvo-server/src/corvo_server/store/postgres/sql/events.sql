@@ -1,5 +1,5 @@
 -- name: announce_events
--- events.py says what for.
+-- Takes an advisory lock whose key contains the last allocated id. events.py explains the protocol.
 SELECT pg_advisory_xact_lock_shared(
     %s + CASE WHEN is_called THEN last_value ELSE last_value - 1 END
 ) FROM events_id_seq;
@@ -17,10 +17,11 @@ SELECT %s, %s, %s, seq, at, id
 FROM ROWS FROM (unnest(%s::bigint[], %s::bigint[]), json_array_elements_text(%s))
     AS job (seq, at, id);
 
--- name: last_given_id
+-- name: last_allocated_event_id
 SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM events_id_seq;
 
--- name: first_announced_id
+-- name: first_announced_event_id
+-- pg_locks shows a 64-bit advisory key as its upper half (classid) and lower half (objid).
 SELECT min((classid::bigint << 32 | objid::bigint) - %(base)s)
 FROM pg_locks
 WHERE locktype = 'advisory' AND objsubid = 1
@@ -28,6 +29,7 @@ WHERE locktype = 'advisory' AND objsubid = 1
   AND (classid::bigint << 32 | objid::bigint) BETWEEN %(base)s AND %(base)s + %(span)s;
 
 -- name: events_of_job
+-- The index finds the seq. The id is compared as well, so that a job never shows events of another.
 SELECT id, type, job_id, queue, at, data FROM events
 WHERE job_seq = %s AND job_id = %s ORDER BY id;
 
@@ -38,4 +40,4 @@ WHERE id > %s AND id <= %s ORDER BY id LIMIT %s;
 -- name: prune_events
 DELETE FROM events
 WHERE id IN (SELECT id FROM (SELECT id, at FROM events ORDER BY id LIMIT %s) e WHERE at <= %s)
-  AND id < (SELECT max(id) FROM events);  -- the newest stays, as on every engine
+  AND id < (SELECT max(id) FROM events);  -- the newest stays, as on SQLite

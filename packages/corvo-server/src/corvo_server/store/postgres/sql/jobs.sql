@@ -1,4 +1,6 @@
 -- name: reserve_seqs
+-- Also returns the time of creation of the newest job, so that later jobs are not created before
+-- it.
 SELECT nextval('jobs_seq'),
        coalesce((SELECT created_at FROM jobs ORDER BY seq DESC LIMIT 1), 0)
 FROM generate_series(1, %s);
@@ -21,7 +23,7 @@ FROM json_to_recordset(%s) AS new (
 );
 
 -- name: insert_similar_jobs
--- Jobs that differ in nothing but seq, time, id and payload.
+-- Inserts jobs that differ only in seq, created_at, id and payload. All other values are sent once.
 INSERT INTO jobs (seq, created_at, id, payload, queue, state, priority, max_retries, backoff,
                   base_delay, max_delay, unique_key, unique_period, scheduled_at, expire_at, tags,
                   batch_id, concurrency_key, traceparent)
@@ -33,19 +35,22 @@ FROM ROWS FROM (
 ) AS new (seq, created_at, id, payload);
 
 -- name: known_by_id
--- Ids sort by the time at which they were made: new ones mostly have no old one among them.
+-- Ids sort by time of creation, so the range of new ids rarely contains a stored one. The EXISTS
+-- then saves looking up each id.
 SELECT id, state, batch_id FROM jobs
 WHERE EXISTS (SELECT FROM jobs WHERE id BETWEEN %(least)s AND %(greatest)s)
   AND id IN (SELECT json_array_elements_text(%(ids)s) COLLATE "C");
 
 -- name: heads_by_id
+-- Locks in the order of seq, so that two transactions do not deadlock.
 SELECT * FROM job_heads
 WHERE id IN (SELECT json_array_elements_text(%s) COLLATE "C")
 ORDER BY seq
 FOR UPDATE;
 
--- name: lock_cached
--- How many of the rows are still as one of these transactions left them.
+-- name: lock_cached_jobs
+-- Locks the rows and counts those that were last written by one of these transactions. Only if all
+-- are counted, the cached heads are current.
 SELECT count(*) FROM (
     SELECT FROM jobs
     WHERE seq = ANY(%s::bigint[]) AND xmin = ANY(%s::xid[])
@@ -54,6 +59,7 @@ SELECT count(*) FROM (
 ) AS locked;
 
 -- name: update_heads
+-- NULL keeps a document; '' as result removes the result.
 UPDATE jobs
 SET queue = new.queue, state = new.state, priority = new.priority, attempt = new.attempt,
     max_retries = new.max_retries, is_batch_counted = new.is_batch_counted,
@@ -75,6 +81,7 @@ FROM json_to_recordset(%s) AS new (
 WHERE jobs.seq = new.seq;
 
 -- name: start_jobs
+-- A lease token is a prefix, the same for all jobs of a fetch, followed by the seq.
 UPDATE jobs
 SET state = 2, attempt = %s, worker_id = %s, hostname = %s, lease_token = %s::text || seq,
     lease_ms = %s, lease_expires_at = %s, started_at = %s
@@ -109,6 +116,7 @@ FROM json_to_recordset(%s) AS new (
 );
 
 -- name: delete_jobs
+-- There is no foreign key that would delete the failures (see the migration).
 WITH failures AS (
     DELETE FROM job_failures
     WHERE job_seq IN (SELECT json_array_elements_text(%(seqs)s)::bigint)
@@ -126,21 +134,25 @@ WHERE job_seq IN (SELECT json_array_elements_text(%s)::bigint)
 ORDER BY number;
 
 -- name: due_heads
+-- SKIP LOCKED here and below: a locked job is being changed by another transaction, and the next
+-- run finds it if it is still due.
 SELECT * FROM job_heads
 WHERE state IN (0, 3) AND scheduled_at <= %s ORDER BY scheduled_at LIMIT %s
 FOR UPDATE SKIP LOCKED;
 
--- name: lapsed_heads
+-- name: expired_lease_heads
 SELECT * FROM job_heads
 WHERE state = 2 AND lease_expires_at <= %s ORDER BY lease_expires_at, seq LIMIT %s
 FOR UPDATE SKIP LOCKED;
 
 -- name: expired_heads
 SELECT * FROM job_heads
-WHERE state IN (0, 1, 3) AND expire_at IS NOT NULL AND expire_at <= %s ORDER BY expire_at, seq LIMIT %s
+WHERE state IN (0, 1, 3) AND expire_at IS NOT NULL AND expire_at <= %s
+ORDER BY expire_at, seq LIMIT %s
 FOR UPDATE SKIP LOCKED;
 
--- name: ended_heads
+-- name: finished_heads
+-- The index is by state and queue before finished_at, so it is read for each queue.
 SELECT h.* FROM (SELECT DISTINCT queue FROM queue_counts) q CROSS JOIN LATERAL (
     SELECT * FROM job_heads
     WHERE state = %(state)s AND queue = q.queue AND finished_at IS NOT NULL

@@ -1,14 +1,18 @@
--- The clock is that of the moment at which a statement runs, not of the begin of its transaction.
+-- clock_timestamp() is the time at which a statement runs. now() would be the begin of the
+-- transaction.
 
--- name: report_node
-INSERT INTO nodes (id, version, address, started_at, waiting_fetches, backlog, operations, last_seen)
+-- name: record_heartbeat
+INSERT INTO nodes (id, version, address, started_at, waiting_fetches, backlog, operations,
+                   last_seen)
 VALUES (%s, %s, %s, %s, %s, %s, %s, floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint)
 ON CONFLICT (id) DO UPDATE SET
     address = excluded.address, waiting_fetches = excluded.waiting_fetches,
     backlog = excluded.backlog, operations = excluded.operations, last_seen = excluded.last_seen;
 
--- name: take_leader_lease
--- One row, so that nodes that want it at once take turns; the second sees what the first left.
+-- name: acquire_leader_lease
+-- The table has at most one row. Nodes that try at the same time wait for its lock, so the second
+-- one sees the lease of the first. The WHERE clause updates the row only if the node has the lease
+-- already (then this renews it) or if the lease has expired.
 INSERT INTO lead AS l (is_one, node_id, expires_at)
 VALUES (true, %(id)s,
         floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint + %(lease_ms)s)
@@ -18,17 +22,19 @@ ON CONFLICT (is_one) DO UPDATE SET
 WHERE l.node_id = %(id)s
    OR l.expires_at <= floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint;
 
--- name: standing
+-- name: read_leader_and_time
+-- Runs after acquire_leader_lease in the same transaction, so the lease of the node is not expired.
 SELECT EXISTS (SELECT 1 FROM lead WHERE node_id = %s),
        floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint;
 
--- name: free_leader_lease
+-- name: release_leader_lease
 DELETE FROM lead WHERE node_id = %s;
 
--- name: forget_node
+-- name: delete_node
 DELETE FROM nodes WHERE id = %s;
 
--- name: forget_nodes
+-- name: delete_silent_nodes
+-- SKIP LOCKED: a locked row is being deleted by another server, or has just sent a heartbeat.
 DELETE FROM nodes
 WHERE id IN (SELECT id FROM nodes WHERE last_seen < %s ORDER BY id LIMIT %s FOR UPDATE SKIP LOCKED)
 RETURNING id;
@@ -36,8 +42,10 @@ RETURNING id;
 -- name: list_nodes
 SELECT n.id, n.version, n.address, n.started_at, n.waiting_fetches, n.backlog, n.operations,
        n.last_seen,
-       coalesce(l.node_id = n.id
-                AND l.expires_at > floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint, false)
+       coalesce(
+           l.node_id = n.id
+           AND l.expires_at > floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint, false
+       )
 FROM nodes n LEFT JOIN lead l ON l.is_one
 WHERE n.last_seen > floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint - %s
 ORDER BY n.started_at, n.id;

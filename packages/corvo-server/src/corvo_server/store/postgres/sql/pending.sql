@@ -1,5 +1,6 @@
--- name: lock_limited
--- Only queues with a limit are taken by one transaction after the other.
+-- name: lock_limited_queues
+-- Fetches from a queue with a limit must run one after the other, so they lock its row. Fetches
+-- from other queues run in parallel.
 SELECT name FROM queues
 WHERE name IN (SELECT json_array_elements_text(%s) COLLATE "C")
   AND (max_concurrency IS NOT NULL OR max_per_key IS NOT NULL OR rate_limit IS NOT NULL)
@@ -7,6 +8,8 @@ ORDER BY name
 FOR UPDATE;
 
 -- name: queue_limits
+-- Runs after lock_limited_queues as a separate statement, so that it sees the counters of the
+-- transactions that held the locks before.
 SELECT name, is_paused, max_concurrency, max_per_key, rate_limit, rate_window,
        coalesce((SELECT sum(active) FROM queue_counts WHERE queue = name), 0)::bigint,
        CASE WHEN rate_limit IS NOT NULL THEN
@@ -16,6 +19,8 @@ FROM queues
 WHERE name IN (SELECT json_array_elements_text(%s) COLLATE "C");
 
 -- name: first_pending
+-- SKIP LOCKED in this and the following statements: a locked job is being started by another
+-- server.
 SELECT j.queue, j.priority, j.seq
 FROM json_to_recordset(%s) AS wanted (queue text, room integer) CROSS JOIN LATERAL (
     SELECT queue, priority, seq FROM jobs
@@ -24,7 +29,9 @@ FROM json_to_recordset(%s) AS wanted (queue text, room integer) CROSS JOIN LATER
     FOR UPDATE SKIP LOCKED
 ) j;
 
--- name: first_pending_whole
+-- name: first_pending_with_payload
+-- For a fetch from one queue: it reads the whole job, which saves the round trip of claimed_by_seq.
+-- The first columns are those of job_heads.
 SELECT seq, id, queue, state, priority, attempt, max_retries, backoff, base_delay, max_delay,
        unique_key, unique_period, batch_id, is_batch_counted, worker_id, hostname, lease_token,
        lease_ms, lease_expires_at, scheduled_at, expire_at, created_at, started_at, finished_at,
@@ -40,6 +47,7 @@ FROM job_heads h JOIN jobs j ON j.seq = h.seq
 WHERE h.seq IN (SELECT json_array_elements_text(%s)::bigint);
 
 -- name: pending_keys
+-- The recursion skips from key to key in the index, so a key with many jobs costs one lookup.
 WITH RECURSIVE keys (key) AS (
     SELECT min(concurrency_key) FROM jobs
     WHERE queue = %(queue)s AND state = 1 AND concurrency_key IS NOT NULL

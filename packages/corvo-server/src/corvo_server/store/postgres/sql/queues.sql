@@ -1,4 +1,6 @@
 -- name: count_queues
+-- Each writer has its own row, so servers do not wait for each other here. ORDER BY makes the order
+-- of locks the same in all transactions.
 INSERT INTO queue_counts AS c (queue, writer, created_at, scheduled, pending, active, retrying,
                                completed, dead, cancelled, enqueued, failed)
 SELECT queue, %s, created_at, scheduled, pending, active, retrying, completed, dead, cancelled,
@@ -19,10 +21,10 @@ ON CONFLICT (queue, writer) DO UPDATE SET
     enqueued = c.enqueued + excluded.enqueued,
     failed = c.failed + excluded.failed;
 
--- name: fold_writers
--- Adds what these writers counted to the counts of those that are gone. Right at any time, also
--- while they count on: what they add afterwards is a new row.
-WITH gone AS (
+-- name: merge_counters
+-- Adds the counters of these writers to the row with writer '', and deletes their rows. This is
+-- also correct for a writer that still counts: it inserts a new row afterwards.
+WITH deleted AS (
     DELETE FROM queue_counts
     WHERE (queue, writer) IN (
         SELECT queue, writer FROM queue_counts
@@ -36,7 +38,7 @@ INSERT INTO queue_counts AS c (queue, writer, created_at, scheduled, pending, ac
                                completed, dead, cancelled, enqueued, failed)
 SELECT queue, '', min(created_at), sum(scheduled), sum(pending), sum(active), sum(retrying),
        sum(completed), sum(dead), sum(cancelled), sum(enqueued), sum(failed)
-FROM gone GROUP BY queue ORDER BY queue
+FROM deleted GROUP BY queue ORDER BY queue
 ON CONFLICT (queue, writer) DO UPDATE SET
     created_at = least(c.created_at, excluded.created_at),
     scheduled = c.scheduled + excluded.scheduled,
@@ -55,6 +57,8 @@ SELECT name, max_concurrency IS NOT NULL OR max_per_key IS NOT NULL FROM queues
 WHERE name IN (SELECT json_array_elements_text(%s) COLLATE "C");
 
 -- name: limited_queues_of_jobs
+-- For jobs whose queue the server does not know yet, so that it need not wait for their heads
+-- first.
 SELECT j.queue, bool_or(q.max_concurrency IS NOT NULL OR q.max_per_key IS NOT NULL)
 FROM jobs j LEFT JOIN queues q ON q.name = j.queue
 WHERE j.id IN (SELECT json_array_elements_text(%s) COLLATE "C")
@@ -79,11 +83,13 @@ ON CONFLICT (name) DO UPDATE
 SET rate_limit = excluded.rate_limit, rate_window = excluded.rate_window;
 
 -- name: lock_counts
+-- Before drop_queue: a separate statement, so that drop_queue sees all that was committed before
+-- the locks were granted.
 SELECT queue, writer FROM queue_counts WHERE queue = %s ORDER BY queue, writer FOR UPDATE;
 
 -- name: drop_queue
--- Its counts are locked: a writer that is about to add to them waits, and begins a row anew. So the
--- queue of a job that is enqueued meanwhile is there.
+-- lock_counts has locked the counters. A writer that enqueues into the queue meanwhile waits, and
+-- then inserts a new row of counters. So a queue with a job always has a row.
 WITH empty AS (
     SELECT %(name)s AS name
     WHERE 0 = (
@@ -101,6 +107,9 @@ settings AS (
 SELECT (SELECT count(*) FROM counts) + (SELECT count(*) FROM settings);
 
 -- name: list_queues
+-- A queue without settings has no row in queues, and one without jobs may have none in
+-- queue_counts: hence the FULL JOIN. For the oldest pending job, the index is read once for each
+-- priority.
 WITH counts AS (
     SELECT queue, min(created_at) AS created_at, sum(pending)::bigint AS pending,
            sum(active)::bigint AS active, sum(scheduled)::bigint AS scheduled,
@@ -128,6 +137,7 @@ FULL JOIN counts c ON c.queue = q.name
 ORDER BY 1;
 
 -- name: ready_queues
+-- The queues with pending jobs, for a server that polls instead of receiving notifications.
 SELECT c.queue, sum(c.pending)::bigint
 FROM queue_counts c LEFT JOIN queues q ON q.name = c.queue
 WHERE NOT coalesce(q.is_paused, false)

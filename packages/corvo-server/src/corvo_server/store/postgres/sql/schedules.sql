@@ -1,4 +1,5 @@
 -- name: find_schedule
+-- An id takes precedence over an equal name.
 SELECT * FROM schedules WHERE name = %(reference)s OR (%(by_id)s AND id = %(reference)s)
 ORDER BY id = %(reference)s DESC LIMIT 1;
 
@@ -11,6 +12,7 @@ FOR UPDATE;
 SELECT * FROM schedules ORDER BY name;
 
 -- name: due_schedules
+-- SKIP LOCKED: another server is handling the occurrence of a locked schedule.
 SELECT * FROM schedules
 WHERE NOT is_paused AND next_run <= %s ORDER BY next_run LIMIT %s
 FOR UPDATE SKIP LOCKED;

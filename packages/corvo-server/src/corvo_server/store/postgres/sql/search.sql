@@ -3,4 +3,5 @@ SELECT scheduled, pending, active, retrying, completed, dead, cancelled FROM que
 WHERE %(name)s::text IS NULL OR queue = %(name)s;
 
 -- name: seq_before
+-- The seq at which a chunk of jobs that ends at a given seq begins; 0 if fewer jobs are left.
 SELECT coalesce((SELECT seq FROM jobs WHERE seq <= %s ORDER BY seq DESC LIMIT 1 OFFSET %s), 0);

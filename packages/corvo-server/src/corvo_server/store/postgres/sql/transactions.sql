@@ -1,16 +1,17 @@
--- name: watch_client
--- How the database finds out that we are gone without a word: with our host, or behind a cut network.
--- By itself it would not for two hours, and until then nobody gets at the rows that an open transaction
--- has locked. What an operator has set stays.
-SELECT set_config(name, watch.value, false)
+-- name: detect_lost_clients
+-- Lets the database detect within ten seconds that the host of a client or the network is lost. By
+-- default it takes two hours, and until then the open transaction keeps its row locks. The
+-- condition on source keeps the settings of an operator.
+SELECT set_config(name, wanted.value, false)
 FROM (VALUES ('tcp_keepalives_idle', '5'), ('tcp_keepalives_interval', '2'),
-             ('tcp_keepalives_count', '2'), ('tcp_user_timeout', '5000')) AS watch (name, value)
+             ('tcp_keepalives_count', '2'), ('tcp_user_timeout', '5000')) AS wanted (name, value)
 JOIN pg_settings USING (name)
 WHERE source = 'default';
 
 -- name: limit_transactions
--- How long a writing transaction may last in all, where PostgreSQL can limit that (from 17 on): a
--- process that stands still in the midst of sending is not idle.
+-- Limits the whole duration of a writing transaction, on PostgreSQL 17 or newer.
+-- idle_in_transaction_session_timeout does not cover a process that hangs while it sends
+-- statements.
 SELECT set_config(name, '30s', false)
 FROM pg_settings
 WHERE name = 'transaction_timeout' AND source = 'default';
@@ -25,9 +26,9 @@ BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY;
 
 -- name: set_up_writing
--- For a transaction, as behind a pooler of transactions there is nothing that lasts longer, or for the
--- session. The statements are made for the indexes: how they run must not depend on statistics of a
--- table that fills and empties within seconds.
+-- is_local limits the settings to the transaction, for connections behind a transaction pooler.
+-- Every statement has an index made for it. The planner settings force that index, because
+-- statistics of a table that fills and empties within seconds are misleading.
 SELECT set_config('search_path', %(search_path)s, %(is_local)s),
        set_config('lock_timeout', '10s', %(is_local)s),
        set_config('statement_timeout', '30s', %(is_local)s),
@@ -48,16 +49,18 @@ SELECT set_config('search_path', %s, true),
 -- name: add_writer
 INSERT INTO writers (id, commits) VALUES (%s, 0) ON CONFLICT (id) DO NOTHING;
 
--- name: mark_commit
+-- name: record_commit
+-- Stores the number of the commit, which tells after a lost connection whether it succeeded.
+-- Returns the id of the transaction, which the head cache compares with xmin.
 INSERT INTO writers (id, commits) VALUES (%s, %s)
 ON CONFLICT (id) DO UPDATE SET commits = excluded.commits
 RETURNING pg_current_xact_id()::xid::text::bigint;
 
--- name: find_mark
--- Waits for the transaction that is writing it, if there is one.
+-- name: read_commit_number
+-- FOR UPDATE waits until a transaction that is still writing the row has ended.
 SELECT commits FROM writers WHERE id = %s FOR UPDATE;
 
--- name: forget_writers
+-- name: delete_writers
 DELETE FROM writers WHERE id IN (SELECT json_array_elements_text(%s) COLLATE "C");
 
 -- name: notify

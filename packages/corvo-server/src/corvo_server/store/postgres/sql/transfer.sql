@@ -1,15 +1,15 @@
--- How far a transfer into this database has come. While the table is there, servers refuse it.
+-- The progress of a transfer into this database. Servers refuse to start while this table exists.
 
 -- name: has_transfer
 SELECT to_regclass('transfer') IS NOT NULL;
 
 -- name: create_transfer
 CREATE TABLE transfer (
-    name   text PRIMARY KEY,  -- of a table, or '' for the whole: from where, and its rows by table
-    last   text   NOT NULL,
-    rows   bigint,
-    digest bigint,
-    expected text
+    name   text PRIMARY KEY,  -- table; '' for the row that describes the transfer
+    last   text   NOT NULL,   -- key of the last row written; in the row '', the source
+    rows   bigint,            -- rows written
+    digest bigint,            -- digest of the rows written
+    expected text             -- only in the row '': rows of the source by table, as JSON
 );
 
 -- name: begin_transfer
@@ -21,27 +21,31 @@ SELECT last, expected FROM transfer WHERE name = '';
 -- name: transfer_progress
 SELECT name, last, rows, digest FROM transfer WHERE name <> '';
 
--- name: note_transfer
+-- name: save_transfer_progress
 INSERT INTO transfer (name, last, rows, digest) VALUES (%s, %s, %s, %s)
-ON CONFLICT (name) DO UPDATE SET last = excluded.last, rows = excluded.rows, digest = excluded.digest;
+ON CONFLICT (name) DO UPDATE
+SET last = excluded.last, rows = excluded.rows, digest = excluded.digest;
 
 -- name: end_transfer
 DROP TABLE transfer;
 
--- name: count_nodes_alive
--- Those that reported within ten seconds.
+-- name: count_live_nodes
+-- A node is live if it has sent a heartbeat within ten seconds.
 SELECT count(*) FROM nodes
 WHERE last_seen > floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint - 10000;
 
 -- name: lock_target
+-- An advisory lock of the session: it is released when the transfer disconnects, however it ends.
 SELECT pg_try_advisory_lock(hashtext('corvo transfer'), hashtext(current_schema()));
 
--- name: lock_for_transfer
--- Whoever wants to write waits until all has been read.
-LOCK TABLE jobs, job_failures, unique_locks, batches, queues, queue_counts, throttle_starts, schedules,
-           bulk_operations, events IN SHARE MODE NOWAIT;
+-- name: lock_source
+-- SHARE MODE blocks all writes until the transfer has read everything. NOWAIT fails if a writer is
+-- active now.
+LOCK TABLE jobs, job_failures, unique_locks, batches, queues, queue_counts, throttle_starts,
+           schedules, bulk_operations, events IN SHARE MODE NOWAIT;
 
 -- name: queues_to_transfer
+-- One row per queue with its settings and the sum of its counters, as SQLite stores it.
 SELECT coalesce(q.name, c.queue) AS name, coalesce(q.is_paused, false)::int AS is_paused,
        coalesce(q.is_draining, false)::int AS is_draining, q.max_concurrency, q.max_per_key,
        q.rate_limit, q.rate_window, least(q.created_at, c.created_at) AS created_at,
@@ -59,10 +63,11 @@ FROM queues q FULL JOIN (
     FROM queue_counts GROUP BY queue
 ) c ON c.queue = q.name;
 
--- name: name_lock_holders
+-- name: set_lock_holders
+-- SQLite has no column job_id in unique_locks, so the transfer writes '' first.
 UPDATE unique_locks l SET job_id = j.id FROM jobs j WHERE j.seq = l.job_seq AND l.job_id = '';
 
--- name: latest_created
+-- name: latest_created_at
 SELECT coalesce(max(created_at), 0) FROM jobs WHERE seq <= %s;
 
 -- name: newest_seq

@@ -1,4 +1,5 @@
--- Times are milliseconds since the epoch. Codes of state and backoff: store/rows/codes.py.
+-- Times are milliseconds since the epoch. store/rows/codes.py defines the codes of state and
+-- backoff.
 
 CREATE TABLE jobs (
     seq              INTEGER PRIMARY KEY,  -- the order of enqueueing
@@ -28,8 +29,9 @@ CREATE TABLE jobs (
     failed_at        INTEGER,
     is_cancel_requested INTEGER NOT NULL DEFAULT 0,
     concurrency_key  TEXT,
-    -- Copies for the indexes of what waits, NULL in all other states. An index whose condition named
-    -- `state` would be worked out at each change of it, for every job, and few jobs wait like this.
+    -- Copies of other columns for partial indexes; NULL in all other states. If the condition of
+    -- an index named `state`, SQLite would evaluate it at every change of state of every job. Few
+    -- jobs are scheduled, expire or have a concurrency key.
     due_at           INTEGER,  -- scheduled_at, of scheduled and retrying jobs
     lapses_at        INTEGER,  -- expire_at, of scheduled, pending and retrying jobs
     pending_key      TEXT,     -- concurrency_key, of pending jobs
@@ -42,12 +44,14 @@ CREATE TABLE jobs (
     result           TEXT
 ) STRICT;
 
--- The highest seq of a job that was removed: of a cursor, what comes later must lie behind it.
+-- The highest seq of a removed job. A new job gets a higher seq, because a cursor that points at
+-- the removed job must come before it.
 CREATE TABLE job_sequence (last INTEGER NOT NULL) STRICT;
 INSERT INTO job_sequence VALUES (0);
 
--- Partial, so that finished jobs cost nothing and every index stays as small as the work at hand.
--- With the state in it, so that a fetch finds its jobs without a look at the table.
+-- The indexes are partial, so that finished jobs cost nothing and each index contains only the jobs
+-- that it is for. jobs_pending contains all columns that a fetch reads, so a fetch finds its jobs
+-- without reading the table.
 CREATE INDEX jobs_pending ON jobs (queue, priority, seq, expire_at, concurrency_key, state)
     WHERE state = 1;
 CREATE INDEX jobs_pending_by_key ON jobs (queue, pending_key, priority, seq, expire_at)
@@ -60,8 +64,9 @@ CREATE INDEX jobs_finished ON jobs (state, queue, finished_at) WHERE finished_at
 CREATE INDEX jobs_batch ON jobs (batch_id) WHERE batch_id IS NOT NULL;
 CREATE INDEX jobs_unique_key ON jobs (unique_key) WHERE unique_key IS NOT NULL;
 
--- The tags of jobs, to search by. Segments of 4096 successive jobs (sqlite/tags.py) keep the pages
--- that a commit touches few. The writer adds the tags of new jobs, triggers do the rest.
+-- The index of tags for searches. A segment is 4096 successive jobs (sqlite/tags.py), so that a
+-- commit writes few pages. The writer adds the tags of new jobs; triggers handle changes and
+-- deletions.
 CREATE TABLE job_tags (
     segment INTEGER NOT NULL,
     key     TEXT    NOT NULL,
@@ -86,7 +91,7 @@ WHEN old.tags IS NOT new.tags BEGIN
     INSERT INTO job_tags SELECT new.seq >> 12, key, value, new.seq FROM json_each(new.tags);
 END;
 
--- What the life cycle is decided on, in the order of records.JobHead.
+-- The columns of a job's head, on which transitions are decided, in the order of records.JobHead.
 CREATE VIEW job_heads AS
 SELECT seq, id, queue, state, priority, attempt, max_retries, backoff, base_delay, max_delay,
        unique_key, unique_period, batch_id, is_batch_counted, worker_id, hostname, lease_token,
@@ -128,7 +133,7 @@ CREATE TABLE batches (
 CREATE INDEX batches_running ON batches (id) WHERE finished_at IS NULL;
 CREATE INDEX batches_finished ON batches (finished_at) WHERE finished_at IS NOT NULL;
 
--- Settings, and counters that every commit keeps exact.
+-- Settings, and counters that each commit updates, so that they are always exact.
 CREATE TABLE queues (
     name            TEXT PRIMARY KEY,
     is_paused       INTEGER NOT NULL DEFAULT 0,
@@ -145,11 +150,12 @@ CREATE TABLE queues (
     completed       INTEGER NOT NULL DEFAULT 0,
     dead            INTEGER NOT NULL DEFAULT 0,
     cancelled       INTEGER NOT NULL DEFAULT 0,
-    enqueued        INTEGER NOT NULL DEFAULT 0,  -- ever
-    failed          INTEGER NOT NULL DEFAULT 0   -- failed attempts, ever
+    enqueued        INTEGER NOT NULL DEFAULT 0,  -- jobs enqueued since the queue exists
+    failed          INTEGER NOT NULL DEFAULT 0   -- failed attempts since the queue exists
 ) STRICT, WITHOUT ROWID;
 
--- When jobs of throttled queues were started, for as long as their window looks back.
+-- Number of jobs started by queue and time, for queues with a rate limit. Rows older than the
+-- window of the rate limit are deleted.
 CREATE TABLE throttle_starts (
     queue  TEXT    NOT NULL,
     at     INTEGER NOT NULL,
@@ -157,7 +163,7 @@ CREATE TABLE throttle_starts (
     PRIMARY KEY (queue, at)
 ) STRICT, WITHOUT ROWID;
 
--- In the order of schedules.ScheduleRecord.
+-- The columns are in the order of schedules.ScheduleRecord.
 CREATE TABLE schedules (
     id               TEXT    NOT NULL PRIMARY KEY,
     name             TEXT    NOT NULL UNIQUE,
@@ -173,7 +179,7 @@ CREATE TABLE schedules (
     misfire          TEXT    NOT NULL,
     created_at       INTEGER NOT NULL,
     updated_at       INTEGER NOT NULL,
-    next_run         INTEGER,  -- the first slot that has not been dealt with
+    next_run         INTEGER,  -- the next occurrence that is not handled yet
     is_paused        INTEGER NOT NULL,
     last_run         INTEGER,
     last_job_id      TEXT,
@@ -192,15 +198,15 @@ CREATE TABLE bulk_operations (
     affected    INTEGER NOT NULL,
     errors      INTEGER NOT NULL,
     error       TEXT,
-    cursor      INTEGER NOT NULL,  -- where the next chunk begins
-    last_seq    INTEGER NOT NULL,  -- of the jobs that are meant
+    cursor      INTEGER NOT NULL,  -- progress: the last seq processed, or how many ids of the list
+    last_seq    INTEGER NOT NULL,  -- highest seq of the jobs that the operation covers
     created_at  INTEGER NOT NULL,
     updated_at  INTEGER NOT NULL,
     finished_at INTEGER
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX bulk_unended ON bulk_operations (id) WHERE finished_at IS NULL;
 
--- Append-only. Ids are given out in order and never again.
+-- Append-only. Ids increase and are never used twice.
 CREATE TABLE events (
     id      INTEGER PRIMARY KEY,
     type    TEXT    NOT NULL,

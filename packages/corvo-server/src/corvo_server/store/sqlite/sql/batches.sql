@@ -8,6 +8,7 @@ SET succeeded = succeeded + ?, failed = failed + ?, cancelled = cancelled + ?
 WHERE id = ?;
 
 -- name: finish_batch
+-- The condition finished_at IS NULL makes sure that a batch finishes, and calls back, only once.
 UPDATE batches SET finished_at = ?
 WHERE id = ? AND finished_at IS NULL AND succeeded + failed + cancelled >= total
 RETURNING total, succeeded, failed, cancelled, callback_queue, callback_job_id, callback_payload;

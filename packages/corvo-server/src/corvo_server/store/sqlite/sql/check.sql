@@ -1,4 +1,4 @@
--- Each statement yields a row a violation, in the columns of its message in check.py.
+-- Each statement returns a row for each violation. check.py formats the columns into a message.
 
 -- name: wrong_counters
 WITH recount AS (
@@ -15,13 +15,13 @@ WITH recount AS (
 both AS (
     SELECT q.name,
            json_array(q.scheduled, q.pending, q.active, q.retrying, q.completed, q.dead,
-                      q.cancelled) AS kept,
+                      q.cancelled) AS stored,
            json_array(coalesce(r.scheduled, 0), coalesce(r.pending, 0), coalesce(r.active, 0),
                       coalesce(r.retrying, 0), coalesce(r.completed, 0), coalesce(r.dead, 0),
                       coalesce(r.cancelled, 0)) AS counted
     FROM queues q LEFT JOIN recount r ON r.queue = q.name
 )
-SELECT name, kept, counted FROM both WHERE kept <> counted;
+SELECT name, stored, counted FROM both WHERE stored <> counted;
 
 -- name: jobs_without_queue
 SELECT DISTINCT queue FROM jobs WHERE queue NOT IN (SELECT name FROM queues);
@@ -43,13 +43,13 @@ SELECT id FROM jobs
 WHERE (state = 2) <> (lease_expires_at IS NOT NULL)
    OR (state = 2 AND (lease_token IS NULL OR worker_id IS NULL));
 
--- name: wrong_ends
+-- name: wrong_finish_times
 SELECT id FROM jobs WHERE (state >= 4) <> (finished_at IS NOT NULL);
 
 -- name: wrong_times
 SELECT id FROM jobs WHERE state IN (0, 3) AND scheduled_at IS NULL;
 
--- name: wrong_copies
+-- name: wrong_index_columns
 SELECT id FROM jobs
 WHERE due_at IS NOT iif(state IN (0, 3), scheduled_at, NULL)
    OR lapses_at IS NOT iif(state IN (0, 1, 3), expire_at, NULL)
@@ -61,11 +61,11 @@ SELECT id FROM (SELECT id, created_at, lag(created_at) OVER (ORDER BY seq) AS be
 WHERE created_at < before;
 
 -- name: wrong_tags
-WITH kept AS (SELECT segment, key, value, job_seq FROM job_tags),
-told AS (
+WITH stored AS (SELECT segment, key, value, job_seq FROM job_tags),
+expected AS (
     SELECT j.seq >> 12 AS segment, t.key, t.value, j.seq AS job_seq
     FROM jobs j, json_each(j.tags) t WHERE j.tags IS NOT NULL
 )
-SELECT job_seq, key, value FROM (SELECT * FROM kept EXCEPT SELECT * FROM told)
+SELECT job_seq, key, value FROM (SELECT * FROM stored EXCEPT SELECT * FROM expected)
 UNION ALL
-SELECT job_seq, key, value FROM (SELECT * FROM told EXCEPT SELECT * FROM kept);
+SELECT job_seq, key, value FROM (SELECT * FROM expected EXCEPT SELECT * FROM stored);

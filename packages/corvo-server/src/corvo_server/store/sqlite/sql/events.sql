@@ -5,11 +5,13 @@ SELECT coalesce(max(id), 0) FROM events;
 INSERT INTO events (id, type, job_seq, job_id, queue, at, data) VALUES (?, ?, ?, ?, ?, ?, ?);
 
 -- name: insert_events
--- Of jobs that are there, whose ids need not be told, with ids that follow each other.
+-- Inserts equal events of several stored jobs, with consecutive event ids from ?1. The job ids come
+-- from the table of jobs, because passing them as JSON would cost more than the join.
 INSERT INTO events (id, type, job_seq, job_id, queue, at, data)
 SELECT ?1 + w.key, ?2, j.seq, j.id, ?3, ?4, ?5 FROM json_each(?6) w JOIN jobs j ON j.seq = w.value;
 
 -- name: events_of_job
+-- The index finds the seq. The id is compared as well, so that a job never shows events of another.
 SELECT id, type, job_id, queue, at, data FROM events WHERE job_seq = ? AND job_id = ? ORDER BY id;
 
 -- name: events_after

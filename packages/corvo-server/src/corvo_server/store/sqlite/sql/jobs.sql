@@ -2,11 +2,12 @@
 SELECT coalesce(max(seq), 0) FROM jobs;
 
 -- name: newest_job
+-- The highest seq ever used, also by a removed job, and the latest time of creation.
 SELECT max(coalesce(max(seq), 0), (SELECT last FROM job_sequence)), coalesce(max(created_at), 0)
 FROM (SELECT seq, created_at FROM jobs ORDER BY seq DESC LIMIT 1);
 
 -- name: insert_plain_job
--- Not for a job with an option that may be NULL.
+-- Only for jobs without options (the columns that insert_job adds). It binds half the parameters.
 INSERT INTO jobs (seq, id, queue, state, payload, created_at, priority, max_retries, backoff,
                   base_delay, max_delay, unique_period)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
@@ -24,9 +25,12 @@ SELECT EXISTS (SELECT 1 FROM jobs WHERE id BETWEEN ? AND ?);
 SELECT id, state, batch_id FROM jobs WHERE id IN (SELECT value FROM json_each(?));
 
 -- name: heads_by_id
+-- The JSON array is the left side of the join, so that SQLite looks up each id in the index.
 SELECT h.* FROM json_each(?) w JOIN job_heads h ON h.id = w.value;
 
 -- name: update_head
+-- Writes all columns of a head and the columns that partial indexes use. NULL keeps a document;
+-- '' as result removes the result.
 UPDATE jobs
 SET queue = ?1, state = ?2, priority = ?3, attempt = ?4, max_retries = ?5, is_batch_counted = ?6,
     worker_id = ?7, hostname = ?8, lease_token = ?9, lease_ms = ?10, lease_expires_at = ?11,
@@ -42,7 +46,8 @@ SET queue = ?1, state = ?2, priority = ?3, attempt = ?4, max_retries = ?5, is_ba
 WHERE seq = ?22;
 
 -- name: start_job
--- Not for a job with a concurrency key or an expiry, which wait in more indexes.
+-- Only for jobs without a concurrency key and without an expiry. Otherwise pending_key, active_key
+-- or lapses_at would have to change as well. A lease token is a prefix followed by the seq.
 UPDATE jobs
 SET state = 2, attempt = ?, worker_id = ?, hostname = ?, lease_token = ? || seq, lease_ms = ?,
     lease_expires_at = ?, started_at = ?
@@ -55,7 +60,7 @@ SET state = 2, attempt = ?, worker_id = ?, hostname = ?, lease_token = ? || seq,
 WHERE seq IN (SELECT value FROM json_each(?));
 
 -- name: complete_job
--- Not for a job with a concurrency key.
+-- Only for jobs without a concurrency key, because active_key does not change.
 UPDATE jobs
 SET state = 4, is_batch_counted = ?, lease_expires_at = NULL, finished_at = ?,
     result = coalesce(?, result)
@@ -78,7 +83,8 @@ INSERT INTO job_failures (job_seq, attempt, error, backtrace, at) VALUES (?, ?, 
 -- name: delete_job
 DELETE FROM jobs WHERE seq = ?;
 
--- name: keep_seq
+-- name: keep_last_seq
+-- Records the seq of a removed job, so that no later job gets it again.
 UPDATE job_sequence SET last = ?1 WHERE last < ?1;
 
 -- name: records_by_id

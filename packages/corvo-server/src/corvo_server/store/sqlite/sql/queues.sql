@@ -36,9 +36,11 @@ DELETE FROM queues
 WHERE name = ? AND scheduled + pending + active + retrying + completed + dead + cancelled = 0;
 
 -- name: list_queues
-SELECT q.name, q.is_paused, q.is_draining, q.max_concurrency, q.max_per_key, q.rate_limit, q.rate_window,
-       q.created_at, q.pending, q.active, q.scheduled, q.retrying, q.completed, q.dead,
-       q.cancelled, q.enqueued, q.failed,
+-- The last column is the time since which the oldest pending job waits. Within a priority, the
+-- index gives the oldest job first, so the subquery reads one row for each of the three priorities.
+SELECT q.name, q.is_paused, q.is_draining, q.max_concurrency, q.max_per_key, q.rate_limit,
+       q.rate_window, q.created_at, q.pending, q.active, q.scheduled, q.retrying, q.completed,
+       q.dead, q.cancelled, q.enqueued, q.failed,
        (SELECT min(max(coalesce(f.scheduled_at, 0), f.created_at)) FROM (
            SELECT * FROM (SELECT scheduled_at, created_at FROM jobs
                           WHERE queue = q.name AND state = 1 AND priority = 0 ORDER BY seq LIMIT 1)

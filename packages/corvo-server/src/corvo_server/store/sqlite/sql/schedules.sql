@@ -1,4 +1,5 @@
 -- name: find_schedule
+-- An id takes precedence over an equal name.
 SELECT * FROM schedules WHERE name = ?1 OR (?2 AND id = ?1)
 ORDER BY id = ?1 DESC LIMIT 1;
 

@@ -1,15 +1,15 @@
--- How far a transfer into this database has come. While the table is there, servers refuse it.
+-- The progress of a transfer into this database. Servers refuse to start while this table exists.
 
 -- name: has_transfer
 SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'transfer';
 
 -- name: create_transfer
 CREATE TABLE transfer (
-    name   TEXT PRIMARY KEY,  -- of a table, or '' for the whole: from where, and its rows by table
-    last   TEXT    NOT NULL,
-    rows   INTEGER,
-    digest INTEGER,
-    expected TEXT
+    name   TEXT PRIMARY KEY,  -- table; '' for the row that describes the transfer
+    last   TEXT    NOT NULL,  -- key of the last row written; in the row '', the source
+    rows   INTEGER,           -- rows written
+    digest INTEGER,           -- digest of the rows written
+    expected TEXT             -- only in the row '': rows of the source by table, as JSON
 ) STRICT, WITHOUT ROWID;
 
 -- name: begin_transfer
@@ -21,11 +21,13 @@ SELECT last, expected FROM transfer WHERE name = '';
 -- name: transfer_progress
 SELECT name, last, rows, digest FROM transfer WHERE name <> '';
 
--- name: note_transfer
+-- name: save_transfer_progress
 INSERT INTO transfer (name, last, rows, digest) VALUES (?, ?, ?, ?)
-ON CONFLICT (name) DO UPDATE SET last = excluded.last, rows = excluded.rows, digest = excluded.digest;
+ON CONFLICT (name) DO UPDATE
+SET last = excluded.last, rows = excluded.rows, digest = excluded.digest;
 
--- name: copy_for_indexes
+-- name: fill_index_columns
+-- These columns exist only on SQLite, so the source of a transfer does not have them.
 UPDATE jobs SET
     due_at = CASE WHEN state IN (0, 3) THEN scheduled_at END,
     lapses_at = CASE WHEN state IN (0, 1, 3) THEN expire_at END,

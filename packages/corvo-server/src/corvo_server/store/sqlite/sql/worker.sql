@@ -1,12 +1,14 @@
 -- name: first_pending
+-- The index jobs_pending contains all columns that this reads, so the table is not read.
 SELECT priority, seq FROM jobs
 WHERE queue = ? AND state = 1 AND (expire_at IS NULL OR expire_at > ?)
 ORDER BY priority, seq
 LIMIT ?;
 
 -- name: plain_by_seq
--- Each column costs more than to find the row. Most jobs are new and without options: what is NULL
--- or zero then is not told of them. The others, which are told apart, are read in full.
+-- Reading a column costs more than finding the row, and most jobs are new and have no options. So
+-- this reads only the columns that such a job has. The last column is false for all other jobs,
+-- which claimed_by_seq then reads in full.
 SELECT j.seq, j.id, j.queue, j.priority, j.max_retries, j.backoff, j.base_delay, j.max_delay,
        j.unique_period, j.created_at, j.payload,
        j.attempt = 0 AND j.lease_ms = 0 AND j.is_batch_counted = 0 AND j.is_cancel_requested = 0
@@ -27,6 +29,7 @@ FROM queues WHERE name = ?;
 SELECT max_concurrency IS NOT NULL OR max_per_key IS NOT NULL FROM queues WHERE name = ?;
 
 -- name: pending_keys
+-- The recursion skips from key to key in the index, so a key with many jobs costs one lookup.
 WITH RECURSIVE keys (key) AS (
     SELECT min(pending_key) FROM jobs WHERE queue = ?1 AND pending_key IS NOT NULL
     UNION ALL
@@ -50,6 +53,7 @@ ORDER BY priority, seq
 LIMIT ?;
 
 -- name: list_holders
+-- Only active jobs have a lease: the partial index on lease_expires_at finds them.
 SELECT worker_id, max(hostname), count(*) FROM jobs
 WHERE lease_expires_at IS NOT NULL GROUP BY worker_id;
 

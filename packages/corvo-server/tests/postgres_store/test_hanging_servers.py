@@ -1,4 +1,4 @@
-"""Servers that stand still, or are gone without a word, while they hold locks of the database."""
+"""Servers that hang, or lose their host or network, while they have locks in the database."""
 
 import asyncio
 import threading
@@ -23,7 +23,7 @@ ALONE: dict[str, Any] = {"notify": False, "poll_seconds": 0}
 
 
 def send_and_sync(pipeline: Pipeline, statement: str) -> None:
-    """A wait that is for no rows."""
+    """Wait for a statement without reading its rows."""
     pipeline.send(statement)
     pipeline.sync()
 
@@ -37,7 +37,7 @@ WAITS: dict[str, Callable[[Pipeline, str], object]] = {
 
 
 @pytest.mark.parametrize("wait", WAITS.values(), ids=WAITS)
-def test_who_stands_still_after_an_answer_is_put_out_of_the_transaction(
+def test_an_idle_transaction_is_ended_after_every_kind_of_wait(
     postgres_url: str, wait: Callable[[Pipeline, str], object]
 ) -> None:
     with connect(postgres_url) as connection, connect(postgres_url) as other:
@@ -55,66 +55,66 @@ def test_who_stands_still_after_an_answer_is_put_out_of_the_transaction(
 
 
 def session_of(bench: Bench) -> Any:
-    """What writes for a server."""
+    """Return the session of a server's writer."""
     return bench.store._writer._session  # type: ignore[attr-defined]
 
 
 @contextmanager
-def standing_still(bench: Bench, *, is_sending: bool = False) -> Iterator[threading.Event]:
-    """Let the next commit of a server stand still before it ends; the event is set when it does.
+def hanging(bench: Bench, *, is_sending: bool = False) -> Iterator[threading.Event]:
+    """Make the next commit of a server hang before its COMMIT; the event is set when it hangs.
 
-    `is_sending`: before the database was told that nothing more comes for now.
+    `is_sending`: hang without a synchronization of the pipeline.
     """
     session = session_of(bench)
-    stands, may_go_on, real = threading.Event(), threading.Event(), session._end
+    hangs, may_continue, real = threading.Event(), threading.Event(), session._end
 
     def end(pipeline: Pipeline, *args: Any) -> Any:
         if not is_sending:
             pipeline.sync()
-        stands.set()
-        may_go_on.wait()
+        hangs.set()
+        may_continue.wait()
         return real(pipeline, *args)
 
     session._end = end
     try:
-        yield stands
+        yield hangs
     finally:
         session._end = real
-        may_go_on.set()
+        may_continue.set()
 
 
-async def see_that_nobody_is_held_up(
-    still: Bench, other: Bench, job_id: str, *, is_sending: bool = False
+async def check_that_other_is_not_blocked(
+    hung: Bench, other: Bench, job_id: str, *, is_sending: bool = False
 ) -> None:
-    """A server stands still with a job locked: the other moves the job meanwhile."""
-    with standing_still(still, is_sending=is_sending) as stands:
-        cancelling = asyncio.ensure_future(still.engine.jobs.cancel(job_id))
-        await asyncio.to_thread(stands.wait)
+    """Make a server hang while it has a job locked; check that another can move the job."""
+    with hanging(hung, is_sending=is_sending) as hangs:
+        cancelling = asyncio.ensure_future(hung.engine.jobs.cancel(job_id))
+        await asyncio.to_thread(hangs.wait)
         await other.engine.jobs.move(job_id, "elsewhere")
     await cancelling
     assert await other.state(job_id) is JobState.CANCELLED
     await other.check_counters()
 
 
-async def test_a_server_that_stands_still_holds_nobody_up_and_does_its_work_after(
+async def test_a_hanging_server_blocks_no_other_and_retries_its_commit(
     open_bench: OpenBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    set_up = SQL.set_up_writing.replace("session_timeout', '5s'", "session_timeout', '300ms'")
-    assert set_up != SQL.set_up_writing
-    still, other = open_bench(**ALONE), open_bench(**ALONE)
+    settings = SQL.set_up_writing.replace("session_timeout', '5s'", "session_timeout', '300ms'")
+    assert settings != SQL.set_up_writing
+    hung, other = open_bench(**ALONE), open_bench(**ALONE)
     first = await other.enqueue()
-    monkeypatch.setattr(SQL, "set_up_writing", set_up)
-    await see_that_nobody_is_held_up(still, other, first)
+    monkeypatch.setattr(SQL, "set_up_writing", settings)
+    await check_that_other_is_not_blocked(hung, other, first)
 
 
-WATCH = """
+TCP_SETTINGS = """
 SELECT name, setting FROM pg_settings WHERE name LIKE 'tcp%' AND source = 'session' ORDER BY name
 """
 
 
-def test_the_database_is_told_to_notice_when_we_are_gone(postgres_url: str) -> None:
+def test_the_database_gets_settings_that_detect_lost_clients(postgres_url: str) -> None:
     with connect(postgres_url) as connection:
-        assert connection.execute(WATCH).fetchall() == [
+        assert connection.execute(TCP_SETTINGS).fetchall() == [
             ("tcp_keepalives_count", "2"),
             ("tcp_keepalives_idle", "5"),
             ("tcp_keepalives_interval", "2"),
@@ -122,10 +122,10 @@ def test_the_database_is_told_to_notice_when_we_are_gone(postgres_url: str) -> N
         ]
 
 
-def test_what_an_operator_has_set_about_it_stays(postgres_url: str) -> None:
+def test_tcp_settings_of_an_operator_are_kept(postgres_url: str) -> None:
     url = f"{postgres_url}?options=-c%20tcp_keepalives_idle%3D33"
     with connect(url) as connection:
-        assert [name for name, _ in connection.execute(WATCH).fetchall()] == [
+        assert [name for name, _ in connection.execute(TCP_SETTINGS).fetchall()] == [
             "tcp_keepalives_count",
             "tcp_keepalives_interval",
             "tcp_user_timeout",
@@ -133,15 +133,15 @@ def test_what_an_operator_has_set_about_it_stays(postgres_url: str) -> None:
         assert connection.execute("SHOW tcp_keepalives_idle").fetchone() == ("33",)
 
 
-def test_sessions_of_a_pooler_are_left_as_they_are(
+def test_tcp_settings_are_not_changed_behind_a_pooler(
     postgres_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database, "is_pooled", lambda _connection: True)
     with connect(postgres_url) as connection:
-        assert connection.execute(WATCH).fetchall() == []
+        assert connection.execute(TCP_SETTINGS).fetchall() == []
 
 
-async def test_a_server_that_stands_still_while_it_sends_is_put_out_where_that_is_possible(
+async def test_a_server_that_hangs_while_sending_is_ended_by_transaction_timeout(
     open_bench: OpenBench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     limit = SQL.limit_transactions.replace("'30s'", "'300ms'")
@@ -153,5 +153,5 @@ async def test_a_server_that_stands_still_while_it_sends_is_put_out_where_that_i
         pytest.skip("PostgreSQL has transaction_timeout from version 17 on")
     assert connection.execute("SHOW transaction_timeout").fetchone() == ("30s",)
     monkeypatch.setattr(SQL, "limit_transactions", limit)
-    still = open_bench(**ALONE)
-    await see_that_nobody_is_held_up(still, other, first, is_sending=True)
+    hung = open_bench(**ALONE)
+    await check_that_other_is_not_blocked(hung, other, first, is_sending=True)

@@ -1,4 +1,4 @@
-"""Several stores on one database: what one does, the others hear of, and no limit is exceeded."""
+"""Several stores on one database: notifications, limits, locks and lost connections."""
 
 import asyncio
 import threading
@@ -22,19 +22,19 @@ from server_support.kits import PostgresKit
 OpenBench = Callable[..., Bench]
 
 ALONE: dict[str, Any] = {"notify": False, "poll_seconds": 0}
-"""Hears of nobody."""
+"""Options of a store that learns nothing of other servers."""
 
 
 @pytest.mark.parametrize(
     "options",
     [{"poll_seconds": 3600}, {"notify": False, "poll_seconds": 0.02}],
-    ids=["notified", "looking"],
+    ids=["notified", "polling"],
 )
-async def test_waiting_fetch_gets_what_another_server_enqueued(
+async def test_waiting_fetch_gets_a_job_that_another_server_enqueued(
     open_bench: OpenBench, options: dict[str, Any]
 ) -> None:
     here, there = open_bench(**options), open_bench(**options)
-    await until(lambda: bool(there.commits))  # the first look: it listens by now
+    await until(lambda: bool(there.commits))  # after the first poll, the store listens
     waiting = await there.waiting()
     job_id = await here.enqueue()
     (job,) = await asyncio.wait_for(waiting, 10)
@@ -54,7 +54,7 @@ async def test_no_job_is_handed_out_twice(open_bench: OpenBench) -> None:
             await asyncio.gather(*(bench.ack(job) for job in jobs))
 
     await asyncio.gather(*(drain(bench) for bench in benches for _ in range(4)))
-    while left := await benches[0].fetch(count=50):  # what all had locked, and nobody took
+    while left := await benches[0].fetch(count=50):  # jobs that servers had locked but not taken
         fetched.extend(job.head.id for job in left)
         await asyncio.gather(*(benches[0].ack(job) for job in left))
     assert len(fetched) == len(set(fetched)) == 300
@@ -62,26 +62,27 @@ async def test_no_job_is_handed_out_twice(open_bench: OpenBench) -> None:
     assert (await benches[0].queue()).completed == 300
 
 
-async def test_callbacks_come_in_the_order_of_the_ends(
+async def test_callbacks_are_enqueued_in_the_order_in_which_batches_finish(
     open_bench: OpenBench, postgres_url: str
 ) -> None:
     bench = open_bench(**ALONE)
     batches = [await bench.enqueue_batch(make_job(), callback="callbacks")]
     with psycopg.connect(postgres_url, autocommit=True) as connection:
-        connection.execute("ANALYZE corvo.batches")  # a single row is looked at first, by its index
+        # With these statistics, the plan reads the batches by id, not in the order of the finishes.
+        connection.execute("ANALYZE corvo.batches")
     batches += [await bench.enqueue_batch(make_job(), callback="callbacks") for _ in range(2)]
     jobs = await bench.fetch(count=3)
     with bench.kit.hold_commits(bench.store):
         acks = [asyncio.ensure_future(bench.ack(job)) for job in reversed(jobs)]
         await turns()
     await asyncio.gather(*acks)
-    told = [
+    called = [
         orjson.loads(job.payload)["batch_id"] for job in await bench.fetch("callbacks", count=3)
     ]
-    assert told == [batch_id for _, batch_id in reversed(batches)]
+    assert called == [batch_id for _, batch_id in reversed(batches)]
 
 
-async def test_a_limit_holds_across_servers(open_bench: OpenBench) -> None:
+async def test_max_concurrency_applies_across_servers(open_bench: OpenBench) -> None:
     benches = [open_bench(**ALONE) for _ in range(3)]
     await benches[0].engine.queues.limit("mail", 5)
     await benches[0].enqueue_batch(*(make_job() for _ in range(60)))
@@ -91,10 +92,10 @@ async def test_a_limit_holds_across_servers(open_bench: OpenBench) -> None:
     assert sum(map(len, fetched)) == 5
 
 
-async def test_a_job_starts_when_it_was_found_and_not_when_it_was_looked_for(
+async def test_started_at_is_not_before_the_job_was_found(
     open_bench: OpenBench, clock: ManualClock
 ) -> None:
-    """Another server may have taken it back meanwhile: it cannot start before that."""
+    """Another server may have released the job during the query; the start must be after that."""
     bench = open_bench(**ALONE)
     await bench.engine.queues.throttle("mail", 4, 60_000)
     await bench.enqueue()
@@ -119,7 +120,7 @@ async def test_a_job_starts_when_it_was_found_and_not_when_it_was_looked_for(
     assert bench.kit.query("SELECT at FROM corvo.throttle_starts") == [(clock(),)]
 
 
-async def test_a_throttle_holds_across_servers(open_bench: OpenBench) -> None:
+async def test_a_rate_limit_applies_across_servers(open_bench: OpenBench) -> None:
     benches = [open_bench(**ALONE) for _ in range(3)]
     await benches[0].engine.queues.throttle("mail", 4, 60_000)
     await benches[0].enqueue_batch(*(make_job() for _ in range(60)))
@@ -128,7 +129,9 @@ async def test_a_throttle_holds_across_servers(open_bench: OpenBench) -> None:
 
 
 @pytest.mark.parametrize("fields", [{"unique_key": "k"}, {"job_id": new_job_id()}])
-async def test_one_of_many_is_new(open_bench: OpenBench, fields: dict[str, str]) -> None:
+async def test_concurrent_enqueues_of_one_job_create_it_once(
+    open_bench: OpenBench, fields: dict[str, str]
+) -> None:
     benches = [open_bench(**ALONE) for _ in range(4)]
     answers = await asyncio.gather(
         *(bench.try_enqueue(**fields) for _ in range(5) for bench in benches)
@@ -138,7 +141,7 @@ async def test_one_of_many_is_new(open_bench: OpenBench, fields: dict[str, str])
     assert benches[0].kit.count_rows("jobs") == 1
 
 
-async def test_keys_that_are_wanted_in_any_order_end_in_no_deadlock(open_bench: OpenBench) -> None:
+async def test_unique_keys_in_different_orders_cause_no_deadlock(open_bench: OpenBench) -> None:
     benches = [open_bench(**ALONE) for _ in range(3)]
     keys = [f"k{n}" for n in range(12)]
 
@@ -157,7 +160,7 @@ async def test_keys_that_are_wanted_in_any_order_end_in_no_deadlock(open_bench: 
     await benches[0].check_counters()
 
 
-async def test_a_batch_ends_once(open_bench: OpenBench) -> None:
+async def test_a_batch_finishes_once(open_bench: OpenBench) -> None:
     benches = [open_bench(**ALONE) for _ in range(3)]
     _, batch_id = await benches[0].enqueue_batch(*(make_job() for _ in range(30)), callback="done")
     jobs = await benches[0].fetch(count=30)
@@ -166,7 +169,7 @@ async def test_a_batch_ends_once(open_bench: OpenBench) -> None:
     assert len(await benches[1].fetch("done", count=10)) == 1
 
 
-async def test_a_queue_is_there_while_a_job_of_it_is(open_bench: OpenBench) -> None:
+async def test_a_queue_exists_while_it_has_a_job(open_bench: OpenBench) -> None:
     here, there = open_bench(**ALONE), open_bench(**ALONE)
     for _ in range(10):
         job_id, _ = await asyncio.gather(here.enqueue(), there.store.drop_queue("mail"))
@@ -175,7 +178,7 @@ async def test_a_queue_is_there_while_a_job_of_it_is(open_bench: OpenBench) -> N
     await here.check_counters()
 
 
-async def test_counts_of_a_server_that_left_stay(open_bench: OpenBench) -> None:
+async def test_counters_of_a_server_that_left_are_kept(open_bench: OpenBench) -> None:
     here, there = open_bench(**ALONE), open_bench(**ALONE)
     await here.enqueue()
     await there.enqueue()
@@ -189,15 +192,15 @@ async def test_counts_of_a_server_that_left_stay(open_bench: OpenBench) -> None:
 HOUR = 3_600_000
 
 
-async def test_counts_of_a_server_that_was_killed_are_folded_after_an_hour(
+async def test_counters_of_a_killed_server_are_merged_after_an_hour(
     open_bench: OpenBench, clock: ManualClock
 ) -> None:
-    here, gone, late = (open_bench(**ALONE) for _ in range(3))
-    for bench in (here, gone, late):
+    here, silent, late = (open_bench(**ALONE) for _ in range(3))
+    for bench in (here, silent, late):
         await bench.engine.nodes.beat()
         await bench.enqueue()
     seen = "UPDATE corvo.nodes SET last_seen = ? WHERE id = ? RETURNING 1"
-    for bench, at in ((here, 0), (gone, -HOUR - 1), (late, -HOUR)):
+    for bench, at in ((here, 0), (silent, -HOUR - 1), (late, -HOUR)):
         bench.kit.query(seen, clock() + at, bench.engine.nodes.id)
     assert await here.engine.maintenance.prune() == 1
     assert await here.engine.maintenance.prune() == 0
@@ -208,27 +211,29 @@ async def test_counts_of_a_server_that_was_killed_are_folded_after_an_hour(
         [("", 1), *((writer_of(b.engine.nodes.id), 1) for b in (here, late))]
     )
     assert here.kit.count_rows("writers") == 2
-    await gone.enqueue()  # it had only stood still
+    await silent.enqueue()  # the server was not killed after all, and counts again
     assert (await here.queue()).enqueued == 4
     await here.check_counters()
 
 
-async def test_events_are_read_only_up_to_what_is_complete(open_bench: OpenBench) -> None:
-    """A commit that has drawn its ids and not ended holds back those that drew theirs later."""
+async def test_events_are_read_only_up_to_the_oldest_open_transaction(
+    open_bench: OpenBench,
+) -> None:
+    """An open transaction with event ids delays the events with higher ids."""
     slow, quick = open_bench(**ALONE), open_bench(**ALONE)
     first = await quick.enqueue()
     session = slow.store._writer._session  # type: ignore[attr-defined]
-    has_drawn, gate, real = threading.Event(), threading.Event(), session._end
+    has_ids, gate, real = threading.Event(), threading.Event(), session._end
 
     def end(pipeline: Any, *args: Any) -> Any:
         pipeline.sync()
-        has_drawn.set()
+        has_ids.set()
         gate.wait()
         return real(pipeline, *args)
 
     session._end = end
     late = asyncio.ensure_future(slow.enqueue())
-    await asyncio.to_thread(has_drawn.wait)
+    await asyncio.to_thread(has_ids.wait)
     try:
         behind = await quick.enqueue()
         read = await quick.store.read_events(0, 100)
@@ -243,18 +248,18 @@ async def test_events_are_read_only_up_to_what_is_complete(open_bench: OpenBench
     assert [event.id for event in read] == sorted(event.id for event in read)
 
 
-# What happens when the connection is lost
+# Lost connections
 
 
 def lose(bench: Bench) -> None:
-    """End the writer's connection from outside."""
+    """Terminate the writer's session in the database."""
     connection = bench.store._writer._session._connection  # type: ignore[attr-defined]
     kit: PostgresKit = bench.kit  # type: ignore[assignment]
     with psycopg.connect(kit.url, autocommit=True) as other:
         other.execute("SELECT pg_terminate_backend(%s, 5000)", (connection.info.backend_pid,))
 
 
-async def test_a_lost_connection_costs_nobody_anything(open_bench: OpenBench) -> None:
+async def test_a_lost_connection_loses_no_job(open_bench: OpenBench) -> None:
     bench = open_bench(**ALONE)
     job_ids = []
     for _ in range(5):
@@ -263,9 +268,9 @@ async def test_a_lost_connection_costs_nobody_anything(open_bench: OpenBench) ->
     assert await bench.fetch_ids() == job_ids
 
 
-@pytest.mark.parametrize("has_come", [True, False], ids=["committed", "not committed"])
-async def test_a_commit_whose_answer_was_lost_is_done_once(
-    open_bench: OpenBench, monkeypatch: pytest.MonkeyPatch, has_come: bool
+@pytest.mark.parametrize("is_committed", [True, False], ids=["committed", "not committed"])
+async def test_a_commit_whose_answer_is_lost_is_applied_once(
+    open_bench: OpenBench, monkeypatch: pytest.MonkeyPatch, is_committed: bool
 ) -> None:
     bench = open_bench(**ALONE)
     await bench.enqueue("other")
@@ -273,8 +278,8 @@ async def test_a_commit_whose_answer_was_lost_is_done_once(
     real, request = session._end, Pipeline.request
     lost: list[Pipeline] = []
 
-    class Silent:
-        """A connection that dies at COMMIT, before or after the database has heard of it."""
+    class LostAtCommit:
+        """A connection that is lost at COMMIT, before or after the database receives it."""
 
         statusmessage = None
 
@@ -287,7 +292,7 @@ async def test_a_commit_whose_answer_was_lost_is_done_once(
         def execute(self, statement: str, *args: Any) -> Any:
             if statement != "COMMIT":
                 return self._connection.execute(statement, *args)
-            if has_come:
+            if is_committed:
                 self._connection.execute(statement)
             return self
 
@@ -296,28 +301,28 @@ async def test_a_commit_whose_answer_was_lost_is_done_once(
             return real(pipeline, *args)
         lost.append(pipeline)
         connection = pipeline.connection
-        pipeline.connection = Silent(connection)
-        leave = pipeline.close
+        pipeline.connection = LostAtCommit(connection)
+        close_pipeline = pipeline.close
 
         def close() -> None:
-            leave()
+            close_pipeline()
             connection.close()
             raise psycopg.OperationalError("server closed the connection unexpectedly")
 
         monkeypatch.setattr(pipeline, "close", close)
         return real(pipeline, *args)
 
-    def request_in_vain(pipeline: Pipeline, *args: Any) -> Rows:
+    def request_without_rows(pipeline: Pipeline, *args: Any) -> Rows:
         rows = request(pipeline, *args)
 
-        def answered() -> list[Row]:
-            if pipeline in lost:  # of what else was under way, nothing came back either
+        def rows_unless_lost() -> list[Row]:
+            if pipeline in lost:  # the rows of the other statements are lost as well
                 raise psycopg.ProgrammingError("no result available")
             return rows()
 
-        return answered
+        return rows_unless_lost
 
-    monkeypatch.setattr(Pipeline, "request", request_in_vain)
+    monkeypatch.setattr(Pipeline, "request", request_without_rows)
     session._end = end
     job_id = await bench.enqueue()
     assert lost
@@ -326,7 +331,7 @@ async def test_a_commit_whose_answer_was_lost_is_done_once(
     await bench.check_counters()
 
 
-async def test_two_servers_may_start_at_once(postgres_databases: Any) -> None:
+async def test_several_servers_can_start_at_the_same_time(postgres_databases: Any) -> None:
     url = postgres_databases.create()
     try:
         stores = await asyncio.gather(

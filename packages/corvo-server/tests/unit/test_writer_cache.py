@@ -1,4 +1,4 @@
-"""What the writer of SQLite remembers, so as not to read it again: the newest, and active jobs."""
+"""The caches of the SQLite writer: the newest job, the newest event, and heads of active jobs."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -17,7 +17,7 @@ from server_support.kits import SqliteKit
 
 @pytest.fixture
 def kit(tmp_path: Path) -> SqliteKit:
-    """SQLite only: this is about its writer."""
+    """These tests are about the writer on SQLite only."""
     return SqliteKit(tmp_path)
 
 
@@ -28,30 +28,30 @@ async def store(kit: SqliteKit) -> AsyncIterator[Any]:
     await store.close()
 
 
-def held(bench: Bench) -> set[str]:
+def cached_ids(bench: Bench) -> set[str]:
     heads = bench.store._writer._session._jobs._cached_heads  # type: ignore[attr-defined]
     return set(heads)
 
 
-async def test_held_are_the_jobs_that_are_active(bench: Bench) -> None:
+async def test_cache_contains_the_active_jobs(bench: Bench) -> None:
     await bench.enqueue("other")
     acked, failed, released = [await bench.start() for _ in range(3)]
-    assert held(bench) == {acked.head.id, failed.head.id, released.head.id}
+    assert cached_ids(bench) == {acked.head.id, failed.head.id, released.head.id}
     await bench.ack(acked)
     await bench.fail(failed)
     await bench.release(released)
-    assert held(bench) == set()
+    assert cached_ids(bench) == set()
 
 
-async def test_heartbeat_is_remembered(bench: Bench, clock: ManualClock) -> None:
+async def test_heartbeat_updates_the_cache(bench: Bench, clock: ManualClock) -> None:
     job = await bench.start()
     clock.forward(1_000)
     await bench.heartbeat(job)
     bench.kit.check_memory(bench.store)
-    assert held(bench) == {job.head.id}
+    assert cached_ids(bench) == {job.head.id}
 
 
-async def test_commit_that_failed_is_not_remembered(bench: Bench) -> None:
+async def test_failed_commit_clears_the_cache(bench: Bench) -> None:
     job = await bench.start()
     with bench.kit.break_commits(bench.store), pytest.raises(StoreUnavailable):
         await bench.ack(job)
@@ -59,7 +59,7 @@ async def test_commit_that_failed_is_not_remembered(bench: Bench) -> None:
     assert is_done(await bench.ack(job))
 
 
-async def test_enqueue_that_failed_is_not_remembered(bench: Bench) -> None:
+async def test_failed_enqueue_is_not_cached(bench: Bench) -> None:
     await bench.enqueue()
     with bench.kit.break_commits(bench.store), pytest.raises(StoreUnavailable):
         await bench.enqueue()
@@ -70,9 +70,9 @@ async def test_enqueue_that_failed_is_not_remembered(bench: Bench) -> None:
     assert bench.kit.query("SELECT count(*), max(id) FROM events") == [(2, 2)]
 
 
-async def test_only_so_many_are_held(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_cache_has_a_maximum_size(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs, "_CACHE_SIZE", 2)
     started = [await bench.start() for _ in range(3)]
-    assert held(bench) == {job.head.id for job in started[1:]}
+    assert cached_ids(bench) == {job.head.id for job in started[1:]}
     outcomes = await asyncio.gather(*[bench.ack(job) for job in started])
     assert all(map(is_done, outcomes))

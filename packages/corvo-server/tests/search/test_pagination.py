@@ -1,4 +1,4 @@
-"""Walking all pages while jobs come, are started and end: nothing twice, nothing missed."""
+"""Reading all pages while jobs are enqueued, started and finished: none twice, none missing."""
 
 import asyncio
 from typing import Any
@@ -11,7 +11,8 @@ from server_support.bench import Bench
 from server_support.clock import ManualClock
 from server_support.kits import Kit, NewKit
 
-# A job that is worked on moves in these orders; whoever walks them meets it at least where it was.
+# In these orders, a job moves when it is started or finished. It may then appear on two pages or on
+# none, so the test ignores such jobs.
 MOVING = {SortField.STATE, SortField.ATTEMPT}
 
 QUEUES = ("a", "b")
@@ -23,16 +24,17 @@ steps = st.lists(
 
 
 class World:
-    """Jobs, and what happens to them."""
+    """Enqueues, starts and finishes jobs, and remembers them."""
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
         self.ids: list[str] = []
-        self.held: list[Any] = []
+        self.active: list[Any] = []
         self.touched: set[str] = set()
+        """Ids of the jobs that were started since the last reset."""
 
     async def do(self, step: str) -> None:
-        """One thing that happens, a millisecond after the last."""
+        """Do one step, a millisecond after the last one."""
         self.bench.clock.forward(1)
         if step == "enqueue":
             number = len(self.ids)
@@ -41,43 +43,46 @@ class World:
             queue = QUEUES[number % 2]
             self.ids.append(await self.bench.enqueue(queue, at=at, priority=priority))
         elif step == "start":
-            self.held += await self.bench.fetch(*QUEUES, count=2)
-        elif step == "complete" and self.held:
-            await self.bench.ack(self.held.pop(0))
-        elif step == "fail" and self.held:
-            await self.bench.fail(self.held.pop(), retry=False)
-        self.touched |= {job.head.id for job in self.held}
+            self.active += await self.bench.fetch(*QUEUES, count=2)
+        elif step == "complete" and self.active:
+            await self.bench.ack(self.active.pop(0))
+        elif step == "fail" and self.active:
+            await self.bench.fail(self.active.pop(), retry=False)
+        self.touched |= {job.head.id for job in self.active}
 
 
-async def walk(
+async def read_pages(
     kit: Kit,
     prepared: list[str],
     between: list[list[str]],
     request: dict[str, Any],
 ) -> tuple[list[str], list[str], set[str]]:
-    """The ids met, those that were there from the start, and those that something happened to."""
+    """Read all pages, with steps between them.
+
+    Return the ids found, the ids of the jobs stored before, and the ids of the jobs started.
+    """
     bench = Bench(kit, kit.open(), ManualClock())
     world = World(bench)
     for step in prepared:
         await world.do(step)
-    there, world.touched = list(world.ids), {job.head.id for job in world.held}
-    met: list[str] = []
+    stored, world.touched = list(world.ids), {job.head.id for job in world.active}
+    found: list[str] = []
     cursor = None
-    for happening in [*between, *[[]] * 1000]:
+    for steps_between in [*between, *[[]] * 1000]:
         asked = SearchRequest.model_validate({**request, "cursor": cursor})
         page = await bench.engine.search.jobs(asked)
-        met += [job.head.id for job in page.jobs]
+        found += [job.head.id for job in page.jobs]
         cursor = page.cursor
         if cursor is None:
             break
-        for step in happening:
+        for step in steps_between:
             await world.do(step)
     await bench.store.close()
-    return met, there, world.touched
+    return found, stored, world.touched
 
 
 def prepare(jobs: int, started: int, ended: list[bool]) -> list[str]:
-    """Steps to so many jobs, some of them started, some of those completed or failed."""
+    """Return steps that enqueue `jobs` jobs, start some and complete or fail some of those."""
     steps = ["enqueue"] * jobs + ["start"] * started
     return steps + ["complete" if is_good else "fail" for is_good in ended]
 
@@ -95,7 +100,7 @@ worlds = st.builds(
     st.sampled_from(SortOrder),
     st.integers(1, 4),
 )
-def test_walking_all_pages_meets_every_job_once(
+def test_all_pages_contain_every_job_once(
     new_kit: NewKit,
     prepared: list[str],
     between: list[list[str]],
@@ -105,12 +110,12 @@ def test_walking_all_pages_meets_every_job_once(
 ) -> None:
     request = {"sort": sort, "order": order, "limit": limit}
     with new_kit() as kit:
-        met, there, touched = asyncio.run(walk(kit, prepared, between, request))
+        found, stored, touched = asyncio.run(read_pages(kit, prepared, between, request))
     if sort in MOVING:
-        met = [job_id for job_id in met if job_id not in touched]
-        there = [job_id for job_id in there if job_id not in touched]
-    assert len(met) == len(set(met)), "a job was met twice"
-    assert set(there) <= set(met), "a job was missed"
+        found = [job_id for job_id in found if job_id not in touched]
+        stored = [job_id for job_id in stored if job_id not in touched]
+    assert len(found) == len(set(found)), "a job was found twice"
+    assert set(stored) <= set(found), "a job was not found"
 
 
 @settings(max_examples=30, deadline=None)
@@ -120,7 +125,7 @@ def test_walking_all_pages_meets_every_job_once(
     st.sampled_from(sorted(set(SortField) - MOVING)),
     st.sampled_from(SortOrder),
 )
-def test_walking_the_jobs_of_a_queue_meets_every_one_once(
+def test_all_pages_of_one_queue_contain_its_jobs_once(
     new_kit: NewKit,
     prepared: list[str],
     between: list[list[str]],
@@ -129,7 +134,7 @@ def test_walking_the_jobs_of_a_queue_meets_every_one_once(
 ) -> None:
     request = {"sort": sort, "order": order, "limit": 1, "queue": "b"}
     with new_kit() as kit:
-        met, there, _ = asyncio.run(walk(kit, prepared, between, request))
-    assert len(met) == len(set(met))
-    assert set(there[1::2]) <= set(met)
-    assert not set(there[::2]) & set(met)
+        found, stored, _ = asyncio.run(read_pages(kit, prepared, between, request))
+    assert len(found) == len(set(found))
+    assert set(stored[1::2]) <= set(found)
+    assert not set(stored[::2]) & set(found)
