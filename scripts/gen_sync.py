@@ -25,10 +25,16 @@ BANNER = "# Generated from {source} by scripts/gen_sync.py. Do not edit.\n"
 
 NAMES = {
     "_async": "_sync",
+    "AbstractAsyncContextManager": "AbstractContextManager",
     "__aenter__": "__enter__",
     "__aexit__": "__exit__",
+    "aclose": "close",
     "aclosing": "closing",
+    "aiter_bytes": "iter_bytes",
+    "aread": "read",
+    "asynccontextmanager": "contextmanager",
     "asyncio": "time",
+    "handle_async_request": "handle_request",
 }
 PROSE = {"asyncio": "plain code", "_async": "_sync"}
 

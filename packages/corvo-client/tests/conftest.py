@@ -9,8 +9,10 @@ from typing import Any
 import httpx
 import pytest
 
-from corvo_client import _transport
-from corvo_client._through_httpx import AsyncThroughHttpx, ThroughHttpx
+from corvo_client._async import transport as async_transport
+from corvo_client._async.through_httpx import AsyncThroughHttpx
+from corvo_client._sync import transport as sync_transport
+from corvo_client._sync.through_httpx import ThroughHttpx
 
 Answering = httpx.Response | Exception | Callable[[httpx.Request], httpx.Response]
 
@@ -65,9 +67,12 @@ def network(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[..., Any]], N
 
     def replace(handler: Callable[[httpx.Request], Any]) -> None:
         backend = httpx.MockTransport(handler)
-        for name, way in (("Direct", ThroughHttpx), ("AsyncDirect", AsyncThroughHttpx)):
-            made = partial(way, backend=backend, is_for_polls=False)
-            monkeypatch.setattr(_transport, name, lambda origin, _most, made=made: made(origin))
+        for module, name, sender in (
+            (sync_transport, "Direct", ThroughHttpx),
+            (async_transport, "AsyncDirect", AsyncThroughHttpx),
+        ):
+            make = partial(sender, backend=backend, is_for_polls=False)
+            monkeypatch.setattr(module, name, lambda origin, _limit, make=make: make(origin))
 
     return replace
 

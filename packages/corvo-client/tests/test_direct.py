@@ -30,13 +30,15 @@ from corvo_client import (
 from corvo_client._answer import Answer
 from corvo_client._async import connection as async_connection
 from corvo_client._async.direct import AsyncDirect
+from corvo_client._async.through_httpx import AsyncThroughHttpx
+from corvo_client._async.transport import AsyncTransport
 from corvo_client._call import Call
 from corvo_client._http1 import BrokenAnswer, Reading
 from corvo_client._origin import Origin
 from corvo_client._sync import connection as sync_connection
 from corvo_client._sync.direct import Direct
-from corvo_client._through_httpx import AsyncThroughHttpx, ThroughHttpx
-from corvo_client._transport import AsyncTransport, Transport
+from corvo_client._sync.through_httpx import ThroughHttpx
+from corvo_client._sync.transport import Transport
 
 CALL: Call[str] = Call("POST", "/x?a=b c", bytes.decode, b'{"a":1}')
 GET: Call[str] = Call("GET", "/y", bytes.decode)

@@ -14,7 +14,7 @@ from corvo_client import (
     PayloadTooLarge,
 )
 from corvo_client._async import coalescer as coalescing
-from corvo_client._calls import jobs, worker
+from corvo_client._calls import attempts, jobs
 from corvo_schema import EnqueueReply, EnqueueRequest, FetchedJob
 
 JOB_IDS = [f"job_01ARZ3NDEKTSV4RRFFQ69G5FA{letter}" for letter in "ABCD"]
@@ -144,14 +144,14 @@ async def test_joined_calls_are_repeatable_when_each_is() -> None:
     endpoint = enqueues[0].batch_endpoint
     assert endpoint is not None
     assert endpoint.join(enqueues).repeatable
-    assert worker.ack(fetched(JOB_IDS[0]), {}).repeatable
+    assert attempts.ack(fetched(JOB_IDS[0]), {}).repeatable
     enqueues[0].repeatable = False
     assert not endpoint.join(enqueues).repeatable
 
 
 def test_item_of_an_outcome_begins_with_its_job_id() -> None:
-    assert worker._item("x", b"{}") == b'{"job_id":"x"}'
-    assert worker._item("x", b'{"result":1}') == b'{"job_id":"x","result":1}'
+    assert attempts._item("x", b"{}") == b'{"job_id":"x"}'
+    assert attempts._item("x", b'{"result":1}') == b'{"job_id":"x","result":1}'
 
 
 def test_batches_stay_below_common_limits_of_bodies() -> None:

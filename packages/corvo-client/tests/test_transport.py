@@ -18,12 +18,14 @@ from corvo_client import (
     ConnectionLost,
     CorvoError,
     RetryPolicy,
-    _transport,
 )
 from corvo_client._answer import Answer
+from corvo_client._async import transport as async_transport
+from corvo_client._async.transport import AsyncTransport
 from corvo_client._call import Call
 from corvo_client._origin import Origin
-from corvo_client._transport import AsyncTransport, Transport
+from corvo_client._sync import transport as sync_transport
+from corvo_client._sync.transport import Transport
 
 CALL: Call[str] = Call("GET", "/x", bytes.decode)
 POLL: Call[str] = Call("POST", "/fetch", bytes.decode, b"{}", waits=20.0)
@@ -213,8 +215,8 @@ class Backends:
 @pytest.fixture
 def backends(monkeypatch: pytest.MonkeyPatch) -> Backends:
     backends = Backends()
-    monkeypatch.setattr(_transport, "Direct", backends)
-    monkeypatch.setattr(_transport, "AsyncDirect", backends.awaited)
+    monkeypatch.setattr(sync_transport, "Direct", backends)
+    monkeypatch.setattr(async_transport, "AsyncDirect", backends.awaited)
     return backends
 
 

@@ -21,8 +21,9 @@ from corvo_client import (
     calls,
 )
 from corvo_client._async.session import AsyncSession
+from corvo_client._async.transport import AsyncTransport
+from corvo_client._origin import Origin
 from corvo_client._retry import RetryPolicy
-from corvo_client._transport import AsyncTransport, Origin
 
 KIND = "text/event-stream; charset=utf-8"
 

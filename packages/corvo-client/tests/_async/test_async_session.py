@@ -16,9 +16,10 @@ from corvo_client import (
     Unavailable,
 )
 from corvo_client._async.session import AsyncSession
+from corvo_client._async.transport import AsyncTransport
 from corvo_client._call import Call
-from corvo_client._calls import admin, jobs, queues, worker
-from corvo_client._transport import AsyncTransport, Origin
+from corvo_client._calls import admin, attempts, jobs, queues
+from corvo_client._origin import Origin
 from corvo_schema import EnqueueRequest, FetchedJob
 
 JOB_ID = "job_01ARZ3NDEKTSV4RRFFQ69G5FAV"
@@ -100,11 +101,11 @@ REPEATED = [
     jobs.bulk_get(["x"]),
     jobs.get_batch("x"),
     jobs.list_batches(),
-    worker.ack(held, {}),
-    worker.fail(held, "e", {}),
-    worker.release(held, {}),
-    worker.ack_batch([]),
-    worker.heartbeat({}, None),
+    attempts.ack(held, {}),
+    attempts.fail(held, "e", {}),
+    attempts.release(held, {}),
+    attempts.ack_batch([]),
+    attempts.heartbeat({}, None),
     queues.list_queues(),
     queues.get_queue("q"),
     queues.pause_queue("q"),
@@ -113,11 +114,11 @@ REPEATED = [
 NOT_REPEATED = [
     jobs.cancel_job("x"),
     jobs.retry_job("x"),
-    worker.ack("x", {}),
-    worker.fail("x", "e", {}),
-    worker.release("x", {}),
-    worker.fetch({"queues": ["q"], "worker_id": "w"}),
-    worker.fetch_batch({"queues": ["q"], "worker_id": "w", "count": 1}),
+    attempts.ack("x", {}),
+    attempts.fail("x", "e", {}),
+    attempts.release("x", {}),
+    attempts.fetch({"queues": ["q"], "worker_id": "w"}),
+    attempts.fetch_batch({"queues": ["q"], "worker_id": "w", "count": 1}),
 ]
 
 

@@ -21,9 +21,10 @@ from corvo_client import (
     ValidationFailed,
     calls,
 )
+from corvo_client._origin import Origin
 from corvo_client._retry import RetryPolicy
 from corvo_client._sync.session import Session
-from corvo_client._transport import Origin, Transport
+from corvo_client._sync.transport import Transport
 
 KIND = "text/event-stream; charset=utf-8"
 

@@ -9,6 +9,7 @@ import pytest
 
 from corvo_client.worker._api import Ack, HeldJob, Refused, Undelivered
 from corvo_client.worker._leases import Lease
+from corvo_schema.attempts import FailItem, HeartbeatRequest, ReleaseItem
 from corvo_schema.ids import new_job_id
 from corvo_schema.outcomes import (
     AckResult,
@@ -17,7 +18,6 @@ from corvo_schema.outcomes import (
     HeartbeatReply,
     ReleaseResult,
 )
-from corvo_schema.worker import FailItem, HeartbeatRequest, ReleaseItem
 
 Item = Ack | FailItem | ReleaseItem
 

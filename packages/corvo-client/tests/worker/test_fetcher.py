@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from corvo_client._backoff import Backoff
 from corvo_client.worker._api import HeldJob
-from corvo_client.worker._backoff import Backoff
 from corvo_client.worker._fetcher import Fetcher
 from corvo_client.worker._leases import Lease
 from corvo_client.worker._slots import Slots

@@ -8,12 +8,13 @@ import httpx
 import pytest
 
 from corvo_client._async.client import AsyncClient
-from corvo_client._transport import AsyncTransport, Origin
+from corvo_client._async.transport import AsyncTransport
+from corvo_client._origin import Origin
 from corvo_client.worker import Worker
 from corvo_client.worker._api import Ack, Refused, Undelivered
 from corvo_client.worker._http import FetchTerms, HttpHeartbeatSender, HttpServerApi
 from corvo_client.worker._server import Server
-from corvo_schema.worker import FailItem, HeartbeatJob, HeartbeatRequest, ReleaseItem
+from corvo_schema.attempts import FailItem, HeartbeatJob, HeartbeatRequest, ReleaseItem
 
 JOB = {
     "job_id": "job_01ARZ3NDEKTSV4RRFFQ69G5FAV",

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from corvo_client.worker._backoff import Backoff
+from corvo_client._backoff import Backoff
 from corvo_client.worker._leases import Lease, LeaseTable
 from corvo_client.worker._outcomes import Completed, Failed, Released
 from corvo_client.worker._reports import Reporter

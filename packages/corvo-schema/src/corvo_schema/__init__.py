@@ -2,6 +2,24 @@
 
 from corvo_schema._base import ReplyModel, RequestModel
 from corvo_schema.admin import ClusterStatus, Health, NodeInfo, ServerInfo, WorkerInfo
+from corvo_schema.attempts import (
+    MAX_BATCH_OUTCOMES,
+    AckBatchRequest,
+    AckItem,
+    AckRequest,
+    FailBatchRequest,
+    FailItem,
+    FailRequest,
+    FetchBatchReply,
+    FetchBatchRequest,
+    FetchedJob,
+    FetchRequest,
+    HeartbeatJob,
+    HeartbeatRequest,
+    ReleaseBatchRequest,
+    ReleaseItem,
+    ReleaseRequest,
+)
 from corvo_schema.batches import Batch, BatchCallback, BatchList, BatchOptions, BatchState
 from corvo_schema.bulk import (
     BulkAccepted,
@@ -88,24 +106,6 @@ from corvo_schema.states import (
     Priority,
 )
 from corvo_schema.timestamps import Timestamp, format_ms, from_ms, parse_timestamp, to_ms
-from corvo_schema.worker import (
-    MAX_BATCH_OUTCOMES,
-    AckBatchRequest,
-    AckItem,
-    AckRequest,
-    FailBatchRequest,
-    FailItem,
-    FailRequest,
-    FetchBatchReply,
-    FetchBatchRequest,
-    FetchedJob,
-    FetchRequest,
-    HeartbeatJob,
-    HeartbeatRequest,
-    ReleaseBatchRequest,
-    ReleaseItem,
-    ReleaseRequest,
-)
 
 __all__ = [
     "ALTERNATIVES",

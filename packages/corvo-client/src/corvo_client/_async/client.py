@@ -6,6 +6,7 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from corvo_client._async.admin import AsyncAdmin
+from corvo_client._async.attempts import AsyncAttempts
 from corvo_client._async.bulk import AsyncBulk
 from corvo_client._async.events import AsyncEvents
 from corvo_client._async.jobs import AsyncJobs
@@ -13,20 +14,19 @@ from corvo_client._async.queues import AsyncQueues
 from corvo_client._async.schedules import AsyncSchedules
 from corvo_client._async.search import AsyncSearch
 from corvo_client._async.session import AsyncSession
-from corvo_client._async.worker import AsyncWorkerCalls
+from corvo_client._async.through_httpx import AsyncBackend
+from corvo_client._async.transport import AsyncTransport
 from corvo_client._call import Call
 from corvo_client._origin import Origin
 from corvo_client._retry import RetryPolicy
 from corvo_client._stream import Stream
-from corvo_client._through_httpx import AsyncBackend
-from corvo_client._transport import AsyncTransport
 
 R = TypeVar("R")
 
 
 class AsyncClient(
     AsyncJobs,
-    AsyncWorkerCalls,
+    AsyncAttempts,
     AsyncQueues,
     AsyncSearch,
     AsyncBulk,

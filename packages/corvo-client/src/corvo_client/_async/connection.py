@@ -30,6 +30,11 @@ class AsyncSemaphore:
             return False
 
 
+def connection_owner() -> object:
+    """Return the running event loop: a connection can be used only in the loop that opened it."""
+    return asyncio.get_running_loop()
+
+
 class AsyncConnection(asyncio.Protocol):
     """One connection, for one exchange at a time."""
 

@@ -6,11 +6,11 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import TypeVar
 
+from corvo_client._async.transport import AsyncTransport
 from corvo_client._codec import read_answer
 from corvo_client._errors import BadReply, ConnectionLost, CorvoError
 from corvo_client._retry import AsyncSleep, RetryPolicy
 from corvo_client._stream import Message, MessageReader, Stream
-from corvo_client._transport import AsyncTransport
 
 R = TypeVar("R")
 

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Sequence
 
 from corvo_client._async.client import AsyncClient
+from corvo_client._backoff import Backoff
 from corvo_client._errors import ApiError
 from corvo_client._outbox import (
     MAY_BE_ONE_ROW,
@@ -16,7 +17,6 @@ from corvo_client._outbox import (
     size_of,
 )
 from corvo_client._pauses import AsyncPause
-from corvo_client.worker._backoff import Backoff
 
 _log = logging.getLogger("corvo.outbox")
 

@@ -9,12 +9,12 @@ from typing import TypeVar
 
 from corvo_client._async.coalescer import Coalescers  # async only
 from corvo_client._async.following import AsyncFollowing
+from corvo_client._async.transport import AsyncTransport
 from corvo_client._call import Call
 from corvo_client._codec import read_answer
 from corvo_client._errors import CorvoError
 from corvo_client._retry import NO_RETRIES, AsyncSleep, RetryPolicy
 from corvo_client._stream import Stream
-from corvo_client._transport import AsyncTransport
 
 R = TypeVar("R")
 

@@ -11,6 +11,7 @@ from corvo_client._origin import Origin
 from corvo_client._retry import RetryPolicy
 from corvo_client._stream import Stream
 from corvo_client._sync.admin import Admin
+from corvo_client._sync.attempts import Attempts
 from corvo_client._sync.bulk import Bulk
 from corvo_client._sync.events import Events
 from corvo_client._sync.jobs import Jobs
@@ -18,16 +19,15 @@ from corvo_client._sync.queues import Queues
 from corvo_client._sync.schedules import Schedules
 from corvo_client._sync.search import Search
 from corvo_client._sync.session import Session
-from corvo_client._sync.worker import WorkerCalls
-from corvo_client._through_httpx import Backend
-from corvo_client._transport import Transport
+from corvo_client._sync.through_httpx import Backend
+from corvo_client._sync.transport import Transport
 
 R = TypeVar("R")
 
 
 class Client(
     Jobs,
-    WorkerCalls,
+    Attempts,
     Queues,
     Search,
     Bulk,

@@ -3,6 +3,7 @@
 Written by hand, as `_async/connection.py` is.
 """
 
+import os
 import socket
 import threading
 import time
@@ -15,6 +16,11 @@ from corvo_client._origin import KEEPALIVE_SECONDS, Origin, ServerAddress
 _RECEIVED_BYTES = 65_536
 
 Semaphore = threading.BoundedSemaphore
+
+
+def connection_owner() -> object:
+    """Return the process id: a forked process must not use the connections of its parent."""
+    return os.getpid()
 
 
 class Connection:

@@ -11,7 +11,7 @@ from corvo_client._codec import read_answer
 from corvo_client._errors import BadReply, ConnectionLost, CorvoError
 from corvo_client._retry import RetryPolicy, Sleep
 from corvo_client._stream import Message, MessageReader, Stream
-from corvo_client._transport import Transport
+from corvo_client._sync.transport import Transport
 
 R = TypeVar("R")
 

@@ -4,6 +4,7 @@
 import logging
 from collections.abc import Sequence
 
+from corvo_client._backoff import Backoff
 from corvo_client._errors import ApiError
 from corvo_client._outbox import (
     MAY_BE_ONE_ROW,
@@ -17,7 +18,6 @@ from corvo_client._outbox import (
 )
 from corvo_client._pauses import Pause
 from corvo_client._sync.client import Client
-from corvo_client.worker._backoff import Backoff
 
 _log = logging.getLogger("corvo.outbox")
 

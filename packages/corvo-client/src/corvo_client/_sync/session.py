@@ -13,7 +13,7 @@ from corvo_client._errors import CorvoError
 from corvo_client._retry import NO_RETRIES, RetryPolicy, Sleep
 from corvo_client._stream import Stream
 from corvo_client._sync.following import Following
-from corvo_client._transport import Transport
+from corvo_client._sync.transport import Transport
 
 R = TypeVar("R")
 

@@ -11,9 +11,10 @@ from unittest.mock import patch
 from pydantic import TypeAdapter
 
 from corvo_client._answer import Answer
+from corvo_client._async.transport import AsyncTransport
 from corvo_client._call import Call
 from corvo_client._options import AnySeconds
-from corvo_client._transport import AsyncTransport, Transport
+from corvo_client._sync.transport import Transport
 from corvo_client.testing._clock import TestClock
 from corvo_client.testing._drain import Drain, Drained
 from corvo_client.testing._matching import ANYTHING, Target, Wanted

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
 
 from corvo_schema import ReplyModel
+from corvo_schema.attempts import FailItem, HeartbeatRequest, ReleaseItem
 from corvo_schema.durations import Seconds
 from corvo_schema.outcomes import AckResult, FailResult, HeartbeatReply, ReleaseResult
-from corvo_schema.worker import FailItem, HeartbeatRequest, ReleaseItem
 
 
 class HeldJob(ReplyModel):

@@ -5,13 +5,13 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
+from corvo_client._backoff import Backoff
 from corvo_client.worker._api import HeldJob, RequestFailed, ServerApi
-from corvo_client.worker._backoff import Backoff
 from corvo_client.worker._leases import Lease
 from corvo_client.worker._pace import Pace
 from corvo_client.worker._results import Results
 from corvo_client.worker._slots import Slots
-from corvo_schema.worker import MAX_BATCH_OUTCOMES
+from corvo_schema.attempts import MAX_BATCH_OUTCOMES
 
 _log = logging.getLogger("corvo.worker")
 

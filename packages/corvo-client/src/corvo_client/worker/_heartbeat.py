@@ -6,12 +6,12 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
+from corvo_client._backoff import Backoff
 from corvo_client.worker._api import HeartbeatSender, Refused, RequestFailed
-from corvo_client.worker._backoff import Backoff
 from corvo_client.worker._leases import Interruption, Lease, LeaseTable
 from corvo_client.worker._watch import LoopWatch
+from corvo_schema.attempts import HeartbeatJob, HeartbeatRequest
 from corvo_schema.outcomes import HeartbeatJobReply
-from corvo_schema.worker import HeartbeatJob, HeartbeatRequest
 
 _log = logging.getLogger("corvo.worker")
 

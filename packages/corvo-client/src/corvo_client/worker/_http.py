@@ -7,8 +7,9 @@ from typing import Any, TypeVar
 
 from pydantic_core import to_json
 
+from corvo_client._async.attempts import AsyncAttempts
 from corvo_client._async.session import AsyncSession
-from corvo_client._async.worker import AsyncWorkerCalls
+from corvo_client._async.transport import AsyncTransport
 from corvo_client._batch_endpoints import (
     ACKS,
     FAILS,
@@ -22,11 +23,10 @@ from corvo_client._codec import reader
 from corvo_client._errors import CorvoError, PayloadTooLarge, ValidationFailed
 from corvo_client._origin import Origin
 from corvo_client._retry import NO_RETRIES
-from corvo_client._transport import AsyncTransport
 from corvo_client.worker._api import Ack, HeldJob, Refused, Undelivered
 from corvo_schema import ReplyModel, RequestModel
+from corvo_schema.attempts import FailItem, HeartbeatRequest, ReleaseItem
 from corvo_schema.outcomes import AckResult, FailResult, HeartbeatReply, ReleaseResult
-from corvo_schema.worker import FailItem, HeartbeatRequest, ReleaseItem
 
 R = TypeVar("R")
 
@@ -131,7 +131,7 @@ class HttpHeartbeatSender:
         self._timeout = timeout
         self._runner = asyncio.Runner()
         self._session = AsyncSession(AsyncTransport(origin), NO_RETRIES)
-        self._calls = AsyncWorkerCalls(self._session)
+        self._calls = AsyncAttempts(self._session)
 
     def beat(self, request: HeartbeatRequest) -> HeartbeatReply:
         """Extend leases. Raises `Undelivered` when that takes longer than the timeout in all."""

@@ -9,7 +9,7 @@ from typing import Protocol, TypeVar
 from corvo_client.worker._api import Ack, Refused, RequestFailed, ServerApi
 from corvo_client.worker._leases import Lease, LeaseTable
 from corvo_client.worker._outcomes import Completed, Failed, Outcome, Released
-from corvo_schema.worker import FailItem, ReleaseItem
+from corvo_schema.attempts import FailItem, ReleaseItem
 
 _log = logging.getLogger("corvo.worker")
 

@@ -5,11 +5,11 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
-from corvo_client.worker._backoff import Backoff
+from corvo_client._backoff import Backoff
 from corvo_client.worker._leases import Lease, LeaseTable
 from corvo_client.worker._outcomes import Outcome
 from corvo_client.worker._reports import Report
-from corvo_schema.worker import MAX_BATCH_OUTCOMES
+from corvo_schema.attempts import MAX_BATCH_OUTCOMES
 
 _log = logging.getLogger("corvo.worker")
 

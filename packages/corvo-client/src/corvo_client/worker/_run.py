@@ -8,8 +8,8 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from corvo_client._backoff import Backoff
 from corvo_client.worker._api import HeartbeatSender, HeldJob, ServerApi
-from corvo_client.worker._backoff import Backoff
 from corvo_client.worker._fetcher import Fetcher
 from corvo_client.worker._heartbeat import Heartbeat
 from corvo_client.worker._leases import Interruption, Lease, LeaseTable

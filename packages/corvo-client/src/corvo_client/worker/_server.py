@@ -9,12 +9,13 @@ from typing import Any
 from corvo_client._async.client import AsyncClient
 from corvo_client._async.jobs import AsyncJobs
 from corvo_client._async.session import AsyncSession
+from corvo_client._async.transport import AsyncTransport
 from corvo_client._options import EnqueueOptions
 from corvo_client._origin import Origin
 from corvo_client._retry import RetryPolicy
 from corvo_client._sync.jobs import Jobs
 from corvo_client._sync.session import Session
-from corvo_client._transport import AsyncTransport, Transport
+from corvo_client._sync.transport import Transport
 from corvo_client.worker._http import FetchTerms, HttpHeartbeatSender, HttpServerApi
 from corvo_schema.jobs import EnqueueReply
 

@@ -1,13 +1,12 @@
-# Generated from src/corvo_client/_async/worker.py by scripts/gen_sync.py. Do not edit.
 """The client's methods for workers. `corvo_client.Worker` uses them so that you need not."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from corvo_client._calls import worker as calls
-from corvo_client._calls.worker import AnyJob
+from corvo_client._async.base import AsyncBase
+from corvo_client._calls import attempts as calls
+from corvo_client._calls.attempts import AnyJob
 from corvo_client._options import AnySeconds
-from corvo_client._sync.base import Base
 from corvo_schema import (
     AckBatchReply,
     AckItem,
@@ -23,20 +22,20 @@ from corvo_schema import (
 )
 
 
-class WorkerCalls(Base):
+class AsyncAttempts(AsyncBase):
     """Fetch jobs, and report what became of them.
 
     A job is given as it was fetched, or by its id; without a lease token the server cannot tell
     this attempt from another, and the report is not repeated when its answer is lost.
     """
 
-    def fetch(
+    async def fetch(
         self,
         queues: Iterable[str],
         *,
         worker_id: str,
         hostname: str | None = None,
-        timeout: AnySeconds = 30,
+        timeout: AnySeconds = 30,  # noqa: ASYNC109 - the server's time to wait, not this call's
         lease_duration: AnySeconds | None = None,
     ) -> FetchedJob | None:
         """Return the next job of these queues, or None when none has come within `timeout`.
@@ -51,16 +50,16 @@ class WorkerCalls(Base):
             "timeout": timeout,
             "lease_duration": lease_duration,
         }
-        return self._send(calls.fetch(members))
+        return await self._send(calls.fetch(members))
 
-    def fetch_batch(
+    async def fetch_batch(
         self,
         queues: Iterable[str],
         *,
         worker_id: str,
         count: int,
         hostname: str | None = None,
-        timeout: AnySeconds = 30,
+        timeout: AnySeconds = 30,  # noqa: ASYNC109 - the server's time to wait, not this call's
         lease_duration: AnySeconds | None = None,
     ) -> list[FetchedJob]:
         """Return up to `count` (1 to 512) jobs, as many as there are; waits only for the first."""
@@ -72,20 +71,20 @@ class WorkerCalls(Base):
             "timeout": timeout,
             "lease_duration": lease_duration,
         }
-        return (self._send(calls.fetch_batch(members))).jobs
+        return (await self._send(calls.fetch_batch(members))).jobs
 
-    def ack(self, job: AnyJob, result: Any = None, *, lease_token: str | None = None) -> None:
+    async def ack(self, job: AnyJob, result: Any = None, *, lease_token: str | None = None) -> None:
         """Report a job as done, with a result that JSON can express.
 
         Raises `LeaseLost` when the attempt is over already, `InvalidState`, `NotFound`.
         """
-        self._send(calls.ack(job, {"result": result, "lease_token": lease_token}))
+        await self._send(calls.ack(job, {"result": result, "lease_token": lease_token}))
 
-    def ack_batch(self, acks: Iterable[AckItem]) -> AckBatchReply:
+    async def ack_batch(self, acks: Iterable[AckItem]) -> AckBatchReply:
         """Report up to 512 jobs as done, each on its own; the reply says what became of each."""
-        return self._send(calls.ack_batch(acks))
+        return await self._send(calls.ack_batch(acks))
 
-    def fail(
+    async def fail(
         self,
         job: AnyJob,
         error: str | BaseException,
@@ -105,13 +104,13 @@ class WorkerCalls(Base):
             members["retry"] = False
         if cancel:
             members["cancel"] = True
-        return self._send(calls.fail(job, error, members))
+        return await self._send(calls.fail(job, error, members))
 
-    def fail_batch(self, fails: Iterable[FailItem]) -> FailBatchReply:
+    async def fail_batch(self, fails: Iterable[FailItem]) -> FailBatchReply:
         """Report up to 512 attempts as failed, each on its own."""
-        return self._send(calls.fail_batch(fails))
+        return await self._send(calls.fail_batch(fails))
 
-    def release(
+    async def release(
         self,
         job: AnyJob,
         *,
@@ -125,17 +124,17 @@ class WorkerCalls(Base):
         the attempt is over already, `InvalidState`, `NotFound`.
         """
         members = {"delay": delay, "checkpoint": checkpoint, "lease_token": lease_token}
-        return self._send(calls.release(job, members))
+        return await self._send(calls.release(job, members))
 
-    def release_batch(self, releases: Iterable[ReleaseItem]) -> ReleaseBatchReply:
+    async def release_batch(self, releases: Iterable[ReleaseItem]) -> ReleaseBatchReply:
         """Give up to 512 jobs back, each on its own."""
-        return self._send(calls.release_batch(releases))
+        return await self._send(calls.release_batch(releases))
 
-    def heartbeat(
+    async def heartbeat(
         self, jobs: Mapping[str, HeartbeatJob], *, worker_id: str | None = None
     ) -> HeartbeatReply:
         """Extend the leases of these jobs, by id, and say how far they are.
 
         The reply tells for each whether to go on, or to stop and why.
         """
-        return self._send(calls.heartbeat(jobs, worker_id))
+        return await self._send(calls.heartbeat(jobs, worker_id))

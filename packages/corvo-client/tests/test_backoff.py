@@ -1,4 +1,4 @@
-from corvo_client.worker._backoff import Backoff
+from corvo_client._backoff import Backoff
 
 
 def test_delays_double_up_to_the_cap_and_are_cut_at_random() -> None:

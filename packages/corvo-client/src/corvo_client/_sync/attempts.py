@@ -1,12 +1,13 @@
+# Generated from src/corvo_client/_async/attempts.py by scripts/gen_sync.py. Do not edit.
 """The client's methods for workers. `corvo_client.Worker` uses them so that you need not."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from corvo_client._async.base import AsyncBase
-from corvo_client._calls import worker as calls
-from corvo_client._calls.worker import AnyJob
+from corvo_client._calls import attempts as calls
+from corvo_client._calls.attempts import AnyJob
 from corvo_client._options import AnySeconds
+from corvo_client._sync.base import Base
 from corvo_schema import (
     AckBatchReply,
     AckItem,
@@ -22,20 +23,20 @@ from corvo_schema import (
 )
 
 
-class AsyncWorkerCalls(AsyncBase):
+class Attempts(Base):
     """Fetch jobs, and report what became of them.
 
     A job is given as it was fetched, or by its id; without a lease token the server cannot tell
     this attempt from another, and the report is not repeated when its answer is lost.
     """
 
-    async def fetch(
+    def fetch(
         self,
         queues: Iterable[str],
         *,
         worker_id: str,
         hostname: str | None = None,
-        timeout: AnySeconds = 30,  # noqa: ASYNC109 - the server's time to wait, not this call's
+        timeout: AnySeconds = 30,
         lease_duration: AnySeconds | None = None,
     ) -> FetchedJob | None:
         """Return the next job of these queues, or None when none has come within `timeout`.
@@ -50,16 +51,16 @@ class AsyncWorkerCalls(AsyncBase):
             "timeout": timeout,
             "lease_duration": lease_duration,
         }
-        return await self._send(calls.fetch(members))
+        return self._send(calls.fetch(members))
 
-    async def fetch_batch(
+    def fetch_batch(
         self,
         queues: Iterable[str],
         *,
         worker_id: str,
         count: int,
         hostname: str | None = None,
-        timeout: AnySeconds = 30,  # noqa: ASYNC109 - the server's time to wait, not this call's
+        timeout: AnySeconds = 30,
         lease_duration: AnySeconds | None = None,
     ) -> list[FetchedJob]:
         """Return up to `count` (1 to 512) jobs, as many as there are; waits only for the first."""
@@ -71,20 +72,20 @@ class AsyncWorkerCalls(AsyncBase):
             "timeout": timeout,
             "lease_duration": lease_duration,
         }
-        return (await self._send(calls.fetch_batch(members))).jobs
+        return (self._send(calls.fetch_batch(members))).jobs
 
-    async def ack(self, job: AnyJob, result: Any = None, *, lease_token: str | None = None) -> None:
+    def ack(self, job: AnyJob, result: Any = None, *, lease_token: str | None = None) -> None:
         """Report a job as done, with a result that JSON can express.
 
         Raises `LeaseLost` when the attempt is over already, `InvalidState`, `NotFound`.
         """
-        await self._send(calls.ack(job, {"result": result, "lease_token": lease_token}))
+        self._send(calls.ack(job, {"result": result, "lease_token": lease_token}))
 
-    async def ack_batch(self, acks: Iterable[AckItem]) -> AckBatchReply:
+    def ack_batch(self, acks: Iterable[AckItem]) -> AckBatchReply:
         """Report up to 512 jobs as done, each on its own; the reply says what became of each."""
-        return await self._send(calls.ack_batch(acks))
+        return self._send(calls.ack_batch(acks))
 
-    async def fail(
+    def fail(
         self,
         job: AnyJob,
         error: str | BaseException,
@@ -104,13 +105,13 @@ class AsyncWorkerCalls(AsyncBase):
             members["retry"] = False
         if cancel:
             members["cancel"] = True
-        return await self._send(calls.fail(job, error, members))
+        return self._send(calls.fail(job, error, members))
 
-    async def fail_batch(self, fails: Iterable[FailItem]) -> FailBatchReply:
+    def fail_batch(self, fails: Iterable[FailItem]) -> FailBatchReply:
         """Report up to 512 attempts as failed, each on its own."""
-        return await self._send(calls.fail_batch(fails))
+        return self._send(calls.fail_batch(fails))
 
-    async def release(
+    def release(
         self,
         job: AnyJob,
         *,
@@ -124,17 +125,17 @@ class AsyncWorkerCalls(AsyncBase):
         the attempt is over already, `InvalidState`, `NotFound`.
         """
         members = {"delay": delay, "checkpoint": checkpoint, "lease_token": lease_token}
-        return await self._send(calls.release(job, members))
+        return self._send(calls.release(job, members))
 
-    async def release_batch(self, releases: Iterable[ReleaseItem]) -> ReleaseBatchReply:
+    def release_batch(self, releases: Iterable[ReleaseItem]) -> ReleaseBatchReply:
         """Give up to 512 jobs back, each on its own."""
-        return await self._send(calls.release_batch(releases))
+        return self._send(calls.release_batch(releases))
 
-    async def heartbeat(
+    def heartbeat(
         self, jobs: Mapping[str, HeartbeatJob], *, worker_id: str | None = None
     ) -> HeartbeatReply:
         """Extend the leases of these jobs, by id, and say how far they are.
 
         The reply tells for each whether to go on, or to stop and why.
         """
-        return await self._send(calls.heartbeat(jobs, worker_id))
+        return self._send(calls.heartbeat(jobs, worker_id))

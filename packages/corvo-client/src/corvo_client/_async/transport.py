@@ -1,0 +1,68 @@
+"""Send calls over connections of our own, or through httpx where that is needed.
+
+Long polls use separate connections: a long poll occupies its connection and would delay other
+calls.
+"""
+
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from corvo_client._answer import Answer, AsyncStreaming
+from corvo_client._async.connection import connection_owner
+from corvo_client._async.direct import AsyncDirect
+from corvo_client._async.through_httpx import AsyncBackend, AsyncThroughHttpx
+from corvo_client._call import Call
+from corvo_client._origin import MAX_CONNECTIONS, Origin
+
+
+class AsyncTransport:
+    """Send calls and return answers of any status.
+
+    A transport opens new connections when another event loop or a forked process uses it. Without
+    asyncio it serves any number of threads. `backend` replaces the network. Raises
+    `TransportError` when no answer arrives.
+    """
+
+    def __init__(self, origin: Origin, backend: AsyncBackend | None = None) -> None:
+        self._origin = origin
+        self._backend = backend
+        self._owner: object = None
+        self._connect()
+
+    def _connect(self) -> None:
+        self._streams: AsyncThroughHttpx | None = None
+        self._calls = self._make_sender(is_for_polls=False)
+        self._polls = self._make_sender(is_for_polls=True)
+
+    def _make_sender(self, *, is_for_polls: bool) -> AsyncDirect | AsyncThroughHttpx:
+        if self._backend is None and self._origin.proxy is None:
+            return AsyncDirect(self._origin, None if is_for_polls else MAX_CONNECTIONS)
+        return AsyncThroughHttpx(self._origin, self._backend, is_for_polls=is_for_polls)
+
+    async def send(self, call: Call[Any]) -> Answer:
+        """Send one call and return its answer."""
+        self._check_owner()
+        return await (self._polls if call.waits else self._calls).send(call)
+
+    def open(self, call: Call[Any]) -> AbstractAsyncContextManager[AsyncStreaming]:
+        """Send one call and yield its answer as a stream."""
+        self._check_owner()
+        if self._streams is None:
+            self._streams = AsyncThroughHttpx(self._origin, self._backend, is_for_polls=True)
+        return self._streams.open(call)
+
+    def _check_owner(self) -> None:
+        """Replace the connections if another event loop or another process owns them."""
+        owner = connection_owner()
+        if self._owner != owner:
+            if self._owner is not None:
+                # The old connections are not closed: an event loop that has ended cannot close
+                # them, and after a fork the parent process still uses them.
+                self._connect()
+            self._owner = owner
+
+    async def close(self) -> None:
+        """Close all connections."""
+        for sender in (self._calls, self._polls, self._streams):
+            if sender is not None:
+                await sender.close()
