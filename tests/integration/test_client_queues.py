@@ -76,6 +76,10 @@ async def test_workers_are_listed(client: AsyncClient, queue: str) -> None:
     await client.fetch([queue], worker_id=worker_id, hostname="host-7", timeout=0)
     (found,) = [info for info in await client.list_workers() if info.id == worker_id]
     assert (found.hostname, found.queues, found.active_jobs) == ("host-7", [queue], 1)
+    one = await client.get_worker(worker_id)
+    assert (one.id, one.hostname, one.queues, one.active_jobs) == (worker_id, "host-7", [queue], 1)
+    with pytest.raises(NotFound, match="no worker nobody"):
+        await client.get_worker("nobody")
 
 
 async def test_the_server_says_what_it_is_and_that_it_is_well(

@@ -67,3 +67,9 @@ async def test_workers_and_servers_are_listed(client: AsyncClient, server: Any) 
     assert (worker.id, worker.active_jobs, worker.status) == ("w", 2, "silent")
     assert [node.id for node in cluster.nodes] == ["n"]
     assert server.lines == ["GET /api/v1/workers", "GET /api/v1/cluster/status"]
+
+
+async def test_a_worker_is_found_by_its_id(client: AsyncClient, server: Any) -> None:
+    server.answer(200, {"id": "host/7 a", "queues": ["q"], "active_jobs": 0, "status": "ok"})
+    assert (await client.get_worker("host/7 a")).id == "host/7 a"
+    assert server.lines == ["GET /api/v1/workers/host%2F7%20a"]

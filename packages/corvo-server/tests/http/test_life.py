@@ -538,6 +538,10 @@ async def test_worker_that_works_is_listed(server: HttpServer) -> None:
     job = await start(server, "j1")
     await server.post("/heartbeat", {"worker_id": "w-1", "jobs": {job["job_id"]: {}}})
     workers = {worker["id"]: worker for worker in (await server.get("/workers")).json}
+    for worker_id, worker in workers.items():
+        assert (await server.get(f"/workers/{worker_id}")).json == worker
+    unknown = await server.get("/workers/nobody")
+    assert (unknown.status, unknown.json["code"]) == (404, "NOT_FOUND")
     assert workers["w-1"]["hostname"] == "h-1"
     assert workers["w-1"]["active_jobs"] >= 1
     assert "j1" in workers["w-1"]["queues"]

@@ -16,6 +16,13 @@ class AsyncAdmin(AsyncBase):
         """Return the workers that were heard of lately, and what each is doing."""
         return await self._send(calls.list_workers())
 
+    async def get_worker(self, worker_id: str) -> WorkerInfo:
+        """Return one worker that called within the last hour or has active jobs.
+
+        Raises `NotFound`.
+        """
+        return await self._send(calls.get_worker(worker_id))
+
     async def cluster_status(self) -> ClusterStatus:
         """Return the servers that work on this store, and whether they are well."""
         return await self._send(calls.cluster_status())

@@ -1,13 +1,14 @@
 """Calls about the server itself."""
 
 from corvo_client._call import API, Call
-from corvo_client._codec import reader
+from corvo_client._codec import reader, segment
 from corvo_schema import ClusterStatus, Health, ServerInfo, WorkerInfo
 
 _read_info = reader(ServerInfo)
 _read_health = reader(Health)
 _read_cluster = reader(ClusterStatus)
 _read_workers = reader(list[WorkerInfo])
+_read_worker = reader(WorkerInfo)
 
 
 def _read_text(body: bytes) -> str:
@@ -22,6 +23,11 @@ def info() -> Call[ServerInfo]:
 def list_workers() -> Call[list[WorkerInfo]]:
     """Ask for the workers."""
     return Call("GET", f"{API}/workers", _read_workers, repeatable=True)
+
+
+def get_worker(worker_id: str) -> Call[WorkerInfo]:
+    """Ask for one worker."""
+    return Call("GET", f"{API}/workers/{segment(worker_id)}", _read_worker, repeatable=True)
 
 
 def cluster_status() -> Call[ClusterStatus]:

@@ -17,6 +17,13 @@ class Admin(Base):
         """Return the workers that were heard of lately, and what each is doing."""
         return self._send(calls.list_workers())
 
+    def get_worker(self, worker_id: str) -> WorkerInfo:
+        """Return one worker that called within the last hour or has active jobs.
+
+        Raises `NotFound`.
+        """
+        return self._send(calls.get_worker(worker_id))
+
     def cluster_status(self) -> ClusterStatus:
         """Return the servers that work on this store, and whether they are well."""
         return self._send(calls.cluster_status())

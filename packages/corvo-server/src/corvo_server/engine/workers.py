@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from corvo_server.engine.clock import Clock
+from corvo_server.engine.errors import not_found
 from corvo_server.engine.verbs import Part, verb
 from corvo_server.store.protocol import Store
 
@@ -75,6 +76,14 @@ class Workers(Part):
         for record in records.values():
             record.status = _status(record, now)
         return sorted(records.values(), key=lambda record: record.id)
+
+    @verb
+    async def get(self, worker_id: str) -> WorkerRecord:
+        """Return one of the workers that `list` returns. Raise `CallError` for any other id."""
+        for record in await self.list():
+            if record.id == worker_id:
+                return record
+        raise not_found(f"worker {worker_id}")
 
     def _forget_old(self, now: int) -> None:
         if now < self._next_sweep:

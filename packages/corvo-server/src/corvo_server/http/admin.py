@@ -23,6 +23,17 @@ async def list_workers(request: Request) -> HTTPResponse:
     return reply([documents.worker(record) for record in await engine_of(request).workers.list()])
 
 
+@resource.endpoint(
+    "GET",
+    "/workers/<worker_id:str>",
+    replies={200: WorkerInfo},
+    errors=(ErrorCode.NOT_FOUND,),
+)
+async def get_worker(request: Request, worker_id: str) -> HTTPResponse:
+    """Return one worker: its queues, last calls and number of active jobs."""
+    return reply(documents.worker(await engine_of(request).workers.get(worker_id)))
+
+
 @resource.endpoint("GET", "/cluster/status", replies={200: ClusterStatus})
 async def cluster_status(request: Request) -> HTTPResponse:
     """Return the servers on this database, their health and which of them is the leader."""
