@@ -168,6 +168,7 @@ CALLS = [
     Call(200, "GET", "/events?last_event_id=0&job_ids=$dead"),
     Call(200, "GET", "/metrics"),
     Call(200, "GET", "/workers"),
+    Call(200, "GET", "/workers/$worker"),
     Call(200, "GET", "/cluster/status"),
     Call(200, "GET", "/info"),
     Call(200, "GET", "/healthz"),
@@ -223,11 +224,19 @@ class World:
             "bulk": self._bulk,
             "ended_bulk": self._ended_bulk,
             "schedule": self._schedule,
+            "worker": self._worker,
         }
         return await makers[name]()
 
     async def _new(self) -> str:
         return new_name()
+
+    async def _worker(self) -> str:
+        worker_id = new_name()
+        fetch = {"queues": [await self._filled()], "worker_id": worker_id, "timeout": 0}
+        await self._server.post("/fetch", {**fetch, "hostname": "host"})
+        await self._server.post("/heartbeat", {"worker_id": worker_id, "jobs": {}})
+        return worker_id
 
     async def _nobody(self) -> str:
         return "job_00000000000000000000000000"
