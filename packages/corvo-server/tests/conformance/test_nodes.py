@@ -1,4 +1,4 @@
-"""Which servers work on a store, and which of them has the lead."""
+"""The nodes of a store, and which of them holds the leader lease."""
 
 import asyncio
 
@@ -34,7 +34,7 @@ async def test_the_leader_lease_has_no_end_on_a_store_with_one_server(store: Sto
 
 async def test_one_of_several_nodes_is_the_leader(store: Store) -> None:
     if not store.is_shared:
-        return  # which refuses a second server when it starts
+        return  # SQLite allows one server only
     standings = await asyncio.gather(*(lead(store, node) for node in "abcdef"))
     assert sum(standings) == 1
     again = await asyncio.gather(*(lead(store, node) for node in "abcdef"))

@@ -1,1 +1,1 @@
-"""What the server's tests share: a clock that stands still, engines under test, their calls."""
+"""Support of the server's tests: clocks, storage engines, and short forms of calls."""

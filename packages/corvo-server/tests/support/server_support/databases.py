@@ -1,4 +1,4 @@
-"""Databases of a test's own on a shared PostgreSQL server, behind a pooler if need be."""
+"""Databases for single tests on a shared PostgreSQL server, optionally behind a pooler."""
 
 import os
 from itertools import count
@@ -11,16 +11,19 @@ _numbers = count(1)
 
 
 class Databases:
-    """Makes databases on the server of a URL, and drops them."""
+    """Creates and drops databases on one server."""
 
     def __init__(self, server_url: str, pooler: PgBouncer | None = None) -> None:
-        """`server_url` is past the pooler."""
+        """`server_url` does not go through `pooler`."""
         self.server_url = server_url
         self.pooler = pooler
         self._made: list[str] = []
 
     def create(self, template: str | None = None) -> str:
-        """The URL of a new database, empty or a copy of another, which nobody is connected to."""
+        """Create a database, empty or as a copy of `template`, and return its URL.
+
+        Nobody may be connected to the template.
+        """
         name = f"corvo_test_{os.getpid()}_{next(_numbers)}"
         like = f" TEMPLATE {_name_in(template)}" if template else ""
         execute(self.server_url, f"CREATE DATABASE {name}{like}")
@@ -29,18 +32,18 @@ class Databases:
         return url if self.pooler is None else self.pooler.url(url)
 
     def direct(self, url: str) -> str:
-        """The URL of the same database past the pooler."""
+        """Return the URL of the same database without the pooler."""
         return self._url(_name_in(url))
 
     def drop(self, url: str) -> None:
-        """Drop a database, whoever is connected to it."""
+        """Drop a database, and end all connections to it."""
         name = _name_in(url)
         if name in self._made:
             self._made.remove(name)
             execute(self.server_url, f"DROP DATABASE {name} WITH (FORCE)")
 
     def close(self) -> None:
-        """Drop what is left."""
+        """Drop all databases that were created and not dropped."""
         for name in list(self._made):
             self.drop(self._url(name))
 

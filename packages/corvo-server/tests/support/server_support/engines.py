@@ -1,9 +1,9 @@
-"""On which storage engines tests run: the option `--engine`, and a PostgreSQL server for all.
+"""The option `--engine`, which chooses the storage engines of tests, and their PostgreSQL.
 
-A test that asks for `engine_name`, or for a fixture that does, runs once on each engine chosen. The
-PostgreSQL server is the one that `CORVO_TEST_POSTGRES_URL` names (a superuser's URL; databases are
-made there and dropped), else one of the tests' own. Where there is none, tests that need it are
-skipped, or fail if `CORVO_REQUIRE_POSTGRES` is 1. With `--pooled`, the databases are behind a
+A test that uses the fixture `engine_name`, also indirectly, runs once per chosen engine. The
+PostgreSQL server is that of `CORVO_TEST_POSTGRES_URL` (the URL of a superuser; tests create and
+drop databases there), or else one that the tests start. Without a server, tests that need it are
+skipped, or fail if `CORVO_REQUIRE_POSTGRES` is 1. With `--pooled`, tests reach it through a
 PgBouncer that pools transactions.
 """
 
@@ -30,25 +30,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--engine",
         choices=(*ENGINES, "all"),
         default="sqlite",
-        help="the storage engine that tests run on which run on any (default: sqlite)",
+        help="the storage engine of tests that can run on any engine (default: sqlite)",
     )
     parser.addoption(
         "--pooled",
         action="store_true",
-        help="reach PostgreSQL by a PgBouncer that pools transactions",
+        help="connect to PostgreSQL through a PgBouncer that pools transactions",
     )
 
 
 def engines_of(config: pytest.Config) -> tuple[str, ...]:
-    """The engines chosen."""
+    """Return the names of the chosen engines."""
     chosen = config.getoption("engine")
     return ENGINES if chosen == "all" else (chosen,)
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line(
-        "markers", "sqlite: is about the file of SQLite, whatever --engine says"
-    )
+    config.addinivalue_line("markers", "sqlite: tests the file of SQLite; runs on SQLite only")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -60,11 +58,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture(scope="session")
 def new_storage(engine_name: str, request: pytest.FixtureRequest) -> NewStorage:
-    """Makes options that give a server a place for its jobs, on the engine under test."""
+    """Return a function that returns the options of a server with new storage on the engine."""
 
     def new() -> dict[str, str | int]:
         if engine_name == "sqlite":
-            return {}  # the data directory that every server has
+            return {}  # each test server has its own data directory
         databases: Databases = request.getfixturevalue("postgres_databases")
         url = databases.create()
         listen = {} if databases.pooler is None else {"database_listen_url": databases.direct(url)}
@@ -83,7 +81,7 @@ def pytest_configure_node(node: object) -> None:
         try:
             config.stash[_shared] = PostgresServer().init().start()
         except PostgresMissing:
-            return  # each test that needs it will say so
+            return  # each test that needs it is skipped or fails by itself
     node.workerinput[_URL] = config.stash[_shared].url()  # type: ignore[attr-defined]
 
 
@@ -95,7 +93,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def postgres_databases(request: pytest.FixtureRequest) -> Iterator[Databases]:
-    """A PostgreSQL server to make databases on."""
+    """The PostgreSQL server on which tests create databases."""
     with ExitStack() as stack:
         given = getattr(request.config, "workerinput", {}).get(_URL) or os.environ.get(_URL)
         url = given or stack.enter_context(_start_or_skip()).url()
@@ -110,21 +108,21 @@ def postgres_databases(request: pytest.FixtureRequest) -> Iterator[Databases]:
 
 @pytest.fixture
 def empty_postgres_url(postgres_databases: Databases) -> Iterator[str]:
-    """The URL of an empty database on PostgreSQL, past any pooler."""
+    """The URL of an empty PostgreSQL database, without a pooler."""
     url = postgres_databases.create()
     yield postgres_databases.direct(url)
     postgres_databases.drop(url)
 
 
 def require(reason: str) -> NoReturn:
-    """Skip a test because of what is not there; fail where PostgreSQL has to be tested."""
+    """Skip the test for `reason`, or fail it if `CORVO_REQUIRE_POSTGRES` is 1."""
     if os.environ.get(_REQUIRED) == "1":
         pytest.fail(f"{_REQUIRED}=1, but {reason}")
     pytest.skip(reason)
 
 
 def pgbouncer_or_skip(server_url: str, *, pool_size: int = 6) -> PgBouncer:
-    """A pooler for the databases of a server, to be started."""
+    """Return a pooler for the databases of a server, not started yet."""
     try:
         return PgBouncer(server_url, pool_size=pool_size)
     except PgBouncerMissing as missing:

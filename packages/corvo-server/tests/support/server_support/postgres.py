@@ -1,7 +1,7 @@
-"""PostgreSQL servers of the tests' own, from the binaries of this machine.
+"""PostgreSQL servers for tests, from the binaries of this machine.
 
-A server lives in a directory that goes with it, listens on a free port of the loopback interface
-and on a socket in that directory, trusts everybody, and ends with the process that started it.
+A server has a temporary directory, and listens on a free port of the loopback interface and on a
+socket in that directory. It has no authentication. It ends with the process that started it.
 """
 
 import re
@@ -35,18 +35,18 @@ _FOR_SPEED = {
 _FOR_ALL = {"max_connections": "300", "shared_buffers": "64MB", "log_min_messages": "warning"}
 
 STOPS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
-"""The ways in which `pg_ctl stop` ends a server, and the signals that it sends for it."""
+"""The modes of `pg_ctl stop`, with the signal of each."""
 
 
 class PostgresMissing(Exception):
-    """This machine has no PostgreSQL, or lacks what it takes to run it. The message says what."""
+    """Raised if this machine cannot run PostgreSQL. The message says what is missing."""
 
 
 @cache
 def find_binaries() -> Path:
-    """The directory of PostgreSQL's programs, those of the newest version that is installed.
+    """Return the directory of the programs of the newest installed PostgreSQL.
 
-    Debian keeps each version in a directory of its own and puts none of them on PATH.
+    Debian installs each version into its own directory, which is not on PATH.
     """
     places = sorted(_DEBIAN.glob("*/bin"), key=lambda place: _number(place.parent.name))[::-1]
     config = shutil.which("pg_config")
@@ -64,7 +64,7 @@ def find_binaries() -> Path:
 
 
 def free_port() -> int:
-    """A port of the loopback interface that nobody listened on a moment ago."""
+    """Return a port of the loopback interface that was free a moment ago."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -72,10 +72,10 @@ def free_port() -> int:
 
 
 class PostgresServer:
-    """One PostgreSQL server. Its port stays the same through all its lives.
+    """One PostgreSQL server. Its port stays the same after a restart.
 
-    What is written survives a crash of the machine only with `durable`; without, of the server.
-    `settings` are those of `postgresql.conf`.
+    Data survives a crash of the server, and with `durable` also one of the machine.
+    `settings` are added to `postgresql.conf`.
     """
 
     def __init__(
@@ -103,23 +103,23 @@ class PostgresServer:
 
     @property
     def pid(self) -> int:
-        """Of the postmaster."""
+        """Process id of the postmaster."""
         return self._running.pid
 
     @property
     def log(self) -> str:
-        """What it has written, in this life."""
+        """The output of the server since its last start."""
         return self._running.output
 
     def url(self, database: str = "postgres", *others: "PostgresServer") -> str:
-        """Where a database of it is; with `others`, whichever of them all takes writes."""
+        """Return the URL of a database; with `others`, on the server that accepts writes."""
         servers = (self, *others)
         places = ",".join(f"{server.host}:{server.port}" for server in servers)
         where = f"postgresql://{USER}@{places}/{database}"
         return f"{where}?target_session_attrs=read-write" if others else where
 
     def init(self) -> Self:
-        """Make the database cluster."""
+        """Create the database cluster."""
         self._run(
             ["initdb", "-D", self.data, "-U", USER, "--auth=trust", "--encoding=UTF8"],
             ["--locale=C", "--no-sync"],
@@ -129,7 +129,7 @@ class PostgresServer:
         return self
 
     def start(self) -> Self:
-        """Start, and return once it takes connections."""
+        """Start the server, and return once it accepts connections."""
         settings = {
             **self._settings,
             "port": str(self.port),
@@ -137,7 +137,7 @@ class PostgresServer:
             "unix_socket_directories": str(self.folder),
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        # The signal follows the end of the thread that started it, so only one that stays will do.
+        # The kernel sends this signal when the starting thread ends, so only the main one asks.
         is_main = threading.current_thread() is threading.main_thread()
         with_us = ["--pdeathsig", "INT"] if is_main else []
         command: list[str | Path] = [self.binaries / "postgres", "-D", self.data, *options]
@@ -146,12 +146,12 @@ class PostgresServer:
         return self
 
     def stop(self, how: str = "fast") -> None:
-        """Stop as `pg_ctl stop --mode` does, and return when it has ended."""
+        """Stop the server as `pg_ctl stop --mode` does, and return once it has ended."""
         self.signal(STOPS[how])
         self._running.wait()
 
     def kill(self) -> None:
-        """SIGKILL the postmaster, and return when its last process has ended, too."""
+        """Kill the postmaster, and return once all processes of the server have ended."""
         self._running.kill()
         wait_blocking(lambda: not self._has_processes(), "the last process of PostgreSQL ends")
 
@@ -160,11 +160,11 @@ class PostgresServer:
         self._running.signal(number)
 
     def restart(self) -> None:
-        """Start again after an end of whatever kind."""
+        """Start the server again after it has ended in any way."""
         self.start()
 
     def close(self) -> None:
-        """End it in whatever state it is, and remove its directory."""
+        """End the server in any state, and delete its directory."""
         if self._process is not None and self._process.is_running:
             self._process.signal(signal.SIGCONT)
             self._process.signal(STOPS["immediate"])
@@ -178,7 +178,7 @@ class PostgresServer:
         return execute(self.url(database), statement, *values)
 
     def make_standby(self, name: str, *, settings: Mapping[str, str] | None = None) -> Self:
-        """A standby that streams from here, not started yet, with a replication slot `name`."""
+        """Create a streaming standby with the replication slot `name`, not started yet."""
         standby = type(self)(durable=True, settings={**self._settings, **(settings or {})})
         source = f"host={self.host} port={self.port} user={USER} application_name={name}"
         self._run(
@@ -189,7 +189,7 @@ class PostgresServer:
         return standby
 
     def promote(self) -> None:
-        """Let a standby become the primary, and return once it takes writes."""
+        """Promote a standby to primary, and return once it accepts writes."""
         self.execute("SELECT pg_promote()")
         wait_blocking(
             lambda: self.execute("SELECT pg_is_in_recovery()") == [(False,)],
@@ -229,7 +229,7 @@ class PostgresServer:
         return True
 
     def _has_processes(self) -> bool:
-        """Whether a process with our data directory as its working directory is left."""
+        """Return whether any process has the data directory as its working directory."""
         where = str(self.data)
         for entry in Path("/proc").glob("[0-9]*/cwd"):
             try:

@@ -1,4 +1,4 @@
-"""Child processes whose output is read as it comes."""
+"""Child processes whose output is read while they run."""
 
 import contextlib
 import os
@@ -14,12 +14,12 @@ from server_support.waiting import PATIENCE, wait_blocking
 
 _OURS = "CORVO_"
 _OF_A_TERMINAL = ("COLUMNS", "LINES")
-"""A program believes these rather than the terminal that it is given."""
+"""Variables that a program trusts more than its terminal."""
 _SIGTERM_IS_CAUGHT = 1 << (signal.SIGTERM - 1)
 
 
 def clean_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
-    """The environment without the settings of whoever runs the tests, and with `more`."""
+    """Return the environment without Corvo's and terminal settings, plus `more`."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -29,7 +29,7 @@ def clean_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
 
 
 class Process:
-    """One child process. Its output, stdout and stderr together, gathers in `lines`."""
+    """One child process. `lines` has its output so far, stdout and stderr together."""
 
     def __init__(
         self,
@@ -56,38 +56,38 @@ class Process:
 
     @property
     def is_running(self) -> bool:
-        """Whether it has not ended yet."""
+        """Whether the process has not ended yet."""
         return self._popen.poll() is None
 
     @property
     def output(self) -> str:
-        """All that it has written so far."""
+        """The output so far."""
         return "".join(self.lines)
 
     def wait(self, within: float = PATIENCE) -> int:
-        """Its exit code, once it has ended by itself and all its output is in `lines`."""
+        """Wait until the process has ended and all output is in `lines`. Return the exit code."""
         code = self._popen.wait(within)
         self._reader.join(within)
         return code
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal."""
+        """Send a signal to the process."""
         self._popen.send_signal(number)
 
     def stop(self, within: float = PATIENCE) -> int:
-        """SIGTERM; returns the exit code."""
+        """Send SIGTERM and wait for the end. Return the exit code."""
         self.signal(signal.SIGTERM)
         return self.wait(within)
 
     def kill(self) -> None:
-        """SIGKILL, and wait for the end."""
+        """Send SIGKILL and wait for the end."""
         self._popen.kill()
         self.wait()
 
     def wait_for_line(
         self, matches: Callable[[str], bool], what: str, within: float = PATIENCE
     ) -> str:
-        """The first line of output that matches. Fails when the process ends without it."""
+        """Return the first line of output that matches. Fail if the process ends without one."""
         ends_at = time.monotonic() + within
         seen = 0
         with self._grown:
@@ -102,15 +102,15 @@ class Process:
                 self._grown.wait(min(left, 0.1))
 
     def wait_for_signal_handler(self) -> None:
-        """Return once it handles SIGTERM, which is before it does anything else of its own."""
+        """Return once the process handles SIGTERM, which is the first thing that a server does."""
         wait_blocking(self._handles_sigterm, "a handler of SIGTERM")
 
     def wait_for_no_signal_handler(self) -> None:
-        """Return once SIGTERM would kill it."""
+        """Return once the process does not handle SIGTERM any more."""
         wait_blocking(lambda: not self._handles_sigterm(), "no handler of SIGTERM")
 
     def close(self) -> None:
-        """End it, if it has not ended."""
+        """Kill the process if it has not ended."""
         with contextlib.suppress(ProcessLookupError):
             self._popen.kill()
         self.wait()
@@ -130,5 +130,5 @@ class Process:
 
 
 def python(*arguments: str | Path) -> list[str | Path]:
-    """A command line for this Python."""
+    """Return a command line for the running Python."""
     return [sys.executable, *arguments]

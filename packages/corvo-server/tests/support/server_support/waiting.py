@@ -9,7 +9,7 @@ from typing import Any, TypeVar, overload
 T = TypeVar("T")
 
 PATIENCE = 40.0
-"""Seconds within which everything that is to happen happens, on a busy machine too."""
+"""Default limit of waiting in seconds, long enough for a busy machine."""
 _PAUSE = 0.01
 
 
@@ -24,7 +24,7 @@ async def wait_until(
 async def wait_until(
     condition: Callable[[], Any], what: str = "", *, within: float = PATIENCE
 ) -> Any:
-    """Ask until the condition is truthy, and return it. Fails with its last value after a while."""
+    """Poll `condition` until its value is truthy, and return it. Fail after `within` seconds."""
     ends_at = time.monotonic() + within
     while True:
         value = condition()
@@ -38,7 +38,7 @@ async def wait_until(
 
 
 def wait_blocking(condition: Callable[[], T], what: str = "", *, within: float = PATIENCE) -> T:
-    """`wait_until` for plain code."""
+    """Do the same as `wait_until` in synchronous code."""
     ends_at = time.monotonic() + within
     while not (known := condition()):
         if time.monotonic() >= ends_at:
