@@ -121,7 +121,7 @@ async def test_a_page_of_large_documents_ends_early(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("corvo_server.store.search.page._LARGEST_PAGE", 3000)
-    monkeypatch.setattr("corvo_server.store.search.page._LOADED_TOGETHER", 2)
+    monkeypatch.setattr("corvo_server.store.search.page._JOBS_PER_LOAD", 2)
     ids = [await bench.enqueue(payload="x" * 1000) for _ in range(10)]
     page = await find(limit=8)
     assert len(page.jobs) == 4
