@@ -1,4 +1,4 @@
-"""Batches: every job counts once, however it ended; the callback comes exactly once."""
+"""Batches: each job counts once, and each batch has exactly one callback."""
 
 import asyncio
 from typing import Any
@@ -15,13 +15,13 @@ from server_support.clock import START
 
 
 async def callbacks(bench: Bench) -> list[dict[str, Any]]:
-    """The payloads of all callback jobs that there are by now."""
+    """Return the payloads of all pending callback jobs, and start these jobs."""
     jobs = await bench.fetch("callbacks", count=512)
     return [orjson.loads(job.payload) for job in jobs]
 
 
 async def start_batch(bench: Bench, jobs: int, **fields: Any) -> tuple[list[str], str]:
-    """A batch of so many jobs."""
+    """Enqueue a batch of `jobs` jobs with a callback. Return the ids of the jobs and the batch."""
     results, batch_id = await bench.enqueue_batch(
         *[make_job(**fields) for _ in range(jobs)],
         callback="callbacks",
@@ -131,9 +131,9 @@ ENDS = {
 async def test_batch_ends_with_its_last_job(bench: Bench, end: Any) -> None:
     (job_id,), batch_id = await start_batch(bench, 1, expire_after="1h")
     await end(bench, job_id)
-    (told,) = await callbacks(bench)
+    (callback,) = await callbacks(bench)
     counts = {"succeeded": 0, "failed": 0, "cancelled": 0, ENDS[end]: 1}
-    assert told == {"batch_id": batch_id, "total": 1, "payload": {"report": 7}, **counts}
+    assert callback == {"batch_id": batch_id, "total": 1, "payload": {"report": 7}, **counts}
 
 
 @pytest.mark.parametrize("end", ENDS, ids=lambda end: end.__name__)
@@ -181,8 +181,8 @@ async def test_jobs_that_end_in_one_commit_bring_one_callback(bench: Bench) -> N
         calls = [asyncio.ensure_future(bench.ack(job)) for job in jobs]
         await turns()
     await asyncio.gather(*calls)
-    (told,) = await callbacks(bench)
-    assert (told["total"], told["succeeded"]) == (10, 10)
+    (callback,) = await callbacks(bench)
+    assert (callback["total"], callback["succeeded"]) == (10, 10)
 
 
 async def test_batches_that_end_in_one_commit_bring_a_callback_each(bench: Bench) -> None:
@@ -192,15 +192,15 @@ async def test_batches_that_end_in_one_commit_bring_a_callback_each(bench: Bench
         calls = [asyncio.ensure_future(bench.ack(job)) for job in reversed(jobs)]
         await turns()
     await asyncio.gather(*calls)
-    told = [callback["batch_id"] for callback in await callbacks(bench)]
-    assert told == batch_ids[::-1]  # in the order in which they ended
+    order = [callback["batch_id"] for callback in await callbacks(bench)]
+    assert order == batch_ids[::-1]  # in the order in which they ended
 
 
 async def test_callback_of_a_batch_without_callback_payload_has_an_empty_one(bench: Bench) -> None:
     await bench.enqueue_batch(make_job(), callback="callbacks")
     await bench.ack(await bench.fetch_one())
-    (told,) = await callbacks(bench)
-    assert told["payload"] in ({}, None)
+    (callback,) = await callbacks(bench)
+    assert callback["payload"] in ({}, None)
 
 
 async def test_callback_keeps_big_numbers_and_order_of_its_payload(bench: Bench) -> None:
@@ -224,8 +224,8 @@ async def test_duplicates_are_no_part_of_a_batch(bench: Bench) -> None:
     assert (await bench.head(holder)).batch_id is None
     assert (await bench.batch(batch_id)).total == 1
     await bench.engine.jobs.cancel(results[1].job_id)
-    (told,) = await callbacks(bench)
-    assert (told["total"], told["cancelled"]) == (1, 1)
+    (callback,) = await callbacks(bench)
+    assert (callback["total"], callback["cancelled"]) == (1, 1)
 
 
 async def test_batch_of_only_duplicates_ends_at_once(bench: Bench) -> None:
@@ -308,7 +308,7 @@ async def test_batches_are_listed_newest_first_in_pages(bench: Bench) -> None:
         bench.clock.forward(1)
     batches = bench.engine.batches
     first = await batches.list(None, 2, None)
-    await bench.enqueue_batch(make_job("q"), callback="callbacks")  # belongs before it
+    await bench.enqueue_batch(make_job("q"), callback="callbacks")  # its id is lower
     second = await batches.list(None, 2, first.cursor)
     third = await batches.list(None, 2, second.cursor)
     pages = [[record.id for record in page.batches] for page in (first, second, third)]

@@ -1,4 +1,4 @@
-"""Jobs to which the same happens in one commit: a store may write them together, but each whole."""
+"""Equal changes of many jobs in one commit, which a store may write in one statement."""
 
 import asyncio
 from typing import Any
@@ -12,14 +12,14 @@ MANY = 40
 
 
 async def log_of(bench: Bench) -> list[Event]:
-    """The log as it is stored, which must be what the commits told."""
+    """Return the event log. Assert that listeners got the same events."""
     stored = list(await bench.store.read_events(0, 10 * MANY))
-    bench.assert_told(stored)
+    bench.assert_listeners_got(stored)
     return stored
 
 
 def acks(jobs: list[LeasedJob]) -> list[Ack]:
-    """With a result for every third."""
+    """Return acks of the jobs. Every third has a result."""
     return [
         Ack(job.head.id, job.head.lease_token, None if i % 3 else f'"{i}"')
         for i, job in enumerate(jobs)
@@ -75,19 +75,19 @@ async def test_log_has_the_events_of_a_job_deleted_in_the_same_commit(
 ) -> None:
     enqueued, _ = await bench.enqueue_batch(*[make_job(payload=i) for i in range(MANY)])
     jobs = await bench.fetch(count=MANY)
-    gone = jobs[MANY // 2].head.id
+    deleted = jobs[MANY // 2].head.id
     with bench.kit.hold_commits(bench.store):
         acking = asyncio.ensure_future(bench.engine.attempts.ack(acks(jobs)))
         await turns()
-        deleting = asyncio.ensure_future(bench.engine.jobs.delete(gone))
+        deleting = asyncio.ensure_future(bench.engine.jobs.delete(deleted))
         await turns()
     await asyncio.gather(acking, deleting)
     assert bench.commits[-1].operations == 2
-    assert await bench.store.find_job(gone) is None
+    assert await bench.store.find_job(deleted) is None
     ends = [(event.type, event.job_id) for event in (await log_of(bench))[2 * MANY :]]
     assert ends == [
         *[(EventType.COMPLETED, item.job_id) for item in enqueued],
-        (EventType.DELETED, gone),
+        (EventType.DELETED, deleted),
     ]
     assert (await bench.queue(QUEUE)).completed == MANY - 1
     await bench.check_counters()

@@ -1,4 +1,4 @@
-"""Cancelling: waiting jobs at once, active ones through their worker."""
+"""Cancelling: waiting jobs end at once, active jobs when their worker reports."""
 
 import pytest
 

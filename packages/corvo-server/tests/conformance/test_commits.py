@@ -1,4 +1,4 @@
-"""Commits: shared by what arrives together, all or nothing, and what is refused is not written."""
+"""Commits: calls share them, each call is atomic, and refused calls are not written."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,12 +16,12 @@ from server_support.kits import Kit
 
 
 def kinds(bench: Bench) -> list[list[EventType]]:
-    """The events of each commit that had any."""
+    """Return the event types of each commit that has events."""
     return [[event.type for event in commit.events] for commit in bench.commits if commit.events]
 
 
 async def gather_in_one_commit(bench: Bench, *calls: object) -> list[object]:
-    """Make the calls so that they share a commit; what each returned or raised."""
+    """Make the calls in one commit. Return the result or the exception of each."""
     with bench.kit.hold_commits(bench.store):
         tasks = [asyncio.ensure_future(call) for call in calls]  # type: ignore[arg-type]
         await turns()
@@ -76,7 +76,7 @@ async def test_job_is_not_started_before_it_was_enqueued_by_a_faster_clock(
         clock.forward(50)
         first = asyncio.ensure_future(bench.enqueue())
         await turns()
-        clock.forward(-50)  # the next one was made where the clock is slower
+        clock.forward(-50)  # the next call comes from a server with a slower clock
         second = asyncio.ensure_future(bench.enqueue())
         await turns()
     job_id, _, (job,) = await asyncio.gather(first, second, waiting)
@@ -184,7 +184,7 @@ async def test_failed_commit_fails_every_call_and_writes_nothing(bench: Bench) -
 
 
 async def test_failed_commit_is_not_retried(bench: Bench) -> None:
-    with bench.kit.break_commits(bench.store, times=2):  # the one that holds the others, and theirs
+    with bench.kit.break_commits(bench.store, times=2):  # the blocking commit, and the next
         failed = await gather_in_one_commit(bench, *[bench.enqueue() for _ in range(5)])
     assert [type(error) for error in failed] == [StoreUnavailable] * 5
     assert bench.kit.count_jobs() == {}
@@ -197,7 +197,7 @@ async def test_store_works_after_a_failed_commit(bench: Bench) -> None:
     second = await bench.enqueue()
     assert await bench.fetch_ids() == [first, second]
     events = await bench.store.read_events(0, 100)
-    bench.assert_told(events)
+    bench.assert_listeners_got(events)
     ids = [event.id for event in events]
     assert ids == sorted(set(ids))
 
@@ -208,17 +208,17 @@ async def test_waiting_fetch_fails_with_its_commit(bench: Bench) -> None:
         with pytest.raises(StoreUnavailable):
             await bench.enqueue()
         await bench.settle()
-    # Its claim failed with the enqueue: told so, the worker asks again.
+    # The claim of the waiting fetch was part of the failed commit.
     with pytest.raises(StoreUnavailable):
         await asyncio.wait_for(waiting, 5)
 
 
-# Back-pressure
+# A full backlog
 
 
 @pytest.fixture
 async def narrow(kit: Kit) -> AsyncIterator[Store]:
-    """A store in which three writes may wait."""
+    """A store with a backlog of at most three writes."""
     store = kit.open(max_backlog=3)
     yield store
     await store.close()
@@ -226,7 +226,7 @@ async def narrow(kit: Kit) -> AsyncIterator[Store]:
 
 async def test_write_beyond_the_backlog_is_refused(kit: Kit, narrow: Store) -> None:
     bench = Bench(kit, narrow, ManualClock())
-    with kit.hold_commits(narrow):  # which is one of the three
+    with kit.hold_commits(narrow):  # the blocking write is one of the three
         accepted = [asyncio.ensure_future(bench.enqueue()) for _ in range(2)]
         await turns()
         assert narrow.backlog == 3
@@ -251,7 +251,7 @@ async def test_overloaded_store_still_answers_reads(kit: Kit, narrow: Store) -> 
     await asyncio.gather(*more)
 
 
-# Calls that are given up
+# Cancelled calls
 
 
 async def test_call_cancelled_before_its_commit_is_not_written(bench: Bench) -> None:
@@ -286,7 +286,7 @@ async def test_call_cancelled_after_its_commit_is_written(bench: Bench) -> None:
     job_id = new_job_id()
     call = asyncio.ensure_future(bench.enqueue(job_id=job_id))
     await turns()
-    with bench.kit.hold_commits(bench.store):  # by now the enqueue is committed, not answered
+    with bench.kit.hold_commits(bench.store):  # the enqueue is committed, but not answered
         call.cancel()
         await turns()
     await bench.settle()
@@ -295,7 +295,7 @@ async def test_call_cancelled_after_its_commit_is_written(bench: Bench) -> None:
     assert (await bench.queue()).enqueued == 1
 
 
-# The end
+# Closing
 
 
 async def test_close_finishes_what_was_submitted(bench: Bench) -> None:
@@ -316,7 +316,7 @@ async def test_closed_store_refuses_all_calls(kit: Kit, bench: Bench) -> None:
         await closed.check()
     with pytest.raises(StoreUnavailable):
         await closed.find_job(job_id)
-    await closed.close()  # once more does no harm
+    await closed.close()  # a second close does nothing
     assert await bench.state(job_id) is JobState.PENDING
 
 

@@ -1,4 +1,4 @@
-"""What an enqueue does to the live job that holds its unique key."""
+"""The effect of `on_conflict` on the job that holds the unique key."""
 
 import asyncio
 
@@ -50,10 +50,10 @@ async def test_reschedule_moves_a_waiting_job_in_time_and_nothing_else(
 
 @pytest.mark.parametrize("policy", ["replace", "reschedule"])
 async def test_active_job_is_left_alone(policy: str, bench: Bench) -> None:
-    held = await bench.start(unique_key="k", payload=1)
+    active = await bench.start(unique_key="k", payload=1)
     answer = await bench.try_enqueue(unique_key="k", payload=2, on_conflict=policy)
-    assert (answer.job_id, answer.status) == (held.head.id, "duplicate")
-    assert (await bench.job(held)).payload == "1"
+    assert (answer.job_id, answer.status) == (active.head.id, "duplicate")
+    assert (await bench.job(active)).payload == "1"
 
 
 async def test_error_refuses_the_enqueue(bench: Bench) -> None:

@@ -1,4 +1,4 @@
-"""Options of an enqueue that decide when a job comes, and what it is a part of."""
+"""The options of an enqueue for its delay and its trace."""
 
 from corvo_schema.states import JobState
 from server_support.bench import Bench

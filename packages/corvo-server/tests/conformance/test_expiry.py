@@ -129,7 +129,7 @@ async def test_more_jobs_than_a_chunk_all_expire(bench: Bench) -> None:
 
 
 async def test_promotion_wakes_a_fetch_although_another_job_expires(bench: Bench) -> None:
-    await bench.enqueue(expire_after="1s")  # still pending when nobody may have it any more
+    await bench.enqueue(expire_after="1s")  # still pending after its expiry
     due = await bench.enqueue(at=START + 1000)
     bench.clock.forward(1000)
     waiting = await bench.waiting()

@@ -1,4 +1,4 @@
-"""A worker that lost its lease cannot finish, fail, keep or give back the job any more."""
+"""Lease tokens: a worker without the lease cannot ack, fail, extend or release the job."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Leases, and what a worker tells while it holds one."""
+"""Leases, and the heartbeats that extend them."""
 
 from corvo_schema.states import EventType, JobState
 from server_support.bench import LEASE_MS, Bench, make_job

@@ -1,4 +1,4 @@
-"""Limits of queues: concurrency, per key, and throttles; a limited queue never blocks others."""
+"""Limits of queues: active jobs, active jobs per key, and rate limits."""
 
 import asyncio
 from bisect import bisect_left
@@ -33,17 +33,17 @@ async def test_limit_applies_across_the_fetches_of_one_commit(bench: Bench) -> N
 @pytest.mark.parametrize("end", ["ack", "fail", "release", "lease"])
 async def test_waiting_fetch_gets_a_job_when_an_active_one_ends(end: str, bench: Bench) -> None:
     await bench.engine.queues.limit(QUEUE, 1)
-    held = await bench.start()
+    active = await bench.start()
     following = await bench.enqueue()
     waiting = await bench.waiting()
     if end == "ack":
-        await bench.ack(held)
+        await bench.ack(active)
     elif end == "fail":
-        await bench.fail(held)
+        await bench.fail(active)
     elif end == "release":
-        await bench.release(held, delay=60_000)
+        await bench.release(active, delay=60_000)
     else:
-        await bench.engine.jobs.cancel(held.head.id)
+        await bench.engine.jobs.cancel(active.head.id)
         await bench.tick(LEASE_MS)
     async with asyncio.timeout(5):
         assert [job.head.id for job in await waiting] == [following]
@@ -69,13 +69,13 @@ async def test_queue_at_its_limit_does_not_block_others(bench: Bench) -> None:
 
 
 async def test_lowering_the_limit_does_not_stop_active_jobs(bench: Bench) -> None:
-    held = [await bench.start() for _ in range(3)]
+    active = [await bench.start() for _ in range(3)]
     await bench.enqueue()
     await bench.engine.queues.limit(QUEUE, 1)
-    for job in held[:2]:
+    for job in active[:2]:
         await bench.ack(job)
         assert await bench.fetch_ids() == []
-    await bench.ack(held[2])
+    await bench.ack(active[2])
     assert len(await bench.fetch_ids()) == 1
 
 
@@ -113,10 +113,10 @@ async def test_priority_comes_before_fairness(bench: Bench) -> None:
 
 async def test_key_at_its_limit_gets_a_job_when_its_active_one_ends(bench: Bench) -> None:
     await bench.engine.queues.limit_keys(QUEUE, 1)
-    held = await bench.start(concurrency_key="a")
+    active = await bench.start(concurrency_key="a")
     following = await bench.enqueue(concurrency_key="a")
     waiting = await bench.waiting()
-    await bench.ack(held)
+    await bench.ack(active)
     async with asyncio.timeout(5):
         assert [job.head.id for job in await waiting] == [following]
 
@@ -130,7 +130,7 @@ async def test_limits_of_queue_and_key_apply_together(bench: Bench) -> None:
     assert [job.head.concurrency_key for job in started] == ["a", "b"]
 
 
-# Throttle
+# Rate limit
 
 
 async def test_no_more_jobs_start_in_a_window_than_the_rate(bench: Bench) -> None:
@@ -216,7 +216,7 @@ def test_no_window_sees_more_starts_than_the_rate(
         assert in_window <= rate
 
 
-# What may not be started cannot hide
+# Limits and draining
 
 
 async def test_limits_are_shown_with_the_queue(bench: Bench) -> None:
@@ -229,14 +229,14 @@ async def test_limits_are_shown_with_the_queue(bench: Bench) -> None:
 
 
 async def test_drained_queue_hands_out_nothing_and_lets_active_jobs_end(bench: Bench) -> None:
-    held = await bench.start()
+    active = await bench.start()
     await bench.enqueue()
     await bench.engine.queues.drain(QUEUE)
     queue = await bench.queue()
     assert (queue.is_paused, queue.is_draining) == (True, True)
     assert await bench.fetch_ids() == []
-    await bench.ack(held)
-    assert await bench.state(held) is JobState.COMPLETED
+    await bench.ack(active)
+    assert await bench.state(active) is JobState.COMPLETED
     await bench.engine.queues.resume(QUEUE)
     assert not (await bench.queue()).is_draining
     assert len(await bench.fetch_ids()) == 1

@@ -1,4 +1,4 @@
-"""Which servers work on a store, and which of them has the lead."""
+"""The nodes of a store, and which of them holds the leader lease."""
 
 import asyncio
 
@@ -13,15 +13,15 @@ def report_of(node: str, **load: int) -> NodeReport:
     return NodeReport(node, "1.2.3", f"http://{node}:8080", 1_000, **load)
 
 
-async def lead(store: Store, node: str, lease_ms: int = LEASE_MS) -> bool:
+async def is_leader(store: Store, node: str, lease_ms: int = LEASE_MS) -> bool:
     result = await store.beat(report_of(node), lease_ms)
     assert (result.clock is not None) == store.is_shared
     return result.is_leader
 
 
 async def test_a_single_node_is_the_leader(store: Store) -> None:
-    assert await lead(store, "a")
-    assert await lead(store, "a")
+    assert await is_leader(store, "a")
+    assert await is_leader(store, "a")
 
 
 async def test_the_leader_lease_has_no_end_on_a_store_with_one_server(store: Store) -> None:
@@ -34,10 +34,10 @@ async def test_the_leader_lease_has_no_end_on_a_store_with_one_server(store: Sto
 
 async def test_one_of_several_nodes_is_the_leader(store: Store) -> None:
     if not store.is_shared:
-        return  # which refuses a second server when it starts
-    standings = await asyncio.gather(*(lead(store, node) for node in "abcdef"))
+        return  # SQLite allows one server only
+    standings = await asyncio.gather(*(is_leader(store, node) for node in "abcdef"))
     assert sum(standings) == 1
-    again = await asyncio.gather(*(lead(store, node) for node in "abcdef"))
+    again = await asyncio.gather(*(is_leader(store, node) for node in "abcdef"))
     assert again == standings
     nodes = await store.list_nodes()
     assert {node.report.id: node.is_leader for node in nodes} == dict(
@@ -48,16 +48,16 @@ async def test_one_of_several_nodes_is_the_leader(store: Store) -> None:
 async def test_the_leader_lease_is_free_once_it_has_ended(store: Store) -> None:
     if not store.is_shared:
         return
-    assert await lead(store, "a", lease_ms=50)
-    await wait_until(lambda: lead(store, "b"), "the lease has ended")
-    assert not await lead(store, "a")
+    assert await is_leader(store, "a", lease_ms=50)
+    await wait_until(lambda: is_leader(store, "b"), "the lease has ended")
+    assert not await is_leader(store, "a")
 
 
 async def test_the_leader_lease_is_free_once_its_node_has_left(store: Store) -> None:
-    assert await lead(store, "a")
+    assert await is_leader(store, "a")
     await store.leave("a")
     assert await store.list_nodes() == []
-    assert await lead(store, "b")
+    assert await is_leader(store, "b")
 
 
 async def test_nodes_are_listed_with_their_last_heartbeat(store: Store) -> None:

@@ -1,4 +1,4 @@
-"""In which order jobs are handed out, and which queues are passed over."""
+"""The order in which fetches get jobs."""
 
 import asyncio
 

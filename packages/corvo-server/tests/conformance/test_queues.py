@@ -1,4 +1,4 @@
-"""Queues: pausing, and counters that are always what a recount says."""
+"""Queues: pausing, and counters that always equal a recount of the jobs."""
 
 import asyncio
 
@@ -100,7 +100,7 @@ async def test_counters_follow_every_move(bench: Bench) -> None:
             await bench.prune(8 * 86_400_000)
     queue = await bench.queue()
     assert queue.enqueued == len(JobState)
-    assert queue.failed == 2  # that of the retrying one and that of the dead one
+    assert queue.failed == 2  # one of the retrying job, one of the dead job
 
 
 async def test_counters_are_right_when_all_happens_in_one_commit(bench: Bench) -> None:

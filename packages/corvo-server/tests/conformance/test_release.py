@@ -1,4 +1,4 @@
-"""Giving a job back: the attempt does not count."""
+"""Release of a job: the attempt does not count."""
 
 import pytest
 

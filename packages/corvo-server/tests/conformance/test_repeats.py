@@ -1,4 +1,4 @@
-"""A call whose answer was lost can be sent again without a second effect."""
+"""Repeated calls: a client that lost the reply can send a call again without a second effect."""
 
 import asyncio
 

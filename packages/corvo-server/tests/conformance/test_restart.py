@@ -1,4 +1,4 @@
-"""Closing and opening the same data: everything is as before."""
+"""Restarts: all data is unchanged after closing and opening a store."""
 
 from corvo_schema.states import JobState
 from server_support.bench import LEASE_MS, Bench, is_done, make_job

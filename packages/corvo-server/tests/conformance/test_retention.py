@@ -1,4 +1,4 @@
-"""Pruning: what is finished for longer than its retention goes, with all that hangs on it."""
+"""Pruning: deletion of jobs, batches, locks and events after their retention."""
 
 import pytest
 
@@ -13,7 +13,7 @@ KEPT = {JobState.COMPLETED: 7 * DAY, JobState.CANCELLED: 7 * DAY, JobState.DEAD:
 
 
 def keep(bench: Bench, **ms: int) -> None:
-    """Let the engine keep what is finished for so long; the rest for ever."""
+    """Set the given retentions in ms, and keep the other kinds for ever."""
     retention = Retention(**{"completed": 0, "dead": 0, "events": 0, **ms})
     bench.engine.maintenance = Engine(
         bench.store, clock=bench.clock, policy=Policy(retention=retention)
@@ -128,7 +128,7 @@ async def test_events_outlive_their_job_until_their_own_retention(bench: Bench) 
     await bench.prune(2 * DAY)
     assert bench.kit.count_rows("events") == 1
     await bench.prune(DAY)
-    assert bench.kit.count_rows("events") == 1  # the newest stays: it holds the sequence
+    assert bench.kit.count_rows("events") == 1  # the newest event is never pruned
 
 
 async def test_event_ids_are_never_used_twice(bench: Bench) -> None:
@@ -169,7 +169,7 @@ async def test_events_are_pruned_as_fast_as_their_jobs(bench: Bench) -> None:
     bench.clock.forward(DAY)
     await bench.engine.maintenance.prune()
     assert bench.kit.count_jobs() == {}
-    # Those of the pruning itself, and the newest before: it holds the sequence.
+    # The events of the pruned jobs, and the newest event before, which is never pruned.
     assert bench.kit.count_rows("events") == 201
 
 

@@ -1,4 +1,4 @@
-"""Every line of the table of states: where a job is then, and what is written with it."""
+"""Every transition of the table of states: the new state of the job, and the values stored."""
 
 import pytest
 from msgspec.structs import replace
@@ -186,7 +186,7 @@ async def test_fail_with_attempts_left_makes_a_job_retrying(bench: Bench) -> Non
 
 
 async def _attempts(bench: Bench, job_id: str) -> int:
-    """Fail the job until it is retried no more; how many attempts there were."""
+    """Fail the job until it is dead. Return the number of attempts."""
     attempts = 0
     while await bench.state(job_id) is not JobState.DEAD:
         bench.clock.forward(86_400_000)
@@ -311,7 +311,7 @@ async def test_retry_makes_a_waiting_job_pending(bench: Bench, state: JobState) 
     assert (await bench.try_enqueue(unique_key="k")).is_duplicate
 
 
-# What the table does not have is refused
+# Transitions that the table does not have are refused
 
 
 @pytest.mark.parametrize("state", [state for state in JobState if state is not JobState.ACTIVE])

@@ -1,4 +1,4 @@
-"""What an operator does to single jobs: move, requeue, change of priority, delete."""
+"""Calls of operators on one job: move, requeue, change of priority, delete."""
 
 import pytest
 

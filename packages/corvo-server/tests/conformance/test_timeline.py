@@ -1,4 +1,4 @@
-"""Nothing in silence: whatever the server does to a job is an event, with its reason."""
+"""The timeline of a job: every change is an event, with its reason."""
 
 from typing import Any
 
@@ -10,8 +10,8 @@ from server_support.bench import LEASE_MS, Bench
 from server_support.clock import START
 
 
-async def told(bench: Bench, job_id: str) -> list[tuple[EventType, dict[str, Any]]]:
-    """All events of a job with what they tell."""
+async def events_with_data(bench: Bench, job_id: str) -> list[tuple[EventType, dict[str, Any]]]:
+    """Return the type and data of all events of a job."""
     return [
         (event.type, orjson.loads(event.data or "{}")) for event in (await bench.job(job_id)).events
     ]
@@ -54,7 +54,7 @@ async def test_promotion_event_has_its_reason(bench: Bench) -> None:
     scheduled = await bench.enqueue(at=START + 10)
     retrying = await bench.bring_to(JobState.RETRYING, queue="other", retry_base_delay="1ms")
     await bench.tick(1000)
-    reasons = [(await told(bench, job_id))[-1] for job_id in (scheduled, retrying)]
+    reasons = [(await events_with_data(bench, job_id))[-1] for job_id in (scheduled, retrying)]
     assert [kind for kind, _ in reasons] == [EventType.PROMOTED] * 2
     assert "scheduled" in reasons[0][1]["reason"]
     assert "backoff" in reasons[1][1]["reason"]
@@ -63,7 +63,7 @@ async def test_promotion_event_has_its_reason(bench: Bench) -> None:
 async def test_reclaim_event_has_its_reason_and_worker(bench: Bench) -> None:
     job = await bench.start(worker="w-3")
     await bench.tick(LEASE_MS)
-    kind, data = (await told(bench, job.head.id))[-1]
+    kind, data = (await events_with_data(bench, job.head.id))[-1]
     assert (kind, data["reason"], data["attempt"]) == (EventType.RECLAIMED, "lease expired", 1)
     assert "w-3" in data["error"]
 
@@ -71,13 +71,13 @@ async def test_reclaim_event_has_its_reason_and_worker(bench: Bench) -> None:
 async def test_expiry_event_has_its_reason(bench: Bench) -> None:
     job_id = await bench.enqueue(expire_after="1s")
     await bench.tick(1000)
-    kind, data = (await told(bench, job_id))[-1]
+    kind, data = (await events_with_data(bench, job_id))[-1]
     assert (kind, data["reason"]) == (EventType.EXPIRED, "expired")
 
 
 async def test_start_event_has_its_worker_and_attempt(bench: Bench) -> None:
     job = await bench.start(worker="w-3")
-    assert (await told(bench, job.head.id))[-1] == (
+    assert (await events_with_data(bench, job.head.id))[-1] == (
         EventType.STARTED,
         {"attempt": 1, "worker_id": "w-3"},
     )
@@ -86,14 +86,14 @@ async def test_start_event_has_its_worker_and_attempt(bench: Bench) -> None:
 async def test_progress_event_has_the_progress(bench: Bench) -> None:
     job = await bench.start()
     await bench.heartbeat(job, progress={"current": 3, "total": 9})
-    kind, data = (await told(bench, job.head.id))[-1]
+    kind, data = (await events_with_data(bench, job.head.id))[-1]
     assert (kind, data["progress"]) == (EventType.PROGRESS, {"current": 3, "total": 9})
 
 
 async def test_long_errors_are_cut_in_events(bench: Bench) -> None:
     job = await bench.start()
     await bench.fail(job, "x" * 5000)
-    _, data = (await told(bench, job.head.id))[-1]
+    _, data = (await events_with_data(bench, job.head.id))[-1]
     assert len(data["error"]) == 1000
     assert await bench.errors(job) == ["x" * 5000]
 
@@ -124,14 +124,14 @@ async def test_listeners_get_the_events_of_each_commit(bench: Bench) -> None:
     assert [(event.type, event.job_id) for commit in bench.commits for event in commit.events] == [
         (EventType.ENQUEUED, job_id)
     ]
-    bench.assert_told((await bench.job(job_id)).events)
+    bench.assert_listeners_got((await bench.job(job_id)).events)
 
 
 @pytest.mark.parametrize("state", JobState)
 async def test_every_event_is_a_transition_of_the_table(bench: Bench, state: JobState) -> None:
     job_id = await bench.bring_to(state, expire_after="1h")
     after: JobState | None = None
-    for kind, _ in await told(bench, job_id):
+    for kind, _ in await events_with_data(bench, job_id):
         allowed = {TRANSITIONS[after, kind], ALTERNATIVES.get((after, kind))}
         after = state if state in allowed else TRANSITIONS[after, kind]
     assert after is state

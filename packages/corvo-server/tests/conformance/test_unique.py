@@ -1,4 +1,4 @@
-"""Unique keys: at most one live job of a queue holds one."""
+"""Unique keys: at most one unfinished job of a queue holds a key."""
 
 import asyncio
 

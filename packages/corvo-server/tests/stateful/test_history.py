@@ -1,7 +1,7 @@
-"""Histories of calls, made up by Hypothesis, against an independent model of what is promised.
+"""Random histories of calls, compared with an independent model of the server.
 
-`CORVO_STATEFUL_EXAMPLES` sets how many; `CORVO_STATEFUL_STEPS`, how long each is. A third of them
-on PostgreSQL: a step takes several times as long there, and the rules are the same.
+`CORVO_STATEFUL_EXAMPLES` sets the number of histories, `CORVO_STATEFUL_STEPS` their length.
+PostgreSQL runs a third of them, because a step takes several times as long there.
 """
 
 import os

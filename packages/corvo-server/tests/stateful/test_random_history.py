@@ -1,4 +1,4 @@
-"""After a long random history through every verb, `corvo-server check` has nothing to say.
+"""`corvo-server check` finds no problem after a long random history of all verbs.
 
 CORVO_HISTORY_OPERATIONS and CORVO_HISTORY_SEED make it longer, or the same again.
 """
@@ -49,7 +49,7 @@ class History:
         ]
 
     async def step(self) -> None:
-        """A few calls at the same time, so that they share commits; then time passes."""
+        """Make a few calls at the same time, so that they share commits. Then let time pass."""
         weights, verbs = zip(*self.verbs, strict=True)
         chosen = self.chance.choices(verbs, weights, k=AT_A_TIME)
         await asyncio.gather(*(self.call(verb) for verb in chosen))
@@ -61,7 +61,7 @@ class History:
             await self.bench.prune(self.chance.choice((0, 86_400_000)))
 
     async def call(self, verb: Callable[[], Awaitable[object]]) -> None:
-        """Make one call; to be refused is part of life."""
+        """Make one random call. A refusal is a valid result."""
         try:
             await verb()
         except CallError as error:
@@ -70,11 +70,11 @@ class History:
             self.done[verb.__name__] += 1
 
     def job(self) -> str:
-        """Any job there ever was."""
+        """Return the id of any job that was ever enqueued."""
         return self.chance.choice(self.jobs) if self.jobs else "job_nowhere"
 
     def options(self) -> dict[str, object]:
-        """What a producer may say of a job."""
+        """Return random fields of an enqueue."""
         chance = self.chance
         return {
             "priority": chance.choice(list(Priority)).label,
@@ -106,7 +106,7 @@ class History:
         self.leased += await self.bench.fetch(*queues, count=self.chance.randint(1, 5))
 
     def take(self) -> LeasedJob | None:
-        """One of the jobs that some worker thinks it holds; now and then it stays on the list."""
+        """Return a fetched job. Sometimes keep it, so that a later report uses an old token."""
         if not self.leased:
             return None
         i = self.chance.randrange(len(self.leased))

@@ -1,4 +1,4 @@
-"""Workers that wait for many queues: nobody sleeps on while there is a job for it."""
+"""Long polls of many queues: no fetch waits while one of its queues has an eligible job."""
 
 import asyncio
 import random
@@ -15,46 +15,46 @@ ROUNDS = 40
 
 
 class Workers:
-    """Workers that keep what they get until they are told to finish it."""
+    """Workers that keep their jobs active until `finish`."""
 
     def __init__(self, bench: Bench) -> None:
         self._bench = bench
         self._tasks: list[asyncio.Task[None]] = []
-        self._held: list[LeasedJob] = []
+        self._active: list[LeasedJob] = []
         self._may_go_on = asyncio.Event()
 
-    def hire(self, luck: random.Random) -> None:
-        """One worker more, for some of the queues."""
+    def add_worker(self, luck: random.Random) -> None:
+        """Start a worker that fetches from some of the queues."""
         queues = luck.sample(QUEUES, luck.choice([1, 1, 2]))
         self._tasks.append(asyncio.ensure_future(self._work(queues, luck.choice([1, 1, 2]))))
 
-    def dismiss(self, luck: random.Random) -> None:
-        """One worker less, wherever it is just now."""
+    def stop_worker(self, luck: random.Random) -> None:
+        """Stop a random worker, whether it waits or not."""
         self._tasks.pop(luck.randrange(len(self._tasks))).cancel()
 
     async def _work(self, queues: list[str], count: int) -> None:
         while True:
-            self._held += await self._bench.fetch(*queues, count=count, wait=60)
+            self._active += await self._bench.fetch(*queues, count=count, wait=60)
             await self._may_go_on.wait()
 
     async def finish(self, luck: random.Random) -> None:
-        """Finish what is held, some of it by giving it back, and let the workers fetch again."""
-        held, self._held = self._held, []
+        """Ack or release all active jobs, and let their workers fetch again."""
+        active, self._active = self._active, []
         self._may_go_on.set()
         await turns()
         self._may_go_on.clear()
         ends = [self._bench.ack, self._bench.ack, self._bench.release]
-        await asyncio.gather(*[luck.choice(ends)(job) for job in held])
+        await asyncio.gather(*[luck.choice(ends)(job) for job in active])
 
-    async def leave(self) -> None:
-        """Let all go home."""
+    async def stop_all(self) -> None:
+        """Stop all workers."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
 
 async def bring_jobs(bench: Bench, luck: random.Random) -> None:
-    """Let a few jobs come at once and in several ways: new ones, due ones, whole batches."""
+    """Make a few jobs pending at once: new jobs, due jobs and batches."""
     calls: list[Coroutine[Any, Any, object]] = []
     for _ in range(luck.randint(0, 5)):
         queue, priority = luck.choice(QUEUES), luck.choice(["normal", "high", "critical"])
@@ -77,7 +77,7 @@ async def bring_jobs(bench: Bench, luck: random.Random) -> None:
 async def in_two_commits(
     bench: Bench, luck: random.Random, calls: list[Coroutine[Any, Any, object]]
 ) -> None:
-    """Make the calls in two commits. Whom the first one wakes shares the second."""
+    """Make the calls in two commits. The second also has the fetches that the first woke."""
     luck.shuffle(calls)
     middle = luck.randint(0, len(calls))
     tasks = []
@@ -94,8 +94,8 @@ async def expire(bench: Bench) -> None:
     await bench.engine.maintenance.expire()
 
 
-async def check_nobody_is_overlooked(bench: Bench, limits: dict[str, int]) -> None:
-    """Where a fetch waits, there is no job that it could have."""
+async def check_no_fetch_is_overlooked(bench: Bench, limits: dict[str, int]) -> None:
+    """Assert that no queue of a waiting fetch has an eligible job."""
     await bench.settle()
     for queue in await bench.store.list_queues():
         room = limits.get(queue.name, 1000) - queue.active
@@ -104,7 +104,7 @@ async def check_nobody_is_overlooked(bench: Bench, limits: dict[str, int]) -> No
 
 
 async def only_expired(bench: Bench, queue: str) -> bool:
-    """Whether what is pending there must not be started any more."""
+    """Return whether all pending jobs of the queue have expired."""
     rows = bench.kit.query(
         "SELECT count(*) FROM jobs WHERE queue = ? AND state = 1"
         " AND (expire_at IS NULL OR expire_at > ?)",
@@ -122,15 +122,15 @@ async def test_no_fetch_waits_while_there_is_an_eligible_job(bench: Bench, seed:
         await bench.engine.queues.limit(queue, limit)
     workers = Workers(bench)
     for _ in range(4):
-        workers.hire(luck)
+        workers.add_worker(luck)
     for _ in range(ROUNDS):
         calls = [bring_jobs(bench, luck)]
         if luck.randint(0, 1):
             calls.append(workers.finish(luck))
         if luck.randint(0, 4) == 0:
-            workers.dismiss(luck)
-            workers.hire(luck)
+            workers.stop_worker(luck)
+            workers.add_worker(luck)
         await asyncio.gather(*calls)
-        await check_nobody_is_overlooked(bench, limits)
-    await workers.leave()
+        await check_no_fetch_is_overlooked(bench, limits)
+    await workers.stop_all()
     await bench.settle()

@@ -36,10 +36,10 @@ class NodeRecord(Struct, frozen=True):
 
 
 class Reading(Struct, frozen=True):
-    """A reading of a remote clock, taken at some time between `asked` and `answered`."""
+    """A reading of the clock of another machine, taken between `asked` and `answered`."""
 
     now: int
-    """The time that the remote clock showed."""
+    """Time on that clock."""
     asked: float
     """Local `steady_clock` before the request, in seconds."""
     answered: float

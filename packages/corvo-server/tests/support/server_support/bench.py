@@ -1,4 +1,4 @@
-"""The engine's calls in the short form that tests are made of."""
+"""Short forms of the engine's calls, for tests."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -39,7 +39,7 @@ COUNTED_STATES = tuple(JobState)
 def make_job(
     queue: str = QUEUE, *, payload: Any = None, at: int | None = None, **fields: Any
 ) -> tuple[EnqueueRequest, bytes | None]:
-    """An enqueue and its payload's JSON text. `at` is `scheduled_at` in ms since the epoch."""
+    """Return an enqueue and the JSON text of its payload. `at` is `scheduled_at` in ms."""
     if at is not None:
         fields["scheduled_at"] = from_ms(at)
     request = EnqueueRequest.model_validate({"queue": queue, **fields})
@@ -47,7 +47,7 @@ def make_job(
 
 
 class Bench:
-    """An engine on a store under test, under a clock that tests move."""
+    """An engine on a store under test, with a clock that tests move."""
 
     def __init__(
         self, kit: Kit, store: Store, clock: ManualClock, policy: Policy | None = None
@@ -64,31 +64,31 @@ class Bench:
         store.on_commit(self.commits.append)
 
     async def restart(self) -> None:
-        """Close everything and open the same data again."""
+        """Close the store and open the same data again."""
         await self.store.close()
         self._use(self.kit.open())
 
-    def assert_told(self, events: Sequence[Event]) -> None:
-        """That the commits told of these events of the log, in this order, and of no others.
+    def assert_listeners_got(self, events: Sequence[Event]) -> None:
+        """Assert that listeners got exactly these events of the log, in this order.
 
-        Where servers share the log, the ids are known only to those who read it.
+        Ignore the ids on a shared store: only readers of the log know them there.
         """
-        told = [event for commit in self.commits for event in commit.events]
+        got = [event for commit in self.commits for event in commit.events]
         if self.store.is_shared:
-            told = [replace(event, id=0) for event in told]
+            got = [replace(event, id=0) for event in got]
             events = [replace(event, id=0) for event in events]
-        assert told == list(events)
+        assert got == list(events)
 
     # Producers
 
     async def enqueue(self, queue: str = QUEUE, **fields: Any) -> str:
-        """Enqueue one job that must be new; its id."""
+        """Enqueue one job, which must be new. Return its id."""
         enqueued = await self.try_enqueue(queue, **fields)
         assert enqueued.is_new
         return enqueued.job_id
 
     async def try_enqueue(self, queue: str = QUEUE, **fields: Any) -> Enqueued:
-        """Enqueue one job; what became of it."""
+        """Enqueue one job. Return the result."""
         return await self.engine.jobs.enqueue(*make_job(queue, **fields))
 
     async def enqueue_batch(
@@ -97,13 +97,15 @@ class Bench:
         callback: str | None = None,
         callback_payload: Any = None,
     ) -> tuple[list[Enqueued], str | None]:
-        """Enqueue many; with `callback`, the queue of that name gets a job when all have ended."""
+        """Enqueue jobs, as a batch if `callback` names a queue for the callback job."""
         options = None if callback is None else {"callback_queue": callback}
         request = EnqueueBatchRequest.model_validate(
             {"jobs": [job.model_dump() for job, _ in jobs], "batch": options}
         )
-        told = None if callback_payload is None else orjson.dumps(callback_payload)
-        return await self.engine.jobs.enqueue_batch(request, [payload for _, payload in jobs], told)
+        payload_of_callback = None if callback_payload is None else orjson.dumps(callback_payload)
+        return await self.engine.jobs.enqueue_batch(
+            request, [payload for _, payload in jobs], payload_of_callback
+        )
 
     # Workers
 
@@ -115,7 +117,7 @@ class Bench:
         worker: str = "worker-1",
         lease: float | None = None,
     ) -> "asyncio.Task[list[LeasedJob]]":
-        """Start to fetch; `wait` and `lease` are in seconds."""
+        """Start a fetch and return its task. `wait` and `lease` are in seconds."""
         request = FetchBatchRequest.model_validate(
             {
                 "queues": list(queues or (QUEUE,)),
@@ -129,7 +131,7 @@ class Bench:
         return asyncio.ensure_future(self.engine.attempts.fetch(request, count))
 
     async def waiting(self, *queues: str, **options: Any) -> "asyncio.Task[list[LeasedJob]]":
-        """Start to fetch from queues that have nothing; return once that has been found out."""
+        """Start a long poll of queues without eligible jobs. Return once it waits."""
         before = self.engine.notifier.waiting
         task = self.fetching(*queues, wait=60, **options)
         await until(lambda: self.engine.notifier.waiting == before + 1)
@@ -138,21 +140,21 @@ class Bench:
         return task
 
     async def fetch(self, *queues: str, **options: Any) -> list[LeasedJob]:
-        """What there is now, up to `count`."""
+        """Fetch up to `count` jobs without waiting."""
         return await self.fetching(*queues, **options)
 
     async def fetch_one(self, *queues: str, **options: Any) -> LeasedJob:
-        """The next job, which must be there."""
+        """Fetch the next job, which must exist."""
         (job,) = await self.fetch(*queues, **options)
         return job
 
     async def fetch_ids(self, *queues: str, **options: Any) -> list[str]:
-        """The ids of what there is now, in the order handed out."""
+        """Fetch without waiting. Return the ids of the jobs in their order."""
         options.setdefault("count", 512)
         return [job.head.id for job in await self.fetch(*queues, **options)]
 
     async def start(self, **fields: Any) -> LeasedJob:
-        """A job of a queue of its own, enqueued and handed out."""
+        """Enqueue a job in a queue of its own and fetch it."""
         lease = fields.pop("lease", None)
         worker = fields.pop("worker", "worker-1")
         queue = fields.pop("queue", QUEUE)
@@ -197,17 +199,17 @@ class Bench:
         progress: Any = None,
         checkpoint: Any = None,
     ) -> Outcome:
-        """Keep a job."""
-        told, kept = (
+        """Extend the lease of a job."""
+        progress_text, checkpoint_text = (
             None if value is None else orjson.dumps(value).decode()
             for value in (progress, checkpoint)
         )
-        item = Heartbeat(job.head.id, _token(job, token), told, kept)
+        item = Heartbeat(job.head.id, _token(job, token), progress_text, checkpoint_text)
         (outcome,) = await self.engine.attempts.heartbeat([item])
         return outcome
 
     async def bring_to(self, state: JobState, **fields: Any) -> str:
-        """The id of a new job in that state."""
+        """Create a job in `state`. Return its id."""
         if state is JobState.SCHEDULED:
             return await self.enqueue(at=self.clock.now + 3_600_000, **fields)
         if state is JobState.PENDING:
@@ -226,10 +228,10 @@ class Bench:
         assert await self.state(job) is state
         return job.head.id
 
-    # The server's own work
+    # Maintenance
 
     async def tick(self, ms: int = 0) -> dict[str, int]:
-        """Let `ms` pass, then do what the services do; how many jobs each moved."""
+        """Let `ms` pass, then promote, reclaim and expire jobs. Return the number of each."""
         self.clock.forward(ms)
         maintenance = self.engine.maintenance
         return {
@@ -239,12 +241,12 @@ class Bench:
         }
 
     async def prune(self, ms: int = 0) -> int:
-        """Let `ms` pass, then prune until nothing old is left; how many rows went."""
+        """Let `ms` pass, then prune all old rows. Return their number."""
         self.clock.forward(ms)
         return await _drain(self.engine.maintenance.prune)
 
     async def settle(self) -> None:
-        """Return once everything that was submitted so far has been answered, and looked at."""
+        """Return once all submitted writes are answered and all waiting fetches have seen them."""
         lines = self.engine.notifier._waiters
         await until(
             lambda: (
@@ -253,49 +255,49 @@ class Bench:
             )
         )
 
-    # What is there
+    # Reads
 
     async def job(self, job: LeasedJob | str) -> JobRecord:
-        """A job in full, which must be there."""
+        """Return a job with all its fields. It must exist."""
         record = await self.store.find_job(_id(job))
         assert record is not None
         return record
 
     async def head(self, job: LeasedJob | str) -> JobHead:
-        """A job's head."""
+        """Return the head of a job."""
         return (await self.job(job)).head
 
     async def state(self, job: LeasedJob | str) -> JobState:
-        """A job's state."""
+        """Return the state of a job."""
         return (await self.head(job)).state
 
     async def errors(self, job: LeasedJob | str) -> list[str]:
-        """The errors of a job, oldest first."""
+        """Return the errors of a job, oldest first."""
         return [failure.error for failure in (await self.job(job)).failures]
 
     async def events(self, job: LeasedJob | str) -> list[EventType]:
-        """The kinds of a job's events, oldest first."""
+        """Return the event types of a job, oldest first."""
         return [event.type for event in (await self.job(job)).events]
 
     async def last_event(self, job: LeasedJob | str) -> tuple[EventType, dict[str, Any]]:
-        """The newest event of a job and what it tells."""
+        """Return the type and data of the newest event of a job."""
         event = (await self.job(job)).events[-1]
         return event.type, orjson.loads(event.data or "{}")
 
     async def queue(self, name: str = QUEUE) -> QueueRecord:
-        """A queue, which must be there."""
+        """Return a queue, which must exist."""
         record = await self.store.find_queue(name)
         assert record is not None
         return record
 
     async def batch(self, batch_id: str | None) -> BatchRecord:
-        """A batch, which must be there."""
+        """Return a batch, which must exist."""
         record = await self.store.find_batch(str(batch_id))
         assert record is not None
         return record
 
     async def check_counters(self) -> None:
-        """Every queue's counters are what a recount says, and what is remembered is so."""
+        """Assert that all counters equal a recount, and that caches agree with the database."""
         await self.settle()
         self.kit.check_memory(self.store)
         counted = {
@@ -308,18 +310,18 @@ class Bench:
 
 
 def is_done(outcome: Outcome) -> bool:
-    """Whether a call had its effect, now or before."""
+    """Return whether a call had its effect, now or at an earlier repeat."""
     return isinstance(outcome, Change | Unchanged)
 
 
 async def turns() -> None:
-    """Let every call that was started come as far as it can without an answer of the store."""
+    """Let every started call run until it waits for the store."""
     for _ in range(5):
         await asyncio.sleep(0)
 
 
 async def until(condition: Callable[[], bool], seconds: float = 10) -> None:
-    """Let the loop go on until `condition` holds; fail when that takes `seconds`."""
+    """Run the event loop until `condition` is true. Fail after `seconds`."""
     deadline = asyncio.get_running_loop().time() + seconds
     while not condition():
         assert asyncio.get_running_loop().time() < deadline, "waited in vain"

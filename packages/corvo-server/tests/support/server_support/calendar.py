@@ -1,4 +1,4 @@
-"""Schedules in the short form that tests are made of."""
+"""Short forms of the calls for schedules."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ NAME = "nightly"
 def make_schedule(
     name: str = NAME, *, payload: Any = None, text: bytes | None = None, **fields: Any
 ) -> tuple[ScheduleRequest, bytes | None]:
-    """A schedule, by default due every minute, and its payload's JSON text, or `text` itself."""
+    """Return a schedule, by default due every minute, and its payload as JSON text or `text`."""
     fields = {"name": name, "queue": QUEUE, "cron": "* * * * *", **fields}
     request = ScheduleRequest.model_validate(fields)
     return request, text if payload is None else orjson.dumps(payload)
@@ -30,16 +30,16 @@ class Calendar:
         self.bench = bench
 
     async def put(self, name: str = NAME, **fields: Any) -> ScheduleRecord:
-        """Write a schedule; what is stored then."""
+        """Create or update a schedule. Return the stored record."""
         record, _ = await self.bench.engine.schedules.put(*make_schedule(name, **fields))
         return record
 
     async def get(self, reference: str = NAME) -> ScheduleRecord:
-        """A schedule, which must be there."""
+        """Return a schedule, which must exist."""
         return await self.bench.engine.schedules.get(reference)
 
     async def pass_time(self, ms: int = 0) -> int:
-        """Let `ms` pass, then run what is due; how many schedules that was."""
+        """Let `ms` pass, then run the due schedules. Return their number."""
         self.bench.clock.forward(ms)
         done = 0
         while chunk := await self.bench.engine.schedules.run_due():
@@ -47,9 +47,9 @@ class Calendar:
         return done
 
     async def jobs(self, queue: str = QUEUE) -> list[LeasedJob]:
-        """The jobs that wait in a queue, handed out."""
+        """Fetch all pending jobs of a queue."""
         return await self.bench.fetch(queue, count=512)
 
     async def occurrences(self, queue: str = QUEUE) -> list[int | None]:
-        """The occurrences of the jobs that wait in a queue, which are handed out by that."""
+        """Fetch all pending jobs of a queue. Return their occurrences."""
         return [job.head.scheduled_at for job in await self.jobs(queue)]

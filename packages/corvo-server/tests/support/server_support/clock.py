@@ -1,13 +1,13 @@
-"""Time, as tests need it."""
+"""Clocks that tests control."""
 
 import asyncio
 
 START = 1_800_000_000_000
-"""The moment at which every test begins, in ms since the epoch."""
+"""Time at which every test begins, in ms since the epoch."""
 
 
 class ManualClock:
-    """Tells the same time until it is moved."""
+    """A clock in ms that moves only when a test moves it."""
 
     def __init__(self, now: int = START) -> None:
         self.now = now
@@ -16,14 +16,14 @@ class ManualClock:
         return self.now
 
     def forward(self, ms: int) -> int:
-        """Let `ms` pass; the new time."""
+        """Move the clock by `ms`. Return the new time."""
         self.now += ms
         return self.now
 
 
 def forward_loop(seconds: float) -> None:
-    """Let so much time pass for all that waits on the running event loop's clock."""
+    """Move the clock of the running event loop by `seconds`."""
     loop = asyncio.get_running_loop()
     before = loop.time
-    # For good: time does not run backwards.
+    # Never undone, because the clock of a loop must not run backwards.
     loop.time = lambda: before() + seconds  # type: ignore[method-assign]

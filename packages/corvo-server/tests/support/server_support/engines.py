@@ -46,9 +46,7 @@ def engines_of(config: pytest.Config) -> tuple[str, ...]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line(
-        "markers", "sqlite: is about the file of SQLite, whatever --engine says"
-    )
+    config.addinivalue_line("markers", "sqlite: tests the file of SQLite; runs on SQLite only")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -64,7 +62,7 @@ def new_storage(engine_name: str, request: pytest.FixtureRequest) -> NewStorage:
 
     def new() -> dict[str, str | int]:
         if engine_name == "sqlite":
-            return {}  # the data directory that every server has
+            return {}  # each test server has its own data directory
         databases: Databases = request.getfixturevalue("postgres_databases")
         url = databases.create()
         listen = {} if databases.pooler is None else {"database_listen_url": databases.direct(url)}
@@ -83,7 +81,7 @@ def pytest_configure_node(node: object) -> None:
         try:
             config.stash[_shared] = PostgresServer().init().start()
         except PostgresMissing:
-            return  # each test that needs it will say so
+            return  # each test that needs it is skipped or fails by itself
     node.workerinput[_URL] = config.stash[_shared].url()  # type: ignore[attr-defined]
 
 

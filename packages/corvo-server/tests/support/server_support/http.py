@@ -1,4 +1,4 @@
-"""A server in this process, and a client that sends whatever bytes a test wants to send."""
+"""A server in this process, and a client that can send any bytes."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -22,7 +22,7 @@ vars(app_module)["describe"] = cache(describe)
 
 
 class Reply(NamedTuple):
-    """What the server answered."""
+    """A reply of the server."""
 
     status: int
     headers: dict[str, str]
@@ -35,7 +35,7 @@ class Reply(NamedTuple):
 
 
 class Connection:
-    """One connection, kept alive from request to request."""
+    """A connection for several requests."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader = reader
@@ -63,12 +63,12 @@ class Connection:
         return await self.reader.read() == b""
 
     def close(self) -> None:
-        """Go away without a word."""
+        """Close the connection."""
         self.writer.close()
 
 
 class HttpServer:
-    """The address of a running server, and calls to it."""
+    """A running server, with calls to it."""
 
     def __init__(self, engine: Engine, host: str, port: int) -> None:
         self.engine = engine
@@ -77,7 +77,7 @@ class HttpServer:
         self._open: list[Connection] = []
 
     async def connect(self) -> Connection:
-        """Open a connection, which is closed with the server at the latest."""
+        """Open a connection. `close` closes it if the test does not."""
         connection = Connection(*await asyncio.open_connection(self.host, self.port))
         self._open.append(connection)
         return connection
@@ -88,7 +88,7 @@ class HttpServer:
             connection.close()
 
     async def raw(self, data: bytes) -> Reply:
-        """Send bytes on a new connection; the reply to them."""
+        """Send bytes on a new connection, and return the reply."""
         connection = await self.connect()
         await connection.send(data)
         reply = await asyncio.wait_for(connection.receive(), 10)
@@ -103,7 +103,7 @@ class HttpServer:
         *,
         headers: Mapping[str, str] | None = None,
     ) -> Reply:
-        """Make one call; a body that is no bytes is sent as JSON."""
+        """Make one call and return the reply. A body other than bytes is sent as JSON."""
         connection = await self.connect()
         await connection.send(request(method, path, body, headers=headers))
         reply = await asyncio.wait_for(connection.receive(has_body=method != "HEAD"), 20)
@@ -111,18 +111,18 @@ class HttpServer:
         return reply
 
     async def get(self, path: str, **options: Any) -> Reply:
-        """GET below the API's prefix."""
+        """Send a GET request for a path below the prefix of the API."""
         return await self.call("GET", API + path, **options)
 
     async def post(self, path: str, body: Any = None, **options: Any) -> Reply:
-        """POST below the API's prefix."""
+        """Send a POST request to a path below the prefix of the API."""
         return await self.call("POST", API + path, body, **options)
 
 
 def request(
     method: str, path: str, body: Any = None, *, headers: Mapping[str, str] | None = None
 ) -> bytes:
-    """A request as it goes over the pipeline."""
+    """Return the bytes of a request."""
     sent = {"host": "corvo", **{name.lower(): value for name, value in (headers or {}).items()}}
     if body is None:
         data = b""
@@ -139,7 +139,7 @@ def request(
 async def serve(engine: Engine, **settings: Any) -> AsyncIterator[HttpServer]:
     """Serve `engine` over HTTP on a free port of this machine."""
     app, requests = build_http(Settings(bind="127.0.0.1:0", **settings), engine)
-    app.config.TOUCHUP = False  # which rewrites Sanic's own methods, for good
+    app.config.TOUCHUP = False  # touch-up would rewrite Sanic's methods for the whole process
     listener = bind("127.0.0.1:0")
     http = await start_http(app, listener)
     server = HttpServer(engine, *listener.getsockname()[:2])

@@ -1,4 +1,4 @@
-"""A connection without a socket: what arrives together is up to the test."""
+"""Connections to the server without sockets. A test decides which bytes arrive together."""
 
 import asyncio
 from typing import Any
@@ -10,7 +10,7 @@ from server_support.bench import turns, until
 
 
 class MemoryTransport(asyncio.Transport):
-    """Keeps what is written."""
+    """A transport that keeps all bytes written to it."""
 
     def __init__(self) -> None:
         super().__init__({"sockname": ("127.0.0.1", 1), "peername": ("127.0.0.1", 2)})
@@ -50,7 +50,7 @@ class MemoryTransport(asyncio.Transport):
 
 
 class MemoryConnection:
-    """One end of a connection to `app`, of which `kind` is the other."""
+    """The client's end of a connection to `app`, whose protocol is of class `kind`."""
 
     def __init__(self, kind: type[HttpProtocol], app: App) -> None:
         self.transport = MemoryTransport()
@@ -59,7 +59,7 @@ class MemoryConnection:
         self.protocol.connection_made(self.transport)
 
     async def send(self, *pieces: bytes) -> None:
-        """Let pieces arrive one after the other, each when the one before has been looked at."""
+        """Send the pieces one by one, each after the server has handled the one before."""
         for piece in pieces:
             if self.transport.is_closing():
                 return
@@ -67,20 +67,20 @@ class MemoryConnection:
             await self.settle()
 
     async def settle(self) -> None:
-        """Wait until the server can do no more before more arrives."""
+        """Wait until the server can only wait for more bytes."""
         await turns()
         await until(self._is_settled)
 
     @property
     def answers(self) -> bytes:
-        """All that came back."""
+        """All bytes that the server has sent."""
         return b"".join(self.transport.written)
 
     def hang_up(self) -> None:
-        """Go away."""
+        """Close the connection."""
         self.transport.close()
 
     def _is_settled(self) -> bool:
-        # What arrives sets the event, and Sanic clears it whenever it comes to wait for more. Its
-        # stage does not tell: it waits in each, and for the last line of chunks as if all was read.
+        # Received bytes set the event, and Sanic clears it before it waits for more. Sanic's
+        # `stage` does not help: Sanic waits in all stages, and for the end of a chunked body, too.
         return self.transport.is_closing() or not self.protocol._data_received.is_set()

@@ -1,4 +1,4 @@
-"""What payload_jq means, said a second time: an evaluator in Python, a printer, and strategies."""
+"""A second implementation of payload_jq: evaluator, printer, and Hypothesis strategies."""
 
 import json
 import operator
@@ -37,7 +37,7 @@ _COMPARISONS: dict[Operator, Callable[[Any, Any], bool]] = {
 
 
 def holds(condition: Condition, document: Any) -> bool:
-    """Whether a document meets a condition."""
+    """Return whether a document matches a condition."""
     match condition:
         case Not(inner):
             return not holds(inner, document)
@@ -78,7 +78,7 @@ def _find(document: Any, path: Path) -> Any:
 
 
 def _rank(value: Any) -> tuple[int, Any]:
-    """Where a value stands in the order of jq; those of arrays and objects are never compared."""
+    """Return the rank of a value in jq's order. Two arrays or objects are never compared."""
     match value:
         case None:
             return 0, 0
@@ -95,7 +95,7 @@ def _rank(value: Any) -> tuple[int, Any]:
 
 
 def _stored(number: int | float) -> int | float:
-    """A number as engines hold it: integers beyond 64 bits become floats."""
+    """Return a number as the engines store it: integers beyond 64 bits become floats."""
     return number if -(2**63) <= number < 2**63 else float(number)
 
 
@@ -115,7 +115,7 @@ def _length(value: Any) -> int | float | None:
 
 
 def write(condition: Condition) -> str:  # noqa: PLR0911 - a table
-    """A condition as jq has it."""
+    """Return a condition as a jq expression."""
     match condition:
         case Truthy(path):
             return _path(path)
@@ -144,7 +144,7 @@ def _path(path: Path) -> str:
 
 
 def _scalar(value: Scalar) -> str:
-    # jq's own notation for floats is Python's; that of the rest is JSON's.
+    # jq writes floats like Python, and all other values like JSON.
     return repr(value) if isinstance(value, float) else json.dumps(value)
 
 
@@ -169,7 +169,7 @@ _signs = st.sampled_from(Operator)
 
 
 def conditions_on(places: st.SearchStrategy[Path]) -> st.SearchStrategy[Condition]:
-    """Conditions on what stands at some places."""
+    """Return a strategy for conditions on the values at `places`."""
     tests = (
         st.builds(Truthy, places)
         | st.builds(Compare, places, _signs, scalars | huge)
@@ -189,7 +189,7 @@ conditions = conditions_on(paths)
 
 
 def paths_in(document: Any, at: tuple[str | int, ...] = ()) -> list[Path]:
-    """Every place in a document."""
+    """Return the paths of all values in a document."""
     found = [Path(at)]
     if isinstance(document, dict):
         for key, value in document.items():

@@ -1,4 +1,4 @@
-"""The stores that the conformance suite runs on."""
+"""Test kits for each storage engine of the conformance suite."""
 
 import sqlite3
 import threading
@@ -26,50 +26,50 @@ from server_support.waiting import wait_blocking
 
 
 class Kit(Protocol):
-    """One engine: how to open its store, and how to look behind its back."""
+    """One storage engine with its data: opens its store, breaks it, and reads its database."""
 
     def open(self, **options: Any) -> Store:
-        """Open the store; at the second call the same data again, once the first is closed."""
+        """Open the store. A second call opens the same data; the first store must be closed."""
         ...
 
     def count_jobs(self) -> dict[str, dict[JobState, int]]:
-        """How many jobs of each state every queue really has."""
+        """Return the number of stored jobs per queue and state."""
         ...
 
     def count_rows(self, table: str) -> int:
-        """How many rows a table has."""
+        """Return the number of rows of a table."""
         ...
 
     @contextmanager
     def hold_commits(self, store: Store) -> Iterator[None]:
-        """Let writes gather meanwhile; after it they share one commit."""
+        """Block the writer in the `with` block. All writes submitted in it share one commit."""
         ...
 
     @contextmanager
     def break_commits(self, store: Store, times: int = 1000) -> Iterator[None]:
-        """Let commits fail meanwhile, at most so many."""
+        """Make up to `times` commits fail in the `with` block."""
         ...
 
     @contextmanager
     def lose(self) -> Iterator[None]:
-        """Let the database be out of reach meanwhile."""
+        """Make the database unreachable in the `with` block."""
         ...
 
     def check_memory(self, store: Store) -> None:
-        """What an open store that is idle remembers of jobs is what the database has."""
+        """Assert that the caches of an idle store agree with the database."""
         ...
 
     def find_problems(self) -> list[str]:
-        """What `corvo-server check` says."""
+        """Return the problems that `corvo-server check` finds."""
         ...
 
     def query(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Ask the database on a connection of one's own; `?` stands for a value."""
+        """Run a query on a separate connection. Each `?` is a placeholder of a value."""
         ...
 
 
 NewKit = Callable[[], AbstractContextManager[Kit]]
-"""Makes a kit whose store has no jobs yet. What it kept is gone at the end."""
+"""Creates a kit with an empty store. Its data is deleted at the end of the context."""
 
 
 def _writer_of(store: Store) -> Any:
@@ -78,7 +78,7 @@ def _writer_of(store: Store) -> Any:
 
 
 class _OwnKit:
-    """What is the same for the stores that share this program's writer."""
+    """The methods that are the same for all stores with a `commit.writer.Writer`."""
 
     @contextmanager
     def hold_commits(self, store: Store) -> Iterator[None]:
@@ -90,7 +90,7 @@ class _OwnKit:
             return requests
 
         blocked = _writer_of(store).submit(Verb(0, block), None)
-        # Where the commit is broken, too, its failure is nobody's: not to be logged as forgotten.
+        # Retrieve the exception if the commit fails, so that asyncio does not log it.
         blocked.add_done_callback(lambda blocked: blocked.cancelled() or blocked.exception())
         is_writing.wait()
         try:
@@ -106,7 +106,7 @@ class _OwnKit:
         return counts
 
     def check_memory(self, store: Store) -> None:
-        """Nothing is remembered."""
+        """Assert nothing: engines with caches override this."""
 
     def count_rows(self, table: str) -> int:
         rows: int
@@ -118,7 +118,7 @@ class _OwnKit:
 
 
 class SqliteKit(_OwnKit):
-    """The embedded store."""
+    """A kit for SQLite, on a data directory."""
 
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir
@@ -169,7 +169,7 @@ class SqliteKit(_OwnKit):
 
 
 class _BrokenCommits:
-    """A connection to a disk that is full."""
+    """A connection whose commits fail as on a full disk."""
 
     def __init__(self, connection: sqlite3.Connection, times: int) -> None:
         self._connection = connection
@@ -202,18 +202,18 @@ $$
 
 
 class PostgresKit(_OwnKit):
-    """The store on PostgreSQL, in a database of its own."""
+    """A kit for PostgreSQL, on its own database."""
 
     def __init__(self, url: str) -> None:
         self.url = url
 
     @classmethod
     def prepare(cls, url: str) -> None:
-        """Bring the schema of an empty database up to date."""
+        """Create the schema in an empty database."""
         prepare(url, "corvo")
 
     def empty(self) -> bool:
-        """Remove all that is there; whether nobody was in the way."""
+        """Delete all rows. Return False if a lock or another error prevented it."""
         try:
             with psycopg.connect(self.url, autocommit=True) as connection:
                 connection.execute(_EMPTY)
@@ -222,7 +222,7 @@ class PostgresKit(_OwnKit):
         return True
 
     def open(self, **options: Any) -> Store:
-        # Alone on its database, it has nothing to hear from others.
+        # No other server uses the database, so it needs no notifications.
         return PostgresStore(self.url, **{"notify": False, "poll_seconds": 0, **options})
 
     @contextmanager
@@ -254,7 +254,7 @@ class PostgresKit(_OwnKit):
             "SELECT h.*, j.xmin::text::bigint FROM job_heads h JOIN jobs j ON j.seq = h.seq"
         )
         stored = {(row[0], row[-1]): to_head(row[:-1]) for row in rows}
-        # Elsewhere another server wrote since.
+        # Skip cached heads of rows that another server has written since.
         current = [(head, (head.seq, xid)) for head, xid in cached if (head.seq, xid) in stored]
         assert [head for head, _ in current] == [stored[version] for _, version in current]
 

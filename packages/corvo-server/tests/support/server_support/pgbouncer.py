@@ -1,7 +1,7 @@
-"""A PgBouncer of a test's own, which pools transactions.
+"""A PgBouncer for tests, which pools transactions.
 
-It gives each transaction the session that was not used for the longest time. So what a client left
-in a session is not there in its next transaction, but in somebody else's.
+It gives each transaction the session that has been idle longest. State that a client leaves in a
+session is therefore missing in its next transaction, and appears in those of other clients.
 """
 
 import re
@@ -42,7 +42,7 @@ log_disconnections = 0
 
 
 class PgBouncerMissing(Exception):
-    """This machine has no PgBouncer, or lacks what it takes to run it. The message says what."""
+    """Raised if this machine cannot run PgBouncer. The message says what is missing."""
 
 
 class _Program(NamedTuple):
@@ -52,19 +52,19 @@ class _Program(NamedTuple):
 
 @cache
 def find_pgbouncer() -> _Program:
-    """The program and its version."""
+    """Return the path and the version of PgBouncer."""
     path = shutil.which("pgbouncer") or shutil.which("pgbouncer", path=_DEBIAN)
     if path is None:
         raise PgBouncerMissing(f"no pgbouncer found on PATH, nor in {_DEBIAN}")
-    told = subprocess.run([path, "--version"], capture_output=True, text=True, check=True)
-    found = re.search(r"(\d+)\.(\d+)", told.stdout)
+    result = subprocess.run([path, "--version"], capture_output=True, text=True, check=True)
+    found = re.search(r"(\d+)\.(\d+)", result.stdout)
     if found is None:
-        raise PgBouncerMissing(f"{path} does not tell its version: {told.stdout!r}")
+        raise PgBouncerMissing(f"{path} did not print its version: {result.stdout!r}")
     return _Program(path, (int(found[1]), int(found[2])))
 
 
 class PgBouncer:
-    """Pools transactions of all databases of one server, `pool_size` sessions for each of them."""
+    """A pooler for all databases of one server, with `pool_size` sessions per database."""
 
     def __init__(self, server_url: str, *, pool_size: int = 6) -> None:
         self._program = find_pgbouncer()
@@ -88,7 +88,7 @@ class PgBouncer:
         self.close()
 
     def start(self) -> Self:
-        """Start, and return once it takes connections."""
+        """Start PgBouncer, and return once it accepts connections."""
         config = self.folder / "pgbouncer.ini"
         config.write_text(
             _CONFIG.format(
@@ -97,7 +97,7 @@ class PgBouncer:
                 pool_size=self._pool_size,
             )
         )
-        # As for PostgreSQL: the signal follows the end of the thread that started it.
+        # The kernel sends this signal when the starting thread ends, so only the main one asks.
         is_main = threading.current_thread() is threading.main_thread()
         with_us = ["--pdeathsig", "INT"] if is_main else []
         command = as_user(self._user, [self._program.path, "--quiet", config], with_us)
@@ -106,19 +106,19 @@ class PgBouncer:
         return self
 
     def restart(self) -> None:
-        """Kill it and start it again."""
+        """Kill PgBouncer and start it again."""
         if self._process is not None:
             self._process.kill()
         self.start()
 
     def close(self) -> None:
-        """End it, and remove its directory."""
+        """End PgBouncer, and delete its directory."""
         if self._process is not None and self._process.is_running:
             self._process.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def url(self, direct_url: str) -> str:
-        """Where the database of that URL is to be found behind the pooler."""
+        """Return the URL of the same database through the pooler."""
         parts = urlsplit(direct_url)
         user = parts.username or USER
         return parts._replace(netloc=f"{user}@127.0.0.1:{self.port}").geturl()
@@ -137,7 +137,7 @@ class PgBouncer:
 
 
 def _connection_string(server: SplitResult) -> str:
-    """Of the sessions that it opens, which are all one user's."""
+    """Return the connection string of the pooler's sessions, which all belong to one user."""
     values = {
         "host": server.hostname or "127.0.0.1",
         "port": str(server.port or 5432),

@@ -35,7 +35,7 @@ _FOR_SPEED = {
 _FOR_ALL = {"max_connections": "300", "shared_buffers": "64MB", "log_min_messages": "warning"}
 
 STOPS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
-"""The ways in which `pg_ctl stop` ends a server, and the signals that it sends for it."""
+"""The modes of `pg_ctl stop`, with the signal of each."""
 
 
 class PostgresMissing(Exception):
@@ -46,7 +46,7 @@ class PostgresMissing(Exception):
 def find_binaries() -> Path:
     """Return the directory of the programs of the newest installed PostgreSQL.
 
-    Debian keeps each version in a directory of its own and puts none of them on PATH.
+    Debian installs each version into its own directory, which is not on PATH.
     """
     places = sorted(_DEBIAN.glob("*/bin"), key=lambda place: _number(place.parent.name))[::-1]
     config = shutil.which("pg_config")
@@ -103,12 +103,12 @@ class PostgresServer:
 
     @property
     def pid(self) -> int:
-        """Of the postmaster."""
+        """Process id of the postmaster."""
         return self._running.pid
 
     @property
     def log(self) -> str:
-        """What it has written, in this life."""
+        """The output of the server since its last start."""
         return self._running.output
 
     def url(self, database: str = "postgres", *others: "PostgresServer") -> str:
@@ -137,7 +137,7 @@ class PostgresServer:
             "unix_socket_directories": str(self.folder),
         }
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        # The signal follows the end of the thread that started it, so only one that stays will do.
+        # The kernel sends this signal when the starting thread ends, so only the main one asks.
         is_main = threading.current_thread() is threading.main_thread()
         with_us = ["--pdeathsig", "INT"] if is_main else []
         command: list[str | Path] = [self.binaries / "postgres", "-D", self.data, *options]
@@ -229,7 +229,7 @@ class PostgresServer:
         return True
 
     def _has_processes(self) -> bool:
-        """Whether a process with our data directory as its working directory is left."""
+        """Return whether any process has the data directory as its working directory."""
         where = str(self.data)
         for entry in Path("/proc").glob("[0-9]*/cwd"):
             try:

@@ -56,7 +56,7 @@ class Process:
 
     @property
     def is_running(self) -> bool:
-        """Whether it has not ended yet."""
+        """Whether the process has not ended yet."""
         return self._popen.poll() is None
 
     @property
@@ -71,7 +71,7 @@ class Process:
         return code
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal."""
+        """Send a signal to the process."""
         self._popen.send_signal(number)
 
     def stop(self, within: float = PATIENCE) -> int:

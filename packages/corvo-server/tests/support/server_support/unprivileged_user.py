@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 class NoUnprivilegedUser(Exception):
-    """The tests run as root and cannot switch to another user. The message says why."""
+    """Raised if the tests run as root and cannot switch to another user. The message says why."""
 
 
 def unprivileged_user() -> str | None:

@@ -1,4 +1,4 @@
-"""An independent reading of wall clocks: minute by minute, without any reckoning in local time."""
+"""An independent model of wall clocks, which reads the local time of every minute."""
 
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
@@ -13,9 +13,9 @@ Matches = Callable[[datetime], bool]
 
 
 class Transition(NamedTuple):
-    """A moment (seconds since the epoch) at which a zone's clocks are set, and from which offset.
+    """A change of a zone's offset from UTC, at `at` in seconds since the epoch.
 
-    Clocks that are set alike at the same moment show the same, whatever their zone is called.
+    Zones with equal transitions have the same local time, so that one of them is enough to test.
     """
 
     at: int
@@ -24,17 +24,17 @@ class Transition(NamedTuple):
 
     @property
     def gap(self) -> timedelta:
-        """How much time the wall clock skips; negative when it repeats some."""
+        """The time that the wall clock skips. Negative if it repeats time."""
         return self.after - self.before
 
 
 def offset(zone: ZoneInfo, moment: int) -> timedelta:
-    """How far the clocks of a zone are ahead of UTC."""
+    """Return the offset of a zone from UTC at `moment` (seconds since the epoch)."""
     return datetime.fromtimestamp(moment, zone).utcoffset() or timedelta()
 
 
 def transitions(zone: ZoneInfo, start: int, end: int) -> Iterator[Transition]:
-    """When the clocks of a zone are set between two moments. Twice within six hours is missed."""
+    """Yield the transitions of a zone between two times. Two within six hours may be missed."""
     step = 6 * HOUR
     for left in range(start, end, step):
         before, after = offset(zone, left), offset(zone, left + step)
@@ -48,10 +48,10 @@ def transitions(zone: ZoneInfo, start: int, end: int) -> Iterator[Transition]:
 
 
 class Walk:
-    """A walk through a stretch of time, during which the wall clock is looked at every minute."""
+    """The local times that a zone's wall clock shows, minute by minute, in a span of time."""
 
     def __init__(self, zone: ZoneInfo, start: int, end: int) -> None:
-        """`start` and `end` are whole minutes."""
+        """`start` and `end` are whole minutes, in seconds since the epoch."""
         self._steps: list[tuple[int, list[datetime]]] = []
         latest = self._shown(zone, start)
         for moment in range(start + MINUTE, end + 1, MINUTE):
@@ -63,7 +63,7 @@ class Walk:
             self._steps.append((moment, passed))
 
     def runs(self, matches: Matches) -> list[int]:
-        """The moments at which a matching wall-clock time, or one after it, was first shown."""
+        """Return the times at which a matching local time, or a later one, was first shown."""
         return [moment for moment, passed in self._steps if any(map(matches, passed))]
 
     @staticmethod

@@ -1,6 +1,6 @@
 """The rows that the verbs of a commit will read, as far as the requests name them.
 
-A remote database loads all of them in one round trip, and locks them in one order.
+A database across a network loads all of them in one round trip, and locks them in one order.
 """
 
 

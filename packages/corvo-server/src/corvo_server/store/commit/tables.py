@@ -1,9 +1,9 @@
 """The tables of an open transaction, as protocols that each storage engine implements.
 
 The verbs (`store.commit`) and the transaction make all decisions, once for all engines. An engine
-adds only its SQL. Methods take sets of jobs, so that a remote database needs few round trips.
-Rows that were read change only by this transaction until it ends: an engine with several writers
-locks them.
+adds only its SQL. Methods take sets of jobs, so that a database across a network needs few round
+trips. Rows that were read change only by this transaction until it ends: an engine with several
+writers locks them.
 """
 
 from collections.abc import Collection, Mapping, Sequence

@@ -52,7 +52,7 @@ class Transaction:
         """By queue, the number of jobs that left the active state."""
         self.commit = Commit([], {}, set(), {}, NextTimes())
 
-    # What verbs call
+    # Called by verbs
 
     def insert(self, jobs: list[NewJob]) -> None:
         """Store new jobs and take their unique locks, which must be free."""

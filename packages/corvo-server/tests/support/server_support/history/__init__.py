@@ -1,1 +1,1 @@
-"""Histories of calls, made up by Hypothesis, against an independent model of what is promised."""
+"""Random histories of calls, compared with an independent model of the server."""

@@ -1,4 +1,4 @@
-"""What must hold after every step: the store is as the model says, to the last counter."""
+"""Assertions after every step: the store equals the model, including all counters."""
 
 from corvo_schema.states import ALTERNATIVES, TRANSITIONS, EventType, JobState
 from server_support.history.life import Life
@@ -7,7 +7,7 @@ from server_support.model.parts import Queue
 
 
 async def check_all(life: Life) -> None:
-    """Everything that is there, and nothing else."""
+    """Assert that the store has exactly the data of the model."""
     await _check_jobs(life)
     await _check_locks(life)
     await _check_queues(life)
@@ -17,9 +17,9 @@ async def check_all(life: Life) -> None:
 
 
 async def _check_jobs(life: Life) -> None:
-    """Nothing is lost, nothing too much, and no job is held twice."""
+    """Assert that the store has exactly the jobs of the model, in the same order."""
     model = life.model
-    records = await life.bench.store.find_jobs([*model.jobs, *model.gone])
+    records = await life.bench.store.find_jobs([*model.jobs, *model.deleted])
     assert {record.head.id for record in records} == set(model.jobs)
     for record in records:
         job = model.jobs[record.head.id]
@@ -32,7 +32,7 @@ async def _check_jobs(life: Life) -> None:
 
 
 async def _check_locks(life: Life) -> None:
-    """A unique key has one live holder at most."""
+    """Assert that each unique key is held by its job in the model."""
     for (queue, key), (job_id, until) in life.model.locks.items():
         if until > life.model.now:
             found = await life.bench.try_enqueue(queue, unique_key=key)
@@ -40,7 +40,7 @@ async def _check_locks(life: Life) -> None:
 
 
 async def _check_queues(life: Life) -> None:
-    """Every queue's counters are what a recount says, and its settings are kept."""
+    """Assert that the counters of all queues equal a recount, and their settings the model."""
     model = life.model
     records = await life.bench.store.list_queues()
     assert {record.name for record in records} == set(model.queues)
@@ -61,7 +61,7 @@ async def _check_queues(life: Life) -> None:
 
 
 async def _check_batches(life: Life) -> None:
-    """Each job has counted in its batch once, or not yet."""
+    """Assert that each batch has the counts and the end of the model."""
     for batch_id, batch in life.model.batches.items():
         record = await life.bench.batch(batch_id)
         assert (record.total, record.finished_at) == (batch.total, batch.finished_at)
@@ -73,7 +73,7 @@ async def _check_batches(life: Life) -> None:
 
 
 async def _check_schedules(life: Life) -> None:
-    """Each schedule has dealt with the occurrences that it should, and waits for the right one."""
+    """Assert that each schedule has handled the right occurrences and has the right next one."""
     schedules = life.model.schedules
     records = await life.bench.store.list_schedules()
     assert [record.name for record in records] == sorted(schedules)
@@ -97,7 +97,7 @@ async def _check_schedules(life: Life) -> None:
 
 
 async def _check_bulks(life: Life) -> None:
-    """Each bulk operation has got as far as it should."""
+    """Assert that each bulk operation has the progress of the model."""
     bulks = life.model.bulks
     records = await life.bench.store.list_bulks(len(bulks) + 1)
     assert {record.id for record in records} == set(bulks)
@@ -121,12 +121,14 @@ async def _check_bulks(life: Life) -> None:
 
 
 async def check_timelines(life: Life) -> None:
-    """Every job came to its state by transitions of the table, none of them in silence."""
+    """Assert that the events of each job lead to its state by transitions of the table."""
     for job in life.model.jobs.values():
         events = (await life.bench.job(job.id)).events
-        if job.id in life.model.reborn:
+        if job.id in life.model.reused_ids:
             continue
-        is_whole = events and events[0].type is EventType.ENQUEUED  # the oldest are pruned
+        is_whole = (
+            events and events[0].type is EventType.ENQUEUED
+        )  # otherwise the oldest events are pruned
         reached: set[JobState | None] = {None} if is_whole else set(JobState)
         for event in events:
             reached = {

@@ -1,4 +1,4 @@
-"""One server's life: the server, the model beside it, and what its callers remember."""
+"""The server and the model of one history, and the memory of their callers."""
 
 from typing import Any
 
@@ -10,50 +10,50 @@ from server_support.model.parts import Job
 
 CALLBACKS = "callbacks"
 BUSY = ("a", "b")
-"""The queues that jobs are enqueued into."""
+"""Queues of enqueued jobs."""
 busy = st.sampled_from(["a", "a", "a", "b"])
-"""What is made up should meet, and mostly does so in one of them."""
+"""Strategy for queues. One is much more frequent, so that calls affect the same jobs."""
 QUEUES = (*BUSY, "c", CALLBACKS)
 
 NOBODY = f"job_{0:026}"
 
 some = st.integers(0, 1_000_000)
-"""Picks one of what there is by then."""
+"""Strategy for an index, which later selects one of the existing things."""
 
 
 class Life:
-    """What calls are made on."""
+    """The server, the model, and the leases and enqueues of their callers."""
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
         self.model = Model()
         self.model.now = bench.clock.now
         self.leases: list[Any] = []
-        """The jobs that workers hold or held, in the order of the fetches."""
+        """Jobs that workers have fetched, in the order of the fetches."""
         self.sent: list[Any] = []
-        """The enqueues that could be sent again."""
+        """Enqueues that a client can repeat."""
 
     def any_job(self, which: int, among: list[Job] | None = None) -> str:
-        """The id of a job that fits, or of any that there is or was."""
+        """Return the id of a suitable job, or else of any existing or deleted job."""
         fit = [job.id for job in among or ()]
-        known = fit if fit and which % 4 else [*self.model.jobs, *self.model.gone]
+        known = fit if fit and which % 4 else [*self.model.jobs, *self.model.deleted]
         return known[which % len(known)] if known else NOBODY
 
 
 class Call:
-    """One call of one client, as it was made up."""
+    """One random call of a client."""
 
     rank = 0
-    """Calls of one commit take effect in the order of their ranks."""
+    """Order of the call within a commit, as the rank of its verb."""
 
     def aim(self, life: Life) -> Any:
-        """What it is about: a job, a lease."""
+        """Return the target of the call, e.g. a job or a lease."""
         return None
 
     async def make(self, life: Life, aim: Any) -> Any:
-        """The answer."""
+        """Make the call on the server and return the answer."""
         raise NotImplementedError
 
     def expect(self, life: Life, aim: Any, answer: Any) -> None:
-        """Hold the answer against the model's, which learns of the call with it."""
+        """Apply the call to the model, and assert that the answer is the expected one."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""The state machine: one server's life, whose every answer is held against the model's."""
+"""The state machine of random histories: it compares every answer with the model."""
 
 import asyncio
 from collections.abc import Coroutine, Sequence
@@ -30,17 +30,17 @@ from server_support.kits import Kit, NewKit
 from server_support.model.parts import DAY
 
 CHUNK = 2
-"""How many jobs a bulk operation in the background does in one step."""
+"""Jobs per chunk of a bulk operation."""
 
 calls = st.one_of(
     enqueues, repeatable, agains, fetches, reports, steers, configurations, schedule_calls
 )
-"""What can share a commit with others."""
+"""Calls that can share a commit with others."""
 spans = st.sampled_from([1, 1_000, WINDOW - 1, WINDOW - 1, WINDOW, 60_000])
 
 
 class History(RuleBasedStateMachine):
-    """One server's life."""
+    """A random history of one server."""
 
     def __init__(self, new_kit: NewKit) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ class History(RuleBasedStateMachine):
             self._loop.close()
             self._ending.close()
 
-    # Calls, one by one or several in one commit
+    # Calls, alone or together in one commit
 
     @initialize(limits=st.lists(limitations, max_size=2), jobs=enqueues)
     def set_up(self, limits: list[Call], jobs: Call) -> None:
@@ -138,7 +138,7 @@ class History(RuleBasedStateMachine):
         await self._settle_batches()
 
     async def _settle_batches(self) -> None:
-        """The callbacks of the batches that ended with this commit are there, once each."""
+        """Assert that each batch that ended in this commit has exactly one callback job."""
         bench, model = self._life.bench, self._life.model
         for batch_id in model.settle():
             record = await bench.batch(batch_id)
@@ -154,7 +154,7 @@ class History(RuleBasedStateMachine):
             }
             model.add(callback.head.id, CALLBACKS)
 
-    # The server's own doing, and its operator's
+    # Maintenance and restarts
 
     @rule(ms=spans)
     def let_time_pass(self, ms: int) -> None:
@@ -187,7 +187,7 @@ class History(RuleBasedStateMachine):
         last_jobs = {
             record.name: record.last_job_id for record in await bench.store.list_schedules()
         }
-        # Occurrences of one moment may come in any order, so the order of their jobs is taken over.
+        # Schedules due at the same time run in any order, so the model adopts that of their jobs.
         records = await bench.store.find_jobs([job_id for job_id in last_jobs.values() if job_id])
         order = {record.head.id: record.head.seq for record in records}
         for schedule in sorted(due, key=lambda each: order.get(last_jobs[each.name] or "", 0)):
@@ -207,8 +207,8 @@ class History(RuleBasedStateMachine):
         bench, model = self._life.bench, self._life.model
         match what:
             case "restart":
-                # It takes time. Ids of one millisecond stand in their order within a process only,
-                # and in that order bulk operations are done.
+                # Let time pass: bulk operations run in the order of their ids, and ids of one
+                # millisecond are ordered only within a process.
                 model.now = bench.clock.forward(1)
                 self._run(bench.restart())
             case "prune":
@@ -218,10 +218,10 @@ class History(RuleBasedStateMachine):
             case _:
                 model.now = bench.clock.forward(3_600_000)
 
-    # What must hold after every step
+    # Assertions after every step
 
     @invariant()
-    def all_is_as_it_should_be(self) -> None:
-        self._is_sound = False  # until the opposite is proven
+    def server_matches_the_model(self) -> None:
+        self._is_sound = False  # set to True below, if no assertion fails
         self._run(check_all(self._life))
         self._is_sound = True

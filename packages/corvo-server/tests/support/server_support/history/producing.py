@@ -1,4 +1,4 @@
-"""The calls of producers."""
+"""Random enqueues."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class NewJob:
     given_id: str | None = None
 
     def request(self, now: int) -> Any:
-        """The same as a call's arguments."""
+        """Return the arguments of the call."""
         fields: dict[str, Any] = {
             "priority": self.priority,
             "max_retries": self.max_retries,
@@ -48,8 +48,8 @@ class NewJob:
         at = None if self.delay is None else now + self.delay
         return make_job(self.queue, at=at, **fields)
 
-    def expect(self, life: Life, result: Enqueued, batch: str | None, mine: set[str]) -> None:
-        """Hold what became of it against the model; `mine` are the new jobs of its request."""
+    def expect(self, life: Life, result: Enqueued, batch: str | None, new_ids: set[str]) -> None:
+        """Apply the job to the model and compare the result. Add a new id to `new_ids`."""
         model = life.model
         known = model.jobs.get(self.given_id or "")
         if known is not None:
@@ -69,9 +69,9 @@ class NewJob:
             fields |= {"unique_key": self.unique_key, "unique_period": period, "batch": batch}
             job = model.add(result.job_id, self.queue, **fields)
             check_enqueued(result, self.given_id, job.state.value, is_new=True)
-            mine.add(job.id)
+            new_ids.add(job.id)
             return
-        on_conflict = "ignore" if holder in mine else self.on_conflict
+        on_conflict = "ignore" if holder in new_ids else self.on_conflict
         status = model.meet(model.jobs[holder], on_conflict, **fields)
         check_enqueued(result, holder, status, is_new=False)
 
@@ -103,19 +103,19 @@ class Enqueue(Call):
             return
         results, batch_id = answer
         earlier = self._earlier_batches(life, results)
-        mine: set[str] = set()
+        new_ids: set[str] = set()
         for job, result in zip(self.jobs, results, strict=True):
-            job.expect(life, result, batch_id, mine)
+            job.expect(life, result, batch_id, new_ids)
         assert (batch_id is not None) == self.has_batch
         if batch_id is None:
             return
-        if not mine and any(earlier):
+        if not new_ids and any(earlier):
             assert batch_id in earlier
         else:
-            model.add_batch(batch_id, len(mine))
+            model.add_batch(batch_id, len(new_ids))
 
     def _earlier_batches(self, life: Life, results: Sequence[Enqueued]) -> list[str | None]:
-        """The batches of the jobs that are known by their ids."""
+        """Return the batches of the jobs whose ids exist already."""
         jobs = life.model.jobs
         return [
             jobs[result.job_id].batch
@@ -126,7 +126,7 @@ class Enqueue(Call):
 
 @dataclass(frozen=True)
 class Again(Call):
-    """An enqueue that is sent again, or one that has the id of a job that there was or is."""
+    """A repeated enqueue, or one with the id of an existing or deleted job."""
 
     which: int
 
@@ -144,7 +144,7 @@ class Again(Call):
 
 
 def seldom(values: list[int]) -> st.SearchStrategy[int | None]:
-    """One of these now and then, mostly None."""
+    """Return a strategy that is mostly None, and sometimes one of the values."""
     return st.sampled_from([*(None for _ in range(5 * len(values))), *values])
 
 

@@ -1,4 +1,4 @@
-"""The calls of operators on single jobs, queues and schedules: those that are one write each."""
+"""Random calls of operators on single jobs, queues and schedules. Each is one write."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +21,7 @@ class Steer(Call):
     verb: str
     which: int
     more: tuple[Any, ...] = ()
-    """To which queue, which priority."""
+    """Arguments of the action, e.g. the new queue or priority."""
 
     rank = 1
 
@@ -44,7 +44,7 @@ class Steer(Call):
 
 @dataclass(frozen=True)
 class Configure(Call):
-    """A setting of a queue."""
+    """A change of a setting of a queue."""
 
     verb: str
     queue: str
@@ -61,7 +61,7 @@ class Configure(Call):
 
 @dataclass(frozen=True)
 class PutSchedule(Call):
-    """A schedule that is written, for the first time or again."""
+    """The creation or change of a schedule."""
 
     name: str
     queue: str
@@ -132,7 +132,7 @@ actions = st.one_of(
     st.tuples(st.just("move"), st.sampled_from(["a", "b", "c"]).map(tuple_of)),
     st.tuples(st.just("change_priority"), st.sampled_from([*Priority]).map(tuple_of)),
 )
-"""What can be done to a job, and how."""
+"""Strategy for actions on a job, with their arguments."""
 steers = st.builds(lambda action, which: Steer(action[0], which, action[1]), actions, some)
 pauses = st.sampled_from([("pause", ()), ("drain", ()), *[("resume", ())] * 4])
 limits = st.one_of(
@@ -145,7 +145,7 @@ configurations = limitations | st.builds(
     lambda pause, queue: Configure(pause[0], queue, pause[1]), pauses, busy
 )
 of_schedules = {"x": "a", "y": "b"}
-"""Names, each with a queue of its own: the order of occurrences at one moment does not matter then."""
+"""Names of schedules with their queues, which differ so that the order of their jobs is free."""
 
 
 def _put(name: str, minutes: int, misfire: str, unique_key: str | None) -> PutSchedule:

@@ -1,4 +1,4 @@
-"""The calls of operators on many jobs: they look first, then write, and are made by themselves."""
+"""Random calls of operators on many jobs. They read before they write, so each runs alone."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +16,7 @@ from server_support.model.parts import Job
 
 @dataclass(frozen=True)
 class Filter:
-    """Which jobs are meant."""
+    """A filter of jobs."""
 
     queue: str | None
     states: frozenset[JobState]
@@ -24,7 +24,7 @@ class Filter:
     has_errors: bool | None
 
     def request(self) -> dict[str, Any]:
-        """The same as part of a request."""
+        """Return the filter as part of a request."""
         return {
             "queue": self.queue,
             "state": [state.value for state in self.states],
@@ -43,11 +43,11 @@ class Filter:
 
 @dataclass(frozen=True)
 class Bulk(Call):
-    """An action on many jobs, at once or in the background."""
+    """A bulk operation, at once or in the background."""
 
     action: tuple[str, tuple[Any, ...]]
     target: Filter | tuple[int, ...]
-    """A filter, or picks of jobs that are named."""
+    """A filter, or indexes of jobs."""
     is_async: bool
 
     def aim(self, life: Life) -> list[str] | None:
@@ -83,7 +83,7 @@ class Bulk(Call):
 
 @dataclass(frozen=True)
 class CancelBulk(Call):
-    """A bulk operation that is stopped."""
+    """The cancellation of a bulk operation."""
 
     which: int
 
@@ -104,7 +104,7 @@ class CancelBulk(Call):
 
 @dataclass(frozen=True)
 class Empty(Call):
-    """A queue that is cleared, or deleted."""
+    """The clearing or deletion of a queue."""
 
     verb: str
     queue: str

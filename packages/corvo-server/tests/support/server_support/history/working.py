@@ -1,4 +1,4 @@
-"""The calls of workers."""
+"""Random calls of workers."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,7 @@ from server_support.model.model import check_outcome
 from server_support.model.parts import Answer
 
 RECENT = 8
-"""The newest leases are the most interesting."""
+"""Number of newest leases that reports are about."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Fetch(Call):
 
 @dataclass(frozen=True)
 class Report(Call):
-    """What a worker tells of a job."""
+    """An ack, fail, release or heartbeat."""
 
     verb: str
     which: int
@@ -93,15 +93,15 @@ class Report(Call):
         return {"own": lease.head.lease_token, "none": None, "wrong": "wrong"}[self.token]
 
     def _adopt_luck(self, life: Life, job_id: str, outcome: Outcome) -> None:
-        """Up to a tenth is added to a delay at random: check its bounds and take it over."""
+        """Adopt the random part of a retry delay, at most a tenth, and assert its bounds."""
         job = life.model.jobs.get(job_id)
         head = getattr(outcome, "job", None)
         if job is None or job.state is not JobState.RETRYING or head is None:
             return
         if head.state is JobState.RETRYING and job.scheduled_at != head.scheduled_at:
-            most = life.model.delay(job) // 10
+            longest = life.model.delay(job) // 10
             assert job.scheduled_at is not None
-            assert job.scheduled_at <= head.scheduled_at <= job.scheduled_at + most
+            assert job.scheduled_at <= head.scheduled_at <= job.scheduled_at + longest
             job.scheduled_at = head.scheduled_at
 
 

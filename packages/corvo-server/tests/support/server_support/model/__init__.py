@@ -1,1 +1,1 @@
-"""What a server should do, written a second time and without looking at the first: plain dicts."""
+"""An independent model of the server on plain dicts, which tests compare with the real one."""

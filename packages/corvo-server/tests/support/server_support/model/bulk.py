@@ -9,26 +9,26 @@ from server_support.model.parts import FINISHED, Action, Answer, BulkOperation, 
 
 
 class Bulk(Operators):
-    """Bulk operations."""
+    """The model of bulk operations."""
 
     def action(self, name: str, *more: object, is_bulk: bool = False) -> Action:
-        """What an action does to one job."""
+        """Return the function that applies an action to one job."""
         verb = getattr(self, "retry_finished" if is_bulk and name == "retry" else name)
         return lambda job_id: verb(job_id, *more)
 
     def retry_finished(self, job_id: str) -> Answer:
-        """Unlike the retry of one job, leave those alone that will run anyway."""
+        """Retry a job. Unlike `retry`, refuse jobs that are not finished."""
         job = self.jobs.get(job_id)
         if job is not None and job.state not in FINISHED:
             return ErrorCode.INVALID_STATE
         return self.retry(job_id)
 
     def matching(self, is_meant: Callable[[Job], bool], after: int = 0) -> list[Job]:
-        """The jobs that are meant, oldest first."""
+        """Return the matching jobs enqueued after the order `after`, oldest first."""
         return [job for job in self.jobs.values() if job.place[1] > after and is_meant(job)]
 
     def act_on(self, act: Action, job_ids: Iterable[str]) -> tuple[int, int, int]:
-        """Do it to all of them: how many there were, were changed, and refused it."""
+        """Apply `act` to all jobs. Return how many there were, changed, and refused."""
         answers = [act(job_id) for job_id in job_ids]
         changed = sum(answer in (Change, Removal) for answer in answers)
         refused = sum(isinstance(answer, ErrorCode) for answer in answers)
@@ -41,12 +41,12 @@ class Bulk(Operators):
         job_ids: list[str] | None,
         is_meant: Callable[[Job], bool],
     ) -> None:
-        """Take an operation into the background."""
+        """Create a bulk operation in the background."""
         total = len(self.matching(is_meant)) if job_ids is None else len(job_ids)
         self.bulks[bulk_id] = BulkOperation(bulk_id, act, job_ids, is_meant, total, self._order)
 
     def step_bulk(self, chunk: int) -> bool:
-        """Do the next chunk of the oldest operation; whether there was one."""
+        """Apply the next chunk of the oldest running operation. Return False if none is running."""
         operation = next((each for each in self.bulks.values() if each.finished_at is None), None)
         if operation is None:
             return False
@@ -68,7 +68,7 @@ class Bulk(Operators):
         return True
 
     def cancel_bulk(self, bulk_id: str) -> ErrorCode | None:
-        """Stop an operation."""
+        """Cancel a bulk operation."""
         operation = self.bulks.get(bulk_id)
         if operation is None:
             return ErrorCode.NOT_FOUND

@@ -1,4 +1,4 @@
-"""What all parts of the model stand on: what there is, and what every change of a job entails."""
+"""The state of the model, and the rules that all its verbs share."""
 
 from corvo_schema.errors import ErrorCode
 from corvo_schema.states import JobState
@@ -6,33 +6,33 @@ from server_support.model.parts import Batch, BulkOperation, Job, Queue, S, Sche
 
 
 class Ground:
-    """All that there is, and the rules that verbs share."""
+    """The state of a server, and the rules that verbs share."""
 
     def __init__(self) -> None:
         self.now = 0
         self.jobs: dict[str, Job] = {}
-        """In the order of their enqueueing."""
-        self.gone: dict[str, None] = {}
-        """Ids of jobs that were removed, in that order."""
-        self.reborn: set[str] = set()
-        """Jobs whose ids belonged to others that were removed."""
+        """Jobs by id, in the order of enqueueing."""
+        self.deleted: dict[str, None] = {}
+        """Ids of deleted jobs, in the order of deletion."""
+        self.reused_ids: set[str] = set()
+        """Ids of jobs that reuse the id of a deleted job."""
         self.batches: dict[str, Batch] = {}
         self.queues: dict[str, Queue] = {}
         self.schedules: dict[str, Schedule] = {}
         self.bulks: dict[str, BulkOperation] = {}
         self.locks: dict[tuple[str, str], tuple[str, int]] = {}
         self.starts: list[tuple[str, int]] = []
-        """The queues of all jobs that were started while their queue was throttled, and when."""
+        """Queue and time of each start in a queue with a rate limit."""
         self.tokens: set[str] = set()
         self._order = 0
         self._touched: dict[str, None] = {}
 
     def queue(self, name: str) -> Queue:
-        """A queue, which comes into being when it is asked for."""
+        """Return a queue. Create it if it does not exist."""
         return self.queues.setdefault(name, Queue())
 
     def holder(self, queue: str, key: str | None) -> str | None:
-        """The id of the job that holds a unique key now."""
+        """Return the id of the job that holds a unique key now, or None."""
         if key is None or (queue, key) not in self.locks:
             return None
         job_id, until = self.locks[queue, key]
@@ -53,7 +53,7 @@ class Ground:
         concurrency_key: str | None = None,
         batch: str | None = None,
     ) -> Job:
-        """Take in a job that is new."""
+        """Add a new job."""
         assert job_id not in self.jobs
         self._order += 1
         job = Job(
@@ -71,15 +71,15 @@ class Ground:
             batch=batch,
         )
         self.jobs[job_id] = job
-        if job_id in self.gone:
-            del self.gone[job_id]
-            self.reborn.add(job_id)
+        if job_id in self.deleted:
+            del self.deleted[job_id]
+            self.reused_ids.add(job_id)
         self.queue(queue).enqueued += 1
         self._lock(job)
         return job
 
     def settle(self) -> list[str]:
-        """The batches that ended with the last commit, in the order of their callbacks."""
+        """Return the batches that ended in the last commit, in the order of their callbacks."""
         ended = []
         for batch_id in self._touched:
             batch = self.batches[batch_id]
@@ -89,7 +89,7 @@ class Ground:
         self._touched.clear()
         return ended
 
-    # What verbs share
+    # Rules that verbs share
 
     def _first_state(self, scheduled_at: int | None) -> JobState:
         is_due = scheduled_at is None or scheduled_at <= self.now
@@ -119,7 +119,7 @@ class Ground:
         self._unlock(job)
         self._count_in_batch(job, S.CANCELLED)
         del self.jobs[job.id]
-        self.gone[job.id] = None
+        self.deleted[job.id] = None
 
     def _count_in_batch(self, job: Job, state: JobState) -> None:
         if job.batch is not None and not job.is_counted:

@@ -1,4 +1,4 @@
-"""The model as a whole, and what is held against it."""
+"""The complete model, and assertions that compare stored jobs and outcomes with it."""
 
 from corvo_schema.errors import ErrorCode
 from corvo_server.store.records import JobHead, Outcome, Refusal
@@ -11,11 +11,11 @@ from server_support.model.workers import Workers
 
 
 class Model(Producers, Workers, Bulk, Schedules, Services):
-    """A server as it should be. Each verb says what the answer should be."""
+    """The model of a server. Each verb applies a call and returns the expected answer."""
 
 
 def check_head(job: Job, head: JobHead) -> None:
-    """The stored job is as it should be."""
+    """Assert that a stored job equals that of the model."""
     assert (
         head.id,
         head.queue,
@@ -50,7 +50,7 @@ def check_head(job: Job, head: JobHead) -> None:
 
 
 def check_outcome(outcome: Outcome, expected: Answer) -> None:
-    """A call had the effect that it should have."""
+    """Assert that a call had the expected outcome."""
     if isinstance(expected, ErrorCode):
         assert isinstance(outcome, Refusal), outcome
         assert outcome.code is expected, outcome

@@ -1,4 +1,4 @@
-"""What operators may do to one job, and to a queue."""
+"""The model of the calls of operators on single jobs and queues."""
 
 from corvo_schema.errors import ErrorCode
 from corvo_server.store.records import Change, Removal, Unchanged
@@ -7,10 +7,10 @@ from server_support.model.parts import FINISHED, WAITING, Answer, S
 
 
 class Operators(Ground):
-    """Steering jobs and queues."""
+    """The calls of operators."""
 
     def cancel(self, job_id: str) -> Answer:
-        """Cancel a job, or ask its worker to."""
+        """Cancel a job, or request it if the job is active."""
         job = self.jobs.get(job_id)
         if job is None:
             return ErrorCode.NOT_FOUND
@@ -25,7 +25,7 @@ class Operators(Ground):
         return Change
 
     def retry(self, job_id: str) -> Answer:
-        """Run a job again, or now."""
+        """Make a finished or waiting job pending."""
         job = self.jobs.get(job_id)
         if job is None:
             return ErrorCode.NOT_FOUND
@@ -58,7 +58,7 @@ class Operators(Ground):
         return Change
 
     def move(self, job_id: str, queue: str) -> Answer:
-        """Put a job into another queue."""
+        """Move a job to another queue."""
         job = self.jobs.get(job_id)
         if job is None:
             return ErrorCode.NOT_FOUND
@@ -79,7 +79,7 @@ class Operators(Ground):
         return Change
 
     def change_priority(self, job_id: str, priority: int) -> Answer:
-        """Let a waiting job be served earlier or later."""
+        """Change the priority of a waiting job."""
         job = self.jobs.get(job_id)
         if job is None:
             return ErrorCode.NOT_FOUND
@@ -91,7 +91,7 @@ class Operators(Ground):
         return Change
 
     def delete(self, job_id: str) -> Answer:
-        """Remove a job."""
+        """Delete a job."""
         job = self.jobs.get(job_id)
         if job is None:
             return ErrorCode.NOT_FOUND
@@ -117,13 +117,13 @@ class Operators(Ground):
                 queue.is_draining = verb == "drain"
 
     def clear(self, name: str) -> int | ErrorCode:
-        """Remove what was not started yet; how many jobs."""
+        """Delete the pending and scheduled jobs of a queue. Return their number."""
         if name not in self.queues:
             return ErrorCode.NOT_FOUND
         return self._remove_from(name, (S.PENDING, S.SCHEDULED))
 
     def delete_queue(self, name: str) -> int | ErrorCode:
-        """Remove a queue with all its jobs; how many."""
+        """Delete a queue with all its jobs. Return their number."""
         if name not in self.queues:
             return ErrorCode.NOT_FOUND
         if any(job.queue == name and job.state is S.ACTIVE for job in self.jobs.values()):

@@ -1,4 +1,4 @@
-"""Jobs, batches, queues, schedules and bulk operations as they should be. Times are in ms."""
+"""The jobs, batches, queues, schedules and bulk operations of the model. Times are in ms."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,26 +14,26 @@ WAITING = (S.PENDING, S.SCHEDULED, S.RETRYING)
 FINISHED = (S.COMPLETED, S.DEAD, S.CANCELLED)
 
 Answer: TypeAlias = type[Outcome] | ErrorCode
-"""What a call should be answered for one job: the kind of outcome, or why it is refused."""
+"""The expected answer for one job: the type of the outcome, or the code of the refusal."""
 
 Action: TypeAlias = Callable[[str], Answer]
-"""What is done to the job of an id."""
+"""Applies an action to the job with an id."""
 
 
 @dataclass(eq=False)
 class Job:
-    """A job as it should be."""
+    """A job of the model."""
 
     id: str
     queue: str
     place: tuple[int, int]
-    """Priority and order of enqueueing: who is served first."""
+    """Priority and order of enqueueing. The lowest is fetched first."""
     state: JobState
     scheduled_at: int | None
     expire_at: int | None
     max_retries: int
     delay: int | None
-    """Between attempts; None for the default, 5 seconds and then twice as long each time."""
+    """Fixed delay between attempts; None for the default, 5 seconds that double each time."""
     unique_key: str | None
     unique_period: int
     concurrency_key: str | None
@@ -43,7 +43,7 @@ class Job:
     lease_ms: int = 0
     lease_ends: int | None = None
     token: str | None = None
-    """That holds the job, or that ended its last attempt."""
+    """Lease token of the current or the last attempt."""
     was_acked: bool = False
     is_cancel_requested: bool = False
     finished_at: int | None = None
@@ -52,7 +52,7 @@ class Job:
 
 @dataclass
 class Batch:
-    """A batch as it should be."""
+    """A batch of the model."""
 
     total: int
     counts: dict[JobState, int] = field(default_factory=lambda: dict.fromkeys(FINISHED, 0))
@@ -61,7 +61,7 @@ class Batch:
 
 @dataclass
 class Queue:
-    """A queue as it should be."""
+    """A queue of the model."""
 
     is_paused: bool = False
     is_draining: bool = False
@@ -75,15 +75,15 @@ class Queue:
 
 @dataclass
 class Schedule:
-    """A schedule of every so many minutes as it should be."""
+    """A schedule of the model, which runs every so many minutes."""
 
     name: str
     id: str
     queue: str
     every: int
-    """In ms; its occurrences are the multiples of it."""
+    """Interval in ms. Occurrences are its multiples."""
     is_skipping: bool
-    """Whether occurrences that are late are left out, instead of becoming one run."""
+    """Whether late occurrences are skipped, instead of run once."""
     unique_key: str | None
     next_run: int
     is_paused: bool = False
@@ -91,21 +91,21 @@ class Schedule:
     last_job: str | None = None
     last_skipped: int | None = None
     run: set[int] = field(default_factory=set)
-    """Occurrences that have had their job."""
+    """Occurrences whose job was enqueued."""
 
 
 @dataclass
 class BulkOperation:
-    """A bulk operation in the background as it should be."""
+    """A bulk operation of the model, in the background."""
 
     id: str
     act: Action
     job_ids: list[str] | None
     is_meant: Callable[[Job], bool]
-    """Where no ids were given."""
+    """Filter of the jobs if no ids were given."""
     total: int
     last: int
-    """The order of the last job that was there when it began; later ones are not meant."""
+    """Order of the newest job when the operation began. Later jobs are not affected."""
     cursor: int = 0
     processed: int = 0
     affected: int = 0

@@ -1,4 +1,4 @@
-"""What producers may do."""
+"""The model of enqueues."""
 
 from corvo_server.store.records import Enqueued
 from server_support.model.ground import Ground
@@ -6,16 +6,16 @@ from server_support.model.parts import Batch, Job, S
 
 
 class Producers(Ground):
-    """Enqueueing, and what becomes of the job that holds a unique key already."""
+    """Enqueues, and their effect on jobs that hold a unique key."""
 
     def is_refused(self, wanted: list[tuple[str | None, str, str | None, str]]) -> bool:
-        """Whether a request with jobs of these ids, queues, unique keys and `on_conflict` is."""
-        mine = set()
+        """Return whether jobs of these ids, queues, unique keys and `on_conflict` are refused."""
+        new_keys = set()
         for given_id, queue, key, on_conflict in wanted:
-            if key is None or given_id in self.jobs or (queue, key) in mine:
+            if key is None or given_id in self.jobs or (queue, key) in new_keys:
                 continue
             if self.holder(queue, key) is None:
-                mine.add((queue, key))
+                new_keys.add((queue, key))
             elif on_conflict == "error":
                 return True
         return False
@@ -32,7 +32,7 @@ class Producers(Ground):
         delay: int | None,
         concurrency_key: str | None,
     ) -> str:
-        """What a job of another request does to the one that holds its unique key."""
+        """Apply `on_conflict` to the holder of a unique key. Return the status of the new job."""
         if on_conflict == "ignore" or holder.state is S.ACTIVE:
             return "duplicate"
         holder.state = self._first_state(scheduled_at)
@@ -48,13 +48,13 @@ class Producers(Ground):
         return "replaced"
 
     def add_batch(self, batch_id: str, total: int) -> None:
-        """Take in a batch."""
+        """Add a batch."""
         self.batches[batch_id] = Batch(total)
         self._touched[batch_id] = None
 
 
 def check_enqueued(result: Enqueued, job_id: str | None, status: str, *, is_new: bool) -> None:
-    """One job of an enqueue was answered as it should be; None for an id that is the server's."""
+    """Assert that the result of one job is as expected. `job_id` is None if the server chose it."""
     assert job_id in (None, result.job_id)
     is_duplicate = status in {"duplicate", "replaced", "rescheduled"}
     assert (result.status, result.is_new, result.is_duplicate) == (status, is_new, is_duplicate)

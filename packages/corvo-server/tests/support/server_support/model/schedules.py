@@ -1,4 +1,4 @@
-"""Schedules of every so many minutes: each occurrence of theirs is dealt with once."""
+"""The model of schedules with fixed intervals. Each occurrence is handled once."""
 
 from collections.abc import Iterable
 
@@ -10,7 +10,7 @@ GRACE = 60_000
 
 
 class Schedules(Ground):
-    """Editing schedules, and dealing with their occurrences."""
+    """Edits of schedules, and their runs."""
 
     def put_schedule(
         self,
@@ -22,7 +22,7 @@ class Schedules(Ground):
         is_skipping: bool,
         unique_key: str | None,
     ) -> None:
-        """Create a schedule or change it."""
+        """Create or change a schedule."""
         next_run = _occurrence_after(self.now, every)
         known = self.schedules.get(name)
         if known is None:
@@ -35,18 +35,18 @@ class Schedules(Ground):
         known.queue, known.is_skipping, known.unique_key = queue, is_skipping, unique_key
 
     def pause_schedule(self, name: str, *, is_paused: bool) -> ErrorCode | None:
-        """Let its occurrences pass, or no longer."""
+        """Pause or resume a schedule."""
         if name not in self.schedules:
             return ErrorCode.NOT_FOUND
         self.schedules[name].is_paused = is_paused
         return None
 
     def delete_schedule(self, name: str) -> ErrorCode | None:
-        """Remove it."""
+        """Delete a schedule."""
         return None if self.schedules.pop(name, None) else ErrorCode.NOT_FOUND
 
     def run_schedule(self, name: str, job_id: str | None) -> ErrorCode | str:
-        """Enqueue a job now, which got this id; its status."""
+        """Enqueue a job now. `job_id` is the id that the server gave it. Return its status."""
         schedule = self.schedules.get(name)
         if schedule is None:
             return ErrorCode.NOT_FOUND
@@ -57,7 +57,7 @@ class Schedules(Ground):
         return "pending"
 
     def due_schedules(self) -> list[Schedule]:
-        """Those whose occurrences are to be dealt with."""
+        """Return the due schedules."""
         return [
             schedule
             for schedule in self.schedules.values()
@@ -65,7 +65,7 @@ class Schedules(Ground):
         ]
 
     def run_due(self, schedule: Schedule, job_id: str | None) -> None:
-        """Deal with all occurrences up to now; `job_id` is of the job that one of them got, if any."""
+        """Handle all occurrences up to now. `job_id` is the id of the enqueued job, if any."""
         first = schedule.next_run
         occurrences: Iterable[int] = range(first, self.now + 1, schedule.every)
         schedule.next_run = _occurrence_after(self.now, schedule.every)

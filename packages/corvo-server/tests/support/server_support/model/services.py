@@ -1,4 +1,4 @@
-"""What the server does by itself."""
+"""The model of maintenance."""
 
 from server_support.model.ground import Ground
 from server_support.model.parts import DAY, WAITING, S
@@ -8,7 +8,7 @@ class Services(Ground):
     """Promote, reclaim, expire, prune."""
 
     def promote(self) -> int:
-        """Make what is due pending."""
+        """Promote the due jobs."""
         due = [
             job
             for job in self.jobs.values()
@@ -19,7 +19,7 @@ class Services(Ground):
         return len(due)
 
     def reclaim(self) -> int:
-        """Take back what nobody keeps."""
+        """Reclaim the active jobs whose lease has ended."""
         lapsed = [
             job
             for job in self.jobs.values()
@@ -37,7 +37,7 @@ class Services(Ground):
         return len(lapsed)
 
     def expire(self) -> int:
-        """End what was not done in time."""
+        """End the waiting jobs that have expired."""
         late = [job for job in self.jobs.values() if job.state in WAITING and self._is_expired(job)]
         for job in sorted(late, key=lambda job: job.expire_at or 0):
             self._note_failure(job)
@@ -45,12 +45,12 @@ class Services(Ground):
         return len(late)
 
     def prune(self) -> None:
-        """Forget what has been finished for long."""
+        """Delete finished jobs after their retention."""
         for job in list(self.jobs.values()):
             kept = 30 * DAY if job.state is S.DEAD else 7 * DAY
             if job.finished_at is not None and job.finished_at <= self.now - kept:
                 del self.jobs[job.id]
-                self.gone[job.id] = None
+                self.deleted[job.id] = None
         of_jobs = {job.batch for job in self.jobs.values()}
         for batch_id, batch in list(self.batches.items()):
             ended = batch.finished_at

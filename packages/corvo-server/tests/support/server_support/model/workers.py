@@ -1,4 +1,4 @@
-"""What workers may do, and which jobs they get."""
+"""The model of the calls of workers, and of the jobs that a fetch gets."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,20 +10,20 @@ from server_support.model.parts import Answer, Job, S
 
 
 class Workers(Ground):
-    """Fetching within the limits of queues, and reporting."""
+    """Fetches within the limits of queues, and reports of workers."""
 
     def next_jobs(self, queues: Sequence[str], count: int) -> list[Job]:
-        """The jobs that a fetch should get, in their order."""
+        """Return the jobs that a fetch should get, in order."""
         taken: list[Job] = []
         while len(taken) < count:
-            fronts = [front for name in set(queues) if (front := self._front(name, taken))]
-            if not fronts:
+            first = [job for name in set(queues) if (job := self._first(name, taken))]
+            if not first:
                 break
-            taken.append(min(fronts, key=lambda job: job.place))
+            taken.append(min(first, key=lambda job: job.place))
         return taken
 
-    def _front(self, name: str, taken: list[Job]) -> Job | None:
-        """The next job of one queue, once those in `taken` are started."""
+    def _first(self, name: str, taken: list[Job]) -> Job | None:
+        """Return the next job of a queue after those in `taken`, or None."""
         queue = self.queues.get(name)
         if queue is None or queue.is_paused or self._room(name, taken) <= 0:
             return None
@@ -47,7 +47,7 @@ class Workers(Ground):
         return min(fit, key=rank, default=None)
 
     def _room(self, name: str, taken: Sequence[Job] = ()) -> int:
-        """How many more jobs of a queue may be started now."""
+        """Return how many more jobs of a queue may start now."""
         queue = self.queues[name]
         room = 1_000_000
         if queue.max_active is not None:
@@ -59,13 +59,13 @@ class Workers(Ground):
         return room - sum(job.queue == name for job in taken)
 
     def _active_by_key(self, name: str, taken: Sequence[Job] = ()) -> Counter[str | None]:
-        """How many jobs of a queue are active under each concurrency key; 0 without a key."""
+        """Return the active jobs of a queue by concurrency key; 0 for jobs without a key."""
         active = [*taken, *(job for job in self.jobs.values() if job.state is S.ACTIVE)]
         keys = (job.concurrency_key for job in active if job.queue == name)
         return Counter(key for key in keys if key is not None)
 
     def start(self, job: Job, leased: LeasedJob, lease_ms: int) -> None:
-        """Hand a job out: under a token that nobody ever had, and within its queue's limits."""
+        """Start a job. Assert that its token is new and that the limits of its queue allow it."""
         token = leased.head.lease_token
         assert token is not None
         assert token not in self.tokens
@@ -113,7 +113,7 @@ class Workers(Ground):
         return Change
 
     def release(self, job_id: str, token: str | None, delay: int) -> Answer:
-        """Give a job back."""
+        """Release a job."""
         job = self.jobs.get(job_id)
         refusal = self._guard(job, token)
         if job is None or refusal is not None:
@@ -132,7 +132,7 @@ class Workers(Ground):
         return Change
 
     def heartbeat(self, job_id: str, token: str | None) -> Answer:
-        """Keep a job."""
+        """Extend the lease of a job."""
         job = self.jobs.get(job_id)
         refusal = self._guard(job, token)
         if job is None or refusal is not None:
@@ -141,7 +141,7 @@ class Workers(Ground):
         return Change
 
     def delay(self, job: Job) -> int:
-        """Until the attempt after the present one, before luck adds to it."""
+        """Return the delay before the next attempt in ms, without the random part."""
         if job.delay is None:
             return int(min(600_000, 5_000 * 2 ** (job.attempt - 1)))
         return job.delay
