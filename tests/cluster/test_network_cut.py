@@ -54,7 +54,7 @@ async def test_a_node_that_is_cut_off_does_no_harm_and_comes_back(
                 network.cut()
                 run.happened["cuts"] += 1
                 await asyncio.sleep(CUT)
-                network.mend()
+                network.restore()
                 await wait_until(lambda: _is_well(nodes[-1].url), "the node is back", within=30)
             await run.more(500)
             assert all(node.process.is_running for node in nodes)

@@ -1,4 +1,4 @@
-"""Both clients' methods for workers, against a real server."""
+"""The methods of both clients for workers, against a real server."""
 
 from datetime import timedelta
 
@@ -30,7 +30,7 @@ async def test_a_fetch_without_a_job_is_none(client: AsyncClient, queue: str) ->
     assert await client.fetch_batch([queue], worker_id="w", count=5, timeout=0) == []
 
 
-async def test_a_fetched_job_has_all_that_its_worker_needs(client: AsyncClient, queue: str) -> None:
+async def test_a_fetched_job_has_all_fields_for_its_worker(client: AsyncClient, queue: str) -> None:
     job_id = (await client.enqueue(queue, [1], tags={"a": "b"}, max_retries=4)).job_id
     job = await fetch(client, queue)
     assert job.job_id == job_id
@@ -42,7 +42,7 @@ async def test_a_fetched_job_has_all_that_its_worker_needs(client: AsyncClient, 
     assert stored.lease_expires_at == job.lease_expires_at
 
 
-async def test_an_ack_keeps_the_result(client: AsyncClient, queue: str) -> None:
+async def test_an_ack_stores_the_result(client: AsyncClient, queue: str) -> None:
     job_id = (await client.enqueue(queue)).job_id
     await client.ack(await fetch(client, queue), {"rows": 3})
     job = await client.get_job(job_id)
@@ -53,7 +53,7 @@ async def test_an_ack_keeps_the_result(client: AsyncClient, queue: str) -> None:
         await client.ack(job_id, lease_token="stolen")
 
 
-async def test_a_failure_takes_text_and_backtrace_of_an_exception(
+async def test_a_failure_stores_the_text_and_backtrace_of_an_exception(
     client: AsyncClient, queue: str
 ) -> None:
     job_id = (await client.enqueue(queue, retry_backoff="none")).job_id
@@ -76,7 +76,7 @@ async def test_a_failure_can_be_final(client: AsyncClient, queue: str) -> None:
     assert (await client.fail(await fetch(client, queue), "x", cancel=True)).status == "cancelled"
 
 
-async def test_a_released_job_comes_again_with_its_checkpoint(
+async def test_a_released_job_is_fetched_again_with_its_checkpoint(
     client: AsyncClient, queue: str
 ) -> None:
     await client.enqueue(queue)
@@ -89,7 +89,7 @@ async def test_a_released_job_comes_again_with_its_checkpoint(
     assert (await fetch(client, queue)).job_id == job.job_id
 
 
-async def test_a_heartbeat_tells_each_job_what_to_do(client: AsyncClient, queue: str) -> None:
+async def test_a_heartbeat_has_a_reply_for_each_job(client: AsyncClient, queue: str) -> None:
     await client.enqueue(queue)
     await client.enqueue(queue)
     first, second = [await fetch(client, queue) for _ in range(2)]

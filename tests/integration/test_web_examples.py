@@ -1,4 +1,4 @@
-"""The examples of web applications, as they would be run."""
+"""The examples of web applications, run as their documentation says."""
 
 import asyncio
 import socket
@@ -21,9 +21,8 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 @asynccontextmanager
 async def running(server: CorvoServer, *command: str) -> AsyncIterator[httpx.AsyncClient]:
-    """A program of the examples that serves HTTP; `{port}` in its command is a free one."""
-    # Bound by us all the while, so that nobody else is given the port, and by the program as well:
-    # both reuse addresses, and only it listens.
+    """Run an example that serves HTTP. A free port replaces `{port}` in its command."""
+    # This socket reserves the port. The program can listen on the port because of SO_REUSEADDR.
     held = socket.socket()
     held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     held.bind(("127.0.0.1", 0))
