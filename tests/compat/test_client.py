@@ -183,8 +183,8 @@ def test_a_fetched_job_has_the_fields_for_a_handler(sdk: Sdk, queue: str) -> Non
         "tags": {"t": "v"},
     }
     assert {name: job[name] for name in expected} == expected
-    held = sdk.get_job(job_id)
-    assert (held["worker_id"], held["hostname"]) == (WORKER, "corvo-worker")
+    stored = sdk.get_job(job_id)
+    assert (stored["worker_id"], stored["hostname"]) == (WORKER, "corvo-worker")
 
 
 def test_a_fetch_without_a_job_returns_none(sdk: Sdk, queue: str) -> None:
@@ -255,8 +255,8 @@ def test_a_heartbeat_stores_checkpoint_and_progress(sdk: Sdk, queue: str) -> Non
 def test_a_heartbeat_reports_a_cancel(sdk: Sdk, queue: str) -> None:
     job_id = started(sdk, queue)
     assert sdk.cancel_job(job_id) == {"status": "cancelling"}
-    told = sdk.heartbeat({job_id: {}, NOBODY: {}})["jobs"]
-    assert told == {
+    replies = sdk.heartbeat({job_id: {}, NOBODY: {}})["jobs"]
+    assert replies == {
         job_id: {"status": "cancel", "reason": "cancelled"},
         NOBODY: {"status": "cancel", "reason": "not_found"},
     }
@@ -370,8 +370,8 @@ def test_a_subscription_receives_events(sdk: Sdk, make_sdk: MakeSdk, queue: str)
     sdk.ack(fetch(sdk, queue)["job_id"])
     second = sdk.enqueue(queue, {})["job_id"]
     sdk.cancel_job(second)
-    told = [(event["type"], event["data"]["job_id"]) for event in subscriber.result()]
-    assert told == [
+    events = [(event["type"], event["data"]["job_id"]) for event in subscriber.result()]
+    assert events == [
         ("started", first),
         ("completed", first),
         ("enqueued", second),

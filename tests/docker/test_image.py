@@ -30,9 +30,8 @@ def test_image_has_labels(attributes: dict[str, Any]) -> None:
 
 def test_image_is_configured_to_be_safe(attributes: dict[str, Any]) -> None:
     config = attributes["Config"]
-    assert (
-        config["User"] == f"{UID}:{UID}"
-    )  # numeric, so that Kubernetes can verify that it is not root
+    # The user is numeric, so that Kubernetes can verify that it is not root.
+    assert config["User"] == f"{UID}:{UID}"
     assert config["Volumes"] == {"/data": {}}
     assert config["ExposedPorts"] == {"8080/tcp": {}}
     assert config["StopSignal"] == "SIGTERM"

@@ -140,11 +140,11 @@ async def test_an_outcome_of_a_job_that_does_not_exist_is_refused(
 async def test_an_outcome_with_another_jobs_token_is_refused(api: ApiClient, queue: str) -> None:
     await api.enqueue(queue)
     await api.enqueue(queue)
-    mine, other = await api.fetch_batch(queue, count=2)
+    own, other = await api.fetch_batch(queue, count=2)
     body = {"lease_token": other["lease_token"]}
-    refusal = await api.refused(f"/ack/{mine['job_id']}", body)
+    refusal = await api.refused(f"/ack/{own['job_id']}", body)
     assert (refusal.status, refusal.code) == (409, "LEASE_LOST")
-    await api.ack(mine)
+    await api.ack(own)
     await api.ack(other)
 
 

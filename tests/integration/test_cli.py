@@ -237,8 +237,8 @@ def test_search_output_is_piped_into_bulk(corvo: Corvo, queue: str) -> None:
     odd = corvo("search", "--queue", queue, "--tag", "odd=1", "--all", "-o", "jsonl")
     moved = corvo("bulk", "move", f"{queue}.2", "-o", "json", stdin=odd.stdout)
     assert (moved.document["affected"], moved.document["errors"]) == (2, 0)
-    there = corvo("search", "--queue", f"{queue}.2", "--ids", "--order", "asc").stdout.split()
-    assert there == [jobs[1], jobs[3]]
+    moved_ids = corvo("search", "--queue", f"{queue}.2", "--ids", "--order", "asc").stdout.split()
+    assert moved_ids == [jobs[1], jobs[3]]
     for form in (("--ids",), ("-o", "json"), ()):
         page = corvo("search", "--payload-jq", ".n >= 2", "--queue", queue, *form).stdout
         assert "Would retry 0 jobs" in corvo("bulk", "retry", "--dry-run", stdin=page).stderr

@@ -63,10 +63,10 @@ async def test_a_failure_stores_the_text_and_backtrace_of_an_exception(
     reply = await client.fail(job, caught.value)
     assert (reply.status, reply.attempts_remaining) == ("retrying", 2)
     assert reply.next_attempt_at is not None
-    (told,) = (await client.get_job(job_id)).errors
-    assert told.error == "ConnectionError: no route"
-    assert told.backtrace is not None
-    assert "raise ConnectionError" in told.backtrace
+    (failure,) = (await client.get_job(job_id)).errors
+    assert failure.error == "ConnectionError: no route"
+    assert failure.backtrace is not None
+    assert "raise ConnectionError" in failure.backtrace
 
 
 async def test_a_failure_can_be_final(client: AsyncClient, queue: str) -> None:
@@ -106,8 +106,8 @@ async def test_a_heartbeat_has_a_reply_for_each_job(client: AsyncClient, queue: 
         },
         worker_id="w",
     )
-    told = {job_id: (answer.status, answer.reason) for job_id, answer in reply.jobs.items()}
-    assert told == {
+    replies = {job_id: (answer.status, answer.reason) for job_id, answer in reply.jobs.items()}
+    assert replies == {
         first.job_id: ("ok", None),
         second.job_id: ("cancel", "cancelled"),
         "gone": ("cancel", "not_found"),
@@ -120,17 +120,17 @@ async def test_a_heartbeat_has_a_reply_for_each_job(client: AsyncClient, queue: 
 async def test_outcomes_are_reported_in_batches(client: AsyncClient, queue: str) -> None:
     await client.enqueue_batch([{"queue": queue, "payload": i} for i in range(6)])
     jobs = await client.fetch_batch([queue], worker_id="w", count=6, timeout=0)
-    held = [{"job_id": job.job_id, "lease_token": job.lease_token} for job in jobs]
-    held[1]["lease_token"] = "stolen"
+    leases = [{"job_id": job.job_id, "lease_token": job.lease_token} for job in jobs]
+    leases[1]["lease_token"] = "stolen"
 
-    acked = await client.ack_batch([AckItem.model_validate(item) for item in held[:2]])
+    acked = await client.ack_batch([AckItem.model_validate(item) for item in leases[:2]])
     assert acked.acked == 1
     assert [(r.status, r.code) for r in acked.results] == [("ok", None), ("error", "LEASE_LOST")]
 
     failed = await client.fail_batch(
         [
-            FailItem.model_validate({**held[2], "error": "x", "retry": False}),
-            FailItem.model_validate({**held[3], "error": "x"}),
+            FailItem.model_validate({**leases[2], "error": "x", "retry": False}),
+            FailItem.model_validate({**leases[3], "error": "x"}),
         ]
     )
     assert failed.failed == 2
@@ -138,8 +138,8 @@ async def test_outcomes_are_reported_in_batches(client: AsyncClient, queue: str)
 
     released = await client.release_batch(
         [
-            ReleaseItem.model_validate(held[4]),
-            ReleaseItem.model_validate({**held[5], "delay": "1h"}),
+            ReleaseItem.model_validate(leases[4]),
+            ReleaseItem.model_validate({**leases[5], "delay": "1h"}),
         ]
     )
     assert released.released == 2

@@ -58,9 +58,9 @@ async def test_every_write_is_refused_and_changes_nothing(start_server: StartSer
     async with ApiClient(server.url) as api:
         held_id = await api.enqueue("q", 1)
         waiting_id = await api.enqueue("q", 2)
-        held = await api.fetch("q")
+        active = await api.fetch("q")
         before = [await api.job(held_id), await api.job(waiting_id), await api.queue("q")]
-        token = {"lease_token": held["lease_token"]}
+        token = {"lease_token": active["lease_token"]}
         with full_disk(server):
             writes: list[tuple[str, Body]] = [
                 ("/enqueue", {"queue": "q"}),
@@ -82,7 +82,7 @@ async def test_every_write_is_refused_and_changes_nothing(start_server: StartSer
             assert [queue["name"] for queue in await api.get("/queues")] == ["q"]
 
         # Space is free again. The server continues without a restart.
-        await api.ack(held, result="late")
+        await api.ack(active, result="late")
         assert (await api.fetch("q"))["job_id"] == waiting_id
         assert await api.state(await api.enqueue("q")) == "pending"
     assert await asyncio.to_thread(server.stop) == 0

@@ -8,7 +8,7 @@ import pytest
 from support.api_client import ApiClient, Body, LeasedJob
 
 
-async def lose(api: ApiClient, queue: str) -> tuple[LeasedJob, LeasedJob]:
+async def lose_lease(api: ApiClient, queue: str) -> tuple[LeasedJob, LeasedJob]:
     """Let a lease expire. Return the job as its first worker and as the second fetched it."""
     await api.enqueue(queue, max_retries=5)
     lost = await api.fetch(queue, lease_duration=1, worker_id="first")
@@ -19,7 +19,7 @@ async def lose(api: ApiClient, queue: str) -> tuple[LeasedJob, LeasedJob]:
 
 
 async def test_a_job_whose_lease_ends_goes_to_the_next_worker(api: ApiClient, queue: str) -> None:
-    lost, current = await lose(api, queue)
+    lost, current = await lose_lease(api, queue)
     assert current["attempt"] == 2
     job = await api.job(current["job_id"])
     assert job["worker_id"] == "second"
@@ -33,7 +33,7 @@ async def test_a_job_whose_lease_ends_goes_to_the_next_worker(api: ApiClient, qu
 async def test_an_outcome_with_a_lost_lease_changes_nothing(
     api: ApiClient, queue: str, verb: str
 ) -> None:
-    lost, current = await lose(api, queue)
+    lost, current = await lose_lease(api, queue)
     before = await api.job(current["job_id"])
     body: Body = {"lease_token": lost["lease_token"]}
     if verb == "fail":
@@ -45,7 +45,7 @@ async def test_an_outcome_with_a_lost_lease_changes_nothing(
 
 
 async def test_a_heartbeat_with_a_lost_lease_changes_nothing(api: ApiClient, queue: str) -> None:
-    lost, current = await lose(api, queue)
+    lost, current = await lose_lease(api, queue)
     before = await api.job(current["job_id"])
     answer = await api.heartbeat(lost, checkpoint="mine", progress={"current": 1})
     assert answer == {"status": "cancel", "reason": "lease_lost"}

@@ -23,10 +23,10 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 async def running(server: CorvoServer, *command: str) -> AsyncIterator[httpx.AsyncClient]:
     """Run an example that serves HTTP. A free port replaces `{port}` in its command."""
     # This socket reserves the port. The program can listen on the port because of SO_REUSEADDR.
-    held = socket.socket()
-    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    held.bind(("127.0.0.1", 0))
-    port = held.getsockname()[1]
+    reserved = socket.socket()
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    reserved.bind(("127.0.0.1", 0))
+    port = reserved.getsockname()[1]
     arguments = [part.replace("{port}", str(port)) for part in command]
     process = Process(python("-m", *arguments), env={"CORVO_SERVER": server.url}, cwd=EXAMPLES)
     try:
@@ -45,7 +45,7 @@ async def running(server: CorvoServer, *command: str) -> AsyncIterator[httpx.Asy
         assert await asyncio.to_thread(process.stop) in {0, -15}, process.output
     finally:
         process.close()
-        held.close()
+        reserved.close()
 
 
 async def done(server: CorvoServer, job_id: str) -> Any:

@@ -195,21 +195,21 @@ async def test_the_concurrency_limits_running_handlers(
 ) -> None:
     worker = Worker(server.url, concurrency=4)
     running: set[str] = set()
-    most = 0
+    max_running = 0
     all_there = asyncio.Barrier(4)
 
     @worker.task(queue)
     async def meet(context: Context) -> None:
-        nonlocal most
+        nonlocal max_running
         running.add(context.id)
-        most = max(most, len(running))
+        max_running = max(max_running, len(running))
         await all_there.wait()
         running.discard(context.id)
 
     jobs = [{"queue": queue} for _ in range(40)]
     ids = (await api.post("/enqueue/batch", {"jobs": jobs}))["job_ids"]
     await asyncio.wait_for(run(worker, api, *ids), 60)
-    assert most == 4
+    assert max_running == 4
 
 
 @pytest.mark.parametrize("is_async", [True, False])

@@ -177,15 +177,15 @@ async def test_a_worker_that_was_suspended_too_long_cannot_finish_its_job(
     processes.append(frozen)
     await asyncio.to_thread(frozen.see, "started", job_id)
     frozen.signal(signal.SIGSTOP)
-    held = await api.fetch(queue, timeout=30, lease_duration=60, worker_id="other")
-    assert (held["job_id"], held["attempt"]) == (job_id, 2)
+    taken = await api.fetch(queue, timeout=30, lease_duration=60, worker_id="other")
+    assert (taken["job_id"], taken["attempt"]) == (job_id, 2)
 
     frozen.signal(signal.SIGCONT)
     await asyncio.to_thread(frozen.see, "interrupted", job_id)
     assert frozen.stop() == 0
     job = await api.job(job_id)
     assert (job["state"], job["worker_id"]) == ("active", "other")
-    await api.ack(held, result="the other's")
+    await api.ack(taken, result="the other's")
     assert (await api.job(job_id))["result"] == "the other's"
 
 
