@@ -20,7 +20,7 @@ def test_a_metric_has_median_spread_and_goals(measured: Results) -> None:
     assert row[1:] == ["**1,300 jobs/s**", "900 to 1,500 (3)", "1,200", "2,000", "130 µs"]
 
 
-def test_a_metric_that_misses_its_goal_says_so(results: Results) -> None:
+def test_a_metric_that_misses_its_goal_is_marked(results: Results) -> None:
     results.add([Sample("delivery.p99", 7.0), Sample("delivery.p50", 1.0)])
     text = page(results, "charts")
     assert row_of(text, "Enqueue to one of 200 idle long polls, p99")[1] == "7 ms (behind)"
@@ -34,13 +34,13 @@ def test_the_best_of_each_column_is_bold(measured: Results) -> None:
     assert "**1.2**" in "".join(row_of(text, "Corvo"))
 
 
-def test_growth_is_the_last_point_by_the_first(measured: Results) -> None:
+def test_growth_is_the_ratio_of_the_last_and_first_points(measured: Results) -> None:
     text = page(measured, "charts")
     row = row_of(text, "Finished jobs in the table: enqueue, 50 connections")
     assert row[1:] == ["5,000 jobs/s at 0", "4,000 jobs/s at 1,000", "0.8", "-"]
 
 
-def test_growth_that_was_measured_in_pairs_is_told_by_them(measured: Results) -> None:
+def test_growth_measured_in_pairs_is_the_median_ratio(measured: Results) -> None:
     measured.add([Sample("by_finished.enqueue.ratio", value, x=1000) for value in (0.9, 1.0, 0.95)])
     row = row_of(page(measured, "charts"), "Finished jobs in the table: enqueue, 50 connections")
     assert row[-2:] == ["0.95", "0.9 to 1 (3)"]
@@ -51,7 +51,7 @@ def test_charts_are_linked_only_when_drawn(measured: Results) -> None:
     assert re.findall(r"\(charts/(\w+)\.svg\)", page(measured, "charts")) == ["by_finished"]
 
 
-def test_what_is_behind_is_told_with_its_reason(
+def test_metrics_behind_their_goal_are_listed_with_a_reason(
     results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(REASONS, "peer.drain", "For a reason.")
@@ -64,9 +64,11 @@ def test_what_is_behind_is_told_with_its_reason(
     ]
 
 
-@pytest.mark.parametrize(("ratios", "told"), [((0.84, 0.5, 0.9), ["0.84"]), ((0.5, 0.86, 0.9), [])])
-def test_what_a_full_table_costs_has_a_goal(
-    results: Results, ratios: tuple[float, ...], told: list[str]
+@pytest.mark.parametrize(
+    ("ratios", "expected"), [((0.84, 0.5, 0.9), ["0.84"]), ((0.5, 0.86, 0.9), [])]
+)
+def test_a_full_table_has_a_goal(
+    results: Results, ratios: tuple[float, ...], expected: list[str]
 ) -> None:
     for ratio in ratios:
         results.add([Sample("seeded.life.50.ratio", ratio, details={"cpu": 1.25})])
@@ -74,13 +76,13 @@ def test_what_a_full_table_costs_has_a_goal(
     lines = [line for line in behind(results) if "without" in line]
     assert [
         re.findall(r"\*: ([0-9.]+) of what it is without, 0.85", line)[0] for line in lines
-    ] == told
+    ] == expected
     least, _, most = sorted(ratios)
     _, *cells = row_of(page(results, "charts"), "Whole life, 50 connections")
     assert cells[1:] == [f"{least} to {most} (3)", "0.85", "1.25"]
 
 
-def test_nodes_stand_beside_those_on_postgres_alone(results: Results) -> None:
+def test_nodes_are_compared_with_peers_on_postgres(results: Results) -> None:
     ours = "Corvo on PostgreSQL, 1 node"
     for subject, value in ((ours, 500.0), ("BullMQ", 900.0), ("PgQueuer", 250.0)):
         results.add([Sample("peer.drain", value, subject)])
@@ -88,15 +90,15 @@ def test_nodes_stand_beside_those_on_postgres_alone(results: Results) -> None:
     assert row[1:] == ["500", "250 (PgQueuer)", "2"]
 
 
-def test_what_was_not_run_has_its_reason(measured: Results) -> None:
+def test_omitted_measurements_have_a_reason(measured: Results) -> None:
     assert "- A third: it is not installed" in page(measured, "charts")
 
 
-def test_nothing_of_the_template_is_left_over(results: Results) -> None:
+def test_every_placeholder_of_the_template_is_replaced(results: Results) -> None:
     assert not re.search(r"\{\w+\}", page(results, "charts"))
 
 
-def test_every_metric_has_a_name_of_its_own() -> None:
+def test_metric_names_are_unique() -> None:
     assert all(name == metric.name for name, metric in BY_NAME.items())
     assert len({metric.title for metric in BY_NAME.values()}) > 20
 
@@ -105,5 +107,5 @@ def test_every_metric_has_a_name_of_its_own() -> None:
     ("value", "text"),
     [(0.12345, "0.123"), (1.0, "1"), (99.96, "100"), (123.4, "123"), (12_345.6, "12,300")],
 )
-def test_numbers_have_three_digits_that_count(value: float, text: str) -> None:
+def test_numbers_have_three_significant_digits(value: float, text: str) -> None:
     assert number(value) == text

@@ -1,4 +1,4 @@
-"""A job that is lost, doubled or left over makes a measurement worth nothing."""
+"""A measurement fails if a job is lost, duplicated or unfinished."""
 
 from typing import Any
 
@@ -11,8 +11,8 @@ from corvo_bench.server import Endpoint
 STATES = ("scheduled", "pending", "active", "retrying", "completed", "dead", "cancelled")
 
 
-class Told(Endpoint):
-    """A server that tells these counts of its only queue."""
+class FakeEndpoint(Endpoint):
+    """A server that reports the given counters for the queue `q`."""
 
     def __init__(self, **counts: int) -> None:
         super().__init__()
@@ -23,9 +23,9 @@ class Told(Endpoint):
         return [self._queue, {"name": "other", **dict.fromkeys(STATES, 9)}]
 
 
-def test_what_adds_up_is_let_pass() -> None:
-    require_finished(Told(completed=2), ["q"], ["a", "b"], ["b", "a"])
-    require_finished(Told(completed=5), ["q"], ["a", "b"], ["b", "a"], before=3)
+def test_matching_ids_and_counts_pass() -> None:
+    require_finished(FakeEndpoint(completed=2), ["q"], ["a", "b"], ["b", "a"])
+    require_finished(FakeEndpoint(completed=5), ["q"], ["a", "b"], ["b", "a"], before=3)
 
 
 @pytest.mark.parametrize(
@@ -37,19 +37,19 @@ def test_what_adds_up_is_let_pass() -> None:
         (["a", "b"], ["a", "b", "b"], "1 too many"),
     ],
 )
-def test_ids_that_differ_are_told(enqueued: list[str], finished: list[str], message: str) -> None:
+def test_different_ids_are_refused(enqueued: list[str], finished: list[str], message: str) -> None:
     with pytest.raises(BenchmarkError, match=message):
-        require_finished(Told(completed=2), ["q"], enqueued, finished)
+        require_finished(FakeEndpoint(completed=2), ["q"], enqueued, finished)
 
 
 @pytest.mark.parametrize(
     "counts", [{"completed": 1}, {"completed": 1, "dead": 1}, {"completed": 3}]
 )
-def test_counts_that_differ_are_told(counts: dict[str, int]) -> None:
+def test_different_counts_are_refused(counts: dict[str, int]) -> None:
     with pytest.raises(BenchmarkError, match="2 jobs should be completed"):
-        require_finished(Told(**counts), ["q"], ["a", "b"], ["a", "b"])
+        require_finished(FakeEndpoint(**counts), ["q"], ["a", "b"], ["a", "b"])
 
 
-def test_a_job_that_is_left_over_is_told() -> None:
+def test_an_unfinished_job_is_refused() -> None:
     with pytest.raises(BenchmarkError, match="pending"):
-        require_finished(Told(completed=2, pending=1), ["q"], ["a", "b"], ["a", "b"])
+        require_finished(FakeEndpoint(completed=2, pending=1), ["q"], ["a", "b"], ["a", "b"])

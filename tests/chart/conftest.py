@@ -1,4 +1,4 @@
-"""Helm, which is `CORVO_HELM` or on PATH. Without it tests are skipped: `nox -s chart` has it."""
+"""The chart, rendered by the Helm of `CORVO_HELM` or PATH. Without Helm, tests are skipped."""
 
 import importlib.util
 import os
@@ -13,8 +13,8 @@ from support.chart import Chart
 def chart() -> Chart:
     for package in ("kubernetes_validate", "yaml", "cloudcoil"):
         if importlib.util.find_spec(package) is None:
-            pytest.skip(f"{package} is missing: nox -s chart has it")
+            pytest.skip(f"{package} is not installed: run nox -s chart")
     helm = os.environ.get("CORVO_HELM") or shutil.which("helm")
     if not helm:
-        pytest.skip("there is no Helm on PATH: nox -s chart has it")
+        pytest.skip("helm is not on PATH: run nox -s chart")
     return Chart(helm)

@@ -1,4 +1,4 @@
-"""Whatever the values are, what comes out is what Kubernetes takes."""
+"""The documents of the chart are valid for Kubernetes, with every combination of values."""
 
 import re
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 from support.chart import CHART, POSTGRES, ROOT, Chart, Document, validate
 
 KUBERNETES = ("1.25", "1.31", "1.37")
-PIECES: dict[str, Document] = {
+VARIANTS: dict[str, Document] = {
     "plain": {},
     "monitored": {"serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}}},
     "closed off": {"networkPolicy": {"enabled": True}},
@@ -59,13 +59,13 @@ PIECES: dict[str, Document] = {
 
 @pytest.mark.parametrize("kubernetes", KUBERNETES)
 @pytest.mark.parametrize("store", [{}, POSTGRES], ids=["sqlite", "postgres"])
-@pytest.mark.parametrize("piece", PIECES)
-def test_documents_are_valid(chart: Chart, store: Document, piece: str, kubernetes: str) -> None:
-    for document in chart.render({**store, **PIECES[piece]}).values():
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_documents_are_valid(chart: Chart, store: Document, variant: str, kubernetes: str) -> None:
+    for document in chart.render({**store, **VARIANTS[variant]}).values():
         validate(document, kubernetes)
 
 
-def test_invalid_documents_would_be_found(chart: Chart) -> None:
+def test_invalid_documents_are_refused(chart: Chart) -> None:
     documents = chart.render({"serviceMonitor": {"enabled": True}})
     for kind in ("StatefulSet", "Service", "ServiceMonitor"):
         document = documents[kind]
@@ -75,12 +75,12 @@ def test_invalid_documents_would_be_found(chart: Chart) -> None:
 
 
 @pytest.mark.parametrize("store", [{}, POSTGRES], ids=["sqlite", "postgres"])
-def test_chart_is_clean(chart: Chart, store: Document) -> None:
+def test_chart_passes_lint(chart: Chart, store: Document) -> None:
     assert "0 chart(s) failed" in chart.run("lint", "--strict", str(CHART), values=store)
 
 
-def test_every_optional_piece_is_among_them(chart: Chart) -> None:
-    kinds = {kind for values in PIECES.values() for kind in chart.render(values)}
+def test_variants_cover_every_template(chart: Chart) -> None:
+    kinds = {kind for values in VARIANTS.values() for kind in chart.render(values)}
     templates = {path.stem for path in (CHART / "templates").glob("*.yaml")} - {"deployment"}
     assert {kind.lower() for kind in kinds} == templates
 
@@ -96,7 +96,7 @@ def test_values_in_the_documentation_are_valid(chart: Chart) -> None:
             validate(document, KUBERNETES[-1])
 
 
-def test_version_is_the_server_s(chart: Chart) -> None:
+def test_version_matches_the_server(chart: Chart) -> None:
     about = ROOT / "packages/corvo-server/src/corvo_server/__about__.py"
     match = re.search(r'^__version__ = "(.+)"', about.read_text(encoding="utf-8"), re.MULTILINE)
     assert match is not None
@@ -108,7 +108,7 @@ def test_version_is_the_server_s(chart: Chart) -> None:
 def test_example_for_keda_is_valid(chart: Chart, kubernetes: str) -> None:
     import yaml
 
-    del chart  # only that the packages are there
+    del chart  # The fixture only skips the test if packages are missing.
     text = (ROOT / "deploy/keda/workers.yaml").read_text(encoding="utf-8")
     documents = list(yaml.safe_load_all(text))
     assert [document["kind"] for document in documents] == ["Deployment", "ScaledObject"]

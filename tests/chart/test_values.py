@@ -1,4 +1,4 @@
-"""What the values bring about, and which are refused."""
+"""The effects of the values of the chart, and values that are refused."""
 
 from typing import Any
 
@@ -42,7 +42,7 @@ def test_postgres_is_several_servers_without_a_volume(chart: Chart) -> None:
 
 @BOTH
 def test_pods_are_restricted(chart: Chart, store: Document) -> None:
-    """The strictest of Kubernetes' pod security standards, and a root that cannot be written."""
+    """Pods meet the standard "restricted" of Kubernetes, with a read-only root file system."""
     documents = chart.render(store)
     pod = pod_of(documents)["spec"]
     assert pod["securityContext"]["runAsNonRoot"] is True
@@ -56,7 +56,7 @@ def test_pods_are_restricted(chart: Chart, store: Document) -> None:
 
 
 @BOTH
-def test_probes_ask_what_they_should(chart: Chart, store: Document) -> None:
+def test_probes_use_the_right_paths(chart: Chart, store: Document) -> None:
     container = container_of(chart.render(store))
     paths = {
         name: container[f"{name}Probe"]["httpGet"]["path"]
@@ -70,7 +70,7 @@ def test_probes_ask_what_they_should(chart: Chart, store: Document) -> None:
 
 
 @BOTH
-def test_everything_finds_the_pods(chart: Chart, store: Document) -> None:
+def test_selectors_match_the_pods(chart: Chart, store: Document) -> None:
     on = {"serviceMonitor": {"enabled": True}, "networkPolicy": {"enabled": True}}
     documents = chart.render({**store, **on})
     labels = pod_of(documents)["metadata"]["labels"]
@@ -101,13 +101,13 @@ def test_settings_become_the_environment(chart: Chart) -> None:
     }
 
 
-def test_image_is_by_digest_where_given(chart: Chart) -> None:
+def test_digest_overrides_the_tag(chart: Chart) -> None:
     digest = f"sha256:{'0' * 64}"
     rendered = chart.render({"image": {"repository": "r.example.com/corvo", "digest": digest}})
     assert container_of(rendered)["image"] == f"r.example.com/corvo@{digest}"
 
 
-def test_network_policy_lets_the_database_through(chart: Chart) -> None:
+def test_network_policy_allows_the_database(chart: Chart) -> None:
     def ports(values: Document) -> list[int]:
         policy = chart.render({**values, "networkPolicy": {"enabled": True}})["NetworkPolicy"]
         return [port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]]
@@ -117,11 +117,11 @@ def test_network_policy_lets_the_database_through(chart: Chart) -> None:
 
 
 @pytest.mark.parametrize("release", ["a", "corvo", "r" * 53])
-def test_names_fit(chart: Chart, release: str) -> None:
+def test_names_are_not_too_long(chart: Chart, release: str) -> None:
     documents = chart.render(release=release)
     names = {document["metadata"]["name"] for document in documents.values()}
     (name,) = names
-    assert len(f"{name}-0123456789") <= 63  # the revision that a StatefulSet puts into a label
+    assert len(f"{name}-0123456789") <= 63  # a StatefulSet appends its revision in a label
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_names_fit(chart: Chart, release: str) -> None:
         ({"podLabels": {"a": 1}}, "podLabels/a"),
     ],
 )
-def test_wrong_values_are_refused(chart: Chart, values: dict[str, Any], named: str) -> None:
+def test_invalid_values_are_refused(chart: Chart, values: dict[str, Any], named: str) -> None:
     # Helm 4 writes a path with slashes, Helm 3 with dots.
     with pytest.raises(Refused, match=named.replace("/", "[./]")):
         chart.render(values)

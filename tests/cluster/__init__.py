@@ -1,1 +1,1 @@
-"""Several servers on one PostgreSQL, and what may happen to them."""
+"""Several servers on one PostgreSQL database, under load and faults."""

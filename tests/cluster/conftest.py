@@ -1,4 +1,4 @@
-"""PostgreSQL servers that a test may end as it likes, and Corvo servers on them."""
+"""PostgreSQL servers that a test can stop and kill, and Corvo servers on them."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -16,14 +16,14 @@ _REQUIRED = "CORVO_REQUIRE_CLUSTER"
 
 
 def lack(reason: str) -> NoReturn:
-    """Skip a test because something is missing; fail if `CORVO_REQUIRE_CLUSTER` is 1."""
+    """Skip a test that lacks a requirement. Fail it if `CORVO_REQUIRE_CLUSTER` is 1."""
     if os.environ.get(_REQUIRED) == "1":
         pytest.fail(f"{_REQUIRED}=1, but {reason}")
     pytest.skip(reason)
 
 
 class StartNodes(Protocol):
-    """A factory of servers on one database; `env` is by the number of the server."""
+    """A factory of servers on one database. `env` is by the index of the server."""
 
     def __call__(
         self,
@@ -38,7 +38,7 @@ class StartNodes(Protocol):
 
 @pytest.fixture
 def database() -> Iterator[PostgresServer]:
-    """A PostgreSQL server of the test's own, which keeps its word when it is killed."""
+    """A separate PostgreSQL server that keeps committed data when it is killed."""
     pytest.importorskip("psycopg")
     try:
         server = PostgresServer(durable=True)
@@ -50,7 +50,7 @@ def database() -> Iterator[PostgresServer]:
 
 @pytest.fixture
 def start_nodes(tmp_path: Path) -> Iterator[StartNodes]:
-    """Starts Corvo servers. They may log errors: the database is taken from them."""
+    """A factory of running Corvo servers. They may log errors, because tests stop the database."""
     servers: list[CorvoServer] = []
 
     def start(

@@ -1,4 +1,4 @@
-"""Nodes whose machines' clocks are ten minutes apart."""
+"""Nodes on machines whose clocks differ by ten minutes."""
 
 import os
 from datetime import datetime, timedelta
@@ -15,7 +15,7 @@ CLOCKS = ("-10m", "+0m", "+10m")
 
 @pytest.fixture
 def faketime() -> Path:
-    """The library that shows another time to a process."""
+    """The path of the library that changes the time of a process."""
     named = os.environ.get("CORVO_FAKETIME_LIBRARY")
     if named:
         return Path(named)
@@ -26,7 +26,7 @@ def faketime() -> Path:
     return found[0]
 
 
-async def test_nodes_with_wrong_clocks_go_by_that_of_the_database(
+async def test_nodes_with_wrong_clocks_use_the_clock_of_the_database(
     database: PostgresServer, start_nodes: StartNodes, faketime: Path
 ) -> None:
     env = {
@@ -39,7 +39,7 @@ async def test_nodes_with_wrong_clocks_go_by_that_of_the_database(
     }
     nodes = start_nodes(database.url(), env=env)
     shown = {datetime.fromisoformat(str(node.log[0]["time"])) for node in nodes}
-    assert max(shown) - min(shown) > timedelta(minutes=19), "the clocks are wrong indeed"
+    assert max(shown) - min(shown) > timedelta(minutes=19), "libfaketime has no effect"
     async with FaultRun("clocks ten minutes apart", nodes, database.url()) as run:
         await run.more(3000, within=120)
         run.happened["clocks apart"] = len(CLOCKS)

@@ -1,4 +1,4 @@
-"""The database goes down without a word under load, and comes back."""
+"""The database shuts down abruptly under load and starts again."""
 
 import asyncio
 
@@ -7,11 +7,11 @@ from server_support.postgres import PostgresServer
 from support.fault_run import ROUNDS, FaultRun
 
 
-async def test_a_database_that_stops_at_once_under_load_loses_nothing(
+async def test_a_database_that_stops_abruptly_under_load_loses_nothing(
     database: PostgresServer, start_nodes: StartNodes
 ) -> None:
     nodes = start_nodes(database.url())
-    async with FaultRun("database stopped at once", nodes, database.url()) as run:
+    async with FaultRun("database stopped abruptly", nodes, database.url()) as run:
         for number in range(ROUNDS):
             await run.more(run.chance.randrange(300, 900))
             if number % 2:

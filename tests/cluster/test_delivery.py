@@ -1,4 +1,4 @@
-"""A job that one node takes in reaches a fetch that waits at another; and it does so at once."""
+"""A job that is enqueued at one node wakes a fetch that waits at another node."""
 
 import asyncio
 import time
@@ -14,13 +14,13 @@ from support.api_client import ApiClient, new_name
 JOBS = 200
 
 
-async def test_jobs_go_from_one_node_to_a_fetch_at_another_at_once(
+async def test_an_enqueue_at_one_node_wakes_a_fetch_at_another(
     database: PostgresServer, start_nodes: StartNodes
 ) -> None:
     one, other = start_nodes(database.url(), 2)
     p50, p99 = await _delivery(one.url, other.url)
     print(f"\n{JOBS} jobs from one node to another: p50 {p50:.1f} ms, p99 {p99:.1f} ms")
-    assert p50 < 100, "woken, not found by looking once a second"
+    assert p50 < 100, "the poll of every second found the jobs, not the notification"
 
 
 async def test_jobs_reach_another_node_without_notifications(
@@ -49,7 +49,7 @@ async def _delivery(source: str, target: str, jobs: int = JOBS) -> tuple[float, 
     return cuts[49], cuts[98]
 
 
-async def test_a_worker_that_knows_two_nodes_goes_on_when_one_is_killed(
+async def test_a_worker_with_two_nodes_continues_when_one_is_killed(
     database: PostgresServer, start_nodes: StartNodes
 ) -> None:
     nodes = start_nodes(database.url(), 2)

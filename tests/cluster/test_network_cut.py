@@ -1,4 +1,4 @@
-"""The network between one node and the database is cut under load, again and again."""
+"""The network between one node and the database is cut repeatedly under load."""
 
 import asyncio
 import sys
@@ -16,7 +16,7 @@ from support.fault_run import ROUNDS, FaultRun
 from support.network import Network, NetworkMissing
 
 CUT = 7.0
-"""Seconds: longer than the lease of the lead, and than connections are waited for."""
+"""Seconds of each cut: longer than the leader lease and the timeout of connections."""
 
 HOLDER = """
 import sys, time
@@ -29,7 +29,7 @@ with connection.pipeline():
     print("locked", flush=True)
     time.sleep(3600)
 """
-"""In the midst of sending: the database waits for more, and no timeout of its own ends that."""
+"""A client that is cut off in an open pipeline. No timeout of the database ends its transaction."""
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def network() -> Iterator[Network]:
         lack(str(missing))
 
 
-async def test_a_node_that_is_cut_off_does_no_harm_and_comes_back(
+async def test_a_node_that_is_cut_off_breaks_nothing_and_recovers(
     network: Network, start_nodes: StartNodes
 ) -> None:
     with PostgresServer(durable=True, host=network.database_address) as database:
@@ -54,14 +54,16 @@ async def test_a_node_that_is_cut_off_does_no_harm_and_comes_back(
                 network.cut()
                 run.happened["cuts"] += 1
                 await asyncio.sleep(CUT)
-                network.mend()
-                await wait_until(lambda: _is_well(nodes[-1].url), "the node is back", within=30)
+                network.restore()
+                await wait_until(
+                    lambda: _is_ready(nodes[-1].url), "the node is ready again", within=30
+                )
             await run.more(500)
             assert all(node.process.is_running for node in nodes)
             await run.finish()
 
 
-def test_the_database_frees_what_a_node_had_locked_that_is_cut_off(network: Network) -> None:
+def test_the_database_releases_the_locks_of_a_node_that_is_cut_off(network: Network) -> None:
     with PostgresServer(host=network.database_address) as database:
         url = database.init().start().url()
         holder = Process([*network.prefix, sys.executable, "-c", HOLDER, url])
@@ -75,6 +77,6 @@ def test_the_database_frees_what_a_node_had_locked_that_is_cut_off(network: Netw
             holder.kill()
 
 
-async def _is_well(url: str) -> bool:
+async def _is_ready(url: str) -> bool:
     async with ApiClient(url, 5) as api:
         return (await api.send("GET", "/readyz")).status_code == 200

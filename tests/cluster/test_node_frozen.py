@@ -1,4 +1,4 @@
-"""A node stands still for longer than its leases, and goes on as if nothing had been."""
+"""A node is suspended for longer than its leases and resumes."""
 
 import asyncio
 import signal
@@ -11,27 +11,27 @@ from support.fault_run import ROUNDS, FaultRun
 from support.server import CorvoServer
 
 FROZEN = 8.0
-"""Seconds: twice the lease of the lead, and many times those of the jobs."""
+"""Seconds of each suspension: twice the leader lease, and several times the leases of jobs."""
 
 
 async def leader_of(nodes: list[CorvoServer]) -> CorvoServer:
-    """The node that leads."""
+    """Wait until a node is the leader, and return that node."""
 
-    async def look() -> CorvoServer | None:
+    async def leader() -> CorvoServer | None:
         async with ApiClient(nodes[0].url, 5) as api:
-            for told in (await api.get("/cluster/status"))["nodes"]:
-                if told["role"] == "leader":
-                    return next((node for node in nodes if node.url == told["address"]), None)
+            for entry in (await api.get("/cluster/status"))["nodes"]:
+                if entry["role"] == "leader":
+                    return next((node for node in nodes if node.url == entry["address"]), None)
         return None
 
-    return await wait_until(look, "a node leads")
+    return await wait_until(leader, "a node is the leader")
 
 
-async def test_a_frozen_node_finds_that_the_work_went_on_without_it(
+async def test_a_suspended_node_resumes_without_an_error(
     database: PostgresServer, start_nodes: StartNodes
 ) -> None:
     nodes = start_nodes(database.url())
-    async with FaultRun("one of three nodes frozen", nodes, database.url()) as run:
+    async with FaultRun("one of three nodes suspended", nodes, database.url()) as run:
         for number in range(min(ROUNDS, 3)):
             await run.more(run.chance.randrange(150, 600))
             node = run.chance.choice(nodes) if number % 2 else await leader_of(nodes)

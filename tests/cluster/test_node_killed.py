@@ -1,4 +1,4 @@
-"""kill -9 of one of three nodes under load, again and again."""
+"""Repeated kill -9 of one of three nodes under load."""
 
 import asyncio
 

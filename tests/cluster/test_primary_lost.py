@@ -1,4 +1,4 @@
-"""The primary is lost, its synchronous standby takes over, and the nodes follow."""
+"""The primary is lost, and its synchronous standby is promoted."""
 
 import asyncio
 
@@ -10,7 +10,9 @@ from support.fault_run import FaultRun
 STREAMING = {"wal_level": "replica", "max_wal_senders": "4", "hot_standby": "on"}
 
 
-async def test_nodes_follow_to_the_standby_and_nothing_is_lost(start_nodes: StartNodes) -> None:
+async def test_nodes_switch_to_the_promoted_standby_and_lose_nothing(
+    start_nodes: StartNodes,
+) -> None:
     with PostgresServer(durable=True, settings=STREAMING) as primary:
         primary.init().start()
         with primary.make_standby("standby") as standby:

@@ -1,4 +1,4 @@
-"""Old and new servers on one database, as far as one version can show it."""
+"""Servers of different versions on one database, simulated with a single version."""
 
 import asyncio
 
@@ -14,7 +14,7 @@ SELECT max(version) + 1, 'of_a_newer_server', 0 FROM corvo.schema_migrations
 """
 
 
-async def test_servers_that_start_at_the_same_time_make_the_tables_once(
+async def test_servers_that_start_together_create_the_tables_once(
     database: PostgresServer, start_nodes: StartNodes
 ) -> None:
     batches = await asyncio.gather(
@@ -27,7 +27,7 @@ async def test_servers_that_start_at_the_same_time_make_the_tables_once(
         assert len((await api.get("/cluster/status"))["nodes"]) == 4
 
 
-async def test_an_older_server_goes_on_beside_a_newer_one_and_does_not_start_after_it(
+async def test_an_older_server_continues_beside_a_newer_one_but_does_not_start_again(
     database: PostgresServer, start_nodes: StartNodes
 ) -> None:
     older, other = start_nodes(database.url(), 2)
@@ -39,13 +39,13 @@ async def test_an_older_server_goes_on_beside_a_newer_one_and_does_not_start_aft
         await one.ack(job)
         assert await two.state(job_id) == "completed"
     await asyncio.to_thread(other.stop)
-    code, told = await asyncio.to_thread(_start_again, other, database.url())
+    code, output = await asyncio.to_thread(_start_again, other, database.url())
     assert code == 1
-    assert "was written by a newer corvo-server" in told
+    assert "was written by a newer corvo-server" in output
     assert older.process.is_running
 
 
-async def test_servers_are_replaced_one_by_one_under_a_client(
+async def test_servers_are_replaced_one_by_one_while_a_client_works(
     database: PostgresServer, start_nodes: StartNodes
 ) -> None:
     nodes = start_nodes(database.url(), 2)
@@ -56,7 +56,9 @@ async def test_servers_are_replaced_one_by_one_under_a_client(
         assert await asyncio.to_thread(node.stop) == 0
         (rest,) = [one for one in nodes if one is not node]
         async with ApiClient(rest.url) as api:
-            assert len((await api.get("/cluster/status"))["nodes"]) == 1, "it has said goodbye"
+            assert len((await api.get("/cluster/status"))["nodes"]) == 1, (
+                "the stopped node is still listed"
+            )
             await api.ack(await api.fetch(queue))
             assert await api.state(job_id) == "completed"
         await asyncio.to_thread(node.restart)

@@ -1,1 +1,1 @@
-"""The SDKs that others wrote, against our server: `nox -s compat`."""
+"""Third-party SDKs against this server: `nox -s compat`."""

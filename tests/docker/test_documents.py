@@ -1,7 +1,6 @@
-"""`docs/deploy.md` does what it shows: its blocks of `bash docker` and `bash compose` are run.
+"""Runs the blocks of `bash docker` and `bash compose` in `docs/deploy.md`, in their order.
 
-They are run in the order of the page; the names in it stand for the image under test, and for a
-container and a volume of this test.
+The image under test, and a container and a volume of the test, replace the names on the page.
 """
 
 import os
@@ -23,7 +22,7 @@ _BLOCK = re.compile(r"^```bash (docker|compose)\n(.*?)^```$", re.MULTILINE | re.
 
 @pytest.fixture
 def port() -> int:
-    """A port of this machine that is free, and likely to be so in a second."""
+    """A free port of this machine. Another program could take the port before the test does."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         number: int = taken.getsockname()[1]
@@ -51,7 +50,7 @@ def blocks(kind: str) -> list[str]:
     return found
 
 
-def test_container_is_run_as_shown(
+def test_docker_blocks_run(
     daemon: DockerClient, image: str, label: str, port: int, tmp_path: Path
 ) -> None:
     name, url = f"corvo-test-{label}", f"http://localhost:{port}"
@@ -64,7 +63,7 @@ def test_container_is_run_as_shown(
             code = block.replace("corvo-server:latest", image).replace("my-corvo", name)
             code = code.replace("127.0.0.1:8080:", f"127.0.0.1:{port}:")
             run(code.replace("http://localhost:8080", url), tmp_path, environment)
-        # Through a backup, a restore and an upgrade, what the first block enqueued is there.
+        # The job of the first block still exists after a backup, a restore and an upgrade.
         found = run("corvo queues --output json", tmp_path, environment)
         assert '"greetings"' in found
     finally:
@@ -74,7 +73,7 @@ def test_container_is_run_as_shown(
             volume.remove()
 
 
-def test_compose_is_run_as_shown(image: str, label: str, tmp_path: Path) -> None:
+def test_compose_blocks_run(image: str, label: str, tmp_path: Path) -> None:
     binary = shutil.which("docker-compose", path=str(Path(sys.executable).parent))
     assert binary is not None
     plugins = tmp_path / "cli-plugins"

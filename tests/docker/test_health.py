@@ -1,4 +1,4 @@
-"""What Docker thinks of the server's health."""
+"""The health check of the image."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ NANOSECONDS = 1_000_000_000
 
 @pytest.fixture
 def container(make_container: MakeContainer) -> CorvoContainer:
-    """The image's own check, asked more often than it would be."""
+    """A running server whose health check runs twice a second."""
     often = {"interval": NANOSECONDS // 2, "retries": 2, "start_period": 30 * NANOSECONDS}
     return make_container(healthcheck=often).start()
 
@@ -36,7 +36,7 @@ def test_server_without_its_data_becomes_unhealthy(container: CorvoContainer) ->
 
 def test_server_that_hangs_becomes_unhealthy(container: CorvoContainer) -> None:
     wait_blocking(lambda: container.health == "healthy", "the container is healthy")
-    # Not SIGSTOP from inside, which the first process of a container never heeds.
+    # The first process of a container ignores SIGSTOP from inside, so send it from outside.
     container.docker.kill("SIGSTOP")
     wait_blocking(lambda: container.health == "unhealthy", "the container is unhealthy")
     assert "no answer from 0.0.0.0:8080" in last_check(container)["Output"]
@@ -44,7 +44,7 @@ def test_server_that_hangs_becomes_unhealthy(container: CorvoContainer) -> None:
     wait_blocking(lambda: container.health == "healthy", "the container is healthy again")
 
 
-def test_check_follows_the_address(make_container: MakeContainer) -> None:
+def test_check_uses_the_configured_address(make_container: MakeContainer) -> None:
     container = make_container(env={"CORVO_BIND": "0.0.0.0:9000"}).launch()
     check = ("python3", "-IS", "/opt/corvo/libexec/health.py")
-    wait_blocking(lambda: container.run(*check)[0] == 0, "the check finds it")
+    wait_blocking(lambda: container.run(*check)[0] == 0, "the check succeeds")

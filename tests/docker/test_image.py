@@ -1,4 +1,4 @@
-"""What is in the image, and what it says about itself."""
+"""The content and the labels of the image."""
 
 from typing import Any
 
@@ -7,30 +7,31 @@ import pytest
 from corvo_server.__about__ import __version__
 from support.container import UID, CorvoContainer, DockerClient
 
-MOST_BYTES = 220_000_000
+MAX_BYTES = 220_000_000
 
 
 @pytest.fixture
-def described(daemon: DockerClient, image: str) -> dict[str, Any]:
-    attributes: dict[str, Any] = daemon.images.get(image).attrs
-    return attributes
+def attributes(daemon: DockerClient, image: str) -> dict[str, Any]:
+    attrs: dict[str, Any] = daemon.images.get(image).attrs
+    return attrs
 
 
-def test_image_is_small(described: dict[str, Any]) -> None:
-    assert described["Size"] < MOST_BYTES
+def test_image_is_small(attributes: dict[str, Any]) -> None:
+    assert attributes["Size"] < MAX_BYTES
 
 
-def test_image_says_what_it_is(described: dict[str, Any]) -> None:
-    labels = described["Config"]["Labels"]
+def test_image_has_labels(attributes: dict[str, Any]) -> None:
+    labels = attributes["Config"]["Labels"]
     assert labels["org.opencontainers.image.title"] == "corvo-server"
     assert labels["org.opencontainers.image.version"] == __version__
     assert labels["org.opencontainers.image.licenses"] == "MIT"
     assert len(labels["org.opencontainers.image.revision"].removesuffix("-dirty")) == 40
 
 
-def test_image_is_configured_to_be_safe(described: dict[str, Any]) -> None:
-    config = described["Config"]
-    assert config["User"] == f"{UID}:{UID}"  # a number, so that Kubernetes can see it is not root
+def test_image_is_configured_to_be_safe(attributes: dict[str, Any]) -> None:
+    config = attributes["Config"]
+    # The user is numeric, so that Kubernetes can verify that it is not root.
+    assert config["User"] == f"{UID}:{UID}"
     assert config["Volumes"] == {"/data": {}}
     assert config["ExposedPorts"] == {"8080/tcp": {}}
     assert config["StopSignal"] == "SIGTERM"
@@ -51,6 +52,6 @@ def test_image_has_one_version_of_the_server(container: CorvoContainer) -> None:
         assert client.info().server_version == __version__
 
 
-def test_nobody_inside_can_change_the_program(container: CorvoContainer) -> None:
+def test_program_files_are_not_writable(container: CorvoContainer) -> None:
     code, found = container.run("find", "/opt/corvo", "-writable", "-not", "-type", "l")
     assert (code, found) == (0, "")

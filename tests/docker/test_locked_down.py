@@ -1,10 +1,10 @@
-"""The server with as few rights as can be: it needs none but to write /data."""
+"""The server with the fewest rights: it needs only to write to /data."""
 
 import pytest
 
 from support.container import LOCKED_DOWN, UID, CorvoContainer, MakeContainer
 
-SOMEBODY = 123456
+OTHER_UID = 123456
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def test_server_works_without_rights(container: CorvoContainer) -> None:
     assert container.stop()[0] == 0
 
 
-def test_server_really_has_no_rights(container: CorvoContainer) -> None:
+def test_server_process_has_no_rights(container: CorvoContainer) -> None:
     code, status = container.run("cat", "/proc/1/status")
     assert code == 0
     fields = dict(line.split(":\t", 1) for line in status.splitlines())
@@ -31,7 +31,7 @@ def test_server_really_has_no_rights(container: CorvoContainer) -> None:
     assert fields["Gid"].split() == [str(UID)] * 4
     assert {fields[name] for name in ("CapEff", "CapPrm", "CapBnd")} == {"0" * 16}
     assert fields["NoNewPrivs"] == "1"
-    for path in ("/opt/corvo/x", "/tmp/x", "/etc/x"):  # noqa: S108 - that it cannot be written
+    for path in ("/opt/corvo/x", "/tmp/x", "/etc/x"):  # noqa: S108 - must not be writable
         assert container.run("touch", path)[0] == 1
 
 
@@ -44,17 +44,17 @@ def test_backup_works_without_rights(container: CorvoContainer) -> None:
     assert (code, output) == (0, "no problems\n")
 
 
-def test_server_runs_as_anybody_who_owns_the_data(make_container: MakeContainer) -> None:
-    # What OpenShift does: a number of its choice, and a volume that belongs to it.
+def test_server_runs_as_any_user_that_owns_the_data(make_container: MakeContainer) -> None:
+    # OpenShift runs containers under an arbitrary user id that owns the volume.
     container = make_container(
-        volume=None, user=str(SOMEBODY), tmpfs=f"uid={SOMEBODY}", **LOCKED_DOWN
+        volume=None, user=str(OTHER_UID), tmpfs=f"uid={OTHER_UID}", **LOCKED_DOWN
     ).start()
     with container.client() as client:
         assert client.enqueue("q", 1).status == "pending"
 
 
-def test_server_that_cannot_write_says_so(make_container: MakeContainer) -> None:
-    container = make_container(volume=None, user=str(SOMEBODY), **LOCKED_DOWN).launch()
+def test_server_that_cannot_write_fails_with_a_message(make_container: MakeContainer) -> None:
+    container = make_container(volume=None, user=str(OTHER_UID), **LOCKED_DOWN).launch()
     assert container.docker.wait(timeout=30)["StatusCode"] == 1
     assert container.log.startswith("Error: Cannot use /data: ")
     assert "Traceback" not in container.log

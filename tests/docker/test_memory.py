@@ -1,4 +1,4 @@
-"""The server within the memory that the documentation asks for."""
+"""The server works with the amount of memory in the documentation."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,12 +13,12 @@ WORKERS = 4
 
 
 def test_load_stays_within_the_limit(make_container: MakeContainer) -> None:
-    # 80 MB of payloads: more than fits in beside the program, if all of it were kept.
+    # 80 MB of payloads do not fit into the limit together with the program.
     container = make_container(mem_limit=MEMORY, memswap_limit=MEMORY, **LOCKED_DOWN).start()
     with ThreadPoolExecutor(WORKERS) as threads:
         list(threads.map(lambda _: enqueue(container), range(BATCHES)))
         done = sum(threads.map(lambda _: work(container), range(WORKERS)))
-        list(threads.map(lambda _: look(container), range(WORKERS)))
+        list(threads.map(lambda _: search_all(container), range(WORKERS)))
     assert done == BATCHES * JOBS
     state = container.state
     assert (state["Status"], state["OOMKilled"]) == ("running", False)
@@ -43,6 +43,6 @@ def work(container: CorvoContainer) -> int:
     return done
 
 
-def look(container: CorvoContainer) -> None:
+def search_all(container: CorvoContainer) -> None:
     with container.client() as client:
         assert sum(1 for _ in client.search_all(queue="q", state="completed")) == BATCHES * JOBS

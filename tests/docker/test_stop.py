@@ -1,4 +1,4 @@
-"""A container that is told to stop does so in time and in order, whenever that is."""
+"""A container stops gracefully and in time, whenever it receives the signal."""
 
 import threading
 
@@ -8,17 +8,17 @@ from corvo_client import CorvoError
 from server_support.waiting import wait_blocking
 from support.container import CorvoContainer, MakeContainer
 
-LONGEST = 10.0
+TIMEOUT = 10.0
 
 
 def test_stop_closes_the_store_and_exits_with_0(container: CorvoContainer) -> None:
     code, seconds = container.stop()
     assert code == 0
-    assert seconds < LONGEST
+    assert seconds < TIMEOUT
     assert container.log.count("stopped: the store is closed") == 1
 
 
-def test_stop_sends_waiting_workers_away(container: CorvoContainer) -> None:
+def test_stop_answers_waiting_fetches(container: CorvoContainer) -> None:
     answers: list[object] = []
 
     def fetch() -> None:
@@ -33,29 +33,31 @@ def test_stop_sends_waiting_workers_away(container: CorvoContainer) -> None:
     with container.client() as client:
         wait_blocking(lambda: "corvo_waiting_fetches 1.0" in client.metrics(), "the fetch waits")
     code, seconds = container.stop()
-    waiting.join(LONGEST)
+    waiting.join(TIMEOUT)
     assert (code, answers) == (0, [None])
-    assert seconds < LONGEST
+    assert seconds < TIMEOUT
 
 
 @pytest.mark.parametrize("attempt", range(5))
-def test_stop_right_after_the_start_is_taken(make_container: MakeContainer, attempt: int) -> None:
-    # At once, when the first process may not even be Python yet: no moment is too early. A signal
-    # that got lost would show as a kill after the ten seconds, with 137.
+def test_stop_right_after_the_start_is_graceful(
+    make_container: MakeContainer, attempt: int
+) -> None:
+    # The first process may not be Python yet at this time. If the signal were lost, Docker would
+    # kill the container after 10 seconds, with exit code 137.
     container = make_container().launch()
     code, seconds = container.stop()
     assert code == 0, container.log
-    assert seconds < LONGEST / 2
+    assert seconds < TIMEOUT / 2
 
 
-def test_stop_while_it_starts_is_taken(make_container: MakeContainer) -> None:
+def test_stop_during_the_start_is_graceful(make_container: MakeContainer) -> None:
     for log_has in ("", "schema migrated", "listening"):
         container = make_container(volume=None).launch()
         wait_blocking(lambda text=log_has, made=container: text in made.log, log_has)
         assert container.stop()[0] == 0, container.log
 
 
-def test_interrupt_is_taken_as_well(container: CorvoContainer) -> None:
+def test_interrupt_is_graceful(container: CorvoContainer) -> None:
     docker = container.docker
     docker.kill("SIGINT")
-    assert docker.wait(timeout=LONGEST)["StatusCode"] == 0
+    assert docker.wait(timeout=TIMEOUT)["StatusCode"] == 0

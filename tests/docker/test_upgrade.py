@@ -1,7 +1,7 @@
-"""The image starts on the data of each release before it, and everything is there.
+"""The image starts on the data of each earlier release, and all data is unchanged.
 
-`scripts/make_data_dir.py` has made the data; what the old server said of it stands beside it. What
-is compared is what was known then: a later server may say more.
+`scripts/make_data_dir.py` created the data, together with the responses of the old server. The
+tests compare only the fields of the old responses, because a later server may add fields.
 """
 
 import gzip
@@ -22,7 +22,7 @@ from support.container import CorvoContainer, DockerClient, MakeContainer, put_f
 DATA = Path(__file__).parent / "data"
 RELEASES = sorted(path.name.removesuffix(".db.gz") for path in DATA.glob("*.db.gz"))
 KEEP_ALL = {f"CORVO_RETAIN_{what}": "0s" for what in ("COMPLETED", "DEAD", "EVENTS")}
-AS_THEY_WERE = (
+UNCHANGED_JOBS = (
     "scheduled", "pending", "second", "completed", "retrying", "dead", "cancelled",
     "batch job", "scheduled job",
 )  # fmt: skip
@@ -39,7 +39,7 @@ def release(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def old(release: str) -> Documents:
-    """What the old server said."""
+    """The responses of the old server."""
     documents: Documents = json.loads((DATA / f"{release}.json").read_text(encoding="utf-8"))
     return documents
 
@@ -48,7 +48,7 @@ def old(release: str) -> Documents:
 def container(
     daemon: DockerClient, image: str, volume: str, release: str, make_container: MakeContainer
 ) -> CorvoContainer:
-    """This image on the old data."""
+    """A running server of this image on the old data."""
     database = gzip.decompress((DATA / f"{release}.db.gz").read_bytes())
     put_file(daemon, image, volume, "corvo.db", database)
     return make_container(env=KEEP_ALL).start()
@@ -60,20 +60,20 @@ def client(container: CorvoContainer) -> Iterator[Client]:
         yield client
 
 
-def test_there_is_a_release_to_start_from() -> None:
+def test_data_of_a_release_exists() -> None:
     assert RELEASES
 
 
-def test_jobs_are_as_they_were(client: Client, old: Documents) -> None:
-    for name in AS_THEY_WERE:
+def test_jobs_are_unchanged(client: Client, old: Documents) -> None:
+    for name in UNCHANGED_JOBS:
         was = old["jobs"][name]
         assert _same(client.get_job(was["id"]), was) == was, name
 
 
-def test_job_that_was_held_is_handed_out_again(client: Client, old: Documents) -> None:
+def test_active_job_is_fetched_again(client: Client, old: Documents) -> None:
     was = old["jobs"]["active"]
     ends_at = datetime.fromisoformat(was["lease_expires_at"])
-    if datetime.now(UTC) < ends_at:  # on the first day of the data
+    if datetime.now(UTC) < ends_at:  # within a day after the data was created
         assert client.get_job(was["id"]).state == "active"
         return
     again = client.fetch(["q-active"], worker_id="w", timeout=30)
@@ -90,7 +90,7 @@ def test_queues_keep_their_settings(client: Client, old: Documents) -> None:
         assert _same(queues[name], was) == was
 
 
-def test_schedule_is_as_it_was_and_goes_on(client: Client, old: Documents) -> None:
+def test_schedule_is_unchanged_and_continues(client: Client, old: Documents) -> None:
     was = old["schedule"]
     assert _same(client.get_schedule("new-year", upcoming=0), was) == was
     client.resume_schedule("new-year")
@@ -98,7 +98,7 @@ def test_schedule_is_as_it_was_and_goes_on(client: Client, old: Documents) -> No
     assert next_run > datetime.now(UTC)
 
 
-def test_batch_goes_on_to_its_callback(client: Client, old: Documents) -> None:
+def test_batch_continues_to_its_callback(client: Client, old: Documents) -> None:
     was = old["batch"]
     assert _same(client.get_batch(was["id"]), was) == was
     last = client.fetch(["q-batch"], worker_id="w", timeout=10)
@@ -110,27 +110,29 @@ def test_batch_goes_on_to_its_callback(client: Client, old: Documents) -> None:
     assert callback.payload["payload"] == {"report": 1}
 
 
-def test_events_are_all_there(client: Client, old: Documents) -> None:
+def test_all_events_are_kept(client: Client, old: Documents) -> None:
     was = old["events"]
     with closing(client.follow_events(after=0)) as events:
         now = list(islice(events, len(was)))
     assert [_same(event, then) for event, then in zip(now, was, strict=True)] == was
 
 
-def test_unique_keys_are_still_held(client: Client, old: Documents) -> None:
+def test_unique_keys_are_still_taken(client: Client, old: Documents) -> None:
     was = old["jobs"]["pending"]
-    held_until = datetime.fromisoformat(was["created_at"]) + timedelta(hours=1)
+    taken_until = datetime.fromisoformat(was["created_at"]) + timedelta(hours=1)
     again = client.enqueue("q-pending", {}, unique_key="one")
-    assert again.unique_existing is (datetime.now(UTC) < held_until)
+    assert again.unique_existing is (datetime.now(UTC) < taken_until)
 
 
-def test_database_is_sound(container: CorvoContainer) -> None:
-    wait_blocking(lambda: container.run("corvo-server", "check")[0] == 0, "it is sound")
+def test_database_has_no_problems(container: CorvoContainer) -> None:
+    wait_blocking(
+        lambda: container.run("corvo-server", "check")[0] == 0, "the check finds no problems"
+    )
     assert '"level":"error"' not in container.log
     assert container.stop()[0] == 0
 
 
 def _same(model: Any, was: Documents) -> Documents:
-    """What the model says of what was known before."""
+    """Return the fields of the model that the old response has, too."""
     now: Documents = model.model_dump(mode="json")
     return {name: value for name, value in now.items() if name in was}

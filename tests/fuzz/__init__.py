@@ -1,1 +1,1 @@
-"""Requests made from the server's OpenAPI description, right and wrong: `nox -s fuzz`."""
+"""Valid and invalid requests, generated from the OpenAPI description: `nox -s fuzz`."""

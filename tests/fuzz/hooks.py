@@ -1,4 +1,4 @@
-"""What the fuzzer has to know beside the description. Runs within it."""
+"""Hooks of the fuzzer, for rules that the OpenAPI description cannot express."""
 
 from typing import Any
 from uuid import uuid4
@@ -7,7 +7,8 @@ import requests
 import schemathesis
 from schemathesis.generation.meta import TestPhase
 
-# What a text of a format is made of, no JSON Schema can say. A cursor is good for one search.
+# Examples for formats that JSON Schema cannot express. A cursor is valid only for its search, so it
+# has none.
 EXAMPLES = {
     "cron": ["0 8 * * MON-FRI", "*/5 0 L * *", "@daily"],
     "iana-time-zone": ["UTC", "Europe/Berlin", "Asia/Kolkata"],
@@ -19,7 +20,7 @@ EXAMPLES = {
 
 @schemathesis.hook
 def before_load_schema(context: schemathesis.HookContext, raw_schema: dict[str, Any]) -> None:
-    """Let texts of a format be among its examples."""
+    """Replace each text with a known format by a choice of examples."""
     _refine(raw_schema)
 
 
@@ -27,10 +28,10 @@ def before_load_schema(context: schemathesis.HookContext, raw_schema: dict[str, 
 def before_call(
     context: schemathesis.HookContext, case: schemathesis.Case, kwargs: dict[str, Any]
 ) -> None:
-    """Do not wait for jobs, and let what is right meet a job that can take it.
+    """Set the timeout of fetches to 0, and use an existing job in valid requests.
 
-    In a request that is right, be not strict: the description cannot tell that in strict mode,
-    there may be no members beside those named.
+    Disable strict mode in valid requests. The description cannot express that strict mode refuses
+    unknown fields.
     """
     body = case.body
     if case.path.startswith("/api/v1/fetch") and isinstance(body, dict) and _waits(body):
@@ -45,13 +46,13 @@ def before_call(
 
 
 class Server:
-    """Makes jobs for the fuzzer to meet."""
+    """Creates jobs for the requests of the fuzzer."""
 
     def __init__(self, url: str) -> None:
         self._url = f"{url.rstrip('/')}/api/v1"
 
     def job_for(self, path: list[str]) -> str:
-        """The id of a job in a state that the verb in a path is for."""
+        """Return the id of a new job in a state that allows the action in the path."""
         queue = uuid4().hex
         job_id: str = self._post("/enqueue", {"queue": queue})["job_id"]
         if {"ack", "fail", "release", "requeue"} & {*path}:

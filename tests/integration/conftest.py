@@ -1,7 +1,7 @@
-"""Servers for the integration tests.
+"""Fixtures for the integration tests.
 
-Most tests share the `server` of their test process and stay apart by the names of their queues.
-Those that stop it, or need settings of their own, make one with `start_server`.
+Most tests share the `server` of their test process and use queues with unique names. A test that
+stops its server or needs other settings creates one with `start_server`.
 """
 
 import signal
@@ -13,10 +13,10 @@ import pytest
 from corvo_client import NO_RETRIES, AsyncClient, Client
 from server_support.engines import NewStorage
 from support.api_client import ApiClient, new_name
-from support.clients import awaited
+from support.clients import as_async
 from support.server import CorvoServer, StartServer, servers_in
 
-# What a shell starts in the background ignores SIGINT, and so would all that it starts in turn.
+# A background process of a shell ignores SIGINT, and its children inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -35,7 +35,7 @@ def shared_server(
 
 @pytest.fixture
 def server(shared_server: CorvoServer) -> Iterator[CorvoServer]:
-    """A server that other tests use, too, in other queues. It must not log an error meanwhile."""
+    """A server that tests share. It must not log an error during the test."""
     start = len(shared_server.lines)
     yield shared_server
     assert not shared_server.errors(since=start)
@@ -43,10 +43,9 @@ def server(shared_server: CorvoServer) -> Iterator[CorvoServer]:
 
 @pytest.fixture
 def make_server(tmp_path: Path, new_storage: NewStorage) -> Iterator[StartServer]:
-    """Makes a server with a data directory of its own; keyword arguments are its options.
+    """A factory of servers with their own data directories. Keyword arguments are options.
 
-    At the end of the test its log must be without errors; a test that provokes some says
-    `expects_errors=True`.
+    The logs must have no errors at the end of the test, unless `expects_errors` is True.
     """
     with servers_in(tmp_path, new_storage) as make:
         yield make
@@ -54,7 +53,7 @@ def make_server(tmp_path: Path, new_storage: NewStorage) -> Iterator[StartServer
 
 @pytest.fixture
 def start_server(make_server: StartServer) -> StartServer:
-    """Like `make_server`, and starts it."""
+    """A factory like `make_server` that also starts the server."""
 
     def start(*, expects_errors: bool = False, **options: str | int) -> CorvoServer:
         return make_server(expects_errors=expects_errors, **options).start()
@@ -64,24 +63,24 @@ def start_server(make_server: StartServer) -> StartServer:
 
 @pytest.fixture
 async def api(server: CorvoServer) -> AsyncIterator[ApiClient]:
-    """Raw requests to the shared server."""
+    """A client for raw requests to the shared server."""
     async with ApiClient(server.url) as api:
         yield api
 
 
 @pytest.fixture
 def queue() -> str:
-    """The name of a queue that no other test uses."""
+    """A unique queue name."""
     return new_name()
 
 
 @pytest.fixture(params=[AsyncClient, Client], ids=["AsyncClient", "Client"])
 async def client(server: CorvoServer, request: pytest.FixtureRequest) -> AsyncIterator[AsyncClient]:
-    """Each of the two clients, on the shared server. Failures are reported at once."""
+    """Each of the two clients, without retries, on the shared server."""
     if request.param is AsyncClient:
         async with AsyncClient(server.url, retry=NO_RETRIES) as client:
             yield client
     else:
-        client = awaited(Client(server.url, retry=NO_RETRIES))
+        client = as_async(Client(server.url, retry=NO_RETRIES))
         yield client
         await client.close()

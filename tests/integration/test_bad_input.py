@@ -1,4 +1,4 @@
-"""Input that is wrong: refused in words that name the place, and nothing comes of it."""
+"""Invalid input: the error names the field, and the request has no effect."""
 
 import asyncio
 import json
@@ -88,20 +88,20 @@ WRONG_CALLS: list[tuple[str, Body, str]] = [
 
 
 @pytest.mark.parametrize("raw", NOT_JSON.values(), ids=NOT_JSON.keys())
-async def test_a_body_that_is_no_json_is_refused(api: ApiClient, raw: bytes) -> None:
+async def test_a_body_that_is_not_json_is_refused(api: ApiClient, raw: bytes) -> None:
     refusal = await api.refused("/enqueue", raw=raw)
     assert (refusal.status, refusal.code, refusal.fields) == (400, "PARSE_ERROR", ["body"])
     assert len(refusal.error) < 300
 
 
 @pytest.mark.parametrize("raw", NOT_AN_OBJECT)
-async def test_a_body_that_is_no_object_is_refused(api: ApiClient, raw: bytes) -> None:
+async def test_a_body_that_is_not_an_object_is_refused(api: ApiClient, raw: bytes) -> None:
     refusal = await api.refused("/enqueue", raw=raw)
     assert (refusal.status, refusal.code, refusal.fields) == (400, "VALIDATION_ERROR", ["body"])
 
 
 @pytest.mark.parametrize(("field", "value"), WRONG_ENQUEUES)
-async def test_a_wrong_field_of_a_job_is_named(
+async def test_the_error_names_an_invalid_field_of_a_job(
     api: ApiClient, queue: str, field: str, value: Any
 ) -> None:
     body = {"queue": queue, field: value}
@@ -114,14 +114,14 @@ async def test_a_wrong_field_of_a_job_is_named(
 
 
 @pytest.mark.parametrize(("path", "body", "field"), WRONG_CALLS)
-async def test_a_wrong_field_of_a_call_is_named(
+async def test_the_error_names_an_invalid_field_of_a_call(
     api: ApiClient, path: str, body: Body, field: str
 ) -> None:
     refusal = await api.refused(path, body)
     assert (refusal.status, refusal.code, refusal.fields) == (400, "VALIDATION_ERROR", [field])
 
 
-async def test_every_wrong_field_is_named(api: ApiClient) -> None:
+async def test_the_error_names_every_invalid_field(api: ApiClient) -> None:
     body = {"queue": "q q", "max_retries": -1, "priority": "x", "retry_backoff": "y"}
     refusal = await api.refused("/enqueue", body)
     assert refusal.fields == ["queue", "priority", "max_retries", "retry_backoff"]
@@ -140,15 +140,15 @@ async def test_an_outcome_of_a_job_that_does_not_exist_is_refused(
 async def test_an_outcome_with_another_jobs_token_is_refused(api: ApiClient, queue: str) -> None:
     await api.enqueue(queue)
     await api.enqueue(queue)
-    mine, other = await api.fetch_batch(queue, count=2)
+    own, other = await api.fetch_batch(queue, count=2)
     body = {"lease_token": other["lease_token"]}
-    refusal = await api.refused(f"/ack/{mine['job_id']}", body)
+    refusal = await api.refused(f"/ack/{own['job_id']}", body)
     assert (refusal.status, refusal.code) == (409, "LEASE_LOST")
-    await api.ack(mine)
+    await api.ack(own)
     await api.ack(other)
 
 
-async def test_an_ack_without_token_of_a_job_that_is_done_is_refused(
+async def test_an_ack_without_token_of_a_completed_job_is_refused(
     api: ApiClient, queue: str
 ) -> None:
     job_id = await api.enqueue(queue)
@@ -158,10 +158,10 @@ async def test_an_ack_without_token_of_a_job_that_is_done_is_refused(
     assert "completed" in refusal.error
 
 
-async def test_texts_that_only_report_are_mended_instead_of_refused(
+async def test_invalid_error_texts_are_repaired_instead_of_refused(
     api: ApiClient, queue: str
 ) -> None:
-    """A worker must always be able to fail its job, whatever its error looks like."""
+    """A worker must always be able to fail its job, with any error text."""
     job_id = await api.enqueue(queue, max_retries=1)
     leased = await api.fetch(queue)
     await api.fail(leased, "NUL \0 in it", backtrace="x" * 1_000_000)
@@ -181,7 +181,9 @@ async def test_texts_that_only_report_are_mended_instead_of_refused(
         "GET /" + "x" * 20_000 + " HTTP/1.1\r\n\r\n",
     ],
 )
-async def test_what_is_no_http_is_refused_and_hung_up_on(server: CorvoServer, head: str) -> None:
+async def test_invalid_http_is_refused_and_the_connection_is_closed(
+    server: CorvoServer, head: str
+) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(head.encode())
     answer = await asyncio.wait_for(reader.read(), 20)
@@ -192,8 +194,8 @@ async def test_what_is_no_http_is_refused_and_hung_up_on(server: CorvoServer, he
     await writer.wait_closed()
 
 
-async def test_the_server_is_as_fast_as_before(api: ApiClient, queue: str) -> None:
-    """A flood of the worst bodies leaves nothing behind that slows others down."""
+async def test_invalid_bodies_do_not_slow_later_requests(api: ApiClient, queue: str) -> None:
+    """Requests after many expensive invalid bodies are as fast as before."""
 
     async def seconds_for_calls() -> float:
         started = time.perf_counter()

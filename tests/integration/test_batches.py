@@ -1,4 +1,4 @@
-"""Batches: their counts, and the callback job that comes once when the last job has ended."""
+"""Batches: their counters, and the callback job that is enqueued once, after the last job."""
 
 import asyncio
 from typing import Any
@@ -19,7 +19,7 @@ async def enqueue_batch(
     return answer
 
 
-async def test_the_callback_comes_with_the_last_job(api: ApiClient, queue: str) -> None:
+async def test_the_last_job_enqueues_the_callback(api: ApiClient, queue: str) -> None:
     callbacks = new_name()
     batch_id = (await enqueue_batch(api, queue, 3, callbacks))["batch_id"]
     jobs = await api.fetch_batch(queue, count=3)
@@ -47,7 +47,7 @@ async def test_the_callback_comes_with_the_last_job(api: ApiClient, queue: str) 
     assert batch["callback_job_id"] == callback["job_id"]
 
 
-async def test_a_job_counts_once_however_it_ends(api: ApiClient, queue: str) -> None:
+async def test_each_job_counts_once(api: ApiClient, queue: str) -> None:
     callbacks = new_name()
     batch = await enqueue_batch(api, queue, 4, callbacks, max_retries=1)
     completed, dead, cancelled, _ = batch["job_ids"]
@@ -55,7 +55,7 @@ async def test_a_job_counts_once_however_it_ends(api: ApiClient, queue: str) -> 
     await api.ack(first)
     await api.fail(second)
     await api.post(f"/jobs/{cancelled}/cancel")
-    # Lives again, and ends again: it is counted already.
+    # The job is retried and ends again, but it is already counted.
     await api.post(f"/jobs/{dead}/retry")
     again = await api.fetch(queue)
     assert again["job_id"] == dead
@@ -70,7 +70,7 @@ async def test_a_job_counts_once_however_it_ends(api: ApiClient, queue: str) -> 
     assert await api.state(completed) == "completed"
 
 
-async def test_jobs_that_end_at_the_same_time_bring_one_callback(
+async def test_jobs_that_end_at_the_same_time_enqueue_one_callback(
     api: ApiClient, queue: str
 ) -> None:
     callbacks = new_name()
@@ -81,7 +81,7 @@ async def test_jobs_that_end_at_the_same_time_bring_one_callback(
     assert [job["payload"]["succeeded"] for job in found] == [20]
 
 
-async def test_a_batch_is_enqueued_wholly_or_not_at_all(api: ApiClient, queue: str) -> None:
+async def test_a_batch_is_enqueued_completely_or_not_at_all(api: ApiClient, queue: str) -> None:
     jobs: list[Body] = [{"queue": queue} for _ in range(5)]
     jobs[3] = {"queue": queue, "max_retries": -1}
     refusal = await api.refused("/enqueue/batch", {"jobs": jobs})
@@ -92,12 +92,14 @@ async def test_a_batch_is_enqueued_wholly_or_not_at_all(api: ApiClient, queue: s
 
 
 @pytest.mark.parametrize("jobs", [0, 10_001])
-async def test_a_batch_has_its_bounds(api: ApiClient, queue: str, jobs: int) -> None:
+async def test_an_empty_or_too_large_batch_is_refused(
+    api: ApiClient, queue: str, jobs: int
+) -> None:
     refusal = await api.refused("/enqueue/batch", {"jobs": [{"queue": queue}] * jobs})
     assert (refusal.status, refusal.code, refusal.fields) == (400, "VALIDATION_ERROR", ["jobs"])
 
 
-async def test_the_largest_batch_is_taken(api: ApiClient, queue: str) -> None:
+async def test_the_largest_batch_is_accepted(api: ApiClient, queue: str) -> None:
     jobs = [{"queue": queue, "payload": i} for i in range(10_000)]
     answer = await api.post("/enqueue/batch", {"jobs": jobs})
     assert len(set(answer["job_ids"])) == 10_000
@@ -106,6 +108,6 @@ async def test_the_largest_batch_is_taken(api: ApiClient, queue: str) -> None:
     assert [job["payload"] for job in taken] == list(range(512))
 
 
-async def test_there_is_no_such_batch(api: ApiClient) -> None:
+async def test_an_unknown_batch_is_not_found(api: ApiClient) -> None:
     refusal = await api.refused("/batches/batch_01ARZ3NDEKTSV4RRFFQ69G5FAV", method="GET")
     assert (refusal.status, refusal.code) == (404, "NOT_FOUND")

@@ -1,13 +1,11 @@
-"""Cancelling: waiting jobs at once, active ones through their worker's heartbeat."""
+"""Cancel: at once for waiting jobs, and by the worker's heartbeat for active jobs."""
 
 import pytest
 
 from support.api_client import ApiClient
 
 
-async def test_the_worker_of_a_cancelled_job_is_told_with_its_heartbeat(
-    api: ApiClient, queue: str
-) -> None:
+async def test_a_heartbeat_reports_the_cancel_of_an_active_job(api: ApiClient, queue: str) -> None:
     job_id = await api.enqueue(queue)
     leased = await api.fetch(queue)
     assert await api.heartbeat(leased) == {"status": "ok"}
@@ -22,9 +20,7 @@ async def test_the_worker_of_a_cancelled_job_is_told_with_its_heartbeat(
     assert await api.events_of(job_id) == ["enqueued", "started", "cancel_requested", "cancelled"]
 
 
-async def test_work_that_got_done_in_spite_of_a_cancel_is_completed(
-    api: ApiClient, queue: str
-) -> None:
+async def test_a_job_that_is_acked_after_a_cancel_is_completed(api: ApiClient, queue: str) -> None:
     job_id = await api.enqueue(queue)
     leased = await api.fetch(queue)
     await api.post(f"/jobs/{job_id}/cancel")
@@ -32,7 +28,7 @@ async def test_work_that_got_done_in_spite_of_a_cancel_is_completed(
     assert (await api.job(job_id))["state"] == "completed"
 
 
-async def test_a_cancelled_job_whose_worker_dies_is_not_run_again(
+async def test_a_cancelled_job_is_not_retried_when_its_worker_dies(
     api: ApiClient, queue: str
 ) -> None:
     job_id = await api.enqueue(queue)
@@ -66,7 +62,7 @@ async def test_a_waiting_job_is_cancelled_at_once(api: ApiClient, queue: str, st
     assert await api.try_fetch(queue) is None
 
 
-async def test_what_has_ended_cannot_be_cancelled(api: ApiClient, queue: str) -> None:
+async def test_an_ended_job_cannot_be_cancelled(api: ApiClient, queue: str) -> None:
     job_id = await api.enqueue(queue)
     await api.ack(await api.fetch(queue))
     refusal = await api.refused(f"/jobs/{job_id}/cancel")

@@ -1,21 +1,21 @@
-"""Checkpoints and progress: what a worker tells of its job, and what outlives the attempt."""
+"""Checkpoints and progress of a job, and their lifetime."""
 
 from support.api_client import ApiClient
 
 
-async def test_a_checkpoint_outlives_a_failure(api: ApiClient, queue: str) -> None:
+async def test_a_checkpoint_survives_a_failure(api: ApiClient, queue: str) -> None:
     await api.enqueue(queue, retry_backoff="none")
     leased = await api.fetch(queue)
     await api.heartbeat(leased, checkpoint={"row": 1})
     await api.heartbeat(leased, checkpoint={"row": 4200, "file": "ß.csv"})
-    await api.heartbeat(leased)  # says nothing about it
+    await api.heartbeat(leased)  # without a checkpoint
     await api.fail(leased)
     again = await api.fetch(queue, timeout=20)
     assert again["attempt"] == 2
     assert again["checkpoint"] == {"row": 4200, "file": "ß.csv"}
 
 
-async def test_a_checkpoint_outlives_a_lease(api: ApiClient, queue: str) -> None:
+async def test_a_checkpoint_survives_the_end_of_a_lease(api: ApiClient, queue: str) -> None:
     await api.enqueue(queue)
     leased = await api.fetch(queue, lease_duration=1)
     await api.heartbeat(leased, checkpoint=17)
@@ -23,14 +23,14 @@ async def test_a_checkpoint_outlives_a_lease(api: ApiClient, queue: str) -> None
     assert (again["attempt"], again["checkpoint"]) == (2, 17)
 
 
-async def test_a_release_may_bring_a_checkpoint(api: ApiClient, queue: str) -> None:
+async def test_a_release_can_store_a_checkpoint(api: ApiClient, queue: str) -> None:
     await api.enqueue(queue)
     await api.release(await api.fetch(queue), checkpoint=[1, 2])
     again = await api.fetch(queue)
     assert (again["attempt"], again["checkpoint"]) == (1, [1, 2])
 
 
-async def test_progress_is_seen_while_the_job_runs(api: ApiClient, queue: str) -> None:
+async def test_progress_is_visible_while_the_job_is_active(api: ApiClient, queue: str) -> None:
     job_id = await api.enqueue(queue)
     leased = await api.fetch(queue)
     before = (await api.job(job_id))["lease_expires_at"]
@@ -42,7 +42,7 @@ async def test_progress_is_seen_while_the_job_runs(api: ApiClient, queue: str) -
     assert await api.events_of(job_id) == ["enqueued", "started", "progress"]
 
 
-async def test_one_heartbeat_serves_many_jobs(api: ApiClient, queue: str) -> None:
+async def test_one_heartbeat_covers_many_jobs(api: ApiClient, queue: str) -> None:
     for i in range(3):
         await api.enqueue(queue, i)
     jobs = await api.fetch_batch(queue, count=3)

@@ -1,4 +1,4 @@
-"""Every command of `corvo` as a process of its own, against a server."""
+"""Every command of `corvo` in a separate process, against a server."""
 
 import json
 import os
@@ -46,7 +46,7 @@ def make():
 
 
 class Done(NamedTuple):
-    """A run that has ended."""
+    """The result of a run."""
 
     code: int
     stdout: str
@@ -54,12 +54,12 @@ class Done(NamedTuple):
 
     @property
     def document(self) -> Any:
-        """Its output, which is one JSON document."""
+        """The output, parsed as one JSON document."""
         return json.loads(self.stdout)
 
     @property
     def documents(self) -> list[Any]:
-        """Its output, which has a JSON document on each line."""
+        """The output, parsed as one JSON document per line."""
         return [json.loads(line) for line in self.stdout.splitlines()]
 
 
@@ -82,7 +82,7 @@ def run(*arguments: str, url: str, stdin: str = "", code: int = 0) -> Done:
 
 @pytest.fixture
 def corvo(server: CorvoServer) -> Corvo:
-    """Run `corvo` against the shared server; it must end with `code`."""
+    """A function that runs `corvo` on the shared server and expects the exit code `code`."""
 
     def corvo(*arguments: str, stdin: str = "", code: int = 0) -> Done:
         return run(*arguments, url=server.url, stdin=stdin, code=code)
@@ -92,7 +92,7 @@ def corvo(server: CorvoServer) -> Corvo:
 
 @pytest.fixture
 def worker(server: CorvoServer, queue: str, tmp_path: Path) -> Iterator[Process]:
-    """`corvo worker` on the test's queue."""
+    """A process of `corvo worker` on the queue of the test."""
     (tmp_path / "tasks.py").write_text(TASKS, encoding="utf-8")
     process = Process(
         python("-m", "corvo_cli", "worker", "tasks:make", "--concurrency", "3"),
@@ -109,12 +109,13 @@ def enqueue(corvo: Corvo, queue: str, *arguments: str) -> str:
 
 
 def pieces(terminal: int) -> Iterator[bytes]:
-    """What is written to a terminal, until its end or as long as we have patience."""
-    deadline = time.monotonic() + PATIENCE  # of all: a view that is drawn anew is never silent
+    """Yield the output on a terminal until its end, or until PATIENCE seconds have passed."""
+    # One deadline for all pieces, because a live view writes without end.
+    deadline = time.monotonic() + PATIENCE
     while (left := deadline - time.monotonic()) > 0 and select.select([terminal], [], [], left)[0]:
         try:
             piece = os.read(terminal, 65_536)
-        except OSError:  # which is how its end is told
+        except OSError:  # raised at the end of the terminal
             piece = b""
         if not piece:
             return
@@ -122,7 +123,7 @@ def pieces(terminal: int) -> Iterator[bytes]:
 
 
 def read_until(terminal: int, text: str) -> None:
-    """Read what is written to a terminal until the text has come."""
+    """Read the output on a terminal until it contains the text."""
     shown = b""
     for piece in pieces(terminal):
         shown += piece
@@ -144,17 +145,17 @@ def test_job_from_enqueue_to_inspect(corvo: Corvo, queue: str) -> None:
     assert JOB_ID.findall(corvo("search", "--queue", queue).stdout) == [job_id]
 
 
-def test_table_form_of_enqueue_is_the_id(corvo: Corvo, queue: str) -> None:
+def test_enqueue_prints_the_id(corvo: Corvo, queue: str) -> None:
     done = corvo("enqueue", queue, "-", "--delay", "1h", stdin='{"n": 1}')
     assert JOB_ID.fullmatch(done.stdout.strip())
     assert "scheduled" in done.stderr
 
 
-def test_unique_jobs_are_told(corvo: Corvo, queue: str) -> None:
+def test_enqueue_of_a_unique_job_reports_the_conflict(corvo: Corvo, queue: str) -> None:
     first = enqueue(corvo, queue, "--unique-key", "k")
     again = corvo("enqueue", queue, "--unique-key", "k")
     assert again.stdout.strip() == first
-    assert "nothing enqueued" in again.stderr
+    assert "not enqueued" in again.stderr
     corvo("enqueue", queue, "--unique-key", "k", "--on-conflict", "error", code=5)
 
 
@@ -167,15 +168,15 @@ def test_wait_ends_with_the_job(corvo: Corvo, queue: str) -> None:
     assert "ValueError" in failed.stdout
 
 
-def test_wait_in_vain_has_its_exit_code(corvo: Corvo, queue: str) -> None:
+def test_wait_timeout_exits_with_7(corvo: Corvo, queue: str) -> None:
     done = corvo("enqueue", queue, "--wait-timeout", "200ms", "-o", "json", code=7)
     assert done.document["state"] == "pending"
 
 
-def test_worker_shuts_down_in_order(worker: Process, corvo: Corvo) -> None:
+def test_worker_stops_gracefully(worker: Process, corvo: Corvo) -> None:
     [started] = re.findall("worker_[0-9a-f]+", worker.lines[0])
 
-    def is_known() -> bool:  # by its first fetch
+    def is_known() -> bool:
         return started in {one["id"] for one in corvo("workers", "-o", "jsonl").documents}
 
     wait_blocking(is_known, "the server knows the worker")
@@ -184,7 +185,7 @@ def test_worker_shuts_down_in_order(worker: Process, corvo: Corvo) -> None:
     assert "stopped" in worker.output
 
 
-def test_single_jobs_are_steered(corvo: Corvo, queue: str) -> None:
+def test_actions_on_one_job(corvo: Corvo, queue: str) -> None:
     job_id = enqueue(corvo, queue)
     corvo("priority", job_id, "critical")
     corvo("move", job_id, f"{queue}.2")
@@ -208,7 +209,7 @@ def test_dead_job_is_requeued(corvo: Corvo, queue: str, worker: Process) -> None
     assert corvo("inspect", job_id, "-o", "json").document["state"] == "pending"
 
 
-def test_queues_are_steered(corvo: Corvo, queue: str) -> None:
+def test_actions_on_a_queue(corvo: Corvo, queue: str) -> None:
     enqueue(corvo, queue)
     for arguments in [
         ("pause", queue),
@@ -231,13 +232,13 @@ def test_queues_are_steered(corvo: Corvo, queue: str) -> None:
     corvo("queues", queue, code=3)
 
 
-def test_search_and_bulk_work_hand_in_hand(corvo: Corvo, queue: str) -> None:
+def test_search_output_is_piped_into_bulk(corvo: Corvo, queue: str) -> None:
     jobs = [enqueue(corvo, queue, json.dumps({"n": n}), "--tag", f"odd={n % 2}") for n in range(4)]
     odd = corvo("search", "--queue", queue, "--tag", "odd=1", "--all", "-o", "jsonl")
     moved = corvo("bulk", "move", f"{queue}.2", "-o", "json", stdin=odd.stdout)
     assert (moved.document["affected"], moved.document["errors"]) == (2, 0)
-    there = corvo("search", "--queue", f"{queue}.2", "--ids", "--order", "asc").stdout.split()
-    assert there == [jobs[1], jobs[3]]
+    moved_ids = corvo("search", "--queue", f"{queue}.2", "--ids", "--order", "asc").stdout.split()
+    assert moved_ids == [jobs[1], jobs[3]]
     for form in (("--ids",), ("-o", "json"), ()):
         page = corvo("search", "--payload-jq", ".n >= 2", "--queue", queue, *form).stdout
         assert "Would retry 0 jobs" in corvo("bulk", "retry", "--dry-run", stdin=page).stderr
@@ -256,13 +257,13 @@ def test_search_and_bulk_work_hand_in_hand(corvo: Corvo, queue: str) -> None:
     assert corvo("search", "--queue", queue).stderr == "No job matches.\n"
 
 
-def test_search_finds_its_mistakes(corvo: Corvo) -> None:
+def test_invalid_filters_are_wrong_usage(corvo: Corvo) -> None:
     assert "--payload-jq: " in corvo("search", "--payload-jq", ".a ==", code=2).stderr
     assert "--created-after: " in corvo("search", "--created-after", "then", code=2).stderr
     corvo("search", "--cursor", "nonsense", code=2)
 
 
-def test_schedules_are_kept(corvo: Corvo, queue: str) -> None:
+def test_schedules_are_created_run_and_deleted(corvo: Corvo, queue: str) -> None:
     made = corvo("schedules", "set", queue, "[1]", "--queue", queue, "--cron", "@daily")
     assert "next run:" in made.stdout
     assert queue in corvo("schedules").stdout
@@ -290,14 +291,14 @@ def test_events_are_followed(corvo: Corvo, queue: str, server: CorvoServer) -> N
     try:
         follower.wait_for_line(lambda line: "cancelled" in line, "the backlog")
         corvo("retry", job_id)
-        follower.wait_for_line(lambda line: "retried" in line, "what happens now")
+        follower.wait_for_line(lambda line: "retried" in line, "the new event")
         follower.signal(signal.SIGINT)
         assert follower.wait() == 130
     finally:
         follower.close()
 
 
-def test_overviews_tell_of_the_server(corvo: Corvo, server: CorvoServer) -> None:
+def test_status_info_and_batch(corvo: Corvo, server: CorvoServer) -> None:
     assert server.url in corvo("status").stdout
     assert set(corvo("status", "-o", "json").document) == {"info", "cluster", "queues", "workers"}
     assert corvo("info", "-o", "json").document["api_version"] == "1"
@@ -306,16 +307,16 @@ def test_overviews_tell_of_the_server(corvo: Corvo, server: CorvoServer) -> None
 
 def test_top_shows_the_queues_on_a_terminal(corvo: Corvo, server: CorvoServer, queue: str) -> None:
     enqueue(corvo, queue)
-    terminal, its_end = pty.openpty()
-    termios.tcsetwinsize(its_end, (200, 150))
+    terminal, child_side = pty.openpty()
+    termios.tcsetwinsize(child_side, (200, 150))
     top = subprocess.Popen(
         [sys.executable, "-m", "corvo_cli", "top", "--interval", "200ms"],
-        stdin=its_end,
-        stdout=its_end,
-        stderr=its_end,
+        stdin=child_side,
+        stdout=child_side,
+        stderr=child_side,
         env=clean_environment({"CORVO_SERVER": server.url, "TERM": "xterm-256color"}),
     )
-    os.close(its_end)
+    os.close(child_side)
     try:
         read_until(terminal, queue)
         os.write(terminal, b"q")
@@ -338,7 +339,7 @@ def test_batch_is_shown(corvo: Corvo, server: CorvoServer, queue: str) -> None:
     assert made.batch_id in corvo("batches", "--state", "running").stdout
 
 
-def test_server_is_run_by_the_same_command(tmp_path: Path) -> None:
+def test_server_command_runs_a_server(tmp_path: Path) -> None:
     command = ["-m", "corvo_cli", "server", "--bind", "127.0.0.1:0", "--log-format", "json"]
     process = Process(python(*command, "--data-dir", tmp_path / "data"))
     try:
@@ -377,7 +378,7 @@ def test_completion_asks_the_server(corvo: Corvo, queue: str, server: CorvoServe
     assert asked.stdout == f"plain,{queue}\n"
 
 
-def test_output_that_nobody_reads_is_no_accident(corvo: Corvo, server: CorvoServer) -> None:
+def test_closed_output_ends_the_command_without_an_error(corvo: Corvo, server: CorvoServer) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "corvo_cli", "events", "--after", "0"],
         stdout=subprocess.PIPE,
@@ -395,7 +396,7 @@ def test_output_that_nobody_reads_is_no_accident(corvo: Corvo, server: CorvoServ
         return process.poll() is not None
 
     try:
-        wait_blocking(has_ended, "the end of a program that has no reader")
+        wait_blocking(has_ended, "the command has ended after its output was closed")
         assert process.stderr.read() == b""
     finally:
         process.kill()

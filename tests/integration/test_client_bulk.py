@@ -1,4 +1,4 @@
-"""Bulk operations in the background, and streams as values, with both clients on a real server."""
+"""Background bulk operations and streams, with both clients on a real server."""
 
 from contextlib import aclosing, closing
 
@@ -22,7 +22,9 @@ async def test_an_operation_is_looked_up_by_its_id(server: CorvoServer, queue: s
             await client.get_bulk("bulk_01ARZ3NDEKTSV4RRFFQ69G5FAV")
 
 
-def test_an_operation_is_looked_up_by_its_id_in_plain_code(server: CorvoServer, queue: str) -> None:
+def test_an_operation_is_looked_up_by_its_id_with_the_sync_client(
+    server: CorvoServer, queue: str
+) -> None:
     with Client(server.url) as client:
         client.enqueue_batch([{"queue": queue}] * 30)
         started = client.start_bulk("cancel", filters={"queue": queue})
@@ -33,8 +35,10 @@ def test_an_operation_is_looked_up_by_its_id_in_plain_code(server: CorvoServer, 
             client.cancel_bulk(started.id)
 
 
-async def test_an_operation_that_is_stopped_leaves_the_rest(start_server: StartServer) -> None:
-    """It is under way when it is stopped: what it has done stays, what it has not is as it was."""
+async def test_a_stopped_operation_does_not_change_the_remaining_jobs(
+    start_server: StartServer,
+) -> None:
+    """The operation stops before its end: changed jobs stay changed, others stay unchanged."""
     server = start_server()
     total = 30_000
     async with AsyncClient(server.url) as client:
@@ -60,7 +64,9 @@ async def test_a_stream_is_followed_as_a_value(server: CorvoServer, queue: str) 
     assert (event.job_id, event.type) == (job_id, "enqueued")
 
 
-def test_a_stream_is_followed_as_a_value_in_plain_code(server: CorvoServer, queue: str) -> None:
+def test_a_stream_is_followed_as_a_value_with_the_sync_client(
+    server: CorvoServer, queue: str
+) -> None:
     with Client(server.url) as client:
         job_id = client.enqueue(queue).job_id
         stream = calls.follow_events(queues=[queue], after=0)

@@ -1,4 +1,4 @@
-"""What both clients raise when a real server refuses, or is not there."""
+"""The exceptions of both clients when a real server refuses a call or does not run."""
 
 import asyncio
 import inspect
@@ -19,11 +19,11 @@ from corvo_client import (
     PayloadTooLarge,
     ValidationFailed,
 )
-from support.clients import awaited
+from support.clients import as_async
 from support.server import StartServer
 
 
-async def test_what_is_not_there_is_not_found(client: AsyncClient) -> None:
+async def test_missing_objects_raise_not_found(client: AsyncClient) -> None:
     with pytest.raises(NotFound) as caught:
         await client.get_job("job_01ARZ3NDEKTSV4RRFFQ69G5FAV")
     error = caught.value
@@ -32,7 +32,7 @@ async def test_what_is_not_there_is_not_found(client: AsyncClient) -> None:
     assert "job_01ARZ3NDEKTSV4RRFFQ69G5FAV" in str(error)
 
 
-async def test_a_conflict_says_which(client: AsyncClient, queue: str) -> None:
+async def test_a_conflict_names_the_reason(client: AsyncClient, queue: str) -> None:
     job_id = (await client.enqueue(queue)).job_id
     with pytest.raises(InvalidState, match="pending"):
         await client.ack(job_id)
@@ -40,7 +40,9 @@ async def test_a_conflict_says_which(client: AsyncClient, queue: str) -> None:
         await client.ack(job_id, lease_token="stolen")
 
 
-async def test_a_payload_too_large_is_refused_at_once(client: AsyncClient, queue: str) -> None:
+async def test_a_payload_that_is_too_large_is_refused_at_once(
+    client: AsyncClient, queue: str
+) -> None:
     with pytest.raises(PayloadTooLarge):
         await client.enqueue(queue, "x" * 300_000)
     with pytest.raises(PayloadTooLarge):
@@ -48,7 +50,7 @@ async def test_a_payload_too_large_is_refused_at_once(client: AsyncClient, queue
     assert await client.fetch([queue], worker_id="w", timeout=0) is None
 
 
-async def test_a_mistake_is_found_before_it_is_sent(client: AsyncClient) -> None:
+async def test_invalid_arguments_raise_before_a_request_is_sent(client: AsyncClient) -> None:
     with pytest.raises(ValidationFailed) as caught:
         await client.enqueue("two words", max_retries=-1)
     assert {detail.field for detail in caught.value.details} == {"queue", "max_retries"}
@@ -57,12 +59,12 @@ async def test_a_mistake_is_found_before_it_is_sent(client: AsyncClient) -> None
 
 
 @pytest.mark.parametrize("kind", [AsyncClient, Client])
-async def test_a_server_that_is_gone_cannot_be_reached(
+async def test_a_stopped_server_raises_connection_failed(
     start_server: StartServer, kind: type[AsyncClient] | type[Client]
 ) -> None:
     server = start_server()
     plain = kind(server.url, retry=NO_RETRIES)
-    client = plain if isinstance(plain, AsyncClient) else awaited(plain)
+    client = plain if isinstance(plain, AsyncClient) else as_async(plain)
     await client.enqueue("q")
     server.kill()
     with pytest.raises(CorvoError) as caught:
@@ -73,10 +75,10 @@ async def test_a_server_that_is_gone_cannot_be_reached(
     await client.close()
 
 
-async def test_calls_that_are_shared_fail_each_for_itself(
+async def test_calls_that_share_a_request_fail_separately(
     start_server: StartServer,
 ) -> None:
-    """The payload that is too large does not take its neighbours along."""
+    """A payload that is too large does not fail the other calls of the request."""
     server = start_server(max_payload_bytes=100)
     async with AsyncClient(server.url) as client:
         payloads = ["x" * (500 if i % 7 == 3 else 5) for i in range(50)]
@@ -97,4 +99,4 @@ def test_every_method_of_the_clients_is_called_by_these_tests() -> None:
             for name, _ in inspect.getmembers(kind, inspect.isfunction)
             if not name.startswith("_")
         }
-        assert methods - called == set(), "to be called by a test_client_*.py"
+        assert methods - called == set(), "call these methods in a test_client_*.py"

@@ -1,4 +1,4 @@
-"""Both clients' methods for producers and about single jobs, against a real server."""
+"""The methods of both clients for producers and for single jobs, against a real server."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -32,7 +32,7 @@ class Point:
     y: float
 
 
-async def test_every_option_of_an_enqueue_arrives(client: AsyncClient, queue: str) -> None:
+async def test_every_option_of_an_enqueue_is_stored(client: AsyncClient, queue: str) -> None:
     job_id = new_job_id()
     reply = await client.enqueue(
         queue,
@@ -67,7 +67,7 @@ async def test_every_option_of_an_enqueue_arrives(client: AsyncClient, queue: st
     assert (again.job_id, again.unique_existing) == (job_id, True)
 
 
-async def test_a_delay_is_a_time_to_wait(client: AsyncClient, queue: str) -> None:
+async def test_a_delay_schedules_the_job(client: AsyncClient, queue: str) -> None:
     reply = await client.enqueue(queue, delay=3600)
     job = await client.get_job(reply.job_id)
     assert job.state is JobState.SCHEDULED
@@ -91,7 +91,7 @@ async def test_a_delay_is_a_time_to_wait(client: AsyncClient, queue: str) -> Non
         ({"when": datetime(2026, 1, 2, tzinfo=UTC)}, {"when": "2026-01-02T00:00:00Z"}),
     ],
 )
-async def test_payloads_of_all_kinds_arrive(
+async def test_payloads_of_all_kinds_are_stored(
     client: AsyncClient, queue: str, payload: object, stored: object
 ) -> None:
     reply = await client.enqueue(queue, payload)
@@ -101,7 +101,7 @@ async def test_payloads_of_all_kinds_arrive(
     assert fetched.payload == stored
 
 
-async def test_an_enqueue_without_a_payload_has_an_empty_one(
+async def test_an_enqueue_without_a_payload_stores_an_empty_object(
     client: AsyncClient, queue: str
 ) -> None:
     reply = await client.enqueue(queue)
@@ -168,7 +168,7 @@ async def test_a_dead_job_gets_one_more_attempt(client: AsyncClient, queue: str)
     assert (again.job_id, again.attempt) == (job_id, 2)
 
 
-async def test_a_waiting_job_is_moved_put_forward_and_deleted(
+async def test_a_waiting_job_is_moved_prioritized_and_deleted(
     client: AsyncClient, queue: str
 ) -> None:
     other = new_name()
@@ -186,7 +186,7 @@ async def test_a_waiting_job_is_moved_put_forward_and_deleted(
     assert fetched.job_id == first
 
 
-async def test_a_request_made_beforehand_is_one_job_however_often_it_is_sent(
+async def test_a_prepared_request_enqueues_one_job_when_repeated(
     client: AsyncClient, queue: str
 ) -> None:
     request = calls.enqueue_request(queue, [1], {"priority": "high", "job_id": new_job_id()})

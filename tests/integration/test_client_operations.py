@@ -1,4 +1,4 @@
-"""What the client offers operators, against a server: search, bulk, schedules, events, numbers."""
+"""The client's methods for operators: search, bulk, schedules, events and metrics, on a server."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -22,7 +22,7 @@ async def enqueue_many(client: AsyncClient, queue: str, count: int) -> list[str]
     return reply.job_ids
 
 
-async def test_search_walks_all_pages(client: AsyncClient, queue: str) -> None:
+async def test_search_reads_all_pages(client: AsyncClient, queue: str) -> None:
     job_ids = await enqueue_many(client, queue, 25)
     page = await client.search(queue=queue, state="pending", limit=10)
     assert (page.total, len(page.jobs), page.has_more) == (25, 10, True)
@@ -30,7 +30,7 @@ async def test_search_walks_all_pages(client: AsyncClient, queue: str) -> None:
     assert found == job_ids
 
 
-async def test_bulk_acts_on_what_matches(client: AsyncClient, queue: str) -> None:
+async def test_bulk_changes_the_jobs_that_match(client: AsyncClient, queue: str) -> None:
     job_ids = await enqueue_many(client, queue, 20)
     moved = await client.bulk("move", filters={"queue": queue}, move_to_queue=f"{queue}.2")
     assert (moved.affected, moved.errors) == (20, 0)
@@ -74,7 +74,7 @@ async def test_events_are_followed_over_a_restart_without_a_gap(start_server: St
 
         async def follow() -> None:
             async for event in client.follow_events(queues="q", types="enqueued", after=0):
-                seen.append(event)  # noqa: PERF401 - each when it comes
+                seen.append(event)  # noqa: PERF401 - each as soon as it arrives
 
         following = asyncio.create_task(follow())
         for _ in range(2):

@@ -1,4 +1,4 @@
-"""Both clients' methods for workers, against a real server."""
+"""The methods of both clients for workers, against a real server."""
 
 from datetime import timedelta
 
@@ -30,7 +30,7 @@ async def test_a_fetch_without_a_job_is_none(client: AsyncClient, queue: str) ->
     assert await client.fetch_batch([queue], worker_id="w", count=5, timeout=0) == []
 
 
-async def test_a_fetched_job_has_all_that_its_worker_needs(client: AsyncClient, queue: str) -> None:
+async def test_a_fetched_job_has_all_fields_for_its_worker(client: AsyncClient, queue: str) -> None:
     job_id = (await client.enqueue(queue, [1], tags={"a": "b"}, max_retries=4)).job_id
     job = await fetch(client, queue)
     assert job.job_id == job_id
@@ -42,7 +42,7 @@ async def test_a_fetched_job_has_all_that_its_worker_needs(client: AsyncClient, 
     assert stored.lease_expires_at == job.lease_expires_at
 
 
-async def test_an_ack_keeps_the_result(client: AsyncClient, queue: str) -> None:
+async def test_an_ack_stores_the_result(client: AsyncClient, queue: str) -> None:
     job_id = (await client.enqueue(queue)).job_id
     await client.ack(await fetch(client, queue), {"rows": 3})
     job = await client.get_job(job_id)
@@ -53,7 +53,7 @@ async def test_an_ack_keeps_the_result(client: AsyncClient, queue: str) -> None:
         await client.ack(job_id, lease_token="stolen")
 
 
-async def test_a_failure_takes_text_and_backtrace_of_an_exception(
+async def test_a_failure_stores_the_text_and_backtrace_of_an_exception(
     client: AsyncClient, queue: str
 ) -> None:
     job_id = (await client.enqueue(queue, retry_backoff="none")).job_id
@@ -63,10 +63,10 @@ async def test_a_failure_takes_text_and_backtrace_of_an_exception(
     reply = await client.fail(job, caught.value)
     assert (reply.status, reply.attempts_remaining) == ("retrying", 2)
     assert reply.next_attempt_at is not None
-    (told,) = (await client.get_job(job_id)).errors
-    assert told.error == "ConnectionError: no route"
-    assert told.backtrace is not None
-    assert "raise ConnectionError" in told.backtrace
+    (failure,) = (await client.get_job(job_id)).errors
+    assert failure.error == "ConnectionError: no route"
+    assert failure.backtrace is not None
+    assert "raise ConnectionError" in failure.backtrace
 
 
 async def test_a_failure_can_be_final(client: AsyncClient, queue: str) -> None:
@@ -76,7 +76,7 @@ async def test_a_failure_can_be_final(client: AsyncClient, queue: str) -> None:
     assert (await client.fail(await fetch(client, queue), "x", cancel=True)).status == "cancelled"
 
 
-async def test_a_released_job_comes_again_with_its_checkpoint(
+async def test_a_released_job_is_fetched_again_with_its_checkpoint(
     client: AsyncClient, queue: str
 ) -> None:
     await client.enqueue(queue)
@@ -89,7 +89,7 @@ async def test_a_released_job_comes_again_with_its_checkpoint(
     assert (await fetch(client, queue)).job_id == job.job_id
 
 
-async def test_a_heartbeat_tells_each_job_what_to_do(client: AsyncClient, queue: str) -> None:
+async def test_a_heartbeat_has_a_reply_for_each_job(client: AsyncClient, queue: str) -> None:
     await client.enqueue(queue)
     await client.enqueue(queue)
     first, second = [await fetch(client, queue) for _ in range(2)]
@@ -106,8 +106,8 @@ async def test_a_heartbeat_tells_each_job_what_to_do(client: AsyncClient, queue:
         },
         worker_id="w",
     )
-    told = {job_id: (answer.status, answer.reason) for job_id, answer in reply.jobs.items()}
-    assert told == {
+    replies = {job_id: (answer.status, answer.reason) for job_id, answer in reply.jobs.items()}
+    assert replies == {
         first.job_id: ("ok", None),
         second.job_id: ("cancel", "cancelled"),
         "gone": ("cancel", "not_found"),
@@ -120,17 +120,17 @@ async def test_a_heartbeat_tells_each_job_what_to_do(client: AsyncClient, queue:
 async def test_outcomes_are_reported_in_batches(client: AsyncClient, queue: str) -> None:
     await client.enqueue_batch([{"queue": queue, "payload": i} for i in range(6)])
     jobs = await client.fetch_batch([queue], worker_id="w", count=6, timeout=0)
-    held = [{"job_id": job.job_id, "lease_token": job.lease_token} for job in jobs]
-    held[1]["lease_token"] = "stolen"
+    leases = [{"job_id": job.job_id, "lease_token": job.lease_token} for job in jobs]
+    leases[1]["lease_token"] = "stolen"
 
-    acked = await client.ack_batch([AckItem.model_validate(item) for item in held[:2]])
+    acked = await client.ack_batch([AckItem.model_validate(item) for item in leases[:2]])
     assert acked.acked == 1
     assert [(r.status, r.code) for r in acked.results] == [("ok", None), ("error", "LEASE_LOST")]
 
     failed = await client.fail_batch(
         [
-            FailItem.model_validate({**held[2], "error": "x", "retry": False}),
-            FailItem.model_validate({**held[3], "error": "x"}),
+            FailItem.model_validate({**leases[2], "error": "x", "retry": False}),
+            FailItem.model_validate({**leases[3], "error": "x"}),
         ]
     )
     assert failed.failed == 2
@@ -138,8 +138,8 @@ async def test_outcomes_are_reported_in_batches(client: AsyncClient, queue: str)
 
     released = await client.release_batch(
         [
-            ReleaseItem.model_validate(held[4]),
-            ReleaseItem.model_validate({**held[5], "delay": "1h"}),
+            ReleaseItem.model_validate(leases[4]),
+            ReleaseItem.model_validate({**leases[5], "delay": "1h"}),
         ]
     )
     assert released.released == 2

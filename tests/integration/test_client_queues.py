@@ -1,4 +1,4 @@
-"""Both clients' methods about queues and the server itself, against a real server."""
+"""The methods of both clients for queues and for the server, against a real server."""
 
 import pytest
 
@@ -25,13 +25,13 @@ async def test_queues_are_listed_with_their_counts(client: AsyncClient, queue: s
         await client.get_queue(new_name())
 
 
-async def test_a_queue_with_a_slash_in_its_name_is_found(client: AsyncClient) -> None:
+async def test_a_queue_name_can_contain_a_slash(client: AsyncClient) -> None:
     name = f"a/b/../{new_name()}"
     await client.enqueue(name)
     assert (await client.get_queue(name)).pending == 1
 
 
-async def test_a_drained_queue_hands_nothing_out(client: AsyncClient, queue: str) -> None:
+async def test_a_drained_queue_returns_no_jobs(client: AsyncClient, queue: str) -> None:
     await client.enqueue(queue)
     assert (await client.drain_queue(queue)).status == "draining"
     assert (await client.get_queue(queue)).draining
@@ -82,7 +82,7 @@ async def test_workers_are_listed(client: AsyncClient, queue: str) -> None:
         await client.get_worker("nobody")
 
 
-async def test_the_server_says_what_it_is_and_that_it_is_well(
+async def test_info_and_cluster_status_describe_the_server(
     client: AsyncClient, engine_name: str
 ) -> None:
     info = await client.info()

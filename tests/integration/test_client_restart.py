@@ -1,4 +1,4 @@
-"""Clients whose server stops, dies and comes back: nothing is lost, nothing is doubled."""
+"""Clients of a server that stops, dies and restarts: no call is lost or repeated."""
 
 import asyncio
 import logging
@@ -8,7 +8,7 @@ import pytest
 
 from corvo_client import AsyncClient, Client, RetryPolicy, new_job_id
 from server_support.waiting import wait_until
-from support.clients import awaited
+from support.clients import as_async
 from support.server import CorvoServer, StartServer
 
 PATIENT = RetryPolicy(max_attempts=1000, max_elapsed=60, longest_delay=0.2)
@@ -34,12 +34,12 @@ async def enqueue_batch(client: AsyncClient, number: int) -> str:
     ("kind", "make"),
     [(AsyncClient, enqueue), (AsyncClient, enqueue_batch), (Client, enqueue_with_id)],
 )
-async def test_enqueues_go_on_across_kills(
+async def test_enqueues_continue_across_kills(
     start_server: StartServer, kind: type[AsyncClient] | type[Client], make: Enqueue
 ) -> None:
     server = start_server()
     plain = kind(server.url, retry=PATIENT)
-    client = plain if isinstance(plain, AsyncClient) else awaited(plain)
+    client = plain if isinstance(plain, AsyncClient) else as_async(plain)
     done: dict[int, str] = {}
     is_over = False
 
@@ -66,7 +66,7 @@ async def test_enqueues_go_on_across_kills(
     await client.close()
 
 
-async def test_a_stop_and_a_start_are_not_noticed_by_callers(start_server: StartServer) -> None:
+async def test_callers_do_not_notice_a_restart(start_server: StartServer) -> None:
     server = start_server()
     async with AsyncClient(server.url, retry=PATIENT) as client:
         first = await client.enqueue("q", 0)
@@ -93,10 +93,10 @@ async def test_outcomes_are_delivered_after_a_kill(start_server: StartServer) ->
         assert (queue.completed, queue.dead, queue.failed) == (90, 10, 10)
 
 
-async def test_a_fetch_that_waits_while_the_server_dies_loses_no_job(
+async def test_a_server_that_dies_during_a_waiting_fetch_loses_no_job(
     start_server: StartServer,
 ) -> None:
-    """A fetch is not repeated by itself: it may have been given a job. The caller asks again."""
+    """The client does not repeat a fetch, which may have leased a job. The caller fetches again."""
     server = start_server()
     async with AsyncClient(server.url, retry=PATIENT) as client:
         fetch = asyncio.create_task(client.fetch(["q"], worker_id="w", timeout=60))
@@ -130,7 +130,7 @@ async def test_calls_made_at_the_same_time_share_requests(start_server: StartSer
         replies = await asyncio.gather(*(client.enqueue("q", i) for i in range(200)))
         ids = [reply.job_id for reply in replies]
         assert len(set(ids)) == 200
-        # Each caller got the answer to its own call.
+        # Each caller received the reply to its own call.
         assert [job.payload for job in await client.bulk_get(ids)] == list(range(200))
 
         jobs = await client.fetch_batch(["q"], worker_id="w", count=200, timeout=0)
@@ -143,10 +143,10 @@ async def test_calls_made_at_the_same_time_share_requests(start_server: StartSer
     assert len({line["client"] for line in server.log if "client" in line}) == 1
 
 
-async def test_a_client_waits_for_its_server_by_default(
+async def test_a_client_retries_during_a_restart_by_default(
     start_server: StartServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """For as long as a restart takes, however unlucky the dice are."""
+    """The default retries last longer than a restart, also with the shortest random delays."""
     server = start_server()
     caplog.set_level(logging.INFO, logger="corvo.client")
     async with AsyncClient(server.url) as client:

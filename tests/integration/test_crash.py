@@ -1,6 +1,7 @@
-"""kill -9 under load, again and again on the same data: nothing acknowledged is ever lost.
+"""Repeated kill -9 under load on the same data: no acknowledged call is lost.
 
-`CORVO_CRASH_ROUNDS` and `CORVO_CRASH_SEED` in the environment choose how often, and the dice.
+The environment variables `CORVO_CRASH_ROUNDS` and `CORVO_CRASH_SEED` set the number of kills and
+the random seed.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ import pytest
 from support.api_client import ApiClient
 from support.final_state import check_counters, finish_all_jobs, jobs_of
 from support.history import History
-from support.history_checker import check, hand_outs, told_ids
+from support.history_checker import acknowledged_ids, check, leases_by_job
 from support.load import Load
 from support.server import CorvoServer, StartServer
 
@@ -39,43 +40,45 @@ async def test_kills_under_load_lose_nothing(start_server: StartServer) -> None:
         await asyncio.to_thread(server.kill)
         await asyncio.to_thread(server.restart)
         async with ApiClient(server.url) as api:
-            await _check_what_was_acknowledged(api, history)
+            await _check_acknowledged_calls(api, history)
 
     async with ApiClient(server.url) as api:
         await finish_all_jobs(api, history)
         jobs = await jobs_of(api, history)
         verdict = check(history, jobs)
-        figures = Counter(call.verb for call in history.calls)
-        print(f"{sum(figures.values())} operations ({dict(figures)}), {ROUNDS} kills,")
+        verbs = Counter(call.verb for call in history.calls)
+        print(f"{verbs.total()} operations ({dict(verbs)}), {ROUNDS} kills,")
         print(f"{sum(call.is_open for call in history.calls)} calls without an answer,")
-        print(f"{len(jobs)} jobs, {sum(map(len, hand_outs(history).values()))} hand-outs:")
+        print(f"{len(jobs)} jobs, {sum(map(len, leases_by_job(history).values()))} leases:")
         print(
             f"lost {len(verdict.lost)}, double leases {len(verdict.double_leases)}, "
-            f"halves {len(verdict.halves)}, doubles {len(verdict.doubles)}"
+            f"partial {len(verdict.partial)}, duplicates {len(verdict.duplicates)}"
         )
-        assert not verdict.broken
+        assert not verdict.violations
         await check_counters(api, jobs)
     assert await asyncio.to_thread(server.stop) == 0
     assert _integrity(server.database) == "ok"
 
 
 def _kill_after(answers: int, history: History, server: CorvoServer) -> None:
-    """Kill the server in the very moment of an answer: what it says must be true by then."""
+    """Kill the server right after an answer. The answer must already be durable."""
     last = history.answers + answers
 
-    def look() -> None:
+    def kill_at_last_answer() -> None:
         if history.answers == last:
             server.signal(signal.SIGKILL)
 
-    history.on_answer = look
+    history.on_answer = kill_at_last_answer
 
 
-async def _check_what_was_acknowledged(api: ApiClient, history: History) -> None:
-    """Check right after the restart, before any call: every acknowledged job is there."""
+async def _check_acknowledged_calls(api: ApiClient, history: History) -> None:
+    """Check after the restart, before any other call, that every acknowledged job is stored."""
     jobs = await jobs_of(api, history)
     acked = {call.body["job_id"] for call in history.of("ack") if call.is_done}
     assert {jobs[job_id]["state"] for job_id in acked} <= {"completed"}
-    enqueued = [job_id for c in history.of("enqueue", "enqueue_batch") for job_id in told_ids(c)]
+    enqueued = [
+        job_id for c in history.of("enqueue", "enqueue_batch") for job_id in acknowledged_ids(c)
+    ]
     assert set(enqueued) <= set(jobs)
 
 

@@ -1,6 +1,7 @@
-"""A disk that is full: writes are refused and change nothing, until there is space again.
+"""A full disk: writes are refused and change nothing until space is free again.
 
-A limit on the size of the server's files stands for the disk; it is changed while the server runs.
+A limit on the file size of the server process simulates the disk. The tests change the limit while
+the server runs.
 """
 
 import asyncio
@@ -27,7 +28,7 @@ os.execv(sys.argv[1], sys.argv[1:])
 
 
 def fill_disk(server: CorvoServer) -> None:
-    """From now on no file of the server can grow."""
+    """Forbid the files of the server to grow."""
     size = Path(f"{server.database}-wal").stat().st_size
     _, hard = resource.prlimit(server.pid, resource.RLIMIT_FSIZE)
     resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (size, hard))
@@ -35,7 +36,7 @@ def fill_disk(server: CorvoServer) -> None:
 
 @contextmanager
 def full_disk(server: CorvoServer) -> Iterator[None]:
-    """No file of the server can grow meanwhile."""
+    """Forbid the files of the server to grow inside the block."""
     fill_disk(server)
     yield
     _, hard = resource.prlimit(server.pid, resource.RLIMIT_FSIZE)
@@ -57,9 +58,9 @@ async def test_every_write_is_refused_and_changes_nothing(start_server: StartSer
     async with ApiClient(server.url) as api:
         held_id = await api.enqueue("q", 1)
         waiting_id = await api.enqueue("q", 2)
-        held = await api.fetch("q")
+        active = await api.fetch("q")
         before = [await api.job(held_id), await api.job(waiting_id), await api.queue("q")]
-        token = {"lease_token": held["lease_token"]}
+        token = {"lease_token": active["lease_token"]}
         with full_disk(server):
             writes: list[tuple[str, Body]] = [
                 ("/enqueue", {"queue": "q"}),
@@ -80,14 +81,14 @@ async def test_every_write_is_refused_and_changes_nothing(start_server: StartSer
             assert [await api.job(held_id), await api.job(waiting_id), queue] == before
             assert [queue["name"] for queue in await api.get("/queues")] == ["q"]
 
-        # There is space again: all goes on, without a restart.
-        await api.ack(held, result="late")
+        # Space is free again. The server continues without a restart.
+        await api.ack(active, result="late")
         assert (await api.fetch("q"))["job_id"] == waiting_id
         assert await api.state(await api.enqueue("q")) == "pending"
     assert await asyncio.to_thread(server.stop) == 0
 
 
-async def test_writes_that_shared_a_commit_fail_together(start_server: StartServer) -> None:
+async def test_all_writes_of_a_failed_commit_fail(start_server: StartServer) -> None:
     server = start_server(expects_errors=True)
     async with ApiClient(server.url) as api:
         await api.enqueue("q")
@@ -102,7 +103,7 @@ async def test_writes_that_shared_a_commit_fail_together(start_server: StartServ
         assert (await api.queue("q"))["enqueued"] == 41
 
 
-async def test_what_fell_due_meanwhile_is_made_up_for(start_server: StartServer) -> None:
+async def test_overdue_work_is_done_when_space_is_free_again(start_server: StartServer) -> None:
     server = start_server(expects_errors=True)
     async with ApiClient(server.url) as api:
         retried = await api.enqueue("q", retry_backoff="fixed", retry_base_delay="1s")

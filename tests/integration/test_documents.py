@@ -1,9 +1,9 @@
-"""The documentation does what it shows: its code runs, its links lead somewhere.
+"""The documentation is correct: its code runs and its links have a target.
 
-Blocks of `python` are run against the server of their page, in the order of the page; those marked
-`python norun` are only compiled, those with a `title="tasks.py"` are files of that name for the
-blocks that follow. Blocks of `bash run` are run by bash. Wherever a page says
-`http://localhost:8080`, it is the page's server, and so it is for what is told nothing.
+Each page has a server. Blocks of `python` run against it in the order of the page. Blocks of
+`python norun` are only compiled. A block with `title="tasks.py"` is a file of that name for the
+blocks that follow. Bash runs blocks of `bash run`. The server of the page replaces
+`http://localhost:8080` and is the default server.
 """
 
 import os
@@ -31,7 +31,7 @@ _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
 
 class Block(NamedTuple):
-    """A fenced block: what it is called, and what it holds."""
+    """A fenced block: its info string and its content."""
 
     info: str
     code: str
@@ -62,14 +62,14 @@ def page_server(start_server: StartServer) -> CorvoServer:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_python_in_it_is_python(page: Path) -> None:
+def test_python_blocks_compile(page: Path) -> None:
     for block in blocks_of(page):
         if block.info.startswith("python"):
             compile("\n" * (block.line - 1) + block.code, name_of(page), "exec")
 
 
 @pytest.mark.parametrize("page", PAGES_THAT_RUN, ids=name_of)
-def test_code_in_it_runs(page: Path, page_server: CorvoServer, tmp_path: Path) -> None:
+def test_code_blocks_run(page: Path, page_server: CorvoServer, tmp_path: Path) -> None:
     environment = {
         **os.environ,
         "CORVO_SERVER": page_server.url,
@@ -100,7 +100,7 @@ def test_code_in_it_runs(page: Path, page_server: CorvoServer, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_links_in_it_lead_somewhere(page: Path) -> None:
+def test_links_have_a_target(page: Path) -> None:
     links = _LINK.findall(page.read_text(encoding="utf-8"))
     missing = [
         link
@@ -112,5 +112,5 @@ def test_links_in_it_lead_somewhere(page: Path) -> None:
     assert missing == []
 
 
-def test_there_is_documentation_that_runs() -> None:
+def test_some_pages_have_code_that_runs() -> None:
     assert {"README.md", "docs/guide.md"} <= {name_of(page) for page in PAGES_THAT_RUN}

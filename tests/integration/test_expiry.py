@@ -1,4 +1,4 @@
-"""Jobs that were not finished in time."""
+"""Expiry of jobs."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ async def test_a_waiting_job_dies_at_its_expiry(api: ApiClient, queue: str, stat
     assert await api.try_fetch(queue) is None
 
 
-async def test_an_expired_job_is_not_handed_out_though_nobody_has_ended_it_yet(
+async def test_an_expired_job_is_not_fetched_before_it_is_marked_dead(
     api: ApiClient, queue: str
 ) -> None:
     body = {"jobs": [{"queue": queue, "expire_after": "1ms"} for _ in range(50)]}
@@ -34,7 +34,7 @@ async def test_an_expired_job_is_not_handed_out_though_nobody_has_ended_it_yet(
 
 
 async def test_an_active_job_may_finish_after_its_expiry(api: ApiClient, queue: str) -> None:
-    leased = await hold_expiring(api, queue)
+    leased = await fetch_expiring(api, queue)
     await pass_expiry(api, leased["job_id"])
     assert await api.heartbeat(leased) == {"status": "ok"}
     await api.ack(leased)
@@ -42,7 +42,7 @@ async def test_an_active_job_may_finish_after_its_expiry(api: ApiClient, queue: 
 
 
 async def test_a_failure_after_the_expiry_is_final(api: ApiClient, queue: str) -> None:
-    leased = await hold_expiring(api, queue)
+    leased = await fetch_expiring(api, queue)
     await pass_expiry(api, leased["job_id"])
     assert (await api.fail(leased, "too slow"))["status"] == "dead"
     (error,) = (await api.job(leased["job_id"]))["errors"]
@@ -52,23 +52,23 @@ async def test_a_failure_after_the_expiry_is_final(api: ApiClient, queue: str) -
 async def test_a_lease_that_ends_after_the_expiry_is_not_renewed(
     api: ApiClient, queue: str
 ) -> None:
-    leased = await hold_expiring(api, queue, lease_duration=1)
+    leased = await fetch_expiring(api, queue, lease_duration=1)
     job = await api.see_state(leased["job_id"], "dead", "pending")
     assert job["state"] == "dead"
     assert job["errors"][0]["error"].startswith("expired")
 
 
-async def hold_expiring(api: ApiClient, queue: str, **options: Any) -> LeasedJob:
-    """Fetch a job that expires soon; one that does so before it is fetched is for the next try."""
+async def fetch_expiring(api: ApiClient, queue: str, **options: Any) -> LeasedJob:
+    """Fetch a job that expires soon. Try again if a job expires before its fetch."""
 
-    async def hold() -> LeasedJob | None:
+    async def fetch() -> LeasedJob | None:
         await api.enqueue(queue, expire_after=SOON, max_retries=5)
         return await api.try_fetch(queue, **options)
 
-    return await wait_until(hold, "a job is fetched before its expiry")
+    return await wait_until(fetch, "a job is fetched before its expiry")
 
 
 async def pass_expiry(api: ApiClient, job_id: str) -> None:
-    """Wait until an expiry of the same length that began later has passed."""
+    """Wait until another job, with the same expiry but enqueued later, has expired."""
     marker = await api.enqueue(f"marker-of-{job_id}", expire_after=SOON)
     await api.see_state(marker, "dead")

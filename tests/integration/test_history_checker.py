@@ -1,4 +1,4 @@
-"""The history checker finds every kind of violation."""
+"""The history checker reports every kind of violation."""
 
 from typing import Any
 
@@ -6,14 +6,14 @@ import pytest
 
 from support.api_client import Body
 from support.history import Call, History
-from support.history_checker import Verdict, check, hand_outs, recount
+from support.history_checker import Verdict, check, leases_by_job, recount
 
 JOB = "job_1"
 LEASE_MS = 1000
 
 
 def call(verb: str, body: Body, at: int, answer: Any = None, status: int | None = 200) -> Call:
-    """A call that was answered within a millisecond, if at all."""
+    """Return a call. Unless `status` is None, its answer came after 1 ms."""
     return Call(verb, body, at, None if status is None else at + 1, status, answer)
 
 
@@ -62,7 +62,7 @@ def job(
     }
 
 
-def judge(calls: list[Call], jobs: dict[str, Body]) -> Verdict:
+def check_calls(calls: list[Call], jobs: dict[str, Body]) -> Verdict:
     history = History()
     history.calls = calls
     return check(history, jobs)
@@ -80,81 +80,81 @@ def test_a_correct_history_passes() -> None:
         outcome("ack", 2010, "c"),
         outcome("ack", 2020, "c"),
     ]
-    assert not judge(calls, {JOB: job("completed", 0, 1, "c", "a")}).broken
+    assert not check_calls(calls, {JOB: job("completed", 0, 1, "c", "a")}).violations
 
 
-def test_what_is_not_there_is_lost() -> None:
-    assert judge([enqueue()], {}).lost
-    assert judge([batch(201)], {JOB: job()}).lost
-    assert judge([enqueue(None), enqueue(200)], {}).lost
-    assert not judge([enqueue(None)], {}).broken
-    assert not judge([enqueue(429)], {}).broken
+def test_a_missing_job_is_lost() -> None:
+    assert check_calls([enqueue()], {}).lost
+    assert check_calls([batch(201)], {JOB: job()}).lost
+    assert check_calls([enqueue(None), enqueue(200)], {}).lost
+    assert not check_calls([enqueue(None)], {}).violations
+    assert not check_calls([enqueue(429)], {}).violations
 
 
 @pytest.mark.parametrize("state", ["pending", "active", "dead"])
 def test_an_acked_job_that_is_not_completed_is_lost(state: str) -> None:
     calls = [enqueue(), fetch(10, "a"), outcome("ack", 20, "a")]
-    assert judge(calls, {JOB: job(state)}).lost
+    assert check_calls(calls, {JOB: job(state)}).lost
 
 
-def test_an_acknowledged_failure_that_is_not_there_is_lost() -> None:
+def test_a_missing_acknowledged_failure_is_lost() -> None:
     calls = [enqueue(), fetch(10, "a"), outcome("fail", 20, "a")]
-    assert judge(calls, {JOB: job()}).lost
+    assert check_calls(calls, {JOB: job()}).lost
 
 
-def test_a_half_of_a_batch_is_found() -> None:
-    assert judge([batch(None)], {JOB: job()}).halves
-    assert judge([batch(503)], {JOB: job(), "job_2": job(index=1)}).halves
-    assert not judge([batch(None)], {JOB: job(), "job_2": job(index=1)}).broken
-    assert not judge([batch(None)], {}).broken
+def test_a_partial_batch_is_reported() -> None:
+    assert check_calls([batch(None)], {JOB: job()}).partial
+    assert check_calls([batch(503)], {JOB: job(), "job_2": job(index=1)}).partial
+    assert not check_calls([batch(None)], {JOB: job(), "job_2": job(index=1)}).violations
+    assert not check_calls([batch(None)], {}).violations
 
 
-def test_a_refused_enqueue_that_took_effect_is_found() -> None:
-    assert judge([enqueue(429)], {JOB: job()}).halves
+def test_a_refused_enqueue_that_took_effect_is_reported() -> None:
+    assert check_calls([enqueue(429)], {JOB: job()}).partial
 
 
-def test_a_refused_failure_that_took_effect_is_found() -> None:
+def test_a_refused_failure_that_took_effect_is_reported() -> None:
     calls = [enqueue(), fetch(10, "a"), outcome("fail", 20, "a", status=503)]
-    assert judge(calls, {JOB: job("active", 0, 1, None, "a")}).halves
+    assert check_calls(calls, {JOB: job("active", 0, 1, None, "a")}).partial
 
 
-def test_a_job_that_is_there_twice_is_found() -> None:
-    assert judge([enqueue(), enqueue(200)], {JOB: job(), "job_2": job()}).doubles
+def test_a_job_that_is_stored_twice_is_reported() -> None:
+    assert check_calls([enqueue(), enqueue(200)], {JOB: job(), "job_2": job()}).duplicates
 
 
-def test_a_job_that_nobody_asked_for_is_found() -> None:
-    assert judge([], {JOB: job()}).doubles
+def test_a_job_without_a_request_is_reported() -> None:
+    assert check_calls([], {JOB: job()}).duplicates
 
 
-def test_a_failure_that_counts_twice_is_found() -> None:
+def test_a_failure_that_is_stored_twice_is_reported() -> None:
     calls = [enqueue(), fetch(10, "a"), outcome("fail", 20, "a"), outcome("fail", 21, "a")]
-    assert judge(calls, {JOB: job("retrying", 0, 1, None, "a", "a")}).doubles
+    assert check_calls(calls, {JOB: job("retrying", 0, 1, None, "a", "a")}).duplicates
 
 
-def test_a_job_that_is_handed_out_after_its_ack_is_found() -> None:
+def test_a_job_that_is_fetched_after_its_ack_is_reported() -> None:
     calls = [enqueue(), fetch(10, "a"), outcome("ack", 20, "a"), fetch(2000, "b", attempt=2)]
-    assert judge(calls, {JOB: job("completed", result="a")}).doubles
+    assert check_calls(calls, {JOB: job("completed", result="a")}).duplicates
 
 
-def test_a_second_lease_beside_the_first_is_found() -> None:
+def test_a_second_lease_during_the_first_is_reported() -> None:
     calls = [enqueue(), fetch(10, "a"), fetch(500, "b", attempt=2)]
-    assert judge(calls, {JOB: job("active")}).double_leases
+    assert check_calls(calls, {JOB: job("active")}).double_leases
     calls = [enqueue(), fetch(10, "a"), fetch(1010, "b", attempt=2)]
-    assert not judge(calls, {JOB: job("active")}).broken
+    assert not check_calls(calls, {JOB: job("active")}).violations
 
 
-def test_a_second_lease_within_a_heartbeats_reach_is_found() -> None:
+def test_a_second_lease_during_an_extended_lease_is_reported() -> None:
     calls = [enqueue(), fetch(10, "a"), beat(900, "a"), fetch(1500, "b", attempt=2)]
-    assert judge(calls, {JOB: job("active")}).double_leases
+    assert check_calls(calls, {JOB: job("active")}).double_leases
 
 
-def test_one_token_for_two_attempts_is_found() -> None:
+def test_one_token_for_two_attempts_is_reported() -> None:
     calls = [enqueue(), fetch(10, "a"), outcome("fail", 20, "a"), fetch(500, "a", attempt=2)]
-    assert judge(calls, {JOB: job("active", 0, 1, None, "a")}).double_leases
+    assert check_calls(calls, {JOB: job("active", 0, 1, None, "a")}).double_leases
 
 
 @pytest.mark.parametrize("verb", ["ack", "fail", "release"])
-def test_an_outcome_without_a_lease_that_is_taken_is_found(verb: str) -> None:
+def test_an_accepted_outcome_without_a_lease_is_reported(verb: str) -> None:
     calls = [
         enqueue(),
         fetch(10, "a"),
@@ -162,27 +162,27 @@ def test_an_outcome_without_a_lease_that_is_taken_is_found(verb: str) -> None:
         outcome(verb, 1600, "a"),
         outcome("ack", 1700, "b"),
     ]
-    assert judge(calls, {JOB: job("completed", 0, 1, "b", "a")}).double_leases
+    assert check_calls(calls, {JOB: job("completed", 0, 1, "b", "a")}).double_leases
 
 
-def test_a_heartbeat_without_a_lease_that_is_taken_is_found() -> None:
+def test_an_accepted_heartbeat_without_a_lease_is_reported() -> None:
     calls = [enqueue(), fetch(10, "a"), fetch(1500, "b", attempt=2), beat(1600, "a")]
-    assert judge(calls, {JOB: job("active")}).double_leases
+    assert check_calls(calls, {JOB: job("active")}).double_leases
 
 
-def test_a_result_of_an_ack_that_was_refused_is_found() -> None:
+def test_a_result_of_a_refused_ack_is_reported() -> None:
     calls = [enqueue(), fetch(10, "a"), outcome("ack", 20, "a", status=409)]
-    assert judge(calls, {JOB: job("completed", result="a")}).double_leases
+    assert check_calls(calls, {JOB: job("completed", result="a")}).double_leases
 
 
-def test_hand_outs_are_put_in_order() -> None:
+def test_leases_are_sorted_by_time() -> None:
     history = History()
     history.calls = [fetch(500, "b", attempt=2), fetch(10, "a")]
-    assert [lease.token for lease in hand_outs(history)[JOB]] == ["a", "b"]
-    assert [lease.granted_at for lease in hand_outs(history)[JOB]] == [10, 500]
+    assert [lease.token for lease in leases_by_job(history)[JOB]] == ["a", "b"]
+    assert [lease.granted_at for lease in leases_by_job(history)[JOB]] == [10, 500]
 
 
-def test_jobs_are_counted_as_a_queue_does() -> None:
+def test_recount_matches_the_counters_of_a_queue() -> None:
     jobs = [job("dead", 0, 1, None, "x", "y"), job("pending", 1)]
     counted = recount(jobs)["q"]
     assert counted == {"dead": 1, "pending": 1, "enqueued": 2, "failed": 2}

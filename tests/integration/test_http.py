@@ -1,4 +1,4 @@
-"""What every request and reply has: ids, errors for what is not there, CORS, strictness."""
+"""Properties of every request: request ids, log lines, 404 and 405, CORS, strict mode."""
 
 import asyncio
 import json
@@ -14,21 +14,19 @@ PAGE = "https://dashboard.example.com"
 
 
 @pytest.mark.parametrize("given", ["abc-123", "a" * 128, "trace/1:2=3+4._"])
-async def test_a_sane_request_id_is_echoed(api: ApiClient, given: str) -> None:
+async def test_a_valid_request_id_is_echoed(api: ApiClient, given: str) -> None:
     response = await api.send("GET", "/info", headers={"X-Request-ID": given})
     assert response.headers["x-request-id"] == given
 
 
 @pytest.mark.parametrize("given", ["a" * 129, "two words", "<script>", "", "ümlaut"])
-async def test_another_request_id_is_replaced(api: ApiClient, given: str) -> None:
+async def test_an_invalid_request_id_is_replaced(api: ApiClient, given: str) -> None:
     headers = {"X-Request-ID": given.encode()}
     response = await api.send("GET", "/info", headers=headers)  # type: ignore[arg-type]
     assert response.headers["x-request-id"] not in {given, ""}
 
 
-async def test_a_request_without_id_gets_one_of_its_own(
-    api: ApiClient, server: CorvoServer
-) -> None:
+async def test_a_request_without_id_gets_a_new_id(api: ApiClient, server: CorvoServer) -> None:
     responses = [await api.send("GET", "/info") for _ in range(3)]
     ids = {response.headers["x-request-id"] for response in responses}
     assert len(ids) == 3
@@ -66,7 +64,7 @@ async def test_a_request_is_logged_in_one_line(
         ("/ack/nobody", {}),
     ],
 )
-async def test_the_short_way_of_a_plain_request_shows_in_no_byte(
+async def test_the_fast_path_sends_the_same_bytes(
     server: CorvoServer, queue: str, path: str, body: dict[str, object]
 ) -> None:
     text = json.dumps(body).replace("$", queue)
@@ -90,10 +88,10 @@ async def test_the_short_way_of_a_plain_request_shows_in_no_byte(
 
     plain = await answer()
     assert plain.startswith(b"HTTP/1.1 ")
-    assert plain == await answer("Upgrade: nothing")  # no plain one
+    assert plain == await answer("Upgrade: nothing")  # not on the fast path
 
 
-async def test_the_server_says_what_it_is(api: ApiClient) -> None:
+async def test_info_describes_the_server(api: ApiClient) -> None:
     info = await api.get("/info")
     assert info["api_version"] == "1"
     assert info["server_version"].count(".") == 2
@@ -101,12 +99,12 @@ async def test_the_server_says_what_it_is(api: ApiClient) -> None:
     assert await api.get("/readyz") == {"status": "ok"}
 
 
-async def test_what_is_not_there_is_not_found(api: ApiClient) -> None:
+async def test_an_unknown_path_is_not_found(api: ApiClient) -> None:
     refusal = await api.refused("/nothing", method="GET")
     assert (refusal.status, refusal.code) == (404, "NOT_FOUND")
 
 
-async def test_a_method_that_a_path_does_not_take_is_refused(api: ApiClient) -> None:
+async def test_an_unsupported_method_is_refused(api: ApiClient) -> None:
     refusal = await api.refused("/enqueue", method="GET")
     assert (refusal.status, refusal.code) == (405, "METHOD_NOT_ALLOWED")
     assert refusal.headers["allow"] == "POST"
@@ -132,7 +130,7 @@ async def test_unknown_fields_are_refused_in_strict_mode(
     assert len(await api.fetch_batch(queue, count=10)) == 1
 
 
-async def test_cors_is_closed_by_default(api: ApiClient) -> None:
+async def test_cors_is_disabled_by_default(api: ApiClient) -> None:
     response = await api.send("GET", "/queues", headers={"Origin": PAGE})
     assert response.status_code == 200
     assert "access-control-allow-origin" not in response.headers
@@ -142,7 +140,7 @@ async def test_cors_is_closed_by_default(api: ApiClient) -> None:
     assert "access-control-allow-origin" not in preflight.headers
 
 
-async def test_cors_is_opened_to_the_origins_named(start_server: StartServer) -> None:
+async def test_cors_allows_the_configured_origins(start_server: StartServer) -> None:
     server = start_server(cors_origins=f"{PAGE}, https://other.example.com")
     async with ApiClient(server.url) as api:
         asked = {"Origin": PAGE, "Access-Control-Request-Method": "POST"}

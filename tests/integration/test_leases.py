@@ -1,4 +1,4 @@
-"""Leases: one live one for a job, and a worker that lost its own can do nothing any more."""
+"""Leases: a job has at most one valid lease, and calls with an old lease change nothing."""
 
 import asyncio
 from datetime import datetime
@@ -8,20 +8,20 @@ import pytest
 from support.api_client import ApiClient, Body, LeasedJob
 
 
-async def lose(api: ApiClient, queue: str) -> tuple[LeasedJob, LeasedJob]:
-    """A job as its first worker got it, and as the second did when the first said nothing."""
+async def lose_lease(api: ApiClient, queue: str) -> tuple[LeasedJob, LeasedJob]:
+    """Let a lease expire. Return the job as its first worker and as the second fetched it."""
     await api.enqueue(queue, max_retries=5)
     lost = await api.fetch(queue, lease_duration=1, worker_id="first")
-    held = await api.fetch(queue, timeout=20, lease_duration=60, worker_id="second")
-    assert held["job_id"] == lost["job_id"]
-    assert held["lease_token"] != lost["lease_token"]
-    return lost, held
+    current = await api.fetch(queue, timeout=20, lease_duration=60, worker_id="second")
+    assert current["job_id"] == lost["job_id"]
+    assert current["lease_token"] != lost["lease_token"]
+    return lost, current
 
 
 async def test_a_job_whose_lease_ends_goes_to_the_next_worker(api: ApiClient, queue: str) -> None:
-    lost, held = await lose(api, queue)
-    assert held["attempt"] == 2
-    job = await api.job(held["job_id"])
+    lost, current = await lose_lease(api, queue)
+    assert current["attempt"] == 2
+    job = await api.job(current["job_id"])
     assert job["worker_id"] == "second"
     (error,) = job["errors"]
     assert error["error"].startswith("lease expired: worker first ")
@@ -33,28 +33,28 @@ async def test_a_job_whose_lease_ends_goes_to_the_next_worker(api: ApiClient, qu
 async def test_an_outcome_with_a_lost_lease_changes_nothing(
     api: ApiClient, queue: str, verb: str
 ) -> None:
-    lost, held = await lose(api, queue)
-    before = await api.job(held["job_id"])
+    lost, current = await lose_lease(api, queue)
+    before = await api.job(current["job_id"])
     body: Body = {"lease_token": lost["lease_token"]}
     if verb == "fail":
         body["error"] = "too late"
-    refusal = await api.refused(f"/{verb}/{held['job_id']}", body)
+    refusal = await api.refused(f"/{verb}/{current['job_id']}", body)
     assert (refusal.status, refusal.code) == (409, "LEASE_LOST")
-    assert await api.job(held["job_id"]) == before
-    await api.ack(held)
+    assert await api.job(current["job_id"]) == before
+    await api.ack(current)
 
 
 async def test_a_heartbeat_with_a_lost_lease_changes_nothing(api: ApiClient, queue: str) -> None:
-    lost, held = await lose(api, queue)
-    before = await api.job(held["job_id"])
+    lost, current = await lose_lease(api, queue)
+    before = await api.job(current["job_id"])
     answer = await api.heartbeat(lost, checkpoint="mine", progress={"current": 1})
     assert answer == {"status": "cancel", "reason": "lease_lost"}
-    assert await api.job(held["job_id"]) == before
-    assert await api.heartbeat(held) == {"status": "ok"}
+    assert await api.job(current["job_id"]) == before
+    assert await api.heartbeat(current) == {"status": "ok"}
 
 
-async def test_a_job_lives_as_long_as_its_heartbeats(api: ApiClient, queue: str) -> None:
-    """Twice as long as its lease, with another worker waiting for it all the while."""
+async def test_heartbeats_keep_a_lease_valid(api: ApiClient, queue: str) -> None:
+    """The heartbeats last twice as long as the lease, while another worker waits for the job."""
     await api.enqueue(queue)
     leased = await api.fetch(queue, lease_duration=2)
     rival = asyncio.create_task(api.try_fetch(queue, timeout=4))
@@ -78,7 +78,7 @@ async def test_a_heartbeat_extends_by_the_lease_of_the_job_itself(
     assert _seconds(job["lease_expires_at"]) - _seconds(job["started_at"]) >= 600
 
 
-async def test_a_job_that_kills_its_workers_dies_in_the_end(api: ApiClient, queue: str) -> None:
+async def test_a_job_that_kills_its_workers_becomes_dead(api: ApiClient, queue: str) -> None:
     job_id = await api.enqueue(queue, max_retries=2)
     await api.fetch(queue, lease_duration=1)
     await api.fetch(queue, lease_duration=1, timeout=20)
@@ -87,7 +87,7 @@ async def test_a_job_that_kills_its_workers_dies_in_the_end(api: ApiClient, queu
     assert all(error["error"].startswith("lease expired") for error in job["errors"])
 
 
-async def test_a_job_is_handed_to_one_of_many_fetches(api: ApiClient, queue: str) -> None:
+async def test_one_of_many_fetches_gets_a_job(api: ApiClient, queue: str) -> None:
     fetches = [asyncio.create_task(api.try_fetch(queue, timeout=2)) for _ in range(10)]
     await api.see_waiting(10)
     job_id = await api.enqueue(queue)

@@ -1,4 +1,4 @@
-"""A job's whole life over the api: enqueue, fetch, ack, and what is told of it."""
+"""The life of a job over the HTTP API: enqueue, fetch, ack, and its fields in between."""
 
 from support.api_client import ApiClient
 
@@ -33,7 +33,7 @@ async def test_a_job_goes_from_enqueue_to_completed(api: ApiClient, queue: str) 
     assert await api.events_of(job_id) == ["enqueued", "started", "completed"]
 
 
-async def test_a_completed_job_is_not_handed_out_again(api: ApiClient, queue: str) -> None:
+async def test_a_completed_job_is_not_fetched_again(api: ApiClient, queue: str) -> None:
     await api.enqueue(queue)
     await api.ack(await api.fetch(queue))
     assert await api.try_fetch(queue) is None
@@ -65,7 +65,9 @@ async def test_jobs_are_enqueued_fetched_and_acked_in_batches(api: ApiClient, qu
     assert {job["state"] for job in found["jobs"]} == {"completed"}
 
 
-async def test_one_bad_ack_of_a_batch_does_not_spoil_the_others(api: ApiClient, queue: str) -> None:
+async def test_one_invalid_ack_of_a_batch_does_not_affect_the_others(
+    api: ApiClient, queue: str
+) -> None:
     await api.enqueue(queue)
     await api.enqueue(queue)
     good, other = await api.fetch_batch(queue, count=2)
@@ -83,8 +85,8 @@ async def test_one_bad_ack_of_a_batch_does_not_spoil_the_others(api: ApiClient, 
     assert await api.state(other["job_id"]) == "active"
 
 
-async def test_a_worker_without_tokens_is_served_as_ever(api: ApiClient, queue: str) -> None:
-    """Clients that know of no lease tokens are accepted while the job is active."""
+async def test_calls_without_lease_tokens_are_accepted(api: ApiClient, queue: str) -> None:
+    """Calls of clients without lease tokens are accepted while the job is active."""
     job_id = await api.enqueue(queue)
     await api.fetch(queue)
     beat = await api.post("/heartbeat", {"jobs": {job_id: {"progress": {"current": 1}}}})

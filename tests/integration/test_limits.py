@@ -1,4 +1,4 @@
-"""Limits: too large, of the wrong kind, too much at once."""
+"""Limits of requests: size, content type, and the write backlog."""
 
 import asyncio
 import json
@@ -12,10 +12,10 @@ from support.api_client import API, JSON, ApiClient, refusal_of
 from support.server import CorvoServer, StartServer
 
 
-async def test_a_payload_up_to_the_limit_is_taken(start_server: StartServer) -> None:
+async def test_a_payload_up_to_the_limit_is_accepted(start_server: StartServer) -> None:
     server = start_server(max_payload_bytes=1000)
     async with ApiClient(server.url) as api:
-        fits, is_too_large = "x" * 998, "x" * 999  # and two quotes
+        fits, is_too_large = "x" * 998, "x" * 999  # The two quotes count, too.
         job_id = await api.enqueue("q", fits)
         assert (await api.job(job_id))["payload"] == fits
         refusal = await api.refused("/enqueue", {"queue": "q", "payload": is_too_large})
@@ -30,7 +30,7 @@ async def test_a_payload_up_to_the_limit_is_taken(start_server: StartServer) -> 
 
 
 async def test_the_limit_of_a_payload_is_in_bytes_of_json(api: ApiClient, queue: str) -> None:
-    """256 KiB unless set otherwise, and a character may have three bytes."""
+    """The default is 256 KiB. A character can have three bytes."""
     text = "€" * (256 * 1024 // 3)
     assert len(text.encode()) + 2 > 256 * 1024
     raw = b'{"queue":"%b","payload":"%b"}' % (queue.encode(), text.encode())
@@ -40,10 +40,10 @@ async def test_the_limit_of_a_payload_is_in_bytes_of_json(api: ApiClient, queue:
 
 
 @pytest.mark.parametrize("megabytes", [9, 30])
-async def test_a_body_over_the_limit_is_refused_in_words(
+async def test_a_body_over_the_limit_is_refused_with_a_response(
     api: ApiClient, queue: str, megabytes: int
 ) -> None:
-    """The refusal reaches a client that sends all of its body before it listens."""
+    """The response reaches a client that sends its whole body before it reads."""
     raw = b'{"queue":"%b","payload":"%b"}' % (queue.encode(), b"x" * megabytes * 1_000_000)
     refusal = await api.refused("/enqueue", raw=raw)
     assert (refusal.status, refusal.code) == (413, "PAYLOAD_TOO_LARGE")
@@ -52,7 +52,7 @@ async def test_a_body_over_the_limit_is_refused_in_words(
     assert await api.try_fetch(queue) is None
 
 
-async def test_a_body_that_comes_in_chunks_has_the_same_limit(server: CorvoServer) -> None:
+async def test_a_chunked_body_has_the_same_limit(server: CorvoServer) -> None:
     async def chunks() -> AsyncIterator[bytes]:
         for _ in range(9):
             yield b" " * 1_000_000
@@ -113,11 +113,13 @@ async def test_writes_beyond_the_backlog_are_refused_and_change_nothing(
                     assert int(refusal.headers["retry-after"]) >= 1
         assert set(seen) == {201, 429}
         assert (await api.queue("q"))["pending"] == seen[201]
-        # Once the others are through there is room again.
+        # The backlog has room again after the other writes.
         await api.enqueue("q")
 
 
-async def test_a_refusal_of_ten_thousand_wrong_jobs_stays_short(api: ApiClient, queue: str) -> None:
+async def test_the_refusal_of_ten_thousand_invalid_jobs_is_short(
+    api: ApiClient, queue: str
+) -> None:
     jobs = [{"queue": queue, "max_retries": -1, "tags": {"a b": 1}}] * 10_000
     response = await api.send("POST", "/enqueue/batch", {"jobs": jobs})
     refusal = refusal_of(response)

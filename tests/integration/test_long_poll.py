@@ -1,6 +1,6 @@
-"""Fetches that wait: woken at once, in the order of their arrival, and never in vain.
+"""Waiting fetches are woken at once, in the order of their arrival.
 
-That a fetch was woken shows in that it is answered at all: all wait for longer than these tests do.
+The timeouts of the fetches are longer than the tests, so only a wake-up can answer a fetch.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ LONG = 60
 def waiting_fetch(
     api: ApiClient, *queues: str, worker_id: str = "worker-1"
 ) -> "asyncio.Task[LeasedJob | None]":
-    """A fetch under way, on a connection of its own."""
+    """Start a fetch on a separate connection."""
     return asyncio.create_task(api.try_fetch(*queues, timeout=LONG, worker_id=worker_id))
 
 
@@ -65,8 +65,8 @@ async def test_the_fetch_that_has_waited_longest_is_served_first(
         fetches.append(waiting_fetch(api, queue, worker_id=f"worker-{i}"))
         await api.see_waiting(i + 1)
     for fetch in fetches:
-        # The commit of a job may let the next in line look, too, in vain. Meanwhile a job goes to
-        # the one behind it.
+        # A commit may also wake the next fetch, which then finds no job. A job that is enqueued
+        # during this search goes to the fetch after it.
         await api.see_no_claims()
         job_id = await api.enqueue(queue)
         assert (await answer_of(fetch))["job_id"] == job_id
@@ -87,18 +87,20 @@ async def test_a_release_wakes_a_waiting_fetch(api: ApiClient, queue: str) -> No
     assert (await answer_of(fetch))["job_id"] == leased["job_id"]
 
 
-async def test_a_fetch_is_told_when_nothing_came_in_time(api: ApiClient, queue: str) -> None:
+async def test_a_fetch_without_a_job_is_answered_at_its_timeout(api: ApiClient, queue: str) -> None:
     started = time.monotonic()
     body = {"queues": [queue], "worker_id": "w", "timeout": 0.2}
     response = await api.send("POST", "/fetch", body)
     assert (response.status_code, response.content) == (204, b"")
     assert time.monotonic() - started >= 0.2
     assert await api.post("/fetch/batch", {**body, "count": 3}) == {"jobs": []}
-    await api.enqueue(queue)  # nobody waits for it any more
+    await api.enqueue(queue)  # no fetch waits any more
     assert (await api.fetch(queue))["attempt"] == 1
 
 
-async def test_a_fetch_that_hangs_up_leaves_its_job_to_the_next(api: ApiClient, queue: str) -> None:
+async def test_a_fetch_that_disconnects_leaves_its_job_to_the_next(
+    api: ApiClient, queue: str
+) -> None:
     gone = waiting_fetch(api, queue, worker_id="gone")
     await api.see_waiting(1)
     next_one = waiting_fetch(api, queue, worker_id="next")
@@ -111,10 +113,10 @@ async def test_a_fetch_that_hangs_up_leaves_its_job_to_the_next(api: ApiClient, 
     assert job["attempt"] == 1
 
 
-async def test_a_hang_up_in_the_moment_of_the_job_costs_no_attempt(
+async def test_a_disconnect_at_the_time_of_the_enqueue_costs_no_attempt(
     start_server: StartServer, queue: str
 ) -> None:
-    """The server finds the end of the one connection and the job in the same instant."""
+    """The server reads the end of one connection and the enqueue at the same time."""
     server = start_server()
     async with ApiClient(server.url) as api:
         fetch = {"queues": [queue], "worker_id": "gone", "timeout": LONG}
@@ -133,7 +135,7 @@ async def test_a_hang_up_in_the_moment_of_the_job_costs_no_attempt(
             await hang_up(producer)
 
 
-async def test_waiting_fetches_are_sent_home_when_the_server_stops(
+async def test_waiting_fetches_are_answered_when_the_server_stops(
     start_server: StartServer, queue: str
 ) -> None:
     server = start_server()
@@ -153,7 +155,7 @@ Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 async def send(server: CorvoServer, path: str, body: Body) -> Connection:
-    """A request on a bare connection, which can be closed without a word."""
+    """Send a request on a raw connection, which can be closed without a response."""
     content = json.dumps(body).encode()
     head = (
         f"POST {API}{path} HTTP/1.1\r\nHost: corvo\r\nContent-Type: application/json\r\n"

@@ -1,4 +1,4 @@
-"""The API's own description, and the page that shows it."""
+"""The OpenAPI description, and the page that shows it."""
 
 import re
 
@@ -12,7 +12,7 @@ async def test_the_description_is_valid_openapi(api: ApiClient) -> None:
     OpenAPIV31SpecValidator(description).validate()
 
 
-async def test_defaults_are_described_as_they_are_written(api: ApiClient) -> None:
+async def test_defaults_are_described_in_the_notation_of_requests(api: ApiClient) -> None:
     schemas = (await api.get("/openapi.json"))["components"]["schemas"]
     enqueue = schemas["EnqueueRequest"]["properties"]
     assert enqueue["retry_base_delay"]["default"] == "5s"
@@ -57,8 +57,8 @@ async def test_the_description_names_every_endpoint_of_the_protocol(api: ApiClie
     }
 
 
-async def test_every_path_that_is_described_is_served(api: ApiClient) -> None:
-    """By the method named: whatever the answer is, it is not that there is no such route."""
+async def test_every_described_path_is_served(api: ApiClient) -> None:
+    """Each path answers its described methods with anything but a missing route."""
     paths = (await api.get("/openapi.json"))["paths"]
     for path, operations in paths.items():
         target = re.sub(r"\{\w+\}", "x", path).removeprefix(API)
@@ -71,7 +71,7 @@ async def test_every_path_that_is_described_is_served(api: ApiClient) -> None:
                 assert response.status_code != 405, (method, path)
 
 
-async def test_the_page_shows_every_operation_and_needs_nothing_from_elsewhere(
+async def test_the_page_shows_every_operation_without_external_resources(
     api: ApiClient,
 ) -> None:
     response = await api.send("GET", "/docs")

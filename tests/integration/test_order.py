@@ -1,9 +1,9 @@
-"""Which job is next: priority first, then the order of enqueueing."""
+"""The order of fetches: by priority, then by the order of enqueues."""
 
 from support.api_client import ApiClient, new_name
 
 
-async def test_the_more_urgent_job_is_first(api: ApiClient, queue: str) -> None:
+async def test_higher_priorities_are_fetched_first(api: ApiClient, queue: str) -> None:
     for priority in ("normal", "high", "critical", "normal", "high", "critical"):
         await api.enqueue(queue, priority, priority=priority)
     jobs = await api.fetch_batch(queue, count=6)
@@ -14,14 +14,16 @@ async def test_the_more_urgent_job_is_first(api: ApiClient, queue: str) -> None:
     assert all(ids[i] < ids[i + 1] for i in (0, 2, 4))
 
 
-async def test_priorities_are_taken_as_numbers_too(api: ApiClient, queue: str) -> None:
+async def test_priorities_are_accepted_as_numbers(api: ApiClient, queue: str) -> None:
     for number in (2, 0, 1):
         await api.enqueue(queue, priority=number)
     jobs = await api.fetch_batch(queue, count=3)
     assert [job["priority"] for job in jobs] == ["critical", "high", "normal"]
 
 
-async def test_equals_are_served_in_the_order_of_enqueueing(api: ApiClient, queue: str) -> None:
+async def test_equal_priorities_are_fetched_in_the_order_of_enqueues(
+    api: ApiClient, queue: str
+) -> None:
     body = {"jobs": [{"queue": queue, "payload": i} for i in range(5)]}
     await api.post("/enqueue/batch", body)
     for i in range(5, 10):
@@ -29,7 +31,7 @@ async def test_equals_are_served_in_the_order_of_enqueueing(api: ApiClient, queu
     assert [(await api.fetch(queue))["payload"] for _ in range(10)] == list(range(10))
 
 
-async def test_one_order_holds_across_the_queues_of_a_fetch(api: ApiClient) -> None:
+async def test_the_order_covers_all_queues_of_a_fetch(api: ApiClient) -> None:
     one, other = new_name(), new_name()
     await api.enqueue(other, 1)
     await api.enqueue(one, 2)
@@ -39,7 +41,7 @@ async def test_one_order_holds_across_the_queues_of_a_fetch(api: ApiClient) -> N
     assert [job["payload"] for job in jobs] == [3, 1, 2, 4]
 
 
-async def test_a_job_that_failed_keeps_its_place_in_the_line(api: ApiClient, queue: str) -> None:
+async def test_a_failed_job_keeps_its_place_in_the_order(api: ApiClient, queue: str) -> None:
     first = await api.enqueue(queue, retry_backoff="none")
     await api.enqueue(queue)
     await api.fail(await api.fetch(queue))

@@ -1,11 +1,11 @@
-"""Queues that are paused: jobs come in, none goes out."""
+"""Paused queues: jobs are enqueued but not fetched."""
 
 import asyncio
 
 from support.api_client import ApiClient, new_name
 
 
-async def test_a_paused_queue_hands_nothing_out_until_resumed(api: ApiClient, queue: str) -> None:
+async def test_a_paused_queue_returns_no_jobs_until_resumed(api: ApiClient, queue: str) -> None:
     job_id = await api.enqueue(queue)
     assert await api.post(f"/queues/{queue}/pause") == {"status": "paused"}
     assert (await api.queue(queue))["paused"] is True
@@ -33,7 +33,7 @@ async def test_a_waiting_fetch_gets_its_job_when_the_queue_is_resumed(
     assert (await asyncio.wait_for(fetch, 20))["job_id"] == job_id
 
 
-async def test_a_pause_takes_hold_of_a_fetch_that_waits_already(api: ApiClient, queue: str) -> None:
+async def test_a_pause_applies_to_a_fetch_that_already_waits(api: ApiClient, queue: str) -> None:
     fetch = asyncio.create_task(api.fetch(queue, timeout=60))
     await api.see_waiting(1)
     await api.post(f"/queues/{queue}/pause")
@@ -44,7 +44,7 @@ async def test_a_pause_takes_hold_of_a_fetch_that_waits_already(api: ApiClient, 
     assert (await asyncio.wait_for(fetch, 20))["job_id"] == job_id
 
 
-async def test_other_queues_of_a_fetch_are_served_meanwhile(api: ApiClient, queue: str) -> None:
+async def test_a_fetch_returns_jobs_of_its_other_queues(api: ApiClient, queue: str) -> None:
     other = new_name()
     await api.enqueue(queue, priority="critical")
     await api.post(f"/queues/{queue}/pause")
@@ -53,7 +53,7 @@ async def test_other_queues_of_a_fetch_are_served_meanwhile(api: ApiClient, queu
     assert await api.try_fetch(queue, other) is None
 
 
-async def test_jobs_that_are_held_already_can_be_finished(api: ApiClient, queue: str) -> None:
+async def test_active_jobs_of_a_paused_queue_can_be_acked(api: ApiClient, queue: str) -> None:
     await api.enqueue(queue)
     leased = await api.fetch(queue)
     await api.post(f"/queues/{queue}/pause")

@@ -1,4 +1,4 @@
-"""Documents that are nobody's business but the users': kept byte for byte, on every way."""
+"""JSON documents of users are stored and returned byte for byte by every endpoint."""
 
 import json
 
@@ -29,9 +29,7 @@ def document(request: pytest.FixtureRequest) -> bytes:
     return raw
 
 
-async def test_a_payload_comes_out_as_it_went_in(
-    api: ApiClient, queue: str, document: bytes
-) -> None:
+async def test_a_payload_is_returned_unchanged(api: ApiClient, queue: str, document: bytes) -> None:
     raw = b'{"payload":%b,"queue":"%b"}' % (document, queue.encode())
     job_id = (await api.post("/enqueue", raw=raw))["job_id"]
     shown = b'"payload":%b,' % document
@@ -42,7 +40,7 @@ async def test_a_payload_comes_out_as_it_went_in(
     assert shown in (await api.send("POST", "/fetch", fetch)).content
 
 
-async def test_payloads_of_a_batch_come_out_as_they_went_in(
+async def test_payloads_of_a_batch_are_returned_unchanged(
     api: ApiClient, queue: str, document: bytes
 ) -> None:
     name = queue.encode()
@@ -60,7 +58,7 @@ async def test_payloads_of_a_batch_come_out_as_they_went_in(
     assert answer.count(b'"payload":%b,' % document) == 2 + without_one
 
 
-async def test_results_and_checkpoints_come_out_as_they_went_in(
+async def test_results_and_checkpoints_are_returned_unchanged(
     api: ApiClient, queue: str, document: bytes
 ) -> None:
     job_id = await api.enqueue(queue)
@@ -78,7 +76,7 @@ async def test_results_and_checkpoints_come_out_as_they_went_in(
     assert b'"result":%b,' % document in shown
 
 
-async def test_what_a_batch_gives_its_callback_comes_out_as_it_went_in(
+async def test_the_callback_payload_of_a_batch_is_returned_unchanged(
     api: ApiClient, queue: str, document: bytes
 ) -> None:
     raw = (
@@ -96,9 +94,7 @@ async def test_what_a_batch_gives_its_callback_comes_out_as_it_went_in(
     assert b'"payload":%b}' % document in answer.content
 
 
-async def test_a_field_is_known_by_its_name_however_that_is_written(
-    api: ApiClient, queue: str
-) -> None:
+async def test_escapes_in_a_field_name_are_decoded(api: ApiClient, queue: str) -> None:
     raw = rb'{"queu\u0065":"%b","p\u0061yload":{"a":1}}' % queue.encode()
     job_id = (await api.post("/enqueue", raw=raw))["job_id"]
     assert (await api.job(job_id))["payload"] == {"a": 1}

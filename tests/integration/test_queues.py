@@ -1,4 +1,4 @@
-"""What is told of queues and of jobs by their ids."""
+"""Reading queues, and jobs by their ids."""
 
 from support.api_client import ApiClient, new_name
 
@@ -35,12 +35,12 @@ async def test_a_queue_counts_its_jobs_by_state(api: ApiClient, queue: str) -> N
 
 
 async def test_queues_are_listed_by_name(api: ApiClient) -> None:
-    mine = sorted(new_name() for _ in range(5))
-    for name in reversed(mine):
+    created = sorted(new_name() for _ in range(5))
+    for name in reversed(created):
         await api.enqueue(name)
     names = [queue["name"] for queue in await api.get("/queues")]
     assert names == sorted(names)
-    assert [name for name in names if name in mine] == mine
+    assert [name for name in names if name in created] == created
 
 
 async def test_a_queue_that_does_not_exist_is_not_found(api: ApiClient) -> None:
@@ -48,7 +48,7 @@ async def test_a_queue_that_does_not_exist_is_not_found(api: ApiClient) -> None:
     assert (refusal.status, refusal.code) == (404, "NOT_FOUND")
 
 
-async def test_jobs_are_got_by_their_ids_in_the_order_named(api: ApiClient, queue: str) -> None:
+async def test_jobs_are_returned_in_the_order_of_the_ids(api: ApiClient, queue: str) -> None:
     ids = [await api.enqueue(queue, i, tags={"n": str(i)}) for i in range(5)]
     missing = "job_01ARZ3NDEKTSV4RRFFQ69G5FAV"
     wanted = [ids[3], missing, ids[0], "no id at all", ids[4]]

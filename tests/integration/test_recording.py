@@ -1,4 +1,4 @@
-"""What is recorded for tests behaves like what a server would have had: both are held together."""
+"""Recorded jobs of `corvo_client.testing` behave like the jobs of a real server."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -137,8 +137,8 @@ async def repeats(client: AsyncClient, queue: str) -> list[Any]:
     return [first, again, await client.enqueue(queue, job_id=first.job_id)]
 
 
-def told(answers: list[Any], names: dict[str, str]) -> list[Any]:
-    """Replies with the ids of jobs replaced by their numbers."""
+def normalized(answers: list[Any], names: dict[str, str]) -> list[Any]:
+    """Return the replies with job ids replaced by numbers."""
     plain = []
     for answer in answers:
         members = answer.model_dump() if hasattr(answer, "model_dump") else answer
@@ -155,17 +155,17 @@ def compared(jobs: list[Job]) -> list[Any]:
         if isinstance(row["payload"], dict):
             row["payload"].pop("batch_id", None)
         if job.state == "completed":
-            # Whether a checkpoint gets through before the ack is a matter of luck.
+            # A checkpoint may or may not be stored before the ack, so it is not compared.
             del row["checkpoint"]
         rows.append((row, [(error.attempt, error.error) for error in job.errors]))
     return rows
 
 
 @pytest.mark.parametrize("story", [options, outcomes, unique_keys, batches, repeats])
-async def test_recorded_jobs_go_the_way_of_real_ones(server: CorvoServer, story: Story) -> None:
+async def test_recorded_jobs_behave_like_real_jobs(server: CorvoServer, story: Story) -> None:
     queue = new_name()
     async with AsyncClient(server.url) as client:
-        real_answers = told(await story(client, queue), {})
+        real_answers = normalized(await story(client, queue), {})
         async with make_worker(server.url, queue):
 
             async def real() -> list[Job]:
@@ -176,7 +176,7 @@ async def test_recorded_jobs_go_the_way_of_real_ones(server: CorvoServer, story:
         real_jobs = await client.bulk_get([job.id for job in ended])
     with recording() as recorded:
         async with AsyncClient() as client:
-            answers = told(await story(client, queue), {})
+            answers = normalized(await story(client, queue), {})
         await recorded.drain_async(make_worker(None, queue))
     assert answers == real_answers
     assert compared(recorded.all) == compared(real_jobs)

@@ -1,11 +1,13 @@
-"""Giving a job back without its attempt being counted."""
+"""Releasing a job, which does not count its attempt."""
 
 from datetime import datetime
 
 from support.api_client import ApiClient
 
 
-async def test_a_released_job_comes_again_with_the_same_attempt(api: ApiClient, queue: str) -> None:
+async def test_a_released_job_is_fetched_again_with_the_same_attempt(
+    api: ApiClient, queue: str
+) -> None:
     job_id = await api.enqueue(queue, max_retries=1)
     for _ in range(3):
         leased = await api.fetch(queue)
@@ -17,7 +19,7 @@ async def test_a_released_job_comes_again_with_the_same_attempt(api: ApiClient, 
     assert (await api.queue(queue))["failed"] == 0
 
 
-async def test_a_job_released_for_later_waits(api: ApiClient, queue: str) -> None:
+async def test_a_job_released_with_a_delay_waits(api: ApiClient, queue: str) -> None:
     job_id = await api.enqueue(queue)
     answer = await api.release(await api.fetch(queue), delay="300ms")
     assert answer["status"] == "released"
@@ -29,7 +31,7 @@ async def test_a_job_released_for_later_waits(api: ApiClient, queue: str) -> Non
     assert await api.events_of(job_id) == events
 
 
-async def test_a_released_job_keeps_its_place_in_the_line(api: ApiClient, queue: str) -> None:
+async def test_a_released_job_keeps_its_place_in_the_order(api: ApiClient, queue: str) -> None:
     first = await api.enqueue(queue)
     await api.enqueue(queue)
     await api.release(await api.fetch(queue))

@@ -1,4 +1,4 @@
-"""Requests that are sent again because their answer was lost: no second effect."""
+"""Repeated requests, as after a lost response, have no second effect."""
 
 import asyncio
 
@@ -30,7 +30,7 @@ async def test_an_enqueue_sent_twice_at_once_is_one_job(api: ApiClient, queue: s
     assert len(await api.fetch_batch(queue, count=100)) == 20
 
 
-async def test_a_batch_sent_again_is_the_same_batch(api: ApiClient, queue: str) -> None:
+async def test_a_repeated_batch_is_the_same_batch(api: ApiClient, queue: str) -> None:
     callbacks = new_name()
     body = {
         "jobs": [{"queue": queue, "payload": i, "job_id": new_job_id()} for i in range(5)],
@@ -75,10 +75,10 @@ async def test_a_repeated_fail_does_not_touch_the_next_attempt(api: ApiClient, q
     await api.enqueue(queue, max_retries=5, retry_backoff="none")
     leased = await api.fetch(queue)
     await api.fail(leased)
-    held = await api.fetch(queue, timeout=20)
+    current = await api.fetch(queue, timeout=20)
     body = {"error": "again", "lease_token": leased["lease_token"]}
-    assert (await api.refused(f"/fail/{held['job_id']}", body)).code == "LEASE_LOST"
-    await api.ack(held)
+    assert (await api.refused(f"/fail/{current['job_id']}", body)).code == "LEASE_LOST"
+    await api.ack(current)
 
 
 async def test_a_final_fail_can_be_repeated(api: ApiClient, queue: str) -> None:
@@ -90,7 +90,7 @@ async def test_a_final_fail_can_be_repeated(api: ApiClient, queue: str) -> None:
     assert len((await api.job(leased["job_id"]))["errors"]) == 1
 
 
-async def test_an_outcome_cannot_be_turned_into_its_opposite(api: ApiClient, queue: str) -> None:
+async def test_an_outcome_cannot_be_changed(api: ApiClient, queue: str) -> None:
     await api.enqueue(queue)
     leased = await api.fetch(queue)
     await api.ack(leased)

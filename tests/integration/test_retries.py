@@ -1,4 +1,4 @@
-"""Attempts that fail: retried after their backoff, or dead."""
+"""Failed attempts: the job is retried after its backoff, or becomes dead."""
 
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from support.api_client import ApiClient
 TINY = {"retry_base_delay": "20ms", "retry_backoff": "fixed"}
 
 
-async def test_a_failed_job_comes_again_by_itself(api: ApiClient, queue: str) -> None:
+async def test_a_failed_job_is_retried_automatically(api: ApiClient, queue: str) -> None:
     job_id = await api.enqueue(queue, {"n": 1}, max_retries=3, **TINY)
     failed = await api.fail(await api.fetch(queue), "no route to host", backtrace="at line 1")
     assert failed["status"] == "retrying"
@@ -60,20 +60,20 @@ async def test_a_job_without_attempts_left_is_dead(api: ApiClient, queue: str) -
 
 
 @pytest.mark.parametrize("max_retries", [0, 1])
-async def test_a_job_of_one_attempt_dies_of_it(
+async def test_a_job_with_one_attempt_is_dead_after_a_failure(
     api: ApiClient, queue: str, max_retries: int
 ) -> None:
     await api.enqueue(queue, max_retries=max_retries)
     assert (await api.fail(await api.fetch(queue)))["status"] == "dead"
 
 
-async def test_a_failure_not_to_be_retried_is_final(api: ApiClient, queue: str) -> None:
+async def test_a_failure_without_retry_is_final(api: ApiClient, queue: str) -> None:
     job_id = await api.enqueue(queue, max_retries=10)
     assert (await api.fail(await api.fetch(queue), retry=False))["status"] == "dead"
     assert await api.state(job_id) == "dead"
 
 
-async def test_a_dead_job_retried_by_hand_begins_anew(api: ApiClient, queue: str) -> None:
+async def test_a_manual_retry_resets_the_attempts(api: ApiClient, queue: str) -> None:
     job_id = await api.enqueue(queue, max_retries=1)
     await api.fail(await api.fetch(queue), "first life")
     assert await api.post(f"/jobs/{job_id}/retry") == {"status": "retried"}
@@ -95,13 +95,10 @@ async def test_a_dead_job_retried_by_hand_begins_anew(api: ApiClient, queue: str
         ("exponential", [60_000, 120_000, 150_000]),
     ],
 )
-async def test_the_backoff_says_when_the_next_attempt_is_due(
+async def test_the_backoff_sets_the_time_of_the_next_attempt(
     api: ApiClient, queue: str, backoff: str, expected: list[int]
 ) -> None:
-    """Up to a tenth is added at random; the maximum bounds what it is added to.
-
-    None comes due by itself meanwhile, but for those that are to at once.
-    """
+    """The server adds a random time of up to a tenth. The maximum applies before the addition."""
     job_id = await api.enqueue(
         queue,
         max_retries=4,
@@ -116,4 +113,4 @@ async def test_the_backoff_says_when_the_next_attempt_is_due(
         waits = (due - failed_at).total_seconds() * 1000
         assert delay <= waits <= delay * 1.1
         if delay:
-            await api.post(f"/jobs/{job_id}/retry")  # now, instead of then
+            await api.post(f"/jobs/{job_id}/retry")  # now, not after the backoff

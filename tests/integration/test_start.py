@@ -1,4 +1,4 @@
-"""How a server starts, and what it says when it cannot."""
+"""The start of a server, and its errors when it cannot start."""
 
 import os
 import socket
@@ -14,8 +14,8 @@ from server_support.process import Process, python
 from support.api_client import ApiClient
 from support.server import CorvoServer, StartServer, server_command
 
-# Root may write anywhere; this takes that right from the program that it starts.
-AS_OTHERS_DO = """
+# Root can write everywhere. This program drops that right before it runs its command.
+WITHOUT_ROOT_RIGHTS = """
 import ctypes, os, sys
 if os.geteuid() == 0:
     drop_capability, override_permissions = 24, 1
@@ -25,7 +25,7 @@ os.execv(sys.argv[1], sys.argv[1:])
 
 
 def run(*command: str | Path, env: dict[str, str] | None = None) -> tuple[int, str]:
-    """A command that ends by itself: its exit code and what it wrote."""
+    """Run a command to its end. Return its exit code and its output."""
     process = Process(command, env=env)
     try:
         return process.wait(), process.output
@@ -34,7 +34,7 @@ def run(*command: str | Path, env: dict[str, str] | None = None) -> tuple[int, s
 
 
 def start_in(data_dir: Path, **options: str | int) -> tuple[int, str]:
-    """A server that cannot start."""
+    """Start a server that fails. Return its exit code and its output."""
     code, output = run(*server_command(data_dir, "127.0.0.1:0", options))
     assert "Traceback" not in output
     return code, output
@@ -52,7 +52,7 @@ async def test_a_second_server_on_the_data_is_refused(start_server: StartServer)
         await api.enqueue("q")
 
 
-async def test_the_data_is_free_again_after_a_kill(start_server: StartServer) -> None:
+async def test_the_data_directory_is_unlocked_after_a_kill(start_server: StartServer) -> None:
     server = start_server()
     async with ApiClient(server.url) as api:
         job_id = await api.enqueue("q", [1])
@@ -88,7 +88,7 @@ def test_an_address_in_use_is_refused(tmp_path: Path) -> None:
         ("--no-such-option", "1"),
     ],
 )
-def test_a_wrong_option_is_named(tmp_path: Path, option: str, value: str) -> None:
+def test_the_error_names_an_invalid_option(tmp_path: Path, option: str, value: str) -> None:
     code, output = run(*python("-m", "corvo_server", "--data-dir", tmp_path / "d", option, value))
     assert code == 2
     assert option in output
@@ -96,7 +96,7 @@ def test_a_wrong_option_is_named(tmp_path: Path, option: str, value: str) -> Non
     assert not (tmp_path / "d").exists()
 
 
-def test_a_wrong_variable_is_named(tmp_path: Path) -> None:
+def test_the_error_names_an_invalid_variable(tmp_path: Path) -> None:
     env = {"CORVO_LEASE": "soon", "CORVO_DATA_DIR": str(tmp_path / "d")}
     code, output = run(*python("-m", "corvo_server"), env=env)
     assert code == 2
@@ -104,7 +104,7 @@ def test_a_wrong_variable_is_named(tmp_path: Path) -> None:
     assert not (tmp_path / "d").exists()
 
 
-async def test_settings_come_from_the_environment_unless_an_option_says_otherwise(
+async def test_an_option_overrides_the_environment(
     tmp_path: Path,
 ) -> None:
     env = {"CORVO_MAX_PAYLOAD_BYTES": "10", "CORVO_LEASE": "7s"}
@@ -122,7 +122,7 @@ def test_a_data_directory_that_cannot_be_written_is_refused(tmp_path: Path) -> N
     data_dir = tmp_path / "data"
     data_dir.mkdir(mode=0o555)
     command = server_command(data_dir, "127.0.0.1:0")
-    code, output = run(*python("-c", AS_OTHERS_DO, *command))
+    code, output = run(*python("-c", WITHOUT_ROOT_RIGHTS, *command))
     assert code == 1
     assert f"Cannot use {data_dir}" in output
     assert "Permission denied" in output
@@ -134,7 +134,9 @@ def test_a_database_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
     assert server.stop() == 0
     server.close()
     server.database.chmod(0o444)
-    code, output = run(*python("-c", AS_OTHERS_DO, *server_command(tmp_path / "data", "[::1]:0")))
+    code, output = run(
+        *python("-c", WITHOUT_ROOT_RIGHTS, *server_command(tmp_path / "data", "[::1]:0"))
+    )
     assert code == 1
     assert f"Cannot use {server.database}" in output
     assert "readonly" in output
@@ -151,7 +153,7 @@ def test_a_data_directory_that_is_a_file_is_refused(tmp_path: Path, below: str) 
     assert file.read_text() == "not a directory"
 
 
-def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_database_is_not_changed(tmp_path: Path) -> None:
     database = tmp_path / "corvo.db"
     database.write_text("Dear diary, " * 1000)
     code, output = start_in(tmp_path)
@@ -161,7 +163,7 @@ def test_a_file_that_is_no_database_is_left_alone(tmp_path: Path) -> None:
     assert database.read_text() == "Dear diary, " * 1000
 
 
-def test_the_database_of_a_newer_server_is_left_alone(tmp_path: Path) -> None:
+def test_the_database_of_a_newer_server_is_not_changed(tmp_path: Path) -> None:
     server = CorvoServer(tmp_path / "data").start()
     assert server.stop() == 0
     server.close()
@@ -174,7 +176,7 @@ def test_the_database_of_a_newer_server_is_left_alone(tmp_path: Path) -> None:
     assert server.database.read_bytes() == before
 
 
-def test_the_log_is_text_where_that_is_asked_for(tmp_path: Path) -> None:
+def test_the_log_format_can_be_text(tmp_path: Path) -> None:
     options = {"log_format": "text"}
     process = Process(server_command(tmp_path / "data", "127.0.0.1:0", options))
     line = process.wait_for_line(lambda line: "listening on" in line, "the server listens")
@@ -184,7 +186,7 @@ def test_the_log_is_text_where_that_is_asked_for(tmp_path: Path) -> None:
     process.close()
 
 
-def test_the_command_explains_every_setting() -> None:
+def test_the_help_lists_every_setting() -> None:
     command = Path(sys.executable).parent / "corvo-server"
     assert os.access(command, os.X_OK)
     code, output = run(command, "--help")

@@ -1,4 +1,4 @@
-"""How a server ends: in order at the first signal, at once at the second."""
+"""The stop of a server: graceful at the first signal, immediate at the second."""
 
 import asyncio
 import signal
@@ -12,7 +12,7 @@ import pytest
 from server_support.process import Process, python
 from server_support.waiting import wait_until
 from support.api_client import API, ApiClient
-from support.connection import HeldRequest
+from support.connection import PartialRequest
 from support.server import CorvoServer, StartServer, server_command
 
 STEPS = [
@@ -36,7 +36,7 @@ async def test_a_stop_is_logged_step_by_step_and_ends_with_0(
 
 
 @pytest.mark.sqlite
-async def test_a_stop_leaves_everything_in_the_one_file(start_server: StartServer) -> None:
+async def test_a_stop_leaves_all_data_in_one_file(start_server: StartServer) -> None:
     server = start_server()
     async with ApiClient(server.url) as api:
         jobs = [{"queue": "q", "payload": i} for i in range(500)]
@@ -52,7 +52,9 @@ async def test_a_stop_leaves_everything_in_the_one_file(start_server: StartServe
 
 async def test_a_request_in_flight_is_finished(start_server: StartServer) -> None:
     server = start_server()
-    async with HeldRequest(server.port, "/enqueue", {"queue": "q", "payload": "late"}) as request:
+    async with PartialRequest(
+        server.port, "/enqueue", {"queue": "q", "payload": "late"}
+    ) as request:
         server.signal(signal.SIGTERM)
         await see_message(server, STEPS[1])
         async with httpx.AsyncClient() as client:
@@ -67,11 +69,11 @@ async def test_a_request_in_flight_is_finished(start_server: StartServer) -> Non
         assert (await api.job(answer["job_id"]))["payload"] == "late"
 
 
-async def test_a_request_that_does_not_come_to_its_end_is_cut_off(
+async def test_an_incomplete_request_is_cut_off(
     start_server: StartServer,
 ) -> None:
     server = start_server(shutdown_timeout="200ms")
-    async with HeldRequest(server.port, "/enqueue", {"queue": "q"}) as request:
+    async with PartialRequest(server.port, "/enqueue", {"queue": "q"}) as request:
         assert await asyncio.to_thread(server.stop) == 0
         assert await request.end() == b""
     assert "stopping: 1 requests were cut off" in server.messages()
@@ -85,7 +87,7 @@ async def test_a_second_signal_ends_the_server_at_once(
     server = start_server(shutdown_timeout="1h")
     async with ApiClient(server.url) as api:
         job_id = await api.enqueue("q")
-    async with HeldRequest(server.port, "/enqueue", {"queue": "q"}):
+    async with PartialRequest(server.port, "/enqueue", {"queue": "q"}):
         server.signal(signal.SIGTERM)
         await see_message(server, STEPS[1])
         server.signal(number)
@@ -95,12 +97,12 @@ async def test_a_second_signal_ends_the_server_at_once(
         assert (await api.fetch("q"))["job_id"] == job_id
 
 
-async def test_two_signals_at_once_end_a_server_that_is_too_busy_to_stop(
+async def test_two_signals_at_once_end_a_busy_server(
     start_server: StartServer,
 ) -> None:
-    """Neither needs the event loop, which may be stuck, to come round in between."""
+    """Both signals arrive before the event loop can react to the first."""
     server = start_server(shutdown_timeout="1h")
-    async with HeldRequest(server.port, "/enqueue", {"queue": "q"}):
+    async with PartialRequest(server.port, "/enqueue", {"queue": "q"}):
         server.signal(signal.SIGSTOP)
         server.signal(signal.SIGINT)
         server.signal(signal.SIGTERM)
@@ -125,7 +127,7 @@ async def test_a_signal_while_the_server_starts_ends_it_with_0(
         assert "Traceback" not in process.output
     finally:
         process.close()
-    # Whatever it had begun, the next one can take over.
+    # The next server can use the data, however far the first one came.
     server = CorvoServer(tmp_path / "data").start()
     assert server.stop() == 0
     server.close()
@@ -135,7 +137,7 @@ async def test_a_signal_while_the_server_starts_ends_it_with_0(
 def test_a_signal_in_a_finalizer_of_the_start_is_not_lost(
     tmp_path: Path, number: signal.Signals
 ) -> None:
-    """Python drops what is raised there, and in callbacks of the import system."""
+    """Python ignores exceptions in finalizers and in callbacks of the import system."""
     (tmp_path / "uvloop.py").write_text(
         "import signal\n"
         "class Dropped:\n"
@@ -154,9 +156,7 @@ def test_a_signal_in_a_finalizer_of_the_start_is_not_lost(
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_a_backup_that_is_interrupted_does_not_end_with_0(
-    tmp_path: Path, number: signal.Signals
-) -> None:
+def test_an_interrupted_backup_does_not_exit_with_0(tmp_path: Path, number: signal.Signals) -> None:
     server = CorvoServer(tmp_path).start()
     assert server.stop() == 0
     server.close()
@@ -176,14 +176,14 @@ def test_a_backup_that_is_interrupted_does_not_end_with_0(
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-def test_a_command_that_is_stopped_before_it_began_does_not_end_with_0(
+def test_a_command_that_is_stopped_at_its_start_does_not_exit_with_0(
     tmp_path: Path, number: signal.Signals
 ) -> None:
     process = Process(python("-m", "corvo_server", "--data-dir", tmp_path, "check"))
     try:
         process.wait_for_signal_handler()
         process.signal(number)
-        # By its handler, or by the system when it came further meanwhile.
+        # Its handler ended it, or the system did if the handler was not installed yet.
         assert process.wait() in {128 + number, -number}
         assert "Traceback" not in process.output
     finally:
@@ -220,7 +220,7 @@ async def test_a_stop_under_load_loses_nothing_that_was_acknowledged(
         assert [job["id"] for job in found["jobs"]] == acknowledged
 
 
-async def test_followers_of_events_are_sent_home(start_server: StartServer) -> None:
+async def test_event_streams_end_at_a_stop(start_server: StartServer) -> None:
     server = start_server()
     async with (
         ApiClient(server.url) as api,
@@ -246,5 +246,5 @@ async def see_message(server: CorvoServer, message: str) -> None:
 
 
 def steps_of(server: CorvoServer) -> list[str]:
-    """What it said about its stop."""
+    """Return the log messages about the stop."""
     return [told for told in server.messages() if told.startswith("stop")]

@@ -1,4 +1,4 @@
-"""The times of what happens to a job: in the order in which it happened, however busy it is."""
+"""The times of a job's events follow their order, also under load."""
 
 import asyncio
 from itertools import pairwise
@@ -7,7 +7,7 @@ from support.api_client import ApiClient, LeasedJob
 
 
 async def test_times_do_not_run_backwards_under_load(api: ApiClient, queue: str) -> None:
-    """Enqueues and fetches that share a commit are the ones that may get it wrong."""
+    """The load makes enqueues and fetches share commits, where a wrong order is most likely."""
     total = 240
     done: list[LeasedJob] = []
 

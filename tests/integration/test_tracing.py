@@ -1,4 +1,4 @@
-"""A server that traces, by nothing but the environment."""
+"""Tracing, configured only by environment variables."""
 
 import json
 from pathlib import Path
@@ -21,7 +21,7 @@ async def test_spans_of_verbs_and_commits_are_exported(tmp_path: Path) -> None:
         assert (await client.get_job(job_id)).traceparent == headers["traceparent"]
     assert server.stop() == 0
     server.close()
-    # What was gathered is sent before the end, as documents over many lines among those of the log.
+    # The server exports its last spans before it ends, as multi-line documents in its output.
     text = "".join(server.lines)
     spans = []
     decoder = json.JSONDecoder()

@@ -1,4 +1,4 @@
-"""Unique jobs: one live job for a queue and a key."""
+"""Unique jobs: a queue has at most one unfinished job with a unique key."""
 
 from server_support.waiting import wait_until
 from support.api_client import ApiClient, new_name
@@ -39,11 +39,11 @@ async def test_a_dead_and_a_cancelled_job_free_the_key(api: ApiClient, queue: st
     assert (await api.post("/enqueue", body))["status"] == "pending"
 
 
-async def test_keys_of_different_queues_do_not_meet(api: ApiClient, queue: str) -> None:
+async def test_keys_of_different_queues_are_independent(api: ApiClient, queue: str) -> None:
     assert await api.enqueue(queue, unique_key="k") != await api.enqueue(new_name(), unique_key="k")
 
 
-async def test_the_key_is_held_no_longer_than_its_period(api: ApiClient, queue: str) -> None:
+async def test_the_key_is_released_after_its_period(api: ApiClient, queue: str) -> None:
     first = await api.enqueue(queue, unique_key="k", unique_period="50ms")
 
     async def has_another() -> bool:
@@ -54,7 +54,9 @@ async def test_the_key_is_held_no_longer_than_its_period(api: ApiClient, queue: 
     assert await api.state(first) == "pending"
 
 
-async def test_duplicates_within_a_batch_are_told_one_by_one(api: ApiClient, queue: str) -> None:
+async def test_duplicates_within_a_batch_are_reported_one_by_one(
+    api: ApiClient, queue: str
+) -> None:
     jobs = [{"queue": queue, "unique_key": key} for key in ("a", "b", "a")]
     answer = await api.post("/enqueue/batch", {"jobs": jobs})
     a, b, again = answer["job_ids"]
@@ -63,7 +65,7 @@ async def test_duplicates_within_a_batch_are_told_one_by_one(api: ApiClient, que
     assert len(await api.fetch_batch(queue, count=10)) == 2
 
 
-async def test_a_retry_that_would_make_two_live_jobs_is_refused(api: ApiClient, queue: str) -> None:
+async def test_a_retry_that_would_use_a_taken_key_is_refused(api: ApiClient, queue: str) -> None:
     body = {"queue": queue, "unique_key": "k", "max_retries": 1}
     dead = (await api.post("/enqueue", body))["job_id"]
     await api.fail(await api.fetch(queue))

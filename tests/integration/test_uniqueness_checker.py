@@ -1,4 +1,4 @@
-"""The checker of unique keys finds what it is there to find."""
+"""The checker of unique keys reports every kind of violation."""
 
 from typing import Any
 
@@ -6,15 +6,15 @@ import pytest
 
 from corvo_schema.states import EventType
 from support.api_client import Body
-from support.event_log import Line
+from support.event_log import LoggedEvent
 from support.history import Call, History
-from support.uniqueness import QUEUE, twin_events, twins
+from support.uniqueness import QUEUE, key_event_violations, key_violations
 
 JOBS: dict[str, Body] = {name: {"queue": QUEUE, "unique_key": "k"} for name in ("one", "two")}
 
 
 def call(verb: str, body: Body, at: int, answer: Any, status: int | None = 200) -> Call:
-    """A call that was answered within a millisecond, if at all."""
+    """Return a call. Unless `status` is None, its answer came after 1 ms."""
     return Call(verb, body, at, None if status is None else at + 1, status, answer)
 
 
@@ -38,27 +38,29 @@ def ack(at: int, name: str, status: int | None = 200) -> Call:
     return call("ack", {"job_id": name}, at, {}, status)
 
 
-def judge(*calls: Call) -> list[str]:
+def check_calls(*calls: Call) -> list[str]:
     history = History()
     history.calls = list(calls)
-    return list(twins(history, JOBS))
+    return list(key_violations(history, JOBS))
 
 
-def test_a_key_that_jobs_hold_one_after_the_other_passes() -> None:
-    assert not judge(
+def test_jobs_that_use_a_key_in_turn_pass() -> None:
+    assert not check_calls(
         enqueue(0, "one"),
         enqueue(5, "one", is_new=False),
         fetch(10, "one"),
         ack(20, "one"),
-        enqueue(20, "two"),  # which may have been done after the ack
-        enqueue(20, "one", is_new=False),  # and that before
+        enqueue(20, "two"),  # may have taken effect after the ack
+        enqueue(20, "one", is_new=False),  # may have taken effect before the ack
         fetch(30, "two"),
         ack(40, "two"),
     )
 
 
-def test_a_job_may_have_ended_by_an_ack_that_nobody_answered() -> None:
-    assert not judge(enqueue(0, "one"), ack(20, "one", None), enqueue(30, "two"), ack(50, "two"))
+def test_a_job_may_have_ended_by_an_ack_without_an_answer() -> None:
+    assert not check_calls(
+        enqueue(0, "one"), ack(20, "one", None), enqueue(30, "two"), ack(50, "two")
+    )
 
 
 @pytest.mark.parametrize(
@@ -71,27 +73,27 @@ def test_a_job_may_have_ended_by_an_ack_that_nobody_answered() -> None:
     ],
     ids=["new", "for ever", "in one batch", "known by a fetch"],
 )
-def test_two_jobs_of_a_key_are_found(calls: list[Call]) -> None:
-    (told,) = judge(*calls)
-    assert "k has two" in told
-    assert "while one" in told
+def test_two_jobs_with_a_key_are_reported(calls: list[Call]) -> None:
+    (sentence,) = check_calls(*calls)
+    assert "k has two" in sentence
+    assert "but one has had the key" in sentence
 
 
-def test_an_answer_that_names_a_job_which_had_ended_is_found() -> None:
-    (told,) = judge(enqueue(0, "one"), ack(10, "one"), enqueue(20, "one", is_new=False))
-    assert told == "one was told to hold its key 9 ms late"
+def test_an_answer_that_names_an_ended_job_is_reported() -> None:
+    (sentence,) = check_calls(enqueue(0, "one"), ack(10, "one"), enqueue(20, "one", is_new=False))
+    assert sentence == "an answer named one as the job of its key 9 ms after its end"
 
 
-def test_a_job_that_was_told_of_and_is_not_there_is_found() -> None:
-    (told,) = judge(enqueue(0, "three"))
-    assert told == "three was acknowledged as the one of its key and is not there"
+def test_a_missing_job_is_reported() -> None:
+    (sentence,) = check_calls(enqueue(0, "three"))
+    assert sentence == "three was acknowledged as the job of its key but is missing"
 
 
-def log(*events: tuple[EventType, str]) -> list[Line]:
-    return [Line(number, type_, job, QUEUE, 0) for number, (type_, job) in enumerate(events)]
+def log(*events: tuple[EventType, str]) -> list[LoggedEvent]:
+    return [LoggedEvent(number, type_, job, QUEUE, 0) for number, (type_, job) in enumerate(events)]
 
 
-def test_events_of_jobs_that_hold_a_key_in_turn_pass() -> None:
+def test_events_of_jobs_that_use_a_key_in_turn_pass() -> None:
     events = log(
         (EventType.ENQUEUED, "one"),
         (EventType.STARTED, "one"),
@@ -100,11 +102,11 @@ def test_events_of_jobs_that_hold_a_key_in_turn_pass() -> None:
         (EventType.ENQUEUED, "two"),
         (EventType.ENQUEUED, "of no key"),
     )
-    assert not list(twin_events(events, JOBS))
+    assert not list(key_event_violations(events, JOBS))
 
 
-def test_events_of_two_jobs_that_hold_a_key_are_found() -> None:
+def test_events_of_two_jobs_with_a_key_are_reported() -> None:
     events = log(
         (EventType.ENQUEUED, "one"), (EventType.RETRYING, "one"), (EventType.ENQUEUED, "two")
     )
-    assert list(twin_events(events, JOBS)) == ["event 2: k has the jobs ['one', 'two']"]
+    assert list(key_event_violations(events, JOBS)) == ["event 2: k has the jobs ['one', 'two']"]

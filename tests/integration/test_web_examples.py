@@ -1,4 +1,4 @@
-"""The examples of web applications, as they would be run."""
+"""The examples of web applications, run as their documentation says."""
 
 import asyncio
 import socket
@@ -21,13 +21,12 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 @asynccontextmanager
 async def running(server: CorvoServer, *command: str) -> AsyncIterator[httpx.AsyncClient]:
-    """A program of the examples that serves HTTP; `{port}` in its command is a free one."""
-    # Bound by us all the while, so that nobody else is given the port, and by the program as well:
-    # both reuse addresses, and only it listens.
-    held = socket.socket()
-    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    held.bind(("127.0.0.1", 0))
-    port = held.getsockname()[1]
+    """Run an example that serves HTTP. A free port replaces `{port}` in its command."""
+    # This socket reserves the port. The program can listen on the port because of SO_REUSEADDR.
+    reserved = socket.socket()
+    reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    reserved.bind(("127.0.0.1", 0))
+    port = reserved.getsockname()[1]
     arguments = [part.replace("{port}", str(port)) for part in command]
     process = Process(python("-m", *arguments), env={"CORVO_SERVER": server.url}, cwd=EXAMPLES)
     try:
@@ -46,7 +45,7 @@ async def running(server: CorvoServer, *command: str) -> AsyncIterator[httpx.Asy
         assert await asyncio.to_thread(process.stop) in {0, -15}, process.output
     finally:
         process.close()
-        held.close()
+        reserved.close()
 
 
 async def done(server: CorvoServer, job_id: str) -> Any:

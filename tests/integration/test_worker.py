@@ -1,4 +1,4 @@
-"""A worker on a real server: what its handlers get, and what becomes of how they end."""
+"""A worker on a real server: arguments of handlers, and the outcomes of their jobs."""
 
 import asyncio
 import threading
@@ -29,7 +29,7 @@ def worker(server: CorvoServer) -> Worker:
 
 
 async def run(worker: Worker, api: ApiClient, *job_ids: str) -> list[Job]:
-    """Let the worker work until these jobs have ended."""
+    """Run the worker until these jobs have ended. Return the jobs."""
     async with worker:
         return [Job.model_validate(await api.see_state(job_id, *FINISHED)) for job_id in job_ids]
 
@@ -59,7 +59,9 @@ async def test_async_and_plain_handlers_get_keyword_arguments(
     assert {job.worker_id for job in jobs} == {worker.id}
 
 
-async def test_a_model_takes_the_whole_payload(api: ApiClient, worker: Worker, queue: str) -> None:
+async def test_a_model_receives_the_whole_payload(
+    api: ApiClient, worker: Worker, queue: str
+) -> None:
     @worker.task(queue)
     async def bill(invoice: Invoice) -> Invoice:
         assert isinstance(invoice.due, date)
@@ -87,9 +89,7 @@ async def test_a_payload_that_does_not_fit_is_dead_at_once(
     assert named in error.error
 
 
-async def test_a_task_is_enqueued_by_calling_it_so(
-    api: ApiClient, worker: Worker, queue: str
-) -> None:
+async def test_a_task_is_enqueued_by_its_method(api: ApiClient, worker: Worker, queue: str) -> None:
     @worker.task(queue, max_retries=9, tags={"kind": "bill"})
     async def bill(invoice: Invoice, *, copies: int = 1) -> int:
         return invoice.number * copies
@@ -125,9 +125,7 @@ async def test_a_handler_can_enqueue_more(api: ApiClient, worker: Worker, queue:
     assert results == [0, 1, 4]
 
 
-async def test_a_handler_that_fails_is_tried_again(
-    api: ApiClient, worker: Worker, queue: str
-) -> None:
+async def test_a_failed_handler_is_retried(api: ApiClient, worker: Worker, queue: str) -> None:
     @worker.task(queue)
     async def flaky(context: Context, name: str) -> str:
         if context.attempt < 3:
@@ -192,30 +190,30 @@ async def test_outcomes_can_be_raised_or_returned(
     assert [error.error for error in retried.errors] == ["once more"]
 
 
-async def test_as_many_handlers_run_at_a_time_as_allowed(
+async def test_the_concurrency_limits_running_handlers(
     api: ApiClient, server: CorvoServer, queue: str
 ) -> None:
     worker = Worker(server.url, concurrency=4)
     running: set[str] = set()
-    most = 0
+    max_running = 0
     all_there = asyncio.Barrier(4)
 
     @worker.task(queue)
     async def meet(context: Context) -> None:
-        nonlocal most
+        nonlocal max_running
         running.add(context.id)
-        most = max(most, len(running))
+        max_running = max(max_running, len(running))
         await all_there.wait()
         running.discard(context.id)
 
     jobs = [{"queue": queue} for _ in range(40)]
     ids = (await api.post("/enqueue/batch", {"jobs": jobs}))["job_ids"]
     await asyncio.wait_for(run(worker, api, *ids), 60)
-    assert most == 4
+    assert max_running == 4
 
 
 @pytest.mark.parametrize("is_async", [True, False])
-async def test_many_short_jobs_are_each_done_once(
+async def test_each_of_many_short_jobs_runs_once(
     api: ApiClient, server: CorvoServer, queue: str, *, is_async: bool
 ) -> None:
     worker = Worker(server.url, concurrency=50)
@@ -246,7 +244,7 @@ async def test_many_short_jobs_are_each_done_once(
     assert {job["attempt"] for job in found} == {1}
 
 
-async def test_one_client_serves_the_worker_and_its_program(
+async def test_the_worker_can_share_a_client_with_its_program(
     server: CorvoServer, api: ApiClient, queue: str
 ) -> None:
     async with AsyncClient(server.url) as client:

@@ -1,4 +1,4 @@
-"""Who holds a job: workers that report on it, lose it, die, and servers that die under them."""
+"""Leases of workers: heartbeats, lost leases, and workers and servers that die."""
 
 import asyncio
 import signal
@@ -21,14 +21,14 @@ JOBS = 300
 
 @pytest.fixture
 def processes() -> Iterator[list[WorkerProcess]]:
-    """Worker processes that end with the test."""
+    """Worker processes. They are ended with the test."""
     started: list[WorkerProcess] = []
     yield started
     for process in started:
         process.close()
 
 
-async def test_progress_and_checkpoints_are_seen_while_the_job_runs(
+async def test_progress_and_checkpoints_are_visible_while_the_job_is_active(
     server: CorvoServer, api: ApiClient, queue: str
 ) -> None:
     worker = Worker(server.url)
@@ -57,7 +57,7 @@ async def test_progress_and_checkpoints_are_seen_while_the_job_runs(
         await api.see_state(job_id, "completed")
 
 
-async def test_the_next_attempt_goes_on_from_the_checkpoint(
+async def test_the_next_attempt_continues_from_the_checkpoint(
     server: CorvoServer, api: ApiClient, queue: str
 ) -> None:
     worker = Worker(server.url)
@@ -124,14 +124,14 @@ async def test_a_plain_handler_sees_that_its_job_is_cancelled(
 async def test_a_handler_that_blocks_the_event_loop_keeps_its_lease(
     server: CorvoServer, queue: str
 ) -> None:
-    """For longer than the lease, with a rival waiting for the job all the while."""
+    """The handler blocks for longer than the lease, while another worker waits for the job."""
     worker = Worker(server.url, lease_duration=1)
 
     @worker.task(queue)
     async def block(context: Context) -> str:
         first_end = context.deadline
         while datetime.now(UTC) < first_end + timedelta(seconds=1.5):
-            time.sleep(0.05)  # noqa: ASYNC251 - what it must not do
+            time.sleep(0.05)  # noqa: ASYNC251 - blocks the event loop on purpose
         return "done"
 
     async with ApiClient(server.url) as api:
@@ -168,28 +168,28 @@ async def test_the_job_of_a_killed_worker_is_finished_by_another(
     assert error["error"].startswith("lease expired")
 
 
-async def test_a_worker_that_was_away_too_long_finishes_nothing(
+async def test_a_worker_that_was_suspended_too_long_cannot_finish_its_job(
     server: CorvoServer, api: ApiClient, queue: str, processes: list[WorkerProcess]
 ) -> None:
-    """It was stopped, its job is with another, and then it goes on as if nothing had been."""
+    """The worker is suspended, another worker gets its job, and the first one resumes."""
     job_id = await api.enqueue(queue)
     frozen = WorkerProcess(server.url, queue, "wait")
     processes.append(frozen)
     await asyncio.to_thread(frozen.see, "started", job_id)
     frozen.signal(signal.SIGSTOP)
-    held = await api.fetch(queue, timeout=30, lease_duration=60, worker_id="other")
-    assert (held["job_id"], held["attempt"]) == (job_id, 2)
+    taken = await api.fetch(queue, timeout=30, lease_duration=60, worker_id="other")
+    assert (taken["job_id"], taken["attempt"]) == (job_id, 2)
 
     frozen.signal(signal.SIGCONT)
     await asyncio.to_thread(frozen.see, "interrupted", job_id)
     assert frozen.stop() == 0
     job = await api.job(job_id)
     assert (job["state"], job["worker_id"]) == ("active", "other")
-    await api.ack(held, result="the other's")
+    await api.ack(taken, result="the other's")
     assert (await api.job(job_id))["result"] == "the other's"
 
 
-async def test_a_server_that_is_restarted_under_a_worker_costs_no_attempt(
+async def test_a_restart_of_the_server_costs_no_attempt(
     start_server: StartServer,
 ) -> None:
     server = start_server()
@@ -198,10 +198,10 @@ async def test_a_server_that_is_restarted_under_a_worker_costs_no_attempt(
     assert failed == 0
 
 
-async def test_a_server_that_is_killed_under_a_worker_costs_no_job(
+async def test_a_kill_of_the_server_loses_no_job(
     start_server: StartServer,
 ) -> None:
-    """Jobs whose fetch was not answered any more come again when their lease has run out."""
+    """A job whose fetch got no response is fetched again after its lease expires."""
     server = start_server()
     runs, failed = await _work_through(server, server.kill, lease_duration=3)
     assert sum(runs.values()) - JOBS <= failed
@@ -210,7 +210,7 @@ async def test_a_server_that_is_killed_under_a_worker_costs_no_job(
 async def _work_through(
     server: CorvoServer, stop: Callable[[], object], *, lease_duration: float
 ) -> tuple[Counter[str], int]:
-    """Stop and start the server twice meanwhile; the runs by job, and how many leases ran out."""
+    """Process jobs while the server restarts twice. Return runs by job, and expired leases."""
     runs: Counter[str] = Counter()
     worker = Worker(server.url, concurrency=10, lease_duration=lease_duration, poll_timeout=5)
 

@@ -1,4 +1,4 @@
-"""How a worker ends: it finishes what it can, and hands back what it cannot."""
+"""The stop of a worker: it finishes jobs within its grace period and releases the others."""
 
 import asyncio
 import signal
@@ -17,7 +17,7 @@ SIGNALS = [signal.SIGTERM, signal.SIGINT]
 
 @pytest.fixture
 def processes() -> Iterator[list[WorkerProcess]]:
-    """Worker processes that end with the test."""
+    """Worker processes. They are ended with the test."""
     started: list[WorkerProcess] = []
     yield started
     for process in started:
@@ -39,7 +39,7 @@ async def test_a_stop_waits_for_handlers_and_fetches_no_more(
 
     ids = [await api.enqueue(queue) for _ in range(4)]
     async with worker:
-        # Not that they are active: that is so before the worker has the answer to its fetch.
+        # Jobs are active before the worker has the reply to its fetch, so wait for the handlers.
         await wait_until(lambda: len(started) == 2, "two handlers have begun")
         worker.stop()
         late = await api.enqueue(queue)
@@ -50,7 +50,7 @@ async def test_a_stop_waits_for_handlers_and_fetches_no_more(
     assert {(await api.job(job_id))["attempt"] for job_id in [*ids[2:], late]} == {0}
 
 
-async def test_a_job_that_is_interrupted_is_handed_back_with_its_checkpoint(
+async def test_an_interrupted_job_is_released_with_its_checkpoint(
     server: CorvoServer, api: ApiClient, queue: str
 ) -> None:
     worker = Worker(server.url, grace_period=0)
@@ -65,7 +65,7 @@ async def test_a_job_that_is_interrupted_is_handed_back_with_its_checkpoint(
     job_id = await api.enqueue(queue, max_retries=1)
     async with worker:
         await asyncio.wait_for(has_begun.wait(), PATIENCE)
-    again = await api.fetch(queue)  # at once, not when a lease has run out
+    again = await api.fetch(queue)  # at once, before the lease expires
     assert (again["job_id"], again["attempt"]) == (job_id, 1)
     assert again["checkpoint"] == {"page": 4}
     assert (await api.job(job_id))["errors"] == []
@@ -74,7 +74,7 @@ async def test_a_job_that_is_interrupted_is_handed_back_with_its_checkpoint(
 
 @pytest.mark.parametrize("number", SIGNALS)
 @pytest.mark.parametrize("behaviour", ["wait", "stick"])
-async def test_a_process_hands_its_jobs_back_and_ends_with_0(
+async def test_a_worker_process_releases_its_jobs_and_exits_with_0(
     server: CorvoServer,
     api: ApiClient,
     queue: str,
@@ -82,7 +82,7 @@ async def test_a_process_hands_its_jobs_back_and_ends_with_0(
     behaviour: str,
     number: signal.Signals,
 ) -> None:
-    """Also when a handler is deaf: its job is handed back, and the process ends nevertheless."""
+    """The process releases its jobs and ends also if a handler ignores the cancel."""
     job_id = await api.enqueue(queue, max_retries=1)
     process = WorkerProcess(server.url, queue, behaviour, grace_period=0)
     processes.append(process)
@@ -110,12 +110,12 @@ async def test_a_second_signal_ends_the_process_at_once(
     await asyncio.to_thread(process.wait_for_line, lambda line: "stopping" in line, "stopping")
     process.signal(number)
     assert await asyncio.to_thread(process.wait) == 128 + number
-    # Nothing was handed back, and so the lease decides.
+    # The job was not released, so it becomes pending when its lease expires.
     job = await api.see_state(job_id, "pending")
     assert job["errors"][0]["error"].startswith("lease expired")
 
 
-async def test_a_worker_that_has_nothing_to_do_ends_at_once(
+async def test_an_idle_worker_stops_at_once(
     server: CorvoServer, api: ApiClient, queue: str, processes: list[WorkerProcess]
 ) -> None:
     process = WorkerProcess(server.url, queue, "finish")

@@ -1,4 +1,4 @@
-"""Servers behind a PgBouncer that gives every transaction another session."""
+"""Servers behind a PgBouncer that can use another session for each transaction."""
 
 import asyncio
 import subprocess
@@ -23,8 +23,9 @@ from server_support.waiting import wait_until
 from support.api_client import ApiClient, new_name
 from support.server import CorvoServer, StartServer
 
-WAYS = {"listens past it": True, "does not listen": False, "listens in vain": True}
-"""How servers get news of each other, and whether they are notified of it."""
+MODES = {"direct listen": True, "no listen": False, "pooled listen": True}
+"""How servers listen for notifications, with the value of the option `notify`. A LISTEN through
+the pooler receives no notifications."""
 STATE = """
 SELECT pg_backend_pid(), current_setting('search_path'), current_setting('statement_timeout'),
        current_setting('enable_seqscan'), current_setting('plan_cache_mode'),
@@ -33,7 +34,7 @@ SELECT pg_backend_pid(), current_setting('search_path'), current_setting('statem
        (SELECT count(*) FROM pg_listening_channels())
 """
 FRESH = ('"$user", public', "0", "on", "auto", 0, 0, 0)
-"""What a session is like that nobody left anything in."""
+"""The state of a session that has no settings, statements, locks or channels of a server."""
 
 
 class Pooled(NamedTuple):
@@ -42,38 +43,38 @@ class Pooled(NamedTuple):
     nodes: tuple[CorvoServer, CorvoServer]
     direct_url: str
     pooled_url: str
-    way: str
+    mode: str
 
 
-@pytest.fixture(params=WAYS)
+@pytest.fixture(params=MODES)
 def pooled(
     request: pytest.FixtureRequest,
     pooler: PgBouncer,
     empty_postgres_url: str,
     make_server: StartServer,
 ) -> Pooled:
-    """Without `listens past it`, the tables too are made through the pooler."""
-    way: str = request.param
-    return start(way, pooler, empty_postgres_url, make_server)
+    """Two servers in each mode. Without a direct URL, they also migrate through the pooler."""
+    mode: str = request.param
+    return start(mode, pooler, empty_postgres_url, make_server)
 
 
 @pytest.fixture
 def listening(pooler: PgBouncer, empty_postgres_url: str, make_server: StartServer) -> Pooled:
-    """As it is recommended."""
-    return start("listens past it", pooler, empty_postgres_url, make_server)
+    """Two servers in the recommended mode."""
+    return start("direct listen", pooler, empty_postgres_url, make_server)
 
 
-def start(way: str, pooler: PgBouncer, url: str, make_server: StartServer) -> Pooled:
+def start(mode: str, pooler: PgBouncer, url: str, make_server: StartServer) -> Pooled:
     database = pooler.url(url)
-    listen_url = url if way == "listens past it" else ""
+    listen_url = url if mode == "direct listen" else ""
     one, other = (
-        make_server(database=database, database_listen_url=listen_url, notify=WAYS[way]).start()
+        make_server(database=database, database_listen_url=listen_url, notify=MODES[mode]).start()
         for _ in range(2)
     )
-    return Pooled((one, other), url, pooler.url(url), way)
+    return Pooled((one, other), url, pooler.url(url), mode)
 
 
-async def test_jobs_go_from_one_server_to_a_fetch_at_another(pooled: Pooled) -> None:
+async def test_an_enqueue_at_one_server_wakes_a_fetch_at_another(pooled: Pooled) -> None:
     queue = new_name()
     took = []
     async with ApiClient(pooled.nodes[0].url) as one, ApiClient(pooled.nodes[1].url) as other:
@@ -88,27 +89,27 @@ async def test_jobs_go_from_one_server_to_a_fetch_at_another(pooled: Pooled) -> 
             assert (await one.heartbeat(job))["status"] == "ok"
             await one.ack(job)
             assert await other.state(job_id) == "completed"
-    print(f"\n{pooled.way}: p50 {median(took) * 1000:.1f} ms, most {max(took) * 1000:.1f} ms")
-    if pooled.way == "listens past it":
-        assert median(took) < 0.1, "woken, not found by looking four times a second"
+    print(f"\n{pooled.mode}: p50 {median(took) * 1000:.1f} ms, max {max(took) * 1000:.1f} ms")
+    if pooled.mode == "direct listen":
+        assert median(took) < 0.1, "a poll found the jobs, not the notification"
     else:
-        assert median(took) < 0.9, "not found by looking once a second"
+        assert median(took) < 0.9, "the poll of every second found the jobs"
 
 
-async def test_nothing_of_a_server_is_left_in_sessions(pooled: Pooled) -> None:
+async def test_servers_leave_no_state_in_sessions(pooled: Pooled) -> None:
     await work(pooled, jobs=60)
     sessions = {}
     for _ in range(40):
         ((pid, *state),) = execute(pooled.pooled_url, STATE)
         sessions[pid] = tuple(state)
-    assert len(sessions) > 1, "transactions go to any of them"
-    if pooled.way == "listens in vain":  # which is why it is in vain
+    assert len(sessions) > 1, "all transactions used the same session"
+    if pooled.mode == "pooled listen":  # The LISTEN stays in one session of the pooler.
         sessions = {pid: (*state[:-1], 0) for pid, state in sessions.items()}
     assert set(sessions.values()) == {FRESH}
 
 
 async def work(pooled: Pooled, jobs: int) -> None:
-    """Enough of everything for statements to be prepared, if they ever are."""
+    """Run each call often enough for psycopg to prepare its statement if that is enabled."""
     queue = new_name()
     async with ApiClient(pooled.nodes[0].url) as one, ApiClient(pooled.nodes[1].url) as other:
         for number in range(jobs):
@@ -126,24 +127,24 @@ async def work(pooled: Pooled, jobs: int) -> None:
         assert counts["completed"] == jobs * 4 // 5
 
 
-async def test_the_lead_goes_to_another_server_and_jobs_become_due(listening: Pooled) -> None:
+async def test_another_server_becomes_leader_and_promotes_jobs(listening: Pooled) -> None:
     queue = new_name()
     one, other = listening.nodes
     async with ApiClient(one.url) as api:
-        leaders = await wait_until(lambda: leading(api), "somebody leads")
-    killed, left = (one, other) if leaders[0]["address"] == one.url else (other, one)
+        leaders = await wait_until(lambda: leaders_of(api), "a server is the leader")
+    killed, remaining = (one, other) if leaders[0]["address"] == one.url else (other, one)
     await asyncio.to_thread(killed.kill)
     started = time.monotonic()
-    async with ApiClient(left.url) as api:
-        await wait_until(lambda: leads(api, left.url), "the other server leads")
+    async with ApiClient(remaining.url) as api:
+        await wait_until(lambda: is_leader(api, remaining.url), "the other server is the leader")
         took = time.monotonic() - started
         job_id = await api.enqueue(queue, 1, scheduled_at="2020-01-01T00:00:00Z")
         later = await api.enqueue(queue, 2, scheduled_at=soon())
-        for wanted in (job_id, later):
+        for expected in (job_id, later):
             job = await api.fetch(queue, timeout=20)
-            assert job["job_id"] == wanted
+            assert job["job_id"] == expected
             await api.ack(job)
-    print(f"\nthe lead changed within {took:.1f} s")
+    print(f"\nthe leader changed within {took:.1f} s")
     assert took < 10
 
 
@@ -151,16 +152,16 @@ def soon() -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 2))
 
 
-async def leading(api: ApiClient) -> list[dict[str, str]]:
+async def leaders_of(api: ApiClient) -> list[dict[str, str]]:
     nodes = (await api.get("/cluster/status"))["nodes"]
     return [node for node in nodes if node["role"] == "leader"]
 
 
-async def leads(api: ApiClient, url: str) -> bool:
-    return [node["address"] for node in await leading(api)] == [url]
+async def is_leader(api: ApiClient, url: str) -> bool:
+    return [node["address"] for node in await leaders_of(api)] == [url]
 
 
-async def test_a_read_that_nobody_waits_for_any_more_is_cancelled(
+async def test_a_read_whose_caller_is_cancelled_is_cancelled(
     pooler: PgBouncer, empty_postgres_url: str
 ) -> None:
     readers = Readers(pooler.url(empty_postgres_url), 1, schema="corvo")
@@ -173,16 +174,18 @@ async def test_a_read_that_nobody_waits_for_any_more_is_cancelled(
 
     with psycopg.connect(empty_postgres_url, autocommit=True) as holder:
 
-        def awaited() -> list[int]:
+        def requested_locks() -> list[int]:
             waiting = "SELECT objid FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
             return [lock for (lock,) in holder.execute(waiting)]
 
         holder.execute("SELECT pg_advisory_lock(71), pg_advisory_lock(72)")
         first = read_behind(71)
-        await wait_until(lambda: awaited() == [71])
+        await wait_until(lambda: requested_locks() == [71])
         first.cancel()
         second = read_behind(72)
-        await wait_until(lambda: awaited() == [72], "the first is stopped, the second has begun")
+        await wait_until(
+            lambda: requested_locks() == [72], "the first read is stopped, the second has begun"
+        )
         holder.execute("SELECT pg_advisory_unlock(72)")
         assert await second
     await readers.close()
@@ -227,15 +230,15 @@ async def test_no_job_is_lost_when_the_pooler_is_killed(
     assert check(empty_postgres_url).returncode == 0
 
 
-def test_a_check_goes_through_a_pooler_and_a_move_does_not(
+def test_check_works_through_a_pooler_and_transfer_refuses_it(
     pooler: PgBouncer, empty_postgres_url: str, tmp_path: Path
 ) -> None:
     url = pooler.url(empty_postgres_url)
     prepare(url, "corvo")
     assert check(url).returncode == 0
-    moved = run("transfer", "--from", url, "--to", f"sqlite:///{tmp_path / 'there'}")
-    assert moved.returncode == 1
-    assert "There is a pooler before" in moved.stderr
+    transfer = run("transfer", "--from", url, "--to", f"sqlite:///{tmp_path / 'there'}")
+    assert transfer.returncode == 1
+    assert "is behind a connection pooler" in transfer.stderr
 
 
 def check(url: str) -> "subprocess.CompletedProcess[str]":

@@ -1,4 +1,4 @@
-"""Servers of two versions on one database, as when they are replaced one by one."""
+"""Servers of two versions on one database, as during a rolling upgrade."""
 
 import asyncio
 from collections.abc import Callable
@@ -27,17 +27,17 @@ CHANGES = """
 ALTER TABLE jobs ADD COLUMN note text;
 CREATE INDEX jobs_note ON jobs (note) WHERE note IS NOT NULL;
 """
-GOES_ON = f"-- works with servers of schema version: {KNOWN}\n{CHANGES}"
-TODAY: Environment = {}
+COMPATIBLE_CHANGES = f"-- works with servers of schema version: {KNOWN}\n{CHANGES}"
+CURRENT: Environment = {}
 
 
-@pytest.fixture(params=["from the version before", "to a version to come"])
+@pytest.fixture(params=["from the previous version", "to the next version"])
 def versions(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Environment, Environment]:
-    """What is replaced, and by what."""
-    if request.param == "to a version to come":
-        return TODAY, version_to_come(tmp_path / "to-come", GOES_ON)
+    """The old version and the new version."""
+    if request.param == "to the next version":
+        return CURRENT, version_to_come(tmp_path / "to-come", COMPATIBLE_CHANGES)
     try:
-        return version_before(tmp_path / "before"), TODAY
+        return version_before(tmp_path / "before"), CURRENT
     except VersionMissing as missing:
         pytest.skip(str(missing))
 
@@ -55,19 +55,19 @@ async def test_servers_are_replaced_one_by_one_under_load(
         await run.more(200)
         await as_version(one, newer, one.stop)
         await run.more(100)
-        assert len(await versions_at(one)) == 2, "both are at work"
+        assert len(await versions_at(one)) == 2, "only one version runs"
         await as_version(other, older, other.kill)
         await run.more(200)
-        assert len(await versions_at(one)) == 2, "the older one has started again"
+        assert len(await versions_at(one)) == 2, "the older server did not start again"
         await as_version(other, newer, other.stop)
         await run.more(100)
-        await wait_until(lambda: is_of_one_version(one), "the older ones are gone")
+        await wait_until(lambda: is_of_one_version(one), "no older server is left")
         await run.finish()
     assert check(empty_postgres_url, "corvo") == []
 
 
 async def as_version(node: CorvoServer, version: Environment, end: Callable[[], object]) -> None:
-    """End a server, and start it in that version where it was."""
+    """End a server and start it again in another version, on the same port."""
     await asyncio.to_thread(end)
     node.env = version
     await asyncio.to_thread(node.restart)
@@ -80,10 +80,10 @@ async def is_of_one_version(node: CorvoServer) -> bool:
 async def versions_at(node: CorvoServer) -> set[str]:
     async with ApiClient(node.url) as api:
         nodes = (await api.get("/cluster/status"))["nodes"]
-        return {seen["version"] for seen in nodes if seen["status"] == "healthy"}
+        return {node["version"] for node in nodes if node["status"] == "healthy"}
 
 
-async def test_an_older_server_goes_on_and_does_not_start_where_the_change_does_not_allow_it(
+async def test_an_older_server_continues_after_an_incompatible_migration_but_does_not_start_again(
     empty_postgres_url: str, make_server: StartServer, tmp_path: Path
 ) -> None:
     older, newer = (make_server(database=empty_postgres_url) for _ in range(2))
@@ -100,5 +100,5 @@ async def test_an_older_server_goes_on_and_does_not_start_where_the_change_does_
     again = Process(command)
     assert await asyncio.to_thread(again.wait) == 1
     assert "was written by a newer corvo-server" in again.output
-    told = execute(empty_postgres_url, "SELECT version, oldest FROM corvo.schema_migrations")
-    assert max(told) == (KNOWN + 1, KNOWN + 1)
+    versions = execute(empty_postgres_url, "SELECT version, oldest FROM corvo.schema_migrations")
+    assert max(versions) == (KNOWN + 1, KNOWN + 1)

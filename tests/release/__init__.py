@@ -1,1 +1,1 @@
-"""Tests of what is released: packages, versions, workflows."""
+"""Tests of releases: packages, versions, workflows."""

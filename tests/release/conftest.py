@@ -1,4 +1,4 @@
-"""What the tests of releases share: the tree, and what `nox -s dist` has built of it."""
+"""Fixtures for the tests of releases: the repository, and the packages of `nox -s dist`."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="session")
 def root() -> Path:
-    """The top of the repository."""
+    """The root of the repository."""
     return ROOT
 
 
@@ -21,11 +21,11 @@ def built() -> Path:
     """The directory with the wheels and sdists of all packages."""
     directory = os.environ.get("CORVO_DIST")
     if directory is None:
-        pytest.skip("CORVO_DIST does not name a directory of wheels; `nox -s dist` makes one")
+        pytest.skip("CORVO_DIST is not set to a directory of wheels: run nox -s dist")
     return Path(directory)
 
 
 @pytest.fixture(scope="session")
 def environments(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Environments:
-    """Makes environments with the wheels in them."""
+    """A factory of environments with the built wheels."""
     return Environments(built, tmp_path_factory.mktemp("environments"))

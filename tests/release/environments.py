@@ -1,4 +1,4 @@
-"""Virtual environments with nothing in them but what was asked for."""
+"""Virtual environments that contain only the given requirements."""
 
 import json
 import os
@@ -18,7 +18,7 @@ print(json.dumps([re.sub("[-_.]+", "-", name).lower() for name in names]))
 
 
 class Done(NamedTuple):
-    """How a program has ended."""
+    """The result of a program."""
 
     code: int
     out: str
@@ -26,18 +26,18 @@ class Done(NamedTuple):
 
 
 class Environment:
-    """One of them. Nothing of the checkout can be imported in it."""
+    """A virtual environment. Programs in it cannot import modules of the checkout."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._scripts = path / ("Scripts" if sys.platform == "win32" else "bin")
 
     def program(self, name: str) -> Path:
-        """The path of a program in it."""
+        """Return the path of a program of the environment."""
         return self._scripts / name
 
     def run(self, name: str, *arguments: str | Path, env: Mapping[str, str] | None = None) -> Done:
-        """Run one of its programs, in its own directory, to the end."""
+        """Run a program of the environment to its end, in the directory of the environment."""
         done = subprocess.run(
             [self.program(name), *arguments],
             cwd=self.path,
@@ -50,19 +50,19 @@ class Environment:
         return Done(done.returncode, done.stdout, done.stderr)
 
     def python(self, code: str) -> str:
-        """What a piece of Python prints. Fails when it fails."""
+        """Run Python code and return its output. Fail if the code fails."""
         done = self.run("python", "-I", "-c", code)
         assert done.code == 0, done.err
         return done.out
 
     def distributions(self) -> set[str]:
-        """The names of all that is installed, normalised."""
+        """Return the normalized names of all installed distributions."""
         names: list[str] = json.loads(self.python(_LISTED))
         return set(names)
 
 
 class Environments:
-    """Makes environments, each once."""
+    """Creates environments and reuses them."""
 
     def __init__(self, wheels: Path, home: Path) -> None:
         self.wheels = wheels
@@ -70,7 +70,7 @@ class Environments:
         self._made: dict[tuple[str, ...], Environment] = {}
 
     def with_(self, *requirements: str) -> Environment:
-        """The environment in which one command has installed all of them."""
+        """Return the environment in which a single command installed all requirements."""
         if requirements not in self._made:
             path = self._home / str(len(self._made))
             uv("venv", "--quiet", "--python", sys.executable, path)
@@ -79,19 +79,19 @@ class Environments:
         return self._made[requirements]
 
     def resolve(self, *requirements: str) -> None:
-        """Fail unless there is a set of versions that suits all of them."""
+        """Fail if no set of versions meets all requirements."""
         path = self._home / "resolved"
         if not path.exists():
             uv("venv", "--quiet", "--python", sys.executable, path)
         self._install("--dry-run", "--python", path, *requirements)
 
     def _install(self, *arguments: str | Path) -> None:
-        # Ours come from the directory and from nowhere else: the index may have others by the name.
+        # The directory has our packages. The index may have other projects of the same names.
         uv("pip", "install", "--quiet", "--find-links", self.wheels, *arguments)
 
 
 def uv(*arguments: str | Path) -> None:
-    """Run uv. Fails when it fails."""
+    """Run uv. Fail if uv fails."""
     done = subprocess.run(
         [Path(sys.executable).parent / "uv", *arguments],
         env=_environment(),
@@ -104,7 +104,7 @@ def uv(*arguments: str | Path) -> None:
 
 
 def _environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Of the tests', what a stranger's shell has, too."""
+    """Return the environment without variables of the checkout and its virtual environment."""
     clean = clean_environment(more)
     clean.pop("PYTHONPATH", None)
     clean.pop("VIRTUAL_ENV", None)

@@ -14,7 +14,7 @@ CHART = "deploy/helm/corvo/Chart.yaml"
 
 
 class Done(NamedTuple):
-    """How a run has ended."""
+    """The result of a run."""
 
     code: int
     out: str
@@ -22,7 +22,7 @@ class Done(NamedTuple):
 
 
 class Tree:
-    """A copy of what a release is made from, committed."""
+    """A committed copy of the files that a release needs."""
 
     def __init__(self, root: Path, copy: Path) -> None:
         self.path = copy
@@ -75,7 +75,7 @@ class Tree:
         return set(done.stdout.split())
 
     def release(self, package: str, part: str, note: str = "- Something.") -> str:
-        """Write a note, bump, commit; the tag."""
+        """Write a note, bump the version and commit. Return the tag."""
         text = self.read(self.changelog(package))
         self.write(
             self.changelog(package),
@@ -112,7 +112,9 @@ def test_the_first_release_keeps_the_version_and_dates_the_changelog(tree: Tree)
         ("major", "corvo-schema-v2.0.0"),
     ],
 )
-def test_each_part_counts_on_and_resets_what_is_below(tree: Tree, part: str, tag: str) -> None:
+def test_each_part_is_incremented_and_resets_the_lower_parts(
+    tree: Tree, part: str, tag: str
+) -> None:
     tree.release("corvo-schema", "first")
     assert tree.release("corvo-schema", part) == tag
     assert f'__version__ = "{tag.rpartition("v")[2]}"\n' in tree.read(tree.about("corvo-schema"))
@@ -126,7 +128,7 @@ def test_each_part_counts_on_and_resets_what_is_below(tree: Tree, part: str, tag
     ]
 
 
-def test_the_newest_notes_stand_under_the_newest_version(tree: Tree) -> None:
+def test_the_newest_notes_are_under_the_newest_version(tree: Tree) -> None:
     tree.release("corvo-cli", "first")
     tree.release("corvo-cli", "minor", note="- A new command.")
     text = tree.read(tree.changelog("corvo-cli"))
@@ -136,21 +138,21 @@ def test_the_newest_notes_stand_under_the_newest_version(tree: Tree) -> None:
 @pytest.mark.parametrize(
     ("part", "wanted"), [("minor", "corvo-schema>=1.1,<2"), ("major", "corvo-schema>=2.0,<3")]
 )
-def test_dependents_ask_for_what_they_were_tested_with(tree: Tree, part: str, wanted: str) -> None:
+def test_dependents_require_the_new_version(tree: Tree, part: str, wanted: str) -> None:
     tree.release("corvo-schema", "first")
     tree.release("corvo-schema", part)
     for name in ("corvo-server", "corvo-client", "corvo-cli"):
         assert f'"{wanted}"' in tree.read(f"packages/{name}/pyproject.toml")
 
 
-def test_extras_are_dependents_too(tree: Tree) -> None:
+def test_ranges_in_extras_are_raised_too(tree: Tree) -> None:
     tree.release("corvo-server", "first")
     tree.release("corvo-server", "minor")
     client = tree.read("packages/corvo-client/pyproject.toml")
     assert 'testing = ["corvo-server>=1.1,<2"]' in client
 
 
-def test_the_chart_goes_with_the_server(tree: Tree) -> None:
+def test_the_chart_follows_the_version_of_the_server(tree: Tree) -> None:
     tree.release("corvo-server", "first")
     tree.release("corvo-client", "first")
     assert '\nversion: "1.0.0"\nappVersion: "1.0.0"\n' in tree.read(CHART)
@@ -160,7 +162,7 @@ def test_the_chart_goes_with_the_server(tree: Tree) -> None:
     assert '\nversion: "1.1.0"\nappVersion: "1.1.0"\n' in tree.read(CHART)
 
 
-def test_a_patch_asks_nothing_of_dependents(tree: Tree) -> None:
+def test_a_patch_does_not_change_dependents(tree: Tree) -> None:
     tree.release("corvo-schema", "first")
     before = tree.read("packages/corvo-client/pyproject.toml")
     tree.release("corvo-schema", "patch")
@@ -168,7 +170,7 @@ def test_a_patch_asks_nothing_of_dependents(tree: Tree) -> None:
 
 
 def refused(tree: Tree, package: str = "corvo-client", part: str = "first") -> str:
-    """What a bump is refused with; the tree is as it was."""
+    """Run a bump that must fail and change nothing. Return its error."""
     before = {path: path.read_bytes() for path in tree.path.glob("packages/**/*.*")}
     done = tree.bump(package, part)
     assert (done.code, done.out) == (1, "")
@@ -187,11 +189,11 @@ def test_a_released_package_has_no_first_release(tree: Tree) -> None:
     assert "say patch, minor or major" in refused(tree)
 
 
-def test_what_was_never_released_has_a_first_release(tree: Tree) -> None:
+def test_an_unreleased_package_needs_a_first_release(tree: Tree) -> None:
     assert "corvo-client 1.0.0 was never released: say first" in refused(tree, part="minor")
 
 
-def test_a_version_that_the_changelog_does_not_know_is_refused(tree: Tree) -> None:
+def test_a_version_that_is_not_in_the_changelog_is_refused(tree: Tree) -> None:
     tree.release("corvo-client", "first")
     tree.replace(tree.about("corvo-client"), '"1.0.0"', '"1.3.0"')
     assert "corvo-client is at 1.3.0, but the latest in its changelog is 1.0.0" in refused(
@@ -199,7 +201,7 @@ def test_a_version_that_the_changelog_does_not_know_is_refused(tree: Tree) -> No
     )
 
 
-def test_another_package_that_contradicts_itself_is_refused_as_well(tree: Tree) -> None:
+def test_an_inconsistent_other_package_is_refused(tree: Tree) -> None:
     tree.replace(
         "packages/corvo-cli/pyproject.toml", "corvo-client>=1.0,<2", "corvo-client>=1.4,<2"
     )
@@ -208,27 +210,27 @@ def test_another_package_that_contradicts_itself_is_refused_as_well(tree: Tree) 
     )
 
 
-def test_a_range_without_a_ceiling_is_refused(tree: Tree) -> None:
+def test_a_range_without_an_upper_bound_is_refused(tree: Tree) -> None:
     tree.replace("packages/corvo-cli/pyproject.toml", "corvo-client>=1.0,<2", "corvo-client>=1.0")
     assert "not like >=1.2,<2" in refused(tree)
 
 
-def test_a_release_of_nothing_is_refused(tree: Tree) -> None:
+def test_a_release_without_notes_is_refused(tree: Tree) -> None:
     tree.replace(tree.changelog("corvo-client"), "- All of it.\n", "")
     assert "nothing under Unreleased" in refused(tree)
 
 
-def test_a_version_that_is_none_is_refused(tree: Tree) -> None:
+def test_an_invalid_version_is_refused(tree: Tree) -> None:
     tree.replace(tree.about("corvo-client"), '"1.0.0"', '"1.0.0rc1"')
     assert "'1.0.0rc1' is not a version like 1.2.3" in refused(tree)
 
 
-def test_a_tag_that_is_there_is_refused(tree: Tree) -> None:
+def test_an_existing_tag_is_refused(tree: Tree) -> None:
     tree.git("tag", "corvo-client-v1.0.0")
     assert "The tag corvo-client-v1.0.0 is there already" in refused(tree)
 
 
-def test_every_package_of_the_tree_could_be_released(root: Path, tmp_path: Path) -> None:
+def test_every_package_can_be_released(root: Path, tmp_path: Path) -> None:
     tree = Tree(root, tmp_path / "tree")
     for source in root.glob("packages/*/CHANGELOG.md"):
         shutil.copy(source, tree.path / source.relative_to(root))
@@ -237,7 +239,7 @@ def test_every_package_of_the_tree_could_be_released(root: Path, tmp_path: Path)
     for name in ("corvo-schema", "corvo-server", "corvo-client", "corvo-cli"):
         is_first = "\n## 1" not in tree.read(tree.changelog(name))
         if "## Unreleased\n\n## " in tree.read(tree.changelog(name)):
-            continue  # released, and nothing new since
+            continue  # no changes since its release
         done = tree.bump(name, "first" if is_first else "minor")
         assert done.code == 0, done.err
         tree.git("checkout", "--", ".")

@@ -1,4 +1,4 @@
-"""What is in the wheels and sdists, and that others can build the same."""
+"""The content of wheels and sdists, and reproducible builds."""
 
 import os
 import shutil
@@ -14,11 +14,11 @@ from release.wheels import PACKAGES, sdist_of, unpacked, wheel_of
 
 
 def sources_of(package: str, root: Path) -> set[str]:
-    """The files below `src` that are under version control, or will be."""
+    """Return the files in `src` that git tracks or would add."""
     if not (root / ".git").exists():
-        pytest.skip("not a checkout of git, which knows what belongs to the sources")
+        pytest.skip("not a git checkout, so the list of sources is unknown")
     home = root / "packages" / package
-    # The checkout may be another user's, as in a container.
+    # In a container, the checkout may belong to another user.
     command = ["git", "-c", "safe.directory=*", "ls-files", "--cached", "--others"]
     command += ["--exclude-standard", "src"]
     done = subprocess.run(command, cwd=home, check=True, capture_output=True, text=True)
@@ -45,7 +45,7 @@ def test_a_wheel_has_its_licence(package: str, built: Path, root: Path) -> None:
     assert wheel.metadata["License-Expression"] == "MIT"
 
 
-def test_the_server_brings_its_statements_migrations_and_grammar(built: Path) -> None:
+def test_the_server_wheel_has_statements_migrations_and_grammar(built: Path) -> None:
     files = wheel_of("corvo-server", built).files
     assert "corvo_server/store/sqlite/migrations/0001_initial.sql" in files
     assert "corvo_server/store/sqlite/sql/jobs.sql" in files
@@ -53,27 +53,25 @@ def test_the_server_brings_its_statements_migrations_and_grammar(built: Path) ->
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_a_wheel_runs_on_every_python_that_it_says(package: str, built: Path) -> None:
+def test_a_wheel_supports_every_python_of_its_metadata(package: str, built: Path) -> None:
     wheel = wheel_of(package, built)
     assert wheel.path.name.endswith("-py3-none-any.whl")
     assert wheel.metadata["Requires-Python"] == ">=3.11"
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_what_the_index_will_show_leads_somewhere(package: str, built: Path) -> None:
+def test_the_description_has_no_relative_links(package: str, built: Path) -> None:
     wheel = wheel_of(package, built)
     assert wheel.metadata["Description-Content-Type"] == "text/markdown"
     text = str(wheel.metadata.get_payload())
     assert text.startswith(f"# {package}\n")
-    # A link that is relative to the repository leads nowhere from there.
+    # Links that are relative to the repository do not work on the package index.
     assert "](../" not in text
     assert "](docs" not in text
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_an_sdist_has_what_it_takes_to_build_and_test(
-    package: str, built: Path, root: Path
-) -> None:
+def test_an_sdist_can_be_built_and_tested(package: str, built: Path, root: Path) -> None:
     with tarfile.open(sdist_of(package, built)) as archive:
         inside = {name.partition("/")[2] for name in archive.getnames()}
     module = package.replace("-", "_")
@@ -95,7 +93,7 @@ def test_an_sdist_has_what_it_takes_to_build_and_test(
 
 
 def build(directory: Path, into: Path, *options: str) -> None:
-    """Build as in a shell that hides all from others, in another time zone."""
+    """Build with another umask and another time zone."""
     subprocess.run(
         [sys.executable, "-m", "hatchling", "build", "--directory", into, *options],
         cwd=directory,
@@ -107,7 +105,7 @@ def build(directory: Path, into: Path, *options: str) -> None:
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_the_same_is_built_from_a_copy_elsewhere(
+def test_a_build_in_another_directory_is_identical(
     package: str, built: Path, root: Path, tmp_path: Path
 ) -> None:
     copy = tmp_path / "elsewhere"
@@ -122,7 +120,9 @@ def test_the_same_is_built_from_a_copy_elsewhere(
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_the_same_wheel_is_built_from_the_sdist(package: str, built: Path, tmp_path: Path) -> None:
+def test_a_wheel_built_from_the_sdist_is_identical(
+    package: str, built: Path, tmp_path: Path
+) -> None:
     top = unpacked(sdist_of(package, built), tmp_path / "sdist")
     build(top, tmp_path / "again", "--target", "wheel")
     wheel = wheel_of(package, built).path

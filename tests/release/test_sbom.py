@@ -1,4 +1,4 @@
-"""`scripts/sbom.py`: what a release is made of."""
+"""`scripts/sbom.py`: the SBOMs of wheels and of the image."""
 
 import hashlib
 import importlib.util
@@ -34,7 +34,7 @@ Version: 1:1.2.13.dfsg-1
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_the_bill_of_a_wheel_names_it_and_all_that_it_brings(
+def test_the_sbom_of_a_wheel_lists_the_package_and_its_dependencies(
     package: str, environments: Environments
 ) -> None:
     wheel = wheel_of(package, environments.wheels)
@@ -60,7 +60,7 @@ def sbom(root: Path) -> ModuleType:
     return module
 
 
-def test_the_bill_of_an_image_names_python_and_the_system_as_well(
+def test_the_sbom_of_an_image_lists_python_and_system_packages(
     sbom: ModuleType, environments: Environments, tmp_path: Path
 ) -> None:
     installed = environments.with_("corvo-server")
@@ -93,12 +93,12 @@ def test_the_bill_of_an_image_names_python_and_the_system_as_well(
 
 
 def normal(name: str) -> str:
-    """A name as the index knows it."""
+    """Return the normalized name of a package."""
     return name.lower().replace("_", "-").replace(".", "-")
 
 
-def depended_on(bill: dict[str, Any], reference: str) -> set[str]:
-    """The names of what a component needs directly."""
-    names = {found["bom-ref"]: normal(found["name"]) for found in bill["components"]}
-    (entry,) = (entry for entry in bill["dependencies"] if entry["ref"] == reference)
+def depended_on(document: dict[str, Any], reference: str) -> set[str]:
+    """Return the names of the direct dependencies of a component."""
+    names = {found["bom-ref"]: normal(found["name"]) for found in document["components"]}
+    (entry,) = (entry for entry in document["dependencies"] if entry["ref"] == reference)
     return {names[needed] for needed in entry["dependsOn"]}

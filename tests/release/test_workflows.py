@@ -1,7 +1,7 @@
-"""The workflows of `.github`: sound, pinned, and with no more rights than they need.
+"""The workflows of `.github` are valid, use pinned actions and have minimal permissions.
 
-Nothing here asks GitHub anything, so that no test can tell whether a pinned commit is what the
-comment beside it says; Dependabot keeps the two together.
+The tests make no requests to GitHub, so they cannot check that a pinned commit matches the version
+in its comment. Dependabot updates both together.
 """
 
 import re
@@ -17,7 +17,7 @@ WORKFLOWS = sorted(GITHUB.glob("workflows/*.yml"))
 
 
 def run(*command: str | Path) -> None:
-    """Run a checker. Fails with what it says."""
+    """Run a checker. Fail with its output if it reports a problem."""
     done = subprocess.run(
         command, cwd=GITHUB.parent, capture_output=True, text=True, timeout=120, check=False
     )
@@ -25,7 +25,7 @@ def run(*command: str | Path) -> None:
 
 
 def tool(name: str) -> Path:
-    """A program of this environment."""
+    """Return the path of a program in this environment."""
     return Path(sys.executable).parent / name
 
 
@@ -34,26 +34,26 @@ def tool(name: str) -> Path:
     [("github-workflows", WORKFLOWS), ("dependabot", [GITHUB / "dependabot.yml"])],
     ids=["workflows", "dependabot"],
 )
-def test_they_are_what_the_schema_says(schema: str, files: list[Path]) -> None:
+def test_files_match_their_schema(schema: str, files: list[Path]) -> None:
     run(tool("check-jsonschema"), "--builtin-schema", f"vendor.{schema}", *files)
 
 
-def test_zizmor_finds_no_weakness() -> None:
+def test_zizmor_finds_no_problem() -> None:
     run(tool("zizmor"), "--offline", "--no-progress", "--persona", "regular", GITHUB)
 
 
-def test_actionlint_finds_no_mistake() -> None:
+def test_actionlint_finds_no_problem() -> None:
     actionlint = shutil.which("actionlint")
     if actionlint is None:
         pytest.skip(
-            "actionlint is not installed; "
-            "`go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12` gets it"
+            "actionlint is not installed; install it with "
+            "`go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.12`"
         )
     run(actionlint, *WORKFLOWS)
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
-def test_every_action_is_pinned_to_a_commit_and_says_its_version(workflow: Path) -> None:
+def test_every_action_is_pinned_to_a_commit_with_its_version(workflow: Path) -> None:
     uses = re.findall(r"^ +(?:- )?uses: (.*)$", workflow.read_text("utf-8"), re.MULTILINE)
     assert uses
     for used in uses:
@@ -62,7 +62,7 @@ def test_every_action_is_pinned_to_a_commit_and_says_its_version(workflow: Path)
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
-def test_nothing_is_permitted_but_to_the_job_that_needs_it(workflow: Path) -> None:
+def test_workflows_have_no_permissions_outside_of_jobs(workflow: Path) -> None:
     lines = workflow.read_text("utf-8").splitlines()
     assert "permissions: {}" in lines
     assert not any("secrets." in line for line in lines)

@@ -1,4 +1,4 @@
-"""Reading wheels and sdists."""
+"""Reads wheels and sdists."""
 
 import email
 import subprocess
@@ -11,7 +11,7 @@ PACKAGES = ("corvo-schema", "corvo-server", "corvo-client", "corvo-cli")
 
 
 class Wheel(NamedTuple):
-    """A wheel: its file, the files in it, and what it says of itself."""
+    """A wheel: its path, the names of its files, and its metadata."""
 
     path: Path
     files: frozenset[str]
@@ -19,12 +19,12 @@ class Wheel(NamedTuple):
 
     @property
     def version(self) -> str:
-        """As it is in the metadata."""
+        """The version in the metadata."""
         return str(self.metadata["Version"])
 
 
 def wheel_of(package: str, built: Path) -> Wheel:
-    """The one wheel of a package."""
+    """Return the wheel of a package."""
     (path,) = built.glob(f"{package.replace('-', '_')}-*.whl")
     with zipfile.ZipFile(path) as archive:
         files = frozenset(archive.namelist())
@@ -33,20 +33,20 @@ def wheel_of(package: str, built: Path) -> Wheel:
 
 
 def sdist_of(package: str, built: Path) -> Path:
-    """The one sdist of a package."""
+    """Return the sdist of a package."""
     (path,) = built.glob(f"{package.replace('-', '_')}-*.tar.gz")
     return path
 
 
 def unpacked(sdist: Path, into: Path) -> Path:
-    """Unpack an sdist; the directory that it has its files in."""
+    """Unpack an sdist and return its top directory."""
     into.mkdir()
-    # Not by tarfile: what extracts safely without a warning differs from Python to Python.
+    # The arguments for a safe extraction with tarfile differ between versions of Python.
     subprocess.run(["/bin/tar", "--extract", "--file", sdist, "--directory", into], check=True)
     (top,) = into.iterdir()
     return top
 
 
 def extras_of(wheel: Wheel) -> list[str]:
-    """The names of its extras."""
+    """Return the names of the extras of a wheel."""
     return [str(extra) for extra in wheel.metadata.get_all("Provides-Extra", [])]

@@ -1,1 +1,1 @@
-"""What the tests across packages share: real server processes, raw requests, waiting, checking."""
+"""Shared code of the tests across packages: server processes, raw requests, load and checkers."""

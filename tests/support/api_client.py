@@ -39,7 +39,7 @@ class ApiClient:
     """Sends requests to one server. A method fails the test if the response is unexpected."""
 
     def __init__(self, url: str, patience: float = 90) -> None:
-        """`patience`: the read timeout in seconds."""
+        """Connect lazily to `url`. `patience` is the read timeout in seconds."""
         self.url = url
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
         self._http = httpx.AsyncClient(
@@ -79,15 +79,15 @@ class ApiClient:
         )
 
     async def get(self, path: str) -> Any:
-        """The JSON at a path."""
+        """Return the JSON at a path."""
         return _accepted(await self.send("GET", path))
 
     async def post(self, path: str, body: Any = None, *, raw: bytes | None = None) -> Any:
-        """The JSON of the answer; None for 204."""
+        """Return the JSON of the response; None for 204."""
         return _accepted(await self.send("POST", path, body, raw=raw))
 
     async def delete(self, path: str) -> Any:
-        """The JSON of the answer."""
+        """Return the JSON of the response."""
         return _accepted(await self.send("DELETE", path))
 
     async def refused(
@@ -119,13 +119,13 @@ class ApiClient:
         return job
 
     async def try_fetch(self, *queues: str, **options: Any) -> LeasedJob | None:
-        """Fetch a job if there is one; does not wait unless `timeout` says so."""
+        """Fetch a job, or return None. Wait only if `timeout` is given."""
         body = {"queues": queues, "worker_id": "worker-1", "timeout": 0, **options}
         job: LeasedJob | None = await self.post("/fetch", body)
         return job
 
     async def fetch_batch(self, *queues: str, count: int, **options: Any) -> list[LeasedJob]:
-        """Fetch jobs; does not wait unless `timeout` says so."""
+        """Fetch up to `count` jobs. Wait only if `timeout` is given."""
         body = {"queues": queues, "worker_id": "worker-1", "timeout": 0, "count": count, **options}
         jobs: list[LeasedJob] = (await self.post("/fetch/batch", body))["jobs"]
         return jobs
@@ -147,18 +147,18 @@ class ApiClient:
         return answer
 
     async def heartbeat(self, job: LeasedJob, **more: Any) -> Body:
-        """Extend the lease of a fetched job; what the server says about it."""
+        """Extend the lease of a fetched job. Return the reply for this job."""
         body = {"jobs": {job["job_id"]: {**_token(job), **more}}}
         answer: Body = (await self.post("/heartbeat", body))["jobs"][job["job_id"]]
         return answer
 
     async def job(self, job_id: str) -> Body:
-        """A job in full."""
+        """Return a job."""
         job: Body = await self.get(f"/jobs/{job_id}")
         return job
 
     async def state(self, job_id: str) -> str:
-        """The state of a job."""
+        """Return the state of a job."""
         state: str = (await self.job(job_id))["state"]
         return state
 
@@ -182,7 +182,7 @@ class ApiClient:
         return int(float(line.removeprefix(name)))
 
     async def see_waiting(self, fetches: int) -> None:
-        """Return when exactly so many fetches wait."""
+        """Wait until exactly this number of fetches wait at the server."""
 
         async def is_so() -> bool:
             return await self.waiting_fetches() == fetches
@@ -190,21 +190,21 @@ class ApiClient:
         await wait_until(is_so, f"{fetches} waiting fetches")
 
     async def see_no_claims(self) -> None:
-        """Return when the server has no write in progress."""
+        """Wait until the server has no write in progress."""
 
         async def is_so() -> bool:
             return await self._gauge(_BACKLOG) == 0
 
-        await wait_until(is_so, "no write is under way")
+        await wait_until(is_so, "no write is in progress")
 
     async def see_state(self, job_id: str, *states: str) -> Body:
-        """The job, once it is in one of these states."""
+        """Wait until a job is in one of the states, then return the job."""
 
-        async def look() -> Body | None:
+        async def job_in_state() -> Body | None:
             job = await self.job(job_id)
             return job if job["state"] in states else None
 
-        return await wait_until(look, f"{job_id} is {' or '.join(states)}")
+        return await wait_until(job_in_state, f"{job_id} is {' or '.join(states)}")
 
 
 def refusal_of(response: httpx.Response) -> Refusal:

@@ -1,4 +1,4 @@
-"""The Helm chart, rendered, and Kubernetes' own judgement of what comes out."""
+"""Renders the Helm chart and validates the documents for Kubernetes."""
 
 import importlib
 import json
@@ -16,15 +16,15 @@ _CUSTOM = {
     "monitoring.coreos.com/v1": "cloudcoil.models.prometheus_operator.v1",
     "keda.sh/v1alpha1": "cloudcoil.models.keda.v1alpha1",
 }
-"""Models made of the definitions of what Kubernetes itself does not know."""
+"""Modules with models of custom resources, by API version."""
 
 
 class Refused(Exception):
-    """Helm has refused the values; the text says why."""
+    """Raised if Helm refuses the values. The text has the reason."""
 
 
 class Chart:
-    """The chart, as one Helm renders it."""
+    """The chart, rendered by a `helm` program."""
 
     def __init__(self, helm: str) -> None:
         self._helm = helm
@@ -32,7 +32,7 @@ class Chart:
     def render(
         self, values: Document | None = None, *, release: str = "jobs"
     ) -> dict[str, Document]:
-        """The documents by kind, of which there is one each. Raises `Refused`."""
+        """Return the documents by kind. Each kind has one document. Raises `Refused`."""
         import yaml
 
         text = self.run("template", release, str(CHART), "--namespace", "work", values=values)
@@ -42,7 +42,7 @@ class Chart:
         return found
 
     def run(self, *arguments: str, values: Document | None = None) -> str:
-        """A command of Helm's; JSON is YAML, so `values` are a file of values. Raises `Refused`."""
+        """Run a Helm command with the values. Return its output. Raises `Refused`."""
         done = subprocess.run(
             [self._helm, *arguments, "--values", "-"],
             input=json.dumps(values or {}),
@@ -57,7 +57,7 @@ class Chart:
 
 
 def validate(document: Document, kubernetes: str) -> None:
-    """Raise what is wrong with a document for that version of Kubernetes."""
+    """Raise if a document is invalid for a version of Kubernetes."""
     module = _CUSTOM.get(document["apiVersion"])
     if module is None:
         import kubernetes_validate
@@ -67,18 +67,18 @@ def validate(document: Document, kubernetes: str) -> None:
     model = getattr(importlib.import_module(module), document["kind"])
     read = model.model_validate(document)
     known = read.model_dump(by_alias=True, exclude_unset=True, mode="json")
-    if known != document:  # the models leave out what they do not know, which Kubernetes refuses
-        raise ValueError(f"there is more in {document} than in {known}")
+    if known != document:  # The models ignore unknown fields, which Kubernetes refuses.
+        raise ValueError(f"{document} has fields that are not in {known}")
 
 
 def pod_of(documents: dict[str, Document]) -> Document:
-    """The template of the workload's pods."""
+    """Return the pod template of the workload."""
     workload = documents.get("StatefulSet") or documents["Deployment"]
     pod: Document = workload["spec"]["template"]
     return pod
 
 
 def settings_of(documents: dict[str, Document]) -> dict[str, Any]:
-    """The environment of the server: values, or where they are from."""
+    """Return the environment of the server: values, or references to their sources."""
     (container,) = pod_of(documents)["spec"]["containers"]
     return {entry["name"]: entry.get("value", entry.get("valueFrom")) for entry in container["env"]}

@@ -1,4 +1,4 @@
-"""One face for both clients, so that one test serves both."""
+"""An adapter that lets one test cover both clients."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -8,15 +8,15 @@ from typing import Any, cast
 
 from corvo_client import AsyncClient, Client
 
-_MOST_CALLS_AT_A_TIME = 50
+_MAX_CONCURRENT_CALLS = 50
 
 
 class _InThreads:
-    """A `Client` whose methods are awaited: each call is made in a thread of its own."""
+    """A `Client` with awaitable methods. Each call runs in a thread."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._threads = ThreadPoolExecutor(_MOST_CALLS_AT_A_TIME)
+        self._threads = ThreadPoolExecutor(_MAX_CONCURRENT_CALLS)
 
     def __getattr__(self, name: str) -> Callable[..., Coroutine[Any, Any, Any]]:
         method = getattr(self._client, name)
@@ -32,6 +32,6 @@ class _InThreads:
         self._threads.shutdown(wait=False)
 
 
-def awaited(client: Client) -> AsyncClient:
-    """The same client, to be used as if it were an `AsyncClient`."""
+def as_async(client: Client) -> AsyncClient:
+    """Return an adapter for the client with the methods of an `AsyncClient`."""
     return cast("AsyncClient", _InThreads(client))

@@ -1,4 +1,4 @@
-"""Bare connections, for what no HTTP client would do."""
+"""Raw connections, for requests that no HTTP client would send."""
 
 import asyncio
 import json
@@ -8,8 +8,8 @@ from typing import Any, Self
 from support.api_client import API
 
 
-class HeldRequest:
-    """A request that the server is reading: it has the head, and waits for the rest of the body."""
+class PartialRequest:
+    """A request of which the server has the head and half of the body."""
 
     def __init__(self, port: int, path: str, body: Any) -> None:
         self._port = port
@@ -37,7 +37,7 @@ class HeldRequest:
         self._writer.close()
 
     async def finish(self) -> tuple[int, Any]:
-        """Send the rest; the status and the JSON of the answer."""
+        """Send the rest of the body. Return the status and the JSON of the response."""
         self._writer.write(self._body[self._half :])
         head = await asyncio.wait_for(self._reader.readuntil(b"\r\n\r\n"), 20)
         status = int(head.split(b" ", 2)[1])
@@ -46,7 +46,7 @@ class HeldRequest:
         return status, json.loads(await self._reader.readexactly(int(length)))
 
     async def end(self) -> bytes:
-        """What comes until the server hangs up."""
+        """Return all bytes until the server closes the connection."""
         try:
             return await asyncio.wait_for(self._reader.read(), 20)
         except ConnectionResetError:

@@ -1,7 +1,7 @@
-"""A server in a container of the image under test, and the daemon that runs it.
+"""A server in a container of the image under test.
 
-Docker's packages are imported when they are needed, so that the tests can be collected, and skipped
-with a reason, where they are missing.
+Docker's packages are imported late, so that tests are collected and skipped with a reason if the
+packages are missing.
 """
 
 import io
@@ -19,9 +19,9 @@ from server_support.process import python
 from server_support.waiting import wait_blocking
 
 DockerClient = Any
-"""Of Docker's package for Python, which has no types."""
+"""The client of Docker's Python package, which has no types."""
 LABEL = "dev.corvo.test"
-"""On everything that the tests make, with the run as its value."""
+"""Label on everything that the tests create. Its value is the id of the test run."""
 PORT = 8080
 UID = 10001
 LOCKED_DOWN: Mapping[str, Any] = {
@@ -29,11 +29,11 @@ LOCKED_DOWN: Mapping[str, Any] = {
     "cap_drop": ["ALL"],
     "security_opt": ["no-new-privileges:true"],
 }
-"""How a careful operator runs it."""
+"""Options of a container with the fewest rights."""
 
 
 class CorvoContainer:
-    """One container, which can be stopped, killed and started again."""
+    """A container that a test can stop, kill and start again."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class CorvoContainer:
         tmpfs: str | None = None,
         **options: Any,
     ) -> None:
-        # Its reaper is an image of its own, which may not be had here; we sweep by label.
+        # The reaper of testcontainers needs another image. The tests remove containers by label.
         os.environ["TESTCONTAINERS_RYUK_DISABLED"] = "true"
         from testcontainers.core.container import DockerContainer
 
@@ -62,56 +62,56 @@ class CorvoContainer:
 
     @property
     def docker(self) -> Any:
-        """Docker's own view of it, as of now."""
+        """Docker's current description of the container."""
         container: Any = self._made.get_wrapped_container()
         container.reload()
         return container
 
     @property
     def url(self) -> str:
-        """Where it is found on this machine: at another port after each start."""
+        """The URL on this machine. The port changes with each start."""
         host = self._made.get_container_host_ip()
         ports = self.docker.attrs["NetworkSettings"]["Ports"][f"{PORT}/tcp"]
         return f"http://{host}:{ports[0]['HostPort']}"
 
     @property
     def state(self) -> dict[str, Any]:
-        """`Status`, `ExitCode`, `OOMKilled`, `Health` and the like."""
+        """The state of the container: `Status`, `ExitCode`, `OOMKilled`, `Health` and others."""
         state: dict[str, Any] = self.docker.attrs["State"]
         return state
 
     @property
     def log(self) -> str:
-        """All that it has written."""
+        """The whole output of the container."""
         log: bytes = self.docker.logs()
         return log.decode()
 
     @property
     def health(self) -> str:
-        """`starting`, `healthy` or `unhealthy`."""
+        """The health status: `starting`, `healthy` or `unhealthy`."""
         return str(self.state["Health"]["Status"])
 
     def launch(self) -> Self:
-        """Create and start it; it may not serve yet."""
+        """Create and start the container, without waiting for the server."""
         self._made.start()
         return self
 
     def start(self) -> Self:
-        """Create and start it, and return once it serves."""
+        """Create and start the container. Return when the server is ready."""
         return self.launch().wait_until_ready()
 
     def restart(self) -> Self:
-        """Start it again after a stop or a kill, and return once it serves."""
+        """Start the container again after a stop or a kill. Return when the server is ready."""
         self.docker.start()
         return self.wait_until_ready()
 
     def wait_until_ready(self) -> Self:
-        """Return once requests from this machine are answered. Fails when it ends instead."""
+        """Wait until the server answers requests. Fail if the container ends instead."""
         wait_blocking(self._is_ready, "the server in the container is ready")
         return self
 
     def stop(self, within: int = 10) -> tuple[int, float]:
-        """What Docker does on `docker stop`; the exit code, and how many seconds it took."""
+        """Stop the container as `docker stop` does. Return the exit code and the seconds."""
         container = self.docker
         began = time.monotonic()
         container.stop(timeout=within)
@@ -119,22 +119,22 @@ class CorvoContainer:
         return int(container.wait()["StatusCode"]), took
 
     def kill(self) -> None:
-        """SIGKILL, as when the machine goes down."""
+        """Kill the container with SIGKILL."""
         container = self.docker
         container.kill()
         container.wait()
 
     def run(self, *command: str) -> tuple[int, str]:
-        """A command inside; its exit code and its output."""
+        """Run a command in the container. Return its exit code and its output."""
         done = self.docker.exec_run(list(command))
         return int(done.exit_code), done.output.decode()
 
     def client(self) -> Client:
-        """A client of it that reports failures at once. Close it."""
+        """Return a client without retries. The caller closes it."""
         return Client(self.url, retry=NO_RETRIES)
 
     def close(self) -> None:
-        """Remove it, with the volume if that is its own."""
+        """Remove the container and its anonymous volume."""
         self._made.stop()
 
     def _is_ready(self) -> bool:
@@ -147,13 +147,13 @@ class CorvoContainer:
 
 
 class MakeContainer(Protocol):
-    """A factory of containers on the test's volume; see the fixture `make_container`."""
+    """The type of the fixture `make_container`."""
 
     def __call__(self, **options: Any) -> CorvoContainer: ...
 
 
 def put_file(daemon: DockerClient, image: str, volume: str, name: str, content: bytes) -> None:
-    """Put a file of the server's into a volume."""
+    """Write a file that belongs to the server's user into a volume."""
     entry = tarfile.TarInfo(name)
     entry.size, entry.mode, entry.uid, entry.gid = len(content), 0o600, UID, UID
     archive = io.BytesIO()
@@ -167,5 +167,5 @@ def put_file(daemon: DockerClient, image: str, volume: str, name: str, content: 
 
 
 def worker_command(target: str) -> list[str | Path]:
-    """The command line of a worker on this machine."""
+    """Return the command line of a worker on this machine."""
     return python("-m", "corvo_cli", "worker", target)

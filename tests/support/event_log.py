@@ -1,4 +1,4 @@
-"""Reads the event log as a follower does, and checks its guarantees."""
+"""Reads the event log like a client that follows it, and checks its guarantees."""
 
 import json
 from bisect import bisect_left
@@ -16,8 +16,8 @@ from support.api_client import API, Body
 _STAY = {EventType.PROGRESS, EventType.CANCEL_REQUESTED}
 
 
-class Line(NamedTuple):
-    """One event. `at` is in ms since the epoch."""
+class LoggedEvent(NamedTuple):
+    """An event of the log. `at` is in ms since the epoch."""
 
     id: int
     type: EventType
@@ -26,12 +26,12 @@ class Line(NamedTuple):
     at: int
 
 
-async def read_log(url: str) -> list[Line]:
-    """All events that there are, from one server."""
+async def read_log(url: str) -> list[LoggedEvent]:
+    """Return all events of the log, read from one server."""
     async with httpx.AsyncClient(base_url=url + API, timeout=30, trust_env=False) as http:
         async with http.stream("GET", "/events") as response:
             last = await anext(_ids(response))
-        lines: list[Line] = []
+        lines: list[LoggedEvent] = []
         async with http.stream("GET", "/events", params={"last_event_id": 0}) as response:
             async for line in _lines(response):
                 lines.append(line)
@@ -46,11 +46,11 @@ async def _ids(response: httpx.Response) -> AsyncIterator[int]:
             yield int(text.removeprefix("id: "))
 
 
-async def _lines(response: httpx.Response) -> AsyncIterator[Line]:
+async def _lines(response: httpx.Response) -> AsyncIterator[LoggedEvent]:
     async for text in response.aiter_lines():
         if text.startswith("data: "):
             event = json.loads(text.removeprefix("data: "))
-            yield Line(
+            yield LoggedEvent(
                 event["id"],
                 EventType(event["type"]),
                 event["job_id"],
@@ -59,11 +59,11 @@ async def _lines(response: httpx.Response) -> AsyncIterator[Line]:
             )
 
 
-def disorder(log: Sequence[Line]) -> Iterator[str]:
-    """Where the ids do not grow, and where a job does what no job may do."""
+def order_violations(log: Sequence[LoggedEvent]) -> Iterator[str]:
+    """Yield the events with a wrong order of ids, or with an invalid transition of their job."""
     for earlier, later in pairwise(log):
         if later.id <= earlier.id:
-            yield f"event {later.id} came after {earlier.id}"
+            yield f"event {later.id} came after event {earlier.id}"
     states: defaultdict[str, set[JobState | None]] = defaultdict(lambda: {None})
     for line in log:
         before = states[line.job_id]
@@ -74,16 +74,17 @@ def disorder(log: Sequence[Line]) -> Iterator[str]:
             if (state, line.type) in table
         }
         if not after:
-            yield f"event {line.id}: {line.job_id} was {before} and is {line.type}"
+            yield f"event {line.id}: {line.type} is no transition of {line.job_id} from {before}"
         states[line.job_id] = set(after) or set(JobState)
 
 
-def crowds(
-    log: Iterable[Line], limits: Mapping[str, int], keys: Mapping[str, str]
+def concurrency_violations(
+    log: Iterable[LoggedEvent], limits: Mapping[str, int], keys: Mapping[str, str]
 ) -> Iterator[str]:
-    """Where more jobs were active than may be: in a queue, or of a key of a queue.
+    """Yield the events after which a concurrency limit was exceeded.
 
-    `limits` are by queue or, as `queue/key`, by key; `keys` are those of jobs that have one.
+    `limits` are by `queue`, or by `queue/key` for a concurrency key. `keys` has the concurrency
+    keys by job id.
     """
     active: defaultdict[str, set[str]] = defaultdict(set)
     for line in log:
@@ -98,19 +99,21 @@ def crowds(
                 yield f"event {line.id}: {len(active[place])} jobs of {place} are active"
 
 
-def rushes(log: Iterable[Line], queue: str, rate: int, window: int) -> Iterator[str]:
-    """Where more jobs of a queue were started within a window (ms) than may be."""
+def rate_violations(
+    log: Iterable[LoggedEvent], queue: str, rate: int, window: int
+) -> Iterator[str]:
+    """Yield each window of `window` ms in which more than `rate` jobs of a queue started."""
     starts = sorted(
         line.at for line in log if line.type is EventType.STARTED and line.queue == queue
     )
     for i, start in enumerate(starts):
         in_window = bisect_left(starts, start + window) - i
         if in_window > rate:
-            yield f"{in_window} jobs of {queue} were started within {window} ms of {start}"
+            yield f"{in_window} jobs of {queue} started within {window} ms after {start}"
 
 
 def keys_of(jobs: Mapping[str, Body]) -> dict[str, str]:
-    """The concurrency keys of jobs that have one, by the job's id."""
+    """Return the concurrency keys by job id. Jobs without a key are omitted."""
     return {
         job_id: job["concurrency_key"]
         for job_id, job in jobs.items()

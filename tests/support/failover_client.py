@@ -12,7 +12,7 @@ _PAUSE = 0.05
 
 
 class FailoverClient(Recorder):
-    """Records every call and its answer, on whichever server, until `stop` is set."""
+    """Records every call and its answer on any of the servers, until `stop` is set."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class FailoverClient(Recorder):
         raise Stopped
 
     async def reported(self, verb: str, items: list[Body]) -> None:
-        """Report on many jobs in one request. Repeat it on the next server if no answer came."""
+        """Report the outcomes of jobs. Repeat the request on the next server if no answer came."""
         while not self._stop.is_set():
             calls = await self.outcomes(verb, items)
             if all(call.status != _UNAVAILABLE and not call.is_open for call in calls):

@@ -1,4 +1,4 @@
-"""Records every request of the clients and its answer, for the history checker."""
+"""Records every request of the clients and its answer for the history checker."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -11,44 +11,41 @@ from support.api_client import ApiClient, Body
 
 
 def now_ms() -> int:
-    """The time of this machine, which is the server's as well."""
+    """Return the time of this machine in ms since the epoch. The servers use the same clock."""
     return time.time_ns() // 1_000_000
 
 
 @dataclass(slots=True)
 class Call:
-    """One request: what was asked, and what came back. Times in ms since the epoch."""
+    """A request and its answer. Times are in ms since the epoch."""
 
     verb: str
     body: Body
-    """Of calls on one job, with its `job_id`."""
+    """The body of the request. A call on one job includes its `job_id`."""
     asked_at: int
     answered_at: int | None = None
     status: int | None = None
-    """None: no answer came. It may have taken effect or not."""
+    """HTTP status; None if no answer came, so that the effect of the call is unknown."""
     answer: Any = None
 
     @property
     def is_done(self) -> bool:
-        """Whether the server said that it did it."""
+        """Whether the server acknowledged the call."""
         return self.status is not None and self.status < 300
 
     @property
     def is_open(self) -> bool:
-        """Whether nobody knows if it took effect."""
+        """Whether the effect of the call is unknown."""
         return self.status is None
 
     @property
     def may_have_effect(self) -> bool:
-        """Whether it is not known to have had none."""
+        """Whether the call took effect or may have taken effect."""
         return self.is_done or self.is_open
 
 
 class History:
-    """All calls, in the order in which they were asked.
-
-    `on_answer` is called in the very moment of each answer.
-    """
+    """All calls, in the order of their requests. `on_answer` is called after each answer."""
 
     def __init__(self) -> None:
         self.calls: list[Call] = []
@@ -56,16 +53,16 @@ class History:
         self.on_answer: Callable[[], None] | None = None
 
     def of(self, *verbs: str) -> Iterator[Call]:
-        """The calls of these verbs."""
+        """Return the calls of these verbs."""
         return (call for call in self.calls if call.verb in verbs)
 
-    def note(self, verb: str, body: Body) -> Call:
-        """Write down that a call is about to be made."""
+    def record_call(self, verb: str, body: Body) -> Call:
+        """Record a call before its request is sent."""
         call = Call(verb, body, now_ms())
         self.calls.append(call)
         return call
 
-    def note_answer(self) -> None:
+    def record_answer(self) -> None:
         """Count an answer."""
         self.answers += 1
         if self.on_answer is not None:
@@ -73,19 +70,19 @@ class History:
 
 
 class Stopped(Exception):
-    """There will be no more answers."""
+    """Raised when a client gets no answer and must stop."""
 
 
 class Recorder:
-    """A client that writes down what it asks and is answered."""
+    """A client that records its calls and their answers."""
 
     def __init__(self, api: ApiClient, history: History) -> None:
         self._api = api
         self._history = history
 
     async def call(self, verb: str, body: Body) -> Call:
-        """Make a call. That no answer comes is an outcome like others."""
-        call = self._history.note(verb, body)
+        """Make a call and return its record, also if no answer comes."""
+        call = self._history.record_call(verb, body)
         try:
             response = await self._api.send("POST", *_request(call))
         except httpx.TransportError:
@@ -93,24 +90,24 @@ class Recorder:
         call.answered_at = now_ms()
         call.status = response.status_code
         call.answer = response.json() if response.content else None
-        self._history.note_answer()
+        self._history.record_answer()
         return call
 
     async def answered(self, verb: str, body: Body) -> Call:
-        """Make a call. Raises `Stopped` when no answer comes."""
+        """Make a call. Raises `Stopped` if no answer comes."""
         call = await self.call(verb, body)
         if call.is_open:
             raise Stopped
         return call
 
     async def reported(self, verb: str, items: list[Body]) -> None:
-        """Report on many jobs in one request. Raises `Stopped` when no answer comes."""
+        """Report the outcomes of jobs in one request. Raises `Stopped` if no answer comes."""
         if any(call.is_open for call in await self.outcomes(verb, items)):
             raise Stopped
 
     async def outcomes(self, verb: str, items: list[Body]) -> list[Call]:
-        """Report on many jobs in one request; noted as if each had been a call of its own."""
-        calls = [self._history.note(verb, item) for item in items]
+        """Report the outcomes of jobs in one request. Record a call for each job."""
+        calls = [self._history.record_call(verb, item) for item in items]
         try:
             body = {f"{verb}s": items}
             response = await self._api.send("POST", f"/{verb}/batch", body)
@@ -123,12 +120,12 @@ class Recorder:
             is_refused = result.get("status") == "error"
             call.status = 409 if is_refused else response.status_code
             call.answer = result
-        self._history.note_answer()
+        self._history.record_answer()
         return calls
 
 
 def can_be_repeated(call: Call) -> bool:
-    """Whether a client may send it again that got no answer."""
+    """Return whether a client may repeat the call after it got no answer."""
     if call.verb in {"enqueue", "enqueue_unique"}:
         return "job_id" in call.body
     if call.verb in {"enqueue_batch", "enqueue_unique_batch"}:

@@ -1,8 +1,8 @@
 """Checks a history against the guarantees and reports each violation as a sentence.
 
-The jobs of a history say in their payloads where they come from: `{"request": 7, "index": 0}`, of a
-request whose jobs have the indexes from 0 on. A request that is sent again keeps its number. Errors
-and results of attempts are all different, so that each can be traced to its call.
+Each payload names the request of its job and the index in that request, such as
+`{"request": 7, "index": 0}`. A repeated request keeps its number. Errors and results are unique, so
+that each of them identifies its call.
 """
 
 from collections import Counter, defaultdict
@@ -19,8 +19,8 @@ _ENDINGS = ("ack", "fail", "release")
 
 
 @dataclass(frozen=True, slots=True)
-class HandOut:
-    """One job as one fetch got it."""
+class GrantedLease:
+    """A lease that a fetch returned. Times are in ms since the epoch."""
 
     job_id: str
     token: str
@@ -33,21 +33,21 @@ class HandOut:
 
 @dataclass(slots=True)
 class Verdict:
-    """What was found."""
+    """The violations of the guarantees."""
 
     lost: list[str] = field(default_factory=list)
     """Guarantee 1 violated: acknowledged writes that are missing."""
     double_leases: list[str] = field(default_factory=list)
-    """Guarantee 2 violated: jobs under two leases, and effects of calls without a valid lease."""
-    halves: list[str] = field(default_factory=list)
-    """Guarantee 3 violated: requests that took partial effect, or effect although refused."""
-    doubles: list[str] = field(default_factory=list)
+    """Guarantee 2 violated: jobs with two leases, and effects of calls without a valid lease."""
+    partial: list[str] = field(default_factory=list)
+    """Guarantee 3 violated: requests with a partial effect, or with an effect although refused."""
+    duplicates: list[str] = field(default_factory=list)
     """Guarantee 4 violated: effects that happened twice."""
 
     @property
-    def broken(self) -> list[str]:
-        """Everything."""
-        return self.lost + self.double_leases + self.halves + self.doubles
+    def violations(self) -> list[str]:
+        """All violations."""
+        return self.lost + self.double_leases + self.partial + self.duplicates
 
 
 def check(
@@ -55,30 +55,30 @@ def check(
     jobs: Mapping[str, Body],
     *,
     tolerance_ms: int = 0,
-    foreign: Collection[str] = (),
+    leases_only: Collection[str] = (),
 ) -> Verdict:
-    """Compare what clients were told with the jobs that there are, by id, when all is quiet.
+    """Compare a history with the final jobs, by id.
 
-    `tolerance_ms`: how far the servers' clock may be from that of the history. `foreign` are jobs
-    that nobody enqueued, those of schedules: only their leases are looked at.
+    `tolerance_ms` is the maximum difference between the clocks of the servers and the history.
+    Jobs in `leases_only` have no recorded request; only their leases are checked.
     """
     verdict = Verdict()
     _check_enqueues(history, jobs, verdict)
-    _check_acks(history, jobs, foreign, verdict)
-    _check_failures(history, jobs, foreign, verdict)
+    _check_acks(history, jobs, leases_only, verdict)
+    _check_failures(history, jobs, leases_only, verdict)
     _check_leases(history, tolerance_ms, verdict)
     return verdict
 
 
-def hand_outs(history: History) -> dict[str, list[HandOut]]:
-    """By job, in the order in which they were granted."""
-    found: defaultdict[str, list[HandOut]] = defaultdict(list)
+def leases_by_job(history: History) -> dict[str, list[GrantedLease]]:
+    """Return the leases of each job by id, in the order in which they were granted."""
+    found: defaultdict[str, list[GrantedLease]] = defaultdict(list)
     for call in history.of("fetch"):
         for job in (call.answer or {}).get("jobs", ()):
             lease_ms = int(job["lease_duration"] * 1000)
             expires_at = _ms(job["lease_expires_at"])
             found[job["job_id"]].append(
-                HandOut(
+                GrantedLease(
                     job["job_id"],
                     job["lease_token"],
                     job["attempt"],
@@ -104,31 +104,31 @@ def _check_enqueues(history: History, jobs: Mapping[str, Body], verdict: Verdict
         found[number][index] += 1
         asked = calls.get(number)
         if asked is None:
-            verdict.doubles.append(f"{job_id} was never asked for")
+            verdict.duplicates.append(f"{job_id} was never enqueued by a client")
         elif _jobs_of(asked[0])[index]["queue"] != job["queue"]:
-            verdict.lost.append(f"{job_id} is in {job['queue']}, which is not where it was put")
+            verdict.lost.append(f"{job_id} is in the wrong queue, {job['queue']}")
     for number, sent in calls.items():
         _check_request(number, sent, found[number], verdict)
     for call in history.of("enqueue", "enqueue_batch"):
-        for job_id in told_ids(call):
+        for job_id in acknowledged_ids(call):
             if job_id not in jobs:
-                verdict.lost.append(f"{job_id} was acknowledged and is not there")
+                verdict.lost.append(f"{job_id} was acknowledged but is missing")
 
 
-def _check_request(number: int, sent: list[Call], there: Counter[int], verdict: Verdict) -> None:
-    """One request, sent once or more often, and how often each of its jobs is there."""
+def _check_request(number: int, sent: list[Call], stored: Counter[int], verdict: Verdict) -> None:
+    """Check one request. `sent` has its repetitions; `stored` counts its stored jobs by index."""
     total = len(_jobs_of(sent[0]))
-    what = f"request {number} of {total} jobs, answered {[call.status for call in sent]}"
-    for index, times in there.items():
+    request = f"request {number} of {total} jobs, answered {[call.status for call in sent]}"
+    for index, times in stored.items():
         if times > 1:
-            verdict.doubles.append(f"{what}: its job {index} is there {times} times")
+            verdict.duplicates.append(f"{request}: job {index} is stored {times} times")
     if any(call.is_done for call in sent):
-        if len(there) < total:
-            verdict.lost.append(f"{what}: {len(there)} are there")
-    elif 0 < len(there) < total:
-        verdict.halves.append(f"{what}: {len(there)} are there")
-    elif there and not any(call.is_open for call in sent):
-        verdict.halves.append(f"{what}: refused, and yet {len(there)} are there")
+        if len(stored) < total:
+            verdict.lost.append(f"{request}: only {len(stored)} are stored")
+    elif 0 < len(stored) < total:
+        verdict.partial.append(f"{request}: only {len(stored)} are stored")
+    elif stored and not any(call.is_open for call in sent):
+        verdict.partial.append(f"{request}: refused, but {len(stored)} are stored")
 
 
 def _calls_by_request(history: History) -> dict[int, list[Call]]:
@@ -143,8 +143,8 @@ def _jobs_of(call: Call) -> list[Body]:
     return jobs
 
 
-def told_ids(call: Call) -> list[str]:
-    """The ids with which an enqueue was acknowledged."""
+def acknowledged_ids(call: Call) -> list[str]:
+    """Return the ids that the answer to an enqueue acknowledged."""
     if not call.is_done:
         return []
     ids: list[str] = [call.answer["job_id"]] if call.verb == "enqueue" else call.answer["job_ids"]
@@ -155,47 +155,47 @@ def told_ids(call: Call) -> list[str]:
 
 
 def _check_acks(
-    history: History, jobs: Mapping[str, Body], foreign: Collection[str], verdict: Verdict
+    history: History, jobs: Mapping[str, Body], leases_only: Collection[str], verdict: Verdict
 ) -> None:
     acks: defaultdict[str, list[Call]] = defaultdict(list)
     for call in history.of("ack"):
-        if call.body["job_id"] not in foreign:
+        if call.body["job_id"] not in leases_only:
             acks[call.body["job_id"]].append(call)
-    leases = hand_outs(history)
+    leases = leases_by_job(history)
     for job_id, calls in acks.items():
         job = jobs.get(job_id)
         done = [call for call in calls if call.is_done]
         if done:
             if job is None or job["state"] != "completed":
-                state = job["state"] if job else "gone"
-                verdict.lost.append(f"{job_id} was acked and is {state}")
+                state = job["state"] if job else "missing"
+                verdict.lost.append(f"{job_id} was acked but is {state}")
             first = min(call.answered_at or 0 for call in done)
             if any(lease.granted_at > first for lease in leases[job_id]):
-                verdict.doubles.append(f"{job_id} was handed out after its ack")
+                verdict.duplicates.append(f"{job_id} was fetched after its ack")
     for job_id, job in jobs.items():
         if job["state"] == "completed":
             allowed = [c.body["result"] for c in acks[job_id] if c.may_have_effect]
             if job["result"] not in allowed:
-                verdict.double_leases.append(f"{job_id} has a result that nobody could give it")
+                verdict.double_leases.append(f"{job_id} has a result of no valid ack")
 
 
 def _check_failures(
-    history: History, jobs: Mapping[str, Body], foreign: Collection[str], verdict: Verdict
+    history: History, jobs: Mapping[str, Body], leases_only: Collection[str], verdict: Verdict
 ) -> None:
     calls: defaultdict[tuple[str, str], list[Call]] = defaultdict(list)
     for call in history.of("fail"):
-        if call.body["job_id"] not in foreign:
+        if call.body["job_id"] not in leases_only:
             calls[call.body["job_id"], call.body["error"]].append(call)
     for (job_id, error), sent in calls.items():
         job = jobs.get(job_id)
         times = sum(entry["error"] == error for entry in job["errors"]) if job else 0
-        what = f"failure {error!r} of {job_id}, answered {[call.status for call in sent]}"
+        failure = f"failure {error!r} of {job_id}, answered {[call.status for call in sent]}"
         if times > 1:
-            verdict.doubles.append(f"{what}: is there {times} times")
+            verdict.duplicates.append(f"{failure}: is stored {times} times")
         elif not times and any(call.is_done for call in sent):
-            verdict.lost.append(f"{what}: is not there")
+            verdict.lost.append(f"{failure}: is missing")
         elif times and not any(call.may_have_effect for call in sent):
-            verdict.halves.append(f"{what}: is there")
+            verdict.partial.append(f"{failure}: refused, but stored")
 
 
 # Leases
@@ -209,36 +209,36 @@ def _check_leases(history: History, tolerance_ms: int, verdict: Verdict) -> None
     for call in history.of("heartbeat"):
         for token in _kept_alive(call):
             beats[token].append(call)
-    for job_id, leases in hand_outs(history).items():
+    for job_id, leases in leases_by_job(history).items():
         if len({lease.token for lease in leases}) < len(leases):
-            verdict.double_leases.append(f"{job_id} was handed out twice with one token")
+            verdict.double_leases.append(f"{job_id} has two leases with the same token")
         for pair in pairwise(leases):
-            told = [
+            found = [
                 list(_overlap(*order, ends[order[0].token], beats[order[0].token], tolerance_ms))
                 for order in _possible_orders(*pair, tolerance_ms)
             ]
-            # Grants as close as the clocks of two servers may be apart may be the other way round.
-            verdict.double_leases += [f"{job_id}: {sentence}" for sentence in min(told, key=len)]
+            # The order of two grants within the clock tolerance is unknown: either may be first.
+            verdict.double_leases += [f"{job_id}: {sentence}" for sentence in min(found, key=len)]
 
 
 def _possible_orders(
-    earlier: HandOut, later: HandOut, tolerance_ms: int
-) -> Iterator[tuple[HandOut, HandOut]]:
+    earlier: GrantedLease, later: GrantedLease, tolerance_ms: int
+) -> Iterator[tuple[GrantedLease, GrantedLease]]:
     yield earlier, later
     if later.granted_at - earlier.granted_at < tolerance_ms:
         yield later, earlier
 
 
 def _overlap(
-    earlier: HandOut,
-    later: HandOut,
+    earlier: GrantedLease,
+    later: GrantedLease,
     ends: Iterable[Call],
     beats: Iterable[Call],
     tolerance_ms: int,
 ) -> Iterator[str]:
-    """What is wrong with one lease of a job and the next one."""
+    """Yield the violations between one lease of a job and the next lease."""
     ended = any(c.may_have_effect and c.asked_at <= later.answered_at for c in ends)
-    # At least until then: a heartbeat extends from when the server read it.
+    # A heartbeat extends the lease from the time at which the server reads it, which is later.
     lived = [
         c.asked_at + earlier.lease_ms
         for c in beats
@@ -246,16 +246,19 @@ def _overlap(
     ]
     alive = max([earlier.expires_at, *lived])
     if not ended and later.granted_at < alive - tolerance_ms:
-        told = [(c.verb, c.asked_at - earlier.granted_at, c.status) for c in (*ends, *beats)]
+        calls = [(c.verb, c.asked_at - earlier.granted_at, c.status) for c in (*ends, *beats)]
         yield (
             f"attempt {later.attempt} began {later.granted_at - earlier.granted_at} ms after "
-            f"{earlier.attempt}, which was alive for {alive - earlier.granted_at} ms: {told}"
+            f"{earlier.attempt}, whose lease lasted {alive - earlier.granted_at} ms: {calls}"
         )
     if later.attempt < earlier.attempt:
-        yield f"attempt {later.attempt} came after {earlier.attempt}"
+        yield f"attempt {later.attempt} began after attempt {earlier.attempt}"
     for call in (*ends, *beats):
         if call.is_done and call.asked_at > later.answered_at:
-            yield f"{call.verb} of attempt {earlier.attempt} was taken after the next had begun"
+            yield (
+                f"{call.verb} of attempt {earlier.attempt} was accepted after the next attempt "
+                "had begun"
+            )
 
 
 def _kept_alive(call: Call) -> Iterator[str]:
@@ -270,7 +273,7 @@ def _ms(timestamp: str) -> int:
 
 
 def recount(jobs: Iterable[Body]) -> dict[str, Counter[str]]:
-    """What the counters of each queue should be, from the jobs themselves."""
+    """Return the counters of each queue, computed from its jobs."""
     queues: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for job in jobs:
         counter: Any = queues[job["queue"]]

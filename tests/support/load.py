@@ -1,4 +1,4 @@
-"""Clients that keep a server busy in every way there is, and write down what they are told."""
+"""Clients that send every kind of request under load and record the answers."""
 
 import asyncio
 import random
@@ -11,19 +11,19 @@ from corvo_schema import new_job_id
 from support.api_client import ApiClient, Body, LeasedJob
 from support.failover_client import FailoverClient
 from support.history import Call, History, Recorder, Stopped, can_be_repeated
-from support.uniqueness import Rival
+from support.uniqueness import KeyProducer
 
 QUEUES = ("load-a", "load-b", "load-c")
 LIMITED, KEYED, THROTTLED = "load-limited", "load-keyed", "load-throttled"
-"""Queues for tests that set limits on them."""
+"""Queues with limits."""
 
 _KEYS = ("north", "south", "west")
 _PATIENCE = 6.0
-"""Seconds to wait for an answer beyond those of a poll, where another server can be asked."""
+"""Read timeout in seconds if a client can fail over to another server."""
 
 
 class Load:
-    """Producers and workers on one history. Each run goes on until the server is gone."""
+    """Producers and workers that share a history. Each run lasts until the server stops."""
 
     def __init__(
         self,
@@ -33,16 +33,16 @@ class Load:
         *,
         served: Sequence[str] | None = None,
     ) -> None:
-        """`queues` are those that jobs are put into; workers look at those `served`, if given."""
+        """Producers enqueue into `queues`. Workers fetch from `served`, or else from `queues`."""
         self.history = history
         self._queues = queues
         self._served = served or queues
-        self._random = random.Random(seed)  # noqa: S311 - dice
+        self._random = random.Random(seed)  # noqa: S311 - not for security
         self._numbers = count(1)
         self._unanswered: list[Call] = []
 
     async def run(self, url: str, *, producers: int, workers: int) -> None:
-        """Keep the server busy until it breaks off."""
+        """Send requests to a server until it no longer answers."""
         async with ApiClient(url) as api:
             recorder = Recorder(api, self.history)
             clients: list[Producer | Worker | Repeater] = [
@@ -61,18 +61,19 @@ class Load:
         stop: asyncio.Event,
         *,
         producers: int,
-        rivals: int,
+        key_producers: int,
         workers: int,
     ) -> None:
-        """Keep several servers busy. Each client uses one server until that server fails."""
+        """Send requests to several servers. Each client uses one server until that server fails."""
         async with AsyncExitStack() as stack:
             apis = [await stack.enter_async_context(ApiClient(url, _PATIENCE)) for url in urls]
             recorders = [
                 FailoverClient(apis, self.history, self._child(), stop)
-                for _ in range(producers + workers + rivals)
+                for _ in range(producers + workers + key_producers)
             ]
-            clients: list[Producer | Worker | Rival] = [
-                Rival(self._child(), recorder) for recorder in recorders[producers + workers :]
+            clients: list[Producer | Worker | KeyProducer] = [
+                KeyProducer(self._child(), recorder)
+                for recorder in recorders[producers + workers :]
             ]
             clients += self._clients(recorders[: producers + workers], producers)
             await asyncio.gather(*(_until_stopped(client.run()) for client in clients))
@@ -86,7 +87,7 @@ class Load:
         ]
 
     def _child(self) -> random.Random:
-        return random.Random(self._random.random())  # noqa: S311 - dice
+        return random.Random(self._random.random())  # noqa: S311 - not for security
 
     def _take_unanswered(self) -> list[Call]:
         calls, self._unanswered = self._unanswered, []
@@ -101,20 +102,20 @@ async def _until_stopped(work: Coroutine[Any, Any, None]) -> None:
 
 
 class Repeater:
-    """Sends again what was not answered, as a client would whose connection broke."""
+    """Repeats calls that got no answer, like a client after a lost connection."""
 
     def __init__(self, calls: list[Call], recorder: Recorder) -> None:
         self._calls = calls
         self._recorder = recorder
 
     async def run(self) -> None:
-        """Send each once more."""
+        """Repeat each call once."""
         for call in self._calls:
             await self._recorder.answered(call.verb, call.body)
 
 
 class Producer:
-    """Enqueues single jobs and batches, with ids of its own and without."""
+    """Enqueues single jobs and batches, with and without job ids."""
 
     def __init__(
         self,
@@ -160,7 +161,7 @@ class Producer:
 
 
 class Worker:
-    """Fetches jobs and does with each what the dice say."""
+    """Fetches jobs and reports a random outcome for each."""
 
     def __init__(
         self, number: int, chance: random.Random, recorder: Recorder, queues: Sequence[str]
@@ -171,7 +172,7 @@ class Worker:
         self._recorder = recorder
 
     async def run(self) -> None:
-        """Work without a pause."""
+        """Fetch without a pause."""
         while True:
             fetched = await self._recorder.answered(
                 "fetch",
@@ -188,29 +189,29 @@ class Worker:
                 await self._ack_together(jobs)
                 continue
             for job in jobs:
-                await self._deal_with(job)
+                await self._process(job)
 
     async def _ack_together(self, jobs: list[LeasedJob]) -> None:
-        acks = [{**_held(job), "result": f"{self._id}/{job['lease_token']}"} for job in jobs]
+        acks = [{**_lease_of(job), "result": f"{self._id}/{job['lease_token']}"} for job in jobs]
         await self._recorder.reported("ack", acks)
 
-    async def _deal_with(self, job: LeasedJob) -> None:
+    async def _process(self, job: LeasedJob) -> None:
         dice = self._random.random()
-        held = _held(job)
+        lease = _lease_of(job)
         if dice < 0.25:
             beat = {job["job_id"]: {"lease_token": job["lease_token"], "checkpoint": dice}}
             await self._recorder.answered("heartbeat", {"jobs": beat})
         dice = self._random.random()
         if dice < 0.65:
             result = f"{self._id}/{job['lease_token']}"
-            await self._recorder.answered("ack", {**held, "result": result})
+            await self._recorder.answered("ack", {**lease, "result": result})
         elif dice < 0.85:
             error = f"{self._id}/{job['lease_token']}"
-            await self._recorder.answered("fail", {**held, "error": error})
+            await self._recorder.answered("fail", {**lease, "error": error})
         elif dice < 0.93:
-            await self._recorder.answered("release", held)
-        # Else the job is forgotten, and its lease runs out.
+            await self._recorder.answered("release", lease)
+        # Otherwise report nothing, so that the lease expires.
 
 
-def _held(job: LeasedJob) -> Body:
+def _lease_of(job: LeasedJob) -> Body:
     return {"job_id": job["job_id"], "lease_token": job["lease_token"]}

@@ -1,6 +1,6 @@
-"""A network of a test's own: a namespace that is reached over two links, of which one can be cut.
+"""A network namespace with two links, of which a test can cut one.
 
-It takes root, `ip`, and a kernel that lets us: inside most containers it does not.
+Requires root, `ip`, and a kernel that allows namespaces. Most containers do not.
 """
 
 import os
@@ -13,18 +13,18 @@ _numbers = count(os.getpid() % 200 * 64)
 
 
 class NetworkMissing(Exception):
-    """No network can be made here. The message says why."""
+    """Raised if a network namespace cannot be created. The message has the reason."""
 
 
 class Network:
     """A namespace with a link for clients and a link to a database outside of it.
 
-    Addresses are of the range that is set apart for tests (198.18.0.0/15).
+    Addresses are in the range that is reserved for tests (198.18.0.0/15).
     """
 
     def __init__(self) -> None:
         if os.getuid() != 0:
-            raise NetworkMissing("only root may make a network namespace")
+            raise NetworkMissing("only root can create a network namespace")
         if shutil.which("ip") is None:
             raise NetworkMissing("ip is not installed (Debian: apt-get install iproute2)")
         number = next(_numbers)
@@ -58,19 +58,19 @@ class Network:
 
     @property
     def prefix(self) -> list[str]:
-        """What to put before a command so that it runs inside."""
+        """The prefix of a command that runs inside the namespace."""
         return ["ip", "netns", "exec", self.name]
 
     def cut(self) -> None:
-        """Let nothing pass between inside and the database; nobody is told."""
+        """Drop all packets between the namespace and the database without closing connections."""
         _ip("link", "set", self._links[1], "down")
 
-    def mend(self) -> None:
-        """Let everything pass again."""
+    def restore(self) -> None:
+        """Let packets pass between the namespace and the database again."""
         _ip("link", "set", self._links[1], "up")
 
     def close(self) -> None:
-        """Remove it with its links."""
+        """Delete the namespace and its links."""
         for link in self._links:
             _run("link", "delete", link)
         _run("netns", "delete", self.name)

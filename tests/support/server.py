@@ -1,4 +1,4 @@
-"""A real `corvo-server` process on a free port, with a data directory of its own."""
+"""A `corvo-server` process on a free port, with its own data directory."""
 
 import json
 import signal
@@ -19,7 +19,7 @@ LogLine = dict[str, Any]
 def server_command(
     data_dir: Path, bind: str, options: Mapping[str, str | int] | None = None
 ) -> list[str | Path]:
-    """The command line; the option `max_backlog` becomes `--max-backlog`."""
+    """Return the command line. The option `max_backlog` becomes `--max-backlog`."""
     command = python("-m", "corvo_server", "--bind", bind, "--data-dir", data_dir)
     for name, value in (options or {}).items():
         option = name.replace("_", "-")
@@ -31,9 +31,9 @@ def server_command(
 
 
 class CorvoServer:
-    """A server that can be stopped, killed and started again on the same data.
+    """A server that a test can stop, kill and start again on the same data.
 
-    It logs JSON, which `log` has parsed, of all its lives. `url` is known from the first start on.
+    `log` has the parsed JSON log of all its processes. `url` is set by the first start.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class CorvoServer:
         host: str = "127.0.0.1",
         prefix: Sequence[str] = (),
     ) -> None:
-        """`prefix` stands before the command; another `env` is that of the next life."""
+        """Prepend `prefix` to the command. A new value of `env` applies at the next start."""
         self.data_dir = data_dir
         self._host = host
         self._prefix = prefix
@@ -59,42 +59,42 @@ class CorvoServer:
 
     @property
     def process(self) -> Process:
-        """The process that runs, or ran last."""
+        """The running process, or the last one."""
         if self._process is None:
             raise RuntimeError("the server was not started")
         return self._process
 
     @property
     def pid(self) -> int:
-        """Of the process."""
+        """The process id."""
         return self.process.pid
 
     @property
     def database(self) -> Path:
-        """The file with all its data."""
+        """The path of the SQLite file."""
         return self.data_dir / DATABASE
 
     @property
     def lines(self) -> list[str]:
-        """Everything it has written."""
+        """The output of all processes, by line."""
         return [line for process in (*self._ended, self.process) for line in process.lines]
 
     @property
     def log(self) -> list[LogLine]:
-        """Everything it has logged, one dict a line; a line that is no JSON is an error."""
+        """The parsed log of all processes. A line that is not JSON becomes an error entry."""
         return [_parsed(line) for line in self.lines]
 
     def errors(self, since: int = 0) -> list[LogLine]:
-        """What nobody should find in the log, from the line of that number on."""
+        """Return the errors and tracebacks in the log, from line number `since` on."""
         log = [_parsed(line) for line in self.lines[since:]]
         return [line for line in log if line["level"] == "error" or "traceback" in line]
 
     def messages(self) -> list[str]:
-        """What it has logged about itself, without the lines of requests."""
+        """Return the log messages without those of requests."""
         return [line["message"] for line in self.log if line["logger"] != "corvo_server.request"]
 
     def start(self, port: int = 0) -> Self:
-        """Start, and return once requests are taken. Port 0 is a free one."""
+        """Start a process. Return when it listens. Port 0 selects a free port."""
         if self._process is not None:
             self._ended.append(self._process)
         command = [
@@ -110,35 +110,35 @@ class CorvoServer:
         return self
 
     def stop(self, within: float = PATIENCE) -> int:
-        """SIGTERM; returns the exit code."""
+        """Stop the process with SIGTERM. Return the exit code."""
         code = self.process.stop(within)
         self._hold_port()
         return code
 
     def kill(self) -> None:
-        """SIGKILL."""
+        """Kill the process with SIGKILL."""
         self.process.kill()
         self._hold_port()
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal."""
+        """Send a signal to the process."""
         self.process.signal(number)
 
     def restart(self, *, on_new_port: bool = False) -> None:
-        """Start again on the same data, where clients will find it, after a stop or a kill."""
+        """Start again on the same data and port, after a stop or a kill."""
         self.start(0 if on_new_port else self.port)
 
     def close(self) -> None:
-        """End it in whatever state it is."""
+        """End the process if it runs, and release the port."""
         if self._process is not None:
             self._process.close()
         if self._placeholder is not None:
             self._placeholder.close()
 
     def _hold_port(self) -> None:
-        """Keep others from being given the port, while connections to it are refused.
+        """Reserve the port while no process runs. Connections to the port are refused.
 
-        Both we and the server reuse addresses, and only it listens: so it can take the port again.
+        SO_REUSEADDR on both sockets lets the server listen on the port again.
         """
         if self._placeholder is None:
             self._placeholder = socket.socket()
@@ -147,7 +147,7 @@ class CorvoServer:
 
 
 class StartServer(Protocol):
-    """A factory of servers; see the fixtures `make_server` and `start_server`."""
+    """The type of the fixtures `make_server` and `start_server`."""
 
     def __call__(self, *, expects_errors: bool = False, **options: str | int) -> CorvoServer: ...
 
@@ -166,9 +166,10 @@ def _parsed(line: str) -> LogLine:
 def servers_in(
     folder: Path, new_options: Callable[[], Mapping[str, str | int]] = dict
 ) -> Iterator[StartServer]:
-    """Yields what makes servers, each in a directory of its own, on top of `new_options`.
+    """Yield a factory of servers. Each has its own directory, and `new_options` as defaults.
 
-    In the end they are closed, and the logs of those that were not to have errors have none.
+    On exit, close the servers and assert that their logs have no errors, except for servers that
+    were created with `expects_errors`.
     """
     servers: list[CorvoServer] = []
     watched: list[CorvoServer] = []

@@ -1,8 +1,7 @@
-"""Clients that want the same keys at all servers at once, and a check that each key had one job.
+"""Clients that enqueue the same unique keys at all servers, and a check of the keys.
 
-Two jobs of one key must not both be there unfinished at any time. When a job was, is known from
-outside as far as this: from an answer that named it as new, or handed it out, until somebody asked
-for the first time to complete it.
+A key must never have two unfinished jobs. A job is certainly unfinished from the answer that
+reports it as new, or from its fetch, until the first request to complete it.
 """
 
 import random
@@ -13,20 +12,20 @@ from typing import NamedTuple
 from corvo_schema import new_job_id
 from corvo_schema.states import EventType
 from support.api_client import Body
-from support.event_log import Line
+from support.event_log import LoggedEvent
 from support.history import Call, History, Recorder
 
 QUEUE = "load-unique"
 VERBS = ("enqueue_unique", "enqueue_unique_batch")
 _KEYS = tuple(f"key-{number}" for number in range(8))
 _CONFLICTS = ("ignore", "ignore", "error")
-"""`replace` would begin the attempts anew, which are to grow in the histories that are checked."""
+"""`replace` is missing because it resets attempts, and the history checker expects them to grow."""
 _BEGINNINGS = {EventType.ENQUEUED, EventType.RETRIED, EventType.REQUEUED}
 _ENDS = {EventType.COMPLETED, EventType.DEAD, EventType.CANCELLED, EventType.DELETED}
 
 
-class Rival:
-    """Enqueues jobs with keys that others enqueue as well."""
+class KeyProducer:
+    """Enqueues jobs with unique keys that other clients use, too."""
 
     def __init__(self, chance: random.Random, recorder: Recorder) -> None:
         self._random = chance
@@ -57,32 +56,32 @@ class Rival:
         return job
 
 
-class Life(NamedTuple):
-    """For how long a job was unfinished for certain, in ms since the epoch."""
+class Lifetime(NamedTuple):
+    """The time for which a job was certainly unfinished, in ms since the epoch."""
 
     begin: int
     end: float
     job_id: str
 
 
-def twins(history: History, jobs: Mapping[str, Body]) -> Iterator[str]:
-    """What is wrong with the jobs that have keys, by what clients were told. `jobs` are all."""
+def key_violations(history: History, jobs: Mapping[str, Body]) -> Iterator[str]:
+    """Yield the violations of unique keys in a history. `jobs` are all final jobs by id."""
     begins, ends = _begins(history), _ends(history)
-    lives: defaultdict[str, list[Life]] = defaultdict(list)
+    lives: defaultdict[str, list[Lifetime]] = defaultdict(list)
     for job_id, begin in begins.items():
         if job_id not in jobs:
-            yield f"{job_id} was acknowledged as the one of its key and is not there"
+            yield f"{job_id} was acknowledged as the job of its key but is missing"
             continue
         key = jobs[job_id].get("unique_key")
         if key is not None:
-            lives[key].append(Life(begin, ends.get(job_id, float("inf")), job_id))
+            lives[key].append(Lifetime(begin, ends.get(job_id, float("inf")), job_id))
     for key, found in lives.items():
         yield from _overlaps(key, sorted(found))
-    yield from _ghosts(history, _certain_ends(history))
+    yield from _stale_replies(history, _certain_ends(history))
 
 
-def twin_events(log: Iterable[Line], jobs: Mapping[str, Body]) -> Iterator[str]:
-    """Where two jobs of one key were unfinished, by the log of events."""
+def key_event_violations(log: Iterable[LoggedEvent], jobs: Mapping[str, Body]) -> Iterator[str]:
+    """Yield the events after which a key had two unfinished jobs."""
     holders: dict[str, set[str]] = defaultdict(set)
     for line in log:
         key = jobs.get(line.job_id, {}).get("unique_key")
@@ -96,46 +95,47 @@ def twin_events(log: Iterable[Line], jobs: Mapping[str, Body]) -> Iterator[str]:
             holders[key].discard(line.job_id)
 
 
-def _overlaps(key: str, lives: Iterable[Life]) -> Iterator[str]:
-    last: Life | None = None
+def _overlaps(key: str, lives: Iterable[Lifetime]) -> Iterator[str]:
+    last: Lifetime | None = None
     for life in lives:
         if life.end <= life.begin:
-            continue  # it may have ended before we heard of it
+            continue  # It may have ended before the client received the answer.
         if last is not None and life.begin < last.end:
             yield (
-                f"{key} has {life.job_id} since {life.begin}, while {last.job_id}, there since "
-                f"{last.begin}, was not asked to end before {last.end}"
+                f"{key} has {life.job_id} since {life.begin}, but {last.job_id} has had the key "
+                f"since {last.begin} and nobody completed that job before {last.end}"
             )
         if last is None or life.end > last.end:
             last = life
 
 
-def _ghosts(history: History, ended: Mapping[str, int]) -> Iterator[str]:
-    """Answers that name a job as being there which had ended before they were asked."""
+def _stale_replies(history: History, ended: Mapping[str, int]) -> Iterator[str]:
+    """Yield the answers that name a job as the holder of its key after the job had ended."""
     for call in history.of(*VERBS):
         for _, answer in _outcomes(call):
             job_id = answer["job_id"]
             if answer["unique_existing"] and ended.get(job_id, call.asked_at) < call.asked_at:
-                yield f"{job_id} was told to hold its key {call.asked_at - ended[job_id]} ms late"
+                late = call.asked_at - ended[job_id]
+                yield f"an answer named {job_id} as the job of its key {late} ms after its end"
 
 
 def _begins(history: History) -> dict[str, int]:
-    """When each job that a rival got, or a fetch handed out, was there for certain."""
+    """Return the time from which each job existed for certain, by job id."""
     begins: dict[str, int] = {}
     for call in history.of(*VERBS, "fetch"):
-        told = (
+        job_ids = (
             [job["job_id"] for job in (call.answer or {}).get("jobs", ())]
             if call.verb == "fetch"
             else [answer["job_id"] for _, answer in _outcomes(call) if _is_new(answer)]
         )
-        for job_id in told:
+        for job_id in job_ids:
             at = call.answered_at or 0
             begins[job_id] = min(at, begins.get(job_id, at))
     return begins
 
 
 def _ends(history: History) -> dict[str, int]:
-    """When each job was asked to end for the first time, by a call that may have had an effect."""
+    """Return the time of the first ack of each job that may have taken effect, by job id."""
     ends: dict[str, int] = {}
     for call in history.of("ack"):
         if call.may_have_effect:
@@ -145,7 +145,7 @@ def _ends(history: History) -> dict[str, int]:
 
 
 def _certain_ends(history: History) -> dict[str, int]:
-    """When each job had ended for certain."""
+    """Return the time by which each job had ended for certain, by job id."""
     ends: dict[str, int] = {}
     for call in history.of("ack"):
         if call.is_done and call.answered_at is not None:
@@ -159,7 +159,7 @@ def _is_new(answer: Body) -> bool:
 
 
 def _outcomes(call: Call) -> list[tuple[Body, Body]]:
-    """The jobs that were asked for, each with what was answered about it."""
+    """Return each requested job with its part of the answer."""
     if not call.is_done:
         return []
     if call.verb == "enqueue_unique":

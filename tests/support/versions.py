@@ -1,6 +1,6 @@
-"""Other versions of the server than the one that is checked out: one before, and one to come.
+"""An earlier and a later version of the server than the one that is checked out.
 
-They are sources in a directory that goes before what is installed, and run with the same libraries.
+A version is a directory of sources that precedes the installed packages on Python's path.
 """
 
 import shutil
@@ -14,23 +14,21 @@ _FIRST = "packages/corvo-server/src/corvo_server/store/postgres/migrations/0001_
 _ABOUT = "corvo_server/__about__.py"
 _MIGRATIONS = "corvo_server/store/postgres/migrations"
 Environment = dict[str, str]
-"""What makes Python run a version."""
+"""The environment variables that make Python import a version."""
 
 
 class VersionMissing(Exception):
-    """There is no version before this one to be had. The message says why."""
+    """Raised if another version is not available. The message has the reason."""
 
 
 def version_before(folder: Path) -> Environment:
-    """The newest release that is in the history before this commit; if none is, the first commit
-    with the storage engine.
-    """
+    """Return the newest release before this commit, or else the first commit with PostgreSQL."""
     commit = _git("describe", "--tags", "--match", "corvo-server-v*", "--abbrev=0", "HEAD^")
     if commit is None:
         commit = _git("log", "--format=%H", "--diff-filter=A", "HEAD^", "--", _FIRST)
         commit = commit and commit.split()[-1]
     if not commit:
-        raise VersionMissing("there is no git history here that has an earlier version")
+        raise VersionMissing("the git history has no earlier version")
     archive = folder.with_suffix(".zip")
     if _git("archive", "--output", archive, commit, *_SOURCES) is None:
         raise VersionMissing(f"git has no sources of {commit}")
@@ -41,7 +39,7 @@ def version_before(folder: Path) -> Environment:
 
 
 def version_to_come(folder: Path, migration: str) -> Environment:
-    """This version with one more migration of the database."""
+    """Return this version with one more migration of the database."""
     spec = find_spec("corvo_server")
     if spec is None or spec.origin is None:
         raise VersionMissing("corvo_server is not installed")
@@ -53,7 +51,7 @@ def version_to_come(folder: Path, migration: str) -> Environment:
 
 
 def _git(*arguments: str | Path) -> str | None:
-    """What git prints; None if it fails, or is not there."""
+    """Return the output of git; None if git fails or is not installed."""
     git = shutil.which("git")
     if git is None:
         return None

@@ -1,7 +1,7 @@
-"""A worker in a process of its own, one job at a time; the server is that of CORVO_SERVER.
+"""A program that runs a worker with a concurrency of 1. CORVO_SERVER names the server.
 
-Arguments: the queue, a name out of `BEHAVIOURS`, the grace period in seconds. Handlers say what
-they do on stdout, in lines like `started JOB_ID ATTEMPT`.
+Arguments: the queue, a name from `BEHAVIOURS`, the grace period in seconds. Handlers report on
+stdout, in lines like `started JOB_ID ATTEMPT`.
 """
 
 import asyncio
@@ -14,30 +14,30 @@ from corvo_client.worker import Context, Worker
 _LEASE = 2.0
 
 
-def say(what: str, context: Context) -> None:
+def report(what: str, context: Context) -> None:
     print(what, context.id, context.attempt, flush=True)
 
 
 async def finish(context: Context) -> str:
-    """Do the work."""
-    say("started", context)
+    """Return a result at once."""
+    report("started", context)
     return "finished"
 
 
 async def wait_for_ever(context: Context) -> None:
-    """Get as far as a checkpoint, and no further."""
-    say("started", context)
+    """Store a checkpoint, then wait until cancelled."""
+    report("started", context)
     context.checkpoint({"row": 7})
     try:
         await asyncio.Event().wait()
     except asyncio.CancelledError:
-        say("interrupted", context)
+        report("interrupted", context)
         raise
 
 
 def be_stuck(context: Context) -> None:
-    """The same, deaf to everything."""
-    say("started", context)
+    """Store a checkpoint, then block the thread for ever."""
+    report("started", context)
     context.checkpoint({"row": 7})
     threading.Event().wait()
 
@@ -46,7 +46,7 @@ BEHAVIOURS = {"finish": finish, "wait": wait_for_ever, "stick": be_stuck}
 
 
 def main() -> None:
-    """Work until told to stop."""
+    """Run the worker until a signal stops it."""
     logging.basicConfig(level=logging.INFO, stream=sys.stdout)
     queue, behaviour, grace_period = sys.argv[1:]
     worker = Worker(lease_duration=_LEASE, grace_period=float(grace_period), concurrency=1)

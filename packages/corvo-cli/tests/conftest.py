@@ -1,4 +1,4 @@
-"""The command line against a server that answers as it is told, without a network or a clock."""
+"""Fixtures that run the command line against a fake server, without a network or a clock."""
 
 import json
 from collections.abc import Callable
@@ -31,25 +31,25 @@ Answer = httpx.Response | BaseException
 
 
 class FakeServer:
-    """Answers by verb and path; of several answers, each once and the last one for ever."""
+    """A server with planned responses by verb and path. The last response repeats."""
 
     def __init__(self) -> None:
         self.requests: list[httpx.Request] = []
         self._answers: dict[str, list[Answer]] = {}
 
     def answer(self, line: str, body: Any = None, status: int = 200, **headers: str) -> None:
-        """Plan an answer to e.g. `GET /queues`; a body that is not bytes is written as JSON."""
+        """Plan a response to e.g. `GET /queues`. A body that is not bytes is sent as JSON."""
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         names = {name.replace("_", "-"): value for name, value in headers.items()}
         response = httpx.Response(status, content=content, headers=names)
         self._answers.setdefault(line, []).append(response)
 
     def refuse(self, line: str, status: int, code: str, error: str = "No.", **more: Any) -> None:
-        """Plan a refusal in the protocol's words."""
+        """Plan an error response of the protocol."""
         self.answer(line, {"error": error, "code": code, "request_id": "req-1", **more}, status)
 
     def fail(self, line: str, error: BaseException) -> None:
-        """Plan that no answer comes."""
+        """Plan a connection error."""
         self._answers.setdefault(line, []).append(error)
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
@@ -63,12 +63,12 @@ class FakeServer:
 
     @property
     def lines(self) -> list[str]:
-        """Verbs and paths of the requests that came."""
+        """The verbs and paths of the received requests."""
         return [line_of(request) for request in self.requests]
 
     @property
     def bodies(self) -> list[Any]:
-        """Their bodies, read as JSON; None for an empty one."""
+        """The bodies of the received requests as parsed JSON; None for an empty body."""
         return [json.loads(r.content) if r.content else None for r in self.requests]
 
 
@@ -78,7 +78,7 @@ def line_of(request: httpx.Request) -> str:
 
 
 class FakeClock:
-    """Sleeping makes it later."""
+    """A clock that advances only when it sleeps."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -107,7 +107,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def environment(tmp_path: Path) -> dict[str, str]:
-    """What `corvo` finds in its environment: no configuration of whoever runs the tests."""
+    """The environment of `corvo`, without the configuration of the user who runs the tests."""
     return {"CORVO_CONFIG": str(tmp_path / "config.toml")}
 
 
@@ -145,7 +145,7 @@ def corvo(make_session: Callable[[], Session]) -> Run:
 
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let data go to a terminal, 80 columns wide."""
+    """Make stdout a terminal that is 80 columns wide."""
     monkeypatch.setattr(Output, "is_terminal", property(lambda _self: True))
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.setenv("TERM", "xterm")

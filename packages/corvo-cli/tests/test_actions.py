@@ -1,4 +1,4 @@
-"""What can be done to jobs and queues: one request each, and one line that says it is done."""
+"""Actions on jobs and queues: each sends one request and prints one message."""
 
 from typing import Any
 
@@ -20,54 +20,54 @@ ACTIONS: list[tuple[tuple[str, ...], str, Any, str, str]] = [
         "POST /jobs/job_1/cancel",
         None,
         "cancelling",
-        "job_1 is running: its worker is being told to stop.",
+        "job_1 is active and will be cancelled by its worker.",
     ),
     (
         ("move", *JOB, "slow"),
         "POST /jobs/job_1/move",
         {"queue": "slow"},
         "moved",
-        "job_1 is in slow now.",
+        "job_1 is now in slow.",
     ),
     (
         ("priority", *JOB, "high"),
         "POST /jobs/job_1/priority",
         {"priority": "high"},
         "ok",
-        "job_1 is high now.",
+        "job_1 now has priority high.",
     ),
     (("delete", *JOB), "DELETE /jobs/job_1", None, "deleted", "job_1 is deleted."),
     (("pause", "a/b"), "POST /queues/a%2Fb/pause", None, "paused", "a/b is paused."),
-    (("resume", "q"), "POST /queues/q/resume", None, "resumed", "q is handed out again."),
-    (("drain", "q"), "POST /queues/q/drain", None, "draining", "q hands out no more jobs."),
-    (("clear", "q"), "POST /queues/q/clear", None, "cleared", "0 jobs removed from q."),
+    (("resume", "q"), "POST /queues/q/resume", None, "resumed", "q is resumed."),
+    (("drain", "q"), "POST /queues/q/drain", None, "draining", "q is draining."),
+    (("clear", "q"), "POST /queues/q/clear", None, "cleared", "Deleted 0 jobs of q."),
     (
         ("destroy", "q", "--confirm"),
         "DELETE /queues/q?confirm=true",
         None,
         "deleted",
-        "q is removed, and with it 0 jobs.",
+        "Deleted q with 0 jobs.",
     ),
     (
         ("concurrency", "q", "1000"),
         "POST /queues/q/concurrency",
         {"max": 1000},
         "ok",
-        "q: at most 1,000 at once.",
+        "q: at most 1,000 active jobs.",
     ),
     (
         ("concurrency", "q", "0", "--per-key", "2"),
         "POST /queues/q/concurrency",
         {"max": 0, "per_key": 2},
         "ok",
-        "q: any number and at most 2 per key at once.",
+        "q: no limit of active jobs and at most 2 active jobs per key.",
     ),
     (
         ("concurrency", "q", "--per-key", "0"),
         "POST /queues/q/concurrency",
         {"per_key": 0},
         "ok",
-        "q: any number per key at once.",
+        "q: no limit of active jobs per key.",
     ),
     (
         ("throttle", "q", "100"),
@@ -83,13 +83,13 @@ ACTIONS: list[tuple[tuple[str, ...], str, Any, str, str]] = [
         "ok",
         "q: at most 5 jobs start in any 1m.",
     ),
-    (("throttle", "q", "--off"), "DELETE /queues/q/throttle", None, "ok", "q is not throttled."),
+    (("throttle", "q", "--off"), "DELETE /queues/q/throttle", None, "ok", "q has no rate limit."),
 ]
 
 
 @pytest.mark.parametrize(("arguments", "line", "body", "status", "message"), ACTIONS)
 @pytest.mark.parametrize("output", ["table", "json", "jsonl"])
-def test_action_is_done_and_said(
+def test_action_sends_a_request_and_prints_a_message(
     corvo: Any,
     server: Any,
     arguments: tuple[str, ...],
@@ -114,7 +114,7 @@ def test_action_is_done_and_said(
     ("status", "code", "exit_code"),
     [(404, "NOT_FOUND", 3), (401, "UNAUTHORIZED", 4), (409, "INVALID_STATE", 5)],
 )
-def test_refused_action_has_its_exit_code(
+def test_refused_action_exits_with_5(
     corvo: Any,
     server: Any,
     arguments: tuple[str, ...],
@@ -132,21 +132,27 @@ def test_refused_action_has_its_exit_code(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("destroy", "q"), "Nothing was done. To remove q with all its jobs: --confirm."),
+        (("destroy", "q"), "Nothing was deleted. Add --confirm to delete q with all its jobs."),
         (("priority", "job_1", "urgent"), "'urgent' is not one of"),
-        (("concurrency", "q"), "Give a LIMIT, --per-key, or both."),
+        (("concurrency", "q"), "No limit is given. Give a LIMIT, --per-key, or both."),
         (("concurrency", "q", "-1"), "No such option"),
         (("concurrency", "q", "--per-key", "-1"), "-1 is not in the range x>=0"),
-        (("throttle", "q"), "Give either a RATE or --off."),
-        (("throttle", "q", "5", "--off"), "Give either a RATE or --off."),
-        (("throttle", "q", "--off", "--per", "1m"), "Give either a RATE or --off."),
+        (("throttle", "q"), "Give either a RATE, optionally with --per, or only --off."),
+        (
+            ("throttle", "q", "5", "--off"),
+            "Give either a RATE, optionally with --per, or only --off.",
+        ),
+        (
+            ("throttle", "q", "--off", "--per", "1m"),
+            "Give either a RATE, optionally with --per, or only --off.",
+        ),
         (("throttle", "q", "0"), "0 is not in the range x>=1"),
         (("throttle", "q", "5", "--per", "often"), "--per: 'often' is not a duration"),
         (("move", "job_1"), "Missing argument 'QUEUE'"),
         (("move", "job_1", "a queue"), "QUEUE: must be 1 to 255 characters"),
     ],
 )
-def test_mistake_is_wrong_usage(
+def test_invalid_argument_is_wrong_usage(
     corvo: Any, server: Any, arguments: tuple[str, ...], message: str
 ) -> None:
     result = corvo(*arguments)
@@ -158,15 +164,15 @@ def test_mistake_is_wrong_usage(
 @pytest.mark.parametrize(
     ("arguments", "line", "message"),
     [
-        (("clear", "q"), "POST /queues/q/clear", "1,200 jobs removed from q.\n"),
+        (("clear", "q"), "POST /queues/q/clear", "Deleted 1,200 jobs of q.\n"),
         (
             ("destroy", "q", "--confirm"),
             "DELETE /queues/q?confirm=true",
-            "q is removed, and with it 1,200 jobs.\n",
+            "Deleted q with 1,200 jobs.\n",
         ),
     ],
 )
-def test_number_of_jobs_that_went_is_told(
+def test_number_of_deleted_jobs_is_printed(
     corvo: Any, server: Any, arguments: tuple[str, ...], line: str, message: str
 ) -> None:
     server.answer(line, {"status": "deleted", "deleted": 1200})

@@ -1,4 +1,4 @@
-"""`corvo bulk`: which jobs, a look before, a question, the work and its progress."""
+"""`corvo bulk`: selection, dry run, confirmation, execution and progress."""
 
 import json
 from typing import Any
@@ -54,8 +54,8 @@ def stream(*operations: dict[str, Any]) -> bytes:
 
 
 @pytest.fixture
-def somebody(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody sits at the terminal and can be asked."""
+def interactive(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `corvo` ask questions on a terminal."""
     monkeypatch.setattr(Output, "can_ask", property(lambda output: not output.is_json))
 
 
@@ -99,31 +99,31 @@ def test_each_action_takes_ids_filters_or_stdin(
         assert (result.stdout, result.stderr) == expected
 
 
-def test_filter_may_be_json_and_empty(corvo: Any, server: Any) -> None:
+def test_empty_json_filter_is_accepted(corvo: Any, server: Any) -> None:
     server.answer(LINE, DONE)
     assert corvo("bulk", "delete", "--filter", "{}").exit_code == 0
     assert server.bodies == [{"action": "delete", "filter": {}}]
 
 
-def test_what_was_left_is_told(corvo: Any, server: Any) -> None:
+def test_number_of_skipped_jobs_is_printed(corvo: Any, server: Any) -> None:
     server.answer(LINE, {"affected": 1, "errors": 2, "duration_ms": 1})
     assert corvo("bulk", "retry", "a", "b", "c").stderr == (
-        "Retried 1 job. 2 left as they were: not there, or not in a state for it.\n"
+        "Retried 1 job. Skipped 2: missing, or in a state that does not allow it.\n"
     )
 
 
-def test_stdin_that_is_no_text_is_wrong_usage(corvo: Any, server: Any) -> None:
+def test_stdin_that_is_not_utf_8_is_wrong_usage(corvo: Any, server: Any) -> None:
     result = corvo("bulk", "retry", stdin=b"job_1\n\xff")
     assert result.exit_code == 2
     assert "stdin is not UTF-8 text" in result.stderr
     assert not server.requests
 
 
-def test_page_with_more_behind_it_is_told(corvo: Any, server: Any) -> None:
+def test_piped_page_with_more_pages_prints_a_hint(corvo: Any, server: Any) -> None:
     server.answer(LINE, DONE)
     result = corvo("bulk", "retry", stdin='{"jobs": [{"id": "job_1"}], "has_more": true}')
     assert result.exit_code == 0
-    assert result.stderr.startswith("Only the 1 job of this page: the search has more")
+    assert result.stderr.startswith("Stdin has one page with 1 job, and the search has more.")
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_page_with_more_behind_it_is_told(corvo: Any, server: Any) -> None:
         ("json", '{"affected":0,"errors":0,"duration_ms":0.0}\n', ""),
     ],
 )
-def test_nothing_piped_is_nothing_done(
+def test_empty_stdin_sends_no_request(
     corvo: Any, server: Any, output: str, stdout: str, stderr: str
 ) -> None:
     result = corvo("bulk", "retry", "-o", output, stdin="")
@@ -150,7 +150,7 @@ def test_many_ids_take_several_requests(corvo: Any, server: Any) -> None:
     assert [len(body["job_ids"]) for body in server.bodies] == [10_000, 5]
 
 
-# The background
+# Background
 
 
 def answer_in_background(server: Any, *operations: dict[str, Any]) -> None:
@@ -160,18 +160,18 @@ def answer_in_background(server: Any, *operations: dict[str, Any]) -> None:
     )
 
 
-def test_large_operation_is_watched_to_its_end(corvo: Any, server: Any) -> None:
+def test_large_operation_is_followed_to_its_end(corvo: Any, server: Any) -> None:
     running = {**OPERATION, "status": "running", "processed": 100}
     answer_in_background(server, running, OPERATION)
     result = corvo("bulk", "retry", "--queue", "emails")
     assert (result.exit_code, result.stdout) == (0, "")
     assert result.stderr == (
-        f"{BULK_ID} goes on in the background.\n"
-        "Retried 19,990 jobs. 10 left as they were: not there, or not in a state for it.\n"
+        f"{BULK_ID} runs in the background.\n"
+        "Retried 19,990 jobs. Skipped 10: missing, or in a state that does not allow it.\n"
     )
 
 
-def test_large_operation_as_json_is_how_it_ended(corvo: Any, server: Any) -> None:
+def test_json_of_a_large_operation_is_its_final_state(corvo: Any, server: Any) -> None:
     answer_in_background(server, OPERATION)
     result = corvo("bulk", "retry", "--queue", "emails", "-o", "json")
     assert json.loads(result.stdout) == OPERATION
@@ -184,7 +184,7 @@ def test_large_operation_as_json_is_how_it_ended(corvo: Any, server: Any) -> Non
         ("failed", "stopped: too slow", f"Error: {BULK_ID} is failed: stopped: too slow\n"),
     ],
 )
-def test_operation_that_was_not_completed_is_an_error(
+def test_operation_that_is_not_completed_is_an_error(
     corvo: Any, server: Any, status: str, error: str | None, message: str
 ) -> None:
     answer_in_background(server, {**OPERATION, "status": status, "error": error})
@@ -204,20 +204,20 @@ def test_background_prints_the_id_at_once(
     assert server.bodies[0]["async"] is True
     if output == "table":
         assert result.stdout == f"{BULK_ID}\n"
-        assert result.stderr == f"See `corvo bulk status {BULK_ID}`.\n"
+        assert result.stderr == f"Follow it with `corvo bulk status {BULK_ID}`.\n"
     else:
         assert json.loads(result.stdout) == ACCEPTED
 
 
-def test_ctrl_c_ends_the_watching_and_not_the_operation(corvo: Any, server: Any) -> None:
+def test_ctrl_c_stops_following_but_not_the_operation(corvo: Any, server: Any) -> None:
     server.answer(LINE, ACCEPTED, 202)
     server.fail(f"GET /bulk/{BULK_ID}/progress", KeyboardInterrupt())
     result = corvo("bulk", "retry", "--queue", "emails")
     assert result.exit_code == 130
-    assert f"{BULK_ID} goes on. See `corvo bulk status {BULK_ID}`." in result.stderr
+    assert f"Stopped following {BULK_ID}. The operation continues." in result.stderr
 
 
-def test_bar_is_drawn_on_a_terminal(
+def test_progress_bar_is_drawn_on_a_terminal(
     corvo: Any, server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from rich.progress import Progress
@@ -234,7 +234,7 @@ def test_bar_is_drawn_on_a_terminal(
     assert drawn == [(100, 20_000), (20_000, 20_000)]
 
 
-# A look before
+# Dry run and confirmation
 
 
 def test_dry_run_shows_what_would_be_done(corvo: Any, server: Any) -> None:
@@ -244,32 +244,32 @@ def test_dry_run_shows_what_would_be_done(corvo: Any, server: Any) -> None:
     assert result.exit_code == 0
     assert len(result.stdout.splitlines()) == 11
     assert result.stderr == (
-        "Would retry 1,200 jobs: these and 1,190 more. 34 are in a state that does not allow it. "
-        "Nothing was done.\n"
+        "Would retry 1,200 jobs: those above and 1,190 more. The state of 34 does not allow it. "
+        "Nothing was changed.\n"
     )
     assert server.lines == [SEARCH, SEARCH]
     assert server.bodies[1]["state"] == ["cancelled", "completed", "dead"]
 
 
 @pytest.mark.parametrize("state", ['"dead"', '["dead", "active"]'])
-def test_dry_run_keeps_to_the_states_asked_for(corvo: Any, server: Any, state: str) -> None:
+def test_dry_run_uses_the_states_of_the_filter(corvo: Any, server: Any, state: str) -> None:
     server.answer(SEARCH, page(job(1), total=1))
     result = corvo("bulk", "retry", "--filter", f'{{"state": {state}}}', "--dry-run")
     assert server.bodies[1]["state"] == ["dead"]
-    assert result.stderr == "Would retry 1 job: these. Nothing was done.\n"
+    assert result.stderr == "Would retry 1 job: those above. Nothing was changed.\n"
 
 
-def test_dry_run_of_nothing_that_can_be(corvo: Any, server: Any) -> None:
+def test_dry_run_without_eligible_jobs(corvo: Any, server: Any) -> None:
     server.answer(SEARCH, page(job(1, "active"), total=5))
     result = corvo("bulk", "retry", "--state", "active", "--dry-run")
     assert (result.stdout, result.stderr) == (
         "",
-        "Would retry 0 jobs. 5 are in a state that does not allow it. Nothing was done.\n",
+        "Would retry 0 jobs. The state of 5 does not allow it. Nothing was changed.\n",
     )
     assert len(server.requests) == 1
 
 
-def test_dry_run_looks_at_the_jobs_named(corvo: Any, server: Any) -> None:
+def test_dry_run_fetches_jobs_selected_by_id(corvo: Any, server: Any) -> None:
     server.answer(
         "POST /jobs/bulk-get", {"jobs": [job(n) for n in range(12)] + [job(99, "active")]}
     )
@@ -282,14 +282,14 @@ def test_dry_run_looks_at_the_jobs_named(corvo: Any, server: Any) -> None:
     }
     result = corvo("bulk", "retry", "--dry-run", stdin="job_1\n")
     assert len(result.stdout.splitlines()) == 11
-    assert "Would retry 12 jobs: these and 2 more." in result.stderr
+    assert "Would retry 12 jobs: those above and 2 more." in result.stderr
 
 
-@pytest.mark.usefixtures("somebody")
+@pytest.mark.usefixtures("interactive")
 @pytest.mark.parametrize(
     ("answer", "exit_code", "requests"), [("y\n", 0, 2), ("n\n", 1, 1), ("\n", 1, 1), ("", 1, 1)]
 )
-def test_question_is_asked_on_a_terminal(
+def test_confirmation_is_asked_on_a_terminal(
     corvo: Any, server: Any, answer: str, exit_code: int, requests: int
 ) -> None:
     server.answer(SEARCH, page(job(1), total=1_234))
@@ -299,22 +299,22 @@ def test_question_is_asked_on_a_terminal(
     assert "Retry 1,234 jobs that match queue=emails state=dead? [y/N]" in result.stderr
     assert len(server.requests) == requests
     if exit_code:
-        assert "Error: Nothing was done." in result.stderr
+        assert "Error: Not confirmed. Nothing was changed." in result.stderr
 
 
-@pytest.mark.usefixtures("somebody")
-def test_question_names_an_empty_filter_for_what_it_is(corvo: Any, server: Any) -> None:
+@pytest.mark.usefixtures("interactive")
+def test_confirmation_describes_an_empty_filter(corvo: Any, server: Any) -> None:
     server.answer(SEARCH, page(total=7))
     result = corvo("bulk", "delete", "--filter", "{}", stdin="n\n")
-    assert "Delete 7 jobs that there are?" in result.stderr
+    assert "Delete 7 jobs without any filter?" in result.stderr
 
 
-@pytest.mark.usefixtures("somebody")
+@pytest.mark.usefixtures("interactive")
 @pytest.mark.parametrize(
     "arguments",
     [("--queue", "emails", "--yes"), ("--queue", "emails", "-o", "json"), ("job_1",)],
 )
-def test_question_is_not_asked_where_it_is_answered(
+def test_confirmation_is_not_asked_if_it_is_not_needed(
     corvo: Any, server: Any, arguments: tuple[str, ...]
 ) -> None:
     server.answer(LINE, DONE)
@@ -322,20 +322,20 @@ def test_question_is_not_asked_where_it_is_answered(
     assert server.lines == [LINE]
 
 
-# Operations in the background
+# Commands for background operations
 
 
-def test_status_shows_how_far_it_is(corvo: Any, server: Any) -> None:
+def test_status_shows_the_progress(corvo: Any, server: Any) -> None:
     server.answer(f"GET /bulk/{BULK_ID}", OPERATION)
     assert corvo("bulk", "status", BULK_ID).stdout == (
-        f"id:                 {BULK_ID}\n"
-        "action:             retry\n"
-        "status:             completed\n"
-        "processed:          20,000 of 20,000\n"
-        "affected:           19,990\n"
-        "left as they were:  10\n"
-        "created:            2026-01-31 07:00:00.000Z (1h ago)\n"
-        "finished:           2026-01-31 07:01:00.000Z (59m ago)\n"
+        f"id:         {BULK_ID}\n"
+        "action:     retry\n"
+        "status:     completed\n"
+        "processed:  20,000 of 20,000\n"
+        "affected:   19,990\n"
+        "skipped:    10\n"
+        "created:    2026-01-31 07:00:00.000Z (1h ago)\n"
+        "finished:   2026-01-31 07:01:00.000Z (59m ago)\n"
     )
     assert json.loads(corvo("bulk", "status", BULK_ID, "-o", "json").stdout) == OPERATION
 
@@ -345,10 +345,10 @@ def test_status_can_be_followed(corvo: Any, server: Any, status: str, exit_code:
     answer_in_background(server, {**OPERATION, "status": "queued"}, {**OPERATION, "status": status})
     result = corvo("bulk", "status", BULK_ID, "--follow")
     assert result.exit_code == exit_code
-    assert f"status:             {status}" in result.stdout
+    assert f"status:     {status}" in result.stdout
 
 
-def test_stream_that_says_nothing_is_an_error(
+def test_stream_that_ends_early_is_an_error(
     corvo: Any, server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from corvo_client import Client
@@ -356,7 +356,7 @@ def test_stream_that_says_nothing_is_an_error(
     monkeypatch.setattr(Client, "follow", lambda _self, _stream: (x for x in ()))
     result = corvo("bulk", "status", BULK_ID, "-f")
     assert result.exit_code == 1
-    assert "does not say how" in result.stderr
+    assert "ended the stream before the end" in result.stderr
 
 
 def test_operations_are_listed(corvo: Any, server: Any) -> None:
@@ -384,14 +384,14 @@ def test_operation_is_stopped(corvo: Any, server: Any) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("retry", "job_1", "--queue", "q"), "Give either ids or filters."),
+        (("retry", "job_1", "--queue", "q"), "Give either job ids or filters, not both."),
         (("move",), "Missing argument 'QUEUE'"),
         (("priority", "urgent"), "'urgent' is not one of"),
-        (("retry", "--background"), "With --background, name 10,000 jobs at most"),
+        (("retry", "--background"), "--background accepts at most 10,000 ids, not "),
         (("explode",), "No such command 'explode'"),
     ],
 )
-def test_mistake_is_wrong_usage(
+def test_invalid_argument_is_wrong_usage(
     corvo: Any, server: Any, arguments: tuple[str, ...], message: str
 ) -> None:
     ids = "".join(f"job_{n}\n" for n in range(10_001))
@@ -401,7 +401,7 @@ def test_mistake_is_wrong_usage(
     assert not server.requests
 
 
-def test_nothing_to_go_by_is_wrong_usage(
+def test_missing_selection_is_wrong_usage(
     corvo: Any, server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from click.testing import _NamedTextIOWrapper
@@ -409,17 +409,17 @@ def test_nothing_to_go_by_is_wrong_usage(
     monkeypatch.setattr(_NamedTextIOWrapper, "isatty", lambda self: self.name == "<stdin>")
     result = corvo("bulk", "retry")
     assert result.exit_code == 2
-    assert "Say which jobs: by id, by filters, or by piping in" in result.stderr
+    assert "No jobs are selected. Give job ids or filters" in result.stderr
 
 
-def test_wrong_filter_has_the_name_of_its_option(corvo: Any, server: Any) -> None:
+def test_invalid_filter_is_reported_by_its_option(corvo: Any, server: Any) -> None:
     details = [{"field": "filter.payload_jq", "message": "is no condition"}]
     server.refuse(LINE, 400, "VALIDATION_ERROR", details=details)
     result = corvo("bulk", "retry", "--payload-jq", ".")
     assert result.stderr.endswith("  --payload-jq: is no condition\n")
 
 
-def test_actions_are_those_of_the_api() -> None:
+def test_actions_match_the_api() -> None:
     known = {value.api for value in vars(actions).values() if isinstance(value, actions.Action)}
     assert known == {action.value for action in BulkAction}
     assert set(commands.bulk.commands) - {"status", "list", "stop"} == {

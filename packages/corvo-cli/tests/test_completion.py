@@ -1,4 +1,4 @@
-"""What a shell completes, and the scripts that make it."""
+"""Shell completion and its scripts."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from corvo_cli.root import corvo as command
 
 
 def complete(session: Any, *words: str) -> list[str]:
-    """What could stand in the place of the last word."""
+    """Return the completions of the last word."""
     completer = ShellComplete(command, {"obj": session}, "corvo", "_CORVO_COMPLETE")
     return [item.value for item in completer.get_completions(list(words[:-1]), words[-1])]
 
@@ -24,7 +24,7 @@ def complete(session: Any, *words: str) -> list[str]:
         ("fish", "complete --no-files --command corvo"),
     ],
 )
-def test_scripts_are_for_their_shells(corvo: Any, shell: str, part: str) -> None:
+def test_script_is_for_the_given_shell(corvo: Any, shell: str, part: str) -> None:
     result = corvo("completion", shell)
     assert result.exit_code == 0
     assert part in result.stdout
@@ -48,18 +48,18 @@ def test_options_and_choices_are_completed(make_session: Any) -> None:
     assert complete(make_session(), "enqueue", "--priority", "c") == ["critical"]
 
 
-def test_queues_are_those_of_the_server(make_session: Any, server: Any) -> None:
+def test_queues_of_the_server_are_completed(make_session: Any, server: Any) -> None:
     server.answer("GET /queues", [{"name": "emails"}, {"name": "exports"}, {"name": "reports"}])
     assert complete(make_session(), "pause", "e") == ["emails", "exports"]
 
 
-def test_queues_of_a_server_that_is_not_there_are_none(make_session: Any, server: Any) -> None:
+def test_unreachable_server_completes_no_queues(make_session: Any, server: Any) -> None:
     server.fail("GET /queues", httpx.ConnectError("refused"))
     assert complete(make_session(), "pause", "e") == []
     assert len(server.requests) == 1
 
 
-def test_profiles_are_those_of_the_file(make_session: Any, environment: dict[str, str]) -> None:
+def test_profiles_of_the_file_are_completed(make_session: Any, environment: dict[str, str]) -> None:
     path = Path(environment["CORVO_CONFIG"])
     path.write_text("[profiles.local]\n[profiles.production]\n", encoding="utf-8")
     assert complete(make_session(), "--profile", "p") == ["production"]

@@ -1,4 +1,4 @@
-"""`corvo enqueue`: what is sent, what is printed, and waiting for the end."""
+"""`corvo enqueue`: the request, the output, and `--wait`."""
 
 import json
 import re
@@ -75,7 +75,7 @@ def test_all_options_are_sent(corvo: Any, server: Any) -> None:
     ]
 
 
-def test_what_is_not_said_is_left_to_the_server(corvo: Any, server: Any) -> None:
+def test_missing_options_are_not_sent(corvo: Any, server: Any) -> None:
     server.answer(LINE, REPLY, 201)
     assert corvo("enqueue", "emails", "--delay", "10m").exit_code == 0
     assert body_of(server).keys() in (
@@ -88,9 +88,7 @@ TEXT = '{"z": 1.10, "a": 123456789012345678901234567890, "é": "\\u00e9"}'
 
 
 @pytest.mark.parametrize("source", ["literal", "file", "stdin"])
-def test_payload_is_sent_to_the_last_digit(
-    corvo: Any, server: Any, tmp_path: Path, source: str
-) -> None:
+def test_payload_is_sent_unchanged(corvo: Any, server: Any, tmp_path: Path, source: str) -> None:
     server.answer(LINE, REPLY, 201)
     path = tmp_path / "payload.json"
     path.write_text(TEXT, encoding="utf-8")
@@ -103,14 +101,14 @@ def test_payload_is_sent_to_the_last_digit(
 @pytest.mark.parametrize(
     ("argument", "stdin", "message"),
     [
-        ("{to: 1}", None, "PAYLOAD is not JSON: .*Quote it for the shell"),
-        ("NaN", None, "PAYLOAD is not JSON: NaN is not JSON"),
-        ("-", b"{", "stdin is not JSON: [^Q]*$"),
+        ("{to: 1}", None, "PAYLOAD is not valid JSON: .*Quote it for the shell"),
+        ("NaN", None, "PAYLOAD is not valid JSON: NaN is not JSON"),
+        ("-", b"{", "stdin is not valid JSON: [^Q]*$"),
         ("-", b"\xff", "stdin is not UTF-8 text"),
         ("@nowhere.json", None, "Cannot read 'nowhere.json': No such file"),
     ],
 )
-def test_payload_that_is_none_is_wrong_usage(
+def test_invalid_payload_is_wrong_usage(
     corvo: Any, server: Any, argument: str, stdin: bytes | None, message: str
 ) -> None:
     result = corvo("enqueue", "emails", argument, stdin=stdin)
@@ -127,7 +125,10 @@ def test_payload_that_is_none_is_wrong_usage(
         (["q", "--max-retries", "many"], "'many' is not a valid int"),
         (["q", "--expire-after", "soon"], "--expire-after: 'soon' is not a duration"),
         (["q", "--scheduled-at", "tomorrow"], "--scheduled-at: 'tomorrow' is not an RFC 3339"),
-        (["q", "--tag", "tenant"], "'tenant' is not a tag; write it like tenant=acme"),
+        (
+            ["q", "--tag", "tenant"],
+            "'tenant' is not a tag. Write it as KEY=VALUE, e.g. tenant=acme",
+        ),
         (["q", "--tag", "=x"], "'=x' is not a tag"),
         (["q", "--job-id", "7"], "--job-id: must be job_ and a ULID"),
         (["q", "--priority", "urgent"], "'urgent' is not one of 'critical'"),
@@ -135,7 +136,7 @@ def test_payload_that_is_none_is_wrong_usage(
         ([], "Missing argument 'QUEUE'"),
     ],
 )
-def test_mistake_is_wrong_usage(
+def test_invalid_argument_is_wrong_usage(
     corvo: Any, server: Any, arguments: list[str], message: str
 ) -> None:
     result = corvo("enqueue", *arguments)
@@ -147,12 +148,14 @@ def test_mistake_is_wrong_usage(
 @pytest.mark.parametrize(
     ("status", "words"),
     [
-        ("duplicate", "nothing enqueued, a job in emails has this unique key already"),
+        ("duplicate", "not enqueued: a job in emails already has this unique key"),
         ("replaced", "the job in emails with this unique key was replaced"),
         ("rescheduled", "the job in emails with this unique key was rescheduled"),
     ],
 )
-def test_conflict_is_told(corvo: Any, server: Any, status: str, words: str) -> None:
+def test_conflict_of_unique_keys_is_printed(
+    corvo: Any, server: Any, status: str, words: str
+) -> None:
     server.answer(LINE, {"job_id": JOB_ID, "status": status, "unique_existing": True})
     result = corvo("enqueue", "emails", "--unique-key", "k")
     assert (result.stdout, result.stderr) == (f"{JOB_ID}\n", f"{words}\n")
@@ -174,7 +177,7 @@ def test_wait_prints_the_job_once_it_has_ended(
     assert clock.pauses == pytest.approx([0.05, 0.075, 0.1125, 0.16875])
 
 
-def test_wait_shows_the_job_to_people(corvo: Any, server: Any) -> None:
+def test_wait_shows_the_job_as_a_view(corvo: Any, server: Any) -> None:
     server.answer(LINE, REPLY, 201)
     server.answer(f"GET /jobs/{JOB_ID}", ENDED)
     result = corvo("enqueue", "emails", "--wait")
@@ -203,33 +206,33 @@ def test_job_that_did_not_complete_is_an_error(
     assert result.stderr.endswith(f"Error: {message}\n")
 
 
-def test_wait_ends_in_time(corvo: Any, server: Any, clock: Any) -> None:
+def test_wait_ends_at_its_timeout(corvo: Any, server: Any, clock: Any) -> None:
     server.answer(LINE, REPLY, 201)
     server.answer(f"GET /jobs/{JOB_ID}", {**ENDED, "state": "active"})
     result = corvo("enqueue", "emails", "--wait-timeout", "5s", "-o", "json")
     assert result.exit_code == 7
     assert json.loads(result.stdout)["state"] == "active"
-    assert f"{JOB_ID} is still active after 5s; it goes on. See `corvo inspect" in result.stderr
+    assert f"{JOB_ID} is still active after 5s. The job continues." in result.stderr
     assert clock.seconds == 5
     assert max(clock.pauses) == 1
 
 
-def test_wait_of_no_time_looks_once(corvo: Any, server: Any, clock: Any) -> None:
+def test_wait_with_a_timeout_of_zero_polls_once(corvo: Any, server: Any, clock: Any) -> None:
     server.answer(LINE, REPLY, 201)
     server.answer(f"GET /jobs/{JOB_ID}", {**ENDED, "state": "active"})
     assert corvo("enqueue", "emails", "--wait-timeout", "0s").exit_code == 7
     assert clock.pauses == []
 
 
-def test_ctrl_c_ends_the_wait_and_not_the_job(corvo: Any, server: Any) -> None:
+def test_ctrl_c_stops_waiting_but_not_the_job(corvo: Any, server: Any) -> None:
     server.answer(LINE, REPLY, 201)
     server.fail(f"GET /jobs/{JOB_ID}", KeyboardInterrupt())
     result = corvo("enqueue", "emails", "--wait")
     assert result.exit_code == 130
-    assert f"Not waiting any longer; {JOB_ID} goes on" in result.stderr
+    assert f"Stopped waiting. {JOB_ID} continues" in result.stderr
 
 
-def test_wait_shows_on_a_terminal_what_is_going_on(
+def test_wait_shows_the_status_on_a_terminal(
     corvo: Any, server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from rich.console import Console

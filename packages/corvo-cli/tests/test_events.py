@@ -1,4 +1,4 @@
-"""`corvo events`: a stream, line by line."""
+"""`corvo events`: the stream of events, one per line."""
 
 import json
 from typing import Any
@@ -30,7 +30,7 @@ def answer(server: Any, line: str, *events: dict[str, Any]) -> None:
     server.answer(line, stream(*events), content_type="text/event-stream")
 
 
-def test_events_are_lines(corvo: Any, server: Any) -> None:
+def test_each_event_is_a_line(corvo: Any, server: Any) -> None:
     answer(server, "GET /events", event(1), event(2, "retrying", attempt=1, error="Boom\nagain"))
     result = corvo("events", "--limit", "2")
     assert result.exit_code == 0
@@ -42,7 +42,7 @@ def test_events_are_lines(corvo: Any, server: Any) -> None:
 
 
 @pytest.mark.usefixtures("terminal")
-def test_events_on_a_terminal_are_in_style(corvo: Any, server: Any) -> None:
+def test_events_on_a_terminal_are_styled(corvo: Any, server: Any) -> None:
     answer(server, "GET /events", event(1, "dead"))
     text = corvo("events", "--limit", "1").stdout
     assert "\x1b[1;31mdead" in text
@@ -50,7 +50,7 @@ def test_events_on_a_terminal_are_in_style(corvo: Any, server: Any) -> None:
 
 
 @pytest.mark.parametrize("output", ["json", "jsonl"])
-def test_events_as_json_are_the_servers_own(corvo: Any, server: Any, output: str) -> None:
+def test_json_events_are_unchanged(corvo: Any, server: Any, output: str) -> None:
     answer(server, "GET /events", event(1), event(2))
     result = corvo("events", "--limit", "2", "-o", output)
     assert result.stdout == f"{json.dumps(event(1))}\n{json.dumps(event(2))}\n"
@@ -66,19 +66,19 @@ def test_filters_are_sent(corvo: Any, server: Any) -> None:
     assert result.exit_code == 0
 
 
-def test_stream_that_breaks_goes_on_where_it_was(corvo: Any, server: Any) -> None:
+def test_broken_stream_is_resumed(corvo: Any, server: Any) -> None:
     answer(server, "GET /events", event(1), event(2))
     answer(server, "GET /events?last_event_id=2", event(3))
     lines = corvo("events", "--limit", "3", "-o", "jsonl").stdout.splitlines()
     assert [json.loads(line)["id"] for line in lines] == [1, 2, 3]
 
 
-def test_ctrl_c_is_the_way_to_end(corvo: Any, server: Any) -> None:
+def test_ctrl_c_ends_the_command(corvo: Any, server: Any) -> None:
     server.fail("GET /events", KeyboardInterrupt())
     assert corvo("events").exit_code == 130
 
 
-def test_refusal_has_its_exit_code(corvo: Any, server: Any) -> None:
+def test_refusal_sets_the_exit_code(corvo: Any, server: Any) -> None:
     server.refuse("GET /events", 403, "FORBIDDEN", "Not for you.")
     assert corvo("events").exit_code == 4
 
@@ -91,11 +91,13 @@ def test_refusal_has_its_exit_code(corvo: Any, server: Any) -> None:
         (("--limit", "0"), "0 is not in the range"),
     ],
 )
-def test_mistake_is_wrong_usage(corvo: Any, arguments: tuple[str, ...], message: str) -> None:
+def test_invalid_argument_is_wrong_usage(
+    corvo: Any, arguments: tuple[str, ...], message: str
+) -> None:
     result = corvo("events", *arguments)
     assert result.exit_code == 2
     assert message in result.stderr
 
 
-def test_types_are_those_of_the_protocol() -> None:
+def test_types_match_the_protocol() -> None:
     assert [kind.value for kind in EventType] == TYPES

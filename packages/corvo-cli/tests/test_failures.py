@@ -1,4 +1,4 @@
-"""Every failure has its exit code, and a sentence on stderr that tells what to do."""
+"""Exit codes and error messages of failures."""
 
 from typing import Any
 
@@ -13,8 +13,8 @@ LINE = "GET /jobs/x"
     [
         (400, "VALIDATION_ERROR", 2, ""),
         (400, "PARSE_ERROR", 2, ""),
-        (401, "UNAUTHORIZED", 4, " Give a key that is valid here with --api-key."),
-        (403, "FORBIDDEN", 4, " Use a key that has this right, with --api-key."),
+        (401, "UNAUTHORIZED", 4, " Give a valid API key with --api-key."),
+        (403, "FORBIDDEN", 4, " Give an API key with this permission with --api-key."),
         (404, "NOT_FOUND", 3, ""),
         (405, "METHOD_NOT_ALLOWED", 3, ""),
         (409, "INVALID_STATE", 5, ""),
@@ -22,12 +22,12 @@ LINE = "GET /jobs/x"
         (413, "PAYLOAD_TOO_LARGE", 2, ""),
         (415, "UNSUPPORTED_MEDIA_TYPE", 2, ""),
         (429, "OVERLOADED", 1, ""),
-        (500, "INTERNAL_ERROR", 1, " Look in its log for request id req-1."),
+        (500, "INTERNAL_ERROR", 1, " Search the server's log for request id req-1."),
         (503, "UNAVAILABLE", 6, ""),
     ],
 )
 @pytest.mark.parametrize("output", ["table", "json", "jsonl"])
-def test_refusal_has_its_exit_code(
+def test_refusal_sets_the_exit_code(
     corvo: Any, server: Any, status: int, code: str, exit_code: int, advice: str, output: str
 ) -> None:
     server.refuse(LINE, status, code, "So it is")
@@ -37,7 +37,7 @@ def test_refusal_has_its_exit_code(
     assert result.stderr == f"Error: So it is.{advice}\n"
 
 
-def test_details_are_named_as_on_the_command_line(corvo: Any, server: Any) -> None:
+def test_details_use_the_names_of_the_command_line(corvo: Any, server: Any) -> None:
     details = [
         {"field": "max_retries", "message": "must not be negative"},
         {"field": 'tags["a b"]', "message": "is too long"},
@@ -65,7 +65,7 @@ def test_details_are_named_as_on_the_command_line(corvo: Any, server: Any) -> No
         (httpx.ReadTimeout("slow"), "no answer within 30 s"),
     ],
 )
-def test_lost_answer_is_unreachable(
+def test_lost_response_exits_with_6(
     corvo: Any, server: Any, error: Exception, message: str
 ) -> None:
     server.fail(LINE, error)
@@ -75,20 +75,20 @@ def test_lost_answer_is_unreachable(
     assert result.stderr.endswith(".\n")
 
 
-def test_nobody_there_is_unreachable(corvo: Any, server: Any) -> None:
+def test_refused_connection_exits_with_6(corvo: Any, server: Any) -> None:
     server.fail(LINE, httpx.ConnectError("Connection refused"))
     result = corvo("inspect", "x", "--server", "http://corvo.example:1")
     assert result.exit_code == 6
     assert result.stderr == (
-        "Error: Cannot connect to http://corvo.example:1: Connection refused. Start a server there "
-        "with `corvo server`, or name another one with --server.\n"
+        "Error: Cannot connect to http://corvo.example:1: Connection refused. Start a server with "
+        "`corvo server`, or give the URL of a running server with --server.\n"
     )
 
 
 @pytest.mark.parametrize(
     ("status", "exit_code"), [(401, 4), (403, 4), (404, 6), (500, 6), (502, 6)]
 )
-def test_answer_of_something_else_says_nothing_of_jobs(
+def test_404_from_a_proxy_is_not_a_missing_job(
     corvo: Any, server: Any, status: int, exit_code: int
 ) -> None:
     server.answer(LINE, b"<html>nginx</html>", status)
@@ -97,39 +97,39 @@ def test_answer_of_something_else_says_nothing_of_jobs(
     assert "not from a Corvo server" in result.stderr
 
 
-def test_nonsense_is_unreachable(corvo: Any, server: Any) -> None:
+def test_invalid_response_exits_with_6(corvo: Any, server: Any) -> None:
     server.answer(LINE, b"<html>welcome</html>")
     result = corvo("inspect", "x")
     assert result.exit_code == 6
     assert "not what a Corvo server of this version sends" in result.stderr
 
 
-def test_passing_failure_is_waited_out(corvo: Any, server: Any, job: Any) -> None:
+def test_temporary_failure_is_retried(corvo: Any, server: Any, job: Any) -> None:
     server.refuse(LINE, 503, "UNAVAILABLE")
     server.answer(LINE, job)
     assert corvo("inspect", "x").exit_code == 0
     assert len(server.requests) == 2
 
 
-def test_message_cannot_act_on_a_terminal(corvo: Any, server: Any) -> None:
+def test_control_characters_in_a_message_are_escaped(corvo: Any, server: Any) -> None:
     server.refuse(LINE, 404, "NOT_FOUND", "No \x1b[2Jjob")
     assert corvo("inspect", "x").stderr == "Error: No \\x1b[2Jjob.\n"
 
 
 @pytest.mark.parametrize("url", ["ftp://x", "http://", "http://user:secret@host"])
-def test_url_that_is_none_is_wrong_usage(corvo: Any, url: str) -> None:
+def test_invalid_url_is_wrong_usage(corvo: Any, url: str) -> None:
     result = corvo("inspect", "x", "--server", url)
     assert result.exit_code == 2
     assert "server's URL" in result.stderr
 
 
-def test_key_that_is_none_is_wrong_usage(corvo: Any) -> None:
+def test_invalid_key_is_wrong_usage(corvo: Any) -> None:
     result = corvo("inspect", "x", "--api-key", "schlüssel")
     assert result.exit_code == 2
     assert "printable ASCII" in result.stderr
 
 
-def test_ctrl_c_is_no_error_but_no_success(corvo: Any, server: Any) -> None:
+def test_ctrl_c_exits_with_130_and_no_message(corvo: Any, server: Any) -> None:
     server.fail(LINE, KeyboardInterrupt())
     result = corvo("inspect", "x")
     assert result.exit_code == 130

@@ -24,7 +24,7 @@ NOW = datetime(2026, 1, 31, 8, 0, 0, 250_000, tzinfo=UTC)
         (86_400 * 400, "400d"),
     ],
 )
-def test_span_has_two_units_at_most(seconds: float, text: str) -> None:
+def test_span_has_at_most_two_units(seconds: float, text: str) -> None:
     assert span(seconds) == text
 
 
@@ -32,24 +32,24 @@ def test_span_has_two_units_at_most(seconds: float, text: str) -> None:
     ("ago", "text"),
     [(0, "now"), (0.5, "now"), (-0.5, "now"), (300, "5m ago"), (-7200, "in 2h")],
 )
-def test_age_tells_past_from_future(ago: float, text: str) -> None:
+def test_age_distinguishes_past_and_future(ago: float, text: str) -> None:
     assert age(NOW - timedelta(seconds=ago), NOW) == text
 
 
-def test_moment_is_exact_and_has_its_age() -> None:
+def test_moment_has_milliseconds_and_an_age() -> None:
     assert moment(NOW, NOW + timedelta(hours=1)) == "2026-01-31 08:00:00.250Z (1h ago)"
 
 
-def test_no_moment_is_empty() -> None:
+def test_moment_of_none_is_empty() -> None:
     assert (age(None, NOW), moment(None, NOW)) == ("", "")
 
 
-def test_count_agrees_with_its_noun() -> None:
+def test_count_uses_singular_and_plural() -> None:
     assert [count(n, "job") for n in (0, 1, 12_000)] == ["0 jobs", "1 job", "12,000 jobs"]
     assert count(2, "entry", "entries") == "2 entries"
 
 
-def test_printable_shows_what_would_act_on_a_terminal() -> None:
+def test_printable_escapes_control_characters() -> None:
     assert printable("a\x1b[31m\n\t\u202eb\x9b") == "a\\x1b[31m\\n\\t\\u202eb\\x9b"
     assert printable("żółć 漢字 🙂") == "żółć 漢字 🙂"
 
@@ -62,5 +62,5 @@ def test_printable_text_is_one_line_that_can_be_encoded(text: str) -> None:
     shown.encode()
 
 
-def test_lines_stay_lines() -> None:
+def test_printable_lines_keeps_line_breaks() -> None:
     assert printable_lines("a\n\tb\x1b\r\nc") == ["a", "        b\\x1b", "c"]

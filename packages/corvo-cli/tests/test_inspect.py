@@ -67,7 +67,7 @@ timeline:
 """
 
 
-def test_inspect_shows_everything(corvo: Any, server: Any) -> None:
+def test_inspect_shows_all_details(corvo: Any, server: Any) -> None:
     server.answer(f"GET /jobs/{JOB_ID}", FULL.encode())
     result = corvo("inspect", JOB_ID)
     assert result.exit_code == 0
@@ -76,12 +76,14 @@ def test_inspect_shows_everything(corvo: Any, server: Any) -> None:
 
 
 @pytest.mark.parametrize("output", ["json", "jsonl"])
-def test_json_is_the_servers_own(corvo: Any, server: Any, output: str) -> None:
+def test_json_is_unchanged(corvo: Any, server: Any, output: str) -> None:
     server.answer(f"GET /jobs/{JOB_ID}", FULL.encode())
     assert corvo("inspect", JOB_ID, "-o", output).stdout == FULL + "\n"
 
 
-def test_payload_with_line_breaks_is_one_line_of_jsonl(corvo: Any, server: Any, job: Any) -> None:
+def test_jsonl_puts_a_payload_with_line_breaks_on_one_line(
+    corvo: Any, server: Any, job: Any
+) -> None:
     job["payload"] = "HERE"
     body = json.dumps(job).replace('"HERE"', '{\n  "a": "x\\ny"\r\n}')
     server.answer(f"GET /jobs/{JOB_ID}", body.encode())
@@ -90,7 +92,7 @@ def test_payload_with_line_breaks_is_one_line_of_jsonl(corvo: Any, server: Any, 
     assert [json.loads(line) for line in lines] == [json.loads(body)]
 
 
-def test_small_job_has_a_small_view(corvo: Any, server: Any, job: Any) -> None:
+def test_view_omits_empty_fields(corvo: Any, server: Any, job: Any) -> None:
     job |= {"retry_backoff": "none", "max_retries": 0, "payload": None, "priority": "unheard-of"}
     server.answer(f"GET /jobs/{JOB_ID}", job)
     assert corvo("inspect", JOB_ID).stdout.splitlines() == [
@@ -116,9 +118,7 @@ def test_small_job_has_a_small_view(corvo: Any, server: Any, job: Any) -> None:
         ({"total": 3}, ""),
     ],
 )
-def test_progress_is_told_in_few_words(
-    corvo: Any, server: Any, job: Any, progress: Any, text: str
-) -> None:
+def test_progress_is_formatted(corvo: Any, server: Any, job: Any, progress: Any, text: str) -> None:
     server.answer(f"GET /jobs/{JOB_ID}", {**job, "progress": progress})
     lines = corvo("inspect", JOB_ID).stdout.splitlines()
     found = [line.removeprefix("progress:").strip() for line in lines if "progress:" in line]
@@ -126,14 +126,14 @@ def test_progress_is_told_in_few_words(
 
 
 @pytest.mark.usefixtures("terminal")
-def test_terminal_has_the_same_in_style(corvo: Any, server: Any) -> None:
+def test_view_is_styled_on_a_terminal(corvo: Any, server: Any) -> None:
     server.answer(f"GET /jobs/{JOB_ID}", FULL.encode())
     text = corvo("inspect", JOB_ID).stdout
     assert "retrying (cancelling)" in text
     assert '"a": 123456789012345678901234567890' in text
 
 
-def test_id_is_one_segment_of_the_path(corvo: Any, server: Any) -> None:
+def test_slash_in_an_id_is_escaped(corvo: Any, server: Any) -> None:
     server.refuse("GET /jobs/a%2F..%2Fb", 404, "NOT_FOUND")
     assert corvo("inspect", "a/../b").exit_code == 3
 

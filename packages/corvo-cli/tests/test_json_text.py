@@ -1,4 +1,4 @@
-"""JSON is taken apart and laid out without a token being touched."""
+"""Splitting and indenting JSON text changes no token."""
 
 import json
 import re
@@ -19,27 +19,27 @@ layouts = st.sampled_from([{"indent": 1}, {"separators": (",", ":")}, {"ensure_a
 
 
 @given(st.lists(values), layouts)
-def test_items_are_the_elements(value: list[Any], layout: dict[str, Any]) -> None:
+def test_items_returns_the_elements(value: list[Any], layout: dict[str, Any]) -> None:
     texts = items(json.dumps(value, **layout))
     assert [json.loads(text) for text in texts] == value
     assert not any("\n" in text for text in texts)
 
 
 @given(st.dictionaries(st.text(), values), layouts)
-def test_members_are_the_values_by_name(value: dict[str, Any], layout: dict[str, Any]) -> None:
+def test_members_returns_the_values_by_name(value: dict[str, Any], layout: dict[str, Any]) -> None:
     texts = members(json.dumps(value, **layout))
     assert {name: json.loads(text) for name, text in texts.items()} == value
     assert list(texts) == list(value)
 
 
 @given(values, layouts)
-def test_indented_is_what_python_would_write(value: Any, layout: dict[str, Any]) -> None:
+def test_indented_matches_json_dumps(value: Any, layout: dict[str, Any]) -> None:
     text = indented(json.dumps(value, **layout))
     assert json.loads(text) == value
     assert text == json.dumps(value, indent=2, ensure_ascii=layout.get("ensure_ascii", True))
 
 
-def test_notation_is_kept() -> None:
+def test_notation_is_unchanged() -> None:
     text = '{"b":1.10, "a" : 1E+2,"é":"\\u00e9\\/", "n":123456789012345678901234567890}'
     assert members(text) == {
         "b": "1.10",
@@ -55,12 +55,12 @@ def test_one_line_has_no_line_breaks() -> None:
 
 
 @pytest.mark.parametrize("text", ["[]", "{}", " [ ] ", "{ }"])
-def test_nothing_has_no_parts(text: str) -> None:
+def test_empty_documents_have_no_children(text: str) -> None:
     assert items(text) == []
     assert members(text) == {}
     assert indented(text) in {"[]", "{}"}
 
 
-def test_depth_does_not_matter() -> None:
+def test_deeply_nested_documents_are_accepted() -> None:
     deep = "[" * 50_000 + "]" * 50_000
     assert items(f"[{deep},1]") == [deep, "1"]

@@ -74,7 +74,7 @@ def test_queues_are_a_table(corvo: Any, server: Any) -> None:
     assert lines[2].endswith("5 per 250ms")
 
 
-def test_queues_as_json_are_the_servers_own(corvo: Any, server: Any) -> None:
+def test_json_of_queues_is_unchanged(corvo: Any, server: Any) -> None:
     body = json.dumps(QUEUES, separators=(", ", ":")).encode()
     server.answer("GET /queues", body)
     assert corvo("queues", "-o", "json").stdout == body.decode() + "\n"
@@ -86,11 +86,11 @@ def test_queues_as_json_are_the_servers_own(corvo: Any, server: Any) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ("queues", "There are no queues yet: the first job makes one.\n"),
+        ("queues", "There are no queues. The first job of a queue creates it.\n"),
         ("workers", "There are no workers. Start one with `corvo worker MODULE:WORKER`.\n"),
     ],
 )
-def test_nothing_is_no_data(
+def test_empty_list_prints_only_a_message(
     corvo: Any, server: Any, arguments: str, message: str, output: str, stdout: str
 ) -> None:
     server.answer(f"GET /{arguments}", [])
@@ -100,7 +100,7 @@ def test_nothing_is_no_data(
     assert result.stderr == (message if output == "table" else "")
 
 
-def test_one_queue_is_shown_in_full(corvo: Any, server: Any) -> None:
+def test_one_queue_is_shown_with_all_details(corvo: Any, server: Any) -> None:
     server.answer("GET /queues/emails", QUEUES[0])
     assert corvo("queues", "emails").stdout == (
         "queue:           emails\n"
@@ -121,13 +121,13 @@ def test_one_queue_is_shown_in_full(corvo: Any, server: Any) -> None:
     assert json.loads(corvo("queues", "emails", "-o", "jsonl").stdout) == QUEUES[0]
 
 
-def test_queue_that_is_not_there_is_not_found(corvo: Any, server: Any) -> None:
+def test_missing_queue_exits_with_3(corvo: Any, server: Any) -> None:
     server.refuse("GET /queues/emials", 404, "NOT_FOUND", "There is no queue emials.")
     assert corvo("queues", "emials").exit_code == 3
 
 
 @pytest.mark.usefixtures("terminal")
-def test_terminal_has_colours(corvo: Any, server: Any) -> None:
+def test_table_on_a_terminal_has_colours(corvo: Any, server: Any) -> None:
     server.answer("GET /queues", QUEUES)
     assert "12,345" in corvo("queues").stdout
 
@@ -135,8 +135,8 @@ def test_terminal_has_colours(corvo: Any, server: Any) -> None:
 def test_workers_are_a_table(corvo: Any, server: Any) -> None:
     server.answer("GET /workers", WORKERS)
     assert corvo("workers").stdout == (
-        "WORKER    HOST  STATUS  ACTIVE  HEARTBEAT  FETCH   STARTED  QUEUES\n"
-        "worker_1  host  ok           2  5s ago     2s ago  2h ago   emails, reports\n"
+        "WORKER    HOST  STATUS  ACTIVE  LAST HEARTBEAT  LAST FETCH  STARTED  QUEUES\n"
+        "worker_1  host  ok           2  5s ago          2s ago      2h ago   emails, reports\n"
         "worker_2        silent       1\n"
     )
     lines = corvo("workers", "-o", "jsonl").stdout.splitlines()
@@ -152,12 +152,12 @@ def well(server: Any) -> None:
 
 
 @pytest.mark.usefixtures("well")
-def test_status_is_the_whole_in_short(corvo: Any) -> None:
+def test_status_is_a_summary(corvo: Any) -> None:
     assert corvo("status").stdout == (
         "server:          http://localhost:8080\n"
         "version:         1.2.3 (API 1)\n"
         "status:          healthy\n"
-        "up for:          3h\n"
+        "uptime:          3h\n"
         "queues:          3 (2 paused)\n"
         "pending:         12,345\n"
         "active:          2\n"
@@ -167,18 +167,18 @@ def test_status_is_the_whole_in_short(corvo: Any) -> None:
         "dead:            1\n"
         "cancelled:       0\n"
         "oldest pending:  4m12s in emails\n"
-        "workers:         2 with 3 jobs (1 unwell, see `corvo workers`)\n"
+        "workers:         2 with 3 active jobs (1 not ok, see `corvo workers`)\n"
     )
 
 
 @pytest.mark.usefixtures("well")
 @pytest.mark.parametrize("output", ["json", "jsonl"])
-def test_status_as_json_has_all_answers(corvo: Any, output: str) -> None:
+def test_status_as_json_has_all_replies(corvo: Any, output: str) -> None:
     document = json.loads(corvo("status", "-o", output).stdout)
     assert document == {"info": INFO, "cluster": SINGLE, "queues": QUEUES, "workers": WORKERS}
 
 
-def test_status_of_a_cluster_has_its_nodes(corvo: Any, server: Any) -> None:
+def test_status_of_a_cluster_lists_the_nodes(corvo: Any, server: Any) -> None:
     server.answer("GET /info", INFO)
     server.answer("GET /cluster/status", CLUSTER)
     server.answer("GET /queues", [])
@@ -206,14 +206,14 @@ def test_cluster_is_a_table_of_nodes(corvo: Any, server: Any) -> None:
     assert json.loads(corvo("cluster", "-o", "json").stdout) == CLUSTER
 
 
-def test_status_of_a_server_that_is_down(corvo: Any, server: Any) -> None:
+def test_status_of_an_unavailable_server_exits_with_6(corvo: Any, server: Any) -> None:
     server.answer("GET /info", INFO)
     server.refuse("GET /cluster/status", 503, "UNAVAILABLE", "The disk is full.")
     result = corvo("status")
     assert (result.exit_code, result.stderr) == (6, "Error: The disk is full.\n")
 
 
-def test_info_names_the_version(corvo: Any, server: Any) -> None:
+def test_info_shows_the_version(corvo: Any, server: Any) -> None:
     server.answer("GET /info", INFO)
     assert corvo("info").stdout == (
         "server:   http://localhost:8080\nversion:  1.2.3\napi:      1\n"
@@ -235,7 +235,7 @@ BATCH = {
 }
 
 
-def test_batch_is_shown_with_its_callback(corvo: Any, server: Any) -> None:
+def test_batch_is_shown_with_its_callback_job(corvo: Any, server: Any) -> None:
     server.answer("GET /batches/batch_1", BATCH)
     assert corvo("batch", "batch_1").stdout == (
         "id:         batch_1\n"
@@ -252,7 +252,7 @@ def test_batch_is_shown_with_its_callback(corvo: Any, server: Any) -> None:
     assert json.loads(corvo("batch", "batch_1", "-o", "json").stdout) == BATCH
 
 
-def test_batch_that_runs_has_no_callback_yet(corvo: Any, server: Any) -> None:
+def test_running_batch_has_no_callback_job(corvo: Any, server: Any) -> None:
     running = {**BATCH, "state": "running", "pending": 1, "callback_job_id": None}
     server.answer("GET /batches/batch_1", running)
     lines = corvo("batch", "batch_1").stdout.splitlines()
@@ -267,20 +267,20 @@ def test_batch_without_jobs_or_callback(corvo: Any, server: Any) -> None:
     assert "callback" not in text
 
 
-def test_batches_are_listed_with_a_way_to_the_next(corvo: Any, server: Any) -> None:
+def test_batches_are_listed_with_a_cursor(corvo: Any, server: Any) -> None:
     page = {"batches": [BATCH], "cursor": "batch_1", "has_more": True}
     server.answer("GET /batches?state=running&limit=1", page)
     result = corvo("batches", "--state", "running", "--limit", "1")
     title, line = result.stdout.splitlines()
     assert title.split()[:4] == ["BATCH", "STATE", "JOBS", "PENDING"]
     assert line.split()[0] == "batch_1"
-    assert "For the next: --cursor batch_1" in result.stderr
+    assert "Continue with --cursor batch_1" in result.stderr
     server.answer("GET /batches?limit=50", page)
     result = corvo("batches", "-o", "jsonl")
     assert [json.loads(text) for text in result.stdout.splitlines()] == [BATCH]
 
 
-def test_no_batches_is_said(corvo: Any, server: Any) -> None:
+def test_empty_list_of_batches_prints_a_message(corvo: Any, server: Any) -> None:
     server.answer("GET /batches?limit=50", {"batches": [], "cursor": None, "has_more": False})
     result = corvo("batches")
     assert (result.stdout, result.stderr) == ("", "There are no batches.\n")

@@ -1,4 +1,4 @@
-"""Choices are written down here to load fast; they are those of the schema."""
+"""Types of options. Their choices repeat the schema, so that the help loads fast."""
 
 import click
 import pytest
@@ -9,7 +9,7 @@ from corvo_cli.parameters import BACKOFF, DURATION, ON_CONFLICT, PRIORITY, SPAN,
 from corvo_schema import Backoff, JobState, OnConflict, Priority, SortField
 
 
-def test_choices_are_those_of_the_schema() -> None:
+def test_choices_match_the_schema() -> None:
     assert list(BACKOFF.choices) == [backoff.value for backoff in Backoff]
     assert list(ON_CONFLICT.choices) == [choice.value for choice in OnConflict]
     assert list(PRIORITY.choices) == [priority.label for priority in Priority]
@@ -26,12 +26,12 @@ def test_duration_is_in_seconds() -> None:
 @pytest.mark.parametrize(
     ("text", "span"), [("10", "10s"), ("1.5", "1.5s"), ("10m", "10m"), ("soon", "soon")]
 )
-def test_number_alone_is_seconds(text: str, span: str) -> None:
+def test_bare_number_is_seconds(text: str, span: str) -> None:
     assert SPAN.convert(text, None, None) == span
 
 
 @pytest.mark.parametrize("text", ["2026-01-31T08:00:00Z", "nonsense", "1h"])
-def test_time_without_a_clock_is_left_as_it_is(text: str) -> None:
+def test_time_without_a_context_is_unchanged(text: str) -> None:
     assert TIME.convert(text, None, None) == text
 
 

@@ -1,4 +1,4 @@
-"""Ids from stdin, however they were printed."""
+"""Job ids are read from stdin in every format of `corvo search`."""
 
 import json
 
@@ -38,7 +38,7 @@ def test_ids_are_read(text: str, ids: list[str]) -> None:
     assert read_ids(text) == Piped(ids)
 
 
-def test_page_of_a_search_that_has_more_says_so() -> None:
+def test_search_page_with_more_pages_is_recognized() -> None:
     page = json.dumps({"jobs": [{"id": "job_1"}], "has_more": True}, indent=2)
     assert read_ids(page) == Piped(["job_1"], has_more=True)
 
@@ -46,14 +46,14 @@ def test_page_of_a_search_that_has_more_says_so() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("job_1\nnonsense here\n", "Line 2 of stdin has no job id: 'nonsense here'"),
-        ("JOB\n", "Line 1 of stdin has no job id: 'JOB'"),
-        ('{"id": "job_1"}\n{"id": \n', "Line 2 of stdin is not JSON"),
-        ('{"name": "emails"}', 'no job id in this part of stdin: {"name": "emails"}'),
-        ("[1]", "no job id in this part of stdin: 1"),
+        ("job_1\nnonsense here\n", "Line 2 of stdin does not start with a job id: 'nonsense here'"),
+        ("JOB\n", "Line 1 of stdin does not start with a job id: 'JOB'"),
+        ('{"id": "job_1"}\n{"id": \n', "Line 2 of stdin is not valid JSON"),
+        ('{"name": "emails"}', 'An element of stdin has no job id: {"name": "emails"}'),
+        ("[1]", "An element of stdin has no job id: 1"),
     ],
 )
-def test_what_has_no_ids_is_wrong_usage(text: str, message: str) -> None:
+def test_input_without_an_id_is_wrong_usage(text: str, message: str) -> None:
     with pytest.raises(click.UsageError) as caught:
         read_ids(text)
     assert message in str(caught.value)

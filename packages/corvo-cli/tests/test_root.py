@@ -1,4 +1,4 @@
-"""Help that reads like a manual, options in both places, commands of other packages."""
+"""The overview of commands, help texts, shared options, and commands of other packages."""
 
 import importlib.metadata
 import os
@@ -26,7 +26,7 @@ def context() -> click.Context:
 
 
 def all_commands(context: click.Context) -> list[tuple[str, click.Command]]:
-    """Every command and subcommand, with its whole name."""
+    """Return every command and subcommand with its full name."""
     found: list[tuple[str, click.Command]] = []
     for name in COMMANDS:
         one = command.get_command(context, name)
@@ -54,7 +54,7 @@ def test_help_is_shown_without_a_command(corvo: Any, arguments: tuple[str, ...])
     assert "Usage: corvo" in result.stdout + result.stderr
 
 
-def test_summaries_are_those_of_the_commands(context: click.Context) -> None:
+def test_summaries_match_the_commands(context: click.Context) -> None:
     for name, entry in COMMANDS.items():
         one = command.get_command(context, name)
         assert one is not None
@@ -79,7 +79,7 @@ def test_every_option_has_a_help_text(context: click.Context) -> None:
                 assert parameter.help, f"{name} {parameter.opts}"
 
 
-def test_help_of_a_command_has_its_parts_in_order(corvo: Any) -> None:
+def test_help_of_a_command_has_all_sections_in_order(corvo: Any) -> None:
     text = corvo("enqueue", "--help").stdout
     parts = [
         "Usage: ",
@@ -93,14 +93,14 @@ def test_help_of_a_command_has_its_parts_in_order(corvo: Any) -> None:
     assert positions == sorted(positions)
 
 
-def test_help_of_a_group_has_its_commands(corvo: Any) -> None:
+def test_help_of_a_group_lists_its_commands(corvo: Any) -> None:
     text = corvo("bulk", "--help").stdout
-    parts = ["Do one thing to many jobs.", "Commands:", "  retry ", "Options:", "Examples:"]
+    parts = ["Apply one action to many jobs.", "Commands:", "  retry ", "Options:", "Examples:"]
     positions = [text.index(part) for part in parts]
     assert positions == sorted(positions)
 
 
-def test_version_is_told(corvo: Any) -> None:
+def test_version_is_printed(corvo: Any) -> None:
     assert corvo("--version").stdout == f"corvo, version {__version__}\n"
 
 
@@ -108,10 +108,10 @@ def test_version_is_told(corvo: Any) -> None:
     ("typed", "hint"),
     [("enqeue", " Did you mean enqueue?"), ("resum", " Did you mean resume?"), ("xyz", "")],
 )
-def test_typo_is_answered_with_a_suggestion(corvo: Any, typed: str, hint: str) -> None:
+def test_typo_gets_a_suggestion(corvo: Any, typed: str, hint: str) -> None:
     result = corvo(typed, "x")
     assert result.exit_code == 2
-    assert f"There is no command '{typed}'.{hint}\n" in result.stderr
+    assert f"There is no command '{typed}'.{hint} Run `corvo --help` for a list.\n" in result.stderr
 
 
 def test_unknown_option_is_wrong_usage(corvo: Any) -> None:
@@ -126,7 +126,7 @@ def test_unknown_option_is_wrong_usage(corvo: Any) -> None:
         ("-o", "table", "info", "-o", "json"),
     ],
 )
-def test_shared_options_may_stand_before_and_after(
+def test_shared_options_are_accepted_before_and_after_the_command(
     corvo: Any, server: Any, arguments: tuple[str, ...]
 ) -> None:
     server.answer("GET /info", {"server_version": "1", "api_version": "1"})
@@ -145,7 +145,7 @@ def test_server_and_key_reach_the_request(
     assert (second.url.host, "Authorization" in second.headers) == ("environment", False)
 
 
-def test_mistake_in_settings_is_wrong_usage(corvo: Any, environment: dict[str, str]) -> None:
+def test_invalid_setting_is_wrong_usage(corvo: Any, environment: dict[str, str]) -> None:
     environment["CORVO_PROFILE"] = "nowhere"
     result = corvo("info")
     assert result.exit_code == 2
@@ -166,7 +166,7 @@ def with_plugin(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("with_plugin")
-def test_commands_of_other_packages_are_there(corvo: Any) -> None:
+def test_commands_of_other_packages_are_listed(corvo: Any) -> None:
     assert "From other packages:\n  extra" in corvo("--help").stdout
     assert corvo("extra").stdout == "more\n"
 
@@ -179,14 +179,16 @@ def without_server(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("without_server")
 @pytest.mark.parametrize("arguments", [(), ("--bind", "127.0.0.1:0"), ("backup", "x")])
-def test_server_that_is_not_installed_can_be(corvo: Any, arguments: tuple[str, ...]) -> None:
+def test_missing_server_package_prints_how_to_install_it(
+    corvo: Any, arguments: tuple[str, ...]
+) -> None:
     result = corvo("server", *arguments)
     assert result.exit_code == 1
     assert "`pip install corvo-server`" in result.stderr
     sys.modules.pop("corvo_cli.commands.server", None)
 
 
-def test_plugins_are_found_by_their_entry_points() -> None:
+def test_plugins_are_found_by_entry_points() -> None:
     pytest.importorskip("corvo_server")
     found = plugins.plugins()
     assert found["server"].group == "corvo.commands"
@@ -194,7 +196,7 @@ def test_plugins_are_found_by_their_entry_points() -> None:
 
 
 @pytest.mark.parametrize("words", [[], ["enqueue"], ["bulk"]])
-def test_help_loads_nothing_heavy(words: list[str]) -> None:
+def test_help_imports_no_slow_module(words: list[str]) -> None:
     code = (
         f"import sys; from corvo_cli.main import main; sys.argv = {['corvo', *words, '--help']}\n"
         "try: main()\n"
@@ -203,7 +205,7 @@ def test_help_loads_nothing_heavy(words: list[str]) -> None:
         "heavy |= {'pydantic', 'rich', 'sanic', 'sqlalchemy', 'sqlite3', 'ssl', 'textual'}\n"
         "print(sorted(heavy & sys.modules.keys()))"
     )
-    # Where coverage is measured, it is in every process; and it loads some of these itself.
+    # Coverage runs in every process and imports some of these modules itself.
     bare = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=bare
@@ -229,7 +231,7 @@ def test_main_runs_the_command(
     assert capsys.readouterr().out == f"corvo, version {__version__}\n"
 
 
-def test_output_is_utf_8_whatever_the_locale_is(tmp_path: Path) -> None:
+def test_output_is_utf_8_in_every_locale(tmp_path: Path) -> None:
     environment = {"PYTHONIOENCODING": "ascii", "PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run(
         [sys.executable, "-m", "corvo_cli", "--profile", "é", "info"],
@@ -241,6 +243,6 @@ def test_output_is_utf_8_whatever_the_locale_is(tmp_path: Path) -> None:
     assert "There is no profile 'é'" in done.stderr.decode()
 
 
-def test_session_is_made_where_none_is_given() -> None:
+def test_session_is_created_if_none_is_given() -> None:
     result = CliRunner().invoke(command, ["info", "--server", "http://127.0.0.1:1"])
     assert result.exit_code == 6

@@ -46,7 +46,7 @@ payload:
     "a": 1
   }
 
-then:
+upcoming:
   2026-02-01 01:00:00.000Z (in 17h)
   2026-02-02 01:00:00.000Z (in 1d17h)
 """
@@ -56,7 +56,7 @@ then:
 def test_schedules_are_listed(corvo: Any, server: Any, arguments: tuple[str, ...]) -> None:
     server.answer("GET /schedules", [SCHEDULE, PAUSED])
     assert corvo(*arguments).stdout == (
-        "SCHEDULE  QUEUE    CRON       ZONE           STATUS  LAST RUN  NEXT RUN\n"
+        "SCHEDULE  QUEUE    CRON       TIMEZONE       STATUS  LAST RUN  NEXT RUN\n"
         "nightly   reports  0 2 * * *  Europe/Berlin  ok      7h ago    in 17h\n"
         "x         q        @daily     UTC            paused\n"
     )
@@ -64,12 +64,12 @@ def test_schedules_are_listed(corvo: Any, server: Any, arguments: tuple[str, ...
     assert [json.loads(line) for line in lines] == [SCHEDULE, PAUSED]
 
 
-def test_no_schedules_is_no_data(corvo: Any, server: Any) -> None:
+def test_empty_list_prints_only_a_message(corvo: Any, server: Any) -> None:
     server.answer("GET /schedules", [])
     result = corvo("schedules")
     assert (result.stdout, result.stderr) == (
         "",
-        "There are no schedules. Make one with `corvo schedules set`.\n",
+        "There are no schedules. Create one with `corvo schedules set`.\n",
     )
     assert corvo("schedules", "-o", "json").stdout == "[]\n"
 
@@ -82,7 +82,7 @@ def test_schedule_is_shown(corvo: Any, server: Any) -> None:
     assert json.loads(result.stdout) == SCHEDULE
 
 
-def test_schedule_with_little_to_it(corvo: Any, server: Any) -> None:
+def test_view_of_a_schedule_without_optional_fields(corvo: Any, server: Any) -> None:
     server.answer("GET /schedules/x", {**PAUSED, "last_skipped": SCHEDULE["last_run"]})
     text = corvo("schedules", "show", "x").stdout
     assert "status:        paused" in text
@@ -118,7 +118,7 @@ def test_set_sends_all_options(corvo: Any, server: Any) -> None:
     ]
 
 
-def test_set_leaves_the_rest_to_the_server(corvo: Any, server: Any) -> None:
+def test_set_does_not_send_missing_options(corvo: Any, server: Any) -> None:
     server.answer("POST /schedules", SCHEDULE, 201)
     result = corvo("schedules", "set", "n", "--queue", "q", "--cron", "@daily", "-o", "json")
     assert json.loads(result.stdout) == SCHEDULE
@@ -133,13 +133,13 @@ def test_set_leaves_the_rest_to_the_server(corvo: Any, server: Any) -> None:
             "resume",
             "POST /schedules/nightly/resume",
             "resumed",
-            "nightly runs by its calendar again.",
+            "nightly is resumed.",
         ),
         ("delete", "DELETE /schedules/nightly", "deleted", "nightly is deleted."),
     ],
 )
 @pytest.mark.parametrize("output", ["table", "json", "jsonl"])
-def test_action_is_done_and_said(
+def test_action_sends_a_request_and_prints_a_message(
     corvo: Any, server: Any, action: str, line: str, status: str, message: str, output: str
 ) -> None:
     server.answer(line, {"status": status})
@@ -155,7 +155,7 @@ def test_action_is_done_and_said(
     ("status", "message"),
     [
         ("enqueued", "enqueued by nightly"),
-        ("duplicate", "nothing enqueued, a job has its unique key already"),
+        ("duplicate", "not enqueued: a job already has its unique key"),
     ],
 )
 def test_run_prints_the_id(corvo: Any, server: Any, status: str, message: str) -> None:
@@ -171,13 +171,13 @@ def test_run_prints_the_id(corvo: Any, server: Any, status: str, message: str) -
     [
         (("set", "n", "--queue", "q"), "Missing option '--cron'"),
         (("set", "n", "--cron", "@daily"), "Missing option '--queue'"),
-        (("set", "n", "{", "--queue", "q", "--cron", "@daily"), "PAYLOAD is not JSON"),
+        (("set", "n", "{", "--queue", "q", "--cron", "@daily"), "PAYLOAD is not valid JSON"),
         (("set", "n" * 300, "--queue", "q", "--cron", "@daily"), "NAME: "),
         (("set", "n", "--queue", "a b", "--cron", "@daily"), "--queue: must be"),
         (("show", "n", "--upcoming", "101"), "101 is not in the range"),
     ],
 )
-def test_mistake_is_wrong_usage(
+def test_invalid_argument_is_wrong_usage(
     corvo: Any, server: Any, arguments: tuple[str, ...], message: str
 ) -> None:
     result = corvo("schedules", *arguments)
@@ -186,11 +186,11 @@ def test_mistake_is_wrong_usage(
     assert not server.requests
 
 
-def test_schedule_that_is_not_there_is_not_found(corvo: Any, server: Any) -> None:
+def test_missing_schedule_exits_with_3(corvo: Any, server: Any) -> None:
     server.refuse("GET /schedules/n", 404, "NOT_FOUND", "There is no schedule n.")
     assert corvo("schedules", "show", "n").exit_code == 3
 
 
-def test_list_that_is_refused_has_its_exit_code(corvo: Any, server: Any) -> None:
+def test_refused_list_sets_the_exit_code(corvo: Any, server: Any) -> None:
     server.refuse("GET /schedules", 401, "UNAUTHORIZED", "No key.")
     assert corvo("schedules").exit_code == 4

@@ -36,7 +36,7 @@ def page(*jobs: str, total: int = 0, cursor: str | None = None, **more: Any) -> 
     return f'{{"jobs":[{",".join(jobs)}],{json.dumps(rest)[1:]}'.encode()
 
 
-def test_table_has_what_matters_of_each_job(corvo: Any, server: Any) -> None:
+def test_table_has_a_row_for_each_job(corvo: Any, server: Any) -> None:
     error = {"attempt": 1, "error": "Boom", "created_at": "2026-01-31T07:00:00.000Z"}
     jobs = [
         job_text(1),
@@ -57,7 +57,7 @@ def test_table_has_what_matters_of_each_job(corvo: Any, server: Any) -> None:
     assert server.bodies == [{"sort": "created_at", "order": "desc", "limit": 50}]
 
 
-def test_one_page_as_json_is_the_servers_own(corvo: Any, server: Any) -> None:
+def test_json_of_one_page_is_unchanged(corvo: Any, server: Any) -> None:
     body = page(job_text(1), job_text(2), total=9, cursor="c2")
     server.answer(LINE, body)
     result = corvo("search", "--limit", "2", "-o", "json")
@@ -70,11 +70,11 @@ def test_jsonl_has_a_job_on_each_line(corvo: Any, server: Any) -> None:
     result = corvo("search", "--limit", "2", "-o", "jsonl")
     assert result.stdout == f"{job_text(1)}\n{job_text(2)}\n"
     assert result.stderr == (
-        "Stopped after 2 of 9 jobs that match. For all: --all. For the next: --cursor c2\n"
+        "Showed 2 of 9 jobs that match. Show all with --all, or continue with --cursor c2\n"
     )
 
 
-def test_ids_are_nothing_but_ids(corvo: Any, server: Any) -> None:
+def test_ids_prints_only_ids(corvo: Any, server: Any) -> None:
     server.answer(LINE, page(job_text(1), job_text(2)))
     result = corvo("search", "--ids")
     assert (result.stdout, result.stderr) == ("job_1\njob_2\n", "")
@@ -88,7 +88,7 @@ def three_pages(server: Any) -> Any:
     return server
 
 
-def test_all_pages_are_walked(corvo: Any, three_pages: Any) -> None:
+def test_all_reads_every_page(corvo: Any, three_pages: Any) -> None:
     result = corvo("search", "--all", "--ids")
     assert result.stdout == "".join(f"job_{n}\n" for n in range(1, 6))
     assert [(b["limit"], b.get("cursor")) for b in three_pages.bodies] == [
@@ -116,7 +116,7 @@ def test_all_pages_are_one_object_as_json(corvo: Any, three_pages: Any) -> None:
     assert text.count('{"n":1.10}') == 5
 
 
-def test_nothing_at_all_is_an_object_too(corvo: Any, server: Any) -> None:
+def test_empty_result_is_an_object_as_json(corvo: Any, server: Any) -> None:
     server.answer(LINE, page())
     assert json.loads(corvo("search", "--all", "-o", "json").stdout)["jobs"] == []
 
@@ -128,14 +128,14 @@ def test_large_limit_takes_several_pages(corvo: Any, server: Any) -> None:
     result = corvo("search", "--limit", "1500", "--cursor", "c0", "--ids")
     assert len(result.stdout.splitlines()) == 1500
     assert [(b["limit"], b["cursor"]) for b in server.bodies] == [(1000, "c0"), (500, "c1")]
-    assert "Stopped after 1,500 of at least 5,000 jobs that match." in result.stderr
+    assert "Showed 1,500 of at least 5,000 jobs that match." in result.stderr
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [((), "No job matches.\n"), (("--ids",), ""), (("-o", "json"), ""), (("-o", "jsonl"), "")],
 )
-def test_nothing_found_is_no_error(
+def test_empty_result_is_not_an_error(
     corvo: Any, server: Any, arguments: tuple[str, ...], message: str
 ) -> None:
     server.answer(LINE, page())
@@ -193,7 +193,7 @@ def test_all_filters_are_sent(corvo: Any, server: Any) -> None:
     ]
 
 
-def test_filter_may_be_json(corvo: Any, server: Any, tmp_path: Path) -> None:
+def test_filter_is_accepted_as_json(corvo: Any, server: Any, tmp_path: Path) -> None:
     server.answer(LINE, page())
     path = tmp_path / "filter.json"
     path.write_text('{"queue": "emails"}', encoding="utf-8")
@@ -214,20 +214,23 @@ def test_every_filter_of_the_api_has_an_option() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--limit", "5", "--all"], "Give either --limit or --all."),
+        (["--limit", "5", "--all"], "Give either --limit or --all, not both."),
         (["--limit", "0"], "0 is not in the range x>=1"),
         (["--state", "lost"], "'lost' is not one of"),
         (["--created-after", "yesterday"], "--created-after: 'yesterday' is not an RFC 3339"),
         (["--created-after", "5x"], "'5x' is not a duration"),
-        (["--filter", "{"], "--filter is not JSON"),
+        (["--filter", "{"], "--filter is not valid JSON"),
         (["--filter", "[]"], "--filter must be a JSON object"),
         (["--filter", "@nowhere"], "Cannot read 'nowhere'"),
         (["--filter", '{"que": 1}'], "que: Extra inputs"),
-        (["--filter", '{"queue": "a"}', "--queue", "b"], "--filter has queue, too: give it once."),
+        (
+            ["--filter", '{"queue": "a"}', "--queue", "b"],
+            "Both --filter and an option set queue; set each field once.",
+        ),
         (["--sort", "size"], "'size' is not one of"),
     ],
 )
-def test_mistake_is_wrong_usage(
+def test_invalid_argument_is_wrong_usage(
     corvo: Any, server: Any, arguments: list[str], message: str
 ) -> None:
     result = corvo("search", *arguments)
@@ -236,7 +239,7 @@ def test_mistake_is_wrong_usage(
     assert not server.requests
 
 
-def test_mistake_that_the_server_finds_has_its_place(corvo: Any, server: Any) -> None:
+def test_error_of_the_server_is_reported_by_its_option(corvo: Any, server: Any) -> None:
     details = [{"field": "payload_jq", "message": "at character 5: it ends here"}]
     server.refuse(LINE, 400, "VALIDATION_ERROR", details=details)
     result = corvo("search", "--payload-jq", ".a ==")

@@ -1,4 +1,4 @@
-"""Flag over environment over configuration file, and keys that stay with their servers."""
+"""The precedence of flags, environment and configuration file; keys belong to one server."""
 
 from pathlib import Path
 from typing import Any
@@ -48,7 +48,7 @@ def test_defaults_need_no_file(environment: dict[str, str]) -> None:
         ({}, {"CORVO_PROFILE": "production"}, "https://prod", "prod-key"),
         ({}, {"CORVO_SERVER": "http://env:2"}, "http://env:2", None),
         ({"server": "http://flag:3"}, {"CORVO_SERVER": "http://env:2"}, "http://flag:3", None),
-        # A profile named by a flag is a flag; one of the environment gives way to its server.
+        # A profile from a flag overrides the environment; a profile from the environment does not.
         ({"profile": "production"}, {"CORVO_SERVER": "http://env:2"}, "https://prod", "prod-key"),
         (
             {},
@@ -56,7 +56,7 @@ def test_defaults_need_no_file(environment: dict[str, str]) -> None:
             "http://env:2",
             None,
         ),
-        # The key of a profile is for its own server.
+        # The key of a profile is used only with the server of the profile.
         ({"profile": "production", "server": "http://flag:3"}, {}, "http://flag:3", None),
         (
             {"profile": "production", "server": "http://flag:3"},
@@ -71,7 +71,7 @@ def test_defaults_need_no_file(environment: dict[str, str]) -> None:
     ],
 )
 @pytest.mark.usefixtures("config")
-def test_first_who_says_something_decides(
+def test_first_source_with_a_value_wins(
     environment: dict[str, str],
     flags: dict[str, Any],
     variables: dict[str, str],
@@ -83,7 +83,7 @@ def test_first_who_says_something_decides(
 
 
 @pytest.mark.usefixtures("config")
-def test_output_can_be_set_anywhere(environment: dict[str, str]) -> None:
+def test_output_is_set_by_any_source(environment: dict[str, str]) -> None:
     assert resolve(Flags(), environment).output is Format.JSONL
     environment["CORVO_OUTPUT"] = "json"
     assert resolve(Flags(), environment).output is Format.JSON
@@ -91,18 +91,18 @@ def test_output_can_be_set_anywhere(environment: dict[str, str]) -> None:
 
 
 def test_unknown_output_is_refused(environment: dict[str, str]) -> None:
-    with pytest.raises(click.UsageError, match="'xml' is not an output format; it is one of table"):
+    with pytest.raises(click.UsageError, match=r"'xml' is not an output format\. Use one of"):
         resolve(Flags(), {**environment, "CORVO_OUTPUT": "xml"})
 
 
 @pytest.mark.usefixtures("config")
-def test_unknown_profile_names_those_there_are(environment: dict[str, str]) -> None:
+def test_unknown_profile_lists_the_known_profiles(environment: dict[str, str]) -> None:
     with pytest.raises(click.UsageError, match=r"no profile 'prod' .*: local, production, keyed"):
         resolve(Flags(profile="prod"), environment)
 
 
 def test_profile_without_a_file_is_refused(environment: dict[str, str]) -> None:
-    with pytest.raises(click.UsageError, match=r"no profile 'prod' .*; there is: none"):
+    with pytest.raises(click.UsageError, match=r"no profile 'prod' .*\. Known profiles: none"):
         resolve(Flags(profile="prod"), environment)
 
 
@@ -110,16 +110,19 @@ def test_profile_without_a_file_is_refused(environment: dict[str, str]) -> None:
     ("text", "message"),
     [
         ("profile = ", "is not valid TOML"),
-        ('server = "http://x"', "unknown key server; write settings under"),
-        ("profile = 3", r"write profile = NAME"),
-        ("profiles = 3", r"write profile = NAME"),
+        ('server = "http://x"', "unknown key: server. Write settings under"),
+        ("profile = 3", r'Write profile = "NAME"'),
+        ("profiles = 3", r'Write profile = "NAME"'),
         ("[profiles]\nlocal = 3", r"\[profiles.local\] must be strings"),
         ("[profiles.local]\nserver = 3", r"\[profiles.local\] must be strings"),
-        ('[profiles.local]\nsever = "x"', r"unknown key sever .*known are api_key, output, server"),
+        (
+            '[profiles.local]\nsever = "x"',
+            r"unknown key .*: sever\. Known keys: api_key, output, server",
+        ),
         ('[profiles.a]\nserver = "x"\n', None),
     ],
 )
-def test_mistake_in_the_file_is_named(
+def test_error_in_the_file_is_reported(
     environment: dict[str, str], text: str, message: str | None
 ) -> None:
     Path(environment["CORVO_CONFIG"]).write_text(text, encoding="utf-8")
@@ -135,7 +138,7 @@ def test_file_that_cannot_be_read_is_an_error(environment: dict[str, str], tmp_p
         resolve(Flags(), {**environment, "CORVO_CONFIG": str(tmp_path)})
 
 
-def test_file_is_where_the_platform_keeps_such_things() -> None:
+def test_file_is_in_the_configuration_directory_of_the_platform() -> None:
     path = config_path({})
     assert path.name == "config.toml"
     assert "corvo" in str(path.parent).lower()

@@ -1,4 +1,4 @@
-"""Views as aligned text, and on a terminal."""
+"""Views as plain text and on a terminal."""
 
 import io
 import re
@@ -15,7 +15,7 @@ LONG = ("a rather long text " * 10).rstrip()
 
 @pytest.fixture
 def table() -> Table:
-    columns = [Column("JOB"), Column("N", is_number=True), Column("TEXT", gives_way=True)]
+    columns = [Column("JOB"), Column("N", is_number=True), Column("TEXT", can_shrink=True)]
     rows = [
         (Cell(JOB_ID), Cell(7), Cell("漢字")),
         (Cell(JOB_ID, "dead"), Cell(1_000), Cell(LONG)),
@@ -33,7 +33,7 @@ def unstyled(text: str) -> str:
     return re.sub(r"\x1b\[[0-9;]*m", "", text)
 
 
-def test_plain_table_is_aligned_and_uncut(table: Table) -> None:
+def test_plain_table_is_aligned_and_not_truncated(table: Table) -> None:
     assert list(plain_lines([table])) == [
         "JOB                                N  TEXT",
         f"{JOB_ID}     7  漢字",
@@ -41,7 +41,7 @@ def test_plain_table_is_aligned_and_uncut(table: Table) -> None:
     ]
 
 
-def test_plain_fields_leave_out_what_is_empty() -> None:
+def test_plain_fields_omit_empty_values() -> None:
     fields = Fields([("id", Cell("x")), ("worker", Cell(None)), ("queue name", Cell("emails"))])
     assert list(plain_lines([fields])) == ["id:          x", "queue name:  emails"]
 
@@ -53,7 +53,7 @@ def test_plain_sections_have_a_title(table: Table) -> None:
     assert lines[6:8] == ["jobs:", "  JOB                                N  TEXT"]
 
 
-def test_fields_without_values_are_no_lines() -> None:
+def test_fields_without_values_print_nothing() -> None:
     assert list(plain_lines([Fields([("a", Cell(""))])])) == []
 
 
@@ -61,14 +61,16 @@ def test_width_counts_columns() -> None:
     assert [width(text) for text in ("abc", "漢字", "e\u0301")] == [3, 4, 1]
 
 
-def test_cells_cannot_act_on_a_terminal() -> None:
+def test_control_characters_in_cells_are_escaped() -> None:
     cell = Cell("\x1b[2J\n", "error")
     assert (str(cell), cell.style) == ("\\x1b[2J\\n", "red")
     assert state("pending").style == "cyan"
     assert state("unheard_of").style == ""
 
 
-def test_terminal_cuts_only_what_gives_way(table: Table, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_terminal_truncates_only_columns_that_can_shrink(
+    table: Table, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("COLUMNS", "70")
     lines = unstyled(on_terminal([table])).splitlines()
     assert len(lines) == 3
@@ -77,7 +79,7 @@ def test_terminal_cuts_only_what_gives_way(table: Table, monkeypatch: pytest.Mon
     assert lines[2].rstrip().endswith("…")
 
 
-def test_terminal_too_narrow_for_an_id_keeps_it(
+def test_narrow_terminal_does_not_truncate_ids(
     table: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "20")
@@ -85,12 +87,12 @@ def test_terminal_too_narrow_for_an_id_keeps_it(
     assert text.count(JOB_ID) == 2
 
 
-def test_terminal_has_colours_where_they_are_welcome(table: Table) -> None:
+def test_terminal_has_colours_unless_disabled(table: Table) -> None:
     assert "\x1b[1;31m" in on_terminal([table], has_colour=True)
     assert "31m" not in on_terminal([table], has_colour=False)
 
 
-def test_terminal_takes_text_literally(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_terminal_does_not_interpret_markup(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     view = [
         Fields([("a", Cell("[red]x[/red] :smile: " + LONG)), ("b", Cell("", ""))]),
@@ -100,6 +102,6 @@ def test_terminal_takes_text_literally(monkeypatch: pytest.MonkeyPatch) -> None:
     assert text == f'a  [red]x[/red] :smile: {LONG}\n\npayload\n  {{"a": [1]}}\n  {LONG}\n'
 
 
-def test_terminal_begins_without_an_empty_line() -> None:
+def test_view_starts_without_an_empty_line() -> None:
     text = unstyled(on_terminal([Section("first", ["x"])]))
     assert text == "first\n  x\n"

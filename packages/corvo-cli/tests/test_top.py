@@ -1,4 +1,4 @@
-"""`corvo top`: its figures, its lines, and the window itself, without a terminal."""
+"""`corvo top`: its rates, its rows, and the application without a terminal."""
 
 import asyncio
 import json
@@ -12,8 +12,8 @@ from textual.widgets import DataTable, RichLog, Static, TabbedContent
 
 from corvo_cli.show.output import Output
 from corvo_cli.top.app import Top
-from corvo_cli.top.figures import SORTS, Figures, Look
-from corvo_cli.top.lines import event_line, queue_lines, summary, worker_lines
+from corvo_cli.top.rows import event_line, queue_rows, summary, worker_rows
+from corvo_cli.top.snapshots import SORTS, Snapshot, Snapshots
 from corvo_client import NO_RETRIES, AsyncClient, ClusterStatus, JobEvent, QueueInfo, WorkerInfo
 
 NOW = datetime(2026, 1, 31, 8, 0, 0, tzinfo=UTC)
@@ -32,8 +32,10 @@ EVENT = {
 }
 
 
-def look(at: float, *queues: dict[str, Any], workers: tuple[dict[str, Any], ...] = ()) -> Look:
-    return Look(
+def snapshot(
+    at: float, *queues: dict[str, Any], workers: tuple[dict[str, Any], ...] = ()
+) -> Snapshot:
+    return Snapshot(
         at,
         ClusterStatus.model_validate(CLUSTER),
         [QueueInfo.model_validate(queue) for queue in queues],
@@ -45,86 +47,86 @@ def plain(lines: Any) -> list[list[str]]:
     return [[text.plain for text in cells] for _, cells in lines]
 
 
-# Figures
+# Rates
 
 
-def test_rates_are_those_between_two_looks() -> None:
-    figures = Figures()
-    assert figures.flows("pending") == []
-    figures.add(look(10, {"name": "a", "enqueued": 100, "completed": 50, "failed": 1}))
-    assert figures.flows("pending")[0].came == 0
+def test_rates_are_computed_from_two_snapshots() -> None:
+    snapshots = Snapshots()
+    assert snapshots.rates("pending") == []
+    snapshots.add(snapshot(10, {"name": "a", "enqueued": 100, "completed": 50, "failed": 1}))
+    assert snapshots.rates("pending")[0].enqueued_per_s == 0
     after = {"name": "a", "enqueued": 120, "completed": 60, "dead": 2, "failed": 5}
-    figures.add(look(12, after, {"name": "new", "enqueued": 1_000}))
-    [known, new] = figures.flows("pending")
-    assert (known.came, known.ended, known.failed) == (10, 6, 2)
-    assert (new.came, new.ended, new.failed) == (0, 0, 0)
-    assert (figures.total().came, figures.total().queue.completed) == (10, 60)
+    snapshots.add(snapshot(12, after, {"name": "new", "enqueued": 1_000}))
+    [known, new] = snapshots.rates("pending")
+    assert (known.enqueued_per_s, known.ended_per_s, known.failed_per_s) == (10, 6, 2)
+    assert (new.enqueued_per_s, new.ended_per_s, new.failed_per_s) == (0, 0, 0)
+    assert (snapshots.total().enqueued_per_s, snapshots.total().queue.completed) == (10, 60)
 
 
-def test_removed_jobs_make_no_rate_negative() -> None:
-    figures = Figures()
-    figures.add(look(10, {"name": "a", "completed": 50, "enqueued": 100}))
-    figures.add(look(12, {"name": "a", "completed": 10, "enqueued": 0}))
-    assert (figures.total().ended, figures.total().came) == (0, 0)
+def test_rate_is_zero_when_jobs_were_removed() -> None:
+    snapshots = Snapshots()
+    snapshots.add(snapshot(10, {"name": "a", "completed": 50, "enqueued": 100}))
+    snapshots.add(snapshot(12, {"name": "a", "completed": 10, "enqueued": 0}))
+    assert (snapshots.total().ended_per_s, snapshots.total().enqueued_per_s) == (0, 0)
 
 
-def test_queues_are_ordered_by_any_measure() -> None:
-    figures = Figures()
-    figures.add(
-        look(
+def test_queues_are_sorted_by_each_sort_order() -> None:
+    snapshots = Snapshots()
+    snapshots.add(
+        snapshot(
             1,
             {"name": "b", "pending": 1, "active": 5, "dead": 1},
             {"name": "a", "pending": 1, "active": 1, "oldest_pending_ms": 5},
             {"name": "c", "pending": 9},
         )
     )
-    order = {sort: [flow.queue.name for flow in figures.flows(sort)] for sort in SORTS}
+    order = {sort: [rates.queue.name for rates in snapshots.rates(sort)] for sort in SORTS}
     assert order["pending"] == ["c", "a", "b"]
     assert order["active"] == ["b", "a", "c"]
     assert order["dead"] == ["b", "a", "c"]
-    assert order["age of the oldest"] == ["a", "b", "c"]
-    assert order["jobs in"] == order["jobs out"] == ["a", "b", "c"]
+    assert order["oldest pending"] == ["a", "b", "c"]
+    assert order["enqueued per second"] == order["ended per second"] == ["a", "b", "c"]
 
 
-# Lines
+# Rows
 
 
-def test_lines_have_what_matters() -> None:
-    figures = Figures()
+def test_rows_and_summary_show_queues_and_workers() -> None:
+    snapshots = Snapshots()
     queue = {"name": "a", "pending": 1_200, "paused": True, "oldest_pending_ms": 61_000}
     workers = (
         {"id": "w1", "active_jobs": 1, "queues": ["a", "b"]},
         {"id": "w2", "active_jobs": 7, "hostname": "h"},
     )
-    figures.add(look(1, queue, workers=workers))
-    [line] = plain(queue_lines(figures.flows("pending")))
+    snapshots.add(snapshot(1, queue, workers=workers))
+    [line] = plain(queue_rows(snapshots.rates("pending")))
     assert line == [
         *("a", "paused", "1,200", "0", "0", "0", "0", "0.0", "0.0", "0.0", "1m1s", ""),
     ]
-    assert figures.latest is not None
-    names = [cells[0] for cells in plain(worker_lines(figures.latest.workers, NOW))]
+    assert snapshots.latest is not None
+    names = [cells[0] for cells in plain(worker_rows(snapshots.latest.workers, NOW))]
     assert names == ["w2", "w1"]
-    text = summary("http://x", figures, NOW, "by pending").plain
+    text = summary("http://x", snapshots, NOW, "by pending").plain
     assert text.startswith("http://x  healthy, up for 3h, 2 workers, 1 queue  by pending\n")
     assert "pending 1,200" in text
 
 
-def test_summary_before_the_first_answer() -> None:
-    assert summary("http://x", Figures(), NOW, "NO ANSWER").plain == "http://x  NO ANSWER"
+def test_summary_before_the_first_response() -> None:
+    assert summary("http://x", Snapshots(), NOW, "NO ANSWER").plain == "http://x  NO ANSWER"
 
 
-def test_summary_of_a_server_that_does_not_say_since_when() -> None:
-    figures = Figures()
-    figures.add(Look(1, ClusterStatus(mode="single", status="healthy"), [], []))
-    assert "up for" not in summary("http://x", figures, NOW, "").plain
+def test_summary_omits_the_uptime_if_it_is_unknown() -> None:
+    snapshots = Snapshots()
+    snapshots.add(Snapshot(1, ClusterStatus(mode="single", status="healthy"), [], []))
+    assert "up for" not in summary("http://x", snapshots, NOW, "").plain
 
 
-def test_event_is_a_line_that_cannot_act() -> None:
+def test_control_characters_in_an_event_are_escaped() -> None:
     line = event_line(JobEvent.model_validate(EVENT))
     assert line.plain == "08:00:00 dead             emails job_1 error=Boom\\x1b[2J"
 
 
-# The window
+# The application
 
 
 @pytest.fixture
@@ -143,7 +145,7 @@ def make_app(client: AsyncClient) -> Top:
 
 
 async def settled(pilot: Any) -> None:
-    """Return when all that was begun is done."""
+    """Wait until all background work of the application is done."""
     await pilot.app.workers.wait_for_complete()
     await pilot.pause()
 
@@ -152,7 +154,7 @@ def names_in(table: Any) -> list[str]:
     return [str(row.key.value) for row in table.ordered_rows]
 
 
-async def test_window_shows_queues_workers_and_events(client: AsyncClient, server: Any) -> None:
+async def test_app_shows_queues_workers_and_events(client: AsyncClient, server: Any) -> None:
     server.answer("GET /queues", [{"name": "emails", "pending": 3}, {"name": "b"}])
     async with make_app(client).run_test() as pilot:
         await settled(pilot)
@@ -167,7 +169,7 @@ async def test_window_shows_queues_workers_and_events(client: AsyncClient, serve
         assert "dead             emails job_1" in log[0]
 
 
-async def test_cursor_stays_on_its_queue(client: AsyncClient, server: Any) -> None:
+async def test_cursor_follows_its_queue(client: AsyncClient, server: Any) -> None:
     server.answer("GET /queues", [{"name": "a", "pending": 3}, {"name": "b", "pending": 2}])
     server.answer("GET /queues", [{"name": "a", "pending": 3}, {"name": "b", "pending": 9}])
     server.answer("GET /queues", [{"name": "a", "pending": 4}, {"name": "b", "pending": 9}])
@@ -176,15 +178,15 @@ async def test_cursor_stays_on_its_queue(client: AsyncClient, server: Any) -> No
     async with app.run_test() as pilot:
         await settled(pilot)
         table = app.query_one("#queue-table", DataTable)
-        await app.look()
+        await app.poll()
         assert (names_in(table), table.cursor_row) == (["b", "a"], 1)
-        await app.look()
+        await app.poll()
         assert (names_in(table), table.cursor_row) == (["b", "a"], 1)
-        await app.look()
+        await app.poll()
         assert names_in(table) == ["c"]
 
 
-async def test_order_is_changed_by_a_key(client: AsyncClient, server: Any) -> None:
+async def test_key_changes_the_sort_order(client: AsyncClient, server: Any) -> None:
     server.answer("GET /queues", [{"name": "a", "pending": 3}, {"name": "b", "active": 2}])
     app = make_app(client)
     async with app.run_test() as pilot:
@@ -212,7 +214,7 @@ async def test_queue_under_the_cursor_is_paused_and_resumed(
         assert actions == ["POST /queues/a/pause", "POST /queues/a/resume"]
 
 
-async def test_pause_that_is_refused_is_told(client: AsyncClient, server: Any) -> None:
+async def test_refused_pause_is_shown(client: AsyncClient, server: Any) -> None:
     server.answer("GET /queues", [{"name": "a"}])
     server.refuse("POST /queues/a/pause", 403, "FORBIDDEN", "Not [b]for[/b] you.")
     async with make_app(client).run_test() as pilot:
@@ -231,21 +233,21 @@ async def test_pause_without_a_queue_does_nothing(client: AsyncClient, server: A
         assert not [line for line in server.lines if line.startswith("POST")]
 
 
-async def test_frozen_picture_holds(client: AsyncClient, server: Any) -> None:
+async def test_frozen_view_does_not_poll(client: AsyncClient, server: Any) -> None:
     server.answer("GET /queues", [{"name": "a"}])
     app = make_app(client)
     async with app.run_test() as pilot:
         await settled(pilot)
         await pilot.press("f")
         asked = len(server.requests)
-        await app.look()
+        await app.poll()
         assert len(server.requests) == asked
         assert "FROZEN" in str(app.query_one("#summary", Static).render())
         await pilot.press("f")
         assert "FROZEN" not in str(app.query_one("#summary", Static).render())
 
 
-async def test_frozen_picture_takes_no_events(client: AsyncClient, server: Any) -> None:
+async def test_frozen_view_shows_no_new_events(client: AsyncClient, server: Any) -> None:
     server.answer("GET /queues", [])
     app = make_app(client)
     app.is_frozen = True
@@ -257,14 +259,16 @@ async def test_frozen_picture_takes_no_events(client: AsyncClient, server: Any) 
         assert not any("job_1" in line for line in log)
 
 
-async def test_server_that_does_not_answer_is_waited_for(client: AsyncClient, server: Any) -> None:
+async def test_view_recovers_when_the_server_answers_again(
+    client: AsyncClient, server: Any
+) -> None:
     server.fail("GET /queues", httpx.ConnectError("refused"))
     server.answer("GET /queues", [{"name": "a"}])
     app = make_app(client)
     async with app.run_test() as pilot:
         await settled(pilot)
         assert "NO ANSWER: cannot connect" in str(app.query_one("#summary", Static).render())
-        await app.look()
+        await app.poll()
         assert "NO ANSWER" not in str(app.query_one("#summary", Static).render())
         await pilot.press("q")
     assert app.return_code == 0
@@ -287,7 +291,7 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("screen")
 @pytest.mark.parametrize(("interval", "exit_code"), [("2s", 0), ("10ms", 2)])
-def test_command_opens_the_window(
+def test_command_starts_the_app(
     corvo: Any, server: Any, monkeypatch: pytest.MonkeyPatch, interval: str, exit_code: int
 ) -> None:
     opened: list[Top] = []
@@ -304,6 +308,6 @@ def test_command_opens_the_window(
 
 
 @pytest.mark.usefixtures("screen")
-def test_command_fails_before_the_window_opens(corvo: Any, server: Any) -> None:
+def test_command_fails_before_the_app_starts(corvo: Any, server: Any) -> None:
     server.refuse("GET /info", 401, "UNAUTHORIZED", "No key.")
     assert corvo("top").exit_code == 4

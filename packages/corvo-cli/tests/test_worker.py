@@ -1,4 +1,4 @@
-"""`corvo worker`: finding the worker in somebody's code, and what the command line may decide."""
+"""`corvo worker`: importing the worker, and the options that override its settings."""
 
 import logging
 import sys
@@ -33,7 +33,7 @@ number = 7
 
 @pytest.fixture
 def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A directory with the code of an application, where the command is run."""
+    """The working directory, with the code of an application."""
     (tmp_path / "one.py").write_text(ONE, encoding="utf-8")
     (tmp_path / "two.py").write_text(
         "from corvo_client.worker import Worker\na = Worker()\nb = Worker()\n", encoding="utf-8"
@@ -55,7 +55,7 @@ def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture
 def runs(monkeypatch: pytest.MonkeyPatch) -> list[Worker]:
-    """The workers that were run, which only means to be put down here."""
+    """The workers that the command ran. Running a worker only adds it to this list."""
     runs: list[Worker] = []
 
     def run(worker: Worker) -> None:
@@ -77,7 +77,7 @@ def test_worker_is_found(corvo: Any, runs: list[Worker], target: str) -> None:
 
 
 @pytest.mark.usefixtures("code")
-def test_command_line_decides(corvo: Any, runs: list[Worker]) -> None:
+def test_options_override_the_code(corvo: Any, runs: list[Worker]) -> None:
     result = corvo(
         *("worker", "one", "--concurrency", "50", "--queues", "reports, emails"),
         *("--server", "http://elsewhere:1", "--api-key", "k"),
@@ -114,24 +114,24 @@ def test_log_level_is_set(corvo: Any, runs: list[Worker], monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["nowhere"], "There is no module 'nowhere' here or installed."),
-        (["nowhere.at.all"], "There is no module 'nowhere' here or installed."),
-        (["one.part"], "There is no module 'one.part' here or installed."),
-        (["one.py"], "Name the module, not its file: one."),
-        ([""], "'' is not the name of a module."),
-        ([".one"], "'.one' is not the name of a module."),
-        (["one:nothing"], "There is no nothing in one."),
-        (["one:app.nothing"], "There is no app.nothing in one."),
-        (["one:number"], "one:number is no Worker but int."),
-        (["none"], "There is no Worker in none."),
-        (["two"], "There are several workers; say two:a or two:b."),
+        (["nowhere"], "There is no module 'nowhere' in the current directory or installed."),
+        (["nowhere.at.all"], "There is no module 'nowhere' in the current directory or installed."),
+        (["one.part"], "There is no module 'one.part' in the current directory or installed."),
+        (["one.py"], "'one.py' is a file name. Give the name of the module: one."),
+        ([""], "'' is not a module name."),
+        ([".one"], "'.one' is not a module name."),
+        (["one:nothing"], "Module one has no attribute 'nothing'."),
+        (["one:app.nothing"], "Module one has no attribute 'app.nothing'."),
+        (["one:number"], "one:number is of type int."),
+        (["none"], "Module none defines no Worker."),
+        (["two"], "Module two has several workers. Choose one: two:a or two:b."),
         (["idle"], "The worker has no task for any queue."),
         (["one", "--queues", "emails,other"], "The worker has no task for other."),
         (["one", "--concurrency", "0"], "0 is not in the range x>=1"),
         ([], "Missing argument 'MODULE[:WORKER]'"),
     ],
 )
-def test_mistake_is_wrong_usage(
+def test_invalid_argument_is_wrong_usage(
     corvo: Any, runs: list[Worker], arguments: list[str], message: str
 ) -> None:
     result = corvo("worker", *arguments)
@@ -145,8 +145,6 @@ def test_mistake_is_wrong_usage(
     ("target", "error"),
     [("lacking", ModuleNotFoundError), ("broken", ZeroDivisionError), ("choosy", ValueError)],
 )
-def test_mistake_in_the_code_is_shown_as_it_is(
-    corvo: Any, target: str, error: type[Exception]
-) -> None:
+def test_exception_of_the_code_is_raised(corvo: Any, target: str, error: type[Exception]) -> None:
     with pytest.raises(error):
         corvo("worker", target)

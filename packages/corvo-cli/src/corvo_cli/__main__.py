@@ -1,4 +1,4 @@
-"""`python -m corvo_cli`."""
+"""Run the `corvo` command as `python -m corvo_cli`."""
 
 from corvo_cli.main import main
 

@@ -1,16 +1,16 @@
-"""The table of commands: under which title, what they are for, and where they are.
+"""The table of all commands: section, summary, and the module that defines the command.
 
-It is all that `corvo --help` needs. A command's module is loaded when the command is used.
+`corvo --help` needs nothing else. The module of a command is imported when the command runs.
 """
 
 from typing import NamedTuple
 
 
 class Entry(NamedTuple):
-    """One command: the sentence of the overview, and its place, `module:attribute`."""
+    """A command: its summary in `corvo --help`, and its location as `module:attribute`."""
 
     summary: str
-    home: str
+    location: str
 
 
 _JOB = "corvo_cli.commands.job_actions"
@@ -19,50 +19,52 @@ _QUEUE = "corvo_cli.commands.queue_actions"
 CATALOG: dict[str, dict[str, Entry]] = {
     "Jobs": {
         "enqueue": Entry("Enqueue a job.", "corvo_cli.commands.enqueue:enqueue"),
-        "inspect": Entry("Show everything about a job.", "corvo_cli.commands.inspect:inspect"),
-        "search": Entry("Find jobs by what is known of them.", "corvo_cli.commands.search:search"),
-        "retry": Entry("Run an ended job again, or a waiting one now.", f"{_JOB}:retry"),
+        "inspect": Entry("Show all details of a job.", "corvo_cli.commands.inspect:inspect"),
+        "search": Entry("Search for jobs with filters.", "corvo_cli.commands.search:search"),
+        "retry": Entry("Retry an ended job, or run a waiting job now.", f"{_JOB}:retry"),
         "requeue": Entry("Give a dead job one more attempt.", f"{_JOB}:requeue"),
         "cancel": Entry("Cancel a job.", f"{_JOB}:cancel"),
-        "move": Entry("Put a job into another queue.", f"{_JOB}:move"),
-        "priority": Entry("Let a waiting job be served earlier or later.", f"{_JOB}:priority"),
-        "delete": Entry("Remove a job for good.", f"{_JOB}:delete"),
-        "bulk": Entry("Do one thing to many jobs.", "corvo_cli.commands.bulk:bulk"),
-        "batch": Entry("Show how far a batch is.", "corvo_cli.commands.batch:batch"),
-        "batches": Entry("List the batches, the newest first.", "corvo_cli.commands.batch:batches"),
+        "move": Entry("Move a job to another queue.", f"{_JOB}:move"),
+        "priority": Entry("Change the priority of a waiting job.", f"{_JOB}:priority"),
+        "delete": Entry("Delete a job permanently.", f"{_JOB}:delete"),
+        "bulk": Entry("Apply one action to many jobs.", "corvo_cli.commands.bulk:bulk"),
+        "batch": Entry("Show the progress of a batch.", "corvo_cli.commands.batch:batch"),
+        "batches": Entry("List the batches, newest first.", "corvo_cli.commands.batch:batches"),
     },
     "Queues": {
-        "queues": Entry("List the queues, or show one.", "corvo_cli.commands.queues:queues"),
-        "pause": Entry("Hold a queue's jobs back.", f"{_QUEUE}:pause"),
-        "resume": Entry("Hand a queue's jobs out again.", f"{_QUEUE}:resume"),
-        "drain": Entry("Hold jobs back and let the active ones end.", f"{_QUEUE}:drain"),
-        "clear": Entry("Remove a queue's waiting jobs.", f"{_QUEUE}:clear"),
-        "destroy": Entry("Remove a queue with all its jobs.", f"{_QUEUE}:destroy"),
-        "concurrency": Entry("Limit how many jobs are active at once.", f"{_QUEUE}:concurrency"),
-        "throttle": Entry("Limit how many jobs start in a time.", f"{_QUEUE}:throttle"),
+        "queues": Entry("List the queues, or show one queue.", "corvo_cli.commands.queues:queues"),
+        "pause": Entry("Pause a queue.", f"{_QUEUE}:pause"),
+        "resume": Entry("Resume a paused or drained queue.", f"{_QUEUE}:resume"),
+        "drain": Entry("Pause a queue and let its active jobs end.", f"{_QUEUE}:drain"),
+        "clear": Entry("Delete the pending and scheduled jobs of a queue.", f"{_QUEUE}:clear"),
+        "destroy": Entry("Delete a queue with all its jobs.", f"{_QUEUE}:destroy"),
+        "concurrency": Entry(
+            "Limit the number of active jobs of a queue.", f"{_QUEUE}:concurrency"
+        ),
+        "throttle": Entry("Limit the rate at which jobs of a queue start.", f"{_QUEUE}:throttle"),
     },
     "Schedules": {
         "schedules": Entry(
-            "Enqueue jobs by the calendar.", "corvo_cli.commands.schedules:schedules"
+            "Manage schedules that enqueue jobs.", "corvo_cli.commands.schedules:schedules"
         ),
     },
-    "Watching": {
+    "Monitoring": {
         "status": Entry(
-            "Show the server and its queues in short.", "corvo_cli.commands.status:status"
+            "Show a summary of the server and its queues.", "corvo_cli.commands.status:status"
         ),
-        "top": Entry("Watch a server live.", "corvo_cli.commands.top:top"),
-        "events": Entry("Follow what happens to jobs.", "corvo_cli.commands.events:events"),
-        "cluster": Entry("List the servers of one database.", "corvo_cli.commands.cluster:cluster"),
+        "top": Entry("Show a live view of a server.", "corvo_cli.commands.top:top"),
+        "events": Entry("Follow the events of jobs.", "corvo_cli.commands.events:events"),
+        "cluster": Entry("List the nodes of the cluster.", "corvo_cli.commands.cluster:cluster"),
         "workers": Entry("List the workers.", "corvo_cli.commands.workers:workers"),
         "info": Entry("Show the server's version.", "corvo_cli.commands.info:info"),
     },
-    "Running": {
+    "Servers and workers": {
         "server": Entry("Run a server.", "corvo_cli.commands.server:server"),
-        "worker": Entry("Run a worker of your own code.", "corvo_cli.commands.worker:worker"),
+        "worker": Entry("Run a worker with your own code.", "corvo_cli.commands.worker:worker"),
     },
-    "This program": {
+    "Shell": {
         "completion": Entry(
-            "Print the completion of a shell.", "corvo_cli.commands.completion:completion"
+            "Print the completion script for a shell.", "corvo_cli.commands.completion:completion"
         ),
     },
 }

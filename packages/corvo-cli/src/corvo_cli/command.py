@@ -1,4 +1,4 @@
-"""The class of all commands: help that reads like a manual, and the options that all share."""
+"""The base classes of all commands: shared options, error handling, and the layout of the help."""
 
 import contextlib
 from collections.abc import Iterator, Sequence
@@ -16,8 +16,8 @@ from corvo_cli.show.output import Format
 CONTEXT: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
 
-def _remember(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
-    """Note a shared option. What comes after the command's name is the last word."""
+def _store_flag(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    """Store the value of a shared option. The value after the command's name wins."""
     if value is not None:
         setattr(context.ensure_object(Session).flags, str(parameter.name), value)
 
@@ -33,47 +33,48 @@ def _complete_profile(
 
 
 class SharedOption(click.Option):
-    """An option that every command has, and that may also stand before the command."""
+    """An option that every command accepts, before or after the name of the command."""
 
 
 def shared_options() -> list[click.Parameter]:
-    """Return the options that every command has."""
+    """Return the options that every command accepts."""
     return [
         SharedOption(
             ["--server"],
             metavar="URL",
-            help="The server to talk to.  [CORVO_SERVER; default: http://localhost:8080]",
+            help="The URL of the server.  [CORVO_SERVER; default: http://localhost:8080]",
             expose_value=False,
-            callback=_remember,
+            callback=_store_flag,
         ),
         SharedOption(
             ["--api-key"],
             metavar="KEY",
-            help="The key to show to it. In the environment it is out of sight.  [CORVO_API_KEY]",
+            help="The API key for the server. Prefer the environment variable: other users of "
+            "the machine can see options.  [CORVO_API_KEY]",
             expose_value=False,
-            callback=_remember,
+            callback=_store_flag,
         ),
         SharedOption(
             ["--profile"],
             metavar="NAME",
-            help="The profile of the configuration file to use.  [CORVO_PROFILE]",
+            help="The profile of the configuration file that provides settings.  [CORVO_PROFILE]",
             expose_value=False,
-            callback=_remember,
+            callback=_store_flag,
             shell_complete=_complete_profile,
         ),
         SharedOption(
             ["-o", "--output"],
             type=click.Choice([known.value for known in Format]),
-            help="How to print data: for people, or the server's own JSON.  "
-            "[CORVO_OUTPUT; default: table]",
+            help="The format of the output: a table for people, the server's JSON, or JSON with "
+            "one element of a list per line.  [CORVO_OUTPUT; default: table]",
             expose_value=False,
-            callback=_remember,
+            callback=_store_flag,
         ),
     ]
 
 
 class Command(click.Command):
-    """A command with the shared options, and with examples at the end of its help."""
+    """A command with the shared options, and examples at the end of its help."""
 
     def __init__(
         self,
@@ -93,12 +94,12 @@ class Command(click.Command):
         self.examples = examples
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command. What the client raises becomes a sentence and an exit code."""
-        with explained(ctx):
+        """Run the command. Raise `Failure` for an error of the client."""
+        with client_errors_as_failures(ctx):
             return super().invoke(ctx)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the command's own options first, the shared ones under a title of their own."""
+        """Write the command's own options, then the shared options in a separate section."""
         write_options(self, ctx, formatter)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -107,7 +108,7 @@ class Command(click.Command):
 
 
 class Group(Command, click.Group):
-    """A command with subcommands. They have the shared options; the group itself has them, too."""
+    """A command with subcommands. The group and its subcommands accept the shared options."""
 
     def __init__(self, name: str | None, **more: Any) -> None:
         super().__init__(name, subcommand_metavar="COMMAND ...", **more)
@@ -119,8 +120,8 @@ class Group(Command, click.Group):
 
 
 @contextlib.contextmanager
-def explained(ctx: click.Context) -> Iterator[None]:
-    """Turn what the client raises into a sentence and an exit code."""
+def client_errors_as_failures(ctx: click.Context) -> Iterator[None]:
+    """Raise a `Failure` with a message and an exit code for an error of the client."""
     try:
         yield
     except corvo_client.CorvoError as error:
@@ -131,7 +132,7 @@ def explained(ctx: click.Context) -> Iterator[None]:
 def write_options(
     command: click.Command, ctx: click.Context, formatter: click.HelpFormatter
 ) -> None:
-    """Write a command's options in two sections: its own, and the shared ones."""
+    """Write a command's options in two sections: its own options, then the shared options."""
     own: list[tuple[str, str]] = []
     shared: list[tuple[str, str]] = []
     for parameter in command.get_params(ctx):
@@ -145,7 +146,7 @@ def write_options(
 
 
 def write_lines(title: str, text: str, formatter: click.HelpFormatter) -> None:
-    """Write lines as they are under a title; nothing when there are none."""
+    """Write a section of unwrapped lines. Write nothing if the text is empty."""
     lines = text.strip("\n").splitlines()
     if lines:
         indent = min(len(line) - len(line.lstrip()) for line in lines if line.strip())
@@ -155,7 +156,7 @@ def write_lines(title: str, text: str, formatter: click.HelpFormatter) -> None:
 
 
 def names_of(parameters: Sequence[click.Parameter]) -> dict[str, str]:
-    """Return how each parameter is written on the command line, by its name in Python."""
+    """Return the command-line name of each parameter, by its Python name."""
     return {
         str(parameter.name): (
             max(parameter.opts, key=len)

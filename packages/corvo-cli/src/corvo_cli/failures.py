@@ -1,4 +1,4 @@
-"""What the client's errors mean on the command line: an exit code, and what to do next."""
+"""Translate errors of the client into exit codes and messages that say what to do next."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -13,25 +13,28 @@ if TYPE_CHECKING:
 def failure_of(
     error: "corvo_client.CorvoError", *, server: str, parameters: Mapping[str, str]
 ) -> Failure:
-    """Say what went wrong and what to do.
+    """Return the failure for an error of the client.
 
-    `parameters` has the names of options and arguments by those of the request's fields.
+    `parameters` maps fields of the request to names of options and arguments.
     """
     if isinstance(error, corvo_client.ApiError):
-        return _refusal(error, server, parameters)
+        return _api_failure(error, server, parameters)
     if isinstance(error, corvo_client.ConnectionFailed):
         return Failure(
-            f"Cannot connect to {server}: {error.__cause__ or error}. Start a server there with "
-            "`corvo server`, or name another one with --server.",
+            f"Cannot connect to {server}: {error.__cause__ or error}. Start a server with "
+            "`corvo server`, or give the URL of a running server with --server.",
             ExitCode.UNREACHABLE,
         )
     return Failure(_sentence(str(error)), ExitCode.UNREACHABLE)
 
 
-def _refusal(error: "corvo_client.ApiError", server: str, parameters: Mapping[str, str]) -> Failure:
+def _api_failure(
+    error: "corvo_client.ApiError", server: str, parameters: Mapping[str, str]
+) -> Failure:
     details = [_detail(detail, parameters) for detail in error.details]
     if not error.code:
-        # Whoever answered is no Corvo server; that it knows no such path says nothing of jobs.
+        # A Corvo server always sends an error code. This response came from something else (a
+        # proxy, say), so a 404 does not mean that the job is missing.
         code = ExitCode.AUTH if error.status in {401, 403} else ExitCode.UNREACHABLE
         return Failure(_sentence(f"{server}: {error.reason}"), code)
     match error:
@@ -40,9 +43,9 @@ def _refusal(error: "corvo_client.ApiError", server: str, parameters: Mapping[st
         case corvo_client.ValidationFailed() | corvo_client.PayloadTooLarge():
             code, advice = ExitCode.USAGE, ""
         case corvo_client.Unauthorized():
-            code, advice = ExitCode.AUTH, "Give a key that is valid here with --api-key."
+            code, advice = ExitCode.AUTH, "Give a valid API key with --api-key."
         case corvo_client.Forbidden():
-            code, advice = ExitCode.AUTH, "Use a key that has this right, with --api-key."
+            code, advice = ExitCode.AUTH, "Give an API key with this permission with --api-key."
         case corvo_client.NotFound():
             code, advice = ExitCode.NOT_FOUND, ""
         case corvo_client.Conflict():
@@ -50,7 +53,10 @@ def _refusal(error: "corvo_client.ApiError", server: str, parameters: Mapping[st
         case corvo_client.Unavailable():
             code, advice = ExitCode.UNREACHABLE, ""
         case corvo_client.ServerError() if error.request_id:
-            code, advice = ExitCode.ERROR, f"Look in its log for request id {error.request_id}."
+            code, advice = (
+                ExitCode.ERROR,
+                f"Search the server's log for request id {error.request_id}.",
+            )
         case _:
             code, advice = ExitCode.ERROR, ""
     return Failure(f"{_sentence(error.reason)} {advice}".rstrip(), code, details)
@@ -63,7 +69,7 @@ def _detail(detail: "ErrorDetail", parameters: Mapping[str, str]) -> str:
 
 
 def _parameter(field: str, parameters: Mapping[str, str]) -> str:
-    """Write a field's path with the name that it has on the command line: `--tag["a b"]`."""
+    """Return a field's path with its command-line name, such as `--tag["a b"]`."""
     field = field.removeprefix("filter.")
     for end in range(len(field) + 1):
         if end == len(field) or field[end] in ".[":

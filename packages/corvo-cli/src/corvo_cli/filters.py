@@ -1,4 +1,4 @@
-"""The options that say which jobs are meant, for `corvo search` and `corvo bulk`."""
+"""The filter options of `corvo search` and `corvo bulk`."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 
 _TIMES = ("created", "scheduled", "started", "completed", "expire")
-_FILE_HELP = "More of it as JSON, or in @FILE: the filter of the HTTP API."
+_FILE_HELP = (
+    "A filter of the HTTP API as a JSON object, or @FILE with one. Combined with the other "
+    "options; a field must not be given twice."
+)
 
 
 def _text(flag: str, metavar: str, help_text: str) -> Callable[[F], F]:
@@ -27,13 +30,19 @@ def _number(flag: str, help_text: str) -> Callable[[F], F]:
 
 
 def _times() -> list[Callable[[F], F]]:
-    words = {"created": "Created", "expire": "Expiring"}
+    words = {
+        "created": "created",
+        "scheduled": "scheduled to run",
+        "started": "started",
+        "completed": "completed",
+        "expire": "expiring",
+    }
     return [
         click.option(
             f"--{name}-{side}",
             type=TIME,
             metavar="TIME",
-            help=f"{words.get(name, name.capitalize())} {side} then.",
+            help=f"Match jobs {words[name]} {side} this time.",
         )
         for name in _TIMES
         for side in ("after", "before")
@@ -41,49 +50,59 @@ def _times() -> list[Callable[[F], F]]:
 
 
 _OPTIONS: list[Callable[[Any], Any]] = [
-    click.option("--queue", type=QUEUE, metavar="QUEUE", help="In this queue."),
+    click.option("--queue", type=QUEUE, metavar="QUEUE", help="Match jobs of this queue."),
     click.option(
-        "--state", type=STATE, multiple=True, metavar="STATE", help="In any of these; repeatable."
+        "--state",
+        type=STATE,
+        multiple=True,
+        metavar="STATE",
+        help="Match jobs in this state. Repeat the option to match any of several states.",
     ),
-    click.option("--priority", type=PRIORITY, help="Of this priority."),
+    click.option("--priority", type=PRIORITY, help="Match jobs of this priority."),
     click.option(
         "--tag",
         "tags",
         type=TAG,
         multiple=True,
         metavar="KEY=VALUE",
-        help="Repeatable: all of them.",
+        help="Match jobs with this tag. Repeat the option to require several tags.",
     ),
-    _text("--payload-contains", "TEXT", "With this text in the payload's JSON."),
-    _text("--payload-jq", "EXPRESSION", "For whose payload it holds, like '.user.id == 7'."),
+    _text(
+        "--payload-contains", "TEXT", "Match jobs whose payload, as JSON text, contains this text."
+    ),
+    _text(
+        "--payload-jq",
+        "EXPRESSION",
+        "Match jobs whose payload meets this condition, e.g. '.user.id == 7'.",
+    ),
     *_times(),
-    _number("--attempt-min", "With at least so many attempts."),
-    _number("--attempt-max", "With at most so many attempts."),
-    _text("--unique-key", "KEY", "With this unique key."),
-    _text("--batch-id", "ID", "Of this batch."),
-    _text("--worker-id", "ID", "Of which this worker has, or had, the last attempt."),
+    _number("--attempt-min", "Match jobs with at least this number of attempts."),
+    _number("--attempt-max", "Match jobs with at most this number of attempts."),
+    _text("--unique-key", "KEY", "Match jobs with this unique key."),
+    _text("--batch-id", "ID", "Match jobs of this batch."),
+    _text("--worker-id", "ID", "Match jobs whose latest attempt ran on this worker."),
     click.option(
         "--has-errors/--no-errors",
         default=None,
-        help="Of which an attempt has failed, or none has.",
+        help="Match jobs with at least one failed attempt, or with none.",
     ),
-    _text("--error-contains", "TEXT", "With this text in an error."),
-    _text("--job-id-prefix", "TEXT", "Whose id begins so."),
+    _text("--error-contains", "TEXT", "Match jobs with this text in an error message."),
+    _text("--job-id-prefix", "TEXT", "Match jobs whose id starts with this text."),
     click.option("--filter", "filter_json", metavar="JSON", help=_FILE_HELP),
 ]
 
 
 def filter_options(function: F) -> F:
-    """Give a command the options that say which jobs are meant."""
+    """Add the filter options to a command."""
     for option in reversed(_OPTIONS):
         function = option(function)
     return function
 
 
 def take_filters(options: dict[str, Any]) -> "SearchFilters | None":
-    """Take the filters out of a command's options; None when there are none.
+    """Remove the filters from a command's options and return them; None if no filter is given.
 
-    A filter that is given twice, by an option and in the JSON, is wrong usage.
+    Raises `click.UsageError` if a field is given both by an option and in `--filter`.
     """
     names = [name for name in options if name in FILTERS]
     given = {name: options.pop(name) for name in names}
@@ -95,12 +114,14 @@ def take_filters(options: dict[str, Any]) -> "SearchFilters | None":
     more = _read(text)
     twice = sorted(more.keys() & filters.keys())
     if twice:
-        raise click.UsageError(f"--filter has {', '.join(twice)}, too: give it once.")
+        raise click.UsageError(
+            f"Both --filter and an option set {', '.join(twice)}; set each field once."
+        )
     return cast("SearchFilters", more | filters)
 
 
-def described(filters: Mapping[str, Any]) -> str:
-    """Write filters in one line: `queue=emails state=dead`."""
+def format_filters(filters: Mapping[str, Any]) -> str:
+    """Format filters on one line, such as `queue=emails state=dead`."""
     return " ".join(f"{name}={_value(value)}" for name, value in filters.items())
 
 
@@ -116,9 +137,9 @@ def _read(text: str) -> dict[str, Any]:
     try:
         document = json.loads(text)
     except ValueError as error:
-        raise click.UsageError(f"--filter is not JSON: {error}.") from error
+        raise click.UsageError(f"--filter is not valid JSON: {error}.") from error
     if not isinstance(document, dict):
-        raise click.UsageError('--filter must be a JSON object, like \'{"queue": "emails"}\'.')
+        raise click.UsageError('--filter must be a JSON object, e.g. \'{"queue": "emails"}\'.')
     return document
 
 
@@ -141,4 +162,4 @@ FILTERS = frozenset(
         "job_id_prefix",
     }
 )
-"""The fields of the API's filter."""
+"""The fields of the filter of the HTTP API."""

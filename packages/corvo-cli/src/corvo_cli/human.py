@@ -1,4 +1,4 @@
-"""Numbers and times as people read them, and text that cannot play tricks on a terminal."""
+"""Format numbers and times for people, and escape text that would control a terminal."""
 
 import re
 from datetime import datetime
@@ -11,7 +11,7 @@ _ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 
 def span(seconds: float) -> str:
-    """Write a length of time in its two largest units: `0s`, `42s`, `1h30m`, `12d`."""
+    """Format a length of time in its two largest units: `0s`, `42s`, `1h30m`, `12d`."""
     rest = int(seconds)
     parts: list[str] = []
     for unit, size in _UNITS:
@@ -26,7 +26,7 @@ def span(seconds: float) -> str:
 
 
 def age(moment: datetime | None, now: datetime) -> str:
-    """Write how far a moment is from now: `5m ago`, `in 2h`, `now`; empty for None."""
+    """Format a moment relative to now: `5m ago`, `in 2h`, `now`; empty for None."""
     if moment is None:
         return ""
     seconds = (now - moment).total_seconds()
@@ -36,7 +36,10 @@ def age(moment: datetime | None, now: datetime) -> str:
 
 
 def moment(at: datetime | None, now: datetime | None = None) -> str:
-    """Write a moment to the millisecond, with its age: `2026-01-31 08:00:00.250Z (5m ago)`."""
+    """Format a moment to the millisecond: `2026-01-31 08:00:00.250Z (5m ago)`.
+
+    Without `now`, omit the age. Return an empty text for None.
+    """
     if at is None:
         return ""
     text = f"{at:%Y-%m-%d %H:%M:%S}.{at.microsecond // 1000:03d}Z"
@@ -44,20 +47,20 @@ def moment(at: datetime | None, now: datetime | None = None) -> str:
 
 
 def count(number: int, one: str, many: str = "") -> str:
-    """Write a number with its noun: `1 job`, `12,000 jobs`."""
+    """Format a number with its noun: `1 job`, `12,000 jobs`."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def printable(text: str) -> str:
-    """Make one line of any text: what moves the cursor or hides something is written as an escape.
+    """Return the text on one line, with control and invisible characters escaped.
 
-    Payloads and error messages come from anywhere; a terminal obeys what is in them.
+    Payloads and error messages are untrusted: a terminal executes escape sequences in them.
     """
     return _UNPRINTABLE.sub(_escape, text)
 
 
 def printable_lines(text: str) -> list[str]:
-    """Split a text into lines, each printable."""
+    """Split a text into lines and escape each of them."""
     return [printable(line.expandtabs()) for line in text.splitlines()]
 
 

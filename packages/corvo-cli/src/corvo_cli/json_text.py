@@ -1,8 +1,8 @@
-"""JSON as text: taken apart and laid out without touching a single token.
+"""Split and indent JSON text without changing a token.
 
-What a server sends is passed on as it is: order of members, notation of numbers, escapes in
-strings. Parsing and writing it anew would keep none of the three for certain. All functions expect
-valid JSON, and none of them recurses: documents may be nested as deep as they like.
+Parsing and serializing again could change the order of members, the notation of numbers and the
+escapes in strings. All functions expect valid JSON. None of them recurses, so the nesting depth of
+a document is not limited.
 """
 
 import json
@@ -15,22 +15,22 @@ _STEP = "  "
 
 
 def one_line(text: str) -> str:
-    """Return the text without line breaks; within strings, JSON has none."""
+    """Return the text without line breaks. Strings in JSON contain none, so no value changes."""
     return text.translate(_LINE_BREAKS).strip()
 
 
 def items(text: str) -> list[str]:
-    """Return the texts of an array's elements, each on one line."""
+    """Return the JSON text of each element of an array, each on one line."""
     return [one_line(text[start:end]) for _, start, end in _children(text)]
 
 
 def members(text: str) -> dict[str, str]:
-    """Return the texts of an object's values by name, each on one line."""
+    """Return the JSON text of each value of an object by name, each on one line."""
     return {name: one_line(text[start:end]) for name, start, end in _children(text)}
 
 
 def indented(text: str) -> str:
-    """Lay a document out for reading: a line for each element and member."""
+    """Return the text with each element and member on a line of its own."""
     pieces: list[str] = []
     depth = 0
     before = ""
@@ -50,7 +50,7 @@ def indented(text: str) -> str:
 
 
 def _children(text: str) -> Iterator[tuple[str, int, int]]:
-    """Yield name, start and end of what the outermost array or object holds."""
+    """Yield name, start and end of each child of the outermost array or object."""
     depth = 0
     name = ""
     start = end = -1

@@ -1,4 +1,4 @@
-"""The object that `MODULE:NAME` names in the code of whoever runs the command."""
+"""Import the worker that `MODULE:NAME` names."""
 
 import importlib
 import importlib.util
@@ -14,11 +14,10 @@ if TYPE_CHECKING:
 
 
 def find_worker(target: str) -> "Worker":
-    """Return the worker that `MODULE:NAME` names; of a module alone, the only one in it.
+    """Return the worker that `MODULE:NAME` names, or the only worker of `MODULE`.
 
-    A name may be that of a function that makes one. The current directory is on the path. What
-    goes wrong within the module is raised as it is; for a name that leads nowhere,
-    `click.UsageError`.
+    NAME may also be a function that returns a worker. The current directory is importable.
+    Raises `click.UsageError` if the target does not exist. Exceptions of the module propagate.
     """
     from corvo_client.worker import Worker  # noqa: PLC0415 - slow to load
 
@@ -29,12 +28,17 @@ def find_worker(target: str) -> "Worker":
     found: Any = module
     for name in path.split("."):
         if not hasattr(found, name):
-            raise click.UsageError(f"There is no {path} in {module_name}.")
+            raise click.UsageError(
+                f"Module {module_name} has no attribute {path!r}. Check the name."
+            )
         found = getattr(found, name)
     if not isinstance(found, Worker) and callable(found):
         found = found()
     if not isinstance(found, Worker):
-        raise click.UsageError(f"{target} is no Worker but {type(found).__name__}.")
+        raise click.UsageError(
+            f"{target} is of type {type(found).__name__}. Name a Worker, or a function that "
+            "returns one."
+        )
     return found
 
 
@@ -43,18 +47,25 @@ def _module(name: str) -> ModuleType:
     if here not in sys.path:
         sys.path.insert(0, here)
     if name.endswith(".py"):
-        raise click.UsageError(f"Name the module, not its file: {name.removesuffix('.py')}.")
+        raise click.UsageError(
+            f"{name!r} is a file name. Give the name of the module: {name.removesuffix('.py')}."
+        )
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
-        # Only when it is the module itself that is missing, not something that it imports.
+        # Report only a missing target. A missing import within the module is an error of its own.
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
             raise
-        raise click.UsageError(f"There is no module {error.name!r} here or installed.") from error
+        raise click.UsageError(
+            f"There is no module {error.name!r} in the current directory or installed. Check the "
+            "name and the directory."
+        ) from error
     except (TypeError, ValueError) as error:
         if name and not name.startswith("."):
             raise
-        raise click.UsageError(f"{name!r} is not the name of a module.") from error
+        raise click.UsageError(
+            f"{name!r} is not a module name. Give a name like app.tasks."
+        ) from error
 
 
 def _only_one(module: ModuleType, kind: "type[Worker]") -> "Worker":
@@ -64,7 +75,9 @@ def _only_one(module: ModuleType, kind: "type[Worker]") -> "Worker":
         case [worker]:
             return worker
         case []:
-            raise click.UsageError(f"There is no Worker in {module.__name__}.")
+            raise click.UsageError(f"Module {module.__name__} defines no Worker.")
         case _:
             choices = " or ".join(f"{module.__name__}:{name}" for name in found)
-            raise click.UsageError(f"There are several workers; say {choices}.")
+            raise click.UsageError(
+                f"Module {module.__name__} has several workers. Choose one: {choices}."
+            )

@@ -1,4 +1,4 @@
-"""The pages of a search, printed as they come."""
+"""Read the pages of a search and print each page as soon as it arrives."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 LARGEST_PAGE = 1000
 
 
-class Wish(NamedTuple):
-    """What is wanted of a search. `limit`: how many jobs at most; None: all."""
+class SearchQuery(NamedTuple):
+    """The parameters of a search. `limit` is the maximum number of jobs; None means no limit."""
 
     filters: "SearchFilters | None"
     sort: str
@@ -28,16 +28,16 @@ class Wish(NamedTuple):
     cursor: str | None
 
 
-def pages(session: Session, wish: Wish) -> "Iterator[Exact[SearchReply]]":
-    """Yield pages until there are enough jobs, or no more."""
-    left = wish.limit
-    cursor = wish.cursor
+def pages(session: Session, query: SearchQuery) -> "Iterator[Exact[SearchReply]]":
+    """Yield pages until the limit is reached or no job is left."""
+    left = query.limit
+    cursor = query.cursor
     while True:
         size = LARGEST_PAGE if left is None else min(left, LARGEST_PAGE)
         call = corvo_client.calls.search(
-            wish.filters,
-            sort=wish.sort,  # type: ignore[arg-type]  # one of click's choices
-            order=wish.order,  # type: ignore[arg-type]
+            query.filters,
+            sort=query.sort,  # type: ignore[arg-type]  # one of click's choices
+            order=query.order,  # type: ignore[arg-type]
             limit=size,
             cursor=cursor,
         )
@@ -50,12 +50,12 @@ def pages(session: Session, wish: Wish) -> "Iterator[Exact[SearchReply]]":
             return
 
 
-def print_pages(session: Session, wish: Wish) -> "SearchReply":
-    """Print all pages in the session's format; return the last."""
+def print_pages(session: Session, query: SearchQuery) -> "SearchReply":
+    """Print all pages in the session's format and return the last page."""
     output = session.output
-    found = pages(session, wish)
+    found = pages(session, query)
     if output.format is Format.JSON:
-        return _print_json(session, found, is_one=_fits_one_page(wish))
+        return _print_json(session, found, is_one=_fits_one_page(query))
     is_first = True
     for page in found:
         last = page.value
@@ -69,28 +69,28 @@ def print_pages(session: Session, wish: Wish) -> "SearchReply":
     return last
 
 
-def print_ids(session: Session, wish: Wish) -> "SearchReply":
-    """Print the ids of the jobs on all pages, one a line; return the last page."""
-    for page in pages(session, wish):
+def print_ids(session: Session, query: SearchQuery) -> "SearchReply":
+    """Print the ids of the jobs on all pages, one per line, and return the last page."""
+    for page in pages(session, query):
         last = page.value
         session.output.lines(job.id for job in last.jobs)
     return last
 
 
 def matches(reply: "SearchReply") -> str:
-    """Write how many jobs match: `12 jobs`, `at least 10,000 jobs`."""
+    """Format the number of matching jobs: `12 jobs`, `at least 10,000 jobs`."""
     number = count(reply.total, "job")
     return number if reply.total_is_exact else f"at least {number}"
 
 
-def _fits_one_page(wish: Wish) -> bool:
-    return wish.limit is not None and wish.limit <= LARGEST_PAGE
+def _fits_one_page(query: SearchQuery) -> bool:
+    return query.limit is not None and query.limit <= LARGEST_PAGE
 
 
 def _print_json(
     session: Session, found: "Iterator[Exact[SearchReply]]", *, is_one: bool
 ) -> "SearchReply":
-    """One page as it came; of several, one object that is like a page."""
+    """Print one page unchanged, or merge several pages into one object of the same form."""
     output = session.output
     page = next(found)
     if is_one:

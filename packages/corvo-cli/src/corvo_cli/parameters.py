@@ -1,4 +1,4 @@
-"""Types of options and arguments, and what a shell completes for them."""
+"""Types of options and arguments, with their shell completion."""
 
 import contextlib
 import re
@@ -15,7 +15,7 @@ _RELATIVE = re.compile(r"([+-]?)([0-9.]+[a-z][0-9.a-z]*)")
 
 
 class TagType(click.ParamType[tuple[str, str]]):
-    """`KEY=VALUE`; the first `=` separates."""
+    """A tag as `KEY=VALUE`. The first `=` separates key and value."""
 
     name = "tag"
 
@@ -25,32 +25,34 @@ class TagType(click.ParamType[tuple[str, str]]):
         """Split a tag."""
         key, separator, text = str(value).partition("=")
         if not (key and separator):
-            self.fail(f"{value!r} is not a tag; write it like tenant=acme.", param, ctx)
+            self.fail(
+                f"{value!r} is not a tag. Write it as KEY=VALUE, e.g. tenant=acme.", param, ctx
+            )
         return key, text
 
 
 class SpanType(click.ParamType[str]):
-    """A duration such as `250ms`, `5s`, `1h30m`, as the server takes it. A bare number: seconds."""
+    """A duration in the server's notation: `250ms`, `5s`, `1h30m`. A bare number is seconds."""
 
     name = "duration"
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> str:
-        """Give a bare number its unit; whether the rest is a duration is for others to say."""
+        """Append the unit to a bare number. The request model validates the result."""
         text = str(value)
         return f"{text}s" if _BARE.fullmatch(text) else text
 
 
 class DurationType(click.ParamType[float]):
-    """A duration such as `250ms`, `5s`, `1h30m`, or a number of seconds; in Python, seconds."""
+    """A duration such as `250ms`, `5s`, `1h30m`, or a number of seconds. Converts to seconds."""
 
     name = "duration"
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        """Read a duration."""
+        """Return the duration in seconds."""
         if isinstance(value, int | float):
             return float(value)
         from corvo_schema import parse_duration  # noqa: PLC0415 - slow to load
@@ -62,14 +64,14 @@ class DurationType(click.ParamType[float]):
 
 
 class TimeType(click.ParamType[str]):
-    """A moment: RFC 3339, or a duration, `1h` for an hour ago and `+1h` for one from now."""
+    """A time: RFC 3339, or relative to now. `1h` is an hour ago, `+1h` is in an hour."""
 
     name = "time"
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> str:
-        """Turn a duration into the moment that it means; what is none is left to the client."""
+        """Convert a relative time to RFC 3339. The client validates any other text."""
         match = _RELATIVE.fullmatch(str(value))
         if match is None or ctx is None:
             return str(value)
@@ -79,14 +81,14 @@ class TimeType(click.ParamType[str]):
 
 
 class QueueType(click.ParamType[str]):
-    """The name of a queue. Completed with those that the server has."""
+    """The name of a queue. Shell completion offers the queues of the server."""
 
     name = "queue"
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> "list[CompletionItem[str]]":
-        """Ask the server; when it does not answer, there is nothing to complete."""
+        """Return the queues of the server, or nothing if the server does not answer."""
         session = ctx.ensure_object(Session)
         with contextlib.suppress(Exception), session.short_client(_COMPLETION_SECONDS) as client:
             return [

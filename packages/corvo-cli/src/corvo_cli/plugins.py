@@ -1,4 +1,4 @@
-"""Commands of other packages, which announce them as entry points."""
+"""Commands that other packages register as entry points."""
 
 from typing import TYPE_CHECKING, cast
 
@@ -11,12 +11,12 @@ GROUP = "corvo.commands"
 
 
 def plugins() -> "dict[str, EntryPoint]":
-    """Return the commands that other packages announce, by name; nothing is loaded yet."""
+    """Return the registered commands by name, without importing them."""
     from importlib.metadata import entry_points  # noqa: PLC0415 - slow to load
 
     return {point.name: point for point in entry_points(group=GROUP)}
 
 
 def load(point: "EntryPoint") -> click.Command:
-    """Load a command."""
+    """Import a command."""
     return cast("click.Command", point.load())

@@ -1,4 +1,4 @@
-"""The `corvo` command itself: finds commands, loads the one that is used, explains what fails."""
+"""The `corvo` command: finds and loads subcommands, and writes the overview of all commands."""
 
 import difflib
 import importlib
@@ -13,41 +13,46 @@ from corvo_cli.exits import ExitCode
 from corvo_cli.plugins import load, plugins
 from corvo_cli.session import Session
 
-_DESCRIPTION = """Operate a Corvo job queue: enqueue, find, understand, steer and repair jobs.
+_DESCRIPTION = """Enqueue, search, inspect and manage the jobs and queues of a Corvo server.
 
-Data goes to stdout, everything else to stderr. An option wins over the environment, and the
-environment over the profile in the configuration file."""
+Data goes to stdout, everything else to stderr. An option overrides an environment variable. An
+environment variable overrides the profile in the configuration file."""
 
 _EXAMPLES = """
     corvo server                                           run a server on port 8080
-    corvo enqueue emails '{"to": "ada@example.com"}'       enqueue a job, print its id
-    corvo enqueue reports @report.json --wait              the same, and wait until it has ended
-    corvo worker app.tasks                                 run the worker of your code
-    corvo inspect job_01JD3Z9W6V7Q5X8M2N4P6R8T0B           see all that happened to a job
-    corvo queues --output json | jq '.[].pending'          feed scripts with the server's JSON
+    corvo enqueue emails '{"to": "ada@example.com"}'       enqueue a job and print its id
+    corvo enqueue reports @report.json --wait              enqueue a job and wait until it has ended
+    corvo worker app.tasks                                 run the worker of app/tasks.py
+    corvo inspect job_01JD3Z9W6V7Q5X8M2N4P6R8T0B           show all details of a job
+    corvo queues --output json | jq '.[].pending'          print JSON for scripts
     eval "$(corvo completion bash)"                        complete commands, queues and options
 """
 
 _EXIT_CODES = """
-    0  done                                4  no valid key, or not for this
-    1  an error, or a job that failed      5  the job's state does not allow it
-    2  wrong usage or a wrong value        6  no server answers
-    3  no such job, queue or other thing   7  waited in vain
+    0    success
+    1    an error, or a job that failed
+    2    wrong usage, or an invalid value
+    3    no such job, queue or other object
+    4    the API key is missing, invalid or lacks the permission
+    5    the state of the job does not allow the action
+    6    no Corvo server answered, or the server is unavailable
+    7    the timeout of --wait has passed
+    130  interrupted by Ctrl-C
 """
 
 
 class Root(click.Group):
-    """The group of all commands. Knows them by the catalog, and by entry points."""
+    """The group of all commands: those of the catalog, and those of entry points."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names of all commands, in the order of the catalog."""
+        """Return the names of all commands: the catalog in its order, then the entry points."""
         return [*COMMANDS, *sorted(plugins().keys() - COMMANDS.keys())]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Load a command. None for a name that there is not."""
+        """Load a command. Return None if no command has the name."""
         entry = COMMANDS.get(cmd_name)
         if entry is not None:
-            module, _, attribute = entry.home.partition(":")
+            module, _, attribute = entry.location.partition(":")
             command: click.Command = getattr(importlib.import_module(module), attribute)
             return command
         plugin = plugins().get(cmd_name)
@@ -56,17 +61,17 @@ class Root(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that the arguments begin with; for a typo, suggest what was meant."""
+        """Return the command named by the first argument. Suggest a similar name for a typo."""
         name = args[0]
         is_known = name in COMMANDS or name.startswith("-") or ctx.resilient_parsing
         if not is_known and name not in (names := self.list_commands(ctx)):
             close = difflib.get_close_matches(name, names, n=1)
             hint = f" Did you mean {close[0]}?" if close else ""
-            ctx.fail(f"There is no command {name!r}.{hint}")
+            ctx.fail(f"There is no command {name!r}.{hint} Run `corvo --help` for a list.")
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command, then close what it has opened. Ctrl-C is no error, but no success."""
+        """Run a command, then close the session. Ctrl-C exits with 130 and without a message."""
         session = ctx.ensure_object(Session)
         try:
             return super().invoke(ctx)
@@ -97,10 +102,10 @@ class Root(click.Group):
         write_options(self, ctx, formatter)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write examples and exit codes."""
+        """Write the examples and the exit codes."""
         write_lines("Examples", _EXAMPLES, formatter)
         write_lines("Exit codes", _EXIT_CODES, formatter)
-        formatter.write("\n`corvo COMMAND --help` tells all about a command.\n")
+        formatter.write("\n`corvo COMMAND --help` shows the help of a command.\n")
 
 
 corvo = Root(

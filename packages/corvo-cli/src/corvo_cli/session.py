@@ -1,4 +1,4 @@
-"""What a command works with: the server it talks to, the output it prints to, the clock."""
+"""The objects that a command uses: settings, client, output and clock."""
 
 import contextlib
 import os
@@ -25,7 +25,7 @@ _CONNECT_TIMEOUT = 5.0
 _READ_TIMEOUT = 30.0
 _MAX_ATTEMPTS = 4
 _MAX_ELAPSED = 10.0
-"""Somebody is waiting: an answer within seconds, be it that there is none."""
+"""Seconds that retries may take. A person is waiting, so an error must come within seconds."""
 
 
 def _now() -> datetime:
@@ -33,9 +33,10 @@ def _now() -> datetime:
 
 
 class Session:
-    """One run of `corvo`. Nothing is read or opened before it is needed.
+    """The state of one run of `corvo`. Settings are read and connections opened on first use.
 
-    `transport` and `async_transport` replace the network; `now`, `monotonic` and `sleep` the clock.
+    Tests replace the network (`transport`, `async_transport`) and the clock (`now`, `monotonic`,
+    `sleep`).
     """
 
     def __init__(
@@ -59,30 +60,30 @@ class Session:
 
     @cached_property
     def settings(self) -> Settings:
-        """The settings that hold. Raises `click.UsageError`."""
+        """The settings of this run. Raises `click.UsageError` for an invalid setting."""
         return resolve(self.flags, self.environment)
 
     @cached_property
     def output(self) -> Output:
-        """Where results go."""
+        """The output for data and messages."""
         return Output(self.settings.output, self.environment)
 
     @cached_property
     def client(self) -> "corvo_client.Client":
-        """The connection to the server. Raises `click.UsageError` for a URL or key that is none."""
+        """The client of the server. Raises `click.UsageError` for an invalid URL or key."""
         policy = corvo_client.RetryPolicy(max_attempts=_MAX_ATTEMPTS, max_elapsed=_MAX_ELAPSED)
         return self._closing.enter_context(self._connect(policy))
 
     def ask(self, call: "Call[R]") -> "Exact[R]":
-        """Make a call; the reply comes as a value and as the bytes that were sent."""
+        """Make a call. Return the response both parsed and as the bytes received."""
         return self.client.send(corvo_client.calls.exact(call))
 
     def short_client(self, seconds: float) -> "corvo_client.Client":
-        """Return a connection for something that is worth so many seconds and no second try."""
+        """Return a client with a timeout in seconds and without retries. The caller closes it."""
         return self._connect(corvo_client.NO_RETRIES, seconds)
 
     def async_client(self) -> "corvo_client.AsyncClient":
-        """Return a connection for an event loop; close it. Raises `click.UsageError`."""
+        """Return an asyncio client. The caller closes it. Raises `click.UsageError`."""
         with _checked():
             return corvo_client.AsyncClient(
                 self.settings.server,
@@ -93,7 +94,7 @@ class Session:
             )
 
     def close(self) -> None:
-        """Close the connection, if there is one."""
+        """Close the client if it was opened."""
         self._closing.close()
 
     def _connect(

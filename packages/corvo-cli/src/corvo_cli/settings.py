@@ -1,9 +1,9 @@
-"""Which server, with which key, printed how: flag over environment over configuration file.
+"""The settings of a run: flags, then environment variables, then the configuration file.
 
-The file is TOML, `config.toml` in the platform's directory for configuration (`CORVO_CONFIG` names
-another)::
+The file is `config.toml` in the platform's configuration directory. `CORVO_CONFIG` names another
+file. The format is TOML::
 
-    profile = "local"                  # the one that holds when none is named
+    profile = "local"                  # the default profile
 
     [profiles.local]
     server = "http://localhost:8080"
@@ -29,7 +29,7 @@ _KEYS = frozenset({"server", "api_key", "output"})
 
 @dataclass(slots=True)
 class Flags:
-    """What the command line said; None where it said nothing."""
+    """The shared options of the command line; None for an option that was not given."""
 
     server: str | None = None
     api_key: str | None = None
@@ -39,7 +39,7 @@ class Flags:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What holds for this run. `is_server_chosen`: somebody has named the server."""
+    """The settings of this run. `is_server_chosen` is False if `server` is the default."""
 
     server: str
     api_key: str | None
@@ -50,7 +50,7 @@ class Settings:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A named set of settings from the file."""
+    """A named set of settings from the configuration file."""
 
     name: str | None = None
     server: str | None = None
@@ -59,10 +59,10 @@ class Profile:
 
 
 def resolve(flags: Flags, environment: Mapping[str, str]) -> Settings:
-    """Decide on all settings. Raises `click.UsageError` for a profile or a file that is no good.
+    """Return the settings. Raises `click.UsageError` for an invalid profile or file.
 
-    A profile named by the flag counts as a flag, else it comes after the environment. The key of a
-    profile goes to the profile's own server only, never to one that was named otherwise.
+    A profile chosen by the flag overrides the environment; any other profile does not. The key of
+    a profile is used only with the server of the same profile.
     """
     profile = _read_profile(flags.profile, environment)
     from_environment = {
@@ -91,13 +91,13 @@ def resolve(flags: Flags, environment: Mapping[str, str]) -> Settings:
 
 
 def config_path(environment: Mapping[str, str]) -> Path:
-    """Return where the file is, or would be."""
+    """Return the path of the configuration file, which may not exist."""
     named = environment.get("CORVO_CONFIG")
     return Path(named) if named else Path(click.get_app_dir("corvo")) / "config.toml"
 
 
 def profile_names(environment: Mapping[str, str]) -> list[str]:
-    """Return the profiles that there are."""
+    """Return the names of the profiles in the configuration file."""
     return list(_read_profiles(config_path(environment))[0])
 
 
@@ -110,12 +110,12 @@ def _read_profile(flag: str | None, environment: Mapping[str, str]) -> Profile:
         return Profile()
     if name not in profiles:
         known = ", ".join(profiles) or "none"
-        raise click.UsageError(f"There is no profile {name!r} in {path}; there is: {known}.")
+        raise click.UsageError(f"There is no profile {name!r} in {path}. Known profiles: {known}.")
     return Profile(name=name, **profiles[name])
 
 
 def _read_profiles(path: Path) -> tuple[dict[str, dict[str, str]], str | None]:
-    """The profiles of a file, and the name of the one that holds by default."""
+    """Return the profiles of a file, and the name of the default profile."""
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -131,29 +131,31 @@ def _read_profiles(path: Path) -> tuple[dict[str, dict[str, str]], str | None]:
     unknown = document.keys() - {"profile", "profiles"}
     if unknown:
         raise click.UsageError(
-            f"{path}: unknown key {_listed(unknown)}; write settings under [profiles.NAME]."
+            f"{path} has an unknown key: {_listed(unknown)}. Write settings under [profiles.NAME]."
         )
     profiles = document.get("profiles", {})
     default = document.get("profile")
     if not isinstance(profiles, dict) or not (default is None or isinstance(default, str)):
-        raise click.UsageError(f"{path}: write profile = NAME and settings under [profiles.NAME].")
+        raise click.UsageError(
+            f'{path} is not valid. Write profile = "NAME", and settings under [profiles.NAME].'
+        )
     return {name: _checked(path, name, table) for name, table in profiles.items()}, default
 
 
 def _checked(path: Path, name: str, table: Any) -> dict[str, str]:
     if not isinstance(table, dict) or not all(isinstance(value, str) for value in table.values()):
-        raise click.UsageError(f"{path}: the values in [profiles.{name}] must be strings.")
+        raise click.UsageError(f"{path}: all values under [profiles.{name}] must be strings.")
     unknown = table.keys() - _KEYS
     if unknown:
         raise click.UsageError(
-            f"{path}: unknown key {_listed(unknown)} in [profiles.{name}]; "
-            f"known are {_listed(_KEYS)}."
+            f"{path} has an unknown key under [profiles.{name}]: {_listed(unknown)}. "
+            f"Known keys: {_listed(_KEYS)}."
         )
     return table
 
 
 def _url(server: str) -> str:
-    """`localhost:8080` means what a browser takes it for."""
+    """Add `http://` to a server without a scheme, such as `localhost:8080`."""
     return server if "://" in server else f"http://{server}"
 
 
@@ -162,7 +164,7 @@ def _format(text: str | None) -> Format:
         return Format(text or Format.TABLE)
     except ValueError:
         raise click.UsageError(
-            f"{text!r} is not an output format; it is one of {', '.join(Format)}."
+            f"{text!r} is not an output format. Use one of: {', '.join(Format)}."
         ) from None
 
 

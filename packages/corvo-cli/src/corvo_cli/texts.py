@@ -1,4 +1,4 @@
-"""Text from stdin and from files. It is UTF-8, whatever the locale is."""
+"""Read text from stdin and files, as UTF-8 in every locale."""
 
 import sys
 from pathlib import Path
@@ -7,12 +7,12 @@ import click
 
 
 def read_stdin() -> str:
-    """Return all of stdin. Raises `click.UsageError` for what is no text."""
+    """Return all of stdin. Raises `click.UsageError` if it is not UTF-8."""
     return _decoded(sys.stdin.buffer.read(), "stdin")
 
 
 def read_file(path: str) -> str:
-    """Return a file's text. Raises `click.UsageError` when there is none to be had."""
+    """Return the text of a file. Raises `click.UsageError` if it cannot be read as UTF-8."""
     try:
         data = Path(path).read_bytes()
     except OSError as error:
@@ -24,4 +24,6 @@ def _decoded(data: bytes, source: str) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise click.UsageError(f"{source} is not UTF-8 text: {error}.") from error
+        raise click.UsageError(
+            f"{source} is not UTF-8 text: {error}. Convert it to UTF-8."
+        ) from error

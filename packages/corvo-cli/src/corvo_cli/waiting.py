@@ -1,4 +1,4 @@
-"""Waiting for the end of a job."""
+"""Wait until a job has ended."""
 
 import contextlib
 import sys
@@ -21,7 +21,10 @@ _LONGEST_PAUSE = 1.0
 
 
 def wait_for_end(session: Session, job_id: str, timeout: float | None) -> "Exact[Job]":
-    """Return a job once nothing more happens to it, or as it is after `timeout` seconds."""
+    """Poll a job until it has ended, or until `timeout` seconds have passed. Return its state.
+
+    None as the timeout waits without a limit.
+    """
     call = corvo_client.calls.get_job(job_id)
     deadline = None if timeout is None else session.monotonic() + timeout
     pause = _FIRST_PAUSE
@@ -37,26 +40,26 @@ def wait_for_end(session: Session, job_id: str, timeout: float | None) -> "Exact
 
 
 def is_finished(job: "Job") -> bool:
-    """Whether nothing more happens to the job by itself."""
+    """Return whether the job is completed, dead or cancelled."""
     return job.state in _FINISHED
 
 
 def check_end(job: "Job", timeout: float | None) -> None:
-    """Raise `Failure` unless the job is completed."""
+    """Raise `Failure` if the job is not completed."""
     if not is_finished(job):
         raise Failure(
-            f"{job.id} is still {job.state} after {span(timeout or 0)}; it goes on. "
-            f"See `corvo inspect {job.id}`.",
+            f"{job.id} is still {job.state} after {span(timeout or 0)}. The job continues. "
+            f"Follow it with `corvo inspect {job.id}`.",
             ExitCode.TIMED_OUT,
         )
     if job.state != "completed":
-        why = ": " + job.errors[-1].error.partition("\n")[0] if job.errors else ""
-        raise Failure(f"{job.id} is {job.state}{why}", ExitCode.ERROR)
+        reason = ": " + job.errors[-1].error.partition("\n")[0] if job.errors else ""
+        raise Failure(f"{job.id} is {job.state}{reason}", ExitCode.ERROR)
 
 
 @contextlib.contextmanager
 def _status(session: Session) -> Iterator[Callable[[str], None]]:
-    """Show on a terminal what is going on, in one line of stderr that is gone afterwards."""
+    """Yield a function that shows a temporary status line on stderr, if it is a terminal."""
     if session.output.is_json or not session.output.can_draw:
         yield lambda _text: None
         return

@@ -1,1 +1,1 @@
-"""One action on many jobs: which they are, a look before, the work and its progress."""
+"""Bulk operations: selection of jobs, dry run, confirmation, execution and progress."""

@@ -1,10 +1,10 @@
-"""What can be done to many jobs, in the words of the API and in those for people."""
+"""The actions of bulk operations."""
 
 from typing import NamedTuple
 
 
 class Action(NamedTuple):
-    """`api`: its name in the API. `states`: jobs in these are changed, others left as they are."""
+    """An action: its name in the API, its words in messages, and the states that allow it."""
 
     api: str
     verb: str

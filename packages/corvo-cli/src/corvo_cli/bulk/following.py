@@ -1,4 +1,4 @@
-"""Watching a bulk operation in the server's background."""
+"""Follow a bulk operation that runs in the background of the server."""
 
 import contextlib
 import sys
@@ -15,48 +15,55 @@ if TYPE_CHECKING:
 UNENDED = frozenset({"queued", "running"})
 
 
-class Draw(Protocol):
-    """Shows how far something is."""
+class DrawProgress(Protocol):
+    """A function that shows the progress of an operation."""
 
     def __call__(self, done: int, total: int) -> None:
-        """Show that so many of so many are done."""
+        """Show that `done` of `total` jobs are processed."""
         ...
 
 
 class Ended(NamedTuple):
-    """An operation that has ended, and the server's own words of it."""
+    """An operation that has ended, and the server's JSON."""
 
     value: "BulkOperation"
     body: bytes
 
     def check(self) -> None:
-        """Raise `Failure` unless it has done its work."""
+        """Raise `Failure` if the operation is not completed."""
         if self.value.status != "completed":
-            why = f": {self.value.error}" if self.value.error else ""
-            raise Failure(f"{self.value.id} is {self.value.status}{why}")
+            reason = f": {self.value.error}" if self.value.error else ""
+            raise Failure(f"{self.value.id} is {self.value.status}{reason}")
 
 
 def follow(session: Session, bulk_id: str) -> Ended:
-    """Return an operation once it has ended; on a terminal, draw how far it is."""
+    """Wait for the end of an operation and return it. Show a progress bar on a terminal."""
     calls = corvo_client.calls
     stream = calls.exact_stream(calls.follow_bulk(bulk_id))
     try:
-        with drawing(session) as draw, contextlib.closing(session.client.follow(stream)) as reports:
+        with (
+            progress_bar(session) as draw,
+            contextlib.closing(session.client.follow(stream)) as reports,
+        ):
             for report in reports:
                 draw(report.value.processed, report.value.total)
                 if report.value.status not in UNENDED:
                     return Ended(report.value, report.body)
     except KeyboardInterrupt:
         raise Failure(
-            f"Not watching any longer; {bulk_id} goes on. See `corvo bulk status {bulk_id}`.",
+            f"Stopped following {bulk_id}. The operation continues. Follow it with "
+            f"`corvo bulk status {bulk_id} --follow`.",
             ExitCode.INTERRUPTED,
         ) from None
-    raise Failure(f"The server does not say how {bulk_id} has ended.")
+    raise Failure(
+        f"The server ended the stream before the end of {bulk_id}. Check it with "
+        f"`corvo bulk status {bulk_id}`."
+    )
 
 
 @contextlib.contextmanager
-def drawing(session: Session) -> Iterator[Draw]:
-    """Draw a bar on a terminal's stderr; elsewhere, nothing."""
+def progress_bar(session: Session) -> Iterator[DrawProgress]:
+    """Yield a function that draws a progress bar on stderr, if it is a terminal."""
     if session.output.is_json or not session.output.can_draw:
         yield lambda done, total: None
         return

@@ -1,4 +1,4 @@
-"""The jobs that a bulk command is about, as they come from stdin."""
+"""Read the job ids of a bulk command from stdin."""
 
 import json
 from collections.abc import Iterator
@@ -10,16 +10,16 @@ import click
 
 @dataclass(frozen=True, slots=True)
 class Piped:
-    """Ids from stdin. `has_more`: they are one page of a search that had more."""
+    """Ids from stdin. `has_more` is True if the input is a search page that is not the last."""
 
     job_ids: list[str]
     has_more: bool = False
 
 
 def read_ids(text: str) -> Piped:
-    """Read ids: one a line, a table of `corvo search`, or its JSON in either form.
+    """Return the ids in a list of ids, one per line, or in any output of `corvo search`.
 
-    Raises `click.UsageError` for a line that has no id in it.
+    Raises `click.UsageError` for a line or an element without an id.
     """
     stripped = text.strip()
     if not stripped.startswith(("{", "[")):
@@ -42,7 +42,9 @@ def _ids_of_lines(lines: list[str]) -> Iterator[str]:
         if first.startswith("job_"):
             yield first
         elif first and not (number == 1 and first == "JOB" and more):
-            raise click.UsageError(f"Line {number} of stdin has no job id: {line[:60]!r}.")
+            raise click.UsageError(
+                f"Line {number} of stdin does not start with a job id: {line[:60]!r}."
+            )
 
 
 def _ids_of_json_lines(lines: list[str]) -> Iterator[str]:
@@ -51,20 +53,25 @@ def _ids_of_json_lines(lines: list[str]) -> Iterator[str]:
             try:
                 yield _id_of(json.loads(line))
             except ValueError as error:
-                raise click.UsageError(f"Line {number} of stdin is not JSON: {error}.") from error
+                raise click.UsageError(
+                    f"Line {number} of stdin is not valid JSON: {error}."
+                ) from error
 
 
 def _id_of(document: Any) -> str:
-    """The id of a job, of the answer to an enqueue, or an id itself."""
+    """Return the id in a job or in the reply to an enqueue, or the document if it is an id."""
     found = document
     if isinstance(document, dict):
         found = document.get("id", document.get("job_id"))
     if not isinstance(found, str):
         text = json.dumps(document, ensure_ascii=False)
-        raise click.UsageError(f"There is no job id in this part of stdin: {text[:60]}.")
+        raise click.UsageError(
+            f"An element of stdin has no job id: {text[:60]}. Expected an id, or a job with "
+            '"id" or "job_id".'
+        )
     return found
 
 
 def _unique(ids: "Iterator[str] | list[str]") -> list[str]:
-    """The ids in their order, each once."""
+    """Return the ids without duplicates, in the order of their first occurrence."""
     return list(dict.fromkeys(ids))

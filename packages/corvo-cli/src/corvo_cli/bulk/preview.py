@@ -1,4 +1,4 @@
-"""A look at what a bulk action would do, and the question whether it shall."""
+"""The dry run of a bulk action, and the confirmation before it runs."""
 
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 _SHOWN = 10
 _IDS_AT_ONCE = 500
-"""Of which the jobs are fetched whole, payloads and all."""
+"""Maximum number of ids per request for full jobs, which include payloads."""
 
 
 class Preview(NamedTuple):
-    """How many jobs are meant, how many of them can be acted on, and the first of those."""
+    """The numbers of selected and of eligible jobs, and the first eligible jobs."""
 
     matched: int
     eligible: int
@@ -32,10 +32,10 @@ class Preview(NamedTuple):
     payloads: list[str]
 
 
-def look(session: Session, action: Action, selection: Selection) -> Preview:
-    """Count the jobs that are meant, and those whose state allows the action."""
+def preview(session: Session, action: Action, selection: Selection) -> Preview:
+    """Count the selected jobs, and the jobs whose state allows the action."""
     if selection.job_ids is not None:
-        return _look_at(session, action, selection.job_ids)
+        return _preview_ids(session, action, selection.job_ids)
     filters: dict[str, Any] = dict(selection.filters or {})
     matched = _search(session, filters, 1).value.total
     wanted = filters.get("state") or sorted(action.states)
@@ -48,47 +48,47 @@ def look(session: Session, action: Action, selection: Selection) -> Preview:
 
 
 def show(session: Session, action: Action, selection: Selection) -> None:
-    """Print what the action would do."""
-    preview = look(session, action, selection)
+    """Print what the action would do, without doing it."""
+    found = preview(session, action, selection)
     output = session.output
     if output.is_json:
         document = {
             "dry_run": True,
             "action": action.api,
-            "matched": preview.matched,
-            "eligible": preview.eligible,
+            "matched": found.matched,
+            "eligible": found.eligible,
         }
         output.raw(json.dumps(document).encode())
         return
-    if preview.jobs:
-        output.view([job_table(preview.jobs, preview.payloads, session.now())])
-    more = preview.eligible - len(preview.jobs)
-    shown = f" and {more:,} more" if more > 0 and preview.jobs else ""
-    left = preview.matched - preview.eligible
-    rest = f" {left:,} are in a state that does not allow it." if left > 0 else ""
+    if found.jobs:
+        output.view([job_table(found.jobs, found.payloads, session.now())])
+    more = found.eligible - len(found.jobs)
+    shown = f" and {more:,} more" if more > 0 and found.jobs else ""
+    ineligible = found.matched - found.eligible
+    rest = f" The state of {ineligible:,} does not allow it." if ineligible > 0 else ""
     output.say(
-        f"Would {action.verb} {count(preview.eligible, 'job')}"
-        + (f": these{shown}." if preview.jobs else ".")
-        + f"{rest} Nothing was done."
+        f"Would {action.verb} {count(found.eligible, 'job')}"
+        + (f": those above{shown}." if found.jobs else ".")
+        + f"{rest} Nothing was changed."
     )
 
 
 def confirm(session: Session, action: Action, selection: Selection) -> None:
-    """Ask whether to go on. Raises `Failure` for a no."""
+    """Ask whether to run the action. Raises `Failure` if the answer is no."""
     if selection.job_ids is not None:
         number = count(len(selection.job_ids), "job")
     else:
         number = count(_search(session, dict(selection.filters or {}), 1).value.total, "job")
     question = f"{action.verb.capitalize()} {number} {selection}?"
     try:
-        is_wanted = click.confirm(question, err=True)
+        is_confirmed = click.confirm(question, err=True)
     except click.Abort:
-        is_wanted = False
-    if not is_wanted:
-        raise Failure("Nothing was done.", ExitCode.ERROR)
+        is_confirmed = False
+    if not is_confirmed:
+        raise Failure("Not confirmed. Nothing was changed.", ExitCode.ERROR)
 
 
-def _look_at(session: Session, action: Action, job_ids: "list[str] | Any") -> Preview:
+def _preview_ids(session: Session, action: Action, job_ids: "list[str] | Any") -> Preview:
     matched = eligible = 0
     jobs: list[Job] = []
     payloads: list[str] = []

@@ -1,4 +1,4 @@
-"""The work of a bulk action: by the server at once, or in its background."""
+"""Run a bulk action, directly or in the background of the server."""
 
 import json
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ import click
 
 import corvo_client
 from corvo_cli.bulk.actions import Action
-from corvo_cli.bulk.following import drawing, follow
+from corvo_cli.bulk.following import follow, progress_bar
 from corvo_cli.bulk.selection import Selection
 from corvo_cli.human import count
 from corvo_cli.session import Session
@@ -17,40 +17,40 @@ if TYPE_CHECKING:
     from corvo_client.calls import Call, Exact
     from corvo_schema import BulkAccepted, BulkReply
 
-MOST_IDS = 10_000
-"""How many ids fit into one request."""
+MAX_IDS = 10_000
+"""Maximum number of ids in one request."""
 
 
 def act(session: Session, action: Action, selection: Selection, *, wait: bool, **more: Any) -> None:
-    """Do it, and print what came of it. `more` is what the action needs beside the jobs.
+    """Run the action and print the result. `more` has further arguments of the action.
 
-    Unless `wait`, all of it goes to the server's background, and its id is printed.
+    Without `wait`, start the action in the background and print the id of the operation.
     """
     ids = selection.job_ids
     if ids is None:
         call = _call(action, filters=selection.filters, in_background=not wait, **more)
         _print(session, action, session.ask(call), wait=wait)
     elif wait:
-        _act_on_named(session, action, ids, **more)
-    elif len(ids) > MOST_IDS:
+        _act_on_ids(session, action, ids, **more)
+    elif len(ids) > MAX_IDS:
         raise click.UsageError(
-            f"With --background, name {MOST_IDS:,} jobs at most, or use filters."
+            f"--background accepts at most {MAX_IDS:,} ids, not {len(ids):,}. Use filters instead."
         )
     else:
         call = _call(action, job_ids=ids, in_background=True, **more)
         _print(session, action, session.ask(call), wait=False)
 
 
-def _act_on_named(session: Session, action: Action, ids: Sequence[str], **more: Any) -> None:
-    """As many requests as it takes; their answers added up."""
+def _act_on_ids(session: Session, action: Action, ids: Sequence[str], **more: Any) -> None:
+    """Send the ids in as many requests as needed, and print the sum of the replies."""
     if not ids:
         _print_done(session, action, _document(0, 0, 0.0), 0, 0)
         return
     replies: list[Exact[Any]] = []
-    with drawing(session) as draw:
-        for start in range(0, len(ids), MOST_IDS):
+    with progress_bar(session) as draw:
+        for start in range(0, len(ids), MAX_IDS):
             draw(start, len(ids))
-            call = _call(action, job_ids=ids[start : start + MOST_IDS], **more)
+            call = _call(action, job_ids=ids[start : start + MAX_IDS], **more)
             replies.append(session.ask(call))
     affected = sum(reply.value.affected for reply in replies)
     errors = sum(reply.value.errors for reply in replies)
@@ -67,23 +67,26 @@ def _print(
     if isinstance(value, corvo_client.BulkReply):
         _print_done(session, action, reply.body, value.affected, value.errors)
     elif wait:
-        session.output.say(f"{value.bulk_operation_id} goes on in the background.")
+        session.output.say(f"{value.bulk_operation_id} runs in the background.")
         ended = follow(session, value.bulk_operation_id)
         _print_done(session, action, ended.body, ended.value.affected, ended.value.errors)
         ended.check()
     else:
         if not session.output.is_json:
             session.output.lines([value.bulk_operation_id])
-        session.output.done(reply.body, f"See `corvo bulk status {value.bulk_operation_id}`.")
+        session.output.done(
+            reply.body, f"Follow it with `corvo bulk status {value.bulk_operation_id}`."
+        )
 
 
 def _print_done(session: Session, action: Action, body: bytes, affected: int, errors: int) -> None:
-    left = f" {errors:,} left as they were: not there, or not in a state for it." if errors else ""
-    session.output.done(body, f"{action.done} {count(affected, 'job')}.{left}")
+    skipped = f" Skipped {errors:,}: missing, or in a state that does not allow it."
+    message = f"{action.done} {count(affected, 'job')}.{skipped if errors else ''}"
+    session.output.done(body, message)
 
 
 def _document(affected: int, errors: int, duration_ms: float) -> bytes:
-    """What the server would have said, had it been one request."""
+    """Return the reply that the server would have sent to a single request."""
     members = {"affected": affected, "errors": errors, "duration_ms": duration_ms}
     return json.dumps(members, separators=(",", ":")).encode()
 

@@ -1,1 +1,1 @@
-"""One module for each command or group of like ones; `corvo_cli.catalog` says which is where."""
+"""One module for each command or group of commands. `corvo_cli.catalog` lists the locations."""

@@ -13,9 +13,9 @@ from corvo_cli.show.output import Format
 @click.argument("batch_id")
 @pass_session
 def batch(session: Session, batch_id: str) -> None:
-    """Show how far a batch is.
+    """Show the progress of a batch.
 
-    How many of its jobs have ended and how, and the job that was enqueued after the last of them.
+    Shows the number of jobs by outcome, and the callback job once all jobs have ended.
     """
     reply = session.ask(corvo_client.calls.get_batch(batch_id))
     session.output.one(reply.body, lambda: batch_view(reply.value, session.now()))
@@ -28,21 +28,25 @@ def batch(session: Session, batch_id: str) -> None:
     corvo batches --limit 1000 -o jsonl | jq -r 'select(.failed > 0).id'
     """,
 )
-@click.option("--state", type=click.Choice(["running", "finished"]), help="Only of these.")
+@click.option(
+    "--state", type=click.Choice(["running", "finished"]), help="List only batches in this state."
+)
 @click.option(
     "--limit",
     type=click.IntRange(1, 1000),
     default=50,
     show_default=True,
     metavar="N",
-    help="How many to show at most.",
+    help="The maximum number of batches.",
 )
-@click.option("--cursor", metavar="CURSOR", help="Go on where an earlier list has ended.")
+@click.option(
+    "--cursor", metavar="CURSOR", help="Continue after the page that printed this cursor."
+)
 @pass_session
 def batches(session: Session, state: str | None, limit: int, cursor: str | None) -> None:
-    """List the batches, the newest first.
+    """List the batches, newest first.
 
-    A batch is `running` until all its jobs have ended.
+    A batch is `running` until all its jobs have ended, then `finished`.
     """
     call = corvo_client.calls.list_batches(
         state,  # type: ignore[arg-type]  # one of click's choices
@@ -58,4 +62,4 @@ def batches(session: Session, state: str | None, limit: int, cursor: str | None)
     else:
         session.output.say("There are no batches.")
     if page.has_more and session.output.format is not Format.JSON:
-        session.output.say(f"There are more. For the next: --cursor {page.cursor}")
+        session.output.say(f"There are more batches. Continue with --cursor {page.cursor}")

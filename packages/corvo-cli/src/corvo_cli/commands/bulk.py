@@ -35,28 +35,28 @@ _EXAMPLES = """
 
 @click.group(cls=Group, examples=_EXAMPLES)
 def bulk() -> None:
-    """Do one thing to many jobs.
+    """Apply one action to many jobs.
 
-    Which jobs: those named, else those that pass every filter given, else those piped in, as ids
-    or as `corvo search` prints them. Jobs whose state does not allow the action are left as they
-    are, and so are jobs that are enqueued meanwhile.
+    Select the jobs by their ids, by filters (a job must match all of them), or by piping in ids
+    or the output of `corvo search`. The action skips jobs whose state does not allow it, and jobs
+    that are enqueued after its start.
 
-    On a terminal you are asked before jobs that match filters are changed. More than 10,000 that
-    match are done in the server's background, with a bar here that shows how far it is.
+    On a terminal, an action on filters asks for confirmation first. If filters match more than
+    10,000 jobs, the operation runs in the background of the server; a bar shows its progress.
     """
 
 
-def _targets(function: F) -> F:
-    """Give a command the options that say which jobs, and how to go about it."""
+def _selection_options(function: F) -> F:
+    """Add the options that select jobs and control how the action runs."""
     options = [
         click.argument("job_ids", metavar="[JOB_ID]...", nargs=-1),
         filter_options,
-        click.option("--dry-run", is_flag=True, help="Show what would be done, and do nothing."),
-        click.option("-y", "--yes", is_flag=True, help="Do not ask."),
+        click.option("--dry-run", is_flag=True, help="Show the effect without changing a job."),
+        click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation."),
         click.option(
             "--background",
             is_flag=True,
-            help="Let the server do it, and print the id of the operation at once.",
+            help="Run in the background of the server, and print the id of the operation.",
         ),
     ]
     for option in reversed(options):
@@ -65,15 +65,15 @@ def _targets(function: F) -> F:
 
 
 @bulk.command(cls=Command, examples="corvo bulk retry --queue emails --state dead")
-@_targets
+@_selection_options
 @pass_session
 def retry(session: Session, /, **options: Any) -> None:
-    """Run ended jobs again, with all their attempts."""
+    """Retry ended jobs, with all their attempts."""
     _run(session, actions.RETRY, options)
 
 
 @bulk.command(cls=Command, examples="corvo bulk requeue --queue emails --error-contains timeout")
-@_targets
+@_selection_options
 @pass_session
 def requeue(session: Session, /, **options: Any) -> None:
     """Give dead jobs one more attempt each."""
@@ -81,7 +81,7 @@ def requeue(session: Session, /, **options: Any) -> None:
 
 
 @bulk.command(cls=Command, examples="corvo bulk cancel --tag campaign=spring")
-@_targets
+@_selection_options
 @pass_session
 def cancel(session: Session, /, **options: Any) -> None:
     """Cancel jobs that have not ended."""
@@ -90,36 +90,42 @@ def cancel(session: Session, /, **options: Any) -> None:
 
 @bulk.command(cls=Command, examples="corvo bulk move emails.slow --queue emails --state pending")
 @click.argument("move_to_queue", type=QUEUE, metavar="QUEUE")
-@_targets
+@_selection_options
 @pass_session
 def move(session: Session, /, *, move_to_queue: str, **options: Any) -> None:
-    """Put jobs into another queue."""
+    """Move jobs to another queue."""
     _run(session, actions.MOVE, options, move_to_queue=move_to_queue)
 
 
 @bulk.command(cls=Command, examples="corvo bulk priority high --tag tenant=acme")
 @click.argument("new_priority", type=PRIORITY, metavar="PRIORITY")
-@_targets
+@_selection_options
 @pass_session
 def priority(session: Session, /, *, new_priority: str, **options: Any) -> None:
-    """Let waiting jobs be served earlier or later."""
+    """Change the priority of waiting jobs."""
     _run(session, actions.PRIORITY, options, priority=new_priority)
 
 
 @bulk.command(cls=Command, examples="corvo bulk delete --state completed --completed-before 7d")
-@_targets
+@_selection_options
 @pass_session
 def delete(session: Session, /, **options: Any) -> None:
-    """Remove jobs for good."""
+    """Delete jobs permanently."""
     _run(session, actions.DELETE, options)
 
 
 @bulk.command(cls=Command, examples="corvo bulk status bulk_01JD3Z9W6V7Q5X8M2N4P6R8T0B --follow")
 @click.argument("bulk_id")
-@click.option("-f", "--follow", "is_followed", is_flag=True, help="Watch it until it has ended.")
+@click.option(
+    "-f",
+    "--follow",
+    "is_followed",
+    is_flag=True,
+    help="Wait until it has ended, and show its progress.",
+)
 @pass_session
 def status(session: Session, bulk_id: str, is_followed: bool) -> None:
-    """Show how far an operation in the background is."""
+    """Show the progress of a background operation."""
     if is_followed:
         ended = follow(session, bulk_id)
         session.output.one(ended.body, lambda: _view(ended.value, session.now()))
@@ -132,7 +138,7 @@ def status(session: Session, bulk_id: str, is_followed: bool) -> None:
 @bulk.command("list", cls=Command, examples="corvo bulk list --output jsonl | jq -r .id")
 @pass_session
 def list_operations(session: Session) -> None:
-    """List the last hundred operations in the background."""
+    """List the last 100 background operations."""
     reply = session.ask(corvo_client.calls.list_bulk())
     if not (reply.value or session.output.is_json):
         session.output.say("There are no bulk operations.")
@@ -144,7 +150,7 @@ def list_operations(session: Session) -> None:
 @click.argument("bulk_id")
 @pass_session
 def stop(session: Session, bulk_id: str) -> None:
-    """Stop an operation in the background; what it has done stays."""
+    """Stop a background operation. Jobs that it has already changed stay changed."""
     reply = session.ask(corvo_client.calls.cancel_bulk(bulk_id))
     done = f"{bulk_id} is {reply.value.status} after {reply.value.affected:,} jobs."
     session.output.done(reply.body, done)
@@ -173,7 +179,7 @@ def _view(operation: "BulkOperation", now: datetime) -> View:
                 ("status", state(operation.status)),
                 ("processed", Cell(f"{operation.processed:,} of {operation.total:,}")),
                 ("affected", Cell(f"{operation.affected:,}")),
-                ("left as they were", Cell(f"{operation.errors:,}")),
+                ("skipped", Cell(f"{operation.errors:,}")),
                 ("error", Cell(operation.error, "error")),
                 ("created", Cell(moment(operation.created_at, now))),
                 ("finished", Cell(moment(operation.finished_at, now))),

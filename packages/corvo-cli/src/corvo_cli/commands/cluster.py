@@ -17,10 +17,11 @@ from corvo_cli.show.cluster_view import nodes_table
 )
 @pass_session
 def cluster(session: Session) -> None:
-    """List the servers of one database.
+    """List the nodes of the cluster.
 
-    And how busy each is. The `leader` is the one that runs schedules, retries and bulk operations;
-    any other takes over when it is gone. `silent` is one that has not reported for five seconds.
+    Shows the role and the load of each server on the database. The `leader` runs schedules,
+    retries and bulk operations. Another node becomes leader if it stops. A node is `silent` if it
+    has not reported for five seconds.
     """
     reply = session.ask(corvo_client.calls.cluster_status())
     session.output.one(reply.body, lambda: [nodes_table(reply.value, session.now())])

@@ -21,15 +21,15 @@ VARIABLE = "_CORVO_COMPLETE"
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @pass_session
 def completion(session: Session, shell: str) -> None:
-    """Print the completion of a shell.
+    """Print the completion script for a shell.
 
-    It completes commands, options and their values; for queues, those that the server has.
+    The script completes commands, options and their values, and the queues of the server.
     """
     context = click.get_current_context().find_root()
     kind = get_completion_class(shell)
     if kind is None:  # pragma: no cover - click has all three
         raise click.UsageError(f"There is no completion for {shell}.")
     script = kind(context.command, {}, PROGRAM, VARIABLE)
-    # Not `source()`, which runs bash to see how old it is, even where there is none.
+    # `source()` would run bash to check its version, which fails without bash.
     text = script.source_template % script.source_vars()
     session.output.lines([text.strip("\n")])

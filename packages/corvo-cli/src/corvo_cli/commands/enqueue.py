@@ -28,51 +28,89 @@ _EXAMPLES = """
 @click.command(cls=Command, examples=_EXAMPLES)
 @click.argument("queue", type=QUEUE)
 @click.argument("payload", default="{}")
-@click.option("--priority", type=PRIORITY, help="Who is served first.  [default: normal]")
-@click.option("--unique-key", metavar="KEY", help="At most one live job of the queue has it.")
+@click.option(
+    "--priority", type=PRIORITY, help="Fetches return higher priorities first.  [default: normal]"
+)
+@click.option(
+    "--unique-key",
+    metavar="KEY",
+    help="Allow one unfinished job with this key in the queue; see --on-conflict.",
+)
 @click.option(
     "--unique-period",
     type=SPAN,
     metavar="DURATION",
-    help="For how long at most it is held.  [default: 1h]",
+    help="The maximum time for which the job keeps its unique key.  [default: 1h]",
 )
 @click.option(
     "--on-conflict",
     type=ON_CONFLICT,
-    help="What to do to the live job that has the key.  [default: ignore]",
+    help="The action if an unfinished job already has the unique key.  [default: ignore]",
 )
 @click.option(
-    "--max-retries", type=int, metavar="N", help="How many attempts there are in all.  [default: 3]"
+    "--max-retries",
+    type=int,
+    metavar="N",
+    help="The number of attempts, including the first.  [default: 3]",
 )
 @click.option(
     "--retry-backoff",
     type=BACKOFF,
-    help="How pauses between attempts grow.  [default: exponential]",
+    help="How the delay grows from attempt to attempt.  [default: exponential]",
 )
 @click.option(
-    "--retry-base-delay", type=SPAN, metavar="DURATION", help="The first pause.  [default: 5s]"
+    "--retry-base-delay",
+    type=SPAN,
+    metavar="DURATION",
+    help="The delay before the second attempt.  [default: 5s]",
 )
 @click.option(
-    "--retry-max-delay", type=SPAN, metavar="DURATION", help="The longest pause.  [default: 10m]"
+    "--retry-max-delay",
+    type=SPAN,
+    metavar="DURATION",
+    help="The maximum delay between attempts.  [default: 10m]",
 )
-@click.option("--scheduled-at", metavar="TIME", help="Not before then, like 2026-01-31T08:00:00Z.")
-@click.option("--delay", type=SPAN, metavar="DURATION", help="Not before so much time has passed.")
 @click.option(
-    "--expire-after", type=SPAN, metavar="DURATION", help="Not finished by then, the job is dead."
+    "--scheduled-at",
+    metavar="TIME",
+    help="Run the job no earlier than this time, e.g. 2026-01-31T08:00:00Z.  [default: now]",
 )
-@click.option("--tag", "tags", type=TAG, multiple=True, metavar="KEY=VALUE", help="Repeatable.")
+@click.option(
+    "--delay",
+    type=SPAN,
+    metavar="DURATION",
+    help="Run the job no earlier than this long from now, e.g. 10m.",
+)
+@click.option(
+    "--expire-after",
+    type=SPAN,
+    metavar="DURATION",
+    help="The job becomes dead if it has not finished within this time.",
+)
+@click.option(
+    "--tag",
+    "tags",
+    type=TAG,
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Add a tag, e.g. tenant=acme. Repeat the option for several tags.",
+)
 @click.option(
     "--concurrency-key",
     metavar="KEY",
-    help="Jobs that share it can be limited together; see `corvo concurrency`.",
+    help="A key that `corvo concurrency --per-key` limits, e.g. a tenant.",
 )
-@click.option("--job-id", metavar="ID", help="Repeating the same id has no second effect.")
-@click.option("--wait", is_flag=True, help="Wait until the job has ended, and show it.")
+@click.option(
+    "--job-id",
+    metavar="ID",
+    help="The id of the job: job_ and a ULID. A second enqueue with the same id has no effect.",
+)
+@click.option("--wait", is_flag=True, help="Wait until the job has ended, then show it.")
 @click.option(
     "--wait-timeout",
     type=DURATION,
     metavar="DURATION",
-    help="Wait so long at most; implies --wait.",
+    help="The maximum time to wait. Implies --wait.",
 )
 @pass_session
 def enqueue(
@@ -87,11 +125,11 @@ def enqueue(
 ) -> None:
     """Enqueue a job.
 
-    PAYLOAD is JSON: a literal, @FILE, or - for stdin; {} when left out. It is kept as it is, to the
-    last digit. A DURATION is like 250ms, 5s, 1h30m, 7d; a number alone is seconds.
+    PAYLOAD is JSON: a literal, @FILE, or - for stdin. The default is {}. The server stores it
+    unchanged. A DURATION is e.g. 250ms, 5s, 1h30m or 7d; a bare number is seconds.
 
-    Prints the job's id. With --wait the job itself, once it has ended: the exit code is 0 only if
-    it is completed, and 7 when it has not ended within --wait-timeout.
+    Prints the id of the job. With --wait, prints the job after its end. The exit code is then 0 if
+    the job is completed, 1 if it is dead or cancelled, and 7 if --wait-timeout has passed.
     """
     document = read_payload(payload)
     options["tags"] = dict(options["tags"]) or None
@@ -107,14 +145,15 @@ def enqueue(
         ended = wait_for_end(session, reply.value.job_id, wait_timeout)
     except KeyboardInterrupt:
         raise Failure(
-            f"Not waiting any longer; {reply.value.job_id} goes on.", ExitCode.INTERRUPTED
+            f"Stopped waiting. {reply.value.job_id} continues; see `corvo inspect`.",
+            ExitCode.INTERRUPTED,
         ) from None
     session.output.one(ended.body, lambda: job_view(ended.value, ended.body, session.now()))
     check_end(ended.value, wait_timeout)
 
 
 def _outcome(queue: str, reply: "EnqueueReply") -> str:
-    """What has become of the enqueue, in words."""
+    """Return the outcome of the enqueue as a message."""
     if not reply.unique_existing:
         return f"enqueued in {queue}, {reply.status}"
     match reply.status:
@@ -123,4 +162,4 @@ def _outcome(queue: str, reply: "EnqueueReply") -> str:
         case "rescheduled":
             return f"the job in {queue} with this unique key was rescheduled"
         case _:
-            return f"nothing enqueued, a job in {queue} has this unique key already"
+            return f"not enqueued: a job in {queue} already has this unique key"

@@ -48,24 +48,47 @@ _WIDTHS = (24, max(map(len, TYPES)), 16, 30)
     corvo events --type completed --limit 1         wait for the next job to complete
     """,
 )
-@click.option("--queue", "queues", type=QUEUE, multiple=True, help="Of this queue; repeatable.")
-@click.option("--job", "job_ids", metavar="ID", multiple=True, help="Of this job; repeatable.")
+@click.option(
+    "--queue",
+    "queues",
+    type=QUEUE,
+    multiple=True,
+    help="Show events of this queue. Repeat the option for several queues.  [default: all]",
+)
+@click.option(
+    "--job",
+    "job_ids",
+    metavar="ID",
+    multiple=True,
+    help="Show events of this job. Repeat the option for several jobs.  [default: all]",
+)
 @click.option(
     "--type",
     "types",
     type=click.Choice(TYPES),
     multiple=True,
     metavar="TYPE",
-    help=f"Of this type; repeatable.  [{', '.join(TYPES)}]",
+    help="Show events of this type. Repeat the option for several types.  "
+    f"[{', '.join(TYPES)}; default: all]",
 )
 @click.option(
     "--after",
     type=click.IntRange(min=0),
     metavar="ID",
-    help="Begin after this event, as far back as the log goes: 0 for all of it.  [default: now]",
+    help="Start after the event with this id. 0 is the start of the event log.  [default: now]",
 )
-@click.option("-f", "--follow", is_flag=True, help="Wait for more, which is what happens anyway.")
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="End after so many events.")
+@click.option(
+    "-f",
+    "--follow",
+    is_flag=True,
+    help="Wait for new events. The command always does; the option has no further effect.",
+)
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Exit after this number of events.  [default: no limit]",
+)
 @pass_session
 def events(
     session: Session,
@@ -78,10 +101,10 @@ def events(
     follow: bool,
     limit: int | None,
 ) -> None:
-    """Follow what happens to jobs.
+    """Follow the events of jobs.
 
-    From now on, until Ctrl-C. A connection that breaks is made again, and nothing is missed. As
-    JSON, an event on each line, in either format.
+    Prints events until Ctrl-C. After a lost connection, the command connects again and continues
+    without a gap. The formats json and jsonl both print one event per line.
     """
     calls = corvo_client.calls
     stream = calls.follow_events(queues=queues, job_ids=job_ids, types=types, after=after)

@@ -18,10 +18,9 @@ from corvo_cli.show.job_view import job_view
 @click.argument("job_id")
 @pass_session
 def inspect(session: Session, job_id: str) -> None:
-    """Show everything about a job.
+    """Show all details of a job.
 
-    Its state and settings, payload, checkpoint and result, the error of each attempt, and what has
-    happened to it so far.
+    Shows its state and settings, payload, checkpoint, result, errors and events.
     """
     reply = session.ask(corvo_client.calls.get_job(job_id))
     session.output.one(reply.body, lambda: job_view(reply.value, reply.body, session.now()))

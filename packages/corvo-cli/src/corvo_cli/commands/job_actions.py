@@ -1,4 +1,4 @@
-"""What can be done to a job: `corvo retry`, `requeue`, `cancel`, `move`, `priority`, `delete`."""
+"""Actions on one job: `corvo retry`, `requeue`, `cancel`, `move`, `priority`, `delete`."""
 
 from typing import TYPE_CHECKING
 
@@ -20,9 +20,9 @@ _JOB = "job_01JD3Z9W6V7Q5X8M2N4P6R8T0B"
 @click.argument("job_id")
 @pass_session
 def retry(session: Session, job_id: str) -> None:
-    """Run an ended job again, or a waiting one now.
+    """Retry an ended job, or run a waiting job now.
 
-    An ended job gets all its attempts again. Many jobs at once: see `corvo bulk retry`.
+    An ended job gets all its attempts again. For many jobs, see `corvo bulk retry`.
     """
     _act(session, corvo_client.calls.retry_job(job_id), f"{job_id} is pending again.")
 
@@ -33,7 +33,7 @@ def retry(session: Session, job_id: str) -> None:
 def requeue(session: Session, job_id: str) -> None:
     """Give a dead job one more attempt.
 
-    The attempts it has had still count; `corvo retry` begins anew.
+    Its earlier attempts still count. `corvo retry` resets them instead.
     """
     _act(session, corvo_client.calls.requeue_job(job_id), f"{job_id} gets one more attempt.")
 
@@ -44,13 +44,13 @@ def requeue(session: Session, job_id: str) -> None:
 def cancel(session: Session, job_id: str) -> None:
     """Cancel a job.
 
-    One that a worker has is cancelled as soon as the worker stops; it is told at its next
-    heartbeat. `corvo inspect` shows when it has.
+    A waiting job is cancelled at once. The worker of an active job learns of the cancel at its
+    next heartbeat, and the job is cancelled when the worker stops it.
     """
     reply = session.ask(corvo_client.calls.cancel_job(job_id))
     is_running = reply.value.status == "cancelling"
-    ended = "is running: its worker is being told to stop" if is_running else "is cancelled"
-    session.output.done(reply.body, f"{job_id} {ended}.")
+    outcome = "is active and will be cancelled by its worker" if is_running else "is cancelled"
+    session.output.done(reply.body, f"{job_id} {outcome}.")
 
 
 @click.command(cls=Command, examples=f"corvo move {_JOB} emails.slow")
@@ -58,11 +58,11 @@ def cancel(session: Session, job_id: str) -> None:
 @click.argument("queue", type=QUEUE)
 @pass_session
 def move(session: Session, job_id: str, queue: str) -> None:
-    """Put a job into another queue.
+    """Move a job to another queue.
 
-    As it is, with its errors and its history. Not while a worker has it.
+    The job keeps its state, errors and events. An active job cannot be moved.
     """
-    _act(session, corvo_client.calls.move_job(job_id, queue), f"{job_id} is in {queue} now.")
+    _act(session, corvo_client.calls.move_job(job_id, queue), f"{job_id} is now in {queue}.")
 
 
 @click.command(cls=Command, examples=f"corvo priority {_JOB} critical")
@@ -70,25 +70,25 @@ def move(session: Session, job_id: str, queue: str) -> None:
 @click.argument("priority", type=PRIORITY, metavar="PRIORITY")
 @pass_session
 def priority(session: Session, job_id: str, priority: str) -> None:
-    """Let a waiting job be served earlier or later.
+    """Change the priority of a waiting job.
 
-    PRIORITY is critical, high or normal.
+    PRIORITY is critical, high or normal. Fetches return higher priorities first.
     """
     call = corvo_client.calls.change_priority(job_id, priority)  # type: ignore[arg-type]
-    _act(session, call, f"{job_id} is {priority} now.")
+    _act(session, call, f"{job_id} now has priority {priority}.")
 
 
 @click.command(cls=Command, examples=f"corvo delete {_JOB}")
 @click.argument("job_id")
 @pass_session
 def delete(session: Session, job_id: str) -> None:
-    """Remove a job for good.
+    """Delete a job permanently.
 
-    With its errors and its history. Not while a worker has it: cancel it first.
+    Deletes its errors and its timeline, too. An active job must be cancelled first.
     """
     _act(session, corvo_client.calls.delete_job(job_id), f"{job_id} is deleted.")
 
 
 def _act(session: Session, call: "Call[StatusReply]", done: str) -> None:
-    """Make the call, and say that it is done."""
+    """Make the call and print that the action is done."""
     session.output.done(session.ask(call).body, done)

@@ -1,4 +1,4 @@
-"""What can be done to a queue: hold its jobs back, limit them, remove them."""
+"""Actions on a queue: pause, resume, drain, limit, clear and destroy."""
 
 from typing import TYPE_CHECKING
 
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 @click.argument("queue", type=QUEUE)
 @pass_session
 def pause(session: Session, queue: str) -> None:
-    """Hold a queue's jobs back.
+    """Pause a queue.
 
-    New ones can be enqueued, active ones end; none is handed out until `corvo resume`.
+    Fetches return none of its jobs until `corvo resume`. Jobs can still be enqueued, and active
+    jobs continue.
     """
     _act(session, corvo_client.calls.pause_queue(queue), f"{queue} is paused.")
 
@@ -30,59 +31,62 @@ def pause(session: Session, queue: str) -> None:
 @click.argument("queue", type=QUEUE)
 @pass_session
 def resume(session: Session, queue: str) -> None:
-    """Hand a queue's jobs out again.
+    """Resume a paused or drained queue.
 
-    After `corvo pause` or `corvo drain`.
+    Fetches return its jobs again. Ends the effect of `corvo pause` and `corvo drain`.
     """
-    _act(session, corvo_client.calls.resume_queue(queue), f"{queue} is handed out again.")
+    _act(session, corvo_client.calls.resume_queue(queue), f"{queue} is resumed.")
 
 
 @click.command(cls=Command, examples="corvo drain emails")
 @click.argument("queue", type=QUEUE)
 @pass_session
 def drain(session: Session, queue: str) -> None:
-    """Hold jobs back and let the active ones end.
+    """Pause a queue and let its active jobs end.
 
-    `corvo queues QUEUE` shows `draining`, and how many are still active.
+    Has the effect of `corvo pause`, with the status `draining` until `corvo resume`. `corvo queues
+    QUEUE` shows the number of jobs that are still active.
     """
-    _act(session, corvo_client.calls.drain_queue(queue), f"{queue} hands out no more jobs.")
+    _act(session, corvo_client.calls.drain_queue(queue), f"{queue} is draining.")
 
 
 @click.command(cls=Command, examples="corvo clear emails")
 @click.argument("queue", type=QUEUE)
 @pass_session
 def clear(session: Session, queue: str) -> None:
-    """Remove a queue's waiting jobs.
+    """Delete the pending and scheduled jobs of a queue.
 
-    Those that are pending or scheduled, for good. Others stay, and so do the queue and its limits.
+    The jobs are deleted permanently. Other jobs, the queue and its limits stay.
     """
     reply = session.ask(corvo_client.calls.clear_queue(queue))
-    gone = count(reply.value.deleted or 0, "job")
-    session.output.done(reply.body, f"{gone} removed from {queue}.")
+    deleted = count(reply.value.deleted or 0, "job")
+    session.output.done(reply.body, f"Deleted {deleted} of {queue}.")
 
 
 @click.command(cls=Command, examples="corvo destroy emails --confirm")
 @click.argument("queue", type=QUEUE)
-@click.option("--confirm", is_flag=True, help="Yes, remove it; nothing is done without.")
+@click.option("--confirm", is_flag=True, help="Confirm the deletion. Required.")
 @pass_session
 def destroy(session: Session, queue: str, confirm: bool) -> None:
-    """Remove a queue with all its jobs.
+    """Delete a queue with all its jobs.
 
-    For good, and with the queue's limits. Not while workers have jobs of it: pause it and wait, or
-    cancel them.
+    The queue, its jobs and its limits are deleted permanently. A queue with active jobs cannot be
+    deleted: drain it first, or cancel the jobs.
     """
     if not confirm:
-        raise click.UsageError(f"Nothing was done. To remove {queue} with all its jobs: --confirm.")
+        raise click.UsageError(
+            f"Nothing was deleted. Add --confirm to delete {queue} with all its jobs."
+        )
     reply = session.ask(corvo_client.calls.delete_queue(queue))
-    gone = count(reply.value.deleted or 0, "job")
-    session.output.done(reply.body, f"{queue} is removed, and with it {gone}.")
+    deleted = count(reply.value.deleted or 0, "job")
+    session.output.done(reply.body, f"Deleted {queue} with {deleted}.")
 
 
 @click.command(
     cls=Command,
     examples="""
-    corvo concurrency emails 10                at most 10 at once
-    corvo concurrency emails --per-key 2       at most 2 at once for each concurrency key
+    corvo concurrency emails 10                at most 10 active jobs
+    corvo concurrency emails --per-key 2       at most 2 active jobs for each concurrency key
     corvo concurrency emails 0 --per-key 0     no limits
     """,
 )
@@ -92,41 +96,46 @@ def destroy(session: Session, queue: str, confirm: bool) -> None:
     "--per-key",
     type=click.IntRange(min=0),
     metavar="N",
-    help="How many of those that share a concurrency key; 0 lifts the limit.",
+    help="The maximum number of active jobs for each concurrency key. 0 removes the limit.",
 )
 @pass_session
 def concurrency(session: Session, queue: str, limit: int | None, per_key: int | None) -> None:
-    """Limit how many jobs are active at once.
+    """Limit the number of active jobs of a queue.
 
-    LIMIT is for all of them; 0 lifts it. What is not given stays as it is. Holds across all
-    workers, from the next job on.
+    LIMIT is the maximum number of active jobs of the queue. 0 removes the limit. A limit that is
+    not given stays unchanged. Limits apply across all workers. Jobs that are already active
+    continue.
     """
     if limit is None and per_key is None:
-        raise click.UsageError("Give a LIMIT, --per-key, or both.")
+        raise click.UsageError("No limit is given. Give a LIMIT, --per-key, or both.")
     limits = [(limit, ""), (per_key, " per key")]
     words = [
-        (f"at most {number:,}" if number else "any number") + suffix
+        (f"at most {number:,} active jobs" if number else "no limit of active jobs") + suffix
         for number, suffix in limits
         if number is not None
     ]
     call = corvo_client.calls.limit_queue(queue, limit, per_key)
-    _act(session, call, f"{queue}: {' and '.join(words)} at once.")
+    _act(session, call, f"{queue}: {' and '.join(words)}.")
 
 
 @click.command(
     cls=Command,
     examples="""
     corvo throttle emails 100                at most 100 starts in any second
-    corvo throttle emails 1000 --per 1h      at most 1000 in any hour
+    corvo throttle emails 1000 --per 1h      at most 1000 starts in any hour
     corvo throttle emails --off              no limit
     """,
 )
 @click.argument("queue", type=QUEUE)
 @click.argument("rate", type=click.IntRange(min=1), required=False)
 @click.option(
-    "--per", "period", type=SPAN, metavar="DURATION", help="In which time.  [default: 1s]"
+    "--per",
+    "period",
+    type=SPAN,
+    metavar="DURATION",
+    help="The length of the window, e.g. 1m.  [default: 1s]",
 )
-@click.option("--off", is_flag=True, help="Lift the limit.")
+@click.option("--off", is_flag=True, help="Remove the limit.")
 @pass_session
 def throttle(
     session: Session,
@@ -135,14 +144,14 @@ def throttle(
     period: str | None,
     off: bool,
 ) -> None:
-    """Limit how many jobs start in a time.
+    """Limit the rate at which jobs of a queue start.
 
-    RATE is never exceeded in any window of that length, across all workers.
+    RATE is the maximum number of starts in any window of the length --per, across all workers.
     """
     if off == (rate is not None) or (off and period is not None):
-        raise click.UsageError("Give either a RATE or --off.")
+        raise click.UsageError("Give either a RATE, optionally with --per, or only --off.")
     if rate is None:
-        _act(session, corvo_client.calls.unthrottle_queue(queue), f"{queue} is not throttled.")
+        _act(session, corvo_client.calls.unthrottle_queue(queue), f"{queue} has no rate limit.")
         return
     window = period or "1s"
     call = corvo_client.calls.throttle_queue(queue, rate, window)
@@ -150,5 +159,5 @@ def throttle(
 
 
 def _act(session: Session, call: "Call[QueueStatusReply]", done: str) -> None:
-    """Make the call, and say that it is done."""
+    """Make the call and print that the action is done."""
     session.output.done(session.ask(call).body, done)

@@ -20,10 +20,10 @@ from corvo_cli.show.queue_view import queue_view, queues_view
 @click.argument("queue", type=QUEUE, required=False)
 @pass_session
 def queues(session: Session, queue: str | None) -> None:
-    """List the queues, or show one.
+    """List the queues, or show one queue.
 
-    With their limits, how many jobs are in which state, and how long the first in line has been
-    waiting.
+    Shows the status, the limits, the number of jobs in each state, and the waiting time of the
+    oldest pending job.
     """
     output = session.output
     if queue is not None:
@@ -32,6 +32,6 @@ def queues(session: Session, queue: str | None) -> None:
         return
     reply = session.ask(corvo_client.calls.list_queues())
     if not (reply.value or output.is_json):
-        output.say("There are no queues yet: the first job makes one.")
+        output.say("There are no queues. The first job of a queue creates it.")
         return
     output.many(reply.body, lambda: queues_view(reply.value))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from corvo_client.calls import Exact
 
 _EXAMPLES = """
-    corvo schedules                                                   list them
+    corvo schedules                                                   list the schedules
     corvo schedules set nightly --queue reports --cron '0 2 * * *' --timezone Europe/Berlin
     corvo schedules set ping --queue checks --cron '*/5 * * * *' '{"url": "https://example.com"}'
     corvo schedules show nightly --upcoming 10
@@ -27,9 +27,9 @@ _EXAMPLES = """
 @click.group(cls=Group, examples=_EXAMPLES, invoke_without_command=True)
 @pass_session
 def schedules(session: Session) -> None:
-    """Enqueue jobs by the calendar.
+    """Manage schedules that enqueue jobs.
 
-    Without a command, lists the schedules. NAME is a schedule's name, or its id.
+    Without a command, lists the schedules. NAME is the name or the id of a schedule.
     """
     if click.get_current_context().invoked_subcommand is None:
         _list(session)
@@ -48,11 +48,11 @@ def list_schedules(session: Session) -> None:
     "--upcoming",
     type=click.IntRange(0, 100),
     metavar="N",
-    help="How many of its next times to show.  [default: 5]",
+    help="The number of upcoming occurrences to show.  [default: 5]",
 )
 @pass_session
 def show(session: Session, name: str, upcoming: int | None) -> None:
-    """Show a schedule, with its next times."""
+    """Show a schedule and its upcoming occurrences."""
     _show(session, session.ask(corvo_client.calls.get_schedule(name, upcoming)))
 
 
@@ -66,37 +66,60 @@ def show(session: Session, name: str, upcoming: int | None) -> None:
 )
 @click.argument("name")
 @click.argument("payload", default="{}")
-@click.option("--queue", type=QUEUE, required=True, metavar="QUEUE", help="Where its jobs go.")
+@click.option("--queue", type=QUEUE, required=True, metavar="QUEUE", help="The queue of its jobs.")
 @click.option(
     "--cron",
     required=True,
     metavar="CRON",
-    help="When: minute, hour, day, month, weekday; or @daily and the like.",
+    help="The cron expression: minute, hour, day, month, weekday; or e.g. @daily.",
 )
-@click.option("--timezone", metavar="ZONE", help="Of which clock.  [default: UTC]")
+@click.option(
+    "--timezone",
+    metavar="ZONE",
+    help="The time zone of the cron expression, e.g. Europe/Berlin.  [default: UTC]",
+)
 @click.option(
     "--misfire",
     type=click.Choice(["run_once", "skip"]),
-    help="What becomes of times that passed while no server ran.  [default: run_once]",
+    help="The action after occurrences passed while no server ran.  [default: run_once]",
 )
-@click.option("--unique-key", metavar="KEY", help="At most one live job of the queue has it.")
 @click.option(
-    "--unique-period", type=SPAN, metavar="DURATION", help="For how long at most it is held."
+    "--unique-key",
+    metavar="KEY",
+    help="Enqueue no job while an unfinished job of the queue has this key.",
 )
-@click.option("--max-retries", type=int, metavar="N", help="Attempts of a job.  [default: 3]")
-@click.option("--priority", type=PRIORITY, help="Of its jobs.  [default: normal]")
-@click.option("--tag", "tags", type=TAG, multiple=True, metavar="KEY=VALUE", help="Repeatable.")
+@click.option(
+    "--unique-period",
+    type=SPAN,
+    metavar="DURATION",
+    help="The maximum time for which a job keeps the unique key.",
+)
+@click.option(
+    "--max-retries",
+    type=int,
+    metavar="N",
+    help="The number of attempts of each job, including the first.  [default: 3]",
+)
+@click.option("--priority", type=PRIORITY, help="The priority of its jobs.  [default: normal]")
+@click.option(
+    "--tag",
+    "tags",
+    type=TAG,
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Add a tag to its jobs. Repeat the option for several tags.",
+)
 @pass_session
 def put(
     session: Session, /, *, name: str, payload: str, queue: str, cron: str, **options: Any
 ) -> None:
-    """Create a schedule, or change the one of this name.
+    """Create a schedule, or replace the schedule of this name.
 
-    What is not given has its default afterwards, whatever it was before. PAYLOAD is JSON: a
-    literal, @FILE, or - for stdin; {} when left out.
+    An option that is not given gets its default, also when the schedule exists. PAYLOAD is JSON: a
+    literal, @FILE, or - for stdin. The default is {}.
 
-    A time that a clock change skips runs once right after the gap, one that happens twice runs
-    once.
+    An occurrence that a clock change skips runs once, right after the gap. An occurrence that a
+    clock change repeats runs once.
     """
     options["tags"] = dict(options["tags"]) or None
     request = corvo_client.calls.schedule_request(
@@ -113,7 +136,7 @@ def put(
 @click.argument("name")
 @pass_session
 def pause(session: Session, name: str) -> None:
-    """Let a schedule's times pass."""
+    """Pause a schedule. Its occurrences enqueue no jobs."""
     reply = session.ask(corvo_client.calls.pause_schedule(name))
     session.output.done(reply.body, f"{name} is paused.")
 
@@ -122,18 +145,18 @@ def pause(session: Session, name: str) -> None:
 @click.argument("name")
 @pass_session
 def resume(session: Session, name: str) -> None:
-    """Let a schedule run again."""
+    """Resume a paused schedule."""
     reply = session.ask(corvo_client.calls.resume_schedule(name))
-    session.output.done(reply.body, f"{name} runs by its calendar again.")
+    session.output.done(reply.body, f"{name} is resumed.")
 
 
 @schedules.command(cls=Command, examples="corvo schedules run nightly")
 @click.argument("name")
 @pass_session
 def run(session: Session, name: str) -> None:
-    """Enqueue a schedule's job now; its calendar goes on as it was.
+    """Enqueue a job of a schedule now.
 
-    Prints the job's id.
+    The upcoming occurrences do not change. Prints the id of the job.
     """
     reply = session.ask(corvo_client.calls.run_schedule(name))
     if reply.value.job_id is not None and not session.output.is_json:
@@ -141,7 +164,7 @@ def run(session: Session, name: str) -> None:
     is_new = reply.value.status != "duplicate"
     session.output.done(
         reply.body,
-        f"enqueued by {name}" if is_new else "nothing enqueued, a job has its unique key already",
+        f"enqueued by {name}" if is_new else "not enqueued: a job already has its unique key",
     )
 
 
@@ -149,7 +172,7 @@ def run(session: Session, name: str) -> None:
 @click.argument("name")
 @pass_session
 def delete(session: Session, name: str) -> None:
-    """Remove a schedule; jobs that it has enqueued stay."""
+    """Delete a schedule. Jobs that it has enqueued stay."""
     reply = session.ask(corvo_client.calls.delete_schedule(name))
     session.output.done(reply.body, f"{name} is deleted.")
 
@@ -157,7 +180,7 @@ def delete(session: Session, name: str) -> None:
 def _list(session: Session) -> None:
     reply = session.ask(corvo_client.calls.list_schedules())
     if not (reply.value or session.output.is_json):
-        session.output.say("There are no schedules. Make one with `corvo schedules set`.")
+        session.output.say("There are no schedules. Create one with `corvo schedules set`.")
         return
     session.output.many(reply.body, lambda: schedules_view(reply.value, session.now()))
 

@@ -6,7 +6,7 @@ import click
 
 from corvo_cli.command import Command
 from corvo_cli.filters import filter_options, take_filters
-from corvo_cli.pages import Wish, matches, print_ids, print_pages
+from corvo_cli.pages import SearchQuery, matches, print_ids, print_pages
 from corvo_cli.session import Session, pass_session
 from corvo_cli.show.output import Format
 
@@ -33,20 +33,30 @@ _EXAMPLES = """
 @click.command(cls=Command, examples=_EXAMPLES)
 @filter_options
 @click.option(
-    "--sort", type=click.Choice(SORTS), default="created_at", show_default=True, help="By what."
+    "--sort",
+    type=click.Choice(SORTS),
+    default="created_at",
+    show_default=True,
+    help="The sort key.",
 )
 @click.option(
-    "--order", type=click.Choice(["desc", "asc"]), default="desc", show_default=True, help="How."
+    "--order",
+    type=click.Choice(["desc", "asc"]),
+    default="desc",
+    show_default=True,
+    help="The sort order, descending or ascending.",
 )
 @click.option(
     "--limit",
     type=click.IntRange(min=1),
     metavar="N",
-    help="How many jobs to show at most.  [default: 50]",
+    help="The maximum number of jobs to show.  [default: 50]",
 )
-@click.option("--all", "wants_all", is_flag=True, help="Show all that match.")
-@click.option("--cursor", metavar="CURSOR", help="Go on where an earlier search has ended.")
-@click.option("--ids", "wants_ids", is_flag=True, help="Print nothing but ids, one a line.")
+@click.option("--all", "wants_all", is_flag=True, help="Show all jobs that match.")
+@click.option(
+    "--cursor", metavar="CURSOR", help="Continue after the page that printed this cursor."
+)
+@click.option("--ids", "wants_ids", is_flag=True, help="Print only job ids, one per line.")
 @pass_session
 def search(
     session: Session,
@@ -60,28 +70,28 @@ def search(
     wants_ids: bool,
     **options: Any,
 ) -> None:
-    """Find jobs by what is known of them.
+    """Search for jobs with filters.
 
-    Jobs match that pass every filter given; texts are plain, without wildcards. A TIME is like
-    2026-01-31T08:00:00Z, or a duration: 1h means an hour ago, +1h in an hour.
+    A job must match all filters. Texts have no wildcards. A TIME is e.g. 2026-01-31T08:00:00Z, or
+    relative to now: 1h is an hour ago, +1h is in an hour.
 
-    As JSON, the page as the server sent it; one object with the jobs of all pages where it takes
-    more than one. As jsonl, a job on each line.
+    The format json prints the server's page, or one object with the jobs of all pages if there are
+    several. The format jsonl prints one job per line.
     """
     if wants_all and limit is not None:
-        raise click.UsageError("Give either --limit or --all.")
-    wish = Wish(
+        raise click.UsageError("Give either --limit or --all, not both.")
+    query = SearchQuery(
         filters=take_filters(options),
         sort=sort,
         order=order,
         limit=None if wants_all else limit or 50,
         cursor=cursor,
     )
-    last = (print_ids if wants_ids else print_pages)(session, wish)
+    last = (print_ids if wants_ids else print_pages)(session, query)
     if last.has_more and session.output.format is not Format.JSON:
         session.output.say(
-            f"Stopped after {wish.limit:,} of {matches(last)} that match. For all: --all. "
-            f"For the next: --cursor {last.cursor}"
+            f"Showed {query.limit:,} of {matches(last)} that match. Show all with --all, or "
+            f"continue with --cursor {last.cursor}"
         )
     elif not (last.jobs or session.output.is_json or wants_ids):
         session.output.say("No job matches.")

@@ -1,4 +1,4 @@
-"""`corvo server`: the command of the package `corvo-server`, when that is installed."""
+"""`corvo server`: the command of the package `corvo-server`, if it is installed."""
 
 import click
 
@@ -12,8 +12,8 @@ from corvo_cli.plugins import load, plugins
     context_settings={"ignore_unknown_options": True, "allow_extra_args": True},
 )
 def _missing() -> None:
-    """Run a server. It is not installed here: `pip install corvo-server`."""
-    raise Failure("The server is not installed here. Get it with `pip install corvo-server`.")
+    """Run a server. Requires `pip install corvo-server`."""
+    raise Failure("The server is not installed. Install it with `pip install corvo-server`.")
 
 
 _installed = plugins().get("server")

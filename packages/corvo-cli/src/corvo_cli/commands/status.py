@@ -17,9 +17,10 @@ from corvo_cli.show.status_view import Summary, status_view
 )
 @pass_session
 def status(session: Session) -> None:
-    """Show the server and its queues in short.
+    """Show a summary of the server and its queues.
 
-    As JSON, an object with the server's answers: `info`, `cluster`, `queues` and `workers`.
+    The JSON formats print an object with the server's replies: `info`, `cluster`, `queues` and
+    `workers`.
     """
     calls = corvo_client.calls
     info = session.ask(calls.info())

@@ -17,22 +17,22 @@ from corvo_cli.session import Session, pass_session
     default="2s",
     show_default=True,
     metavar="DURATION",
-    help="How often to look.",
+    help="The time between two polls of the server, at least 100ms.",
 )
 @pass_session
 def top(session: Session, interval: float) -> None:
-    """Watch a server live.
+    """Show a live view of a server.
 
-    Queues with their flow, workers, and events as they come. Keys: 1 2 3 for the panes, s for the
-    order of the queues, p to pause or resume the queue under the cursor, f to freeze the picture,
-    q to quit.
+    Shows queues with their rates, workers, and events as they happen. Keys: 1, 2 and 3 select a
+    pane, s changes the sort order, p pauses or resumes the queue under the cursor, f freezes the
+    view, q quits.
     """
     if not session.output.has_screen:
         raise click.UsageError(
-            "The live view needs a terminal. For scripts there is `corvo status --output json`."
+            "The live view needs a terminal. In scripts, use `corvo status --output json`."
         )
     if interval < 0.1:
-        raise click.UsageError("--interval must be at least 100ms.")
+        raise click.UsageError(f"--interval is {interval * 1000:g}ms; it must be at least 100ms.")
     session.ask(corvo_client.calls.info())
     asyncio.run(_watch(session, interval))
 

@@ -24,30 +24,32 @@ _LEVELS = ["debug", "info", "warning", "error"]
     "--concurrency",
     type=click.IntRange(min=1),
     metavar="N",
-    help="How many jobs to run at a time, whatever the code says.",
+    help="The maximum number of jobs to run at a time. Overrides the value in the code.",
 )
 @click.option(
-    "--queues", metavar="A,B", help="Which of the worker's queues to serve, first things first."
+    "--queues",
+    metavar="A,B",
+    help="The queues to fetch from, most important first.  [default: all queues with a task]",
 )
 @click.option(
     "--log-level",
     type=click.Choice(_LEVELS),
     default="info",
     show_default=True,
-    help="Least severity that is logged, on stderr.",
+    help="The minimum level of log messages on stderr.",
 )
 @pass_session
 def worker(
     session: Session, target: str, concurrency: int | None, queues: str | None, log_level: str
 ) -> None:
-    """Run a worker of your own code.
+    """Run a worker with your own code.
 
-    WORKER is a corvo_client.worker.Worker, or a function that makes one; it may be left out where
-    the module has only one. The current directory is on Python's path. A server that is named
-    here, in the environment or by a profile replaces the one in the code.
+    WORKER is a corvo_client.worker.Worker, or a function that returns one. It can be omitted if
+    the module has only one. The current directory is on Python's path. A server from an option,
+    the environment or a profile overrides the server in the code.
 
-    The first SIGTERM or SIGINT lets running jobs end; the second exits at once, and the jobs are
-    handed to others when their leases have run out.
+    The first SIGTERM or SIGINT stops fetching and waits for running jobs. The second exits at
+    once; other workers get the jobs after their leases have expired.
     """
     logging.basicConfig(
         level=log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
@@ -57,7 +59,10 @@ def worker(
     chosen = None if queues is None else [name.strip() for name in queues.split(",")]
     unknown = [name for name in chosen or [] if name not in found.tasks]
     if unknown or not found.tasks:
-        raise click.UsageError(f"The worker has no task for {', '.join(unknown) or 'any queue'}.")
+        known = ", ".join(found.tasks) or "none"
+        raise click.UsageError(
+            f"The worker has no task for {', '.join(unknown) or 'any queue'}. Its tasks: {known}."
+        )
     found.configure(
         server=settings.server if settings.is_server_chosen else None,
         api_key=settings.api_key,

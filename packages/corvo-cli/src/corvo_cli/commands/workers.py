@@ -19,9 +19,9 @@ from corvo_cli.show.worker_view import workers_view
 def workers(session: Session) -> None:
     """List the workers.
 
-    Those that were heard of within the last hour, and those that hold jobs. `not_fetching` is one
-    that lives but has not asked for jobs for five minutes, `silent` one that holds jobs and does
-    not call.
+    Lists the workers that called the server within the last hour, and those with active jobs. A
+    worker is `not_fetching` if it has not fetched for five minutes. It is `silent` if it has
+    active jobs but sends no heartbeats.
     """
     reply = session.ask(corvo_client.calls.list_workers())
     if not (reply.value or session.output.is_json):

@@ -1,1 +1,1 @@
-"""What a command prints: JSON as the server sent it, or views for people."""
+"""The output of commands: the server's JSON, or views for people."""

@@ -1,4 +1,4 @@
-"""Batches, as people look at them."""
+"""Views of batches."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def batches_view(batches: "Sequence[Batch]", now: datetime) -> View:
-    """A line for each batch."""
+    """Return a table with a row for each batch."""
     columns = [
         Column("BATCH"),
         Column("STATE"),
@@ -22,7 +22,7 @@ def batches_view(batches: "Sequence[Batch]", now: datetime) -> View:
         Column("FAILED", is_number=True),
         Column("CANCELLED", is_number=True),
         Column("CREATED"),
-        Column("CALLBACK", gives_way=True),
+        Column("CALLBACK", can_shrink=True),
     ]
     rows = [
         (
@@ -42,7 +42,7 @@ def batches_view(batches: "Sequence[Batch]", now: datetime) -> View:
 
 
 def batch_view(batch: "Batch", now: datetime) -> View:
-    """A batch and how far it has got."""
+    """Return the fields of one batch, with its progress."""
     callback = " ".join(filter(None, [batch.callback_job_id, f"in {batch.callback_queue}"]))
     ended = batch.total - batch.pending
     share = f"{ended / batch.total:.0%} of " if batch.total else ""

@@ -1,4 +1,4 @@
-"""The servers of a cluster, as people look at them."""
+"""The table of the nodes of a cluster."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def nodes_table(cluster: "ClusterStatus", now: datetime) -> Table:
-    """A line for each node."""
+    """Return a table with a row for each node."""
     columns = [
         Column("NODE"),
         Column("ADDRESS"),

@@ -1,4 +1,4 @@
-"""Many jobs, a line for each."""
+"""The table of jobs."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -19,14 +19,14 @@ _COLUMNS = (
     Column("PRIORITY"),
     Column("ATTEMPT", is_number=True),
     Column("CREATED"),
-    Column("DETAILS", gives_way=True),
+    Column("DETAILS", can_shrink=True),
 )
 
 
 def job_table(
     jobs: "Sequence[Job]", payloads: Sequence[str], now: datetime, *, has_titles: bool = True
 ) -> Table:
-    """The jobs with what matters most of each: its last error, progress, or payload."""
+    """Return a table of jobs. DETAILS has the last error, else the progress, else the payload."""
     rows = [_row(job, payload, now) for job, payload in zip(jobs, payloads, strict=True)]
     return Table(_COLUMNS, rows, has_titles)
 

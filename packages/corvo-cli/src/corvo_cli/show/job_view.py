@@ -1,4 +1,4 @@
-"""A job, as people look at it."""
+"""The view of one job."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -16,10 +16,10 @@ _TIMES = ("created_at", "scheduled_at", "started_at", "completed_at", "failed_at
 
 
 def job_view(job: "Job", body: bytes, now: datetime) -> View:
-    """Everything about a job; `body` is the reply that it was read from."""
+    """Return all details of a job. `body` is the server's JSON of the job."""
     texts = json_text.members(body.decode())
     blocks: list[Block] = [
-        Fields([("id", Cell(job.id)), *_what(job), *_who(job, now), *_when(job, now)]),
+        Fields([("id", Cell(job.id)), *_settings(job), *_worker(job, now), *_times(job, now)]),
         *_documents(texts),
         *_errors(job, now),
     ]
@@ -29,7 +29,7 @@ def job_view(job: "Job", body: bytes, now: datetime) -> View:
 
 
 def progress(report: "Progress | None") -> str:
-    """Write how far a job is: `3/10 (30%) resizing`."""
+    """Format the progress of a job: `3/10 (30%) resizing`."""
     if report is None:
         return ""
     parts = []
@@ -41,13 +41,13 @@ def progress(report: "Progress | None") -> str:
 
 
 def tags(pairs: Mapping[str, str]) -> str:
-    """Write tags: `tenant=acme region=eu`."""
+    """Format tags: `tenant=acme region=eu`."""
     return " ".join(f"{key}={value}" for key, value in pairs.items())
 
 
 def timeline(events: "Iterable[JobEvent]", now: datetime) -> Table:
-    """What happened to a job, a line for each event."""
-    columns = [Column("AT"), Column("EVENT"), Column("DETAILS", gives_way=True)]
+    """Return a table with a row for each event of a job."""
+    columns = [Column("AT"), Column("EVENT"), Column("DETAILS", can_shrink=True)]
     rows = [
         (
             Cell(moment(event.created_at, now)),
@@ -60,21 +60,21 @@ def timeline(events: "Iterable[JobEvent]", now: datetime) -> Table:
 
 
 def event_details(data: Mapping[str, object]) -> str:
-    """Write what belongs to an event: `attempt=2 worker_id=worker_1`."""
+    """Format the data of an event: `attempt=2 worker_id=worker_1`."""
     return " ".join(f"{name}={_value(value)}" for name, value in data.items() if value is not None)
 
 
-def _what(job: "Job") -> list[tuple[str, Cell]]:
+def _settings(job: "Job") -> list[tuple[str, Cell]]:
     attempt = f"{job.attempt} of {max(job.max_retries, 1)}"
     backoff = str(job.retry_backoff)
     if backoff != "none":
         first, longest = job.retry_base_delay_ms / 1000, job.retry_max_delay_ms / 1000
         backoff += f" from {span(first)} to {span(longest)}"
     priority = getattr(job.priority, "label", job.priority)
-    wanted = " (cancelling)" if job.cancel_requested else ""
+    suffix = " (cancelling)" if job.cancel_requested else ""
     return [
         ("queue", Cell(job.queue)),
-        ("state", Cell(f"{job.state}{wanted}", str(job.state))),
+        ("state", Cell(f"{job.state}{suffix}", str(job.state))),
         ("priority", Cell(priority)),
         ("attempt", Cell(f"{attempt}, backoff {backoff}")),
         ("progress", Cell(progress(job.progress))),
@@ -85,7 +85,7 @@ def _what(job: "Job") -> list[tuple[str, Cell]]:
     ]
 
 
-def _who(job: "Job", now: datetime) -> list[tuple[str, Cell]]:
+def _worker(job: "Job", now: datetime) -> list[tuple[str, Cell]]:
     worker = job.worker_id or ""
     if job.hostname:
         worker += f" on {job.hostname}"
@@ -93,7 +93,7 @@ def _who(job: "Job", now: datetime) -> list[tuple[str, Cell]]:
     return [("worker", Cell(worker)), ("lease ends", Cell(lease))]
 
 
-def _when(job: "Job", now: datetime) -> list[tuple[str, Cell]]:
+def _times(job: "Job", now: datetime) -> list[tuple[str, Cell]]:
     moments = [(name, getattr(job, name)) for name in _TIMES]
     return [
         (name.removesuffix("_at").replace("expire", "expires"), Cell(moment(at, now)))

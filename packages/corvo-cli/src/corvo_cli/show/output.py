@@ -1,4 +1,4 @@
-"""Where a command's words go: data to stdout, in the format asked for; messages to stderr."""
+"""Print data to stdout in the requested format, and messages to stderr."""
 
 import os
 import sys
@@ -14,17 +14,17 @@ from corvo_cli.show.views import Cell, View
 
 
 class Format(StrEnum):
-    """How data is printed."""
+    """The format of data on stdout."""
 
     TABLE = "table"
     JSON = "json"
-    """Exactly what the server sent; a composition of answers where there were several."""
+    """The server's JSON, unchanged. Several replies are merged into one object."""
     JSONL = "jsonl"
-    """The same with one element of a list on each line."""
+    """The server's JSON on one line, with one line per element of a list."""
 
 
 class Output:
-    """Prints in one format. The streams are those of the process at the time of printing."""
+    """Print in one format. The streams are looked up at each call, so tests can replace them."""
 
     def __init__(
         self,
@@ -36,45 +36,45 @@ class Output:
 
     @property
     def is_json(self) -> bool:
-        """Whether a program reads along: nothing may be asked then."""
+        """Whether the output is for a program. Such a command must not ask questions."""
         return self.format is not Format.TABLE
 
     @property
     def is_terminal(self) -> bool:
-        """Whether data goes to somebody who looks at it right away."""
+        """Whether stdout is a terminal."""
         return sys.stdout.isatty()
 
     @property
     def can_ask(self) -> bool:
-        """Whether somebody is there to answer a question."""
+        """Whether a person can answer a question on the terminal."""
         return not self.is_json and sys.stdin.isatty() and sys.stderr.isatty()
 
     @property
     def has_screen(self) -> bool:
-        """Whether the whole window of a terminal can be had, with its keys."""
+        """Whether a full-screen application can run on the terminal."""
         return not self.is_json and all(
             stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)
         )
 
     @property
     def can_draw(self) -> bool:
-        """Whether progress can be drawn, which is done on stderr."""
+        """Whether stderr is a terminal that can show progress."""
         return sys.stderr.isatty() and self._environment.get("TERM") != "dumb"
 
     @property
     def has_colour(self) -> bool:
-        """Whether colours are welcome, as https://no-color.org has it."""
+        """Whether colours may be used, following https://no-color.org."""
         return not self._environment.get("NO_COLOR") and self._environment.get("TERM") != "dumb"
 
     def one(self, body: bytes, view: Callable[[], View]) -> None:
-        """Print one object: `body` as it came, or its view."""
+        """Print one object: `body` under JSON, or else its view."""
         if self.is_json:
             self.raw(body)
         else:
             self.view(view())
 
     def many(self, body: bytes, view: Callable[[], View], *, member: str = "") -> None:
-        """Print a list: the array that `body` is, or the one that is its `member`."""
+        """Print a list: `body` itself, or the array under the name `member` in it."""
         if self.format is Format.JSONL:
             text = body.decode()
             self.lines(json_text.items(json_text.members(text)[member] if member else text))
@@ -82,30 +82,30 @@ class Output:
             self.one(body, view)
 
     def done(self, body: bytes, message: str) -> None:
-        """Print what an action came to: the server's JSON, or a message that says it."""
+        """Print the result of an action: the server's JSON on stdout, or a message on stderr."""
         if self.is_json:
             self.raw(body)
         else:
             self.say(message)
 
     def raw(self, body: bytes) -> None:
-        """Print JSON; one document is one line under jsonl, too."""
+        """Print one JSON document. Put it on one line under jsonl."""
         text = body.decode()
         self.lines([json_text.one_line(text) if self.format is Format.JSONL else text.rstrip("\n")])
 
     def lines(self, texts: Iterable[str]) -> None:
-        """Print lines of data as they are."""
+        """Print lines of data unchanged."""
         for text in texts:
-            # Not click.echo, which strips from the data what it takes for colours.
+            # click.echo would remove text that looks like colour codes from the data.
             sys.stdout.write(f"{text}\n")
         sys.stdout.flush()
 
     def write(self, text: str) -> None:
-        """Write a part of a document."""
+        """Write a part of a document to stdout."""
         sys.stdout.write(text)
 
     def view(self, view: View) -> None:
-        """Print a view, as the place it goes to allows."""
+        """Print a view: styled on a terminal, else as plain text."""
         if not self.is_terminal:
             self.lines(plain_lines(view))
             return
@@ -114,7 +114,7 @@ class Output:
         print_view(view, sys.stdout, has_colour=self.has_colour)
 
     def row(self, cells: Sequence[Cell], widths: Sequence[int]) -> None:
-        """Print one line of a table that has no end; the last cell has no width."""
+        """Print one row of an endless table. `widths` covers all cells but the last."""
         if not self.is_terminal:
             self.lines([plain_row(cells, widths)])
             return
@@ -123,5 +123,5 @@ class Output:
         print_row(cells, widths, sys.stdout, has_colour=self.has_colour)
 
     def say(self, message: str) -> None:
-        """Tell the person something that is no data."""
+        """Print a message on stderr."""
         click.echo(printable(message), err=True)

@@ -1,4 +1,4 @@
-"""Views as aligned text: for files, pipes and programs that read columns. Nothing is ever cut."""
+"""Render views as aligned plain text for files and pipes. No text is truncated."""
 
 from collections.abc import Iterator, Sequence
 from unicodedata import combining, east_asian_width
@@ -26,14 +26,14 @@ def plain_lines(view: View) -> Iterator[str]:
 
 
 def plain_row(cells: Sequence[str], widths: Sequence[int]) -> str:
-    """Return cells in one line, all but the last as wide as said, or wider."""
+    """Return cells on one line. Pad each cell but the last to its width in columns."""
     *fixed, last = cells
     padded = [_padded(c, w, is_right=False) for c, w in zip(fixed, widths, strict=True)]
     return _GAP.join([*padded, last]).rstrip()
 
 
 def width(text: str) -> int:
-    """Return how many columns of a terminal a text takes."""
+    """Return the width of a text on a terminal, in columns."""
     if text.isascii():
         return len(text)
     wide = sum(east_asian_width(character) in {"W", "F"} for character in text)
@@ -45,19 +45,19 @@ def _table(table: Table) -> Iterator[str]:
     widths = [max(map(width, cells)) for cells in zip(*lines, strict=True)]
     for cells in lines if table.has_titles else table.rows:
         padded = [
-            _padded(cell, wanted, is_right=column.is_number)
-            for cell, wanted, column in zip(cells, widths, table.columns, strict=True)
+            _padded(cell, columns, is_right=column.is_number)
+            for cell, columns, column in zip(cells, widths, table.columns, strict=True)
         ]
         yield _GAP.join(padded).rstrip()
 
 
 def _fields(fields: Fields) -> Iterator[str]:
     pairs = fields.shown()
-    wanted = max((width(name) for name, _ in pairs), default=0) + 1
+    columns = max((width(name) for name, _ in pairs), default=0) + 1
     for name, value in pairs:
-        yield f"{_padded(name + ':', wanted, is_right=False)}{_GAP}{value}"
+        yield f"{_padded(name + ':', columns, is_right=False)}{_GAP}{value}"
 
 
-def _padded(text: str, wanted: int, *, is_right: bool) -> str:
-    padding = " " * (wanted - width(text))
+def _padded(text: str, columns: int, *, is_right: bool) -> str:
+    padding = " " * (columns - width(text))
     return padding + text if is_right else text + padding

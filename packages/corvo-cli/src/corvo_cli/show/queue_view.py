@@ -1,4 +1,4 @@
-"""Queues, as people look at them."""
+"""Views of queues."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -15,13 +15,13 @@ STATES = ("pending", "active", "scheduled", "retrying", "completed", "dead", "ca
 
 
 def queues_view(queues: "Sequence[QueueInfo]") -> View:
-    """A line for each queue."""
+    """Return a table with a row for each queue."""
     columns = [
         Column("QUEUE"),
         Column("STATUS"),
         *[Column(name.upper(), is_number=True) for name in STATES],
         Column("OLDEST", is_number=True),
-        Column("LIMITS", gives_way=True),
+        Column("LIMITS", can_shrink=True),
     ]
     rows = [
         (
@@ -37,7 +37,7 @@ def queues_view(queues: "Sequence[QueueInfo]") -> View:
 
 
 def queue_view(queue: "QueueInfo", now: "datetime") -> View:
-    """Everything about one queue."""
+    """Return all details of one queue."""
     return [
         Fields(
             [
@@ -55,12 +55,12 @@ def queue_view(queue: "QueueInfo", now: "datetime") -> View:
 
 
 def status(queue: "QueueInfo") -> Cell:
-    """Whether the queue's jobs are handed out."""
+    """Return whether the queue is `ok`, `paused` or `draining`."""
     return state("draining" if queue.draining else "paused" if queue.paused else "ok")
 
 
 def limits(queue: "QueueInfo") -> str:
-    """Write a queue's limits: `10 active, 2 per key, 100 per 1m`."""
+    """Format the limits of a queue: `10 active, 2 per key, 100 per 1m`."""
     parts = []
     if queue.max_concurrency is not None:
         parts.append(f"{queue.max_concurrency:,} active")
@@ -72,12 +72,12 @@ def limits(queue: "QueueInfo") -> str:
 
 
 def oldest(queue: "QueueInfo") -> Cell:
-    """How long the first in line has been waiting."""
+    """Return the waiting time of the oldest pending job; empty if none is pending."""
     return Cell("" if queue.oldest_pending_ms is None else span(queue.oldest_pending_ms / 1000))
 
 
 def counted(queue: "QueueInfo", name: str) -> Cell:
-    """How many of the queue's jobs are in a state; a zero draws no attention."""
+    """Return the number of the queue's jobs in a state. Zero is faint."""
     number = getattr(queue, name)
     return Cell(f"{number:,}", name if number else "faint")
 

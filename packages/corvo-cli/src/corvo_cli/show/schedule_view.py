@@ -1,4 +1,4 @@
-"""Schedules, as people look at them."""
+"""Views of schedules."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def schedules_view(schedules: "Sequence[Schedule]", now: datetime) -> View:
-    """A line for each schedule."""
+    """Return a table with a row for each schedule."""
     columns = [
         Column("SCHEDULE"),
         Column("QUEUE"),
         Column("CRON"),
-        Column("ZONE"),
+        Column("TIMEZONE"),
         Column("STATUS"),
         Column("LAST RUN"),
         Column("NEXT RUN"),
@@ -40,7 +40,7 @@ def schedules_view(schedules: "Sequence[Schedule]", now: datetime) -> View:
 
 
 def schedule_view(schedule: "Schedule", body: bytes, now: datetime) -> View:
-    """Everything about one schedule; `body` is the reply that it was read from."""
+    """Return all details of one schedule. `body` is the server's JSON of the schedule."""
     payload = json_text.members(body.decode()).get("payload", "null")
     skipped = moment(schedule.last_skipped, now)
     if skipped and schedule.last_skip_reason:
@@ -65,7 +65,11 @@ def schedule_view(schedule: "Schedule", body: bytes, now: datetime) -> View:
     )
     lines = [printable(line) for line in json_text.indented(payload).split("\n")]
     upcoming = [moment(at, now) for at in schedule.upcoming]
-    return [fields, Section("payload", lines), *([Section("then", upcoming)] if upcoming else [])]
+    return [
+        fields,
+        Section("payload", lines),
+        *([Section("upcoming", upcoming)] if upcoming else []),
+    ]
 
 
 def _status(schedule: "Schedule") -> Cell:

@@ -1,4 +1,4 @@
-"""A server and its queues in short, as people look at them."""
+"""The summary of a server, its queues and its workers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a server has said about itself."""
+    """The replies of the server that the summary shows."""
 
     url: str
     info: "ServerInfo"
@@ -26,7 +26,7 @@ class Summary:
 
 
 def status_view(summary: Summary, now: datetime) -> View:
-    """A few lines that tell whether all is well."""
+    """Return the summary, with the nodes if the server is part of a cluster."""
     version = f"{summary.info.server_version} (API {summary.info.api_version})"
     blocks = [
         Fields(
@@ -34,7 +34,7 @@ def status_view(summary: Summary, now: datetime) -> View:
                 ("server", Cell(summary.url)),
                 ("version", Cell(version)),
                 ("status", state(summary.cluster.status)),
-                ("up for", _uptime(summary, now)),
+                ("uptime", _uptime(summary, now)),
                 ("queues", _queues(summary)),
                 *[(name, _total(summary, name)) for name in STATES],
                 ("oldest pending", _oldest(summary)),
@@ -48,7 +48,7 @@ def status_view(summary: Summary, now: datetime) -> View:
 
 
 def _uptime(summary: Summary, now: datetime) -> Cell:
-    """Since the first of its nodes started."""
+    """Return the time since the first node started."""
     starts = [node.started_at for node in summary.cluster.nodes if node.started_at is not None]
     return Cell(span((now - min(starts)).total_seconds()) if starts else "")
 
@@ -76,9 +76,9 @@ def _oldest(summary: Summary) -> Cell:
 def _workers(summary: Summary) -> Cell:
     words = [f"{len(summary.workers):,}"]
     active = sum(worker.active_jobs for worker in summary.workers)
-    unwell = sum(worker.status != "ok" for worker in summary.workers)
+    not_ok = sum(worker.status != "ok" for worker in summary.workers)
     if active:
-        words.append(f"with {count(active, 'job')}")
-    if unwell:
-        words.append(f"({unwell:,} unwell, see `corvo workers`)")
+        words.append(f"with {count(active, 'active job')}")
+    if not_ok:
+        words.append(f"({not_ok:,} not ok, see `corvo workers`)")
     return Cell(" ".join(words))

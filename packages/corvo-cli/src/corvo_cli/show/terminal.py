@@ -1,4 +1,4 @@
-"""Views on a terminal, by rich: with colours where they are wanted, and fitted to its width."""
+"""Render views on a terminal with rich, fitted to its width."""
 
 from collections.abc import Iterator, Sequence
 from typing import IO
@@ -12,15 +12,15 @@ from corvo_cli.show.plain import width
 from corvo_cli.show.views import Cell, Fields, Section, Table, View
 
 _GAP = 2
-_NARROWEST = 12
-"""To how many columns a cell that gives way can be cut."""
+_MIN_WIDTH = 12
+"""Minimum width, in columns, of a table column that can shrink."""
 
 
 def print_view(view: View, stream: IO[str], *, has_colour: bool) -> None:
     """Print a view on a terminal."""
     console = _console(stream, has_colour)
     needed = max((_needed(table) for table in _tables(view)), default=0)
-    # A table that does not fit is wrapped by the terminal: its ids stay whole and can be copied.
+    # The terminal wraps a table that does not fit. Truncated ids could not be copied.
     console.width = max(console.width, needed)
     for index, block in enumerate(view):
         for part in _renderables(block, is_first=index == 0):
@@ -30,7 +30,7 @@ def print_view(view: View, stream: IO[str], *, has_colour: bool) -> None:
 def print_row(
     cells: Sequence[Cell], widths: Sequence[int], stream: IO[str], *, has_colour: bool
 ) -> None:
-    """Print cells in one line, all but the last as wide as said, or wider."""
+    """Print cells on one line. Pad each cell but the last to its width in columns."""
     line = Text()
     for cell, wanted in zip(cells, [*widths, 0], strict=True):
         line.append(cell, cell.style)
@@ -60,11 +60,11 @@ def _tables(view: View) -> Iterator[Table]:
 
 
 def _needed(table: Table) -> int:
-    """The width below which something would be cut that must not be."""
+    """Return the minimum width, in columns, that truncates no column that cannot shrink."""
     total = 2 * _GAP
     for index, column in enumerate(table.columns):
         widest = max([width(column.title), *(width(row[index]) for row in table.rows)])
-        total += (min(widest, _NARROWEST) if column.gives_way else widest) + _GAP
+        total += (min(widest, _MIN_WIDTH) if column.can_shrink else widest) + _GAP
     return total
 
 
@@ -101,7 +101,7 @@ def _table(table: Table) -> RichTable:
             no_wrap=True,
             overflow="ellipsis",
         )
-        if column.gives_way:
+        if column.can_shrink:
             rich.columns[-1].no_wrap = False
     for row in table.rows:
         rich.add_row(*(_cell(text, str(getattr(text, "style", ""))) for text in row))

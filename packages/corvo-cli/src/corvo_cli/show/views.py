@@ -1,4 +1,4 @@
-"""What there is to show, before it is known on what: blocks of tables, fields and text."""
+"""The content of a view, independent of where it is printed: tables, fields and sections."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -27,40 +27,40 @@ STYLES = {
     "error": "red",
     "faint": "dim",
 }
-"""Styles of rich, by what they stand for."""
+"""Styles of rich by state, status or role of the text."""
 
 
 class Cell(str):
-    """Text of one line, safe to print, with the name of a style from `STYLES`."""
+    """One line of printable text with a style of rich."""
 
     style: str
 
     __slots__ = ("style",)
 
     def __new__(cls, text: object, style: str = "") -> "Cell":
-        """Make a cell of anything; None is empty."""
+        """Create a cell from any value. None is an empty cell. `style` is a key of `STYLES`."""
         cell = super().__new__(cls, "" if text is None else printable(str(text)))
         cell.style = STYLES.get(style, "")
         return cell
 
 
 def state(word: object) -> Cell:
-    """Return a cell in the style of the state that the word names."""
+    """Return a cell with the word in the style of that state or status."""
     return Cell(word, str(word))
 
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column. One that `gives_way` is cut where a terminal is too narrow; others never are."""
+    """A column of a table. It is truncated on a narrow terminal only if it `can_shrink`."""
 
     title: str
     is_number: bool = False
-    gives_way: bool = False
+    can_shrink: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows under titles, with a cell for each column."""
+    """A table. Each row has a cell for each column."""
 
     columns: Sequence[Column]
     rows: Sequence[Sequence[Cell]]
@@ -69,7 +69,7 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Fields:
-    """Names and values, one pair a line; pairs without a value are left out."""
+    """Names and values, one pair per line. Pairs without a value are omitted."""
 
     pairs: Sequence[tuple[str, Cell]]
 
@@ -80,7 +80,7 @@ class Fields:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A title, with lines of text or a table under it; nothing when there are none."""
+    """A title with lines of text or a table below it."""
 
     title: str
     lines: Sequence[str] = ()

@@ -1,4 +1,4 @@
-"""Workers, as people look at them."""
+"""The table of workers."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 
 
 def workers_view(workers: "Sequence[WorkerInfo]", now: datetime) -> View:
-    """A line for each worker."""
+    """Return a table with a row for each worker."""
     columns = [
         Column("WORKER"),
         Column("HOST"),
         Column("STATUS"),
         Column("ACTIVE", is_number=True),
-        Column("HEARTBEAT"),
-        Column("FETCH"),
+        Column("LAST HEARTBEAT"),
+        Column("LAST FETCH"),
         Column("STARTED"),
-        Column("QUEUES", gives_way=True),
+        Column("QUEUES", can_shrink=True),
     ]
     rows = [
         (

@@ -1,4 +1,4 @@
-"""The live view: queues, workers and events, kept up to date; keys that steer queues."""
+"""The live view: tables of queues and workers, the event log, and keys to pause queues."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -10,15 +10,15 @@ from textual.app import App, ComposeResult
 from textual.binding import BindingType
 from textual.widgets import DataTable, Footer, RichLog, Static, TabbedContent, TabPane
 
-from corvo_cli.top.figures import SORTS, Figures, Look
-from corvo_cli.top.lines import QUEUES, WORKERS, event_line, queue_lines, summary, worker_lines
+from corvo_cli.top.rows import QUEUES, WORKERS, Row, event_line, queue_rows, summary, worker_rows
+from corvo_cli.top.snapshots import SORTS, Snapshot, Snapshots
 from corvo_client import AsyncClient, CorvoError
 
-_KEPT_EVENTS = 1000
+_MAX_EVENTS = 1000
 
 
 class Top(App[None]):
-    """A window on a server. `interval` is in seconds; `now` tells the time for ages."""
+    """Show the state of a server, polled every `interval` seconds. `now` is the clock for ages."""
 
     TITLE = "corvo top"
     CSS = """
@@ -28,7 +28,7 @@ class Top(App[None]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         ("q", "quit", "Quit"),
-        ("s", "sort", "Order"),
+        ("s", "sort", "Sort"),
         ("p", "pause", "Pause or resume the queue"),
         ("f", "freeze", "Freeze"),
         ("1", "show('queues')", "Queues"),
@@ -39,10 +39,10 @@ class Top(App[None]):
 
     def __init__(self, client: AsyncClient, interval: float, now: Callable[[], datetime]) -> None:
         super().__init__()
-        self.figures = Figures()
+        self.snapshots = Snapshots()
         self.sort = next(iter(SORTS))
         self.is_frozen = False
-        self.trouble = ""
+        self.last_error = ""
         self._client = client
         self._interval = interval
         self._now = now
@@ -56,111 +56,111 @@ class Top(App[None]):
             with TabPane("Workers", id="workers"):
                 yield DataTable(id="worker-table", cursor_type="row")
             with TabPane("Events", id="events"):
-                yield RichLog(id="event-log", max_lines=_KEPT_EVENTS, wrap=False)
+                yield RichLog(id="event-log", max_lines=_MAX_EVENTS, wrap=False)
         yield Footer()
 
     def on_mount(self) -> None:
-        """Begin to look, and to listen."""
+        """Start polling the server and following its events."""
         self._table("queue").add_columns(*QUEUES)
         self._table("worker").add_columns(*WORKERS)
-        self.set_interval(self._interval, self.look)
-        self.run_worker(self.look(), exclusive=False)
-        self.run_worker(self._listen(), exclusive=False)
+        self.set_interval(self._interval, self.poll)
+        self.run_worker(self.poll(), exclusive=False)
+        self.run_worker(self._follow_events(), exclusive=False)
 
-    async def look(self) -> None:
-        """Ask the server how it is, and show it; when it does not answer, show that."""
+    async def poll(self) -> None:
+        """Poll the server and draw the result. Show the error if a request fails."""
         if self.is_frozen:
             return
         try:
-            self.figures.add(
-                Look(
+            self.snapshots.add(
+                Snapshot(
                     time.monotonic(),
                     await self._client.cluster_status(),
                     await self._client.list_queues(),
                     await self._client.list_workers(),
                 )
             )
-            self.trouble = ""
+            self.last_error = ""
         except CorvoError as error:
-            self.trouble = str(error)
+            self.last_error = str(error)
         self.draw()
 
     def draw(self) -> None:
-        """Show the figures as they are."""
+        """Draw the summary and the tables from the latest snapshot."""
         now = self._now()
-        header = summary(self._client.base_url, self.figures, now, self._mode())
+        header = summary(self._client.base_url, self.snapshots, now, self._mode_text())
         self.query_one("#summary", Static).update(header)
-        if self.figures.latest is None:
+        if self.snapshots.latest is None:
             return
-        _fill(self._table("queue"), queue_lines(self.figures.flows(self.sort)))
-        _fill(self._table("worker"), worker_lines(self.figures.latest.workers, now))
+        _fill(self._table("queue"), queue_rows(self.snapshots.rates(self.sort)))
+        _fill(self._table("worker"), worker_rows(self.snapshots.latest.workers, now))
 
     def action_sort(self) -> None:
-        """Order the queues by the next measure."""
+        """Sort the queues by the next sort order."""
         names = list(SORTS)
         self.sort = names[(names.index(self.sort) + 1) % len(names)]
         self.draw()
 
     def action_freeze(self) -> None:
-        """Hold the picture, or let it go on."""
+        """Stop updating the view, or update it again."""
         self.is_frozen = not self.is_frozen
         self.draw()
 
     def action_show(self, pane: str) -> None:
-        """Bring a pane to the front."""
+        """Show a pane."""
         self.query_one(TabbedContent).active = pane
 
     async def action_pause(self) -> None:
-        """Pause the queue under the cursor, or resume it."""
+        """Pause the queue under the cursor, or resume it if it is paused."""
         name = _key_under_cursor(self._table("queue"))
-        flows = {flow.queue.name: flow.queue for flow in self.figures.flows(self.sort)}
-        if name not in flows:
+        queues = {rates.queue.name: rates.queue for rates in self.snapshots.rates(self.sort)}
+        if name not in queues:
             return
         try:
-            if flows[name].paused:
+            if queues[name].paused:
                 await self._client.resume_queue(name)
             else:
                 await self._client.pause_queue(name)
         except CorvoError as error:
             self.notify(str(error), severity="error", markup=False)
-        await self.look()
+        await self.poll()
 
-    async def _listen(self) -> None:
+    async def _follow_events(self) -> None:
         log = self.query_one("#event-log", RichLog)
         try:
             async for event in self._client.follow_events():
                 if not self.is_frozen:
                     log.write(event_line(event))
         except CorvoError as error:
-            log.write(Text(f"No events: {error}"))
+            log.write(Text(f"Stopped following events: {error}"))
 
-    def _mode(self) -> str:
+    def _mode_text(self) -> str:
         words = [f"by {self.sort}"]
         if self.is_frozen:
             words.append("FROZEN")
-        if self.trouble:
-            words.append(f"NO ANSWER: {self.trouble}")
+        if self.last_error:
+            words.append(f"NO ANSWER: {self.last_error}")
         return ", ".join(words)
 
     def _table(self, name: str) -> "DataTable[Text]":
         return self.query_one(f"#{name}-table", DataTable)
 
 
-def _fill(table: "DataTable[Text]", lines: Sequence[tuple[str, Sequence[Text]]]) -> None:
-    """Show these rows. The cursor stays on the row that it is on, wherever that has gone."""
-    wanted = [key for key, _ in lines]
-    if [row.key.value for row in table.ordered_rows] == wanted:
+def _fill(table: "DataTable[Text]", rows: Sequence[Row]) -> None:
+    """Replace the rows of a table. The cursor follows the row with the same key."""
+    keys = [key for key, _ in rows]
+    if [row.key.value for row in table.ordered_rows] == keys:
         columns = list(table.columns)
-        for key, cells in lines:
+        for key, cells in rows:
             for column, cell in zip(columns, cells, strict=True):
                 table.update_cell(key, column, cell)
         return
     under_cursor = _key_under_cursor(table)
     table.clear()
-    for key, cells in lines:
+    for key, cells in rows:
         table.add_row(*cells, key=key)
-    if under_cursor in wanted:
-        table.move_cursor(row=wanted.index(under_cursor))
+    if under_cursor in keys:
+        table.move_cursor(row=keys.index(under_cursor))
 
 
 def _key_under_cursor(table: "DataTable[Text]") -> str:

@@ -1,4 +1,4 @@
-"""The server in a container, its clients and workers on this machine."""
+"""The life of jobs on a server in a container, with clients and workers on this machine."""
 
 import json
 import subprocess
@@ -62,7 +62,7 @@ def corvo(container: CorvoContainer, *arguments: str) -> Any:
 
 
 @pytest.mark.usefixtures("worker")
-def test_jobs_live_their_whole_life(container: CorvoContainer) -> None:
+def test_jobs_are_processed_and_the_batch_calls_back(container: CorvoContainer) -> None:
     with container.client() as client:
         batch = client.enqueue_batch(
             [{"queue": "flaky", "payload": {"n": n}, "retry_base_delay": "10ms"} for n in range(5)],
@@ -81,7 +81,7 @@ def test_jobs_live_their_whole_life(container: CorvoContainer) -> None:
         wait_blocking(lambda: client.get_queue("done").completed == 1, "the callback is done")
 
 
-def test_command_line_operates_it(container: CorvoContainer) -> None:
+def test_command_line_manages_the_server(container: CorvoContainer) -> None:
     job = corvo(container, "enqueue", "letters", '{"to": "Ada"}', "--delay", "1h")
     assert corvo(container, "inspect", job["job_id"])["state"] == JobState.SCHEDULED
     corvo(container, "pause", "letters")

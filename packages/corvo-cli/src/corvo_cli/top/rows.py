@@ -1,4 +1,4 @@
-"""The lines of the live view, as styled text."""
+"""The table rows, event lines and summary of the live view, as styled text."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -10,7 +10,7 @@ from corvo_cli.human import age, count, printable, span
 from corvo_cli.show.job_view import event_details
 from corvo_cli.show.queue_view import counted, limits, oldest, status
 from corvo_cli.show.views import Cell, state
-from corvo_cli.top.figures import Figures, Flow
+from corvo_cli.top.snapshots import QueueRates, Snapshots
 
 if TYPE_CHECKING:
     from corvo_client import JobEvent, WorkerInfo
@@ -28,22 +28,23 @@ QUEUES = (
 )
 WORKERS = ("WORKER", "HOST", "STATUS", "ACTIVE", "HEARTBEAT", "FETCH", "QUEUES")
 
-Line = tuple[str, Sequence[Text]]
+Row = tuple[str, Sequence[Text]]
+"""The key of a table row, and its cells."""
 
 
-def queue_lines(flows: Sequence[Flow]) -> list[Line]:
-    """A line for each queue, under its name."""
-    return [(flow.queue.name, [_text(cell) for cell in _queue_cells(flow)]) for flow in flows]
+def queue_rows(queues: Sequence[QueueRates]) -> list[Row]:
+    """Return a row for each queue. The key is the name of the queue."""
+    return [(rates.queue.name, [_text(cell) for cell in _queue_cells(rates)]) for rates in queues]
 
 
-def worker_lines(workers: "Sequence[WorkerInfo]", now: datetime) -> list[Line]:
-    """A line for each worker, under its id; those with the most jobs first."""
+def worker_rows(workers: "Sequence[WorkerInfo]", now: datetime) -> list[Row]:
+    """Return a row for each worker, most active jobs first. The key is the id of the worker."""
     ordered = sorted(workers, key=lambda worker: (-worker.active_jobs, worker.id))
     return [(worker.id, [_text(cell) for cell in _worker_cells(worker, now)]) for worker in ordered]
 
 
 def event_line(event: "JobEvent") -> Text:
-    """An event in one line."""
+    """Return one line of the event log."""
     return Text.assemble(
         f"{event.created_at:%H:%M:%S} ",
         (f"{event.type:<16} ", state(event.type).style),
@@ -53,12 +54,12 @@ def event_line(event: "JobEvent") -> Text:
     )
 
 
-def summary(url: str, figures: Figures, now: datetime, mode: str) -> Text:
-    """What holds for all queues together."""
-    latest = figures.latest
+def summary(url: str, snapshots: Snapshots, now: datetime, mode: str) -> Text:
+    """Return the header: server status and the totals of all queues."""
+    latest = snapshots.latest
     if latest is None:
         return Text(f"{url}  {printable(mode)}")
-    total = figures.total()
+    total = snapshots.total()
     starts = [node.started_at for node in latest.cluster.nodes if node.started_at is not None]
     up = f", up for {span((now - min(starts)).total_seconds())}" if starts else ""
     numbers = Text("  ").join(
@@ -74,19 +75,20 @@ def summary(url: str, figures: Figures, now: datetime, mode: str) -> Text:
         (printable(mode), "dim"),
         "\n",
         numbers,
-        f"  in {total.came:.1f}/s  out {total.ended:.1f}/s  failed {total.failed:.1f}/s",
+        f"  in {total.enqueued_per_s:.1f}/s  out {total.ended_per_s:.1f}/s"
+        f"  failed {total.failed_per_s:.1f}/s",
     )
 
 
-def _queue_cells(flow: Flow) -> Sequence[Cell]:
-    queue = flow.queue
+def _queue_cells(rates: QueueRates) -> Sequence[Cell]:
+    queue = rates.queue
     return (
         Cell(queue.name),
         status(queue),
         *[counted(queue, name) for name in _COUNTED],
-        _rate(flow.came),
-        _rate(flow.ended),
-        _rate(flow.failed, "error"),
+        _rate(rates.enqueued_per_s),
+        _rate(rates.ended_per_s),
+        _rate(rates.failed_per_s, "error"),
         oldest(queue),
         Cell(limits(queue)),
     )

@@ -1,4 +1,4 @@
-"""The SDKs that others wrote, in processes that have nothing of ours."""
+"""The third-party SDKs, in processes without the packages of this repository."""
 
 import json
 import queue
@@ -16,7 +16,7 @@ HERE = Path(__file__).parent
 
 
 class Raised(Exception):
-    """The SDK raised; its own exception's type and text."""
+    """An exception of the SDK, by type and text."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(f"{kind}: {message}")
@@ -25,7 +25,7 @@ class Raised(Exception):
 
 
 class Sdk:
-    """Their client: every method of it is one here, which takes and gives what JSON can say."""
+    """A process with the third-party client. Its methods take and return JSON values."""
 
     def __init__(self, sdks: Path, **options: Any) -> None:
         self._command = command("sdk_driver.py", sdks, options)
@@ -35,18 +35,18 @@ class Sdk:
         return partial(self.call, name)
 
     def call(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        """Call a method; what it returns. Raises `Raised` when it raises."""
+        """Call a method and return its result. Raises `Raised` if the method raises."""
         self.begin(name, *args, **kwargs)
         return self.result()
 
     def begin(self, name: str, *args: Any, **kwargs: Any) -> None:
-        """Call a method, and let it go on meanwhile."""
+        """Start the call of a method without waiting for its result."""
         assert self._popen.stdin is not None
         self._popen.stdin.write(json.dumps([name, args, kwargs]) + "\n")
         self._popen.stdin.flush()
 
     def result(self) -> Any:
-        """What the call that was begun returns. One that does not return leaves a new client."""
+        """Return the result of the started call. After a timeout, start a new process and fail."""
         try:
             answer = json.loads(self._answers.get(timeout=PATIENCE))
         except queue.Empty:
@@ -59,11 +59,11 @@ class Sdk:
 
     @property
     def has_answered(self) -> bool:
-        """Whether `result` would not have to wait."""
+        """Whether `result` returns without waiting."""
         return not self._answers.empty()
 
     def close(self) -> None:
-        """End it."""
+        """Kill the process."""
         assert self._popen.stdin is not None
         self._popen.kill()
         self._popen.stdin.close()
@@ -90,29 +90,30 @@ class Sdk:
 
 
 class Worker(Process):
-    """Their worker. Its handlers do what the payloads of its jobs say; see `worker_driver`."""
+    """A process of `worker_driver`, which runs the third-party worker."""
 
     def __init__(self, sdks: Path, options: dict[str, Any]) -> None:
         super().__init__(command("worker_driver.py", sdks, options))
 
-    def told(self, what: str) -> list[str]:
-        """The jobs of which it told that they `started`, `finished` or were `cancelled`."""
-        return [told[what] for line in list(self.lines) if what in (told := json.loads(line))]
+    def jobs_that(self, what: str) -> list[str]:
+        """Return the jobs that the worker reported as `started`, `finished` or `cancelled`."""
+        reports = [json.loads(line) for line in list(self.lines)]
+        return [report[what] for report in reports if what in report]
 
     def starts(self, job_id: str) -> list[dict[str, Any]]:
-        """What the handler was given at each start of a job."""
-        told = [json.loads(line) for line in list(self.lines)]
-        return [start for start in told if start.get("started") == job_id]
+        """Return the arguments of the handler at each start of a job."""
+        reports = [json.loads(line) for line in list(self.lines)]
+        return [report for report in reports if report.get("started") == job_id]
 
 
 class MakeSdk(Protocol):
-    """Starts a process with their client; keyword arguments are its options."""
+    """The type of the fixture `make_sdk`. Keyword arguments are options of the client."""
 
     def __call__(self, **options: Any) -> Sdk: ...
 
 
 class StartWorker(Protocol):
-    """Starts their worker on some queues; see the fixture `start_worker`."""
+    """The type of the fixture `start_worker`."""
 
     def __call__(
         self,
@@ -124,5 +125,5 @@ class StartWorker(Protocol):
 
 
 def command(driver: str, sdks: Path, options: dict[str, Any]) -> list[str | Path]:
-    """The command line of a driver. -I and -S: of this Python, it has the standard library only."""
+    """Return the command line of a driver. -I and -S hide all installed packages from it."""
     return [sys.executable, "-I", "-S", HERE / driver, sdks, json.dumps(options)]

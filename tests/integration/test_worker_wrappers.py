@@ -1,4 +1,4 @@
-"""Middleware, lifespans and handlers in processes, with a worker against a server."""
+"""Middleware, lifespans and handlers in processes, on a worker with a real server."""
 
 import asyncio
 import importlib
@@ -70,9 +70,7 @@ async def ended(client: AsyncClient, job_id: str) -> Job:
     return await wait_until(job, "the job has ended")
 
 
-async def test_middleware_and_lifespan_surround_jobs(
-    server: CorvoServer, client: AsyncClient
-) -> None:
+async def test_middleware_and_lifespan_wrap_jobs(server: CorvoServer, client: AsyncClient) -> None:
     events: list[Any] = []
 
     @asynccontextmanager
@@ -101,7 +99,7 @@ async def test_middleware_and_lifespan_surround_jobs(
     assert events == ["begins", (TRACE, {"n": 1}, "a pool"), "ends"]
 
 
-async def test_a_process_works_with_checkpoints_and_is_killed_by_a_cancel(
+async def test_a_handler_process_stores_checkpoints_and_is_killed_by_a_cancel(
     server: CorvoServer, client: AsyncClient, handlers: ModuleType, tmp_path: Path
 ) -> None:
     counting, spinning = new_name(), new_name()
@@ -116,7 +114,7 @@ async def test_a_process_works_with_checkpoints_and_is_killed_by_a_cancel(
         await client.cancel_job(spin)
         spun = await ended(client, spin)
         assert (spun.state, spun.attempt) == ("cancelled", 1)
-        await wait_until(lambda: not is_alive(pid), "the process is gone")
+        await wait_until(lambda: not is_alive(pid), "the process has ended")
         await wait_until(lambda: has_checkpoint(client, count, 3), "the checkpoint is there")
         (tmp_path / "count.seen").touch()
         counted = await ended(client, count)
