@@ -184,17 +184,17 @@ def test_uncommitted_changes_are_refused(tree: Tree) -> None:
 
 def test_a_released_package_has_no_first_release(tree: Tree) -> None:
     tree.release("corvo-client", "first")
-    assert "say patch, minor or major" in refused(tree)
+    assert "use patch, minor or major" in refused(tree)
 
 
 def test_what_was_never_released_has_a_first_release(tree: Tree) -> None:
-    assert "corvo-client 1.0.0 was never released: say first" in refused(tree, part="minor")
+    assert "corvo-client 1.0.0 was never released: use first" in refused(tree, part="minor")
 
 
 def test_a_version_that_the_changelog_does_not_know_is_refused(tree: Tree) -> None:
     tree.release("corvo-client", "first")
     tree.replace(tree.about("corvo-client"), '"1.0.0"', '"1.3.0"')
-    assert "corvo-client is at 1.3.0, but the latest in its changelog is 1.0.0" in refused(
+    assert "corvo-client is at 1.3.0, but the latest release in its changelog is 1.0.0" in refused(
         tree, part="minor"
     )
 
@@ -203,14 +203,14 @@ def test_another_package_that_contradicts_itself_is_refused_as_well(tree: Tree) 
     tree.replace(
         "packages/corvo-cli/pyproject.toml", "corvo-client>=1.0,<2", "corvo-client>=1.4,<2"
     )
-    assert "corvo-cli asks for 'corvo-client>=1.4,<2', but corvo-client is at 1.0.0" in refused(
+    assert "corvo-cli requires 'corvo-client>=1.4,<2', but corvo-client is at 1.0.0" in refused(
         tree
     )
 
 
 def test_a_range_without_a_ceiling_is_refused(tree: Tree) -> None:
     tree.replace("packages/corvo-cli/pyproject.toml", "corvo-client>=1.0,<2", "corvo-client>=1.0")
-    assert "not like >=1.2,<2" in refused(tree)
+    assert "expected a range like >=1.2,<2" in refused(tree)
 
 
 def test_a_release_of_nothing_is_refused(tree: Tree) -> None:
@@ -225,7 +225,7 @@ def test_a_version_that_is_none_is_refused(tree: Tree) -> None:
 
 def test_a_tag_that_is_there_is_refused(tree: Tree) -> None:
     tree.git("tag", "corvo-client-v1.0.0")
-    assert "The tag corvo-client-v1.0.0 is there already" in refused(tree)
+    assert "The tag corvo-client-v1.0.0 exists already" in refused(tree)
 
 
 def test_every_package_of_the_tree_could_be_released(root: Path, tmp_path: Path) -> None:
