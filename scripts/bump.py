@@ -1,11 +1,10 @@
-"""Prepares the release of one package: its version, its changelog, and the floors of the others.
+"""Prepare the release of one package: set its version, its changelog and the floors of dependents.
 
     python scripts/bump.py corvo-server minor
-    python scripts/bump.py corvo-server first     what was never released, with the version it has
+    python scripts/bump.py corvo-server first     the first release, with the present version
 
-Nothing is committed. The tag to make, once the change has been committed, goes to stdout. A tree
-with uncommitted changes is refused, and so is one whose versions contradict each other: then
-nothing is written.
+The script commits nothing. It prints the tag to create after you have committed the changes. It
+writes nothing if the tree has uncommitted changes or if versions in the tree contradict each other.
 """
 
 import argparse
@@ -30,11 +29,11 @@ _RANGE = re.compile(r'"(?P<name>corvo-[a-z]+)(?P<extras>\[[^\]]*\])?(?P<range>[^
 
 
 class Refused(Exception):
-    """The tree is not fit for it; the message says what to do."""
+    """Raised when the tree is not ready for the release. The message says what to do."""
 
 
 class Version(NamedTuple):
-    """A version of ours: three numbers, and no more."""
+    """A version of a package: three numbers."""
 
     major: int
     minor: int
@@ -42,13 +41,13 @@ class Version(NamedTuple):
 
     @classmethod
     def parse(cls, text: str, where: str) -> Self:
-        """Read `1.2.3`. Raises `Refused` for anything else."""
+        """Parse a version like `1.2.3`. Raises `Refused`, with `where` in its message."""
         if not re.fullmatch(r"(0|[1-9]\d*)(\.(0|[1-9]\d*)){2}", text):
             raise Refused(f"{where}: {text!r} is not a version like 1.2.3.")
         return cls(*map(int, text.split(".")))
 
     def after(self, part: str) -> "Version":
-        """The version that follows."""
+        """Return the next version after a `major`, `minor` or `patch` release."""
         match part:
             case "major":
                 return Version(self.major + 1, 0, 0)
@@ -58,7 +57,7 @@ class Version(NamedTuple):
                 return Version(self.major, self.minor, self.patch + 1)
 
     def as_range(self) -> str:
-        """What a dependent asks for that was tested with this version."""
+        """Return the range for dependents: from this version up to the next major version."""
         floor = str(self) if self.patch else f"{self.major}.{self.minor}"
         return f">={floor},<{self.major + 1}"
 
@@ -67,25 +66,26 @@ class Version(NamedTuple):
 
 
 class Bump(NamedTuple):
-    """What is to be written, and the tag that it will have."""
+    """The changes of a release, not written yet."""
 
     before: Version
     after: Version
     tag: str
     files: dict[Path, str]
+    """The new text of each file that changes."""
 
 
 def plan(root: Path, package: str, part: str, today: date) -> Bump:
-    """Work out a release without writing anything. Raises `Refused`."""
+    """Return the changes of a release. Writes nothing. Raises `Refused`."""
     versions = {name: version_of(root, name) for name in PACKAGES}
     for name in PACKAGES:
         _check(root, name, versions)
     before = versions[package]
     is_released = _RELEASE.search(_changelog(root, package)) is not None
     if is_released and part == "first":
-        raise Refused(f"{package} was released before: say patch, minor or major.")
+        raise Refused(f"{package} was released before: use patch, minor or major, not first.")
     if not is_released and part != "first":
-        raise Refused(f"{package} {before} was never released: say first, and it will be.")
+        raise Refused(f"{package} {before} was never released: use first, not {part}.")
     after = before if part == "first" else before.after(part)
     files = {
         _about(root, package): _with_version(root, package, after),
@@ -100,7 +100,7 @@ def plan(root: Path, package: str, part: str, today: date) -> Bump:
 
 
 def version_of(root: Path, package: str) -> Version:
-    """The version that a package has in the tree. Raises `Refused` when it has none."""
+    """Return the version of a package in the tree. Raises `Refused` if it has none."""
     about = _about(root, package)
     found = _VERSION.search(about.read_text(encoding="utf-8"))
     if found is None:
@@ -109,11 +109,13 @@ def version_of(root: Path, package: str) -> Version:
 
 
 def main(arguments: list[str]) -> int:
-    """Write a release into the tree; the exit code."""
+    """Write the changes of a release into the tree. Return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("package", choices=PACKAGES)
     parser.add_argument("part", choices=PARTS)
-    parser.add_argument("--date", type=date.fromisoformat, help="of the release; default: today")
+    parser.add_argument(
+        "--date", type=date.fromisoformat, help="date of the release (default: today, in UTC)"
+    )
     options = parser.parse_args(arguments)
     try:
         _refuse_changes(ROOT)
@@ -126,7 +128,10 @@ def main(arguments: list[str]) -> int:
     for path, text in bump.files.items():
         path.write_text(text, encoding="utf-8")
         print(f"wrote {path.relative_to(ROOT)}", file=sys.stderr)
-    print(f"{options.package} {bump.after}: commit this, then make the tag", file=sys.stderr)
+    print(
+        f"{options.package} {bump.after}: commit the changes, then create this tag:",
+        file=sys.stderr,
+    )
     print(bump.tag)
     return 0
 
@@ -148,9 +153,9 @@ def _chart(root: Path) -> Path:
 
 
 def _with_image(root: Path, version: Version) -> str:
-    """The Helm chart, which goes with the server and has its version."""
+    """Return the metadata of the Helm chart, which has the version of the server."""
     text = _chart(root).read_text(encoding="utf-8")
-    # In quotes: 1.10 would be a number, and another one.
+    # Quoted, because YAML reads an unquoted version like 1.10 as the number 1.1.
     return _CHART.sub(rf'\1: "{version}"', text)
 
 
@@ -165,13 +170,15 @@ def _with_heading(root: Path, package: str, version: Version, today: date) -> st
     if unreleased is None:
         raise Refused(f"The changelog of {package} has no heading `## Unreleased`.")
     if not unreleased[1].strip():
-        raise Refused(f"The changelog of {package} has nothing under Unreleased: say what is new.")
+        raise Refused(
+            f"The changelog of {package} has nothing under Unreleased: describe the changes."
+        )
     heading = f"## Unreleased\n\n## {version} - {today.isoformat()}\n"
     return text[: unreleased.start()] + heading + unreleased[1] + text[unreleased.end() :]
 
 
 def _with_floor(root: Path, name: str, package: str, version: Version) -> dict[Path, str]:
-    """The project file of `name` with the range that it has of `package`; none if it has none."""
+    """Return the project file of `name` with its new range of `package`; empty if unchanged."""
     path = _project(root, name)
     before = path.read_text(encoding="utf-8")
     after = _RANGE.sub(
@@ -186,11 +193,12 @@ def _with_floor(root: Path, name: str, package: str, version: Version) -> dict[P
 
 
 def _check(root: Path, name: str, versions: dict[str, Version]) -> None:
-    """Refuse a package that contradicts its changelog, or that our own versions do not satisfy."""
+    """Raise `Refused` if a package contradicts its changelog or the versions of the others."""
     latest = _RELEASE.search(_changelog(root, name))
     if latest is not None and latest[1] != str(versions[name]):
         raise Refused(
-            f"{name} is at {versions[name]}, but the latest in its changelog is {latest[1]}."
+            f"{name} is at {versions[name]}, "
+            f"but the latest release in its changelog is {latest[1]}."
         )
     for requirement in _requirements(root, name):
         found = _RANGE.fullmatch(f'"{requirement}"')
@@ -198,11 +206,11 @@ def _check(root: Path, name: str, versions: dict[str, Version]) -> None:
             continue
         bounds = re.fullmatch(r">=(\d+)\.(\d+)(?:\.(\d+))?,<(\d+)", found["range"])
         if bounds is None:
-            raise Refused(f"{name} asks for {requirement!r}, which is not like >=1.2,<2.")
+            raise Refused(f"{name} requires {requirement!r}; expected a range like >=1.2,<2.")
         major, minor, patch, ceiling = (int(number or 0) for number in bounds.groups())
-        theirs = versions[found["name"]]
-        if theirs < (major, minor, patch) or theirs.major >= ceiling:
-            raise Refused(f"{name} asks for {requirement!r}, but {found['name']} is at {theirs}.")
+        version = versions[found["name"]]
+        if version < (major, minor, patch) or version.major >= ceiling:
+            raise Refused(f"{name} requires {requirement!r}, but {found['name']} is at {version}.")
 
 
 def _requirements(root: Path, name: str) -> Iterator[str]:
@@ -220,7 +228,7 @@ def _refuse_changes(root: Path) -> None:
 
 def _refuse_tag(root: Path, tag: str) -> None:
     if _git(root, "tag", "--list", tag):
-        raise Refused(f"The tag {tag} is there already.")
+        raise Refused(f"The tag {tag} exists already. Check the version in __about__.py.")
 
 
 def _git(root: Path, *arguments: str) -> str:

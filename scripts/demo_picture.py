@@ -1,4 +1,4 @@
-"""Run examples/demo.py and write its output as a picture for the README: docs/first-job.svg."""
+"""Run examples/demo.py and write its output to docs/first-job.svg, a picture for the README."""
 
 import io
 import re
@@ -14,7 +14,7 @@ COMMAND = "python3 -m nox -s demo"
 
 
 def main() -> None:
-    """Write the picture."""
+    """Run the demo and write the picture."""
     done = subprocess.run(  # noqa: S603 - our own file
         [sys.executable, str(ROOT / "examples" / "demo.py")],
         capture_output=True,
@@ -29,7 +29,7 @@ def main() -> None:
         text.highlight_words(["failed", "retrying"], style="bold yellow")
         console.print(text)
     picture = console.export_svg(title="Corvo")
-    # Without the web fonts that rich asks for: the picture must not load anything.
+    # Remove the web fonts that rich refers to, because the picture must not load anything.
     picture = re.sub(r"@font-face \{.*?\}\s*", "", picture, flags=re.DOTALL)
     picture = picture.replace("Fira Code, monospace", "monospace")
     (ROOT / "docs" / "first-job.svg").write_text(picture, encoding="utf-8")

@@ -1,9 +1,8 @@
-"""Generate the synchronous client, and its tests, from the asynchronous ones.
+"""Generate the synchronous client and its tests from the asynchronous ones.
 
-Without arguments the files are written; with `--check` nothing is, and the exit status is 1 when a
-file is not as it would be written. A line that ends with `# async only` has no synchronous twin,
-nor has a file whose first line begins with it. `BY_HAND` names the synchronous files that are not
-generated.
+Without arguments, the script writes the files. With `--check` it writes nothing, and exits with 1
+if a file is out of date. Lines that end with `# async only` are left out, and so are files that
+begin with it. `BY_HAND` names the synchronous files that are not generated.
 """
 
 import io
@@ -36,11 +35,13 @@ NAMES = {
     "asyncio": "time",
     "handle_async_request": "handle_request",
 }
+"""Names that are replaced in the code. The prefix `Async` of any other name is removed."""
 PROSE = {"asyncio": "plain code", "_async": "_sync"}
+"""Words that are replaced in strings and comments."""
 
 
 def main() -> int:
-    """Write or check all files."""
+    """Write or check all files. Return the exit code."""
     is_check = sys.argv[1:] == ["--check"]
     stale: list[Path] = []
     for source_folder, target_folder in FOLDERS.items():
@@ -61,25 +62,25 @@ def main() -> int:
             if not is_check:
                 orphan.unlink()
     for path in sorted(stale):
-        print(f"{'not up to date' if is_check else 'written'}: {path}")
+        print(f"{'out of date, run scripts/gen_sync.py' if is_check else 'written'}: {path}")
     return 1 if is_check and stale else 0
 
 
 def to_sync(source: Path, target: Path) -> str:
-    """Return the synchronous twin of a file, formatted as the repository is."""
+    """Return the text of `target`, generated from `source` and formatted by ruff."""
     lines = source.read_text().splitlines(keepends=True)
-    kept = "".join(line for line in lines if not line.rstrip().endswith(ASYNC_ONLY))
-    text = BANNER.format(source=source.relative_to(CLIENT)) + "".join(translated(kept))
+    async_text = "".join(line for line in lines if not line.rstrip().endswith(ASYNC_ONLY))
+    text = BANNER.format(source=source.relative_to(CLIENT)) + "".join(translate(async_text))
     for command in (["check", "--fix", "--exit-zero", "--quiet"], ["format", "--quiet"]):
         ruff = [sys.executable, "-m", "ruff", *command, f"--stdin-filename={target}", "-"]
-        text = subprocess.run(  # noqa: S603 - our own arguments
+        text = subprocess.run(  # noqa: S603 - only constants and our own paths
             ruff, input=text, capture_output=True, text=True, check=True
         ).stdout
     return text
 
 
-def translated(text: str) -> Iterator[str]:
-    """Yield the pieces of the synchronous text: tokens changed, everything between them kept."""
+def translate(text: str) -> Iterator[str]:
+    """Yield the synchronous text in pieces: translated tokens, and unchanged text between them."""
     lines = text.splitlines(keepends=True)
     row, column = 1, 0
     is_dropped = False
@@ -92,16 +93,16 @@ def translated(text: str) -> Iterator[str]:
             ]
             for number, line in enumerate(lines[row - 1 : token.start[0]], start=row)
         )
-        # The blank after a dropped word goes with it.
+        # The space after a dropped word is dropped, too.
         yield between.lstrip(" ") if is_dropped else between
         is_dropped = token.type == tokenize.NAME and token.string in {"async", "await"}
         if not is_dropped:
-            yield renamed(token)
+            yield translate_token(token)
         row, column = token.end
 
 
-def renamed(token: tokenize.TokenInfo) -> str:
-    """Return a token as it is in the synchronous text."""
+def translate_token(token: tokenize.TokenInfo) -> str:
+    """Return the text of `token` in the synchronous client."""
     if token.type == tokenize.NAME:
         return NAMES.get(token.string) or re.sub(r"^Async(?=[A-Z])", "", token.string)
     if token.type in {tokenize.STRING, tokenize.COMMENT}:

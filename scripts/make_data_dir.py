@@ -1,10 +1,10 @@
-"""Writes a data directory as this version of the server leaves it, for later ones to start on.
+"""Write the database of this version of the server, as test data for upgrades of later versions.
 
     python scripts/make_data_dir.py
 
-Run it once for each release: `tests/docker/data/corvo-VERSION.db.gz` is the database, `.json`
-beside it what the server said of it at the end. Once that is released, both are never made again;
-`tests/docker/test_upgrade.py` starts the image on each of them.
+Run it once for each release. It writes two files to `tests/docker/data/`: the database,
+`corvo-VERSION.db.gz`, and the server's description of its contents, `corvo-VERSION.json`. Do not
+write them again after the release. `tests/docker/test_upgrade.py` starts the image on each of them.
 """
 
 import gzip
@@ -30,30 +30,30 @@ from corvo_server.__about__ import __version__
 OUT = Path(__file__).parent.parent / "tests/docker/data"
 FAR = "2999-12-31T00:00:00.000Z"
 DAY = 86_400
-"""Seconds; the longest lease. It has run out when somebody starts on the data."""
+"""Longest lease duration, in seconds. The lease has expired when a test starts on the data."""
 YEARS = "3650d"
-"""The longest time that a job can be told to wait."""
+"""Longest duration that a job can have."""
 
 
 def main() -> None:
-    """Make both files."""
+    """Write both files."""
     with tempfile.TemporaryDirectory() as folder:
         data_dir = Path(folder)
         with LocalServer(data_dir) as server, Client(server.url) as client:
             ids = fill(client)
-            said = describe(client, ids)
+            contents = describe(client, ids)
         if (data_dir / "corvo.db-wal").exists():
-            raise RuntimeError("the server has not ended in order: the file is not all there is")
+            raise RuntimeError("the server did not shut down properly: corvo.db-wal still exists")
         database = (data_dir / "corvo.db").read_bytes()
     OUT.mkdir(exist_ok=True)
     path = OUT / f"corvo-{__version__}.db.gz"
     path.write_bytes(gzip.compress(database, mtime=0))
-    described = json.dumps(said, indent=1, sort_keys=True) + "\n"
+    described = json.dumps(contents, indent=1, sort_keys=True) + "\n"
     path.with_name(f"corvo-{__version__}.json").write_text(described, encoding="utf-8")
 
 
 def fill(client: Client) -> dict[str, str]:
-    """Bring about one of everything; the ids by what they are."""
+    """Create jobs in every state, a batch, queue settings and a schedule. Return ids by name."""
     ids: dict[str, str] = {}
 
     def enqueue(name: str, payload: Any = None, **options: Any) -> str:
@@ -71,15 +71,15 @@ def fill(client: Client) -> dict[str, str]:
     client.ack(fetch(client, "completed"), {"answer": 42})
 
     enqueue("active", {"n": 2})
-    held = fetch(client, "active", lease_duration=DAY)
+    active = fetch(client, "active", lease_duration=DAY)
     beat = HeartbeatJob.model_validate(
         {
-            "lease_token": held.lease_token,
+            "lease_token": active.lease_token,
             "checkpoint": {"row": 7},
             "progress": {"current": 7, "total": 10, "message": "rows"},
         }
     )
-    client.heartbeat({held.job_id: beat}, worker_id="worker")
+    client.heartbeat({active.job_id: beat}, worker_id="worker")
 
     enqueue("retrying", 3, retry_base_delay=YEARS, retry_max_delay=YEARS)
     client.fail(fetch(client, "retrying"), "TimeoutError: later")
@@ -115,20 +115,20 @@ def fill(client: Client) -> dict[str, str]:
 
 
 def describe(client: Client, ids: dict[str, str]) -> dict[str, Any]:
-    """What the server says of all that."""
+    """Return the server's replies about the contents: jobs, queues, schedule, batch, events."""
     jobs = {name: job_id for name, job_id in ids.items() if name != "batch"}
     return {
         "ids": ids,
-        "jobs": {name: _plain(client.get_job(job_id)) for name, job_id in jobs.items()},
-        "queues": {queue.name: _plain(queue) for queue in client.list_queues()},
-        "schedule": _plain(client.get_schedule("new-year", upcoming=0)),
-        "batch": _plain(client.get_batch(ids["batch"])),
-        "events": [_plain(event) for event in _events(client, ids["scheduled job"])],
+        "jobs": {name: _as_json(client.get_job(job_id)) for name, job_id in jobs.items()},
+        "queues": {queue.name: _as_json(queue) for queue in client.list_queues()},
+        "schedule": _as_json(client.get_schedule("new-year", upcoming=0)),
+        "batch": _as_json(client.get_batch(ids["batch"])),
+        "events": [_as_json(event) for event in _events(client, ids["scheduled job"])],
     }
 
 
 def _events(client: Client, last: str) -> Iterator[JobEvent]:
-    """The log, up to the move of the job that came last."""
+    """Yield the event log up to the move of the job with id `last`."""
     with closing(client.follow_events(after=0)) as events:
         for event in events:
             yield event
@@ -137,15 +137,15 @@ def _events(client: Client, last: str) -> Iterator[JobEvent]:
 
 
 def fetch(client: Client, name: str, **options: Any) -> FetchedJob:
-    """The job of a queue."""
+    """Fetch a job from the queue `q-{name}`. Raises `RuntimeError` if it has none."""
     job = client.fetch([f"q-{name}"], worker_id="worker", timeout=10, **options)
     if job is None:
-        raise RuntimeError(f"there is no job in q-{name}")
+        raise RuntimeError(f"the queue q-{name} has no job")
     return job
 
 
-def _plain(model: Any) -> Any:
-    """As JSON; a job's timeline is among the events anyway."""
+def _as_json(model: Any) -> Any:
+    """Return `model` as JSON values, without the timeline of a job, which repeats its events."""
     return model.model_dump(mode="json", exclude={"timeline"})
 
 

@@ -1,11 +1,12 @@
-"""Writes what a release is made of, as CycloneDX.
+"""Write the bill of materials (SBOM) of a release, in CycloneDX format.
 
     python scripts/sbom.py wheel dist/corvo_server-1.2.0-py3-none-any.whl -o server.cdx.json
     python scripts/sbom.py image corvo-server:1.2.0 -o image.cdx.json
 
-Of a wheel: the wheel, and what an installer puts beside it today; other wheels of ours are taken
-from its directory. Of an image: the Python packages of its /opt/corvo, Python, and the packages of
-its distribution. Needs cyclonedx-py and uv beside this Python, and docker for images.
+The SBOM of a wheel lists the wheel and the dependencies that an installer chooses today. Wheels of
+other Corvo packages are taken from its directory. The SBOM of an image lists the Python packages in
+its /opt/corvo, Python, and the packages of its distribution. Requires cyclonedx-py and uv in the
+environment of this Python, and docker for images.
 """
 
 import argparse
@@ -21,19 +22,19 @@ from pathlib import Path
 from typing import Any
 
 _SCRIPTS = Path(sys.executable).parent
-_OF_IMAGES = ("/opt/corvo", "/var/lib/dpkg/status", "/etc/os-release")
-"""What is read of an image. The last two are not in every image."""
+_IMAGE_PATHS = ("/opt/corvo", "/var/lib/dpkg/status", "/etc/os-release")
+"""Paths that are copied from an image. Not every image has the last two."""
 
 Bom = dict[str, Any]
 
 
 def of_wheel(wheel: Path) -> Bom:
-    """The bill of a wheel: itself as what it is about, its dependencies as components."""
+    """Return the SBOM of a wheel: the wheel as its subject, the dependencies as components."""
     name, version = re.match(r"([^-]+)-([^-]+)-", wheel.name).groups()  # type: ignore[union-attr]
     name = name.replace("_", "-")
     with tempfile.TemporaryDirectory(prefix="corvo-sbom-") as directory:
         environment = _environment(Path(directory))
-        # By name, from the directory: an install from the file would note where that has been.
+        # Install by name: an install from the file would record the path of the file.
         wanted = ("--find-links", str(wheel.parent), f"{name}=={version}")
         _run("uv", "pip", "install", "--quiet", "--python", str(environment), *wanted)
         bom = _bom(environment)
@@ -46,13 +47,13 @@ def of_wheel(wheel: Path) -> Bom:
 
 
 def of_image(root: Path, reference: str, version: str, digest: str) -> Bom:
-    """The bill of an image, of whose file system `root` has the part in `_OF_IMAGES`."""
+    """Return the SBOM of an image. `root` contains its `_IMAGE_PATHS`."""
     (packages,) = root.glob("opt/corvo/lib/python3*/site-packages")
     with tempfile.TemporaryDirectory(prefix="corvo-sbom-") as directory:
         environment = _environment(Path(directory))
         (target,) = environment.glob("lib/python3*/site-packages")
-        # What is read may be for another Python. Left out: files of paths, which would be run, and
-        # notes of which directory of the builder a package came from.
+        # The packages may be for another Python, so nothing of them may run: .pth files would. A
+        # direct_url.json contains a path of the builder.
         unwanted = shutil.ignore_patterns("*.pth", "direct_url.json")
         shutil.copytree(packages, target, ignore=unwanted, dirs_exist_ok=True)
         bom = _bom(environment)
@@ -60,27 +61,27 @@ def of_image(root: Path, reference: str, version: str, digest: str) -> Bom:
     about = {"type": "container", "bom-ref": "image", "name": name, "version": version}
     about["description"] = f"{reference} ({digest})"
     bom["metadata"]["component"] = about
-    of_system = [_python(root), *_distribution(root)]
-    bom["components"] += of_system
-    ours = next(found for found in bom["components"] if found["name"] == "corvo-server")
-    depends = sorted([ours["bom-ref"], *(found["bom-ref"] for found in of_system)])
-    bom["dependencies"].append({"ref": "image", "dependsOn": depends})
+    system_packages = [_python(root), *_distribution(root)]
+    bom["components"] += system_packages
+    server = next(found for found in bom["components"] if found["name"] == "corvo-server")
+    depends_on = sorted([server["bom-ref"], *(found["bom-ref"] for found in system_packages)])
+    bom["dependencies"].append({"ref": "image", "dependsOn": depends_on})
     return bom
 
 
 def read_image(reference: str, root: Path) -> tuple[str, str]:
-    """Copy `_OF_IMAGES` from an image to `root`; the image's version and digest."""
+    """Copy `_IMAGE_PATHS` from an image to `root`. Return the image's version and digest."""
     form = '{{index .Config.Labels "org.opencontainers.image.version"}} {{.Id}}'
     version, _, digest = (
         _run("docker", "inspect", "--format", form, reference).strip().rpartition(" ")
     )
     container = _run("docker", "create", reference).strip()
     try:
-        for place in _OF_IMAGES:
-            command = ["docker", "cp", "--follow-link", f"{container}:{place}", "-"]
+        for path in _IMAGE_PATHS:
+            command = ["docker", "cp", "--follow-link", f"{container}:{path}", "-"]
             copied = subprocess.run(command, capture_output=True, check=False)  # noqa: S603
             if copied.returncode == 0:
-                target = (root / place.lstrip("/")).parent
+                target = (root / path.lstrip("/")).parent
                 target.mkdir(parents=True, exist_ok=True)
                 unpack = ["tar", "--extract", "--no-same-owner", "--directory", str(target)]
                 subprocess.run(unpack, input=copied.stdout, check=True)  # noqa: S603
@@ -90,11 +91,11 @@ def read_image(reference: str, root: Path) -> tuple[str, str]:
 
 
 def main(arguments: list[str]) -> int:
-    """Write one; the exit code."""
+    """Write one SBOM. Return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("kind", choices=("wheel", "image"))
-    parser.add_argument("subject", help="the file, or the reference of the image")
-    parser.add_argument("-o", "--output", type=Path, required=True)
+    parser.add_argument("subject", help="path of the wheel, or reference of the image")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="path of the SBOM")
     options = parser.parse_args(arguments)
     if options.kind == "wheel":
         bom = of_wheel(Path(options.subject))
@@ -107,7 +108,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _environment(directory: Path) -> Path:
-    """An empty virtual environment."""
+    """Create an empty virtual environment and return its path."""
     path = directory / "environment"
     _run("uv", "venv", "--quiet", "--python", sys.executable, str(path))
     return path
@@ -127,7 +128,7 @@ def _python(root: Path) -> dict[str, Any]:
 
 
 def _distribution(root: Path) -> Iterator[dict[str, Any]]:
-    """The packages of a Debian-like system, from dpkg's own list."""
+    """Yield the packages of a Debian-like system, from the status file of dpkg."""
     status, release = root / "var/lib/dpkg/status", root / "etc/os-release"
     if not status.exists():
         return
@@ -146,9 +147,9 @@ def _distribution(root: Path) -> Iterator[dict[str, Any]]:
 
 
 def _run(*command: str) -> str:
-    """What a program prints. Its message is ours when it fails."""
-    beside = _SCRIPTS / command[0]
-    program = str(beside) if beside.exists() else command[0]
+    """Run a program and return its output. Raises `SystemExit` with its errors if it fails."""
+    local = _SCRIPTS / command[0]
+    program = str(local) if local.exists() else command[0]
     done = subprocess.run([program, *command[1:]], capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:
         raise SystemExit(f"`{' '.join(command)}` failed:\n{done.stderr}")

@@ -186,17 +186,17 @@ def test_uncommitted_changes_are_refused(tree: Tree) -> None:
 
 def test_a_released_package_has_no_first_release(tree: Tree) -> None:
     tree.release("corvo-client", "first")
-    assert "say patch, minor or major" in refused(tree)
+    assert "use patch, minor or major" in refused(tree)
 
 
 def test_an_unreleased_package_needs_a_first_release(tree: Tree) -> None:
-    assert "corvo-client 1.0.0 was never released: say first" in refused(tree, part="minor")
+    assert "corvo-client 1.0.0 was never released: use first" in refused(tree, part="minor")
 
 
 def test_a_version_that_is_not_in_the_changelog_is_refused(tree: Tree) -> None:
     tree.release("corvo-client", "first")
     tree.replace(tree.about("corvo-client"), '"1.0.0"', '"1.3.0"')
-    assert "corvo-client is at 1.3.0, but the latest in its changelog is 1.0.0" in refused(
+    assert "corvo-client is at 1.3.0, but the latest release in its changelog is 1.0.0" in refused(
         tree, part="minor"
     )
 
@@ -205,14 +205,14 @@ def test_an_inconsistent_other_package_is_refused(tree: Tree) -> None:
     tree.replace(
         "packages/corvo-cli/pyproject.toml", "corvo-client>=1.0,<2", "corvo-client>=1.4,<2"
     )
-    assert "corvo-cli asks for 'corvo-client>=1.4,<2', but corvo-client is at 1.0.0" in refused(
+    assert "corvo-cli requires 'corvo-client>=1.4,<2', but corvo-client is at 1.0.0" in refused(
         tree
     )
 
 
 def test_a_range_without_an_upper_bound_is_refused(tree: Tree) -> None:
     tree.replace("packages/corvo-cli/pyproject.toml", "corvo-client>=1.0,<2", "corvo-client>=1.0")
-    assert "not like >=1.2,<2" in refused(tree)
+    assert "expected a range like >=1.2,<2" in refused(tree)
 
 
 def test_a_release_without_notes_is_refused(tree: Tree) -> None:
@@ -227,7 +227,7 @@ def test_an_invalid_version_is_refused(tree: Tree) -> None:
 
 def test_an_existing_tag_is_refused(tree: Tree) -> None:
     tree.git("tag", "corvo-client-v1.0.0")
-    assert "The tag corvo-client-v1.0.0 is there already" in refused(tree)
+    assert "The tag corvo-client-v1.0.0 exists already" in refused(tree)
 
 
 def test_every_package_can_be_released(root: Path, tmp_path: Path) -> None:
