@@ -125,7 +125,7 @@ async def test_a_handler_that_blocks_the_event_loop_keeps_its_lease(
     server: CorvoServer, queue: str
 ) -> None:
     """The handler blocks for longer than the lease, while another worker waits for the job."""
-    worker = Worker(server.url, lease_duration=1)
+    worker = Worker(server.url, lease_duration=3)
 
     @worker.task(queue)
     async def block(context: Context) -> str:
