@@ -82,7 +82,7 @@ async def test_the_next_attempt_continues_from_the_checkpoint(
 async def test_an_async_handler_is_stopped_when_its_job_is_cancelled(
     server: CorvoServer, api: ApiClient, queue: str
 ) -> None:
-    worker = Worker(server.url, lease_duration=1)
+    worker = Worker(server.url, lease_duration=3)
     started = asyncio.Event()
     seen: list[Interruption | None] = []
 
@@ -105,7 +105,7 @@ async def test_an_async_handler_is_stopped_when_its_job_is_cancelled(
 async def test_a_plain_handler_sees_that_its_job_is_cancelled(
     server: CorvoServer, api: ApiClient, queue: str
 ) -> None:
-    worker = Worker(server.url, lease_duration=1)
+    worker = Worker(server.url, lease_duration=3)
 
     @worker.task(queue)
     def handle(context: Context) -> None:
