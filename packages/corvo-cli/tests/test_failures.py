@@ -61,7 +61,7 @@ def test_details_are_named_as_on_the_command_line(corvo: Any, server: Any) -> No
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        (httpx.ReadError("reset"), "reset. It may have taken effect"),
+        (httpx.ReadError("reset"), "reset. The call may have taken effect"),
         (httpx.ReadTimeout("slow"), "no answer within 30 s"),
     ],
 )
