@@ -61,7 +61,7 @@ def test_details_use_the_names_of_the_command_line(corvo: Any, server: Any) -> N
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        (httpx.ReadError("reset"), "reset. It may have taken effect"),
+        (httpx.ReadError("reset"), "reset. The call may have taken effect"),
         (httpx.ReadTimeout("slow"), "no answer within 30 s"),
     ],
 )

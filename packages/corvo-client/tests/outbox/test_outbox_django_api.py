@@ -76,7 +76,7 @@ def test_jobs_follow_their_transaction(using: str, client: Client, queue: str) -
     assert payloads(client, queue) == [1, 2, 3]
 
 
-def test_refused_jobs_are_kept(using: str, client: Client, queue: str) -> None:
+def test_rejected_jobs_stay_with_their_errors(using: str, client: Client, queue: str) -> None:
     from corvo_client.outbox import django as outbox
     from corvo_client.outbox.django.models import OutboxRow
 
@@ -91,7 +91,7 @@ def test_refused_jobs_are_kept(using: str, client: Client, queue: str) -> None:
     assert payloads(client, queue) == [0, 2]
 
 
-def test_the_command_sends_what_there_is(using: str, client: Client, queue: str) -> None:
+def test_the_command_sends_all_rows(using: str, client: Client, queue: str) -> None:
     from django.core.management import call_command
 
     from corvo_client.outbox import django as outbox

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from corvo_client.worker._api import Ack, HeldJob, Refused, Undelivered
+from corvo_client.worker._api import Ack, LeasedJob, Refused, Undelivered
 from corvo_client.worker._leases import Lease
 from corvo_schema.attempts import FailItem, HeartbeatRequest, ReleaseItem
 from corvo_schema.ids import new_job_id
@@ -39,7 +39,7 @@ class FakeServer:
     """Hands out `jobs`, remembers what it is told, and fails on demand."""
 
     def __init__(self) -> None:
-        self.jobs: deque[HeldJob] = deque()
+        self.jobs: deque[LeasedJob] = deque()
         self.fetches: list[int] = []
         self.requests: list[Sequence[Item]] = []
         self.beats: list[HeartbeatRequest] = []
@@ -51,7 +51,7 @@ class FakeServer:
         self._loop = asyncio.get_running_loop()
         self._changed = asyncio.Event()
 
-    def add(self, *jobs: HeldJob) -> None:
+    def add(self, *jobs: LeasedJob) -> None:
         self.jobs.extend(jobs)
         self._changed.set()
 
@@ -62,7 +62,7 @@ class FakeServer:
                 self._changed.clear()
                 await self._changed.wait()
 
-    async def fetch(self, count: int, *, wait: bool) -> list[HeldJob]:
+    async def fetch(self, count: int, *, wait: bool) -> list[LeasedJob]:
         self.has_changed()
         self.fetches.append(count)
         self._fail_when_down()
@@ -147,13 +147,13 @@ async def server() -> FakeServer:
     return FakeServer()
 
 
-MakeJob = Callable[..., HeldJob]
+MakeJob = Callable[..., LeasedJob]
 MakeLease = Callable[..., Lease]
 
 
 @pytest.fixture
 def make_job() -> MakeJob:
-    def make(payload: Any = None, **fields: Any) -> HeldJob:
+    def make(payload: Any = None, **fields: Any) -> LeasedJob:
         known: dict[str, Any] = {
             "job_id": new_job_id(),
             "queue": "default",
@@ -162,7 +162,7 @@ def make_job() -> MakeJob:
             "lease_duration": 30,
             "lease_token": "token",
         }
-        return HeldJob.model_validate(known | fields)
+        return LeasedJob.model_validate(known | fields)
 
     return make
 

@@ -65,7 +65,7 @@ def plain(context: Context, n: int = 1) -> list[Any]:
 
 
 @pytest.mark.parametrize("handler", [asynchronous, plain])
-async def test_middleware_surrounds_each_attempt_the_first_outermost(
+async def test_the_first_middleware_is_outermost(
     bench: Bench, make_lease: MakeLease, handler: Callable[..., Any]
 ) -> None:
     seen: list[Any] = []
@@ -89,7 +89,7 @@ async def test_middleware_surrounds_each_attempt_the_first_outermost(
 
 
 @pytest.mark.parametrize("handler", [asynchronous, plain])
-async def test_middleware_decides_what_an_attempt_came_to(
+async def test_middleware_can_change_the_outcome(
     bench: Bench, make_lease: MakeLease, handler: Callable[..., Any]
 ) -> None:
     caught: list[BaseException] = []
@@ -135,7 +135,7 @@ async def test_errors_of_plain_handlers_pass_through_middleware(
     assert outcome.error == text
 
 
-async def test_a_plain_handler_within_middleware_is_not_left_behind_when_cancelled(
+async def test_a_cancelled_plain_handler_inside_middleware_is_awaited(
     bench: Bench, make_lease: MakeLease
 ) -> None:
     is_running, go_on = threading.Event(), threading.Event()
@@ -162,7 +162,7 @@ async def test_a_plain_handler_within_middleware_is_not_left_behind_when_cancell
     assert await bench.outcome() == Failed("cancelled on request", retry=False, cancel=True)
 
 
-async def test_middleware_itself_can_be_cancelled(bench: Bench, make_lease: MakeLease) -> None:
+async def test_middleware_can_be_cancelled(bench: Bench, make_lease: MakeLease) -> None:
     is_waiting = asyncio.Event()
 
     async def middleware(_context: Context, _call_next: CallNext) -> Any:
@@ -178,7 +178,7 @@ async def test_middleware_itself_can_be_cancelled(bench: Bench, make_lease: Make
     assert await bench.outcome() == Released()
 
 
-def test_a_thread_that_ends_after_its_loop_has_lost_its_listener() -> None:
+def test_the_result_of_a_thread_is_dropped_after_its_loop_ends() -> None:
     from corvo_client.worker._runner import _settle
 
     loop = asyncio.new_event_loop()
@@ -195,7 +195,7 @@ def patched(server: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     return server
 
 
-async def test_lifespan_lasts_from_before_the_first_job_to_after_the_last_outcome(
+async def test_lifespan_starts_before_the_first_job_and_ends_after_the_last_report(
     patched: Any, make_job: Callable[..., Any]
 ) -> None:
     events: list[Any] = []
