@@ -1,4 +1,4 @@
-"""Calls made at the same time: their order, their company, and that each gets its own answer."""
+"""Batches of concurrent calls: order, limits, and the result of each call."""
 
 import asyncio
 import json
@@ -19,9 +19,9 @@ from corvo_client._call import BatchEndpoint, Call
 
 
 class FakeSession:
-    """Replaces the session. It records each request and answers it when a test opens the gate.
+    """Replaces the session. Records each request and answers it when a test opens the gate.
 
-    It answers a single call with the path, and a batch with the items.
+    The answer to a single call is its path; the answer to a batch is its items.
     """
 
     def __init__(self) -> None:
@@ -78,7 +78,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 @pytest.fixture
 def see_waiting(coalescer: Coalescer[str]) -> SeeWaiting:
-    """Return when exactly so many calls wait for the next request."""
+    """Wait until exactly the given number of calls waits for the next request."""
 
     async def see(calls: int) -> None:
         await until(lambda: len(coalescer._waiting) == calls)
@@ -259,7 +259,7 @@ async def test_wrong_number_of_results_is_an_error_of_all(
 
 
 class Shortened(list[list[str]]):
-    """Loses one item of each request."""
+    """Omits one item of each answer."""
 
     def append(self, items: list[str]) -> None:
         items.pop()

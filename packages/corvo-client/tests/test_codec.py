@@ -1,4 +1,4 @@
-"""Bodies: what can be written, and what can be read."""
+"""Encoding of requests and decoding of answers."""
 
 import dataclasses
 import json

@@ -1,6 +1,6 @@
-"""Connections of our own behave as those of httpx do: against a server that says what it is told.
+"""Connections of our own behave like those of httpx. The server returns planned bytes.
 
-Each test runs for plain and for async code, and by httpx as well where that promises the same.
+Each test runs with the sync and the async sender, and with httpx where it behaves the same.
 """
 
 import asyncio
@@ -47,9 +47,9 @@ HANG_UP, SILENCE = b"", b"\0"
 
 
 class RawServer:
-    """Answers each request with the next of `script`, byte for byte, then closes if so marked.
+    """Sends the next bytes of `script` for each request, then closes the connection if planned.
 
-    `HANG_UP` closes without an answer, `SILENCE` leaves the request unanswered.
+    `HANG_UP` closes the connection without an answer. `SILENCE` sends no answer.
     """
 
     def __init__(self, context: ssl.SSLContext | None = None) -> None:
@@ -61,16 +61,16 @@ class RawServer:
         self.requests: list[bytes] = []
         self.connections = 0
         self.came, self.closed = threading.Semaphore(0), threading.Semaphore(0)
-        """Released for each request, and for each connection that has ended."""
+        """Semaphores: released for each request, and for each closed connection."""
         self._threads: list[threading.Thread] = []
         self._begin(self._accept)
 
     def answer(self, *answers: bytes, closes: bool = False) -> None:
-        """Plan answers."""
+        """Add answers to the script."""
         self.script += [(answer, closes) for answer in answers]
 
     def close(self) -> None:
-        """Stop, and end all connections."""
+        """Stop the server and close all connections."""
         for opened in (self._listener, *self._open):
             with contextlib.suppress(OSError):
                 opened.shutdown(socket.SHUT_RDWR)
@@ -106,7 +106,7 @@ class RawServer:
                 if closes or answer == HANG_UP:
                     break
         except OSError:
-            pass  # the other side has gone
+            pass  # the client has closed the connection
         finally:
             connection.close()
             self.closed.release()
@@ -131,7 +131,7 @@ def raw() -> Iterator[RawServer]:
 
 
 class Way:
-    """One way to a server, called from plain code."""
+    """A sender of any kind with a blocking interface."""
 
     def __init__(self, make: Callable[[Origin], Any]) -> None:
         self._make = make
@@ -139,7 +139,7 @@ class Way:
         self._way: Any = None
 
     def open(self, url: str, **options: Any) -> "Way":
-        """Get ready to send."""
+        """Create the sender for a server."""
         self._way = self._make(Origin(url, **options))
         return self
 
@@ -149,7 +149,7 @@ class Way:
         return answer
 
     def close(self) -> None:
-        """Close it and its event loop."""
+        """Close the sender and its event loop."""
         if self._way is not None:
             self._finished(self._way.close())
         self._runner.close()
@@ -289,7 +289,7 @@ def test_silence_times_out(way: Way, raw: RawServer) -> None:
 
 
 def test_error_of_a_refused_connection(way: Way) -> None:
-    with socket.socket() as nobody:  # has a port, and does not listen there
+    with socket.socket() as nobody:  # bound to a port, but not listening
         nobody.bind(("127.0.0.1", 0))
         way.open(f"http://127.0.0.1:{nobody.getsockname()[1]}")
         with pytest.raises(ConnectionFailed, match=r"cannot connect to http://127.*running"):
@@ -448,7 +448,7 @@ def test_reading_rejects_two_lengths() -> None:
 
 @pytest.fixture(scope="module")
 def authority() -> trustme.CA:
-    """Vouches for servers, if somebody trusts it."""
+    """Return a new certificate authority."""
     return trustme.CA()
 
 

@@ -1,4 +1,4 @@
-"""Errors: the tree, what codes become, what messages say."""
+"""Error classes, their codes and their messages."""
 
 import copy
 import pickle

@@ -1,4 +1,4 @@
-"""The public face: everything that is announced is there, and costs nothing before it is used."""
+"""Public names exist, and their modules are imported at first use only."""
 
 import ast
 import subprocess

@@ -1,4 +1,4 @@
-"""JSON text as a payload."""
+"""`RawJson`: JSON text as a payload."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""The policy by itself."""
+"""Retry policy."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Cutting bytes into messages."""
+"""Parser of event streams."""
 
 from itertools import pairwise
 

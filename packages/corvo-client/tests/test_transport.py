@@ -1,4 +1,4 @@
-"""HTTP below the calls: URLs, timeouts, connections, failures."""
+"""Transports: URLs, timeouts, connections and errors."""
 
 import asyncio
 import os
@@ -62,7 +62,7 @@ def test_password_in_the_url_is_rejected_and_not_shown() -> None:
 
 
 class Cluster:
-    """Servers of which some are out of reach, or cannot serve. A handler of httpx."""
+    """A handler of httpx with several servers, some of which fail."""
 
     def __init__(self, *, down: str = "", unwell: str = "") -> None:
         self.down = down
@@ -175,16 +175,16 @@ async def test_errors_of_httpx_are_translated(
 
 
 class Backends:
-    """Stands for the network; counts how often it was connected, and which pool was used."""
+    """Replaces `Direct`. Counts the instances and records which one sends each call."""
 
     def __init__(self) -> None:
         self.limits: list[int | None] = []
         self.used: list[int] = []
         self.closed = 0
 
-    def __call__(self, _origin: Origin, most: int | None) -> Any:
+    def __call__(self, _origin: Origin, limit: int | None) -> Any:
         number = len(self.limits)
-        self.limits.append(most)
+        self.limits.append(limit)
         backends = self
 
         class Backend:
@@ -197,9 +197,9 @@ class Backends:
 
         return Backend()
 
-    def awaited(self, origin: Origin, most: int | None) -> Any:
-        """Make one for an event loop."""
-        made = self(origin, most)
+    def awaited(self, origin: Origin, limit: int | None) -> Any:
+        """Return the asyncio version."""
+        made = self(origin, limit)
 
         class Backend:
             async def send(self, call: Call[Any]) -> Answer:

@@ -1,4 +1,4 @@
-"""Calls as values, and what comes back of them byte for byte."""
+"""Calls as values, and the exact bytes of their answers."""
 
 from collections.abc import AsyncIterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""What callers can give to the client's methods, and what every request carries."""
+"""Arguments of client methods, and headers of requests."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta

@@ -1,4 +1,4 @@
-"""Following events: what is asked for, and what happens when a connection breaks."""
+"""Event streams: their requests, and reconnecting after a broken connection."""
 
 import json
 import logging
@@ -44,7 +44,7 @@ def stream(*pieces: bytes) -> httpx.Response:
 
 
 def broken(*pieces: bytes) -> httpx.Response:
-    """A stream whose connection breaks."""
+    """A stream with a connection that breaks."""
 
     async def content() -> AsyncIterator[bytes]:
         for piece in pieces:
@@ -116,7 +116,7 @@ async def test_broken_stream_continues_after_its_last_event(
         "last_event_id=4",
         *["last_event_id=6"] * 5,
     ]
-    # It goes on for longer than the policy says, at intervals that grow until something comes.
+    # Reconnecting exceeds the policy's maximum of attempts. Pauses grow until the next event.
     assert pauses == [1.0, 1.0, 2.0, 4.0, 4.0, 6.0]
 
 

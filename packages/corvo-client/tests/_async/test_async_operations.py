@@ -1,4 +1,4 @@
-"""What an operator's methods send: one request each, and the reply as it is."""
+"""Methods for operators: each sends one request and returns the reply."""
 
 from collections.abc import AsyncIterator
 from typing import Any

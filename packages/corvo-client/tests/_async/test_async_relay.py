@@ -1,4 +1,4 @@
-"""What a relay does with rows, whatever table they are in."""
+"""Relay loop with rows in memory."""
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
@@ -13,15 +13,15 @@ from corvo_client._outbox import MAX_REQUEST_BYTES, Row, Sent
 
 
 class Table:
-    """Rows in memory."""
+    """A `Store` with rows in memory."""
 
     def __init__(self, *bodies: str) -> None:
         self.rows = [Row(n, f"job_{n}", body) for n, body in enumerate(bodies)]
         self.errors: dict[int, str] = {}
-        self.looks = 0
+        self.deliveries = 0
 
     async def deliver(self, limit: int, send: Callable[[Sequence[Row]], Awaitable[Sent]]) -> int:
-        self.looks += 1
+        self.deliveries += 1
         rows = [row for row in self.rows if row.seq not in self.errors][:limit]
         if rows:
             sent = await send(rows)
@@ -90,7 +90,7 @@ async def test_run_continues_after_failures_until_stop(
     relaying = relay(table, server, batch_size=2, poll_interval=0.001)
     monkeypatch.setattr(relaying._backoff, "next", lambda: failed.append(1) or 0.001)
     failed: list[int] = []
-    looks_before = 2
+    deliveries_before = 2
 
     def stop(request: httpx.Request) -> httpx.Response:
         relaying.stop()
@@ -101,10 +101,10 @@ async def test_run_continues_after_failures_until_stop(
     server.then(accept)
     server.then(stop)
     await relaying.run()
-    assert len(failed) == looks_before
+    assert len(failed) == deliveries_before
     assert table.rows == []
     assert "cannot relay the outbox" in caplog.text
-    # It can be run again.
+    # The relay can run again after `stop`.
     table.rows = [Row(9, "job_9", "9")]
     server.then(stop)
     await relaying.run()

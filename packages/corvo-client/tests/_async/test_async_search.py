@@ -1,4 +1,4 @@
-"""Searching page by page, and acting on many jobs."""
+"""Search by pages, and bulk operations."""
 
 import json
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Which calls are made again, and when."""
+"""Retries of calls."""
 
 import asyncio
 from typing import Any
@@ -28,7 +28,7 @@ held = FetchedJob(job_id=JOB_ID, queue="q", attempt=1, lease_duration=60, lease_
 
 
 class Pauses:
-    """Takes the place of sleeping, and keeps for how long."""
+    """Replaces `sleep` and records the pauses."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []

@@ -1,5 +1,5 @@
 # Generated from tests/_async/test_async_calls.py by scripts/gen_sync.py. Do not edit.
-"""Calls as values, and what comes back of them byte for byte."""
+"""Calls as values, and the exact bytes of their answers."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,5 +1,5 @@
 # Generated from tests/_async/test_async_client.py by scripts/gen_sync.py. Do not edit.
-"""What callers can give to the client's methods, and what every request carries."""
+"""Arguments of client methods, and headers of requests."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta

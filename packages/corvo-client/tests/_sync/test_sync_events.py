@@ -1,5 +1,5 @@
 # Generated from tests/_async/test_async_events.py by scripts/gen_sync.py. Do not edit.
-"""Following events: what is asked for, and what happens when a connection breaks."""
+"""Event streams: their requests, and reconnecting after a broken connection."""
 
 import json
 import logging
@@ -45,7 +45,7 @@ def stream(*pieces: bytes) -> httpx.Response:
 
 
 def broken(*pieces: bytes) -> httpx.Response:
-    """A stream whose connection breaks."""
+    """A stream with a connection that breaks."""
 
     def content() -> Iterator[bytes]:
         for piece in pieces:
@@ -117,7 +117,7 @@ def test_broken_stream_continues_after_its_last_event(
         "last_event_id=4",
         *["last_event_id=6"] * 5,
     ]
-    # It goes on for longer than the policy says, at intervals that grow until something comes.
+    # Reconnecting exceeds the policy's maximum of attempts. Pauses grow until the next event.
     assert pauses == [1.0, 1.0, 2.0, 4.0, 4.0, 6.0]
 
 

@@ -1,5 +1,5 @@
 # Generated from tests/_async/test_async_operations.py by scripts/gen_sync.py. Do not edit.
-"""What an operator's methods send: one request each, and the reply as it is."""
+"""Methods for operators: each sends one request and returns the reply."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -1,5 +1,5 @@
 # Generated from tests/_async/test_async_search.py by scripts/gen_sync.py. Do not edit.
-"""Searching page by page, and acting on many jobs."""
+"""Search by pages, and bulk operations."""
 
 import json
 from collections.abc import Iterator

@@ -1,5 +1,5 @@
 # Generated from tests/_async/test_async_session.py by scripts/gen_sync.py. Do not edit.
-"""Which calls are made again, and when."""
+"""Retries of calls."""
 
 import time
 from typing import Any
@@ -29,7 +29,7 @@ held = FetchedJob(job_id=JOB_ID, queue="q", attempt=1, lease_duration=60, lease_
 
 
 class Pauses:
-    """Takes the place of sleeping, and keeps for how long."""
+    """Replaces `sleep` and records the pauses."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []

@@ -1,4 +1,4 @@
-"""The outbox as a Django app, with a real server behind the relay."""
+"""Outbox as a Django app, with a real server."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ pytest.importorskip("django")
 
 from corvo_client import Client
 
-# Django is set up once for a process: each test has one of its own.
+# Each test uses a separate process, because Django can be set up only once per process.
 SETUP = """
 import os, sys
 import django
@@ -70,7 +70,7 @@ call_command("check", "--fail-level", "WARNING", verbosity=0)
 
 @pytest.fixture(params=["sqlite3", "postgresql"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
-    """The engine, the name, the host, the port, the user and the password."""
+    """Return engine, name, host, port, user and password of a database."""
     engine = f"django.db.backends.{request.param}"
     if request.param == "sqlite3":
         return [engine, str(tmp_path / "app.db"), "", "", "", ""]

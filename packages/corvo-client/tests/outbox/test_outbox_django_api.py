@@ -1,4 +1,4 @@
-"""The functions of the Django outbox, in this process, on one database of each kind."""
+"""Functions of the Django outbox in this process, on SQLite and PostgreSQL."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +13,7 @@ from corvo_client import Client, EnqueueRequest
 
 @pytest.fixture(scope="module")
 def aliases(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> list[str]:
-    """Set Django up, as can be done once in a process."""
+    """Set up Django, which is possible only once per process."""
     import django
     from django.conf import settings
     from django.core.management import call_command

@@ -1,4 +1,4 @@
-"""An outbox over SQLAlchemy, on SQLite and PostgreSQL, with a real server behind the relay."""
+"""Outbox for SQLAlchemy on SQLite and PostgreSQL, with a real server."""
 
 import asyncio
 import logging
@@ -141,7 +141,7 @@ def test_a_relay_that_dies_before_deleting_rows_creates_no_second_job(
     assert died.returncode == 9
     assert [job.id for job in jobs_of(client, queue)] == job_ids
     assert rows_left(engine) == 5
-    # A worker may even have done it by now.
+    # The job may have finished in the meantime.
     fetched = client.fetch([queue], worker_id="w", timeout=0)
     assert fetched is not None
     client.ack(fetched)
@@ -260,7 +260,7 @@ def test_a_relay_runs_in_the_background_and_waits_for_the_server(
             order(engine, queue, "coffee")
             wait_until(lambda: rows_left(engine) == 0)
         assert client.search(queue=queue).total == 2
-        # It can be run again.
+        # The relay can run again after `stop`.
         order(engine, queue, "milk")
         with relay.running():
             wait_until(lambda: rows_left(engine) == 0)
@@ -320,7 +320,7 @@ def test_an_engine_needs_a_client_of_its_kind(engine: Engine) -> None:
         outbox.relay(engine, AsyncClient())  # type: ignore[call-overload]
 
 
-# Coroutines
+# asyncio
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""A real server for tests."""
+"""`LocalServer`."""
 
 import subprocess
 import sys
@@ -49,7 +49,7 @@ def test_the_error_of_a_missing_server_names_the_extra(monkeypatch: pytest.Monke
 
 
 def test_a_start_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It ignores the request to end, and writes what is no log."""
+    """The fake server ignores SIGTERM and writes output that is no log."""
     script = (
         "import signal, time; signal.signal(15, signal.SIG_IGN); "
         "print('no json'); print('[1]'); time.sleep(60)"

@@ -1,4 +1,4 @@
-"""The fixtures that come with the package."""
+"""Fixtures of the pytest plugin."""
 
 import os
 import subprocess

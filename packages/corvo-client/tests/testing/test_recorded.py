@@ -1,4 +1,4 @@
-"""Recording what is enqueued, asserting about it, and running it."""
+"""Recording of jobs: assertions, drains and inline runs."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -569,7 +569,7 @@ async def test_inline_in_coroutines_and_in_blocking_calls_inside_them(
     with jobs.inline(worker, raise_errors=False):
         await task.enqueue(-3)
     assert [job.result for job in jobs.all[:2]] == [1, 2]
-    # The failure came out after the first attempt; what was left of the others ran with the last.
+    # The first error ended the inline run. The last enqueue also ran the remaining attempts.
     assert states(jobs)[2:] == ["dead", "dead", "dead"]
 
 

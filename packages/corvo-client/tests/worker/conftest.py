@@ -1,4 +1,4 @@
-"""A server in memory, on both sides of the worker's two ports, and jobs for it to hand out."""
+"""A server in memory that implements the two protocols of a worker, and its jobs."""
 
 import asyncio
 from collections import deque
@@ -23,7 +23,7 @@ Item = Ack | FailItem | ReleaseItem
 
 
 class FakeClock:
-    """Stands still until a test moves it."""
+    """A clock that moves only by `forward`."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -36,7 +36,7 @@ class FakeClock:
 
 
 class FakeServer:
-    """Hands out `jobs`, remembers what it is told, and fails on demand."""
+    """Returns `jobs` to fetches, records requests, and fails on demand."""
 
     def __init__(self) -> None:
         self.jobs: deque[LeasedJob] = deque()
@@ -56,7 +56,7 @@ class FakeServer:
         self._changed.set()
 
     async def seen(self, is_true: Callable[[], object]) -> None:
-        """Wait until something that the worker did makes it true."""
+        """Wait until `is_true` returns a true value after an action of the worker."""
         async with asyncio.timeout(10):
             while not is_true():
                 self._changed.clear()
@@ -85,7 +85,7 @@ class FakeServer:
         return [ReleaseResult(job_id=i.job_id, **self._status(i, "released")) for i in items]
 
     def beat(self, request: HeartbeatRequest) -> HeartbeatReply:
-        """Answer a heartbeat; called in the worker's thread."""
+        """Answer a heartbeat. The heartbeat thread calls this."""
         try:
             self._fail_when_down()
             if any(self.refuses(job) for job in request.jobs.values()):
@@ -133,7 +133,7 @@ class FakeServer:
 
 @pytest.fixture(autouse=True)
 def _quick_stop(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An idle worker stops at once here; half a second for the last fetch is for real networks."""
+    """Shorten the wait for the last fetch: the server in memory answers at once."""
     monkeypatch.setattr("corvo_client.worker._fetcher._LAST_FETCH_GRACE", 0.02)
 
 

@@ -1,4 +1,4 @@
-"""What whoever starts a worker can decide."""
+"""`Worker.configure`."""
 
 from typing import Any
 

@@ -14,7 +14,7 @@ MakeJob = Callable[..., LeasedJob]
 
 
 class FakeResults:
-    """As many outcomes as a test says, until it says that they are gone."""
+    """Replaces `Results`. A test sets the number of unreported outcomes."""
 
     def __init__(self) -> None:
         self.unsent = 0
@@ -29,7 +29,7 @@ class FakeResults:
 
 
 class FakeWorker:
-    """What a fetcher did with the jobs."""
+    """Records the jobs that were started and released."""
 
     def __init__(self) -> None:
         self.started: list[LeasedJob] = []
@@ -201,7 +201,7 @@ async def test_short_jobs_are_prefetched(
     clock: Any,
     make_job: MakeJob,
 ) -> None:
-    """Every fetch takes 10 ms by the clock here, and every job 1 ms."""
+    """Each fetch takes 10 ms of the fake clock, and each job takes 1 ms."""
     waits: list[bool] = []
     held: list[int] = []
     fetch = server.fetch
@@ -225,8 +225,8 @@ async def test_short_jobs_are_prefetched(
     task = asyncio.create_task(fetcher.run())
     await server.seen(lambda: len(fake_worker.started) == 150)
     await settle()
-    # The first answer tells that jobs are short, if only of four. The last is not full, so that is
-    # the end of it.
+    # The first answer shows that four jobs are short. The last answer is not full, so the next
+    # fetch waits.
     assert server.fetches[:2] == [4, 4 + 32]
     assert waits[0]
     assert set(waits[1:-1]) == {False}

@@ -1,4 +1,4 @@
-"""The worker's requests, byte by byte, against a transport of httpx that answers from a list."""
+"""Exact requests of a worker. A transport of httpx returns the planned answers."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ JOB = {
 
 
 class Wire:
-    """Answers requests with `answer`, and remembers them."""
+    """Answers requests with `answer`, and records them."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, Any]] = []

@@ -1,4 +1,4 @@
-"""What is done around attempts, and what lasts as long as the worker."""
+"""Middleware and lifespan."""
 
 import asyncio
 import contextvars
@@ -22,7 +22,7 @@ tenant = contextvars.ContextVar("tenant", default="nobody")
 
 
 class Bench:
-    """A runner, and the outcomes that it hands out."""
+    """A runner that returns the outcome of a job."""
 
     def __init__(self) -> None:
         self.surroundings = Surroundings(state="the state")
@@ -156,7 +156,7 @@ async def test_a_cancelled_plain_handler_inside_middleware_is_awaited(
     lease.interrupt(Interruption.CANCELLED)
     lease.cancel_task()
     interruptible.cancel()
-    await asyncio.wait([interruptible])  # so a cancelled middleware would have ended, too
+    await asyncio.wait([interruptible])  # a cancelled middleware would also have ended by now
     assert lease.is_running
     go_on.set()
     assert await bench.outcome() == Failed("cancelled on request", retry=False, cancel=True)

@@ -1,4 +1,4 @@
-"""Jobs carry the span that enqueued them, and attempts are spans that are linked to it."""
+"""Jobs store the span of their enqueue, and spans of attempts are linked to it."""
 
 import subprocess
 import sys

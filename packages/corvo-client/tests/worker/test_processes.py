@@ -1,4 +1,4 @@
-"""Handlers in processes of their own: what comes back, and what ends them."""
+"""Handlers in processes: their outcomes, and how the processes end."""
 
 import asyncio
 import os
@@ -140,7 +140,7 @@ def task_of(function: Any) -> Task[..., ..., Any]:
 
 @pytest.fixture
 def live_lease(make_lease: MakeLease) -> MakeLease:
-    """Leases on the real clock, of which the deadline is made."""
+    """Make leases with the real clock, because the deadline depends on it."""
 
     def make(payload: Any = None, **fields: Any) -> Lease:
         lease = make_lease(payload, **fields)
@@ -178,7 +178,7 @@ def test_state_is_not_available_in_a_process(live_lease: MakeLease) -> None:
 
 @pytest.fixture
 async def run(module: ModuleType, live_lease: MakeLease) -> Any:
-    """Run a handler of the module by a runner; return its outcome."""
+    """Run a handler of the module with a runner and return its outcome."""
     outcomes: asyncio.Queue[Outcome | None] = asyncio.Queue()
     runner = Runner(
         2,
@@ -256,7 +256,7 @@ def test_an_interruption_kills_the_process(
         processes.run(task_of(module.spin), lease)
     thread.join()
     assert ends(pid_in(marker))
-    # The next job has a process that lives.
+    # The next job gets another process.
     assert processes.run(task_of(module.square), live_lease({"n": 2}))[0] == 4
 
 
@@ -392,11 +392,11 @@ def pid_in(marker: Path) -> int:
 
 
 def ends(pid: int) -> bool:
-    """Wait until a process has ended, with all its threads."""
+    """Return whether a process ends within 60 s, with all its threads."""
     ends_at = time.monotonic() + 60
     while time.monotonic() < ends_at:
         try:
-            # Looks at a child of ours, and leaves it to whoever will wait for it.
+            # WNOWAIT leaves the child process to the code that waits for it later.
             if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None:
                 return True
         except ChildProcessError:
@@ -406,7 +406,7 @@ def ends(pid: int) -> bool:
     return False
 
 
-class Unkind(Exception):
+class Unpicklable(Exception):
     def __init__(self, a: str, b: str) -> None:
         super().__init__(a)
         self.b = b
@@ -415,9 +415,9 @@ class Unkind(Exception):
 def test_errors_that_cannot_be_pickled_are_replaced() -> None:
     kind = ValueError("x")
     assert _picklable(kind) is kind
-    unkind = _picklable(Unkind("cannot", "be copied"))
-    assert isinstance(unkind, RemoteError)
-    assert str(unkind) == "Unkind: cannot"
+    unpicklable = _picklable(Unpicklable("cannot", "be copied"))
+    assert isinstance(unpicklable, RemoteError)
+    assert str(unpicklable) == "Unpicklable: cannot"
 
 
 @pytest.mark.parametrize("steering", [Snooze(1), Cancel(), Retry()])

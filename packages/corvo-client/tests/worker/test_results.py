@@ -14,7 +14,7 @@ MakeLease = Callable[..., Lease]
 
 
 class FakeNotes:
-    """Stands for the heartbeat's flush."""
+    """Replaces the flush of the heartbeat."""
 
     def __init__(self, leases: LeaseTable, server: Any) -> None:
         self.flushes = 0

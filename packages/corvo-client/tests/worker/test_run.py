@@ -1,4 +1,4 @@
-"""A whole worker against a server in memory: real threads, real loops, no network."""
+"""A whole worker with a server in memory: real threads and loops, but no network."""
 
 import asyncio
 import threading
@@ -174,7 +174,7 @@ async def test_a_cancel_from_the_server_is_seen_by_a_thread_while_the_loop_is_bl
     async with start(handler) as run:
         await within_10_s(asyncio.to_thread(is_running.wait, 10))
         run._heartbeat.flush()
-        # Not awaited: the event loop stands still here.
+        # Not awaited, to block the event loop.
         assert has_seen.wait(10)
         await server.seen(lambda: server.fails)
     assert server.fails[0].cancel

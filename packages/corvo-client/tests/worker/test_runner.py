@@ -24,7 +24,7 @@ MakeLease = Callable[..., Lease]
 
 
 class Done:
-    """Collects what a runner hands out."""
+    """Collects the outcomes of a runner."""
 
     def __init__(self) -> None:
         self.outcomes: asyncio.Queue[tuple[Lease, Outcome | None]] = asyncio.Queue()

@@ -6,7 +6,7 @@ from corvo_client.worker._watch import LoopWatch
 
 
 def inside_a_slow_handler(watch: LoopWatch) -> None:
-    """Stands for a handler that blocks: the loop's thread is here while another one looks."""
+    """Simulate a blocking handler: check the loop while its thread is in this function."""
     watch.check(100.0)
     watch.check(101.9)
 

@@ -22,7 +22,7 @@ class Email(BaseModel):
 
 @pytest.fixture
 def patched(server: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Put the server in memory in the place of the network."""
+    """Replace the network with the server in memory."""
     monkeypatch.setattr(Server, "api", lambda _self, terms: note(server, terms))
     monkeypatch.setattr(Server, "heartbeat_sender", lambda _self, _seconds: server)
     return server
@@ -164,7 +164,7 @@ async def test_liveness_depends_on_the_last_poll(patched: Any, make_job: MakeJob
         await asyncio.wait_for(is_running.wait(), 10)
         assert worker.seconds_since_poll is not None
         assert worker.is_live(within=60)
-        # It has not polled for ages, but need not while its hands are full.
+        # The last poll was long ago, but all slots are taken.
         fetcher = worker._run._fetcher  # type: ignore[union-attr]
         fetcher.last_poll = time.monotonic() - 100
         assert worker.is_live(within=60)

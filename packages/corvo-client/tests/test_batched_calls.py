@@ -1,4 +1,4 @@
-"""Calls of the client that are joined: the batches on the wire, and what each caller gets."""
+"""Batches of client calls: their requests and the result of each call."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ def error(code: str) -> dict[str, str]:
 
 
 def network(server: Any) -> httpx.MockTransport:
-    """Return a transport that takes a while, as every network does."""
+    """Return a transport with a delay."""
 
     async def answer(request: httpx.Request) -> httpx.Response:
         await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""Jobs without options are written by a fast path: its bytes must mean the same."""
+"""The fast path for jobs without options writes the same JSON as the model."""
 
 import json
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ def written(request: EnqueueRequest) -> Any:
 
 
 def sent(job: Any, request: EnqueueRequest) -> Any:
-    """What was sent, with nothing that is drawn anew each time."""
+    """Return the body without its random job ids."""
     return job if request.job_id else job | {"job_id": "drawn"}
 
 
