@@ -51,7 +51,7 @@ class AsyncBulkHandle(AsyncBase):
             pause = min(pause * 2, _MAX_PAUSE)
 
     async def progress(self) -> AsyncGenerator[BulkOperation]:
-        """Yield the operation now and after each progress. The last value is its end.
+        """Yield the operation now and after each change. The last value has its final status.
 
         Close the generator if you stop early: that ends the request. Raises `NotFound`.
         """

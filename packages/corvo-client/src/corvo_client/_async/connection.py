@@ -8,7 +8,7 @@ from corvo_client._http1 import BrokenAnswer, Reading
 from corvo_client._idle import is_readable
 from corvo_client._origin import KEEPALIVE_SECONDS, Origin, ServerAddress
 
-_HEAD_START = 0.25
+_HAPPY_EYEBALLS_DELAY = 0.25
 """Seconds before the next address of a host name is tried in parallel to the first."""
 
 
@@ -56,7 +56,7 @@ class AsyncConnection(asyncio.Protocol):
         # eagerly (Python 3.13.0, python/cpython#124309).
         options: dict[str, Any] = {}
         if isinstance(loop, asyncio.BaseEventLoop) and loop.get_task_factory() is None:
-            options["happy_eyeballs_delay"] = _HEAD_START
+            options["happy_eyeballs_delay"] = _HAPPY_EYEBALLS_DELAY
         if server.is_tls:
             options |= {"ssl": origin.tls, "server_hostname": server.host}
         connection = cls(server, loop)

@@ -51,7 +51,7 @@ class BulkHandle(Base):
             pause = min(pause * 2, _MAX_PAUSE)
 
     def progress(self) -> Generator[BulkOperation]:
-        """Yield the operation now and after each progress. The last value is its end.
+        """Yield the operation now and after each change. The last value has its final status.
 
         Close the generator if you stop early: that ends the request. Raises `NotFound`.
         """

@@ -8,7 +8,7 @@ from corvo_schema import QueueInfo, QueueStatusReply
 
 
 class Queues(Base):
-    """Read, control and limit queues. To control or limit an unknown queue creates it."""
+    """Read, control and limit queues. Controlling or limiting an unknown queue creates it."""
 
     def list_queues(self) -> list[QueueInfo]:
         """Return all queues with their settings and counts."""

@@ -18,7 +18,7 @@ from corvo_client.worker._leases import Lease
 from corvo_client.worker._outcomes import Cancel, Retry, Snooze
 from corvo_client.worker._payload import PayloadShape
 from corvo_client.worker._task import Task
-from corvo_client.worker._verdict import backtrace_of, storable
+from corvo_client.worker._to_outcome import backtrace_of, storable
 from corvo_schema.progress import Progress
 
 

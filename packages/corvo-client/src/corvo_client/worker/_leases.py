@@ -55,7 +55,7 @@ class Lease:
         "unsent_progress",
     )
 
-    # All leases share one lock: a lock per lease costs more, and this one is held very shortly.
+    # All leases share one lock. A lock per lease would cost more, and contention is rare.
     _lock = threading.Lock()
 
     def __init__(self, job: LeasedJob, now: float, on_note: Callable[[], None]) -> None:

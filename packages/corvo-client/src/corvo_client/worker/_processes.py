@@ -1,4 +1,4 @@
-"""Processes for CPU-bound handlers, because Python threads share one CPU."""
+"""Processes for CPU-bound handlers, because only one Python thread runs at a time."""
 
 import asyncio
 import multiprocessing
@@ -11,7 +11,7 @@ from typing import Any
 from corvo_client.worker._child import Note, Raised, Request, Returned, serve
 from corvo_client.worker._leases import Lease
 from corvo_client.worker._task import Task
-from corvo_client.worker._verdict import RemoteTraceback
+from corvo_client.worker._to_outcome import RemoteTraceback
 
 _POLL_SECONDS = 0.2
 

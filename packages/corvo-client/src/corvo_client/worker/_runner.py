@@ -12,7 +12,7 @@ from corvo_client.worker._middleware import Surroundings
 from corvo_client.worker._outcomes import Outcome
 from corvo_client.worker._task import Task
 from corvo_client.worker._threads import Threads
-from corvo_client.worker._verdict import outcome_of_error, outcome_of_result
+from corvo_client.worker._to_outcome import outcome_of_error, outcome_of_result
 
 if TYPE_CHECKING:
     from corvo_client.worker._processes import Processes

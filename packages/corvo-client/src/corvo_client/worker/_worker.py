@@ -196,7 +196,7 @@ class Worker:
         await self._live(self._begin())
 
     def stop(self) -> None:
-        """Start the shutdown without waiting for it. Any thread may call this at any time."""
+        """Start the shutdown without waiting. Any thread may call this; no effect before a run."""
         if self._run is not None:
             self._run.stop()
 
