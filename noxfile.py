@@ -165,7 +165,7 @@ def matrix(session: nox.Session) -> None:
     if session.python in (PYTHONS[0], NEWEST):
         about = (
             *("long_poll", "start", "stop", "tracing"),
-            *("worker", "worker_stop", "worker_surroundings"),
+            *("worker", "worker_stop", "worker_wrappers"),
         )
         files = [f"tests/integration/test_{name}.py" for name in about]
         session.run("pytest", *files, *PARALLEL, *session.posargs)
