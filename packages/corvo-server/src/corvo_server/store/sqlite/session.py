@@ -21,6 +21,8 @@ from corvo_server.store.sqlite.schedules import Schedules
 
 log = logging.getLogger(__name__)
 
+_CHECK_AGAIN_AFTER = 0.05
+"""Seconds after a check of the files at which the next transaction checks them before it begins."""
 _SLOW_SYNC = 1.0
 """Seconds of one COMMIT above which a line warns of the disk."""
 
@@ -45,13 +47,15 @@ class SqliteSession:
     def __init__(self, connection: sqlite3.Connection, files: DataFiles) -> None:
         self._connection = connection
         self._files = files
+        self._files_checked_at = -float("inf")
         self._changes = 0
         self._jobs = Jobs(connection)
         self._events = Events(connection)
         self._tables = _tables_of(connection, self._jobs, self._events)
 
     def begin(self, groups: list[Group]) -> Transaction:
-        self._check_files()
+        if perf_counter() - self._files_checked_at > _CHECK_AGAIN_AFTER:
+            self._check_files()
         self._begin_or_commit("BEGIN IMMEDIATE")
         self._changes = self._connection.total_changes
         return Transaction(self._tables)
@@ -60,12 +64,14 @@ class SqliteSession:
         commit = tx.finish()
         started = perf_counter()
         self._begin_or_commit("COMMIT")
-        commit.sync_seconds = perf_counter() - started
+        ended = perf_counter()
+        commit.sync_seconds = ended - started
         commit.has_written = self._connection.total_changes != self._changes
         if commit.sync_seconds > _SLOW_SYNC:
             log.warning("the disk took %.1f s to store a commit", commit.sync_seconds)
         # Otherwise a commit into a file that was removed meanwhile would be acknowledged.
         self._check_files()
+        self._files_checked_at = ended
         return commit
 
     def rollback(self) -> None:
@@ -100,6 +106,7 @@ class SqliteSession:
         """Raise `CommitError` if a file of the database was removed or replaced."""
         problem = self._files.problem()
         if problem is not None:
+            self._files_checked_at = -float("inf")
             raise CommitError(problem)
 
     def _begin_or_commit(self, statement: str) -> None:
