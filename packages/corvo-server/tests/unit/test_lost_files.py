@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -98,18 +99,22 @@ async def test_writes_are_refused(
 
 @pytest.mark.parametrize(("break_files", "what"), CASES)
 async def test_write_during_which_the_files_are_lost_is_not_acknowledged(
-    data_dir: Path, store: SqliteStore, break_files: Callable[[Path], None], what: str
+    data_dir: Path,
+    store: SqliteStore,
+    monkeypatch: pytest.MonkeyPatch,
+    break_files: Callable[[Path], None],
+    what: str,
 ) -> None:
     engine = Engine(store)
     await engine.jobs.enqueue(*make_job())
-    session = store._writer._session
+    session: Any = store._writer._session
     commit = session.commit
 
     def lose_and_commit(tx: object) -> object:
         break_files(data_dir)
         return commit(tx)
 
-    session.commit = lose_and_commit
+    monkeypatch.setattr(session, "commit", lose_and_commit)
     with pytest.raises(StoreUnavailable, match=f"the {what} was removed or replaced"):
         await engine.jobs.enqueue(*make_job())
 

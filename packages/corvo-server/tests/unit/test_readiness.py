@@ -153,7 +153,7 @@ async def test_busy_server_does_not_probe(watched: Watched, data_dir: Path) -> N
 def test_full_disk_is_found_by_a_short_write(
     watched: Watched, data_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(watch_module.os, "write", lambda _descriptor, _data: 4096)
+    monkeypatch.setattr(os, "write", lambda _descriptor, _data: 4096)
     watched.look_after(10)
     assert os.strerror(errno.ENOSPC) in (watched.watch.problem() or "")
     assert not (data_dir / "corvo.probe").exists()
