@@ -34,6 +34,7 @@ from corvo_server.services.bulk import BulkRunner
 from corvo_server.services.expirer import Expirer
 from corvo_server.services.leader import LeaderServices
 from corvo_server.services.opener import Opener
+from corvo_server.services.prober import Prober
 from corvo_server.services.promoter import Promoter
 from corvo_server.services.pruner import Pruner
 from corvo_server.services.reclaimer import Reclaimer
@@ -124,7 +125,7 @@ def build_engine(settings: Settings, store: Store) -> Engine:
 
 
 def build_services(settings: Settings, engine: Engine) -> list[Service]:
-    """Return the background services: the opener, and those that run on the leader only."""
+    """Return the background services of every node, and those that run on the leader only."""
     maintenance = engine.maintenance
     leader_services = [
         Promoter(maintenance),
@@ -134,7 +135,11 @@ def build_services(settings: Settings, engine: Engine) -> list[Service]:
         Scheduler(engine.schedules),
         Pruner(maintenance, settings.prune_interval / 1000),
     ]
-    return [Opener(maintenance), LeaderServices(engine.nodes, leader_services)]
+    return [
+        Opener(maintenance),
+        Prober(engine.store),
+        LeaderServices(engine.nodes, leader_services),
+    ]
 
 
 def build_http(settings: Settings, engine: Engine) -> tuple[App, access_log.AccessLog]:
