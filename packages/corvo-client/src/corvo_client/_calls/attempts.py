@@ -43,12 +43,21 @@ from corvo_schema import (
     ReleaseItem,
     ReleaseReply,
     ReleaseRequest,
+    RequestModel,
+    Seconds,
 )
 
 AnyJob = FetchedJob | str
 """A fetched job or its id."""
 
 R = TypeVar("R")
+
+
+class _Delay(RequestModel):
+    """The delay of a release in seconds; the wire takes it as a duration only."""
+
+    delay: Seconds
+
 
 _read_job = reader(FetchedJob)
 _read_jobs = reader(FetchBatchReply)
@@ -122,7 +131,8 @@ def release(job: AnyJob, members: dict[str, Any]) -> Call[ReleaseReply]:
     """Return the call that releases a job."""
     job_id, members = _with_lease_token(job, members)
     if isinstance(members.get("delay"), int | float):
-        members["delay"] = timedelta(seconds=members["delay"])
+        ms = build(_Delay, {"delay": members["delay"]}).delay
+        members["delay"] = timedelta(milliseconds=ms)
     body = encode(build(ReleaseRequest, members))
     call = Call("POST", f"{API}/release/{segment(job_id)}", _read_release, body)
     if "lease_token" in members:
