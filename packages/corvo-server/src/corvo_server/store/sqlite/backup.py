@@ -16,6 +16,7 @@ from corvo_server.store.sqlite.database import (
     open_reader,
     open_writer,
 )
+from corvo_server.store.sqlite.permissions import create_private_file
 
 
 class BackupError(Exception):
@@ -124,6 +125,7 @@ def _copy(reader: sqlite3.Connection, target: Path) -> None:
     partial = target.with_name(target.name + ".partial")
     partial.unlink(missing_ok=True)
     try:
+        create_private_file(partial)
         with closing(sqlite3.connect(partial)) as copy:
             reader.backup(copy)
             copy.execute("PRAGMA journal_mode = DELETE")

@@ -13,6 +13,12 @@ from filelock import FileLock, Timeout
 
 from corvo_server.store.migrate import load_migrations, pending_migrations
 from corvo_server.store.protocol import UnusableStoreError
+from corvo_server.store.sqlite.permissions import (
+    PRIVATE_FILE,
+    create_private_directory,
+    create_private_file,
+    make_private,
+)
 from corvo_server.store.sqlite.rows import SQL
 from corvo_server.store.transfer import HalfTransferredError
 
@@ -48,7 +54,7 @@ class DataDirLockedError(UnusableStoreError):
 class UnusableDatabaseError(UnusableStoreError):
     """The file is not a Corvo database, or it cannot be written."""
 
-    def __init__(self, path: Path, error: sqlite3.Error) -> None:
+    def __init__(self, path: Path, error: sqlite3.Error | OSError) -> None:
         super().__init__(
             f"Cannot use {path}: {error}. Expected a SQLite file of Corvo that this user may "
             "write. The file was not changed."
@@ -65,7 +71,7 @@ class DataDirLock:
     def __init__(self, data_dir: Path) -> None:
         """Take the lock. Raises `DataDirLockedError` if another process has it."""
         self._directory = _lock_directory(data_dir)
-        self._file = FileLock(data_dir / LOCK_NAME, thread_local=False)
+        self._file = FileLock(data_dir / LOCK_NAME, mode=PRIVATE_FILE, thread_local=False)
         try:
             self._file.acquire(timeout=0)
         except BaseException as error:
@@ -97,13 +103,15 @@ class DataDirLock:
 
 
 def lock_data_dir(data_dir: Path) -> DataDirLock:
-    """Create the directory if it is missing, lock it, and return the lock.
+    """Create the directory if it is missing, lock it, make it private, and return the lock.
 
     The lock belongs to the process: the operating system releases it when the process ends.
     Raises `DataDirLockedError` if another process has it.
     """
-    data_dir.mkdir(parents=True, exist_ok=True)
-    return DataDirLock(data_dir)
+    create_private_directory(data_dir)
+    lock = DataDirLock(data_dir)
+    make_private(data_dir)
+    return lock
 
 
 def _lock_directory(data_dir: Path) -> int | None:
@@ -132,8 +140,9 @@ def open_writer(path: Path, *, is_for_transfer: bool = False) -> sqlite3.Connect
     database is incomplete, unless `is_for_transfer`.
     """
     try:
+        create_private_file(path)
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         raise UnusableDatabaseError(path, error) from error
     try:
         connection.execute("PRAGMA journal_mode = WAL")
