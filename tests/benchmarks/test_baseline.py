@@ -1,6 +1,6 @@
 from copy import deepcopy
 
-from corvo_bench.baseline import changes, told
+from corvo_bench.baseline import changes, changes_table
 from corvo_bench.results import Results, Sample
 
 
@@ -23,7 +23,7 @@ def test_a_regression_is_pointed_out_first(results: Results) -> None:
     before, now = with_ceilings(results, 10_000), with_ceilings(results, 10_000)
     before.add([Sample("enqueue.50", 1000.0), Sample("delivery.p50", 1.0)])
     now.add([Sample("enqueue.50", 1000.0), Sample("delivery.p50", 2.0)])
-    first, second = told(before, now).splitlines()[2:]
+    first, second = changes_table(before, now).splitlines()[2:]
     assert "delivery.p50 ⚠" in first
     assert "0.50" in first
     assert "⚠" not in second
