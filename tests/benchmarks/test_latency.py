@@ -13,13 +13,13 @@ def test_percentiles_are_within_a_thousandth() -> None:
     assert latencies.longest == pytest.approx(100.0, rel=1e-3)
 
 
-def test_what_is_out_of_range_counts_at_its_edge() -> None:
+def test_a_latency_out_of_range_counts_as_the_limit() -> None:
     latencies = Latencies([0.0, 1e6])
     assert latencies.percentile(1) == pytest.approx(0.001)
     assert latencies.longest == pytest.approx(600_000.0, rel=1e-3)
 
 
-def test_histograms_merge_and_travel() -> None:
+def test_histograms_can_be_merged_and_pickled() -> None:
     one, other = Latencies([0.001] * 3), Latencies([0.004])
     one.merge(other)
     travelled = deepcopy(one)  # as pickle does, between processes
@@ -28,6 +28,6 @@ def test_histograms_merge_and_travel() -> None:
     assert travelled.longest == pytest.approx(4.0, rel=1e-3)
 
 
-def test_nothing_has_no_percentile() -> None:
+def test_an_empty_histogram_has_no_percentile() -> None:
     with pytest.raises(ValueError, match="no latency"):
         Latencies().percentile(50)

@@ -4,7 +4,7 @@ from pathlib import Path
 from ledger import Ledger
 
 
-def test_processes_share_what_was_ticked_off(tmp_path: Path) -> None:
+def test_processes_share_the_records(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger", 10)
     other = Ledger(tmp_path / "ledger")
     before = time.monotonic_ns()
@@ -23,7 +23,7 @@ def test_jobs_that_started_are_counted_within_a_range(tmp_path: Path) -> None:
     assert [ledger.count_started(range(*ends)) for ends in ((0, 10), (4, 6), (6, 9))] == [4, 2, 0]
 
 
-def test_a_job_that_starts_again_is_seen(tmp_path: Path) -> None:
+def test_a_second_start_of_a_job_is_counted(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger", 2)
     ledger.start(1)
     ledger.start(1)

@@ -1,4 +1,4 @@
-"""Slices on two servers in turn: who is first changes, and each pair makes a ratio."""
+"""Slices on two servers in turn: the first server alternates, and each pair gives a ratio."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from corvo_bench.scenarios.pairs import Side, in_pairs, ratio
 from corvo_bench.server import Server
 
 
-def test_sides_take_turns_and_stay_what_they_are(tmp_path: Path) -> None:
+def test_the_first_side_alternates_and_the_samples_keep_their_sides(tmp_path: Path) -> None:
     usual, other = (Side(Server(tmp_path / name), [name]) for name in ("usual", "other"))
     order: list[str] = []
 
@@ -24,11 +24,11 @@ def test_sides_take_turns_and_stay_what_they_are(tmp_path: Path) -> None:
     assert pairs == [(1, -2), (10, -20), (4, -3), (40, -30), (5, -6), (50, -60)]
 
 
-def test_a_ratio_is_of_rates_and_of_cpu_time() -> None:
+def test_a_ratio_covers_rate_and_cpu_time() -> None:
     usual = Sample("life.50", 200.0, details={"server_cpu_us": 40.0, "p50_ms": 1.0})
     other = Sample("life.50", 150.0, details={"server_cpu_us": 50.0, "p50_ms": 2.0})
     assert ratio(usual, other) == Sample("life.50.ratio", 0.75, details={"cpu": 1.25})
 
 
-def test_what_costs_no_cpu_time_has_a_ratio_too() -> None:
+def test_samples_without_cpu_time_have_a_ratio() -> None:
     assert ratio(Sample("p50", 2.0), Sample("p50", 3.0)).value == pytest.approx(1.5)

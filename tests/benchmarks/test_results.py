@@ -5,7 +5,7 @@ import pytest
 from corvo_bench.results import Results, Sample
 
 
-def test_rounds_gather_in_one_series(measured: Results) -> None:
+def test_rounds_are_collected_in_one_series(measured: Results) -> None:
     series = measured.find("enqueue.1")
     assert series is not None
     assert series.values == [900.0, 1500.0, 1300.0]
@@ -15,18 +15,18 @@ def test_rounds_gather_in_one_series(measured: Results) -> None:
     assert series.detail("unknown") is None
 
 
-def test_subjects_and_points_are_kept_apart(measured: Results) -> None:
+def test_subjects_and_points_have_separate_series(measured: Results) -> None:
     assert measured.subjects(["peer.serial"]) == ["Corvo", "Another"]
     assert [point.x for point in measured.curve("by_finished.enqueue")] == [0.0, 1000.0]
     assert measured.find("by_finished.enqueue") is None
 
 
-def test_a_curve_is_in_the_order_of_its_axis(results: Results) -> None:
+def test_a_curve_is_sorted_along_its_axis(results: Results) -> None:
     results.add(Sample("by_queues.life", 1.0, x=x) for x in (100.0, 1.0, 10.0))
     assert [point.x for point in results.curve("by_queues.life")] == [1.0, 10.0, 100.0]
 
 
-def test_results_come_back_from_their_file(measured: Results, tmp_path: Path) -> None:
+def test_saved_results_can_be_loaded(measured: Results, tmp_path: Path) -> None:
     path = tmp_path / "new" / "results.json"
     measured.save(path)
     assert Results.load(path) == measured
@@ -47,7 +47,7 @@ def test_another_format_is_refused(tmp_path: Path) -> None:
         Results.load(path)
 
 
-def test_an_omission_is_told_once(results: Results) -> None:
+def test_an_omission_is_recorded_once(results: Results) -> None:
     results.omit("redis", "not found")
     results.omit("redis", "not found")
     assert len(results.omissions) == 1

@@ -1,4 +1,4 @@
-"""A job that is lost, doubled or left over makes a measurement worth nothing."""
+"""A job that is lost, doubled or left over makes a measurement invalid."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ STATES = ("scheduled", "pending", "active", "retrying", "completed", "dead", "ca
 
 
 class Told(Endpoint):
-    """A server that tells these counts of its only queue."""
+    """A server that reports these counts for its only queue."""
 
     def __init__(self, **counts: int) -> None:
         super().__init__()
@@ -23,7 +23,7 @@ class Told(Endpoint):
         return [self._queue, {"name": "other", **dict.fromkeys(STATES, 9)}]
 
 
-def test_what_adds_up_is_let_pass() -> None:
+def test_matching_ids_and_counts_pass() -> None:
     require_finished(Told(completed=2), ["q"], ["a", "b"], ["b", "a"])
     require_finished(Told(completed=5), ["q"], ["a", "b"], ["b", "a"], before=3)
 
@@ -33,11 +33,13 @@ def test_what_adds_up_is_let_pass() -> None:
     [
         (["a", "b"], ["a"], "1 jobs lost, 0 too many"),
         (["a"], ["a", "b"], "0 jobs lost, 1 too many"),
-        (["a", "a"], ["a", "a"], "1 ids given twice"),
+        (["a", "a"], ["a", "a"], "1 ids used twice"),
         (["a", "b"], ["a", "b", "b"], "1 too many"),
     ],
 )
-def test_ids_that_differ_are_told(enqueued: list[str], finished: list[str], message: str) -> None:
+def test_ids_that_differ_are_reported(
+    enqueued: list[str], finished: list[str], message: str
+) -> None:
     with pytest.raises(BenchmarkError, match=message):
         require_finished(Told(completed=2), ["q"], enqueued, finished)
 
@@ -45,11 +47,11 @@ def test_ids_that_differ_are_told(enqueued: list[str], finished: list[str], mess
 @pytest.mark.parametrize(
     "counts", [{"completed": 1}, {"completed": 1, "dead": 1}, {"completed": 3}]
 )
-def test_counts_that_differ_are_told(counts: dict[str, int]) -> None:
-    with pytest.raises(BenchmarkError, match="2 jobs should be completed"):
+def test_counts_that_differ_are_reported(counts: dict[str, int]) -> None:
+    with pytest.raises(BenchmarkError, match="expected 2 completed jobs"):
         require_finished(Told(**counts), ["q"], ["a", "b"], ["a", "b"])
 
 
-def test_a_job_that_is_left_over_is_told() -> None:
+def test_a_job_that_is_left_over_is_reported() -> None:
     with pytest.raises(BenchmarkError, match="pending"):
         require_finished(Told(completed=2, pending=1), ["q"], ["a", "b"], ["a", "b"])
