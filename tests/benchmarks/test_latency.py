@@ -22,7 +22,7 @@ def test_a_latency_out_of_range_counts_as_the_limit() -> None:
 def test_histograms_can_be_merged_and_pickled() -> None:
     one, other = Latencies([0.001] * 3), Latencies([0.004])
     one.merge(other)
-    travelled = deepcopy(one)  # as pickle does, between processes
+    travelled = deepcopy(one)  # copies as pickle does between processes
     assert len(travelled) == 4
     assert travelled.percentile(75) == pytest.approx(1.0, rel=1e-3)
     assert travelled.longest == pytest.approx(4.0, rel=1e-3)
