@@ -1,12 +1,12 @@
-"""What a commit costs by psycopg and by asyncpg, on a PostgreSQL of its own.
+"""Measure the cost of a commit with psycopg and with asyncpg on a new PostgreSQL server.
 
     pip install 'psycopg[binary]' asyncpg
     PYTHONPATH=tests python benchmarks/drivers.py [ROUNDS]
 
-A commit here is what the server's writer sends for a group of enqueues: a lock, rows of two tables,
-a counter, an answer to wait for, COMMIT with its fsync. Sets of rows are one JSON text each, the
-same for all ways. The ways take turns; shown are medians over the rounds, per commit: elapsed time,
-and CPU time of this process.
+A commit has the statements that the server's writer sends for a group of enqueues: a lock, rows of
+two tables, a counter, and COMMIT with its fsync. A set of rows is one JSON text for all drivers.
+The drivers take turns. The output has medians over the rounds per commit: elapsed time, and CPU
+time of this process.
 """
 
 import asyncio
@@ -47,12 +47,12 @@ COUNTER = "UPDATE counters SET jobs = jobs + {} WHERE queue = 'mail'"
 
 
 def statements(mark: Callable[[int], str]) -> list[str]:
-    """The statements of a commit, with the parameter as a driver writes it."""
+    """Return the statements of a commit. `mark` formats the placeholder of a parameter."""
     return [text.format(mark(1)) for text in (LOCK, JOBS, EVENTS, COUNTER)]
 
 
 def values(numbers: range) -> list[Any]:
-    """What the statements get for so many jobs."""
+    """Return the parameters of the statements for the jobs with these numbers."""
     payload = json.dumps({"to": "ada@example.com", "subject": "hello"})
     rows = json.dumps(
         [{"id": f"job_{n:026}", "queue": "mail", "state": 1, "payload": payload} for n in numbers]
@@ -61,7 +61,7 @@ def values(numbers: range) -> list[Any]:
 
 
 def by_psycopg(*, in_pipeline: bool) -> Callable[[str, list[list[Any]]], float]:
-    """A way: one statement after the other, or all under way at once."""
+    """Return a run with psycopg: statements in one pipeline, or one at a time."""
 
     def run(url: str, commits: list[list[Any]]) -> float:
         texts = statements(lambda _: "%s")
@@ -85,7 +85,7 @@ def by_psycopg(*, in_pipeline: bool) -> Callable[[str, list[list[Any]]], float]:
 
 
 def by_asyncpg(new_loop: Callable[[], asyncio.AbstractEventLoop] | None) -> Callable[..., float]:
-    """A way: statements prepared once, one after the other, as it has no pipeline."""
+    """Return a run with asyncpg: prepared statements one at a time, as it has no pipeline."""
     asyncpg = importlib.import_module("asyncpg")
 
     async def go(url: str, commits: list[list[Any]]) -> float:
@@ -109,12 +109,12 @@ def by_asyncpg(new_loop: Callable[[], asyncio.AbstractEventLoop] | None) -> Call
 
 
 def main() -> None:
-    """Measure, and print a line for each way and size."""
+    """Measure and print a line for each driver and size."""
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     uvloop = importlib.import_module("uvloop")
-    ways: dict[str, Callable[[str, list[list[Any]]], float]] = {
+    drivers: dict[str, Callable[[str, list[list[Any]]], float]] = {
         "psycopg, pipeline": by_psycopg(in_pipeline=True),
-        "psycopg, one by one": by_psycopg(in_pipeline=False),
+        "psycopg, one at a time": by_psycopg(in_pipeline=False),
         "asyncpg": by_asyncpg(None),
         "asyncpg, uvloop": by_asyncpg(uvloop.new_event_loop),
     }
@@ -124,7 +124,7 @@ def main() -> None:
         server.init().start()
         server.execute(SCHEMA)
         for _ in range(rounds):
-            for name, run in ways.items():
+            for name, run in drivers.items():
                 for size in SIZES:
                     firsts = range(numbers, numbers + COMMITS * size, size)
                     commits = [values(range(first, first + size)) for first in firsts]
@@ -137,7 +137,7 @@ def main() -> None:
         elapsed, used = (
             statistics.median(each) / COMMITS * 1e6 for each in zip(*pairs, strict=True)
         )
-        print(f"{size:4} rows  {name:20}  {elapsed:7.0f} us elapsed  {used:6.0f} us CPU")
+        print(f"{size:4} rows  {name:22}  {elapsed:7.0f} us elapsed  {used:6.0f} us CPU")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,11 @@
-"""How long a fresh Python takes to import what users wait for.
+"""Measure how long a new Python process takes to import what users wait for.
 
     python benchmarks/import_time.py [RUNS]
 
-Each round starts every command once, in turn, so that a busy moment hits all of them alike. Shown
-are medians over the rounds, with the quartiles, of wall and of CPU time; the time of an interpreter
-that does nothing is a line of its own, and part of all others. The first round, which may compile,
-does not count. Wants are for a machine of its own: on a busy one look at the CPU time.
+Each round starts every command once, so that a busy moment of the machine affects all commands. The
+output has medians and quartiles of wall and CPU time. All commands include the time of the first
+command, an interpreter that does nothing. The first round is not counted, because it may compile.
+The goals apply to an idle machine; on a busy one, compare the CPU time.
 """
 
 import os
@@ -21,11 +21,11 @@ SCRIPTS = Path(sys.executable).parent
 
 
 class Command(NamedTuple):
-    """What is started, and how long it may take (ms), if there is anything to say about that."""
+    """A command to time. `goal` is its maximum CPU time in ms; None without a goal."""
 
     title: str
     arguments: Sequence[str]
-    wanted: float | None = None
+    goal: float | None = None
 
 
 COMMANDS = (
@@ -46,14 +46,14 @@ COMMANDS = (
 
 
 class Times(NamedTuple):
-    """Of one run, in milliseconds."""
+    """Wall and CPU time of one run in ms."""
 
     wall: float
     cpu: float
 
 
 def timed(arguments: Sequence[str]) -> Times:
-    """Run a command to its end. Raises `CalledProcessError` when it fails."""
+    """Run a command and return its times. Raises `CalledProcessError` if it fails."""
     started = time.perf_counter()
     process = subprocess.Popen(arguments, stdout=subprocess.DEVNULL)  # noqa: S603
     _, status, usage = os.wait4(process.pid, 0)
@@ -65,13 +65,13 @@ def timed(arguments: Sequence[str]) -> Times:
 
 
 def spread(values: Sequence[float]) -> str:
-    """The median and, in brackets, the quartiles."""
+    """Format the median and, in brackets, the quartiles."""
     low, middle, high = statistics.quantiles(values, n=4)
     return f"{middle:6.0f} [{low:4.0f} {high:4.0f}]"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Measure and print; 1 when a median of CPU time is above what is wanted."""
+    """Measure and print. Return 1 if a median of the CPU time exceeds its goal, else 0."""
     rounds = int(arguments[0]) if arguments else 15
     taken: dict[str, list[Times]] = {command.title: [] for command in COMMANDS}
     for number in range(rounds + 1):
@@ -80,13 +80,13 @@ def main(arguments: Sequence[str]) -> int:
             if number:
                 taken[command.title].append(times)
     print(f"n = {rounds}, Python {sys.version.split()[0]}, milliseconds: median [quartiles]")
-    print(f"{'':40} {'wall':>18} {'CPU':>18}  wanted")
+    print(f"{'':40} {'wall':>18} {'CPU':>18}  goal")
     is_slow = False
     for command in COMMANDS:
         walls, cpus = zip(*taken[command.title], strict=True)
-        wanted = "" if command.wanted is None else f"{command.wanted:.0f}"
-        print(f"{command.title:40} {spread(walls):>18} {spread(cpus):>18}  {wanted}")
-        is_slow |= command.wanted is not None and statistics.median(cpus) > command.wanted
+        goal = "" if command.goal is None else f"{command.goal:.0f}"
+        print(f"{command.title:40} {spread(walls):>18} {spread(cpus):>18}  {goal}")
+        is_slow |= command.goal is not None and statistics.median(cpus) > command.goal
     return int(is_slow)
 
 

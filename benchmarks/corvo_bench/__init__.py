@@ -1,1 +1,1 @@
-"""Measures Corvo, and the peers beside it, with every job accounted for."""
+"""Benchmarks of Corvo and of other job queues. Each run accounts for every job."""

@@ -1,4 +1,4 @@
-"""The command line: `python -m corvo_bench`, or `nox -s bench --`."""
+"""Measure Corvo and other job queues: `python -m corvo_bench`, or `nox -s bench --`."""
 
 import argparse
 import os
@@ -9,7 +9,7 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from corvo_bench.baseline import told
+from corvo_bench.baseline import changes_table
 from corvo_bench.comparison.systems import ON_POSTGRES, SYSTEMS, System
 from corvo_bench.report.charts import draw
 from corvo_bench.report.page import page
@@ -24,7 +24,7 @@ DOCS = BENCHMARKS.parent / "docs"
 
 
 def main() -> None:
-    """Measure, and write what was measured."""
+    """Measure, and write the results and the report."""
     options = _parser().parse_args()
     _raise_file_limit()
     settings = QUICK if options.quick else FULL
@@ -52,7 +52,7 @@ def main() -> None:
                 has_nodes=options.nodes,
             )
         except BenchmarkError as error:
-            sys.exit(f"worth nothing: {error}")
+            sys.exit(f"the run is invalid: {error}")
     else:
         results = Results.load(options.show)
     write(results, options.out / "report.md", options.out)
@@ -62,20 +62,20 @@ def main() -> None:
         results.save(BASELINE)
     if options.compare:
         if options.baseline.exists():
-            print(told(Results.load(options.baseline), results))
+            print(changes_table(Results.load(options.baseline), results))
         else:
-            print(f"there is no {options.baseline} to compare with: --save-baseline makes one")
+            print(f"{options.baseline} does not exist; create it with --save-baseline")
 
 
 def _raise_file_limit() -> None:
-    """For a thousand connections; what we start inherits it."""
+    """Allow a thousand connections. Child processes inherit the limit."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def write(results: Results, page_path: Path, charts: Path) -> None:
-    """Write the page, and the charts beside it."""
+    """Write the page to `page_path` and the charts to the directory `charts`."""
     draw(results, charts)
     link = charts.relative_to(page_path.parent).as_posix()
     page_path.write_text(page(results, link), encoding="utf-8")
@@ -96,21 +96,41 @@ def _systems(options: argparse.Namespace) -> list[System]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="nox -s bench --", description=__doc__)
     add = parser.add_argument
-    add("--quick", action="store_true", help="everything, but small: under 3 minutes")
-    add("--only", action="append", metavar="NAME", help="this scenario (by_* for all like it)")
-    add("--peers", action="store_true", help="other systems beside Corvo")
-    add("--nodes", action="store_true", help="Corvo on PostgreSQL, 1 to 3 nodes, and others on it")
-    add("--rounds", type=int, help="how often each is measured, in turn")
-    add("--curve-rounds", type=int, help="how often each curve is measured")
-    add("--seed-jobs", type=int, help="jobs in the table of the seeded scenarios")
-    add("--soak-seconds", type=float, help="length of the soak")
-    add("--out", type=Path, default=Path("benchmarks/results"), help="directory for the results")
-    add("--scratch", type=Path, help="directory for the data: on the disk to be measured")
-    add("--show", type=Path, metavar="JSON", help="measure nothing, report these results")
-    add("--docs", action="store_true", help="write docs/benchmarks.md as well")
+    add(
+        "--quick",
+        action="store_true",
+        help="run everything at a small size, in less than 3 minutes",
+    )
+    add(
+        "--only",
+        action="append",
+        metavar="NAME",
+        help="run only this scenario; repeatable, with patterns such as by_*",
+    )
+    add("--peers", action="store_true", help="also measure the other systems")
+    add(
+        "--nodes",
+        action="store_true",
+        help="also measure Corvo on PostgreSQL with 1 to 3 nodes, and other systems on it",
+    )
+    add("--rounds", type=int, help="number of rounds")
+    add("--curve-rounds", type=int, help="number of rounds of the curves")
+    add("--seed-jobs", type=int, help="number of jobs in the full table")
+    add("--soak-seconds", type=float, help="length of the soak in seconds")
+    add("--out", type=Path, default=Path("benchmarks/results"), help="directory of the results")
+    add("--scratch", type=Path, help="directory of the data, on the disk to measure")
+    add(
+        "--show", type=Path, metavar="JSON", help="measure nothing; report the results in this file"
+    )
+    add("--docs", action="store_true", help="also write docs/benchmarks.md")
     add("--compare", action="store_true", help="print ratios to the baseline")
-    add("--baseline", type=Path, default=BASELINE, help="results to compare with")
-    add("--save-baseline", action="store_true", help="keep the results as the baseline")
+    add(
+        "--baseline",
+        type=Path,
+        default=BASELINE,
+        help="results to compare with (default: %(default)s)",
+    )
+    add("--save-baseline", action="store_true", help="save the results as the baseline")
     return parser
 
 

@@ -1,4 +1,4 @@
-"""A run against an earlier one, as ratios that the machine's own speed is taken out of."""
+"""Compare a run with an earlier one, by ratios that are corrected for the speed of the machine."""
 
 from dataclasses import dataclass
 
@@ -16,18 +16,18 @@ SIZES = {
     "bulk.": "bulk_jobs",
     "peer.": "peer_drain",
 }
-"""The metrics, by how their names begin, that depend on a setting: only its like is compared."""
+"""Setting that metrics depend on, by prefix of their names. Runs are compared if it is equal."""
 
 WORSE = 0.85
-"""Below it, a change is pointed out; noise alone makes about as much."""
+"""Scaled ratio below which a change is marked. Smaller changes can be noise."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """One metric then and now. `raw` and `scaled` are above 1 when it got better.
+    """The values of one metric in both runs. `raw` and `scaled` are above 1 if it improved.
 
-    `scaled` is what is left when the change of the reference, measured in the same runs, is taken
-    out; it is `raw` for a metric without one.
+    `scaled` is `raw` divided by the change of the reference between the runs. It equals `raw` for
+    a metric without a reference.
     """
 
     metric: Metric
@@ -40,7 +40,7 @@ class Change:
 
 
 def changes(before: Results, now: Results) -> list[Change]:
-    """All metrics that both runs have, except for the references themselves."""
+    """Return the change of each metric that both runs measured, except ceilings and soak."""
     found = []
     for series in now.series:
         metric = BY_NAME.get(series.metric)
@@ -71,8 +71,8 @@ def _change(
     return Change(metric, series.subject, series.x, earlier.median, series.median, raw, scaled)
 
 
-def told(before: Results, now: Results) -> str:
-    """The changes as a table, the worst first."""
+def changes_table(before: Results, now: Results) -> str:
+    """Return the changes as a Markdown table, the worst first."""
     rows = []
     for change in sorted(changes(before, now), key=lambda change: change.scaled):
         name = change.metric.name
@@ -88,4 +88,4 @@ def told(before: Results, now: Results) -> str:
                 f"{change.scaled:.2f}",
             )
         )
-    return table(("metric", "of", "before", "now", "ratio", "by the machine"), rows)
+    return table(("metric", "system", "before", "now", "ratio", "scaled ratio"), rows)

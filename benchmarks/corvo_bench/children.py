@@ -1,4 +1,4 @@
-"""Child processes: servers that are watched, and functions that run in a process of their own."""
+"""Start child processes: programs such as servers, and functions in a separate process."""
 
 import contextlib
 import multiprocessing
@@ -21,9 +21,9 @@ _POLL_SECONDS = 0.002
 
 
 class Child:
-    """A process that is gone when the block is left.
+    """A child process. It is started at once and stopped when the `with` block ends.
 
-    It writes to a file, not to a pipe, whose reader would take its share of the CPU.
+    Its output goes to a file, because the reader of a pipe would use CPU time.
     """
 
     def __init__(
@@ -49,7 +49,10 @@ class Child:
         self._process = psutil.Process(self.pid)
 
     def wait_for_line(self, matches: Callable[[str], bool], seconds: float = 60.0) -> str:
-        """The first line that `matches`. Raises `BenchmarkError` when none comes."""
+        """Return the first line of output that `matches`.
+
+        Raises `BenchmarkError` if the process ends or `seconds` pass before that.
+        """
         deadline = time.monotonic() + seconds
         path = Path(self._output.name)
         while True:
@@ -62,18 +65,18 @@ class Child:
             time.sleep(_POLL_SECONDS)
 
     def tail(self, size: int = 4000) -> str:
-        """The last of what it wrote."""
+        """Return the last `size` bytes of the output."""
         with Path(self._output.name).open("rb") as file:
             file.seek(max(0, file.seek(0, 2) - size))
             return file.read().decode(errors="replace")
 
     @property
     def is_running(self) -> bool:
-        """Whether it has not ended."""
+        """Whether the process has not ended."""
         return self._popen.poll() is None
 
     def cpu_seconds(self) -> float:
-        """User and system time so far, its own children included."""
+        """Return user and system time so far, including child processes."""
         times = [self._process.cpu_times()]
         for child in self._process.children(recursive=True):
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -81,7 +84,7 @@ class Child:
         return sum(float(t.user + t.system) for t in times)
 
     def memory_mb(self) -> float:
-        """Resident memory, its own children included, in MB of a million bytes."""
+        """Return the resident memory in MB (10^6 bytes), including child processes."""
         sizes = [self._process.memory_info().rss]
         for child in self._process.children(recursive=True):
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -89,12 +92,12 @@ class Child:
         return sum(sizes) / 1e6
 
     def count_connections(self) -> int:
-        """How many TCP connections are open."""
+        """Return the number of open TCP connections."""
         found = self._process.net_connections("tcp")
         return sum(connection.status == psutil.CONN_ESTABLISHED for connection in found)
 
     def stop(self) -> None:
-        """SIGTERM, and SIGKILL when that does not do."""
+        """Send SIGTERM, and SIGKILL if the process does not end in time."""
         if self.is_running:
             self._popen.terminate()
         try:
@@ -112,7 +115,10 @@ class Child:
 
 
 def run_apart(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-    """Call a function in a fresh process; its result, or `BenchmarkError` with what it raised."""
+    """Call a function in a new process and return its result.
+
+    Raises `BenchmarkError` if the function raises or the process ends.
+    """
     with started_apart(function, *args, **kwargs) as result:
         return result()
 
@@ -121,19 +127,24 @@ def run_apart(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
 def started_apart(
     function: Callable[P, R], *args: P.args, **kwargs: P.kwargs
 ) -> Iterator[Callable[[], R]]:
-    """Start a function in a fresh process; yields what waits for its result."""
+    """Start a function in a new process. Yield a function that waits for its result.
+
+    The process is terminated when the block ends.
+    """
     context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_call, args=(theirs, function, args, kwargs), daemon=True)
+    receiver, sender = context.Pipe(duplex=False)
+    process = context.Process(target=_call, args=(sender, function, args, kwargs), daemon=True)
     process.start()
-    theirs.close()
+    sender.close()
 
     def result() -> R:
         try:
-            is_good, value = ours.recv()
+            is_good, value = receiver.recv()
         except EOFError:
             process.join()
-            raise BenchmarkError(f"{function.__name__} ended with {process.exitcode}") from None
+            raise BenchmarkError(
+                f"{function.__name__} ended with exit code {process.exitcode}"
+            ) from None
         if not is_good:
             raise BenchmarkError(f"{function.__name__}: {value}")
         answer: R = value
@@ -151,6 +162,6 @@ def _call(
 ) -> None:
     try:
         answer = (True, function(*args, **kwargs))
-    except Exception as error:  # noqa: BLE001 - told to the parent
+    except Exception as error:  # noqa: BLE001 - sent to the parent
         answer = (False, f"{type(error).__name__}: {error}")
     pipe.send(answer)

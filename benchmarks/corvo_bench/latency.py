@@ -1,4 +1,4 @@
-"""Latencies in an HDR histogram: from a microsecond to ten minutes, three significant digits."""
+"""Record latencies in an HDR histogram: 1 µs to 10 minutes, three significant digits."""
 
 from collections.abc import Iterable
 from typing import Self
@@ -11,7 +11,7 @@ _DIGITS = 3
 
 
 class Latencies:
-    """How long things took. Seconds go in, milliseconds come out."""
+    """A histogram of latencies. They are recorded in seconds and returned in ms."""
 
     def __init__(self, seconds: Iterable[float] = ()) -> None:
         self._histogram = HdrHistogram(_LOWEST_US, _HIGHEST_US, _DIGITS)
@@ -19,26 +19,26 @@ class Latencies:
             self.record(value)
 
     def record(self, seconds: float) -> None:
-        """Count one."""
+        """Record one latency."""
         us = min(max(round(seconds * 1e6), _LOWEST_US), _HIGHEST_US)
         self._histogram.record_value(us)
 
     def percentile(self, percent: float) -> float:
-        """The milliseconds that so many percent of the latencies did not exceed."""
+        """Return a percentile in ms. Raises ValueError if nothing was recorded."""
         if not len(self):
             raise ValueError("no latency was recorded")
         return float(self._histogram.get_value_at_percentile(percent)) / 1000
 
     @property
     def longest(self) -> float:
-        """The longest, in milliseconds."""
+        """Longest latency in ms."""
         return self.percentile(100)
 
     def __len__(self) -> int:
         return int(self._histogram.get_total_count())
 
     def merge(self, other: Self) -> None:
-        """Add the latencies of another histogram."""
+        """Add the latencies of `other`."""
         self._histogram.add(other._histogram)
 
     def __getstate__(self) -> bytes:

@@ -1,4 +1,4 @@
-"""The machine that was measured on, described without its name."""
+"""Describe the machine of a run, without its name."""
 
 import os
 import platform
@@ -15,7 +15,7 @@ _BLOCK = b"\x5a" * 4096
 
 
 def describe(directory: Path) -> dict[str, Any]:
-    """What a reader needs to judge the metrics; `directory` is where the data goes."""
+    """Return the hardware, kernel, file system and load. `directory` is that of the data."""
     return {
         "cpu": cpu_model(),
         "cores": os.cpu_count() or 1,
@@ -27,7 +27,7 @@ def describe(directory: Path) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Of Python, of SQLite and of what the metrics depend on."""
+    """Return the versions of Python, SQLite and the packages that affect the metrics."""
     import sqlite3  # noqa: PLC0415 - only for its version
 
     found = {"python": sys.version.split()[0], "sqlite": sqlite3.sqlite_version}
@@ -40,7 +40,7 @@ def versions() -> dict[str, str]:
 
 
 def cpu_model() -> str:
-    """As the processor calls itself."""
+    """Return the model name of the processor."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -50,7 +50,7 @@ def cpu_model() -> str:
 
 
 def fsyncs_per_second(directory: Path, seconds: float) -> float:
-    """How often a second a block of 4 KB can be appended to a file and put on the disk."""
+    """Return how often per second a block of 4 KB can be appended to a file and fsynced."""
     path = directory / "fsync-probe"
     count = 0
     with path.open("wb", buffering=0) as file:
@@ -65,10 +65,10 @@ def fsyncs_per_second(directory: Path, seconds: float) -> float:
 
 
 def _filesystem(directory: Path) -> str:
-    """The type of the file system that `directory` is on."""
-    at = directory.resolve()
+    """Return the type of the file system of `directory`."""
+    directory = directory.resolve()
     mounts = {part.mountpoint: part.fstype for part in psutil.disk_partitions(all=True)}
-    for path in (at, *at.parents):
+    for path in (directory, *directory.parents):
         if str(path) in mounts:
             return str(mounts[str(path)])
     return "unknown"

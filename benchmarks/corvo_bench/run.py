@@ -1,4 +1,4 @@
-"""Runs the scenarios, in turn, and gathers what they measure."""
+"""Run the scenarios in turn and collect their samples."""
 
 import os
 import sys
@@ -27,13 +27,11 @@ def run(
     *,
     has_nodes: bool = False,
 ) -> Results:
-    """Run what is chosen, round by round; `systems` take turns with each other.
+    """Run the scenarios that `is_chosen` accepts, round by round; `systems` take turns.
 
-    `path` receives the results so far after each scenario. With `has_nodes`, several nodes on one
-    database are measured as well.
-
-    All data goes to the directory for temporary files, which should be on the disk that is to be
-    measured. Raises `BenchmarkError`.
+    The results so far are written to `path` after each scenario. `has_nodes` adds the scenarios of
+    several nodes on one database. The data goes to the directory for temporary files, which must
+    be on the disk to measure. Raises `BenchmarkError` if a measurement is invalid.
     """
     with (
         tempfile.TemporaryDirectory(prefix="corvo-bench-") as temporary,

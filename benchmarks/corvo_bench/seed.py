@@ -1,10 +1,11 @@
-"""Fill a data directory with many jobs, as a server that has run for a week would have them.
+"""Fill a data directory with the jobs of a server that has run for a week.
 
 python -m corvo_bench.seed DATA_DIR --jobs 1000000
 
-Twenty queues of very different sizes, all states, tags with few and with many values, failures,
-unique keys and events; counters and locks are as the server keeps them. Nothing falls due, lapses
-or gets too old within a day. The same `--random` gives the same jobs.
+The jobs are in 20 queues of very different sizes and in all states. They have tags with few and
+with many values, failures, unique keys and events; counters and unique locks match them. For one
+day, no job becomes due, no lease expires and nothing is pruned. The same `--random` gives the same
+jobs.
 """
 
 import argparse
@@ -77,7 +78,7 @@ SELECT type, seq, id, queue, at, data FROM (
 
 
 def main() -> None:
-    """Seed, and say how long it took."""
+    """Seed a data directory and print the time that it took."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("data_dir", type=Path)
     parser.add_argument("--jobs", type=int, default=1_000_000)
@@ -92,12 +93,12 @@ def main() -> None:
 
 
 def seed(data_dir: Path, jobs: int, chance: int = 7, *, with_events: bool = True) -> None:
-    """Fill `data_dir`, which must hold no jobs yet, with so many jobs."""
+    """Fill `data_dir` with `jobs` jobs. Raises SystemExit if it already has jobs."""
     with lock_data_dir(data_dir):
         connection = open_writer(data_dir / DATABASE_NAME)
-        connection.execute("PRAGMA synchronous = OFF")  # made anew, should the power fail
+        connection.execute("PRAGMA synchronous = OFF")  # after a power failure, seed again
         if connection.execute("SELECT EXISTS (SELECT 1 FROM jobs)").fetchone() == (1,):
-            raise SystemExit(f"{data_dir} holds jobs already")
+            raise SystemExit(f"{data_dir} already has jobs; name an empty directory")
         connection.execute("BEGIN IMMEDIATE")
         connection.executemany(_INSERT_JOB, _rows(jobs, random.Random(chance)))
         _run(connection, _DERIVED)
@@ -126,13 +127,13 @@ FROM numbers"""
 
 
 def extend(data_dir: Path, finished: int) -> None:
-    """Bring a data directory to so many finished jobs, all alike, without events: quickly."""
+    """Add identical finished jobs, without events, until there are `finished` of them."""
     now = time.time_ns() // 1_000_000
     _fill(data_dir, JobState.COMPLETED, finished, {"started_at": now, "finished_at": now})
 
 
 def seed_scheduled(data_dir: Path, scheduled: int) -> None:
-    """Bring a data directory to so many jobs that fall due in a year."""
+    """Add jobs that are due in a year, until there are `scheduled` of them."""
     in_a_year = time.time_ns() // 1_000_000 + 365 * _DAY
     _fill(data_dir, JobState.SCHEDULED, scheduled, {"scheduled_at": in_a_year})
 
@@ -163,7 +164,7 @@ def _run(connection: sqlite3.Connection, script: str) -> None:
 
 
 def _counters(queue: str = "%") -> str:
-    """The queues whose name is like this, with the counters that their jobs make."""
+    """Return the statement that inserts the queues LIKE `queue` with the counters of their jobs."""
     names = ", ".join(state.value for state in STATES)
     counts = ", ".join(f"sum(state = {code})" for code in range(len(STATES)))
     return (
@@ -199,7 +200,7 @@ def _rows(jobs: int, chance: random.Random) -> Iterator[tuple[Any, ...]]:
 
 
 def _life(state: JobState, user: int, created: int, now: int) -> tuple[Any, ...]:
-    """From `attempt` to `failed_at`."""
+    """Return the columns from `attempt` to `failed_at`."""
     is_started = state not in {JobState.PENDING, JobState.SCHEDULED, JobState.CANCELLED}
     has_failed = state in {JobState.DEAD, JobState.RETRYING}
     ended = created + 200 + user % 1000
@@ -239,7 +240,7 @@ def _payload(user: int, trace: int) -> str:
 
 
 def _tags(user: int) -> str | None:
-    """Most jobs have a customer, of whom there are many; half of them a region as well."""
+    """Return tags for 70 % of the users: one of many customers, and for 50 % also a region."""
     if user % 10 > 6:
         return None
     tags = {"customer": f"c{user % CUSTOMERS:05d}"}

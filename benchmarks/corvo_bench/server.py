@@ -1,4 +1,4 @@
-"""The server under test, in a process of its own, from what is installed."""
+"""Start the installed server in a separate process and call it."""
 
 import http.client
 import json
@@ -19,13 +19,16 @@ DATABASE = "corvo.db"
 
 
 class Endpoint:
-    """Where a server takes requests, for calls outside of any measurement."""
+    """A server, for calls that are not measured."""
 
     def __init__(self, url: str = "") -> None:
         self.url = url
 
     def ask(self, method: str, path: str, body: object = None, *, prefix: str = API) -> Any:
-        """Make a call; its JSON. Raises `BenchmarkError` for an error."""
+        """Make a call and return the JSON of its answer, None without a body.
+
+        Raises `BenchmarkError` for a status of 300 or above.
+        """
         parts = urlsplit(self.url)
         connection = http.client.HTTPConnection(str(parts.hostname), parts.port, timeout=120)
         text = None if body is None else json.dumps(body)
@@ -39,9 +42,9 @@ class Endpoint:
 
 
 class Server(Endpoint):
-    """A Corvo server on a free port. `start_seconds` is from its start to its first healthy answer.
+    """A Corvo server on a free port, with its default settings and a log line for each request.
 
-    Everything it offers is on, and it logs each request, as in production.
+    `start_seconds` is the time from its start to its first answer to a health check.
     """
 
     def __init__(self, data_dir: Path, *options: str) -> None:
@@ -71,20 +74,20 @@ class Server(Endpoint):
         trace: TracebackType | None,
     ) -> None:
         if kind is None and not self.child.is_running:
-            raise BenchmarkError(f"the server ended meanwhile:\n{self.child.tail()}")
+            raise BenchmarkError(f"the server ended during the load:\n{self.child.tail()}")
         self.child.stop()
 
     @property
     def file_mb(self) -> float:
-        """The database with its log, in MB of a million bytes."""
+        """Size of the database files in MB (10^6 bytes)."""
         return sum(p.stat().st_size for p in self.data_dir.glob(f"{DATABASE}*")) / 1e6
 
 
 def has_option(name: str) -> bool:
-    """Whether the installed server knows an option, such as `--database`."""
+    """Return whether the installed server has an option, such as `--database`."""
     command = [sys.executable, "-I", "-m", "corvo_server", "--help"]
-    told = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
-    return name in told.stdout
+    done = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
+    return name in done.stdout
 
 
 def _environment() -> dict[str, str]:

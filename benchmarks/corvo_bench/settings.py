@@ -1,19 +1,19 @@
-"""How much is measured: a quick look, or the full run."""
+"""The sizes of a full and of a quick run."""
 
 from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Sizes of a run. Durations are in seconds."""
+    """Sizes of a run: numbers of rounds, jobs and calls. Durations are in seconds."""
 
     rounds: int = 3
     seconds: float = 3.0  # of each load
-    client_jobs: int = 3_000  # one call after the other
-    concurrent_jobs: int = 20_000  # 50 in flight, and drained by the worker
+    client_jobs: int = 3_000  # enqueued one at a time
+    concurrent_jobs: int = 20_000  # enqueued with 50 in flight, and drained by the worker
     deliveries: int = 600
     delivery_pause: float = 0.015
-    pairs: int = 5  # of slices, one on each of two servers, for each ratio in each round
+    pairs: int = 5  # of slices on two servers, for each ratio in each round
     slice_seconds: float = 1.0
     slice_deliveries: int = 100
     seed_jobs: int = 1_000_000

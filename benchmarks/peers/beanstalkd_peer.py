@@ -1,4 +1,4 @@
-"""beanstalkd, by greenstalk."""
+"""beanstalkd, with the client greenstalk."""
 
 import json
 import threading
@@ -13,7 +13,7 @@ _THREADS = 8
 
 
 class Peer(SyncPeer):
-    """A connection for each thread: a client can have one command under way."""
+    """One connection for each thread, because a client can run only one command at a time."""
 
     def __init__(self, url: str, queue: str) -> None:
         super().__init__(url, queue)
@@ -30,22 +30,20 @@ class Peer(SyncPeer):
         client = self._client
         try:
             tube = client.stats_tube(self.queue)
-        except NotFoundError:  # there is no tube without a job or a user
+        except NotFoundError:  # a tube exists only while it has jobs or clients
             return 0
         states = ("ready", "reserved", "delayed", "buried")
         return sum(int(tube[f"current-jobs-{state}"]) for state in states)
 
     def work(self, start: Start) -> None:
-        def one_after_the_other() -> None:
+        def run_jobs() -> None:
             client = self._client
             while True:
                 job = client.reserve()
                 start(json.loads(job.body)["number"])
                 client.delete(job)
 
-        threads = [
-            threading.Thread(target=one_after_the_other, daemon=True) for _ in range(_THREADS)
-        ]
+        threads = [threading.Thread(target=run_jobs, daemon=True) for _ in range(_THREADS)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -55,7 +53,7 @@ class Peer(SyncPeer):
     def _client(self) -> Client:
         client: Client | None = getattr(self._own, "client", None)
         if client is None:
-            place = urlsplit(self.url)
-            client = Client((place.hostname, place.port), use=self.queue, watch=self.queue)
+            parts = urlsplit(self.url)
+            client = Client((parts.hostname, parts.port), use=self.queue, watch=self.queue)
             self._own.client = client
         return client

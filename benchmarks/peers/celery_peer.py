@@ -9,7 +9,10 @@ from peer import PAYLOAD, Start, SyncPeer
 
 
 class Peer(SyncPeer):
-    """Acknowledged after the job, no results; a thread pool and a long prefetch, as advised."""
+    """Acknowledges after the job and keeps no results.
+
+    It uses a thread pool and a long prefetch, as the documentation of Celery advises.
+    """
 
     def __init__(self, url: str, queue: str) -> None:
         super().__init__(url, queue)

@@ -1,4 +1,4 @@
-"""Corvo, by its own Python client and worker."""
+"""Corvo, with its Python client and worker."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,9 +11,9 @@ _UNFINISHED = ("scheduled", "pending", "active", "retrying")
 
 
 class Peer(AsyncPeer):
-    """`Client` one after the other, `AsyncClient` for many in flight, one `Worker`.
+    """Uses `Client` for one call at a time, `AsyncClient` for many in flight, and one `Worker`.
 
-    The URL may be those of several nodes, separated by commas.
+    `url` may name several nodes, separated by commas.
     """
 
     async def open(self) -> None:

@@ -10,7 +10,7 @@ from peer import PAYLOAD, Start, SyncPeer
 
 
 class Peer(SyncPeer):
-    """As it comes: acknowledged after the job, 8 threads, no results."""
+    """Default settings: acknowledges after the job, 8 threads, no results."""
 
     def __init__(self, url: str, queue: str) -> None:
         super().__init__(url, queue)

@@ -1,4 +1,4 @@
-"""Plays the part of a producer or a worker, in the environment of the system under test.
+"""Run as a producer or a worker in the environment of the system under test.
 
     python harness.py ADAPTER URL QUEUE LEDGER prepare
     python harness.py ADAPTER URL QUEUE LEDGER work
@@ -7,8 +7,8 @@
     python harness.py ADAPTER URL QUEUE LEDGER produce FIRST STEP=JOBS...
 
 Prints one JSON document. A step is `serial`, `concurrent`, `bulk`, or `pickup`, which enqueues with
-pauses; jobs are numbered on from FIRST. `finish` waits until the backend says that none of these
-jobs is unfinished, and tells when, by the monotonic clock. Needs nothing but the standard library.
+pauses. Jobs are numbered from FIRST. `finish` waits until the backend has none of these jobs
+unfinished and prints that time in ns of the monotonic clock. Needs only the standard library.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ _POLL_SECONDS = 0.01
 
 
 def main() -> None:
-    """Do what the command line says."""
+    """Run the command of the command line and print its answer."""
     logging.basicConfig(level=logging.WARNING)
     adapter, url, queue, ledger, command, *arguments = sys.argv[1:]
     module = importlib.import_module(adapter)
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def prepare(peer: SyncPeer | AsyncPeer, ledger: Ledger, _: Sequence[str]) -> None:
-    """Make what the backend needs."""
+    """Create what the backend needs."""
     del ledger
     if isinstance(peer, SyncPeer):
         peer.prepare()
@@ -52,7 +52,7 @@ def prepare(peer: SyncPeer | AsyncPeer, ledger: Ledger, _: Sequence[str]) -> Non
 
 
 def work(peer: SyncPeer | AsyncPeer, ledger: Ledger, _: Sequence[str]) -> None:
-    """Work until told to end."""
+    """Run a worker until the process is terminated."""
     if isinstance(peer, SyncPeer):
         peer.work(ledger.start)
     else:
@@ -60,7 +60,7 @@ def work(peer: SyncPeer | AsyncPeer, ledger: Ledger, _: Sequence[str]) -> None:
 
 
 def count(peer: SyncPeer | AsyncPeer, ledger: Ledger, _: Sequence[str]) -> int:
-    """How many jobs are not finished."""
+    """Return the number of unfinished jobs."""
     del ledger
     if isinstance(peer, SyncPeer):
         return peer.count_unfinished()
@@ -69,14 +69,14 @@ def count(peer: SyncPeer | AsyncPeer, ledger: Ledger, _: Sequence[str]) -> int:
 
 
 def finish(peer: SyncPeer | AsyncPeer, ledger: Ledger, arguments: Sequence[str]) -> int:
-    """When all of the jobs were started, and the backend had no unfinished one; in nanoseconds.
+    """Wait until all jobs were started and the backend has none unfinished. Return that time in ns.
 
-    The backend is not asked before all were started, so as not to disturb it.
+    The backend is asked only after all jobs were started, so that it is not disturbed.
     """
     first, jobs = map(int, arguments)
     numbers = range(first, first + jobs)
 
-    # Polled, as it is other processes that write the ledger, and the backend.
+    # Poll, because other processes write the ledger and the backend.
     async def finished(peer: AsyncPeer) -> int:
         while ledger.count_started(numbers) < jobs:  # noqa: ASYNC110
             await asyncio.sleep(_POLL_SECONDS)
@@ -98,7 +98,7 @@ def finish(peer: SyncPeer | AsyncPeer, ledger: Ledger, arguments: Sequence[str])
 def produce(
     peer: SyncPeer | AsyncPeer, ledger: Ledger, arguments: Sequence[str]
 ) -> dict[str, float]:
-    """Take the steps; how many seconds each took."""
+    """Run the steps. Return the seconds of each."""
     first = int(arguments[0])
     steps: list[tuple[str, range]] = []
     for argument in arguments[1:]:
@@ -119,7 +119,7 @@ def produce(
 
 
 def _timed_serially(enqueue: Callable[[int], None], ledger: Ledger, numbers: range) -> float:
-    """As if the first job, which connects and imports, took as long as the others."""
+    """Time all jobs but the first, which connects and imports. Scale the time to all jobs."""
     started = time.perf_counter()
     for number in numbers:
         ledger.send(number)
@@ -142,9 +142,9 @@ def _timed_sync(peer: SyncPeer, ledger: Ledger, step: str, numbers: range) -> fl
     left = iter(numbers)
     failures: list[BaseException] = []
 
-    def one_after_the_other() -> None:
+    def enqueue_remaining() -> None:
         try:
-            for number in left:  # a range's iterator may be shared by threads
+            for number in left:  # threads can share the iterator of a range
                 if step == "pickup":
                     time.sleep(random.uniform(0.5, 1.5) * _PICKUP_PAUSE)
                 ledger.send(number)
@@ -154,13 +154,13 @@ def _timed_sync(peer: SyncPeer, ledger: Ledger, step: str, numbers: range) -> fl
             raise
 
     if step == "concurrent":
-        threads = [threading.Thread(target=one_after_the_other) for _ in range(IN_FLIGHT)]
+        threads = [threading.Thread(target=enqueue_remaining) for _ in range(IN_FLIGHT)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
     else:
-        one_after_the_other()
+        enqueue_remaining()
     if failures:
         raise failures[0]
     return time.perf_counter() - started
@@ -189,7 +189,7 @@ async def _take(peer: AsyncPeer, ledger: Ledger, step: str, numbers: range) -> N
         return
     left = iter(numbers)
 
-    async def one_after_the_other() -> None:
+    async def enqueue_remaining() -> None:
         for number in left:
             if step == "pickup":
                 await asyncio.sleep(random.uniform(0.5, 1.5) * _PICKUP_PAUSE)
@@ -197,7 +197,7 @@ async def _take(peer: AsyncPeer, ledger: Ledger, step: str, numbers: range) -> N
             await peer.enqueue(number)
 
     tasks = IN_FLIGHT if step == "concurrent" else 1
-    await asyncio.gather(*(one_after_the_other() for _ in range(tasks)))
+    await asyncio.gather(*(enqueue_remaining() for _ in range(tasks)))
 
 
 async def _within(peer: AsyncPeer, function: Callable[..., Any], *arguments: Any) -> Any:

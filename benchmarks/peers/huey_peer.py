@@ -10,7 +10,10 @@ _POLL_SECONDS = 0.002
 
 
 class Peer(SyncPeer):
-    """`synchronous=FULL`; one worker thread that polls often. A job is removed before it runs."""
+    """Uses `synchronous=FULL` and one worker thread that polls often.
+
+    Huey removes a job before it runs.
+    """
 
     def __init__(self, url: str, queue: str) -> None:
         super().__init__(url, queue)

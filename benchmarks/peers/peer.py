@@ -1,6 +1,6 @@
-"""What an adapter has to offer. One of the two classes, whichever the system's own API is like.
+"""Base classes of the adapters: one for blocking APIs and one for APIs with coroutines.
 
-What is not abstract need not be there: not every system has something to prepare, or to open.
+Methods that are not abstract are optional: some systems have nothing to prepare or open.
 """
 
 from abc import ABC, abstractmethod
@@ -8,41 +8,44 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 PAYLOAD = {"to": "ada@example.com", "subject": "hello"}
-"""Of every job, beside its number."""
+"""Payload of every job, besides its number."""
 
 Start = Callable[[int], None]
-"""To be called by a job with its number, and by nothing else."""
+"""Records the start of a job. Each job calls it once, with its number."""
 
 
 class SyncPeer(ABC):
-    """A system whose API blocks. `url` is the backend's; `queue` a name that no one else uses."""
+    """A system with a blocking API.
+
+    `url` is the URL of the backend. `queue` is a name that nothing else uses.
+    """
 
     def __init__(self, url: str, queue: str) -> None:
         self.url = url
         self.queue = queue
 
     def prepare(self) -> None:  # noqa: B027
-        """Make what the backend needs, unless it is there. Called before a queue's first job."""
+        """Create what the backend needs and does not have. Called before a queue's first job."""
 
     @abstractmethod
     def enqueue(self, number: int) -> None:
-        """Enqueue a job, and return when the backend has it. Called by many threads at once."""
+        """Enqueue a job and return when the backend has stored it. Must be thread-safe."""
 
     @abstractmethod
     def enqueue_many(self, numbers: Sequence[int]) -> None:
-        """Enqueue jobs by whatever the system has for that."""
+        """Enqueue jobs with the bulk call of the system, or one at a time without one."""
 
     @abstractmethod
     def count_unfinished(self) -> int:
-        """How many jobs of the queue the backend has that are not finished."""
+        """Return the number of unfinished jobs of the queue, as the backend reports it."""
 
     @abstractmethod
     def work(self, start: Start) -> None:
-        """Run a worker until the process is told to end."""
+        """Run a worker until the process is terminated. Its jobs call `start`."""
 
 
 class AsyncPeer(ABC):
-    """The same for a system whose API is made of coroutines."""
+    """A system with an API of coroutines. The methods correspond to those of `SyncPeer`."""
 
     def __init__(self, url: str, queue: str) -> None:
         self.url = url
@@ -55,24 +58,24 @@ class AsyncPeer(ABC):
         """Disconnect."""
 
     async def prepare(self) -> None:  # noqa: B027
-        """Make what the backend needs, unless it is there. Called before a queue's first job."""
+        """Create what the backend needs and does not have. Called before a queue's first job."""
 
     def blocking(self) -> AbstractContextManager[Start] | None:
-        """What enqueues a job by an API that blocks, if the system has one as well."""
+        """Return a context of a blocking enqueue function; None if the system has none."""
         return None
 
     @abstractmethod
     async def enqueue(self, number: int) -> None:
-        """Enqueue a job, and return when the backend has it. Called by many tasks at once."""
+        """Enqueue a job and return when the backend has stored it. Called by many tasks at once."""
 
     @abstractmethod
     async def enqueue_many(self, numbers: Sequence[int]) -> None:
-        """Enqueue jobs by whatever the system has for that."""
+        """Enqueue jobs with the bulk call of the system, or one at a time without one."""
 
     @abstractmethod
     async def count_unfinished(self) -> int:
-        """How many jobs of the queue the backend has that are not finished."""
+        """Return the number of unfinished jobs of the queue, as the backend reports it."""
 
     @abstractmethod
     async def work(self, start: Start) -> None:
-        """Run a worker until the process is told to end."""
+        """Run a worker until the process is terminated. Its jobs call `start`."""

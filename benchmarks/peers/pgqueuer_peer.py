@@ -12,7 +12,7 @@ from peer import PAYLOAD, AsyncPeer, Start
 
 
 class Peer(AsyncPeer):
-    """Over asyncpg; jobs are fetched 100 at a time."""
+    """Uses asyncpg and fetches 100 jobs at a time."""
 
     async def open(self) -> None:
         self._pool = await asyncpg.create_pool(self.url, min_size=4, max_size=20)

@@ -12,7 +12,10 @@ WHERE queue_name = %(queue)s AND status IN ('todo', 'doing')"""
 
 
 class Peer(AsyncPeer):
-    """50 jobs at a time, woken by LISTEN; finished jobs are removed, as it advises for speed."""
+    """Runs 50 jobs at a time, woken by LISTEN.
+
+    Finished jobs are removed, as the documentation of Procrastinate advises for speed.
+    """
 
     def __init__(self, url: str, queue: str) -> None:
         super().__init__(url, queue)

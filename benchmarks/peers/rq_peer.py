@@ -12,14 +12,14 @@ _start: Start | None = None
 
 
 def noop(number: int, to: str, subject: str) -> None:
-    """The job: RQ finds it by its name."""
+    """Record the start of the job. RQ finds this function by its name."""
     del to, subject
     if _start is not None:
         _start(number)
 
 
 class Peer(SyncPeer):
-    """`SimpleWorker`, which does not fork for each job; results are not kept."""
+    """Uses `SimpleWorker`, which does not fork for each job, and keeps no results."""
 
     def __init__(self, url: str, queue: str) -> None:
         super().__init__(url, queue)

@@ -10,7 +10,7 @@ from peer import PAYLOAD, AsyncPeer, Start
 
 
 class Peer(AsyncPeer):
-    """50 jobs at a time; results are not kept."""
+    """Runs 50 jobs at a time and keeps no results."""
 
     async def open(self) -> None:
         self._queue = Queue.from_url(self.url, name=self.queue)

@@ -11,7 +11,7 @@ from peer import PAYLOAD, AsyncPeer, Start
 
 
 class Peer(AsyncPeer):
-    """The stream broker, whose jobs are acknowledged; 50 at a time, no results."""
+    """Uses the stream broker, which acknowledges jobs. Runs 50 at a time and keeps no results."""
 
     def __init__(self, url: str, queue: str) -> None:
         super().__init__(url, queue)

@@ -1,4 +1,4 @@
-"""Fixtures with the results of benchmark runs."""
+"""Fixtures: results of a run."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from corvo_bench.results import Results, Sample
 
 @pytest.fixture
 def results() -> Results:
-    """The results of a run without samples."""
+    """Return the results of a run that has measured nothing."""
     machine = {
         "cpu": "Some CPU",
         "cores": 2,
@@ -23,7 +23,7 @@ def results() -> Results:
 
 @pytest.fixture
 def measured(results: Results) -> Results:
-    """The results of a run with three rounds."""
+    """Return the results of a run of three rounds."""
     for value in (900.0, 1500.0, 1300.0):
         results.add([Sample("enqueue.1", value, details={"server_cpu_us": value / 10})])
     for x in (0.0, 1000.0):

@@ -1,6 +1,6 @@
 from copy import deepcopy
 
-from corvo_bench.baseline import changes, told
+from corvo_bench.baseline import changes, changes_table
 from corvo_bench.results import Results, Sample
 
 
@@ -10,7 +10,7 @@ def with_ceilings(results: Results, per_second: float) -> Results:
     return copy
 
 
-def test_a_faster_machine_does_not_change_scaled_values(results: Results) -> None:
+def test_a_faster_machine_is_not_an_improvement(results: Results) -> None:
     before, now = with_ceilings(results, 10_000), with_ceilings(results, 20_000)
     before.add([Sample("enqueue.50", 1000.0), Sample("delivery.p50", 2.0)])
     now.add([Sample("enqueue.50", 2000.0), Sample("delivery.p50", 1.0)])
@@ -19,24 +19,24 @@ def test_a_faster_machine_does_not_change_scaled_values(results: Results) -> Non
     assert (latency.raw, latency.scaled) == (2.0, 1.0)
 
 
-def test_regressions_are_listed_first(results: Results) -> None:
+def test_a_regression_is_listed_first_and_marked(results: Results) -> None:
     before, now = with_ceilings(results, 10_000), with_ceilings(results, 10_000)
     before.add([Sample("enqueue.50", 1000.0), Sample("delivery.p50", 1.0)])
     now.add([Sample("enqueue.50", 1000.0), Sample("delivery.p50", 2.0)])
-    first, second = told(before, now).splitlines()[2:]
+    first, second = changes_table(before, now).splitlines()[2:]
     assert "delivery.p50 ⚠" in first
     assert "0.50" in first
     assert "⚠" not in second
 
 
-def test_metrics_of_only_one_run_are_omitted(results: Results) -> None:
+def test_a_metric_of_only_one_run_is_left_out(results: Results) -> None:
     before, now = with_ceilings(results, 10_000), with_ceilings(results, 10_000)
     before.add([Sample("by_queues.life", 10.0, x=1.0)])
     now.add([Sample("by_queues.life", 10.0, x=2.0)])
     assert changes(before, now) == []
 
 
-def test_a_metric_without_a_reference_is_not_scaled(results: Results) -> None:
+def test_a_metric_without_its_reference_is_not_scaled(results: Results) -> None:
     now = deepcopy(results)
     results.add([Sample("enqueue.50", 1000.0)])
     now.add([Sample("enqueue.50", 900.0)])
@@ -44,7 +44,7 @@ def test_a_metric_without_a_reference_is_not_scaled(results: Results) -> None:
     assert change.scaled == change.raw == 0.9
 
 
-def test_metrics_of_another_size_are_not_compared(results: Results) -> None:
+def test_metrics_of_runs_with_different_sizes_are_not_compared(results: Results) -> None:
     now = deepcopy(results)
     now.settings["seed_jobs"] = 50_000
     for run in (results, now):

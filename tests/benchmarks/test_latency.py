@@ -13,19 +13,19 @@ def test_percentiles_are_within_a_thousandth() -> None:
     assert latencies.longest == pytest.approx(100.0, rel=1e-3)
 
 
-def test_values_out_of_range_count_at_the_limit() -> None:
+def test_a_latency_out_of_range_counts_as_the_limit() -> None:
     latencies = Latencies([0.0, 1e6])
     assert latencies.percentile(1) == pytest.approx(0.001)
     assert latencies.longest == pytest.approx(600_000.0, rel=1e-3)
 
 
-def test_histograms_can_be_merged_and_copied() -> None:
+def test_histograms_can_be_merged_and_pickled() -> None:
     one, other = Latencies([0.001] * 3), Latencies([0.004])
     one.merge(other)
-    copied = deepcopy(one)  # like pickle between processes
-    assert len(copied) == 4
-    assert copied.percentile(75) == pytest.approx(1.0, rel=1e-3)
-    assert copied.longest == pytest.approx(4.0, rel=1e-3)
+    travelled = deepcopy(one)  # copies as pickle does between processes
+    assert len(travelled) == 4
+    assert travelled.percentile(75) == pytest.approx(1.0, rel=1e-3)
+    assert travelled.longest == pytest.approx(4.0, rel=1e-3)
 
 
 def test_an_empty_histogram_has_no_percentile() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 from ledger import Ledger
 
 
-def test_processes_share_a_ledger(tmp_path: Path) -> None:
+def test_processes_share_the_records(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger", 10)
     other = Ledger(tmp_path / "ledger")
     before = time.monotonic_ns()

@@ -1,4 +1,4 @@
-"""Pairs of measurements on two servers: the order alternates, and each pair gives a ratio."""
+"""Slices on two servers in turn: the first server alternates, and each pair gives a ratio."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +10,7 @@ from corvo_bench.scenarios.pairs import Side, in_pairs, ratio
 from corvo_bench.server import Server
 
 
-def test_the_order_of_sides_alternates(tmp_path: Path) -> None:
+def test_the_first_side_alternates_and_the_samples_keep_their_sides(tmp_path: Path) -> None:
     usual, other = (Side(Server(tmp_path / name), [name]) for name in ("usual", "other"))
     order: list[str] = []
 
@@ -19,12 +19,12 @@ def test_the_order_of_sides_alternates(tmp_path: Path) -> None:
         value = len(order) if side is usual else -len(order)
         return [Sample("p50", value), Sample("p99", 10 * value)]
 
-    pairs = [(first.value, second.value) for first, second in in_pairs(3, usual, other, take)]
+    pairs = [(mine.value, theirs.value) for mine, theirs in in_pairs(3, usual, other, take)]
     assert order == ["usual", "other", "other", "usual", "usual", "other"]
     assert pairs == [(1, -2), (10, -20), (4, -3), (40, -30), (5, -6), (50, -60)]
 
 
-def test_a_ratio_has_the_values_and_the_cpu_times() -> None:
+def test_a_ratio_covers_rate_and_cpu_time() -> None:
     usual = Sample("life.50", 200.0, details={"server_cpu_us": 40.0, "p50_ms": 1.0})
     other = Sample("life.50", 150.0, details={"server_cpu_us": 50.0, "p50_ms": 2.0})
     assert ratio(usual, other) == Sample("life.50.ratio", 0.75, details={"cpu": 1.25})

@@ -15,13 +15,13 @@ def test_rounds_are_collected_in_one_series(measured: Results) -> None:
     assert series.detail("unknown") is None
 
 
-def test_subjects_and_points_are_separate_series(measured: Results) -> None:
+def test_subjects_and_points_have_separate_series(measured: Results) -> None:
     assert measured.subjects(["peer.serial"]) == ["Corvo", "Another"]
     assert [point.x for point in measured.curve("by_finished.enqueue")] == [0.0, 1000.0]
     assert measured.find("by_finished.enqueue") is None
 
 
-def test_a_curve_is_sorted_by_its_axis(results: Results) -> None:
+def test_a_curve_is_sorted_along_its_axis(results: Results) -> None:
     results.add(Sample("by_queues.life", 1.0, x=x) for x in (100.0, 1.0, 10.0))
     assert [point.x for point in results.curve("by_queues.life")] == [1.0, 10.0, 100.0]
 
@@ -47,7 +47,7 @@ def test_another_format_is_refused(tmp_path: Path) -> None:
         Results.load(path)
 
 
-def test_an_omission_is_stored_once(results: Results) -> None:
+def test_an_omission_is_recorded_once(results: Results) -> None:
     results.omit("redis", "not found")
     results.omit("redis", "not found")
     assert len(results.omissions) == 1

@@ -1,4 +1,4 @@
-"""The server's check finds no problem in seeded databases."""
+"""The check of the server finds no problem in a seeded data directory."""
 
 import sqlite3
 from contextlib import closing
@@ -21,20 +21,20 @@ def count(data_dir: Path, state: int) -> int:
         return int(jobs)
 
 
-def test_a_week_of_jobs_has_no_problems(tmp_path: Path) -> None:
+def test_a_week_of_jobs_passes_the_check(tmp_path: Path) -> None:
     seed(tmp_path, 2_000)
     assert problems(tmp_path) == []
     assert count(tmp_path, 4) > 1_700
 
 
-def test_finished_jobs_can_be_added_repeatedly(tmp_path: Path) -> None:
+def test_finished_jobs_pass_the_check_after_each_addition(tmp_path: Path) -> None:
     for jobs in (0, 100, 250):
         extend(tmp_path, jobs)
         assert problems(tmp_path) == []
         assert count(tmp_path, 4) == jobs
 
 
-def test_scheduled_jobs_have_no_problems(tmp_path: Path) -> None:
+def test_scheduled_jobs_pass_the_check(tmp_path: Path) -> None:
     seed_scheduled(tmp_path, 100)
     assert problems(tmp_path) == []
     assert count(tmp_path, 0) == 100

@@ -1,4 +1,4 @@
-"""A measurement fails if a job is lost, duplicated or unfinished."""
+"""A job that is lost, doubled or left over makes a measurement invalid."""
 
 from typing import Any
 
@@ -11,8 +11,8 @@ from corvo_bench.server import Endpoint
 STATES = ("scheduled", "pending", "active", "retrying", "completed", "dead", "cancelled")
 
 
-class FakeEndpoint(Endpoint):
-    """A server that reports the given counters for the queue `q`."""
+class Told(Endpoint):
+    """A server that reports these counts for its only queue."""
 
     def __init__(self, **counts: int) -> None:
         super().__init__()
@@ -24,8 +24,8 @@ class FakeEndpoint(Endpoint):
 
 
 def test_matching_ids_and_counts_pass() -> None:
-    require_finished(FakeEndpoint(completed=2), ["q"], ["a", "b"], ["b", "a"])
-    require_finished(FakeEndpoint(completed=5), ["q"], ["a", "b"], ["b", "a"], before=3)
+    require_finished(Told(completed=2), ["q"], ["a", "b"], ["b", "a"])
+    require_finished(Told(completed=5), ["q"], ["a", "b"], ["b", "a"], before=3)
 
 
 @pytest.mark.parametrize(
@@ -33,23 +33,25 @@ def test_matching_ids_and_counts_pass() -> None:
     [
         (["a", "b"], ["a"], "1 jobs lost, 0 too many"),
         (["a"], ["a", "b"], "0 jobs lost, 1 too many"),
-        (["a", "a"], ["a", "a"], "1 ids given twice"),
+        (["a", "a"], ["a", "a"], "1 ids used twice"),
         (["a", "b"], ["a", "b", "b"], "1 too many"),
     ],
 )
-def test_different_ids_are_refused(enqueued: list[str], finished: list[str], message: str) -> None:
+def test_ids_that_differ_are_reported(
+    enqueued: list[str], finished: list[str], message: str
+) -> None:
     with pytest.raises(BenchmarkError, match=message):
-        require_finished(FakeEndpoint(completed=2), ["q"], enqueued, finished)
+        require_finished(Told(completed=2), ["q"], enqueued, finished)
 
 
 @pytest.mark.parametrize(
     "counts", [{"completed": 1}, {"completed": 1, "dead": 1}, {"completed": 3}]
 )
-def test_different_counts_are_refused(counts: dict[str, int]) -> None:
-    with pytest.raises(BenchmarkError, match="2 jobs should be completed"):
-        require_finished(FakeEndpoint(**counts), ["q"], ["a", "b"], ["a", "b"])
+def test_counts_that_differ_are_reported(counts: dict[str, int]) -> None:
+    with pytest.raises(BenchmarkError, match="expected 2 completed jobs"):
+        require_finished(Told(**counts), ["q"], ["a", "b"], ["a", "b"])
 
 
-def test_an_unfinished_job_is_refused() -> None:
+def test_a_job_that_is_left_over_is_reported() -> None:
     with pytest.raises(BenchmarkError, match="pending"):
-        require_finished(FakeEndpoint(completed=2, pending=1), ["q"], ["a", "b"], ["a", "b"])
+        require_finished(Told(completed=2, pending=1), ["q"], ["a", "b"], ["a", "b"])

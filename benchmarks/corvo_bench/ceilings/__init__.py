@@ -1,1 +1,1 @@
-"""What the machine, and the load generator, can do at most: servers that do nothing."""
+"""Servers that do nothing. They show the limits of the machine and of the load generator."""

@@ -1,4 +1,4 @@
-"""A server that answers everything alike, on nothing but a socket: the generator's own limit.
+"""A bare socket that gives every request the same answer: the limit of the load generator.
 
 python -m corvo_bench.ceilings.bare_server
 """
@@ -15,7 +15,7 @@ _REPLY = (
 
 
 class _Bare(asyncio.Protocol):
-    """Takes each chunk for one request, which holds for the small requests of this benchmark."""
+    """Answer each chunk as one request, because the requests of this benchmark are small."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)

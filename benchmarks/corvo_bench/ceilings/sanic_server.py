@@ -1,4 +1,4 @@
-"""A Sanic server whose only handler reads the body and answers: what HTTP alone costs.
+"""A Sanic server whose only handler reads the body and answers: the cost of HTTP alone.
 
 python -m corvo_bench.ceilings.sanic_server
 """
@@ -17,7 +17,7 @@ app = Sanic("trivial", configure_logging=False)
 
 @app.post("/api/v1/enqueue")
 async def enqueue(request: Request) -> HTTPResponse:
-    """Take the body, and answer."""
+    """Read the body and answer."""
     del request
     return raw(ANSWER, 201, content_type="application/json")
 
@@ -29,7 +29,7 @@ async def _serve() -> None:
         sock=listener, return_asyncio_server=True, access_log=False, debug=False
     )
     if server is None:
-        raise RuntimeError("Sanic made no server")
+        raise RuntimeError("Sanic created no server")
     await server.startup()
     await server.start_serving()
     await asyncio.Event().wait()

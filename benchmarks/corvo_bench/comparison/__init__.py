@@ -1,1 +1,1 @@
-"""Corvo and other systems at the same work, each on a backend started for it."""
+"""Compare Corvo with other systems at the same work, each on its own backend."""

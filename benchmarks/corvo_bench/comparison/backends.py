@@ -1,4 +1,4 @@
-"""The backends of the systems, each with every write on the disk before it is answered."""
+"""Start the backends of the systems. Each answers a write after an fsync."""
 
 import re
 import shutil
@@ -20,9 +20,10 @@ _POSTGRES = {"synchronous_commit": "on", "fsync": "on", "shared_buffers": "256MB
 
 
 class Backends:
-    """Starts backends in `directory`. PostgreSQL is started once; each gets a database of its own.
+    """Starts backends with their data in `directory`.
 
-    Raises `NotRun` for one that this machine does not have.
+    PostgreSQL is started once; each system gets its own database. Starting a backend raises
+    `NotRun` if this machine does not have it.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -31,7 +32,7 @@ class Backends:
         self._postgres: PostgresServer | None = None
         self._databases = 0
         self.versions: dict[str, str] = {}
-        """Of the backends that were started, by name."""
+        """Versions of the backends that were started, by name."""
 
     def __enter__(self) -> Self:
         return self
@@ -40,7 +41,10 @@ class Backends:
         self._stack.close()
 
     def start(self, name: str) -> AbstractContextManager[str]:
-        """An empty backend; yields its URL, or for SQLite the path of its file."""
+        """Start an empty backend. Yield its URL; for SQLite, the path of its file.
+
+        Raises ValueError for an unknown name.
+        """
         kinds: dict[str, Callable[[], AbstractContextManager[str]]] = {
             "beanstalkd": self._beanstalkd,
             "redis": self._redis,
@@ -52,7 +56,7 @@ class Backends:
             return kinds[name]()
         kind, _, nodes = name.partition(":")
         if kind != "corvo-postgres":
-            raise ValueError(f"no such backend: {name}")
+            raise ValueError(f"unknown backend: {name}")
         return self._corvo_nodes(int(nodes))
 
     @contextmanager
@@ -84,7 +88,7 @@ class Backends:
             raise NotRun("beanstalkd is not installed")
         port = _free_port()
         with self._directory_of("beanstalkd") as path:
-            # A log, and an fsync at most every 0 ms: with each write, before its answer.
+            # `-b` enables the log; `-f 0` makes beanstalkd fsync each write before its answer.
             options = ("-l", "127.0.0.1", "-p", str(port), "-b", path, "-f", "0", "-V")
             with Child([program, *options]) as child:
                 child.wait_for_line(lambda line: line.startswith("bind "))
@@ -103,7 +107,7 @@ class Backends:
 
     @contextmanager
     def _corvo_nodes(self, nodes: int) -> Iterator[str]:
-        """So many servers on one database; their URLs, separated by commas."""
+        """Start `nodes` servers on one database. Yield their URLs, separated by commas."""
         if not has_option("--database"):
             raise NotRun("this server has no option --database")
         with ExitStack() as stack:
@@ -130,20 +134,20 @@ class Backends:
                 raise NotRun(str(missing)) from None
         self._databases += 1
         name = f"bench_{self._databases}"
-        place = ["-h", self._postgres.host, "-p", str(self._postgres.port), "-U", "corvo"]
+        server_options = ["-h", self._postgres.host, "-p", str(self._postgres.port), "-U", "corvo"]
         programs = self._postgres.binaries
-        subprocess.run([programs / "createdb", *place, name], check=True)  # noqa: S603
+        subprocess.run([programs / "createdb", *server_options, name], check=True)  # noqa: S603
         try:
             yield self._postgres.url(name)
         finally:
-            subprocess.run([programs / "dropdb", "--force", *place, name], check=True)  # noqa: S603
+            subprocess.run([programs / "dropdb", "--force", *server_options, name], check=True)  # noqa: S603
 
 
 def _version_of(program: str | Path, option: str = "--version") -> str:
-    """The first number with dots in what a program says of itself."""
-    told = subprocess.run([program, option], capture_output=True, text=True, check=True)  # noqa: S603
-    found = re.search(r"\d+(\.\d+)+", told.stdout)
-    return found[0] if found else told.stdout.strip()
+    """Return the first number with dots in the output of a program."""
+    done = subprocess.run([program, option], capture_output=True, text=True, check=True)  # noqa: S603
+    found = re.search(r"\d+(\.\d+)+", done.stdout)
+    return found[0] if found else done.stdout.strip()
 
 
 def _free_port() -> int:

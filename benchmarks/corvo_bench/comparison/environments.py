@@ -1,4 +1,4 @@
-"""An environment for each system, apart from ours and from each other, kept from run to run."""
+"""Make and cache a separate environment for each system."""
 
 import hashlib
 import os
@@ -18,10 +18,10 @@ _COMPLETE = ".complete"
 
 
 def command_of(runtime: str, adapter: str) -> list[str]:
-    """What runs the harness with an adapter; its environment is made if need be.
+    """Return the command that runs the harness with an adapter. Make its environment if needed.
 
-    `runtime` is `own`, `node`, or the name of a file in `peers/requirements`. Raises `NotRun` when
-    the environment cannot be had.
+    `runtime` is `own`, `node`, or the name of a file in `peers/requirements`. Raises `NotRun` if
+    the environment cannot be made.
     """
     if runtime == "own":
         return [sys.executable, str(_HARNESS), adapter]
@@ -31,7 +31,7 @@ def command_of(runtime: str, adapter: str) -> list[str]:
 
 
 def versions_of(runtime: str, package: str) -> str:
-    """The pinned version of a package, for the report."""
+    """Return the pinned version of a package."""
     if runtime == "node":
         text = (_NODE / "package.json").read_text(encoding="utf-8")
         return text.partition(f'"{package}": "')[2].partition('"')[0]
@@ -40,7 +40,7 @@ def versions_of(runtime: str, package: str) -> str:
 
 
 def cache() -> Path:
-    """Where the environments are."""
+    """Return the directory of the environments."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(home) / "corvo-bench"
 
@@ -65,7 +65,7 @@ def _node_command() -> list[str]:
     package = _NODE / "package.json"
     place = cache() / f"node-{hashlib.sha256(package.read_bytes()).hexdigest()[:12]}"
     place.mkdir(parents=True, exist_ok=True)
-    # A module finds others only beside itself.
+    # Node looks for modules beside the importing file.
     for path in _NODE.iterdir():
         shutil.copy(path, place)
     if not (place / _COMPLETE).exists():
@@ -88,5 +88,5 @@ def _run(command: Sequence[str]) -> None:
     except subprocess.TimeoutExpired:
         raise NotRun(f"`{command[-3]} …` took too long") from None
     if done.returncode:
-        last = done.stdout.strip().splitlines()[-1:] or ["it said nothing"]
-        raise NotRun(f"its packages could not be installed: {last[0]}")
+        last = done.stdout.strip().splitlines()[-1:] or ["the installer printed nothing"]
+        raise NotRun(f"cannot install its packages: {last[0]}")

@@ -67,7 +67,10 @@ class _Run:
         return [*self._command, self._url, self._queue, str(self._path), *arguments]
 
     def call(self, *arguments: str) -> object:
-        """Run the harness to its end; what it answered."""
+        """Run a command of the harness and return its answer.
+
+        Raises `BenchmarkError` if the command fails or takes too long.
+        """
         command = self._arguments(*arguments)
         try:
             done = subprocess.run(  # noqa: S603 - our own command lines
@@ -76,20 +79,20 @@ class _Run:
         except subprocess.TimeoutExpired:
             raise BenchmarkError(f"{self._name}: `{' '.join(arguments)}` took too long") from None
         if done.returncode:
-            told = (done.stderr or done.stdout)[-1500:]
-            raise BenchmarkError(f"{self._name}: `{' '.join(arguments)}` failed:\n{told}")
+            output = (done.stderr or done.stdout)[-1500:]
+            raise BenchmarkError(f"{self._name}: `{' '.join(arguments)}` failed:\n{output}")
         return json.loads(done.stdout.splitlines()[-1])
 
     def produce(self, first: int, steps: dict[str, int]) -> dict[str, float]:
-        """Enqueue; the seconds that each step took."""
-        told = [f"{step}={jobs}" for step, jobs in steps.items()]
-        taken = self.call("produce", str(first), *told)
+        """Enqueue the jobs of all steps. Return the seconds of each step."""
+        sizes = [f"{step}={jobs}" for step, jobs in steps.items()]
+        taken = self.call("produce", str(first), *sizes)
         if not isinstance(taken, dict):
-            raise BenchmarkError(f"{self._name}: answered {taken!r}")
+            raise BenchmarkError(f"{self._name}: `produce` answered {taken!r}; expected an object")
         return taken
 
     def enqueue(self, steps: dict[str, int]) -> Iterator[Sample]:
-        """The columns of a producer alone."""
+        """Measure enqueues without a worker."""
         self._begin(sum(steps.values()))
         taken = self.produce(0, steps)
         self._require_unfinished(sum(steps.values()))
@@ -97,7 +100,7 @@ class _Run:
             yield self._sample(f"peer.{step}", jobs / taken[step])
 
     def drain(self, jobs: int) -> Sample:
-        """From the start of the first job to when none is unfinished, by one worker process."""
+        """Measure one worker process from the start of the first job until none is unfinished."""
         self._begin(jobs)
         self.produce(0, {"bulk": jobs})
         numbers = range(jobs)
@@ -108,7 +111,7 @@ class _Run:
         return self._sample("peer.drain", jobs / ((end - began) / 1e9))
 
     def live(self, jobs: int, pickups: int) -> Iterator[Sample]:
-        """With a worker that waits: many in flight, from the first enqueue on; then one by one."""
+        """Measure with a waiting worker: first many enqueues in flight, then one at a time."""
         self._begin(1 + jobs + pickups)
         steady = range(1, 1 + jobs)
         single = range(1 + jobs, 1 + jobs + pickups)
@@ -130,7 +133,11 @@ class _Run:
 
     @contextmanager
     def _finisher(self, numbers: range) -> Iterator[Callable[[], int]]:
-        """Beside the worker, what asks the backend; yields what waits for its word."""
+        """Ask the backend for unfinished jobs, in a separate process.
+
+        Yields a function that waits until no job is unfinished and returns that time in ns of the
+        monotonic clock.
+        """
         command = self._arguments("finish", str(numbers.start), str(len(numbers)))
         with subprocess.Popen(  # noqa: S603 - our own command lines
             command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -138,12 +145,12 @@ class _Run:
 
             def finished() -> int:
                 try:
-                    told, error = process.communicate(timeout=_PATIENCE_SECONDS)
+                    output, error = process.communicate(timeout=_PATIENCE_SECONDS)
                 except subprocess.TimeoutExpired:
                     raise BenchmarkError(f"{self._name}: jobs are left unfinished") from None
                 if process.returncode:
                     raise BenchmarkError(f"{self._name}: `finish` failed:\n{error[-1500:]}")
-                return int(told)
+                return int(output)
 
             try:
                 yield finished
@@ -161,7 +168,7 @@ class _Run:
                 raise BenchmarkError(f"{self._name}: its worker ended:\n{child.tail(1500)}")
 
     def _wait_for(self, numbers: range) -> None:
-        """Until all of these jobs were started; patience starts anew whenever one was."""
+        """Wait until all jobs are started. The timeout restarts when a job is started."""
         before, since = 0, time.monotonic()
         while (done := self._ledger.count_started(numbers)) < len(numbers):
             if done > before:
@@ -171,11 +178,14 @@ class _Run:
             time.sleep(_POLL_SECONDS)
 
     def _require_unfinished(self, jobs: int) -> None:
-        """The backend agrees; it may take a moment after the start of the last job."""
+        """Raise `BenchmarkError` unless the backend has `jobs` unfinished jobs.
+
+        For 0, wait for the last jobs to finish.
+        """
         deadline = time.monotonic() + _PATIENCE_SECONDS
         while (found := self.call("count")) != jobs:
             if time.monotonic() > deadline or jobs:
-                raise BenchmarkError(f"{self._name}: {found} jobs are not finished, not {jobs}")
+                raise BenchmarkError(f"{self._name}: {found} jobs are unfinished; expected {jobs}")
 
     def _rows(self, numbers: range) -> Sequence[tuple[int, int, int]]:
         rows = self._ledger.rows(numbers)

@@ -1,4 +1,4 @@
-"""The systems as scenarios of a run."""
+"""Scenarios that measure the systems and the nodes."""
 
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -18,12 +18,12 @@ _CONNECTIONS = 50
 
 
 def system_scenarios(backends: Backends, systems: Iterable[System]) -> dict[str, Scenario]:
-    """A scenario for each system, by its name."""
-    return {system.name: partial(_enter, system, backends) for system in systems}
+    """Return a scenario for each system, by the name of the system."""
+    return {system.name: partial(_measure, system, backends) for system in systems}
 
 
 def node_scenarios(backends: Backends) -> dict[str, Scenario]:
-    """The scenario of several nodes on one database, over raw HTTP."""
+    """Return the scenario of several nodes on one database, over raw HTTP."""
     return {"nodes": partial(_nodes, backends)}
 
 
@@ -44,8 +44,8 @@ def _nodes(backends: Backends, bench: Bench) -> Iterator[Sample]:
             yield Sample("by_nodes.life", outcome.rate, x=x)
 
 
-def _enter(system: System, backends: Backends, bench: Bench) -> Iterator[Sample]:
-    """Measure a system. An error of another system than Corvo skips that system only."""
+def _measure(system: System, backends: Backends, bench: Bench) -> Iterator[Sample]:
+    """Measure a system. If a system other than Corvo fails, raise `NotRun`, which skips it."""
     try:
         yield from measure_system(system, backends, bench)
     except BenchmarkError as error:

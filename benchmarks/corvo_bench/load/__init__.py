@@ -1,1 +1,1 @@
-"""Load over raw HTTP/1.1, by processes that cost little: `ceilings` has their own limit."""
+"""Generate load over raw HTTP/1.1 at little CPU cost. The ceilings show its limit."""

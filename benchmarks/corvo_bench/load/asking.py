@@ -1,4 +1,4 @@
-"""One request at a time over one kept-alive connection, for what is asked one by one."""
+"""Send one request at a time over one keep-alive connection."""
 
 import socket
 import time
@@ -11,8 +11,8 @@ from corvo_bench.load.raw_connection import Reply
 from corvo_bench.results import BenchmarkError
 
 
-class Line:
-    """A blocking connection. Raises `BenchmarkError` when the server hangs up."""
+class BlockingConnection:
+    """A blocking connection to the server at `url`."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -20,7 +20,10 @@ class Line:
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def ask(self, data: bytes) -> Reply:
-        """Send a request and wait for its answer."""
+        """Send a request and return its answer.
+
+        Raises `BenchmarkError` if the server closes the connection.
+        """
         self._socket.sendall(data)
         answer = b""
         end = -1
@@ -28,7 +31,7 @@ class Line:
         while end < 0 or len(answer) < end + 4 + length:
             more = self._socket.recv(1 << 18)
             if not more:
-                raise BenchmarkError("the server hung up")
+                raise BenchmarkError("the server closed the connection")
             answer += more
             if end < 0 and (end := answer.find(b"\r\n\r\n")) >= 0:
                 at = answer.find(b"content-length: ", 0, end)
@@ -48,18 +51,18 @@ class Line:
 
 
 def asked_in_turn(url: str, bodies: list[bytes], seconds: float) -> Latencies:
-    """The latencies of the requests, one at a time, each sent once, for `seconds` at most.
+    """Send each request once, one at a time, for at most `seconds`. Return the latencies.
 
-    Raises `BenchmarkError` for an answer that is not 200.
+    Raises `BenchmarkError` if a status is not 200.
     """
     latencies = Latencies()
     deadline = time.perf_counter() + seconds
-    with Line(url) as line:
+    with BlockingConnection(url) as connection:
         for data in bodies:
             sent = time.perf_counter()
             if sent > deadline:
                 break
-            status, body = line.ask(data)
+            status, body = connection.ask(data)
             latencies.record(time.perf_counter() - sent)
             if status != 200:
                 raise BenchmarkError(f"{status} {body[:300]!r}")

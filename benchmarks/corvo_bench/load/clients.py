@@ -1,4 +1,4 @@
-"""Our own client and worker, as an application uses them."""
+"""Generate load with the Corvo client and worker, as an application uses them."""
 
 import asyncio
 import time
@@ -12,7 +12,7 @@ from corvo_client.worker import Worker
 
 
 def serial(url: str, queue: str, jobs: int) -> Outcome:
-    """`Client.enqueue`, one call after the other."""
+    """Call `Client.enqueue` `jobs` times, one call at a time."""
     latencies: list[float] = []
     ids: list[str] = []
     with Client(url) as client:
@@ -27,7 +27,7 @@ def serial(url: str, queue: str, jobs: int) -> Outcome:
 
 
 def concurrent(url: str, queue: str, jobs: int, in_flight: int) -> Outcome:
-    """`AsyncClient.enqueue` by so many tasks, each one call after the other."""
+    """Call `AsyncClient.enqueue` `jobs` times from `in_flight` tasks."""
     return asyncio.run(_concurrent(url, queue, jobs, in_flight))
 
 
@@ -52,7 +52,7 @@ async def _concurrent(url: str, queue: str, jobs: int, in_flight: int) -> Outcom
 
 
 def bulk(url: str, queue: str, jobs: int, per_call: int) -> list[str]:
-    """`Client.enqueue_batch`; the ids."""
+    """Enqueue with `Client.enqueue_batch`, `per_call` jobs per call. Return the job ids."""
     ids: list[str] = []
     with Client(url) as client:
         for start in range(0, jobs, per_call):
@@ -63,7 +63,7 @@ def bulk(url: str, queue: str, jobs: int, per_call: int) -> list[str]:
 
 
 def work(url: str, queue: str, concurrency: int) -> None:
-    """A `Worker` with a handler that does nothing, until it is terminated."""
+    """Run a `Worker` with a handler that does nothing, until the process is terminated."""
     worker = Worker(url, concurrency=concurrency)
 
     @worker.task(queue)

@@ -1,4 +1,4 @@
-"""Closed loops: each connection sends its next request as soon as the last was answered."""
+"""Closed loops: a connection sends its next request as soon as the last one is answered."""
 
 import itertools
 import json
@@ -32,7 +32,7 @@ def enqueues(
     seconds: float,
     payload: object = None,
 ) -> Outcome:
-    """Enqueue single jobs, into each of the queues in turn; counts jobs."""
+    """Enqueue single jobs into the queues in turn. `count` is the number of jobs."""
     bodies = [
         request(url, "POST", f"{API}/enqueue", {"queue": queue, "payload": payload or PAYLOAD})
         for queue in queues
@@ -59,7 +59,10 @@ def lives(
     seconds: float,
     payload: object = None,
 ) -> Outcome:
-    """Enqueue, fetch, ack: three requests a job, one queue a connection; counts whole lives."""
+    """Enqueue, fetch and ack jobs with three requests per job and one queue per connection.
+
+    `count` is the number of acked jobs.
+    """
     enqueued: list[bytes] = []
     finished: list[bytes] = []
     turn = itertools.cycle(queues)
@@ -96,7 +99,7 @@ def lives(
 def batched_enqueues(
     url: str, queue: str, connections: int, seconds: float, per_request: int
 ) -> Outcome:
-    """Enqueue so many jobs a request; counts jobs."""
+    """Enqueue `per_request` jobs per request. `count` is the number of jobs."""
     data = batch_request(url, queue, per_request)
     replies: list[bytes] = []
 
@@ -115,15 +118,15 @@ def batched_enqueues(
 def batched_lives(
     url: str, queue: str, connections: int, per_request: int, *, seconds: float = 0.0, jobs: int = 0
 ) -> Outcome:
-    """Enqueue, fetch and ack so many jobs a request; counts whole lives.
+    """Enqueue, fetch and ack `per_request` jobs per request. `count` is the number of acked jobs.
 
-    Ends after `jobs`, if there are any to be, else after `seconds`. Raises `BenchmarkError` unless
-    exactly the jobs that were enqueued were finished, each once.
+    Ends after `jobs` jobs, or after `seconds` if `jobs` is 0. Raises `BenchmarkError` unless
+    exactly the enqueued jobs were finished, each once.
     """
     enqueue = batch_request(url, queue, per_request)
     asked = {"queues": [queue], "worker_id": "bench", "count": per_request}
     fetch = request(url, "POST", f"{API}/fetch/batch", asked)
-    under_way: set[str] = set()
+    unfinished: set[str] = set()
     finished = 0
     left = iter(range(-(-jobs // per_request)))
 
@@ -136,7 +139,7 @@ def batched_lives(
             status, body = yield enqueue
             if status != _CREATED:
                 return
-            under_way.update(json.loads(body)["job_ids"])
+            unfinished.update(json.loads(body)["job_ids"])
             status, body = yield fetch
             if status != _OK:
                 return
@@ -149,18 +152,18 @@ def batched_lives(
             status, body = yield request(url, "POST", f"{API}/ack/batch", {"acks": acks})
             if status == _OK and b'"acked":%d,' % len(acks) in body:
                 for job_id in given:
-                    under_way.remove(job_id)
+                    unfinished.remove(job_id)
                 finished += len(given)
 
     outcome = _run(url, connections, seconds, script)
-    if under_way:
-        raise BenchmarkError(f"{len(under_way)} jobs were not finished")
+    if unfinished:
+        raise BenchmarkError(f"{len(unfinished)} jobs were not finished")
     outcome.count = finished
     return outcome
 
 
 def repeated(url: str, bodies: Sequence[bytes], connections: int, seconds: float) -> Outcome:
-    """Send the requests in turn, and count the answers."""
+    """Send the requests in turn. `count` is the number of answers."""
     turn = itertools.cycle(bodies)
 
     def script(deadline: float) -> Script:
@@ -171,7 +174,7 @@ def repeated(url: str, bodies: Sequence[bytes], connections: int, seconds: float
 
 
 def batch_request(url: str, queue: str, jobs: int) -> bytes:
-    """An enqueue of so many jobs."""
+    """Return the bytes of a request that enqueues `jobs` jobs."""
     batch = {"jobs": [{"queue": queue, "payload": PAYLOAD}] * jobs}
     return request(url, "POST", f"{API}/enqueue/batch", batch)
 

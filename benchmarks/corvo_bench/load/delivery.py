@@ -1,4 +1,4 @@
-"""From an enqueue to its delivery to one of many workers that wait."""
+"""Measure the time from an enqueue until one of many waiting workers has the job."""
 
 import asyncio
 import random
@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from corvo_bench.latency import Latencies
-from corvo_bench.load.asking import Line
+from corvo_bench.load.asking import BlockingConnection
 from corvo_bench.load.outcome import Outcome, cpu_seconds
 from corvo_bench.load.raw_connection import Script, Tally, play, request, run_loop, text_of
 from corvo_bench.results import BenchmarkError
@@ -20,8 +20,8 @@ _PATIENCE_SECONDS = 10.0
 def deliveries(url: str, queue: str, waiting: Sequence[str], jobs: int, pause: float) -> Outcome:
     """Enqueue single jobs at random moments, while one worker waits in each queue of `waiting`.
 
-    A latency is from the sending of the enqueue to the arrival of the job at a worker. The pauses
-    between enqueues are `pause` seconds in the mean.
+    A latency runs from sending the enqueue until the job arrives at a worker. The mean pause
+    between enqueues is `pause` seconds.
     """
     deliveries = _Deliveries(url)
     used = cpu_seconds()
@@ -53,7 +53,7 @@ class _Deliveries:
             play(self._url, [self._worker(name) for name in waiting], self.tally)
         )
         await asyncio.sleep(_SETTLE_SECONDS)
-        # In a thread: its clock is exact, and the loop's is not, to a millisecond.
+        # In a thread, because the event loop sleeps with a precision of only one millisecond.
         await asyncio.to_thread(self._produce, queue, jobs, pause)
         all_finished = asyncio.create_task(self._wait_for(jobs))
         ends = {workers, all_finished}
@@ -86,14 +86,14 @@ class _Deliveries:
 
     def _produce(self, queue: str, jobs: int, pause: float) -> None:
         chance = random.Random(7)
-        with Line(self._url) as line:
+        with BlockingConnection(self._url) as connection:
             for number in range(jobs):
                 time.sleep(chance.uniform(0.5, 1.5) * pause)
                 mark = str(number)
                 body = {"queue": queue, "payload": {"mark": mark}}
                 data = request(self._url, "POST", f"{API}/enqueue", body)
                 self._sent[mark.encode()] = time.perf_counter()
-                status, answer = line.ask(data)
+                status, answer = connection.ask(data)
                 if status != 201:
                     raise BenchmarkError(f"{status} {answer[:300]!r}")
                 self.enqueued.append(text_of(answer, b"job_id").decode())

@@ -1,4 +1,4 @@
-"""Workers that wait for jobs which do not come."""
+"""Simulate workers that wait for jobs that do not come."""
 
 from corvo_bench.load.raw_connection import Script, Tally, play, request, run_loop
 from corvo_bench.server import API
@@ -7,7 +7,7 @@ _LONGEST_POLL = 60
 
 
 def idle(url: str, queue: str, workers: int) -> None:
-    """Wait in so many long polls, until this process is terminated."""
+    """Keep `workers` long polls waiting until this process is terminated."""
     asked = {"queues": [queue], "worker_id": "idle", "timeout": _LONGEST_POLL}
     fetch = request(url, "POST", f"{API}/fetch", asked)
 

@@ -1,7 +1,7 @@
-"""An open loop: requests fall due at a fixed rate, whether the server keeps up or not.
+"""An open loop: requests are due at a fixed rate, whether the server keeps up or not.
 
-A latency counts from the moment at which its request was due, not from when a connection was free
-to send it: a server that stalls cannot hide what waited meanwhile (coordinated omission).
+A latency counts from the time at which its request was due, even if no connection was free to send
+it. So a server that stalls cannot hide the requests that waited (coordinated omission).
 """
 
 import asyncio
@@ -22,18 +22,18 @@ _PATIENCE_SECONDS = 10.0
 
 @dataclass
 class Offer:
-    """What came of it. `late` is by how much the generator itself was late with each request."""
+    """The result of an open loop. `late` has the delays that the generator itself caused."""
 
     outcome: Outcome
     late: Latencies
 
 
 def offered(url: str, queue: str, connections: int, per_second: float, seconds: float) -> Offer:
-    """Enqueue single jobs, evenly spread in time, over the connections that are free."""
+    """Enqueue `per_second` single jobs per second, over the connections that are free."""
     load = _OpenLoad(url, queue, per_second, seconds)
     used = cpu_seconds()
     started = time.perf_counter()
-    # select() waits exactly; epoll, and so uvloop, to a millisecond.
+    # select() is precise; epoll, and so uvloop, waits with a precision of one millisecond.
     loop = asyncio.SelectorEventLoop(selectors.SelectSelector())
     try:
         loop.run_until_complete(load.run(connections))
@@ -60,12 +60,12 @@ class _OpenLoad:
     async def run(self, connections: int) -> None:
         for _ in range(connections):
             self._free.append(await connect(self._url, self._on_reply))
-        everyone = list(self._free)
+        exchanges = list(self._free)
         began = time.perf_counter() + 0.05
         for number in range(self._requests):
             due = began + number * self._interval
             left = due - time.perf_counter()
-            # Also when late: replies must be read, or the connections would never be free.
+            # Sleep even when late, so that the loop reads replies and frees connections.
             await asyncio.sleep(max(left, 0))
             self._waiting.append(due)
             if self._free:
@@ -75,9 +75,11 @@ class _OpenLoad:
         while self._waiting or self._due_of:
             if time.perf_counter() > deadline:
                 left_over = len(self._waiting) + len(self._due_of)
-                raise BenchmarkError(f"{left_over} requests were not answered")
+                raise BenchmarkError(
+                    f"{left_over} requests were not answered within {_PATIENCE_SECONDS:g} s"
+                )
             await asyncio.sleep(0.005)
-        for exchange in everyone:
+        for exchange in exchanges:
             if exchange.closed.done():
                 await exchange.closed
             exchange.close()

@@ -1,4 +1,4 @@
-"""What a load reports: how much it did in which time, and which jobs are to be accounted for."""
+"""The result of a load: its counts, its times, and the jobs to account for."""
 
 import resource
 from collections import Counter
@@ -10,7 +10,10 @@ from corvo_bench.results import BenchmarkError
 
 @dataclass
 class Outcome:
-    """`count` is of what the load is about: requests, jobs or lives. Ids are as on the wire."""
+    """The result of a load. `count` is a number of requests or of jobs, depending on the load.
+
+    `enqueued` and `finished` are job ids.
+    """
 
     seconds: float
     count: int
@@ -22,17 +25,17 @@ class Outcome:
 
     @property
     def rate(self) -> float:
-        """How many a second."""
+        """`count` per second."""
         return self.count / self.seconds
 
     def require(self, *allowed: int) -> None:
-        """Raise `BenchmarkError` when any answer was not one of `allowed`."""
+        """Raise `BenchmarkError` if the status of an answer is not in `allowed`."""
         wrong = {status: n for status, n in self.statuses.items() if status not in allowed}
         if wrong:
-            raise BenchmarkError(f"answers that should not be, with how many of them: {wrong}")
+            raise BenchmarkError(f"unexpected statuses, with their counts: {wrong}")
 
 
 def cpu_seconds() -> float:
-    """User and system time of this process so far."""
+    """Return user and system time of this process so far."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     return used.ru_utime + used.ru_stime

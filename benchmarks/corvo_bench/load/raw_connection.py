@@ -1,4 +1,4 @@
-"""Requests as bytes, and connections that play a script of them."""
+"""Build requests as bytes, and play scripts of requests over connections."""
 
 import asyncio
 import itertools
@@ -15,19 +15,19 @@ from corvo_bench.results import BenchmarkError
 
 Reply = tuple[int, bytes]
 Script = Generator[bytes, Reply, None]
-"""Yields requests, and is sent the answer of each."""
+"""A generator that yields requests and receives the answer to each."""
 
 
 @dataclass
 class Tally:
-    """What the connections of one load saw: seconds of each request, and the statuses."""
+    """The latencies in seconds and the statuses of all requests of one load."""
 
     latencies: list[float] = field(default_factory=list)
     statuses: Counter[int] = field(default_factory=Counter)
 
 
 def request(url: str, method: str, path: str, body: object = None) -> bytes:
-    """The bytes of a request."""
+    """Return the bytes of a request. `body` is sent as JSON."""
     payload = b"" if body is None else json.dumps(body, separators=(",", ":")).encode()
     head = f"{method} {path} HTTP/1.1\r\nhost: {urlsplit(url.partition(',')[0]).netloc}\r\n"
     if payload:
@@ -36,18 +36,21 @@ def request(url: str, method: str, path: str, body: object = None) -> bytes:
 
 
 def text_of(body: bytes, name: bytes, start: int = 0) -> bytes:
-    """The text of the first field `name` in a JSON reply, without parsing the rest of it."""
+    """Return the text of the first field `name` of a JSON reply without parsing all of it."""
     begin = body.index(b'"' + name + b'":"', start) + len(name) + 4
     return body[begin : body.index(b'"', begin)]
 
 
 def texts_of(body: bytes, name: bytes) -> list[str]:
-    """The texts of all fields `name` in a JSON reply, in their order."""
+    """Return the texts of all fields `name` of a JSON reply, in order."""
     return [text.decode() for text in re.findall(b'"%b":"([^"]*)"' % name, body)]
 
 
 class Exchange(asyncio.Protocol):
-    """One kept-alive connection: each answer is handed to `on_reply` once it is complete."""
+    """A keep-alive connection that passes each complete answer to `on_reply`.
+
+    `closed` is done when the connection is closed. It raises the error that closed it, if any.
+    """
 
     def __init__(self, on_reply: Callable[["Exchange", Reply], None]) -> None:
         self._on_reply = on_reply
@@ -56,17 +59,17 @@ class Exchange(asyncio.Protocol):
         self.closed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Remember where to write."""
+        """Store the transport."""
         self._transport = cast("asyncio.Transport", transport)
 
     def send(self, data: bytes) -> None:
-        """Send a request; the one before must have been answered."""
+        """Send a request. The previous one must have been answered."""
         if self._transport is None:
-            raise BenchmarkError("the server hung up")
+            raise BenchmarkError("the server closed the connection")
         self._transport.write(data)
 
     def close(self) -> None:
-        """Hang up."""
+        """Close the connection."""
         transport, self._transport = self._transport, None
         if transport is not None:
             transport.close()
@@ -74,18 +77,18 @@ class Exchange(asyncio.Protocol):
             self.closed.set_result(None)
 
     def abort(self, error: Exception) -> None:
-        """Hang up, and let whoever waits for the end of this connection have the error."""
+        """Close the connection; `closed` raises `error`."""
         if not self.closed.done():
             self.closed.set_exception(error)
         self.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The other side hung up: an error, unless this one did so before."""
+        """Fail with `BenchmarkError`, unless this side closed the connection."""
         if self._transport is not None:
-            self.abort(BenchmarkError(f"the server hung up: {exc}"))
+            self.abort(BenchmarkError(f"the server closed the connection: {exc}"))
 
     def data_received(self, data: bytes) -> None:
-        """Hand out the answer when it is complete."""
+        """Pass the answer to `on_reply` when it is complete."""
         if self._rest:
             data = self._rest + data
         end = data.find(b"\r\n\r\n")
@@ -100,12 +103,12 @@ class Exchange(asyncio.Protocol):
         self._rest = b""
         try:
             self._on_reply(self, (int(data[9:12]), data[end + 4 :]))
-        except Exception as error:  # noqa: BLE001 - raised where the connection is waited for
+        except Exception as error:  # noqa: BLE001 - raised by `closed`
             self.abort(error)
 
 
 async def connect(url: str, on_reply: Callable[[Exchange, Reply], None]) -> Exchange:
-    """Open a connection."""
+    """Open a connection to the server at `url`."""
     parts = urlsplit(url)
     loop = asyncio.get_running_loop()
     _, exchange = await loop.create_connection(
@@ -115,15 +118,15 @@ async def connect(url: str, on_reply: Callable[[Exchange, Reply], None]) -> Exch
 
 
 async def play(url: str, scripts: list[Script], tally: Tally) -> None:
-    """Play each script over a connection of its own, until all have ended.
+    """Play each script over its own connection until all scripts have ended.
 
-    All connections are open before the first request goes out. `url` may be several, separated by
-    commas, which take the connections in turn.
+    All connections are open before the first request is sent. `url` may name several servers,
+    separated by commas; the connections are spread over them in turn.
     """
     players = [_Player(script, tally) for script in scripts]
     turn = itertools.cycle(url.split(","))
     exchanges = await asyncio.gather(
-        *(connect(place, player.on_reply) for place, player in zip(turn, players, strict=False))
+        *(connect(server, player.on_reply) for server, player in zip(turn, players, strict=False))
     )
     for player, exchange in zip(players, exchanges, strict=True):
         player.begin(exchange)
@@ -135,7 +138,7 @@ async def play(url: str, scripts: list[Script], tally: Tally) -> None:
 
 
 class _Player:
-    """Sends what its script yields, each request as soon as the one before was answered."""
+    """Sends the requests of a script, each as soon as the previous one is answered."""
 
     __slots__ = ("_latencies", "_script", "_sent", "_statuses")
 
@@ -166,9 +169,9 @@ class _Player:
 
 
 def run_loop(main: "Callable[[], Any]") -> Any:
-    """Run a coroutine function on the fastest event loop that there is."""
+    """Run a coroutine function on uvloop, or on asyncio if uvloop is not installed."""
     try:
-        import uvloop  # noqa: PLC0415 - comes with the server, where it can be built
+        import uvloop  # noqa: PLC0415 - optional: not every platform has it
     except ImportError:
         return asyncio.run(main())
     return uvloop.run(main())

@@ -1,4 +1,4 @@
-"""Holds the server to account: exactly the jobs that were sent have finished, each once."""
+"""Check that exactly the enqueued jobs were finished, each once."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -12,7 +12,7 @@ _PENDING = ("scheduled", "pending", "active", "retrying")
 
 
 def completed(server: Endpoint, queues: Sequence[str]) -> int:
-    """How many jobs of these queues are completed so far."""
+    """Return the number of completed jobs of these queues."""
     wanted = set(queues)
     return sum(q["completed"] for q in server.ask("GET", "/queues") if q["name"] in wanted)
 
@@ -20,9 +20,9 @@ def completed(server: Endpoint, queues: Sequence[str]) -> int:
 def finish(
     server: Endpoint, queues: Sequence[str], enqueued: Iterable[str], *, before: int = 0
 ) -> None:
-    """Fetch and ack what is left in the queues; raise when it is not what was enqueued.
+    """Fetch and ack all jobs of the queues. Raise `BenchmarkError` unless they are `enqueued`.
 
-    `before` were completed before.
+    `before` is the number of jobs that were already completed before the load.
     """
     finished: list[str] = []
     for start in range(0, len(queues), _COUNT // 2):
@@ -43,17 +43,20 @@ def require_finished(
     *,
     before: int = 0,
 ) -> None:
-    """Raise `BenchmarkError` unless ids and counts agree; `before` were completed before."""
+    """Raise `BenchmarkError` unless the ids and the counts of the server agree.
+
+    `before` is the number of jobs that were already completed before the load.
+    """
     sent, done = Counter(enqueued), Counter(finished)
     if sent != done or (sent and max(sent.values()) > 1):
         lost, extra = (sent - done).total(), (done - sent).total()
         repeated = sent.total() - len(sent)
-        raise BenchmarkError(f"{lost} jobs lost, {extra} too many, {repeated} ids given twice")
+        raise BenchmarkError(f"{lost} jobs lost, {extra} too many, {repeated} ids used twice")
     require_counts(server, queues, len(sent) + before)
 
 
 def require_counts(server: Endpoint, queues: Sequence[str], completed: int) -> None:
-    """Raise `BenchmarkError` unless `GET /queues` tells so many completed jobs, and no others."""
+    """Raise `BenchmarkError` unless the queues have `completed` completed jobs and no others."""
     wanted = set(queues)
     found: Counter[str] = Counter()
     for queue in server.ask("GET", "/queues"):
@@ -62,7 +65,7 @@ def require_counts(server: Endpoint, queues: Sequence[str], completed: int) -> N
     others = {state: n for state, n in found.items() if state != "completed" and n}
     if found["completed"] != completed or others:
         raise BenchmarkError(
-            f"{completed} jobs should be completed; there are {found['completed']}, and {others}"
+            f"expected {completed} completed jobs; found {found['completed']}, and others: {others}"
         )
 
 
@@ -77,4 +80,6 @@ def require_once(server: Endpoint, job_ids: Sequence[str]) -> None:
         found = server.ask("POST", "/jobs/bulk-get", {"job_ids": some})["jobs"]
         good = [job for job in found if job["state"] == "completed" and job["attempt"] == 1]
         if len(good) != len(some):
-            raise BenchmarkError(f"of {len(some)} jobs {len(good)} were completed at once")
+            raise BenchmarkError(
+                f"only {len(good)} of {len(some)} jobs were completed by the first attempt"
+            )

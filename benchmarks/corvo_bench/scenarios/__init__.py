@@ -1,1 +1,1 @@
-"""What is measured on Corvo, one kind a file: each takes one value of each of its metrics."""
+"""The scenarios that measure Corvo, one kind per file. A scenario yields one value per metric."""

@@ -1,4 +1,4 @@
-"""What scenarios share: the settings, directories for data, and a server on one of them."""
+"""Shared by all scenarios: settings, data directories, servers, and measured loads."""
 
 import shutil
 import tempfile
@@ -23,7 +23,7 @@ P = ParamSpec("P")
 
 @dataclass
 class Bench:
-    """One run. Whatever it writes is below `directory`, and is gone afterwards."""
+    """One run. It writes only below `directory`, which the caller removes."""
 
     settings: Settings
     directory: Path
@@ -31,13 +31,13 @@ class Bench:
 
     @contextmanager
     def fresh_server(self, *options: str) -> Iterator[Server]:
-        """A server without any jobs."""
+        """Start a server without jobs. It stops and its data is removed when the block ends."""
         with self.data_dir() as data_dir, Server(data_dir, *options) as server:
             yield server
 
     @contextmanager
     def data_dir(self) -> Iterator[Path]:
-        """An empty directory for data."""
+        """Make an empty data directory, which is removed when the block ends."""
         path = Path(tempfile.mkdtemp(dir=self.directory))
         try:
             yield path
@@ -45,7 +45,7 @@ class Bench:
             shutil.rmtree(path, ignore_errors=True)
 
     def seeded(self, jobs: int) -> Path:
-        """A data directory with so many jobs, made once a run and used by all rounds."""
+        """Return a data directory with `jobs` jobs. All rounds of a run share it."""
         if jobs not in self._seeded:
             path = self.directory / f"seeded-{jobs}"
             run_apart(seed, path, jobs)
@@ -63,13 +63,17 @@ def measure(
     *args: P.args,
     **kwargs: P.kwargs,
 ) -> tuple[Sample, Outcome]:
-    """Run a load in a process of its own; its rate, with the CPU time that a job cost each side."""
+    """Run a load in a separate process. Return its rate as a sample, and its outcome.
+
+    The details of the sample have the CPU time per job of the server and of the load in µs, and
+    latencies in ms. Raises `BenchmarkError` if a request failed or no job was done.
+    """
     used = server.child.cpu_seconds()
     outcome = run_apart(load, server.url, *args, **kwargs)
     used = server.child.cpu_seconds() - used
     outcome.require(*FINE)
     if not outcome.count:
-        raise BenchmarkError(f"{metric}: nothing was done")
+        raise BenchmarkError(f"{metric}: the load did no job")
     details = {
         "server_cpu_us": used / outcome.count * 1e6,
         "load_cpu_us": outcome.cpu_seconds / outcome.count * 1e6,

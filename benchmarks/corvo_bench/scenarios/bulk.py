@@ -1,4 +1,4 @@
-"""What a bulk operation on many jobs does to the workers that are busy meanwhile."""
+"""Measure how a bulk operation on many jobs slows busy workers."""
 
 import time
 from collections.abc import Iterator
@@ -11,25 +11,25 @@ from corvo_bench.scenarios.bench import FINE, Bench, measure
 from corvo_bench.server import Server
 
 _WORKERS = 10
-_GRAVES = "graves"
+_DEAD = "dead"
 _BEFORE = "before"
 _DURING = "during"
-_AT_ONCE = 500
-_LEAD_SECONDS = 0.5
+_PER_REQUEST = 500
+_HEAD_START_SECONDS = 0.5
 _POLL_SECONDS = 0.02
 
 
 def bulk(bench: Bench) -> Iterator[Sample]:
-    """Retry many dead jobs of one queue, while jobs live in another."""
+    """Retry many dead jobs of one queue while another queue is under load."""
     jobs = bench.settings.bulk_jobs
     seconds = bench.settings.seconds
     with bench.fresh_server() as server:
-        _bury(server, jobs)
+        _make_dead(server, jobs)
         _, outcome = measure("bulk", server, lives, [_BEFORE], _WORKERS, seconds)
         verify.require_finished(server, [_BEFORE], outcome.enqueued, outcome.finished)
         yield Sample("bulk.request.before.p99", outcome.latencies.percentile(99))
         with started_apart(lives, server.url, [_DURING], _WORKERS, seconds) as result:
-            time.sleep(_LEAD_SECONDS)
+            time.sleep(_HEAD_START_SECONDS)
             started = time.perf_counter()
             retried = _retry(server)
             took = time.perf_counter() - started
@@ -42,12 +42,12 @@ def bulk(bench: Bench) -> Iterator[Sample]:
         yield Sample("bulk.retry", jobs / took)
 
 
-def _bury(server: Server, jobs: int) -> None:
-    """Make that many dead jobs."""
-    for start in range(0, jobs, _AT_ONCE):
-        count = min(_AT_ONCE, jobs - start)
-        server.ask("POST", "/enqueue/batch", {"jobs": [{"queue": _GRAVES}] * count})
-        asked = {"queues": [_GRAVES], "worker_id": "digger", "count": count}
+def _make_dead(server: Server, jobs: int) -> None:
+    """Make `jobs` dead jobs."""
+    for start in range(0, jobs, _PER_REQUEST):
+        count = min(_PER_REQUEST, jobs - start)
+        server.ask("POST", "/enqueue/batch", {"jobs": [{"queue": _DEAD}] * count})
+        asked = {"queues": [_DEAD], "worker_id": "failing", "count": count}
         fails = [
             {"job_id": job["job_id"], "lease_token": job["lease_token"], "error": "no"}
             | {"retry": False}
@@ -57,7 +57,7 @@ def _bury(server: Server, jobs: int) -> None:
 
 
 def _retry(server: Server) -> int:
-    wanted = {"action": "retry", "filter": {"queue": _GRAVES, "state": ["dead"]}}
+    wanted = {"action": "retry", "filter": {"queue": _DEAD, "state": ["dead"]}}
     accepted = server.ask("POST", "/jobs/bulk", wanted)
     if "bulk_operation_id" not in accepted:
         return int(accepted["affected"])

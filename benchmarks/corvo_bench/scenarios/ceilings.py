@@ -1,4 +1,4 @@
-"""What this machine and the load generator can do at most."""
+"""Measure the limits of the machine and of the load generator."""
 
 import sys
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ _SERVERS = ("bare", "sanic")
 
 
 def ceilings(bench: Bench) -> Iterator[Sample]:
-    """The disk's fsyncs, and the requests that servers which do nothing answer."""
+    """Measure the fsyncs of the disk and the requests that servers that do nothing answer."""
     seconds = bench.settings.seconds / 2
     yield Sample("ceiling.fsync", fsyncs_per_second(bench.directory, seconds))
     for name in _SERVERS:

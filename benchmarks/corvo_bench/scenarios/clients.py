@@ -1,4 +1,4 @@
-"""Our own client and worker, each in one process."""
+"""Measure the Corvo client and worker, each in one process."""
 
 import time
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ _PATIENCE_SECONDS = 300.0
 
 
 def client(bench: Bench) -> Iterator[Sample]:
-    """`Client` one call after the other, `AsyncClient` with 50 calls in flight."""
+    """Measure `Client` with one call at a time and `AsyncClient` with 50 calls in flight."""
     with bench.fresh_server() as server:
         args = (QUEUE, bench.settings.client_jobs)
         sample, outcome = measure("client.serial", server, clients.serial, *args)
@@ -31,7 +31,7 @@ def client(bench: Bench) -> Iterator[Sample]:
 
 
 def worker(bench: Bench) -> Iterator[Sample]:
-    """One `Worker` process drains a queue: from the first job that was done to the last."""
+    """Measure how fast one `Worker` process drains a queue, from its first ack to its last."""
     jobs = bench.settings.concurrent_jobs
     with bench.fresh_server() as server:
         ids = run_apart(clients.bulk, server.url, QUEUE, jobs, 1000)
@@ -48,10 +48,12 @@ def worker(bench: Bench) -> Iterator[Sample]:
 
 
 def _completed(server: Server, at_least: int) -> int:
-    """Wait for so many completed jobs; how many there are."""
+    """Wait until `at_least` jobs are completed. Return their number."""
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while (done := int(server.ask("GET", f"/queues/{QUEUE}")["completed"])) < at_least:
         if time.monotonic() > deadline:
-            raise BenchmarkError(f"{done} jobs were done, and {at_least} did not come")
+            raise BenchmarkError(
+                f"{done} of {at_least} jobs were completed within {_PATIENCE_SECONDS:g} s"
+            )
         time.sleep(_POLL_SECONDS)
     return done

@@ -1,4 +1,4 @@
-"""How cost grows: the same loads along an axis. They should be flat."""
+"""Measure the same loads along an axis, such as the number of jobs in the table."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -26,19 +26,19 @@ _POLL_SECONDS = 0.05
 
 
 def by_finished(bench: Bench) -> Iterator[Sample]:
-    """Jobs that are done stay in the table, and must not be felt."""
+    """Measure with more and more finished jobs in the table."""
     yield from _by_table("by_finished", bench, extend, bench.settings.finished_jobs)
 
 
 def by_scheduled(bench: Bench) -> Iterator[Sample]:
-    """Jobs for another day."""
+    """Measure with more and more scheduled jobs in the table."""
     yield from _by_table("by_scheduled", bench, seed_scheduled, bench.settings.scheduled_jobs)
 
 
 def _by_table(
     name: str, bench: Bench, fill: Callable[[Path, int], None], xs: Sequence[int]
 ) -> Iterator[Sample]:
-    """Beside an empty table, of which it is the first of `xs`."""
+    """Compare a table of each size in `xs` with an empty table, which is the first size."""
     first, *others = xs
     with bench.data_dir() as data_dir:
         for x in others:
@@ -49,7 +49,10 @@ def _by_table(
 
 
 def by_queues(bench: Bench) -> Iterator[Sample]:
-    """Jobs go round all queues; each connection lives in one of them."""
+    """Measure with more and more queues.
+
+    Enqueues use all queues in turn. In the other load, each connection uses one queue.
+    """
     queues = [f"{QUEUE}-{number:04d}" for number in range(max(bench.settings.queues))]
     first, *others = bench.settings.queues
     for x in others:
@@ -61,7 +64,7 @@ def by_queues(bench: Bench) -> Iterator[Sample]:
 def _beside(
     name: str, bench: Bench, xs: tuple[int, int], sides: tuple[Side, Side]
 ) -> Iterator[Sample]:
-    """The first point of a curve and another, in turn, and what the other is as a part of it."""
+    """Measure two points of a curve in turn. Yield both, and the ratio of second to first."""
     seconds = bench.settings.curve_slice_seconds
     for take in (
         partial(enqueueing, f"{name}.enqueue", seconds),
@@ -74,7 +77,7 @@ def _beside(
 
 
 def by_idle_workers(bench: Bench) -> Iterator[Sample]:
-    """Workers wait in a queue where nothing comes, while others are busy."""
+    """Measure with more and more workers that wait in a queue without jobs."""
     for x in bench.settings.idle_workers:
         with bench.fresh_server() as server, started_apart(idle, server.url, _IDLE, x):
             _wait_for_connections(server, x)
@@ -97,12 +100,14 @@ def _wait_for_connections(server: Server, connections: int) -> None:
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while server.child.count_connections() < connections:
         if time.monotonic() > deadline:
-            raise BenchmarkError(f"{connections} workers did not connect")
+            raise BenchmarkError(
+                f"{connections} workers did not connect within {_PATIENCE_SECONDS:g} s"
+            )
         time.sleep(_POLL_SECONDS)
 
 
 def by_payload(bench: Bench) -> Iterator[Sample]:
-    """Payloads are written and read, and not looked into."""
+    """Measure with larger and larger payloads."""
     for x in bench.settings.payload_bytes:
         payload = PAYLOAD | {"text": "x" * (x - len(str(PAYLOAD)))}
         args = ([QUEUE], _PAYLOAD_CONNECTIONS, bench.settings.curve_seconds, payload)
@@ -117,7 +122,7 @@ def by_payload(bench: Bench) -> Iterator[Sample]:
 
 
 def offered_load(bench: Bench) -> Iterator[Sample]:
-    """Latency at a rate that the server does not choose."""
+    """Measure latencies at fixed rates of requests."""
     for x in bench.settings.offered_per_second:
         with bench.fresh_server() as server:
             args = (QUEUE, _CONNECTIONS, float(x), bench.settings.curve_seconds)
@@ -125,7 +130,7 @@ def offered_load(bench: Bench) -> Iterator[Sample]:
             offer.outcome.require(201)
             verify.finish(server, [QUEUE], offer.outcome.enqueued)
             if not offer.outcome.count:
-                raise BenchmarkError("nothing was done")
+                raise BenchmarkError("the load did no job")
             details = {"done_per_second": offer.outcome.rate}
             if len(offer.late):
                 details["generator_late_p99_ms"] = offer.late.percentile(99)

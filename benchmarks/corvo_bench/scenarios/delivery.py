@@ -1,4 +1,4 @@
-"""How soon a job reaches a worker that waits."""
+"""Measure how soon a job reaches a waiting worker."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ _WAITING = 200
 
 
 def delivery(bench: Bench) -> Iterator[Sample]:
-    """To one of 200 workers that wait in the same queue."""
+    """Measure the delivery to one of 200 workers that wait for the same queue."""
     with bench.fresh_server() as server:
         yield from delivered("delivery", bench, server, [QUEUE] * _WAITING)
 
@@ -20,7 +20,10 @@ def delivery(bench: Bench) -> Iterator[Sample]:
 def delivered(
     metric: str, bench: Bench, server: Server, waiting: list[str], jobs: int | None = None
 ) -> Iterator[Sample]:
-    """Median and p99 of deliveries, with a worker in each queue of `waiting`: to the first one."""
+    """Yield p50 and p99 in ms of deliveries to the first queue of `waiting`.
+
+    One worker waits for each entry of `waiting`. `jobs` defaults to the setting `deliveries`.
+    """
     settings = bench.settings
     queue = waiting[0]
     before = verify.completed(server, [queue])

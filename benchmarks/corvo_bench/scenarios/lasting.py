@@ -1,4 +1,4 @@
-"""What many jobs leave behind in a server: memory after them, and a soak."""
+"""Measure the memory after many jobs, and a soak."""
 
 import itertools
 import time
@@ -18,7 +18,7 @@ _SOAK_POINTS = 120
 
 
 def through(bench: Bench) -> Iterator[Sample]:
-    """The memory of a server that many jobs went through. Once a run: it takes its time."""
+    """Measure the memory of a server after `through_jobs` jobs were enqueued, fetched and acked."""
     with bench.fresh_server() as server:
         args = (QUEUE, _CONNECTIONS, _PER_REQUEST)
         sample, outcome = measure(
@@ -34,9 +34,9 @@ def through(bench: Bench) -> Iterator[Sample]:
 
 
 def soak(bench: Bench) -> Iterator[Sample]:
-    """Whole lives as fast as they go, with memory, file size and rate over time.
+    """Enqueue, fetch and ack jobs at full speed; measure memory, file size and rate over time.
 
-    Finished jobs are kept for a tenth of the time only, so that the file must stop to grow.
+    Finished jobs are kept for only a tenth of the time, so the file must stop growing.
     """
     seconds = bench.settings.soak_seconds
     keep = max(1, round(seconds / 10))
@@ -65,10 +65,12 @@ def soak(bench: Bench) -> Iterator[Sample]:
             outcome = result()
         outcome.require(*FINE)
         if _queue(server)["enqueued"] != outcome.count:
-            raise BenchmarkError(f"{outcome.count} jobs were done, and not as many enqueued")
+            raise BenchmarkError(
+                f"{outcome.count} jobs were acked; the server counts a different number of enqueues"
+            )
 
 
 def _queue(server: Server) -> dict[str, Any]:
-    """The queue with its counts; empty before its first job."""
+    """Return the queue with its counts; empty before its first job."""
     found = [queue for queue in server.ask("GET", "/queues") if queue["name"] == QUEUE]
     return found[0] if found else {}

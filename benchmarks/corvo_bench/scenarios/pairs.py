@@ -1,7 +1,7 @@
-"""Two servers side by side, each under load for a short while in turn.
+"""Compare two servers by short loads in turn.
 
-What a circumstance costs is told by each pair alone: a machine that is slower for a while is so for
-both, which it is not for two measurements with minutes in between.
+Each pair of loads gives one ratio. A machine that is slow for a while slows both sides of a pair,
+but not both of two measurements that are minutes apart.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -17,18 +17,18 @@ _CONNECTIONS = 50
 
 
 class Side(NamedTuple):
-    """A server, and the queues that its load goes to."""
+    """A server and the queues of its load."""
 
     server: Server
     queues: Sequence[str]
 
 
 Slice = Callable[[Side], Sequence[Sample]]
-"""A short load on one side, with every job accounted for; its metrics."""
+"""Runs a short load on one side, accounts for every job, and returns the samples."""
 
 
 def in_pairs(pairs: int, usual: Side, other: Side, take: Slice) -> Iterator[tuple[Sample, Sample]]:
-    """Both sides' samples of each pair of slices. Who is first changes from pair to pair."""
+    """Yield the samples of both sides for each pair. The side that runs first alternates."""
     for turn in range(pairs):
         if turn % 2:
             others, usuals = take(other), take(usual)
@@ -38,7 +38,7 @@ def in_pairs(pairs: int, usual: Side, other: Side, take: Slice) -> Iterator[tupl
 
 
 def ratio(usual: Sample, other: Sample) -> Sample:
-    """The other side as a part of the usual one, with the same of the CPU time of a job."""
+    """Return the ratio of the other side to the usual one, and of their CPU times per job."""
     details = {}
     if "server_cpu_us" in usual.details:
         details["cpu"] = other.details["server_cpu_us"] / usual.details["server_cpu_us"]
@@ -46,7 +46,7 @@ def ratio(usual: Sample, other: Sample) -> Sample:
 
 
 def enqueueing(metric: str, seconds: float, side: Side) -> Sequence[Sample]:
-    """Single jobs from 50 connections, into all queues of the side in turn."""
+    """Enqueue single jobs over 50 connections into all queues of the side in turn."""
     server, queues = side
     before = verify.completed(server, queues)
     sample, outcome = measure(metric, server, enqueues, queues, _CONNECTIONS, seconds)
@@ -55,7 +55,7 @@ def enqueueing(metric: str, seconds: float, side: Side) -> Sequence[Sample]:
 
 
 def living(metric: str, seconds: float, side: Side) -> Sequence[Sample]:
-    """Whole lives on 50 connections, each in one queue of the side."""
+    """Enqueue, fetch and ack jobs over 50 connections, each with one queue of the side."""
     server, queues = side
     before = verify.completed(server, queues)
     sample, outcome = measure(metric, server, lives, queues, _CONNECTIONS, seconds)

@@ -1,4 +1,4 @@
-"""The scenarios by name, in the groups in which they are run."""
+"""The scenarios by name, in groups that run together."""
 
 from corvo_bench.scenarios import (
     bulk,
@@ -24,7 +24,7 @@ TABLE: dict[str, Scenario] = {
     "bulk": bulk.bulk,
     "commit": throughput.commit,
 }
-"""Run `rounds` times, in turn."""
+"""Scenarios that run `rounds` times, in turn."""
 
 CURVES: dict[str, Scenario] = {
     "offered": curves.offered_load,
@@ -34,11 +34,11 @@ CURVES: dict[str, Scenario] = {
     "by_scheduled": curves.by_scheduled,
     "by_payload": curves.by_payload,
 }
-"""Run `curve_rounds` times, in turn."""
+"""Scenarios that run `curve_rounds` times, in turn."""
 
 ONCE: dict[str, Scenario] = {
     "search": seeded.search,
     "through": lasting.through,
     "soak": lasting.soak,
 }
-"""Run once: they take long, and their values are of many requests or of a long time."""
+"""Scenarios that run once, because one run takes long and covers many requests."""

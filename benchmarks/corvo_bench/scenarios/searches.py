@@ -1,4 +1,4 @@
-"""Searches as an operator makes them, on the jobs that `seed` makes."""
+"""Typical searches of an operator in the jobs that `seed` makes."""
 
 import random
 import sqlite3
@@ -17,7 +17,7 @@ PRESENTED = "queue + completed + customer"
 
 
 def searches(data_dir: Path) -> dict[str, Callable[[], Body]]:
-    """By name, makers of request bodies, each with other values."""
+    """Return functions by name that make request bodies with new random values."""
     chance = random.Random(11)
     keys = _unique_keys(data_dir)
 

@@ -1,4 +1,4 @@
-"""The same with a table full of finished jobs, and what only shows then."""
+"""Measure a server with a table full of finished jobs."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -22,9 +22,9 @@ _rounds = itertools.count(1)
 
 
 def seeded(bench: Bench) -> Iterator[Sample]:
-    """Start, throughput, delivery, queries, memory: on a table as after a week.
+    """Measure start, throughput, delivery, queries and memory with the jobs of a week.
 
-    What an empty table has as well is measured on both, in turn.
+    Throughput and delivery are also measured with an empty table, in turn.
     """
     data_dir = bench.seeded(bench.settings.seed_jobs)
     seconds = bench.settings.slice_seconds
@@ -34,7 +34,7 @@ def seeded(bench: Bench) -> Iterator[Sample]:
         "batch": partial(_batched, seconds),
         "delivery": partial(_delivered, bench),
     }
-    # Each round has queues of its own: the table is used by all of them.
+    # Each round uses new queues, because all rounds share the table.
     number = next(_rounds)
     for name, take in slices.items():
         with Server(data_dir) as full, bench.fresh_server() as empty:
@@ -65,7 +65,7 @@ def _delivered(bench: Bench, side: Side) -> Sequence[Sample]:
 
 
 def _queries(bench: Bench, server: Server) -> Iterator[Sample]:
-    """One request at a time, each with other values; first pages with their totals."""
+    """Measure `GET /queues` and one search, one request at a time with new values."""
     times = bench.settings.queries
     bodies = [request(server.url, "GET", f"{API}/queues")] * times
     latencies = run_apart(asked_in_turn, server.url, bodies, _QUERY_SECONDS)
@@ -79,7 +79,7 @@ def _queries(bench: Bench, server: Server) -> Iterator[Sample]:
 
 
 def search(bench: Bench) -> Iterator[Sample]:
-    """Every kind of search that an operator makes; the metrics carry the search as subject."""
+    """Measure each search of an operator. The subject of a sample is the name of the search."""
     with Server(bench.seeded(bench.settings.seed_jobs)) as server:
         for name, make in searches(server.data_dir).items():
             times = bench.settings.queries

@@ -1,4 +1,4 @@
-"""How many jobs a second, over raw HTTP."""
+"""Measure jobs per second over raw HTTP."""
 
 from collections.abc import Iterator
 
@@ -13,7 +13,7 @@ _PER_REQUEST = 100
 
 
 def enqueue(bench: Bench) -> Iterator[Sample]:
-    """One request a job."""
+    """Enqueue single jobs."""
     for connections in CONNECTIONS:
         with bench.fresh_server() as server:
             name = f"enqueue.{connections}"
@@ -24,7 +24,7 @@ def enqueue(bench: Bench) -> Iterator[Sample]:
 
 
 def life(bench: Bench) -> Iterator[Sample]:
-    """Three requests a job."""
+    """Enqueue, fetch and ack single jobs."""
     for connections in CONNECTIONS:
         with bench.fresh_server() as server:
             name = f"life.{connections}"
@@ -35,7 +35,7 @@ def life(bench: Bench) -> Iterator[Sample]:
 
 
 def batch(bench: Bench) -> Iterator[Sample]:
-    """Many jobs a request. Enqueues are so many that a third of the time is enough of them."""
+    """Measure requests with many jobs. Enqueues are fast: a third of the time is enough."""
     seconds = bench.settings.seconds
     for jobs in (_PER_REQUEST, 1000):
         with bench.fresh_server() as server:
@@ -52,7 +52,7 @@ def batch(bench: Bench) -> Iterator[Sample]:
 
 
 def commit(bench: Bench) -> Iterator[Sample]:
-    """What commits that are shared bring: against one commit for each operation."""
+    """Measure enqueues with group commit and with one commit for each operation."""
     for name, options in (("commit.grouped", ()), ("commit.each", ("--max-commit", "1"))):
         with bench.fresh_server(*options) as server:
             args = ([QUEUE], 50, bench.settings.seconds)
