@@ -31,7 +31,6 @@ MAY_BE_ONE_ROW = frozenset(
 class Row(NamedTuple):
     """A committed job that is not sent yet. `body` is the JSON of its enqueue request."""
 
-    seq: int
     job_id: str
     body: str
 
@@ -40,12 +39,13 @@ class Row(NamedTuple):
 class Sent:
     """Result of sending rows.
 
-    `accepted`: the `seq` of rows that the server has. `refused`: the error by `seq` of rows that
-    the server will never accept.
+    `accepted`: the job ids of rows that the server has. `refused`: the errors, by job id, of rows
+    that the server will never accept. A row is named by its job id, because a database may give
+    the number of a deleted row to a new one.
     """
 
-    accepted: list[int] = field(default_factory=list)
-    refused: dict[int, str] = field(default_factory=dict)
+    accepted: list[str] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)
 
     def __add__(self, other: "Sent") -> "Sent":
         return Sent(self.accepted + other.accepted, self.refused | other.refused)

@@ -16,17 +16,17 @@ class Table:
     """A `Store` with rows in memory."""
 
     def __init__(self, *bodies: str) -> None:
-        self.rows = [Row(n, f"job_{n}", body) for n, body in enumerate(bodies)]
-        self.errors: dict[int, str] = {}
+        self.rows = [Row(f"job_{n}", body) for n, body in enumerate(bodies)]
+        self.errors: dict[str, str] = {}
         self.deliveries = 0
 
     async def deliver(self, limit: int, send: Callable[[Sequence[Row]], Awaitable[Sent]]) -> int:
         self.deliveries += 1
-        rows = [row for row in self.rows if row.seq not in self.errors][:limit]
+        rows = [row for row in self.rows if row.job_id not in self.errors][:limit]
         if rows:
             sent = await send(rows)
             self.errors |= sent.refused
-            self.rows = [row for row in self.rows if row.seq not in sent.accepted]
+            self.rows = [row for row in self.rows if row.job_id not in sent.accepted]
         return len(rows)
 
 
@@ -66,8 +66,8 @@ async def test_a_rejected_row_is_found_among_the_others(
     server.refuse(409, "INVALID_STATE", "the key is held")
     server.then(accept)
     assert await relay(table, server).run_once() == 3
-    assert table.errors == {0: "the key is held"}
-    assert [row.seq for row in table.rows] == [0]
+    assert table.errors == {"job_0": "the key is held"}
+    assert [row.job_id for row in table.rows] == ["job_0"]
     assert "rejected job job_0 of the outbox" in caplog.text
 
 
@@ -105,7 +105,7 @@ async def test_run_continues_after_failures_until_stop(
     assert table.rows == []
     assert "cannot relay the outbox" in caplog.text
     # The relay can run again after `stop`.
-    table.rows = [Row(9, "job_9", "9")]
+    table.rows = [Row("job_9", "9")]
     server.then(stop)
     await relaying.run()
     assert table.rows == []

@@ -166,6 +166,46 @@ def test_several_relays_create_each_job_once(engine: Engine, client: Client, que
     assert sorted(job.id for job in jobs_of(client, queue)) == sorted(job_ids)
 
 
+def test_a_row_that_takes_the_number_of_a_deleted_row_is_sent(
+    engine: Engine, relay: Relay, client: Client, queue: str
+) -> None:
+    """SQLite gives a new row of an empty table the number of a row that two relays have read."""
+    job_ids = [order(engine, queue, "tea")]
+    send = relay._send
+
+    def send_while_another_relay_sends(rows: Any) -> Any:
+        outbox.relay(engine, client).run_once()
+        job_ids.append(order(engine, queue, "milk"))
+        return send(rows)
+
+    relay._send = send_while_another_relay_sends  # type: ignore[method-assign]
+    relay.run_once()
+    relay._send = send  # type: ignore[method-assign]
+    assert relay.run_once() == 1
+    assert [job.id for job in jobs_of(client, queue)] == job_ids
+
+
+async def test_a_row_that_takes_the_number_of_a_deleted_row_is_sent_async(
+    engine: Engine, async_engine: AsyncEngine, client: Client, queue: str
+) -> None:
+    job_ids = [order(engine, queue, "tea")]
+    async with AsyncClient(client.base_url) as async_client:
+        relay = outbox.relay(async_engine, async_client)
+        send = relay._send
+
+        async def send_while_another_relay_sends(rows: Any) -> Any:
+            outbox.relay(engine, client).run_once()
+            job_ids.append(order(engine, queue, "milk"))
+            return await send(rows)
+
+        relay._send = send_while_another_relay_sends  # type: ignore[method-assign]
+        await relay.run_once()
+        relay._send = send  # type: ignore[method-assign]
+        assert await relay.run_once() == 1
+    await async_engine.dispose()
+    assert [job.id for job in jobs_of(client, queue)] == job_ids
+
+
 def test_relays_on_postgresql_skip_locked_rows(
     postgres_url: str, client: Client, queue: str
 ) -> None:

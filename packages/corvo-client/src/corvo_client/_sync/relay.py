@@ -82,8 +82,8 @@ class RelayLoop:
             if len(rows) > 1:
                 return self._send_apart(rows)
             _log.error("the server rejected job %s of the outbox: %s", rows[0].job_id, error)
-            return Sent(refused={rows[0].seq: str(error)[:MAX_ERROR_CHARS]})
-        return Sent(accepted=[row.seq for row in rows])
+            return Sent(refused={rows[0].job_id: str(error)[:MAX_ERROR_CHARS]})
+        return Sent(accepted=[row.job_id for row in rows])
 
     def _send_apart(self, rows: Sequence[Row]) -> Sent:
         middle = len(rows) // 2

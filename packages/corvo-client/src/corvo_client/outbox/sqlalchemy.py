@@ -206,16 +206,16 @@ def _can_lock(engine: Engine | AsyncEngine) -> bool:
 
 
 def _oldest(table: Table, limit: int) -> Select[Any]:
-    columns = table.c.seq, table.c.job_id, table.c.body
+    columns = table.c.job_id, table.c.body
     oldest = select(*columns).where(table.c.error.is_(None)).order_by(table.c.seq).limit(limit)
     return oldest.with_for_update(skip_locked=True)  # SQLite ignores this
 
 
 def _settle_statements(table: Table, sent: Sent) -> list[Statement]:
     statements: list[Statement] = [
-        update(table).where(table.c.seq == seq).values(error=error)
-        for seq, error in sent.refused.items()
+        update(table).where(table.c.job_id == job_id).values(error=error)
+        for job_id, error in sent.refused.items()
     ]
     if sent.accepted:
-        statements.append(delete(table).where(table.c.seq.in_(sent.accepted)))
+        statements.append(delete(table).where(table.c.job_id.in_(sent.accepted)))
     return statements

@@ -80,14 +80,14 @@ class _Rows:
         oldest = _model().objects.using(self._database).filter(error=None).order_by("seq")
         if is_locking:
             oldest = oldest.select_for_update(skip_locked=True)
-        return [Row(row.seq, row.job_id, row.body) for row in oldest[:limit]]
+        return [Row(row.job_id, row.body) for row in oldest[:limit]]
 
     def _settle(self, sent: Sent) -> None:
         rows = _model().objects.using(self._database)
-        for seq, error in sent.refused.items():
-            rows.filter(seq=seq).update(error=error)
+        for job_id, error in sent.refused.items():
+            rows.filter(job_id=job_id).update(error=error)
         if sent.accepted:
-            rows.filter(seq__in=sent.accepted).delete()
+            rows.filter(job_id__in=sent.accepted).delete()
 
 
 def _database(using: str | None) -> str:
