@@ -3,14 +3,18 @@
 import logging
 import sqlite3
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from corvo_server.store.migrate import load_migrations, pending_migrations
 from corvo_server.store.protocol import UnusableStoreError
+from corvo_server.store.sqlite.files import make_directory
+from corvo_server.store.sqlite.leftovers import remove_leftovers
 from corvo_server.store.sqlite.rows import SQL
+from corvo_server.store.sqlite.swap import finish_swap
 from corvo_server.store.transfer import HalfTransferredError
 
 log = logging.getLogger(__name__)
@@ -53,16 +57,32 @@ class UnusableDatabaseError(UnusableStoreError):
 def lock_data_dir(data_dir: Path) -> FileLock:
     """Create the directory if it is missing, lock it, and return the lock.
 
-    The lock belongs to the process: the operating system releases it when the process ends.
-    Raises `DataDirLockedError` if another process has it.
+    Then remove what interrupted commands left in it. The lock belongs to the process: the operating
+    system releases it when the process ends. Raises `DataDirLockedError` if another process has it.
     """
-    data_dir.mkdir(parents=True, exist_ok=True)
+    make_directory(data_dir)
     lock = FileLock(data_dir / _LOCK_NAME, thread_local=False)
     try:
         lock.acquire(timeout=0)
     except Timeout:
         raise DataDirLockedError(data_dir) from None
+    try:
+        finish_swap(data_dir / DATABASE_NAME)
+        remove_leftovers(data_dir, is_data_dir=True)
+    except BaseException:
+        lock.release()
+        raise
     return lock
+
+
+@contextmanager
+def locked_data_dir(data_dir: Path) -> Iterator[None]:
+    """Hold the lock of `lock_data_dir` in the `with` block."""
+    lock = lock_data_dir(data_dir)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def open_writer(path: Path, *, is_for_transfer: bool = False) -> sqlite3.Connection:
