@@ -19,7 +19,7 @@ from server_support.bench import Bench, make_job
 from server_support.kits import SqliteKit
 
 KEPT, NEWEST = 100, 200
-_TRACED = ("backup.py", "files.py", "leftovers.py", "swap.py")
+_TRACED = ("backup.py", "durable.py", "leftovers.py", "swap.py")
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from corvo_server.store.sqlite.database import (
     open_reader,
     open_writer,
 )
-from corvo_server.store.sqlite.files import beside, replace, sync
+from corvo_server.store.sqlite.durable import beside, replace, sync
 from corvo_server.store.sqlite.leftovers import (
     PARTIAL,
     RESTORING,

@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 
 from corvo_server.store.migrate import load_migrations, pending_migrations
 from corvo_server.store.protocol import UnusableStoreError
-from corvo_server.store.sqlite.files import make_directory
+from corvo_server.store.sqlite.durable import make_directory
 from corvo_server.store.sqlite.leftovers import remove_leftovers
 from corvo_server.store.sqlite.rows import SQL
 from corvo_server.store.sqlite.swap import finish_swap

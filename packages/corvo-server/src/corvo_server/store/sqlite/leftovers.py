@@ -12,7 +12,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from corvo_server.store.sqlite.files import beside
+from corvo_server.store.sqlite.durable import beside
 
 log = logging.getLogger(__name__)
 

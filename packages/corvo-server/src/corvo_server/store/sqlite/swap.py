@@ -10,7 +10,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from corvo_server.store.sqlite.files import beside, replace, sync
+from corvo_server.store.sqlite.durable import beside, replace, sync
 
 _LOGS = ("-wal", "-journal")
 _HEADER = b"SQLite format 3\0"
