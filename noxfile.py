@@ -32,9 +32,8 @@ nox.options.reuse_venv = "yes"
 nox.options.download_python = "never"
 nox.options.error_on_external_run = True
 nox.options.error_on_missing_interpreters = bool(os.environ.get("CORVO_REQUIRE_ALL"))
-# Most tests wait for processes and disks half of their time, so two sessions run at once, the long
-# ones first. Each session has its own environment, so that no install disturbs another session.
-nox.options.parallel = 2
+# With `-j 2` two sessions run at once, the long ones first: most tests wait for processes and disks
+# half of their time. Each session has its own environment, so no install disturbs another session.
 nox.options.allow_parallel = True
 nox.options.sessions = ["unit", "integration", "dist", "typecheck", "docs", "lint"]
 
@@ -166,7 +165,7 @@ def matrix(session: nox.Session) -> None:
     if session.python in (PYTHONS[0], NEWEST):
         about = (
             *("long_poll", "start", "stop", "tracing"),
-            *("worker", "worker_stop", "worker_surroundings"),
+            *("worker", "worker_stop", "worker_wrappers"),
         )
         files = [f"tests/integration/test_{name}.py" for name in about]
         session.run("pytest", *files, *PARALLEL, *session.posargs)

@@ -1,11 +1,11 @@
-"""The metrics by name: what each is, its unit, and what it is to reach."""
+"""Define the metrics and curves: names, titles, units and goals."""
 
 from dataclasses import dataclass
 from enum import StrEnum
 
 
 class Reference(StrEnum):
-    """What was measured in the same run and bounds a metric from above."""
+    """Names of the ceilings. A ceiling bounds a metric of the same run from above."""
 
     BARE_1 = "ceiling.bare.1"
     BARE_50 = "ceiling.bare.50"
@@ -16,7 +16,10 @@ class Reference(StrEnum):
 
 @dataclass(frozen=True)
 class Metric:
-    """A metric. `to_reach` and `beyond` are in its unit; the reference makes it comparable."""
+    """A metric. `to_reach` is its goal and `beyond` its stretch goal, both in `unit`.
+
+    Dividing by `reference`, a ceiling, makes values of different machines comparable.
+    """
 
     name: str
     title: str
@@ -48,28 +51,32 @@ def _time(
 
 
 CEILINGS = (
-    Metric("ceiling.fsync", "4 KB appended and fsynced", "1/s"),
+    Metric("ceiling.fsync", "4 KB appended and fsynced", "fsyncs/s"),
     *(
-        Metric(f"ceiling.{server}.{connections}", f"{title}, {connections} connections", "1/s")
+        Metric(f"ceiling.{server}.{count}", f"{title}, {connections}", "requests/s")
         for server, title in (
             ("bare", "Trivial server on a bare socket"),
             ("sanic", "Trivial Sanic handler"),
         )
-        for connections in (1, 10, 50)
+        for count, connections in (
+            (1, "1 connection"),
+            (10, "10 connections"),
+            (50, "50 connections"),
+        )
     ),
 )
 
 TABLE = (
-    _rate("enqueue.1", "Enqueue, one request a job, 1 connection", 1200, 2000, Reference.SANIC_1),
-    _rate("enqueue.10", "Enqueue, one request a job, 10 connections", 5000, 7000),
-    _rate("enqueue.50", "Enqueue, one request a job, 50 connections", 8000, 12000),
-    _rate("life.1", "Whole life (enqueue, fetch, ack), 1 connection", 350, 600, Reference.SANIC_1),
-    _rate("life.10", "Whole life, 10 connections", 1400, 2200),
-    _rate("life.50", "Whole life, 50 connections", 3000, 4000),
-    _rate("batch.enqueue.100", "Enqueue, 100 jobs a request", 35_000, 55_000),
-    _rate("batch.enqueue.1000", "Enqueue, 1,000 jobs a request", 35_000, 55_000),
-    _rate("batch.life", "Whole life, 100 jobs a request", 15_000, 25_000),
-    _rate("client.serial", "`Client.enqueue`, one after the other", 800, 2000, Reference.SANIC_1),
+    _rate("enqueue.1", "Enqueue, one request per job, 1 connection", 1200, 2000, Reference.SANIC_1),
+    _rate("enqueue.10", "Enqueue, one request per job, 10 connections", 5000, 7000),
+    _rate("enqueue.50", "Enqueue, one request per job, 50 connections", 8000, 12000),
+    _rate("life.1", "Enqueue, fetch and ack, 1 connection", 350, 600, Reference.SANIC_1),
+    _rate("life.10", "Enqueue, fetch and ack, 10 connections", 1400, 2200),
+    _rate("life.50", "Enqueue, fetch and ack, 50 connections", 3000, 4000),
+    _rate("batch.enqueue.100", "Enqueue, 100 jobs per request", 35_000, 55_000),
+    _rate("batch.enqueue.1000", "Enqueue, 1,000 jobs per request", 35_000, 55_000),
+    _rate("batch.life", "Enqueue, fetch and ack, 100 jobs per request", 15_000, 25_000),
+    _rate("client.serial", "`Client.enqueue`, one at a time", 800, 2000, Reference.SANIC_1),
     _rate("client.concurrent", "`AsyncClient.enqueue`, 50 in flight", 8000, 13_000),
     _rate("worker.drain", "One `Worker` process drains no-op jobs", 8000, 20_000),
     _time("delivery.p50", "Enqueue to one of 200 idle long polls, p50", 1.5, 0.8),
@@ -77,8 +84,8 @@ TABLE = (
 )
 SEEDED = (
     _rate("seeded.enqueue.50", "Enqueue, 50 connections", None, None),
-    _rate("seeded.life.50", "Whole life, 50 connections"),
-    _rate("seeded.batch.life", "Whole life, 100 jobs a request"),
+    _rate("seeded.life.50", "Enqueue, fetch and ack, 50 connections"),
+    _rate("seeded.batch.life", "Enqueue, fetch and ack, 100 jobs per request"),
     _time("seeded.delivery.p50", "Enqueue to one of 200 idle long polls, p50"),
     _time("seeded.delivery.p99", "Enqueue to one of 200 idle long polls, p99"),
     _time("queues.p50", "`GET /queues`, 20 queues, p50"),
@@ -86,10 +93,10 @@ SEEDED = (
     _time("search.p50", "Search by queue, state and tag, first page, p50"),
     _time("search.p99", "Search by queue, state and tag, first page, p99", 50, 15),
     _time("start", "Start to healthy", 1.5, 0.7, "s"),
-    Metric("memory.seeded", "Memory after these", "MB", False),
+    Metric("memory.seeded", "Server memory after this load", "MB", False),
 )
 _SEEDED_TO_REACH = 0.85
-"""How good a metric is to be with a table full of jobs, as a part of what it is without."""
+"""Goal for rates with a full table, as a ratio to the rate with an empty one."""
 
 
 def _with_jobs(metric: Metric) -> Metric:
@@ -103,10 +110,8 @@ WITH_JOBS = tuple(
     for metric in TABLE
     if f"seeded.{metric.name}" in {seeded.name for seeded in SEEDED}
 )
-"""With a table full of jobs, as a part of without: of pairs, measured side by side."""
-THROUGH = (
-    Metric("memory.through", "Memory after so many jobs went through", "MB", False, 150, 100),
-)
+"""Ratios of a full table to an empty one, each from a pair of slices in turn."""
+THROUGH = (Metric("memory.through", "Server memory after a long load", "MB", False, 150, 100),)
 BULK = (
     _time("bulk.request.before.p99", "Requests of 10 busy connections, p99"),
     _time(
@@ -115,11 +120,11 @@ BULK = (
     _rate("bulk.retry", "Bulk retry of dead jobs"),
 )
 GROUP_COMMIT = (
-    _rate("commit.grouped", "Enqueue, 50 connections, commits shared", None, None),
-    _rate("commit.each", "Enqueue, 50 connections, a commit for each"),
+    _rate("commit.grouped", "Enqueue, 50 connections, group commit", None, None),
+    _rate("commit.each", "Enqueue, 50 connections, one commit for each request"),
 )
 PEERS = (
-    _rate("peer.serial", "enqueue, one after the other", reference=Reference.FSYNC),
+    _rate("peer.serial", "enqueue, one at a time", reference=Reference.FSYNC),
     _rate("peer.concurrent", "enqueue, 50 in flight", reference=Reference.FSYNC),
     _rate("peer.bulk", "enqueue in bulk", reference=None),
     _rate("peer.drain", "drain by one worker process", reference=None),
@@ -127,6 +132,9 @@ PEERS = (
     _time("peer.pickup.p50", "pickup p50"),
     _time("peer.pickup.p99", "pickup p99"),
 )
+PEERS_CHART = next(metric for metric in PEERS if metric.name == "peer.steady")
+"""The metric of the chart beside the comparison of the systems."""
+PEERS_CHART_TITLE = "Jobs enqueued and run per second, end to end, by one worker process"
 
 
 @dataclass(frozen=True)
@@ -144,18 +152,18 @@ class Curve:
 def _curve(name: str, title: str, axis: str, *, is_log_x: bool = False) -> Curve:
     metrics = (
         _rate(f"{name}.enqueue", "enqueue, 50 connections"),
-        _rate(f"{name}.life", "whole life, 50 connections"),
+        _rate(f"{name}.life", "enqueue, fetch and ack, 50 connections"),
     )
     return Curve(name, title, axis, metrics, is_log_x)
 
 
 CURVES = (
     _curve("by_finished", "Finished jobs in the table", "finished jobs"),
-    _curve("by_queues", "Queues that the jobs are spread over", "queues", is_log_x=True),
+    _curve("by_queues", "Number of queues", "queues", is_log_x=True),
     _curve("by_idle_workers", "Workers that wait in other queues", "idle workers", is_log_x=True),
     Curve(
         "delivery_by_idle_workers",
-        "Enqueue to delivery, to one worker among idle ones",
+        "Delivery to one worker among idle workers",
         "idle workers",
         (
             _time("delivery_by_idle_workers.p50", "p50"),
@@ -168,7 +176,10 @@ CURVES = (
         "by_payload",
         "Payload size, 10 connections",
         "bytes",
-        (_rate("by_payload.enqueue", "enqueue"), _rate("by_payload.life", "whole life")),
+        (
+            _rate("by_payload.enqueue", "enqueue"),
+            _rate("by_payload.life", "enqueue, fetch and ack"),
+        ),
         is_log_x=True,
         is_log_y=True,
     ),
@@ -178,7 +189,7 @@ CURVES = (
         "nodes",
         (
             _rate("by_nodes.enqueue", "enqueue, 50 connections"),
-            _rate("by_nodes.life", "whole life, 50 connections"),
+            _rate("by_nodes.life", "enqueue, fetch and ack, 50 connections"),
         ),
     ),
     Curve(
@@ -194,8 +205,8 @@ CURVES = (
 SOAK = (
     Metric("soak.memory", "memory", "MB", False),
     Metric("soak.file", "database file", "MB", False),
-    Metric("soak.kept", "finished jobs kept", "jobs", False),
-    _rate("soak.rate", "whole lives, 100 a request"),
+    Metric("soak.kept", "finished jobs in the table", "jobs", False),
+    _rate("soak.rate", "enqueue, fetch and ack, 100 jobs per request"),
 )
 
 _ALL = (*CEILINGS, *TABLE, *SEEDED, *WITH_JOBS, *THROUGH, *BULK, *GROUP_COMMIT, *PEERS, *SOAK)

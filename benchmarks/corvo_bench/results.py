@@ -1,4 +1,4 @@
-"""What was measured: samples, gathered into series, and a run's results as JSON."""
+"""Samples, the series that collect them, and the results of a run as JSON."""
 
 import json
 import statistics
@@ -14,19 +14,19 @@ Key = tuple[str, str, float | None]
 
 
 class BenchmarkError(Exception):
-    """A measurement that is worth nothing: an error answer, or a job too many or too few."""
+    """Raised when a measurement is invalid: an error answer, or lost or doubled jobs."""
 
 
 class NotRun(Exception):
-    """A measurement that cannot be taken on this machine, with the reason."""
+    """Raised with the reason when this machine cannot take a measurement."""
 
 
 @dataclass(frozen=True)
 class Sample:
     """One value of a metric, from one round.
 
-    `x` is where on a curve it lies, in the unit of the curve's axis. `details` are further values
-    that explain it, by name with unit, such as `server_cpu_us`.
+    `x` is the position on a curve, in the unit of its axis; None outside of curves. `details` are
+    further values by name with unit, such as `server_cpu_us`.
     """
 
     metric: str
@@ -38,7 +38,7 @@ class Sample:
 
 @dataclass
 class Series:
-    """All values of one metric at one place, in the order in which they were measured."""
+    """All values of one metric for one subject and `x`, in the order of measurement."""
 
     metric: str
     subject: str
@@ -48,23 +48,23 @@ class Series:
 
     @property
     def median(self) -> float:
-        """The middle of the values."""
+        """Median of the values."""
         return statistics.median(self.values)
 
     @property
     def spread(self) -> tuple[float, float]:
-        """The least and the most of the values."""
+        """Lowest and highest value."""
         return min(self.values), max(self.values)
 
     def detail(self, name: str) -> float | None:
-        """The median of a detail, if it was measured."""
+        """Return the median of a detail; None if it was not measured."""
         values = self.details.get(name)
         return statistics.median(values) if values else None
 
 
 @dataclass(frozen=True)
 class Omission:
-    """A metric or a subject that was not measured, and why."""
+    """A metric or a subject that was not measured, and the reason."""
 
     subject: str
     reason: str
@@ -72,7 +72,7 @@ class Omission:
 
 @dataclass
 class Results:
-    """A run: when, where, with what, and all that it measured."""
+    """A run: its date, machine, versions, settings and all values."""
 
     when: str
     machine: dict[str, Any]
@@ -81,9 +81,12 @@ class Results:
     series: list[Series] = field(default_factory=list)
     omissions: list[Omission] = field(default_factory=list)
     notes: dict[str, str] = field(default_factory=dict)
+    """Version and settings of each system, by name."""
+    remarks: dict[str, str] = field(default_factory=dict)
+    """Markdown that a person added to sections of the report, by name of the section."""
 
     def add(self, samples: Iterable[Sample]) -> None:
-        """Put samples of one more round to their series."""
+        """Add samples to their series, which are created if they are missing."""
         known = {_key(series): series for series in self.series}
         for sample in samples:
             key = (sample.metric, sample.subject, sample.x)
@@ -95,41 +98,41 @@ class Results:
                 known[key].details.setdefault(name, []).append(value)
 
     def omit(self, subject: str, reason: str) -> None:
-        """Remember, once, that something was not measured."""
+        """Record that a subject was not measured. The same omission is recorded once."""
         omission = Omission(subject, reason)
         if omission not in self.omissions:
             self.omissions.append(omission)
 
     def find(self, metric: str, subject: str = CORVO, x: float | None = None) -> Series | None:
-        """The series of a metric, if it was measured."""
+        """Return the series of a metric; None if it was not measured."""
         for series in self.series:
             if _key(series) == (metric, subject, x):
                 return series
         return None
 
     def curve(self, metric: str, subject: str = CORVO) -> list[Series]:
-        """The series of a metric along its axis."""
+        """Return the series of a metric on a curve, sorted by `x`."""
         chosen = [s for s in self.series if (s.metric, s.subject) == (metric, subject)]
         return sorted((s for s in chosen if s.x is not None), key=lambda s: s.x or 0.0)
 
     def subjects(self, metrics: Iterable[str]) -> list[str]:
-        """Who has a value in any of the metrics, in the order in which they were measured."""
+        """Return the subjects with a value of any of the metrics, in the order of measurement."""
         wanted = set(metrics)
         return list(dict.fromkeys(s.subject for s in self.series if s.metric in wanted))
 
     def save(self, path: Path) -> None:
-        """Write as JSON."""
+        """Write the results to a JSON file; floats get five significant digits."""
         path.parent.mkdir(parents=True, exist_ok=True)
         text = json.dumps({"format": FORMAT, **_rounded(asdict(self))}, indent=1)
         path.write_text(text + "\n", encoding="utf-8")
 
     @classmethod
     def load(cls, path: Path) -> Self:
-        """Read what `save` wrote. Raises ValueError for another format."""
+        """Read a file that `save` wrote. Raises ValueError if it has another format."""
         data = json.loads(path.read_text(encoding="utf-8"))
         if data.pop("format", None) != FORMAT:
-            raise ValueError(f"{path} is of another format than {FORMAT}: measure it again")
-        # Older files, such as `baseline.json`, call a metric `figure`.
+            raise ValueError(f"{path} does not have format {FORMAT}; measure again")
+        # Older files name this field `figure`.
         series = [
             Series(
                 **{"metric" if name == "figure" else name: value for name, value in item.items()}
@@ -145,7 +148,7 @@ def _key(series: Series) -> Key:
 
 
 def _rounded(value: Any) -> Any:
-    """Five significant digits: more would only be noise in the file."""
+    """Round floats to five significant digits, because further digits are noise."""
     if isinstance(value, float):
         return float(f"{value:.5g}")
     if isinstance(value, dict):

@@ -43,7 +43,7 @@ def test_values_are_saved_with_five_digits(results: Results, tmp_path: Path) -> 
 def test_another_format_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "results.json"
     path.write_text('{"format": 0}')
-    with pytest.raises(ValueError, match="measure it again"):
+    with pytest.raises(ValueError, match="format 1; measure again"):
         Results.load(path)
 
 

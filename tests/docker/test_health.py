@@ -31,7 +31,10 @@ def test_server_without_its_data_becomes_unhealthy(container: CorvoContainer) ->
     wait_blocking(lambda: container.health == "healthy", "the container is healthy")
     assert container.run("sh", "-c", "rm /data/*")[0] == 0
     wait_blocking(lambda: container.health == "unhealthy", "the container is unhealthy")
-    assert "the database file /data/corvo.db is gone" in last_check(container)["Output"]
+    assert (
+        "the database file /data/corvo.db does not exist any more"
+        in last_check(container)["Output"]
+    )
 
 
 def test_server_that_hangs_becomes_unhealthy(container: CorvoContainer) -> None:

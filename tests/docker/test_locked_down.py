@@ -44,6 +44,12 @@ def test_backup_works_without_rights(container: CorvoContainer) -> None:
     assert (code, output) == (0, "no problems\n")
 
 
+def test_data_is_private(container: CorvoContainer) -> None:
+    assert container.run("corvo-server", "backup", "/data/backup.db")[0] == 0
+    code, output = container.run("find", "/data", "-perm", "/077")
+    assert (code, output) == (0, "")
+
+
 def test_server_runs_as_any_user_that_owns_the_data(make_container: MakeContainer) -> None:
     # OpenShift runs containers under an arbitrary user id that owns the volume.
     container = make_container(

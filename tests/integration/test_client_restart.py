@@ -152,6 +152,6 @@ async def test_a_client_retries_during_a_restart_by_default(
     async with AsyncClient(server.url) as client:
         server.kill()
         call = asyncio.create_task(client.enqueue("q"))
-        await wait_until(lambda: caplog.text.count("trying again") >= 6 or call.done())
+        await wait_until(lambda: caplog.text.count("retrying in") >= 6 or call.done())
         await asyncio.to_thread(server.restart)
         assert (await call).status == "pending"

@@ -73,7 +73,7 @@ async def test_the_fast_path_sends_the_same_bytes(
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         head = [
             f"POST {API}{path} HTTP/1.1",
-            "Host: corvo",
+            "Host: localhost",
             "X-Request-ID: same",
             "Content-Type: application/json",
             f"Content-Length: {len(text)}",

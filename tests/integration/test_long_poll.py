@@ -158,7 +158,7 @@ async def send(server: CorvoServer, path: str, body: Body) -> Connection:
     """Send a request on a raw connection, which can be closed without a response."""
     content = json.dumps(body).encode()
     head = (
-        f"POST {API}{path} HTTP/1.1\r\nHost: corvo\r\nContent-Type: application/json\r\n"
+        f"POST {API}{path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(content)}\r\n\r\n"
     )
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)

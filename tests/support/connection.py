@@ -20,7 +20,8 @@ class PartialRequest:
     async def __aenter__(self) -> Self:
         self._reader, self._writer = await asyncio.open_connection("127.0.0.1", self._port)
         head = (
-            f"POST {API}{self._path} HTTP/1.1\r\nHost: corvo\r\nContent-Type: application/json\r\n"
+            f"POST {API}{self._path} HTTP/1.1\r\nHost: localhost\r\n"
+            "Content-Type: application/json\r\n"
             f"Content-Length: {len(self._body)}\r\nExpect: 100-continue\r\n\r\n"
         )
         self._writer.write(head.encode() + self._body[: self._half])

@@ -1,4 +1,4 @@
-"""Who takes part, on what, and how each was set up."""
+"""List the compared systems with their backends and settings."""
 
 from dataclasses import dataclass
 
@@ -7,16 +7,20 @@ from corvo_bench.results import CORVO
 
 _ON = {
     "redis": "Redis, `appendonly yes`, `appendfsync always`: an fsync before each answer",
-    "postgres": "PostgreSQL, `synchronous_commit=on`: an fsync a commit",
+    "postgres": "PostgreSQL, `synchronous_commit=on`: an fsync for each commit",
     "beanstalkd": "beanstalkd, `-b`, `-f 0`: an fsync before each answer",
-    "sqlite": "SQLite, WAL, `synchronous=FULL`: an fsync a commit",
-    "corvo": "its server's SQLite, WAL, `synchronous=FULL`: an fsync a commit, shared",
+    "sqlite": "SQLite, WAL, `synchronous=FULL`: an fsync for each commit",
+    "corvo": "Its server with SQLite, WAL, `synchronous=FULL`: an fsync for each group commit",
 }
 
 
 @dataclass(frozen=True)
 class System:
-    """A system. `runtime` is what `environments.command_of` takes, `package` has the version."""
+    """A system under test.
+
+    `runtime` is an argument of `environments.command_of`. `package` is the package whose version
+    the report shows.
+    """
 
     name: str
     adapter: str
@@ -27,16 +31,16 @@ class System:
 
     @property
     def note(self) -> str:
-        """Version, backend with its durability, and settings."""
+        """Version, backend with its durability, and settings, for the report."""
         version = f"{versions_of(self.runtime, self.package)}. " if self.package else ""
         kind, _, nodes = self.backend.partition(":")
-        on = _ON.get(kind) or f"{nodes} of its servers on {_ON['postgres']}"
+        on = _ON.get(kind) or f"{nodes} {'nodes' if nodes != '1' else 'node'} on {_ON['postgres']}"
         return f"{version}{on}. {self.setup}"
 
 
 _CORVO_SETUP = (
-    "`Client.enqueue` one after the other, `AsyncClient.enqueue` for 50 in flight, "
-    "`enqueue_batch` in bulk; `Worker(concurrency=50)`, which acknowledges after the job."
+    "`Client.enqueue` one at a time, `AsyncClient.enqueue` for 50 in flight, `enqueue_batch` in "
+    "bulk. `Worker(concurrency=50)`, which acks after the job."
 )
 
 SYSTEMS = (
@@ -46,7 +50,7 @@ SYSTEMS = (
         "bullmq_peer",
         "node",
         "redis",
-        "Node; `addBulk` in bulk; 50 jobs at a time, `removeOnComplete`.",
+        "Node. `addBulk` in bulk. 50 jobs at a time, `removeOnComplete`.",
         "bullmq",
     ),
     System(
@@ -54,8 +58,8 @@ SYSTEMS = (
         "celery_peer",
         "celery",
         "redis",
-        "`acks_late`, no results, 50 threads enqueue, a group in bulk; one worker process with 8 "
-        "threads, prefetch 16 each, without gossip, mingle and heartbeat.",
+        "`acks_late`, no results. 50 threads enqueue; a group in bulk. One worker process with 8 "
+        "threads and a prefetch of 16 for each, without gossip, mingle and heartbeat.",
         "celery",
     ),
     System(
@@ -63,8 +67,8 @@ SYSTEMS = (
         "dramatiq_peer",
         "dramatiq",
         "redis",
-        "50 threads enqueue, no bulk in its API: one after the other; one process with 8 threads, "
-        "acknowledged after the job.",
+        "50 threads enqueue. Its API has no bulk call: one at a time. One process with 8 threads, "
+        "which acknowledges after the job.",
         "dramatiq",
     ),
     System(
@@ -72,7 +76,7 @@ SYSTEMS = (
         "rq_peer",
         "rq",
         "redis",
-        "50 threads enqueue, `enqueue_many` in bulk; `SimpleWorker`, which does not fork, "
+        "50 threads enqueue; `enqueue_many` in bulk. `SimpleWorker`, which does not fork; "
         "`result_ttl=0`.",
         "rq",
     ),
@@ -81,7 +85,8 @@ SYSTEMS = (
         "saq_peer",
         "saq",
         "redis",
-        "hiredis; no bulk in its API: 1,000 enqueues at once; 50 jobs at a time, results not kept.",
+        "hiredis. Its API has no bulk call: 1,000 enqueues at once. 50 jobs at a time; results are "
+        "not kept.",
         "saq",
     ),
     System(
@@ -89,8 +94,8 @@ SYSTEMS = (
         "taskiq_peer",
         "taskiq",
         "redis",
-        "`RedisStreamBroker`, which acknowledges; no bulk in its API: 1,000 enqueues at once; 50 "
-        "jobs at a time and 100 more prefetched, no results.",
+        "`RedisStreamBroker`, which acknowledges. Its API has no bulk call: 1,000 enqueues at "
+        "once. 50 jobs at a time and a prefetch of 100, no results.",
         "taskiq",
     ),
     System(
@@ -98,8 +103,8 @@ SYSTEMS = (
         "procrastinate_peer",
         "procrastinate",
         "postgres",
-        "Pool of 20 connections, `batch_defer` in bulk; 50 jobs at a time, woken by LISTEN, "
-        "finished jobs removed.",
+        "Pool of 20 connections; `batch_defer` in bulk. 50 jobs at a time, woken by LISTEN. "
+        "Finished jobs are removed.",
         "procrastinate",
     ),
     System(
@@ -107,7 +112,7 @@ SYSTEMS = (
         "pgqueuer_peer",
         "pgqueuer",
         "postgres",
-        "asyncpg with a pool of 20, lists of jobs in bulk; batches of 100.",
+        "asyncpg with a pool of 20 connections; lists of jobs in bulk. Batches of 100.",
         "pgqueuer",
     ),
     System(
@@ -115,8 +120,8 @@ SYSTEMS = (
         "graphile_peer",
         "node",
         "postgres",
-        "Node; pool of 20, `addJobs` in bulk; 24 jobs at a time, local queue of 500, completion "
-        "in batches.",
+        "Node. Pool of 20 connections; `addJobs` in bulk. 24 jobs at a time, local queue of 500, "
+        "completion in batches.",
         "graphile-worker",
     ),
     System(
@@ -124,8 +129,8 @@ SYSTEMS = (
         "pgboss_peer",
         "node",
         "postgres",
-        "Node; pool of 20, `insert` in bulk; `fetch` and `complete` in a loop, 500 at a time, "
-        "with a pause of 5 ms when there is nothing: `work` polls at most twice a second.",
+        "Node. Pool of 20 connections; `insert` in bulk. A loop of `fetch` and `complete`, 500 at "
+        "a time, with a pause of 5 ms without jobs, because `work` polls at most twice a second.",
         "pg-boss",
     ),
     System(
@@ -133,8 +138,8 @@ SYSTEMS = (
         "beanstalkd_peer",
         "beanstalkd",
         "beanstalkd",
-        "50 threads enqueue, no bulk in its protocol: one after the other; one process with 8 "
-        "threads, each reserves a job and deletes it after it has run.",
+        "50 threads enqueue. Its protocol has no bulk call: one at a time. One process with 8 "
+        "threads; each reserves a job and deletes it after the run.",
         "greenstalk",
     ),
     System(
@@ -142,8 +147,8 @@ SYSTEMS = (
         "huey_peer",
         "huey",
         "sqlite",
-        "50 threads enqueue, no bulk in its API: one after the other; one worker thread that polls "
-        "every 2 ms. A job is removed before it runs, so it is lost with its worker.",
+        "50 threads enqueue. Its API has no bulk call: one at a time. One worker thread, which "
+        "polls every 2 ms. A job is removed before it runs, so it is lost if the worker crashes.",
         "huey",
     ),
 )
@@ -154,7 +159,7 @@ ON_POSTGRES = tuple(
         "corvo_peer",
         "own",
         f"corvo-postgres:{nodes}",
-        "The client's calls go to the nodes in turn, the worker to the last.",
+        "The client sends its calls to the nodes in turn; the worker uses the last node.",
     )
     for nodes in (1, 2, 3)
 )

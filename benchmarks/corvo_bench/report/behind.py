@@ -1,4 +1,4 @@
-"""What a run shows Corvo to be behind in: goals of its own, and the best of the others."""
+"""List the metrics of a run that miss their goal or are worse than those of another system."""
 
 from collections.abc import Collection, Iterator
 from typing import NamedTuple
@@ -9,11 +9,11 @@ from corvo_bench.report.reasons import REASONS
 from corvo_bench.report.tables import number, reaches
 from corvo_bench.results import CORVO, Results
 
-_UNEXPLAINED = "Not explained yet."
+_UNEXPLAINED = "The cause is not known yet."
 
 
 class Best(NamedTuple):
-    """The best of the others at one metric. `ratio` is how many times as good we are."""
+    """The best other system at one metric. If `ratio` is above 1, Corvo is better."""
 
     name: str
     value: float
@@ -23,7 +23,10 @@ class Best(NamedTuple):
 def best_of_others(
     results: Results, metric: Metric, ours: str = CORVO, among: Collection[str] | None = None
 ) -> Best | None:
-    """Who does best at a metric besides Corvo, of those in `among`; None if nobody was measured."""
+    """Return the best system at a metric other than Corvo; None if none was measured.
+
+    `among` limits the systems that count.
+    """
     own = results.find(metric.name, ours)
     medians = {
         subject: series.median
@@ -40,25 +43,28 @@ def best_of_others(
 
 
 def behind(results: Results) -> Iterator[str]:
-    """A sentence or two for each metric that is behind."""
+    """Yield a Markdown list item for each metric below its goal or below another system."""
     for metric in (*metrics.TABLE, *metrics.SEEDED, *metrics.THROUGH):
         series = results.find(metric.name)
         if series is None or metric.to_reach is None:
             continue
         if not reaches(metric, series.median, metric.to_reach):
-            told = f"{number(series.median)} {metric.unit}, {number(metric.to_reach)} to reach"
-            yield _told(metric, told)
+            value, goal = number(series.median), number(metric.to_reach)
+            yield _item(metric, f"{value} {metric.unit}; the goal is {goal} {metric.unit}")
     for metric in metrics.WITH_JOBS:
         series = results.find(metric.name)
         if series and metric.to_reach and not reaches(metric, series.median, metric.to_reach):
-            goal = number(metric.to_reach)
-            told = f"{number(series.median)} of what it is without, {goal} to reach"
-            yield f"- **{metric.title}, with {results.settings['seed_jobs']:,} jobs**: {told}."
+            value, goal = number(series.median), number(metric.to_reach)
+            jobs = f"{results.settings['seed_jobs']:,} jobs"
+            text = f"ratio {value} to a server without them; the goal is {goal}"
+            yield f"- **{metric.title}, with {jobs}**: {text}."
     for metric in metrics.PEERS:
-        best = best_of_others(results, metric)
-        if best is not None and best.ratio < 1:
-            yield _told(metric, f"{number(best.ratio)} times as good as {best.name}")
+        own, best = results.find(metric.name), best_of_others(results, metric)
+        if own is not None and best is not None and best.ratio < 1:
+            ours = f"{CORVO} {number(own.median)} {metric.unit}"
+            other = f"{best.name} {number(best.value)} {metric.unit}"
+            yield _item(metric, f"{ours}, {other}; ratio {number(best.ratio)}")
 
 
-def _told(metric: Metric, text: str) -> str:
+def _item(metric: Metric, text: str) -> str:
     return f"- **{metric.title}**: {text}. {REASONS.get(metric.name, _UNEXPLAINED)}"

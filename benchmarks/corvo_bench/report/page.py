@@ -1,4 +1,4 @@
-"""The page: the template with everything that was measured filled in."""
+"""Render the page: fill the template `page.md` with the results of a run."""
 
 import itertools
 from collections.abc import Callable, Collection, Iterator
@@ -20,16 +20,24 @@ _SEARCHES = (
 
 
 def page(results: Results, charts: str) -> str:
-    """The whole page as Markdown. `charts` is the directory of the pictures, as a link needs it."""
+    """Return the page as Markdown.
+
+    `charts` is the directory of the charts, relative to the page. A remark follows its section.
+    """
     text = _TEMPLATE.read_text(encoding="utf-8")
     for name, make in _SECTIONS.items():
-        text = text.replace(f"{{{name}}}", make(results, charts))
+        section = make(results, charts)
+        if name in results.remarks:
+            parts = (section, results.remarks[name])
+            section = "\n\n".join(part for part in parts if part != tables.NOTHING)
+        text = text.replace(f"{{{name}}}", section)
     return text
 
 
 def chart_names(results: Results) -> list[str]:
-    """The charts that there is something to draw in, in the order of the page."""
-    names = [curve.name for curve in metrics.CURVES if _has(results, curve)]
+    """Return the names of the charts that have data, in the order of the page."""
+    names = ["peers"] if results.subjects([metrics.PEERS_CHART.name]) else []
+    names += [curve.name for curve in metrics.CURVES if _has(results, curve)]
     if results.curve("soak.memory"):
         names.append("soak")
     return names
@@ -49,7 +57,7 @@ def _machine(results: Results, _: str) -> str:
         ("memory", f"{machine['memory_gb']} GiB"),
         ("kernel", str(machine["kernel"])),
         ("file system", str(machine["filesystem"])),
-        ("fsync", tables.NONE if fsync is None else f"{number(fsync.median)} a second"),
+        ("fsync", tables.NONE if fsync is None else f"{number(fsync.median)} per second"),
         ("load average before, after", f"{_loads(before)}, {_loads(after)}"),
     ]
     return tables.table(("", ""), rows)
@@ -71,13 +79,13 @@ def _offered(results: Results, charts: str) -> str:
         cells.append(number(point.detail("generator_late_p99_ms") or 0))
         rows.append(cells)
     titles = (f"{metric.title}, ms" for metric in curve.metrics)
-    head = ("offered a second", "done a second", *titles, "generator late, p99, ms")
+    head = ("offered per second", "done per second", *titles, "generator delay, p99, ms")
     return "\n\n".join([tables.table(head, rows), *_pictures(results, charts, ["offered"])])
 
 
 def _curves(results: Results, charts: str) -> str:
-    apart = {"offered", "by_nodes"}
-    names = [curve.name for curve in metrics.CURVES if curve.name not in apart]
+    elsewhere = {"offered", "by_nodes"}
+    names = [curve.name for curve in metrics.CURVES if curve.name not in elsewhere]
     return "\n\n".join(_pictures(results, charts, names)) or tables.NOTHING
 
 
@@ -87,7 +95,8 @@ def _nodes(results: Results, charts: str) -> str:
         life = results.find("by_nodes.life", x=point.x)
         cells = [f"{number(s.median)} ({tables.spread(s)})" for s in (point, life) if s]
         rows.append((f"{point.x:.0f}", *cells))
-    head = ("nodes", "enqueue, jobs/s, 50 connections", "whole life, jobs/s, 50 connections")
+    life_title = "enqueue, fetch and ack, jobs/s, 50 connections"
+    head = ("nodes", "enqueue, jobs/s, 50 connections", life_title)
     return "\n\n".join([tables.table(head, rows), *_pictures(results, charts, ["by_nodes"])])
 
 
@@ -106,7 +115,7 @@ def _growth(results: Results, _: str) -> str:
             ratio = ends[1].median / ends[0].median if of_pairs is None else of_pairs.median
             spread = tables.NONE if of_pairs is None else tables.spread(of_pairs)
             rows.append((f"{curve.title}: {metric.title}", *cells, number(ratio), spread))
-    return tables.table(("", "first", "last", "ratio", "of pairs (n)"), rows)
+    return tables.table(("", "first", "last", "ratio", "range of pairs (n)"), rows)
 
 
 def _soak(results: Results, charts: str) -> str:
@@ -119,26 +128,35 @@ def _soak(results: Results, charts: str) -> str:
         point.median * ((point.x or 0) - (before.x or 0))
         for before, point in itertools.pairwise(rates)
     )
-    told = (
-        f"{memory[-1].x or 0:,.0f} seconds of whole lives, 100 jobs a request over 4 connections, "
-        f"about {number(lives)} of them; finished jobs are kept for a tenth of that time. "
-        f"Memory after half of it {number(memory[middle].median)} MB, "
-        f"at the end {number(memory[-1].median)} MB; the file {number(file[middle].median)} MB "
-        f"and {number(file[-1].median)} MB."
+    summary = (
+        f"For {memory[-1].x or 0:,.0f} seconds, 4 connections enqueue, fetch and ack jobs, 100 per "
+        f"request: about {number(lives)} jobs. The server keeps finished jobs for a tenth of that "
+        "time.\n\nAfter half of the time, the server uses "
+        f"{number(memory[middle].median)} MB of memory and its file has "
+        f"{number(file[middle].median)} MB. At the end, the values are "
+        f"{number(memory[-1].median)} MB and {number(file[-1].median)} MB."
     )
-    return "\n\n".join([told, *_pictures(results, charts, ["soak"])])
+    return "\n\n".join([summary, *_pictures(results, charts, ["soak"])])
 
 
 def _pictures(results: Results, charts: str, wanted: list[str]) -> list[str]:
-    titles = {curve.name: curve.title for curve in metrics.CURVES} | {"soak": "Soak"}
+    titles = {curve.name: curve.title for curve in metrics.CURVES}
+    titles |= {"peers": metrics.PEERS_CHART_TITLE, "soak": "Soak"}
     drawn = [name for name in chart_names(results) if name in wanted]
     return [f"![{titles[name]}]({charts}/{name}.svg)" for name in drawn]
 
 
 def _peers(results: Results, _: str) -> str:
     subjects = results.subjects(metric.name for metric in metrics.PEERS)
-    matrix = tables.matrix(results, metrics.PEERS, subjects)
-    return "\n\n".join([matrix, *_ratios(results, CORVO, None)])
+    return tables.matrix(results, metrics.PEERS, subjects)
+
+
+def _peers_chart(results: Results, charts: str) -> str:
+    return "\n\n".join(_pictures(results, charts, ["peers"])) or tables.NOTHING
+
+
+def _peer_ratios(results: Results, _: str) -> str:
+    return "\n\n".join(_ratios(results, CORVO, None)) or tables.NOTHING
 
 
 def _peers_on_postgres(results: Results, _: str) -> str:
@@ -150,7 +168,7 @@ def _peers_on_postgres(results: Results, _: str) -> str:
 
 
 def _ratios(results: Results, ours: str, among: Collection[str] | None) -> Iterator[str]:
-    """A table of `ours` beside the best of the others, if there are any."""
+    """Yield a table of `ours` beside the best other system, if any was measured."""
     rows = []
     for metric in metrics.PEERS:
         own, best = results.find(metric.name, ours), best_of_others(results, metric, ours, among)
@@ -158,11 +176,11 @@ def _ratios(results: Results, ours: str, among: Collection[str] | None) -> Itera
             cells = (number(own.median), f"{number(best.value)} ({best.name})", number(best.ratio))
             rows.append((f"{metric.title}, {metric.unit}", *cells))
     if rows:
-        yield tables.table(("", ours, "best of the others", "times as good"), rows)
+        yield tables.table(("", ours, "best other system", "ratio"), rows)
 
 
 def _behind(results: Results, _: str) -> str:
-    return "\n".join(behind(results)) or "Nothing that was measured in this run."
+    return "\n".join(behind(results)) or "No metric of this run."
 
 
 def _peer_settings(results: Results, _: str) -> str:
@@ -179,16 +197,17 @@ def _searches(results: Results, _: str) -> str:
 
 
 def _omissions(results: Results, _: str) -> str:
-    told = [f"- {omission.subject}: {omission.reason}" for omission in results.omissions]
-    return "\n".join(told) or "Nothing was left out."
+    lines = [f"- {omission.subject}: {omission.reason}" for omission in results.omissions]
+    return "\n".join(lines) or "No selected scenario was left out."
 
 
 def _versions(results: Results, _: str) -> str:
     return ", ".join(f"{name} {version}" for name, version in results.versions.items()) + "."
 
 
-def _seed_jobs(results: Results, _: str) -> str:
-    return f"{results.settings['seed_jobs']:,}"
+def _jobs(setting: str) -> Callable[[Results, str], str]:
+    """Return a section that is the number of jobs of a setting."""
+    return lambda results, _: f"{results.settings.get(setting, 0):,}"
 
 
 def _seeded(results: Results, _: str) -> str:
@@ -205,13 +224,13 @@ def _with_jobs(results: Results, _: str) -> str:
             rows.append(
                 (
                     metric.title,
-                    tables.told(metric, series),
+                    tables.median_of(metric, series),
                     tables.spread(series),
                     goal,
                     "" if cpu is None else number(cpu),
                 )
             )
-    head = ("metric", "with them, as a part of without", "spread (n)", "to reach", "CPU per job")
+    head = ("metric", "ratio, with to without", "range (n)", "goal", "ratio of CPU per job")
     return tables.table(head, rows)
 
 
@@ -221,7 +240,9 @@ _SECTIONS: dict[str, Callable[[Results, str], str]] = {
     "machine": _machine,
     "ceilings": lambda results, _: tables.plain(results, metrics.CEILINGS),
     "table": lambda results, _: tables.metrics(results, metrics.TABLE),
-    "seed_jobs": _seed_jobs,
+    "seed_jobs": _jobs("seed_jobs"),
+    "through_jobs": _jobs("through_jobs"),
+    "bulk_jobs": _jobs("bulk_jobs"),
     "seeded": _seeded,
     "with_jobs": _with_jobs,
     "others": lambda results, _: tables.metrics(results, _OTHERS),
@@ -231,6 +252,8 @@ _SECTIONS: dict[str, Callable[[Results, str], str]] = {
     "curves": _curves,
     "soak": _soak,
     "peers": _peers,
+    "peers_chart": _peers_chart,
+    "peer_ratios": _peer_ratios,
     "peers_on_postgres": _peers_on_postgres,
     "behind": _behind,
     "peer_settings": _peer_settings,

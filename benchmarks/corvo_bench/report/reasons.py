@@ -1,15 +1,15 @@
-"""Why metrics are behind, where they are: what profiles said, by metric."""
+"""Explanations, by metric name, of values below their goal or below another system."""
 
 _REQUEST = (
-    "The event loop is the limit, in Python: a quarter of its time is the system call that sends "
-    "an answer, the rest is spread (decision 8)."
+    "The limit is the event loop, in Python. A quarter of its time goes to the system call that "
+    "sends an answer; the rest is spread over many functions (decision 8)."
 )
-_LIFE = "Each of the three requests takes what an enqueue takes."
+_LIFE = "Each of the three requests costs as much as an enqueue."
 _PICKUP = (
-    "A job here comes after a pause, to processors that sleep and caches that are cold, where each "
-    "step takes two to three times as long: the event loop, the writer's thread, the loop again "
-    "and the worker are woken one after the other, with an fsync in between. beanstalkd and Redis "
-    "hand over in one thread, in C."
+    "In this test, each job arrives after a pause. Processors sleep and caches are cold then, so "
+    "each step takes two to three times as long. The event loop, the writer thread, the event "
+    "loop again and the worker wake up one after the other, with an fsync in between. beanstalkd "
+    "and Redis hand over a job within one thread, in C."
 )
 
 REASONS: dict[str, str] = {
@@ -19,25 +19,27 @@ REASONS: dict[str, str] = {
     "life.50": _LIFE,
     "delivery.p50": _PICKUP,
     "peer.serial": (
-        "One call at a time waits for a request in HTTP, read and checked in Python, two changes "
-        "of thread, a commit and an fsync of its own (0.2 ms), and the answer: the client takes "
-        "0.05 to 0.1 of the 0.5 to 0.8 ms. Huey has no server: its producer writes the file "
-        "itself. Redis and beanstalkd do it in one thread, in C, over a protocol of their own. "
-        "With many calls in flight, which share requests and commits, it is the other way round."
+        "Each call waits for an HTTP request that Python parses and validates, for two switches "
+        "between threads, for its own commit with an fsync (0.2 ms), and for the answer. The "
+        "client takes 0.05 to 0.1 ms of the 0.5 to 0.8 ms. Huey has no server: its producer "
+        "writes the file itself. Redis and beanstalkd do the work in one thread, in C, with their "
+        "own protocols. With many calls in flight, which share requests and commits, Corvo is "
+        "faster."
     ),
     "peer.concurrent": (
-        "What bounds it is the producer's process, one core in Python here and in JavaScript "
-        "there; look at the spreads of both before the ratio."
+        "The limit is the producer: one process on one core, in Python for Corvo and in "
+        "JavaScript for the systems on Node. Compare the ranges of both before the ratio."
     ),
     "peer.bulk": (
-        "A job of a batch takes 6 µs of the server and 3 of the client, one after the other: its "
-        "id is looked up, so that a repeated request doubles nothing, it gets an event and its "
-        "place in the counters. Those on PostgreSQL let it take a set of rows apart, in C."
+        "A job of a bulk enqueue costs 6 µs in the server and then 3 µs in the client. The server "
+        "looks up its id, so that a repeated request stores no job twice. It also appends an "
+        "event and updates counters. The systems on PostgreSQL let PostgreSQL split a set of "
+        "rows, in C."
     ),
     "peer.drain": (
-        "A job takes 19 µs of the server and 14 of the worker: a slot, a task, a lease that is "
-        "kept, two events, a report. pg-boss's row is a loop that fetches 500 and completes "
-        "500 in a call each, with none of them."
+        "A job costs 19 µs in the server and 14 µs in the worker: a slot, a task, a lease that is "
+        "renewed, two events and a report. The adapter of pg-boss is a loop that fetches 500 jobs "
+        "in one call and completes 500 in another, and does none of this."
     ),
     "peer.pickup.p50": _PICKUP,
     "peer.pickup.p99": _PICKUP,

@@ -1,4 +1,4 @@
-"""Markdown tables of metrics."""
+"""Format metrics as Markdown tables."""
 
 from collections.abc import Callable, Iterable, Sequence
 
@@ -10,7 +10,7 @@ NOTHING = "Not measured in this run."
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table whose columns but the first are aligned to the right."""
+    """Return a table with all columns but the first aligned right; `NOTHING` without rows."""
     lines = [" | ".join(head), " | ".join(["---"] + ["---:"] * (len(head) - 1))]
     body = [" | ".join(row) for row in rows]
     if not body:
@@ -19,21 +19,21 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def metrics(results: Results, wanted: Iterable[Metric]) -> str:
-    """Metrics with their spread, what they are to reach, and the CPU time of a job."""
+    """Return a table with median, range, goals and CPU time per job of each measured metric."""
     found = [(metric, results.find(metric.name)) for metric in wanted]
     return table(
-        ("metric", "median", "spread (n)", "to reach", "beyond", "CPU per job"),
+        ("metric", "median", "range (n)", "goal", "stretch goal", "CPU per job"),
         [_row(metric, series) for metric, series in found if series is not None],
     )
 
 
 def plain(results: Results, wanted: Iterable[Metric]) -> str:
-    """Metrics with their spread."""
+    """Return a table with median and range of each measured metric."""
     found = [(metric, results.find(metric.name)) for metric in wanted]
     return table(
-        ("metric", "median", "spread (n)"),
+        ("metric", "median", "range (n)"),
         [
-            (metric.title, told(metric, series), spread(series))
+            (metric.title, median_of(metric, series), spread(series))
             for metric, series in found
             if series is not None
         ],
@@ -46,7 +46,10 @@ def matrix(
     subjects: Sequence[str],
     name: Callable[[str], str] = str,
 ) -> str:
-    """A row for each subject, a column for each metric; the best of each column is bold."""
+    """Return a table with a row for each subject and a column for each metric.
+
+    The best median of each column is bold. `name` formats the subjects.
+    """
     rows = []
     for subject in subjects:
         cells = [name(subject)]
@@ -62,28 +65,29 @@ def matrix(
     return table(("", *(metric.title for metric in wanted)), rows)
 
 
-def told(metric: Metric, series: Series) -> str:
-    """The median with its unit, and whether it reaches what it should."""
+def median_of(metric: Metric, series: Series) -> str:
+    """Return the median with its unit: bold if it reaches its goal, marked if it does not."""
     text = f"{number(series.median)} {metric.unit}".rstrip()
     if metric.to_reach is None:
         return text
-    return f"**{text}**" if reaches(metric, series.median, metric.to_reach) else f"{text} (behind)"
+    is_good = reaches(metric, series.median, metric.to_reach)
+    return f"**{text}**" if is_good else f"{text} (misses the goal)"
 
 
 def reaches(metric: Metric, value: float, goal: float) -> bool:
-    """Whether a value is as good as the goal."""
+    """Return whether a value is at least as good as the goal."""
     return value >= goal if metric.is_more_better else value <= goal
 
 
 def spread(series: Series, *, with_n: bool = True) -> str:
-    """The least and the most, and of how many."""
-    least, most = series.spread
-    text = number(least) if least == most else f"{number(least)} to {number(most)}"
+    """Return the lowest and the highest value, `with_n` followed by the number of values."""
+    lowest, highest = series.spread
+    text = number(lowest) if lowest == highest else f"{number(lowest)} to {number(highest)}"
     return f"{text} ({len(series.values)})" if with_n else text
 
 
 def number(value: float) -> str:
-    """Three digits that count, thousands with commas."""
+    """Format a value with three significant digits and thousands separators."""
     if abs(value) >= 100:
         return f"{float(f'{value:.3g}'):,.0f}"
     return f"{value:.3g}"
@@ -93,7 +97,7 @@ def _row(metric: Metric, series: Series) -> tuple[str, ...]:
     cpu = series.detail("server_cpu_us")
     return (
         metric.title,
-        told(metric, series),
+        median_of(metric, series),
         spread(series),
         "" if metric.to_reach is None else number(metric.to_reach),
         "" if metric.beyond is None else number(metric.beyond),

@@ -61,7 +61,7 @@ def test_details_use_the_names_of_the_command_line(corvo: Any, server: Any) -> N
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        (httpx.ReadError("reset"), "reset. It may have taken effect"),
+        (httpx.ReadError("reset"), "reset. The call may have taken effect"),
         (httpx.ReadTimeout("slow"), "no answer within 30 s"),
     ],
 )
@@ -120,7 +120,7 @@ def test_control_characters_in_a_message_are_escaped(corvo: Any, server: Any) ->
 def test_invalid_url_is_wrong_usage(corvo: Any, url: str) -> None:
     result = corvo("inspect", "x", "--server", url)
     assert result.exit_code == 2
-    assert "server's URL" in result.stderr
+    assert "URL of" in result.stderr
 
 
 def test_invalid_key_is_wrong_usage(corvo: Any) -> None:

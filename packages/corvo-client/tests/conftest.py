@@ -1,4 +1,4 @@
-"""What the tests of both clients share: a server that answers as it is told."""
+"""Fixtures for both clients: a server with planned answers."""
 
 import json
 from collections import deque
@@ -18,24 +18,24 @@ Answering = httpx.Response | Exception | Callable[[httpx.Request], httpx.Respons
 
 
 class FakeServer:
-    """Answers requests one after the other as planned, and keeps them. A handler of httpx."""
+    """A handler of httpx that returns planned answers in order and records requests."""
 
     def __init__(self) -> None:
         self.requests: list[httpx.Request] = []
         self._answers: deque[Answering] = deque()
 
     def answer(self, status: int = 200, body: Any = None, **headers: str) -> None:
-        """Plan the next answer; a body that is not bytes is written as JSON."""
+        """Plan the next answer. A body that is not bytes is encoded as JSON."""
         content = body if isinstance(body, bytes) else json.dumps(body).encode()
         names = {name.replace("_", "-"): value for name, value in headers.items()}
         self._answers.append(httpx.Response(status, content=content, headers=names))
 
     def refuse(self, status: int, code: str, error: str = "no", **headers: str) -> None:
-        """Plan a refusal."""
+        """Plan an error answer."""
         self.answer(status, {"error": error, "code": code, "request_id": "req-1"}, **headers)
 
     def then(self, answering: Answering) -> None:
-        """Plan an exception, or a function that answers."""
+        """Plan an exception or a function that returns the answer."""
         self._answers.append(answering)
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
@@ -47,12 +47,12 @@ class FakeServer:
 
     @property
     def bodies(self) -> list[Any]:
-        """The bodies that came, read as JSON; None for an empty one."""
+        """Bodies of the requests as JSON; None for an empty body."""
         return [json.loads(r.content) if r.content else None for r in self.requests]
 
     @property
     def lines(self) -> list[str]:
-        """The verbs and paths that came."""
+        """Verbs and paths of the requests."""
         return [f"{r.method} {r.url.raw_path.decode()}" for r in self.requests]
 
 
@@ -63,7 +63,7 @@ def server() -> FakeServer:
 
 @pytest.fixture
 def network(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[..., Any]], None]:
-    """Put a handler of httpx in the place of every connection that will be opened."""
+    """Replace all new connections with a handler of httpx."""
 
     def replace(handler: Callable[[httpx.Request], Any]) -> None:
         backend = httpx.MockTransport(handler)

@@ -1,7 +1,7 @@
 from corvo_client._backoff import Backoff
 
 
-def test_delays_double_up_to_the_cap_and_are_cut_at_random() -> None:
+def test_delays_double_up_to_the_cap_with_jitter() -> None:
     for bound in (0.1, 0.2, 0.4, 0.8, 1.0, 1.0):
         seen = set()
         for _ in range(50):
@@ -12,11 +12,11 @@ def test_delays_double_up_to_the_cap_and_are_cut_at_random() -> None:
         assert len(seen) > 40
 
 
-def test_the_first_of_twenty_failures_is_news() -> None:
+def test_the_first_of_twenty_failures_is_logged() -> None:
     backoff = Backoff()
     news = []
     for _ in range(40):
-        news.append(backoff.is_news)
+        news.append(backoff.should_log)
         backoff.next()
     assert [number for number, is_news in enumerate(news) if is_news] == [0, 20]
 

@@ -1,4 +1,4 @@
-"""Calls made at the same time: their order, their company, and that each gets its own answer."""
+"""Batches of concurrent calls: order, limits, and the result of each call."""
 
 import asyncio
 import json
@@ -19,9 +19,9 @@ from corvo_client._call import BatchEndpoint, Call
 
 
 class FakeSession:
-    """Replaces the session. It records each request and answers it when a test opens the gate.
+    """Replaces the session. Records each request and answers it when a test opens the gate.
 
-    It answers a single call with the path, and a batch with the items.
+    The answer to a single call is its path; the answer to a batch is its items.
     """
 
     def __init__(self) -> None:
@@ -78,7 +78,7 @@ async def until(condition: Callable[[], bool]) -> None:
 
 @pytest.fixture
 def see_waiting(coalescer: Coalescer[str]) -> SeeWaiting:
-    """Return when exactly so many calls wait for the next request."""
+    """Wait until exactly the given number of calls waits for the next request."""
 
     async def see(calls: int) -> None:
         await until(lambda: len(coalescer._waiting) == calls)
@@ -94,7 +94,7 @@ def start(coalescer: Coalescer[str]) -> Start:
     return begin
 
 
-async def test_lone_call_goes_out_alone_at_once(session: FakeSession, start: Start) -> None:
+async def test_single_call_is_sent_at_once(session: FakeSession, start: Start) -> None:
     session.gate.release()
     assert await start("a") == "a"
     session.gate.release()
@@ -102,7 +102,7 @@ async def test_lone_call_goes_out_alone_at_once(session: FakeSession, start: Sta
     assert session.requests == [["a"], ["b"]]
 
 
-async def test_calls_made_meanwhile_go_out_together_in_order(
+async def test_calls_during_a_request_are_batched_in_order(
     session: FakeSession, start: Start, see_waiting: SeeWaiting
 ) -> None:
     first = start("a")
@@ -119,7 +119,7 @@ async def test_calls_made_meanwhile_go_out_together_in_order(
     assert session.requests == [["a"], ["b", "c", "d", "e", "f"], ["g"]]
 
 
-async def test_callers_that_come_back_at_once_share_the_next_request(
+async def test_next_calls_of_answered_callers_share_a_request(
     session: FakeSession, coalescer: Coalescer[str], see_waiting: SeeWaiting
 ) -> None:
     async def caller(name: str) -> None:
@@ -139,7 +139,7 @@ async def test_callers_that_come_back_at_once_share_the_next_request(
     ]
 
 
-async def test_batch_is_bounded_in_items(
+async def test_batch_has_a_maximum_of_items(
     session: FakeSession, start: Start, see_waiting: SeeWaiting
 ) -> None:
     tasks = [start("x")]
@@ -152,7 +152,7 @@ async def test_batch_is_bounded_in_items(
     assert [len(request) for request in session.requests] == [1, 10, 10, 5]
 
 
-async def test_batch_is_bounded_in_bytes(
+async def test_batch_has_a_maximum_of_bytes(
     session: FakeSession, start: Start, see_waiting: SeeWaiting
 ) -> None:
     sizes = [1, 3_000_000, 900_000, 200_000, 5_000_000, 1]
@@ -167,7 +167,7 @@ async def test_batch_is_bounded_in_bytes(
 
 
 @pytest.mark.parametrize("culprit", ["b", "d", "f"])
-async def test_call_that_spoils_a_batch_alone_gets_the_error(
+async def test_only_the_invalid_call_of_a_batch_fails(
     session: FakeSession, start: Start, culprit: str, see_waiting: SeeWaiting
 ) -> None:
     session.errors[culprit] = ValidationFailed("bad", code="VALIDATION_ERROR", status=400)
@@ -194,7 +194,7 @@ async def test_call_that_spoils_a_batch_alone_gets_the_error(
         ZeroDivisionError("a bug"),
     ],
 )
-async def test_what_is_wrong_with_all_is_told_to_all(
+async def test_error_of_the_whole_batch_is_raised_for_all_calls(
     session: FakeSession, start: Start, error: Exception, see_waiting: SeeWaiting
 ) -> None:
     error.__cause__ = OSError("why")
@@ -259,7 +259,7 @@ async def test_wrong_number_of_results_is_an_error_of_all(
 
 
 class Shortened(list[list[str]]):
-    """Loses one item of each request."""
+    """Omits one item of each answer."""
 
     def append(self, items: list[str]) -> None:
         items.pop()
@@ -278,7 +278,7 @@ async def test_cancelled_first_caller_does_not_stop_the_others(
     assert first.cancelled()
 
 
-async def test_caller_cancelled_while_waiting_takes_its_call_along(
+async def test_call_of_a_cancelled_waiting_caller_is_not_sent(
     session: FakeSession, start: Start, see_waiting: SeeWaiting
 ) -> None:
     first = start("a")
@@ -293,7 +293,7 @@ async def test_caller_cancelled_while_waiting_takes_its_call_along(
     assert session.requests == [["a"], ["b", "d"]]
 
 
-async def test_caller_cancelled_while_its_batch_is_out_does_not_break_it(
+async def test_caller_cancelled_during_its_request_does_not_affect_the_batch(
     session: FakeSession, start: Start, see_waiting: SeeWaiting
 ) -> None:
     first = start("a")
@@ -325,7 +325,7 @@ async def test_when_all_waiting_callers_are_cancelled_nothing_is_sent(
     assert await start("c") == "c"
 
 
-async def test_cancelled_pump_cancels_those_who_wait_for_it(
+async def test_cancelled_sender_cancels_the_waiting_callers(
     session: FakeSession, start: Start, coalescer: Coalescer[str], see_waiting: SeeWaiting
 ) -> None:
     first = start("a")
@@ -335,14 +335,14 @@ async def test_cancelled_pump_cancels_those_who_wait_for_it(
     session.gate.release()
     await first
     await session.next_request()
-    assert coalescer._pump is not None
-    coalescer._pump.cancel()
+    assert coalescer._sender is not None
+    coalescer._sender.cancel()
     results = await asyncio.gather(*others, return_exceptions=True)
     assert all(isinstance(result, asyncio.CancelledError) for result in results)
     await asyncio.wait_for(coalescer.drain(), 5)
 
 
-async def test_drain_waits_for_what_is_waiting(session: FakeSession, start: Start) -> None:
+async def test_drain_waits_for_waiting_calls(session: FakeSession, start: Start) -> None:
     coalescers = Coalescers(session.send)
     tasks = [asyncio.create_task(coalescers.send(single(name), ENDPOINT)) for name in "ab"]
     await session.next_request()

@@ -1,4 +1,4 @@
-"""Bodies: what can be written, and what can be read."""
+"""Encoding of requests and decoding of answers."""
 
 import dataclasses
 import json
@@ -50,12 +50,12 @@ class Point:
 
 
 @given(json_values)
-def test_payload_arrives_as_it_is(payload: Any) -> None:
+def test_payload_is_encoded_unchanged(payload: Any) -> None:
     body = encode(EnqueueRequest(queue="q", payload=payload))
     assert json.loads(body) == {"queue": "q", "payload": payload}
 
 
-def test_payload_may_be_more_than_json_knows() -> None:
+def test_payload_of_other_types_is_converted() -> None:
     number = uuid.UUID(int=1)
     payload = {
         "order": Order(number=1),
@@ -81,7 +81,7 @@ def test_null_is_written_for_a_payload_only() -> None:
     assert encode(ReleaseRequest(checkpoint=None, lease_token=None)) == b"{}"
 
 
-def test_more_members_come_first_and_give_way() -> None:
+def test_more_members_come_first_and_are_overridden() -> None:
     request = EnqueueRequest(queue="q")
     assert encode(request, job_id="x") == b'{"job_id":"x","queue":"q"}'
 
@@ -96,13 +96,13 @@ def loop() -> list[Any]:
     "value",
     [float("nan"), {"a": [float("-inf")]}, "\ud800", {"\udfff": 1}, object(), b"\xff", loop(), len],
 )
-def test_what_is_no_json_is_refused(value: Any) -> None:
+def test_values_that_are_not_json_are_rejected(value: Any) -> None:
     with pytest.raises(ValidationFailed, match="cannot be written as JSON"):
         encode_json(value)
 
 
 @pytest.mark.parametrize("text", ["NaN", "-Infinity", {"Infinity": 1}])
-def test_texts_that_look_like_no_json_are_fine(text: Any) -> None:
+def test_texts_like_nan_are_accepted(text: Any) -> None:
     assert json.loads(encode_json(text)) == text
 
 
@@ -125,13 +125,13 @@ def test_list_of_models_is_read() -> None:
     "body",
     [b"", b"<html>", b"[]", b'{"server_version": 1}', b"\xff", b"[" * 100_000],
 )
-def test_answer_that_is_none_is_reported_with_its_beginning(body: bytes) -> None:
+def test_error_of_an_invalid_answer_has_its_beginning(body: bytes) -> None:
     with pytest.raises(BadReply, match="not what a Corvo server") as caught:
         reader(ServerInfo)(body)
     assert len(str(caught.value)) < 1000
 
 
-def test_redirect_says_where_to() -> None:
+def test_error_of_a_redirect_has_its_target() -> None:
     with pytest.raises(BadReply, match="HTTP 308: redirected to https://x/; set the server's URL"):
         read_answer(CALL, 308, {"location": "https://x/"}, b"")
 
@@ -152,9 +152,7 @@ def test_error_of_the_server_is_read() -> None:
         (400, b"[1]", ValidationFailed),
     ],
 )
-def test_error_of_somebody_else_is_told_as_such(
-    status: int, body: bytes, kind: type[ApiError]
-) -> None:
+def test_error_of_a_proxy_is_recognized(status: int, body: bytes, kind: type[ApiError]) -> None:
     with pytest.raises(kind, match=f"HTTP {status}, but not from a Corvo server") as caught:
         read_answer(CALL, status, {}, body)
     assert caught.value.code == ""

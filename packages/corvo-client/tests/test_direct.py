@@ -1,6 +1,6 @@
-"""Connections of our own behave as those of httpx do: against a server that says what it is told.
+"""Connections of our own behave like those of httpx. The server returns planned bytes.
 
-Each test runs for plain and for async code, and by httpx as well where that promises the same.
+Each test runs with the sync and the async sender, and with httpx where it behaves the same.
 """
 
 import asyncio
@@ -47,9 +47,9 @@ HANG_UP, SILENCE = b"", b"\0"
 
 
 class RawServer:
-    """Answers each request with the next of `script`, byte for byte, then closes if so marked.
+    """Sends the next bytes of `script` for each request, then closes the connection if planned.
 
-    `HANG_UP` closes without an answer, `SILENCE` leaves the request unanswered.
+    `HANG_UP` closes the connection without an answer. `SILENCE` sends no answer.
     """
 
     def __init__(self, context: ssl.SSLContext | None = None) -> None:
@@ -61,16 +61,16 @@ class RawServer:
         self.requests: list[bytes] = []
         self.connections = 0
         self.came, self.closed = threading.Semaphore(0), threading.Semaphore(0)
-        """Released for each request, and for each connection that has ended."""
+        """Semaphores: released for each request, and for each closed connection."""
         self._threads: list[threading.Thread] = []
         self._begin(self._accept)
 
     def answer(self, *answers: bytes, closes: bool = False) -> None:
-        """Plan answers."""
+        """Add answers to the script."""
         self.script += [(answer, closes) for answer in answers]
 
     def close(self) -> None:
-        """Stop, and end all connections."""
+        """Stop the server and close all connections."""
         for opened in (self._listener, *self._open):
             with contextlib.suppress(OSError):
                 opened.shutdown(socket.SHUT_RDWR)
@@ -106,7 +106,7 @@ class RawServer:
                 if closes or answer == HANG_UP:
                     break
         except OSError:
-            pass  # the other side has gone
+            pass  # the client has closed the connection
         finally:
             connection.close()
             self.closed.release()
@@ -131,7 +131,7 @@ def raw() -> Iterator[RawServer]:
 
 
 class Way:
-    """One way to a server, called from plain code."""
+    """A sender of any kind with a blocking interface."""
 
     def __init__(self, make: Callable[[Origin], Any]) -> None:
         self._make = make
@@ -139,7 +139,7 @@ class Way:
         self._way: Any = None
 
     def open(self, url: str, **options: Any) -> "Way":
-        """Get ready to send."""
+        """Create the sender for a server."""
         self._way = self._make(Origin(url, **options))
         return self
 
@@ -149,7 +149,7 @@ class Way:
         return answer
 
     def close(self) -> None:
-        """Close it and its event loop."""
+        """Close the sender and its event loop."""
         if self._way is not None:
             self._finished(self._way.close())
         self._runner.close()
@@ -237,7 +237,7 @@ def test_answers_of_each_kind_leave_the_connection_usable(
     ],
     ids=["no-length", "http-1.0", "close"],
 )
-def test_connection_that_ends_with_its_answer_is_not_used_again(
+def test_connection_that_ends_with_its_answer_is_not_reused(
     way: Way, raw: RawServer, answer: bytes
 ) -> None:
     raw.answer(answer, closes=True)
@@ -248,9 +248,7 @@ def test_connection_that_ends_with_its_answer_is_not_used_again(
     assert raw.connections == 2
 
 
-def test_connection_that_the_server_closed_meanwhile_is_not_used_again(
-    way: Way, raw: RawServer
-) -> None:
+def test_connection_that_the_server_has_closed_is_not_reused(way: Way, raw: RawServer) -> None:
     raw.answer(OK, closes=True)
     raw.answer(OK)
     way.open(raw.url)
@@ -271,39 +269,39 @@ def test_connection_that_the_server_closed_meanwhile_is_not_used_again(
     ],
     ids=["nothing", "short", "chunk", "interim", "smtp"],
 )
-def test_answer_that_breaks_off_is_no_answer(way: Way, raw: RawServer, answer: bytes) -> None:
+def test_incomplete_answer_is_an_error(way: Way, raw: RawServer, answer: bytes) -> None:
     raw.answer(answer, closes=True)
     raw.answer(OK)
     way.open(raw.url)
-    with pytest.raises(ConnectionLost, match=r"POST http://.*/x.*It may have taken effect"):
+    with pytest.raises(ConnectionLost, match=r"POST http://.*/x.*The call may have taken effect"):
         way.send(CALL)
     assert way.send(CALL).body == b"ok"
 
 
-def test_silence_ends_in_time(way: Way, raw: RawServer) -> None:
+def test_silence_times_out(way: Way, raw: RawServer) -> None:
     raw.answer(SILENCE, b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort", OK)
     way.open(raw.url, read_timeout=0.05)
     for _ in range(2):
-        with pytest.raises(CallTimedOut, match=r"no answer within 0.05 s. It may have"):
+        with pytest.raises(CallTimedOut, match=r"no answer within 0.05 s. The call may have"):
             way.send(CALL)
     assert way.send(replace(CALL, waits=30.0)).body == b"ok"
     assert raw.connections == 3
 
 
-def test_nobody_there_is_said_so(way: Way) -> None:
-    with socket.socket() as nobody:  # has a port, and does not listen there
+def test_error_of_a_refused_connection(way: Way) -> None:
+    with socket.socket() as nobody:  # bound to a port, but not listening
         nobody.bind(("127.0.0.1", 0))
         way.open(f"http://127.0.0.1:{nobody.getsockname()[1]}")
         with pytest.raises(ConnectionFailed, match=r"cannot connect to http://127.*running"):
             way.send(CALL)
 
 
-def test_name_that_is_none_is_said_so(way: Way) -> None:
+def test_error_of_an_unknown_host_name(way: Way) -> None:
     with pytest.raises(ConnectionFailed, match=r"cannot connect to http://nowhere\.invalid"):
         way.open("http://nowhere.invalid").send(CALL)
 
 
-def test_more_than_was_asked_for_is_nobodys_answer(direct: Way, raw: RawServer) -> None:
+def test_surplus_bytes_are_not_read_as_an_answer(direct: Way, raw: RawServer) -> None:
     raw.answer(OK + OK.replace(b"ok", b"ko"), OK)
     direct.open(raw.url)
     assert direct.send(CALL).body == b"ok"
@@ -311,7 +309,7 @@ def test_more_than_was_asked_for_is_nobodys_answer(direct: Way, raw: RawServer) 
     assert raw.connections == 2
 
 
-def test_old_connection_is_not_used_again(
+def test_old_connection_is_not_reused(
     direct: Way, raw: RawServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     raw.answer(OK, OK)
@@ -323,7 +321,7 @@ def test_old_connection_is_not_used_again(
     assert raw.connections == 2
 
 
-def test_unasked_answer_spoils_the_connection(direct: Way, raw: RawServer) -> None:
+def test_connection_with_an_unexpected_answer_is_not_reused(direct: Way, raw: RawServer) -> None:
     raw.answer(OK, OK)
     direct.open(raw.url)
     direct.send(CALL)
@@ -332,7 +330,7 @@ def test_unasked_answer_spoils_the_connection(direct: Way, raw: RawServer) -> No
     assert raw.connections == 2
 
 
-def test_next_server_is_asked_when_one_fails(direct: Way, raw: RawServer) -> None:
+def test_next_server_is_used_if_one_fails(direct: Way, raw: RawServer) -> None:
     other = RawServer()
     refusal = b"HTTP/1.1 503 Not Now\r\nContent-Length: 0\r\n\r\n"
     raw.answer(OK, refusal, OK)
@@ -347,7 +345,7 @@ def test_next_server_is_asked_when_one_fails(direct: Way, raw: RawServer) -> Non
     other.close()
 
 
-def test_threads_have_connections_of_their_own_up_to_the_limit(raw: RawServer) -> None:
+def test_each_thread_has_a_connection_up_to_the_limit(raw: RawServer) -> None:
     raw.answer(*[OK] * 200)
     direct = Direct(Origin(raw.url), 3)
     with ThreadPoolExecutor(8) as pool:
@@ -357,7 +355,7 @@ def test_threads_have_connections_of_their_own_up_to_the_limit(raw: RawServer) -
     direct.close()
 
 
-async def test_tasks_have_connections_of_their_own_up_to_the_limit(raw: RawServer) -> None:
+async def test_each_task_has_a_connection_up_to_the_limit(raw: RawServer) -> None:
     raw.answer(*[OK] * 200)
     direct = AsyncDirect(Origin(raw.url), 3)
     answers = await asyncio.gather(*[direct.send(CALL) for _ in range(200)])
@@ -367,7 +365,7 @@ async def test_tasks_have_connections_of_their_own_up_to_the_limit(raw: RawServe
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="Python 3.11 has no eager tasks")
-async def test_connection_is_made_where_tasks_start_eagerly(raw: RawServer) -> None:
+async def test_connection_opens_with_eager_tasks(raw: RawServer) -> None:
     raw.answer(OK)
     factory = vars(asyncio)["eager_task_factory"]
     asyncio.get_running_loop().set_task_factory(factory)
@@ -376,21 +374,21 @@ async def test_connection_is_made_where_tasks_start_eagerly(raw: RawServer) -> N
     await direct.close()
 
 
-async def test_waiting_for_a_connection_has_an_end(raw: RawServer) -> None:
+async def test_waiting_for_a_connection_times_out(raw: RawServer) -> None:
     raw.answer(SILENCE, SILENCE)
     origin = Origin(raw.url, read_timeout=0.05)
     direct, other = AsyncDirect(origin, 1), Direct(origin, 0)
     first = asyncio.create_task(direct.send(Call("GET", "/", bytes.decode, waits=30.0)))
     assert await asyncio.to_thread(raw.came.acquire, timeout=10)
-    with pytest.raises(ConnectionFailed, match="connections were busy"):
+    with pytest.raises(ConnectionFailed, match="connections stayed busy"):
         await direct.send(CALL)
     first.cancel()
-    with pytest.raises(ConnectionFailed, match="connections were busy"):
+    with pytest.raises(ConnectionFailed, match="connections stayed busy"):
         await asyncio.to_thread(other.send, CALL)
     await direct.close()
 
 
-async def test_caller_that_goes_away_hangs_up(raw: RawServer) -> None:
+async def test_cancelled_caller_closes_its_connection(raw: RawServer) -> None:
     raw.answer(SILENCE)
     direct = AsyncDirect(Origin(raw.url), None)
     call = asyncio.create_task(direct.send(CALL))
@@ -400,7 +398,7 @@ async def test_caller_that_goes_away_hangs_up(raw: RawServer) -> None:
     await direct.close()
 
 
-async def test_busy_connection_is_closed_when_it_is_done(raw: RawServer) -> None:
+async def test_busy_connection_is_closed_after_its_answer(raw: RawServer) -> None:
     direct = AsyncDirect(Origin(raw.url), None)
     raw.answer(OK)
     call = asyncio.create_task(direct.send(CALL))
@@ -421,7 +419,7 @@ async def test_repeatable_call_survives_a_restart_of_the_server(raw: RawServer) 
         assert (await other.info()).server_version == "1"
 
 
-def test_proxy_is_left_to_httpx() -> None:
+def test_proxy_uses_httpx() -> None:
     origin = Origin("http://h", proxy="http://p:1")
     assert isinstance(Transport(origin)._calls, ThroughHttpx)
     assert isinstance(AsyncTransport(origin)._polls, AsyncThroughHttpx)
@@ -429,12 +427,12 @@ def test_proxy_is_left_to_httpx() -> None:
     assert isinstance(AsyncTransport(Origin("http://h"))._polls, AsyncDirect)
 
 
-def test_header_with_a_line_break_is_refused() -> None:
+def test_header_with_a_line_break_is_rejected() -> None:
     with pytest.raises(ValueError, match="line breaks"):
         Origin("http://h", headers={"X-A": "b\r\nHost: evil"})
 
 
-def test_reading_takes_what_comes_in_single_bytes() -> None:
+def test_reading_accepts_single_bytes() -> None:
     reading = Reading()
     for byte in b"HTTP/1.1 100 Go On\r\n\r\n" + OK:
         assert not reading.is_complete
@@ -443,14 +441,14 @@ def test_reading_takes_what_comes_in_single_bytes() -> None:
     assert reading.keeps_alive
 
 
-def test_reading_refuses_two_lengths() -> None:
-    with pytest.raises(BrokenAnswer, match="not an answer in HTTP"):
+def test_reading_rejects_two_lengths() -> None:
+    with pytest.raises(BrokenAnswer, match="the answer is not HTTP"):
         Reading().feed(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n")
 
 
 @pytest.fixture(scope="module")
 def authority() -> trustme.CA:
-    """Vouches for servers, if somebody trusts it."""
+    """Return a new certificate authority."""
     return trustme.CA()
 
 
@@ -463,9 +461,7 @@ def tls(authority: trustme.CA) -> Iterator[RawServer]:
     server.close()
 
 
-def test_server_with_tls_is_known_by_its_certificate(
-    way: Way, tls: RawServer, authority: trustme.CA
-) -> None:
+def test_server_certificate_is_verified(way: Way, tls: RawServer, authority: trustme.CA) -> None:
     tls.answer(OK, OK)
     trusting = ssl.create_default_context()
     authority.configure_trust(trusting)
@@ -474,7 +470,7 @@ def test_server_with_tls_is_known_by_its_certificate(
     assert tls.connections == 1
 
 
-def test_stranger_with_tls_is_refused_unless_told_otherwise(way: Way, tls: RawServer) -> None:
+def test_unknown_certificate_is_rejected_unless_verify_is_false(way: Way, tls: RawServer) -> None:
     with pytest.raises(CorvoError, match=r"cannot connect to https.*certificate verify failed"):
         way.open(tls.url).send(CALL)
     tls.answer(OK)

@@ -1,4 +1,4 @@
-"""Errors: the tree, what codes become, what messages say."""
+"""Error classes, their codes and their messages."""
 
 import copy
 import pickle
@@ -63,11 +63,11 @@ def test_every_code_has_its_class(code: ErrorCode) -> None:
         (418, ServerError),
     ],
 )
-def test_unknown_code_goes_by_its_status(status: int, kind: type[ApiError]) -> None:
+def test_class_of_an_unknown_code_depends_on_its_status(status: int, kind: type[ApiError]) -> None:
     assert type(make_error("no", code="BRAND_NEW", status=status)) is kind
 
 
-def test_message_names_the_fields_and_what_to_do() -> None:
+def test_message_has_the_fields_and_a_hint() -> None:
     details = [
         ErrorDetail(field="jobs[3].queue", message="is odd"),
         ErrorDetail(field="", message="x"),
@@ -95,14 +95,12 @@ def test_message_names_the_fields_and_what_to_do() -> None:
         (ValidationFailed, ValueError),
     ],
 )
-def test_errors_are_also_what_python_calls_them(
-    kind: type[CorvoError], builtin: type[Exception]
-) -> None:
+def test_errors_are_also_builtin_errors(kind: type[CorvoError], builtin: type[Exception]) -> None:
     assert issubclass(kind, builtin)
     assert issubclass(kind, CorvoError)
 
 
-def test_only_what_may_pass_is_transient() -> None:
+def test_only_temporary_errors_are_transient() -> None:
     kinds = [*TransportError.__subclasses__(), *ApiError.__subclasses__()]
     assert {kind for kind in kinds if kind.is_transient} == {
         ConnectionFailed,
@@ -120,7 +118,7 @@ def pickled(error: CorvoError) -> CorvoError:
 
 
 @pytest.mark.parametrize("duplicate", [copy.copy, pickled])
-def test_errors_survive_copying_and_pickling(
+def test_errors_can_be_copied_and_pickled(
     duplicate: Callable[[CorvoError], CorvoError],
 ) -> None:
     error = LeaseLost("late", code="LEASE_LOST", status=409, request_id="r", retry_after=1.0)

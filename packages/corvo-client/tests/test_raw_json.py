@@ -1,4 +1,4 @@
-"""JSON text as a payload."""
+"""`RawJson`: JSON text as a payload."""
 
 import json
 from typing import Any
@@ -26,7 +26,7 @@ def test_body_around_raw_text_is_valid(value: Any, indent: int | None) -> None:
     assert text.encode() in body
 
 
-def test_raw_text_may_be_all_there_is() -> None:
+def test_raw_text_may_be_the_only_member() -> None:
     assert encode(AckRequest(result=RawJson("[1.0]"))) == b'{"result":[1.0]}'
 
 
@@ -35,12 +35,12 @@ def test_number_may_be_longer_than_python_reads() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "NaN", "[Infinity]", "'a'", "[1,]", '"\ud800"'])
-def test_text_that_is_not_json_is_refused(text: str) -> None:
+def test_text_that_is_not_json_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match=r"\w"):
         RawJson(text)
 
 
-def test_endless_nesting_is_refused() -> None:
+def test_deep_nesting_is_rejected() -> None:
     with pytest.raises(ValueError, match="nested too deeply"):
         RawJson("[" * 100_000)
 

@@ -1,4 +1,4 @@
-"""The README's examples do what they say."""
+"""The examples of the README run."""
 
 import json
 import re

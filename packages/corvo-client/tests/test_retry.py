@@ -1,4 +1,4 @@
-"""The policy by itself."""
+"""Retry policy."""
 
 import pytest
 
@@ -26,23 +26,23 @@ def pause(error: CorvoError, policy: RetryPolicy = POLICY, **given: float) -> fl
     return policy.pause(error, repeatable=repeatable, **arguments)  # type: ignore[arg-type]
 
 
-def test_bound_of_the_delay_doubles_up_to_the_longest() -> None:
+def test_bound_of_the_delay_doubles_up_to_the_maximum() -> None:
     delays = [pause(REFUSED, attempt=n) for n in range(1, 9)]
     assert delays == [0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 5, 5]
 
 
-def test_delay_is_drawn_from_zero_to_the_bound() -> None:
+def test_delay_is_random_from_zero_to_the_bound() -> None:
     assert pause(REFUSED, draw=0) == 0
     assert pause(REFUSED, attempt=3, draw=0.5) == 0.2
 
 
-def test_attempts_are_bounded() -> None:
+def test_attempts_are_limited() -> None:
     assert pause(REFUSED, attempt=9) is not None
     assert pause(REFUSED, attempt=10) is None
     assert pause(REFUSED, NO_RETRIES) is None
 
 
-def test_time_is_bounded() -> None:
+def test_time_is_limited() -> None:
     assert pause(REFUSED, elapsed=29.9) == 0.1
     assert pause(REFUSED, elapsed=29.95) is None
     patient = Unavailable("later", code="UNAVAILABLE", status=503, retry_after=29.5)
@@ -67,7 +67,7 @@ def test_time_is_bounded() -> None:
         (ServerError("bug", code="INTERNAL_ERROR", status=500), True, False),
     ],
 )
-def test_only_what_may_pass_is_repeated_and_only_without_a_second_effect(
+def test_only_temporary_failures_are_retried_without_a_second_effect(
     error: CorvoError, repeatable: bool, is_repeated: bool
 ) -> None:
     assert (pause(error, repeatable=repeatable) is not None) is is_repeated

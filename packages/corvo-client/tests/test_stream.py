@@ -1,4 +1,4 @@
-"""Cutting bytes into messages."""
+"""Parser of event streams."""
 
 from itertools import pairwise
 
@@ -25,7 +25,7 @@ MESSAGES = [
 
 
 @given(st.sets(st.integers(1, len(TEXT) - 1)))
-def test_messages_are_the_same_wherever_the_pieces_are_cut(cuts: set[int]) -> None:
+def test_messages_do_not_depend_on_the_boundaries_of_pieces(cuts: set[int]) -> None:
     reader = MessageReader()
     ends = [0, *sorted(cuts), len(TEXT)]
     pieces = [TEXT[start:end] for start, end in pairwise(ends)]

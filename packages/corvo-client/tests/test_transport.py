@@ -1,4 +1,4 @@
-"""HTTP below the calls: URLs, timeouts, connections, failures."""
+"""Transports: URLs, timeouts, connections and errors."""
 
 import asyncio
 import os
@@ -41,19 +41,19 @@ POLL: Call[str] = Call("POST", "/fetch", bytes.decode, b"{}", waits=20.0)
         ("http://[::1]:8080", "http://[::1]:8080"),
     ],
 )
-def test_url_is_taken_as_it_is_meant(given: str | None, url: str) -> None:
+def test_url_is_normalized(given: str | None, url: str) -> None:
     assert Origin(given).url == url
     assert str(Origin(given).server.url_of(CALL)) == url + "/x"
 
 
 @pytest.mark.parametrize("url", ["localhost:8080", "ftp://h", "/x", "http://", "corvo"])
-def test_url_that_is_none_is_refused(url: str) -> None:
-    with pytest.raises(ValueError, match="is not a server's URL; write it like http://"):
+def test_invalid_url_is_rejected(url: str) -> None:
+    with pytest.raises(ValueError, match="is not the URL of a server; write it like http://"):
         Origin(url)
 
 
-def test_password_in_the_url_is_refused_without_repeating_it() -> None:
-    with pytest.raises(ValueError, match="must not hold a password") as caught:
+def test_password_in_the_url_is_rejected_and_not_shown() -> None:
+    with pytest.raises(ValueError, match="must not contain a user or a password") as caught:
         Origin("http://user:hunter2@h")
     assert "hunter2" not in str(caught.value)
 
@@ -62,7 +62,7 @@ def test_password_in_the_url_is_refused_without_repeating_it() -> None:
 
 
 class Cluster:
-    """Servers of which some are out of reach, or cannot serve. A handler of httpx."""
+    """A handler of httpx with several servers, some of which fail."""
 
     def __init__(self, *, down: str = "", unwell: str = "") -> None:
         self.down = down
@@ -84,20 +84,20 @@ SERVERS = "http://a:1, http://b/, http://c/prefix"
 QUICK = RetryPolicy(first_delay=0.001, longest_delay=0.001)
 
 
-def test_servers_are_taken_in_turn_from_any_of_them_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_servers_are_used_in_turn_from_a_random_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CORVO_SERVER", SERVERS)
     first = {str(Origin().server.url_of(CALL)) for _ in range(100)}
     assert first == {"http://a:1/x", "http://b/x", "http://c/prefix/x"}
     assert Origin().url == "http://a:1,http://b,http://c/prefix"
 
 
-def test_servers_that_are_none_are_refused() -> None:
-    with pytest.raises(ValueError, match="'' is not a server's URL"):
+def test_invalid_servers_are_rejected() -> None:
+    with pytest.raises(ValueError, match="'' is not the URL of a server"):
         Origin("http://a,")
 
 
 @pytest.mark.parametrize("trouble", ["down", "unwell"])
-async def test_next_server_is_asked_when_one_fails(trouble: str) -> None:
+async def test_next_server_is_used_if_one_fails(trouble: str) -> None:
     for _ in range(10):
         cluster = Cluster(**{trouble: "ac"})
         backend = httpx.MockTransport(cluster)
@@ -113,7 +113,7 @@ async def test_next_server_is_asked_when_one_fails(trouble: str) -> None:
         assert cluster.asked[-1] == "b"
 
 
-def test_calls_that_fail_together_turn_to_the_next_server_once() -> None:
+def test_simultaneous_failures_switch_the_server_once() -> None:
     origin = Origin("http://a,http://b")
     origin._at = 0
     first, second = origin.server, origin.server
@@ -126,13 +126,13 @@ def test_calls_that_fail_together_turn_to_the_next_server_once() -> None:
 
 
 @pytest.mark.parametrize("key", ["a\nb", "ключ"])
-def test_odd_key_is_refused_without_repeating_it(key: str) -> None:
+def test_invalid_key_is_rejected_and_not_shown(key: str) -> None:
     with pytest.raises(ValueError, match="printable ASCII") as caught:
         Origin(api_key=key)
     assert key not in str(caught.value)
 
 
-def test_poll_is_given_its_own_time_on_top() -> None:
+def test_silence_timeout_includes_the_poll() -> None:
     origin = Origin(connect_timeout=1, read_timeout=7)
     assert origin.request(CALL, origin.server).extensions["timeout"] == {
         "connect": 1,
@@ -140,7 +140,7 @@ def test_poll_is_given_its_own_time_on_top() -> None:
         "write": 7,
         "pool": 7,
     }
-    assert origin.patience(POLL) == 27
+    assert origin.silence_timeout(POLL) == 27
     assert origin.request(POLL, origin.server).extensions["timeout"]["read"] == 27
 
 
@@ -150,16 +150,16 @@ def test_poll_is_given_its_own_time_on_top() -> None:
         (httpx.ConnectError("refused"), ConnectionFailed, "cannot connect to http://h: refused"),
         (httpx.ConnectTimeout(""), ConnectionFailed, "cannot connect to http://h: ConnectTimeout"),
         (httpx.ProxyError("407"), ConnectionFailed, "cannot connect to http://h: 407"),
-        (httpx.PoolTimeout(""), ConnectionFailed, "all 10 connections were busy"),
+        (httpx.PoolTimeout(""), ConnectionFailed, "all 10 connections stayed busy"),
         (httpx.ReadTimeout(""), CallTimedOut, "POST http://h/fetch: no answer within 50 s"),
         (httpx.WriteTimeout(""), CallTimedOut, "no answer within 50 s"),
-        (httpx.ReadError("reset"), ConnectionLost, "POST http://h/fetch: reset. It may have"),
-        (httpx.RemoteProtocolError("gone"), ConnectionLost, "gone. It may have taken effect"),
-        (httpx.StreamClosed(), ConnectionLost, "It may have taken effect"),
+        (httpx.ReadError("reset"), ConnectionLost, "POST http://h/fetch: reset. The call may have"),
+        (httpx.RemoteProtocolError("gone"), ConnectionLost, "gone. The call may have taken effect"),
+        (httpx.StreamClosed(), ConnectionLost, "The call may have taken effect"),
         (httpx.DecodingError("gzip"), BadReply, "gzip"),
     ],
 )
-async def test_failure_is_explained(
+async def test_errors_of_httpx_are_translated(
     server: Any, failure: Exception, kind: type[CorvoError], message: str
 ) -> None:
     server.then(failure)
@@ -175,16 +175,16 @@ async def test_failure_is_explained(
 
 
 class Backends:
-    """Stands for the network; counts how often it was connected, and which pool was used."""
+    """Replaces `Direct`. Counts the instances and records which one sends each call."""
 
     def __init__(self) -> None:
         self.limits: list[int | None] = []
         self.used: list[int] = []
         self.closed = 0
 
-    def __call__(self, _origin: Origin, most: int | None) -> Any:
+    def __call__(self, _origin: Origin, limit: int | None) -> Any:
         number = len(self.limits)
-        self.limits.append(most)
+        self.limits.append(limit)
         backends = self
 
         class Backend:
@@ -197,9 +197,9 @@ class Backends:
 
         return Backend()
 
-    def awaited(self, origin: Origin, most: int | None) -> Any:
-        """Make one for an event loop."""
-        made = self(origin, most)
+    def awaited(self, origin: Origin, limit: int | None) -> Any:
+        """Return the asyncio version."""
+        made = self(origin, limit)
 
         class Backend:
             async def send(self, call: Call[Any]) -> Answer:
@@ -220,7 +220,7 @@ def backends(monkeypatch: pytest.MonkeyPatch) -> Backends:
     return backends
 
 
-def test_polls_have_connections_of_their_own(backends: Backends) -> None:
+def test_polls_have_separate_connections(backends: Backends) -> None:
     transport = Transport(Origin())
     assert transport.send(CALL).body == b"ok"
     transport.send(POLL)
@@ -230,7 +230,7 @@ def test_polls_have_connections_of_their_own(backends: Backends) -> None:
     assert backends.closed == 2
 
 
-def test_forked_process_has_connections_of_its_own(
+def test_forked_process_has_separate_connections(
     backends: Backends, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     transport = Transport(Origin())
@@ -241,7 +241,7 @@ def test_forked_process_has_connections_of_its_own(
     assert backends.used == [0, 2, 2]
 
 
-def test_second_event_loop_has_connections_of_its_own(backends: Backends) -> None:
+def test_second_event_loop_has_separate_connections(backends: Backends) -> None:
     transport = AsyncTransport(Origin())
 
     async def twice() -> None:
@@ -289,13 +289,13 @@ def test_proxy_comes_from_the_environment(
     assert options["proxy"] == proxy
 
 
-def test_proxy_can_be_given() -> None:
+def test_proxy_can_be_passed() -> None:
     options = Origin("http://h", proxy="https://p").backend_options(is_for_polls=False)
     assert options["proxy"] == "https://p"
     assert options["verify"] is True
 
 
-def test_nobody_there_is_said_so() -> None:
+def test_error_of_a_refused_connection() -> None:
     with (
         Client("http://127.0.0.1:9", retry=NO_RETRIES) as client,
         pytest.raises(ConnectionFailed, match="Is the server running there"),

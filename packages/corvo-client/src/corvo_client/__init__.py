@@ -1,7 +1,7 @@
 """The Python client of Corvo.
 
-`AsyncClient` and `Client` have one method per endpoint; whatever goes wrong is a `CorvoError`.
-Everything is imported when it is first used, so that `import corvo_client` costs nothing.
+`AsyncClient` and `Client` have one method per endpoint. All failures of calls are `CorvoError`s.
+Names are imported when they are first used, so that `import corvo_client` is fast.
 """
 
 from importlib import import_module
@@ -82,7 +82,7 @@ if TYPE_CHECKING:
         new_job_id,
     )
 
-_HOMES = {
+_MODULES = {
     "corvo_client": ("calls",),
     "corvo_client._async.client": ("AsyncClient",),
     "corvo_client._codec": ("RawJson",),
@@ -160,7 +160,7 @@ _HOMES = {
         "new_job_id",
     ),
 }
-_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
     "NO_RETRIES",
@@ -239,7 +239,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    module = _HOME_OF.get(name)
+    module = _MODULE_OF.get(name)
     if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if module == __name__:

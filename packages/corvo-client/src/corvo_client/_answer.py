@@ -1,11 +1,11 @@
-"""What comes back for a call."""
+"""Answers of the server."""
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import NamedTuple
 
 
 class Answer(NamedTuple):
-    """The status, the headers by their names in small letters, the body as it is."""
+    """Status, headers and complete body. Header names are in lower case."""
 
     status: int
     headers: Mapping[str, str]
@@ -13,7 +13,7 @@ class Answer(NamedTuple):
 
 
 class Streaming(NamedTuple):
-    """The same, with the body piece by piece."""
+    """Status, headers and an iterator over the pieces of the body."""
 
     status: int
     headers: Mapping[str, str]
@@ -21,7 +21,7 @@ class Streaming(NamedTuple):
 
 
 class AsyncStreaming(NamedTuple):
-    """The same, with the body piece by piece."""
+    """Status, headers and an iterator over the pieces of the body."""
 
     status: int
     headers: Mapping[str, str]

@@ -1,14 +1,14 @@
-"""How long to wait before trying again what just failed."""
+"""Exponential backoff with jitter."""
 
 import random
 
-_FAILURES_PER_LINE = 20
+_FAILURES_PER_WARNING = 20
 
 
 class Backoff:
-    """Delays that double from `base` to `cap` seconds, each cut at random to a half at least.
+    """Delays that double from `base` to `cap` seconds, each multiplied by 0.5 to 1 at random.
 
-    The randomness keeps a thousand workers from coming back in the same instant.
+    The jitter prevents many workers from retrying at the same moment.
     """
 
     def __init__(self, base: float = 0.1, cap: float = 15.0) -> None:
@@ -17,17 +17,17 @@ class Backoff:
         self.failures = 0
 
     @property
-    def is_news(self) -> bool:
-        """True where a failure deserves a line in the log: the first, and now and then one more."""
-        return self.failures % _FAILURES_PER_LINE == 0
+    def should_log(self) -> bool:
+        """True if the next failure should be logged: the first of every 20 in a row."""
+        return self.failures % _FAILURES_PER_WARNING == 0
 
     def next(self) -> float:
-        """Count a failure and return how long to wait now, in seconds."""
-        # The exponent is bounded, so that a week of failures does not overflow.
+        """Count a failure and return how many seconds to wait."""
+        # The bound of the exponent prevents an overflow after very many failures.
         delay = min(self._cap, self._base * 2.0 ** min(self.failures, 32))
         self.failures += 1
         return delay * random.uniform(0.5, 1.0)  # noqa: S311 - not a secret
 
     def reset(self) -> None:
-        """Start over: it worked."""
+        """Reset the number of failures after a success."""
         self.failures = 0

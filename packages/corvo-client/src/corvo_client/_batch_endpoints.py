@@ -1,4 +1,4 @@
-"""The endpoints that take many calls of one kind in one request."""
+"""Batch endpoints: each accepts many calls of one kind in one request."""
 
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
@@ -21,7 +21,7 @@ from corvo_schema import (
 
 
 class _Result(Protocol):
-    """The fields that the results of acks, fails and releases share."""
+    """Common fields of the results of ack, fail and release."""
 
     @property
     def status(self) -> str: ...
@@ -48,14 +48,14 @@ def _acked(body: bytes) -> list[ApiError | None]:
 
 
 def _failed(body: bytes) -> list[FailReply | ApiError]:
-    return [*_or_errors(read_fails(body).results)]
+    return [*_results_or_errors(read_fails(body).results)]
 
 
 def _released(body: bytes) -> list[ReleaseReply | ApiError]:
-    return [*_or_errors(read_releases(body).results)]
+    return [*_results_or_errors(read_releases(body).results)]
 
 
-def _or_errors(results: Sequence[T]) -> list[T | ApiError]:
+def _results_or_errors(results: Sequence[T]) -> list[T | ApiError]:
     return [_error_of(result) or result for result in results]
 
 

@@ -1,4 +1,4 @@
-"""A call: the request of a method of the client, and the reader of its answer. No I/O."""
+"""Calls as values: the request of a client method and the reader of its answer. No I/O."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ API = "/api/v1"
 class Call(Generic[R]):
     """One request.
 
-    `repeatable`: sending it twice has no second effect. `patient`: it is sent again after failures
-    that may be temporary. `waits`: for how many seconds the server may delay its answer. A call
-    with a `batch_endpoint` may be sent there as `item`, in one request with others.
+    `repeatable`: sending it twice has no second effect. `patient`: the retry policy applies; if
+    False, the first failure is raised. `waits`: seconds by which the server may delay its answer.
+    A call with a `batch_endpoint` may be sent to that endpoint as `item`, together with others.
     """
 
     verb: str
@@ -32,14 +32,14 @@ class Call(Generic[R]):
 
 
 class Exact(NamedTuple, Generic[R]):
-    """A reply, and the bytes that it was read from."""
+    """A reply and the bytes that it was read from."""
 
     value: R
     body: bytes
 
 
 def exact(call: Call[R]) -> Call[Exact[R]]:
-    """Return the same call, with the body of its answer beside the reply. It travels alone."""
+    """Return a call that also returns the body of its answer. It is never part of a batch."""
 
     def read(body: bytes) -> Exact[R]:
         return Exact(call.read(body), body)
@@ -69,7 +69,7 @@ class BatchEndpoint(Generic[R]):
     read: Callable[[bytes], list[R | ApiError]]
 
     def join(self, calls: Sequence[Call[R]]) -> Call[list[R | ApiError]]:
-        """Make one call of many. It can be repeated when each of them can."""
+        """Return one call for many. It is repeatable if all of them are."""
         items = b",".join([call.item for call in calls])
         return Call(
             "POST",

@@ -1,4 +1,4 @@
-"""Between Python and the bytes of a body."""
+"""Encode request bodies and decode answers."""
 
 import json
 import re
@@ -17,14 +17,14 @@ from corvo_schema import ErrorCode, ErrorReply, RequestModel, details_of
 M = TypeVar("M", bound=RequestModel)
 R = TypeVar("R")
 
-_FREE_FIELDS = {"payload", "result", "checkpoint", "callback_payload"}
-_SNIPPET = 200
+_ANY_JSON_FIELDS = {"payload", "result", "checkpoint", "callback_payload"}
+_SNIPPET_BYTES = 200
 
 
 class RawJson:
-    """JSON text as a payload, sent just as it is: notation of numbers, order of members and all.
+    """JSON text as a payload. It is sent unchanged, e.g. with its notation of numbers.
 
-    Raises ValueError for text that is not JSON: NaN, infinity and lone surrogates are none.
+    Raises ValueError for text that is not JSON, such as NaN, infinity and lone surrogates.
     """
 
     __slots__ = ("body",)
@@ -34,16 +34,16 @@ class RawJson:
         try:
             json.loads(text, parse_int=str, parse_float=str, parse_constant=_refuse_constant)
         except RecursionError:
-            raise ValueError("it is nested too deeply") from None
+            raise ValueError("the JSON text is nested too deeply") from None
 
     def __repr__(self) -> str:
         return f"RawJson({self.body.decode()!r})"
 
 
 def build(model: type[M], members: dict[str, Any]) -> M:
-    """Check what a caller gave against a request's model. Raises `ValidationFailed`.
+    """Return a validated request. Raises `ValidationFailed`.
 
-    What the model does not know is a mistake too: nobody would see that it is ignored.
+    An unknown member is an error as well, because the server would silently ignore it.
     """
     try:
         return model.model_validate(members, extra="forbid")
@@ -57,18 +57,18 @@ def build(model: type[M], members: dict[str, Any]) -> M:
 
 
 def encode(request: RequestModel, **more: str) -> bytes:
-    """Write a request with what was given, and nothing for what was not. `more` is added in front.
+    """Return the JSON of a request. Only fields that were set are written. `more` comes first.
 
-    A null is written for a payload only, where it is a value; elsewhere it means "not given".
-    Raises `ValidationFailed` for a payload, result or checkpoint that JSON cannot express.
+    None is written only for a payload, where null is a value. Raises `ValidationFailed` for a
+    payload, result or checkpoint that JSON cannot express.
     """
     members: dict[str, Any] = request.model_dump(
-        mode="json", exclude_unset=True, exclude_none=True, exclude=_FREE_FIELDS
+        mode="json", exclude_unset=True, exclude_none=True, exclude=_ANY_JSON_FIELDS
     )
     if more:
         members = {**more, **members}
     raw = b""
-    for name in request.model_fields_set & _FREE_FIELDS:
+    for name in request.model_fields_set & _ANY_JSON_FIELDS:
         value = getattr(request, name)
         if isinstance(value, RawJson):
             raw += b',"%b":%b' % (name.encode(), value.body)
@@ -79,52 +79,52 @@ def encode(request: RequestModel, **more: str) -> bytes:
 
 
 def encode_json(value: Any) -> bytes:
-    """Write JSON: what `json` can, and pydantic models, dataclasses, datetimes, UUIDs and so on.
+    """Return a value as JSON. Supports pydantic models, dataclasses, datetimes, UUIDs and so on.
 
-    Raises `ValidationFailed` for anything else: NaN and infinity are no JSON.
+    Raises `ValidationFailed` for other types, NaN and infinity.
     """
     try:
         body = to_json(value)
         if b"NaN" in body or b"Infinity" in body:
-            # Five times slower, but it tells a number from a text that has these letters in it.
+            # This is five times slower, but it distinguishes the number NaN from the text "NaN".
             json.dumps(to_jsonable_python(value), allow_nan=False)
     except (ValueError, TypeError, RecursionError) as error:
-        raise invalid(f"this cannot be written as JSON: {error}") from error
+        raise invalid(f"the value cannot be written as JSON: {error}") from error
     return body
 
 
 def segment(text: str) -> str:
-    """Write an id or a name as one segment of a path. Raises `ValidationFailed` for none."""
+    """Return an id or a name as one segment of a path. Raises `ValidationFailed` if empty."""
     if not text:
         raise invalid("an id or a name must not be empty")
-    # Whoever is on the way resolves a segment of dots as if it were a directory's.
+    # Proxies and servers resolve the segments "." and ".." like directories.
     return quote(text, safe="") if text.strip(".") else text.replace(".", "%2E")
 
 
 def invalid(message: str) -> ValidationFailed:
-    """Make the error of a request that need not be sent to be known as wrong."""
+    """Return the error of a request that the client rejects before sending."""
     return ValidationFailed(message, code=ErrorCode.VALIDATION_ERROR, status=400)
 
 
 def reader(kind: type[R]) -> Callable[[bytes], R]:
-    """Return the function that reads a reply's body as a model, or as a list of one.
+    """Return a function that decodes the body of a reply as `kind`: a model or a list of models.
 
-    It raises `BadReply` for a body that is neither.
+    The function raises `BadReply` for any other body.
     """
 
     @cache
-    def made() -> TypeAdapter[R]:
+    def adapter_once() -> TypeAdapter[R]:
         return TypeAdapter(kind)
 
     def read(body: bytes) -> R:
-        adapter = made()
+        adapter = adapter_once()
         try:
             return adapter.validate_json(body)
         except ValidationError as error:
             if error.errors(include_url=False, include_input=False)[0]["type"] != "json_invalid":
                 raise _bad_reply(body, error) from error
-        # Python's own parser is slower, and takes what is legal but odd: lone surrogates, deep
-        # nesting. One such payload must not make the whole answer unreadable.
+        # The parser of `json` is slower, but it accepts lone surrogates and deep nesting. One such
+        # payload must not make the whole answer unreadable.
         try:
             return adapter.validate_python(json.loads(body))
         except (ValueError, RecursionError) as error:
@@ -134,11 +134,11 @@ def reader(kind: type[R]) -> Callable[[bytes], R]:
 
 
 def read_nothing(body: bytes) -> None:
-    """Read a reply that says no more than that all went well."""
+    """Ignore the body of a reply without content."""
 
 
 def read_answer(call: Call[R], status: int, headers: Mapping[str, str], body: bytes) -> R:
-    """Read the answer to a call. Raises `ApiError` for a refusal, `BadReply` for nonsense."""
+    """Decode the answer to a call. Raises `ApiError` for an error status, and `BadReply`."""
     if 200 <= status < 300:
         return call.read(body)
     if status < 400:
@@ -148,7 +148,7 @@ def read_answer(call: Call[R], status: int, headers: Mapping[str, str], body: by
 
 
 def _read_error(status: int, headers: Mapping[str, str], body: bytes) -> ApiError:
-    """Make the error of an answer with a status of 400 or more, whoever wrote it."""
+    """Return the error of an answer with a status of 400 or more, of a server or a proxy."""
     retry_after = headers.get("retry-after", "")
     delay = float(retry_after) if re.fullmatch("[0-9]{1,6}", retry_after) else None
     request_id = headers.get("x-request-id")
@@ -184,5 +184,5 @@ def _bad_reply(body: bytes, error: Exception) -> BadReply:
 
 
 def _snippet(body: bytes) -> str:
-    text = body[:_SNIPPET].decode(errors="replace").strip()
+    text = body[:_SNIPPET_BYTES].decode(errors="replace").strip()
     return f" It begins: {text!r}" if text else ""

@@ -1,26 +1,26 @@
-"""What can go wrong with a call.
+"""Errors of calls.
 
 ::
 
     CorvoError
-    ├ TransportError        no answer of the server's came
-    │ ├ ConnectionFailed    nobody could be reached: nothing was sent     (also a ConnectionError)
-    │ ├ ConnectionLost      it broke on the way: it may have taken effect (also a ConnectionError)
-    │ ├ CallTimedOut        the answer did not come: ditto                (also a TimeoutError)
-    │ └ BadReply            what answered is not a Corvo server that this client understands
-    ├ BulkStopped           a bulk operation that was waited for was cancelled, or failed
-    └ ApiError              the server refused, and changed nothing; has code, status, details
-      ├ ValidationFailed    400, 415: something in the request is wrong   (also a ValueError)
-      ├ Unauthorized        401: no key, or not a valid one
-      ├ Forbidden           403: the key does not give this right, or not for this queue
-      ├ NotFound            404, 405: no such job, queue, batch or route
+    ├ TransportError        there is no usable answer
+    │ ├ ConnectionFailed    cannot connect: nothing was sent              (also a ConnectionError)
+    │ ├ ConnectionLost      the call may have taken effect                (also a ConnectionError)
+    │ ├ CallTimedOut        the call may have taken effect                (also a TimeoutError)
+    │ └ BadReply            the answer is not one of a Corvo server that this client knows
+    ├ BulkStopped           a bulk operation was cancelled or failed
+    └ ApiError              the server rejected the call and changed nothing
+      ├ ValidationFailed    400, 415: the request is invalid              (also a ValueError)
+      ├ Unauthorized        401: the API key is missing or invalid
+      ├ Forbidden           403: the API key does not allow this call or this queue
+      ├ NotFound            404, 405: no such job, queue, batch, schedule or route
       ├ Conflict            409
-      │ ├ InvalidState      the job's state does not allow it
-      │ └ LeaseLost         the job is not this attempt's any more
-      ├ PayloadTooLarge     413
-      ├ Overloaded          429: too many writes at once
-      ├ Unavailable         502, 503, 504: shutting down, or the store cannot write
-      └ ServerError         any other: a bug of the server, to be looked up by request_id
+      │ ├ InvalidState      the state of the job does not allow the call
+      │ └ LeaseLost         the attempt no longer has the lease
+      ├ PayloadTooLarge     413: the payload or the request is too large
+      ├ Overloaded          429: the write queue of the server is full
+      ├ Unavailable         502, 503, 504: the server shuts down or cannot write
+      └ ServerError         any other status: a bug of the server
 """
 
 from collections.abc import Sequence
@@ -30,40 +30,40 @@ from corvo_schema import BulkOperation, ErrorCode, ErrorDetail
 
 
 class CorvoError(Exception):
-    """Any failure of a call.
+    """Base class of all errors of calls.
 
-    `is_transient`: the same call may succeed later, without anybody having changed anything.
+    `is_transient`: the same call may succeed later without any change.
     """
 
     is_transient: ClassVar[bool] = False
 
 
 class TransportError(CorvoError):
-    """No answer of the server's came."""
+    """There is no usable answer of a Corvo server."""
 
     is_transient = True
 
 
 class ConnectionFailed(TransportError, ConnectionError):
-    """Nobody could be reached. Nothing was sent, so nothing happened."""
+    """The client could not connect to the server. The call was not sent."""
 
 
 class ConnectionLost(TransportError, ConnectionError):
-    """The connection broke before the answer was in. The call may have taken effect or not."""
+    """The connection broke before the answer was complete. The call may have taken effect."""
 
 
 class CallTimedOut(TransportError, TimeoutError):
-    """No answer came in time. The call may have taken effect or not."""
+    """The answer did not arrive in time. The call may have taken effect."""
 
 
 class BadReply(TransportError):
-    """What answered is not a Corvo server, or one that this client does not understand."""
+    """The answer is not one of a Corvo server, or of a version that this client knows."""
 
     is_transient = False
 
 
 class BulkStopped(CorvoError):
-    """A bulk operation ended before it was done; `operation` says how far it came, and why."""
+    """A bulk operation was cancelled or failed. `operation` has its progress and its error."""
 
     def __init__(self, operation: BulkOperation) -> None:
         why = f": {operation.error}" if operation.error else ""
@@ -75,12 +75,11 @@ class BulkStopped(CorvoError):
 
 
 class ApiError(CorvoError):
-    """The server refused the call and changed nothing.
+    """The server rejected the call and changed nothing.
 
-    `code` is an `ErrorCode`, or the text of one that this client does not know, or empty when
-    something in front of the server answered. `details` names the offending fields. `request_id`
-    finds the call in the server's log. `retry_after` is in seconds. `reason` is what the server
-    said; the message has the details and what to do about it as well.
+    `code` is an `ErrorCode`, the text of an unknown code, or empty if a proxy answered. `details`
+    has the invalid fields. `request_id` identifies the call in the server's log. `retry_after` is
+    in seconds. `reason` is the server's message; `str()` adds the details and a hint.
     """
 
     def __init__(
@@ -104,31 +103,31 @@ class ApiError(CorvoError):
 
 
 class ValidationFailed(ApiError, ValueError):
-    """Something in the request is wrong. Found by this client already, where it can be."""
+    """The request is invalid. The client raises this before sending, where it can."""
 
 
 class Unauthorized(ApiError):
-    """The server wants a key, or does not know the one it got."""
+    """The API key is missing or invalid."""
 
 
 class Forbidden(ApiError):
-    """The key does not give the right to do this, or not with this queue."""
+    """The API key does not allow this call, or not for this queue."""
 
 
 class NotFound(ApiError):
-    """There is no such job, queue, batch or route."""
+    """The job, queue, batch, schedule or route does not exist."""
 
 
 class Conflict(ApiError):
-    """The job is not in the state that the call needs."""
+    """The state of the job does not allow the call."""
 
 
 class InvalidState(Conflict):
-    """The job's state does not allow it; the message names the state."""
+    """The state of the job does not allow the call. The message names the state."""
 
 
 class LeaseLost(Conflict):
-    """The lease token is not the job's current one: the attempt is over, whatever it has done."""
+    """The lease token is not the current one of the job: the attempt has lost its lease."""
 
 
 class PayloadTooLarge(ApiError):
@@ -142,13 +141,13 @@ class Overloaded(ApiError):
 
 
 class Unavailable(ApiError):
-    """The server is shutting down, cannot write, or is not there behind its proxy."""
+    """The server shuts down, cannot write, or cannot be reached by its proxy."""
 
     is_transient = True
 
 
 class ServerError(ApiError):
-    """A bug of the server. Its log has the rest, under `request_id`."""
+    """The server failed because of a bug. Its log has the cause under `request_id`."""
 
 
 _BY_CODE: dict[str, type[ApiError]] = {
@@ -183,7 +182,7 @@ _BY_STATUS: dict[int, type[ApiError]] = {
 
 
 def error_class(code: str, status: int) -> type[ApiError]:
-    """Return the class for an error code; for an unknown one, that of the status."""
+    """Return the error class of an error code, or of the status if the code is unknown."""
     return _BY_CODE.get(code) or _BY_STATUS.get(status) or ServerError
 
 
@@ -196,9 +195,9 @@ def make_error(
     request_id: str | None = None,
     retry_after: float | None = None,
 ) -> ApiError:
-    """Make the error of an answer; its message says what was wrong, and what to do about it."""
+    """Return the error of an answer. Its message includes the details and a hint."""
     kind = error_class(code, status)
-    # The server's sentence has the first of them already.
+    # The message of the server may include the first detail.
     more = [d for d in details if d.message not in message]
     text = message.rstrip(".")
     if more:

@@ -30,7 +30,7 @@ class Reading:
     def __init__(self) -> None:
         self.is_complete = False
         self.keeps_alive = False
-        """Whether the connection can be used for another request."""
+        """True if the connection can be used for another request."""
         self._status = 0
         self._headers: dict[str, str] = {}
         self._body: list[bytes] = []
@@ -42,10 +42,10 @@ class Reading:
         try:
             self._parser.feed_data(piece)
         except HttpParserError as error:
-            raise BrokenAnswer(f"not an answer in HTTP: {error}") from None
+            raise BrokenAnswer(f"the answer is not HTTP: {error}") from None
 
     def end(self) -> None:
-        """End the answer with the connection. Raises `BrokenAnswer` if it is not complete then."""
+        """Handle the end of the stream. Raises `BrokenAnswer` if the answer is incomplete."""
         if not self._is_ended_by_close:
             raise BrokenAnswer("the server closed the connection before its answer was complete")
         self.is_complete = True
@@ -55,11 +55,11 @@ class Reading:
         """The complete answer."""
         return Answer(self._status, self._headers, b"".join(self._body))
 
-    # What the parser calls
+    # Callbacks of the parser
 
     def on_message_begin(self) -> None:
         if self.is_complete:
-            self.keeps_alive = False  # more bytes than one answer: the next would be read wrong
+            self.keeps_alive = False  # surplus bytes: the next answer would be misread
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if not self.is_complete:
@@ -77,7 +77,7 @@ class Reading:
             self._body.append(body)
 
     def on_message_complete(self) -> None:
-        if self._status < 200:  # an interim answer: the final one follows
+        if self._status < 200:  # an informational answer: the final one follows
             self._headers.clear()
             self._is_ended_by_close = False
         elif not self.is_complete:

@@ -1,4 +1,4 @@
-"""Connections that are open and not in use."""
+"""Pool of idle connections."""
 
 import select
 from collections import deque
@@ -9,16 +9,16 @@ from corvo_client._origin import MAX_CONNECTIONS, ServerAddress
 
 
 class IdleConnection(Protocol):
-    """A connection that can be kept."""
+    """A connection that can be pooled."""
 
     server: ServerAddress
 
     def is_good(self) -> bool:
-        """Tell whether it can still be used."""
+        """Return whether the connection can still be used."""
         ...
 
     def close(self) -> None:
-        """Close it."""
+        """Close the connection."""
         ...
 
 
@@ -26,14 +26,14 @@ C = TypeVar("C", bound=IdleConnection)
 
 
 class Idle(Generic[C]):
-    """Keeps up to `MAX_CONNECTIONS` connections, the last used first. For any number of threads."""
+    """A pool of up to `MAX_CONNECTIONS` connections, most recently used first. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._connections: deque[C] = deque()
 
     def take(self, server: ServerAddress) -> C | None:
-        """Remove and return a good connection to `server`, or None. Closes bad ones on the way."""
+        """Remove and return a usable connection to `server`, or None. Close unusable ones."""
         while True:
             with self._lock:
                 connection = next((c for c in self._connections if c.server is server), None)
@@ -45,7 +45,7 @@ class Idle(Generic[C]):
             connection.close()
 
     def keep(self, connection: C) -> None:
-        """Keep a connection until it is taken. Closes the oldest one when there are too many."""
+        """Add a connection to the pool. Close the least recently used one if the pool is full."""
         with self._lock:
             self._connections.appendleft(connection)
             is_full = len(self._connections) > MAX_CONNECTIONS
@@ -63,7 +63,7 @@ class Idle(Generic[C]):
 
 
 class Readable(Protocol):
-    """A socket, or an event loop's stand-in for one."""
+    """A socket, or the object that an event loop returns instead of it."""
 
     def fileno(self) -> int: ...
 
@@ -71,13 +71,13 @@ class Readable(Protocol):
 if hasattr(select, "poll"):
 
     def is_readable(connection: Readable) -> bool:
-        """Tell whether data or the end of the stream has arrived."""
+        """Return whether data or the end of the stream has arrived."""
         poll = select.poll()
         poll.register(connection, select.POLLIN)
         return bool(poll.poll(0))
 
-else:  # Windows, where select takes any socket
+else:  # on Windows there is no poll, and select accepts a socket with any number
 
     def is_readable(connection: Readable) -> bool:
-        """Tell whether data or the end of the stream has arrived."""
+        """Return whether data or the end of the stream has arrived."""
         return bool(select.select([connection], [], [], 0)[0])

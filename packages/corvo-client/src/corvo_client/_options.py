@@ -1,4 +1,4 @@
-"""What can be said of an enqueue, as types for callers."""
+"""Types of the arguments of client methods."""
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
@@ -19,7 +19,7 @@ from corvo_schema import (
 )
 
 NO_PAYLOAD: Any = MappingProxyType({})
-"""The default of a payload: the server's own, an empty object."""
+"""Default payload: the field is not sent, and the server stores an empty object."""
 
 AnyPriority = Priority | Literal["critical", "high", "normal"]
 AnyBackoff = Backoff | Literal["none", "fixed", "linear", "exponential"]
@@ -48,26 +48,26 @@ AnySortOrder = SortOrder | Literal["asc", "desc"]
 AnyAction = BulkAction | Literal["retry", "delete", "cancel", "move", "requeue", "change_priority"]
 AnyEventType = EventType | str
 AnyMoment = datetime | str
-"""A datetime with a time zone, or an RFC 3339 text."""
+"""A datetime with a time zone, or RFC 3339 text."""
 AnyDuration = timedelta | str
-"""A timedelta, or a text such as `250ms`, `5s`, `1h30m`."""
+"""A timedelta, or text such as `250ms`, `5s`, `1h30m`."""
 AnySeconds = timedelta | str | float
 """A number of seconds, or a duration."""
 
 
 class EnqueueOptions(TypedDict, total=False):
-    """The options of an enqueue; what is left out or None has the server's default.
+    """Options of an enqueue. An option that is missing or None has the server's default.
 
-    `unique_key`: at most one live job of the queue has this key, for `unique_period` (1 h) at most;
-    another enqueue is answered with the first job; `on_conflict` says what else it does.
-    `concurrency_key`: jobs of the queue that share it can be limited together. `max_retries` (3):
-    how many attempts there are in all. `retry_backoff` (exponential), `retry_base_delay` (5s),
-    `retry_max_delay` (10m): the pauses between attempts. `scheduled_at`: not before then; `delay`:
-    not before so much time has passed; one of the two at most. `expire_after`: not finished by
-    then, the job is dead. `traceparent`: the span that enqueues, as in W3C Trace Context; by
-    default the current one of OpenTelemetry, where the program uses that.
-    `job_id`: made by the client when left out; an enqueue repeated with the same id has no second
-    effect.
+    - `unique_key`: at most one unfinished job of the queue has this key, for up to `unique_period`
+      (1h). Another enqueue returns that job; `on_conflict` (ignore) can also change it.
+    - `concurrency_key`: the limit `per_key` of the queue applies to jobs with the same key.
+    - `max_retries` (3): maximum number of attempts.
+    - `retry_backoff` (exponential), `retry_base_delay` (5s), `retry_max_delay` (10m): the delay
+      before the next attempt.
+    - `scheduled_at`: earliest start; `delay`: the same, from now. Use at most one of them.
+    - `expire_after`: the job becomes dead if it has not finished by then.
+    - `traceparent`: span of the enqueue (W3C Trace Context); default: OpenTelemetry's current span.
+    - `job_id`: default: a new id. A second enqueue with the same id has no effect.
     """
 
     priority: AnyPriority | None
@@ -88,18 +88,21 @@ class EnqueueOptions(TypedDict, total=False):
 
 
 class NewJob(EnqueueOptions, total=False):
-    """One job of `enqueue_batch`, as a dict."""
+    """One job of `enqueue_batch` as a dict."""
 
     queue: Required[str]
     payload: Any
 
 
 class SearchFilters(TypedDict, total=False):
-    """Which jobs are meant: those that match every filter given; texts hold no wildcards.
+    """Filters of a search. A job must match all of them. Text has no wildcards.
 
-    `state`: one, or any of several. `tags`: all of these. `payload_contains`: text of the payload's
-    JSON; `payload_jq`: a condition in a safe subset of jq. The moments themselves do not match.
-    `has_errors`: an attempt has failed; `error_contains`: with such a text.
+    - `state`: one state, or several of which one must match.
+    - `tags`: the job must have all of them.
+    - `payload_contains`: text within the JSON of the payload.
+    - `payload_jq`: a condition in a safe subset of jq.
+    - `..._after` and `..._before` exclude the given time itself.
+    - `has_errors`: at least one attempt has failed; `error_contains`: text within its error.
     """
 
     queue: str | None
@@ -129,10 +132,11 @@ class SearchFilters(TypedDict, total=False):
 
 
 class ScheduleOptions(TypedDict, total=False):
-    """The options of a schedule; what is left out or None has the server's default.
+    """Options of a schedule. An option that is missing or None has the server's default.
 
-    `timezone` (UTC): an IANA zone. `misfire` (run_once): what becomes of times that passed while no
-    server ran. The others are those of the jobs that it enqueues; see `EnqueueOptions`.
+    - `timezone` (UTC): an IANA time zone.
+    - `misfire` (run_once): how to handle occurrences that passed while no server ran.
+    - All others apply to the jobs of the schedule; see `EnqueueOptions`.
     """
 
     timezone: str | None

@@ -1,4 +1,4 @@
-"""The addresses of servers, how to reach them, and the errors when that fails."""
+"""Server addresses, connection settings, and the errors of failed connections."""
 
 import os
 import platform
@@ -27,7 +27,7 @@ MAX_CONNECTIONS = 10
 KEEPALIVE_SECONDS = 30.0
 _UNAVAILABLE = 503
 
-# Most calls go to one of a few paths, and reading a URL takes as long as all the rest of a request.
+# Most calls use one of a few paths. Parsing a URL takes as long as the rest of a request.
 _url = lru_cache(maxsize=64)(httpx.URL)
 
 
@@ -47,16 +47,15 @@ class ServerAddress:
 
 
 class Origin:
-    """The server, or several of one cluster, and how they are reached.
+    """The server, or the servers of one cluster, with their connection settings.
 
     `base_url` falls back to CORVO_SERVER, then to `http://localhost:8080`; `api_key` to
     CORVO_API_KEY; `proxy` to the usual environment variables. `verify` is False, or an SSL context,
     e.g. one with a private authority or a client certificate. Timeouts are in seconds. Raises
-    ValueError for a URL that is none of a server's.
+    ValueError for an invalid server URL.
 
-    `base_url` may name several servers of one cluster, with commas between them. One of them, drawn
-    at random, gets the requests until it fails to answer or says that it cannot serve; then the
-    next one gets those that follow.
+    `base_url` may list several servers of one cluster, separated by commas. A random one gets all
+    requests. When it does not answer, or answers with 503, the next one gets the next requests.
     """
 
     def __init__(
@@ -81,29 +80,30 @@ class Origin:
         self.read_timeout = read_timeout
         self.proxy = proxy or _environment_proxy(urls[0])
         uses_tls = "https" in {*(url.scheme for url in urls), httpx.URL(self.proxy or "").scheme}
-        # Loading the authorities takes longer than all the rest of making a client.
+        # Without TLS, an empty context avoids loading the authorities: that takes longer than
+        # the rest of creating a client.
         self._verify = verify if uses_tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
     @property
     def server(self) -> ServerAddress:
-        """The server that gets the next request."""
+        """Server that gets the next request."""
         return self.servers[self._at]
 
     @cached_property
     def tls(self) -> ssl.SSLContext:
-        """The SSL context of connections that do not go through httpx."""
+        """SSL context of connections that do not go through httpx."""
         context = httpx.create_ssl_context(self._verify)
         context.set_alpn_protocols(["http/1.1"])
         return context
 
-    def patience(self, call: Call[Any]) -> float:
-        """Return for how many seconds the server may be silent."""
+    def silence_timeout(self, call: Call[Any]) -> float:
+        """Return how many seconds the server may send nothing before the call fails."""
         return self.read_timeout + call.waits
 
     # For httpx
 
     def backend_options(self, *, is_for_polls: bool) -> dict[str, Any]:
-        """Return the arguments of an httpx transport. Long polls each hold a connection."""
+        """Return the arguments of an httpx transport. Long polls have no connection limit."""
         limits = httpx.Limits(
             max_connections=None if is_for_polls else MAX_CONNECTIONS,
             max_keepalive_connections=MAX_CONNECTIONS,
@@ -112,7 +112,7 @@ class Origin:
         return {"verify": self._verify, "proxy": self.proxy, "limits": limits}
 
     def request(self, call: Call[Any], server: ServerAddress) -> httpx.Request:
-        """Return a call as a request of httpx."""
+        """Return the httpx request for a call."""
         headers = server.headers
         if call.body is not None:
             length = b"%d" % len(call.body)
@@ -123,12 +123,12 @@ class Origin:
             ]
         elif call.verb != "GET":
             headers = [*headers, (b"Content-Length", b"0")]
-        reading = self.patience(call)
+        silence_timeout = self.silence_timeout(call)
         timeout = {
             "connect": self.connect_timeout,
-            "read": reading,
+            "read": silence_timeout,
             "write": self.read_timeout,
-            "pool": reading,
+            "pool": silence_timeout,
         }
         return httpx.Request(
             call.verb,
@@ -139,7 +139,7 @@ class Origin:
         )
 
     def explain(self, error: Exception, call: Call[Any], server: ServerAddress) -> TransportError:
-        """Return the error of the client for an error of httpx."""
+        """Return the client's error for an error of httpx."""
         match error:
             case httpx.ConnectError() | httpx.ConnectTimeout() | httpx.ProxyError():
                 return self.unreachable(server, error)
@@ -153,16 +153,17 @@ class Origin:
             case _:
                 return self.lost(call, server, error)
 
-    # Errors. All but the first make the next server get the following requests.
+    # Errors. Each one except `busy` switches to the next server.
 
     def busy(self, call: Call[Any], server: ServerAddress) -> ConnectionFailed:
-        """Return the error for a call that got no connection in time."""
+        """Return the error for a call that waited too long for a free connection."""
         return ConnectionFailed(
-            f"{_where(call, server)}: all {MAX_CONNECTIONS} connections were busy for too long"
+            f"{_where(call, server)}: all {MAX_CONNECTIONS} connections stayed busy for "
+            f"{self.silence_timeout(call):g} s. Make fewer calls at a time"
         )
 
     def unreachable(self, server: ServerAddress, error: Exception) -> ConnectionFailed:
-        """Return the error for a connection that could not be made."""
+        """Return the error for a connection that could not be opened. Switch servers."""
         self._leave(server)
         return ConnectionFailed(
             f"cannot connect to {server.url}: {_words(error)}. Is the server running there? Set "
@@ -170,25 +171,27 @@ class Origin:
         )
 
     def silent(self, call: Call[Any], server: ServerAddress) -> CallTimedOut:
-        """Return the error for an answer that did not come in time."""
+        """Return the error for an answer that did not arrive in time. Switch servers."""
         self._leave(server)
         return CallTimedOut(
-            f"{_where(call, server)}: no answer within {self.patience(call):g} s. "
-            "It may have taken effect"
+            f"{_where(call, server)}: no answer within {self.silence_timeout(call):g} s. "
+            "The call may have taken effect"
         )
 
     def lost(self, call: Call[Any], server: ServerAddress, error: Exception) -> ConnectionLost:
-        """Return the error for a connection that broke, or an answer that cannot be read."""
+        """Return the error for a broken connection or an unreadable answer. Switch servers."""
         self._leave(server)
-        return ConnectionLost(f"{_where(call, server)}: {_words(error)}. It may have taken effect")
+        return ConnectionLost(
+            f"{_where(call, server)}: {_words(error)}. The call may have taken effect"
+        )
 
     def note(self, status: int, server: ServerAddress) -> None:
-        """Turn to the next server if the status says that this one cannot serve."""
+        """Switch to the next server if the status is 503."""
         if status == _UNAVAILABLE:
             self._leave(server)
 
     def _leave(self, server: ServerAddress) -> None:
-        """Turn to the next server, unless another request has turned already."""
+        """Switch to the next server, unless another request has done that."""
         at = self._at
         if self.servers[at] is server:
             self._at = (at + 1) % len(self.servers)
@@ -197,9 +200,11 @@ class Origin:
 def _server_url(text: str) -> httpx.URL:
     url = httpx.URL(text)
     if url.scheme not in {"http", "https"} or not url.host:
-        raise ValueError(f"{text!r} is not a server's URL; write it like {DEFAULT_URL}")
+        raise ValueError(f"{text!r} is not the URL of a server; write it like {DEFAULT_URL}")
     if url.userinfo:
-        raise ValueError("the server's URL must not hold a password; use api_key instead")
+        raise ValueError(
+            "the URL of the server must not contain a user or a password; use api_key instead"
+        )
     return url.copy_with(query=None, fragment=None)
 
 

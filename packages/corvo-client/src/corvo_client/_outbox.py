@@ -1,4 +1,4 @@
-"""What an outbox has in its table, and how rows become requests. No I/O."""
+"""Rows of an outbox table, and the requests that are made from them. No I/O."""
 
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -10,13 +10,13 @@ from corvo_client._call import API, Call
 from corvo_client._codec import encode
 from corvo_schema import EnqueueBatchReply, EnqueueRequest, ErrorCode, from_ms, new_job_id
 
-MOST_ERROR = 500
-"""Characters of a refusal that are kept."""
+MAX_ERROR_CHARS = 500
+"""Maximum length of a stored error, in characters."""
 
-MOST_BYTES = 4_000_000
-"""How large a request may grow, unless a single row is larger."""
+MAX_REQUEST_BYTES = 4_000_000
+"""Maximum size of a request with more than one row, in bytes."""
 
-# One row can be the reason for these; whatever else is wrong is wrong with all of them.
+# A single row can cause these errors. All others concern the whole request.
 MAY_BE_ONE_ROW = frozenset(
     {
         ErrorCode.PARSE_ERROR,
@@ -29,7 +29,7 @@ MAY_BE_ONE_ROW = frozenset(
 
 
 class Row(NamedTuple):
-    """A job that was committed and not sent yet. `body` is the JSON of its enqueue."""
+    """A committed job that is not sent yet. `body` is the JSON of its enqueue request."""
 
     seq: int
     job_id: str
@@ -38,39 +38,44 @@ class Row(NamedTuple):
 
 @dataclass(slots=True)
 class Sent:
-    """What became of rows: those that the server has, and those that it will never take."""
+    """Result of sending rows.
 
-    taken: list[int] = field(default_factory=list)
+    `accepted`: the `seq` of rows that the server has. `refused`: the error by `seq` of rows that
+    the server will never accept.
+    """
+
+    accepted: list[int] = field(default_factory=list)
     refused: dict[int, str] = field(default_factory=dict)
 
     def __add__(self, other: "Sent") -> "Sent":
-        return Sent(self.taken + other.taken, self.refused | other.refused)
+        return Sent(self.accepted + other.accepted, self.refused | other.refused)
 
 
 class Store(Protocol):
     """The table of an outbox."""
 
     def deliver(self, limit: int, send: Callable[[Sequence[Row]], Sent]) -> int:
-        """Hand the oldest rows to `send`, up to `limit`, and note what became of them.
+        """Pass up to `limit` of the oldest rows to `send`. Return their number.
 
-        Returns how many there were. A row that is with another relay at the moment is left to it
-        where the database can tell. What `send` raises leaves all rows as they were.
+        Delete accepted rows and store the errors of refused ones. If `send` raises, no row
+        changes. Where the database supports it, rows locked by another relay are skipped.
         """
         ...
 
 
 class AsyncStore(Protocol):
-    """The table of an outbox."""
+    """The table of an outbox, for asyncio."""
 
     async def deliver(self, limit: int, send: Callable[[Sequence[Row]], Awaitable[Sent]]) -> int:
-        """Hand the oldest rows to `send`, up to `limit`, and note what became of them."""
+        """Do what `Store.deliver` does."""
         ...
 
 
-def identified(request: EnqueueRequest) -> tuple[str, str]:
-    """Return the id that a job is to have, and the JSON of its enqueue with that id.
+def with_job_id(request: EnqueueRequest) -> tuple[str, str]:
+    """Return the id of a new job, and the JSON of its enqueue request with that id.
 
-    A delay counts from now on, by this machine's clock: nobody knows how long the row will wait.
+    A `delay` becomes a `scheduled_at` by this machine's clock, because the relay may send the row
+    much later.
     """
     job_id = request.job_id or new_job_id()
     if request.delay:
@@ -81,11 +86,11 @@ def identified(request: EnqueueRequest) -> tuple[str, str]:
 
 
 def size_of(rows: Sequence[Row]) -> int:
-    """Return about how many bytes a request with these rows has."""
+    """Return the approximate size of a request with these rows, in bytes."""
     return sum(len(row.body) for row in rows)
 
 
 def enqueue_rows(rows: Sequence[Row]) -> Call[EnqueueBatchReply]:
-    """Enqueue rows, all or none. Their ids make it safe to repeat."""
+    """Return the call that enqueues rows, all or none. It is repeatable: rows have job ids."""
     body = b'{"jobs":[%b]}' % b",".join([row.body.encode() for row in rows])
     return Call("POST", f"{API}/enqueue/batch", read_enqueues, body, repeatable=True)

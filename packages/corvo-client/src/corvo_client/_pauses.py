@@ -1,4 +1,4 @@
-"""Pauses that end early when it is time to stop."""
+"""Waits that `stop` ends early."""
 
 import asyncio
 import contextlib
@@ -6,41 +6,41 @@ import threading
 
 
 class Pause:
-    """Waits in a thread. `stop` may be called from any."""
+    """Waits in a thread. Any thread may call `stop`."""
 
     def __init__(self) -> None:
         self._stopping = threading.Event()
 
     @property
     def is_over(self) -> bool:
-        """Whether `stop` was called."""
+        """True after `stop`."""
         return self._stopping.is_set()
 
     def stop(self) -> None:
-        """End the pause at hand, and all later ones at once."""
+        """End the current wait. Later waits return at once."""
         self._stopping.set()
 
     def wait(self, seconds: float) -> None:
-        """Wait."""
+        """Wait for `seconds`, or until `stop` is called."""
         self._stopping.wait(seconds)
 
 
 class AsyncPause:
-    """Waits in an event loop, in which `stop` is to be called, too."""
+    """Waits in an event loop. Call `stop` in the same loop."""
 
     def __init__(self) -> None:
         self._stopping = asyncio.Event()
 
     @property
     def is_over(self) -> bool:
-        """Whether `stop` was called."""
+        """True after `stop`."""
         return self._stopping.is_set()
 
     def stop(self) -> None:
-        """End the pause at hand, and all later ones at once."""
+        """End the current wait. Later waits return at once."""
         self._stopping.set()
 
     async def wait(self, seconds: float) -> None:
-        """Wait."""
+        """Wait for `seconds`, or until `stop` is called."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), seconds)

@@ -1,4 +1,4 @@
-"""Fixtures for pytest. Nothing is imported before a test asks for one of them."""
+"""Fixtures for pytest. They import the client only when a test uses them."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def corvo_jobs() -> "Iterator[RecordedJobs]":
-    """Record what the test enqueues, instead of sending it: look at it, assert, drain it."""
+    """Record the jobs that the test enqueues instead of sending them."""
     from corvo_client.testing import recording  # noqa: PLC0415
 
     with recording() as jobs:
@@ -21,7 +21,7 @@ def corvo_jobs() -> "Iterator[RecordedJobs]":
 
 @pytest.fixture
 def corvo_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Start a real server for this test, and return its URL. CORVO_SERVER is set to it."""
+    """Start a real server for this test and return its URL. Set CORVO_SERVER to that URL."""
     from corvo_client.testing import LocalServer  # noqa: PLC0415
 
     monkeypatch.delenv("CORVO_API_KEY", raising=False)
@@ -32,7 +32,7 @@ def corvo_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 @pytest.fixture
 def corvo_client(corvo_server: str) -> "Iterator[Client]":
-    """Return a client of the test's own server."""
+    """Return a client of the server that `corvo_server` starts."""
     from corvo_client import Client  # noqa: PLC0415
 
     with Client(corvo_server) as client:

@@ -1,4 +1,4 @@
-"""When a call that failed is made again."""
+"""Retry policy of calls."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -17,14 +17,13 @@ AsyncSleep = Callable[[float], Awaitable[None]]
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often and for how long a call is repeated; times in seconds.
+    """Limits and delays of retries. Times are in seconds.
 
-    Only failures that may pass are followed by another attempt, and only where a second effect is
-    impossible: nothing was sent, the server said that it did nothing, or the call can be repeated
-    (reads; enqueues, which carry their own job id; outcomes with a lease token). Delays are drawn
-    at random from zero to a bound that doubles, so that callers who failed together do not come
-    back together; a `Retry-After` comes on top. No attempt begins after `max_elapsed`; by default
-    the time decides, and not the number of attempts, which luck may use up in an instant.
+    Only temporary failures are retried, and only if a retry has no second effect: nothing was sent,
+    the server answered that it changed nothing, or the call is repeatable. Repeatable are reads,
+    enqueues (they carry a job id), and ack, fail and release with a lease token. A delay is random
+    between zero and a bound that doubles; `Retry-After` is added to it. No attempt starts after
+    `max_elapsed`. The default `max_attempts` is so high that only `max_elapsed` matters.
     """
 
     max_attempts: int = 100
@@ -35,9 +34,9 @@ class RetryPolicy:
     def pause(
         self, error: CorvoError, *, repeatable: bool, attempt: int, elapsed: float, draw: float
     ) -> float | None:
-        """Return how long to wait before the next attempt, or None when there is to be none.
+        """Return the seconds to wait before the next attempt, or None for no more attempts.
 
-        `attempt` is the number of attempts made, `draw` a random number from 0 to 1.
+        `attempt` is the number of attempts made; `draw` is a random number from 0 to 1.
         """
         if attempt >= self.max_attempts or not _may_repeat(error, repeatable=repeatable):
             return None
@@ -45,15 +44,15 @@ class RetryPolicy:
         return delay if elapsed + delay <= self.max_elapsed else None
 
     def delay(self, error: CorvoError | None, attempt: int, draw: float) -> float:
-        """Return how long to wait after so many attempts, however many there are to be."""
-        # The exponent is bounded: a stream may be tried for again for days.
+        """Return the seconds to wait after attempt number `attempt`, ignoring the limits."""
+        # The bound of the exponent prevents an overflow: a stream may be retried for days.
         bound = min(self.longest_delay, self.first_delay * 2.0 ** min(attempt - 1, 32))
         asked = error.retry_after if isinstance(error, ApiError) else None
         return draw * bound + (asked or 0.0)
 
 
 NO_RETRIES = RetryPolicy(max_attempts=1)
-"""Report every failure at once."""
+"""Raise the first failure."""
 
 
 def _may_repeat(error: CorvoError, *, repeatable: bool) -> bool:
@@ -62,6 +61,6 @@ def _may_repeat(error: CorvoError, *, repeatable: bool) -> bool:
     if isinstance(error, ConnectionFailed | Overloaded):
         return True
     if isinstance(error, Unavailable) and error.code:
-        # The server itself says so, and it changes nothing when it does. A proxy cannot promise.
+        # The code proves that Corvo answered; it changes nothing then. A proxy has no code.
         return True
     return repeatable

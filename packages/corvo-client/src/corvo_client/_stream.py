@@ -1,4 +1,4 @@
-"""A stream of server-sent events: what is asked for, and how its bytes are read. No I/O."""
+"""Streams of server-sent events: their request and the parser of their messages. No I/O."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,28 +9,31 @@ from corvo_client._codec import read_nothing
 
 R = TypeVar("R")
 
-LONGEST_SILENCE = 15.0
-"""Seconds after which the server says that it is still there, when it has nothing else to say."""
+MAX_SILENCE = 15.0
+"""Seconds after which the server sends a keep-alive comment if there is no message."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stream(Generic[R]):
-    """Something to follow. `read` reads the data of one message; `after` is where to go on."""
+    """A stream to follow. `read` parses the data of one message.
+
+    `after` is the id of the last message seen, or None: then the server decides where to start.
+    """
 
     path: str
     read: Callable[[bytes], R]
     after: str | None = None
 
     def call(self, after: str | None) -> Call[None]:
-        """Return the request that follows it from a message on, or from its beginning."""
+        """Return the request for the messages after a message id, or from the server's start."""
         path = self.path
         if after is not None:
             path += f"{'&' if '?' in path else '?'}last_event_id={after}"
-        return Call("GET", path, read_nothing, repeatable=True, waits=LONGEST_SILENCE)
+        return Call("GET", path, read_nothing, repeatable=True, waits=MAX_SILENCE)
 
 
 def exact_stream(stream: Stream[R]) -> Stream[Exact[R]]:
-    """Return the same stream, with the bytes of each message's data beside what they mean."""
+    """Return the same stream with `Exact` values: each message and its bytes."""
 
     def read(data: bytes) -> Exact[R]:
         return Exact(stream.read(data), data)
@@ -39,17 +42,16 @@ def exact_stream(stream: Stream[R]) -> Stream[Exact[R]]:
 
 
 class Message(NamedTuple):
-    """One message. Without data it only says where the stream is."""
+    """One message. A message without data only reports the position of the stream."""
 
     id: str | None
     data: bytes | None
 
 
 class MessageReader:
-    """Cuts a stream of bytes into messages, wherever the pieces begin and end.
+    """Parser of server-sent events (HTML standard, UTF-8). Pieces may end anywhere.
 
-    The format is that of the HTML standard, in UTF-8. The type of a message is not kept: a stream
-    of Corvo's says it in the data, too.
+    The event type is ignored, because Corvo repeats it in the data.
     """
 
     def __init__(self) -> None:
@@ -58,9 +60,9 @@ class MessageReader:
         self._id: str | None = None
 
     def feed(self, piece: bytes) -> Iterator[Message]:
-        """Take the next bytes; yield the messages that they complete."""
+        """Parse the next bytes. Yield the messages that they complete."""
         text = self._rest + piece
-        # A line may end with \r\n, of which the second half has not come yet.
+        # The \n of a \r\n may be the first byte of the next piece.
         is_cut = text.endswith(b"\r")
         lines = (text[:-1] if is_cut else text).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         *complete, rest = lines.split(b"\n")

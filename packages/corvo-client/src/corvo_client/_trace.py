@@ -1,13 +1,13 @@
-"""The span in which a job is enqueued, if the program is traced by OpenTelemetry."""
+"""The current span of OpenTelemetry, which a job stores when it is enqueued."""
 
 import sys
 from typing import Any
 
 
 def current_traceparent() -> str | None:
-    """Return the current span as the header `traceparent` of W3C Trace Context has it; else None.
+    """Return the current span as a W3C `traceparent` header, or None without a span.
 
-    OpenTelemetry is asked only where the program has loaded it: nobody else pays for it.
+    OpenTelemetry is used only if the program has imported it: importing it here would be slow.
     """
     trace: Any = sys.modules.get("opentelemetry.trace")
     if trace is None:

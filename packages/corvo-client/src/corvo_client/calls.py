@@ -1,8 +1,8 @@
-"""Calls as values: what each method of a client sends, for those who want more than its reply.
+"""Calls as values: the requests of the client methods.
 
-`client.send(calls.get_job(job_id))` is `client.get_job(job_id)`; and with `exact`, the body of the
-answer comes along: `client.send(exact(calls.get_job(job_id)))`. So with the streams: what
-`client.follow(calls.follow_events())` yields is what `client.follow_events()` does.
+`client.send(calls.get_job(job_id))` does the same as `client.get_job(job_id)`. With `exact`, it
+also returns the body of the answer: `client.send(exact(calls.get_job(job_id)))`. Likewise
+`client.follow(calls.follow_events())` does the same as `client.follow_events()`.
 """
 
 from corvo_client._call import Call, Exact, exact

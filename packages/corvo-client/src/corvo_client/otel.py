@@ -1,7 +1,7 @@
-"""Spans for attempts. Needs `pip install "corvo-client[otel]"`.
+"""OpenTelemetry spans for attempts. Needs `pip install "corvo-client[otel]"`.
 
-A job carries the span that enqueued it, whenever there is one. `worker.use(tracing())` makes each
-attempt a span of its own trace, linked to that one: a job may run long after, and more than once.
+A job stores the span in which it was enqueued. `worker.use(tracing())` starts a new trace for each
+attempt and links it to that span, because a job may run much later and more than once.
 """
 
 import asyncio
@@ -29,15 +29,15 @@ from corvo_client.worker import CallNext, Cancel, Context, Middleware, Retry, Sn
 def tracing(tracer_provider: TracerProvider | None = None) -> Middleware:
     """Return middleware that runs each attempt in a CONSUMER span `process <queue>`.
 
-    The provider is the global one when left out. The handler's own spans become children of it, in
-    a thread, too, but not in a process of its own. A failure sets the span's status; `Snooze` and
-    `Cancel` are no failures, and stand in the attribute `corvo.job.outcome`.
+    The default provider is the global one. Spans of the handler become children of this span, in
+    threads too, but not with `executor="process"`. A failure sets the span's status to ERROR.
+    `Snooze` and `Cancel` are no failures; the attribute `corvo.job.outcome` names them.
     """
     tracer: Tracer | None = None
 
     async def trace_attempt(context: Context, call_next: CallNext) -> Any:
         nonlocal tracer
-        if tracer is None:  # by now the program has set up its provider
+        if tracer is None:  # not earlier: the program may set its provider after this call
             tracer = get_tracer("corvo_client", __version__, tracer_provider)
         with tracer.start_as_current_span(
             f"process {context.queue}",
@@ -67,23 +67,23 @@ def tracing(tracer_provider: TracerProvider | None = None) -> Middleware:
     return trace_attempt
 
 
-def _note(span: Span, context: Context, came: Any) -> None:
-    """Say on the span what an attempt came to: what its handler returned or raised."""
-    match came:
+def _note(span: Span, context: Context, result: Any) -> None:
+    """Record on the span what the handler returned or raised."""
+    match result:
         case Snooze():
             outcome = "snoozed"
         case Cancel():
             outcome = "cancelled"
         case Retry():
             outcome = "failed"
-            span.set_status(Status(StatusCode.ERROR, came.reason))
+            span.set_status(Status(StatusCode.ERROR, result.reason))
         case asyncio.CancelledError() if context.interruption is not None:
             outcome = f"interrupted: {context.interruption}"
         case BaseException():
             outcome = "failed"
-            span.record_exception(came)
-            span.set_attribute("error.type", type(came).__qualname__)
-            span.set_status(Status(StatusCode.ERROR, f"{type(came).__name__}: {came}"))
+            span.record_exception(result)
+            span.set_attribute("error.type", type(result).__qualname__)
+            span.set_status(Status(StatusCode.ERROR, f"{type(result).__name__}: {result}"))
         case _:
             outcome = "completed"
     span.set_attribute("corvo.job.outcome", outcome)

@@ -1,4 +1,4 @@
-"""Calls as values, and what comes back of them byte for byte."""
+"""Calls as values, and the exact bytes of their answers."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -29,21 +29,21 @@ async def test_call_is_what_the_method_sends(client: AsyncClient, server: Any) -
     assert server.lines == [f"GET /api/v1/jobs/{JOB_ID}"] * 2
 
 
-async def test_exact_call_brings_the_body_along(client: AsyncClient, server: Any) -> None:
+async def test_exact_call_returns_the_body(client: AsyncClient, server: Any) -> None:
     server.answer(200, BODY)
     reply = await client.send(exact(get_job(JOB_ID)))
     assert reply.value.payload == {"b": 1.1, "a": 12345678901234567890}
     assert reply.body == BODY
 
 
-async def test_exact_call_is_refused_like_any(client: AsyncClient, server: Any) -> None:
+async def test_exact_call_raises_the_same_errors(client: AsyncClient, server: Any) -> None:
     server.refuse(404, "NOT_FOUND", "There is no such job.")
     with pytest.raises(NotFound) as caught:
         await client.send(exact(get_job(JOB_ID)))
     assert caught.value.reason == "There is no such job."
 
 
-async def test_exact_enqueue_travels_alone(client: AsyncClient, server: Any) -> None:
+async def test_exact_enqueue_is_not_batched(client: AsyncClient, server: Any) -> None:
     body = b'{"job_id":"%b","status":"pending","unique_existing":false}' % JOB_ID.encode()
     server.answer(201, body)
     reply = await client.send(exact(enqueue(enqueue_request("q"))))
@@ -51,7 +51,7 @@ async def test_exact_enqueue_travels_alone(client: AsyncClient, server: Any) -> 
     assert server.lines == ["POST /api/v1/enqueue"]
 
 
-async def test_raw_payload_is_sent_as_it_is(client: AsyncClient, server: Any) -> None:
+async def test_raw_payload_is_sent_unchanged(client: AsyncClient, server: Any) -> None:
     text = '{"z": 1.10, "a": 123456789012345678901234567890, "é": 1e2}'
     server.answer(201, {"job_id": JOB_ID, "status": "pending"})
     await client.enqueue("q", RawJson(text), job_id=JOB_ID)
@@ -60,7 +60,7 @@ async def test_raw_payload_is_sent_as_it_is(client: AsyncClient, server: Any) ->
     assert request.content == expected.encode()
 
 
-async def test_message_has_more_than_the_reason(client: AsyncClient, server: Any) -> None:
+async def test_message_adds_details_to_the_reason(client: AsyncClient, server: Any) -> None:
     details = [{"field": "queue", "message": "is too long"}]
     error = {"error": "Not valid.", "code": "VALIDATION_ERROR", "details": details}
     server.answer(400, error)

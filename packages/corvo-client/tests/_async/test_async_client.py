@@ -1,4 +1,4 @@
-"""What callers can give to the client's methods, and what every request carries."""
+"""Arguments of client methods, and headers of requests."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -42,7 +42,7 @@ async def client(server: Any) -> AsyncIterator[AsyncClient]:
         yield client
 
 
-async def test_every_request_carries_what_the_server_needs(server: Any) -> None:
+async def test_every_request_has_the_required_headers(server: Any) -> None:
     server.answer(201, {"job_id": JOB_ID, "status": "pending"})
     server.answer(200, {"status": "cancelled"})
     server.answer(200, JOB)
@@ -80,7 +80,7 @@ async def test_settings_come_from_the_environment(
     assert request.headers["Authorization"] == "Bearer secret"
 
 
-async def test_enqueue_sends_what_was_given(client: AsyncClient, server: Any) -> None:
+async def test_enqueue_sends_the_given_options(client: AsyncClient, server: Any) -> None:
     server.answer(200, {"job_id": JOB_ID, "status": "duplicate", "unique_existing": True})
     reply = await client.enqueue(
         "q",
@@ -117,9 +117,7 @@ async def test_enqueue_sends_what_was_given(client: AsyncClient, server: Any) ->
     ]
 
 
-async def test_enqueue_gives_the_job_an_id_and_leaves_the_rest_to_the_server(
-    client: AsyncClient, server: Any
-) -> None:
+async def test_enqueue_sends_a_job_id_and_no_defaults(client: AsyncClient, server: Any) -> None:
     server.answer(201, {"job_id": JOB_ID, "status": "pending"})
     server.answer(201, {"job_id": JOB_ID, "status": "pending"})
     await client.enqueue("q", unique_key=None, tags=None)
@@ -132,7 +130,7 @@ async def test_enqueue_gives_the_job_an_id_and_leaves_the_rest_to_the_server(
 
 
 @pytest.mark.parametrize("delay", [90, 90.0, "1m30s", timedelta(seconds=90)])
-async def test_enqueue_leaves_a_delay_to_the_clock_of_the_server(
+async def test_enqueue_sends_a_delay_as_a_delay(
     client: AsyncClient, server: Any, delay: Any
 ) -> None:
     server.answer(201, {"job_id": JOB_ID, "status": "scheduled"})
@@ -155,7 +153,7 @@ async def test_enqueue_leaves_a_delay_to_the_clock_of_the_server(
         ({"queue": "q", "delay": 1, "scheduled_at": NOW}, r"give delay or scheduled_at"),
     ],
 )
-async def test_enqueue_finds_mistakes_before_sending(
+async def test_enqueue_validates_before_sending(
     client: AsyncClient, server: Any, arguments: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ValidationFailed, match=message) as caught:
@@ -165,7 +163,7 @@ async def test_enqueue_finds_mistakes_before_sending(
     assert not server.requests
 
 
-async def test_enqueue_batch_takes_dicts_and_requests(client: AsyncClient, server: Any) -> None:
+async def test_enqueue_batch_accepts_dicts_and_requests(client: AsyncClient, server: Any) -> None:
     reply = {
         "job_ids": ["a", "b"],
         "batch_id": "batch_1",
@@ -192,7 +190,7 @@ async def test_enqueue_batch_takes_dicts_and_requests(client: AsyncClient, serve
     assert body["jobs"][1] == {"queue": "r", "priority": "high"}
 
 
-async def test_enqueue_batch_names_the_job_that_is_wrong(client: AsyncClient, server: Any) -> None:
+async def test_enqueue_batch_names_the_invalid_job(client: AsyncClient, server: Any) -> None:
     with pytest.raises(ValidationFailed, match="queue") as caught:
         await client.enqueue_batch([{"queue": "q"}, {"queue": "no spaces"}])
     assert caught.value.__notes__ == ["in jobs[1]"]
@@ -212,7 +210,7 @@ async def test_fetch_returns_a_job_or_none(client: AsyncClient, server: Any) -> 
     assert server.bodies[0] == {"queues": ["q", "r"], "worker_id": "w", "timeout": 5}
 
 
-async def test_ack_takes_a_job_or_an_id(client: AsyncClient, server: Any) -> None:
+async def test_ack_accepts_a_job_or_an_id(client: AsyncClient, server: Any) -> None:
     for _ in range(3):
         server.answer(200, {"status": "ok"})
     await client.ack(held, {"total": 3})
@@ -230,7 +228,7 @@ async def test_ack_takes_a_job_or_an_id(client: AsyncClient, server: Any) -> Non
     ]
 
 
-async def test_outcomes_of_a_job_without_a_token_are_sent_alone(
+async def test_outcomes_without_a_lease_token_are_not_batched(
     client: AsyncClient, server: Any
 ) -> None:
     server.answer(200, {"status": "dead"})
@@ -241,7 +239,7 @@ async def test_outcomes_of_a_job_without_a_token_are_sent_alone(
     assert server.bodies == [{"error": "boom"}, {}]
 
 
-async def test_fail_takes_an_exception(client: AsyncClient, server: Any) -> None:
+async def test_fail_accepts_an_exception(client: AsyncClient, server: Any) -> None:
     server.answer(200, {"status": "dead"})
     with pytest.raises(KeyError) as caught:
         dict[str, int]()["missing\udcff"]
@@ -252,17 +250,17 @@ async def test_fail_takes_an_exception(client: AsyncClient, server: Any) -> None
     assert "Traceback" in body["backtrace"]
 
 
-async def test_too_many_outcomes_are_refused(client: AsyncClient, server: Any) -> None:
-    with pytest.raises(ValidationFailed, match="acks: at most 512 at a time, not 513"):
+async def test_too_many_outcomes_are_rejected(client: AsyncClient, server: Any) -> None:
+    with pytest.raises(ValidationFailed, match="acks: a batch has at most 512 items, not 513"):
         await client.ack_batch([AckItem(job_id="x")] * 513)
 
 
-async def test_an_empty_name_is_refused(client: AsyncClient, server: Any) -> None:
+async def test_an_empty_name_is_rejected(client: AsyncClient, server: Any) -> None:
     with pytest.raises(ValidationFailed, match="must not be empty"):
         await client.get_job("")
 
 
-async def test_refusal_is_raised_as_what_it_is(client: AsyncClient, server: Any) -> None:
+async def test_error_reply_is_raised_as_its_class(client: AsyncClient, server: Any) -> None:
     server.refuse(409, "LEASE_LOST", "the lease was lost")
     with pytest.raises(LeaseLost, match="the lease was lost") as caught:
         await client.ack(held)
@@ -276,7 +274,7 @@ async def test_states_are_enums(client: AsyncClient, server: Any) -> None:
     assert (await client.get_job(JOB_ID)).state is JobState.DEAD
 
 
-async def test_closed_client_makes_no_calls(server: Any) -> None:
+async def test_closed_client_rejects_calls(server: Any) -> None:
     client = AsyncClient(transport=httpx.MockTransport(server))
     await client.close()
     with pytest.raises(RuntimeError, match="closed"):

@@ -1,4 +1,4 @@
-"""Following events: what is asked for, and what happens when a connection breaks."""
+"""Event streams: their requests, and reconnecting after a broken connection."""
 
 import json
 import logging
@@ -44,7 +44,7 @@ def stream(*pieces: bytes) -> httpx.Response:
 
 
 def broken(*pieces: bytes) -> httpx.Response:
-    """A stream whose connection breaks."""
+    """A stream with a connection that breaks."""
 
     async def content() -> AsyncIterator[bytes]:
         for piece in pieces:
@@ -86,7 +86,7 @@ async def ids(session: AsyncSession, count: int, **asked: Any) -> list[int | Non
     return seen
 
 
-async def test_filters_and_the_place_to_resume_at_are_asked_for(server: Any) -> None:
+async def test_stream_request_has_filters_and_last_event_id(server: Any) -> None:
     server.then(stream(message(8)))
     async with AsyncClient(transport=httpx.MockTransport(server)) as client:
         events = client.follow_events(
@@ -100,7 +100,7 @@ async def test_filters_and_the_place_to_resume_at_are_asked_for(server: Any) -> 
     assert server.lines == [f"GET /api/v1/events?{query}"]
 
 
-async def test_broken_stream_goes_on_where_it_broke(
+async def test_broken_stream_continues_after_its_last_event(
     session: AsyncSession, server: Any, pauses: list[float]
 ) -> None:
     server.then(broken(b": following\nid: 4\n\n"))
@@ -116,11 +116,11 @@ async def test_broken_stream_goes_on_where_it_broke(
         "last_event_id=4",
         *["last_event_id=6"] * 5,
     ]
-    # It goes on for longer than the policy says, at intervals that grow until something comes.
+    # Reconnecting exceeds the policy's maximum of attempts. Pauses grow until the next event.
     assert pauses == [1.0, 1.0, 2.0, 4.0, 4.0, 6.0]
 
 
-async def test_first_connection_is_tried_for_as_the_policy_says(
+async def test_first_connection_is_retried_by_the_policy(
     session: AsyncSession, server: Any, pauses: list[float]
 ) -> None:
     for _ in range(3):
@@ -142,7 +142,7 @@ async def test_without_retries_a_broken_stream_is_an_error(
         await ids(session, 1)
 
 
-async def test_what_will_not_pass_is_raised(session: AsyncSession, server: Any) -> None:
+async def test_permanent_errors_are_raised(session: AsyncSession, server: Any) -> None:
     server.then(stream(message(1)))
     server.refuse(401, "UNAUTHORIZED", "the key was revoked")
     with pytest.raises(Unauthorized, match="revoked"):
@@ -151,7 +151,7 @@ async def test_what_will_not_pass_is_raised(session: AsyncSession, server: Any) 
     with pytest.raises(ValidationFailed, match="must be of these"):
         await ids(session, 1, types="nonsense")
     server.answer(200, b"<html>", content_type="text/html")
-    with pytest.raises(BadReply, match="no stream of events but 'text/html'"):
+    with pytest.raises(BadReply, match="not an event stream but 'text/html'"):
         await ids(session, 1)
     server.then(stream(b"data: {}\n\n"))
     with pytest.raises(BadReply, match="not what a Corvo server"):
@@ -174,7 +174,7 @@ async def test_closing_the_session_ends_its_streams(
         session.follow(calls.follow_events())
 
 
-async def test_exact_events_bring_their_bytes(server: Any) -> None:
+async def test_exact_events_have_their_bytes(server: Any) -> None:
     server.then(stream(message(1)))
     async with AsyncClient(transport=httpx.MockTransport(server)) as client:
         wanted = calls.exact_stream(calls.follow_events(after=0))

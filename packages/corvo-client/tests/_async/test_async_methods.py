@@ -1,4 +1,4 @@
-"""Every method of the client, in a table: what it sends, and what it makes of the answer."""
+"""A table of all client methods with their requests and replies."""
 
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
@@ -350,7 +350,7 @@ CASES: list[tuple[str, Callable[[AsyncClient], Any], str, Any, Any]] = [
 
 
 def plain(value: Any) -> Any:
-    """Return a reply as the JSON that was given."""
+    """Return the JSON of a reply with the fields that are set."""
     if isinstance(value, list):
         return [plain(item) for item in value]
     return value.model_dump(mode="json", exclude_unset=True)

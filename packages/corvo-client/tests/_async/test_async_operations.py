@@ -1,4 +1,4 @@
-"""What an operator's methods send: one request each, and the reply as it is."""
+"""Methods for operators: each sends one request and returns the reply."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -46,20 +46,22 @@ async def test_action_is_one_request(
     assert (server.lines, server.bodies) == ([line], [body])
 
 
-async def test_limit_per_key_leaves_the_other_limit_alone(client: AsyncClient, server: Any) -> None:
+async def test_limit_per_key_does_not_change_the_other_limit(
+    client: AsyncClient, server: Any
+) -> None:
     server.answer(200, {"status": "ok"})
     await client.limit_queue("q", per_key=2)
     assert server.bodies == [{"per_key": 2}]
-    with pytest.raises(ValidationFailed, match="give a limit"):
+    with pytest.raises(ValidationFailed, match="there is no limit; set"):
         await client.limit_queue("q")
 
 
-async def test_clear_says_how_many_jobs_went(client: AsyncClient, server: Any) -> None:
+async def test_clear_returns_the_number_of_deleted_jobs(client: AsyncClient, server: Any) -> None:
     server.answer(200, {"status": "cleared", "deleted": 12})
     assert (await client.clear_queue("q")).deleted == 12
 
 
-async def test_workers_and_servers_are_listed(client: AsyncClient, server: Any) -> None:
+async def test_workers_and_nodes_are_listed(client: AsyncClient, server: Any) -> None:
     server.answer(200, [{"id": "w", "queues": ["q"], "active_jobs": 2, "status": "silent"}])
     server.answer(200, {"mode": "single", "status": "healthy", "nodes": [{"id": "n"}]})
     [worker] = await client.list_workers()

@@ -1,4 +1,4 @@
-"""What a relay does with rows, whatever table they are in."""
+"""Relay loop with rows in memory."""
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
@@ -9,24 +9,24 @@ import pytest
 
 from corvo_client import NO_RETRIES, AsyncClient, ConnectionFailed, Unauthorized
 from corvo_client._async.relay import AsyncRelayLoop
-from corvo_client._outbox import MOST_BYTES, Row, Sent
+from corvo_client._outbox import MAX_REQUEST_BYTES, Row, Sent
 
 
 class Table:
-    """Rows in memory."""
+    """A `Store` with rows in memory."""
 
     def __init__(self, *bodies: str) -> None:
         self.rows = [Row(n, f"job_{n}", body) for n, body in enumerate(bodies)]
         self.errors: dict[int, str] = {}
-        self.looks = 0
+        self.deliveries = 0
 
     async def deliver(self, limit: int, send: Callable[[Sequence[Row]], Awaitable[Sent]]) -> int:
-        self.looks += 1
+        self.deliveries += 1
         rows = [row for row in self.rows if row.seq not in self.errors][:limit]
         if rows:
             sent = await send(rows)
             self.errors |= sent.refused
-            self.rows = [row for row in self.rows if row.seq not in sent.taken]
+            self.rows = [row for row in self.rows if row.seq not in sent.accepted]
         return len(rows)
 
 
@@ -39,7 +39,7 @@ def accept(request: httpx.Request) -> httpx.Response:
     return httpx.Response(201, json={"job_ids": []})
 
 
-async def test_rows_are_sent_as_they_are(server: Any) -> None:
+async def test_rows_are_sent_unchanged(server: Any) -> None:
     table = Table('{"n": 1}', '{"n": 2}', '{"n": 3}')
     server.then(accept)
     server.then(accept)
@@ -49,8 +49,8 @@ async def test_rows_are_sent_as_they_are(server: Any) -> None:
     assert server.bodies == [{"jobs": [{"n": 1}, {"n": 2}]}, {"jobs": [{"n": 3}]}]
 
 
-async def test_large_rows_are_sent_apart(server: Any) -> None:
-    table = Table('"%s"' % ("x" * MOST_BYTES), "1", "2", "3")
+async def test_large_rows_are_sent_in_separate_requests(server: Any) -> None:
+    table = Table('"%s"' % ("x" * MAX_REQUEST_BYTES), "1", "2", "3")
     for _ in range(3):
         server.then(accept)
     assert await relay(table, server).run_once() == 4
@@ -58,7 +58,7 @@ async def test_large_rows_are_sent_apart(server: Any) -> None:
     assert table.rows == []
 
 
-async def test_a_refused_row_is_found_among_the_others(
+async def test_a_rejected_row_is_found_among_the_others(
     server: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     table = Table("0", "1", "2")
@@ -68,10 +68,10 @@ async def test_a_refused_row_is_found_among_the_others(
     assert await relay(table, server).run_once() == 3
     assert table.errors == {0: "the key is held"}
     assert [row.seq for row in table.rows] == [0]
-    assert "job_0 of the outbox was refused" in caplog.text
+    assert "rejected job job_0 of the outbox" in caplog.text
 
 
-async def test_what_concerns_all_rows_is_raised(server: Any) -> None:
+async def test_an_error_of_the_whole_request_is_raised(server: Any) -> None:
     table = Table("0", "1")
     server.refuse(401, "UNAUTHORIZED")
     with pytest.raises(Unauthorized):
@@ -82,7 +82,7 @@ async def test_what_concerns_all_rows_is_raised(server: Any) -> None:
     assert len(table.rows) == 2
 
 
-async def test_run_goes_on_after_failures_until_it_is_stopped(
+async def test_run_continues_after_failures_until_stop(
     server: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.WARNING, "corvo.outbox")
@@ -90,7 +90,7 @@ async def test_run_goes_on_after_failures_until_it_is_stopped(
     relaying = relay(table, server, batch_size=2, poll_interval=0.001)
     monkeypatch.setattr(relaying._backoff, "next", lambda: failed.append(1) or 0.001)
     failed: list[int] = []
-    looks_before = 2
+    deliveries_before = 2
 
     def stop(request: httpx.Request) -> httpx.Response:
         relaying.stop()
@@ -101,10 +101,10 @@ async def test_run_goes_on_after_failures_until_it_is_stopped(
     server.then(accept)
     server.then(stop)
     await relaying.run()
-    assert len(failed) == looks_before
+    assert len(failed) == deliveries_before
     assert table.rows == []
-    assert "not relayed at present" in caplog.text
-    # It can be run again.
+    assert "cannot relay the outbox" in caplog.text
+    # The relay can run again after `stop`.
     table.rows = [Row(9, "job_9", "9")]
     server.then(stop)
     await relaying.run()

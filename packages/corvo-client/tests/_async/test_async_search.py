@@ -1,4 +1,4 @@
-"""Searching page by page, and acting on many jobs."""
+"""Search by pages, and bulk operations."""
 
 import json
 from collections.abc import AsyncIterator
@@ -70,7 +70,7 @@ async def test_search_all_follows_the_cursor_to_the_end(client: AsyncClient, ser
     assert server.bodies == [asked, {**asked, "cursor": "c"}]
 
 
-async def test_search_refuses_what_it_does_not_know(client: AsyncClient, server: Any) -> None:
+async def test_search_rejects_unknown_filters(client: AsyncClient, server: Any) -> None:
     with pytest.raises(ValidationFailed, match="quque"):
         await client.search(quque="q")  # type: ignore[call-arg]
     with pytest.raises(ValidationFailed, match="limit"):
@@ -80,7 +80,7 @@ async def test_search_refuses_what_it_does_not_know(client: AsyncClient, server:
     assert server.requests == []
 
 
-async def test_bulk_refuses_what_makes_no_sense(client: AsyncClient, server: Any) -> None:
+async def test_bulk_rejects_invalid_arguments(client: AsyncClient, server: Any) -> None:
     with pytest.raises(ValidationFailed, match="give exactly one of job_ids and filter"):
         await client.bulk("retry")
     with pytest.raises(ValidationFailed, match="move requires move_to_queue"):
@@ -88,7 +88,7 @@ async def test_bulk_refuses_what_makes_no_sense(client: AsyncClient, server: Any
     assert server.requests == []
 
 
-async def test_bulk_waits_for_what_the_server_took_to_the_background(
+async def test_bulk_waits_for_an_operation_in_the_background(
     client: AsyncClient, server: Any
 ) -> None:
     server.answer(202, ACCEPTED)
@@ -108,22 +108,20 @@ async def test_start_bulk_returns_a_handle(client: AsyncClient, server: Any) -> 
     assert (await handle.wait()).processed == 3
 
 
-async def test_start_bulk_must_not_be_done_at_once(client: AsyncClient, server: Any) -> None:
+async def test_start_bulk_rejects_an_immediate_result(client: AsyncClient, server: Any) -> None:
     server.answer(200, {"affected": 1})
     with pytest.raises(BadReply, match="at once"):
         await client.start_bulk("delete", filters={"queue": "q"})
 
 
-async def test_wait_gives_up_and_lets_the_operation_go_on(client: AsyncClient, server: Any) -> None:
+async def test_wait_times_out_and_the_operation_continues(client: AsyncClient, server: Any) -> None:
     server.answer(200, operation("running"))
     server.answer(200, operation("running"))
-    with pytest.raises(TimeoutError, match="bulk_1 goes on"):
+    with pytest.raises(TimeoutError, match="bulk_1 still runs"):
         await client.bulk_handle("bulk_1").wait(timeout=0.01)
 
 
-async def test_wait_raises_for_an_operation_that_was_stopped(
-    client: AsyncClient, server: Any
-) -> None:
+async def test_wait_raises_for_a_stopped_operation(client: AsyncClient, server: Any) -> None:
     server.answer(200, operation("failed", 1, error="stopped: too slow"))
     with pytest.raises(BulkStopped, match="failed: stopped: too slow, with 1 of 3") as caught:
         await client.bulk_handle("bulk_1").wait()
@@ -152,7 +150,7 @@ async def test_progress_of_an_unknown_operation_is_not_found(
             pass
 
 
-async def test_upcoming_runs_are_those_of_the_calendar(client: AsyncClient, server: Any) -> None:
+async def test_upcoming_runs_returns_the_next_occurrences(client: AsyncClient, server: Any) -> None:
     server.answer(
         200, {"id": "s", "name": "n", "queue": "q", "cron": "@daily", "upcoming": [NOW, NOW]}
     )
@@ -166,7 +164,7 @@ async def test_metrics_are_text(client: AsyncClient, server: Any) -> None:
     assert await client.metrics() == "corvo_jobs 1\n"
 
 
-async def test_a_schedule_that_keeps_its_name_can_be_written_again() -> None:
+async def test_replacing_a_schedule_with_the_same_name_is_repeatable() -> None:
     request = calls.schedule_request("n", queue="q", cron="@daily")
     assert calls.replace_schedule("n", request).repeatable
     assert not calls.replace_schedule("old", request).repeatable

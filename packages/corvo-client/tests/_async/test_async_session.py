@@ -1,4 +1,4 @@
-"""Which calls are made again, and when."""
+"""Retries of calls."""
 
 import asyncio
 from typing import Any
@@ -28,7 +28,7 @@ held = FetchedJob(job_id=JOB_ID, queue="q", attempt=1, lease_duration=60, lease_
 
 
 class Pauses:
-    """Takes the place of sleeping, and keeps for how long."""
+    """Replaces `sleep` and records the pauses."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
@@ -48,7 +48,7 @@ def session(server: Any, pauses: Pauses) -> AsyncSession:
     return AsyncSession(transport, RetryPolicy(max_attempts=4), sleep=pauses, draw=lambda: 0.5)
 
 
-async def test_read_is_repeated_until_it_works(
+async def test_read_is_retried_until_it_succeeds(
     server: Any, session: AsyncSession, pauses: Pauses
 ) -> None:
     server.then(httpx.ConnectError("refused"))
@@ -59,7 +59,7 @@ async def test_read_is_repeated_until_it_works(
     assert pauses.seconds == [0.05, 0.1, 0.2]
 
 
-async def test_attempts_are_bounded(server: Any, session: AsyncSession, pauses: Pauses) -> None:
+async def test_attempts_are_limited(server: Any, session: AsyncSession, pauses: Pauses) -> None:
     for _ in range(4):
         server.then(httpx.ConnectError("refused"))
     with pytest.raises(ConnectionFailed, match="cannot connect to http://localhost:8080: refused"):
@@ -74,7 +74,7 @@ async def test_retry_after_is_honoured(server: Any, session: AsyncSession, pause
     assert pauses.seconds == [2.05]
 
 
-async def test_retry_after_beyond_all_patience_is_not_waited_for(
+async def test_retry_after_beyond_the_time_limit_is_not_awaited(
     server: Any, session: AsyncSession, pauses: Pauses
 ) -> None:
     server.refuse(503, "UNAVAILABLE", Retry_After="3600")
@@ -84,7 +84,7 @@ async def test_retry_after_beyond_all_patience_is_not_waited_for(
     assert not pauses.seconds
 
 
-async def test_repeated_enqueue_keeps_its_id_and_takes_the_stored_job_for_success(
+async def test_retried_enqueue_keeps_its_job_id_and_succeeds(
     server: Any, session: AsyncSession
 ) -> None:
     server.then(httpx.ReadError("reset"))
@@ -123,7 +123,7 @@ NOT_REPEATED = [
 
 
 @pytest.mark.parametrize("call", REPEATED, ids=lambda call: call.path)
-async def test_call_without_a_second_effect_is_repeated(
+async def test_repeatable_call_is_retried(
     server: Any, session: AsyncSession, call: Call[Any]
 ) -> None:
     server.then(httpx.ReadTimeout("slow"))
@@ -134,14 +134,14 @@ async def test_call_without_a_second_effect_is_repeated(
 
 
 @pytest.mark.parametrize("call", NOT_REPEATED, ids=lambda call: call.path)
-async def test_call_that_may_have_taken_effect_is_not_repeated(
+async def test_call_that_may_have_taken_effect_is_not_retried(
     server: Any, session: AsyncSession, call: Call[Any]
 ) -> None:
     server.then(httpx.ReadTimeout("slow"))
-    with pytest.raises(CallTimedOut, match="It may have taken effect"):
+    with pytest.raises(CallTimedOut, match="The call may have taken effect"):
         await session.send(call)
     server.then(httpx.RemoteProtocolError("disconnected"))
-    with pytest.raises(ConnectionLost, match="It may have taken effect"):
+    with pytest.raises(ConnectionLost, match="The call may have taken effect"):
         await session.send(call)
     server.answer(503, b"<html>")
     with pytest.raises(Unavailable, match="not from a Corvo server"):
@@ -149,7 +149,7 @@ async def test_call_that_may_have_taken_effect_is_not_repeated(
 
 
 @pytest.mark.parametrize("call", NOT_REPEATED, ids=lambda call: call.path)
-async def test_any_call_is_repeated_that_surely_took_no_effect(
+async def test_call_without_effect_is_retried(
     server: Any, session: AsyncSession, call: Call[Any]
 ) -> None:
     server.then(httpx.ConnectTimeout("slow"))
@@ -161,7 +161,7 @@ async def test_any_call_is_repeated_that_surely_took_no_effect(
 
 
 @pytest.mark.parametrize("call", [admin.healthz(), admin.readyz()], ids=lambda call: call.path)
-async def test_question_after_health_is_not_repeated(
+async def test_health_check_is_not_retried(
     server: Any, session: AsyncSession, call: Call[Any]
 ) -> None:
     server.refuse(503, "UNAVAILABLE", "the store does not answer")
@@ -169,7 +169,7 @@ async def test_question_after_health_is_not_repeated(
         await session.send(call)
 
 
-async def test_overload_is_raised_in_the_end(server: Any, session: AsyncSession) -> None:
+async def test_overload_is_raised_after_all_attempts(server: Any, session: AsyncSession) -> None:
     for _ in range(4):
         server.refuse(429, "OVERLOADED")
     with pytest.raises(Overloaded):

@@ -1,5 +1,5 @@
 # Generated from tests/_async/test_async_calls.py by scripts/gen_sync.py. Do not edit.
-"""Calls as values, and what comes back of them byte for byte."""
+"""Calls as values, and the exact bytes of their answers."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -30,21 +30,21 @@ def test_call_is_what_the_method_sends(client: Client, server: Any) -> None:
     assert server.lines == [f"GET /api/v1/jobs/{JOB_ID}"] * 2
 
 
-def test_exact_call_brings_the_body_along(client: Client, server: Any) -> None:
+def test_exact_call_returns_the_body(client: Client, server: Any) -> None:
     server.answer(200, BODY)
     reply = client.send(exact(get_job(JOB_ID)))
     assert reply.value.payload == {"b": 1.1, "a": 12345678901234567890}
     assert reply.body == BODY
 
 
-def test_exact_call_is_refused_like_any(client: Client, server: Any) -> None:
+def test_exact_call_raises_the_same_errors(client: Client, server: Any) -> None:
     server.refuse(404, "NOT_FOUND", "There is no such job.")
     with pytest.raises(NotFound) as caught:
         client.send(exact(get_job(JOB_ID)))
     assert caught.value.reason == "There is no such job."
 
 
-def test_exact_enqueue_travels_alone(client: Client, server: Any) -> None:
+def test_exact_enqueue_is_not_batched(client: Client, server: Any) -> None:
     body = b'{"job_id":"%b","status":"pending","unique_existing":false}' % JOB_ID.encode()
     server.answer(201, body)
     reply = client.send(exact(enqueue(enqueue_request("q"))))
@@ -52,7 +52,7 @@ def test_exact_enqueue_travels_alone(client: Client, server: Any) -> None:
     assert server.lines == ["POST /api/v1/enqueue"]
 
 
-def test_raw_payload_is_sent_as_it_is(client: Client, server: Any) -> None:
+def test_raw_payload_is_sent_unchanged(client: Client, server: Any) -> None:
     text = '{"z": 1.10, "a": 123456789012345678901234567890, "é": 1e2}'
     server.answer(201, {"job_id": JOB_ID, "status": "pending"})
     client.enqueue("q", RawJson(text), job_id=JOB_ID)
@@ -61,7 +61,7 @@ def test_raw_payload_is_sent_as_it_is(client: Client, server: Any) -> None:
     assert request.content == expected.encode()
 
 
-def test_message_has_more_than_the_reason(client: Client, server: Any) -> None:
+def test_message_adds_details_to_the_reason(client: Client, server: Any) -> None:
     details = [{"field": "queue", "message": "is too long"}]
     error = {"error": "Not valid.", "code": "VALIDATION_ERROR", "details": details}
     server.answer(400, error)

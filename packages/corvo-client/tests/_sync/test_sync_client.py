@@ -1,5 +1,5 @@
 # Generated from tests/_async/test_async_client.py by scripts/gen_sync.py. Do not edit.
-"""What callers can give to the client's methods, and what every request carries."""
+"""Arguments of client methods, and headers of requests."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -43,7 +43,7 @@ def client(server: Any) -> Iterator[Client]:
         yield client
 
 
-def test_every_request_carries_what_the_server_needs(server: Any) -> None:
+def test_every_request_has_the_required_headers(server: Any) -> None:
     server.answer(201, {"job_id": JOB_ID, "status": "pending"})
     server.answer(200, {"status": "cancelled"})
     server.answer(200, JOB)
@@ -79,7 +79,7 @@ def test_settings_come_from_the_environment(server: Any, monkeypatch: pytest.Mon
     assert request.headers["Authorization"] == "Bearer secret"
 
 
-def test_enqueue_sends_what_was_given(client: Client, server: Any) -> None:
+def test_enqueue_sends_the_given_options(client: Client, server: Any) -> None:
     server.answer(200, {"job_id": JOB_ID, "status": "duplicate", "unique_existing": True})
     reply = client.enqueue(
         "q",
@@ -116,9 +116,7 @@ def test_enqueue_sends_what_was_given(client: Client, server: Any) -> None:
     ]
 
 
-def test_enqueue_gives_the_job_an_id_and_leaves_the_rest_to_the_server(
-    client: Client, server: Any
-) -> None:
+def test_enqueue_sends_a_job_id_and_no_defaults(client: Client, server: Any) -> None:
     server.answer(201, {"job_id": JOB_ID, "status": "pending"})
     server.answer(201, {"job_id": JOB_ID, "status": "pending"})
     client.enqueue("q", unique_key=None, tags=None)
@@ -131,9 +129,7 @@ def test_enqueue_gives_the_job_an_id_and_leaves_the_rest_to_the_server(
 
 
 @pytest.mark.parametrize("delay", [90, 90.0, "1m30s", timedelta(seconds=90)])
-def test_enqueue_leaves_a_delay_to_the_clock_of_the_server(
-    client: Client, server: Any, delay: Any
-) -> None:
+def test_enqueue_sends_a_delay_as_a_delay(client: Client, server: Any, delay: Any) -> None:
     server.answer(201, {"job_id": JOB_ID, "status": "scheduled"})
     client.enqueue("q", delay=delay)
     assert server.bodies[0]["delay"] == 90
@@ -154,7 +150,7 @@ def test_enqueue_leaves_a_delay_to_the_clock_of_the_server(
         ({"queue": "q", "delay": 1, "scheduled_at": NOW}, r"give delay or scheduled_at"),
     ],
 )
-def test_enqueue_finds_mistakes_before_sending(
+def test_enqueue_validates_before_sending(
     client: Client, server: Any, arguments: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ValidationFailed, match=message) as caught:
@@ -164,7 +160,7 @@ def test_enqueue_finds_mistakes_before_sending(
     assert not server.requests
 
 
-def test_enqueue_batch_takes_dicts_and_requests(client: Client, server: Any) -> None:
+def test_enqueue_batch_accepts_dicts_and_requests(client: Client, server: Any) -> None:
     reply = {
         "job_ids": ["a", "b"],
         "batch_id": "batch_1",
@@ -191,7 +187,7 @@ def test_enqueue_batch_takes_dicts_and_requests(client: Client, server: Any) -> 
     assert body["jobs"][1] == {"queue": "r", "priority": "high"}
 
 
-def test_enqueue_batch_names_the_job_that_is_wrong(client: Client, server: Any) -> None:
+def test_enqueue_batch_names_the_invalid_job(client: Client, server: Any) -> None:
     with pytest.raises(ValidationFailed, match="queue") as caught:
         client.enqueue_batch([{"queue": "q"}, {"queue": "no spaces"}])
     assert caught.value.__notes__ == ["in jobs[1]"]
@@ -211,7 +207,7 @@ def test_fetch_returns_a_job_or_none(client: Client, server: Any) -> None:
     assert server.bodies[0] == {"queues": ["q", "r"], "worker_id": "w", "timeout": 5}
 
 
-def test_ack_takes_a_job_or_an_id(client: Client, server: Any) -> None:
+def test_ack_accepts_a_job_or_an_id(client: Client, server: Any) -> None:
     for _ in range(3):
         server.answer(200, {"status": "ok"})
     client.ack(held, {"total": 3})
@@ -229,7 +225,7 @@ def test_ack_takes_a_job_or_an_id(client: Client, server: Any) -> None:
     ]
 
 
-def test_outcomes_of_a_job_without_a_token_are_sent_alone(client: Client, server: Any) -> None:
+def test_outcomes_without_a_lease_token_are_not_batched(client: Client, server: Any) -> None:
     server.answer(200, {"status": "dead"})
     server.answer(200, {"status": "released"})
     client.fail("x", "boom")
@@ -238,7 +234,7 @@ def test_outcomes_of_a_job_without_a_token_are_sent_alone(client: Client, server
     assert server.bodies == [{"error": "boom"}, {}]
 
 
-def test_fail_takes_an_exception(client: Client, server: Any) -> None:
+def test_fail_accepts_an_exception(client: Client, server: Any) -> None:
     server.answer(200, {"status": "dead"})
     with pytest.raises(KeyError) as caught:
         dict[str, int]()["missing\udcff"]
@@ -249,17 +245,17 @@ def test_fail_takes_an_exception(client: Client, server: Any) -> None:
     assert "Traceback" in body["backtrace"]
 
 
-def test_too_many_outcomes_are_refused(client: Client, server: Any) -> None:
-    with pytest.raises(ValidationFailed, match="acks: at most 512 at a time, not 513"):
+def test_too_many_outcomes_are_rejected(client: Client, server: Any) -> None:
+    with pytest.raises(ValidationFailed, match="acks: a batch has at most 512 items, not 513"):
         client.ack_batch([AckItem(job_id="x")] * 513)
 
 
-def test_an_empty_name_is_refused(client: Client, server: Any) -> None:
+def test_an_empty_name_is_rejected(client: Client, server: Any) -> None:
     with pytest.raises(ValidationFailed, match="must not be empty"):
         client.get_job("")
 
 
-def test_refusal_is_raised_as_what_it_is(client: Client, server: Any) -> None:
+def test_error_reply_is_raised_as_its_class(client: Client, server: Any) -> None:
     server.refuse(409, "LEASE_LOST", "the lease was lost")
     with pytest.raises(LeaseLost, match="the lease was lost") as caught:
         client.ack(held)
@@ -273,7 +269,7 @@ def test_states_are_enums(client: Client, server: Any) -> None:
     assert (client.get_job(JOB_ID)).state is JobState.DEAD
 
 
-def test_closed_client_makes_no_calls(server: Any) -> None:
+def test_closed_client_rejects_calls(server: Any) -> None:
     client = Client(transport=httpx.MockTransport(server))
     client.close()
     with pytest.raises(RuntimeError, match="closed"):

@@ -1,5 +1,5 @@
 # Generated from tests/_async/test_async_methods.py by scripts/gen_sync.py. Do not edit.
-"""Every method of the client, in a table: what it sends, and what it makes of the answer."""
+"""A table of all client methods with their requests and replies."""
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -351,7 +351,7 @@ CASES: list[tuple[str, Callable[[Client], Any], str, Any, Any]] = [
 
 
 def plain(value: Any) -> Any:
-    """Return a reply as the JSON that was given."""
+    """Return the JSON of a reply with the fields that are set."""
     if isinstance(value, list):
         return [plain(item) for item in value]
     return value.model_dump(mode="json", exclude_unset=True)

@@ -1,5 +1,5 @@
 # Generated from tests/_async/test_async_operations.py by scripts/gen_sync.py. Do not edit.
-"""What an operator's methods send: one request each, and the reply as it is."""
+"""Methods for operators: each sends one request and returns the reply."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -47,20 +47,20 @@ def test_action_is_one_request(
     assert (server.lines, server.bodies) == ([line], [body])
 
 
-def test_limit_per_key_leaves_the_other_limit_alone(client: Client, server: Any) -> None:
+def test_limit_per_key_does_not_change_the_other_limit(client: Client, server: Any) -> None:
     server.answer(200, {"status": "ok"})
     client.limit_queue("q", per_key=2)
     assert server.bodies == [{"per_key": 2}]
-    with pytest.raises(ValidationFailed, match="give a limit"):
+    with pytest.raises(ValidationFailed, match="there is no limit; set"):
         client.limit_queue("q")
 
 
-def test_clear_says_how_many_jobs_went(client: Client, server: Any) -> None:
+def test_clear_returns_the_number_of_deleted_jobs(client: Client, server: Any) -> None:
     server.answer(200, {"status": "cleared", "deleted": 12})
     assert (client.clear_queue("q")).deleted == 12
 
 
-def test_workers_and_servers_are_listed(client: Client, server: Any) -> None:
+def test_workers_and_nodes_are_listed(client: Client, server: Any) -> None:
     server.answer(200, [{"id": "w", "queues": ["q"], "active_jobs": 2, "status": "silent"}])
     server.answer(200, {"mode": "single", "status": "healthy", "nodes": [{"id": "n"}]})
     [worker] = client.list_workers()

@@ -1,5 +1,5 @@
 # Generated from tests/_async/test_async_search.py by scripts/gen_sync.py. Do not edit.
-"""Searching page by page, and acting on many jobs."""
+"""Search by pages, and bulk operations."""
 
 import json
 from collections.abc import Iterator
@@ -71,7 +71,7 @@ def test_search_all_follows_the_cursor_to_the_end(client: Client, server: Any) -
     assert server.bodies == [asked, {**asked, "cursor": "c"}]
 
 
-def test_search_refuses_what_it_does_not_know(client: Client, server: Any) -> None:
+def test_search_rejects_unknown_filters(client: Client, server: Any) -> None:
     with pytest.raises(ValidationFailed, match="quque"):
         client.search(quque="q")  # type: ignore[call-arg]
     with pytest.raises(ValidationFailed, match="limit"):
@@ -81,7 +81,7 @@ def test_search_refuses_what_it_does_not_know(client: Client, server: Any) -> No
     assert server.requests == []
 
 
-def test_bulk_refuses_what_makes_no_sense(client: Client, server: Any) -> None:
+def test_bulk_rejects_invalid_arguments(client: Client, server: Any) -> None:
     with pytest.raises(ValidationFailed, match="give exactly one of job_ids and filter"):
         client.bulk("retry")
     with pytest.raises(ValidationFailed, match="move requires move_to_queue"):
@@ -89,7 +89,7 @@ def test_bulk_refuses_what_makes_no_sense(client: Client, server: Any) -> None:
     assert server.requests == []
 
 
-def test_bulk_waits_for_what_the_server_took_to_the_background(client: Client, server: Any) -> None:
+def test_bulk_waits_for_an_operation_in_the_background(client: Client, server: Any) -> None:
     server.answer(202, ACCEPTED)
     server.answer(200, operation("running", 1))
     server.answer(200, operation("completed", finished_at="2026-01-31T08:00:02.500Z", errors=1))
@@ -107,20 +107,20 @@ def test_start_bulk_returns_a_handle(client: Client, server: Any) -> None:
     assert (handle.wait()).processed == 3
 
 
-def test_start_bulk_must_not_be_done_at_once(client: Client, server: Any) -> None:
+def test_start_bulk_rejects_an_immediate_result(client: Client, server: Any) -> None:
     server.answer(200, {"affected": 1})
     with pytest.raises(BadReply, match="at once"):
         client.start_bulk("delete", filters={"queue": "q"})
 
 
-def test_wait_gives_up_and_lets_the_operation_go_on(client: Client, server: Any) -> None:
+def test_wait_times_out_and_the_operation_continues(client: Client, server: Any) -> None:
     server.answer(200, operation("running"))
     server.answer(200, operation("running"))
-    with pytest.raises(TimeoutError, match="bulk_1 goes on"):
+    with pytest.raises(TimeoutError, match="bulk_1 still runs"):
         client.bulk_handle("bulk_1").wait(timeout=0.01)
 
 
-def test_wait_raises_for_an_operation_that_was_stopped(client: Client, server: Any) -> None:
+def test_wait_raises_for_a_stopped_operation(client: Client, server: Any) -> None:
     server.answer(200, operation("failed", 1, error="stopped: too slow"))
     with pytest.raises(BulkStopped, match="failed: stopped: too slow, with 1 of 3") as caught:
         client.bulk_handle("bulk_1").wait()
@@ -147,7 +147,7 @@ def test_progress_of_an_unknown_operation_is_not_found(client: Client, server: A
             pass
 
 
-def test_upcoming_runs_are_those_of_the_calendar(client: Client, server: Any) -> None:
+def test_upcoming_runs_returns_the_next_occurrences(client: Client, server: Any) -> None:
     server.answer(
         200, {"id": "s", "name": "n", "queue": "q", "cron": "@daily", "upcoming": [NOW, NOW]}
     )
@@ -161,7 +161,7 @@ def test_metrics_are_text(client: Client, server: Any) -> None:
     assert client.metrics() == "corvo_jobs 1\n"
 
 
-def test_a_schedule_that_keeps_its_name_can_be_written_again() -> None:
+def test_replacing_a_schedule_with_the_same_name_is_repeatable() -> None:
     request = calls.schedule_request("n", queue="q", cron="@daily")
     assert calls.replace_schedule("n", request).repeatable
     assert not calls.replace_schedule("old", request).repeatable

@@ -1,5 +1,5 @@
 # Generated from tests/_async/test_async_session.py by scripts/gen_sync.py. Do not edit.
-"""Which calls are made again, and when."""
+"""Retries of calls."""
 
 import time
 from typing import Any
@@ -29,7 +29,7 @@ held = FetchedJob(job_id=JOB_ID, queue="q", attempt=1, lease_duration=60, lease_
 
 
 class Pauses:
-    """Takes the place of sleeping, and keeps for how long."""
+    """Replaces `sleep` and records the pauses."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
@@ -49,7 +49,7 @@ def session(server: Any, pauses: Pauses) -> Session:
     return Session(transport, RetryPolicy(max_attempts=4), sleep=pauses, draw=lambda: 0.5)
 
 
-def test_read_is_repeated_until_it_works(server: Any, session: Session, pauses: Pauses) -> None:
+def test_read_is_retried_until_it_succeeds(server: Any, session: Session, pauses: Pauses) -> None:
     server.then(httpx.ConnectError("refused"))
     server.then(httpx.ReadError("reset"))
     server.refuse(503, "UNAVAILABLE")
@@ -58,7 +58,7 @@ def test_read_is_repeated_until_it_works(server: Any, session: Session, pauses: 
     assert pauses.seconds == [0.05, 0.1, 0.2]
 
 
-def test_attempts_are_bounded(server: Any, session: Session, pauses: Pauses) -> None:
+def test_attempts_are_limited(server: Any, session: Session, pauses: Pauses) -> None:
     for _ in range(4):
         server.then(httpx.ConnectError("refused"))
     with pytest.raises(ConnectionFailed, match="cannot connect to http://localhost:8080: refused"):
@@ -73,7 +73,7 @@ def test_retry_after_is_honoured(server: Any, session: Session, pauses: Pauses) 
     assert pauses.seconds == [2.05]
 
 
-def test_retry_after_beyond_all_patience_is_not_waited_for(
+def test_retry_after_beyond_the_time_limit_is_not_awaited(
     server: Any, session: Session, pauses: Pauses
 ) -> None:
     server.refuse(503, "UNAVAILABLE", Retry_After="3600")
@@ -83,9 +83,7 @@ def test_retry_after_beyond_all_patience_is_not_waited_for(
     assert not pauses.seconds
 
 
-def test_repeated_enqueue_keeps_its_id_and_takes_the_stored_job_for_success(
-    server: Any, session: Session
-) -> None:
+def test_retried_enqueue_keeps_its_job_id_and_succeeds(server: Any, session: Session) -> None:
     server.then(httpx.ReadError("reset"))
     server.answer(200, {"job_id": JOB_ID, "status": "active", "unique_existing": False})
     reply = session.send(jobs.enqueue(EnqueueRequest(queue="q")))
@@ -122,9 +120,7 @@ NOT_REPEATED = [
 
 
 @pytest.mark.parametrize("call", REPEATED, ids=lambda call: call.path)
-def test_call_without_a_second_effect_is_repeated(
-    server: Any, session: Session, call: Call[Any]
-) -> None:
+def test_repeatable_call_is_retried(server: Any, session: Session, call: Call[Any]) -> None:
     server.then(httpx.ReadTimeout("slow"))
     server.refuse(404, "NOT_FOUND")
     with pytest.raises(NotFound):
@@ -133,14 +129,14 @@ def test_call_without_a_second_effect_is_repeated(
 
 
 @pytest.mark.parametrize("call", NOT_REPEATED, ids=lambda call: call.path)
-def test_call_that_may_have_taken_effect_is_not_repeated(
+def test_call_that_may_have_taken_effect_is_not_retried(
     server: Any, session: Session, call: Call[Any]
 ) -> None:
     server.then(httpx.ReadTimeout("slow"))
-    with pytest.raises(CallTimedOut, match="It may have taken effect"):
+    with pytest.raises(CallTimedOut, match="The call may have taken effect"):
         session.send(call)
     server.then(httpx.RemoteProtocolError("disconnected"))
-    with pytest.raises(ConnectionLost, match="It may have taken effect"):
+    with pytest.raises(ConnectionLost, match="The call may have taken effect"):
         session.send(call)
     server.answer(503, b"<html>")
     with pytest.raises(Unavailable, match="not from a Corvo server"):
@@ -148,9 +144,7 @@ def test_call_that_may_have_taken_effect_is_not_repeated(
 
 
 @pytest.mark.parametrize("call", NOT_REPEATED, ids=lambda call: call.path)
-def test_any_call_is_repeated_that_surely_took_no_effect(
-    server: Any, session: Session, call: Call[Any]
-) -> None:
+def test_call_without_effect_is_retried(server: Any, session: Session, call: Call[Any]) -> None:
     server.then(httpx.ConnectTimeout("slow"))
     server.refuse(429, "OVERLOADED")
     server.refuse(503, "UNAVAILABLE")
@@ -160,15 +154,13 @@ def test_any_call_is_repeated_that_surely_took_no_effect(
 
 
 @pytest.mark.parametrize("call", [admin.healthz(), admin.readyz()], ids=lambda call: call.path)
-def test_question_after_health_is_not_repeated(
-    server: Any, session: Session, call: Call[Any]
-) -> None:
+def test_health_check_is_not_retried(server: Any, session: Session, call: Call[Any]) -> None:
     server.refuse(503, "UNAVAILABLE", "the store does not answer")
     with pytest.raises(Unavailable, match="the store does not answer"):
         session.send(call)
 
 
-def test_overload_is_raised_in_the_end(server: Any, session: Session) -> None:
+def test_overload_is_raised_after_all_attempts(server: Any, session: Session) -> None:
     for _ in range(4):
         server.refuse(429, "OVERLOADED")
     with pytest.raises(Overloaded):

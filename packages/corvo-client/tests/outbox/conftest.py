@@ -1,4 +1,4 @@
-"""Real databases and a real server: what an outbox promises is about what they do together."""
+"""Real databases and a real server for the tests of outboxes."""
 
 from collections.abc import Iterator
 from uuid import uuid4
@@ -23,11 +23,11 @@ def client(outbox_server: LocalServer) -> Iterator[Client]:
 
 @pytest.fixture
 def queue() -> str:
-    """A queue that no other test uses."""
+    """Return a queue that no other test uses."""
     return f"queue-{uuid4().hex}"
 
 
 @pytest.fixture
 def postgres_url(empty_postgres_url: str) -> str:
-    """The URL of a database of the test's own, as SQLAlchemy writes it."""
+    """Return the SQLAlchemy URL of a new database."""
     return empty_postgres_url.replace("postgresql://", "postgresql+psycopg://")

@@ -1,4 +1,4 @@
-"""The outbox as a Django app, with a real server behind the relay."""
+"""Outbox as a Django app, with a real server."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ pytest.importorskip("django")
 
 from corvo_client import Client
 
-# Django is set up once for a process: each test has one of its own.
+# Each test uses a separate process, because Django can be set up only once per process.
 SETUP = """
 import os, sys
 import django
@@ -70,7 +70,7 @@ call_command("check", "--fail-level", "WARNING", verbosity=0)
 
 @pytest.fixture(params=["sqlite3", "postgresql"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
-    """The engine, the name, the host, the port, the user and the password."""
+    """Return engine, name, host, port, user and password of a database."""
     engine = f"django.db.backends.{request.param}"
     if request.param == "sqlite3":
         return [engine, str(tmp_path / "app.db"), "", "", "", ""]
@@ -92,7 +92,7 @@ def jobs_of(client: Client, queue: str) -> list[Any]:
     return list(client.search_all(queue=queue, order="asc"))
 
 
-def test_a_commit_makes_the_job_and_a_rollback_none(
+def test_a_commit_creates_the_job_and_a_rollback_does_not(
     database: list[str], client: Client, queue: str
 ) -> None:
     job_id = run(COMMIT, database, client, queue)
@@ -101,7 +101,7 @@ def test_a_commit_makes_the_job_and_a_rollback_none(
     assert (found[0].id, found[0].tags) == (job_id, {"a": "b"})
 
 
-def test_a_relay_that_dies_between_sending_and_removing_makes_no_second_job(
+def test_a_relay_that_dies_before_deleting_rows_creates_no_second_job(
     database: list[str], client: Client, queue: str
 ) -> None:
     run(CRASH, database, client, queue, code=9)
@@ -110,7 +110,5 @@ def test_a_relay_that_dies_between_sending_and_removing_makes_no_second_job(
     assert len(jobs_of(client, queue)) == 1
 
 
-def test_the_migrations_are_those_of_the_model(
-    database: list[str], client: Client, queue: str
-) -> None:
+def test_the_migrations_match_the_model(database: list[str], client: Client, queue: str) -> None:
     run(CHECK, database, client, queue)

@@ -1,4 +1,4 @@
-"""The functions of the Django outbox, in this process, on one database of each kind."""
+"""Functions of the Django outbox in this process, on SQLite and PostgreSQL."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -13,7 +13,7 @@ from corvo_client import Client, EnqueueRequest
 
 @pytest.fixture(scope="module")
 def aliases(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> list[str]:
-    """Set Django up, as can be done once in a process."""
+    """Set up Django, which is possible only once per process."""
     import django
     from django.conf import settings
     from django.core.management import call_command
@@ -76,7 +76,7 @@ def test_jobs_follow_their_transaction(using: str, client: Client, queue: str) -
     assert payloads(client, queue) == [1, 2, 3]
 
 
-def test_refused_jobs_are_kept(using: str, client: Client, queue: str) -> None:
+def test_rejected_jobs_stay_with_their_errors(using: str, client: Client, queue: str) -> None:
     from corvo_client.outbox import django as outbox
     from corvo_client.outbox.django.models import OutboxRow
 
@@ -91,7 +91,7 @@ def test_refused_jobs_are_kept(using: str, client: Client, queue: str) -> None:
     assert payloads(client, queue) == [0, 2]
 
 
-def test_the_command_sends_what_there_is(using: str, client: Client, queue: str) -> None:
+def test_the_command_sends_all_rows(using: str, client: Client, queue: str) -> None:
     from django.core.management import call_command
 
     from corvo_client.outbox import django as outbox

@@ -1,4 +1,4 @@
-"""An outbox over SQLAlchemy, on SQLite and PostgreSQL, with a real server behind the relay."""
+"""Outbox for SQLAlchemy on SQLite and PostgreSQL, with a real server."""
 
 import asyncio
 import logging
@@ -29,7 +29,7 @@ from corvo_client import (
     ValidationFailed,
     new_job_id,
 )
-from corvo_client._outbox import MOST_BYTES
+from corvo_client._outbox import MAX_REQUEST_BYTES
 from corvo_client.outbox import AsyncRelay, Relay
 from corvo_client.outbox.sqlalchemy import Outbox
 from corvo_client.testing import LocalServer, recording
@@ -84,7 +84,7 @@ def jobs_of(client: Client, queue: str) -> list[Any]:
     return list(client.search_all(queue=queue, order="asc"))
 
 
-def test_a_commit_makes_the_job_once(
+def test_a_commit_creates_the_job_once(
     engine: Engine, relay: Relay, client: Client, queue: str
 ) -> None:
     job_id = order(engine, queue, "tea", priority="high", tags={"a": "b"})
@@ -96,7 +96,9 @@ def test_a_commit_makes_the_job_once(
     assert rows_left(engine) == 0
 
 
-def test_a_rollback_makes_nothing(engine: Engine, relay: Relay, client: Client, queue: str) -> None:
+def test_a_rollback_creates_no_job(
+    engine: Engine, relay: Relay, client: Client, queue: str
+) -> None:
     def order_and_fail() -> None:
         with Session(engine) as session, session.begin():
             session.add(Order(item="tea"))
@@ -124,13 +126,13 @@ from sqlalchemy import create_engine
 import corvo_client.outbox.sqlalchemy as module
 from corvo_client import Client
 
-module._settled = lambda *_: os._exit(9)
+module._settle_statements = lambda *_: os._exit(9)
 url, server = sys.argv[1:]
 module.Outbox().relay(create_engine(url), Client(server)).run_once()
 """
 
 
-def test_a_relay_that_dies_between_sending_and_removing_makes_no_second_job(
+def test_a_relay_that_dies_before_deleting_rows_creates_no_second_job(
     engine: Engine, url: str, relay: Relay, client: Client, queue: str
 ) -> None:
     job_ids = [order(engine, queue, str(n)) for n in range(5)]
@@ -139,7 +141,7 @@ def test_a_relay_that_dies_between_sending_and_removing_makes_no_second_job(
     assert died.returncode == 9
     assert [job.id for job in jobs_of(client, queue)] == job_ids
     assert rows_left(engine) == 5
-    # A worker may even have done it by now.
+    # The job may have finished in the meantime.
     fetched = client.fetch([queue], worker_id="w", timeout=0)
     assert fetched is not None
     client.ack(fetched)
@@ -150,7 +152,7 @@ def test_a_relay_that_dies_between_sending_and_removing_makes_no_second_job(
     ]
 
 
-def test_several_relays_make_each_job_once(engine: Engine, client: Client, queue: str) -> None:
+def test_several_relays_create_each_job_once(engine: Engine, client: Client, queue: str) -> None:
     relays = [outbox.relay(engine, client, batch_size=7, poll_interval=0.01) for _ in range(3)]
     threads = [threading.Thread(target=relay.run) for relay in relays]
     for thread in threads:
@@ -164,7 +166,7 @@ def test_several_relays_make_each_job_once(engine: Engine, client: Client, queue
     assert sorted(job.id for job in jobs_of(client, queue)) == sorted(job_ids)
 
 
-def test_relays_of_postgresql_leave_each_others_rows_alone(
+def test_relays_on_postgresql_skip_locked_rows(
     postgres_url: str, client: Client, queue: str
 ) -> None:
     engine = create_engine(postgres_url)
@@ -186,7 +188,7 @@ def test_relays_of_postgresql_leave_each_others_rows_alone(
     engine.dispose()
 
 
-def test_a_batch_goes_in_the_order_of_the_rows(
+def test_a_batch_has_the_order_of_the_rows(
     engine: Engine, relay: Relay, client: Client, queue: str
 ) -> None:
     with Session(engine) as session, session.begin():
@@ -195,7 +197,7 @@ def test_a_batch_goes_in_the_order_of_the_rows(
     assert [job.id for job in jobs_of(client, queue)] == job_ids
 
 
-def test_a_job_that_the_server_refuses_does_not_hold_up_the_others(
+def test_a_rejected_job_does_not_block_the_others(
     engine: Engine,
     relay: Relay,
     client: Client,
@@ -209,14 +211,14 @@ def test_a_job_that_the_server_refuses_does_not_hold_up_the_others(
             outbox.enqueue(session, queue, n, **options)
     assert relay.run_once() == 8
     assert [job.payload for job in jobs_of(client, queue)] == [{}, 0, 1, 2, 4, 5, 6, 7]
-    assert "was refused: The unique key 'k'" in caplog.text
+    assert "of the outbox: The unique key 'k'" in caplog.text
     assert relay.run_once() == 0
     with engine.connect() as connection:
         (kept,) = connection.execute(select(outbox.table))
     assert "The unique key 'k'" in kept.error
 
 
-def test_what_concerns_all_rows_is_raised_and_changes_nothing(
+def test_an_error_of_the_whole_request_is_raised_and_changes_nothing(
     engine: Engine, relay: Relay, queue: str
 ) -> None:
     order(engine, queue, "tea")
@@ -230,14 +232,14 @@ def test_what_concerns_all_rows_is_raised_and_changes_nothing(
     assert rows_left(engine) == 1
 
 
-def test_large_rows_travel_in_several_requests(
+def test_large_rows_are_sent_in_several_requests(
     engine: Engine, relay: Relay, client: Client, queue: str
 ) -> None:
     text = "x" * 200_000
     with Session(engine) as session, session.begin():
         for _ in range(30):
             outbox.enqueue(session, queue, text)
-    assert 30 * len(text) > MOST_BYTES
+    assert 30 * len(text) > MAX_REQUEST_BYTES
     assert outbox.relay(engine, client).run_once() == 30
     assert client.search(queue=queue, limit=1).total == 30
 
@@ -252,20 +254,20 @@ def test_a_relay_runs_in_the_background_and_waits_for_the_server(
     with Client(url, retry=NO_RETRIES) as client:
         relay = outbox.relay(engine, client, poll_interval=0.01)
         with relay.running():
-            wait_until(lambda: "not relayed at present" in caplog.text)
+            wait_until(lambda: "cannot relay the outbox" in caplog.text)
             again = LocalServer(tmp_path / "data", port=int(url.rpartition(":")[2])).start()
             wait_until(lambda: rows_left(engine) == 0)
             order(engine, queue, "coffee")
             wait_until(lambda: rows_left(engine) == 0)
         assert client.search(queue=queue).total == 2
-        # It can be run again.
+        # The relay can run again after `stop`.
         order(engine, queue, "milk")
         with relay.running():
             wait_until(lambda: rows_left(engine) == 0)
         again.close()
 
 
-def test_a_delay_counts_from_the_enqueue(
+def test_a_delay_starts_at_the_enqueue(
     engine: Engine, relay: Relay, client: Client, queue: str
 ) -> None:
     order(engine, queue, "tea", delay=3600)
@@ -275,7 +277,9 @@ def test_a_delay_counts_from_the_enqueue(
     assert 3590 < (job.scheduled_at - job.created_at).total_seconds() <= 3600
 
 
-def test_tasks_make_requests(engine: Engine, relay: Relay, client: Client, queue: str) -> None:
+def test_requests_of_tasks_can_be_added(
+    engine: Engine, relay: Relay, client: Client, queue: str
+) -> None:
     worker = Worker()
 
     @worker.task(queue, max_retries=7)
@@ -293,9 +297,7 @@ def test_tasks_make_requests(engine: Engine, relay: Relay, client: Client, queue
     assert (coffee.id, coffee.priority) == (own, 1)
 
 
-def test_a_plain_connection_will_do_and_the_table_can_have_another_name(
-    url: str, client: Client, queue: str
-) -> None:
+def test_a_connection_and_another_table_name_work(url: str, client: Client, queue: str) -> None:
     engine = create_engine(url)
     other = Outbox(table_name="mail_outbox")
     other.metadata.create_all(engine)
@@ -306,7 +308,7 @@ def test_a_plain_connection_will_do_and_the_table_can_have_another_name(
     assert other.table.name == "mail_outbox"
 
 
-def test_a_recording_gets_what_a_relay_sends(engine: Engine, queue: str) -> None:
+def test_a_recording_gets_the_jobs_of_a_relay(engine: Engine, queue: str) -> None:
     order(engine, queue, "tea")
     with recording() as jobs, Client() as client:
         outbox.relay(engine, client).run_once()
@@ -314,11 +316,11 @@ def test_a_recording_gets_what_a_relay_sends(engine: Engine, queue: str) -> None
 
 
 def test_an_engine_needs_a_client_of_its_kind(engine: Engine) -> None:
-    with pytest.raises(TypeError, match="AsyncEngine an AsyncClient"):
+    with pytest.raises(TypeError, match="AsyncEngine and an AsyncClient"):
         outbox.relay(engine, AsyncClient())  # type: ignore[call-overload]
 
 
-# Coroutines
+# asyncio
 
 
 @pytest.fixture
@@ -329,7 +331,7 @@ def async_engine(url: str, engine: Engine) -> AsyncEngine:
     return create_async_engine(url)
 
 
-async def test_coroutines_have_the_same(
+async def test_asyncio_api(
     async_engine: AsyncEngine,
     engine: Engine,
     outbox_server: LocalServer,
@@ -358,7 +360,7 @@ async def test_coroutines_have_the_same(
     await async_engine.dispose()
 
 
-async def test_an_async_relay_splits_what_is_refused_and_goes_on(
+async def test_an_async_relay_finds_rejected_rows_and_continues(
     async_engine: AsyncEngine,
     outbox_server: LocalServer,
     client: Client,
@@ -374,7 +376,7 @@ async def test_an_async_relay_splits_what_is_refused_and_goes_on(
     async with AsyncClient("http://127.0.0.1:9", retry=NO_RETRIES) as nobody:
         relay = outbox.relay(async_engine, nobody)
         async with relay.running():
-            await asyncio.to_thread(wait_until, lambda: "not relayed at present" in caplog.text)
+            await asyncio.to_thread(wait_until, lambda: "cannot relay the outbox" in caplog.text)
     async with AsyncClient(outbox_server.url) as own:
         assert await outbox.relay(async_engine, own).run_once() == 4
     assert client.search(queue=queue).total == 4

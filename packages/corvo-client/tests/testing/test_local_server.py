@@ -1,4 +1,4 @@
-"""A real server for tests."""
+"""`LocalServer`."""
 
 import subprocess
 import sys
@@ -11,7 +11,7 @@ from corvo_client import Client, PayloadTooLarge
 from corvo_client.testing import LocalServer, ServerDied, _server
 
 
-def test_a_server_starts_afresh_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_starts_empty_and_removes_its_data(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CORVO_BIND", "nonsense")
     server = LocalServer(options={"max_payload_bytes": 1024})
     assert repr(server) == "LocalServer(not started)"
@@ -30,26 +30,26 @@ def test_a_server_starts_afresh_and_leaves_nothing(monkeypatch: pytest.MonkeyPat
     server.close()
 
 
-def test_data_can_be_kept(tmp_path: Path) -> None:
+def test_data_dir_is_not_removed(tmp_path: Path) -> None:
     with LocalServer(tmp_path / "data") as server, Client(server.url) as client:
         job_id = client.enqueue("q").job_id
     with LocalServer(tmp_path / "data") as server, Client(server.url) as client:
         assert client.get_job(job_id).queue == "q"
 
 
-def test_a_server_that_does_not_start_says_why() -> None:
+def test_the_error_of_a_failed_start_has_the_log() -> None:
     with pytest.raises(ServerDied, match=r"no.such.setting"):
         LocalServer(options={"no_such_setting": 1}).start()
 
 
-def test_a_missing_server_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_of_a_missing_server_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     with pytest.raises(ServerDied, match=r"corvo-client\[testing\]"):
         LocalServer().start()
 
 
-def test_a_server_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It ignores the request to end, and writes what is no log."""
+def test_a_start_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fake server ignores SIGTERM and writes output that is no log."""
     script = (
         "import signal, time; signal.signal(15, signal.SIG_IGN); "
         "print('no json'); print('[1]'); time.sleep(60)"
@@ -60,7 +60,7 @@ def test_a_server_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> Non
         return start([sys.executable, "-uc", script], **options)
 
     monkeypatch.setattr(subprocess, "Popen", popen)
-    monkeypatch.setattr(_server, "_STARTS_WITHIN", 1.5)
-    monkeypatch.setattr(_server, "_STOPS_WITHIN", 0.2)
-    with pytest.raises(ServerDied, match="did not start; it has written:\nno json"):
+    monkeypatch.setattr(_server, "_START_TIMEOUT", 1.5)
+    monkeypatch.setattr(_server, "_STOP_TIMEOUT", 0.2)
+    with pytest.raises(ServerDied, match="did not start; the end of its output:\nno json"):
         LocalServer().start()

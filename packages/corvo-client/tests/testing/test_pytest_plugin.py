@@ -1,4 +1,4 @@
-"""The fixtures that come with the package."""
+"""Fixtures of the pytest plugin."""
 
 import os
 import subprocess
@@ -31,7 +31,7 @@ def test_corvo_jobs_records(corvo_jobs: RecordedJobs) -> None:
     corvo_jobs.assert_enqueued("q", n=1)
 
 
-def test_corvo_client_talks_to_a_server_of_its_own(corvo_client: Client, corvo_server: str) -> None:
+def test_corvo_client_uses_a_separate_server(corvo_client: Client, corvo_server: str) -> None:
     assert corvo_client.base_url == corvo_server == os.environ["CORVO_SERVER"]
     job_id = corvo_client.enqueue("q").job_id
     assert [job.id for job in corvo_client.search_all()] == [job_id]

@@ -1,4 +1,4 @@
-"""Recording what is enqueued, asserting about it, and running it."""
+"""Recording of jobs: assertions, drains and inline runs."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -56,7 +56,7 @@ def states(jobs: RecordedJobs) -> list[str]:
 # Recording
 
 
-def test_what_clients_and_tasks_enqueue_is_recorded(
+def test_jobs_of_clients_and_tasks_are_recorded(
     jobs: RecordedJobs, client: Client, worker: Worker
 ) -> None:
     @worker.task("emails", max_retries=5)
@@ -98,7 +98,7 @@ def test_recordings_nest_and_end(client: Client) -> None:
     assert [job.queue for job in inner.all] == ["inner"]
 
 
-async def test_what_needs_a_server_is_said(jobs: RecordedJobs, client: Client) -> None:
+async def test_calls_that_need_a_server_raise(jobs: RecordedJobs, client: Client) -> None:
     with pytest.raises(NoServer, match="GET /api/v1/queues: this needs a server"):
         client.list_queues()
     with pytest.raises(NoServer, match="events"):
@@ -110,7 +110,7 @@ async def test_what_needs_a_server_is_said(jobs: RecordedJobs, client: Client) -
             await anext(asynchronous.follow_events())
 
 
-def test_refusals_are_those_of_a_server(jobs: RecordedJobs, client: Client) -> None:
+def test_errors_are_those_of_a_server(jobs: RecordedJobs, client: Client) -> None:
     with pytest.raises(NotFound, match="no job job_x"):
         client.get_job("job_x")
     with pytest.raises(NotFound, match="no batch batch_x"):
@@ -122,7 +122,7 @@ def test_refusals_are_those_of_a_server(jobs: RecordedJobs, client: Client) -> N
     assert jobs.all == []
 
 
-def test_time_stands_still_but_for_forward(jobs: RecordedJobs, client: Client) -> None:
+def test_time_moves_only_by_forward(jobs: RecordedJobs, client: Client) -> None:
     client.enqueue("q", delay=60)
     client.enqueue("q", scheduled_at=datetime.now(UTC) - timedelta(days=1))
     client.enqueue("q", expire_after="1h")
@@ -138,7 +138,9 @@ def test_time_stands_still_but_for_forward(jobs: RecordedJobs, client: Client) -
 # Assertions
 
 
-def test_assert_enqueued_takes_a_queue_and_some_members(jobs: RecordedJobs, client: Client) -> None:
+def test_assert_enqueued_accepts_a_queue_and_some_members(
+    jobs: RecordedJobs, client: Client
+) -> None:
     client.enqueue("emails", {"to": "ada", "at": "2026-01-31T08:00:00Z", "cc": ["a", "b"]})
     client.enqueue("emails", {"to": "bob", "at": None, "cc": []})
     client.enqueue("sums", [1, 2])
@@ -155,23 +157,25 @@ def test_assert_enqueued_takes_a_queue_and_some_members(jobs: RecordedJobs, clie
     jobs.assert_not_enqueued("emails", {"to": "ada"})
 
 
-def test_assert_enqueued_says_what_there_is(jobs: RecordedJobs, client: Client) -> None:
-    with pytest.raises(AssertionError, match="to queue 'q' with n=1; nothing was enqueued at all"):
+def test_assert_enqueued_lists_the_enqueued_jobs(jobs: RecordedJobs, client: Client) -> None:
+    with pytest.raises(AssertionError, match="to queue 'q' with n=1; no jobs were enqueued"):
         jobs.assert_enqueued("q", n=1)
     for n in range(25):
         client.enqueue("q", {"n": n})
     with pytest.raises(AssertionError) as caught:
         jobs.assert_enqueued("q", {"n": 99}, n=99)
     text = str(caught.value)
-    assert "no job was enqueued to queue 'q' with the payload {'n': 99}, n=99; these were" in text
-    assert "(5 earlier ones)" in text
+    assert (
+        "no job was enqueued to queue 'q' with the payload {'n': 99}, n=99; enqueued jobs:" in text
+    )
+    assert "(5 earlier jobs)" in text
     assert "q {'n': 24} (pending)" in text
     assert "q {'n': 4} (pending)" not in text
     with pytest.raises(AssertionError, match="25 jobs were enqueued to any queue"):
         jobs.assert_not_enqueued()
 
 
-def test_assert_enqueued_takes_a_task_and_what_its_function_takes(
+def test_assert_enqueued_accepts_a_task_and_its_arguments(
     jobs: RecordedJobs, worker: Worker
 ) -> None:
     @worker.task("thumbnails")
@@ -193,7 +197,7 @@ def test_assert_enqueued_takes_a_task_and_what_its_function_takes(
 # Draining
 
 
-def test_drain_runs_handlers_and_what_they_enqueue(
+def test_drain_runs_jobs_and_the_jobs_that_they_enqueue(
     jobs: RecordedJobs, client: Client, worker: Worker
 ) -> None:
     order: list[Any] = []
@@ -257,9 +261,7 @@ async def test_drain_follows_retries_by_moving_the_time(jobs: RecordedJobs, work
     assert "for good" in str(dead.errors[2].backtrace)
 
 
-def test_drain_runs_no_further_than_it_may(
-    jobs: RecordedJobs, client: Client, worker: Worker
-) -> None:
+def test_drain_stops_at_its_time_limit(jobs: RecordedJobs, client: Client, worker: Worker) -> None:
     @worker.task("q")
     async def task() -> None: ...
 
@@ -269,7 +271,7 @@ def test_drain_runs_no_further_than_it_may(
     assert jobs.drain(worker, within="1m").attempts == 1
     assert states(jobs) == ["completed", "completed", "scheduled"]
     assert jobs.drain(worker, queue="q").attempts == 1
-    with pytest.raises(ValueError, match="no task for other"):
+    with pytest.raises(ValueError, match="no task for queue other"):
         jobs.drain(worker, queue="other")
 
 
@@ -296,9 +298,7 @@ def test_snoozes_cancels_and_expiries(jobs: RecordedJobs, client: Client, worker
     assert jobs.all[-1].errors[0].error == "expired"
 
 
-def test_attempts_end_expired_when_time_has_passed_meanwhile(
-    jobs: RecordedJobs, client: Client, worker: Worker
-) -> None:
+def test_jobs_expire_during_an_attempt(jobs: RecordedJobs, client: Client, worker: Worker) -> None:
     @worker.task("q")
     async def task(do: str) -> Any:
         jobs.forward(20)
@@ -312,7 +312,7 @@ def test_attempts_end_expired_when_time_has_passed_meanwhile(
     assert [job.errors[0].error for job in jobs.all] == ["expired: ValueError: no", "expired"]
 
 
-def test_drain_raises_what_a_handler_raised(
+def test_drain_raises_the_error_of_a_handler(
     jobs: RecordedJobs, client: Client, worker: Worker
 ) -> None:
     @worker.task("q", max_retries=1)
@@ -328,12 +328,12 @@ def test_drain_raises_what_a_handler_raised(
     with pytest.raises(KeyError, match="2"):
         jobs.drain(worker, raise_errors=True)
     client.enqueue("q", {"n": 1})
-    with pytest.raises(AssertionError, match="the result cannot be stored"):
+    with pytest.raises(AssertionError, match="the result cannot be written"):
         jobs.drain(worker, raise_errors=True)
     assert states(jobs) == ["cancelled", "dead", "dead"]
 
 
-def test_drain_gives_up_on_what_never_ends(
+def test_drain_has_a_maximum_of_attempts(
     jobs: RecordedJobs, client: Client, worker: Worker
 ) -> None:
     @worker.task("q")
@@ -341,11 +341,11 @@ def test_drain_gives_up_on_what_never_ends(
         return Snooze(0)
 
     client.enqueue("q")
-    with pytest.raises(NeverEmpty, match="after 50 attempts; the next is one of queue 'q'"):
+    with pytest.raises(NeverEmpty, match="after 50 attempts; the next job has queue 'q'"):
         jobs.drain(worker, max_attempts=50)
 
 
-async def test_drain_belongs_to_plain_code_and_is_not_for_handlers(
+async def test_drain_rejects_an_event_loop_and_a_nested_drain(
     jobs: RecordedJobs, worker: Worker
 ) -> None:
     @worker.task("q")
@@ -355,7 +355,7 @@ async def test_drain_belongs_to_plain_code_and_is_not_for_handlers(
     with pytest.raises(RuntimeError, match=r"await jobs\.drain_async"):
         jobs.drain(worker)
     await task.enqueue()
-    with pytest.raises(RuntimeError, match="a drain is going on"):
+    with pytest.raises(RuntimeError, match="a drain is already running"):
         await jobs.drain_async(worker, raise_errors=True)
 
 
@@ -401,7 +401,7 @@ async def test_a_drain_that_is_cancelled_interrupts_its_handler(
     await asyncio.wait_for(ended.wait(), 60)
 
 
-def test_middleware_and_lifespan_surround_a_drain(jobs: RecordedJobs) -> None:
+def test_middleware_and_lifespan_apply_to_a_drain(jobs: RecordedJobs) -> None:
     @asynccontextmanager
     async def lifespan(_worker: Worker) -> AsyncIterator[str]:
         yield "state"
@@ -423,7 +423,7 @@ def test_middleware_and_lifespan_surround_a_drain(jobs: RecordedJobs) -> None:
 # Unique keys and batches
 
 
-def test_unique_keys_hold_until_the_job_has_ended(
+def test_unique_keys_last_until_the_job_has_finished(
     jobs: RecordedJobs, client: Client, worker: Worker
 ) -> None:
     @worker.task("q")
@@ -475,7 +475,7 @@ def test_an_enqueue_can_be_repeated(jobs: RecordedJobs, client: Client) -> None:
     assert len(jobs.all) == 1
 
 
-def test_a_batch_calls_back_when_its_last_job_has_ended(
+def test_a_batch_enqueues_its_callback_after_its_last_job(
     jobs: RecordedJobs, client: Client, worker: Worker
 ) -> None:
     @worker.task("pages", max_retries=1)
@@ -504,7 +504,9 @@ def test_a_batch_calls_back_when_its_last_job_has_ended(
     }
 
 
-def test_a_batch_of_duplicates_only_calls_back_at_once(jobs: RecordedJobs, client: Client) -> None:
+def test_a_batch_of_duplicates_enqueues_its_callback_at_once(
+    jobs: RecordedJobs, client: Client
+) -> None:
     client.enqueue("q", unique_key="k")
     client.enqueue_batch(
         [{"queue": "q", "unique_key": "k"}, {"queue": "q", "unique_key": "k"}],
@@ -513,7 +515,7 @@ def test_a_batch_of_duplicates_only_calls_back_at_once(jobs: RecordedJobs, clien
     assert jobs.assert_enqueued("done").payload["total"] == 0
 
 
-def test_two_of_a_key_in_one_batch_are_one(jobs: RecordedJobs, client: Client) -> None:
+def test_two_jobs_with_one_key_in_a_batch_are_one_job(jobs: RecordedJobs, client: Client) -> None:
     reply = client.enqueue_batch(
         [
             {"queue": "q", "payload": n, "unique_key": "k", "on_conflict": "replace"}
@@ -527,7 +529,7 @@ def test_two_of_a_key_in_one_batch_are_one(jobs: RecordedJobs, client: Client) -
 # Inline
 
 
-def test_inline_runs_at_once(jobs: RecordedJobs, worker: Worker) -> None:
+def test_inline_runs_jobs_during_the_enqueue(jobs: RecordedJobs, worker: Worker) -> None:
     order: list[Any] = []
 
     @worker.task("first")
@@ -548,7 +550,7 @@ def test_inline_runs_at_once(jobs: RecordedJobs, worker: Worker) -> None:
     assert states(jobs) == ["completed", "completed", "pending"]
 
 
-async def test_inline_in_coroutines_and_in_plain_code_below_them(
+async def test_inline_in_coroutines_and_in_blocking_calls_inside_them(
     jobs: RecordedJobs, worker: Worker
 ) -> None:
     @worker.task("q", max_retries=2)
@@ -567,10 +569,10 @@ async def test_inline_in_coroutines_and_in_plain_code_below_them(
     with jobs.inline(worker, raise_errors=False):
         await task.enqueue(-3)
     assert [job.result for job in jobs.all[:2]] == [1, 2]
-    # The failure came out after the first attempt; what was left of the others ran with the last.
+    # The first error ended the inline run. The last enqueue also ran the remaining attempts.
     assert states(jobs)[2:] == ["dead", "dead", "dead"]
 
 
-def test_job_is_what_a_client_returns(jobs: RecordedJobs, client: Client) -> None:
+def test_recorded_job_equals_the_job_of_a_client(jobs: RecordedJobs, client: Client) -> None:
     client.enqueue("q")
     assert isinstance(jobs.all[0], Job)

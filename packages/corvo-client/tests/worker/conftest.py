@@ -1,4 +1,4 @@
-"""A server in memory, on both sides of the worker's two ports, and jobs for it to hand out."""
+"""A server in memory that implements the two protocols of a worker, and its jobs."""
 
 import asyncio
 from collections import deque
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from corvo_client.worker._api import Ack, HeldJob, Refused, Undelivered
+from corvo_client.worker._api import Ack, LeasedJob, Refused, Undelivered
 from corvo_client.worker._leases import Lease
 from corvo_schema.attempts import FailItem, HeartbeatRequest, ReleaseItem
 from corvo_schema.ids import new_job_id
@@ -23,7 +23,7 @@ Item = Ack | FailItem | ReleaseItem
 
 
 class FakeClock:
-    """Stands still until a test moves it."""
+    """A clock that moves only by `forward`."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -36,10 +36,10 @@ class FakeClock:
 
 
 class FakeServer:
-    """Hands out `jobs`, remembers what it is told, and fails on demand."""
+    """Returns `jobs` to fetches, records requests, and fails on demand."""
 
     def __init__(self) -> None:
-        self.jobs: deque[HeldJob] = deque()
+        self.jobs: deque[LeasedJob] = deque()
         self.fetches: list[int] = []
         self.requests: list[Sequence[Item]] = []
         self.beats: list[HeartbeatRequest] = []
@@ -51,18 +51,18 @@ class FakeServer:
         self._loop = asyncio.get_running_loop()
         self._changed = asyncio.Event()
 
-    def add(self, *jobs: HeldJob) -> None:
+    def add(self, *jobs: LeasedJob) -> None:
         self.jobs.extend(jobs)
         self._changed.set()
 
     async def seen(self, is_true: Callable[[], object]) -> None:
-        """Wait until something that the worker did makes it true."""
+        """Wait until `is_true` returns a true value after an action of the worker."""
         async with asyncio.timeout(10):
             while not is_true():
                 self._changed.clear()
                 await self._changed.wait()
 
-    async def fetch(self, count: int, *, wait: bool) -> list[HeldJob]:
+    async def fetch(self, count: int, *, wait: bool) -> list[LeasedJob]:
         self.has_changed()
         self.fetches.append(count)
         self._fail_when_down()
@@ -85,7 +85,7 @@ class FakeServer:
         return [ReleaseResult(job_id=i.job_id, **self._status(i, "released")) for i in items]
 
     def beat(self, request: HeartbeatRequest) -> HeartbeatReply:
-        """Answer a heartbeat; called in the worker's thread."""
+        """Answer a heartbeat. The heartbeat thread calls this."""
         try:
             self._fail_when_down()
             if any(self.refuses(job) for job in request.jobs.values()):
@@ -133,7 +133,7 @@ class FakeServer:
 
 @pytest.fixture(autouse=True)
 def _quick_stop(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An idle worker stops at once here; half a second for the last fetch is for real networks."""
+    """Shorten the wait for the last fetch: the server in memory answers at once."""
     monkeypatch.setattr("corvo_client.worker._fetcher._LAST_FETCH_GRACE", 0.02)
 
 
@@ -147,13 +147,13 @@ async def server() -> FakeServer:
     return FakeServer()
 
 
-MakeJob = Callable[..., HeldJob]
+MakeJob = Callable[..., LeasedJob]
 MakeLease = Callable[..., Lease]
 
 
 @pytest.fixture
 def make_job() -> MakeJob:
-    def make(payload: Any = None, **fields: Any) -> HeldJob:
+    def make(payload: Any = None, **fields: Any) -> LeasedJob:
         known: dict[str, Any] = {
             "job_id": new_job_id(),
             "queue": "default",
@@ -162,7 +162,7 @@ def make_job() -> MakeJob:
             "lease_duration": 30,
             "lease_token": "token",
         }
-        return HeldJob.model_validate(known | fields)
+        return LeasedJob.model_validate(known | fields)
 
     return make
 

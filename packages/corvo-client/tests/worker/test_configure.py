@@ -1,4 +1,4 @@
-"""What whoever starts a worker can decide."""
+"""`Worker.configure`."""
 
 from typing import Any
 
@@ -27,14 +27,14 @@ def worker() -> Worker:
     return worker
 
 
-def test_nothing_given_changes_nothing(worker: Worker) -> None:
+def test_configure_without_arguments_changes_nothing(worker: Worker) -> None:
     worker.configure()
     url, headers = origin(worker)
     assert (url, headers[b"Authorization"]) == ("http://in-the-code:1", b"Bearer code")
     assert (worker.concurrency, worker._served_queues()) == (3, ["a"])
 
 
-def test_server_is_replaced_together_with_its_key(worker: Worker) -> None:
+def test_server_and_key_are_replaced_together(worker: Worker) -> None:
     assert origin(worker)[0] == "http://in-the-code:1"
     worker.configure(server="http://elsewhere:2")
     url, headers = origin(worker)
@@ -42,20 +42,20 @@ def test_server_is_replaced_together_with_its_key(worker: Worker) -> None:
     assert b"Authorization" not in headers
 
 
-def test_key_alone_goes_to_the_same_server(worker: Worker) -> None:
+def test_key_alone_keeps_the_server(worker: Worker) -> None:
     worker.configure(api_key="other")
     url, headers = origin(worker)
     assert (url, headers[b"Authorization"]) == ("http://in-the-code:1", b"Bearer other")
 
 
-def test_key_alone_replaces_that_of_a_client() -> None:
+def test_key_alone_replaces_the_key_of_a_client() -> None:
     worker = Worker(AsyncClient("http://in-the-code:1", api_key="code"))
     worker.configure(api_key="other")
     url, headers = origin(worker)
     assert (url, headers[b"Authorization"]) == ("http://in-the-code:1", b"Bearer other")
 
 
-async def test_run_has_what_was_decided(
+async def test_run_uses_the_configured_options(
     worker: Worker, server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     terms: list[Any] = []
@@ -66,11 +66,11 @@ async def test_run_has_what_was_decided(
         assert worker.concurrency == 7
         assert worker._run is not None
         assert worker._run._options.concurrency == 7
-        with pytest.raises(RuntimeError, match="running already"):
+        with pytest.raises(RuntimeError, match="already running"):
             worker.configure(concurrency=1)
     assert [wanted.queues for wanted in terms] == [["b"]]
 
 
-def test_nonsense_is_refused(worker: Worker) -> None:
+def test_invalid_arguments_are_rejected(worker: Worker) -> None:
     with pytest.raises(ValueError, match="at least 1"):
         worker.configure(concurrency=0)

@@ -29,19 +29,19 @@ def context(lease: Lease) -> Context:
     return Context(lease)
 
 
-def test_context_names_the_job(context: Context) -> None:
+def test_context_has_the_fields_of_the_job(context: Context) -> None:
     assert context.id == "job_01ARZ3NDEKTSV4RRFFQ69G5FAV"
     assert context.queue == "emails"
     assert (context.attempt, context.max_retries, context.is_last_attempt) == (2, 3, False)
     assert context.tags == {"customer": "7"}
 
 
-def test_the_last_attempt_is_known_as_such(make_lease: MakeLease) -> None:
+def test_is_last_attempt(make_lease: MakeLease) -> None:
     assert Context(make_lease(attempt=3, max_retries=3)).is_last_attempt
     assert Context(make_lease(attempt=1, max_retries=0)).is_last_attempt
 
 
-def test_deadline_is_when_the_lease_ends(lease: Lease, context: Context) -> None:
+def test_deadline_is_the_end_of_the_lease(lease: Lease, context: Context) -> None:
     import time
 
     lease.ends_at = time.monotonic() + 30
@@ -49,7 +49,7 @@ def test_deadline_is_when_the_lease_ends(lease: Lease, context: Context) -> None
     assert timedelta(seconds=29) < left <= timedelta(seconds=30)
 
 
-def test_checkpoint_is_the_one_left_by_an_earlier_attempt_until_there_is_a_new_one(
+def test_checkpoint_of_an_earlier_attempt_stays_until_a_new_one(
     context: Context, lease: Lease
 ) -> None:
     assert context.last_checkpoint == {"page": 4}
@@ -59,7 +59,7 @@ def test_checkpoint_is_the_one_left_by_an_earlier_attempt_until_there_is_a_new_o
     assert lease.unsent_checkpoint == {"page": 5}
 
 
-def test_checkpoint_is_a_copy_as_plain_data(context: Context) -> None:
+def test_checkpoint_is_copied_to_plain_data(context: Context) -> None:
     value: dict[str, Any] = {"seen": [1], "at": datetime(2026, 1, 31, tzinfo=UTC)}
     context.checkpoint(value)
     value["seen"].append(2)
@@ -67,7 +67,7 @@ def test_checkpoint_is_a_copy_as_plain_data(context: Context) -> None:
 
 
 @pytest.mark.parametrize("value", [object(), float("nan"), "\ud800"])
-def test_checkpoint_refuses_what_json_cannot_hold(context: Context, value: Any) -> None:
+def test_checkpoint_rejects_values_that_are_not_json(context: Context, value: Any) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - the words are pydantic's
         context.checkpoint(value)
     assert context.last_checkpoint == {"page": 4}
@@ -79,7 +79,7 @@ def test_progress_keeps_the_latest(context: Context, lease: Lease) -> None:
     assert lease.unsent_progress == Progress(current=2, total=10, message="second")
 
 
-def test_notes_poke_the_heartbeat(make_lease: MakeLease) -> None:
+def test_notes_request_an_early_heartbeat(make_lease: MakeLease) -> None:
     pokes = []
     lease = make_lease()
     lease.on_note = lambda: pokes.append(1)
@@ -88,15 +88,15 @@ def test_notes_poke_the_heartbeat(make_lease: MakeLease) -> None:
     assert len(pokes) == 2
 
 
-def test_sent_notes_are_forgotten_and_later_ones_kept(lease: Lease) -> None:
+def test_sent_notes_are_cleared_and_later_notes_stay(lease: Lease) -> None:
     lease.note_checkpoint([1])
     lease.note_progress(Progress(current=1))
     sent = (lease.unsent_checkpoint, lease.unsent_progress)
     lease.note_checkpoint([1])
-    lease.notes_were_sent(*sent)
+    lease.clear_sent_notes(*sent)
     assert lease.unsent_checkpoint == [1]
     assert lease.unsent_progress is None
-    lease.notes_were_sent(lease.unsent_checkpoint, None)
+    lease.clear_sent_notes(lease.unsent_checkpoint, None)
     assert lease.unsent_checkpoint is None
     assert lease.checkpoint == [1]
 
@@ -111,7 +111,7 @@ def test_interruption_is_visible_and_can_be_raised(context: Context, lease: Leas
         context.raise_if_cancelled()
 
 
-def test_interruption_is_news_once_and_losing_the_job_has_precedence(make_lease: MakeLease) -> None:
+def test_interruption_changes_once_and_lost_has_precedence(make_lease: MakeLease) -> None:
     lease = make_lease()
     assert lease.interrupt(Interruption.CANCELLED)
     assert not lease.interrupt(Interruption.CANCELLED)
@@ -141,7 +141,7 @@ def test_log_names_the_job_in_message_and_record(
     assert isinstance(context.log, logging.LoggerAdapter)
 
 
-def test_current_job_is_the_one_entered(context: Context) -> None:
+def test_current_job_returns_the_entered_context(context: Context) -> None:
     import contextvars
 
     def inside() -> Context:
@@ -149,5 +149,5 @@ def test_current_job_is_the_one_entered(context: Context) -> None:
         return current_job()
 
     assert contextvars.copy_context().run(inside) is context
-    with pytest.raises(LookupError, match="no job is being run here"):
+    with pytest.raises(LookupError, match="there is no running job"):
         current_job()

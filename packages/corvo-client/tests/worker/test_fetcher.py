@@ -5,16 +5,16 @@ from typing import Any
 import pytest
 
 from corvo_client._backoff import Backoff
-from corvo_client.worker._api import HeldJob
+from corvo_client.worker._api import LeasedJob
 from corvo_client.worker._fetcher import Fetcher
 from corvo_client.worker._leases import Lease
 from corvo_client.worker._slots import Slots
 
-MakeJob = Callable[..., HeldJob]
+MakeJob = Callable[..., LeasedJob]
 
 
 class FakeResults:
-    """As many outcomes as a test says, until it says that they are gone."""
+    """Replaces `Results`. A test sets the number of unreported outcomes."""
 
     def __init__(self) -> None:
         self.unsent = 0
@@ -28,31 +28,31 @@ class FakeResults:
         self.unsent = 0
 
 
-class Worked:
-    """What a fetcher did with the jobs."""
+class FakeWorker:
+    """Records the jobs that were started and released."""
 
     def __init__(self) -> None:
-        self.started: list[HeldJob] = []
-        self.given_back: list[HeldJob] = []
-        self.has_given_back = asyncio.Event()
+        self.started: list[LeasedJob] = []
+        self.released: list[LeasedJob] = []
+        self.has_released = asyncio.Event()
 
     def start(self, lease: Lease) -> None:
         self.started.append(lease.job)
 
-    def give_back(self, leases: Sequence[Lease]) -> None:
-        self.given_back.extend(lease.job for lease in leases)
+    def release(self, leases: Sequence[Lease]) -> None:
+        self.released.extend(lease.job for lease in leases)
         if leases:
-            self.has_given_back.set()
+            self.has_released.set()
 
 
 @pytest.fixture
-async def worked() -> Worked:
-    return Worked()
+async def fake_worker() -> FakeWorker:
+    return FakeWorker()
 
 
 @pytest.fixture
-async def slots(worked: Worked, clock: Any) -> Slots:
-    return Slots(4, worked.start, clock)
+async def slots(fake_worker: FakeWorker, clock: Any) -> Slots:
+    return Slots(4, fake_worker.start, clock)
 
 
 @pytest.fixture
@@ -62,14 +62,14 @@ async def results() -> FakeResults:
 
 @pytest.fixture
 async def fetcher(
-    server: Any, slots: Slots, results: FakeResults, worked: Worked, clock: Any
+    server: Any, slots: Slots, results: FakeResults, fake_worker: FakeWorker, clock: Any
 ) -> Fetcher:
     return Fetcher(
         api=server,
         slots=slots,
         results=results,  # type: ignore[arg-type]
-        hold=lambda job: Lease(job, clock(), lambda: None),
-        give_back=worked.give_back,
+        add_lease=lambda job: Lease(job, clock(), lambda: None),
+        release=fake_worker.release,
         backoff=Backoff(base=0.0),
         clock=clock,
     )
@@ -89,23 +89,23 @@ async def settle() -> None:
 
 
 @pytest.mark.usefixtures("loop")
-async def test_it_asks_for_as_many_jobs_as_there_are_free_slots(
-    server: Any, slots: Slots, worked: Worked, make_job: MakeJob
+async def test_it_fetches_as_many_jobs_as_there_are_free_slots(
+    server: Any, slots: Slots, fake_worker: FakeWorker, make_job: MakeJob
 ) -> None:
     server.add(make_job(), make_job(), make_job())
     await server.seen(lambda: len(server.fetches) == 2)
     server.add(*(make_job() for _ in range(5)))
     await settle()
     assert server.fetches == [4, 1]
-    assert len(worked.started) == 4
-    slots.give_back()
-    slots.give_back()
+    assert len(fake_worker.started) == 4
+    slots.free_slot()
+    slots.free_slot()
     await settle()
     assert server.fetches == [4, 1, 2]
-    assert len(worked.started) == 6
+    assert len(fake_worker.started) == 6
 
 
-async def test_it_asks_for_no_more_than_a_request_may_have(
+async def test_it_fetches_at_most_the_maximum_of_a_request(
     server: Any, fetcher: Fetcher, slots: Slots
 ) -> None:
     slots.size = 2000
@@ -116,7 +116,7 @@ async def test_it_asks_for_no_more_than_a_request_may_have(
 
 
 @pytest.mark.usefixtures("loop")
-async def test_it_waits_while_outcomes_pile_up(
+async def test_it_waits_while_many_outcomes_are_unreported(
     server: Any, results: FakeResults, make_job: MakeJob
 ) -> None:
     await server.seen(lambda: len(server.fetches) == 1)
@@ -129,9 +129,9 @@ async def test_it_waits_while_outcomes_pile_up(
     assert len(server.fetches) == 2
 
 
-async def test_it_comes_back_for_ever(
+async def test_it_retries_without_limit(
     server: Any,
-    worked: Worked,
+    fake_worker: FakeWorker,
     fetcher: Fetcher,
     clock: Any,
     make_job: MakeJob,
@@ -144,28 +144,28 @@ async def test_it_comes_back_for_ever(
     assert fetcher.last_poll is None
     server.is_down = False
     server.add(make_job())
-    await server.seen(lambda: worked.started)
+    await server.seen(lambda: fake_worker.started)
     assert fetcher.last_poll == clock()
     lines = [record.getMessage() for record in caplog.records]
-    assert lines[:-1] == ["cannot fetch jobs, trying on: connection refused"] * 3
-    assert lines[-1] == "the server answers again"
+    assert lines[:-1] == ["cannot fetch jobs, retrying: connection refused"] * 3
+    assert lines[-1] == "the server answers fetches again"
     await fetcher.stop(task)
 
 
-async def test_stop_gives_up_a_fetch_that_brings_nothing(
-    server: Any, fetcher: Fetcher, worked: Worked
+async def test_stop_ends_a_fetch_without_answer(
+    server: Any, fetcher: Fetcher, fake_worker: FakeWorker
 ) -> None:
     task = asyncio.create_task(fetcher.run())
     await server.seen(lambda: server.fetches)
     await fetcher.stop(task)
     assert task.cancelled()
-    assert worked.started == worked.given_back == []
+    assert fake_worker.started == fake_worker.released == []
 
 
-async def test_jobs_that_arrive_after_the_stop_are_given_back(
+async def test_jobs_that_arrive_after_stop_are_released(
     server: Any,
     fetcher: Fetcher,
-    worked: Worked,
+    fake_worker: FakeWorker,
     make_job: MakeJob,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -178,8 +178,8 @@ async def test_jobs_that_arrive_after_the_stop_are_given_back(
     server.add(job)
     await stop
     assert task.done()
-    assert worked.given_back == [job]
-    assert worked.started == []
+    assert fake_worker.released == [job]
+    assert fake_worker.started == []
 
 
 async def test_stop_does_not_wait_for_slots_or_retries(
@@ -193,35 +193,40 @@ async def test_stop_does_not_wait_for_slots_or_retries(
     assert server.fetches == []
 
 
-async def test_short_jobs_are_fetched_before_their_slots_are_free(
-    server: Any, fetcher: Fetcher, slots: Slots, worked: Worked, clock: Any, make_job: MakeJob
+async def test_short_jobs_are_prefetched(
+    server: Any,
+    fetcher: Fetcher,
+    slots: Slots,
+    fake_worker: FakeWorker,
+    clock: Any,
+    make_job: MakeJob,
 ) -> None:
-    """Every fetch takes 10 ms by the clock here, and every job 1 ms."""
+    """Each fetch takes 10 ms of the fake clock, and each job takes 1 ms."""
     waits: list[bool] = []
     held: list[int] = []
     fetch = server.fetch
 
-    async def slow_fetch(count: int, *, wait: bool) -> list[HeldJob]:
+    async def slow_fetch(count: int, *, wait: bool) -> list[LeasedJob]:
         clock.forward(0.01)
         waits.append(wait)
         return await fetch(count, wait=wait)
 
     def start_and_end(lease: Lease) -> None:
-        worked.start(lease)
+        fake_worker.start(lease)
         held.append(slots.waiting)
         asyncio.get_running_loop().call_soon(end)
 
     def end() -> None:
         clock.forward(0.001)
-        slots.give_back()
+        slots.free_slot()
 
     server.fetch, slots._start = slow_fetch, start_and_end
     server.add(*(make_job() for _ in range(150)))
     task = asyncio.create_task(fetcher.run())
-    await server.seen(lambda: len(worked.started) == 150)
+    await server.seen(lambda: len(fake_worker.started) == 150)
     await settle()
-    # The first answer tells that jobs are short, if only of four. The last is not full, so that is
-    # the end of it.
+    # The first answer shows that four jobs are short. The last answer is not full, so the next
+    # fetch waits.
     assert server.fetches[:2] == [4, 4 + 32]
     assert waits[0]
     assert set(waits[1:-1]) == {False}
@@ -230,52 +235,57 @@ async def test_short_jobs_are_fetched_before_their_slots_are_free(
     await fetcher.stop(task)
 
 
-async def test_long_jobs_are_fetched_for_free_slots_alone(
-    server: Any, fetcher: Fetcher, slots: Slots, worked: Worked, clock: Any, make_job: MakeJob
+async def test_long_jobs_are_not_prefetched(
+    server: Any,
+    fetcher: Fetcher,
+    slots: Slots,
+    fake_worker: FakeWorker,
+    clock: Any,
+    make_job: MakeJob,
 ) -> None:
     server.add(*(make_job() for _ in range(20)))
     task = asyncio.create_task(fetcher.run())
     await settle()
     for _ in range(16):
         clock.forward(1.0)
-        slots.give_back()
+        slots.free_slot()
         await settle()
         assert slots.waiting == 0
     assert server.fetches == [4] + [1] * 16
     await fetcher.stop(task)
 
 
-async def test_jobs_for_which_no_slot_comes_free_are_given_back(
+async def test_prefetched_jobs_that_wait_too_long_are_released(
     server: Any,
     fetcher: Fetcher,
     slots: Slots,
-    worked: Worked,
+    fake_worker: FakeWorker,
     clock: Any,
     make_job: MakeJob,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("corvo_client.worker._fetcher._PATIENCE", 0.001)
+    monkeypatch.setattr("corvo_client.worker._fetcher._MAX_WAIT", 0.001)
     jobs = [make_job() for _ in range(6)]
     server.add(*jobs)
 
-    async def greedy_fetch(count: int, *, wait: bool) -> list[HeldJob]:
+    async def greedy_fetch(count: int, *, wait: bool) -> list[LeasedJob]:
         return await fetch(count + 2, wait=wait)
 
     fetch, server.fetch = server.fetch, greedy_fetch
     task = asyncio.create_task(fetcher.run())
     await server.seen(lambda: server.fetches)
     await settle()
-    assert worked.started == jobs[:4]
-    assert worked.given_back == []
+    assert fake_worker.started == jobs[:4]
+    assert fake_worker.released == []
     clock.forward(0.001)
-    await asyncio.wait_for(worked.has_given_back.wait(), 10)
-    assert worked.given_back == jobs[4:]
+    await asyncio.wait_for(fake_worker.has_released.wait(), 10)
+    assert fake_worker.released == jobs[4:]
     assert slots.waiting == 0
     await fetcher.stop(task)
 
 
-async def test_stop_gives_back_what_waits_for_a_slot(
-    server: Any, fetcher: Fetcher, slots: Slots, worked: Worked, make_lease: Any
+async def test_stop_releases_prefetched_jobs(
+    server: Any, fetcher: Fetcher, slots: Slots, fake_worker: FakeWorker, make_lease: Any
 ) -> None:
     slots.taken = 4
     lease = make_lease()
@@ -284,4 +294,4 @@ async def test_stop_gives_back_what_waits_for_a_slot(
     await settle()
     assert server.fetches == []
     await fetcher.stop(task)
-    assert worked.given_back == [lease.job]
+    assert fake_worker.released == [lease.job]

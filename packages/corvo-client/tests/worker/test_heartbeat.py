@@ -38,29 +38,29 @@ async def heartbeat(
 
 
 @pytest.fixture
-def hold(leases: LeaseTable, make_lease: MakeLease) -> MakeLease:
-    def hold(**fields: Any) -> Lease:
+def add_lease(leases: LeaseTable, make_lease: MakeLease) -> MakeLease:
+    def add_lease(**fields: Any) -> Lease:
         lease = make_lease(**fields)
         leases.add(lease)
         return lease
 
-    return hold
+    return add_lease
 
 
-def test_it_beats_every_15_seconds_or_a_third_of_the_shortest_lease(
-    heartbeat: Heartbeat, hold: MakeLease
+def test_interval_is_15_s_or_a_third_of_the_shortest_lease(
+    heartbeat: Heartbeat, add_lease: MakeLease
 ) -> None:
     assert heartbeat.interval == 15
-    hold(lease_duration=60)
+    add_lease(lease_duration=60)
     assert heartbeat.interval == 15
-    hold(lease_duration=30)
+    add_lease(lease_duration=30)
     assert heartbeat.interval == 10
 
 
 def test_one_request_extends_every_lease(
-    heartbeat: Heartbeat, hold: MakeLease, server: Any, clock: Any
+    heartbeat: Heartbeat, add_lease: MakeLease, server: Any, clock: Any
 ) -> None:
-    held = [hold(), hold(lease_duration=60)]
+    leases = [add_lease(), add_lease(lease_duration=60)]
     clock.forward(9.9)
     heartbeat.tick()
     assert server.beats == []
@@ -69,31 +69,31 @@ def test_one_request_extends_every_lease(
     heartbeat.tick()
     (beat,) = server.beats
     assert beat.worker_id == "worker_1"
-    assert set(beat.jobs) == {lease.job.job_id for lease in held}
+    assert set(beat.jobs) == {lease.job.job_id for lease in leases}
     assert all(job.lease_token == "token" for job in beat.jobs.values())
-    assert [lease.ends_at - clock() for lease in held] == [30, 60]
+    assert [lease.ends_at - clock() for lease in leases] == [30, 60]
 
 
-def test_no_jobs_need_no_request(heartbeat: Heartbeat, server: Any, clock: Any) -> None:
+def test_without_jobs_there_is_no_request(heartbeat: Heartbeat, server: Any, clock: Any) -> None:
     clock.forward(100)
     heartbeat.tick()
     assert server.beats == []
 
 
-def test_many_jobs_are_spread_over_requests(
-    heartbeat: Heartbeat, hold: MakeLease, server: Any, clock: Any
+def test_many_jobs_are_split_into_requests(
+    heartbeat: Heartbeat, add_lease: MakeLease, server: Any, clock: Any
 ) -> None:
     for _ in range(1001):
-        hold()
+        add_lease()
     clock.forward(10)
     heartbeat.tick()
     assert [len(beat.jobs) for beat in server.beats] == [500, 500, 1]
 
 
-def test_notes_go_out_at_the_next_tick_and_once(
-    heartbeat: Heartbeat, hold: MakeLease, server: Any
+def test_notes_are_sent_once_at_the_next_tick(
+    heartbeat: Heartbeat, add_lease: MakeLease, server: Any
 ) -> None:
-    lease = hold()
+    lease = add_lease()
     lease.on_note = heartbeat.poke
     lease.note_progress(Progress(current=1))
     lease.note_checkpoint({"page": 2})
@@ -106,14 +106,14 @@ def test_notes_go_out_at_the_next_tick_and_once(
     assert lease.unsent_progress is None
 
 
-def test_an_outage_is_retried_sooner_and_keeps_the_notes(
+def test_a_failed_heartbeat_is_retried_sooner_with_its_notes(
     heartbeat: Heartbeat,
-    hold: MakeLease,
+    add_lease: MakeLease,
     server: Any,
     clock: Any,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    lease = hold()
+    lease = add_lease()
     lease.note_checkpoint(1)
     ends_at = lease.ends_at
     server.is_down = True
@@ -146,14 +146,14 @@ def test_an_outage_is_retried_sooner_and_keeps_the_notes(
 )
 def test_a_cancel_in_the_answer_interrupts_the_job(
     heartbeat: Heartbeat,
-    hold: MakeLease,
+    add_lease: MakeLease,
     server: Any,
     clock: Any,
     interrupted: list[tuple[Lease, Interruption]],
     reason: str | None,
     why: Interruption,
 ) -> None:
-    lease, other = hold(), hold()
+    lease, other = add_lease(), add_lease()
     server.answers[lease.job.job_id] = HeartbeatJobReply(status="cancel", reason=reason)
     clock.forward(10)
     heartbeat.tick()
@@ -163,14 +163,14 @@ def test_a_cancel_in_the_answer_interrupts_the_job(
     )
 
 
-def test_a_job_whose_outcome_is_on_its_way_is_not_interrupted(
+def test_a_job_whose_report_is_in_flight_is_not_interrupted(
     heartbeat: Heartbeat,
-    hold: MakeLease,
+    add_lease: MakeLease,
     server: Any,
     clock: Any,
     interrupted: list[tuple[Lease, Interruption]],
 ) -> None:
-    lease = hold()
+    lease = add_lease()
     lease.is_running = False
     server.answers[lease.job.job_id] = HeartbeatJobReply(status="cancel", reason="finished")
     clock.forward(10)
@@ -178,10 +178,10 @@ def test_a_job_whose_outcome_is_on_its_way_is_not_interrupted(
     assert interrupted == []
 
 
-def test_a_job_that_the_answer_does_not_name_is_left_alone(
-    heartbeat: Heartbeat, hold: MakeLease, server: Any, clock: Any
+def test_a_job_that_is_missing_in_the_answer_does_not_change(
+    heartbeat: Heartbeat, add_lease: MakeLease, server: Any, clock: Any
 ) -> None:
-    lease = hold()
+    lease = add_lease()
     ends_at = lease.ends_at
     beat, server.beat = server.beat, lambda request: beat(request).model_copy(update={"jobs": {}})
     clock.forward(10)
@@ -189,28 +189,28 @@ def test_a_job_that_the_answer_does_not_name_is_left_alone(
     assert lease.ends_at == ends_at
 
 
-def test_notes_that_the_server_refuses_cost_no_lease(
+def test_rejected_notes_do_not_affect_other_leases(
     heartbeat: Heartbeat,
-    hold: MakeLease,
+    add_lease: MakeLease,
     server: Any,
     clock: Any,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    held = [hold() for _ in range(5)]
-    held[3].note_checkpoint("huge")
+    leases = [add_lease() for _ in range(5)]
+    leases[3].note_checkpoint("huge")
     server.refuses = lambda job: job.checkpoint == "huge"
     clock.forward(10)
     heartbeat.tick()
-    assert all(lease.ends_at == clock() + 30 for lease in held)
-    assert f"a checkpoint or progress of job {held[3].job.job_id} is dropped" in caplog.text
-    assert held[3].unsent_checkpoint is None
-    assert held[3].checkpoint == "huge"
+    assert all(lease.ends_at == clock() + 30 for lease in leases)
+    assert f"a checkpoint or progress of job {leases[3].job.job_id}, dropping it" in caplog.text
+    assert leases[3].unsent_checkpoint is None
+    assert leases[3].checkpoint == "huge"
 
 
-def test_a_job_that_is_refused_without_notes_costs_the_others_nothing(
-    heartbeat: Heartbeat, hold: MakeLease, server: Any, clock: Any
+def test_a_rejected_job_does_not_affect_other_leases(
+    heartbeat: Heartbeat, add_lease: MakeLease, server: Any, clock: Any
 ) -> None:
-    odd, other = hold(lease_token="odd"), hold()
+    odd, other = add_lease(lease_token="odd"), add_lease()
     server.refuses = lambda job: job.lease_token == "odd"
     clock.forward(10)
     heartbeat.tick()
@@ -218,10 +218,10 @@ def test_a_job_that_is_refused_without_notes_costs_the_others_nothing(
     assert other.ends_at == clock() + 30
 
 
-async def test_the_thread_answers_a_flush_at_once_and_ends_when_told(
-    heartbeat: Heartbeat, hold: MakeLease, server: Any
+async def test_the_thread_answers_a_flush_at_once_and_ends_at_stop(
+    heartbeat: Heartbeat, add_lease: MakeLease, server: Any
 ) -> None:
-    lease = hold()
+    lease = add_lease()
     lease.note_checkpoint(1)
     heartbeat.start()
     async with asyncio.timeout(10):
@@ -236,9 +236,9 @@ async def test_the_thread_answers_a_flush_at_once_and_ends_when_told(
 
 
 async def test_the_thread_survives_a_bug(
-    heartbeat: Heartbeat, server: Any, hold: MakeLease, caplog: pytest.LogCaptureFixture
+    heartbeat: Heartbeat, server: Any, add_lease: MakeLease, caplog: pytest.LogCaptureFixture
 ) -> None:
-    hold()
+    add_lease()
     beat = server.beat
 
     def broken(_request: Any) -> Any:
@@ -251,15 +251,15 @@ async def test_the_thread_survives_a_bug(
         broken_flush = asyncio.wrap_future(heartbeat.flush())
         assert not await broken_flush
         assert await asyncio.wrap_future(heartbeat.flush())
-    assert "the heartbeat failed, trying on" in caplog.text
+    assert "the heartbeat failed with an unexpected error" in caplog.text
     heartbeat.stop()
     await asyncio.to_thread(heartbeat.join, 10)
 
 
-async def test_a_flush_that_comes_with_the_stop_is_answered(
-    heartbeat: Heartbeat, server: Any, hold: MakeLease
+async def test_a_flush_during_stop_is_answered(
+    heartbeat: Heartbeat, server: Any, add_lease: MakeLease
 ) -> None:
-    hold()
+    add_lease()
     flush = heartbeat.flush()
     heartbeat.stop()
     heartbeat.start()

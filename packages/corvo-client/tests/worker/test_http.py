@@ -1,4 +1,4 @@
-"""The worker's requests, byte by byte, against a transport of httpx that answers from a list."""
+"""Exact requests of a worker. A transport of httpx returns the planned answers."""
 
 import asyncio
 import json
@@ -32,7 +32,7 @@ JOB = {
 
 
 class Wire:
-    """Answers requests with `answer`, and remembers them."""
+    """Answers requests with `answer`, and records them."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, Any]] = []
@@ -78,7 +78,7 @@ async def test_fetch(api: HttpServerApi, wire: Wire) -> None:
     ]
 
 
-async def test_reports_leave_out_what_is_not_given_and_keep_nulls_of_results(
+async def test_reports_omit_unset_fields_and_keep_nulls_of_results(
     api: HttpServerApi, wire: Wire
 ) -> None:
     wire.answer = {"acked": 2, "results": "not read, as there is no need"}
@@ -105,7 +105,7 @@ async def test_reports_leave_out_what_is_not_given_and_keep_nulls_of_results(
     assert bodies[2]["releases"] == [{"job_id": "j", "lease_token": "t", "delay": "1s500ms"}]
 
 
-async def test_acks_that_came_too_late_are_told(api: HttpServerApi, wire: Wire) -> None:
+async def test_rejected_acks_are_returned(api: HttpServerApi, wire: Wire) -> None:
     fine, late = {"job_id": "j", "status": "ok"}, {"job_id": "k", "status": "error"}
     wire.answer = {"acked": 1, "results": [fine, late | {"code": "LEASE_LOST", "error": "late"}]}
     results = await api.ack([Ack("j", "t"), Ack("k", "t")])
@@ -126,7 +126,7 @@ async def test_acks_that_came_too_late_are_told(api: HttpServerApi, wire: Wire) 
         (503, "UNAVAILABLE", Undelivered),
     ],
 )
-async def test_an_error_is_final_or_worth_another_try(
+async def test_errors_are_permanent_or_temporary(
     api: HttpServerApi, wire: Wire, status: int, code: str, kind: type[Exception]
 ) -> None:
     wire.status, wire.answer = status, {"error": "so it is", "code": code}
@@ -135,7 +135,7 @@ async def test_an_error_is_final_or_worth_another_try(
     assert len(wire.sent) == 1
 
 
-async def test_no_answer_is_worth_another_try(api: HttpServerApi, wire: Wire) -> None:
+async def test_a_missing_answer_is_a_temporary_error(api: HttpServerApi, wire: Wire) -> None:
     wire.error = httpx.ConnectError("refused")
     with pytest.raises(Undelivered, match="refused"):
         await api.fetch(1, wait=True)
@@ -161,7 +161,7 @@ def test_a_heartbeat_has_a_time_limit(network: Any) -> None:
 
     network(hang)
     heartbeat_sender = HttpHeartbeatSender(Origin("http://corvo"), 0.0)
-    with pytest.raises(Undelivered, match="no answer in time"):
+    with pytest.raises(Undelivered, match="no answer within the timeout"):
         heartbeat_sender.beat(HeartbeatRequest(worker_id="worker_1", jobs={}))
     heartbeat_sender.close()
 
@@ -188,7 +188,7 @@ def test_tasks_are_enqueued_from_any_loop_and_from_plain_code(wire: Wire, networ
     assert all(headers["Authorization"] == "Bearer key" for headers in wire.headers)
 
 
-async def test_a_client_that_was_given_is_used_and_left_open(wire: Wire) -> None:
+async def test_a_given_client_is_used_and_not_closed(wire: Wire) -> None:
     wire.answer = {"job_id": "job_1", "status": "pending"}
     async with AsyncClient("http://corvo", transport=httpx.MockTransport(wire)) as client:
         server = Server(client, None)

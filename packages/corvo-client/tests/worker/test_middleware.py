@@ -1,4 +1,4 @@
-"""What is done around attempts, and what lasts as long as the worker."""
+"""Middleware and lifespan."""
 
 import asyncio
 import contextvars
@@ -22,7 +22,7 @@ tenant = contextvars.ContextVar("tenant", default="nobody")
 
 
 class Bench:
-    """A runner, and the outcomes that it hands out."""
+    """A runner that returns the outcome of a job."""
 
     def __init__(self) -> None:
         self.surroundings = Surroundings(state="the state")
@@ -65,7 +65,7 @@ def plain(context: Context, n: int = 1) -> list[Any]:
 
 
 @pytest.mark.parametrize("handler", [asynchronous, plain])
-async def test_middleware_surrounds_each_attempt_the_first_outermost(
+async def test_the_first_middleware_is_outermost(
     bench: Bench, make_lease: MakeLease, handler: Callable[..., Any]
 ) -> None:
     seen: list[Any] = []
@@ -89,7 +89,7 @@ async def test_middleware_surrounds_each_attempt_the_first_outermost(
 
 
 @pytest.mark.parametrize("handler", [asynchronous, plain])
-async def test_middleware_decides_what_an_attempt_came_to(
+async def test_middleware_can_change_the_outcome(
     bench: Bench, make_lease: MakeLease, handler: Callable[..., Any]
 ) -> None:
     caught: list[BaseException] = []
@@ -135,7 +135,7 @@ async def test_errors_of_plain_handlers_pass_through_middleware(
     assert outcome.error == text
 
 
-async def test_a_plain_handler_within_middleware_is_not_left_behind_when_cancelled(
+async def test_a_cancelled_plain_handler_inside_middleware_is_awaited(
     bench: Bench, make_lease: MakeLease
 ) -> None:
     is_running, go_on = threading.Event(), threading.Event()
@@ -156,13 +156,13 @@ async def test_a_plain_handler_within_middleware_is_not_left_behind_when_cancell
     lease.interrupt(Interruption.CANCELLED)
     lease.cancel_task()
     interruptible.cancel()
-    await asyncio.wait([interruptible])  # so a cancelled middleware would have ended, too
+    await asyncio.wait([interruptible])  # a cancelled middleware would also have ended by now
     assert lease.is_running
     go_on.set()
     assert await bench.outcome() == Failed("cancelled on request", retry=False, cancel=True)
 
 
-async def test_middleware_itself_can_be_cancelled(bench: Bench, make_lease: MakeLease) -> None:
+async def test_middleware_can_be_cancelled(bench: Bench, make_lease: MakeLease) -> None:
     is_waiting = asyncio.Event()
 
     async def middleware(_context: Context, _call_next: CallNext) -> Any:
@@ -178,7 +178,7 @@ async def test_middleware_itself_can_be_cancelled(bench: Bench, make_lease: Make
     assert await bench.outcome() == Released()
 
 
-def test_a_thread_that_ends_after_its_loop_has_lost_its_listener() -> None:
+def test_the_result_of_a_thread_is_dropped_after_its_loop_ends() -> None:
     from corvo_client.worker._runner import _settle
 
     loop = asyncio.new_event_loop()
@@ -195,7 +195,7 @@ def patched(server: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     return server
 
 
-async def test_lifespan_lasts_from_before_the_first_job_to_after_the_last_outcome(
+async def test_lifespan_starts_before_the_first_job_and_ends_after_the_last_report(
     patched: Any, make_job: Callable[..., Any]
 ) -> None:
     events: list[Any] = []

@@ -1,4 +1,4 @@
-"""Jobs carry the span that enqueued them, and attempts are spans that are linked to it."""
+"""Jobs store the span of their enqueue, and spans of attempts are linked to it."""
 
 import subprocess
 import sys
@@ -47,7 +47,7 @@ def worker(provider: TracerProvider) -> Worker:
     return worker
 
 
-def test_an_enqueue_carries_the_current_span(jobs: RecordedJobs, provider: TracerProvider) -> None:
+def test_an_enqueue_sends_the_current_span(jobs: RecordedJobs, provider: TracerProvider) -> None:
     given = f"00-{'a' * 32}-{'b' * 16}-00"
     with Client() as client:
         client.enqueue("q")
@@ -71,7 +71,7 @@ def test_a_program_without_opentelemetry_does_not_load_it() -> None:
     assert done.stdout.strip() == "[]"
 
 
-def test_an_attempt_is_a_consumer_span_linked_to_the_one_that_enqueued(
+def test_an_attempt_is_a_consumer_span_linked_to_the_span_of_its_enqueue(
     jobs: RecordedJobs, worker: Worker, provider: TracerProvider, exporter: InMemorySpanExporter
 ) -> None:
     tracer = provider.get_tracer("test")
@@ -119,7 +119,7 @@ def test_an_attempt_is_a_consumer_span_linked_to_the_one_that_enqueued(
         (lambda: 1 / 0, "failed", StatusCode.ERROR, ["exception"]),
     ],
 )
-def test_a_span_says_what_the_attempt_came_to(
+def test_a_span_has_the_outcome_of_the_attempt(
     jobs: RecordedJobs,
     worker: Worker,
     exporter: InMemorySpanExporter,
@@ -141,7 +141,7 @@ def test_a_span_says_what_the_attempt_came_to(
     assert span.links == ()
 
 
-def test_an_interrupted_attempt_says_so(
+def test_a_span_has_the_interruption_of_the_attempt(
     jobs: RecordedJobs, worker: Worker, exporter: InMemorySpanExporter
 ) -> None:
     @worker.task("q")
@@ -160,7 +160,7 @@ def test_an_interrupted_attempt_says_so(
 @pytest.mark.parametrize(
     "traceparent", [f"00-{'0' * 32}-{'b' * 16}-01", "00-xyz-b7ad6b7169203331-01", "nonsense"]
 )
-def test_a_trace_that_is_none_is_not_linked(
+def test_an_invalid_traceparent_is_not_linked(
     jobs: RecordedJobs, worker: Worker, exporter: InMemorySpanExporter, traceparent: str
 ) -> None:
     @worker.task("q")
@@ -173,6 +173,6 @@ def test_a_trace_that_is_none_is_not_linked(
     assert [span.links for span in spans] == [()]
 
 
-def test_opentelemetry_is_asked_only_where_it_is_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_opentelemetry_is_used_only_if_it_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "opentelemetry.trace")
     assert current_traceparent() is None

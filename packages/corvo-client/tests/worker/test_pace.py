@@ -1,71 +1,80 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from corvo_client.worker._pace import HEAD_START, MAX_AHEAD, MAX_GROWTH, NONE, Ahead, Pace, ahead
+from corvo_client.worker._pace import (
+    MAX_GROWTH,
+    MAX_PREFETCH,
+    NO_PREFETCH,
+    PREFETCH_SECONDS,
+    Pace,
+    Prefetch,
+    prefetch_limits,
+)
 
-ENDED = st.integers(0, 10**6)
+FINISHED = st.integers(0, 10**6)
 SECONDS = st.floats(1e-6, 1e4)
 SIZES = st.integers(1, 2000)
 
 
-@given(ENDED, SECONDS, SECONDS, SIZES)
-def test_what_is_held_is_bounded(ended: int, seconds: float, latency: float, size: int) -> None:
-    low, high = ahead(ended, seconds, latency, size)
-    assert 0 <= low <= high <= min(MAX_AHEAD, ended * MAX_GROWTH)
-    assert high <= ended / seconds * (latency + HEAD_START)
+@given(FINISHED, SECONDS, SECONDS, SIZES)
+def test_prefetch_has_a_maximum(finished: int, seconds: float, latency: float, size: int) -> None:
+    low, high = prefetch_limits(finished, seconds, latency, size)
+    assert 0 <= low <= high <= min(MAX_PREFETCH, finished * MAX_GROWTH)
+    assert high <= finished / seconds * (latency + PREFETCH_SECONDS)
 
 
-@given(ENDED, SECONDS, SECONDS, SIZES)
-def test_no_more_than_what_ends_during_a_fetch_unless_that_empties_all_slots(
-    ended: int, seconds: float, latency: float, size: int
+@given(FINISHED, SECONDS, SECONDS, SIZES)
+def test_no_more_than_the_jobs_that_finish_during_a_fetch_unless_that_frees_all_slots(
+    finished: int, seconds: float, latency: float, size: int
 ) -> None:
-    low, high = ahead(ended, seconds, latency, size)
-    if ended / seconds * latency < size:
+    low, high = prefetch_limits(finished, seconds, latency, size)
+    if finished / seconds * latency < size:
         assert low == 0
-        assert high <= ended / seconds * latency
+        assert high <= finished / seconds * latency
 
 
 @given(SECONDS, SECONDS, SIZES)
-def test_nothing_is_held_where_no_job_ends_during_a_fetch(
+def test_no_prefetch_if_no_job_finishes_during_a_fetch(
     seconds: float, latency: float, size: int
 ) -> None:
-    ended = int(seconds / latency * 0.99)
-    assert ahead(ended, seconds, latency, size) == NONE
+    finished = int(seconds / latency * 0.99)
+    assert prefetch_limits(finished, seconds, latency, size) == NO_PREFETCH
 
 
-@given(ENDED, ENDED, SECONDS, SECONDS, SIZES)
-def test_the_shorter_the_jobs_the_further_ahead(
+@given(FINISHED, FINISHED, SECONDS, SECONDS, SIZES)
+def test_shorter_jobs_prefetch_more(
     few: int, more: int, seconds: float, latency: float, size: int
 ) -> None:
-    slower, faster = (ahead(n, seconds, latency, size) for n in sorted((few, more)))
+    slower, faster = (prefetch_limits(n, seconds, latency, size) for n in sorted((few, more)))
     assert slower.low <= faster.low
     assert slower.high <= faster.high
 
 
-def test_jobs_that_take_no_time_to_speak_of_are_held_to_the_bound() -> None:
-    assert ahead(1000, 0.01, 0.005, 50) == Ahead(500, MAX_AHEAD)
+def test_very_short_jobs_prefetch_the_maximum() -> None:
+    assert prefetch_limits(1000, 0.01, 0.005, 50) == Prefetch(500, MAX_PREFETCH)
 
 
-def test_a_few_short_jobs_are_no_reason_to_hold_many() -> None:
-    assert ahead(10, 0.0001, 0.005, 10) == Ahead(80, 80)
+def test_a_few_short_jobs_prefetch_few() -> None:
+    assert prefetch_limits(10, 0.0001, 0.005, 10) == Prefetch(80, 80)
 
 
-def test_a_clock_that_stands_still_is_no_error() -> None:
-    assert ahead(10, 0.0, 0.005, 10) == NONE
+def test_no_elapsed_time_is_no_error() -> None:
+    assert prefetch_limits(10, 0.0, 0.005, 10) == NO_PREFETCH
 
 
-def test_the_rate_is_that_of_the_time_since_the_last_fetch_but_one() -> None:
+def test_the_rate_is_measured_since_the_fetch_before_the_last_one() -> None:
     pace = Pace()
     for now, busy, finished in ((10.0, 1.0, 100), (10.5, 1.5, 160)):
         pace.begin(now, busy, finished)
         pace.end(now + 0.25, is_full=True)
-    assert pace.ahead(1.75, 190, size=50) == Ahead(0, 30)  # 90 in 0.75 s, for a quarter of a second
+    # 90 jobs finished in 0.75 s, and a fetch takes 0.25 s.
+    assert pace.prefetch(1.75, 190, size=50) == Prefetch(0, 30)
 
 
-def test_nothing_is_held_where_there_is_no_backlog() -> None:
+def test_no_prefetch_without_a_backlog() -> None:
     pace = Pace()
     pace.begin(10.0, 0.0, finished=0)
     pace.end(10.25, is_full=True)
     pace.begin(10.5, 0.25, finished=1000)
     pace.end(10.75, is_full=False)
-    assert pace.ahead(0.5, 2000, size=10) == NONE
+    assert pace.prefetch(0.5, 2000, size=10) == NO_PREFETCH

@@ -6,7 +6,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from corvo_client.worker._context import Context
-from corvo_client.worker._payload import InvalidPayload, PayloadShape, UnfitJob
+from corvo_client.worker._payload import InvalidJobPayload, InvalidPayload, PayloadShape
 
 
 class Address(BaseModel):
@@ -47,43 +47,43 @@ def test_arguments_are_converted_to_the_annotated_types(context: Context) -> Non
     assert found == {"user_id": 7, "when": datetime(2026, 1, 31, 8, tzinfo=UTC)}
 
 
-def test_a_single_model_takes_the_whole_payload(context: Context) -> None:
+def test_a_single_model_gets_the_whole_payload(context: Context) -> None:
     found = PayloadShape(by_model).arguments({"street": "Main"}, context)
     assert found == {"address": Address(street="Main", number=1)}
 
 
-def test_the_context_is_passed_and_is_no_part_of_the_payload(context: Context) -> None:
+def test_the_context_is_passed_and_not_part_of_the_payload(context: Context) -> None:
     found = PayloadShape(by_model_with_context).arguments({"street": "Main"}, context)
     assert found == {"address": Address(street="Main"), "context": context}
     found = PayloadShape(with_optional_context).arguments({"street": "Main"}, context)
     assert found["context"] is context
 
 
-def test_two_models_are_taken_by_name(context: Context) -> None:
+def test_two_models_are_passed_by_name(context: Context) -> None:
     payload = {"home": {"street": "A"}, "work": {"street": "B"}}
     found = PayloadShape(two_models).arguments(payload, context)
     assert found == {"home": Address(street="A"), "work": Address(street="B")}
 
 
-def test_no_parameters_take_an_empty_payload_only(context: Context) -> None:
+def test_a_function_without_parameters_accepts_only_an_empty_payload(context: Context) -> None:
     shape = PayloadShape(nothing)
     assert shape.arguments({}, context) == {}
     assert shape.arguments(None, context) == {}
-    with pytest.raises(UnfitJob, match="user: Extra inputs are not permitted"):
+    with pytest.raises(InvalidJobPayload, match="user: Extra inputs are not permitted"):
         shape.arguments({"user": 1}, context)
 
 
-def test_var_keywords_take_what_is_left(context: Context) -> None:
+def test_var_keywords_get_the_other_members(context: Context) -> None:
     shape = PayloadShape(anything)
     assert shape.arguments({"a": 1, "b": [2]}, context) == {"a": 1, "b": [2]}
     assert shape.payload((), {"a": 1, "b": [2]}) == {"a": 1, "b": [2]}
 
 
-def test_parameters_without_annotation_take_anything(context: Context) -> None:
+def test_parameters_without_annotation_accept_any_value(context: Context) -> None:
     assert PayloadShape(unannotated).arguments({"a": {"x": 1}}, context) == {"a": {"x": 1}}
 
 
-def test_names_that_mean_something_to_pydantic_are_plain_names_here(context: Context) -> None:
+def test_names_reserved_by_pydantic_are_allowed(context: Context) -> None:
     payload = {"schema": 1, "_x": 2, "model_config": "c"}
     shape = PayloadShape(odd_names)
     assert shape.arguments(payload, context) == payload
@@ -100,29 +100,31 @@ def test_names_that_mean_something_to_pydantic_are_plain_names_here(context: Con
         ({"count": 1, "cuont": 2}, "cuont: Extra inputs are not permitted"),
     ],
 )
-def test_an_unfit_payload_is_refused_by_field_and_without_its_values(
+def test_the_error_of_an_invalid_payload_has_fields_and_no_values(
     payload: Any, message: str, context: Context
 ) -> None:
-    with pytest.raises(UnfitJob) as caught:
+    with pytest.raises(InvalidJobPayload) as caught:
         PayloadShape(limited).arguments(payload, context)
     assert message in str(caught.value)
     assert "secret" not in str(caught.value)
 
 
-def test_an_unfit_model_is_refused_by_the_path_within_it(context: Context) -> None:
-    with pytest.raises(UnfitJob, match=r"^invalid payload: street: Field required$"):
+def test_the_error_of_an_invalid_model_has_the_path_within_it(context: Context) -> None:
+    with pytest.raises(InvalidJobPayload, match=r"^invalid payload: street: Field required$"):
         PayloadShape(by_model).arguments({"number": 2}, context)
-    with pytest.raises(UnfitJob, match=r"^invalid payload: payload: Input should be an object$"):
+    with pytest.raises(
+        InvalidJobPayload, match=r"^invalid payload: payload: Input should be an object$"
+    ):
         PayloadShape(by_model).arguments([1], context)
 
 
-def test_of_many_errors_some_are_named(context: Context) -> None:
+def test_the_number_of_errors_in_a_message_is_limited(context: Context) -> None:
     payload = {f"x{number}": 1 for number in range(50)}
-    with pytest.raises(UnfitJob, match=r"and 30 more$"):
+    with pytest.raises(InvalidJobPayload, match=r"and 30 more$"):
         PayloadShape(nothing).arguments(payload, context)
 
 
-def test_a_call_becomes_the_payload_that_leads_to_it(context: Context) -> None:
+def test_a_call_becomes_a_payload_with_the_same_arguments(context: Context) -> None:
     shape = PayloadShape(by_name)
     when = datetime(2026, 1, 31, 8, tzinfo=UTC)
     payload = shape.payload((7,), {"when": when, "color": Color.RED})
@@ -130,12 +132,12 @@ def test_a_call_becomes_the_payload_that_leads_to_it(context: Context) -> None:
     assert shape.arguments(payload, context) == {"user_id": 7, "when": when, "color": Color.RED}
 
 
-def test_what_a_call_leaves_out_is_left_to_the_function() -> None:
+def test_missing_arguments_are_not_sent() -> None:
     when = datetime(2026, 1, 31, 8, tzinfo=UTC)
     assert "color" not in PayloadShape(by_name).payload((7,), {"when": when})
 
 
-def test_a_model_is_sent_complete_so_that_its_defaults_are_made_once() -> None:
+def test_a_model_is_sent_with_its_defaults() -> None:
     stamp = Stamped()
     assert PayloadShape(stamped).payload((stamp,), {}) == {
         "at": stamp.at.isoformat().replace("+00:00", "Z")
@@ -143,7 +145,7 @@ def test_a_model_is_sent_complete_so_that_its_defaults_are_made_once() -> None:
     assert PayloadShape(defaulted).payload((), {}) == {"street": "Main", "number": 1}
 
 
-def test_big_integers_survive(context: Context) -> None:
+def test_big_integers_are_exact(context: Context) -> None:
     big = 2**200
     shape = PayloadShape(limited)
     assert shape.payload((big,), {}) == {"count": big}
@@ -151,12 +153,12 @@ def test_big_integers_survive(context: Context) -> None:
 
 
 @pytest.mark.parametrize("bad", [0, "x", float("nan"), None])
-def test_a_call_that_the_worker_would_refuse_is_refused(bad: Any) -> None:
+def test_a_call_that_the_worker_would_reject_is_rejected(bad: Any) -> None:
     with pytest.raises(InvalidPayload, match="count"):
         PayloadShape(limited).payload((bad,), {})
 
 
-def test_a_value_that_json_cannot_hold_is_refused() -> None:
+def test_a_value_that_is_not_json_is_rejected() -> None:
     with pytest.raises(InvalidPayload):
         PayloadShape(anything).payload((), {"a": object()})
 
@@ -182,6 +184,6 @@ def test_an_unknown_annotation_is_explained() -> None:
         PayloadShape(task)
 
 
-def test_text_that_is_no_text_is_refused(context: Context) -> None:
-    with pytest.raises(UnfitJob, match="invalid payload"):
+def test_lone_surrogates_are_rejected(context: Context) -> None:
+    with pytest.raises(InvalidJobPayload, match="invalid payload"):
         PayloadShape(anything).arguments({"a": "\ud800"}, context)

@@ -1,4 +1,4 @@
-"""Handlers in processes of their own: what comes back, and what ends them."""
+"""Handlers in processes: their outcomes, and how the processes end."""
 
 import asyncio
 import os
@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from corvo_client.worker._child import RemoteError, _plain, _portable
-from corvo_client.worker._context import STATE_IS_ELSEWHERE, Context
+from corvo_client.worker._child import RemoteError, _json_result, _picklable
+from corvo_client.worker._context import STATE_IN_OTHER_PROCESS, Context
 from corvo_client.worker._leases import Interruption, Lease
 from corvo_client.worker._outcomes import (
     Cancel,
@@ -140,7 +140,7 @@ def task_of(function: Any) -> Task[..., ..., Any]:
 
 @pytest.fixture
 def live_lease(make_lease: MakeLease) -> MakeLease:
-    """Leases on the real clock, of which the deadline is made."""
+    """Make leases with the real clock, because the deadline depends on it."""
 
     def make(payload: Any = None, **fields: Any) -> Lease:
         lease = make_lease(payload, **fields)
@@ -150,7 +150,7 @@ def live_lease(make_lease: MakeLease) -> MakeLease:
     return make
 
 
-def test_a_process_is_used_again(
+def test_a_process_is_reused(
     processes: Processes, module: ModuleType, live_lease: MakeLease
 ) -> None:
     one, first = processes.run(task_of(module.square), live_lease({"n": 3}))
@@ -171,14 +171,14 @@ def test_context_works_in_a_process(
     assert (lease.unsent_progress.current, lease.unsent_progress.message) == (10, "done")
 
 
-def test_state_is_elsewhere(live_lease: MakeLease) -> None:
-    with pytest.raises(RuntimeError, match="in the worker's process"):
-        Context(live_lease(), STATE_IS_ELSEWHERE).state  # noqa: B018
+def test_state_is_not_available_in_a_process(live_lease: MakeLease) -> None:
+    with pytest.raises(RuntimeError, match="not available with executor"):
+        Context(live_lease(), STATE_IN_OTHER_PROCESS).state  # noqa: B018
 
 
 @pytest.fixture
 async def run(module: ModuleType, live_lease: MakeLease) -> Any:
-    """Run a handler of the module by a runner; return its outcome."""
+    """Run a handler of the module with a runner and return its outcome."""
     outcomes: asyncio.Queue[Outcome | None] = asyncio.Queue()
     runner = Runner(
         2,
@@ -196,7 +196,7 @@ async def run(module: ModuleType, live_lease: MakeLease) -> Any:
     runner.close()
 
 
-async def test_what_a_handler_does_is_its_outcome(run: Any) -> None:
+async def test_outcome_of_a_handler_in_a_process(run: Any) -> None:
     assert await run("snooze") == Released(5)
     assert await run("cancel") == Failed("enough", retry=False, cancel=True)
     done = await run("square", {"n": 3})
@@ -205,8 +205,8 @@ async def test_what_a_handler_does_is_its_outcome(run: Any) -> None:
         ("boom", "ValueError: boom", True),
         ("odd", "RemoteError: Odd: cannot", True),
         ("leave", "SystemExit: 3", True),
-        ("unfit", "the result cannot be stored as JSON", False),
-        ("state", "RuntimeError: the worker's state is in the worker's process", True),
+        ("unfit", "the result cannot be written as JSON", False),
+        ("state", "RuntimeError: Context.state is not available", True),
         ("die", "HandlerDied: the process of the handler ended with exit code -9", True),
     ):
         outcome = await run(name)
@@ -219,7 +219,7 @@ async def test_what_a_handler_does_is_its_outcome(run: Any) -> None:
     assert not outcome.retry
 
 
-async def test_the_backtrace_is_that_of_the_other_process(run: Any) -> None:
+async def test_the_backtrace_comes_from_the_handler_process(run: Any) -> None:
     outcome = await run("boom")
     assert isinstance(outcome, Failed)
     assert outcome.backtrace is not None
@@ -228,7 +228,7 @@ async def test_the_backtrace_is_that_of_the_other_process(run: Any) -> None:
     assert "direct cause" not in outcome.backtrace
 
 
-def test_signals_to_the_whole_group_are_the_workers_business(
+def test_signals_to_the_process_group_do_not_stop_handlers(
     processes: Processes, module: ModuleType, live_lease: MakeLease, tmp_path: Path
 ) -> None:
     result = processes.run(task_of(module.shrug), live_lease({"marker": str(tmp_path / "m")}))
@@ -256,7 +256,7 @@ def test_an_interruption_kills_the_process(
         processes.run(task_of(module.spin), lease)
     thread.join()
     assert ends(pid_in(marker))
-    # The next job has a process that lives.
+    # The next job gets another process.
     assert processes.run(task_of(module.square), live_lease({"n": 2}))[0] == 4
 
 
@@ -313,12 +313,12 @@ SPINNER = """
 import sys, time
 import handlers_of_test_processes as module
 from corvo_client.worker._leases import Lease
-from corvo_client.worker._api import HeldJob
+from corvo_client.worker._api import LeasedJob
 from corvo_client.worker._processes import Processes
 from corvo_client.worker._task import Task
 
 if __name__ == "__main__":
-    job = HeldJob(
+    job = LeasedJob(
         job_id="j", queue="q", payload={"marker": sys.argv[1]}, attempt=1, lease_duration=60
     )
     task = Task(module.spin, "q", None, {}, "process")
@@ -346,7 +346,7 @@ def test_an_idle_process_that_died_is_replaced(
     assert other != pid
 
 
-def test_late_interruption_does_not_hit_the_next_job(
+def test_late_interruption_does_not_kill_the_next_job(
     processes: Processes, module: ModuleType, live_lease: MakeLease
 ) -> None:
     lease = live_lease({"n": 1})
@@ -364,7 +364,7 @@ def run_to_cancel(processes: Processes, function: Any, lease: Lease) -> None:
 async def handler() -> None: ...
 
 
-def test_executor_must_suit_the_function() -> None:
+def test_executor_must_match_the_function() -> None:
     def plain() -> None: ...
 
     def make(function: Any, executor: Any) -> Any:
@@ -374,7 +374,7 @@ def test_executor_must_suit_the_function() -> None:
         make(handler, "process")
     with pytest.raises(TypeError, match="is a plain function"):
         make(plain, "async")
-    with pytest.raises(TypeError, match="at the top of a module"):
+    with pytest.raises(TypeError, match="at module level"):
         make(plain, "process")
     assert make(plain, "thread").executor == make(plain, None).executor == "thread"
     assert make(handler, "async").executor == "async"
@@ -392,11 +392,11 @@ def pid_in(marker: Path) -> int:
 
 
 def ends(pid: int) -> bool:
-    """Wait until a process has ended, with all its threads."""
+    """Return whether a process ends within 60 s, with all its threads."""
     ends_at = time.monotonic() + 60
     while time.monotonic() < ends_at:
         try:
-            # Looks at a child of ours, and leaves it to whoever will wait for it.
+            # WNOWAIT leaves the child process to the code that waits for it later.
             if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None:
                 return True
         except ChildProcessError:
@@ -406,21 +406,21 @@ def ends(pid: int) -> bool:
     return False
 
 
-class Unkind(Exception):
+class Unpicklable(Exception):
     def __init__(self, a: str, b: str) -> None:
         super().__init__(a)
         self.b = b
 
 
-def test_errors_that_cannot_travel_are_told_of() -> None:
+def test_errors_that_cannot_be_pickled_are_replaced() -> None:
     kind = ValueError("x")
-    assert _portable(kind) is kind
-    unkind = _portable(Unkind("cannot", "be copied"))
-    assert isinstance(unkind, RemoteError)
-    assert str(unkind) == "Unkind: cannot"
+    assert _picklable(kind) is kind
+    unpicklable = _picklable(Unpicklable("cannot", "be copied"))
+    assert isinstance(unpicklable, RemoteError)
+    assert str(unpicklable) == "Unpicklable: cannot"
 
 
 @pytest.mark.parametrize("steering", [Snooze(1), Cancel(), Retry()])
-def test_what_steers_goes_the_way_of_errors(steering: Exception) -> None:
+def test_returned_control_exceptions_are_raised(steering: Exception) -> None:
     with pytest.raises(type(steering)):
-        _plain(steering)
+        _json_result(steering)

@@ -14,7 +14,7 @@ MakeLease = Callable[..., Lease]
 
 
 class FakeNotes:
-    """Stands for the heartbeat's flush."""
+    """Replaces the flush of the heartbeat."""
 
     def __init__(self, leases: LeaseTable, server: Any) -> None:
         self.flushes = 0
@@ -27,7 +27,7 @@ class FakeNotes:
         self._server.has_changed()
         if self.works:
             for lease in self._leases:
-                lease.notes_were_sent(lease.unsent_checkpoint, lease.unsent_progress)
+                lease.clear_sent_notes(lease.unsent_checkpoint, lease.unsent_progress)
         return self.works
 
 
@@ -56,13 +56,13 @@ async def results(reporter: Reporter, leases: LeaseTable, clock: Any) -> AsyncIt
 
 
 @pytest.fixture
-def hold(leases: LeaseTable, make_lease: MakeLease) -> MakeLease:
-    def hold(**fields: Any) -> Lease:
+def add_lease(leases: LeaseTable, make_lease: MakeLease) -> MakeLease:
+    def add_lease(**fields: Any) -> Lease:
         lease = make_lease(**fields)
         leases.add(lease)
         return lease
 
-    return hold
+    return add_lease
 
 
 async def drained(results: Results) -> None:
@@ -70,11 +70,11 @@ async def drained(results: Results) -> None:
         await results.drained()
 
 
-async def test_outcomes_that_come_together_go_together(
-    results: Results, hold: MakeLease, server: Any, leases: LeaseTable
+async def test_simultaneous_outcomes_share_a_request(
+    results: Results, add_lease: MakeLease, server: Any, leases: LeaseTable
 ) -> None:
     for number in range(600):
-        results.put(hold(), Completed(number))
+        results.put(add_lease(), Completed(number))
     assert len(results) == 600
     await drained(results)
     assert [len(items) for items in server.requests] == [512, 88]
@@ -83,8 +83,10 @@ async def test_outcomes_that_come_together_go_together(
     assert len(results) == len(leases) == 0
 
 
-async def test_each_kind_has_its_request(results: Results, hold: MakeLease, server: Any) -> None:
-    done, failed, released = hold(), hold(), hold()
+async def test_each_kind_of_outcome_has_its_request(
+    results: Results, add_lease: MakeLease, server: Any
+) -> None:
+    done, failed, released = add_lease(), add_lease(), add_lease()
     released.note_checkpoint({"page": 3})
     results.put(done, Completed())
     results.put(failed, Failed("E: x", "trace", retry=False, cancel=True))
@@ -99,20 +101,20 @@ async def test_each_kind_has_its_request(results: Results, hold: MakeLease, serv
 
 @pytest.mark.parametrize(("delay", "ms"), [(0.0, None), (0.0001, 1), (1.0001, 1001), (3, 3000)])
 async def test_a_delay_is_rounded_up_to_milliseconds(
-    results: Results, hold: MakeLease, server: Any, delay: float, ms: int | None
+    results: Results, add_lease: MakeLease, server: Any, delay: float, ms: int | None
 ) -> None:
-    results.put(hold(), Released(delay))
+    results.put(add_lease(), Released(delay))
     await drained(results)
     assert server.releases[0].delay == ms
 
 
-async def test_a_checkpoint_reaches_the_server_before_the_failure(
-    results: Results, hold: MakeLease, server: Any, notes: FakeNotes
+async def test_a_checkpoint_is_sent_before_the_failure(
+    results: Results, add_lease: MakeLease, server: Any, notes: FakeNotes
 ) -> None:
-    results.put(hold(), Failed("without checkpoint"))
+    results.put(add_lease(), Failed("without checkpoint"))
     await drained(results)
     assert notes.flushes == 0
-    lease = hold()
+    lease = add_lease()
     lease.note_checkpoint(1)
     notes.works = False
     results.put(lease, Failed("with checkpoint"))
@@ -123,17 +125,17 @@ async def test_a_checkpoint_reaches_the_server_before_the_failure(
     assert [fail.error for fail in server.fails] == ["without checkpoint", "with checkpoint"]
 
 
-async def test_an_outage_is_waited_out_in_order(
+async def test_reports_are_retried_in_order(
     results: Results,
-    hold: MakeLease,
+    add_lease: MakeLease,
     server: Any,
     leases: LeaseTable,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     server.is_down = True
-    results.put(hold(), Completed(1))
+    results.put(add_lease(), Completed(1))
     await server.seen(lambda: caplog.records)
-    results.put(hold(), Completed(2))
+    results.put(add_lease(), Completed(2))
     for _ in range(20):
         await asyncio.sleep(0)
     assert (len(results), len(leases)) == (2, 2)
@@ -141,82 +143,82 @@ async def test_an_outage_is_waited_out_in_order(
     await drained(results)
     assert [ack.result for ack in server.acks] == [1, 2]
     assert [record.getMessage() for record in caplog.records] == [
-        "outcomes did not get through, trying on: connection refused"
+        "cannot report outcomes, retrying: connection refused"
     ]
 
 
-async def test_an_outcome_is_dropped_once_its_lease_has_ended(
+async def test_an_outcome_is_dropped_after_the_end_of_its_lease(
     results: Results,
-    hold: MakeLease,
+    add_lease: MakeLease,
     server: Any,
     clock: Any,
     leases: LeaseTable,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     server.is_down = True
-    short, long = hold(lease_duration=5), hold(lease_duration=60)
+    short, long = add_lease(lease_duration=5), add_lease(lease_duration=60)
     results.put(short, Completed(1))
     results.put(long, Completed(2))
     await server.seen(lambda: caplog.records)
     clock.forward(10)
     await server.seen(lambda: len(results) == 1)
-    assert f"the outcome of job {short.job.job_id} could not be delivered" in caplog.text
+    assert f"the outcome of job {short.job.job_id} could not be reported" in caplog.text
     server.is_down = False
     await drained(results)
     assert [ack.result for ack in server.acks] == [2]
     assert len(leases) == 0
 
 
-async def test_an_outcome_that_comes_too_late_is_logged_and_let_go(
+async def test_a_rejected_outcome_is_logged_and_dropped(
     results: Results,
-    hold: MakeLease,
+    add_lease: MakeLease,
     server: Any,
     leases: LeaseTable,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    late, fine = hold(), hold()
+    late, fine = add_lease(), add_lease()
     server.late_codes[late.job.job_id] = "LEASE_LOST"
     results.put(late, Completed())
     results.put(fine, Completed())
     await drained(results)
     assert len(leases) == 0
     (record,) = caplog.records
-    assert f"job {late.job.job_id} came too late (LEASE_LOST)" in record.getMessage()
+    assert f"rejected the outcome of job {late.job.job_id} (LEASE_LOST)" in record.getMessage()
 
 
-async def test_a_result_that_the_server_refuses_spoils_no_other(
-    results: Results, hold: MakeLease, server: Any
+async def test_a_rejected_result_does_not_affect_other_results(
+    results: Results, add_lease: MakeLease, server: Any
 ) -> None:
     server.refuses = lambda item: getattr(item, "result", None) == "huge"
     for number in range(100):
-        results.put(hold(), Completed("huge" if number == 37 else number))
+        results.put(add_lease(), Completed("huge" if number == 37 else number))
     await drained(results)
     assert [ack.result for ack in server.acks] == [n for n in range(100) if n != 37]
     (fail,) = server.fails
-    assert fail.error == "the result was refused: too large"
+    assert fail.error == "the server rejected the result: too large"
     assert not fail.retry
 
 
-async def test_a_failure_that_the_server_refuses_is_left_to_the_lease(
+async def test_a_rejected_failure_is_dropped(
     results: Results,
-    hold: MakeLease,
+    add_lease: MakeLease,
     server: Any,
     leases: LeaseTable,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     server.refuses = lambda _item: True
-    results.put(hold(), Failed("x"))
+    results.put(add_lease(), Failed("x"))
     await drained(results)
     assert server.fails == []
     assert len(leases) == 0
-    assert "was refused: too large" in caplog.text
+    assert "the server rejected the outcome of job" in caplog.text
 
 
-async def test_a_later_lease_of_the_same_job_is_kept(
-    results: Results, hold: MakeLease, leases: LeaseTable
+async def test_a_later_lease_of_the_same_job_stays(
+    results: Results, add_lease: MakeLease, leases: LeaseTable
 ) -> None:
-    first = hold()
-    second = hold(job_id=first.job.job_id)
+    first = add_lease()
+    second = add_lease(job_id=first.job.job_id)
     results.put(first, Completed())
     await drained(results)
-    assert leases.holds(second)
+    assert leases.contains(second)

@@ -1,4 +1,4 @@
-"""A whole worker against a server in memory: real threads, real loops, no network."""
+"""A whole worker with a server in memory: real threads and loops, but no network."""
 
 import asyncio
 import threading
@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from corvo_client.worker._api import HeldJob
+from corvo_client.worker._api import LeasedJob
 from corvo_client.worker._context import Context
 from corvo_client.worker._leases import Interruption
 from corvo_client.worker._outcomes import Snooze
@@ -16,7 +16,7 @@ from corvo_client.worker._run import Run, RunOptions
 from corvo_client.worker._task import Task
 from corvo_schema.outcomes import HeartbeatJobReply
 
-MakeJob = Callable[..., HeldJob]
+MakeJob = Callable[..., LeasedJob]
 Start = Callable[..., Any]
 
 
@@ -68,7 +68,7 @@ async def test_jobs_are_run_and_acked(server: Any, start: Start, make_job: MakeJ
     assert server.is_closed
 
 
-async def test_jobs_held_ahead_keep_their_leases_and_go_back_when_the_worker_stops(
+async def test_prefetched_jobs_keep_their_leases_and_are_released_at_stop(
     server: Any, start: Start, make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     are_running, may_end = asyncio.Event(), asyncio.Event()
@@ -80,7 +80,7 @@ async def test_jobs_held_ahead_keep_their_leases_and_go_back_when_the_worker_sto
             are_running.set()
         await may_end.wait()
 
-    async def fetch_more(count: int, *, wait: bool) -> list[HeldJob]:
+    async def fetch_more(count: int, *, wait: bool) -> list[LeasedJob]:
         return await fetch(count + 6, wait=wait)
 
     fetch = server.fetch
@@ -174,13 +174,13 @@ async def test_a_cancel_from_the_server_is_seen_by_a_thread_while_the_loop_is_bl
     async with start(handler) as run:
         await within_10_s(asyncio.to_thread(is_running.wait, 10))
         run._heartbeat.flush()
-        # Not awaited: the event loop stands still here.
+        # Not awaited, to block the event loop.
         assert has_seen.wait(10)
         await server.seen(lambda: server.fails)
     assert server.fails[0].cancel
 
 
-async def test_a_lost_job_is_stopped_and_not_reported(
+async def test_the_handler_of_a_lost_job_is_stopped_and_not_reported(
     server: Any, start: Start, make_job: MakeJob
 ) -> None:
     is_running, has_ended = asyncio.Event(), asyncio.Event()
@@ -202,7 +202,7 @@ async def test_a_lost_job_is_stopped_and_not_reported(
     assert server.requests == []
 
 
-async def test_a_job_that_comes_again_ends_its_stale_run(
+async def test_a_job_that_is_fetched_again_interrupts_its_older_attempt(
     server: Any, start: Start, make_job: MakeJob
 ) -> None:
     attempts: list[int] = []
@@ -223,7 +223,7 @@ async def test_a_job_that_comes_again_ends_its_stale_run(
     assert [(ack.result, ack.lease_token) for ack in server.acks] == [(2, "second")]
 
 
-async def test_checkpoints_and_progress_go_with_the_heartbeat(
+async def test_heartbeats_send_checkpoints_and_progress(
     server: Any, start: Start, make_job: MakeJob
 ) -> None:
     go_on = asyncio.Event()
@@ -244,7 +244,7 @@ async def test_checkpoints_and_progress_go_with_the_heartbeat(
     assert server.beats[0].jobs[job.job_id].progress.current == 1
 
 
-async def test_nothing_is_lost_when_the_server_restarts(
+async def test_no_outcome_is_lost_during_a_restart_of_the_server(
     server: Any, start: Start, make_job: MakeJob
 ) -> None:
     go_on = asyncio.Event()
@@ -281,7 +281,7 @@ async def test_shutdown_waits_for_handlers_and_reports_them(
     assert len(server.jobs) == 1
 
 
-async def test_shutdown_hands_back_what_does_not_end_in_time_with_its_checkpoint(
+async def test_shutdown_releases_interrupted_jobs_with_their_checkpoints(
     server: Any, start: Start, make_job: MakeJob
 ) -> None:
     async def handler(context: Context) -> None:
@@ -300,7 +300,7 @@ async def test_shutdown_hands_back_what_does_not_end_in_time_with_its_checkpoint
     assert server.acks == server.fails == []
 
 
-async def test_shutdown_hands_back_what_cannot_be_stopped(
+async def test_shutdown_releases_jobs_of_handlers_that_do_not_end(
     server: Any, start: Start, make_job: MakeJob, caplog: pytest.LogCaptureFixture
 ) -> None:
     is_running, go_on = threading.Event(), threading.Event()
@@ -315,14 +315,14 @@ async def test_shutdown_hands_back_what_cannot_be_stopped(
     async with start(handler, grace=0.0, interrupted=0.0) as run:
         await within_10_s(asyncio.to_thread(is_running.wait, 10))
     assert [release.job_id for release in server.releases] == [job.job_id]
-    assert f"job {job.job_id} is stuck and handed back" in caplog.text
+    assert f"releasing job {job.job_id}, its handler does not end" in caplog.text
     assert run.running == 1
     go_on.set()
     await within_10_s(run._slots.all_free())
     assert server.acks == []
 
 
-async def test_shutdown_ends_although_the_server_is_gone(
+async def test_shutdown_ends_without_a_server(
     server: Any, start: Start, make_job: MakeJob, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.add(make_job())
@@ -330,12 +330,12 @@ async def test_shutdown_ends_although_the_server_is_gone(
     async def handler() -> None:
         server.is_down = True
 
-    async with start(handler, last_words=0.01):
+    async with start(handler, report_timeout=0.01):
         await server.seen(lambda: not server.jobs)
-    assert "stopped with 1 outcomes undelivered" in caplog.text
+    assert "stopped with 1 outcomes unreported" in caplog.text
 
 
-async def test_being_cancelled_hands_back_at_once(
+async def test_a_cancellation_releases_jobs_at_once(
     server: Any, start: Start, make_job: MakeJob
 ) -> None:
     is_running = asyncio.Event()
@@ -360,7 +360,7 @@ async def test_being_cancelled_hands_back_at_once(
     assert len(server.releases) == 1
 
 
-async def test_a_bug_in_a_part_ends_the_worker_with_it(
+async def test_a_bug_in_a_loop_ends_the_worker(
     server: Any, start: Start, make_job: MakeJob
 ) -> None:
     async def handler() -> None: ...

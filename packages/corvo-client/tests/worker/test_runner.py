@@ -24,7 +24,7 @@ MakeLease = Callable[..., Lease]
 
 
 class Done:
-    """Collects what a runner hands out."""
+    """Collects the outcomes of a runner."""
 
     def __init__(self) -> None:
         self.outcomes: asyncio.Queue[tuple[Lease, Outcome | None]] = asyncio.Queue()
@@ -103,7 +103,7 @@ def throw(error: BaseException) -> Callable[[], Any]:
         (throw(Retry()), Failed("retry requested by its handler")),
     ],
 )
-async def test_what_a_handler_says_is_its_outcome(
+async def test_outcomes_of_handlers(
     runner: Runner,
     done: Done,
     make_lease: MakeLease,
@@ -156,17 +156,17 @@ async def test_a_long_backtrace_keeps_its_end(
 
 
 @pytest.mark.parametrize("result", [object(), float("inf"), "\ud800"])
-async def test_a_result_that_is_not_json_fails_for_good(
+async def test_a_result_that_is_not_json_is_not_retried(
     runner: Runner, done: Done, make_lease: MakeLease, result: Any
 ) -> None:
     runner.start(make_task(asynchronous(lambda: result)), make_lease())
     outcome = await done.next()
     assert isinstance(outcome, Failed)
-    assert outcome.error.startswith("the result cannot be stored as JSON")
+    assert outcome.error.startswith("the result cannot be written as JSON")
     assert not outcome.retry
 
 
-async def test_an_invalid_payload_fails_without_burning_retries(
+async def test_an_invalid_payload_is_not_retried(
     runner: Runner, done: Done, make_lease: MakeLease
 ) -> None:
     async def handler(order: Order) -> None:
@@ -183,7 +183,7 @@ async def test_an_invalid_payload_fails_without_burning_retries(
         assert (outcome.retry, outcome.cancel, outcome.backtrace) == (False, False, None)
 
 
-async def test_a_validator_that_breaks_is_an_ordinary_failure(
+async def test_an_error_in_a_validator_is_retried(
     runner: Runner, done: Done, make_lease: MakeLease
 ) -> None:
     async def handler(order: Flaky) -> None: ...
@@ -220,7 +220,7 @@ async def test_payload_and_context_reach_the_handler(
         (Interruption.LOST, None),
     ],
 )
-async def test_an_interrupted_handler_ends_as_the_interruption_says(
+async def test_outcomes_of_interrupted_handlers(
     runner: Runner, done: Done, make_lease: MakeLease, why: Interruption, outcome: Outcome | None
 ) -> None:
     is_running = asyncio.Event()
@@ -250,7 +250,7 @@ async def test_an_interrupted_handler_ends_as_the_interruption_says(
 
 
 @pytest.mark.parametrize("why", [Interruption.CANCELLED, Interruption.SHUTDOWN])
-async def test_work_that_got_done_is_completed_all_the_same(
+async def test_a_handler_that_completes_after_an_interruption_is_completed(
     runner: Runner, done: Done, make_lease: MakeLease, why: Interruption
 ) -> None:
     is_running = asyncio.Event()
@@ -271,7 +271,7 @@ async def test_work_that_got_done_is_completed_all_the_same(
     assert await done.next() == Completed("finished in the last moment")
 
 
-async def test_what_a_handler_says_of_a_lost_job_is_not_handed_on(
+async def test_the_outcome_of_a_lost_job_is_dropped(
     runner: Runner, done: Done, make_lease: MakeLease
 ) -> None:
     lease = make_lease()
@@ -284,7 +284,7 @@ async def test_what_a_handler_says_of_a_lost_job_is_not_handed_on(
     assert await done.next() is None
 
 
-async def test_a_job_interrupted_before_it_began_does_not_run(
+async def test_a_job_interrupted_before_its_start_does_not_run(
     runner: Runner, done: Done, make_lease: MakeLease
 ) -> None:
     async def handler() -> None:
@@ -297,7 +297,7 @@ async def test_a_job_interrupted_before_it_began_does_not_run(
     assert await done.next() == Released()
 
 
-async def test_an_invalid_enqueue_inside_a_handler_is_an_ordinary_failure(
+async def test_an_invalid_enqueue_inside_a_handler_is_retried(
     runner: Runner, done: Done, make_lease: MakeLease
 ) -> None:
     async def other(order: Order) -> None: ...
@@ -315,6 +315,6 @@ async def test_an_invalid_enqueue_inside_a_handler_is_an_ordinary_failure(
 
 
 @pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf"), 1e12])
-def test_a_snooze_takes_only_seconds_that_can_pass(seconds: float) -> None:
-    with pytest.raises(ValueError, match="cannot be snoozed"):
+def test_a_snooze_rejects_invalid_seconds(seconds: float) -> None:
+    with pytest.raises(ValueError, match="seconds must be from 0 to"):
         Snooze(seconds)

@@ -20,7 +20,7 @@ def test_the_first_signal_stops_and_the_second_exits(number: signal.Signals) -> 
     assert signal.getsignal(number) is before
 
 
-def test_outside_of_the_main_thread_signals_are_left_alone() -> None:
+def test_outside_of_the_main_thread_no_signal_handlers_are_installed() -> None:
     before = signal.getsignal(signal.SIGTERM)
     seen = []
 

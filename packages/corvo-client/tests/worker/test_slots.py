@@ -20,7 +20,7 @@ async def slots(started: list[Lease], clock: Any) -> Slots:
     return Slots(2, started.append, clock)
 
 
-def test_jobs_start_while_slots_are_free_and_then_wait_in_line(
+def test_jobs_start_while_slots_are_free_and_then_wait_in_order(
     slots: Slots, started: list[Lease], make_lease: MakeLease
 ) -> None:
     first, second, third, fourth = leases = [make_lease() for _ in range(4)]
@@ -28,29 +28,29 @@ def test_jobs_start_while_slots_are_free_and_then_wait_in_line(
         slots.put(lease)
     assert started == [first, second]
     assert (slots.free, slots.taken, slots.waiting) == (0, 2, 2)
-    slots.give_back()
+    slots.free_slot()
     assert started == [first, second, third]
     assert (slots.taken, slots.waiting, slots.finished) == (2, 1, 1)
-    slots.give_back()
+    slots.free_slot()
     assert started == [first, second, third, fourth]
-    slots.give_back()
-    slots.give_back()
+    slots.free_slot()
+    slots.free_slot()
     assert (slots.free, slots.taken, slots.waiting, slots.finished) == (2, 0, 0, 4)
 
 
-def test_those_in_line_can_be_taken_out(
+def test_waiting_jobs_can_be_removed(
     slots: Slots, started: list[Lease], make_lease: MakeLease
 ) -> None:
     leases = [make_lease() for _ in range(4)]
     for lease in leases:
         slots.put(lease)
     assert slots.take_waiting() == leases[2:]
-    slots.give_back()
+    slots.free_slot()
     assert started == leases[:2]
     assert slots.free == 1
 
 
-def test_those_that_have_waited_for_long_can_be_taken_out(
+def test_jobs_that_have_waited_too_long_can_be_removed(
     slots: Slots, clock: Any, make_lease: MakeLease
 ) -> None:
     leases = [make_lease() for _ in range(4)]
@@ -63,7 +63,7 @@ def test_those_that_have_waited_for_long_can_be_taken_out(
     assert slots.take_waiting(1.0) == leases[3:]
 
 
-def test_busy_counts_the_time_in_which_anything_runs(
+def test_busy_is_the_time_with_running_jobs(
     slots: Slots, clock: Any, make_lease: MakeLease
 ) -> None:
     clock.forward(5.0)
@@ -73,7 +73,7 @@ def test_busy_counts_the_time_in_which_anything_runs(
         clock.forward(1.0)
     assert slots.busy == 2.0
     for _ in range(2):
-        slots.give_back()
+        slots.free_slot()
         clock.forward(0.25)
     assert slots.busy == 2.25
     slots.put(make_lease())
@@ -81,14 +81,14 @@ def test_busy_counts_the_time_in_which_anything_runs(
     assert slots.busy == 3.25
 
 
-async def test_an_end_is_told_once_few_enough_wait(slots: Slots, make_lease: MakeLease) -> None:
+async def test_next_end_waits_until_few_jobs_wait(slots: Slots, make_lease: MakeLease) -> None:
     for _ in range(5):
         slots.put(make_lease())
-    end = asyncio.create_task(slots.next_end(few=1))
+    end = asyncio.create_task(slots.next_end(max_waiting=1))
     await asyncio.sleep(0)
-    slots.give_back()
+    slots.free_slot()
     await asyncio.sleep(0)
     assert (end.done(), slots.waiting) == (False, 2)
-    slots.give_back()
+    slots.free_slot()
     await end
     assert slots.waiting == 1

@@ -53,14 +53,14 @@ def test_the_function_stays_callable_and_keeps_its_name(producer: FakeProducer) 
     assert producer.sent == []
 
 
-async def test_enqueue_takes_what_the_function_takes(producer: FakeProducer) -> None:
+async def test_enqueue_has_the_parameters_of_the_function(producer: FakeProducer) -> None:
     task: Task[..., ..., int] = Task(add, "sums", producer, {})
     assert (await task.enqueue(2, b=3)).job_id == "job_1"
     assert task.enqueue_sync(4).status == "pending"
     assert producer.sent == [("sums", {"a": 2, "b": 3}, {}), ("sums", {"a": 4}, {})]
 
 
-async def test_enqueue_leaves_the_context_out(producer: FakeProducer) -> None:
+async def test_enqueue_omits_the_context(producer: FakeProducer) -> None:
     task: Task[..., ..., Any] = Task(send, "emails", producer, {})
     assert task.is_async
     await task.enqueue(Email(to="a@b.c"))
@@ -71,7 +71,7 @@ async def test_enqueue_leaves_the_context_out(producer: FakeProducer) -> None:
     ]
 
 
-async def test_an_invalid_enqueue_is_refused_before_it_is_sent(producer: FakeProducer) -> None:
+async def test_an_invalid_enqueue_is_rejected_before_sending(producer: FakeProducer) -> None:
     task: Task[..., ..., Any] = Task(add, "sums", producer, {})
     with pytest.raises(InvalidPayload, match="a: Input should be a valid integer"):
         await task.enqueue("x")
@@ -80,7 +80,7 @@ async def test_an_invalid_enqueue_is_refused_before_it_is_sent(producer: FakePro
     assert producer.sent == []
 
 
-async def test_options_come_on_top_of_the_tasks_own(producer: FakeProducer) -> None:
+async def test_options_override_the_defaults_of_the_task(producer: FakeProducer) -> None:
     task: Task[..., ..., Any] = Task(add, "sums", producer, {"max_retries": 5, "tags": {"a": "b"}})
     urgent = task.options(priority="high", delay=5, max_retries=1)
     await urgent.enqueue(1)

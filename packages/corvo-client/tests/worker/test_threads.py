@@ -4,7 +4,7 @@ import threading
 from corvo_client.worker._threads import Threads
 
 
-async def test_calls_run_in_as_many_threads_as_there_is_work_up_to_the_size() -> None:
+async def test_threads_are_started_on_demand_up_to_the_size() -> None:
     results: asyncio.Queue[str] = asyncio.Queue()
     threads: Threads[str] = Threads(3, asyncio.get_running_loop(), results.put_nowait)
     together = threading.Barrier(3)
@@ -21,7 +21,7 @@ async def test_calls_run_in_as_many_threads_as_there_is_work_up_to_the_size() ->
     threads.close()
 
 
-async def test_an_idle_thread_is_used_again() -> None:
+async def test_an_idle_thread_is_reused() -> None:
     results: asyncio.Queue[str] = asyncio.Queue()
     threads: Threads[str] = Threads(8, asyncio.get_running_loop(), results.put_nowait)
     async with asyncio.timeout(10):
@@ -40,7 +40,7 @@ async def test_the_threads_do_not_keep_the_process_alive() -> None:
     threads.close()
 
 
-def test_what_ends_after_the_loop_has_closed_is_dropped() -> None:
+def test_results_after_the_loop_has_closed_are_dropped() -> None:
     go_on, has_ended = threading.Event(), threading.Event()
 
     def call() -> None:

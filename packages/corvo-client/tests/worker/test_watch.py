@@ -6,12 +6,12 @@ from corvo_client.worker._watch import LoopWatch
 
 
 def inside_a_slow_handler(watch: LoopWatch) -> None:
-    """Stands for a handler that blocks: the loop's thread is here while another one looks."""
+    """Simulate a blocking handler: check the loop while its thread is in this function."""
     watch.check(100.0)
     watch.check(101.9)
 
 
-async def test_a_loop_that_comes_round_is_fine(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_loop_that_is_not_blocked_is_not_reported(caplog: pytest.LogCaptureFixture) -> None:
     watch = LoopWatch(asyncio.get_running_loop(), limit=2.0)
     for second in range(0, 100, 10):
         watch.check(float(second))
@@ -19,7 +19,7 @@ async def test_a_loop_that_comes_round_is_fine(caplog: pytest.LogCaptureFixture)
     assert not caplog.records
 
 
-async def test_a_blocked_loop_is_reported_once_with_the_place(
+async def test_a_blocked_loop_is_reported_once_with_its_stack(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     watch = LoopWatch(asyncio.get_running_loop(), limit=2.0)
@@ -28,7 +28,7 @@ async def test_a_blocked_loop_is_reported_once_with_the_place(
     watch.check(102.0)
     watch.check(107.0)
     (record,) = caplog.records
-    assert "has been blocked for 2.0 s" in record.getMessage()
+    assert "blocked the event loop for 2.0 s" in record.getMessage()
     assert "test_a_blocked_loop_is_reported_once" in record.getMessage()
 
 

@@ -22,7 +22,7 @@ class Email(BaseModel):
 
 @pytest.fixture
 def patched(server: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Put the server in memory in the place of the network."""
+    """Replace the network with the server in memory."""
     monkeypatch.setattr(Server, "api", lambda _self, terms: note(server, terms))
     monkeypatch.setattr(Server, "heartbeat_sender", lambda _self, _seconds: server)
     return server
@@ -33,7 +33,7 @@ def note(server: Any, terms: Any) -> Any:
     return server
 
 
-def test_task_makes_a_function_a_task_of_its_queue() -> None:
+def test_task_decorates_a_function() -> None:
     worker = Worker()
 
     @worker.task("emails.send", max_retries=5, tags={"team": "a"})
@@ -49,7 +49,7 @@ def test_task_makes_a_function_a_task_of_its_queue() -> None:
     assert add(2) == 3
 
 
-def test_a_queue_has_one_task() -> None:
+def test_a_second_task_of_a_queue_is_rejected() -> None:
     worker = Worker()
 
     @worker.task("emails")
@@ -61,7 +61,7 @@ def test_a_queue_has_one_task() -> None:
         worker.task("no spaces")(send.function)
 
 
-def test_nonsense_is_refused() -> None:
+def test_invalid_arguments_are_rejected() -> None:
     with pytest.raises(ValueError, match="concurrency must be at least 1"):
         Worker(concurrency=0)
     for timeout in (0, 61):
@@ -104,7 +104,7 @@ async def test_a_worker_needs_tasks_for_its_queues(patched: Any) -> None:
         await worker.run_async()
 
 
-async def test_a_worker_says_who_it_is_and_what_it_serves(patched: Any) -> None:
+async def test_fetches_have_worker_id_and_queues(patched: Any) -> None:
     worker = Worker(queues=["b"], lease_duration=20, poll_timeout=5, hostname="box")
 
     @worker.task("a")
@@ -118,7 +118,7 @@ async def test_a_worker_says_who_it_is_and_what_it_serves(patched: Any) -> None:
     assert (patched.terms.lease_duration, patched.terms.timeout) == (20, 5)
 
 
-async def test_a_worker_works_until_it_is_stopped_and_can_start_again(
+async def test_a_worker_runs_until_stop_and_can_start_again(
     patched: Any, make_job: MakeJob
 ) -> None:
     worker = Worker()
@@ -137,18 +137,18 @@ async def test_a_worker_works_until_it_is_stopped_and_can_start_again(
     assert sorted(ack.result for ack in patched.acks) == [1, 1, 2, 2]
 
 
-async def test_a_worker_runs_once_at_a_time(patched: Any) -> None:
+async def test_a_running_worker_cannot_start_again(patched: Any) -> None:
     worker = Worker()
 
     @worker.task("default")
     async def task() -> None: ...
 
     async with worker:
-        with pytest.raises(RuntimeError, match="running already"):
+        with pytest.raises(RuntimeError, match="already running"):
             await worker.run_async()
 
 
-async def test_liveness_is_the_age_of_the_last_poll(patched: Any, make_job: MakeJob) -> None:
+async def test_liveness_depends_on_the_last_poll(patched: Any, make_job: MakeJob) -> None:
     worker = Worker(concurrency=1)
     is_running, go_on = asyncio.Event(), asyncio.Event()
 
@@ -164,7 +164,7 @@ async def test_liveness_is_the_age_of_the_last_poll(patched: Any, make_job: Make
         await asyncio.wait_for(is_running.wait(), 10)
         assert worker.seconds_since_poll is not None
         assert worker.is_live(within=60)
-        # It has not polled for ages, but need not while its hands are full.
+        # The last poll was long ago, but all slots are taken.
         fetcher = worker._run._fetcher  # type: ignore[union-attr]
         fetcher.last_poll = time.monotonic() - 100
         assert worker.is_live(within=60)
@@ -174,7 +174,7 @@ async def test_liveness_is_the_age_of_the_last_poll(patched: Any, make_job: Make
         assert not worker.is_live(within=60)
 
 
-def test_run_ends_in_order_at_a_signal(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_signal_shuts_the_worker_down_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Any] = []
     worker = Worker("http://127.0.0.1:9", grace_period=1)
 
@@ -195,7 +195,7 @@ def test_run_ends_in_order_at_a_signal(monkeypatch: pytest.MonkeyPatch) -> None:
     assert asked == [(10, True)]
 
 
-def test_run_ends_the_process_when_a_handler_is_stuck(
+def test_run_exits_the_process_if_a_handler_does_not_end(
     monkeypatch: pytest.MonkeyPatch, make_job: MakeJob
 ) -> None:
     worker = Worker("http://127.0.0.1:9", grace_period=0)

@@ -14,6 +14,8 @@ from pydantic_core import PydanticUseDefault
 MAX_DURATION_MS = 3650 * 86_400_000
 """Maximum duration: ten years. The sum of a duration and a time never overflows."""
 
+_MAX_SECONDS = MAX_DURATION_MS // 1000
+
 _UNITS = (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1))
 _NUMBER = r"([0-9]{1,15}(?:\.[0-9]{1,9})?)"
 _DURATION = re.compile("".join(f"(?:{_NUMBER}{unit})?" for unit, _ in _UNITS))
@@ -82,7 +84,8 @@ def _read_seconds(value: Any) -> int:
     if isinstance(value, int | float) and not isinstance(value, bool):
         if isinstance(value, float) and not math.isfinite(value):
             raise ValueError("must be a finite number of seconds")
-        return _bounded(round(value * 1000))
+        # The bounds prevent a product beyond the range of a float.
+        return _bounded(round(max(-1, min(value, _MAX_SECONDS + 1)) * 1000))
     if isinstance(value, str | timedelta):
         return _read_duration(value)
     if value is None:

@@ -70,7 +70,10 @@ def _read(value: Any) -> datetime:
     if isinstance(value, datetime):
         if value.utcoffset() is None:
             raise ValueError("the datetime has no time zone; use e.g. datetime.now(UTC)")
-        return _whole_ms(value)
+        try:
+            return _whole_ms(value)
+        except OverflowError:
+            raise ValueError("in UTC, the datetime is not between the years 1 and 9999") from None
     if value is None:
         raise PydanticUseDefault
     raise ValueError("must be an RFC 3339 timestamp, like 2026-01-31T08:00:00Z")

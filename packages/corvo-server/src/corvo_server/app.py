@@ -24,9 +24,11 @@ from corvo_server.http import (
     schedules,
     search,
 )
+from corvo_server.http.cross_site import Origins
 from corvo_server.http.endpoint import App
 from corvo_server.http.errors import install_error_handler
 from corvo_server.http.fast_path import install_fast_path
+from corvo_server.http.hosts import Hosts
 from corvo_server.http.openapi import describe
 from corvo_server.http.request import AnyRequest
 from corvo_server.logs import write_requests
@@ -34,12 +36,13 @@ from corvo_server.services.bulk import BulkRunner
 from corvo_server.services.expirer import Expirer
 from corvo_server.services.leader import LeaderServices
 from corvo_server.services.opener import Opener
+from corvo_server.services.prober import Prober
 from corvo_server.services.promoter import Promoter
 from corvo_server.services.pruner import Pruner
 from corvo_server.services.reclaimer import Reclaimer
 from corvo_server.services.scheduler import Scheduler
 from corvo_server.services.service import Service
-from corvo_server.settings import Settings
+from corvo_server.settings import Settings, split_bind
 from corvo_server.store.protocol import Store, UnusableStoreError
 from corvo_server.store.sqlite import backup
 from corvo_server.store.sqlite.store import SqliteStore
@@ -124,7 +127,7 @@ def build_engine(settings: Settings, store: Store) -> Engine:
 
 
 def build_services(settings: Settings, engine: Engine) -> list[Service]:
-    """Return the background services: the opener, and those that run on the leader only."""
+    """Return the background services of every node, and those that run on the leader only."""
     maintenance = engine.maintenance
     leader_services = [
         Promoter(maintenance),
@@ -134,7 +137,11 @@ def build_services(settings: Settings, engine: Engine) -> list[Service]:
         Scheduler(engine.schedules),
         Pruner(maintenance, settings.prune_interval / 1000),
     ]
-    return [Opener(maintenance), LeaderServices(engine.nodes, leader_services)]
+    return [
+        Opener(maintenance),
+        Prober(engine.store),
+        LeaderServices(engine.nodes, leader_services),
+    ]
 
 
 def build_http(settings: Settings, engine: Engine) -> tuple[App, access_log.AccessLog]:
@@ -157,6 +164,9 @@ def build_http(settings: Settings, engine: Engine) -> tuple[App, access_log.Acce
     for resource in RESOURCES:
         app.blueprint(resource.blueprint)
     install_error_handler(app)
+    hosts = Hosts(split_bind(settings.bind)[0], settings.allowed_hosts)
+    origins = Origins(settings.cors_origins)
+    middleware.install_guard(app, hosts, origins)
     install_fast_path(
         app,
         [
@@ -165,11 +175,13 @@ def build_http(settings: Settings, engine: Engine) -> tuple[App, access_log.Acce
             for endpoint in resource.endpoints
             if endpoint.handler in FAST_HANDLERS
         ],
+        hosts,
     )
     requests = access_log.AccessLog(write_requests)
     observers = [metrics.observer_of(engine.metrics)]
     if access_log.is_enabled():
         observers.append(requests.add)
     middleware.install_observers(app, observers)
-    middleware.install_cors(app, settings.cors_origins)
+    if settings.cors_origins:
+        middleware.install_cors(app, origins)
     return app, requests

@@ -1,5 +1,6 @@
 """The server's settings. An option takes precedence over a `CORVO_*` environment variable."""
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +15,10 @@ from corvo_server.logs import LogFormat, LogLevel
 from corvo_server.store.database_url import is_postgres, masked, sqlite_directory
 
 _DAY = 86_400_000
-_OPTIONS = {"database_url": "database"}
+_HOST_NAME = re.compile(
+    r"\*|[A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\]|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*"
+)
+_OPTIONS = {"database_url": "database", "allowed_hosts": "allowed-host"}
 """Options of the settings whose option and environment variable have different names."""
 
 
@@ -116,6 +120,13 @@ class Settings(BaseSettings):
         [],
         description="Origins whose web pages may call the API, separated by commas; * allows any.",
     )
+    allowed_hosts: Annotated[list[str], NoDecode] = Field(
+        [],
+        description="Host names and addresses under which the server may be called, separated by "
+        "commas, without ports; * allows any. Loopback names and the bind address are always "
+        "allowed. Without this setting, a server on a loopback address serves only these, and any "
+        "other server serves every host.",
+    )
     retain_completed: Duration = Field(
         7 * _DAY,
         description="How long completed and cancelled jobs are kept; 0s keeps them forever.",
@@ -137,12 +148,22 @@ class Settings(BaseSettings):
         "closes their connections.",
     )
 
-    @field_validator("cors_origins", mode="before")
+    @field_validator("cors_origins", "allowed_hosts", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
-            return [origin.strip() for origin in value.split(",") if origin.strip()]
+            return [part.strip() for part in value.split(",") if part.strip()]
         return value
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _check_hosts(cls, hosts: list[str]) -> list[str]:
+        for host in hosts:
+            if not _HOST_NAME.fullmatch(host):
+                raise ValueError(
+                    f"{host!r} is not a host name or address without a port, like corvo.internal"
+                )
+        return hosts
 
     @field_validator("database_url", "database_listen_url", mode="before")
     @classmethod

@@ -79,7 +79,7 @@ def post(path: str, body: Any, *lines: str, first: str = "POST {} HTTP/1.1") -> 
     data = body if isinstance(body, bytes) else orjson.dumps(body)
     head = [
         first.format(API + path),
-        "host: corvo",
+        "host: localhost",
         "content-type: application/json",
         f"content-length: {len(data)}",
         *lines,
@@ -121,6 +121,8 @@ SAME = {
     "another type": post("/enqueue", {"queue": "s"}).replace(b"application/json", b"text/plain"),
     "no type": post("/enqueue", {"queue": "s"}).replace(b"content-type", b"x-type"),
     "kept alive": post("/enqueue", {"queue": "s"}, "Connection: Keep-Alive"),
+    "a form without a body": post("/ack/a", b"").replace(b"application/json", b"text/plain"),
+    "another type of an ack": post("/ack/a", {}).replace(b"application/json", b"text/plain"),
     "no ASCII": post("/enqueue", {"queue": "s"}, "x-name: \N{SNOWMAN}"),
     "as large as may be": post("/enqueue", {"queue": "s", "payload": "x" * (LARGEST - 26)}),
     "too large": post("/enqueue", {"queue": "s", "payload": "x" * LARGEST}),
@@ -194,6 +196,12 @@ SPECIAL = {
     "with chunks": post("/enqueue", b"d\r\n" + orjson.dumps(JOB) + b"\r\n0\r\n\r\n").replace(
         b"content-length: 23", b"transfer-encoding: chunked"
     ),
+    "of its own page": post("/enqueue", JOB, "origin: http://localhost"),
+    "of another page": post("/enqueue", JOB, "Origin: https://evil.example"),
+    "of another site": post("/enqueue", JOB, "Sec-Fetch-Site: cross-site"),
+    "of the same site": post("/enqueue", JOB, "sec-fetch-site: same-origin"),
+    "for another host": post("/enqueue", JOB).replace(b"localhost", b"evil.example"),
+    "for two hosts": post("/enqueue", JOB, "Host: evil.example"),
     "with a large head": post("/enqueue", JOB, "x: " + "y" * 9000),
 }
 
@@ -206,6 +214,16 @@ async def test_special_request_is_served_by_sanic(
     read_by_sanic.clear()
     assert await answers_of(FastPathProtocol, app, SPECIAL[name]) == expected
     assert read_by_sanic
+
+
+async def test_host_takes_the_fast_path_once_it_is_known(
+    app: App, read_by_sanic: list[Http]
+) -> None:
+    request = post("/enqueue", JOB).replace(b"localhost", b"LocalHost:4321")
+    first = await answers_of(FastPathProtocol, app, request)
+    assert len(read_by_sanic) == 1
+    assert await answers_of(FastPathProtocol, app, request) == first
+    assert len(read_by_sanic) == 1
 
 
 async def test_fast_path_is_off_if_middleware_is_installed(
@@ -332,10 +350,24 @@ async def test_end_of_a_chunked_body_may_come_later(app: App, kind: type[HttpPro
 NOISE = st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), max_size=8)
 LINES = st.tuples(
     st.sampled_from(
-        ["x-a", "Content-Length", "connection", "EXPECT", "Transfer-Encoding", "upgrade", " a", ""]
+        [
+            "x-a",
+            "Content-Length",
+            "Host",
+            "origin",
+            "connection",
+            "EXPECT",
+            "Transfer-Encoding",
+            "upgrade",
+            " a",
+            "",
+        ]
     ),
     st.sampled_from([": ", ":", " : ", ""]),
-    st.sampled_from(["13", "keep-alive", "Close", "100-continue", "chunked", "websocket"]) | NOISE,
+    st.sampled_from(
+        ["13", "localhost", "keep-alive", "Close", "100-continue", "chunked", "websocket"]
+    )
+    | NOISE,
 ).map("".join)
 
 

@@ -184,7 +184,9 @@ async def test_every_request_is_logged(bench: Bench, log_stream: io.StringIO) ->
     async with serve(engine) as server:
         reply = await server.get("/info", headers={"X-Request-ID": "mine-9"})
         await server.raw(b"garbage\r\n\r\n")
-    first, second = requests_in(log_stream)
+    logged = requests_in(log_stream)  # servers of other tests may still write lines of theirs
+    first = next(line for line in logged if line["request_id"] == "mine-9")
+    second = logged[logged.index(first) + 1]
     assert (first["request_id"], first["method"], first["path"], first["status"]) == (
         "mine-9",
         "GET",
@@ -199,8 +201,9 @@ async def test_every_request_is_logged(bench: Bench, log_stream: io.StringIO) ->
 async def test_requests_are_not_logged_above_info(bench: Bench, log_stream: io.StringIO) -> None:
     logging.getLogger().setLevel(logging.WARNING)
     async with serve(Engine(bench.store, clock=bench.clock)) as server:
-        await server.get("/info")
-    assert log_stream.getvalue() == ""
+        await server.get("/info", headers={"X-Request-ID": "not-logged"})
+    # Servers of other tests may still write the lines of their requests.
+    assert "not-logged" not in log_stream.getvalue()
 
 
 async def test_request_lines_are_written_soon() -> None:
@@ -297,6 +300,6 @@ async def test_metrics_are_text(server: HttpServer) -> None:
 async def test_calls_of_one_connection_are_answered_in_order(server: HttpServer) -> None:
     connection = await server.connect()
     for _ in range(3):
-        await connection.send(b"GET /healthz HTTP/1.1\r\nhost: x\r\n\r\n" * 2)
+        await connection.send(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n" * 2)
         for _ in range(2):
             assert (await asyncio.wait_for(connection.receive(), 5)).json == {"status": "ok"}

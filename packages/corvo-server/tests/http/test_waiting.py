@@ -122,6 +122,7 @@ async def test_job_that_cannot_be_released_waits_for_its_lease(
         await bench.settle()
         await until(lambda: "disk is full" in caplog.text)
     assert await bench.state(job) is JobState.ACTIVE
+    await bench.store.touch()  # so that the server is ready again
     bench.engine.attempts.give_back([])
 
 

@@ -46,6 +46,7 @@ async def test_an_empty_search_returns_the_newest_jobs(bench: Bench, server: Htt
         ({"sort": "size"}, "sort", "must be one of created_at,"),
         ({"limit": 1001}, "limit", "less than or equal to 1000"),
         ({"payload_jq": ".a ="}, "payload_jq", "at character 4: compare with =="),
+        ({"payload_jq": '.["é"]' * 64 + " == 1"}, "payload_jq", "at most 60 keys"),
         ({"cursor": "x"}, "cursor", "was not issued by this server"),
     ],
 )
@@ -58,6 +59,27 @@ async def test_an_invalid_field_is_refused_by_its_name(
     (detail,) = reply.json["details"]
     assert detail["field"] == field
     assert said in detail["message"]
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        '.["é"]' * 60 + " == 1",
+        '.["é"].a' * 60 + " | length > 1",
+        " and ".join(['.["é"]["/"] == 1'] * 100),
+        ".a" * 2000 + " == 1",
+        ".[0]" * 1000 + " == 1",
+        f".a > {'9' * 4000}",
+        ".a < 1e9999",
+    ],
+    ids=lambda text: text[:20],
+)
+async def test_the_longest_expressions_are_answered(
+    bench: Bench, server: HttpServer, expression: str
+) -> None:
+    await bench.enqueue(payload={"é": {"é": 1}, "a": [[1]]})
+    reply = await server.post("/jobs/search", {"payload_jq": expression})
+    assert reply.status == 200, reply.body
 
 
 async def test_a_search_that_is_too_slow_is_refused(bench: Bench, server: HttpServer) -> None:

@@ -132,6 +132,8 @@ REFUSED: dict[str, tuple[int, str]] = {
     ".é == 1": (2, "found `é`"),
     "(" * 40 + ".a" + ")" * 40: (33, "nested too deeply: at most 32 levels"),
     " and ".join([".a == 1"] * 101): (1201, "too long: at most 100 comparisons and tests"),
+    '.["é"]' * 61: (1, "a path has at most 60 keys that are empty or that JSON may escape"),
+    '.["é"]' * 40 + " | " + '.["/"]' * 21 + " == 1": (244, "a path has at most 60 keys"),
     ".a" * 2049: (4097, "too long: at most 4096 characters"),
 }
 
@@ -162,6 +164,7 @@ def test_long_chains_and_many_negations_are_supported() -> None:
     assert jq.parse(".a" + " | not" * 600) == Truthy(Path(("a",)))
     assert matches(" or ".join(f".a == {n}" for n in range(100)), {"a": 99})
     assert matches(".a" * 2000, {"a": 1}) is False
+    assert matches('.["é"]' * jq.MAX_ODD_KEYS, {"é": 1}) is False
 
 
 def matches(expression: str, document: Any, *, text: str | None = None) -> bool:

@@ -69,30 +69,36 @@ def restore(copies: Path, data_dir: Path) -> None:
     backup.restore(copies / "backup.db", data_dir, may_replace=True)
 
 
-def fail_at(step: int, copies: Path, data_dir: Path) -> bool:
-    """Restore and raise at a step. Return whether the restore has so many steps."""
-    reached = False
-
-    def fail(line: int) -> None:
-        nonlocal reached
-        if line == step:
-            reached = True
-            raise OSError(errno.EIO, "injected")
-
-    with suppress(OSError, backup.BackupError), at_each_line(fail):
-        restore(copies, data_dir)
-    return reached
+def fail(*_: Any) -> None:
+    raise OSError(errno.EIO, "injected")
 
 
-def kill_at(step: int, copies: Path, data_dir: Path) -> bool:
-    """Restore and end the process at a step. Return whether the restore has so many steps."""
+def end_process() -> None:
+    os._exit(1)
+
+
+def restore_until(step: int, copies: Path, data_dir: Path, stop: Callable[[], None]) -> bool:
+    """Restore in a child process and call `stop` at a step. Return whether there is this step."""
     child = os.fork()
     if child == 0:
-        with at_each_line(lambda line: os._exit(9) if line == step else None):
-            restore(copies, data_dir)
-        os._exit(0)
+        code, is_reached = 2, False
+
+        def at(line: int) -> None:
+            nonlocal is_reached
+            if line == step:
+                is_reached = True
+                stop()
+
+        try:
+            with suppress(OSError, backup.BackupError), at_each_line(at):
+                restore(copies, data_dir)
+            code = int(is_reached)
+        finally:
+            os._exit(code)
     (_, status) = os.waitpid(child, 0)
-    return os.waitstatus_to_exitcode(status) == 9
+    code = os.waitstatus_to_exitcode(status)
+    assert code in {0, 1}, f"at step {step}"
+    return code == 1
 
 
 def jobs_in(data_dir: Path) -> int:
@@ -108,35 +114,22 @@ def start(data_dir: Path) -> set[str]:
     return {path.name for path in data_dir.iterdir()}
 
 
-stops = pytest.mark.parametrize(
-    "stop",
-    [
-        pytest.param(
-            fail_at,
-            # An error at the line of a `with` that ends keeps its file open until it is collected.
-            marks=pytest.mark.filterwarnings("ignore::ResourceWarning"),
-        ),
-        pytest.param(
-            kill_at,
-            marks=[
-                pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork"),
-                pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning"),
-            ],
-        ),
-    ],
-)
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork"),
+    pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning"),
+]
 
 
-@stops
+@pytest.mark.parametrize("stop", [fail, end_process])
 def test_a_restore_that_ends_at_any_step_leaves_the_old_or_the_new_database(
-    stop: Callable[[int, Path, Path], bool], copies: Path, tmp_path: Path
+    stop: Callable[[], None], copies: Path, tmp_path: Path
 ) -> None:
     found: list[int] = []
     is_stopped = True
     while is_stopped:
         data_dir = tmp_path / f"step-{len(found)}"
         shutil.copytree(copies / "old", data_dir)
-        is_stopped = stop(len(found) + 1, copies, data_dir)
+        is_stopped = restore_until(len(found) + 1, copies, data_dir, stop)
         found.append(jobs_in(data_dir))
         assert found[-1] in {KEPT, KEPT + NEWEST}, f"at step {len(found)}"
         assert start(data_dir) == {DATABASE_NAME, "corvo.lock"}, f"at step {len(found)}"
@@ -147,9 +140,9 @@ def test_a_restore_that_ends_at_any_step_leaves_the_old_or_the_new_database(
     assert KEPT + NEWEST in found
 
 
-@stops
+@pytest.mark.parametrize("stop", [fail, end_process])
 def test_the_log_of_a_damaged_database_stays_until_the_database_is_replaced(
-    stop: Callable[[int, Path, Path], bool], copies: Path, tmp_path: Path
+    stop: Callable[[], None], copies: Path, tmp_path: Path
 ) -> None:
     """The log cannot be written into a file that SQLite does not recognise."""
     database, log = copies / "old" / DATABASE_NAME, copies / "old" / f"{DATABASE_NAME}-wal"
@@ -163,7 +156,7 @@ def test_the_log_of_a_damaged_database_stays_until_the_database_is_replaced(
         step += 1
         data_dir = tmp_path / f"step-{step}"
         shutil.copytree(copies / "old", data_dir)
-        is_stopped = stop(step, copies, data_dir)
+        is_stopped = restore_until(step, copies, data_dir, stop)
         lock_data_dir(data_dir).release()
         files = {path.name: path.read_bytes() for path in data_dir.iterdir()}
         files.pop("corvo.lock")
@@ -180,9 +173,6 @@ def test_the_log_of_a_damaged_database_stays_until_the_database_is_replaced(
 def test_the_error_says_which_database_is_there(
     broken: str, copies: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: Any, **__: Any) -> None:
-        raise OSError(errno.EIO, "injected")
-
     data_dir = copies / "old"
     real = os.fsync
     with monkeypatch.context() as patch:

@@ -1,4 +1,4 @@
-"""The client's methods about the server itself."""
+"""Client methods for the server, its workers and its nodes."""
 
 from corvo_client._async.base import AsyncBase
 from corvo_client._calls import admin as calls
@@ -6,14 +6,14 @@ from corvo_schema import ClusterStatus, Health, ServerInfo, WorkerInfo
 
 
 class AsyncAdmin(AsyncBase):
-    """Ask how the server is."""
+    """Read the state of the server."""
 
     async def info(self) -> ServerInfo:
-        """Return the server's version and that of its API."""
+        """Return the versions of the server and of its API."""
         return await self._send(calls.info())
 
     async def list_workers(self) -> list[WorkerInfo]:
-        """Return the workers that were heard of lately, and what each is doing."""
+        """Return the workers with a recent request, and their jobs."""
         return await self._send(calls.list_workers())
 
     async def get_worker(self, worker_id: str) -> WorkerInfo:
@@ -24,17 +24,17 @@ class AsyncAdmin(AsyncBase):
         return await self._send(calls.get_worker(worker_id))
 
     async def cluster_status(self) -> ClusterStatus:
-        """Return the servers that work on this store, and whether they are well."""
+        """Return the nodes of the cluster and their health."""
         return await self._send(calls.cluster_status())
 
     async def metrics(self) -> str:
-        """Return the server's numbers as Prometheus reads them: text, a number a line."""
+        """Return the metrics of the server in the text format of Prometheus."""
         return await self._send(calls.metrics())
 
     async def healthz(self) -> Health:
-        """Return when the server and its store answer. Raises at once when they do not."""
+        """Check that the server and its store answer. Raises `CorvoError` without retries."""
         return await self._send(calls.healthz())
 
     async def readyz(self) -> Health:
-        """Return when the server takes requests. Raises at once when it does not."""
+        """Check that the server accepts requests. Raises `CorvoError` without retries."""
         return await self._send(calls.readyz())

@@ -1,4 +1,4 @@
-"""The client's methods for workers. `corvo_client.Worker` uses them so that you need not."""
+"""Client methods of attempts: fetch, ack, fail, release, heartbeat."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -23,10 +23,10 @@ from corvo_schema import (
 
 
 class AsyncAttempts(AsyncBase):
-    """Fetch jobs, and report what became of them.
+    """Fetch jobs and report the outcomes of their attempts. `Worker` does this for you.
 
-    A job is given as it was fetched, or by its id; without a lease token the server cannot tell
-    this attempt from another, and the report is not repeated when its answer is lost.
+    `job` is a fetched job or its id. Without a lease token the server cannot check that the attempt
+    still has its lease, and the client does not retry the call if its answer is lost.
     """
 
     async def fetch(
@@ -38,10 +38,10 @@ class AsyncAttempts(AsyncBase):
         timeout: AnySeconds = 30,  # noqa: ASYNC109 - the server's time to wait, not this call's
         lease_duration: AnySeconds | None = None,
     ) -> FetchedJob | None:
-        """Return the next job of these queues, or None when none has come within `timeout`.
+        """Return the next job of these queues, or None if there is none within `timeout`.
 
-        Seconds: `timeout` 0 to 60, `lease_duration` 1 to 86400 (the server's setting when left
-        out). The job is this worker's until its lease ends.
+        `timeout` is 0 to 60 seconds; `lease_duration` is 1 to 86400 seconds (default: the server's
+        setting). This worker has the job until its lease ends.
         """
         members = {
             "queues": list(queues),
@@ -62,7 +62,7 @@ class AsyncAttempts(AsyncBase):
         timeout: AnySeconds = 30,  # noqa: ASYNC109 - the server's time to wait, not this call's
         lease_duration: AnySeconds | None = None,
     ) -> list[FetchedJob]:
-        """Return up to `count` (1 to 512) jobs, as many as there are; waits only for the first."""
+        """Return up to `count` (1 to 512) jobs. Waits only until there is one; see `fetch`."""
         members = {
             "queues": list(queues),
             "worker_id": worker_id,
@@ -74,14 +74,14 @@ class AsyncAttempts(AsyncBase):
         return (await self._send(calls.fetch_batch(members))).jobs
 
     async def ack(self, job: AnyJob, result: Any = None, *, lease_token: str | None = None) -> None:
-        """Report a job as done, with a result that JSON can express.
+        """Report a job as completed. `result` is any JSON value.
 
-        Raises `LeaseLost` when the attempt is over already, `InvalidState`, `NotFound`.
+        Raises `LeaseLost` if the attempt has lost its lease, `InvalidState`, `NotFound`.
         """
         await self._send(calls.ack(job, {"result": result, "lease_token": lease_token}))
 
     async def ack_batch(self, acks: Iterable[AckItem]) -> AckBatchReply:
-        """Report up to 512 jobs as done, each on its own; the reply says what became of each."""
+        """Report up to 512 jobs as completed. Each item succeeds or fails separately."""
         return await self._send(calls.ack_batch(acks))
 
     async def fail(
@@ -94,10 +94,10 @@ class AsyncAttempts(AsyncBase):
         cancel: bool = False,
         lease_token: str | None = None,
     ) -> FailReply:
-        """Report an attempt as failed; the reply says when the next one is due, if there is one.
+        """Report an attempt as failed. The reply has the time of the next attempt, if any.
 
-        `retry=False` sends the job to dead at once, `cancel=True` ends it as cancelled. Raises
-        `LeaseLost` when the attempt is over already, `InvalidState`, `NotFound`.
+        `retry=False` makes the job dead; `cancel=True` makes it cancelled. Raises `LeaseLost` if
+        the attempt has lost its lease, `InvalidState`, `NotFound`.
         """
         members: dict[str, Any] = {"backtrace": backtrace, "lease_token": lease_token}
         if not retry:
@@ -107,7 +107,7 @@ class AsyncAttempts(AsyncBase):
         return await self._send(calls.fail(job, error, members))
 
     async def fail_batch(self, fails: Iterable[FailItem]) -> FailBatchReply:
-        """Report up to 512 attempts as failed, each on its own."""
+        """Report up to 512 attempts as failed. Each item succeeds or fails separately."""
         return await self._send(calls.fail_batch(fails))
 
     async def release(
@@ -118,23 +118,23 @@ class AsyncAttempts(AsyncBase):
         checkpoint: Any = None,
         lease_token: str | None = None,
     ) -> ReleaseReply:
-        """Give a job back without the attempt being counted; it is due again after `delay`.
+        """Release a job. The attempt does not count; the next one can start after `delay`.
 
-        `checkpoint` replaces what the job has as such, unless it is None. Raises `LeaseLost` when
-        the attempt is over already, `InvalidState`, `NotFound`.
+        `checkpoint` replaces the checkpoint of the job unless it is None. Raises `LeaseLost` if the
+        attempt has lost its lease, `InvalidState`, `NotFound`.
         """
         members = {"delay": delay, "checkpoint": checkpoint, "lease_token": lease_token}
         return await self._send(calls.release(job, members))
 
     async def release_batch(self, releases: Iterable[ReleaseItem]) -> ReleaseBatchReply:
-        """Give up to 512 jobs back, each on its own."""
+        """Release up to 512 jobs. Each item succeeds or fails separately."""
         return await self._send(calls.release_batch(releases))
 
     async def heartbeat(
         self, jobs: Mapping[str, HeartbeatJob], *, worker_id: str | None = None
     ) -> HeartbeatReply:
-        """Extend the leases of these jobs, by id, and say how far they are.
+        """Extend the leases of these jobs (by job id), and report their progress.
 
-        The reply tells for each whether to go on, or to stop and why.
+        For each job, the reply tells the worker to continue, or to stop and why.
         """
         return await self._send(calls.heartbeat(jobs, worker_id))

@@ -1,4 +1,4 @@
-"""What the methods of the client stand on."""
+"""Base class of the client's methods."""
 
 from collections.abc import AsyncGenerator
 from typing import TypeVar
@@ -11,7 +11,7 @@ R = TypeVar("R")
 
 
 class AsyncBase:
-    """Something that makes calls over a session."""
+    """Base class of classes that make calls over a session."""
 
     def __init__(self, session: AsyncSession) -> None:
         self._session = session

@@ -1,4 +1,4 @@
-"""The client's methods that act on many jobs."""
+"""Client methods for bulk operations."""
 
 from collections.abc import Iterable
 
@@ -11,14 +11,13 @@ from corvo_schema import BulkAccepted, BulkOperation, BulkReply, SearchFilter
 
 
 class AsyncBulk(AsyncBase):
-    """Do one thing to many jobs.
+    """Apply one action to many jobs.
 
-    The jobs are named by `job_ids`, up to 10,000, or matched by `filters`; exactly one of the two,
-    and filters that are empty match every job. Actions: `retry` (ended jobs, with all their
-    attempts), `requeue` (dead ones, one attempt more), `cancel` (those that have not ended),
-    `delete` (all but active ones), `move` (likewise, to `move_to_queue`), `change_priority`
-    (waiting ones, to `priority`). Jobs whose state does not allow it are counted as errors and left
-    as they are. What is enqueued later is not touched, even if it matches.
+    Select the jobs by `job_ids` (up to 10,000) or by `filters`; empty filters match every job.
+    Actions: `retry` (finished jobs, with all their attempts), `requeue` (dead jobs, for one more
+    attempt), `cancel` (unfinished jobs), `delete` (all but active jobs), `move` (all but active
+    jobs, to `move_to_queue`), `change_priority` (waiting jobs, to `priority`). A job in another
+    state does not change and counts as an error. Jobs that are enqueued later are not affected.
     """
 
     async def bulk(
@@ -30,9 +29,9 @@ class AsyncBulk(AsyncBase):
         move_to_queue: str | None = None,
         priority: AnyPriority | None = None,
     ) -> BulkReply:
-        """Act on the jobs, and return when all is done, however many they are.
+        """Apply the action and return when it is completed for all jobs.
 
-        Raises `ValidationFailed`, and `BulkStopped` when somebody cancelled it or it failed.
+        Raises `ValidationFailed`, and `BulkStopped` if the operation was cancelled or failed.
         """
         call = calls.bulk(
             action,
@@ -59,7 +58,7 @@ class AsyncBulk(AsyncBase):
         move_to_queue: str | None = None,
         priority: AnyPriority | None = None,
     ) -> AsyncBulkHandle:
-        """Let the server act on the jobs in the background; it goes on even if it is restarted.
+        """Start the action in the background of the server. It continues after a restart.
 
         Raises `ValidationFailed`.
         """
@@ -73,21 +72,21 @@ class AsyncBulk(AsyncBase):
         )
         reply = await self._send(call)
         if not isinstance(reply, BulkAccepted):
-            raise BadReply("the server did at once what it was to do in the background")
+            raise BadReply("the server ran the bulk operation at once instead of in the background")
         return self.bulk_handle(reply.bulk_operation_id)
 
     def bulk_handle(self, bulk_id: str) -> AsyncBulkHandle:
-        """Return the handle of an operation that was started earlier or elsewhere."""
+        """Return the handle of an operation with a known id."""
         return AsyncBulkHandle(self._session, bulk_id)
 
     async def list_bulk(self) -> list[BulkOperation]:
-        """Return the last hundred operations in the background, the newest first."""
+        """Return the last 100 operations in the background, newest first."""
         return await self._send(calls.list_bulk())
 
     async def get_bulk(self, bulk_id: str) -> BulkOperation:
-        """Return how far an operation is. Raises `NotFound`."""
+        """Return the status and the progress of an operation. Raises `NotFound`."""
         return await self._send(calls.get_bulk(bulk_id))
 
     async def cancel_bulk(self, bulk_id: str) -> BulkOperation:
-        """Stop an operation; what it has done stays. Raises `NotFound`, `InvalidState`."""
+        """Cancel an operation. Its changes so far stay. Raises `NotFound`, `InvalidState`."""
         return await self._send(calls.cancel_bulk(bulk_id))

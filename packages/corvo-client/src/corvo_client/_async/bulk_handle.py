@@ -1,4 +1,4 @@
-"""A bulk operation in the background, as a thing to wait for."""
+"""Handle of a bulk operation in the background."""
 
 import asyncio
 import time
@@ -11,13 +11,13 @@ from corvo_client._calls import search as calls
 from corvo_client._errors import BulkStopped
 from corvo_schema import BulkOperation, BulkStatus
 
-_UNENDED = frozenset({BulkStatus.QUEUED, BulkStatus.RUNNING})
-_FIRST_LOOK = 0.05
-_LONGEST_PAUSE = 1.0
+_UNFINISHED = frozenset({BulkStatus.QUEUED, BulkStatus.RUNNING})
+_FIRST_PAUSE = 0.05
+_MAX_PAUSE = 1.0
 
 
 class AsyncBulkHandle(AsyncBase):
-    """A bulk operation that goes on in the server, whether anybody waits for it or not."""
+    """A bulk operation that runs in the server, whether or not a client waits for it."""
 
     def __init__(self, session: AsyncSession, bulk_id: str) -> None:
         super().__init__(session)
@@ -27,46 +27,46 @@ class AsyncBulkHandle(AsyncBase):
         return f"{type(self).__name__}({self.id!r})"
 
     async def status(self) -> BulkOperation:
-        """Return how far it is. Raises `NotFound`."""
+        """Return the status and the progress of the operation. Raises `NotFound`."""
         return await self._send(calls.get_bulk(self.id))
 
     async def wait(self, timeout: float | None = None) -> BulkOperation:  # noqa: ASYNC109 - as in sync code
-        """Return when it has done its work.
+        """Wait until the operation is completed.
 
-        Raises `BulkStopped` when it was cancelled or failed, TimeoutError after `timeout` seconds
-        (it goes on then), and `NotFound`.
+        Raises `BulkStopped` if it was cancelled or failed, and `NotFound`. Raises TimeoutError
+        after `timeout` seconds; the operation continues then.
         """
         ends_at = None if timeout is None else time.monotonic() + timeout
-        pause = _FIRST_LOOK
+        pause = _FIRST_PAUSE
         while True:
             operation = await self.status()
-            if operation.status not in _UNENDED:
-                return _done(operation)
+            if operation.status not in _UNFINISHED:
+                return _check_completed(operation)
             if ends_at is not None:
                 left = ends_at - time.monotonic()
                 if left <= 0:
-                    raise TimeoutError(f"bulk operation {self.id} goes on after {timeout:g} s")
+                    raise TimeoutError(f"bulk operation {self.id} still runs after {timeout:g} s")
                 pause = min(pause, left)
             await asyncio.sleep(pause)
-            pause = min(pause * 2, _LONGEST_PAUSE)
+            pause = min(pause * 2, _MAX_PAUSE)
 
     async def progress(self) -> AsyncGenerator[BulkOperation]:
-        """Yield how far it is, now and whenever it has got further; the last is how it ended.
+        """Yield the operation now and after each change. The last value has its final status.
 
-        Raises `NotFound`. Whoever stops early should close the generator.
+        Close the generator if you stop early: that ends the request. Raises `NotFound`.
         """
         async with aclosing(self._follow(calls.follow_bulk(self.id))) as operations:
             async for operation in operations:
                 yield operation
-                if operation.status not in _UNENDED:
+                if operation.status not in _UNFINISHED:
                     return
 
     async def cancel(self) -> BulkOperation:
-        """Stop it; what it has done stays. Raises `NotFound`; `InvalidState` when it has ended."""
+        """Cancel the operation. Its changes so far stay. Raises `NotFound`, `InvalidState`."""
         return await self._send(calls.cancel_bulk(self.id))
 
 
-def _done(operation: BulkOperation) -> BulkOperation:
+def _check_completed(operation: BulkOperation) -> BulkOperation:
     if operation.status != BulkStatus.COMPLETED:
         raise BulkStopped(operation)
     return operation

@@ -34,15 +34,15 @@ class AsyncClient(
     AsyncEvents,
     AsyncAdmin,
 ):
-    """A connection to a Corvo server. Close it, or use it as a context manager.
+    """A client of a Corvo server. Close it, or use it as a context manager.
 
-    `base_url` falls back to CORVO_SERVER, then to `http://localhost:8080`; `api_key` to
-    CORVO_API_KEY; `proxy` to the usual environment variables. `base_url` may name several servers
-    of one cluster, with commas between them: where one fails, the next is asked. Timeouts are in
-    seconds; a fetch may take its own waiting time longer. `verify` is False, or an SSL context,
-    e.g. one that knows a private authority or has a client certificate. `transport` is a transport
-    of httpx that replaces the network. Failures that may pass are waited out as `retry` says; all
-    others are raised as `CorvoError`. Nothing is sent before the first call.
+    `base_url` defaults to CORVO_SERVER, then to `http://localhost:8080`. It may list several
+    servers of one cluster, separated by commas: if one fails, the client uses the next one.
+    `api_key` defaults to CORVO_API_KEY; `proxy` defaults to the usual environment variables.
+    Timeouts are in seconds; a fetch adds its own `timeout` to `read_timeout`. `verify` is False, or
+    an SSL context, e.g. with a private authority or a client certificate. `transport` is a
+    transport of httpx that replaces the network. Temporary failures are retried as `retry` defines;
+    all other failures are raised as `CorvoError`. The client connects at the first call.
     """
 
     def __init__(
@@ -72,15 +72,15 @@ class AsyncClient(
         super().__init__(AsyncSession(AsyncTransport(origin, transport), policy))
 
     async def send(self, call: Call[R]) -> R:
-        """Make a call of `corvo_client.calls`. Raises `CorvoError`."""
+        """Send a call of `corvo_client.calls` and return its reply. Raises `CorvoError`."""
         return await self._send(call)
 
     def follow(self, stream: Stream[R]) -> AsyncGenerator[R]:
-        """Follow a stream of `corvo_client.calls`. Raises `CorvoError` when it cannot go on."""
+        """Yield the messages of a stream of `corvo_client.calls`. Raises `CorvoError`."""
         return self._follow(stream)
 
     async def close(self) -> None:
-        """Finish the calls that were made, end the streams, then close all connections."""
+        """Wait for running calls, end the streams and close all connections."""
         await self._session.close()
 
     async def __aenter__(self) -> Self:

@@ -1,8 +1,8 @@
-# async only: plain code makes one call at a time
-"""Sends calls that are made at the same time in one request.
+# async only: a thread makes one call at a time
+"""Combine concurrent calls into batch requests.
 
-The request is the most expensive part of a call. While one is in flight, calls of the same kind
-gather, and are sent together when its answer arrives. There is no timer: a single call is sent at
+The request is the most expensive part of a call. While one request is in flight, other calls of the
+same kind wait; the next request sends them together. There is no timer: a single call is sent at
 once.
 """
 
@@ -21,7 +21,7 @@ R = TypeVar("R")
 Send = Callable[[Call[Any]], Coroutine[Any, Any, Any]]
 
 MAX_BYTES = 4_000_000
-"""Largest size of a batch. A single call may be larger."""
+"""Maximum size of a batch in bytes. A single call may be larger."""
 
 # A single item can cause these errors. All others concern the whole request.
 _MAY_BE_ONE_ITEM = frozenset(
@@ -39,8 +39,8 @@ _MAY_BE_ONE_ITEM = frozenset(
 class Coalescer(Generic[R]):
     """Sends the calls of one batch endpoint in order, one request at a time.
 
-    Each caller gets its own result or error. A waiting call whose caller is cancelled is not sent,
-    which does not affect the others.
+    Each caller gets its own result or error. If a waiting caller is cancelled, its call is not
+    sent; other calls are not affected.
     """
 
     def __init__(self, endpoint: BatchEndpoint[R], send: Send) -> None:
@@ -48,12 +48,12 @@ class Coalescer(Generic[R]):
         self._send = send
         self._waiting: deque[tuple[Call[R], asyncio.Future[R]]] = deque()
         self._is_busy = False
-        self._pump: asyncio.Task[None] | None = None
+        self._sender: asyncio.Task[None] | None = None
         self._idle = asyncio.Event()
         self._idle.set()
 
     async def send(self, call: Call[R]) -> R:
-        """Make a call, alone or with others. Raises what the session raises for a single call."""
+        """Send a call, alone or in a batch. Raises the same errors as a single call."""
         if self._is_busy:
             future: asyncio.Future[R] = asyncio.get_running_loop().create_future()
             self._waiting.append((call, future))
@@ -64,16 +64,16 @@ class Coalescer(Generic[R]):
             result: R = await self._send(call)
         finally:
             if self._waiting:
-                self._pump = asyncio.create_task(self._send_waiting())
+                self._sender = asyncio.create_task(self._send_waiting())
             else:
-                self._rest()
+                self._set_idle()
         return result
 
     async def drain(self) -> None:
         """Wait until no call is waiting or in flight."""
         await self._idle.wait()
 
-    def _rest(self) -> None:
+    def _set_idle(self) -> None:
         self._is_busy = False
         self._idle.set()
 
@@ -81,14 +81,14 @@ class Coalescer(Generic[R]):
         try:
             while batch := self._take():
                 await self._deliver(batch)
-                # The callers that now have their answers run first, so that their next calls are
-                # part of the next request.
+                # Callers that just got their answers run first, so that the next request includes
+                # their next calls.
                 await asyncio.sleep(0)
         finally:
             for _, future in self._waiting:
                 future.cancel()
             self._waiting.clear()
-            self._rest()
+            self._set_idle()
 
     def _take(self) -> list[tuple[Call[R], asyncio.Future[R]]]:
         batch: list[tuple[Call[R], asyncio.Future[R]]] = []
@@ -113,7 +113,7 @@ class Coalescer(Generic[R]):
                 await self._deliver(batch[middle:])
                 return
             outcomes = [error] * len(batch)
-        except Exception as error:  # noqa: BLE001 - it belongs to the callers, whatever it is
+        except Exception as error:  # noqa: BLE001 - the callers get it
             outcomes = [error] * len(batch)
         except BaseException:
             for _, future in batch:
@@ -123,7 +123,7 @@ class Coalescer(Generic[R]):
             if future.done():
                 continue
             if isinstance(outcome, Exception):
-                future.set_exception(_own(outcome))
+                future.set_exception(_copy_of(outcome))
             else:
                 future.set_result(outcome)
 
@@ -137,14 +137,14 @@ class Coalescer(Generic[R]):
 
 
 class Coalescers:
-    """One coalescer per batch endpoint, made when it is first needed."""
+    """One coalescer per batch endpoint, created at its first use."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
         self._by_path: dict[str, Coalescer[Any]] = {}
 
     async def send(self, call: Call[R], endpoint: BatchEndpoint[R]) -> R:
-        """Make a call that `endpoint` takes in batches."""
+        """Send a call that `endpoint` accepts in batches."""
         coalescer: Coalescer[R] | None = self._by_path.get(endpoint.path)
         if coalescer is None:
             coalescer = self._by_path[endpoint.path] = Coalescer(endpoint, self._send)
@@ -156,10 +156,10 @@ class Coalescers:
             await coalescer.drain()
 
 
-def _own(error: Exception) -> Exception:
-    """Return a copy of an error. Raising one object in many tasks would mix their tracebacks."""
+def _copy_of(error: Exception) -> Exception:
+    """Return a copy of an error: raising one object in many tasks would mix tracebacks."""
     if not isinstance(error, CorvoError):
         return error
-    twin = copy.copy(error)
-    twin.__cause__ = error.__cause__
-    return twin
+    copied = copy.copy(error)
+    copied.__cause__ = error.__cause__
+    return copied

@@ -1,7 +1,7 @@
 """Calls over connections of our own.
 
-An exchange through httpx costs several times what the server spends on an enqueue. Most programs
-only need a request, an answer and a connection that stays open.
+A request through httpx takes several times as much CPU as the server spends on an enqueue. Most
+programs only need a request, an answer and a connection that stays open.
 """
 
 import asyncio  # async only
@@ -18,7 +18,7 @@ from corvo_client._origin import Origin, ServerAddress
 class AsyncDirect:
     """Sends calls. At most `max_connections` (None: any number) are in flight at a time.
 
-    Raises `TransportError` when no answer came.
+    Raises `TransportError` when no answer arrives.
     """
 
     def __init__(self, origin: Origin, max_connections: int | None) -> None:
@@ -31,7 +31,7 @@ class AsyncDirect:
         """Send one call and return its answer."""
         if self._limit is None:
             return await self._send(call)
-        if not await self._limit.acquire(timeout=self._origin.patience(call)):
+        if not await self._limit.acquire(timeout=self._origin.silence_timeout(call)):
             raise self._origin.busy(call, self._origin.server)
         try:
             return await self._send(call)
@@ -42,7 +42,7 @@ class AsyncDirect:
         """Close the idle connections now, and each busy one when its exchange ends."""
         self._is_closed = True
         self._idle.close()
-        # The event loop closes the sockets in its next turn.  # async only
+        # The event loop closes the sockets in its next iteration.  # async only
         await asyncio.sleep(0)  # async only
 
     async def _send(self, call: Call[Any]) -> Answer:
@@ -50,7 +50,9 @@ class AsyncDirect:
         server = origin.server
         connection = self._idle.take(server) or await self._connect(server)
         try:
-            reading = await connection.exchange(write_request(call, server), origin.patience(call))
+            reading = await connection.exchange(
+                write_request(call, server), origin.silence_timeout(call)
+            )
         except TimeoutError as error:
             connection.close()
             raise origin.silent(call, server) from error
@@ -58,7 +60,7 @@ class AsyncDirect:
             connection.close()
             raise origin.lost(call, server, error) from error
         except BaseException:
-            connection.close()  # its next bytes would be taken for the answer to another call
+            connection.close()  # another call would read the rest of this answer
             raise
         if reading.keeps_alive and not self._is_closed:
             self._idle.keep(connection)

@@ -1,4 +1,4 @@
-"""Follows a stream, over as many connections as it takes."""
+"""Following of streams across connections."""
 
 import logging
 import time
@@ -18,10 +18,10 @@ _log = logging.getLogger("corvo.client")
 
 
 class AsyncFollowing:
-    """How streams are followed: what breaks is taken up again where it broke.
+    """Follows streams. A stream that breaks continues after its last message.
 
-    The first connection is tried for as the policy says. Once there has been one, it is tried for
-    until the session is closed, unless the policy knows no second attempt.
+    The retry policy limits the attempts of the first connection. After that, reconnecting has no
+    limit until the session is closed, unless the policy allows no retries.
     """
 
     def __init__(
@@ -39,27 +39,27 @@ class AsyncFollowing:
         self.is_closed = False
 
     async def follow(self, stream: Stream[R]) -> AsyncGenerator[R]:
-        """Yield what comes, in order, without gaps. Raises `CorvoError` when it cannot go on."""
-        after, failures, is_known = stream.after, 0, False
+        """Yield all messages in order. Raises `CorvoError` if the stream cannot continue."""
+        after, failures, was_connected = stream.after, 0, False
         started = time.monotonic()
         while True:
-            broke: CorvoError = ConnectionLost(f"{stream.path}: the server ended the stream")
+            failure: CorvoError = ConnectionLost(f"{stream.path}: the server ended the stream")
             try:
                 async with aclosing(self._messages(stream, after)) as messages:
                     async for message in messages:
-                        is_known = True
+                        was_connected = True
                         if message.id is not None:
                             after = message.id
                         if message.data is not None:
                             failures = 0
                             yield stream.read(message.data)
             except CorvoError as error:
-                broke = error
+                failure = error
             if self.is_closed:
                 return
             failures += 1
-            elapsed = 0.0 if is_known else time.monotonic() - started
-            await self._sleep(self._pause(broke, failures, elapsed, is_known=is_known))
+            elapsed = 0.0 if was_connected else time.monotonic() - started
+            await self._sleep(self._pause(failure, failures, elapsed, was_connected=was_connected))
 
     async def _messages(self, stream: Stream[R], after: str | None) -> AsyncGenerator[Message]:
         call = stream.call(after)
@@ -70,20 +70,22 @@ class AsyncFollowing:
                 body = b"".join([piece async for piece in answer.pieces])
                 read_answer(call, answer.status, answer.headers, body)
             if not kind.startswith("text/event-stream"):
-                raise BadReply(f"{stream.path}: the answer is no stream of events but {kind!r}")
+                raise BadReply(f"{stream.path}: the answer is not an event stream but {kind!r}")
             yield Message(None, None)
             async for piece in answer.pieces:
                 for message in reader.feed(piece):
                     yield message
 
-    def _pause(self, error: CorvoError, failures: int, elapsed: float, *, is_known: bool) -> float:
+    def _pause(
+        self, error: CorvoError, failures: int, elapsed: float, *, was_connected: bool
+    ) -> float:
         policy = self._policy
         pause = policy.pause(
             error, repeatable=True, attempt=failures, elapsed=elapsed, draw=self._draw()
         )
-        if pause is None and is_known and error.is_transient and policy.max_attempts > 1:
+        if pause is None and was_connected and error.is_transient and policy.max_attempts > 1:
             pause = policy.delay(error, failures, self._draw())
         if pause is None:
             raise error
-        _log.info("following again in %.2f s: %s", pause, error)
+        _log.info("reconnecting the stream in %.2f s: %s", pause, error)
         return pause

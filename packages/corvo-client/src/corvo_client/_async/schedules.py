@@ -1,4 +1,4 @@
-"""The client's methods about schedules."""
+"""Client methods for schedules."""
 
 from datetime import datetime
 from typing import Any, Unpack
@@ -10,7 +10,10 @@ from corvo_schema import Schedule, ScheduleStatusReply
 
 
 class AsyncSchedules(AsyncBase):
-    """Enqueue jobs by the calendar. A schedule is named by its name or its id."""
+    """Manage schedules, which enqueue jobs at times of a cron expression.
+
+    `schedule` is the name or the id of a schedule.
+    """
 
     async def put_schedule(
         self,
@@ -21,10 +24,10 @@ class AsyncSchedules(AsyncBase):
         payload: Any = NO_PAYLOAD,
         **options: Unpack[ScheduleOptions],
     ) -> Schedule:
-        """Create the schedule of this name, or make it what is given here if there is one.
+        """Create the schedule `name`, or replace it if it exists.
 
-        `cron` has five fields (`0 8 * * mon-fri`), or is `@daily` and the like. Raises
-        `ValidationFailed` for one that never comes, and says which field is wrong.
+        `cron` has five fields (`0 8 * * mon-fri`), or is an alias such as `@daily`. Raises
+        `ValidationFailed`, also for a `cron` without any occurrence.
         """
         request = calls.schedule_request(
             name, queue=queue, cron=cron, payload=payload, options=options
@@ -41,9 +44,9 @@ class AsyncSchedules(AsyncBase):
         payload: Any = NO_PAYLOAD,
         **options: Unpack[ScheduleOptions],
     ) -> Schedule:
-        """Make an existing schedule what is given here, and `name` its name.
+        """Replace an existing schedule, and set its name to `name`.
 
-        Raises `NotFound`, and `InvalidState` when another schedule has that name.
+        Raises `NotFound`, and `InvalidState` if another schedule has that name.
         """
         request = calls.schedule_request(
             name, queue=queue, cron=cron, payload=payload, options=options
@@ -51,35 +54,35 @@ class AsyncSchedules(AsyncBase):
         return await self._send(calls.replace_schedule(schedule, request))
 
     async def list_schedules(self) -> list[Schedule]:
-        """Return all schedules by name, without their `upcoming` times."""
+        """Return all schedules sorted by name, without `upcoming`."""
         return await self._send(calls.list_schedules())
 
     async def get_schedule(self, schedule: str, *, upcoming: int = 5) -> Schedule:
-        """Return a schedule with its next times, up to 100 of them. Raises `NotFound`."""
+        """Return a schedule with its next `upcoming` occurrences (0 to 100). Raises `NotFound`."""
         return await self._send(calls.get_schedule(schedule, upcoming))
 
     async def upcoming_runs(self, schedule: str, count: int = 5) -> list[datetime]:
-        """Return the next times of a schedule's calendar, whether it is paused or not.
+        """Return the next `count` occurrences of a schedule, even if it is paused.
 
         Raises `NotFound`.
         """
         return (await self.get_schedule(schedule, upcoming=count)).upcoming
 
     async def delete_schedule(self, schedule: str) -> ScheduleStatusReply:
-        """Remove a schedule; the jobs that it enqueued stay. Raises `NotFound`."""
+        """Delete a schedule. Its jobs stay. Raises `NotFound`."""
         return await self._send(calls.delete_schedule(schedule))
 
     async def pause_schedule(self, schedule: str) -> ScheduleStatusReply:
-        """Enqueue nothing until the schedule is resumed. Raises `NotFound`."""
+        """Pause a schedule: it enqueues no jobs until it is resumed. Raises `NotFound`."""
         return await self._send(calls.pause_schedule(schedule))
 
     async def resume_schedule(self, schedule: str) -> ScheduleStatusReply:
-        """Go on by the calendar; `misfire` says what becomes of the times missed meanwhile.
+        """Resume a schedule. Its `misfire` decides about the occurrences missed meanwhile.
 
         Raises `NotFound`.
         """
         return await self._send(calls.resume_schedule(schedule))
 
     async def run_schedule(self, schedule: str) -> ScheduleStatusReply:
-        """Enqueue a job of the schedule now; the reply has its id. Raises `NotFound`."""
+        """Enqueue a job of the schedule now. The reply has the job id. Raises `NotFound`."""
         return await self._send(calls.run_schedule(schedule))

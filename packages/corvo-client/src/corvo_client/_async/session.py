@@ -1,4 +1,4 @@
-"""Makes calls: sends, repeats, reads the answer."""
+"""Sessions: send calls, retry them and decode their answers."""
 
 import asyncio  # async only
 import logging
@@ -22,9 +22,9 @@ _log = logging.getLogger("corvo.client")
 
 
 class AsyncSession:
-    """Makes calls over a transport, again where the policy says so.
+    """Sends calls over a transport, and retries them as the policy defines.
 
-    `sleep` and `draw` (a random number from 0 to 1) can be replaced.
+    Tests replace `sleep` and `draw`, which returns a random number from 0 to 1.
     """
 
     def __init__(
@@ -44,7 +44,7 @@ class AsyncSession:
         self._coalescers = Coalescers(self.send_alone)  # async only
 
     async def send(self, call: Call[R]) -> R:
-        """Make a call. Raises `CorvoError`, and RuntimeError when the session is closed."""
+        """Send a call and return its reply. Raises `CorvoError`, RuntimeError if closed."""
         if self._is_closed:
             raise RuntimeError("this client is closed")
         if call.batch_endpoint is not None:  # async only
@@ -52,7 +52,7 @@ class AsyncSession:
         return await self.send_alone(call)
 
     async def send_alone(self, call: Call[R]) -> R:
-        """Make a call in a request of its own."""
+        """Send a call in a separate request."""
         policy = self._policy if call.patient else NO_RETRIES
         started = time.monotonic()
         attempt = 0
@@ -70,20 +70,21 @@ class AsyncSession:
                 )
                 if pause is None:
                     raise
-                _log.info("trying again in %.2f s: %s", pause, error)
+                _log.info("retrying in %.2f s: %s", pause, error)
                 await self._sleep(pause)
 
     def follow(self, stream: Stream[R]) -> AsyncGenerator[R]:
-        """Yield what a stream brings, from one connection or many, until this is closed.
+        """Yield the messages of a stream, reconnecting as needed, until the session is closed.
 
-        Raises `CorvoError` when it cannot go on, and RuntimeError when the session is closed.
+        Raises `CorvoError` if the stream cannot continue, and RuntimeError if the session is
+        closed already.
         """
         if self._is_closed:
             raise RuntimeError("this client is closed")
         return self._following.follow(stream)
 
     async def close(self) -> None:
-        """Finish the calls that were made, end the streams, then close all connections."""
+        """Wait for running calls, end the streams and close all connections."""
         self._is_closed = self._following.is_closed = True
         await self._coalescers.drain()  # async only
         await self._transport.close()

@@ -1,4 +1,4 @@
-"""Send calls through httpx: for a proxy, for a transport of the caller, and for streams.
+"""Calls through httpx: for a proxy, for a transport of the caller, and for streams.
 
 Requests go straight to the transports of httpx. `httpx.Client` would add cookies, redirects and
 authentication flows: a third of the time of a request, and none of it is used here.
@@ -18,7 +18,7 @@ AsyncBackend = httpx.AsyncBaseTransport
 
 
 class AsyncThroughHttpx:
-    """Send calls over a transport of httpx. Raises `TransportError` when no answer arrives."""
+    """Sends calls over a transport of httpx. Raises `TransportError` when no answer arrives."""
 
     def __init__(self, origin: Origin, backend: AsyncBackend | None, *, is_for_polls: bool) -> None:
         self._origin = origin

@@ -1,4 +1,4 @@
-"""Send calls over connections of our own, or through httpx where that is needed.
+"""Transport of calls: over connections of our own, or through httpx where that is needed.
 
 Long polls use separate connections: a long poll occupies its connection and would delay other
 calls.
@@ -16,7 +16,7 @@ from corvo_client._origin import MAX_CONNECTIONS, Origin
 
 
 class AsyncTransport:
-    """Send calls and return answers of any status.
+    """Sends calls and returns answers of any status.
 
     A transport opens new connections when another event loop or a forked process uses it. Without
     asyncio it serves any number of threads. `backend` replaces the network. Raises

@@ -1,1 +1,1 @@
-"""What is sent for each method of the client: pure functions, one file per resource."""
+"""Requests of the client methods: pure functions, one file per resource."""

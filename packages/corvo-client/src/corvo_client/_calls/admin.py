@@ -1,4 +1,4 @@
-"""Calls about the server itself."""
+"""Calls for the server, its workers and its nodes."""
 
 from corvo_client._call import API, Call
 from corvo_client._codec import reader, segment
@@ -16,12 +16,12 @@ def _read_text(body: bytes) -> str:
 
 
 def info() -> Call[ServerInfo]:
-    """Ask for the server's version."""
+    """Return the call that reads the versions of the server and of its API."""
     return Call("GET", f"{API}/info", _read_info, repeatable=True)
 
 
 def list_workers() -> Call[list[WorkerInfo]]:
-    """Ask for the workers."""
+    """Return the call that lists the workers."""
     return Call("GET", f"{API}/workers", _read_workers, repeatable=True)
 
 
@@ -31,20 +31,20 @@ def get_worker(worker_id: str) -> Call[WorkerInfo]:
 
 
 def cluster_status() -> Call[ClusterStatus]:
-    """Ask which servers work on this store."""
+    """Return the call that lists the nodes of the cluster."""
     return Call("GET", f"{API}/cluster/status", _read_cluster, repeatable=True)
 
 
 def metrics() -> Call[str]:
-    """Ask for the server's numbers, as Prometheus has them."""
+    """Return the call that reads the metrics in the text format of Prometheus."""
     return Call("GET", f"{API}/metrics", _read_text, repeatable=True)
 
 
 def healthz() -> Call[Health]:
-    """Ask whether the server lives. Not patient: "no" is an answer, too."""
+    """Return the call of the liveness check. It is not retried: a failure is its result."""
     return Call("GET", "/healthz", _read_health, repeatable=True, patient=False)
 
 
 def readyz() -> Call[Health]:
-    """Ask whether the server takes requests. Not patient either."""
+    """Return the call of the readiness check. It is not retried: a failure is its result."""
     return Call("GET", "/readyz", _read_health, repeatable=True, patient=False)

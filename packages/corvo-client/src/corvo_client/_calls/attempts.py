@@ -43,12 +43,21 @@ from corvo_schema import (
     ReleaseItem,
     ReleaseReply,
     ReleaseRequest,
+    RequestModel,
+    Seconds,
 )
 
 AnyJob = FetchedJob | str
-"""A job as it was fetched, or its id."""
+"""A fetched job or its id."""
 
 R = TypeVar("R")
+
+
+class _Delay(RequestModel):
+    """The delay of a release in seconds; the wire takes it as a duration only."""
+
+    delay: Seconds
+
 
 _read_job = reader(FetchedJob)
 _read_jobs = reader(FetchBatchReply)
@@ -62,7 +71,7 @@ def _read_job_if_any(body: bytes) -> FetchedJob | None:
 
 
 def fetch(members: dict[str, Any]) -> Call[FetchedJob | None]:
-    """Ask for the next job; the answer is empty when there is none."""
+    """Return the call that fetches the next job. Its result is None if there is no job."""
     request = build(FetchRequest, members)
     return Call(
         "POST",
@@ -74,7 +83,7 @@ def fetch(members: dict[str, Any]) -> Call[FetchedJob | None]:
 
 
 def fetch_batch(members: dict[str, Any]) -> Call[FetchBatchReply]:
-    """Ask for the next jobs."""
+    """Return the call that fetches the next jobs."""
     request = build(FetchBatchRequest, members)
     return Call(
         "POST",
@@ -86,8 +95,8 @@ def fetch_batch(members: dict[str, Any]) -> Call[FetchBatchReply]:
 
 
 def ack(job: AnyJob, members: dict[str, Any]) -> Call[None]:
-    """Report a job as done."""
-    job_id, members = _held(job, members)
+    """Return the call that acks a job."""
+    job_id, members = _with_lease_token(job, members)
     body = encode(build(AckRequest, members))
     call = Call("POST", f"{API}/ack/{segment(job_id)}", read_nothing, body)
     if "lease_token" in members:
@@ -96,13 +105,13 @@ def ack(job: AnyJob, members: dict[str, Any]) -> Call[None]:
 
 
 def ack_batch(acks: Iterable[AckItem]) -> Call[AckBatchReply]:
-    """Report many jobs as done."""
+    """Return the call that acks many jobs."""
     return _batch(ACKS.path, ACKS.member, acks, read_acks)
 
 
 def fail(job: AnyJob, error: str | BaseException, members: dict[str, Any]) -> Call[FailReply]:
-    """Report an attempt as failed. Of an exception the text is taken, and the backtrace."""
-    job_id, members = _held(job, members)
+    """Return the call that fails an attempt. An exception gives its text and its backtrace."""
+    job_id, members = _with_lease_token(job, members)
     if isinstance(error, BaseException):
         members.setdefault("backtrace", "".join(traceback.format_exception(error)))
         error = "".join(traceback.format_exception_only(error)).strip()
@@ -114,15 +123,16 @@ def fail(job: AnyJob, error: str | BaseException, members: dict[str, Any]) -> Ca
 
 
 def fail_batch(fails: Iterable[FailItem]) -> Call[FailBatchReply]:
-    """Report many attempts as failed."""
+    """Return the call that fails many attempts."""
     return _batch(FAILS.path, FAILS.member, fails, read_fails)
 
 
 def release(job: AnyJob, members: dict[str, Any]) -> Call[ReleaseReply]:
-    """Give a job back."""
-    job_id, members = _held(job, members)
+    """Return the call that releases a job."""
+    job_id, members = _with_lease_token(job, members)
     if isinstance(members.get("delay"), int | float):
-        members["delay"] = timedelta(seconds=members["delay"])
+        ms = build(_Delay, {"delay": members["delay"]}).delay
+        members["delay"] = timedelta(milliseconds=ms)
     body = encode(build(ReleaseRequest, members))
     call = Call("POST", f"{API}/release/{segment(job_id)}", _read_release, body)
     if "lease_token" in members:
@@ -131,20 +141,20 @@ def release(job: AnyJob, members: dict[str, Any]) -> Call[ReleaseReply]:
 
 
 def release_batch(releases: Iterable[ReleaseItem]) -> Call[ReleaseBatchReply]:
-    """Give many jobs back."""
+    """Return the call that releases many jobs."""
     return _batch(RELEASES.path, RELEASES.member, releases, read_releases)
 
 
 def heartbeat(jobs: Mapping[str, HeartbeatJob], worker_id: str | None) -> Call[HeartbeatReply]:
-    """Extend the leases of jobs."""
+    """Return the call that extends the leases of jobs."""
     head = encode(build(HeartbeatRequest, {"worker_id": worker_id}))
     beats = b",".join([b"%b:%b" % (encode_json(key), encode(beat)) for key, beat in jobs.items()])
     body = b'%b"jobs":{%b}}' % (head[:-1] + (b"," if len(head) > 2 else b""), beats)
     return Call("POST", f"{API}/heartbeat", _read_heartbeat, body, repeatable=True)
 
 
-def _held(job: AnyJob, members: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Return the job's id, and the members with its lease token unless another is given."""
+def _with_lease_token(job: AnyJob, members: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return the id of the job, and the given members with its lease token as the default."""
     if isinstance(job, str):
         job_id, token = job, None
     else:
@@ -156,7 +166,7 @@ def _held(job: AnyJob, members: dict[str, Any]) -> tuple[str, dict[str, Any]]:
 
 
 def _item(job_id: str, body: bytes) -> bytes:
-    """Turn the body of a single call, an object, into an item of a batch."""
+    """Return an item of a batch: the body of a single call, and the job id."""
     head = b'{"job_id":%b' % encode_json(job_id)
     return head + b"}" if body == b"{}" else b"%b,%b" % (head, body[1:])
 
@@ -167,10 +177,12 @@ def _batch(
     items: Iterable[AckItem | FailItem | ReleaseItem],
     read: Callable[[bytes], R],
 ) -> Call[R]:
-    listed = list(items)
-    if len(listed) > MAX_BATCH_OUTCOMES:
-        raise invalid(f"{member}: at most {MAX_BATCH_OUTCOMES} at a time, not {len(listed)}")
-    body = b'{"%b":[%b]}' % (member.encode(), b",".join([encode(item) for item in listed]))
-    # Without its token an outcome may meet a later attempt of the job when it is sent again.
-    repeatable = all(item.lease_token is not None for item in listed)
+    item_list = list(items)
+    if len(item_list) > MAX_BATCH_OUTCOMES:
+        raise invalid(
+            f"{member}: a batch has at most {MAX_BATCH_OUTCOMES} items, not {len(item_list)}"
+        )
+    body = b'{"%b":[%b]}' % (member.encode(), b",".join([encode(item) for item in item_list]))
+    # Without a lease token, a repeated item could end a later attempt of the job.
+    repeatable = all(item.lease_token is not None for item in item_list)
     return Call("POST", path, read, body, repeatable=repeatable)

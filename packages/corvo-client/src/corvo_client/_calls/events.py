@@ -1,4 +1,4 @@
-"""The stream of what happens to jobs."""
+"""Stream of job events."""
 
 from collections.abc import Iterable
 from urllib.parse import urlencode
@@ -19,7 +19,7 @@ def follow_events(
     types: Iterable[AnyEventType] | AnyEventType = (),
     after: int | None = None,
 ) -> Stream[JobEvent]:
-    """Follow the events that pass every filter given; those after an id, or from now on."""
+    """Return the stream of events that match all filters, after an event id or from now on."""
     filters = {"queues": _joined(queues), "job_ids": _joined(job_ids), "types": _joined(types)}
     query = urlencode({name: text for name, text in filters.items() if text}, safe=",")
     path = f"{API}/events?{query}" if query else f"{API}/events"

@@ -1,4 +1,4 @@
-"""Calls of producers, and about single jobs."""
+"""Calls that enqueue jobs, and calls for single jobs and batches."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
@@ -46,11 +46,19 @@ _read_batch = reader(Batch)
 _read_batches = reader(BatchList)
 
 
-# What is the same in Python as in JSON.
-_AS_IS = ("queue", "payload", "unique_key", "max_retries", "tags", "concurrency_key", "traceparent")
-_AS_IS_OR_ID = frozenset({*_AS_IS, "job_id"})
-_PLAIN = frozenset({"queue", "payload"})
-_NOT_AS_IS = (RawJson, type(NO_PAYLOAD))
+# Fields with the same value in Python and in JSON.
+_UNCONVERTED = (
+    "queue",
+    "payload",
+    "unique_key",
+    "max_retries",
+    "tags",
+    "concurrency_key",
+    "traceparent",
+)
+_UNCONVERTED_OR_ID = frozenset({*_UNCONVERTED, "job_id"})
+_PLAIN_MEMBERS = frozenset({"queue", "payload"})
+_CONVERTED_TYPES = (RawJson, type(NO_PAYLOAD))
 
 
 @cache
@@ -61,7 +69,7 @@ def _requests() -> TypeAdapter[list[EnqueueRequest]]:
 def enqueue_request(
     queue: str, payload: Any = NO_PAYLOAD, options: EnqueueOptions | None = None
 ) -> EnqueueRequest:
-    """Check what a caller said of one job. Raises `ValidationFailed`."""
+    """Return the validated request of one job. Raises `ValidationFailed`."""
     members = _members({} if options is None else options, current_traceparent())
     members["queue"] = queue
     if payload is not NO_PAYLOAD:
@@ -70,7 +78,7 @@ def enqueue_request(
 
 
 def enqueue_new(queue: str, payload: Any, options: EnqueueOptions) -> Call[EnqueueReply]:
-    """Enqueue one job, of which a caller said this. Raises `ValidationFailed`."""
+    """Return the call that enqueues one job. Raises `ValidationFailed`."""
     job: NewJob = {"queue": queue, "payload": payload}
     if options or not _are_plain([job]):
         return enqueue(enqueue_request(queue, payload, options))
@@ -78,7 +86,7 @@ def enqueue_new(queue: str, payload: Any, options: EnqueueOptions) -> Call[Enque
 
 
 def enqueue(request: EnqueueRequest) -> Call[EnqueueReply]:
-    """Enqueue one job. The id that it is given makes repeating it safe."""
+    """Return the call that enqueues one job. It is repeatable, because the job has an id."""
     return _enqueue(_encode_job(request))
 
 
@@ -97,67 +105,67 @@ def _enqueue(body: bytes) -> Call[EnqueueReply]:
 def enqueue_batch(
     jobs: Iterable[EnqueueRequest | NewJob], batch: BatchOptions | None
 ) -> Call[EnqueueBatchReply]:
-    """Enqueue many jobs, all or nothing. Raises `ValidationFailed` for none or too many."""
-    given = list(jobs)
-    if not 1 <= len(given) <= MAX_BATCH_JOBS:
-        raise invalid(f"a batch has 1 to {MAX_BATCH_JOBS} jobs, not {len(given)}")
-    body = b'{"jobs":%b' % _encode_jobs(given)
+    """Return the call that enqueues 1 to 10,000 jobs, all or none. Raises `ValidationFailed`."""
+    job_list = list(jobs)
+    if not 1 <= len(job_list) <= MAX_BATCH_JOBS:
+        raise invalid(f"a batch has 1 to {MAX_BATCH_JOBS} jobs, not {len(job_list)}")
+    body = b'{"jobs":%b' % _encode_jobs(job_list)
     body += b"}" if batch is None else b',"batch":%b}' % encode(batch)
     return Call("POST", f"{API}/enqueue/batch", read_enqueues, body, repeatable=True)
 
 
 def get_job(job_id: str) -> Call[Job]:
-    """Ask for a job."""
+    """Return the call that reads a job."""
     return Call("GET", _path(job_id), _read_job, repeatable=True)
 
 
 def bulk_get(job_ids: Iterable[str]) -> Call[BulkGetReply]:
-    """Ask for many jobs."""
+    """Return the call that reads many jobs."""
     body = encode(build(BulkGetRequest, {"job_ids": list(job_ids)}))
     return Call("POST", f"{API}/jobs/bulk-get", _read_jobs, body, repeatable=True)
 
 
 def cancel_job(job_id: str) -> Call[StatusReply]:
-    """Cancel a job."""
+    """Return the call that cancels a job."""
     return Call("POST", f"{_path(job_id)}/cancel", _read_status)
 
 
 def retry_job(job_id: str) -> Call[StatusReply]:
-    """Run a job again, or now."""
+    """Return the call that retries a job."""
     return Call("POST", f"{_path(job_id)}/retry", _read_status)
 
 
 def requeue_job(job_id: str) -> Call[StatusReply]:
-    """Give a dead job one more attempt."""
+    """Return the call that requeues a dead job."""
     return Call("POST", f"{_path(job_id)}/requeue", _read_status)
 
 
 def move_job(job_id: str, queue: str) -> Call[StatusReply]:
-    """Put a job into another queue."""
+    """Return the call that moves a job to another queue."""
     body = encode(build(MoveRequest, {"queue": queue}))
     return Call("POST", f"{_path(job_id)}/move", _read_status, body)
 
 
 def change_priority(job_id: str, priority: AnyPriority) -> Call[StatusReply]:
-    """Let a job be served earlier or later."""
+    """Return the call that changes the priority of a job."""
     body = encode(build(PriorityRequest, {"priority": priority}))
     return Call("POST", f"{_path(job_id)}/priority", _read_status, body, repeatable=True)
 
 
 def delete_job(job_id: str) -> Call[StatusReply]:
-    """Remove a job."""
+    """Return the call that deletes a job."""
     return Call("DELETE", _path(job_id), _read_status)
 
 
 def get_batch(batch_id: str) -> Call[Batch]:
-    """Ask how far a batch is."""
+    """Return the call that reads a batch."""
     return Call("GET", f"{API}/batches/{segment(batch_id)}", _read_batch, repeatable=True)
 
 
 def list_batches(
     state: AnyBatchState | None = None, *, limit: int | None = None, cursor: str | None = None
 ) -> Call[BatchList]:
-    """Ask for a page of the batches."""
+    """Return the call that reads one page of the batches."""
     given = {"state": state, "limit": limit, "cursor": cursor}
     query = urlencode({name: value for name, value in given.items() if value is not None})
     path = f"{API}/batches?{query}" if query else f"{API}/batches"
@@ -169,47 +177,48 @@ def _path(job_id: str) -> str:
 
 
 def _are_plain(jobs: Sequence[EnqueueRequest | NewJob]) -> bool:
-    """Whether all are right, and dicts without options: nothing has to be read or made of them."""
+    """Return whether all jobs are valid dicts without options, which need no conversion."""
     if current_traceparent() is not None:
         return False
     for job in jobs:
-        if type(job) is not dict or not _PLAIN.issuperset(job):
+        if type(job) is not dict or not _PLAIN_MEMBERS.issuperset(job):
             return False
         queue = job.get("queue")
         if type(queue) is not str or not is_queue_name(queue):
             return False
-        if isinstance(job.get("payload"), _NOT_AS_IS):
+        if isinstance(job.get("payload"), _CONVERTED_TYPES):
             return False
     return True
 
 
 def _encode_jobs(jobs: Sequence[EnqueueRequest | NewJob]) -> bytes:
-    # In one go, where that is possible: it takes a third of the time.
-    if _are_plain(jobs):  # and models take most of the rest
+    # Encoding all jobs in one call takes a third of the time. Plain jobs need no models, which
+    # take most of the remaining time.
+    if _are_plain(jobs):
         ids, dicts = new_job_ids(len(jobs)), cast("Sequence[NewJob]", jobs)
         return encode_json([{"job_id": id_, **job} for id_, job in zip(ids, dicts, strict=True)])
     requests = _requests_of(jobs)
-    written = [_written(request) for request in requests]
+    written = [_as_members(request) for request in requests]
     if all(job is not None for job in written):
         return encode_json(written)
     return b"[%b]" % b",".join([_encode_job(request) for request in requests])
 
 
 def _encode_job(request: EnqueueRequest) -> bytes:
-    written = _written(request)
+    written = _as_members(request)
     if written is not None:
         return encode_json(written)
     return encode(request, job_id=request.job_id or new_job_id())
 
 
-def _written(request: EnqueueRequest) -> dict[str, Any] | None:
-    """Return what is sent of a job, as `encode` writes it; None where it takes `encode` to say."""
+def _as_members(request: EnqueueRequest) -> dict[str, Any] | None:
+    """Return the members that `encode` would write, or None if a field needs a conversion."""
     given = request.model_fields_set
-    if not given <= _AS_IS_OR_ID or isinstance(request.payload, RawJson):
+    if not given <= _UNCONVERTED_OR_ID or isinstance(request.payload, RawJson):
         return None
     written: dict[str, Any] = {"job_id": request.job_id or new_job_id()}
     values = request.__dict__
-    for name in _AS_IS:
+    for name in _UNCONVERTED:
         if name in given and ((value := values[name]) is not None or name == "payload"):
             written[name] = value
     return written
@@ -235,7 +244,7 @@ def _request_of(job: EnqueueRequest | dict[str, Any], index: int) -> EnqueueRequ
 
 
 def _members(options: EnqueueOptions | NewJob, traceparent: str | None) -> dict[str, Any]:
-    """Return what was given; of what is left out or None, but for a payload, the server decides."""
+    """Return the options that are set. None means "not set", except for a payload."""
     members: dict[str, Any] = {
         name: value for name, value in options.items() if value is not None or name == "payload"
     }

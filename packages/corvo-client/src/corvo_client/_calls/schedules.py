@@ -1,4 +1,4 @@
-"""Calls about schedules."""
+"""Calls for schedules."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,7 +21,7 @@ def schedule_request(
     payload: Any = NO_PAYLOAD,
     options: ScheduleOptions | None = None,
 ) -> ScheduleRequest:
-    """Check what a caller said of a schedule. Raises `ValidationFailed`."""
+    """Return the validated request of a schedule. Raises `ValidationFailed`."""
     given: Mapping[str, Any] = {} if options is None else options
     members = {key: value for key, value in given.items() if value is not None}
     members |= {"name": name, "queue": queue, "cron": cron}
@@ -34,45 +34,45 @@ def schedule_request(
 
 
 def put_schedule(request: ScheduleRequest) -> Call[Schedule]:
-    """Write the schedule of a name. Writing it twice has no second effect."""
+    """Return the call that creates or replaces the schedule of that name. It is repeatable."""
     return Call("POST", f"{API}/schedules", _read_schedule, encode(request), repeatable=True)
 
 
 def replace_schedule(schedule: str, request: ScheduleRequest) -> Call[Schedule]:
-    """Change a schedule, its name included."""
+    """Return the call that replaces a schedule, and its name."""
     body = encode(request)
-    # After a change of the name, the old one would not be found when it is sent again.
+    # After a new name is stored, a repeated call would not find the old name.
     return Call("PUT", _path(schedule), _read_schedule, body, repeatable=schedule == request.name)
 
 
 def list_schedules() -> Call[list[Schedule]]:
-    """Ask for all schedules."""
+    """Return the call that lists all schedules."""
     return Call("GET", f"{API}/schedules", _read_schedules, repeatable=True)
 
 
 def get_schedule(schedule: str, upcoming: int | None = None) -> Call[Schedule]:
-    """Ask for a schedule, with so many of its next times."""
+    """Return the call that reads a schedule with its next `upcoming` occurrences."""
     query = "" if upcoming is None else f"?upcoming={upcoming:d}"
     return Call("GET", _path(schedule) + query, _read_schedule, repeatable=True)
 
 
 def delete_schedule(schedule: str) -> Call[ScheduleStatusReply]:
-    """Remove a schedule."""
+    """Return the call that deletes a schedule."""
     return Call("DELETE", _path(schedule), _read_status)
 
 
 def pause_schedule(schedule: str) -> Call[ScheduleStatusReply]:
-    """Let a schedule's times pass."""
+    """Return the call that pauses a schedule."""
     return Call("POST", f"{_path(schedule)}/pause", _read_status, repeatable=True)
 
 
 def resume_schedule(schedule: str) -> Call[ScheduleStatusReply]:
-    """Let a schedule run again."""
+    """Return the call that resumes a schedule."""
     return Call("POST", f"{_path(schedule)}/resume", _read_status, repeatable=True)
 
 
 def run_schedule(schedule: str) -> Call[ScheduleStatusReply]:
-    """Enqueue a schedule's job now."""
+    """Return the call that enqueues a job of a schedule now."""
     return Call("POST", f"{_path(schedule)}/run", _read_status)
 
 

@@ -1,4 +1,4 @@
-"""Calls that search jobs, and act on many of them."""
+"""Calls for searches and bulk operations."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -18,7 +18,7 @@ from corvo_schema import (
 )
 
 _read_page = reader(SearchReply)
-# The two have no member in common: whichever fits is the one that was sent.
+# The two models have no member in common, so only the right one fits.
 _read_bulk: Any = reader(BulkReply | BulkAccepted)  # type: ignore[arg-type] # a union, not a class
 _read_operation = reader(BulkOperation)
 _read_operations = reader(list[BulkOperation])
@@ -32,9 +32,9 @@ def search(
     limit: int | None = None,
     cursor: str | None = None,
 ) -> Call[SearchReply]:
-    """Ask for a page of the jobs that match. Raises `ValidationFailed`."""
+    """Return the call that reads one page of the matching jobs. Raises `ValidationFailed`."""
     page = {"sort": sort, "order": order, "limit": limit, "cursor": cursor}
-    members = _given(filters or {}) | {k: v for k, v in page.items() if v is not None}
+    members = _members(filters or {}) | {k: v for k, v in page.items() if v is not None}
     body = encode(build(SearchRequest, members))
     return Call("POST", f"{API}/jobs/search", _read_page, body, repeatable=True)
 
@@ -48,7 +48,10 @@ def bulk(
     priority: AnyPriority | None = None,
     in_background: bool = False,
 ) -> Call[BulkReply | BulkAccepted]:
-    """Act on the jobs named or matched. Raises `ValidationFailed`, also for neither or both."""
+    """Return the call of a bulk operation on jobs given by `job_ids` or `filters`, not both.
+
+    Raises `ValidationFailed`.
+    """
     members: dict[str, Any] = {
         "action": action,
         "move_to_queue": move_to_queue,
@@ -58,33 +61,33 @@ def bulk(
     if job_ids is not None:
         members["job_ids"] = list(job_ids)
     if filters is not None:
-        members["filter"] = filters if isinstance(filters, SearchFilter) else _given(filters)
+        members["filter"] = filters if isinstance(filters, SearchFilter) else _members(filters)
     if in_background:
         members["async"] = True
     return Call("POST", f"{API}/jobs/bulk", _read_bulk, encode(build(BulkRequest, members)))
 
 
 def list_bulk() -> Call[list[BulkOperation]]:
-    """Ask for the bulk operations in the background."""
+    """Return the call that lists the bulk operations in the background."""
     return Call("GET", f"{API}/bulk", _read_operations, repeatable=True)
 
 
 def get_bulk(bulk_id: str) -> Call[BulkOperation]:
-    """Ask how far a bulk operation is."""
+    """Return the call that reads a bulk operation."""
     return Call("GET", _path(bulk_id), _read_operation, repeatable=True)
 
 
 def cancel_bulk(bulk_id: str) -> Call[BulkOperation]:
-    """Stop a bulk operation."""
+    """Return the call that cancels a bulk operation."""
     return Call("POST", f"{_path(bulk_id)}/cancel", _read_operation)
 
 
 def follow_bulk(bulk_id: str) -> Stream[BulkOperation]:
-    """Follow a bulk operation. The stream has no end of its own: look at the status."""
+    """Return the progress stream of a bulk operation. It does not end by itself."""
     return Stream(f"{_path(bulk_id)}/progress", _read_operation)
 
 
-def _given(filters: Mapping[str, Any]) -> dict[str, Any]:
+def _members(filters: Mapping[str, Any]) -> dict[str, Any]:
     members = {name: value for name, value in filters.items() if value is not None}
     if isinstance(members.get("state"), str):
         members["state"] = [members["state"]]

@@ -1,5 +1,5 @@
 # Generated from src/corvo_client/_async/admin.py by scripts/gen_sync.py. Do not edit.
-"""The client's methods about the server itself."""
+"""Client methods for the server, its workers and its nodes."""
 
 from corvo_client._calls import admin as calls
 from corvo_client._sync.base import Base
@@ -7,14 +7,14 @@ from corvo_schema import ClusterStatus, Health, ServerInfo, WorkerInfo
 
 
 class Admin(Base):
-    """Ask how the server is."""
+    """Read the state of the server."""
 
     def info(self) -> ServerInfo:
-        """Return the server's version and that of its API."""
+        """Return the versions of the server and of its API."""
         return self._send(calls.info())
 
     def list_workers(self) -> list[WorkerInfo]:
-        """Return the workers that were heard of lately, and what each is doing."""
+        """Return the workers with a recent request, and their jobs."""
         return self._send(calls.list_workers())
 
     def get_worker(self, worker_id: str) -> WorkerInfo:
@@ -25,17 +25,17 @@ class Admin(Base):
         return self._send(calls.get_worker(worker_id))
 
     def cluster_status(self) -> ClusterStatus:
-        """Return the servers that work on this store, and whether they are well."""
+        """Return the nodes of the cluster and their health."""
         return self._send(calls.cluster_status())
 
     def metrics(self) -> str:
-        """Return the server's numbers as Prometheus reads them: text, a number a line."""
+        """Return the metrics of the server in the text format of Prometheus."""
         return self._send(calls.metrics())
 
     def healthz(self) -> Health:
-        """Return when the server and its store answer. Raises at once when they do not."""
+        """Check that the server and its store answer. Raises `CorvoError` without retries."""
         return self._send(calls.healthz())
 
     def readyz(self) -> Health:
-        """Return when the server takes requests. Raises at once when it does not."""
+        """Check that the server accepts requests. Raises `CorvoError` without retries."""
         return self._send(calls.readyz())

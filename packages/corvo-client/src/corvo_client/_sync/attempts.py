@@ -1,5 +1,5 @@
 # Generated from src/corvo_client/_async/attempts.py by scripts/gen_sync.py. Do not edit.
-"""The client's methods for workers. `corvo_client.Worker` uses them so that you need not."""
+"""Client methods of attempts: fetch, ack, fail, release, heartbeat."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -24,10 +24,10 @@ from corvo_schema import (
 
 
 class Attempts(Base):
-    """Fetch jobs, and report what became of them.
+    """Fetch jobs and report the outcomes of their attempts. `Worker` does this for you.
 
-    A job is given as it was fetched, or by its id; without a lease token the server cannot tell
-    this attempt from another, and the report is not repeated when its answer is lost.
+    `job` is a fetched job or its id. Without a lease token the server cannot check that the attempt
+    still has its lease, and the client does not retry the call if its answer is lost.
     """
 
     def fetch(
@@ -39,10 +39,10 @@ class Attempts(Base):
         timeout: AnySeconds = 30,
         lease_duration: AnySeconds | None = None,
     ) -> FetchedJob | None:
-        """Return the next job of these queues, or None when none has come within `timeout`.
+        """Return the next job of these queues, or None if there is none within `timeout`.
 
-        Seconds: `timeout` 0 to 60, `lease_duration` 1 to 86400 (the server's setting when left
-        out). The job is this worker's until its lease ends.
+        `timeout` is 0 to 60 seconds; `lease_duration` is 1 to 86400 seconds (default: the server's
+        setting). This worker has the job until its lease ends.
         """
         members = {
             "queues": list(queues),
@@ -63,7 +63,7 @@ class Attempts(Base):
         timeout: AnySeconds = 30,
         lease_duration: AnySeconds | None = None,
     ) -> list[FetchedJob]:
-        """Return up to `count` (1 to 512) jobs, as many as there are; waits only for the first."""
+        """Return up to `count` (1 to 512) jobs. Waits only until there is one; see `fetch`."""
         members = {
             "queues": list(queues),
             "worker_id": worker_id,
@@ -75,14 +75,14 @@ class Attempts(Base):
         return (self._send(calls.fetch_batch(members))).jobs
 
     def ack(self, job: AnyJob, result: Any = None, *, lease_token: str | None = None) -> None:
-        """Report a job as done, with a result that JSON can express.
+        """Report a job as completed. `result` is any JSON value.
 
-        Raises `LeaseLost` when the attempt is over already, `InvalidState`, `NotFound`.
+        Raises `LeaseLost` if the attempt has lost its lease, `InvalidState`, `NotFound`.
         """
         self._send(calls.ack(job, {"result": result, "lease_token": lease_token}))
 
     def ack_batch(self, acks: Iterable[AckItem]) -> AckBatchReply:
-        """Report up to 512 jobs as done, each on its own; the reply says what became of each."""
+        """Report up to 512 jobs as completed. Each item succeeds or fails separately."""
         return self._send(calls.ack_batch(acks))
 
     def fail(
@@ -95,10 +95,10 @@ class Attempts(Base):
         cancel: bool = False,
         lease_token: str | None = None,
     ) -> FailReply:
-        """Report an attempt as failed; the reply says when the next one is due, if there is one.
+        """Report an attempt as failed. The reply has the time of the next attempt, if any.
 
-        `retry=False` sends the job to dead at once, `cancel=True` ends it as cancelled. Raises
-        `LeaseLost` when the attempt is over already, `InvalidState`, `NotFound`.
+        `retry=False` makes the job dead; `cancel=True` makes it cancelled. Raises `LeaseLost` if
+        the attempt has lost its lease, `InvalidState`, `NotFound`.
         """
         members: dict[str, Any] = {"backtrace": backtrace, "lease_token": lease_token}
         if not retry:
@@ -108,7 +108,7 @@ class Attempts(Base):
         return self._send(calls.fail(job, error, members))
 
     def fail_batch(self, fails: Iterable[FailItem]) -> FailBatchReply:
-        """Report up to 512 attempts as failed, each on its own."""
+        """Report up to 512 attempts as failed. Each item succeeds or fails separately."""
         return self._send(calls.fail_batch(fails))
 
     def release(
@@ -119,23 +119,23 @@ class Attempts(Base):
         checkpoint: Any = None,
         lease_token: str | None = None,
     ) -> ReleaseReply:
-        """Give a job back without the attempt being counted; it is due again after `delay`.
+        """Release a job. The attempt does not count; the next one can start after `delay`.
 
-        `checkpoint` replaces what the job has as such, unless it is None. Raises `LeaseLost` when
-        the attempt is over already, `InvalidState`, `NotFound`.
+        `checkpoint` replaces the checkpoint of the job unless it is None. Raises `LeaseLost` if the
+        attempt has lost its lease, `InvalidState`, `NotFound`.
         """
         members = {"delay": delay, "checkpoint": checkpoint, "lease_token": lease_token}
         return self._send(calls.release(job, members))
 
     def release_batch(self, releases: Iterable[ReleaseItem]) -> ReleaseBatchReply:
-        """Give up to 512 jobs back, each on its own."""
+        """Release up to 512 jobs. Each item succeeds or fails separately."""
         return self._send(calls.release_batch(releases))
 
     def heartbeat(
         self, jobs: Mapping[str, HeartbeatJob], *, worker_id: str | None = None
     ) -> HeartbeatReply:
-        """Extend the leases of these jobs, by id, and say how far they are.
+        """Extend the leases of these jobs (by job id), and report their progress.
 
-        The reply tells for each whether to go on, or to stop and why.
+        For each job, the reply tells the worker to continue, or to stop and why.
         """
         return self._send(calls.heartbeat(jobs, worker_id))

@@ -1,5 +1,5 @@
 # Generated from src/corvo_client/_async/base.py by scripts/gen_sync.py. Do not edit.
-"""What the methods of the client stand on."""
+"""Base class of the client's methods."""
 
 from collections.abc import Generator
 from typing import TypeVar
@@ -12,7 +12,7 @@ R = TypeVar("R")
 
 
 class Base:
-    """Something that makes calls over a session."""
+    """Base class of classes that make calls over a session."""
 
     def __init__(self, session: Session) -> None:
         self._session = session

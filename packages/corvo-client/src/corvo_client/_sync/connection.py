@@ -1,6 +1,6 @@
-"""What differs between the two kinds of `direct.py`: the connection, and the wait for one.
+"""The blocking parts of `direct.py` and `transport.py`: connection, its owner, semaphore.
 
-Written by hand, as `_async/connection.py` is.
+Written by hand, like `_async/connection.py`.
 """
 
 import os
@@ -24,7 +24,7 @@ def connection_owner() -> object:
 
 
 class Connection:
-    """One connection, for one exchange at a time."""
+    """One connection, which carries one request and its answer at a time."""
 
     def __init__(
         self, server: ServerAddress, connected: socket.socket, write_timeout: float
@@ -48,15 +48,15 @@ class Connection:
             raise
         return cls(server, connected, origin.read_timeout)
 
-    def exchange(self, request: bytes, patience: float) -> Reading:
+    def exchange(self, request: bytes, silence_timeout: float) -> Reading:
         """Send a request and return its answer.
 
-        Raises TimeoutError when the server is silent for `patience` seconds, OSError, and
-        `BrokenAnswer`.
+        Raises TimeoutError when the server sends nothing for `silence_timeout` seconds, OSError,
+        and `BrokenAnswer`.
         """
         self._socket.settimeout(self._write_timeout)
         self._socket.sendall(request)
-        self._socket.settimeout(patience)
+        self._socket.settimeout(silence_timeout)
         answer = Reading()
         while not answer.is_complete:
             received = self._socket.recv(_RECEIVED_BYTES)
@@ -68,7 +68,7 @@ class Connection:
         return answer
 
     def is_good(self) -> bool:
-        """Tell whether an idle connection is young enough and not closed by the server."""
+        """Return whether an idle connection is recent enough and still open."""
         if time.monotonic() - self._used_at > KEEPALIVE_SECONDS:
             return False
         return not is_readable(self._socket)

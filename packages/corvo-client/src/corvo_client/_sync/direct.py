@@ -1,8 +1,8 @@
 # Generated from src/corvo_client/_async/direct.py by scripts/gen_sync.py. Do not edit.
 """Calls over connections of our own.
 
-An exchange through httpx costs several times what the server spends on an enqueue. Most programs
-only need a request, an answer and a connection that stays open.
+A request through httpx takes several times as much CPU as the server spends on an enqueue. Most
+programs only need a request, an answer and a connection that stays open.
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ from corvo_client._sync.connection import Connection, Semaphore
 class Direct:
     """Sends calls. At most `max_connections` (None: any number) are in flight at a time.
 
-    Raises `TransportError` when no answer came.
+    Raises `TransportError` when no answer arrives.
     """
 
     def __init__(self, origin: Origin, max_connections: int | None) -> None:
@@ -31,7 +31,7 @@ class Direct:
         """Send one call and return its answer."""
         if self._limit is None:
             return self._send(call)
-        if not self._limit.acquire(timeout=self._origin.patience(call)):
+        if not self._limit.acquire(timeout=self._origin.silence_timeout(call)):
             raise self._origin.busy(call, self._origin.server)
         try:
             return self._send(call)
@@ -48,7 +48,7 @@ class Direct:
         server = origin.server
         connection = self._idle.take(server) or self._connect(server)
         try:
-            reading = connection.exchange(write_request(call, server), origin.patience(call))
+            reading = connection.exchange(write_request(call, server), origin.silence_timeout(call))
         except TimeoutError as error:
             connection.close()
             raise origin.silent(call, server) from error
@@ -56,7 +56,7 @@ class Direct:
             connection.close()
             raise origin.lost(call, server, error) from error
         except BaseException:
-            connection.close()  # its next bytes would be taken for the answer to another call
+            connection.close()  # another call would read the rest of this answer
             raise
         if reading.keeps_alive and not self._is_closed:
             self._idle.keep(connection)

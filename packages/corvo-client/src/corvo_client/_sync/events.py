@@ -1,5 +1,5 @@
 # Generated from src/corvo_client/_async/events.py by scripts/gen_sync.py. Do not edit.
-"""The client's method that follows what happens to jobs."""
+"""Client method that follows job events."""
 
 from collections.abc import Generator, Iterable
 
@@ -10,7 +10,7 @@ from corvo_schema import JobEvent
 
 
 class Events(Base):
-    """Follow the server's log of events."""
+    """Follow the server's event log."""
 
     def follow_events(
         self,
@@ -20,13 +20,12 @@ class Events(Base):
         types: Iterable[AnyEventType] | AnyEventType = (),
         after: int | None = None,
     ) -> Generator[JobEvent]:
-        """Yield what happens to jobs, in order, as it happens; filters that are given all apply.
+        """Yield job events in order, as they occur. An event must match all filters.
 
-        From now on, or from after the event with the id `after`, as far back as the log is kept.
-        A connection that breaks is made again and goes on where it broke, for as long as the client
-        is open; only the first must succeed within the client's `retry`. Whoever stops early should
-        close the generator, e.g. with `contextlib.aclosing`: that ends the request. Raises
-        `CorvoError` for what will not pass, such as an unknown type.
+        The stream starts after the event id `after`, as far back as the log is kept, or now. If the
+        connection breaks, the client reconnects and continues after the last event; only the first
+        connection must succeed within `retry`. Close the generator if you stop early, e.g. with
+        `contextlib.aclosing`: that ends the request. Raises `CorvoError` for permanent errors.
         """
         stream = calls.follow_events(queues=queues, job_ids=job_ids, types=types, after=after)
         return self._follow(stream)

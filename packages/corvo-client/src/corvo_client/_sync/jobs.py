@@ -1,5 +1,5 @@
 # Generated from src/corvo_client/_async/jobs.py by scripts/gen_sync.py. Do not edit.
-"""The client's methods for producers, and about single jobs."""
+"""Client methods that enqueue jobs, and methods for single jobs and batches."""
 
 from collections.abc import Iterable
 from typing import Any, Unpack
@@ -20,90 +20,90 @@ from corvo_schema import (
 
 
 class Jobs(Base):
-    """Enqueue jobs, and look after single ones."""
+    """Enqueue jobs, and read or change single jobs and batches."""
 
     def enqueue(
         self, queue: str, payload: Any = NO_PAYLOAD, **options: Unpack[EnqueueOptions]
     ) -> EnqueueReply:
-        """Enqueue a job; when this returns, it is on stable storage.
+        """Enqueue a job. When this returns, the job is on stable storage.
 
-        `payload` is anything that JSON can express, and pydantic models, dataclasses, datetimes and
-        the like; `options` are those of `EnqueueOptions`. With a `unique_key` that a live job
-        holds, the reply names that job, and its `unique_existing` is true.
+        `payload` is any JSON value; pydantic models, dataclasses and datetimes are converted.
+        `options` are those of `EnqueueOptions`. If an unfinished job has the `unique_key`, the
+        reply has the id of that job, and `unique_existing` is true.
         """
         return self._send(calls.enqueue_new(queue, payload, options))
 
     def enqueue_request(self, request: EnqueueRequest) -> EnqueueReply:
-        """Enqueue what `Task.request` or `calls.enqueue_request` made."""
+        """Enqueue a request of `Task.request` or `calls.enqueue_request`."""
         return self._send(calls.enqueue(request))
 
     def enqueue_batch(
         self, jobs: Iterable[EnqueueRequest | NewJob], *, batch: BatchOptions | None = None
     ) -> EnqueueBatchReply:
-        """Enqueue up to 10,000 jobs, all or nothing; the reply's ids are in the order of the jobs.
+        """Enqueue up to 10,000 jobs, all or none. The ids of the reply have the order of the jobs.
 
-        A job is a dict of `queue`, `payload` and the options of `enqueue`. With `batch`, a callback
-        job is enqueued once the last of them has ended.
+        A job is a dict of `queue`, `payload` and the options of `enqueue`. With `batch`, the server
+        enqueues a callback job when all jobs have finished.
         """
         return self._send(calls.enqueue_batch(jobs, batch))
 
     def get_job(self, job_id: str) -> Job:
-        """Return everything about a job. Raises `NotFound`."""
+        """Return a job. Raises `NotFound`."""
         return self._send(calls.get_job(job_id))
 
     def bulk_get(self, job_ids: Iterable[str]) -> list[Job]:
-        """Return those of these jobs that exist."""
+        """Return the jobs with these ids. Unknown ids are skipped."""
         return (self._send(calls.bulk_get(job_ids))).jobs
 
     def cancel_job(self, job_id: str) -> StatusReply:
-        """Cancel a job: `cancelled`, or `cancelling` while a worker still holds it.
+        """Cancel a job. The status is `cancelled`, or `cancelling` while a worker runs the job.
 
-        Raises `NotFound`, and `InvalidState` when it has ended already.
+        Raises `NotFound`, and `InvalidState` if the job has finished.
         """
         return self._send(calls.cancel_job(job_id))
 
     def retry_job(self, job_id: str) -> StatusReply:
-        """Run an ended job again with all its attempts, or a waiting one now.
+        """Run a finished job again with all its attempts, or a scheduled or retrying job now.
 
-        Raises `NotFound`, and `InvalidState` while it is pending or active, or when another live
-        job holds its unique key.
+        Raises `NotFound`, and `InvalidState` if the job is pending or active, or if another
+        unfinished job has its unique key.
         """
         return self._send(calls.retry_job(job_id))
 
     def requeue_job(self, job_id: str) -> StatusReply:
-        """Give a dead job one more attempt; those it had still count.
+        """Give a dead job one more attempt. Its earlier attempts still count.
 
-        Raises `NotFound`, and `InvalidState` when it is not dead.
+        Raises `NotFound`, and `InvalidState` if the job is not dead.
         """
         return self._send(calls.requeue_job(job_id))
 
     def move_job(self, job_id: str, queue: str) -> StatusReply:
-        """Put a job into another queue, as it is.
+        """Move a job to another queue. The job keeps its state.
 
-        Raises `NotFound`, and `InvalidState` while a worker has it.
+        Raises `NotFound`, and `InvalidState` if the job is active.
         """
         return self._send(calls.move_job(job_id, queue))
 
     def change_priority(self, job_id: str, priority: AnyPriority) -> StatusReply:
-        """Let a waiting job be served earlier or later. Raises `NotFound`, `InvalidState`."""
+        """Change the priority of a waiting job. Raises `NotFound`, `InvalidState`."""
         return self._send(calls.change_priority(job_id, priority))
 
     def delete_job(self, job_id: str) -> StatusReply:
-        """Remove a job for good.
+        """Delete a job permanently.
 
-        Raises `NotFound`, and `InvalidState` while a worker has it: cancel it first.
+        Raises `NotFound`, and `InvalidState` if the job is active: cancel it first.
         """
         return self._send(calls.delete_job(job_id))
 
     def get_batch(self, batch_id: str) -> Batch:
-        """Return how far a batch is. Raises `NotFound`."""
+        """Return a batch with its job counts. Raises `NotFound`."""
         return self._send(calls.get_batch(batch_id))
 
     def list_batches(
         self, state: AnyBatchState | None = None, *, limit: int = 50, cursor: str | None = None
     ) -> BatchList:
-        """Return one page of the batches, the newest first; those that are `running`, or all.
+        """Return one page of the batches in `state` (None: all), newest first.
 
-        `limit` is 1 to 1000. Pass the reply's `cursor` to get the next page.
+        `limit` is 1 to 1000. Pass the `cursor` of the reply to get the next page.
         """
         return self._send(calls.list_batches(state, limit=limit, cursor=cursor))

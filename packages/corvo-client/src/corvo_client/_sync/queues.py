@@ -1,5 +1,5 @@
 # Generated from src/corvo_client/_async/queues.py by scripts/gen_sync.py. Do not edit.
-"""The client's methods about queues."""
+"""Client methods for queues."""
 
 from corvo_client._calls import queues as calls
 from corvo_client._options import AnyDuration
@@ -8,7 +8,7 @@ from corvo_schema import QueueInfo, QueueStatusReply
 
 
 class Queues(Base):
-    """Look at queues, steer and limit them. One that is steered or limited is made if need be."""
+    """Read, control and limit queues. Controlling or limiting an unknown queue creates it."""
 
     def list_queues(self) -> list[QueueInfo]:
         """Return all queues with their settings and counts."""
@@ -19,38 +19,38 @@ class Queues(Base):
         return self._send(calls.get_queue(name))
 
     def pause_queue(self, name: str) -> QueueStatusReply:
-        """Hold the queue's jobs back."""
+        """Stop fetches from the queue until `resume_queue`."""
         return self._send(calls.pause_queue(name))
 
     def resume_queue(self, name: str) -> QueueStatusReply:
-        """Hand the queue's jobs out again."""
+        """Allow fetches from the queue again."""
         return self._send(calls.resume_queue(name))
 
     def drain_queue(self, name: str) -> QueueStatusReply:
-        """Hold the queue's jobs back and let the active ones end; `resume_queue` undoes it."""
+        """Stop fetches from the queue and let active jobs finish. `resume_queue` undoes it."""
         return self._send(calls.drain_queue(name))
 
     def clear_queue(self, name: str) -> QueueStatusReply:
-        """Remove the queue's waiting jobs for good; the reply says how many."""
+        """Delete the waiting jobs of the queue permanently. The reply has their number."""
         return self._send(calls.clear_queue(name))
 
     def delete_queue(self, name: str) -> QueueStatusReply:
-        """Remove the queue with all its jobs for good. Raises `NotFound`."""
+        """Delete the queue and all its jobs permanently. Raises `NotFound`."""
         return self._send(calls.delete_queue(name))
 
     def limit_queue(
         self, name: str, limit: int | None = None, *, per_key: int | None = None
     ) -> QueueStatusReply:
-        """Let at most `limit` jobs be active, and `per_key` of those that share a concurrency key.
+        """Limit the active jobs of the queue to `limit`, and to `per_key` per concurrency key.
 
-        0 lifts a limit, None leaves it as it is.
+        0 removes a limit; None does not change it. Raises `ValidationFailed`.
         """
         return self._send(calls.limit_queue(name, limit, per_key))
 
     def throttle_queue(self, name: str, rate: int, period: AnyDuration = "1s") -> QueueStatusReply:
-        """Let at most `rate` jobs start in any `period`."""
+        """Limit the queue to at most `rate` job starts in any `period`."""
         return self._send(calls.throttle_queue(name, rate, period))
 
     def unthrottle_queue(self, name: str) -> QueueStatusReply:
-        """Lift the limit of `throttle_queue`."""
+        """Remove the rate limit of the queue."""
         return self._send(calls.unthrottle_queue(name))

@@ -1,5 +1,5 @@
 # Generated from src/corvo_client/_async/relay.py by scripts/gen_sync.py. Do not edit.
-"""Sends what an outbox has."""
+"""Loop that sends the rows of an outbox."""
 
 import logging
 from collections.abc import Sequence
@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from corvo_client._backoff import Backoff
 from corvo_client._errors import ApiError
 from corvo_client._outbox import (
+    MAX_ERROR_CHARS,
+    MAX_REQUEST_BYTES,
     MAY_BE_ONE_ROW,
-    MOST_BYTES,
-    MOST_ERROR,
     Row,
     Sent,
     Store,
@@ -23,10 +23,10 @@ _log = logging.getLogger("corvo.outbox")
 
 
 class RelayLoop:
-    """Sends the committed rows of an outbox to the server, and removes them once it has them.
+    """Sends the committed rows of an outbox to the server and deletes the accepted rows.
 
-    Any number of relays may work on one outbox. One that dies between sending and removing leaves
-    rows that are sent again: their job ids make that one job.
+    Any number of relays may serve one outbox. If a relay dies between sending and deleting rows,
+    the rows are sent again; their job ids prevent duplicate jobs.
     """
 
     def __init__(
@@ -45,21 +45,21 @@ class RelayLoop:
         self._backoff = Backoff(base=0.5, cap=15.0)
 
     def run_once(self) -> int:
-        """Send the oldest rows, up to a batch of them; return how many there were.
+        """Send one batch of the oldest rows and return their number.
 
-        A row that the server will never take is kept with its error, and logged. Raises what the
-        client and the database raise; then all rows are as they were, and may have been sent.
+        A row that the server will never accept stays with its error, and is logged. Raises the
+        errors of the client and of the database; then no row changes, but some may have been sent.
         """
         return self._store.deliver(self._batch_size, self._send)
 
     def run(self) -> None:
-        """Send what is committed, for ever or until `stop`; what goes wrong is tried again."""
+        """Send committed rows until `stop` is called. Errors are logged and retried."""
         while not self._pause.is_over:
             try:
                 count = self.run_once()
-            except Exception as error:  # noqa: BLE001 - a relay that ends would hold up every job
-                if self._backoff.is_news:
-                    _log.warning("the outbox is not relayed at present, trying on: %r", error)
+            except Exception as error:  # noqa: BLE001 - no error may end the relay
+                if self._backoff.should_log:
+                    _log.warning("cannot relay the outbox, retrying: %r", error)
                 self._pause.wait(self._backoff.next())
                 continue
             self._backoff.reset()
@@ -68,11 +68,11 @@ class RelayLoop:
         self._pause = Pause()
 
     def stop(self) -> None:
-        """End `run` once the batch at hand is done."""
+        """End `run` after the current batch."""
         self._pause.stop()
 
     def _send(self, rows: Sequence[Row]) -> Sent:
-        if len(rows) > 1 and size_of(rows) > MOST_BYTES:
+        if len(rows) > 1 and size_of(rows) > MAX_REQUEST_BYTES:
             return self._send_apart(rows)
         try:
             self._client.send(enqueue_rows(rows))
@@ -81,9 +81,9 @@ class RelayLoop:
                 raise
             if len(rows) > 1:
                 return self._send_apart(rows)
-            _log.error("the job %s of the outbox was refused: %s", rows[0].job_id, error)
-            return Sent(refused={rows[0].seq: str(error)[:MOST_ERROR]})
-        return Sent(taken=[row.seq for row in rows])
+            _log.error("the server rejected job %s of the outbox: %s", rows[0].job_id, error)
+            return Sent(refused={rows[0].seq: str(error)[:MAX_ERROR_CHARS]})
+        return Sent(accepted=[row.seq for row in rows])
 
     def _send_apart(self, rows: Sequence[Row]) -> Sent:
         middle = len(rows) // 2

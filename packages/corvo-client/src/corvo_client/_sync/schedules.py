@@ -1,5 +1,5 @@
 # Generated from src/corvo_client/_async/schedules.py by scripts/gen_sync.py. Do not edit.
-"""The client's methods about schedules."""
+"""Client methods for schedules."""
 
 from datetime import datetime
 from typing import Any, Unpack
@@ -11,7 +11,10 @@ from corvo_schema import Schedule, ScheduleStatusReply
 
 
 class Schedules(Base):
-    """Enqueue jobs by the calendar. A schedule is named by its name or its id."""
+    """Manage schedules, which enqueue jobs at times of a cron expression.
+
+    `schedule` is the name or the id of a schedule.
+    """
 
     def put_schedule(
         self,
@@ -22,10 +25,10 @@ class Schedules(Base):
         payload: Any = NO_PAYLOAD,
         **options: Unpack[ScheduleOptions],
     ) -> Schedule:
-        """Create the schedule of this name, or make it what is given here if there is one.
+        """Create the schedule `name`, or replace it if it exists.
 
-        `cron` has five fields (`0 8 * * mon-fri`), or is `@daily` and the like. Raises
-        `ValidationFailed` for one that never comes, and says which field is wrong.
+        `cron` has five fields (`0 8 * * mon-fri`), or is an alias such as `@daily`. Raises
+        `ValidationFailed`, also for a `cron` without any occurrence.
         """
         request = calls.schedule_request(
             name, queue=queue, cron=cron, payload=payload, options=options
@@ -42,9 +45,9 @@ class Schedules(Base):
         payload: Any = NO_PAYLOAD,
         **options: Unpack[ScheduleOptions],
     ) -> Schedule:
-        """Make an existing schedule what is given here, and `name` its name.
+        """Replace an existing schedule, and set its name to `name`.
 
-        Raises `NotFound`, and `InvalidState` when another schedule has that name.
+        Raises `NotFound`, and `InvalidState` if another schedule has that name.
         """
         request = calls.schedule_request(
             name, queue=queue, cron=cron, payload=payload, options=options
@@ -52,35 +55,35 @@ class Schedules(Base):
         return self._send(calls.replace_schedule(schedule, request))
 
     def list_schedules(self) -> list[Schedule]:
-        """Return all schedules by name, without their `upcoming` times."""
+        """Return all schedules sorted by name, without `upcoming`."""
         return self._send(calls.list_schedules())
 
     def get_schedule(self, schedule: str, *, upcoming: int = 5) -> Schedule:
-        """Return a schedule with its next times, up to 100 of them. Raises `NotFound`."""
+        """Return a schedule with its next `upcoming` occurrences (0 to 100). Raises `NotFound`."""
         return self._send(calls.get_schedule(schedule, upcoming))
 
     def upcoming_runs(self, schedule: str, count: int = 5) -> list[datetime]:
-        """Return the next times of a schedule's calendar, whether it is paused or not.
+        """Return the next `count` occurrences of a schedule, even if it is paused.
 
         Raises `NotFound`.
         """
         return (self.get_schedule(schedule, upcoming=count)).upcoming
 
     def delete_schedule(self, schedule: str) -> ScheduleStatusReply:
-        """Remove a schedule; the jobs that it enqueued stay. Raises `NotFound`."""
+        """Delete a schedule. Its jobs stay. Raises `NotFound`."""
         return self._send(calls.delete_schedule(schedule))
 
     def pause_schedule(self, schedule: str) -> ScheduleStatusReply:
-        """Enqueue nothing until the schedule is resumed. Raises `NotFound`."""
+        """Pause a schedule: it enqueues no jobs until it is resumed. Raises `NotFound`."""
         return self._send(calls.pause_schedule(schedule))
 
     def resume_schedule(self, schedule: str) -> ScheduleStatusReply:
-        """Go on by the calendar; `misfire` says what becomes of the times missed meanwhile.
+        """Resume a schedule. Its `misfire` decides about the occurrences missed meanwhile.
 
         Raises `NotFound`.
         """
         return self._send(calls.resume_schedule(schedule))
 
     def run_schedule(self, schedule: str) -> ScheduleStatusReply:
-        """Enqueue a job of the schedule now; the reply has its id. Raises `NotFound`."""
+        """Enqueue a job of the schedule now. The reply has the job id. Raises `NotFound`."""
         return self._send(calls.run_schedule(schedule))

@@ -1,5 +1,5 @@
 # Generated from src/corvo_client/_async/search.py by scripts/gen_sync.py. Do not edit.
-"""The client's methods that search jobs."""
+"""Client methods that search jobs."""
 
 from collections.abc import Generator
 from typing import Unpack
@@ -13,7 +13,7 @@ _PAGE = 500
 
 
 class Search(Base):
-    """Find jobs by what is known of them."""
+    """Search jobs."""
 
     def search(
         self,
@@ -24,10 +24,10 @@ class Search(Base):
         cursor: str | None = None,
         **filters: Unpack[SearchFilters],
     ) -> SearchReply:
-        """Return one page of the jobs that match every filter of `SearchFilters`, and their number.
+        """Return one page of the jobs that match all `SearchFilters`, and their total number.
 
-        `limit` is 1 to 1000. Pass the reply's `cursor` to get the next page of the same search.
-        Raises `ValidationFailed`, also for a search that would take too long.
+        `limit` is 1 to 1000. Pass the `cursor` of the reply to get the next page of the same
+        search. Raises `ValidationFailed` for invalid filters and for a search that takes too long.
         """
         call = calls.search(filters, sort=sort, order=order, limit=limit, cursor=cursor)
         return self._send(call)
@@ -40,10 +40,10 @@ class Search(Base):
         page_size: int = _PAGE,
         **filters: Unpack[SearchFilters],
     ) -> Generator[Job]:
-        """Yield all jobs that match, asking for a page of them at a time.
+        """Yield all matching jobs. Each request fetches one page.
 
-        Jobs may come and go meanwhile: none is yielded twice, and none is left out that matched
-        all the time. Raises as `search` does, from the first step on.
+        Jobs may change meanwhile: no job is yielded twice, and no job that matches all the time is
+        missing. Raises the same errors as `search`.
         """
         cursor: str | None = None
         while True:

@@ -1,5 +1,5 @@
 # Generated from src/corvo_client/_async/session.py by scripts/gen_sync.py. Do not edit.
-"""Makes calls: sends, repeats, reads the answer."""
+"""Sessions: send calls, retry them and decode their answers."""
 
 import logging
 import random
@@ -21,9 +21,9 @@ _log = logging.getLogger("corvo.client")
 
 
 class Session:
-    """Makes calls over a transport, again where the policy says so.
+    """Sends calls over a transport, and retries them as the policy defines.
 
-    `sleep` and `draw` (a random number from 0 to 1) can be replaced.
+    Tests replace `sleep` and `draw`, which returns a random number from 0 to 1.
     """
 
     def __init__(
@@ -42,13 +42,13 @@ class Session:
         self._following = Following(transport, policy, sleep=sleep, draw=draw)
 
     def send(self, call: Call[R]) -> R:
-        """Make a call. Raises `CorvoError`, and RuntimeError when the session is closed."""
+        """Send a call and return its reply. Raises `CorvoError`, RuntimeError if closed."""
         if self._is_closed:
             raise RuntimeError("this client is closed")
         return self.send_alone(call)
 
     def send_alone(self, call: Call[R]) -> R:
-        """Make a call in a request of its own."""
+        """Send a call in a separate request."""
         policy = self._policy if call.patient else NO_RETRIES
         started = time.monotonic()
         attempt = 0
@@ -66,19 +66,20 @@ class Session:
                 )
                 if pause is None:
                     raise
-                _log.info("trying again in %.2f s: %s", pause, error)
+                _log.info("retrying in %.2f s: %s", pause, error)
                 self._sleep(pause)
 
     def follow(self, stream: Stream[R]) -> Generator[R]:
-        """Yield what a stream brings, from one connection or many, until this is closed.
+        """Yield the messages of a stream, reconnecting as needed, until the session is closed.
 
-        Raises `CorvoError` when it cannot go on, and RuntimeError when the session is closed.
+        Raises `CorvoError` if the stream cannot continue, and RuntimeError if the session is
+        closed already.
         """
         if self._is_closed:
             raise RuntimeError("this client is closed")
         return self._following.follow(stream)
 
     def close(self) -> None:
-        """Finish the calls that were made, end the streams, then close all connections."""
+        """Wait for running calls, end the streams and close all connections."""
         self._is_closed = self._following.is_closed = True
         self._transport.close()

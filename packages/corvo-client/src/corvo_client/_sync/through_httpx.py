@@ -1,5 +1,5 @@
 # Generated from src/corvo_client/_async/through_httpx.py by scripts/gen_sync.py. Do not edit.
-"""Send calls through httpx: for a proxy, for a transport of the caller, and for streams.
+"""Calls through httpx: for a proxy, for a transport of the caller, and for streams.
 
 Requests go straight to the transports of httpx. `httpx.Client` would add cookies, redirects and
 authentication flows: a third of the time of a request, and none of it is used here.
@@ -19,7 +19,7 @@ Backend = httpx.BaseTransport
 
 
 class ThroughHttpx:
-    """Send calls over a transport of httpx. Raises `TransportError` when no answer arrives."""
+    """Sends calls over a transport of httpx. Raises `TransportError` when no answer arrives."""
 
     def __init__(self, origin: Origin, backend: Backend | None, *, is_for_polls: bool) -> None:
         self._origin = origin

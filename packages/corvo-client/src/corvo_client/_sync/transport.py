@@ -1,5 +1,5 @@
 # Generated from src/corvo_client/_async/transport.py by scripts/gen_sync.py. Do not edit.
-"""Send calls over connections of our own, or through httpx where that is needed.
+"""Transport of calls: over connections of our own, or through httpx where that is needed.
 
 Long polls use separate connections: a long poll occupies its connection and would delay other
 calls.
@@ -17,7 +17,7 @@ from corvo_client._sync.through_httpx import Backend, ThroughHttpx
 
 
 class Transport:
-    """Send calls and return answers of any status.
+    """Sends calls and returns answers of any status.
 
     A transport opens new connections when another event loop or a forked process uses it. Without
     plain code it serves any number of threads. `backend` replaces the network. Raises

@@ -1,12 +1,11 @@
-"""Enqueue within the application's own database transaction.
+"""Enqueue jobs in a transaction of the application's database.
 
-A job that is enqueued beside a transaction may be seen by a worker before the commit, or although
-there is none. An outbox has the job written into a table of the application's database, in its
-transaction; a relay sends what was committed. The job's id is made when it is written, so that a
-row that is sent twice is one job.
+A job that is enqueued outside of the transaction may run before the commit, or after a rollback. An
+outbox writes the job to a table in the transaction instead. A relay sends the committed rows to the
+server. Each row has its job id, so a row that is sent twice creates one job.
 
-`corvo_client.outbox.sqlalchemy` is for SQLAlchemy 2, sync and async; `corvo_client.outbox.django`
-for Django. The relay is the same for both.
+`corvo_client.outbox.sqlalchemy` supports SQLAlchemy 2, sync and async. `corvo_client.outbox.django`
+supports Django. Both use the same relay.
 """
 
 from corvo_client.outbox._relays import AsyncRelay, Relay

@@ -1,4 +1,4 @@
-"""Relays that can run beside an application or a worker."""
+"""Relays that run in the background of an application or a worker."""
 
 import asyncio
 import threading
@@ -10,15 +10,15 @@ from corvo_client._sync.relay import RelayLoop
 
 
 class Relay(RelayLoop):
-    """Sends the committed rows of an outbox; for plain code. Call `run_once`, `run` or `running`.
+    """Sends the committed rows of an outbox. Use `run_once`, `run` or `running`.
 
-    Any number of relays may work on one outbox. One that dies between sending and removing leaves
-    rows that are sent again: their job ids make that one job.
+    Any number of relays may serve one outbox. If a relay dies between sending and deleting rows,
+    the rows are sent again; their job ids prevent duplicate jobs.
     """
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Run in a thread of its own until the block ends."""
+        """Run the relay in a separate thread until the block ends."""
         thread = threading.Thread(target=self.run, name="corvo-outbox", daemon=True)
         thread.start()
         try:
@@ -29,11 +29,11 @@ class Relay(RelayLoop):
 
 
 class AsyncRelay(AsyncRelayLoop):
-    """Sends the committed rows of an outbox; for coroutines. As `Relay` otherwise."""
+    """Sends the committed rows of an outbox, for asyncio. See `Relay`."""
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Run in the background until the block ends; e.g. in the lifespan of a worker."""
+        """Run the relay in an asyncio task until the block ends, e.g. in a worker's lifespan."""
         task = asyncio.create_task(self.run())
         try:
             yield

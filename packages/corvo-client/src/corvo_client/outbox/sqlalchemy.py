@@ -1,4 +1,4 @@
-"""The outbox as a table of SQLAlchemy 2. Needs `pip install "corvo-client[sqlalchemy]"`."""
+"""Outbox for SQLAlchemy 2. Needs `pip install "corvo-client[sqlalchemy]"`."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Unpack, overload
@@ -31,20 +31,19 @@ from sqlalchemy.orm import Session
 from corvo_client import AsyncClient, Client, EnqueueOptions, EnqueueRequest
 from corvo_client._calls.jobs import enqueue_request
 from corvo_client._options import NO_PAYLOAD
-from corvo_client._outbox import MOST_ERROR, Row, Sent, identified
+from corvo_client._outbox import MAX_ERROR_CHARS, Row, Sent, with_job_id
 from corvo_client.outbox._relays import AsyncRelay, Relay
 
-Here = Session | Connection
-AsyncHere = AsyncSession | AsyncConnection
+AnySession = Session | Connection
+AnyAsyncSession = AsyncSession | AsyncConnection
 Statement = Insert | Update | Delete
 
 
 class Outbox:
-    """A table of jobs to be sent, in the application's own database.
+    """A table of the application's database with jobs that are to be sent to the server.
 
-    Give it the application's `metadata`, so that its migrations find the table, and create it like
-    any other. What is enqueued with a session or a connection becomes a job if and when that
-    transaction commits; run a relay for that.
+    Pass the application's `metadata`, so that its migrations create the table. `enqueue` writes a
+    row in the transaction of a session or a connection. After the commit, a relay sends the row.
     """
 
     def __init__(
@@ -54,47 +53,47 @@ class Outbox:
         self.table = Table(
             table_name,
             self.metadata,
-            # A SQLite table counts its own rows only in a column of just this type.
+            # SQLite assigns primary keys only in a column of the type INTEGER.
             Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
             Column("job_id", String(40), nullable=False, unique=True),
-            # A text of MySQL's has no more than 64 KiB.
+            # In MySQL, TEXT is limited to 64 KiB.
             Column("body", Text().with_variant(LONGTEXT, "mysql", "mariadb"), nullable=False),
-            Column("error", String(MOST_ERROR), comment="why the server will never take it"),
+            Column("error", String(MAX_ERROR_CHARS), comment="why the server rejected the job"),
             Column("created_at", DateTime, nullable=False, server_default=func.now()),
         )
 
     def enqueue(
         self,
-        session: Here,
+        session: AnySession,
         queue: str,
         payload: Any = NO_PAYLOAD,
         **options: Unpack[EnqueueOptions],
     ) -> str:
-        """Write a job into the transaction of `session`; return the id that it will have.
+        """Write a job in the transaction of `session` and return its job id.
 
-        `payload` and `options` are those of `Client.enqueue`; a `delay` counts from now on. Raises
-        `ValidationFailed`.
+        `payload` and `options` are those of `Client.enqueue`. A `delay` starts now, not when the
+        row is sent. Raises `ValidationFailed`.
         """
         return self.add(session, enqueue_request(queue, payload, options))
 
-    def add(self, session: Here, request: EnqueueRequest) -> str:
-        """Do the same with a request, e.g. that of a task: `add(session, send.request(7))`."""
+    def add(self, session: AnySession, request: EnqueueRequest) -> str:
+        """Write a request as a job, e.g. of a task: `add(session, send.request(7))`."""
         job_id, statement = self._insert(request)
         session.execute(statement)
         return job_id
 
     async def enqueue_async(
         self,
-        session: AsyncHere,
+        session: AnyAsyncSession,
         queue: str,
         payload: Any = NO_PAYLOAD,
         **options: Unpack[EnqueueOptions],
     ) -> str:
-        """Do what `enqueue` does, with an `AsyncSession` or an `AsyncConnection`."""
+        """Do what `enqueue` does, for an `AsyncSession` or an `AsyncConnection`."""
         return await self.add_async(session, enqueue_request(queue, payload, options))
 
-    async def add_async(self, session: AsyncHere, request: EnqueueRequest) -> str:
-        """Do what `add` does, with an `AsyncSession` or an `AsyncConnection`."""
+    async def add_async(self, session: AnyAsyncSession, request: EnqueueRequest) -> str:
+        """Do what `add` does, for an `AsyncSession` or an `AsyncConnection`."""
         job_id, statement = self._insert(request)
         await session.execute(statement)
         return job_id
@@ -120,9 +119,10 @@ class Outbox:
         batch_size: int = 500,
         poll_interval: float = 0.5,
     ) -> Relay | AsyncRelay:
-        """Return what sends the committed rows: with an `AsyncEngine` an `AsyncRelay`.
+        """Return a relay for this table: an `AsyncRelay` for an `AsyncEngine`, else a `Relay`.
 
-        Up to `batch_size` rows in a request; it looks for new ones every `poll_interval` seconds.
+        A request has up to `batch_size` rows. The relay polls every `poll_interval` seconds.
+        Raises TypeError if `client` is not of the same kind as `engine`.
         """
         if isinstance(engine, AsyncEngine) and isinstance(client, AsyncClient):
             return AsyncRelay(
@@ -138,15 +138,15 @@ class Outbox:
                 batch_size=batch_size,
                 poll_interval=poll_interval,
             )
-        raise TypeError("an Engine needs a Client, and an AsyncEngine an AsyncClient")
+        raise TypeError("pass an Engine and a Client, or an AsyncEngine and an AsyncClient")
 
     def _insert(self, request: EnqueueRequest) -> tuple[str, Insert]:
-        job_id, body = identified(request)
+        job_id, body = with_job_id(request)
         return job_id, insert(self.table).values(job_id=job_id, body=body)
 
 
 class _Rows:
-    """The rows over an `Engine`."""
+    """`Store` of an `Engine`."""
 
     def __init__(self, table: Table, engine: Engine) -> None:
         self._table = table
@@ -160,19 +160,19 @@ class _Rows:
             if rows:
                 sent = send(rows)
                 with self._engine.begin() as connection:
-                    for statement in _settled(self._table, sent):
+                    for statement in _settle_statements(self._table, sent):
                         connection.execute(statement)
             return len(rows)
         with self._engine.begin() as connection:
             rows = [Row(*row) for row in connection.execute(oldest)]
             if rows:
-                for statement in _settled(self._table, send(rows)):
+                for statement in _settle_statements(self._table, send(rows)):
                     connection.execute(statement)
         return len(rows)
 
 
 class _AsyncRows:
-    """The rows over an `AsyncEngine`."""
+    """`AsyncStore` of an `AsyncEngine`."""
 
     def __init__(self, table: Table, engine: AsyncEngine) -> None:
         self._table = table
@@ -186,36 +186,36 @@ class _AsyncRows:
             if rows:
                 sent = await send(rows)
                 async with self._engine.begin() as connection:
-                    for statement in _settled(self._table, sent):
+                    for statement in _settle_statements(self._table, sent):
                         await connection.execute(statement)
             return len(rows)
         async with self._engine.begin() as connection:
             rows = [Row(*row) for row in await connection.execute(oldest)]
             if rows:
-                for statement in _settled(self._table, await send(rows)):
+                for statement in _settle_statements(self._table, await send(rows)):
                     await connection.execute(statement)
         return len(rows)
 
 
 def _can_lock(engine: Engine | AsyncEngine) -> bool:
-    """Tell whether rows can be locked, so that two relays do not send the same ones.
+    """Return whether the database can lock rows, so that two relays do not send the same ones.
 
-    SQLite has one lock for all, and holding it during a request would hold up the application.
+    SQLite locks the whole database, and a lock during a request would block the application.
     """
     return engine.dialect.name != "sqlite"
 
 
 def _oldest(table: Table, limit: int) -> Select[Any]:
     columns = table.c.seq, table.c.job_id, table.c.body
-    wanted = select(*columns).where(table.c.error.is_(None)).order_by(table.c.seq).limit(limit)
-    return wanted.with_for_update(skip_locked=True)  # nothing where rows cannot be locked
+    oldest = select(*columns).where(table.c.error.is_(None)).order_by(table.c.seq).limit(limit)
+    return oldest.with_for_update(skip_locked=True)  # SQLite ignores this
 
 
-def _settled(table: Table, sent: Sent) -> list[Statement]:
+def _settle_statements(table: Table, sent: Sent) -> list[Statement]:
     statements: list[Statement] = [
         update(table).where(table.c.seq == seq).values(error=error)
         for seq, error in sent.refused.items()
     ]
-    if sent.taken:
-        statements.append(delete(table).where(table.c.seq.in_(sent.taken)))
+    if sent.accepted:
+        statements.append(delete(table).where(table.c.seq.in_(sent.accepted)))
     return statements

@@ -1,8 +1,8 @@
 """Test tools for applications that use Corvo.
 
-`recording()` records the jobs that any client of the process enqueues, without a server. Tests read
-them, assert about them, and run them with `drain()`. `LocalServer` is a real server in a temporary
-directory. pytest has both as fixtures: `corvo_jobs`, `corvo_server`, `corvo_client`.
+`recording()` records the jobs that the clients of this process enqueue, without a server. Tests
+inspect them, make assertions, and run them with `drain()`. `LocalServer` runs a real server in a
+temporary directory. The pytest fixtures are `corvo_jobs`, `corvo_server` and `corvo_client`.
 """
 
 from corvo_client.testing._drain import Drained, NeverEmpty

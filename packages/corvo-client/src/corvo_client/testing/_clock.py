@@ -1,4 +1,4 @@
-"""A clock for tests: it stands still until it is moved."""
+"""Clock for tests."""
 
 import time
 from datetime import datetime
@@ -7,7 +7,7 @@ from corvo_schema import from_ms
 
 
 class TestClock:
-    """Starts at the present and moves only when told to. In ms since the epoch."""
+    """A clock that starts now and moves only by `forward`. In ms since the epoch."""
 
     __test__ = False
 
@@ -19,7 +19,7 @@ class TestClock:
 
     @property
     def now(self) -> datetime:
-        """The time, in UTC."""
+        """Current time of this clock, in UTC."""
         return from_ms(self.ms)
 
     def forward(self, ms: int) -> None:
@@ -27,5 +27,5 @@ class TestClock:
         self.ms += ms
 
     def forward_to(self, ms: int) -> None:
-        """Move the clock forward to `ms`; never back."""
+        """Move the clock forward to `ms`. It never moves back."""
         self.ms = max(self.ms, ms)

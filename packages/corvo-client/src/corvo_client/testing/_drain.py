@@ -1,4 +1,4 @@
-"""Runs recorded jobs with the code of the worker, without a server and without waiting."""
+"""Run recorded jobs with the code of the worker, without a server and without waiting."""
 
 import asyncio
 import copy
@@ -11,23 +11,23 @@ from corvo_client.testing import _transitions
 from corvo_client.testing._clock import TestClock
 from corvo_client.testing._store import JobStore
 from corvo_client.worker import CallNext, Context, Worker
-from corvo_client.worker._api import HeldJob
+from corvo_client.worker._api import LeasedJob
 from corvo_client.worker._leases import Interruption, Lease
 from corvo_client.worker._middleware import Surroundings
 from corvo_client.worker._outcomes import Failed, Outcome
 from corvo_client.worker._runner import AnyTask, Runner
 from corvo_schema import Job
 
-_FOR_EVER = 1 << 60
+_NO_LIMIT_MS = 1 << 60
 
 
 class NeverEmpty(AssertionError):
-    """A drain does not end: its jobs keep enqueueing jobs or snoozing."""
+    """The drain reached its maximum of attempts: jobs keep enqueueing jobs or snoozing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Drained:
-    """What a drain did: how many attempts it ran, and how many jobs reached each final state."""
+    """Result of a drain: number of attempts, and number of jobs per final state."""
 
     attempts: int = 0
     completed: int = 0
@@ -36,10 +36,10 @@ class Drained:
 
 
 class Drain:
-    """One run over the recorded jobs of one worker's queues, one attempt at a time.
+    """Runs the recorded jobs of one worker, one attempt at a time.
 
-    The worker's middleware and lifespan apply as in production. Handlers with `executor="process"`
-    run in a thread, because jobs that another process enqueues are not recorded.
+    Middleware and lifespan of the worker apply. Handlers with `executor="process"` run in a
+    thread, because jobs that another process enqueues are not recorded.
     """
 
     def __init__(
@@ -59,11 +59,11 @@ class Drain:
         raise_errors: bool,
         max_attempts: int,
     ) -> Drained:
-        """Run the jobs that are due. Then move the clock to the next time, and repeat.
+        """Run the due jobs, move the clock to the next due job, and repeat.
 
-        Raises `NeverEmpty`, and with `raise_errors` the exception of the first failed attempt.
+        Raises `NeverEmpty`. If `raise_errors`, raises the error of the first failed attempt.
         """
-        until = _FOR_EVER if within_ms is None else self._clock() + within_ms
+        until = _NO_LIMIT_MS if within_ms is None else self._clock() + within_ms
         counts: dict[str, int] = {}
         attempts = 0
         async with self._worker.lifespan(self._worker) as state:
@@ -76,8 +76,8 @@ class Drain:
                 else:
                     if attempts == max_attempts:
                         raise NeverEmpty(
-                            f"there are still jobs after {attempts} attempts; the next is one of "
-                            f"queue {job.queue!r} with the payload {job.payload!r}"
+                            f"there are still jobs after {attempts} attempts; the next job has "
+                            f"queue {job.queue!r} and payload {job.payload!r}"
                         )
                     attempts += 1
                     await self._attempt(job, state, raise_errors=raise_errors)
@@ -88,7 +88,7 @@ class Drain:
     async def _attempt(self, job: Job, state: Any, *, raise_errors: bool) -> None:
         with self._store.locked():
             _transitions.start(self._store, job, self._worker.id)
-        lease = Lease(_held(job), time.monotonic(), lambda: _take_notes(job, lease))
+        lease = Lease(_leased_job(job), time.monotonic(), lambda: _store_notes(job, lease))
         self._running[job.id] = lease
         try:
             outcome = await self._outcome(self._worker.tasks[job.queue], lease, state)
@@ -105,7 +105,9 @@ class Drain:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Outcome | None] = loop.create_future()
         middleware = [self._catch, *self._worker.middleware]
-        runner = Runner(1, loop, _settle(future), surroundings=Surroundings(middleware, state))
+        runner = Runner(
+            1, loop, _set_result_of(future), surroundings=Surroundings(middleware, state)
+        )
         if task.executor == "process":
             task = copy.copy(task)
             task.executor = "thread"
@@ -119,7 +121,7 @@ class Drain:
         finally:
             runner.close()
         if outcome is None:
-            raise RuntimeError("a recorded job cannot be lost")
+            raise RuntimeError("a recorded job cannot lose its lease")
         return outcome
 
     async def _catch(self, context: Context, call_next: CallNext) -> Any:
@@ -130,16 +132,18 @@ class Drain:
             raise
 
 
-def _settle(future: "asyncio.Future[Outcome | None]") -> Callable[[Lease, Outcome | None], None]:
-    def settle(_lease: Lease, outcome: Outcome | None) -> None:
+def _set_result_of(
+    future: "asyncio.Future[Outcome | None]",
+) -> Callable[[Lease, Outcome | None], None]:
+    def set_result(_lease: Lease, outcome: Outcome | None) -> None:
         if not future.done():
             future.set_result(outcome)
 
-    return settle
+    return set_result
 
 
-def _held(job: Job) -> HeldJob:
-    return HeldJob.model_validate(
+def _leased_job(job: Job) -> LeasedJob:
+    return LeasedJob.model_validate(
         {
             "job_id": job.id,
             "queue": job.queue,
@@ -155,6 +159,6 @@ def _held(job: Job) -> HeldJob:
     )
 
 
-def _take_notes(job: Job, lease: Lease) -> None:
+def _store_notes(job: Job, lease: Lease) -> None:
     job.checkpoint = lease.checkpoint
     job.progress = lease.unsent_progress or job.progress

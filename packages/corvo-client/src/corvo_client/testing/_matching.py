@@ -1,4 +1,4 @@
-"""Finds recorded jobs by queue or task, payload and arguments."""
+"""Match recorded jobs by queue or task, payload and arguments."""
 
 import inspect
 from collections.abc import Mapping
@@ -9,16 +9,16 @@ from corvo_client.worker._task import Task
 from corvo_schema import Job
 
 ANYTHING: Any = object()
-"""Stands for any payload."""
+"""Default payload of a match: any payload."""
 
 Target = str | Task[..., ..., Any]
 
 
 class Wanted:
-    """Matches jobs of a queue or a task whose payload has at least these members.
+    """Matches jobs of a queue or a task whose payload has at least the given members.
 
-    The arguments of a task are those of its function, with their defaults. Values are compared as
-    JSON and by `==`, so that `unittest.mock.ANY` works.
+    For a task, the members are the arguments of its function, including defaults. Values are
+    compared by `==`, also after conversion to JSON, so `unittest.mock.ANY` works.
     """
 
     def __init__(self, target: Target | None, payload: Any, arguments: Mapping[str, Any]) -> None:
@@ -38,7 +38,7 @@ class Wanted:
         return f"{where} with {', '.join(parts)}" if parts else where
 
     def matches(self, job: Job) -> bool:
-        """Tell whether a job matches."""
+        """Return whether a job matches."""
         if self._queue is not None and job.queue != self._queue:
             return False
         if self._payload is not ANYTHING and not _equal(self._payload, job.payload):
@@ -67,5 +67,5 @@ def _equal(expected: Any, actual: Any) -> bool:
         return True
     try:
         return bool(jsonable(expected) == actual)
-    except ValueError:  # it is nothing that JSON can hold, and so no part of a payload
+    except ValueError:  # JSON cannot express the value, so no payload contains it
         return False

@@ -1,4 +1,4 @@
-"""Answers the calls of producers from memory, as a server does."""
+"""Answer client calls from memory, like a server."""
 
 import json
 import re
@@ -28,15 +28,15 @@ from corvo_schema import (
 )
 
 MAX_PAYLOAD = 256 * 1024
-"""In bytes; the server's default."""
+"""Maximum size of a payload in bytes: the default of the server."""
 
 
 class NoServer(RuntimeError):
-    """Raised for a call that only a server can answer. Use a real one for this test."""
+    """The call needs a real server. Use the fixture `corvo_server` or `LocalServer`."""
 
 
 class MemoryServer:
-    """Answers calls from a job store. Calls `on_cancel` when an active job is cancelled."""
+    """Answers calls from a job store. Calls `on_cancel` if an active job is cancelled."""
 
     def __init__(self, store: JobStore, on_cancel: Callable[[Job], None]) -> None:
         self._store = store
@@ -60,8 +60,8 @@ class MemoryServer:
                 body = [json.loads(call.body)] if call.body is not None else []
                 return self._reply(route, *match.groups(), *body)
         raise NoServer(
-            f"{call.verb} {call.path}: this needs a server, and while jobs are recorded there is "
-            "none; use the fixture corvo_server, or corvo_client.testing.LocalServer"
+            f"{call.verb} {call.path}: this needs a server, but jobs are being recorded; "
+            "use the fixture corvo_server, or corvo_client.testing.LocalServer"
         )
 
     def _reply(self, route: Callable[..., BaseModel], *arguments: Any) -> Answer:

@@ -1,4 +1,4 @@
-"""Jobs that are recorded instead of sent, and what a test can do with them."""
+"""Recording of jobs instead of sending them, with assertions and drains."""
 
 import asyncio
 import threading
@@ -25,17 +25,17 @@ from corvo_client.worker._leases import Interruption, Lease
 from corvo_schema import Job
 from corvo_schema.durations import Seconds
 
-_MOST_SHOWN = 20
-_MOST_ATTEMPTS = 10_000
+_MAX_SHOWN = 20
+_MAX_ATTEMPTS = 10_000
 
 _seconds = TypeAdapter[int](Seconds)
 
 
 class RecordedJobs:
-    """The jobs that any client of this process has enqueued since the recording began.
+    """The jobs that the clients of this process have enqueued since the recording started.
 
-    They are `corvo_schema.Job`s, as `Client.get_job` returns them. `drain` changes them in place.
-    Only `forward` and `drain` move the clock of the jobs; handlers see the real time.
+    The jobs are `corvo_schema.Job`s, like those of `Client.get_job`. `drain` changes them in place.
+    Their clock moves only by `forward` and `drain`. Handlers see the real time.
     """
 
     def __init__(self) -> None:
@@ -48,16 +48,16 @@ class RecordedJobs:
 
     @property
     def all(self) -> list[Job]:
-        """All jobs, in the order in which they were enqueued."""
+        """All jobs in the order of their enqueue."""
         return list(self._store.jobs.values())
 
     @property
     def now(self) -> datetime:
-        """The time by which delays, retries, unique periods and expiries are decided."""
+        """Current time for delays, retries, unique periods and expiries."""
         return self._clock.now
 
     def forward(self, seconds: AnySeconds) -> None:
-        """Move that time forward."""
+        """Move the time `now` forward."""
         self._clock.forward(_seconds.validate_python(seconds))
 
     def enqueued(
@@ -65,8 +65,8 @@ class RecordedJobs:
     ) -> list[Job]:
         """Return the jobs of a queue or a task that have at least these arguments.
 
-        A `payload` must be equal as a whole. Values are compared as JSON and by `==`, so that
-        `unittest.mock.ANY` works.
+        `payload` must equal the whole payload. Values are compared by `==`, also after conversion
+        to JSON, so `unittest.mock.ANY` works.
         """
         wanted = Wanted(target, payload, arguments)
         return [job for job in self.all if wanted.matches(job)]
@@ -74,7 +74,7 @@ class RecordedJobs:
     def assert_enqueued(
         self, target: Target | None = None, payload: Any = ANYTHING, /, **arguments: Any
     ) -> Job:
-        """Return the last job that `enqueued` returns. Raises AssertionError if there is none."""
+        """Return the last job of `enqueued(...)`. Raises AssertionError if there is none."""
         found = self.enqueued(target, payload, **arguments)
         if not found:
             wanted = Wanted(target, payload, arguments)
@@ -84,14 +84,14 @@ class RecordedJobs:
     def assert_not_enqueued(
         self, target: Target | None = None, payload: Any = ANYTHING, /, **arguments: Any
     ) -> None:
-        """Raise AssertionError if `enqueued` returns any job."""
+        """Raise AssertionError if `enqueued(...)` returns any job."""
         found = self.enqueued(target, payload, **arguments)
         if found:
             wanted = Wanted(target, payload, arguments)
             raise AssertionError(f"{len(found)} jobs were enqueued to {wanted}{self._shown()}")
 
     def clear(self) -> None:
-        """Remove all jobs and batches. The time stays as it is."""
+        """Delete all jobs and batches. The time does not change."""
         self._store = JobStore(self._clock)
         self._server = MemoryServer(self._store, self._interrupt)
 
@@ -102,17 +102,17 @@ class RecordedJobs:
         queue: str | None = None,
         within: AnySeconds | None = None,
         raise_errors: bool = False,
-        max_attempts: int = _MOST_ATTEMPTS,
+        max_attempts: int = _MAX_ATTEMPTS,
     ) -> Drained:
         """Run the jobs of the worker's queues, and the jobs that they enqueue, until none is left.
 
-        Jobs run one at a time. When no job is due, the time moves to the next delay, retry or
-        snooze, but at most by `within`: 0 runs only what is due now. `raise_errors` raises the
-        exception of the first failed attempt. Raises `NeverEmpty` after `max_attempts`, and
-        RuntimeError in a coroutine: await `drain_async` there.
+        Jobs run one at a time. If no job is due, the time moves to the next delay, retry or snooze,
+        but at most by `within` (0: run only jobs that are due now). `raise_errors` raises the error
+        of the first failed attempt. Raises `NeverEmpty` after `max_attempts`, and RuntimeError in
+        an event loop: use `drain_async` there.
         """
         if _has_loop():
-            raise RuntimeError("an event loop runs here: use `await jobs.drain_async(...)`")
+            raise RuntimeError("an event loop is running: use `await jobs.drain_async(...)`")
         return asyncio.run(
             self.drain_async(
                 worker,
@@ -130,14 +130,14 @@ class RecordedJobs:
         queue: str | None = None,
         within: AnySeconds | None = None,
         raise_errors: bool = False,
-        max_attempts: int = _MOST_ATTEMPTS,
+        max_attempts: int = _MAX_ATTEMPTS,
     ) -> Drained:
-        """Run jobs as `drain` does, in the running event loop."""
+        """Do what `drain` does, in the running event loop."""
         queues = list(worker.tasks) if queue is None else [queue]
         if missing := [name for name in queues if name not in worker.tasks]:
-            raise ValueError(f"the worker has no task for {', '.join(missing)}")
+            raise ValueError(f"the worker has no task for queue {', '.join(missing)}")
         if self._is_draining:
-            raise RuntimeError("a drain is going on: what its handlers enqueue, it will run")
+            raise RuntimeError("a drain is already running; it runs the jobs of handlers, too")
         self._is_draining = True
         try:
             return await Drain(self._store, self._clock, worker, self._running).run(
@@ -151,10 +151,10 @@ class RecordedJobs:
 
     @contextmanager
     def inline(self, *workers: Worker, raise_errors: bool = True) -> Iterator[None]:
-        """Run jobs when they are enqueued: they have ended when the enqueue returns.
+        """Run each job during its enqueue: it has finished when the enqueue returns.
 
-        Delays are skipped, and retries run at once. The enqueue raises what a handler raises,
-        unless `raise_errors` is false. Jobs that a handler enqueues run after that handler.
+        Delays are skipped, and retries run at once. If `raise_errors`, the enqueue raises the error
+        of the handler. Jobs that a handler enqueues run after that handler.
         """
         before, self._inline = self._inline, (workers, raise_errors)
         try:
@@ -163,14 +163,14 @@ class RecordedJobs:
             self._inline = before
 
     def _answer(self, call: Call[Any]) -> Answer:
-        """Answer a call of plain code."""
+        """Answer a call of a sync client."""
         answer = self._server.answer(call)
         if self._runs_now(call):
             _run_blocking(self._run_inline)
         return answer
 
     async def _answer_async(self, call: Call[Any]) -> Answer:
-        """Answer a call of a coroutine."""
+        """Answer a call of an async client."""
         answer = self._server.answer(call)
         if self._runs_now(call):
             await self._run_inline()
@@ -195,18 +195,20 @@ class RecordedJobs:
     def _shown(self) -> str:
         jobs = self.all
         if not jobs:
-            return "; nothing was enqueued at all"
-        lines = [f"\n  {job.queue} {job.payload!r} ({job.state})" for job in jobs[-_MOST_SHOWN:]]
+            return "; no jobs were enqueued"
+        lines = [f"\n  {job.queue} {job.payload!r} ({job.state})" for job in jobs[-_MAX_SHOWN:]]
         more = len(jobs) - len(lines)
-        return "; these were:" + ("" if not more else f"\n  ({more} earlier ones)") + "".join(lines)
+        return (
+            "; enqueued jobs:" + ("" if not more else f"\n  ({more} earlier jobs)") + "".join(lines)
+        )
 
 
 @contextmanager
 def recording() -> Iterator[RecordedJobs]:
-    """Record the jobs that every client and task of this process enqueues; send nothing.
+    """Record the jobs that the clients and tasks of this process enqueue. Send nothing.
 
-    Calls that only a server can answer raise `NoServer`. The innermost of nested recordings gets
-    the jobs.
+    Calls that need a real server raise `NoServer`. The innermost of nested recordings gets the
+    jobs.
     """
     jobs = RecordedJobs()
 
@@ -237,7 +239,7 @@ def _has_loop() -> bool:
 
 
 def _run_blocking(work: Callable[[], Any]) -> None:
-    """Run a coroutine to its end from plain code, also where an event loop waits for that code."""
+    """Run a coroutine and block until it ends, even if this thread runs an event loop."""
     if not _has_loop():
         asyncio.run(work())
         return

@@ -1,4 +1,4 @@
-"""A real server for tests: a process, on a free port, with its data in a temporary directory."""
+"""Real server for tests: a process on a free port with a temporary data directory."""
 
 import contextlib
 import importlib.util
@@ -14,9 +14,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-_STARTS_WITHIN = 60.0
-_STOPS_WITHIN = 10.0
-_MOST_SHOWN = 50
+_START_TIMEOUT = 60.0
+_STOP_TIMEOUT = 10.0
+_MAX_LINES_SHOWN = 50
 
 
 class ServerDied(RuntimeError):
@@ -24,11 +24,11 @@ class ServerDied(RuntimeError):
 
 
 class LocalServer:
-    """A corvo-server. Use it as a context manager, or call `start` and `close`.
+    """A corvo-server process. Use it as a context manager, or call `start` and `close`.
 
-    `options` are the server's settings, e.g. `{"max_payload_bytes": 1000}`. Without a `data_dir`
-    the data is in a temporary directory that `close` removes. Settings in the environment are
-    ignored. Needs `pip install "corvo-client[testing]"`.
+    `options` are settings of the server, e.g. `{"max_payload_bytes": 1000}`. The default `data_dir`
+    is a temporary directory that `close` removes. CORVO_* environment variables are ignored. Needs
+    `pip install "corvo-client[testing]"`.
     """
 
     def __init__(
@@ -44,26 +44,28 @@ class LocalServer:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._process: subprocess.Popen[str] | None = None
         self._lines: list[str] = []
-        self._grown = threading.Condition()
+        self._has_output = threading.Condition()
         self._reader: threading.Thread | None = None
         self._url: str | None = None
 
     @property
     def url(self) -> str:
-        """The URL of the server. Raises RuntimeError before the start."""
+        """URL of the server. Raises RuntimeError before the start."""
         if self._url is None:
-            raise RuntimeError("the server was not started")
+            raise RuntimeError("the server is not started; call start() first")
         return self._url
 
     @property
     def log(self) -> str:
-        """The output of the server so far."""
+        """Output of the server so far."""
         return "".join(self._lines)
 
     def start(self) -> Self:
-        """Start the server and wait until it takes requests. Raises `ServerDied`."""
+        """Start the server and wait until it accepts requests. Raises `ServerDied`."""
         if importlib.util.find_spec("corvo_server") is None:
-            raise ServerDied('there is no server to start: pip install "corvo-client[testing]"')
+            raise ServerDied(
+                'corvo-server is not installed: run pip install "corvo-client[testing]"'
+            )
         folder = self._data_dir
         if folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="corvo-", ignore_cleanup_errors=True)
@@ -72,13 +74,15 @@ class LocalServer:
         command += ["--data-dir", str(folder), "--log-format", "json"]
         for name, value in self._options.items():
             command += [f"--{name.replace('_', '-')}", str(value)]
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("CORVO_")}
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith("CORVO_")
+        }
         self._process = subprocess.Popen(  # noqa: S603 - our own server
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env={**kept, "PYTHONUNBUFFERED": "1"},
+            env={**environment, "PYTHONUNBUFFERED": "1"},
             text=True,
             encoding="utf-8",
         )
@@ -88,17 +92,17 @@ class LocalServer:
         return self
 
     def close(self) -> None:
-        """Stop the server, kill it if that takes too long, and remove its temporary data."""
+        """Stop the server and remove its temporary data. After 10 s, kill the server."""
         process, self._process = self._process, None
         if process is not None:
             process.terminate()
             try:
-                process.wait(_STOPS_WITHIN)
+                process.wait(_STOP_TIMEOUT)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
         if self._reader is not None:
-            self._reader.join(_STOPS_WITHIN)
+            self._reader.join(_STOP_TIMEOUT)
         if self._folder is not None:
             self._folder.cleanup()
             self._folder = None
@@ -123,25 +127,25 @@ class LocalServer:
             return
         with output:
             for line in output:
-                with self._grown:
+                with self._has_output:
                     self._lines.append(line)
-                    self._grown.notify_all()
-        with self._grown:
-            self._grown.notify_all()
+                    self._has_output.notify_all()
+        with self._has_output:
+            self._has_output.notify_all()
 
     def _wait_for_url(self) -> str:
-        ends_at = time.monotonic() + _STARTS_WITHIN
-        with self._grown:
+        ends_at = time.monotonic() + _START_TIMEOUT
+        with self._has_output:
             while True:
                 for line in self._lines:
                     if (url := _url_in(line)) is not None:
                         return url
                 if not self._is_reading or time.monotonic() > ends_at:
                     break
-                self._grown.wait(0.1)
-        tail = "".join(self._lines[-_MOST_SHOWN:])
+                self._has_output.wait(0.1)
+        tail = "".join(self._lines[-_MAX_LINES_SHOWN:])
         self.close()
-        raise ServerDied(f"the server did not start; it has written:\n{tail}")
+        raise ServerDied(f"the server did not start; the end of its output:\n{tail}")
 
     @property
     def _is_reading(self) -> bool:

@@ -1,4 +1,4 @@
-"""The jobs that were enqueued while recording, kept in memory by the rules of the server."""
+"""Store of recorded jobs in memory. It applies the rules of the server."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -34,7 +34,7 @@ class _Enqueued(NamedTuple):
 
 
 class JobStore:
-    """Jobs in the order of their enqueueing, unique keys and batches. For any number of threads.
+    """Jobs in the order of their enqueue, unique keys and batches. Thread-safe.
 
     `clock` returns ms since the epoch.
     """
@@ -56,7 +56,7 @@ class JobStore:
     def enqueue(
         self, requests: Sequence[EnqueueRequest], options: BatchOptions | None = None
     ) -> tuple[list[EnqueueReply], str | None]:
-        """Enqueue all jobs or none; also return the id of their batch. Raises `ApiError`."""
+        """Enqueue all jobs or none. Return replies and the batch id. Raises `ApiError`."""
         with self._mutex:
             self._refuse_conflicts(requests)
             batch_id = None if options is None else new_batch_id()
@@ -84,9 +84,9 @@ class JobStore:
         return batch
 
     def next_due(self, queues: Sequence[str], until: int) -> tuple[Job, int] | None:
-        """Return the next job of these queues and its time, or None if none is due by `until`.
+        """Return the next job of these queues and its due time, or None if none is due by `until`.
 
-        Jobs that are due now come by priority, then by age, as from a server.
+        Due jobs are sorted by priority, then by age, as in a server.
         """
         now = self.clock()
         waiting = [
@@ -100,7 +100,7 @@ class JobStore:
         return (job, at) if at <= until else None
 
     def note_end(self, job: Job) -> None:
-        """Release the unique key of a job that has ended, and count it in its batch."""
+        """Release the unique key of a finished job, and count the job in its batch."""
         with self._mutex:
             for key, (holder, _) in list(self._locks.items()):
                 if holder == job.id:
@@ -115,8 +115,8 @@ class JobStore:
             return _Enqueued(reply, batch_id=known.batch_id)
         holder = self._holder(request)
         if holder is not None:
-            # Of two jobs with the same key in one request, the first one stays.
-            status = "duplicate" if holder.id in fresh else self._meet(holder, request)
+            # If two jobs of one request have the same key, the second one is a duplicate.
+            status = "duplicate" if holder.id in fresh else self._resolve_conflict(holder, request)
             return _Enqueued(EnqueueReply(job_id=holder.id, status=status, unique_existing=True))
         job = self._new_job(request, batch_id)
         self.jobs[job.id] = job
@@ -161,13 +161,13 @@ class JobStore:
     def _holder(self, request: EnqueueRequest) -> Job | None:
         if request.unique_key is None:
             return None
-        held = self._locks.get((request.queue, request.unique_key))
-        return self.jobs[held[0]] if held is not None and held[1] > self.clock() else None
+        lock = self._locks.get((request.queue, request.unique_key))
+        return self.jobs[lock[0]] if lock is not None and lock[1] > self.clock() else None
 
     def _refuse_conflicts(self, requests: Sequence[EnqueueRequest]) -> None:
-        """Refuse the request if a job with `on_conflict=error` meets a holder of its key.
+        """Raise `InvalidState` if a job with `on_conflict=error` has the key of another job.
 
-        Jobs of the same request do not refuse each other.
+        Jobs of the same request do not conflict with each other.
         """
         for request in requests:
             holder = self._holder(request)
@@ -179,7 +179,7 @@ class JobStore:
                     )
                 )
 
-    def _meet(self, holder: Job, request: EnqueueRequest) -> str:
+    def _resolve_conflict(self, holder: Job, request: EnqueueRequest) -> str:
         """Apply `on_conflict` to the job that holds the key; return the status of the reply."""
         event = rules.event_of_conflict(request.on_conflict, JobState(holder.state))
         if event is None:
@@ -229,7 +229,7 @@ def ms_of(moment: datetime | None) -> int | None:
 
 
 def due_at(job: Job) -> int:
-    """Return when a waiting job runs, or ends as expired, in milliseconds since the epoch."""
+    """Return the time at which a waiting job runs or expires, in ms since the epoch."""
     at = 0
     if job.state is not JobState.PENDING and job.scheduled_at is not None:
         at = to_ms(job.scheduled_at)

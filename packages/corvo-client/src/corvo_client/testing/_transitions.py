@@ -1,4 +1,4 @@
-"""Applies `corvo_schema.rules` to recorded jobs: what attempts and calls do to them."""
+"""State transitions of recorded jobs, by the rules of `corvo_schema.rules`."""
 
 from corvo_client.testing._store import JobStore, invalid_state, ms_of
 from corvo_client.worker._outcomes import Completed, Failed, Outcome
@@ -6,7 +6,7 @@ from corvo_schema import Backoff, EventType, Job, JobError, JobState, from_ms, r
 
 
 def start(store: JobStore, job: Job, worker_id: str) -> None:
-    """Begin an attempt."""
+    """Start an attempt."""
     job.state = JobState.ACTIVE
     job.attempt += 1
     job.worker_id = worker_id
@@ -14,18 +14,18 @@ def start(store: JobStore, job: Job, worker_id: str) -> None:
 
 
 def is_expired(store: JobStore, job: Job) -> bool:
-    """Tell whether a job was not finished in time."""
+    """Return whether a job has expired."""
     return rules.is_expired(ms_of(job.expire_at), store.clock())
 
 
 def expire(store: JobStore, job: Job) -> None:
-    """End a job that was not finished in time."""
+    """End an expired job."""
     _note_error(store, job, rules.expired_error(None), None)
     _end(store, job, EventType.EXPIRED)
 
 
 def cancel(store: JobStore, job: Job) -> EventType:
-    """Cancel a job; return CANCELLED or CANCEL_REQUESTED. Raises `InvalidState` if it has ended."""
+    """Cancel a job; return CANCELLED or CANCEL_REQUESTED. Raises `InvalidState` if finished."""
     state = JobState(job.state)
     event = rules.event_of_cancel(state)
     if event is None:
@@ -38,7 +38,7 @@ def cancel(store: JobStore, job: Job) -> EventType:
 
 
 def finish(store: JobStore, job: Job, outcome: Outcome) -> None:
-    """End an attempt."""
+    """End an attempt with its outcome."""
     match outcome:
         case Completed():
             job.result = outcome.result
@@ -63,7 +63,7 @@ def _fail(store: JobStore, job: Job, failed: Failed) -> None:
         _end(store, job, event)
         return
     limits = (job.retry_base_delay_ms, job.retry_max_delay_ms)
-    # Without luck: a test is the same each time.
+    # No jitter, so that tests are deterministic.
     delay = rules.retry_delay(Backoff(job.retry_backoff), *limits, job.attempt, luck=0)
     _wait(store, job, JobState.RETRYING, delay)
 

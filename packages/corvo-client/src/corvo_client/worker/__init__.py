@@ -1,4 +1,4 @@
-"""Runs functions for the jobs of queues."""
+"""Workers: run functions for the jobs of queues."""
 
 from corvo_client.worker._context import Context, current_job
 from corvo_client.worker._leases import Interruption

@@ -1,4 +1,4 @@
-"""The requests of a worker to the server, and the two ways in which a request fails."""
+"""Requests of a worker to the server, and their errors."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple, Protocol
@@ -9,8 +9,8 @@ from corvo_schema.durations import Seconds
 from corvo_schema.outcomes import AckResult, FailResult, HeartbeatReply, ReleaseResult
 
 
-class HeldJob(ReplyModel):
-    """A `FetchedJob` with only the fields that a worker uses: reading all takes longer."""
+class LeasedJob(ReplyModel):
+    """A `FetchedJob` with only the fields that a worker uses. Decoding all fields is slower."""
 
     job_id: str
     queue: str
@@ -25,7 +25,7 @@ class HeldJob(ReplyModel):
 
 
 class Ack(NamedTuple):
-    """An `AckItem` without validation: its fields are valid already."""
+    """An `AckItem` without validation, because the worker sets only valid fields."""
 
     job_id: str
     lease_token: str | None = None
@@ -33,11 +33,11 @@ class Ack(NamedTuple):
 
 
 class RequestFailed(Exception):
-    """A request failed. Its `str` is the text for the log."""
+    """A request failed. `str()` is the text for the log."""
 
 
 class Undelivered(RequestFailed):
-    """The server was not reached or is unavailable. The same request may succeed later."""
+    """There was no connection, or the server is unavailable. The request may succeed later."""
 
 
 class Refused(RequestFailed):
@@ -45,17 +45,17 @@ class Refused(RequestFailed):
 
 
 class ServerApi(Protocol):
-    """The requests of the event loop. A result list is empty when there is nothing to tell per job.
+    """Requests of the event loop.
 
-    All raise `RequestFailed`.
+    The methods raise `RequestFailed`. They may return an empty list if all items succeeded.
     """
 
-    async def fetch(self, count: int, *, wait: bool) -> list[HeldJob]:
-        """Return up to `count` jobs; unless `wait` is false, wait a while for the first."""
+    async def fetch(self, count: int, *, wait: bool) -> list[LeasedJob]:
+        """Return up to `count` jobs. If `wait` is true, the server waits for the first one."""
         ...
 
     async def ack(self, items: Sequence[Ack]) -> list[AckResult]:
-        """Report jobs as completed. The list is also empty when all acks succeeded."""
+        """Report jobs as completed. The list is also empty if all acks succeeded."""
         ...
 
     async def fail(self, items: Sequence[FailItem]) -> list[FailResult]:
@@ -68,10 +68,10 @@ class ServerApi(Protocol):
 
 
 class HeartbeatSender(Protocol):
-    """The only request of the heartbeat thread. It has its own connection."""
+    """Heartbeat request of the heartbeat thread, which has its own connection."""
 
     def beat(self, request: HeartbeatRequest) -> HeartbeatReply:
-        """Extend leases. Blocks. Raises `RequestFailed`."""
+        """Extend leases. Block until the answer arrives. Raises `RequestFailed`."""
         ...
 
     def close(self) -> None:

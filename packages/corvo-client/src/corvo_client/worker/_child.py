@@ -1,4 +1,4 @@
-"""What runs in the processes of handlers: one job after the other, until the worker is gone."""
+"""Main loop of a handler process: it runs one job after the other until the worker ends."""
 
 import contextlib
 import importlib
@@ -12,29 +12,29 @@ from functools import cache, partial, reduce
 from multiprocessing import connection, parent_process
 from typing import Any
 
-from corvo_client.worker._api import HeldJob
-from corvo_client.worker._context import STATE_IS_ELSEWHERE, Context, enter
+from corvo_client.worker._api import LeasedJob
+from corvo_client.worker._context import STATE_IN_OTHER_PROCESS, Context, enter
 from corvo_client.worker._leases import Lease
 from corvo_client.worker._outcomes import Cancel, Retry, Snooze
 from corvo_client.worker._payload import PayloadShape
 from corvo_client.worker._task import Task
-from corvo_client.worker._verdict import backtrace_of, storable
+from corvo_client.worker._to_outcome import backtrace_of, storable
 from corvo_schema.progress import Progress
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """From the worker: run this job. `seconds_left` is until its lease ends."""
+    """Request of the worker to run a job. `seconds_left` is the time until its lease ends."""
 
     module: str
     name: str
-    job: HeldJob
+    job: LeasedJob
     seconds_left: float
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """From the handler, while it runs. None for nothing new."""
+    """Notes of a running handler. None means no change."""
 
     checkpoint: Any
     progress: Progress | None
@@ -42,29 +42,29 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """What the handler returned, as plain JSON data."""
+    """Return value of the handler as plain JSON data."""
 
     value: Any
 
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """What the handler raised, and where."""
+    """Error of the handler and its backtrace."""
 
     error: BaseException
     backtrace: str
 
 
 class RemoteError(Exception):
-    """Stands for an error that cannot be carried from one process to another; says what it was."""
+    """Replaces an error that cannot be pickled. The message has its type and text."""
 
 
 def serve(pipe: "connection.Connection[Note | Returned | Raised, Request]") -> None:
-    """Run the jobs that come until the pipe is closed.
+    """Run the jobs that arrive over the pipe until it is closed.
 
-    The worker decides when to stop: a signal that was sent to the whole group is meant for it.
+    Signals to the process group are ignored here, because the worker handles them.
     """
-    # Handlers, and not SIG_IGN: programs that are started from here must not inherit it.
+    # Not SIG_IGN: subprocesses of a handler would inherit it.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
     threading.Thread(target=_die_with_parent, daemon=True).start()
@@ -75,33 +75,33 @@ def serve(pipe: "connection.Connection[Note | Returned | Raised, Request]") -> N
         except EOFError:
             return
         ended = _run(request, partial(_send, pipe, lock))
-        # The worker may have stopped listening by now: nobody is interested then.
+        # If the worker has closed the pipe, it does not need the outcome.
         with lock, contextlib.suppress(OSError):
             pipe.send(ended)
 
 
 def _send(pipe: Any, lock: threading.Lock, lease: Lease) -> None:
-    """Pass on what a handler noted. Its threads may do so, too."""
+    """Send the notes of a handler. Threads of the handler may call this, too."""
     with lock:
         pipe.send(Note(lease.unsent_checkpoint, lease.unsent_progress))
-        lease.notes_were_sent(lease.unsent_checkpoint, lease.unsent_progress)
+        lease.clear_sent_notes(lease.unsent_checkpoint, lease.unsent_progress)
 
 
 def _run(request: Request, send: Any) -> Returned | Raised:
     lease = Lease(request.job, time.monotonic(), lambda: send(lease))
     lease.ends_at = time.monotonic() + request.seconds_left
-    context = Context(lease, STATE_IS_ELSEWHERE)
+    context = Context(lease, STATE_IN_OTHER_PROCESS)
     enter(context)
     try:
         function, shape = _resolve(request.module, request.name)
         result = function(**shape.arguments(request.job.payload, context))
-        return Returned(_plain(result))
-    except BaseException as error:  # noqa: BLE001 - whatever a handler raises is its outcome
-        return Raised(_portable(error), backtrace_of(error))
+        return Returned(_json_result(result))
+    except BaseException as error:  # noqa: BLE001 - any error is the outcome
+        return Raised(_picklable(error), backtrace_of(error))
 
 
-def _plain(result: Any) -> Any:
-    # What steers takes the way of errors.
+def _json_result(result: Any) -> Any:
+    # A returned Snooze, Cancel or Retry has the same effect as a raised one.
     if isinstance(result, Snooze | Cancel | Retry):
         raise result
     return storable(result)
@@ -115,10 +115,10 @@ def _resolve(module: str, name: str) -> tuple[Any, PayloadShape]:
     return found, PayloadShape(found)
 
 
-def _portable(error: BaseException) -> BaseException:
+def _picklable(error: BaseException) -> BaseException:
     try:
         copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
-    except Exception:  # noqa: BLE001 - a class can break in any way
+    except Exception:  # noqa: BLE001 - pickling runs code of any class
         copy = None
     if type(copy) is type(error):
         return error

@@ -1,4 +1,4 @@
-"""The thread that keeps leases alive, whatever the handlers do to the event loop."""
+"""Heartbeat thread: extends leases even while a handler blocks the event loop."""
 
 import logging
 import threading
@@ -15,17 +15,17 @@ from corvo_schema.outcomes import HeartbeatJobReply
 
 _log = logging.getLogger("corvo.worker")
 
-_LONGEST_INTERVAL = 15.0
-_TICK = 0.5
-_MOST_JOBS = 500
+_MAX_INTERVAL = 15.0
+_TICK_SECONDS = 0.5
+_MAX_JOBS = 500
 _LOST_REASONS = frozenset({"lease_lost", "not_found", "finished"})
 
 
 class Heartbeat:
-    """Extends all leases in one request every 15 s or a third of the shortest, the shorter of both.
+    """Extends all leases every 15 s, or after a third of the shortest lease if that is less.
 
-    Notes (progress, checkpoints) make it come early, within half a second. `on_interrupt` is called
-    in this thread, with a lease whose handler has to stop.
+    A request has up to 500 leases. After a note (progress or checkpoint) the next heartbeat follows
+    within 0.5 s. `on_interrupt` is called in this thread for each handler that must stop.
     """
 
     def __init__(
@@ -55,15 +55,15 @@ class Heartbeat:
 
     @property
     def interval(self) -> float:
-        """Seconds between beats."""
-        return min(_LONGEST_INTERVAL, self._leases.shortest / 3)
+        """Seconds between heartbeats."""
+        return min(_MAX_INTERVAL, self._leases.shortest / 3)
 
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Tell the thread to end. It does so at once, or when the request that is out has ended."""
+        """Tell the thread to end, at once or after the request in flight."""
         with self._condition:
             self._is_stopping = True
             self._condition.notify()
@@ -73,11 +73,11 @@ class Heartbeat:
         self._thread.join(timeout)
 
     def poke(self) -> None:
-        """Say that a lease has notes. Cheap enough to be called in a tight loop, by any thread."""
+        """Request an early heartbeat, because a lease has notes. Any thread may call this often."""
         self._has_notes = True
 
     def flush(self) -> Future[bool]:
-        """Beat now. The result tells whether the server has all notes made before this call."""
+        """Send a heartbeat now. The result is True if the server has all notes made so far."""
         flush: Future[bool] = Future()
         with self._condition:
             if self._is_stopping:
@@ -91,19 +91,19 @@ class Heartbeat:
         while not self._is_stopping:
             with self._condition:
                 self._condition.wait_for(
-                    lambda: self._is_stopping or self._flushes, min(_TICK, self.interval)
+                    lambda: self._is_stopping or self._flushes, min(_TICK_SECONDS, self.interval)
                 )
             try:
                 self.tick()
-            except Exception:  # noqa: BLE001 - a bug must not cost every job its lease
-                _log.exception("the heartbeat failed, trying on")
+            except Exception:  # noqa: BLE001 - after a bug, leases must still be extended
+                _log.exception("the heartbeat failed with an unexpected error, retrying")
         with self._condition:
             for flush in self._flushes:
                 flush.set_result(False)
         self._heartbeat_sender.close()
 
     def tick(self) -> None:
-        """Do what is due by now: look at the event loop, beat."""
+        """Check the event loop, and send a heartbeat if one is due."""
         now = self._clock()
         self._watch.check(now)
         is_time = now >= self._last_beat + self.interval or self._has_notes
@@ -124,8 +124,8 @@ class Heartbeat:
         self._has_notes = False
         leases = list(self._leases)
         is_delivered = True
-        for start in range(0, len(leases), _MOST_JOBS):
-            is_delivered = self._send(leases[start : start + _MOST_JOBS]) and is_delivered
+        for start in range(0, len(leases), _MAX_JOBS):
+            is_delivered = self._send(leases[start : start + _MAX_JOBS]) and is_delivered
         if is_delivered:
             self._last_beat = now
             self._backoff.reset()
@@ -151,38 +151,42 @@ class Heartbeat:
         except Refused as error:
             return self._send_apart(leases, error)
         except RequestFailed as error:
-            if self._backoff.is_news:
-                _log.warning("the heartbeat did not get through, trying on: %s", error)
+            if self._backoff.should_log:
+                _log.warning("cannot send heartbeats, retrying: %s", error)
             return False
         for lease in leases:
             sent = jobs[lease.job.job_id]
             answer = reply.jobs.get(lease.job.job_id)
             if answer is not None:
-                self._take(answer, lease, sent, sent_at)
+                self._apply(answer, lease, sent, sent_at)
         return True
 
     def _send_apart(self, leases: Sequence[Lease], error: Refused) -> bool:
-        """Find the one whose notes the server refuses: it must not cost the others their leases."""
+        """Split a rejected request, so that one bad note does not cost other jobs their leases."""
         if len(leases) > 1:
             half = len(leases) // 2
             first = self._send(leases[:half])
             return self._send(leases[half:]) and first
         (lease,) = leases
         if lease.unsent_checkpoint is None and lease.unsent_progress is None:
-            _log.error("the heartbeat of job %s was refused: %s", lease.job.job_id, error)
+            _log.error("the server rejected the heartbeat of job %s: %s", lease.job.job_id, error)
             return False
-        _log.error("a checkpoint or progress of job %s is dropped: %s", lease.job.job_id, error)
-        lease.notes_were_sent(lease.unsent_checkpoint, lease.unsent_progress)
+        _log.error(
+            "the server rejected a checkpoint or progress of job %s, dropping it: %s",
+            lease.job.job_id,
+            error,
+        )
+        lease.clear_sent_notes(lease.unsent_checkpoint, lease.unsent_progress)
         return self._send(leases)
 
-    def _take(
+    def _apply(
         self, answer: HeartbeatJobReply, lease: Lease, sent: HeartbeatJob, sent_at: float
     ) -> None:
         is_lost = answer.status == "cancel" and answer.reason in _LOST_REASONS
         if not is_lost:
             lease.ends_at = sent_at + lease.duration
-            lease.notes_were_sent(sent.checkpoint, sent.progress)
-        # A job whose ack is on its way at this moment is rightly called finished.
+            lease.clear_sent_notes(sent.checkpoint, sent.progress)
+        # "finished" is expected if the ack of the job is in flight: then it is not running.
         if answer.status == "cancel" and lease.is_running:
             why = Interruption.LOST if is_lost else Interruption.CANCELLED
             self._on_interrupt(lease, why)

@@ -1,4 +1,4 @@
-"""The worker's requests over HTTP."""
+"""Requests of a worker over HTTP."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -23,7 +23,7 @@ from corvo_client._codec import reader
 from corvo_client._errors import CorvoError, PayloadTooLarge, ValidationFailed
 from corvo_client._origin import Origin
 from corvo_client._retry import NO_RETRIES
-from corvo_client.worker._api import Ack, HeldJob, Refused, Undelivered
+from corvo_client.worker._api import Ack, LeasedJob, Refused, Undelivered
 from corvo_schema import ReplyModel, RequestModel
 from corvo_schema.attempts import FailItem, HeartbeatRequest, ReleaseItem
 from corvo_schema.outcomes import AckResult, FailResult, HeartbeatReply, ReleaseResult
@@ -33,7 +33,7 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class FetchTerms:
-    """The parameters of each fetch of a worker. `timeout` and `lease_duration` are in seconds."""
+    """Parameters of all fetches of a worker. `timeout` and `lease_duration` are in seconds."""
 
     queues: Sequence[str]
     worker_id: str
@@ -42,24 +42,24 @@ class FetchTerms:
     lease_duration: float
 
 
-class HeldJobs(ReplyModel):
-    """The answer to a fetch."""
+class LeasedJobs(ReplyModel):
+    """Answer to a fetch."""
 
-    jobs: list[HeldJob]
+    jobs: list[LeasedJob]
 
 
 class Acked(ReplyModel):
-    """The number of acks that succeeded: when all did, the rest of the answer is not read."""
+    """Number of successful acks. If all succeeded, the rest of the answer is not decoded."""
 
     acked: int
 
 
-_read_jobs = reader(HeldJobs)
+_read_jobs = reader(LeasedJobs)
 _read_acked = reader(Acked)
 
 
 class HttpServerApi:
-    """A `ServerApi` over HTTP. It does not retry: the loops of the worker decide when to."""
+    """A `ServerApi` over HTTP. It does not retry, because the loops of the worker do."""
 
     def __init__(self, transport: AsyncTransport, terms: FetchTerms) -> None:
         self._session = AsyncSession(transport, NO_RETRIES)
@@ -73,21 +73,22 @@ class HttpServerApi:
             }
         )[:-1]
 
-    async def fetch(self, count: int, *, wait: bool) -> list[HeldJob]:
-        """Return up to `count` jobs; unless `wait` is false, wait a while for the first."""
+    async def fetch(self, count: int, *, wait: bool) -> list[LeasedJob]:
+        """Return up to `count` jobs. If `wait` is true, the server waits for the first one."""
         timeout = self._terms.timeout if wait else 0.0
         body = b'%b,"count":%d,"timeout":%g}' % (self._head, count, timeout)
         call = Call("POST", f"{API}/fetch/batch", _read_jobs, body, waits=timeout)
-        return (await _translated(self._session.send(call))).jobs
+        return (await _with_worker_errors(self._session.send(call))).jobs
 
     async def ack(self, items: Sequence[Ack]) -> list[AckResult]:
-        """Report jobs as completed. The list is also empty when all acks succeeded."""
+        """Report jobs as completed. The list is also empty if all acks succeeded."""
 
         def read(body: bytes) -> list[AckResult]:
-            all_are = _read_acked(body).acked == len(items)
-            return [] if all_are else read_acks(body).results
+            all_succeeded = _read_acked(body).acked == len(items)
+            return [] if all_succeeded else read_acks(body).results
 
-        return await self._post(ACKS, read, to_json({ACKS.member: [_written(i) for i in items]}))
+        body = to_json({ACKS.member: [_ack_members(item) for item in items]})
+        return await self._post(ACKS, read, body)
 
     async def fail(self, items: Sequence[FailItem]) -> list[FailResult]:
         """Report attempts as failed."""
@@ -103,7 +104,7 @@ class HttpServerApi:
         read: Callable[[bytes], R],
         items: Sequence[RequestModel],
     ) -> R:
-        # Written in one go; a null in a checkpoint is no field of a model, and stays.
+        # exclude_none drops unset fields of the models; a null inside a checkpoint stays.
         return await self._post(
             endpoint, read, to_json({endpoint.member: items}, exclude_none=True)
         )
@@ -112,10 +113,10 @@ class HttpServerApi:
         self, endpoint: BatchEndpoint[Any], read: Callable[[bytes], R], body: bytes
     ) -> R:
         call = Call("POST", endpoint.path, read, body, repeatable=True)
-        return await _translated(self._session.send(call))
+        return await _with_worker_errors(self._session.send(call))
 
 
-def _written(ack: Ack) -> dict[str, Any]:
+def _ack_members(ack: Ack) -> dict[str, Any]:
     written: dict[str, Any] = {"job_id": ack.job_id}
     if ack.lease_token is not None:
         written["lease_token"] = ack.lease_token
@@ -125,7 +126,7 @@ def _written(ack: Ack) -> dict[str, Any]:
 
 
 class HttpHeartbeatSender:
-    """A `HeartbeatSender` with its own event loop and connection. For one thread."""
+    """A `HeartbeatSender` with its own event loop and connection. Use it in one thread."""
 
     def __init__(self, origin: Origin, timeout: float) -> None:
         self._timeout = timeout
@@ -134,8 +135,8 @@ class HttpHeartbeatSender:
         self._calls = AsyncAttempts(self._session)
 
     def beat(self, request: HeartbeatRequest) -> HeartbeatReply:
-        """Extend leases. Raises `Undelivered` when that takes longer than the timeout in all."""
-        return self._runner.run(_translated(self._beat(request)))
+        """Extend leases. Raises `RequestFailed`, also after the timeout of the whole request."""
+        return self._runner.run(_with_worker_errors(self._beat(request)))
 
     async def _beat(self, request: HeartbeatRequest) -> HeartbeatReply:
         async with asyncio.timeout(self._timeout):
@@ -147,10 +148,10 @@ class HttpHeartbeatSender:
         self._runner.close()
 
 
-async def _translated(work: Awaitable[R]) -> R:
+async def _with_worker_errors(work: Awaitable[R]) -> R:
     try:
         return await work
     except (ValidationFailed, PayloadTooLarge) as error:
         raise Refused(str(error)) from error
     except (CorvoError, TimeoutError) as error:
-        raise Undelivered(str(error) or "no answer in time") from error
+        raise Undelivered(str(error) or "no answer within the timeout") from error

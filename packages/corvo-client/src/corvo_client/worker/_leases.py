@@ -1,4 +1,4 @@
-"""The jobs that a worker holds. Shared by its event loop, its threads and its heartbeat thread."""
+"""Leases of a worker. Its event loop, its threads and its heartbeat thread share them."""
 
 import threading
 from asyncio import Task
@@ -8,37 +8,36 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
-from corvo_client.worker._api import HeldJob
+from corvo_client.worker._api import LeasedJob
 from corvo_schema.progress import Progress
 
 
 class Interruption(StrEnum):
-    """Why a handler is asked to stop before it is done."""
+    """Reason why a handler must stop early."""
 
     CANCELLED = "cancelled"
-    """Somebody cancelled the job."""
+    """The job was cancelled."""
     LOST = "lost"
-    """The job is no longer this worker's: what its handler still does is not wanted."""
+    """This worker has lost the lease. The server ignores the outcome of the handler."""
     SHUTDOWN = "shutdown"
-    """The worker stops, and its grace period is over."""
+    """The worker shuts down, and its grace period is over."""
 
 
 def jsonable(value: Any) -> Any:
-    """Return a copy of `value` as plain JSON data: models, dates, sets and the like are converted.
+    """Return a copy of `value` as plain JSON data. Models, dates, sets and so on are converted.
 
-    Raises ValueError for what JSON cannot hold.
+    Raises ValueError for a value that JSON cannot express.
     """
     return from_json(to_json(value), allow_inf_nan=False)
 
 
 class Lease:
-    """One job that this worker holds, from the fetch until the server has taken its outcome.
+    """The lease of one job, from its fetch until the server has accepted its outcome.
 
-    `duration` is in seconds; `ends_at` is on the worker's monotonic clock and moves with each
-    heartbeat that the server took. `checkpoint` is the last one: of this attempt, or what an
-    earlier attempt left. `is_running` until there is an outcome. `kill` ends a handler that runs in
-    a process of its own. The `unsent_` fields are what the next heartbeat has to say, None for
-    nothing new.
+    `duration` is in seconds; `ends_at` is a time of the worker's monotonic clock, which each
+    successful heartbeat moves. `checkpoint` is the last one of this attempt or of an earlier
+    attempt. `is_running` is true until there is an outcome. `kill` kills the process of the
+    handler, if it has one. The next heartbeat sends the `unsent_` fields that are not None.
     """
 
     __slots__ = (
@@ -56,10 +55,10 @@ class Lease:
         "unsent_progress",
     )
 
-    # One for all leases: thousands are made a second, and it is held for a few instructions only.
+    # All leases share one lock. A lock per lease would cost more, and contention is rare.
     _lock = threading.Lock()
 
-    def __init__(self, job: HeldJob, now: float, on_note: Callable[[], None]) -> None:
+    def __init__(self, job: LeasedJob, now: float, on_note: Callable[[], None]) -> None:
         self.job = job
         self.duration = job.lease_duration / 1000
         self.ends_at = now + self.duration
@@ -74,14 +73,14 @@ class Lease:
         self.unsent_progress: Progress | None = None
 
     def interrupt(self, why: Interruption) -> bool:
-        """Note that the handler should stop; tell whether that is news. LOST has precedence.
+        """Set the interruption, and return whether it changed. LOST replaces other reasons.
 
-        Any thread may call it, so that a plain handler learns of it while the loop is blocked.
+        Any thread may call this, so that a plain handler stops even if the loop is blocked.
         """
-        is_news = self.interruption is None or (
+        is_change = self.interruption is None or (
             why is Interruption.LOST and self.interruption is not why
         )
-        if is_news and self.is_running:
+        if is_change and self.is_running:
             self.interruption = why
             if (kill := self.kill) is not None:
                 kill()
@@ -89,26 +88,26 @@ class Lease:
         return False
 
     def cancel_task(self) -> None:
-        """Raise CancelledError in an async handler, once. For the event loop's thread."""
+        """Raise CancelledError in an async handler, once. Call it in the event loop's thread."""
         if self.task is not None and self.is_running and not self.has_cancelled_task:
             self.has_cancelled_task = True
             self.task.cancel()
 
     def note_checkpoint(self, value: Any) -> None:
-        """Keep a copy of `value` for the next heartbeat. Raises ValueError when it is not JSON."""
+        """Store a copy of `value` for the next heartbeat. Raises ValueError if it is not JSON."""
         copy = jsonable(value)
         with self._lock:
             self.checkpoint = self.unsent_checkpoint = copy
         self.on_note()
 
     def note_progress(self, progress: Progress) -> None:
-        """Keep `progress` for the next heartbeat; only the latest is sent."""
+        """Store `progress` for the next heartbeat. Only the latest is sent."""
         with self._lock:
             self.unsent_progress = progress
         self.on_note()
 
-    def notes_were_sent(self, checkpoint: Any, progress: Progress | None) -> None:
-        """Forget what the server has by now, but not what was noted since it was sent."""
+    def clear_sent_notes(self, checkpoint: Any, progress: Progress | None) -> None:
+        """Clear notes that the server has accepted. Newer notes stay."""
         with self._lock:
             if self.unsent_checkpoint is checkpoint:
                 self.unsent_checkpoint = None
@@ -117,32 +116,32 @@ class Lease:
 
 
 class LeaseTable:
-    """The leases held, by job id."""
+    """Current leases by job id."""
 
     def __init__(self) -> None:
         self._leases: dict[str, Lease] = {}
         self.shortest = float("inf")
-        """The shortest lease duration seen, in seconds: it sets the beat of the heartbeat."""
+        """Shortest lease duration so far, in seconds. It limits the heartbeat interval."""
 
     def __len__(self) -> int:
         return len(self._leases)
 
     def __iter__(self) -> Iterator[Lease]:
-        """Iterate over a copy, so that other threads may add and remove meanwhile."""
+        """Iterate over a copy, so that other threads may add and remove leases."""
         return iter(list(self._leases.values()))
 
     def add(self, lease: Lease) -> Lease | None:
-        """Hold a lease; return the earlier one of the same job that it replaces, if there is."""
+        """Add a lease. Return the older lease of the same job that it replaces, or None."""
         stale = self._leases.get(lease.job.job_id)
         self._leases[lease.job.job_id] = lease
         self.shortest = min(self.shortest, lease.duration)
         return stale
 
     def remove(self, lease: Lease) -> None:
-        """Let go of a lease. Nothing happens when it is not held any more."""
-        if self.holds(lease):
+        """Remove a lease. Do nothing if it was removed or replaced."""
+        if self.contains(lease):
             del self._leases[lease.job.job_id]
 
-    def holds(self, lease: Lease) -> bool:
-        """Tell whether this very lease is held, not a later one of the same job."""
+    def contains(self, lease: Lease) -> bool:
+        """Return whether this lease is current. A newer lease of the same job does not count."""
         return self._leases.get(lease.job.job_id) is lease

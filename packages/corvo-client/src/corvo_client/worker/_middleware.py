@@ -1,4 +1,4 @@
-"""What is done around each attempt, and what lasts as long as the worker."""
+"""Middleware around attempts, and the state of the worker's lifespan."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -8,25 +8,25 @@ from typing import Any
 from corvo_client.worker._context import Context
 
 CallNext = Callable[[], Awaitable[Any]]
-"""Runs the rest of the attempt: the next middleware, in the end the handler."""
+"""Call of the next middleware, or of the handler after the last middleware."""
 
 Middleware = Callable[[Context, CallNext], Awaitable[Any]]
-"""`async def middleware(context, call_next)`: what it returns or raises is the attempt's result.
+"""`async def middleware(context, call_next)`: its result or error is the outcome of the attempt.
 
-It runs in the event loop, whatever the handler is. The payload is checked inside `call_next`.
+Middleware runs in the event loop, for handlers of any kind. `call_next` validates the payload.
 """
 
 
 @dataclass(slots=True)
 class Surroundings:
-    """What the attempts of one worker share. The first middleware is the outermost."""
+    """Middleware (outermost first) and state that all attempts of a worker share."""
 
     middleware: list[Middleware] = field(default_factory=list)
     state: Any = None
-    """What the worker's lifespan yielded."""
+    """Value that the worker's lifespan yielded."""
 
     def call(self, context: Context, handler: CallNext) -> Awaitable[Any]:
-        """Return the call of a handler, with everything around it."""
+        """Return the call of a handler, wrapped in all middleware."""
         for middleware in reversed(self.middleware):
             handler = partial(middleware, context, handler)
         return handler()

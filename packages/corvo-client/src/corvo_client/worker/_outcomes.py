@@ -1,4 +1,4 @@
-"""How an attempt can end: what a handler may say, and what is then reported to the server."""
+"""Outcomes of attempts: exceptions of handlers, and the reports to the server."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,20 +7,20 @@ from corvo_schema.durations import MAX_DURATION_MS
 
 
 class Snooze(Exception):
-    """Return or raise it: give the job back for `seconds`; the attempt does not count.
+    """Release the job for `seconds`. The attempt does not count. Return it or raise it.
 
-    Raises ValueError below zero and above ten years.
+    Raises ValueError if `seconds` is below 0 or above ten years.
     """
 
     def __init__(self, seconds: float) -> None:
         if not 0 <= seconds * 1000 <= MAX_DURATION_MS:
-            raise ValueError(f"a job cannot be snoozed for {seconds} seconds")
+            raise ValueError(f"seconds must be from 0 to {MAX_DURATION_MS // 1000}, not {seconds}")
         super().__init__(seconds)
         self.seconds = seconds
 
 
 class Cancel(Exception):
-    """Return or raise it: end the job as cancelled, with this reason and no further attempts."""
+    """End the job as cancelled, without further attempts. Return it or raise it."""
 
     def __init__(self, reason: str = "cancelled by its handler") -> None:
         super().__init__(reason)
@@ -28,7 +28,7 @@ class Cancel(Exception):
 
 
 class Retry(Exception):
-    """Return or raise it: fail this attempt, and let the job's backoff decide about the next."""
+    """Fail this attempt. The job is retried with its backoff. Return it or raise it."""
 
     def __init__(self, reason: str = "retry requested by its handler") -> None:
         super().__init__(reason)
@@ -37,14 +37,14 @@ class Retry(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """The handler did its work. `result` is plain JSON data."""
+    """The handler succeeded. `result` is plain JSON data."""
 
     result: Any = None
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The attempt failed: `retry=False` means for good, `cancel=True` ends the job as cancelled."""
+    """The attempt failed. `retry=False` makes the job dead, `cancel=True` makes it cancelled."""
 
     error: str
     backtrace: str | None = None
@@ -54,10 +54,10 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Released:
-    """The job goes back without the attempt counted, to come again after `delay` seconds."""
+    """The job is released, and can run again after `delay` seconds. The attempt does not count."""
 
     delay: float = 0.0
 
 
 Outcome = Completed | Failed | Released
-"""What is reported of an attempt."""
+"""Outcome of an attempt that is reported to the server."""

@@ -1,72 +1,74 @@
-"""How many jobs a worker may hold beyond those that run."""
+"""Prefetch: how many jobs a worker fetches before it has free slots for them."""
 
 from typing import NamedTuple
 
-HEAD_START = 0.05
-"""Seconds of work that are fetched beyond what ends during a fetch, where jobs are that short."""
-MAX_AHEAD = 1024
+PREFETCH_SECONDS = 0.05
+"""Seconds of work that are prefetched beyond the duration of a fetch, if jobs are short."""
+MAX_PREFETCH = 1024
+"""Maximum number of prefetched jobs."""
+
 MAX_GROWTH = 8
-"""A few jobs that were short are no reason to hold many: no more than so many times as many."""
+"""Maximum ratio of prefetched jobs to finished jobs, so that few samples prefetch few jobs."""
 
 
-class Ahead(NamedTuple):
-    """Once no more than `low` jobs wait for a slot it is time to fetch, up to `high` of them."""
+class Prefetch(NamedTuple):
+    """Limits of prefetched jobs: fetch if at most `low` wait for a slot, up to `high` in total."""
 
     low: int
     high: int
 
 
-NONE = Ahead(0, 0)
+NO_PREFETCH = Prefetch(0, 0)
 
 
-def ahead(ended: int, seconds: float, latency: float, size: int) -> Ahead:
-    """Tell how far ahead of `size` slots to fetch, where `ended` jobs took so many seconds.
+def prefetch_limits(finished: int, seconds: float, latency: float, size: int) -> Prefetch:
+    """Return the prefetch limits of `size` slots that finished `finished` jobs in `seconds`.
 
-    `latency` is how many seconds a fetch takes. What ends until it is answered is asked for that
-    much earlier, so that no slot is idle meanwhile. Only where that would empty all slots, as jobs
-    are shorter than a fetch, more are held: requests that are full cost less a job. Long jobs make
-    it zero: none is held that another worker could run.
+    `latency` is the duration of a fetch in seconds. A fetch asks for the jobs that will finish
+    before its answer arrives, so that no slot is idle meanwhile. If more than `size` jobs finish in
+    that time, more jobs are prefetched, because large fetches cost less per job. With long jobs the
+    limits are zero, so that other workers can run the waiting jobs.
     """
     if seconds <= 0:
-        return NONE
-    rate = ended / seconds
-    most = min(ended * MAX_GROWTH, MAX_AHEAD)
-    ending = min(int(rate * latency), most)
-    if ending < size:
-        return Ahead(0, ending)
-    return Ahead(ending, min(int(rate * (latency + HEAD_START)), most))
+        return NO_PREFETCH
+    rate = finished / seconds
+    limit = min(finished * MAX_GROWTH, MAX_PREFETCH)
+    finishing = min(int(rate * latency), limit)
+    if finishing < size:
+        return Prefetch(0, finishing)
+    return Prefetch(finishing, min(int(rate * (latency + PREFETCH_SECONDS)), limit))
 
 
 class Pace:
-    """Looks at the last fetches to tell how far ahead the next one may be.
+    """Measures the rate of finished jobs between fetches, and derives the prefetch limits.
 
-    `busy` is for how many seconds in all there have been jobs running, `finished` how many have
-    ended: the pace is that of the work, whatever time was lost with waiting for jobs.
+    `busy` is the total time with at least one running job, in seconds; `finished` is the number of
+    finished jobs. Idle time is not part of the rate.
     """
 
     def __init__(self) -> None:
         self._last = (0.0, 0)
-        self._last_but_one = (0.0, 0)
-        self._asked_at = 0.0
+        self._before_last = (0.0, 0)
+        self._sent_at = 0.0
         self._latency = 0.0
         self._is_behind = False
 
     def begin(self, now: float, busy: float, finished: int) -> None:
-        """Note that a fetch is sent."""
-        self._asked_at = now
-        self._last_but_one, self._last = self._last, (busy, finished)
+        """Record that a fetch is sent."""
+        self._sent_at = now
+        self._before_last, self._last = self._last, (busy, finished)
 
     def end(self, now: float, *, is_full: bool) -> None:
-        """Note that it was answered, and whether with as many jobs as it had asked for.
+        """Record the answer to the fetch. `is_full`: it had as many jobs as requested.
 
-        Only then there are likely to be more, and only then was the answer not waited for.
+        Only then are more jobs likely, and only then is the latency free of waiting for jobs.
         """
-        self._latency = now - self._asked_at
+        self._latency = now - self._sent_at
         self._is_behind = is_full
 
-    def ahead(self, busy: float, finished: int, size: int) -> Ahead:
-        """Tell how far ahead to be, at the rate since the last fetch but one."""
+    def prefetch(self, busy: float, finished: int, size: int) -> Prefetch:
+        """Return the prefetch limits for the rate since the fetch before the last one."""
         if not self._is_behind:
-            return NONE
-        since, already = self._last_but_one
-        return ahead(finished - already, busy - since, self._latency, size)
+            return NO_PREFETCH
+        since, already = self._before_last
+        return prefetch_limits(finished - already, busy - since, self._latency, size)

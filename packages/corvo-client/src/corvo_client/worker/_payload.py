@@ -1,4 +1,4 @@
-"""A function's signature as the shape of its jobs' payloads."""
+"""Payload schemas that are derived from function signatures."""
 
 import inspect
 from collections.abc import Callable, Mapping
@@ -10,25 +10,25 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from corvo_client.worker._context import Context
 
-_MOST_ERRORS = 20
+_MAX_ERRORS = 20
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
 class InvalidPayload(ValueError):
-    """The payload does not fit the function; the message names each field, never its value."""
+    """The payload does not match the function. The message has field names but no values."""
 
 
-class UnfitJob(InvalidPayload):
-    """The payload of a job that came from the server, as against one about to be enqueued."""
+class InvalidJobPayload(InvalidPayload):
+    """The payload of a fetched job does not match the function."""
 
 
 class PayloadShape:
-    """Checks payloads against a function's parameters, and turns calls into payloads and back.
+    """Converts between payloads and arguments of a function, and validates both.
 
-    A single parameter that is annotated with a pydantic model takes the whole payload. Otherwise
-    the payload is an object with the function's keyword arguments, checked against their
-    annotations; a name that the function does not know is refused. A parameter annotated with
-    `Context` is no part of the payload. Raises TypeError for a function that cannot be called so.
+    If the only parameter is annotated with a pydantic model, it gets the whole payload. Otherwise
+    the payload is an object with the keyword arguments, validated by their annotations; unknown
+    names are errors. A parameter annotated with `Context` is not part of the payload. Raises
+    TypeError for a function with positional-only parameters or `*args`.
     """
 
     def __init__(self, function: Callable[..., object]) -> None:
@@ -43,18 +43,18 @@ class PayloadShape:
                 takes_any = True
             elif parameter.kind not in _NAMED:
                 raise TypeError(
-                    f"{_name_of(function)}: parameter {name!r} cannot be passed by name, and a "
-                    "payload has only names"
+                    f"{_name_of(function)}: parameter {name!r} cannot be passed by name; use "
+                    "only parameters with names, because a payload has only names"
                 )
             elif _is_context(hints.get(name)):
                 self._context_name = name
             else:
-                # Neutral field names: a parameter may be called `schema` or `_x`, a field may not.
+                # Neutral field names: pydantic rejects fields named like `schema` or `_x`.
                 field = f"p{len(fields)}"
                 self._names[field] = name
                 default = ... if parameter.default is parameter.empty else parameter.default
                 fields[field] = (hints.get(name, Any), Field(default, alias=name))
-        # As the caller of an enqueue sees it.
+        # The signature of `enqueue` has no context parameter.
         self._signature = signature.replace(
             parameters=[p for p in signature.parameters.values() if p.name != self._context_name]
         )
@@ -63,7 +63,7 @@ class PayloadShape:
         self._whole = self._find_whole(hints) if not takes_any else None
 
     def _find_whole(self, hints: Mapping[str, Any]) -> str | None:
-        """Return the name of the parameter that takes the whole payload, if one does."""
+        """Return the name of the parameter that gets the whole payload, or None."""
         if len(self._names) != 1:
             return None
         (name,) = self._names.values()
@@ -72,34 +72,34 @@ class PayloadShape:
 
     @property
     def whole(self) -> str | None:
-        """The name of the parameter that takes the whole payload, if one does."""
+        """Name of the parameter that gets the whole payload, or None."""
         return self._whole
 
     def arguments(self, payload: Any, context: Context) -> dict[str, Any]:
-        """Return the keyword arguments to call the function with. Raises `UnfitJob`."""
+        """Return the keyword arguments of the function. Raises `InvalidJobPayload`."""
         arguments: dict[str, Any] = {}
         if self._names or payload:
             try:
                 arguments = self._read(to_json(payload))
             except InvalidPayload as error:
-                raise UnfitJob(str(error)) from None
+                raise InvalidJobPayload(str(error)) from None
             except PydanticSerializationError as error:  # lone surrogates
-                raise UnfitJob(f"invalid payload: {error}") from None
+                raise InvalidJobPayload(f"invalid payload: {error}") from None
         if self._context_name is not None:
             arguments[self._context_name] = context
         return arguments
 
     def payload(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-        """Return the payload (plain JSON data) that leads to this call.
+        """Return the payload (plain JSON data) of a call with these arguments.
 
-        Raises TypeError when the function cannot be called so, and `InvalidPayload` when the worker
-        would refuse it: the check is the worker's own, on what would go over the wire.
+        Raises TypeError if the arguments do not match the signature. Raises `InvalidPayload` if a
+        worker would reject the payload: it is validated as a worker does it, after serialization.
         """
         arguments = _flatten(self._signature, self._signature.bind(*args, **kwargs).arguments)
         try:
             model = self._model.model_validate(arguments)
-            # What was left out stays out, for the worker's function to fill in; a payload that is
-            # one model is complete, so that a default made at random is made once.
+            # Missing arguments are not sent: the worker's function has the defaults. A model is
+            # sent complete, because its default factories (e.g. random ids) must run only once.
             given = model.model_fields_set if self._whole is None else None
             text = model.model_dump_json(include=given, by_alias=True).encode()
         except ValueError as error:
@@ -124,7 +124,7 @@ class PayloadShape:
 
 
 def _flatten(signature: inspect.Signature, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Put what a `**kwargs` parameter collected among the other arguments."""
+    """Return the arguments with those of a `**kwargs` parameter at the top level."""
     flat: dict[str, Any] = {}
     for name, value in arguments.items():
         if signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD:
@@ -140,7 +140,7 @@ def _hints_of(function: Callable[..., object]) -> dict[str, Any]:
     except NameError as error:
         raise TypeError(
             f"{_name_of(function)}: the annotation {error.name!r} is not known at module level; "
-            "define it there, or leave out `from __future__ import annotations`"
+            "define it there, or remove `from __future__ import annotations`"
         ) from error
 
 
@@ -157,10 +157,10 @@ def _invalid(error: ValueError, skip: str | None = None) -> InvalidPayload:
         return InvalidPayload(f"invalid payload: {error}")
     parts = []
     items = error.errors(include_url=False, include_input=False, include_context=False)
-    for item in items[:_MOST_ERRORS]:
+    for item in items[:_MAX_ERRORS]:
         where = item["loc"][1:] if skip is not None and item["loc"][:1] == (skip,) else item["loc"]
         path = ".".join(str(step) for step in where) or "payload"
         parts.append(f"{path}: {item['msg']}")
-    if len(items) > _MOST_ERRORS:
-        parts.append(f"and {len(items) - _MOST_ERRORS} more")
+    if len(items) > _MAX_ERRORS:
+        parts.append(f"and {len(items) - _MAX_ERRORS} more")
     return InvalidPayload("invalid payload: " + "; ".join(parts))

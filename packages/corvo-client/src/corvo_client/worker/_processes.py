@@ -1,4 +1,4 @@
-"""Processes for handlers that keep a CPU busy: Python's threads would take turns on one."""
+"""Processes for CPU-bound handlers, because only one Python thread runs at a time."""
 
 import asyncio
 import multiprocessing
@@ -11,19 +11,19 @@ from typing import Any
 from corvo_client.worker._child import Note, Raised, Request, Returned, serve
 from corvo_client.worker._leases import Lease
 from corvo_client.worker._task import Task
-from corvo_client.worker._verdict import RemoteTraceback
+from corvo_client.worker._to_outcome import RemoteTraceback
 
-_LOOK_AGAIN = 0.2
+_POLL_SECONDS = 0.2
 
 
 class HandlerDied(Exception):
-    """The process of a handler ended under it: out of memory, a crash, somebody killed it."""
+    """The process of a handler ended unexpectedly: a crash, out of memory, or a kill signal."""
 
 
 class Processes:
-    """Up to `size` processes, each of which runs one job at a time; made when they are needed.
+    """A pool of up to `size` processes, started on demand. Each one runs one job at a time.
 
-    They are started afresh (`spawn`), not forked: a fork of a process with threads may hang.
+    Processes are spawned, not forked, because a fork of a process with threads can deadlock.
     """
 
     def __init__(self, size: int) -> None:
@@ -35,12 +35,12 @@ class Processes:
         self._is_closed = False
 
     def run(self, task: Task[..., ..., Any], lease: Lease) -> Any:
-        """Run a job, and return or raise what its handler does; blocks.
+        """Run a job in a process. Block until it ends. Return its result or raise its error.
 
-        An interruption of the lease kills the process and raises `CancelledError`. Raises
-        `HandlerDied` when the process ends otherwise.
+        If the lease is interrupted, the process is killed and `CancelledError` is raised. Raises
+        `HandlerDied` if the process ends for another reason.
         """
-        while not self._free.acquire(timeout=_LOOK_AGAIN):
+        while not self._free.acquire(timeout=_POLL_SECONDS):
             _raise_if_interrupted(lease)
         try:
             child = self._take()
@@ -55,7 +55,7 @@ class Processes:
         return ended.value
 
     def close(self) -> None:
-        """Let idle processes end, and kill busy ones. Nothing can be run any more."""
+        """Stop idle processes and kill busy ones. `run` raises CancelledError afterwards."""
         with self._lock:
             self._is_closed = True
             for child in self._idle:
@@ -70,7 +70,7 @@ class Processes:
                 raise asyncio.CancelledError("the worker has stopped")
             while self._idle:
                 child = self._idle.pop()
-                if child.is_fit:
+                if child.is_usable:
                     break
                 child.close()
             else:
@@ -81,28 +81,28 @@ class Processes:
     def _give_back(self, child: "_Child") -> None:
         with self._lock:
             self._busy.discard(child)
-            if child.is_fit and not self._is_closed:
+            if child.is_usable and not self._is_closed:
                 self._idle.append(child)
             else:
                 child.close()
 
 
 class _Child:
-    """One process, and the pipe to it."""
+    """One process and the pipe to it."""
 
     def __init__(self, context: SpawnContext) -> None:
-        self._pipe, theirs = context.Pipe()
-        # Not as a daemon: those must not have processes of their own.
-        self._process = context.Process(target=serve, args=(theirs,), name="corvo-handler")
+        self._pipe, child_pipe = context.Pipe()
+        # Not a daemon: daemon processes cannot have child processes.
+        self._process = context.Process(target=serve, args=(child_pipe,), name="corvo-handler")
         self._process.start()
-        theirs.close()
+        child_pipe.close()
         self._lock = threading.Lock()
         self._lease: Lease | None = None
         self._was_killed = False
 
     @property
-    def is_fit(self) -> bool:
-        """Whether it can run another job."""
+    def is_usable(self) -> bool:
+        """True if the process can run another job."""
         return self._process.is_alive() and not self._was_killed
 
     def run(self, request: Request, lease: Lease) -> Returned | Raised:
@@ -134,16 +134,16 @@ class _Child:
                 lease.note_progress(message.progress)
 
     def kill(self) -> None:
-        """End it at once. Whoever uses it finds its pipe broken."""
+        """Kill the process. A thread in `run` then gets an EOFError from the pipe."""
         self._was_killed = True
         self._process.kill()
 
     def close(self) -> None:
-        """Let it end by itself: that is what it does when its pipe is closed."""
+        """Close the pipe, which makes the process exit."""
         self._pipe.close()
 
     def _kill_for(self, lease: Lease) -> None:
-        """Called by whoever interrupts the lease, in any thread; by then it may have another."""
+        """Kill the process if it still runs the job of `lease`. Any thread may call this."""
         with self._lock:
             if self._lease is lease:
                 self.kill()

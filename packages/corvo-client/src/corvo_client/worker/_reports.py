@@ -1,4 +1,4 @@
-"""Turns outcomes into requests: one of each kind for a whole round of jobs."""
+"""Reports of outcomes: one request per kind of outcome."""
 
 import asyncio
 import logging
@@ -19,7 +19,7 @@ K = TypeVar("K", Completed, Failed, Released)
 
 
 class _Result(Protocol):
-    """What the results of acks, fails and releases have in common."""
+    """Common fields of the results of ack, fail and release."""
 
     @property
     def status(self) -> str: ...
@@ -30,7 +30,10 @@ class _Result(Protocol):
 
 
 class Reporter:
-    """Delivers reports. `flush_notes` makes the heartbeat send checkpoints and says if it could."""
+    """Sends reports to the server.
+
+    `flush_notes` sends all checkpoints in a heartbeat, and returns whether that succeeded.
+    """
 
     def __init__(
         self, api: ServerApi, leases: LeaseTable, flush_notes: Callable[[], Awaitable[bool]]
@@ -38,12 +41,12 @@ class Reporter:
         self._api = api
         self._leases = leases
         self._flush_notes = flush_notes
-        self._is_cut_off = False
+        self._is_failing = False
 
     async def deliver(self, reports: Sequence[Report]) -> list[Report]:
-        """Send all of them; return those that did not get through, to be sent again later.
+        """Send reports, and return those that failed temporarily and must be sent again.
 
-        A lease is let go of once the server has answered for it, whatever the answer is.
+        A lease is removed when the server has answered its report, with success or an error.
         """
         done: list[tuple[Lease, Completed]] = []
         failed: list[tuple[Lease, Failed]] = []
@@ -68,7 +71,7 @@ class Reporter:
         return [report for rest in await asyncio.gather(*sends) for report in rest]
 
     async def _deliver_failed(self, reports: Sequence[tuple[Lease, Failed]]) -> list[Report]:
-        # The checkpoint is for the next attempt, which may begin the moment the failure is in.
+        # Checkpoints go first: the next attempt may start as soon as the failure is stored.
         has_notes = any(lease.unsent_checkpoint is not None for lease, _ in reports)
         if has_notes and not await self._flush_notes():
             return list(reports)
@@ -85,22 +88,22 @@ class Reporter:
         except Refused as error:
             if len(reports) == 1:
                 return self._give_up(*reports[0], error)
-            # One of them spoils the request, or all together are too large.
+            # Either one report is invalid, or the request is too large.
             half = len(reports) // 2
             first = await self._deliver(reports[:half], make, send)
             return first + await self._deliver(reports[half:], make, send)
         except RequestFailed as error:
-            if not self._is_cut_off:
-                self._is_cut_off = True
-                _log.warning("outcomes did not get through, trying on: %s", error)
+            if not self._is_failing:
+                self._is_failing = True
+                _log.warning("cannot report outcomes, retrying: %s", error)
             return list(reports)
-        self._is_cut_off = False
+        self._is_failing = False
         for lease, _ in reports:
             self._leases.remove(lease)
         for (lease, _), result in zip(reports, results, strict=False):
             if result.status == "error":
                 _log.warning(
-                    "the outcome of job %s came too late (%s): %s",
+                    "the server rejected the outcome of job %s (%s): %s",
                     lease.job.job_id,
                     result.code,
                     result.error,
@@ -109,9 +112,9 @@ class Reporter:
 
     def _give_up(self, lease: Lease, outcome: Outcome, error: Refused) -> list[Report]:
         if isinstance(outcome, Completed):
-            # The work is done: another attempt would do it twice, and end here again.
-            return [(lease, Failed(f"the result was refused: {error}", retry=False))]
-        _log.error("the outcome of job %s was refused: %s", lease.job.job_id, error)
+            # A retry would do the work again, and the server would reject the result again.
+            return [(lease, Failed(f"the server rejected the result: {error}", retry=False))]
+        _log.error("the server rejected the outcome of job %s: %s", lease.job.job_id, error)
         self._leases.remove(lease)
         return []
 
@@ -133,7 +136,7 @@ def _fail_item(lease: Lease, outcome: Failed) -> FailItem:
 
 
 def _release_item(lease: Lease, outcome: Released) -> ReleaseItem:
-    # A whole millisecond at least, so that a short snooze does not become none at all.
+    # Round up to whole milliseconds, so that a short snooze does not become zero.
     ms = -int(-outcome.delay * 1000 // 1)
     return ReleaseItem.model_validate(
         {

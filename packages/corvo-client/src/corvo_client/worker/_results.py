@@ -1,4 +1,4 @@
-"""The outcomes that the server has not taken yet, and the loop that sends them until it has."""
+"""Queue of outcomes, and the loop that reports them to the server."""
 
 import asyncio
 import logging
@@ -15,12 +15,12 @@ _log = logging.getLogger("corvo.worker")
 
 
 class Results:
-    """A queue of outcomes and the loop that delivers them.
+    """A queue of outcomes and the loop that reports them.
 
-    While one round of requests is out the next outcomes gather, so that a busy worker sends few and
-    full requests and an idle one sends at once. What is not delivered is tried again as long as its
-    lease lives, then dropped: the server gives the job to somebody else. `deliver` takes a round of
-    reports and returns those that did not get through.
+    While a request is in flight, outcomes gather for the next one. So a busy worker sends few large
+    requests, and an idle worker sends at once. Failed reports are retried until their lease ends,
+    then dropped; the server gives the job to another worker. `deliver` sends reports and returns
+    those to retry.
     """
 
     def __init__(
@@ -41,29 +41,29 @@ class Results:
         self._is_empty.set()
 
     def __len__(self) -> int:
-        """How many outcomes the server has not taken yet."""
+        """Return the number of outcomes that are not reported yet."""
         return self._unsent
 
     def put(self, lease: Lease, outcome: Outcome) -> None:
-        """Report this outcome soon. The lease is let go of once that is done."""
+        """Add an outcome to the queue. Its lease is removed after the report."""
         self._waiting.append((lease, outcome))
         self._unsent += 1
         self._is_empty.clear()
         self._has_some.set()
 
     async def drained(self) -> None:
-        """Wait until every outcome is delivered or dropped."""
+        """Wait until every outcome is reported or dropped."""
         await self._is_empty.wait()
 
     async def run(self) -> None:
-        """Send what there is, for ever; ends by being cancelled."""
+        """Report outcomes until this task is cancelled."""
         while True:
             await self._has_some.wait()
             reports = self._waiting[:MAX_BATCH_OUTCOMES]
             del self._waiting[:MAX_BATCH_OUTCOMES]
             undelivered = await self._deliver(reports)
             if undelivered:
-                undelivered = self._still_alive(undelivered)
+                undelivered = self._with_valid_lease(undelivered)
                 self._waiting[:0] = undelivered
             self._unsent -= len(reports) - len(undelivered)
             if not self._waiting:
@@ -75,17 +75,17 @@ class Results:
             else:
                 self._backoff.reset()
 
-    def _still_alive(self, reports: Sequence[Report]) -> list[Report]:
+    def _with_valid_lease(self, reports: Sequence[Report]) -> list[Report]:
         now = self._clock()
-        alive = []
+        valid = []
         for lease, outcome in reports:
             if now < lease.ends_at:
-                alive.append((lease, outcome))
+                valid.append((lease, outcome))
                 continue
             self._leases.remove(lease)
             _log.warning(
-                "the outcome of job %s could not be delivered while its lease lived; "
-                "the server hands the job out again",
+                "the outcome of job %s could not be reported before its lease ended; "
+                "the server will run the job again",
                 lease.job.job_id,
             )
-        return alive
+        return valid

@@ -1,4 +1,4 @@
-"""One life of a worker, from its first fetch to the end of its shutdown."""
+"""One run of a worker, from its start to the end of its shutdown."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from corvo_client._backoff import Backoff
-from corvo_client.worker._api import HeartbeatSender, HeldJob, ServerApi
+from corvo_client.worker._api import HeartbeatSender, LeasedJob, ServerApi
 from corvo_client.worker._fetcher import Fetcher
 from corvo_client.worker._heartbeat import Heartbeat
 from corvo_client.worker._leases import Interruption, Lease, LeaseTable
@@ -30,15 +30,15 @@ T = TypeVar("T")
 class RunOptions:
     """Options of a run. Durations are in seconds.
 
-    Handlers are interrupted after `grace`, and have `interrupted` to end then.
+    A shutdown waits `grace` for handlers, then interrupts them and waits `interrupted`.
     """
 
     concurrency: int
     grace: float
     processes: int = 1
     interrupted: float = 2.0
-    last_words: float = 3.0
-    """How long to wait until the last outcomes have reached the server."""
+    report_timeout: float = 3.0
+    """Maximum time to report the last outcomes, in seconds."""
 
 
 class Run:
@@ -85,8 +85,8 @@ class Run:
             api=api,
             slots=self._slots,
             results=self._results,
-            hold=self._hold,
-            give_back=self._give_back,
+            add_lease=self._add_lease,
+            release=self._release,
             backoff=Backoff(),
             clock=clock,
         )
@@ -94,23 +94,23 @@ class Run:
 
     @property
     def last_poll(self) -> float | None:
-        """When the server last answered a fetch, on the clock of this object."""
+        """Time of the last answer to a fetch, in seconds of `clock`; None before the first."""
         return self._fetcher.last_poll
 
     @property
     def running(self) -> int:
-        """How many handlers are running."""
+        """Number of running handlers."""
         return self._slots.taken
 
     def stop(self) -> None:
-        """Begin the shutdown. Safe to call from any thread, and more than once."""
+        """Start the shutdown. Any thread may call this, and more than once."""
         self._loop.call_soon_threadsafe(self._is_stopping.set)
 
     async def run(self) -> None:
-        """Work until `stop` is called, then shut down in order.
+        """Run until `stop` is called, then shut down in order.
 
-        Being cancelled is like `stop` without a grace period. Raises what broke one of the parts,
-        which is a bug; jobs are handed back then, too.
+        A cancellation works like `stop` without a grace period. If one of the loops fails because
+        of a bug, its error is raised after the shutdown.
         """
         self._heartbeat.start()
         results = _spawn(self._results.run())
@@ -129,7 +129,7 @@ class Run:
             if not part.cancelled():
                 part.result()
 
-    def _hold(self, job: HeldJob) -> Lease:
+    def _add_lease(self, job: LeasedJob) -> Lease:
         lease = Lease(job, self._clock(), self._heartbeat.poke)
         stale = self._leases.add(lease)
         if stale is not None:
@@ -139,24 +139,24 @@ class Run:
     def _start(self, lease: Lease) -> None:
         self._runner.start(self._tasks[lease.job.queue], lease)
 
-    def _give_back(self, leases: Sequence[Lease]) -> None:
+    def _release(self, leases: Sequence[Lease]) -> None:
         for lease in leases:
             lease.is_running = False
             self._results.put(lease, Released())
 
     def _finish(self, lease: Lease, outcome: Outcome | None) -> None:
-        self._slots.give_back()
-        was_awaited, lease.is_running = lease.is_running, False
+        self._slots.free_slot()
+        needs_report, lease.is_running = lease.is_running, False
         if outcome is None:
             self._leases.remove(lease)
-        elif was_awaited:
+        elif needs_report:
             self._results.put(lease, outcome)
 
     def _interrupt(self, lease: Lease, why: Interruption) -> None:
-        """Ask a handler to stop. Called by the heartbeat thread, too."""
+        """Interrupt a handler. The heartbeat thread calls this, too."""
         if lease.interrupt(why):
             if why is not Interruption.SHUTDOWN:
-                _log.warning("job %s is interrupted: %s", lease.job.job_id, why)
+                _log.warning("interrupting job %s: %s", lease.job.job_id, why)
             with contextlib.suppress(RuntimeError):  # the loop is closed
                 self._loop.call_soon_threadsafe(lease.cancel_task)
 
@@ -164,8 +164,8 @@ class Run:
         return await asyncio.wrap_future(self._heartbeat.flush())
 
     async def _shut_down(self, fetcher: asyncio.Task[None], grace: float) -> None:
-        """Stop fetching, wait for handlers, hand back what is stuck, report the rest."""
-        _log.info("stopping: no more fetches, %d jobs running", self.running)
+        """Stop fetching, wait for handlers, and release the jobs of handlers that do not end."""
+        _log.info("stopping: no more fetches, %d jobs are running", self.running)
         await self._fetcher.stop(fetcher)
         if self.running and not await _within(grace, self._slots.all_free()):
             _log.warning("stopping: interrupting %d jobs after %g s", self.running, grace)
@@ -174,19 +174,21 @@ class Run:
             await _within(self._options.interrupted, self._slots.all_free())
         for lease in self._leases:
             if lease.is_running:
-                _log.warning("stopping: job %s is stuck and handed back", lease.job.job_id)
+                _log.warning(
+                    "stopping: releasing job %s, its handler does not end", lease.job.job_id
+                )
                 lease.is_running = False
                 self._results.put(lease, Released())
 
     async def _end(self, results: asyncio.Task[None]) -> None:
         if not results.done() and not await _within(
-            self._options.last_words, self._results.drained()
+            self._options.report_timeout, self._results.drained()
         ):
-            _log.warning("stopped with %d outcomes undelivered", len(self._results))
+            _log.warning("stopped with %d outcomes unreported", len(self._results))
         results.cancel()
         await asyncio.wait([results])
         self._heartbeat.stop()
-        await asyncio.to_thread(self._heartbeat.join, self._options.last_words)
+        await asyncio.to_thread(self._heartbeat.join, self._options.report_timeout)
         self._runner.close()
         _log.info("stopped")
 
@@ -196,7 +198,7 @@ def _spawn(work: Coroutine[object, object, T]) -> asyncio.Task[T]:
 
 
 async def _within(seconds: float, work: Coroutine[object, object, None]) -> bool:
-    """Tell whether `work` ended in time; it is cancelled when it did not."""
+    """Run `work` for up to `seconds`, then cancel it. Return whether it ended in time."""
     try:
         await asyncio.wait_for(work, seconds)
     except TimeoutError:

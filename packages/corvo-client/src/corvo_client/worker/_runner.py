@@ -1,4 +1,4 @@
-"""Runs one job: payload to arguments, call, and what came of it to an outcome."""
+"""Run jobs: convert the payload, call the handler, and convert its result to an outcome."""
 
 import asyncio
 import contextvars
@@ -12,7 +12,7 @@ from corvo_client.worker._middleware import Surroundings
 from corvo_client.worker._outcomes import Outcome
 from corvo_client.worker._task import Task
 from corvo_client.worker._threads import Threads
-from corvo_client.worker._verdict import outcome_of_error, outcome_of_result
+from corvo_client.worker._to_outcome import outcome_of_error, outcome_of_result
 
 if TYPE_CHECKING:
     from corvo_client.worker._processes import Processes
@@ -22,11 +22,10 @@ Delivery = Callable[[], None]
 
 
 class Runner:
-    """Starts jobs and hands each outcome to `on_done`, in the event loop.
+    """Starts jobs, and calls `on_done` in the event loop with the outcome of each.
 
-    None instead of an outcome says that there is nothing to report: the lease was lost. Async
-    handlers run in an asyncio task each, plain ones in a thread, or in a process that a thread
-    watches.
+    The outcome is None if the lease was lost: then there is nothing to report. Async handlers run
+    in asyncio tasks, plain handlers in threads, or in processes that a thread waits for.
     """
 
     def __init__(
@@ -41,32 +40,32 @@ class Runner:
         self._loop = loop
         self._on_done = on_done
         self._surroundings = Surroundings() if surroundings is None else surroundings
-        self._most_processes = processes
+        self._max_processes = processes
         self._processes: Processes | None = None
         self._threads: Threads[Delivery] = Threads(concurrency, loop, lambda deliver: deliver())
 
     def start(self, task: AnyTask, lease: Lease) -> None:
         """Run a job of `task`."""
         if task.executor == "process" and self._processes is None:
-            self._processes = _processes(self._most_processes)
+            self._processes = _make_processes(self._max_processes)
         if task.executor == "async" or self._surroundings.middleware:
-            # Until its first step the loop holds the asyncio task, from then on the lease does.
+            # The loop references the task until its first step. After that, the lease does.
             self._loop.create_task(self._run_in_loop(task, lease))
         else:
             self._threads.submit(partial(self._run_in_thread, task, lease))
 
     def close(self) -> None:
-        """Let idle threads and processes end; kill busy processes.
+        """Stop idle threads and processes. Kill busy processes.
 
-        Busy threads end with what they are doing.
+        A busy thread ends after its current job.
         """
         self._threads.close()
         if self._processes is not None:
             self._processes.close()
 
     async def _run_in_loop(self, task: AnyTask, lease: Lease) -> None:
-        # Set here and not by `start`: a task that is cancelled before its first step never runs,
-        # and its job would never have an outcome.
+        # Not set in `start`: a task that is cancelled before its first step never runs, so its job
+        # would get no outcome.
         lease.task = asyncio.current_task(self._loop)
         context = Context(lease, self._surroundings.state)
         enter(context)
@@ -78,24 +77,24 @@ class Runner:
             else:
                 result = await task.bound(lease.job.payload, context)()
             outcome = outcome_of_result(result, lease)
-        except (Exception, asyncio.CancelledError, SystemExit) as error:  # noqa: BLE001 - whatever
+        except (Exception, asyncio.CancelledError, SystemExit) as error:  # noqa: BLE001 - any error is the outcome
             outcome = outcome_of_error(error, lease)
-        # The asyncio task leads back to the lease by its context variables: a ring like that is
-        # left to the garbage collector, which then takes as long as the jobs themselves.
+        # The context variables of the task reference the lease. Without this, each job would leave
+        # a reference cycle, and garbage collection would take as long as short jobs.
         lease.task = None
         self._on_done(lease, outcome)
 
     async def _call_handler(self, task: AnyTask, lease: Lease, context: Context) -> Any:
-        """Call a handler from within middleware."""
+        """Call a handler inside of middleware."""
         if task.executor == "async":
             return await task.bound(lease.job.payload, context)()
         future: asyncio.Future[Any] = self._loop.create_future()
         call = partial(self._call_plain, task, lease, context)
-        # What middleware has put into context variables goes along.
+        # The handler sees context variables that middleware has set.
         inside = contextvars.copy_context()
-        # A thread cannot be interrupted, so whoever waits for it is not: it has to look itself.
+        # A thread cannot be interrupted, so the task that waits for it must not be cancelled.
         waiting, lease.task = lease.task, None
-        self._threads.submit(partial(_settled, future, partial(inside.run, call)))
+        self._threads.submit(partial(_run_for_future, future, partial(inside.run, call)))
         try:
             return await future
         finally:
@@ -109,7 +108,7 @@ class Runner:
             inside.run(enter, context)
             result = inside.run(self._call_plain, task, lease, context)
             outcome = outcome_of_result(result, lease)
-        except BaseException as error:  # noqa: BLE001 - whatever a handler raises is its outcome
+        except BaseException as error:  # noqa: BLE001 - any error is the outcome
             outcome = outcome_of_error(error, lease)
         return partial(self._on_done, lease, outcome)
 
@@ -119,29 +118,29 @@ class Runner:
         return task.bound(lease.job.payload, context)()
 
 
-def _processes(most: int) -> "Processes":
+def _make_processes(size: int) -> "Processes":
     from corvo_client.worker._processes import Processes  # noqa: PLC0415 - few workers need them
 
-    return Processes(most)
+    return Processes(size)
 
 
-def _settled(future: asyncio.Future[Any], call: Callable[[], Any]) -> Delivery:
-    """Call in a thread; return what settles the future in the loop."""
+def _run_for_future(future: asyncio.Future[Any], call: Callable[[], Any]) -> Delivery:
+    """Run `call` in this thread. Return a function that sets the future in the loop."""
     try:
         return partial(_settle, future, call(), None)
-    except BaseException as error:  # noqa: BLE001 - for whoever awaits the future
+    except BaseException as error:  # noqa: BLE001 - the future gets it
         return partial(_settle, future, None, error)
 
 
 def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
-    if future.done():  # the loop is being closed
+    if future.done():  # the loop is closing
         return
     if error is None:
         future.set_result(result)
     elif not isinstance(error, Exception | asyncio.CancelledError | SystemExit) or isinstance(
         error, StopIteration
     ):
-        # What stops a loop, and what a future refuses.
+        # KeyboardInterrupt and the like would stop the loop; a future rejects StopIteration.
         future.set_exception(RuntimeError(f"the handler raised {error!r}"))
     else:
         future.set_exception(error)

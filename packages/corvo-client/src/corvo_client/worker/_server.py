@@ -1,4 +1,4 @@
-"""The connections that a worker and its tasks use, made when they are needed."""
+"""Connections of a worker and its tasks, opened at their first use."""
 
 import asyncio
 import weakref
@@ -22,28 +22,28 @@ from corvo_schema.jobs import EnqueueReply
 
 @dataclass(frozen=True, slots=True)
 class _LoopConnection:
-    """What one event loop uses."""
+    """Connection of one event loop."""
 
     transport: AsyncTransport
     session: AsyncSession
 
 
 class Server:
-    """A server, by its URL or by a client that talks to it. Nothing is opened before its use.
+    """The server of a worker, given by its URL or by a client. Connections open at first use.
 
-    Tasks may be enqueued from any event loop and from plain code in any thread. A client that was
-    given is used in its own event loop, and left open.
+    Tasks can be enqueued from any event loop, and from any thread without one. A client that is
+    passed in is used in its own event loop only, and is not closed.
     """
 
     def __init__(self, server: AsyncClient | str | None, api_key: str | None) -> None:
         if isinstance(server, AsyncClient) and api_key is not None:
-            raise ValueError("the client has its own API key: give one or the other")
+            raise ValueError("a client has its own API key; pass either a client or api_key")
         self._server = server
         self._api_key = api_key
         self._connections: dict[asyncio.AbstractEventLoop, _LoopConnection] = {}
 
     def redirect(self, server: str | None, api_key: str | None) -> None:
-        """Use another server, or None for the same, with this key. Before anything is opened."""
+        """Replace the server (None: keep it) and the API key. Call it before the first use."""
         if server is None and isinstance(self._server, AsyncClient):
             server = self._server.base_url
         self._server = server or self._server
@@ -52,30 +52,30 @@ class Server:
             self.__dict__.pop(made, None)
 
     def api(self, terms: FetchTerms) -> HttpServerApi:
-        """Return the API for a worker in the running event loop."""
+        """Return the API of a worker in the running event loop."""
         return HttpServerApi(self._connection().transport, terms)
 
     def heartbeat_sender(self, seconds: float) -> HttpHeartbeatSender:
-        """Return the sender for the heartbeat thread. A heartbeat may take this many seconds."""
+        """Return the sender of the heartbeat thread. A request may take up to `seconds`."""
         return HttpHeartbeatSender(self._origin, seconds)
 
     async def enqueue(self, queue: str, payload: Any, options: EnqueueOptions) -> EnqueueReply:
-        """Enqueue from the running event loop."""
+        """Enqueue a job from the running event loop."""
         return await AsyncJobs(self._connection().session).enqueue(queue, payload, **options)
 
     def enqueue_sync(self, queue: str, payload: Any, options: EnqueueOptions) -> EnqueueReply:
-        """Enqueue from plain code."""
+        """Enqueue a job without an event loop. Block until the server has answered."""
         return Jobs(self._sync_session).enqueue(queue, payload, **options)
 
     async def close(self) -> None:
-        """Close what was opened for the running event loop."""
+        """Close the connection of the running event loop."""
         connection = self._connections.pop(asyncio.get_running_loop(), None)
         if connection is not None and not isinstance(self._server, AsyncClient):
             await connection.session.close()
 
     @cached_property
     def _origin(self) -> Origin:
-        # Not before it is needed: the URL may come from an environment that is still to be set.
+        # Created at first use: the program may set CORVO_SERVER after it creates the worker.
         if isinstance(self._server, AsyncClient):
             return self._server._session._transport._origin  # noqa: SLF001 - of this package
         return Origin(self._server, api_key=self._api_key)
@@ -83,7 +83,7 @@ class Server:
     @cached_property
     def _sync_session(self) -> Session:
         session = Session(Transport(self._origin), RetryPolicy())
-        # Nobody can say when the last task has been enqueued, so it is open as long as this is.
+        # Tasks may be enqueued at any time, so the session closes with this object.
         weakref.finalize(self, session.close)
         return session
 
@@ -91,7 +91,7 @@ class Server:
         loop = asyncio.get_running_loop()
         connection = self._connections.get(loop)
         if connection is None:
-            # A loop that was closed without `close` leaves only this entry behind.
+            # Remove the entries of loops that were closed without a call of `close`.
             for other in [other for other in self._connections if other.is_closed()]:
                 del self._connections[other]
             connection = self._connections[loop] = self._connect()

@@ -1,4 +1,4 @@
-"""SIGTERM and SIGINT: the first asks for an orderly end, the second makes it at once."""
+"""SIGTERM and SIGINT: the first signal starts the shutdown, the second exits at once."""
 
 import logging
 import os
@@ -18,23 +18,23 @@ def stopping_on_signals(
 ) -> Iterator[None]:
     """Call `stop` at the first signal and `exit_now(128 + signal)` at the second.
 
-    Python's own handlers are used and not the event loop's: a loop that is blocked by a handler
-    would never hear of the second signal. Outside of the main thread, where Python allows no
-    handlers, this does nothing.
+    This uses `signal.signal` instead of the event loop's handlers, because a blocked loop would not
+    react to the second signal. Outside of the main thread it does nothing: Python allows signal
+    handlers only there.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    has_asked = False
+    is_stopping = False
 
     def handle(number: int, _frame: FrameType | None) -> None:
-        nonlocal has_asked
-        if not has_asked:
-            has_asked = True
+        nonlocal is_stopping
+        if not is_stopping:
+            is_stopping = True
             stop()
             return
         try:
-            _log.warning("second signal: exiting at once, leases run out by themselves")
+            _log.warning("second signal: exiting at once; running jobs stay leased for now")
         finally:
             exit_now(128 + number)
 

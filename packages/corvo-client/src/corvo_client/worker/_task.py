@@ -1,4 +1,4 @@
-"""A function together with the queue that its jobs go to."""
+"""Tasks: functions with the queue of their jobs."""
 
 import functools
 import inspect
@@ -23,11 +23,11 @@ R_co = TypeVar("R_co", covariant=True)
 
 
 Executor = Literal["async", "thread", "process"]
-"""Where a handler runs: in the worker's event loop, in a thread, in a process of its own."""
+"""Where a handler runs: the worker's event loop, a thread, or a separate process."""
 
 
 class TaskDefaults(TypedDict, total=False):
-    """What holds for each job of a task unless its enqueue says otherwise; see `EnqueueOptions`."""
+    """Default options of a task's jobs. Options of an enqueue override them."""
 
     priority: AnyPriority
     max_retries: int
@@ -40,19 +40,19 @@ class TaskDefaults(TypedDict, total=False):
 
 
 class Producer(Protocol):
-    """Enqueues a payload, with the client that suits the caller."""
+    """Enqueues payloads from asyncio or from plain code."""
 
     async def enqueue(self, queue: str, payload: Any, options: EnqueueOptions) -> EnqueueReply:
-        """Enqueue from a coroutine."""
+        """Enqueue a job from a coroutine."""
         ...
 
     def enqueue_sync(self, queue: str, payload: Any, options: EnqueueOptions) -> EnqueueReply:
-        """Enqueue from plain code; blocks until the server has answered."""
+        """Enqueue a job without an event loop. Block until the server has answered."""
         ...
 
 
 class Enqueuer(Generic[P]):
-    """Enqueues jobs of one task with a set of options. Made by `Task.options`."""
+    """Enqueues jobs of one task with fixed options. `Task.options` creates it."""
 
     def __init__(
         self, producer: Producer, queue: str, shape: PayloadShape, options: EnqueueOptions
@@ -65,26 +65,29 @@ class Enqueuer(Generic[P]):
     async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> EnqueueReply:
         """Enqueue a job that calls the function with these arguments.
 
-        Raises `InvalidPayload` for arguments that the worker would refuse, without asking it.
+        Raises `InvalidPayload`, before sending, for arguments that the worker would reject.
         """
         payload = self._shape.payload(args, kwargs)
         return await self._producer.enqueue(self._queue, payload, self._options)
 
     def enqueue_sync(self, *args: P.args, **kwargs: P.kwargs) -> EnqueueReply:
-        """Do the same from plain code; blocks until the server has answered."""
+        """Do what `enqueue` does, without an event loop. Block until the server has answered."""
         payload = self._shape.payload(args, kwargs)
         return self._producer.enqueue_sync(self._queue, payload, self._options)
 
     def request(self, *args: P.args, **kwargs: P.kwargs) -> EnqueueRequest:
-        """Return what an enqueue with these arguments would send: for a batch, or an outbox.
+        """Return the request of an enqueue with these arguments, for a batch or an outbox.
 
-        Raises `InvalidPayload`, and `ValidationFailed` for options that make no sense.
+        Raises `InvalidPayload`, and `ValidationFailed` for invalid options.
         """
         return enqueue_request(self._queue, self._shape.payload(args, kwargs), self._options)
 
 
 class Task(Generic[C, P, R_co]):
-    """What `@worker.task(queue)` makes of a function: callable as before, and to be enqueued."""
+    """A function with its queue: `task(...)` calls it, `task.enqueue(...)` enqueues a job.
+
+    The decorator `@worker.task(queue)` creates it.
+    """
 
     def __init__(
         self,
@@ -107,49 +110,49 @@ class Task(Generic[C, P, R_co]):
         return f"<Task {self.queue!r}: {self.function!r}>"
 
     def __call__(self, *args: C.args, **kwargs: C.kwargs) -> R_co:
-        """Call the function here and now, as if it had no decorator."""
+        """Call the function directly."""
         return self.function(*args, **kwargs)
 
     def options(self, **options: Unpack[EnqueueOptions]) -> Enqueuer[P]:
-        """Return something whose `enqueue` applies these options on top of the task's own."""
+        """Return an `Enqueuer` with these options, which override the defaults of the task."""
         merged = EnqueueOptions(**{**self.defaults, **options})
         return Enqueuer(self._producer, self.queue, self.shape, merged)
 
     async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> EnqueueReply:
         """Enqueue a job that calls the function with these arguments.
 
-        Raises `InvalidPayload` for arguments that the worker would refuse, without asking it.
+        Raises `InvalidPayload`, before sending, for arguments that the worker would reject.
         """
         return await self.options().enqueue(*args, **kwargs)
 
     def enqueue_sync(self, *args: P.args, **kwargs: P.kwargs) -> EnqueueReply:
-        """Do the same from plain code; blocks until the server has answered."""
+        """Do what `enqueue` does, without an event loop. Block until the server has answered."""
         return self.options().enqueue_sync(*args, **kwargs)
 
     def request(self, *args: P.args, **kwargs: P.kwargs) -> EnqueueRequest:
-        """Return what an enqueue with these arguments would send: for a batch, or an outbox."""
+        """Return the request of an enqueue with these arguments, for a batch or an outbox."""
         return self.options().request(*args, **kwargs)
 
     @property
     def address(self) -> tuple[str, str]:
-        """The module and the name by which another process finds the function."""
+        """Module and qualified name of the function, for another process."""
         return self.function.__module__, self.function.__qualname__
 
     def bound(self, payload: Any, context: Context) -> Callable[[], Any]:
-        """Return the call that a job with this payload asks for. Raises `UnfitJob`."""
+        """Return the function bound to the arguments of a payload. Raises `InvalidJobPayload`."""
         return functools.partial(self.function, **self.shape.arguments(payload, context))
 
 
 def _checked(
     executor: Executor | None, function: Callable[..., object], *, is_async: bool
 ) -> Executor:
-    """Return where to run a function. Raises TypeError where that is impossible."""
+    """Return where to run a function. Raises TypeError if it cannot run there."""
     if executor is None:
         return "async" if is_async else "thread"
     if is_async is not (executor == "async"):
         kind = "an async function" if is_async else "a plain function"
-        raise TypeError(f"{function!r} is {kind}: it cannot run with executor={executor!r}")
+        raise TypeError(f"{function!r} is {kind} and cannot run with executor={executor!r}")
     name = getattr(function, "__qualname__", "<nameless>")
     if executor == "process" and "<" in name:
-        raise TypeError(f"{name} must be at the top of a module, for another process to find it")
+        raise TypeError(f"{name} must be at module level, so that another process can import it")
     return executor

@@ -1,4 +1,4 @@
-"""Threads for handlers that are plain functions."""
+"""Thread pool for plain handlers."""
 
 import asyncio
 import contextlib
@@ -11,10 +11,10 @@ T = TypeVar("T")
 
 
 class Threads(Generic[T]):
-    """Up to `size` threads that run calls, and hand what they return to `on_done` in the loop.
+    """A pool of up to `size` threads. `on_done` gets the result of each call, in the loop.
 
-    Unlike the threads of `concurrent.futures` they are daemons: a handler that never returns must
-    not keep the process alive once its job was given back. A call must not raise.
+    Unlike the threads of `concurrent.futures`, these are daemons: a handler that never returns must
+    not keep the process alive after its job is released. Calls must not raise.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class Threads(Generic[T]):
         self._pending = 0
 
     def submit(self, call: Callable[[], T]) -> None:
-        """Run `call` in a thread. Call it in the event loop only."""
+        """Run `call` in a thread. Use this method only in the event loop."""
         self._pending += 1
         if len(self._threads) < min(self._pending, self._size):
             name = f"corvo-handler-{len(self._threads) + 1}"
@@ -40,7 +40,7 @@ class Threads(Generic[T]):
         self._calls.put(call)
 
     def close(self) -> None:
-        """Let the threads end once they are done with what they have. Does not wait for them."""
+        """Stop the threads after their submitted calls, without waiting."""
         for _ in self._threads:
             self._calls.put(None)
         self._threads.clear()
@@ -51,8 +51,7 @@ class Threads(Generic[T]):
             with self._lock:
                 self._done.append(outcome)
                 is_first = len(self._done) == 1
-            # The loop is woken once for all that is done by the time it comes round. After it has
-            # closed nobody is interested any more.
+            # One wake-up delivers all results so far. If the loop is closed, results are dropped.
             if is_first:
                 with contextlib.suppress(RuntimeError):
                     self._loop.call_soon_threadsafe(self._deliver)

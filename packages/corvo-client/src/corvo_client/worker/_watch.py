@@ -1,4 +1,4 @@
-"""Notices that the event loop does not come round any more."""
+"""Detection of a blocked event loop."""
 
 import asyncio
 import contextlib
@@ -11,9 +11,9 @@ _log = logging.getLogger("corvo.worker")
 
 
 class LoopWatch:
-    """Warns when a loop takes longer than `limit` seconds for one round, and shows where it is.
+    """Logs a warning with a stack trace when an event loop is blocked for `limit` seconds.
 
-    Make it in the loop's thread; call `check` from another.
+    Create it in the thread of the loop, and call `check` in another thread.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, limit: float = 2.0) -> None:
@@ -24,7 +24,7 @@ class LoopWatch:
         self._has_warned = False
 
     def check(self, now: float) -> None:
-        """Look at the loop; `now` is in seconds, on any clock."""
+        """Check the loop. `now` is in seconds of any monotonic clock."""
         asked_at = self._asked_at
         if asked_at is None:
             self._asked_at = now
@@ -33,16 +33,16 @@ class LoopWatch:
         elif now - asked_at >= self._limit and not self._has_warned:
             self._has_warned = True
             _log.warning(
-                "the event loop has been blocked for %.1f s; a handler does blocking work where "
-                "it should await, or be a plain function. Leases are kept. It is here:\n%s",
+                "a handler has blocked the event loop for %.1f s. Leases are still extended, but "
+                "other async handlers wait. Use await, or a plain function. Stack:\n%s",
                 now - asked_at,
-                self._whereabouts(),
+                self._stack(),
             )
 
     def _answer(self) -> None:
         self._has_warned = False
         self._asked_at = None
 
-    def _whereabouts(self) -> str:
-        frame = sys._current_frames().get(self._thread_id)  # noqa: SLF001 - there is no other way
-        return "".join(traceback.format_stack(frame)) if frame is not None else "(thread gone)"
+    def _stack(self) -> str:
+        frame = sys._current_frames().get(self._thread_id)  # noqa: SLF001 - there is no public API
+        return "".join(traceback.format_stack(frame)) if frame is not None else "(thread has ended)"

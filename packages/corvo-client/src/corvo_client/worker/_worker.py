@@ -1,4 +1,4 @@
-"""The worker: functions that are run for the jobs of queues."""
+"""Worker: runs functions for the jobs of queues."""
 
 import asyncio
 import logging
@@ -30,17 +30,17 @@ _log = logging.getLogger("corvo.worker")
 
 _queue_name = TypeAdapter(QueueName)
 
-# Of a heartbeat: a line that is dead must not cost more than one beat.
-_LONGEST_BEAT = 10.0
-_LONGEST_POLL = 60.0
-_LONGEST_LEASE = 86_400.0
+# Maximum duration of a heartbeat request: a broken connection must delay one heartbeat only.
+_MAX_HEARTBEAT_SECONDS = 10.0
+_MAX_POLL_TIMEOUT = 60.0
+_MAX_LEASE_DURATION = 86_400.0
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 class _Decorator(Protocol):
-    """Makes tasks of functions; a `Context` that comes first is no part of what is enqueued."""
+    """Turns functions into tasks. A first parameter of type `Context` is not enqueued."""
 
     @overload
     def __call__(
@@ -51,16 +51,15 @@ class _Decorator(Protocol):
 
 
 class Worker:
-    """Runs functions for the jobs of queues, many at a time, until it is told to stop.
+    """Runs functions for the jobs of queues, up to `concurrency` at a time.
 
-    `server` is a URL or an `AsyncClient`; without one, `AsyncClient`'s own defaults hold. Seconds
-    everywhere. `queues` are those that this process serves, all that have a task when left out.
-    `lease_duration` is how soon a job is handed to somebody else after this process has died; while
-    it lives, leases are kept, however long a job takes. After `grace_period` a shutdown interrupts
-    the handlers that still run. `processes` is how many handlers with `executor="process"` run at a
-    time, one for each CPU when left out. `lifespan` is called with the worker before its first
-    fetch; what the context manager yields is `Context.state`, and it is left when all outcomes are
-    reported. Raises ValueError for what makes no sense.
+    All times are in seconds. `server` is a URL or an `AsyncClient`; the default is that of
+    `AsyncClient`. `queues` limits this process to some of the queues that have a task.
+    `lease_duration`: if this process dies, other workers get its jobs after that time. Heartbeats
+    extend the leases of running jobs. A shutdown interrupts handlers after `grace_period`.
+    `processes` limits the handlers with `executor="process"` (default: the number of CPUs).
+    `lifespan(worker)` is a context manager that is entered before the first fetch and left after
+    the last report; its value is `Context.state`. Raises ValueError for invalid arguments.
     """
 
     def __init__(
@@ -77,11 +76,11 @@ class Worker:
         processes: int | None = None,
         lifespan: Callable[["Worker"], AbstractAsyncContextManager[Any]] | None = None,
     ) -> None:
-        if not 0 < poll_timeout <= _LONGEST_POLL:
-            raise ValueError(f"poll_timeout must be above 0 and at most 60, not {poll_timeout}")
-        if not 1 <= lease_duration <= _LONGEST_LEASE:
-            raise ValueError(f"lease_duration must be from 1 to 86400, not {lease_duration}")
-        # A host name is no identity: containers share them, and restarts keep them.
+        if not 0 < poll_timeout <= _MAX_POLL_TIMEOUT:
+            raise ValueError(f"poll_timeout must be above 0 and at most 60 s, not {poll_timeout}")
+        if not 1 <= lease_duration <= _MAX_LEASE_DURATION:
+            raise ValueError(f"lease_duration must be from 1 to 86400 s, not {lease_duration}")
+        # A host name does not identify a worker: containers share it, and it survives restarts.
         self.id = f"worker_{uuid.uuid4().hex}"
         self.concurrency = _checked(concurrency)
         self._queues = queues
@@ -103,12 +102,12 @@ class Worker:
 
     @property
     def tasks(self) -> MappingProxyType[str, AnyTask]:
-        """The tasks by queue."""
+        """Tasks by queue."""
         return MappingProxyType(self._tasks)
 
     @property
     def middleware(self) -> tuple[Middleware, ...]:
-        """What runs around each attempt, the outermost first."""
+        """Middleware of all attempts, outermost first."""
         return tuple(self._surroundings.middleware)
 
     def task(
@@ -120,14 +119,13 @@ class Worker:
     ) -> _Decorator:
         """Run the decorated function, `def` or `async def`, for the jobs of `queue`.
 
-        An `async def` runs in the event loop (`executor="async"`), a `def` in a thread (`"thread"`)
-        or, if it keeps a CPU busy, in a process of its own (`"process"`). A process is killed when
-        its job is cancelled or lost. It imports the function, which must therefore be at the top of
-        a module; it has progress and checkpoints, but not the worker's state.
+        An `async def` runs in the event loop (`executor="async"`). A `def` runs in a thread
+        (`"thread"`), or in a separate process (`"process"`) for CPU-bound work. That process is
+        killed when its job is cancelled or lost. It imports the function by name, so the function
+        must be at module level. It can report progress and checkpoints, but has no `Context.state`.
 
-        `defaults` hold for each job that the function's `enqueue` makes. Raises ValueError when the
-        queue has a function already, TypeError when the function cannot take a payload or cannot
-        run there.
+        `defaults` apply to all jobs of the task's `enqueue`. Raises ValueError if the queue has a
+        task already, TypeError if the function cannot take a payload or cannot run there.
         """
 
         def decorate(function: Callable[..., Any]) -> Any:
@@ -143,11 +141,11 @@ class Worker:
         return decorate
 
     def use(self, middleware: Middleware) -> Middleware:
-        """Run `async def middleware(context, call_next)` around each attempt; the first outermost.
+        """Run `async def middleware(context, call_next)` around each attempt.
 
-        It runs in the event loop, whatever the handler is, and what it returns or raises is the
-        attempt's result: `return await call_next()` changes nothing. Returns what it was given, so
-        that it can decorate.
+        Middleware that is added first is outermost. It runs in the event loop, for handlers of any
+        kind. Its result or error becomes the outcome of the attempt; `return await call_next()`
+        changes nothing. Returns `middleware`, so that `use` works as a decorator.
         """
         self._surroundings.middleware.append(middleware)
         return middleware
@@ -160,13 +158,13 @@ class Worker:
         queues: Sequence[str] | None = None,
         concurrency: int | None = None,
     ) -> None:
-        """Let whoever starts the worker decide what its code has not to know; None changes nothing.
+        """Override arguments of the constructor before the start. None changes nothing.
 
-        `api_key` belongs to `server`: they are replaced together. Raises RuntimeError while the
-        worker runs, ValueError for less than one job at a time.
+        `server` and `api_key` are replaced together. Raises RuntimeError if the worker is running,
+        ValueError for a `concurrency` below 1.
         """
         if self._is_alive:
-            raise RuntimeError("this worker is running already")
+            raise RuntimeError("this worker is already running")
         if concurrency is not None:
             self._options = replace(self._options, concurrency=_checked(concurrency))
             self.concurrency = concurrency
@@ -176,34 +174,34 @@ class Worker:
             self._server.redirect(server, api_key)
 
     def run(self) -> None:
-        """Work until SIGTERM or SIGINT, then shut down in order; a second signal exits at once.
+        """Run until SIGTERM or SIGINT, then shut down in order. A second signal exits at once.
 
-        Does not return but ends the process when a handler could not be made to end: its job has
-        been given back, and nothing else is left to wait for.
+        If a handler does not end after its interruption, this method exits the process instead of
+        returning. The job of that handler is released before that.
         """
         with asyncio.Runner() as runner:
             runner.run(self._run_with_signals())
             if self.running:
-                _log.warning("exiting although %d handlers have not ended", self.running)
+                _log.warning("exiting although %d handlers are still running", self.running)
                 logging.shutdown()
                 sys.stdout.flush()
                 os._exit(0)
 
     async def run_async(self) -> None:
-        """Work until `stop` is called, then shut down in order. Signals are the caller's business.
+        """Run until `stop` is called, then shut down in order. It installs no signal handlers.
 
-        Being cancelled is like `stop` without a grace period. Raises RuntimeError when the worker
-        runs already, and ValueError when there is no task for one of `queues`, or none at all.
+        A cancellation works like `stop` without a grace period. Raises RuntimeError if the worker
+        is already running, and ValueError if one of `queues` has no task or there are no tasks.
         """
         await self._live(self._begin())
 
     def stop(self) -> None:
-        """Begin the shutdown, from any thread; does not wait. Does nothing before the start."""
+        """Start the shutdown without waiting. Any thread may call this; no effect before a run."""
         if self._run is not None:
             self._run.stop()
 
     async def __aenter__(self) -> Self:
-        """Work in the background, beside whatever else the event loop does."""
+        """Start the worker in the background of the event loop."""
         self._background = asyncio.create_task(self._live(self._begin()))
         return self
 
@@ -213,7 +211,7 @@ class Worker:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Shut down in order, and wait for it."""
+        """Shut down in order and wait until that is complete."""
         self.stop()
         if self._background is not None:
             await self._background
@@ -225,14 +223,14 @@ class Worker:
 
     def _begin(self) -> Run:
         if self._is_alive:
-            raise RuntimeError("this worker is running already")
+            raise RuntimeError("this worker is already running")
         queues = self._served_queues()
         terms = FetchTerms(
             queues, self.id, self._hostname, self._poll_timeout, self._lease_duration
         )
         api = self._server.api(terms)
         heartbeat_sender = self._server.heartbeat_sender(
-            min(_LONGEST_BEAT, self._lease_duration / 3)
+            min(_MAX_HEARTBEAT_SECONDS, self._lease_duration / 3)
         )
         self._run = Run(
             tasks=self._tasks,
@@ -243,7 +241,8 @@ class Worker:
             surroundings=self._surroundings,
         )
         self._is_alive = True
-        _log.info("worker %s serves %s, %d at a time", self.id, ", ".join(queues), self.concurrency)
+        names = ", ".join(queues)
+        _log.info("worker %s serves %s, concurrency %d", self.id, names, self.concurrency)
         return self._run
 
     async def _live(self, run: Run) -> None:
@@ -257,19 +256,19 @@ class Worker:
 
     @property
     def running(self) -> int:
-        """How many handlers are running."""
+        """Number of running handlers."""
         return 0 if self._run is None else self._run.running
 
     @property
     def seconds_since_poll(self) -> float | None:
-        """How long ago the server last answered a fetch; None before the first answer."""
+        """Seconds since the last answer to a fetch; None before the first answer."""
         last = None if self._run is None else self._run.last_poll
         return None if last is None else time.monotonic() - last
 
     def is_live(self, within: float = 90.0) -> bool:
-        """Tell whether the worker does its work: for a liveness probe.
+        """Return whether the worker is healthy, for a liveness probe.
 
-        True when it has polled within so many seconds, or has its hands full and needs no more.
+        The result is True if a fetch was answered within `within` seconds, or all slots are taken.
         """
         age = self.seconds_since_poll
         return (age is not None and age <= within) or self.running >= self.concurrency
@@ -278,7 +277,10 @@ class Worker:
         queues = list(self._tasks) if self._queues is None else list(self._queues)
         unknown = [queue for queue in queues if queue not in self._tasks]
         if unknown or not queues:
-            raise ValueError(f"no task for {', '.join(unknown) or 'any queue'}")
+            raise ValueError(
+                f"there is no task for {', '.join(unknown) or 'any queue'}; "
+                "decorate a function with @worker.task(queue)"
+            )
         return queues
 
 

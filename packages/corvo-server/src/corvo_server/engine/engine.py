@@ -76,6 +76,10 @@ class Engine:
         """Raise `StoreUnavailable` if the store does not answer."""
         await self.store.check()
 
+    async def check_ready(self) -> None:
+        """Raise `StoreUnavailable` with the reason if the store does not answer or writes fail."""
+        await self.store.check_ready()
+
     def _give_back(self, jobs: list[LeasedJob]) -> None:
         self.attempts.give_back(jobs)
 

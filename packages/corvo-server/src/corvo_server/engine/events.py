@@ -13,6 +13,8 @@ from corvo_server.store.records import Event
 
 _KEPT = 10_000
 """Number of events kept in memory, so that live followers need no reads of the store."""
+_LARGEST_KEPT = 2_000
+"""Maximum length of the data of an event kept in memory, so that all of them have 20 MB at most."""
 _CHUNK = 1_000
 
 
@@ -50,7 +52,12 @@ class Events:
     def note(self, events: Iterable[Event]) -> None:
         """Add committed events and wake the followers. A shared store may have further events."""
         if not self._store.is_shared:
-            self._recent.extend(events)
+            for event in events:
+                if event.data is not None and len(event.data) > _LARGEST_KEPT:
+                    # The events in memory have no gaps. Followers read earlier events in the log.
+                    self._recent.clear()
+                else:
+                    self._recent.append(event)
         self._wake_followers()
 
     def close(self) -> None:

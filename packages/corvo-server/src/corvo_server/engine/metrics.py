@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from operator import attrgetter
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
@@ -14,6 +14,7 @@ from corvo_server.engine.notifier import Notifier
 from corvo_server.store.protocol import Store
 from corvo_server.store.queues import QueueRecord
 from corvo_server.store.records import Commit
+from corvo_server.store.storage import Storage
 
 _TYPE = attrgetter("type")
 _COMMITS_PER_UPDATE = 100
@@ -48,7 +49,7 @@ class Metrics:
             buckets=_REQUEST_SECONDS,
             registry=self.registry,
         )
-        self._sizes: list[tuple[int, float]] = []
+        self._sizes: list[tuple[int, float, float]] = []
         self._lags: list[int] = []
         self._event_counts: Tally[str] = Tally()
         self.job_events = Counter(
@@ -74,6 +75,12 @@ class Metrics:
             buckets=_COMMIT_SECONDS,
             registry=self.registry,
         )
+        self.commit_sync_seconds = Histogram(
+            "corvo_commit_sync_seconds",
+            "Time of the COMMIT alone: on SQLite, the fsync of the write-ahead log.",
+            buckets=_COMMIT_SECONDS,
+            registry=self.registry,
+        )
         self.promotion_lag = Histogram(
             "corvo_promotion_lag_seconds",
             "Promotion lag of scheduled and retrying jobs: promotion time minus due time.",
@@ -84,7 +91,7 @@ class Metrics:
     def note(self, commit: Commit) -> None:
         """Record a commit for the metrics."""
         # Replies wait for this call. The metrics are updated later, for many commits at once.
-        self._sizes.append((commit.operations, commit.seconds))
+        self._sizes.append((commit.operations, commit.seconds, commit.sync_seconds))
         self._lags += commit.promoted_late
         self._event_counts.update(map(_TYPE, commit.events))
         if len(self._sizes) >= _COMMITS_PER_UPDATE:
@@ -97,9 +104,10 @@ class Metrics:
         return generate_latest(self.registry)
 
     def _update(self) -> None:
-        for operations, seconds in self._sizes:
+        for operations, seconds, sync_seconds in self._sizes:
             self.commit_operations.observe(operations)
             self.commit_seconds.observe(seconds)
+            self.commit_sync_seconds.observe(sync_seconds)
         for late in self._lags:
             self.promotion_lag.observe(late / 1000)
         for event, times in self._event_counts.items():
@@ -156,3 +164,33 @@ class _QueueCollector(Collector):
             "Number of writes that wait for their commit.",
             value=self._store.backlog,
         )
+        storage = self._store.storage
+        if storage is not None:
+            yield from _storage_metrics(storage)
+
+
+def _storage_metrics(storage: Storage) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "corvo_database_bytes", "Size of the SQLite file.", value=storage.database_bytes
+    )
+    yield GaugeMetricFamily(
+        "corvo_wal_bytes",
+        "Size of SQLite's write-ahead log. It grows while a reader holds it back.",
+        value=storage.log_bytes,
+    )
+    yield GaugeMetricFamily(
+        "corvo_disk_free_bytes",
+        "Free space of the disk of the data directory.",
+        value=storage.free_bytes,
+    )
+    yield GaugeMetricFamily(
+        "corvo_oldest_reader_seconds",
+        "Age of the oldest read of the SQLite file, or how long a reader of any process has held "
+        "back the write-ahead log.",
+        value=storage.oldest_reader_seconds,
+    )
+    yield CounterMetricFamily(
+        "corvo_checkpoint_failures",
+        "Failed checkpoints of SQLite's write-ahead log.",
+        value=storage.failed_checkpoints,
+    )

@@ -27,6 +27,7 @@ class Notifier:
         self.give_back = give_back
         self._waiters: defaultdict[str, dict[int, Waiter]] = defaultdict(dict)
         self._wakes: defaultdict[str, int] = defaultdict(int)
+        """Number of wakes by queue, for the queues that have waiters."""
         self._openings: dict[str, int] = {}
         self._arrivals = count()
         self._is_closed = False
@@ -73,9 +74,9 @@ class Notifier:
 
         Call this when `queue` gets `jobs` new pending jobs.
         """
-        self._wakes[queue] += 1
         waiters = self._waiters.get(queue)
         if waiters:
+            self._wakes[queue] += 1
             idle = (waiter for waiter in waiters.values() if waiter.is_idle)
             for waiter in list(islice(idle, jobs)):
                 waiter.claim(queue)
@@ -115,10 +116,12 @@ class Notifier:
                 waiters.pop(waiter.number, None)
                 if not waiters:
                     del self._waiters[queue]
+                    # A waiter compares counts only while it is in the dict, so none is missed.
+                    self._wakes.pop(queue, None)
 
     def wake_count(self, queues: Sequence[str]) -> int:
-        """Return a number that grows with every wake of one of `queues`."""
-        return sum(self._wakes[queue] for queue in queues)
+        """Return a number that grows with every wake of `queues` while they have waiters."""
+        return sum([self._wakes.get(queue, 0) for queue in queues])
 
 
 class Waiter:

@@ -1,6 +1,7 @@
 """The known workers. They are learned from their calls and kept in memory only."""
 
 from collections.abc import Sequence
+from heapq import nsmallest
 
 from msgspec import Struct
 
@@ -12,6 +13,8 @@ from corvo_server.store.protocol import Store
 _FORGOTTEN_AFTER = 3_600_000
 _SILENT_AFTER = 120_000
 _NOT_FETCHING_AFTER = 300_000
+_MAX_SEEN = 10_000
+"""Number of workers kept in memory. Callers choose the ids, so their number has no limit."""
 
 
 class WorkerRecord(Struct):
@@ -28,7 +31,10 @@ class WorkerRecord(Struct):
 
 
 class Workers(Part):
-    """The workers that called within the last hour, and those with active jobs."""
+    """The workers that called within the last hour, and those with active jobs.
+
+    If more than 10,000 workers call, those that have not called for the longest time are forgotten.
+    """
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
@@ -39,10 +45,7 @@ class Workers(Part):
     def note_fetch(self, worker_id: str, hostname: str | None, queues: Sequence[str]) -> None:
         """Record a fetch of a worker."""
         now = self._clock()
-        record = self._seen.get(worker_id)
-        if record is None:
-            self._forget_old(now)
-            record = self._seen[worker_id] = WorkerRecord(worker_id, hostname, queues, now)
+        record = self._seen.get(worker_id) or self._add(worker_id, now)
         record.hostname = hostname
         record.queues = queues
         record.last_fetch = now
@@ -50,9 +53,7 @@ class Workers(Part):
     def note_heartbeat(self, worker_id: str) -> None:
         """Record a heartbeat of a worker."""
         now = self._clock()
-        record = self._seen.get(worker_id)
-        if record is None:
-            record = self._seen[worker_id] = WorkerRecord(worker_id, None, (), now)
+        record = self._seen.get(worker_id) or self._add(worker_id, now)
         record.last_heartbeat = now
 
     @verb
@@ -84,6 +85,14 @@ class Workers(Part):
             if record.id == worker_id:
                 return record
         raise not_found(f"worker {worker_id}")
+
+    def _add(self, worker_id: str, now: int) -> WorkerRecord:
+        self._forget_old(now)
+        if len(self._seen) >= _MAX_SEEN:
+            for old in nsmallest(_MAX_SEEN // 10, self._seen.values(), key=_last_seen):
+                del self._seen[old.id]
+        record = self._seen[worker_id] = WorkerRecord(worker_id, None, (), now)
+        return record
 
     def _forget_old(self, now: int) -> None:
         if now < self._next_sweep:

@@ -58,9 +58,9 @@ async def healthz(request: Request) -> HTTPResponse:
 
 @root.endpoint("GET", "/readyz", replies={200: Health}, errors=(ErrorCode.UNAVAILABLE,))
 async def readyz(request: Request) -> HTTPResponse:
-    """Check that the server accepts traffic. Answer 503 also while it shuts down."""
+    """Check that the server accepts traffic. Answer 503 if writes fail or while it shuts down."""
     engine = engine_of(request)
     if engine.is_closing:
         raise CallError(ErrorCode.UNAVAILABLE, "The server is shutting down.", retry_after=1)
-    await engine.check()
+    await engine.check_ready()
     return reply({"status": "ok"})

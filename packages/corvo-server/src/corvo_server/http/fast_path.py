@@ -8,7 +8,7 @@ same bytes.
 """
 
 import re
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Container
 from typing import Any, NamedTuple, TypeAlias, cast
 
 from sanic import HTTPResponse, Request
@@ -19,15 +19,17 @@ from sanic.models.protocol_types import TransportProtocol
 from sanic.server import HttpProtocol
 from sanic_routing.route import Route
 
+from corvo_server.http import cross_site
 from corvo_server.http.endpoint import JSON, App, Endpoint
+from corvo_server.http.hosts import Hosts
 from corvo_server.http.request_id import HEADER, request_id
 
 _Handler: TypeAlias = Callable[..., Awaitable[HTTPResponse]]
 
 _METHOD = "POST"
 _END_OF_HEAD = b"\r\n\r\n"
-_SLOW_HEADERS = frozenset({"expect", "transfer-encoding", "upgrade"})
-"""Headers that change how the body is read or how the request is answered."""
+_SLOW_HEADERS = frozenset({"expect", "transfer-encoding", "upgrade"}) | cross_site.HEADERS
+"""Headers that change how the body is read, or how or whether the request is answered."""
 _LENGTH = re.compile("[0-9]{1,15}")
 _ARGUMENT = re.compile("[A-Za-z0-9_-]+")
 """A path argument that needs no percent-decoding."""
@@ -64,9 +66,10 @@ class _Target(NamedTuple):
 
 
 class _Targets:
-    """The endpoints that the fast path serves, by path."""
+    """The endpoints that the fast path serves, by path, and the hosts that it serves."""
 
-    def __init__(self) -> None:
+    def __init__(self, hosts: Container[str]) -> None:
+        self.hosts = hosts
         self._by_path: dict[str, _Target] = {}
 
     def add(self, app: App, endpoint: Endpoint) -> None:
@@ -89,15 +92,18 @@ class _Targets:
         return target, {target.parameter: argument}
 
 
-def install_fast_path(app: App, endpoints: Collection[Endpoint]) -> None:
-    """Serve plain requests to `endpoints` on the fast path.
+def install_fast_path(app: App, endpoints: Collection[Endpoint], hosts: Hosts) -> None:
+    """Serve plain requests to `endpoints` and known `hosts` on the fast path.
 
     The fast path is disabled when tracing or CORS is enabled, because their middleware must run.
     """
-    targets = app.ctx.fast_path = _Targets()
+    targets = app.ctx.fast_path = _Targets(hosts.known)
 
     async def find_targets(app: App) -> None:
-        if app.request_middleware or len(app.response_middleware) > 1 or not app.config.KEEP_ALIVE:
+        # One each: the guard and the observers, whose work the fast path does itself.
+        if len(app.request_middleware) > 1 or len(app.response_middleware) > 1:
+            return
+        if not app.config.KEEP_ALIVE:
             return
         for endpoint in endpoints:
             targets.add(app, endpoint)
@@ -117,11 +123,13 @@ def read_head(buffer: bytearray, limit: int) -> RequestHead | None:
     return RequestHead(head, method, path, header_lines) if version == "HTTP/1.1" else None
 
 
-def read_headers(lines: list[str]) -> tuple[list[tuple[str, str]], int] | None:
+def read_headers(
+    lines: list[str], hosts: Container[str]
+) -> tuple[list[tuple[str, str]], int] | None:
     """Return the headers as Sanic reads them, and the length of the body.
 
-    None if the request is not plain: it lacks a length, ends the connection, or has a header that
-    changes how the request is read.
+    None if the request is not plain: it lacks a length, ends the connection, names a host that is
+    not in `hosts`, or has a header that changes how the request is read.
     """
     headers: list[tuple[str, str]] = []
     length = None
@@ -133,6 +141,9 @@ def read_headers(lines: list[str]) -> tuple[list[tuple[str, str]], int] | None:
             if length is not None or not _LENGTH.fullmatch(value):
                 return None
             length = int(value)
+        elif name == "host":
+            if value not in hosts:
+                return None
         elif name == "connection":
             if value.lower() != "keep-alive":
                 return None
@@ -164,7 +175,7 @@ class _Http(Http):
             return False
         targets: _Targets = self.protocol.app.ctx.fast_path
         found = targets.find(head.path)
-        headers = read_headers(head.header_lines) if found else None
+        headers = read_headers(head.header_lines, targets.hosts) if found else None
         if found is None or headers is None:
             return False
         del self.recv_buffer[: len(head.head) + len(_END_OF_HEAD)]

@@ -1,16 +1,21 @@
-"""Middleware of every request: the request id, observers (log and metrics), CORS."""
+"""Middleware of every request: the guard, the request id, observers (log and metrics), CORS."""
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from time import perf_counter
 from typing import TypeAlias
 
 from sanic import HTTPResponse, Request
 
+from corvo_server.http.cross_site import Origins, is_writing
 from corvo_server.http.endpoint import App
+from corvo_server.http.hosts import Hosts
+from corvo_server.http.request import check_declared_type
 from corvo_server.http.request_id import HEADER, request_id
 
 _CORS_HEADERS = "authorization, content-type, last-event-id, x-request-id"
 _CORS_METHODS = "GET, POST, PUT, DELETE, OPTIONS"
+_END_OF_HOST = re.compile("[/?#]")
 
 
 Observer: TypeAlias = Callable[[Request, HTTPResponse, float], None]
@@ -38,11 +43,38 @@ def install_observers(app: App, observers: Sequence[Observer]) -> None:
     app.on_response(finish)
 
 
-def install_cors(app: App, origins: Sequence[str]) -> None:
-    """Allow web pages of `origins` (`*`: of any) to call the API. Do nothing without origins."""
-    if not origins:
-        return
-    is_open = "*" in origins
+def install_guard(app: App, hosts: Hosts, origins: Origins) -> None:
+    """Refuse requests for other hosts, and changes by web pages that are not in `origins`.
+
+    The fast path does not run this. It leaves every request to Sanic that this might refuse.
+    """
+
+    async def guard(request: Request) -> None:
+        hosts.check(_hosts_of(request), _local_address(request))
+        if is_writing(request):
+            origins.check(request)
+            check_declared_type(request)
+
+    app.on_request(guard)
+
+
+def _hosts_of(request: Request) -> Iterator[str]:
+    """Yield the values of the header `Host`, and the host in the target `http://host/path`."""
+    yield from request.headers.getall("host", [])
+    if not request.raw_url.startswith(b"/"):
+        _, is_absolute, rest = request.raw_url.decode("latin-1").partition("://")
+        if is_absolute:
+            yield _END_OF_HOST.split(rest, maxsplit=1)[0]
+
+
+def _local_address(request: Request) -> str:
+    """Return the address of this machine at which the request arrived; empty if unknown."""
+    found = request.transport.get_extra_info("sockname")
+    return str(found[0]) if isinstance(found, tuple) else ""
+
+
+def install_cors(app: App, origins: Origins) -> None:
+    """Allow web pages of `origins` to call the API."""
 
     async def preflight(request: Request) -> HTTPResponse | None:
         is_preflight = request.method == "OPTIONS" and request.headers.get(
@@ -52,9 +84,9 @@ def install_cors(app: App, origins: Sequence[str]) -> None:
 
     async def allow(request: Request, response: HTTPResponse) -> None:
         origin = request.headers.get("origin")
-        if origin is None or not (is_open or origin in origins):
+        if origin is None or not origins.allow(origin):
             return
-        response.headers["access-control-allow-origin"] = "*" if is_open else origin
+        response.headers["access-control-allow-origin"] = "*" if origins.is_open else origin
         response.headers["vary"] = "origin"
         response.headers["access-control-expose-headers"] = HEADER
         if request.method == "OPTIONS":

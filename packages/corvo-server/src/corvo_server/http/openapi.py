@@ -19,7 +19,7 @@ _ERRORS_OF_BODIES = (
     ErrorCode.PAYLOAD_TOO_LARGE,
     ErrorCode.UNSUPPORTED_MEDIA_TYPE,
 )
-_ERRORS_OF_ALL_CALLS = (ErrorCode.UNAVAILABLE, ErrorCode.INTERNAL_ERROR)
+_ERRORS_OF_ALL_CALLS = (ErrorCode.FORBIDDEN, ErrorCode.UNAVAILABLE, ErrorCode.INTERNAL_ERROR)
 _RETRYABLE = {ErrorCode.OVERLOADED.http_status, ErrorCode.UNAVAILABLE.http_status}
 _HEADERS = {
     "X-Request-ID": {
@@ -82,6 +82,8 @@ def _operation(tag: str, endpoint: Endpoint, references: dict[Any, Any]) -> dict
     errors = [*endpoint.errors, *_ERRORS_OF_ALL_CALLS]
     if endpoint.request is not None:
         errors += _ERRORS_OF_BODIES
+    elif endpoint.method != "GET":  # a request without a body must not declare another type
+        errors.append(ErrorCode.UNSUPPORTED_MEDIA_TYPE)
     if endpoint.parameters:
         errors.append(ErrorCode.VALIDATION_ERROR)
     if endpoint.writes:

@@ -88,6 +88,7 @@ def read_body(request: Request, model: type[M], parse: Callable[[bytes], object]
     """
     body = request.body
     if not body:
+        check_declared_type(request)
         data: object = {}
     else:
         _check_media_type(request)
@@ -136,6 +137,15 @@ def optional_document(raw: Raw) -> str | None:
     """Return a document as text; None if the field is absent or null."""
     text = bytes(raw)
     return None if text in {b"", b"null"} else text.decode()
+
+
+def check_declared_type(request: Request) -> None:
+    """Raise `CallError` if a request declares another type than JSON, even without a body.
+
+    Web pages of any site can send such types in forms.
+    """
+    if request.headers.getone("content-type", ""):
+        _check_media_type(request)
 
 
 def _check_media_type(request: Request) -> None:

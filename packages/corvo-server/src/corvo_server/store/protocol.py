@@ -43,6 +43,7 @@ from corvo_server.store.schedules import (
 )
 from corvo_server.store.search.filters import JobFilter
 from corvo_server.store.search.search import Found, Search
+from corvo_server.store.storage import Storage
 
 
 class UnusableStoreError(Exception):
@@ -83,6 +84,11 @@ class Store(Protocol):
     @property
     def backlog(self) -> int:
         """Number of writes that were submitted and not answered yet."""
+        ...
+
+    @property
+    def failure(self) -> str | None:
+        """Why the last commit failed, if the database failed; None after a write succeeded."""
         ...
 
     def on_enqueue(self, listener: Callable[[Enqueue], None]) -> None:
@@ -170,6 +176,10 @@ class Store(Protocol):
 
         Return the bulk operation as stored, or None if it does not exist.
         """
+        ...
+
+    def touch(self) -> Future[None]:
+        """Write to the database without changing what it stores."""
         ...
 
     # Reads
@@ -285,6 +295,19 @@ class Store(Protocol):
 
     async def check(self) -> None:
         """Raise `StoreUnavailable` unless the store can be read and its writer accepts writes."""
+        ...
+
+    async def check_ready(self) -> None:
+        """Raise `StoreUnavailable` with the reason if `check` fails, or if writes would.
+
+        Writes would fail if the last commit failed. On SQLite, also if a file was removed or
+        replaced, if a test file cannot be written, or if checkpoints have failed for 30 s.
+        """
+        ...
+
+    @property
+    def storage(self) -> Storage | None:
+        """The last measures of the disk; None if the database is on another machine."""
         ...
 
     async def close(self) -> None:

@@ -285,6 +285,10 @@ class Commit(Struct):
     """Number of operations in the commit."""
     seconds: float = 0.0
     """Duration of the commit in seconds."""
+    sync_seconds: float = 0.0
+    """Part of `seconds` that the database took for the COMMIT alone, with its fsync."""
+    has_written: bool = True
+    """Whether the commit changed any row."""
     has_events: bool = False
     """Whether the commit appended to the event log."""
     has_bulk: bool = False

@@ -123,7 +123,7 @@ def request(
     method: str, path: str, body: Any = None, *, headers: Mapping[str, str] | None = None
 ) -> bytes:
     """Return the bytes of a request."""
-    sent = {"host": "corvo", **{name.lower(): value for name, value in (headers or {}).items()}}
+    sent = {"host": "localhost", **{name.lower(): value for name, value in (headers or {}).items()}}
     if body is None:
         data = b""
     else:

@@ -1,10 +1,10 @@
-"""The app, as Django finds it."""
+"""Configuration of the Django app."""
 
 from django.apps import AppConfig
 
 
 class OutboxConfig(AppConfig):
-    """The outbox of Corvo."""
+    """Configuration of the outbox app."""
 
     name = "corvo_client.outbox.django"
     label = "corvo_outbox"

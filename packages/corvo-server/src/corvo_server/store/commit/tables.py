@@ -166,6 +166,10 @@ class BatchTable(Protocol):
 class QueueTable(Protocol):
     """Queues: settings and counters."""
 
+    def touch(self) -> None:
+        """Write to the database without changing what it stores."""
+        ...
+
     def limited(self, names: Collection[str]) -> set[str]:
         """Return the queues that limit their active jobs, in total or per key."""
         ...

@@ -104,6 +104,8 @@ class Writer:
         self._inbox: SimpleQueue[list[_Operation] | None] = SimpleQueue()
         self._together: list[_Operation] | None = None
         self._backlog = 0
+        self.failure: str | None = None
+        """Why the last commit failed, if the database failed; None after the next written one."""
         self._listeners: list[Callable[[Commit], None]] = []
         self._is_closed = False
         self._loop: asyncio.AbstractEventLoop | None = None  # set by the first `submit`
@@ -224,6 +226,8 @@ class Writer:
                 return
             log.error("%d operations were not written: %r", len(live), error)  # noqa: TRY400
             explain = self._session.explain
+            if isinstance(explained := explain(error), StoreUnavailable):
+                self.failure = str(explained)
             answers = [_Answer(operation, None, explain(error)) for operation in live]
             commit = None
         self._send_answers(answers, commit, withdrawn)
@@ -247,6 +251,8 @@ class Writer:
                     raise
                 log.info("retrying a commit of %d operations: %r", len(operations), error)
                 tries += 1
+        if self.failure is not None and commit.has_written:
+            self.failure = None
         commit.operations = len(operations)
         commit.seconds = perf_counter() - started
         answers = [

@@ -44,6 +44,7 @@ EDIT_SCHEDULE = Verb(8, schedules.edit)
 RUN_SCHEDULES = Verb(9, schedules.run_due)
 EDIT_BULK = Verb(20, bulk.edit)
 STEP_BULK = Verb(21, bulk.step, bulk.prefetch)
+TOUCH = Verb(30, queues.touch)
 FETCH = Verb(100, fetch.fetch, fetch.prefetch)
 
 
@@ -58,6 +59,13 @@ class Writes:
     @property
     def backlog(self) -> int:
         return self._writer.backlog
+
+    @property
+    def failure(self) -> str | None:
+        return self._writer.failure
+
+    def touch(self) -> Future[None]:
+        return self._writer.submit(TOUCH, None)
 
     def on_enqueue(self, listener: Callable[[Enqueue], None]) -> None:
         self._enqueue_listeners.append(listener)

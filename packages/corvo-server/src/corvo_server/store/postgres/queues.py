@@ -61,6 +61,9 @@ class Queues:
         elif prefetch.ids:
             self._prefetched = pipeline.request(SQL.limited_queues_of_jobs, (id_set(prefetch.ids),))
 
+    def touch(self) -> None:
+        self._pipeline.has_written = True  # so the commit stores its number
+
     def limited(self, names: Collection[str]) -> set[str]:
         if self._prefetched is not None:
             self._is_limited.update(self._prefetched())

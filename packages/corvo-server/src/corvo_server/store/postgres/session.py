@@ -142,7 +142,10 @@ class PostgresSession:
             xid_rows: Rows | None = None
             if pipeline.has_written:
                 xid_rows = pipeline.request(SQL.record_commit, (self.writer_id, number))
+            commit.has_written = pipeline.has_written
+            started = time.perf_counter()
             has_results = self._end(pipeline, commit, number)
+            commit.sync_seconds = time.perf_counter() - started
         except psycopg.OperationalError as error:
             if _is_closed(pipeline.connection, error):
                 raise _ConnectionLost(str(error)) from error

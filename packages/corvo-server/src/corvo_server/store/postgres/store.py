@@ -149,6 +149,15 @@ class PostgresStore(Reads[Pipeline], Writes):
                 f"the database did not answer within {_CHECK_SECONDS} seconds"
             ) from error
 
+    async def check_ready(self) -> None:
+        await self.check()
+        if self._writer.failure is not None:
+            raise StoreUnavailable(self._writer.failure)
+
+    @property
+    def storage(self) -> None:
+        return None
+
     async def close(self) -> None:
         if self._is_closed:
             return

@@ -5,6 +5,7 @@ ordered by code points. A path yields null if the value is absent, or if a step 
 type of its value (a key of a number, an index of an object).
 """
 
+import re
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -12,6 +13,8 @@ from msgspec import Struct
 
 Step: TypeAlias = str | int
 """A key of an object, or an index of an array. Negative indexes count from the end."""
+
+_PLAIN_KEY = re.compile(r"[A-Za-z0-9_ .:;@#$%*()+,=!?~^|{}\[\]-]+")
 
 Scalar: TypeAlias = str | int | float | bool | None
 
@@ -94,3 +97,13 @@ class Or(Struct, frozen=True):
 
 
 Condition: TypeAlias = Truthy | Compare | CompareLength | MatchText | Not | And | Or
+
+
+def is_plain(step: Step) -> bool:
+    """Return whether a step is an index, or a key that every JSON writer spells in the same way.
+
+    SQLite's JSON paths find only these. SQLite compares a key with the raw text of the document,
+    including escapes, and a path cannot contain a quoted quote. Some writers escape `/`, `<`, `>`,
+    `&` and `'`.
+    """
+    return isinstance(step, int) or _PLAIN_KEY.fullmatch(step) is not None

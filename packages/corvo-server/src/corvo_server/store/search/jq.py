@@ -28,6 +28,7 @@ from corvo_server.store.search.conditions import (
     Step,
     TextMatch,
     Truthy,
+    is_plain,
 )
 
 MAX_LENGTH = 4096
@@ -36,6 +37,8 @@ MAX_DEPTH = 32
 """Largest depth of nested parentheses and arguments."""
 MAX_TESTS = 100
 """Largest number of comparisons and tests in an expression."""
+MAX_ODD_KEYS = 60
+"""Largest number of keys in a path that are not plain. SQLite joins at most 64 tables."""
 
 
 class JqError(ValueError):
@@ -255,7 +258,11 @@ def _as_path(node: _Node, at: Path | Condition) -> Path:
 
 
 def _read_path(node: _Node, at: Path | Condition) -> Path:
-    return Path(_as_path(node, at).steps + tuple(_read_steps(node)))
+    path = Path(_as_path(node, at).steps + tuple(_read_steps(node)))
+    if sum(not is_plain(step) for step in path.steps) > MAX_ODD_KEYS:
+        kind = "keys that are empty or that JSON may escape"
+        raise _error(node, f"a path has at most {MAX_ODD_KEYS} {kind}")
+    return path
 
 
 def _read_steps(node: _Node) -> list[Step]:

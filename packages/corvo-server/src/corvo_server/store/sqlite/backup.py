@@ -11,7 +11,7 @@ from pathlib import Path
 from corvo_server.store.sqlite.check import find_problems
 from corvo_server.store.sqlite.database import (
     DATABASE_NAME,
-    locked_data_dir,
+    lock_data_dir,
     open_reader,
     open_writer,
 )
@@ -24,6 +24,7 @@ from corvo_server.store.sqlite.leftovers import (
     remove_leftovers,
     work_file,
 )
+from corvo_server.store.sqlite.permissions import create_private_file
 from corvo_server.store.sqlite.swap import has_logs_aside, swap
 
 
@@ -79,7 +80,7 @@ def restore(source: Path, data_dir: Path, *, may_replace: bool) -> None:
     if not source.is_file():
         raise BackupError(f"There is no file {source}. Give the path of a backup file.")
     database = data_dir / DATABASE_NAME
-    with locked_data_dir(data_dir):
+    with lock_data_dir(data_dir):
         if database.exists() and not may_replace:
             raise BackupError(
                 f"{database} exists already. Move it away, or give --force to replace it."
@@ -150,7 +151,7 @@ def vacuum(data_dir: Path) -> tuple[int, int]:
     Raises `DataDirLockedError` while a server runs.
     """
     database = _database_in(data_dir)
-    with locked_data_dir(data_dir):
+    with lock_data_dir(data_dir):
         before = database.stat().st_size
         with closing(open_writer(database)) as writer:
             writer.execute("VACUUM")
@@ -189,6 +190,7 @@ def _has_tables(reader: sqlite3.Connection) -> bool:
 
 def _copy(reader: sqlite3.Connection, target: Path) -> None:
     """Copy the database to the new file `target`."""
+    create_private_file(target)
     with closing(sqlite3.connect(target)) as copy:
         reader.backup(copy)
         copy.execute("PRAGMA journal_mode = DELETE")

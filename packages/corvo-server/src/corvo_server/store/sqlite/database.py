@@ -1,18 +1,25 @@
 """Lock the data directory, open the database file and migrate its schema."""
 
 import logging
+import os
 import sqlite3
+import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
+from types import TracebackType
 
 from filelock import FileLock, Timeout
 
 from corvo_server.store.migrate import load_migrations, pending_migrations
 from corvo_server.store.protocol import UnusableStoreError
-from corvo_server.store.sqlite.durable import make_directory
 from corvo_server.store.sqlite.leftovers import remove_leftovers
+from corvo_server.store.sqlite.permissions import (
+    PRIVATE_FILE,
+    create_private_directory,
+    create_private_file,
+    make_private,
+)
 from corvo_server.store.sqlite.rows import SQL
 from corvo_server.store.sqlite.swap import finish_swap
 from corvo_server.store.transfer import HalfTransferredError
@@ -20,10 +27,12 @@ from corvo_server.store.transfer import HalfTransferredError
 log = logging.getLogger(__name__)
 
 DATABASE_NAME = "corvo.db"
-_LOCK_NAME = "corvo.lock"
+LOCK_NAME = "corvo.lock"
 _CACHE_KIB = 16 * 1024
 """KiB of page cache; the operating system caches the rest. A larger cache was not faster."""
 _CHECKPOINT_PAGES = 4000
+_LOG_BYTES = 32 * 1024 * 1024
+"""Size to which the write-ahead log is cut when it starts again, twice its usual size."""
 
 # For each None or bool that is bound, sqlite3 searches for an adapter. A search without success
 # costs 0.3 µs. Registering adapters written in C avoids it, for the whole process.
@@ -47,42 +56,88 @@ class DataDirLockedError(UnusableStoreError):
 class UnusableDatabaseError(UnusableStoreError):
     """The file is not a Corvo database, or it cannot be written."""
 
-    def __init__(self, path: Path, error: sqlite3.Error) -> None:
+    def __init__(self, path: Path, error: sqlite3.Error | OSError) -> None:
         super().__init__(
             f"Cannot use {path}: {error}. Expected a SQLite file of Corvo that this user may "
             "write. The file was not changed."
         )
 
 
-def lock_data_dir(data_dir: Path) -> FileLock:
-    """Create the directory if it is missing, lock it, and return the lock.
+class DataDirLock:
+    """The lock of a data directory: of the directory itself, and of a file in it.
+
+    A second server cannot get the lock of the directory, even if the lock file was removed. Some
+    network file systems cannot lock directories; there, only the file is locked.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        """Take the lock. Raises `DataDirLockedError` if another process has it."""
+        self._directory = _lock_directory(data_dir)
+        self._file = FileLock(data_dir / LOCK_NAME, mode=PRIVATE_FILE, thread_local=False)
+        try:
+            self._file.acquire(timeout=0)
+        except BaseException as error:
+            self._release_directory()
+            if isinstance(error, Timeout):
+                raise DataDirLockedError(data_dir) from None
+            raise
+
+    def release(self) -> None:
+        """Release the lock."""
+        self._file.release()
+        self._release_directory()
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.release()
+
+    def _release_directory(self) -> None:
+        directory, self._directory = self._directory, None
+        if directory is not None:
+            os.close(directory)
+
+
+def lock_data_dir(data_dir: Path) -> DataDirLock:
+    """Create the directory if it is missing, lock it, make it private, and return the lock.
 
     Then remove what interrupted commands left in it. The lock belongs to the process: the operating
     system releases it when the process ends. Raises `DataDirLockedError` if another process has it.
     """
-    make_directory(data_dir)
-    lock = FileLock(data_dir / _LOCK_NAME, thread_local=False)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise DataDirLockedError(data_dir) from None
+    create_private_directory(data_dir)
+    lock = DataDirLock(data_dir)
     try:
         finish_swap(data_dir / DATABASE_NAME)
         remove_leftovers(data_dir, is_data_dir=True)
+        make_private(data_dir)
     except BaseException:
         lock.release()
         raise
     return lock
 
 
-@contextmanager
-def locked_data_dir(data_dir: Path) -> Iterator[None]:
-    """Hold the lock of `lock_data_dir` in the `with` block."""
-    lock = lock_data_dir(data_dir)
+def _lock_directory(data_dir: Path) -> int | None:
+    """Return a descriptor that holds the lock; None if directories cannot be locked here."""
+    if sys.platform == "win32":
+        return None
+    import fcntl  # noqa: PLC0415 - missing on Windows
+
+    descriptor = os.open(data_dir, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        yield
-    finally:
-        lock.release()
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise DataDirLockedError(data_dir) from None
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
 
 
 def open_writer(path: Path, *, is_for_transfer: bool = False) -> sqlite3.Connection:
@@ -93,8 +148,9 @@ def open_writer(path: Path, *, is_for_transfer: bool = False) -> sqlite3.Connect
     database is incomplete, unless `is_for_transfer`.
     """
     try:
+        create_private_file(path)
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         raise UnusableDatabaseError(path, error) from error
     try:
         connection.execute("PRAGMA journal_mode = WAL")
@@ -102,6 +158,7 @@ def open_writer(path: Path, *, is_for_transfer: bool = False) -> sqlite3.Connect
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+        connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
         connection.execute("PRAGMA temp_store = MEMORY")
         _migrate(connection)
         if not is_for_transfer:

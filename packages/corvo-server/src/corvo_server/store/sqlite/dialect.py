@@ -1,7 +1,5 @@
 """Translate the filters of a search into SQL for SQLite."""
 
-import re
-
 from corvo_server.store.search.conditions import (
     Compare,
     CompareLength,
@@ -12,16 +10,11 @@ from corvo_server.store.search.conditions import (
     Step,
     TextMatch,
     Truthy,
+    is_plain,
 )
 from corvo_server.store.search.filters import DocumentTest
 from corvo_server.store.search.fragments import Sql, bind, fuse
 
-_PLAIN_KEY = re.compile(r"[A-Za-z0-9_ .:;@#$%*()+,=!?~^|{}\[\]-]+")
-"""Keys that SQLite's JSON paths find, because every JSON writer spells them in the same way.
-
-SQLite compares a key with the raw text of the document, including escapes, and a path cannot
-contain a quoted quote. `/`, `<`, `>`, `&` and `'` are left out because some writers escape them.
-"""
 _INT64 = 2**63
 _LAST_CHARACTER = "\U0010ffff"
 
@@ -101,7 +94,7 @@ class _Place:
         document = Sql("jobs.payload")
         plain: list[Step] = []
         for step in path.steps:
-            if isinstance(step, int) or _PLAIN_KEY.fullmatch(step):
+            if is_plain(step):
                 plain.append(step)
                 continue
             name = f"m{len(self._joins)}"

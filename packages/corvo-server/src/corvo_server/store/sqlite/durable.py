@@ -22,12 +22,12 @@ def replace(source: Path, target: Path) -> None:
     sync(target.parent)
 
 
-def make_directory(path: Path) -> None:
-    """Create a directory and its missing parents, durably. Raises `OSError`."""
+def make_directory(path: Path, mode: int = 0o777) -> None:
+    """Create a directory with `mode` and its missing parents, durably. Raises `OSError`."""
     if path.is_dir():
         return
     make_directory(path.parent)
-    path.mkdir(exist_ok=True)
+    path.mkdir(mode=mode, exist_ok=True)
     # A file is only as durable as the entries of the directories above it. A parent that this user
     # may not read cannot be synced.
     with suppress(PermissionError):

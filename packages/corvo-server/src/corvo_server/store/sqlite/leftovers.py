@@ -13,6 +13,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from corvo_server.store.sqlite.durable import beside
+from corvo_server.store.sqlite.permissions import PRIVATE_FILE
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ def work_file(path: Path) -> Iterator[None]:
     Raises `InUseError` if another process has it, and `OSError`.
     """
     marker = beside(path, _LOCK)
-    lock = FileLock(marker, thread_local=False)
+    lock = FileLock(marker, mode=PRIVATE_FILE, thread_local=False)
     # The previous owner removes the lock file at its end. Then this lock is that of a removed file.
     while not (lock.is_locked and marker.exists()):
         lock.release()

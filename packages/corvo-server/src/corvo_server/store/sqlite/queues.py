@@ -18,6 +18,9 @@ class Queues:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
+    def touch(self) -> None:
+        self._connection.execute(SQL.touch)
+
     def limited(self, names: Collection[str]) -> set[str]:
         execute = self._connection.execute
         rows = [(name, execute(SQL.is_limited, (name,)).fetchone()) for name in names]

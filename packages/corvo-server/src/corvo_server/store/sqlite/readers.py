@@ -3,13 +3,14 @@
 import asyncio
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Concatenate, Generic, ParamSpec, TypeVar
 
 from corvo_server.store.protocol import SearchTooSlow, StoreUnavailable
 from corvo_server.store.sqlite.database import open_reader
+from corvo_server.store.sqlite.files import DataFiles
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -21,10 +22,12 @@ _STOP_AGAIN_AFTER = 0.05
 class Readers:
     """Runs functions that read off the event loop, each on one snapshot of the database."""
 
-    def __init__(self, path: Path, size: int) -> None:
-        self._path = path
+    def __init__(self, files: DataFiles, size: int) -> None:
+        self._files = files
         self._connections: list[sqlite3.Connection] = []
         self._local = threading.local()
+        self._begun: dict[int, float] = {}
+        """The time at which each read under way began, by thread."""
         self._pool = ThreadPoolExecutor(size, thread_name_prefix="corvo-reader")
         self._is_closed = False
 
@@ -79,11 +82,16 @@ class Readers:
 
         def work() -> T:
             connection = self._connection()
-            connection.execute("BEGIN")
+            thread = threading.get_ident()
+            self._begun[thread] = time.monotonic()
             try:
-                return read(connection, *args, **kwargs)
+                connection.execute("BEGIN")
+                try:
+                    return read(connection, *args, **kwargs)
+                finally:
+                    connection.execute("COMMIT")
             finally:
-                connection.execute("COMMIT")
+                del self._begun[thread]
 
         if self._is_closed:
             raise StoreUnavailable("the server is shutting down")
@@ -91,6 +99,11 @@ class Readers:
             return await asyncio.get_running_loop().run_in_executor(self._pool, work)
         except sqlite3.DatabaseError as error:
             raise StoreUnavailable(f"the database cannot be read: {error}") from error
+
+    def oldest_read(self) -> float:
+        """Return how many seconds ago the oldest read under way began; 0 without one."""
+        now = time.monotonic()
+        return now - min(list(self._begun.values()), default=now)
 
     async def close(self) -> None:
         """Wait for running reads, then close all connections."""
@@ -102,7 +115,10 @@ class Readers:
     def _connection(self) -> sqlite3.Connection:
         connection: sqlite3.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
-            connection = open_reader(self._path)
+            problem = self._files.compare()
+            if problem is not None:  # the connection would read another file than the writer's
+                raise StoreUnavailable(problem)
+            connection = open_reader(self._files.database)
             self._local.connection = connection
             self._connections.append(connection)
         return connection

@@ -21,9 +21,17 @@ from corvo_server.store.sqlite import (
     schedules,
     search,
 )
-from corvo_server.store.sqlite.database import DATABASE_NAME, lock_data_dir, open_writer
+from corvo_server.store.sqlite.database import (
+    DATABASE_NAME,
+    LOCK_NAME,
+    lock_data_dir,
+    open_writer,
+)
+from corvo_server.store.sqlite.files import DataFiles
 from corvo_server.store.sqlite.readers import Readers
 from corvo_server.store.sqlite.session import SqliteSession
+from corvo_server.store.sqlite.watch import Watch
+from corvo_server.store.storage import Storage
 
 _READERS = 4
 _SEARCHERS = 2
@@ -66,20 +74,25 @@ class SqliteStore(Reads[sqlite3.Connection], Writes):
         self._lock = lock_data_dir(data_dir)
         path = data_dir / DATABASE_NAME
         try:
-            session = SqliteSession(open_writer(path))
+            connection = open_writer(path)
         except BaseException:
             self._lock.release()
             raise
+        files = DataFiles(path, data_dir / LOCK_NAME)
+        session = SqliteSession(connection, files)
+        readers, searchers = Readers(files, _READERS), Readers(files, _SEARCHERS)
         Writes.__init__(self, Writer(session, max_backlog=max_backlog, max_commit=max_commit))
         Reads.__init__(
             self,
             _QUERIES,
-            readers=Readers(path, _READERS),
-            searchers=Readers(path, _SEARCHERS),
+            readers=readers,
+            searchers=searchers,
             search_seconds=search_seconds,
         )
         self._path = path
         self._is_closed = False
+        self.watch = Watch(files, (readers, searchers))
+        self.watch.start()
 
     async def read_events(self, after: int, limit: int) -> list[Event]:
         return await self._readers.run(events.read_events, after, limit)
@@ -107,12 +120,25 @@ class SqliteStore(Reads[sqlite3.Connection], Writes):
             raise StoreUnavailable(f"the database file {self._path} does not exist any more")
         await self._readers.run(lambda connection: connection.execute("SELECT 1"))
 
+    async def check_ready(self) -> None:
+        problem = await asyncio.to_thread(self.watch.problem)
+        if problem is not None:
+            raise StoreUnavailable(problem)
+        await self.check()
+        if self._writer.failure is not None:
+            raise StoreUnavailable(self._writer.failure)
+
+    @property
+    def storage(self) -> Storage:
+        return self.watch.storage
+
     async def close(self) -> None:
         if self._is_closed:
             return
         self._is_closed = True
         await self._writer.drain()
         await self._close_pools()
+        await asyncio.to_thread(self.watch.close)
         # The writer closes last: SQLite lets only the last connection remove the write-ahead log,
         # and a read-only connection cannot do it.
         await self._writer.close()

@@ -1,4 +1,4 @@
-"""The table."""
+"""Create the outbox table."""
 
 from typing import Any, ClassVar
 
@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    """Create it."""
+    """Creates the outbox table."""
 
     initial = True
     dependencies: ClassVar[list[tuple[str, str]]] = []

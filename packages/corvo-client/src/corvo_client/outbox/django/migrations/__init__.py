@@ -1,1 +1,1 @@
-"""The history of the table."""
+"""Migrations of the outbox table."""

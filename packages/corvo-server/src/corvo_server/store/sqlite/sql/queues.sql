@@ -54,3 +54,6 @@ SELECT q.name, q.is_paused, q.is_draining, q.max_concurrency, q.max_per_key, q.r
 FROM queues q
 WHERE ?1 IS NULL OR q.name = ?1
 ORDER BY q.name;
+
+-- name: touch
+UPDATE job_sequence SET last = last;

@@ -1,4 +1,4 @@
-"""`manage.py corvo_relay`: sends what the outbox has, until it is stopped."""
+"""`manage.py corvo_relay`: runs the relay of the outbox until it is stopped."""
 
 from argparse import ArgumentParser
 from typing import Any
@@ -11,18 +11,18 @@ from corvo_client.worker._signals import stopping_on_signals
 
 
 class Command(BaseCommand):
-    """Any number of them may run."""
+    """Runs a relay. Several relays may run at the same time."""
 
     help = "Send the jobs of the outbox to the Corvo server, until SIGTERM or SIGINT."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Say which database and which server."""
-        parser.add_argument("--database", help="the database; the default one when left out")
-        parser.add_argument("--server", help="the server's URL; else CORVO_SERVER")
-        parser.add_argument("--once", action="store_true", help="send what there is, and end")
+        """Add the options of the command."""
+        parser.add_argument("--database", help="database alias; default: the choice of the router")
+        parser.add_argument("--server", help="URL of the server; default: CORVO_SERVER")
+        parser.add_argument("--once", action="store_true", help="send all rows and exit")
 
     def handle(self, *_arguments: Any, **options: Any) -> None:
-        """Relay."""
+        """Run the relay."""
         with Client(options["server"]) as client:
             relaying = relay(client, using=options["database"])
             if options["once"]:

@@ -1,4 +1,4 @@
-"""Calls of the client that are joined: the batches on the wire, and what each caller gets."""
+"""Batches of client calls: their requests and the result of each call."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ def error(code: str) -> dict[str, str]:
 
 
 def network(server: Any) -> httpx.MockTransport:
-    """Return a transport that takes a while, as every network does."""
+    """Return a transport with a delay."""
 
     async def answer(request: httpx.Request) -> httpx.Response:
         await asyncio.sleep(0)
@@ -47,7 +47,7 @@ async def gathered(*calls: Coroutine[Any, Any, Any]) -> list[Any]:
     return await asyncio.gather(*calls, return_exceptions=True)
 
 
-async def test_client_joins_enqueues(server: Any) -> None:
+async def test_client_batches_enqueues(server: Any) -> None:
     server.answer(201, {"job_id": "first", "status": "pending"})
     server.answer(
         201,
@@ -68,7 +68,7 @@ async def test_client_joins_enqueues(server: Any) -> None:
     assert all(isinstance(reply, EnqueueReply) for reply in replies)
 
 
-async def test_client_joins_acks(server: Any) -> None:
+async def test_client_batches_acks(server: Any) -> None:
     server.answer(200, {"status": "ok"})
     results = results_for(JOB_IDS[1:], {"status": "ok"}, error("LEASE_LOST"), error("NEW_CODE"))
     server.answer(200, {"acked": 1, "results": results})
@@ -85,7 +85,7 @@ async def test_client_joins_acks(server: Any) -> None:
     }
 
 
-async def test_client_joins_fails_and_releases(server: Any) -> None:
+async def test_client_batches_fails_and_releases(server: Any) -> None:
     server.answer(200, {"status": "retrying", "attempts_remaining": 1})
     server.answer(200, {"status": "released"})
 
@@ -118,7 +118,7 @@ async def test_client_joins_fails_and_releases(server: Any) -> None:
     }
 
 
-async def test_client_finds_the_payload_that_is_too_large(server: Any) -> None:
+async def test_only_the_call_with_a_large_payload_fails(server: Any) -> None:
     def judge(request: httpx.Request) -> httpx.Response:
         body = json.loads(request.content)
         payloads = [job["payload"] for job in body.get("jobs", [body])]
@@ -139,7 +139,7 @@ async def test_client_finds_the_payload_that_is_too_large(server: Any) -> None:
     assert [reply.job_id for reply in replies if isinstance(reply, EnqueueReply)] == list("abcd")
 
 
-async def test_joined_calls_are_repeatable_when_each_is() -> None:
+async def test_a_batch_is_repeatable_if_all_calls_are() -> None:
     enqueues = [jobs.enqueue(EnqueueRequest(queue="q")) for _ in range(2)]
     endpoint = enqueues[0].batch_endpoint
     assert endpoint is not None
@@ -154,5 +154,5 @@ def test_item_of_an_outcome_begins_with_its_job_id() -> None:
     assert attempts._item("x", b'{"result":1}') == b'{"job_id":"x","result":1}'
 
 
-def test_batches_stay_below_common_limits_of_bodies() -> None:
+def test_batches_are_smaller_than_common_body_limits() -> None:
     assert coalescing.MAX_BYTES < 4 * 1024 * 1024

@@ -1,4 +1,4 @@
-"""What an attempt came to: from what a handler returned or raised to what is reported."""
+"""Convert results and errors of handlers to outcomes."""
 
 import asyncio
 import logging
@@ -17,20 +17,20 @@ from corvo_client.worker._outcomes import (
     Retry,
     Snooze,
 )
-from corvo_client.worker._payload import UnfitJob
+from corvo_client.worker._payload import InvalidJobPayload
 
 _log = logging.getLogger("corvo.worker")
-_MOST_BACKTRACE = 32_768
+_MAX_BACKTRACE_CHARS = 32_768
 _NO_RESULT = Completed()
 _OUR_FOLDER = str(Path(__file__).parents[1])
 
 
-class UnfitResult(ValueError):
-    """JSON cannot hold what a handler returned."""
+class InvalidResult(ValueError):
+    """JSON cannot express the result of a handler."""
 
 
 class RemoteTraceback(Exception):
-    """The cause of an error that was raised in another process: where it was raised there."""
+    """Cause of an error from another process. It has the backtrace of that process."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -38,7 +38,7 @@ class RemoteTraceback(Exception):
 
 
 def outcome_of_result(result: Any, lease: Lease) -> Outcome | None:
-    """Return the outcome of a handler that returned; None when there is nothing to report."""
+    """Return the outcome for the result of a handler, or None if the lease was lost."""
     if lease.interruption is Interruption.LOST:
         return None
     if result is None:
@@ -47,12 +47,12 @@ def outcome_of_result(result: Any, lease: Lease) -> Outcome | None:
         return outcome_of_error(result, lease)
     try:
         return Completed(storable(result))
-    except UnfitResult as error:
+    except InvalidResult as error:
         return outcome_of_error(error, lease)
 
 
 def outcome_of_error(error: BaseException, lease: Lease) -> Outcome | None:
-    """Return the outcome of a handler that raised; None when there is nothing to report."""
+    """Return the outcome for the error of a handler, or None if the lease was lost."""
     outcome: Outcome | None
     match error, lease.interruption:
         case _, Interruption.LOST:
@@ -63,12 +63,12 @@ def outcome_of_error(error: BaseException, lease: Lease) -> Outcome | None:
             outcome = Failed(error.reason, retry=False, cancel=True)
         case Retry(), _:
             outcome = Failed(error.reason)
-        case UnfitJob(), _:
-            # No attempt can turn out better: the payload stays what it is.
+        case InvalidJobPayload(), _:
+            # A retry would fail in the same way, because the payload does not change.
             _log.error("job %s of %s: %s", lease.job.job_id, lease.job.queue, error)
             outcome = Failed(str(error), retry=False)
-        case UnfitResult(), _:
-            # Running it again would do the work twice and end here again.
+        case InvalidResult(), _:
+            # A retry would do the work again and fail in the same way.
             outcome = Failed(str(error), retry=False)
         case asyncio.CancelledError(), Interruption.SHUTDOWN:
             outcome = Released()
@@ -80,17 +80,17 @@ def outcome_of_error(error: BaseException, lease: Lease) -> Outcome | None:
 
 
 def storable(result: Any) -> Any:
-    """Return a result as plain JSON data. Raises `UnfitResult`."""
+    """Return a result as plain JSON data. Raises `InvalidResult`."""
     try:
         return jsonable(result)
     except ValueError as error:
-        raise UnfitResult(f"the result cannot be stored as JSON: {error}") from None
+        raise InvalidResult(f"the result cannot be written as JSON: {error}") from None
 
 
 def own_frames(error: BaseException) -> TracebackType | None:
-    """Return where an error was raised, without our own frames above the handler's.
+    """Return the traceback of an error without the outer frames of this package.
 
-    They are noise to whoever reads the failure.
+    The reader of a failure needs only the frames of the handler.
     """
     frames = error.__traceback__
     while frames is not None and frames.tb_frame.f_code.co_filename.startswith(_OUR_FOLDER):
@@ -99,11 +99,11 @@ def own_frames(error: BaseException) -> TracebackType | None:
 
 
 def backtrace_of(error: BaseException) -> str:
-    """Return an error with its own frames as text, of which the end is kept."""
+    """Return the traceback of an error as text, limited to its last 32,768 characters."""
     if isinstance(error.__cause__, RemoteTraceback):
         return error.__cause__.text
     text = "".join(traceback.format_exception(type(error), error, own_frames(error)))
-    return text[-_MOST_BACKTRACE:]
+    return text[-_MAX_BACKTRACE_CHARS:]
 
 
 def _failure(error: BaseException, lease: Lease) -> Failed:

@@ -1,4 +1,4 @@
-"""Jobs without options are written by a fast path: its bytes must mean the same."""
+"""The fast path for jobs without options writes the same JSON as the model."""
 
 import json
 from dataclasses import dataclass
@@ -44,12 +44,12 @@ def written(request: EnqueueRequest) -> Any:
 
 
 def sent(job: Any, request: EnqueueRequest) -> Any:
-    """What was sent, with nothing that is drawn anew each time."""
+    """Return the body without its random job ids."""
     return job if request.job_id else job | {"job_id": "drawn"}
 
 
 @pytest.mark.parametrize("job", JOBS + PLAIN, ids=",".join)
-def test_a_job_is_written_as_its_model_says(job: NewJob) -> None:
+def test_a_job_is_encoded_like_its_model(job: NewJob) -> None:
     options: Any = {key: value for key, value in job.items() if key not in {"queue", "payload"}}
     given = [job["payload"]] if "payload" in job else []
     request = calls.enqueue_request(job["queue"], *given, options=options)
@@ -62,7 +62,7 @@ def test_a_job_is_written_as_its_model_says(job: NewJob) -> None:
 @pytest.mark.parametrize(
     "batch", [PLAIN, JOBS[:6], JOBS], ids=["shortest path", "fast path", "both paths"]
 )
-def test_a_batch_has_its_jobs_as_they_would_be_alone(batch: list[NewJob]) -> None:
+def test_a_batch_encodes_its_jobs_like_single_jobs(batch: list[NewJob]) -> None:
     requests = [EnqueueRequest.model_validate(job) for job in batch]
     ways: list[list[NewJob | EnqueueRequest]] = [
         [*batch],
@@ -82,7 +82,7 @@ def test_a_batch_has_its_jobs_as_they_would_be_alone(batch: list[NewJob]) -> Non
     ("payload", "sent_as"),
     [(NO_PAYLOAD, None), (RawJson("1.00"), b"1.00"), (Point(1), b'{"x":1}'), (None, b"null")],
 )
-def test_payloads_that_are_no_json_values_are_written_in_batches_too(
+def test_payloads_of_other_types_are_converted_in_batches(
     payload: Any, sent_as: bytes | None
 ) -> None:
     body = calls.enqueue_batch([{"queue": "a"}, {"queue": "a", "payload": payload}], None).body
@@ -104,12 +104,12 @@ def test_payloads_that_are_no_json_values_are_written_in_batches_too(
         {"queue": "a", "payload": object()},
     ],
 )
-def test_an_unfit_job_without_options_is_refused(job: Any) -> None:
+def test_an_invalid_job_without_options_is_rejected(job: Any) -> None:
     with pytest.raises(ValidationFailed):
         calls.enqueue_batch([{"queue": "a"}, job], None)
 
 
-def test_of_a_batch_the_first_unfit_job_is_named() -> None:
+def test_the_error_names_the_first_invalid_job_of_a_batch() -> None:
     jobs: list[NewJob] = [{"queue": "a"}, {"queue": "a", "max_retries": -1}, {"queue": ""}]
     with pytest.raises(ValidationFailed) as caught:
         calls.enqueue_batch(jobs, None)
