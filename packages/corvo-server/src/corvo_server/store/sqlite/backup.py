@@ -139,10 +139,15 @@ def _describe(error: Exception, source: Path, database: Path, is_replaced: bool)
 
 def check(data_dir: Path) -> list[str]:
     """Return a sentence for each problem of the database. A running server is not interrupted."""
-    with _reading(data_dir) as reader:
-        remove_leftovers(data_dir, is_data_dir=True)
-        reader.execute("BEGIN")
-        return list(find_problems(reader))
+    try:
+        with _reading(data_dir) as reader:
+            remove_leftovers(data_dir, is_data_dir=True)
+            reader.execute("BEGIN")
+            return list(find_problems(reader))
+    except sqlite3.OperationalError:
+        raise  # e.g. no permission: it says nothing about the database
+    except sqlite3.DatabaseError as error:
+        return [f"file: {error}"]
 
 
 def vacuum(data_dir: Path) -> tuple[int, int]:

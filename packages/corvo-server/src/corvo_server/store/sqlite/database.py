@@ -40,7 +40,7 @@ _return_none: Callable[[None], None] = {None: None}.get
 sqlite3.register_adapter(type(None), _return_none)
 sqlite3.register_adapter(bool, int)
 
-_MIGRATIONS = "corvo_server.store.sqlite.migrations"
+MIGRATIONS = "corvo_server.store.sqlite.migrations"
 
 
 class DataDirLockedError(UnusableStoreError):
@@ -201,7 +201,7 @@ def _migrate(connection: sqlite3.Connection) -> None:
     (current,) = connection.execute(
         "SELECT coalesce(max(version), 0) FROM schema_migrations"
     ).fetchone()
-    for migration in pending_migrations(load_migrations(_MIGRATIONS), current):
+    for migration in pending_migrations(load_migrations(MIGRATIONS), current):
         applied_at = time.time_ns() // 1_000_000
         # executescript commits any open transaction first, so the script contains the BEGIN.
         connection.executescript(f"BEGIN IMMEDIATE;\n{migration.script}")
