@@ -116,7 +116,6 @@ def value(table: str, statement: str) -> Callable[[Path], Place]:
 @pytest.mark.parametrize(
     ("find", "problem"),
     [
-        pytest.param(header(0, 1), "not a database", id="file header: name of the format"),
         pytest.param(header(31, 1), "file:", id="file header: number of pages"),
         pytest.param(in_page("jobs", 0, 8), "file:", id="page header: type"),
         pytest.param(in_page("jobs", 4, 1), "file:", id="page header: number of rows"),
@@ -212,6 +211,12 @@ def test_a_bit_of_a_valid_value_is_not_found(find: Callable[[Path], Place], copy
     """docs/operations.md names these limits."""
     flip(copy, find(copy))
     assert backup.check(copy.parent) == []
+
+
+def test_a_flipped_bit_in_the_name_of_the_format_is_an_error(copy: Path) -> None:
+    flip(copy, (0, 1))
+    with pytest.raises(sqlite3.DatabaseError, match="not a database"):
+        backup.check(copy.parent)
 
 
 def test_many_equal_problems_are_counted(copy: Path) -> None:

@@ -27,6 +27,9 @@ from corvo_server.store.sqlite.leftovers import (
 from corvo_server.store.sqlite.permissions import create_private_file
 from corvo_server.store.sqlite.swap import has_logs_aside, swap
 
+_PRIMARY_CODE = 0xFF
+"""The bits of an error code of SQLite without the bits of its extended codes."""
+
 
 class BackupError(Exception):
     """The command failed. The message says what is there now and what to do."""
@@ -138,15 +141,19 @@ def _describe(error: Exception, source: Path, database: Path, is_replaced: bool)
 
 
 def check(data_dir: Path) -> list[str]:
-    """Return a sentence for each problem of the database. A running server is not interrupted."""
+    """Return a sentence for each problem of the database. A running server is not interrupted.
+
+    Raises `BackupError` if there is no database, and `sqlite3.DatabaseError` if the file is none.
+    """
     try:
         with _reading(data_dir) as reader:
             remove_leftovers(data_dir, is_data_dir=True)
             reader.execute("BEGIN")
             return list(find_problems(reader))
-    except sqlite3.OperationalError:
-        raise  # e.g. no permission: it says nothing about the database
     except sqlite3.DatabaseError as error:
+        # Other errors say nothing about the content: no database at all, no permission, locked.
+        if getattr(error, "sqlite_errorcode", 0) & _PRIMARY_CODE != sqlite3.SQLITE_CORRUPT:
+            raise
         return [f"file: {error}"]
 
 
