@@ -97,7 +97,7 @@ def restore(settings: Settings, file: Path, *, force: bool) -> None:
 @server.command()
 @click.pass_obj
 def check(settings: Settings) -> None:
-    """Check the consistency of the database: file, counters, locks, batches and leases.
+    """Check the database: file, schema, values, counters, locks, batches, leases and events.
 
     Print one line per problem. Exit with status 1 if a problem was found.
     """

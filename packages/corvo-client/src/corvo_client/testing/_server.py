@@ -14,6 +14,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from corvo_client.testing._folders import new_folder
+
 _START_TIMEOUT = 60.0
 _STOP_TIMEOUT = 10.0
 _MAX_LINES_SHOWN = 50
@@ -68,7 +70,7 @@ class LocalServer:
             )
         folder = self._data_dir
         if folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="corvo-", ignore_cleanup_errors=True)
+            self._folder = new_folder()
             folder = self._folder.name
         command = [sys.executable, "-m", "corvo_server", "--bind", f"127.0.0.1:{self._port}"]
         command += ["--data-dir", str(folder), "--log-format", "json"]

@@ -64,7 +64,10 @@ class Kit(Protocol):
         ...
 
     def query(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        """Run a query on a separate connection. Each `?` is a placeholder of a value."""
+        """Run a statement that returns rows on a separate connection, and commit.
+
+        Each `?` is a placeholder of a value.
+        """
         ...
 
 
@@ -154,7 +157,8 @@ class SqliteKit(_OwnKit):
         return backup.check(self.data_dir)
 
     def query(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
-        with closing(sqlite3.connect(self.data_dir / DATABASE_NAME)) as connection:
+        path = self.data_dir / DATABASE_NAME
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
             return connection.execute(statement, values).fetchall()
 
     @contextmanager

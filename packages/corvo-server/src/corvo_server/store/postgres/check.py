@@ -1,10 +1,11 @@
-"""Check the invariants between the tables of a database, in one snapshot."""
+"""Check the values of a database and the invariants between its tables, in one snapshot."""
 
 from collections.abc import Iterator
 
 from corvo_server.store.postgres.database import connect, search_path
 from corvo_server.store.postgres.pipeline import Connection
 from corvo_server.store.postgres.rows import SQL
+from corvo_server.store.postgres.values import wrong_values
 
 _INVARIANTS = (
     ("wrong_counters", "queue {0}: its counters are {1}, but its jobs by state are {2}"),
@@ -15,7 +16,8 @@ _INVARIANTS = (
     ("wrong_leases", "job {0} has a lease but is not active, or is active without a lease"),
     ("wrong_finish_times", "job {0} has a finish time but is not finished, or the reverse"),
     ("wrong_times", "job {0} is scheduled or retrying but has no scheduled time"),
-    ("wrong_sequences", "{0}: seq {1} is used, but the sequence will return it again"),
+    ("events_without_job", "event {0} refers to job {1} with seq {2}, which never existed"),
+    ("wrong_sequences", "{0}: number {1} is used, but the sequence will return it again"),
 )
 """Statements that return a row for each violation, and the message for such a row."""
 
@@ -30,6 +32,7 @@ def check(url: str, schema: str) -> list[str]:
 
 def find_problems(connection: Connection) -> Iterator[str]:
     """Yield a sentence for each problem; nothing if the database is sound."""
+    yield from wrong_values(connection)
     for name, sentence in _INVARIANTS:
         for values in connection.execute(getattr(SQL, name)).fetchall():
             yield sentence.format(*values)

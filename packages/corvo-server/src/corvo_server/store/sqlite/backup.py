@@ -3,7 +3,6 @@
 Backup and check work while a server runs. Restore and vacuum need it to be stopped.
 """
 
-import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -16,31 +15,70 @@ from corvo_server.store.sqlite.database import (
     open_reader,
     open_writer,
 )
+from corvo_server.store.sqlite.durable import beside, replace, sync
+from corvo_server.store.sqlite.leftovers import (
+    PARTIAL,
+    RESTORING,
+    InUseError,
+    is_reserved,
+    remove_leftovers,
+    work_file,
+)
 from corvo_server.store.sqlite.permissions import create_private_file
+from corvo_server.store.sqlite.swap import has_logs_aside, swap
+
+_PRIMARY_CODE = 0xFF
+"""The bits of an error code of SQLite without the bits of its extended codes."""
 
 
 class BackupError(Exception):
-    """The command failed and changed nothing. The message says what to do."""
+    """The command failed. The message says what is there now and what to do."""
 
 
 def back_up(data_dir: Path, target: Path) -> int:
     """Copy one snapshot of the database to the new file `target`; return its size in bytes.
 
-    A running server is not interrupted. `target` appears only once the copy is complete.
-    Raises `BackupError`.
+    A running server is not interrupted. `target` appears only once the copy is complete and
+    durable. Raises `BackupError`.
     """
     with _reading(data_dir) as reader:
         if target.exists():
             raise BackupError(f"{target} exists already. Choose another file name.")
-        _copy(reader, target)
+        if is_reserved(target.name):
+            raise BackupError(
+                f"{target} has a name of unfinished backups, which are removed. Choose another "
+                "file name, e.g. backup.db."
+            )
+        remove_leftovers(data_dir, is_data_dir=True)
+        if target.parent.is_dir():
+            remove_leftovers(target.parent, is_data_dir=False)
+        partial = beside(target, PARTIAL)
+        try:
+            with work_file(partial):
+                _copy(reader, partial)
+                _check_copy(partial)
+                sync(partial)
+                replace(partial, target)
+        except InUseError as error:
+            raise BackupError(
+                f"Another backup to {target} is running. Wait for its end."
+            ) from error
+        except (OSError, sqlite3.Error) as error:
+            state = (
+                "The backup is complete, but may be lost in a power cut. Copy it elsewhere"
+                if target.exists()
+                else "No backup was made; the database is unchanged"
+            )
+            raise BackupError(f"Cannot write {target}: {error}. {state}.") from error
     return target.stat().st_size
 
 
 def restore(source: Path, data_dir: Path, *, may_replace: bool) -> None:
     """Replace the database in `data_dir` by the backup `source`, migrated to the current schema.
 
-    The backup is copied and checked before anything is replaced. Raises `DataDirLockedError` while
-    a server runs, `NewerSchemaError` for a backup of a newer server, and `BackupError`.
+    At every moment the old database with its log or the restored one is there, whatever fails.
+    Raises `DataDirLockedError` while a server runs, `NewerSchemaError` for a backup of a newer
+    server, and `BackupError`.
     """
     if not source.is_file():
         raise BackupError(f"There is no file {source}. Give the path of a backup file.")
@@ -50,31 +88,73 @@ def restore(source: Path, data_dir: Path, *, may_replace: bool) -> None:
             raise BackupError(
                 f"{database} exists already. Move it away, or give --force to replace it."
             )
-        fresh = database.with_suffix(".restoring")
-        fresh.unlink(missing_ok=True)
+        fresh = database.with_suffix(RESTORING)
+        is_replaced = False
         try:
-            with closing(open_reader(source)) as reader:
-                if not _has_tables(reader):
-                    raise BackupError(
-                        f"{source} is not a backup of Corvo: it does not contain Corvo's tables."
-                    )
-                _copy(reader, fresh)
-            open_writer(fresh).close()
-        except sqlite3.DatabaseError as error:
-            raise BackupError(f"{source} is not a backup of Corvo: {error}.") from error
-        else:
-            _remove_wal(database)
-            fresh.replace(database)
-        finally:
-            fresh.unlink(missing_ok=True)
-            _remove_wal(fresh)
+            with work_file(fresh):
+                _prepare(source, fresh)
+                try:
+                    swap(fresh, database)
+                finally:
+                    is_replaced = not fresh.exists()
+        except InUseError as error:
+            raise BackupError(f"Another process uses {fresh}. Nothing was changed.") from error
+        except (OSError, sqlite3.Error) as error:
+            raise BackupError(_describe(error, source, database, is_replaced)) from error
+
+
+def _prepare(source: Path, fresh: Path) -> None:
+    """Copy the backup to `fresh`, migrate it to the current schema and check it."""
+    try:
+        with closing(open_reader(source)) as reader:
+            if not _has_tables(reader):
+                raise BackupError(
+                    f"{source} is not a backup of Corvo: it does not contain Corvo's tables."
+                )
+            _copy(reader, fresh)
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError as error:
+        raise BackupError(f"{source} is not a backup of Corvo: {error}.") from error
+    with closing(open_writer(fresh)) as writer:
+        # The file must be complete without a log, because only the file is renamed.
+        writer.execute("PRAGMA journal_mode = DELETE")
+    _check_copy(fresh)
+
+
+def _describe(error: Exception, source: Path, database: Path, is_replaced: bool) -> str:
+    if is_replaced:
+        return (
+            f"{database} is restored from {source}, but a power cut may still bring the old "
+            f"database back: {error}. Check the disk, then run the command again."
+        )
+    if has_logs_aside(database):
+        state = (
+            f"The old {database} is still there, but its log has another name. The next start of "
+            "the server or of this command gives it back its name"
+        )
+    elif database.exists():
+        state = "The database that was there is unchanged"
+    else:
+        state = "No database was made"
+    return f"Cannot restore {source}: {error}. {state}."
 
 
 def check(data_dir: Path) -> list[str]:
-    """Return a sentence for each problem of the database. A running server is not interrupted."""
-    with _reading(data_dir) as reader:
-        reader.execute("BEGIN")
-        return list(find_problems(reader))
+    """Return a sentence for each problem of the database. A running server is not interrupted.
+
+    Raises `BackupError` if there is no database, and `sqlite3.DatabaseError` if the file is none.
+    """
+    try:
+        with _reading(data_dir) as reader:
+            remove_leftovers(data_dir, is_data_dir=True)
+            reader.execute("BEGIN")
+            return list(find_problems(reader))
+    except sqlite3.DatabaseError as error:
+        # Other errors say nothing about the content: no database at all, no permission, locked.
+        if getattr(error, "sqlite_errorcode", 0) & _PRIMARY_CODE != sqlite3.SQLITE_CORRUPT:
+            raise
+        return [f"file: {error}"]
 
 
 def vacuum(data_dir: Path) -> tuple[int, int]:
@@ -121,33 +201,19 @@ def _has_tables(reader: sqlite3.Connection) -> bool:
 
 
 def _copy(reader: sqlite3.Connection, target: Path) -> None:
-    """Copy the database to `target`, which appears only once the copy is checked and on disk."""
-    partial = target.with_name(target.name + ".partial")
-    partial.unlink(missing_ok=True)
-    try:
-        create_private_file(partial)
-        with closing(sqlite3.connect(partial)) as copy:
-            reader.backup(copy)
-            copy.execute("PRAGMA journal_mode = DELETE")
-            problems = [verdict for (verdict,) in copy.execute("PRAGMA integrity_check")]
-        if problems != ["ok"]:
-            raise BackupError(
-                f"The copy is damaged ({problems[0]}). Run `corvo-server check` on the original."
-            )
-        descriptor = os.open(partial, os.O_RDWR)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        partial.replace(target)
-    finally:
-        partial.unlink(missing_ok=True)
+    """Copy the database to the new file `target`."""
+    create_private_file(target)
+    with closing(sqlite3.connect(target)) as copy:
+        reader.backup(copy)
+        copy.execute("PRAGMA journal_mode = DELETE")
 
 
-def _remove_wal(database: Path) -> None:
-    """Remove the write-ahead log of a database file that is about to be replaced.
-
-    SQLite would apply the old log to the new file.
-    """
-    for suffix in ("-wal", "-shm"):
-        database.with_name(database.name + suffix).unlink(missing_ok=True)
+def _check_copy(path: Path) -> None:
+    """Raise `BackupError` if the file is damaged."""
+    with closing(sqlite3.connect(path)) as copy:
+        problems = [verdict for (verdict,) in copy.execute("PRAGMA integrity_check")]
+    if problems != ["ok"]:
+        raise BackupError(
+            f"The copy is damaged ({problems[0]}) and was removed. Run `corvo-server check` on the "
+            "original."
+        )

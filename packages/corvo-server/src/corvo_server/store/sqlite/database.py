@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 
 from corvo_server.store.migrate import load_migrations, pending_migrations
 from corvo_server.store.protocol import UnusableStoreError
+from corvo_server.store.sqlite.leftovers import remove_leftovers
 from corvo_server.store.sqlite.permissions import (
     PRIVATE_FILE,
     create_private_directory,
@@ -20,6 +21,7 @@ from corvo_server.store.sqlite.permissions import (
     make_private,
 )
 from corvo_server.store.sqlite.rows import SQL
+from corvo_server.store.sqlite.swap import finish_swap
 from corvo_server.store.transfer import HalfTransferredError
 
 log = logging.getLogger(__name__)
@@ -38,7 +40,7 @@ _return_none: Callable[[None], None] = {None: None}.get
 sqlite3.register_adapter(type(None), _return_none)
 sqlite3.register_adapter(bool, int)
 
-_MIGRATIONS = "corvo_server.store.sqlite.migrations"
+MIGRATIONS = "corvo_server.store.sqlite.migrations"
 
 
 class DataDirLockedError(UnusableStoreError):
@@ -105,12 +107,18 @@ class DataDirLock:
 def lock_data_dir(data_dir: Path) -> DataDirLock:
     """Create the directory if it is missing, lock it, make it private, and return the lock.
 
-    The lock belongs to the process: the operating system releases it when the process ends.
-    Raises `DataDirLockedError` if another process has it.
+    Then remove what interrupted commands left in it. The lock belongs to the process: the operating
+    system releases it when the process ends. Raises `DataDirLockedError` if another process has it.
     """
     create_private_directory(data_dir)
     lock = DataDirLock(data_dir)
-    make_private(data_dir)
+    try:
+        finish_swap(data_dir / DATABASE_NAME)
+        remove_leftovers(data_dir, is_data_dir=True)
+        make_private(data_dir)
+    except BaseException:
+        lock.release()
+        raise
     return lock
 
 
@@ -193,7 +201,7 @@ def _migrate(connection: sqlite3.Connection) -> None:
     (current,) = connection.execute(
         "SELECT coalesce(max(version), 0) FROM schema_migrations"
     ).fetchone()
-    for migration in pending_migrations(load_migrations(_MIGRATIONS), current):
+    for migration in pending_migrations(load_migrations(MIGRATIONS), current):
         applied_at = time.time_ns() // 1_000_000
         # executescript commits any open transaction first, so the script contains the BEGIN.
         connection.executescript(f"BEGIN IMMEDIATE;\n{migration.script}")

@@ -11,6 +11,8 @@ import sys
 from itertools import chain
 from pathlib import Path
 
+from corvo_server.store.sqlite.durable import make_directory
+
 log = logging.getLogger(__name__)
 
 PRIVATE_FILE = stat.S_IRUSR | stat.S_IWUSR
@@ -35,8 +37,11 @@ def create_private_file(path: Path) -> None:
 
 
 def create_private_directory(path: Path) -> None:
-    """Create a directory that only this user may use, and its parents with default permissions."""
-    path.mkdir(mode=_PRIVATE_DIRECTORY, parents=True, exist_ok=True)
+    """Create a directory that only this user may use, and its parents with default permissions.
+
+    They survive a power cut.
+    """
+    make_directory(path, _PRIVATE_DIRECTORY)
 
 
 def make_private(data_dir: Path) -> None:

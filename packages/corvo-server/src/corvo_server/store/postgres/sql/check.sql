@@ -65,4 +65,14 @@ SELECT id FROM jobs WHERE (state >= 4) <> (finished_at IS NOT NULL);
 SELECT id FROM jobs WHERE state IN (0, 3) AND scheduled_at IS NULL;
 
 -- name: wrong_sequences
-SELECT 'jobs', max(seq) FROM jobs HAVING max(seq) > (SELECT last_value FROM jobs_seq);
+SELECT 'jobs', max(seq) FROM jobs HAVING max(seq) > (SELECT last_value FROM jobs_seq)
+UNION ALL
+SELECT 'events', max(id) FROM events HAVING max(id) > (SELECT last_value FROM events_id_seq)
+UNION ALL
+SELECT 'job_failures', max(number) FROM job_failures
+HAVING max(number) > (SELECT last_value FROM job_failures_number_seq);
+
+-- name: events_without_job
+-- The job of an event exists or was removed. A seq that the sequence has not returned is of none.
+SELECT e.id, e.job_id, e.job_seq FROM events e LEFT JOIN jobs j ON j.seq = e.job_seq
+WHERE e.job_seq < 1 OR e.job_seq > (SELECT last_value FROM jobs_seq) OR j.id <> e.job_id;

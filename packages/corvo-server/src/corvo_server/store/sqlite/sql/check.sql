@@ -64,8 +64,30 @@ WHERE created_at < before;
 WITH stored AS (SELECT segment, key, value, job_seq FROM job_tags),
 expected AS (
     SELECT j.seq >> 12 AS segment, t.key, t.value, j.seq AS job_seq
-    FROM jobs j, json_each(j.tags) t WHERE j.tags IS NOT NULL
+    FROM jobs j, json_each(iif(json_valid(j.tags), j.tags, '{}')) t WHERE j.tags IS NOT NULL
 )
 SELECT job_seq, key, value FROM (SELECT * FROM stored EXCEPT SELECT * FROM expected)
 UNION ALL
 SELECT job_seq, key, value FROM (SELECT * FROM expected EXCEPT SELECT * FROM stored);
+
+-- name: tables
+SELECT name FROM sqlite_schema
+WHERE type = 'table' AND name NOT LIKE 'sqlite\_%' ESCAPE '\' AND name <> 'transfer';
+
+-- name: columns_of
+-- Name, type, and whether the column is a part of the primary key.
+SELECT name, type, pk FROM pragma_table_info(?);
+
+-- name: schema
+SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL;
+
+-- name: events_without_job
+-- The job of an event exists, or it was removed, so its seq was recorded in job_sequence.
+SELECT e.id, e.job_id, e.job_seq FROM events e LEFT JOIN jobs j ON j.seq = e.job_seq
+WHERE iif(j.seq IS NULL,
+          e.job_seq > max((SELECT max(last) FROM job_sequence), (SELECT coalesce(max(seq), 0) FROM jobs))
+          OR e.job_seq < 1,
+          j.id <> e.job_id);
+
+-- name: wrong_sequences
+SELECT count(*), min(last) FROM job_sequence HAVING count(*) <> 1 OR min(last) < 0;
