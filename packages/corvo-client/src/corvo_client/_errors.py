@@ -128,7 +128,10 @@ class InvalidState(Conflict):
 
 
 class LeaseLost(Conflict):
-    """The lease token is not the job's current one: the attempt is over, whatever it has done."""
+    """The lease token is not the job's current one, or is missing: this attempt is over.
+
+    A call without a token is refused if the job's attempt is fenced.
+    """
 
 
 class PayloadTooLarge(ApiError):

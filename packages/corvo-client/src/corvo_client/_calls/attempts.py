@@ -62,8 +62,8 @@ def _read_job_if_any(body: bytes) -> FetchedJob | None:
 
 
 def fetch(members: dict[str, Any]) -> Call[FetchedJob | None]:
-    """Ask for the next job; the answer is empty when there is none."""
-    request = build(FetchRequest, members)
+    """Ask for the next job; the answer is empty when there is none. The attempt is fenced."""
+    request = build(FetchRequest, {**members, "fenced": True})
     return Call(
         "POST",
         f"{API}/fetch",
@@ -74,8 +74,8 @@ def fetch(members: dict[str, Any]) -> Call[FetchedJob | None]:
 
 
 def fetch_batch(members: dict[str, Any]) -> Call[FetchBatchReply]:
-    """Ask for the next jobs."""
-    request = build(FetchBatchRequest, members)
+    """Ask for the next jobs. Their attempts are fenced."""
+    request = build(FetchBatchRequest, {**members, "fenced": True})
     return Call(
         "POST",
         f"{API}/fetch/batch",

@@ -26,8 +26,9 @@ from corvo_schema import (
 class Attempts(Base):
     """Fetch jobs, and report what became of them.
 
-    A job is given as it was fetched, or by its id; without a lease token the server cannot tell
-    this attempt from another, and the report is not repeated when its answer is lost.
+    A job is given as it was fetched, or by its id and `lease_token`. Every fetch is fenced: the
+    server refuses a report without the token (`LeaseLost`). A report without a token works only
+    on jobs that another client fetched without `fenced`. It is not repeated if its answer is lost.
     """
 
     def fetch(
