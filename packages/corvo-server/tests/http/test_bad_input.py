@@ -245,6 +245,7 @@ CASES = [
     fetch("timeout word", "timeout", "long"),
     fetch("lease of nothing", "lease_duration", 0),
     fetch("lease of two days", "lease_duration", 172_800),
+    *(fetch(f"fenced {value!r}", "fenced", value) for value in (1, "true", "", [], {})),
     fetch("worker empty", "worker_id", ""),
     fetch("worker long", "worker_id", "w" * 256),
     fetch("worker number", "worker_id", 5),

@@ -384,6 +384,45 @@ async def test_heartbeat(bench: Bench, server: HttpServer) -> None:
     assert (await server.post("/heartbeat", {"jobs": None})).json == {"jobs": {}}
 
 
+async def test_fenced_attempts_need_their_tokens(server: HttpServer) -> None:
+    for _ in range(3):
+        await server.post("/enqueue", {"queue": "g0"})
+    fetched = [await fetch(server, "g0", fenced=True)]
+    body = {"queues": ["g0"], "worker_id": "w-1", "timeout": 0, "count": 2, "fenced": True}
+    fetched += (await server.post("/fetch/batch", body)).json["jobs"]
+    job_id = fetched[0]["job_id"]
+    for path, body in (
+        (f"/ack/{job_id}", {"result": 1}),
+        (f"/fail/{job_id}", {"error": "x"}),
+        (f"/release/{job_id}", {}),
+    ):
+        reply = await server.post(path, body)
+        assert (reply.status, reply.json["code"]) == (409, "LEASE_LOST")
+        assert job_id in reply.json["error"]
+    ids = [job["job_id"] for job in fetched]
+    for verb in ("ack", "fail", "release"):
+        items = [{"job_id": job_id} | ({"error": "x"} if verb == "fail" else {}) for job_id in ids]
+        results = (await server.post(f"/{verb}/batch", {f"{verb}s": items})).json["results"]
+        assert [result["code"] for result in results] == ["LEASE_LOST"] * 3, verb
+    beats: dict[str, Any] = {job_id: {} for job_id in ids}
+    reply = await server.post("/heartbeat", {"worker_id": "w-1", "jobs": beats})
+    assert reply.json["jobs"] == {
+        job_id: {"status": "cancel", "reason": "lease_lost"} for job_id in ids
+    }
+    beats = {job["job_id"]: {"lease_token": job["lease_token"]} for job in fetched}
+    reply = await server.post("/heartbeat", {"worker_id": "w-1", "jobs": beats})
+    assert reply.json["jobs"] == {job_id: {"status": "ok"} for job_id in ids}
+    acks = [{"job_id": job["job_id"], "lease_token": job["lease_token"]} for job in fetched]
+    assert (await server.post("/ack/batch", {"acks": acks})).json["acked"] == 3
+
+
+@pytest.mark.parametrize("fenced", [None, False])
+async def test_attempts_are_not_fenced_by_default(server: HttpServer, fenced: bool | None) -> None:
+    await server.post("/enqueue", {"queue": "g9"})
+    job = await fetch(server, "g9", fenced=fenced)
+    assert (await server.post(f"/ack/{job['job_id']}", {})).status == 200
+
+
 async def test_cancel_and_retry(server: HttpServer) -> None:
     waiting = (await server.post("/enqueue", {"queue": "g1"})).json["job_id"]
     reply = await server.post(f"/jobs/{waiting}/cancel")

@@ -142,4 +142,6 @@ class Ground:
             return ErrorCode.NOT_FOUND
         if token is not None and token != job.token:
             return ErrorCode.LEASE_LOST
+        if token is None and job.is_fenced and job.state is S.ACTIVE:
+            return ErrorCode.LEASE_LOST
         return None if job.state is S.ACTIVE else ErrorCode.INVALID_STATE

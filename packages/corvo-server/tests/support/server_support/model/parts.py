@@ -44,6 +44,8 @@ class Job:
     lease_ends: int | None = None
     token: str | None = None
     """Lease token of the current or the last attempt."""
+    is_fenced: bool = False
+    """Whether the fetch of the current or the last attempt asked for `fenced`."""
     was_acked: bool = False
     is_cancel_requested: bool = False
     finished_at: int | None = None
