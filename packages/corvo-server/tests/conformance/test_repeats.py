@@ -129,6 +129,15 @@ async def test_enqueue_can_be_repeated_after_a_move(bench: Bench, moves: list[st
         await bench.try_enqueue(job_id=job_id, payload=2)
 
 
+async def test_repeat_after_a_move_needs_the_events_of_the_job(bench: Bench) -> None:
+    job_id = await bench.enqueue(job_id=new_job_id())
+    await bench.engine.jobs.move(job_id, "other")
+    await bench.prune(8 * 86_400_000)
+    with pytest.raises(CallError, match="in queue other"):
+        await bench.try_enqueue(job_id=job_id)
+    assert not (await bench.try_enqueue("other", job_id=job_id)).is_new
+
+
 async def test_batch_can_be_repeated_after_its_jobs_moved(bench: Bench) -> None:
     jobs = [make_job(job_id=new_job_id(), payload=n) for n in range(3)]
     answers, _ = await bench.enqueue_batch(*jobs)

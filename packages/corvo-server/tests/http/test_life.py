@@ -92,6 +92,27 @@ async def test_repeated_enqueue(server: HttpServer) -> None:
     )
 
 
+async def test_enqueue_of_another_job_with_a_known_id(server: HttpServer) -> None:
+    first = {"queue": "known1", "job_id": new_job_id(), "payload": {"n": 1}}
+    assert (await server.post("/enqueue", first)).status == 201
+    plain, optional = {**first, "payload": {"n": 2}}, {**first, "queue": "other1", "max_retries": 5}
+    for path, body in (
+        ("/enqueue", plain),
+        ("/enqueue", optional),
+        ("/enqueue/batch", {"jobs": [{"queue": "other2"}, plain]}),
+        ("/enqueue/batch", {"jobs": [{"queue": "other2"}, optional]}),
+    ):
+        reply = await server.post(path, body)
+        assert (reply.status, reply.json["code"]) == (409, "INVALID_STATE")
+        assert first["job_id"] in reply.json["error"]
+        assert "pending in queue known1" in reply.json["error"]
+    queues = (await server.get("/queues")).json
+    assert {queue["name"] for queue in queues} & {"other1", "other2"} == set()
+    # Only the queue and the payload count: other options of a repeat are ignored.
+    reply = await server.post("/enqueue", {**first, "priority": "high", "delay": 5})
+    assert (reply.status, reply.json["status"]) == (200, "pending")
+
+
 async def test_enqueue_batch(server: HttpServer) -> None:
     jobs = [{"queue": "e3", "unique_key": "k"}, {"queue": "e3", "unique_key": "k"}, {"queue": "e3"}]
     reply = await server.post("/enqueue/batch", {"jobs": jobs})
