@@ -2,7 +2,12 @@
 
 from corvo_schema.rules import repeated_batch
 from corvo_server.store.commit.prefetch import Prefetch
-from corvo_server.store.commit.repeats import StoredJobs, difference_from, refuse_other_job
+from corvo_server.store.commit.repeats import (
+    Difference,
+    difference_from,
+    find_differences,
+    refuse_other_job,
+)
 from corvo_server.store.commit.tables import KnownJob
 from corvo_server.store.commit.transaction import Transaction
 from corvo_server.store.records import (
@@ -44,7 +49,8 @@ class _Additions:
 
     def __init__(self, tx: Transaction, requests: list[Enqueue]) -> None:
         self._tx = tx
-        self._stored = StoredJobs(tx, requests)
+        self._known = _known_jobs(tx, requests)
+        self._differences = find_differences(tx, requests, self._known) if self._known else {}
         self._added: dict[str, NewJob] = {}
         """Jobs with an id from the client that this commit added, by id."""
         self._new: list[NewJob] = []
@@ -84,7 +90,7 @@ class _Additions:
 
     def _add(self, job: NewJob) -> Enqueued | Refusal:
         if job.is_id_from_client:
-            known = self._stored.by_id.get(job.id) or self._added.get(job.id)
+            known = self._known.get(job.id) or self._added.get(job.id)
             if known is not None:
                 return self._repeat(job, known)
         if job.unique_key is not None:
@@ -107,7 +113,8 @@ class _Additions:
         if isinstance(known, NewJob):
             difference = difference_from(known, job)
         else:
-            difference = self._stored.difference_of(job)
+            key = (job.id, job.queue, job.payload)
+            difference = self._differences.get(key) or Difference()
         if difference.in_payload and self._is_replaced(job.id):
             difference = difference._replace(in_payload=False)
         if any(difference):
@@ -162,6 +169,12 @@ class _Additions:
         del self._new[self._first :]
         del self._changes[changed:]
         self._heads = {change.job.id: change.job for _, change in self._changes}
+
+
+def _known_jobs(tx: Transaction, requests: list[Enqueue]) -> dict[str, KnownJob]:
+    """Return the existing jobs among those with an id from the client, by id."""
+    ids = [job.id for request in requests for job in request.jobs if job.is_id_from_client]
+    return tx.tables.jobs.known(ids) if ids else {}
 
 
 def _insert_batch(tx: Transaction, batch: NewBatch, total: int) -> None:

@@ -9,8 +9,8 @@ both. Once it has no events of the job any more (setting `retain_events`), the s
 payload decide alone.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple, TypeAlias
 
 from corvo_schema.errors import ErrorCode
 from corvo_schema.rules import other_job_refusal
@@ -25,52 +25,38 @@ _ENQUEUED, _REPLACED = EventType.ENQUEUED, EventType.REPLACED
 class Difference(NamedTuple):
     """In what a new job differs from the job that has its id."""
 
-    in_queue: bool
-    in_payload: bool
+    in_queue: bool = False
+    in_payload: bool = False
 
 
-_SAME = Difference(in_queue=False, in_payload=False)
+Differences: TypeAlias = dict[tuple[str, str, str], Difference]
+"""Differences by id, queue and payload of the new job. A job without an entry is the same."""
 
 
-class StoredJobs:
-    """The stored jobs that the new jobs of some requests name by id, and which of them differ."""
-
-    def __init__(self, tx: Transaction, requests: Sequence[Enqueue]) -> None:
-        jobs = [job for request in requests for job in request.jobs if job.is_id_from_client]
-        self.by_id: dict[str, KnownJob] = {}
-        """The stored jobs by id."""
-        self._differences: dict[tuple[str, str, str], Difference] = {}
-        """Differences by id, queue and payload of the new job."""
-        if jobs:
-            self.by_id = tx.tables.jobs.known([job.id for job in jobs])
-        if self.by_id:
-            self._compare(tx, [job for job in jobs if job.id in self.by_id])
-
-    def difference_of(self, job: NewJob) -> Difference:
-        """Return the difference of a new job from the stored job with its id."""
-        if not self._differences:
-            return _SAME
-        return self._differences.get((job.id, job.queue, job.payload), _SAME)
-
-    def _compare(self, tx: Transaction, jobs: list[NewJob]) -> None:
-        """Find the differences of `jobs`, which are all stored."""
-        others = set(tx.tables.jobs.other_payloads(jobs))
-        differing = [
-            (job, Difference(job.queue != self.by_id[job.id].queue, index in others))
-            for index, job in enumerate(jobs)
-            if index in others or job.queue != self.by_id[job.id].queue
-        ]
-        if not differing:
-            return
-        seqs = {self.by_id[job.id].seq for job, _ in differing}
-        events = tx.tables.events.of_jobs(seqs, (_ENQUEUED, _REPLACED))
-        first_queues = {event.job_id: event.queue for event in events if event.type is _ENQUEUED}
-        replaced = {event.job_id for event in events if event.type is _REPLACED}
-        for job, difference in differing:
-            self._differences[job.id, job.queue, job.payload] = Difference(
-                in_queue=difference.in_queue and first_queues.get(job.id) != job.queue,
-                in_payload=difference.in_payload and job.id not in replaced,
-            )
+def find_differences(
+    tx: Transaction, requests: Sequence[Enqueue], known: Mapping[str, KnownJob]
+) -> Differences:
+    """Compare the new jobs of the requests with the stored jobs of their ids, `known`."""
+    jobs = [job for request in requests for job in request.jobs if job.id in known]
+    others = set(tx.tables.jobs.other_payloads(jobs))
+    differing = [
+        (job, Difference(job.queue != known[job.id].queue, index in others))
+        for index, job in enumerate(jobs)
+        if index in others or job.queue != known[job.id].queue
+    ]
+    if not differing:
+        return {}
+    seqs = {known[job.id].seq for job, _ in differing}
+    events = tx.tables.events.of_jobs(seqs, (_ENQUEUED, _REPLACED))
+    first_queues = {event.job_id: event.queue for event in events if event.type is _ENQUEUED}
+    replaced = {event.job_id for event in events if event.type is _REPLACED}
+    return {
+        (job.id, job.queue, job.payload): Difference(
+            in_queue=difference.in_queue and first_queues.get(job.id) != job.queue,
+            in_payload=difference.in_payload and job.id not in replaced,
+        )
+        for job, difference in differing
+    }
 
 
 def difference_from(first: NewJob, job: NewJob) -> Difference:
