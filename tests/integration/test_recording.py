@@ -9,6 +9,7 @@ from corvo_client import AsyncClient, BatchOptions, CorvoError, Job
 from corvo_client._options import AnyConflict
 from corvo_client.testing import recording
 from corvo_client.worker import Cancel, Context, Retry, Snooze, Worker
+from corvo_schema import new_job_id
 from corvo_schema.states import FINISHED
 from server_support.waiting import wait_until
 from support.api_client import new_name
@@ -132,9 +133,28 @@ async def batches(client: AsyncClient, queue: str) -> list[Any]:
 
 async def repeats(client: AsyncClient, queue: str) -> list[Any]:
     first = await client.enqueue(queue, {"value": 1}, delay=600)
-    again = await client.enqueue(queue, {"value": 2}, job_id=first.job_id, unique_key="new")
+    again = await client.enqueue(queue, {"value": 1}, job_id=first.job_id, unique_key="new")
+    held = await client.enqueue(queue, {"value": 1}, unique_key="k", delay=600)
+    await client.enqueue(queue, {"value": 2}, unique_key="k", on_conflict="replace", delay=600)
+    replies: list[Any] = [first, again, held]
+    replies.append(await client.enqueue(queue, {"value": 1}, job_id=held.job_id))
+    await client.cancel_job(held.job_id)
+    for other, payload in ((queue, {"value": 2}), ("other", {"value": 1}), ("other", None)):
+        try:
+            await client.enqueue(other, payload, job_id=first.job_id)
+        except CorvoError as error:
+            replies.append((type(error), str(error).replace(first.job_id, "").replace(queue, "")))
+    jobs: list[dict[str, Any]] = [
+        {"queue": queue, "job_id": first.job_id, "payload": {"value": 1}},
+        {"queue": queue, "job_id": new_job_id(), "payload": 1},
+    ]
+    jobs.append({**jobs[1], "payload": 2})
+    try:
+        await client.enqueue_batch(jobs)
+    except CorvoError as error:
+        replies.append(type(error))
     await client.cancel_job(first.job_id)
-    return [first, again, await client.enqueue(queue, job_id=first.job_id)]
+    return [*replies, await client.enqueue(queue, {"value": 1}, job_id=first.job_id)]
 
 
 def normalized(answers: list[Any], names: dict[str, str]) -> list[Any]:

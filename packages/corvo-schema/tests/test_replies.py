@@ -117,7 +117,7 @@ def test_replies_accept_unknown_words() -> None:
         payload=json_values,
         priority=st.sampled_from(["critical", "high", "normal", 0, 1, 2]),
         unique_key=texts,
-        unique_period=st.integers(0, 10**6) | st.floats(0, 10**6),
+        unique_period=st.integers(1, 10**6) | st.floats(0.001, 10**6),
         max_retries=st.integers(0, 1_000_000),
         tags=st.dictionaries(texts, texts, max_size=3),
         scheduled_at=st.datetimes(timezones=st.timezones()).filter(lambda at: 2 < at.year < 9998),

@@ -102,6 +102,8 @@ def test_enqueue_takes(field: str, given: Any, value: Any) -> None:
         ("unique_key", "\ud800", "unicode string"),
         ("unique_key", 5, "valid string"),
         ("unique_period", "60", "is not a duration"),
+        ("unique_period", 0, "longer than 0s"),
+        ("unique_period", "0s", "longer than 0s"),
         ("max_retries", "3", "valid integer"),
         ("max_retries", True, "valid integer"),
         ("max_retries", 1.5, "valid integer"),

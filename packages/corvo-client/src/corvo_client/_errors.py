@@ -127,7 +127,10 @@ class InvalidState(Conflict):
 
 
 class LeaseLost(Conflict):
-    """The lease token is not the current one of the job: the attempt has lost its lease."""
+    """The lease token is not the current one of the job, or is missing: the attempt is over.
+
+    A report without a token is refused if the attempt is fenced.
+    """
 
 
 class PayloadTooLarge(ApiError):

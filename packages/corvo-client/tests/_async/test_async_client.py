@@ -207,7 +207,12 @@ async def test_fetch_returns_a_job_or_none(client: AsyncClient, server: Any) -> 
     assert job == held
     assert nothing is None
     assert server.lines == ["POST /api/v1/fetch"] * 2
-    assert server.bodies[0] == {"queues": ["q", "r"], "worker_id": "w", "timeout": 5}
+    assert server.bodies[0] == {
+        "queues": ["q", "r"],
+        "worker_id": "w",
+        "timeout": 5,
+        "fenced": True,
+    }
 
 
 async def test_ack_accepts_a_job_or_an_id(client: AsyncClient, server: Any) -> None:

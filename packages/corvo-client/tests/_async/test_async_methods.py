@@ -100,6 +100,7 @@ CASES: list[tuple[str, Callable[[AsyncClient], Any], str, Any, Any]] = [
             "hostname": "h",
             "timeout": 30,
             "lease_duration": 90,
+            "fenced": True,
         },
         {"jobs": [FETCHED]},
     ),

@@ -204,7 +204,12 @@ def test_fetch_returns_a_job_or_none(client: Client, server: Any) -> None:
     assert job == held
     assert nothing is None
     assert server.lines == ["POST /api/v1/fetch"] * 2
-    assert server.bodies[0] == {"queues": ["q", "r"], "worker_id": "w", "timeout": 5}
+    assert server.bodies[0] == {
+        "queues": ["q", "r"],
+        "worker_id": "w",
+        "timeout": 5,
+        "fenced": True,
+    }
 
 
 def test_ack_accepts_a_job_or_an_id(client: Client, server: Any) -> None:

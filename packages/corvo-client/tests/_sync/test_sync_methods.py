@@ -101,6 +101,7 @@ CASES: list[tuple[str, Callable[[Client], Any], str, Any, Any]] = [
             "hostname": "h",
             "timeout": 30,
             "lease_duration": 90,
+            "fenced": True,
         },
         {"jobs": [FETCHED]},
     ),

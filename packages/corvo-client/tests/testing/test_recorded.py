@@ -475,6 +475,28 @@ def test_an_enqueue_can_be_repeated(jobs: RecordedJobs, client: Client) -> None:
     assert len(jobs.all) == 1
 
 
+def test_an_enqueue_of_another_job_with_a_known_id_is_refused(
+    jobs: RecordedJobs, client: Client
+) -> None:
+    first = client.enqueue("q", {"n": 1}, unique_key="k")
+    for queue, payload, words in (
+        ("other", {"n": 1}, ["pending in queue q", "the queue other"]),
+        ("q", {"n": 2}, ["another payload"]),
+        ("q", {"n": 1.0}, ["another payload"]),
+        ("other", None, ["the queue other and another payload"]),
+    ):
+        with pytest.raises(InvalidState) as caught:
+            client.enqueue(queue, payload, job_id=first.job_id)
+        assert all(word in str(caught.value) for word in (first.job_id, *words))
+    one = {"queue": "q", "job_id": "job_01ARZ3NDEKTSV4RRFFQ69G5FAV"}
+    with pytest.raises(InvalidState):
+        client.enqueue_batch([one, {**one, "payload": 2}])  # type: ignore[list-item]
+    assert len(jobs.all) == 1
+    client.enqueue("q", {"n": 2}, unique_key="k", on_conflict="replace")
+    assert client.enqueue("q", {"n": 1}, job_id=first.job_id).job_id == first.job_id
+    assert len(jobs.all) == 1
+
+
 def test_a_batch_enqueues_its_callback_after_its_last_job(
     jobs: RecordedJobs, client: Client, worker: Worker
 ) -> None:

@@ -71,6 +71,7 @@ async def test_fetch(api: HttpServerApi, wire: Wire) -> None:
         "worker_id": "worker_1",
         "hostname": "box",
         "lease_duration": 60.0,
+        "fenced": True,
     }
     assert wire.sent == [
         ("/api/v1/fetch/batch", terms | {"count": 7, "timeout": 30}),

@@ -53,6 +53,12 @@ class FetchRequest(RequestModel):
     lease_duration: Annotated[Seconds, *_seconds_within(1, 86_400)] | None = Field(
         None, description="Lease: 1 to 86400 seconds. Default: the server's setting `lease`."
     )
+    fenced: bool | None = Field(
+        None,
+        description="True: only calls with its `lease_token` can ack, fail, release or extend the "
+        "attempt; calls without a token get `LEASE_LOST`. Default: the server's setting "
+        "`require_lease_tokens`.",
+    )
 
 
 class FetchBatchRequest(FetchRequest):

@@ -8,7 +8,7 @@ import re
 from datetime import timedelta
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, WithJsonSchema
 from pydantic_core import PydanticUseDefault
 
 MAX_DURATION_MS = 3650 * 86_400_000
@@ -98,7 +98,13 @@ def _write_seconds(ms: int) -> int | str:
     return format_duration(ms) if rest else seconds
 
 
-def seconds_json(low: int = 0, high: int = MAX_DURATION_MS // 1000) -> dict[str, Any]:
+def _positive(ms: int) -> int:
+    if ms == 0:
+        raise ValueError("must be longer than 0s")
+    return ms
+
+
+def seconds_json(low: float = 0, high: int = MAX_DURATION_MS // 1000) -> dict[str, Any]:
     """Return the JSON schema of a field that takes seconds or a duration."""
     number = {"type": "number", "minimum": low, "maximum": high}
     return {"anyOf": [number, _DURATION_JSON], "examples": [30]}
@@ -128,3 +134,6 @@ Seconds = Annotated[
     WithJsonSchema(seconds_json()),
 ]
 """Plain seconds, a duration string or a timedelta on the wire, milliseconds in Python."""
+
+PositiveSeconds = Annotated[Seconds, AfterValidator(_positive), WithJsonSchema(seconds_json(0.001))]
+"""`Seconds` of at least 1 ms."""

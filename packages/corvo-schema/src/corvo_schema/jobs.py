@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field, model_validator
 
 from corvo_schema._base import ReplyModel, RequestModel, given
 from corvo_schema.batches import BatchOptions
-from corvo_schema.durations import Duration, Seconds
+from corvo_schema.durations import Duration, PositiveSeconds, Seconds
 from corvo_schema.events import JobEvent
 from corvo_schema.fields import (
     BackoffName,
@@ -45,9 +45,10 @@ class EnqueueRequest(RequestModel):
     unique_key: UniqueKey | None = Field(
         None, description="At most one live job of the queue has this key."
     )
-    unique_period: Seconds = Field(
+    unique_period: PositiveSeconds = Field(
         3_600_000,
-        description="Maximum time for which the job holds its unique key: seconds or a duration.",
+        description="Maximum time for which the job holds its unique key: seconds or a duration, "
+        "at least 1 ms.",
     )
     on_conflict: Annotated[OnConflict, member_of(OnConflict)] = Field(
         OnConflict.IGNORE,
@@ -87,7 +88,8 @@ class EnqueueRequest(RequestModel):
     )
     job_id: JobId | None = Field(
         None,
-        description="Id chosen by the client. A repeated request with it does not enqueue twice.",
+        description="Id chosen by the client. A repeated request with it does not enqueue twice. "
+        "With another queue or payload, the request is refused (`INVALID_STATE`).",
     )
 
     @model_validator(mode="after")

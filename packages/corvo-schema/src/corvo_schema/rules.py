@@ -137,6 +137,23 @@ def duplicate_refusal(unique_key: str | None, queue: str, holder_id: str, state:
     )
 
 
+def other_job_refusal(
+    job_id: str, state: JobState, queue: str, asked_queue: str | None, *, has_other_payload: bool
+) -> str:
+    """Return the message for an enqueue of another job with the id of a stored one.
+
+    The stored job is in `queue`. `asked_queue` is None if the queue does not differ.
+    """
+    differences = [] if asked_queue is None else [f"the queue {asked_queue}"]
+    if has_other_payload:
+        differences.append("another payload")
+    return (
+        f"The job_id {job_id} belongs to a stored job, which is {state.value} in queue {queue}. "
+        f"This enqueue has {' and '.join(differences)}. Nothing was enqueued. "
+        "Use another job_id for another job."
+    )
+
+
 def repeated_batch(jobs: Iterable[tuple[bool, str | None]]) -> str | None:
     """Return the batch that an earlier sending of the same request made, or None.
 

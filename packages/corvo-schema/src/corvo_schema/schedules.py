@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from corvo_schema._base import ReplyModel, RequestModel
-from corvo_schema.durations import Seconds
+from corvo_schema.durations import PositiveSeconds, Seconds
 from corvo_schema.fields import (
     MAX_LABEL,
     Defaulted,
@@ -52,7 +52,7 @@ class ScheduleRequest(RequestModel):
     )
     payload: Any = Field(default_factory=dict)
     unique_key: UniqueKey | None = None
-    unique_period: Seconds | None = None
+    unique_period: PositiveSeconds | None = None
     max_retries: MaxRetries = 3
     priority: PriorityName = Priority.NORMAL
     tags: Tags = Field(default_factory=dict)

@@ -89,6 +89,12 @@ class Settings(BaseSettings):
         description="Default lease of a fetched job: the time within which its worker must ack, "
         "fail or heartbeat. A fetch can request another lease.",
     )
+    require_lease_tokens: bool = Field(
+        False,
+        description="Fence every attempt unless its fetch says `fenced: false`: only a call with "
+        "its lease token can ack, fail, release or extend it. Older SDKs that send no token then "
+        "get status 409.",
+    )
     max_payload_bytes: int = Field(
         256 * 1024, ge=1, description="Maximum size of a job's payload, in bytes of JSON."
     )
@@ -219,6 +225,7 @@ class Settings(BaseSettings):
                 progress=self.max_progress_bytes,
             ),
             default_lease_ms=self.lease,
+            require_lease_tokens=self.require_lease_tokens,
             retention=Retention(self.retain_completed, self.retain_dead, self.retain_events),
         )
 

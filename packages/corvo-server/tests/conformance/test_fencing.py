@@ -8,7 +8,8 @@ import pytest
 from corvo_schema.errors import ErrorCode
 from corvo_schema.states import JobState
 from corvo_server.engine.attempts import Ack
-from corvo_server.store.records import LeasedJob, Refusal
+from corvo_server.engine.engine import Policy
+from corvo_server.store.records import Change, LeasedJob, Refusal
 from server_support.bench import LEASE_MS, Bench, is_done
 
 VERBS = ["ack", "fail", "release", "heartbeat"]
@@ -108,6 +109,86 @@ async def test_call_without_token_is_accepted_while_the_job_is_active(
 ) -> None:
     job = await bench.start()
     assert is_done(await getattr(bench, verb)(job, token=None))
+
+
+@pytest.mark.parametrize("verb", VERBS)
+async def test_call_without_token_on_a_fenced_attempt_changes_nothing(
+    bench: Bench, verb: str
+) -> None:
+    job = await bench.start(fenced=True)
+    before = await bench.job(job)
+    outcome = await getattr(bench, verb)(job, token=None)
+    assert isinstance(outcome, Refusal)
+    assert (outcome.code, outcome.state) == (ErrorCode.LEASE_LOST, JobState.ACTIVE)
+    assert job.head.id in outcome.message
+    assert await bench.job(job) == before
+    assert is_done(await getattr(bench, verb)(job))
+
+
+@pytest.mark.parametrize("verb", VERBS)
+async def test_call_without_token_of_an_earlier_worker_does_not_meet_a_fenced_attempt(
+    bench: Bench, verb: str
+) -> None:
+    job = await bench.start()
+    await bench.tick(LEASE_MS)
+    again = await bench.fetch_one(worker="worker-2", fenced=True)
+    outcome = await getattr(bench, verb)(job, token=None)
+    assert isinstance(outcome, Refusal)
+    assert outcome.code is ErrorCode.LEASE_LOST
+    assert isinstance(await bench.ack(again, result="of the holder"), Change)
+    assert (await bench.job(job)).result == '"of the holder"'
+
+
+async def test_attempt_is_fenced_after_a_restart(bench: Bench) -> None:
+    fenced, plain = await bench.start(fenced=True), await bench.start()
+    await bench.restart()
+    outcome = await bench.ack(fenced, token=None)
+    assert isinstance(outcome, Refusal)
+    assert outcome.code is ErrorCode.LEASE_LOST
+    assert is_done(await bench.ack(fenced))
+    assert is_done(await bench.ack(plain, token=None))
+
+
+async def test_fence_ends_with_its_attempt(bench: Bench) -> None:
+    job = await bench.start(fenced=True)
+    await bench.release(job)
+    refused = await bench.ack(job, token=None)
+    assert isinstance(refused, Refusal)
+    assert refused.code is ErrorCode.INVALID_STATE
+    await bench.fetch_one()
+    assert is_done(await bench.ack(job, token=None))
+
+
+async def test_jobs_of_one_fenced_fetch_each_have_their_token(bench: Bench) -> None:
+    for _ in range(20):
+        await bench.enqueue()
+    jobs = await bench.fetch(count=20, fenced=True)
+    assert len({job.head.lease_token for job in jobs}) == 20
+    for job in jobs:
+        assert (await bench.head(job)).lease_token == job.head.lease_token
+        assert isinstance(await bench.ack(job, token=None), Refusal)
+        assert isinstance(await bench.ack(job), Change)
+
+
+async def test_operators_end_fenced_attempts_without_a_token(bench: Bench) -> None:
+    job = await bench.start(fenced=True)
+    assert (await bench.engine.jobs.cancel(job.head.id)).is_cancel_requested
+    await bench.tick(LEASE_MS)
+    assert await bench.state(job) is JobState.CANCELLED
+
+
+@pytest.mark.parametrize("verb", VERBS)
+async def test_required_tokens_fence_every_fetch_that_does_not_say_otherwise(
+    bench: Bench, verb: str
+) -> None:
+    bench.policy = Policy(require_lease_tokens=True)
+    await bench.restart()
+    outcome = await getattr(bench, verb)(await bench.start(), token=None)
+    assert isinstance(outcome, Refusal)
+    assert outcome.code is ErrorCode.LEASE_LOST
+    assert is_done(
+        await getattr(bench, verb)(await bench.start(queue="other", fenced=False), token=None)
+    )
 
 
 async def test_lease_that_has_ended_is_valid_until_it_is_reclaimed(bench: Bench) -> None:

@@ -1,21 +1,23 @@
 """Repeated calls: a client that lost the reply can send a call again without a second effect."""
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from corvo_schema import new_job_id
 from corvo_schema.errors import ErrorCode
 from corvo_schema.states import JobState
-from corvo_server.store.records import Change, Refusal, Unchanged
-from server_support.bench import LEASE_MS, Bench, make_job, turns
+from corvo_server.engine.errors import CallError
+from corvo_server.store.records import Change, Enqueued, Refusal, Unchanged
+from server_support.bench import LEASE_MS, QUEUE, Bench, make_job, turns
 
 
 async def test_enqueue_with_a_known_id_stores_nothing(bench: Bench) -> None:
     job_id = new_job_id()
     first = await bench.try_enqueue(job_id=job_id, payload=1)
     before = await bench.job(job_id)
-    again = await bench.try_enqueue(job_id=job_id, payload=2)
+    again = await bench.try_enqueue(job_id=job_id, payload=1)
     assert (first.job_id, first.status, first.is_new) == (job_id, "pending", True)
     assert (again.job_id, again.status, again.is_new, again.is_duplicate) == (
         job_id,
@@ -25,6 +27,159 @@ async def test_enqueue_with_a_known_id_stores_nothing(bench: Bench) -> None:
     )
     assert await bench.job(job_id) == before
     assert (await bench.queue()).enqueued == 1
+
+
+DIFFERENCES = {
+    "queue": ({"queue": "other", "payload": 1}, ["other"]),
+    "payload": ({"queue": QUEUE, "payload": 2}, ["payload"]),
+    "no payload": ({"queue": QUEUE}, ["payload"]),
+    "both": ({"queue": "other", "payload": 2}, ["other", "payload"]),
+}
+"""Enqueues that differ from a job of `QUEUE` with the payload 1, and the words of the refusal."""
+
+
+@pytest.mark.parametrize("state", JobState)
+@pytest.mark.parametrize("name", DIFFERENCES)
+async def test_enqueue_of_another_job_with_a_known_id_is_refused(
+    bench: Bench, state: JobState, name: str
+) -> None:
+    fields, words = DIFFERENCES[name]
+    job_id = await bench.bring_to(state, job_id=new_job_id(), payload=1)
+    before = await bench.job(job_id)
+    with pytest.raises(CallError) as caught:
+        await bench.try_enqueue(job_id=job_id, **fields)
+    assert caught.value.code is ErrorCode.INVALID_STATE
+    message = str(caught.value)
+    assert all(word in message for word in (job_id, state.value, QUEUE, *words)), message
+    assert ("payload" in message) == ("payload" in words)
+    assert await bench.job(job_id) == before
+    assert (await bench.queue()).enqueued == 1
+
+
+async def test_batch_with_another_job_of_a_known_id_is_refused_whole(bench: Bench) -> None:
+    known = await bench.enqueue(job_id=new_job_id(), payload=1)
+    with pytest.raises(CallError) as caught:
+        await bench.enqueue_batch(
+            make_job(job_id=new_job_id()),
+            make_job(job_id=known, payload=2),
+            make_job(unique_key="k"),
+            callback="done",
+        )
+    assert caught.value.code is ErrorCode.INVALID_STATE
+    assert known in str(caught.value)
+    assert await bench.fetch_ids() == [known]
+    assert (await bench.try_enqueue(unique_key="k")).is_new
+
+
+@pytest.mark.parametrize("other", [{"queue": "other"}, {"payload": 2}])
+async def test_two_jobs_with_one_id_in_a_batch_are_refused(
+    bench: Bench, other: dict[str, Any]
+) -> None:
+    job_id = new_job_id()
+    with pytest.raises(CallError, match=job_id):
+        await bench.enqueue_batch(make_job(job_id=job_id), make_job(job_id=job_id, **other))
+    answers, _ = await bench.enqueue_batch(make_job(job_id=job_id), make_job(job_id=job_id))
+    assert [answer.is_new for answer in answers] == [True, False]
+
+
+async def test_two_jobs_with_one_id_in_a_commit_are_one_job_and_a_refusal(bench: Bench) -> None:
+    job_id = new_job_id()
+    with bench.kit.hold_commits(bench.store):
+        calls = [
+            asyncio.ensure_future(bench.try_enqueue(job_id=job_id, payload=payload))
+            for payload in (1, 2, 1)
+        ]
+        await turns()
+    first, other, again = await asyncio.gather(*calls, return_exceptions=True)
+    assert isinstance(first, Enqueued)
+    assert isinstance(other, CallError)
+    assert isinstance(again, Enqueued)
+    assert (first.is_new, again.is_new) == (True, False)
+    assert (await bench.job(job_id)).payload == "1"
+
+
+async def test_payloads_are_compared_as_they_were_sent(bench: Bench) -> None:
+    job_id = new_job_id()
+    request, _ = make_job(job_id=job_id)
+    sent = '{"a": "\\u0000é😀", "b":1.0}'.encode()
+    assert (await bench.engine.jobs.enqueue(request, sent)).is_new
+    assert not (await bench.engine.jobs.enqueue(request, sent)).is_new
+    for other in (b'{"a": "\\u0000","b":1.0}', sent.replace(b"1.0", b"1"), sent + b" ", b"{}"):
+        with pytest.raises(CallError, match="payload"):
+            await bench.engine.jobs.enqueue(request, other)
+
+
+async def test_no_payload_is_the_same_as_an_empty_object(bench: Bench) -> None:
+    job_id = await bench.enqueue(job_id=new_job_id())
+    assert not (await bench.try_enqueue(job_id=job_id, payload={})).is_new
+
+
+@pytest.mark.parametrize("moves", [["other"], ["other", "third"], ["other", QUEUE, "third"]])
+async def test_enqueue_can_be_repeated_after_a_move(bench: Bench, moves: list[str]) -> None:
+    job_id = await bench.enqueue(job_id=new_job_id(), payload=1)
+    for queue in moves:
+        await bench.engine.jobs.move(job_id, queue)
+    for queue in (QUEUE, moves[-1]):
+        again = await bench.try_enqueue(queue, job_id=job_id, payload=1)
+        assert (again.job_id, again.is_new) == (job_id, False)
+    for queue in {"never-there", *moves} - {QUEUE, moves[-1]}:
+        with pytest.raises(CallError, match=moves[-1]):
+            await bench.try_enqueue(queue, job_id=job_id, payload=1)
+    with pytest.raises(CallError, match="payload"):
+        await bench.try_enqueue(job_id=job_id, payload=2)
+
+
+async def test_repeat_after_a_move_needs_the_events_of_the_job(bench: Bench) -> None:
+    job_id = await bench.enqueue(job_id=new_job_id())
+    await bench.engine.jobs.move(job_id, "other")
+    await bench.prune(8 * 86_400_000)
+    with pytest.raises(CallError, match="in queue other"):
+        await bench.try_enqueue(job_id=job_id)
+    assert not (await bench.try_enqueue("other", job_id=job_id)).is_new
+
+
+async def test_batch_can_be_repeated_after_its_jobs_moved(bench: Bench) -> None:
+    jobs = [make_job(job_id=new_job_id(), payload=n) for n in range(3)]
+    answers, _ = await bench.enqueue_batch(*jobs)
+    for answer in answers[:2]:
+        await bench.engine.jobs.move(answer.job_id, "other")
+    again, _ = await bench.enqueue_batch(*jobs)
+    assert [answer.is_new for answer in again] == [False] * 3
+
+
+async def test_enqueue_can_be_repeated_after_its_job_was_replaced(bench: Bench) -> None:
+    job_id = await bench.enqueue(job_id=new_job_id(), payload=1, unique_key="k")
+    later = {"payload": 2, "unique_key": "k", "on_conflict": "replace", "job_id": new_job_id()}
+    assert (await bench.try_enqueue(**later)).status == "replaced"
+    again = await bench.try_enqueue(job_id=job_id, payload=1, unique_key="k")
+    assert (again.job_id, again.is_new, again.is_duplicate) == (job_id, False, False)
+    assert (await bench.try_enqueue(**later)).status == "replaced"
+    assert (await bench.job(job_id)).payload == "2"
+
+
+@pytest.mark.parametrize("payload", [1, 2])
+async def test_enqueue_can_be_repeated_in_the_commit_that_replaces_its_job(
+    bench: Bench, payload: int
+) -> None:
+    job_id = await bench.enqueue(job_id=new_job_id(), payload=1, unique_key="k")
+    with bench.kit.hold_commits(bench.store):
+        replacing = asyncio.ensure_future(
+            bench.try_enqueue(payload=payload, unique_key="k", on_conflict="replace")
+        )
+        again = asyncio.ensure_future(bench.try_enqueue(job_id=job_id, payload=1, unique_key="k"))
+        await turns()
+    assert (await replacing).status == "replaced"
+    assert not (await again).is_new
+
+
+async def test_refused_enqueue_does_not_affect_others_in_its_commit(bench: Bench) -> None:
+    known = await bench.enqueue(job_id=new_job_id())
+    ids = [new_job_id(), known, new_job_id()]
+    with bench.kit.hold_commits(bench.store):
+        calls = [asyncio.ensure_future(bench.try_enqueue(job_id=i, payload=5)) for i in ids]
+        await turns()
+    answers = await asyncio.gather(*calls, return_exceptions=True)
+    assert [isinstance(answer, Enqueued) for answer in answers] == [True, False, True]
 
 
 @pytest.mark.parametrize("state", JobState)

@@ -153,7 +153,22 @@ CASES = [
     ),
     *(
         enqueue(f"unique_period {value!r}", "unique_period", value)
-        for value in (-1, 1e300, "soon", True, [], 2**53)
+        for value in (-1, 0, 0.0, -0.0, 0.0004, "0s", "0d0ms", "0.0001s", 1e300, "soon", True, [])
+    ),
+    *(
+        wrong(f"schedule unique_period {value!r}", "/schedules", body, "unique_period")
+        for value in (0, "0s", -1)
+        for body in [{"name": "n", "queue": "q", "cron": "@daily", "unique_period": value}]
+    ),
+    wrong(
+        "unique_period 0 in a batch",
+        "/enqueue/batch",
+        {"jobs": [{"queue": "mail"}, {"queue": "mail", "unique_key": "k", "unique_period": 0}]},
+        "jobs[1].unique_period",
+    ),
+    *(
+        enqueue(f"unique_period {value!r}", "unique_period", value)
+        for value in (2**53, {}, "0", "")
     ),
     *(
         enqueue(f"scheduled_at {value!r}", "scheduled_at", value)
@@ -245,6 +260,7 @@ CASES = [
     fetch("timeout word", "timeout", "long"),
     fetch("lease of nothing", "lease_duration", 0),
     fetch("lease of two days", "lease_duration", 172_800),
+    *(fetch(f"fenced {value!r}", "fenced", value) for value in (1, "true", "", [], {})),
     fetch("worker empty", "worker_id", ""),
     fetch("worker long", "worker_id", "w" * 256),
     fetch("worker number", "worker_id", 5),

@@ -92,6 +92,27 @@ async def test_repeated_enqueue(server: HttpServer) -> None:
     )
 
 
+async def test_enqueue_of_another_job_with_a_known_id(server: HttpServer) -> None:
+    first = {"queue": "known1", "job_id": new_job_id(), "payload": {"n": 1}}
+    assert (await server.post("/enqueue", first)).status == 201
+    plain, optional = {**first, "payload": {"n": 2}}, {**first, "queue": "other1", "max_retries": 5}
+    for path, body in (
+        ("/enqueue", plain),
+        ("/enqueue", optional),
+        ("/enqueue/batch", {"jobs": [{"queue": "other2"}, plain]}),
+        ("/enqueue/batch", {"jobs": [{"queue": "other2"}, optional]}),
+    ):
+        reply = await server.post(path, body)
+        assert (reply.status, reply.json["code"]) == (409, "INVALID_STATE")
+        assert first["job_id"] in reply.json["error"]
+        assert "pending in queue known1" in reply.json["error"]
+    queues = (await server.get("/queues")).json
+    assert {queue["name"] for queue in queues} & {"other1", "other2"} == set()
+    # Only the queue and the payload count: other options of a repeat are ignored.
+    reply = await server.post("/enqueue", {**first, "priority": "high", "delay": 5})
+    assert (reply.status, reply.json["status"]) == (200, "pending")
+
+
 async def test_enqueue_batch(server: HttpServer) -> None:
     jobs = [{"queue": "e3", "unique_key": "k"}, {"queue": "e3", "unique_key": "k"}, {"queue": "e3"}]
     reply = await server.post("/enqueue/batch", {"jobs": jobs})
@@ -382,6 +403,45 @@ async def test_heartbeat(bench: Bench, server: HttpServer) -> None:
     assert full["lease_expires_at"] == "2027-01-15T08:01:10.000Z"
     assert (await server.post("/heartbeat", {})).json == {"jobs": {}}
     assert (await server.post("/heartbeat", {"jobs": None})).json == {"jobs": {}}
+
+
+async def test_fenced_attempts_need_their_tokens(server: HttpServer) -> None:
+    for _ in range(3):
+        await server.post("/enqueue", {"queue": "g0"})
+    fetched = [await fetch(server, "g0", fenced=True)]
+    body = {"queues": ["g0"], "worker_id": "w-1", "timeout": 0, "count": 2, "fenced": True}
+    fetched += (await server.post("/fetch/batch", body)).json["jobs"]
+    job_id = fetched[0]["job_id"]
+    for path, body in (
+        (f"/ack/{job_id}", {"result": 1}),
+        (f"/fail/{job_id}", {"error": "x"}),
+        (f"/release/{job_id}", {}),
+    ):
+        reply = await server.post(path, body)
+        assert (reply.status, reply.json["code"]) == (409, "LEASE_LOST")
+        assert job_id in reply.json["error"]
+    ids = [job["job_id"] for job in fetched]
+    for verb in ("ack", "fail", "release"):
+        items = [{"job_id": job_id} | ({"error": "x"} if verb == "fail" else {}) for job_id in ids]
+        results = (await server.post(f"/{verb}/batch", {f"{verb}s": items})).json["results"]
+        assert [result["code"] for result in results] == ["LEASE_LOST"] * 3, verb
+    beats: dict[str, Any] = {job_id: {} for job_id in ids}
+    reply = await server.post("/heartbeat", {"worker_id": "w-1", "jobs": beats})
+    assert reply.json["jobs"] == {
+        job_id: {"status": "cancel", "reason": "lease_lost"} for job_id in ids
+    }
+    beats = {job["job_id"]: {"lease_token": job["lease_token"]} for job in fetched}
+    reply = await server.post("/heartbeat", {"worker_id": "w-1", "jobs": beats})
+    assert reply.json["jobs"] == {job_id: {"status": "ok"} for job_id in ids}
+    acks = [{"job_id": job["job_id"], "lease_token": job["lease_token"]} for job in fetched]
+    assert (await server.post("/ack/batch", {"acks": acks})).json["acked"] == 3
+
+
+@pytest.mark.parametrize("fenced", [None, False])
+async def test_attempts_are_not_fenced_by_default(server: HttpServer, fenced: bool | None) -> None:
+    await server.post("/enqueue", {"queue": "g9"})
+    job = await fetch(server, "g9", fenced=fenced)
+    assert (await server.post(f"/ack/{job['job_id']}", {})).status == 200
 
 
 async def test_cancel_and_retry(server: HttpServer) -> None:

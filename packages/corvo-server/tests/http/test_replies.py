@@ -82,7 +82,7 @@ CALLS = [
     Call(201, "POST", "/enqueue", {"queue": "$new"}),
     Call(201, "POST", "/enqueue", {"queue": "$new", "delay": 60}),
     Call(200, "POST", "/enqueue", {"queue": "$unique", "unique_key": "k"}),
-    Call(200, "POST", "/enqueue", {"queue": "$new", "job_id": "$dead"}),
+    Call(200, "POST", "/enqueue", {"queue": "known", "job_id": "$known"}),
     Call(201, "POST", "/enqueue/batch", {"jobs": [{"queue": "$new"}, {"queue": "$new"}]}),
     Call(
         201,
@@ -185,6 +185,7 @@ REFUSED = [
     Refused(E.NOT_FOUND, "GET", "/nothing"),
     Refused(E.METHOD_NOT_ALLOWED, "PUT", "/enqueue"),
     Refused(E.INVALID_STATE, "POST", "/ack/$dead"),
+    Refused(E.INVALID_STATE, "POST", "/enqueue", {"queue": "elsewhere", "job_id": "$dead"}),
     Refused(E.LEASE_LOST, "POST", "/ack/$active", {"lease_token": "another"}),
     Refused(E.PAYLOAD_TOO_LARGE, "POST", "/enqueue", {"queue": "q", "payload": "x" * 300_000}),
 ]
@@ -213,6 +214,7 @@ class World:
             return await self._job(JobState(name), new_name())
         makers: dict[str, Callable[[], Coroutine[Any, Any, str]]] = {
             "new": self._new,
+            "known": self._known,
             "nobody": self._nobody,
             "cancelling": self._cancelling,
             "unique": self._unique,
@@ -237,6 +239,9 @@ class World:
         await self._server.post("/fetch", {**fetch, "hostname": "host"})
         await self._server.post("/heartbeat", {"worker_id": worker_id, "jobs": {}})
         return worker_id
+
+    async def _known(self) -> str:
+        return await self._bench.enqueue("known")
 
     async def _nobody(self) -> str:
         return "job_00000000000000000000000000"

@@ -315,6 +315,32 @@ def test_wrong_token_is_a_lost_lease_in_every_state(
     assert (outcome.code, outcome.state) == (ErrorCode.LEASE_LOST, state)
 
 
+@pytest.mark.parametrize(
+    "rule",
+    [
+        lambda job: lifecycle.ack(job, None, None, NOW),
+        fail(None),
+        lambda job: lifecycle.release(job, None, 0, None, NOW),
+        lambda job: lifecycle.heartbeat(job, None, None, None, NOW),
+    ],
+)
+@pytest.mark.parametrize("state", JobState)
+def test_call_without_token_does_not_meet_a_fenced_attempt(state: JobState, rule: Rule) -> None:
+    outcome = rule(make_head(state, lease_token=lifecycle.lease_token("held", 1, is_fenced=True)))
+    code = ErrorCode.LEASE_LOST if state is S.ACTIVE else ErrorCode.INVALID_STATE
+    assert isinstance(outcome, Refusal)
+    assert (outcome.code, outcome.state) == (code, state)
+    plain = rule(make_head(state, lease_token=lifecycle.lease_token("held", 1, is_fenced=False)))
+    assert isinstance(plain, Change) == (state is S.ACTIVE)
+
+
+@pytest.mark.parametrize("is_fenced", [True, False])
+def test_tokens_of_one_fetch_end_with_the_seq(is_fenced: bool) -> None:
+    first, second = (lifecycle.lease_token("stem", seq, is_fenced=is_fenced) for seq in (7, 12))
+    assert (first[-1:], second[-2:]) == ("7", "12")
+    assert first[:-1] == second[:-2]
+
+
 @pytest.mark.parametrize("state", JobState)
 def test_repeat_is_unchanged_only_after_the_same_call(state: JobState) -> None:
     head = make_head(state, lease_token=TOKEN)

@@ -21,6 +21,7 @@ GOOD: dict[str, tuple[str, Any]] = {
     "log_level": ("debug", LogLevel.DEBUG),
     "log_format": ("text", LogFormat.TEXT),
     "lease": ("2m", 120_000),
+    "require_lease_tokens": ("true", True),
     "max_payload_bytes": ("1000", 1000),
     "max_result_bytes": ("2000", 2000),
     "max_checkpoint_bytes": ("3000", 3000),
@@ -50,6 +51,7 @@ BAD: dict[str, list[str]] = {
     "log_level": ["loud", "", "INFO "],
     "log_format": ["xml", ""],
     "lease": ["", "60", "-5s", "0s", "500ms", "2d", "soon"],
+    "require_lease_tokens": ["", "perhaps"],
     "max_payload_bytes": ["", "0", "-1", "many", "1.5"],
     "max_result_bytes": ["0"],
     "max_checkpoint_bytes": ["0"],
@@ -134,8 +136,10 @@ def test_every_setting_is_described() -> None:
 def test_policy_has_the_values_of_the_settings() -> None:
     sizes = {"payload": 10, "result": 20, "checkpoint": 30, "progress": 40}
     options: dict[str, Any] = {f"max_{kind}_bytes": size for kind, size in sizes.items()}
-    policy = Settings(**options, lease="5s", retain_dead="1h").policy  # type: ignore[arg-type]
+    options |= {"lease": "5s", "retain_dead": "1h", "require_lease_tokens": True}
+    policy = Settings(**options).policy
     assert policy.default_lease_ms == 5_000
+    assert policy.require_lease_tokens
     assert policy.limits == SizeLimits(**sizes)
     assert policy.retention.dead == 3_600_000
     assert policy.retention.completed == 7 * 86_400_000

@@ -25,8 +25,9 @@ from corvo_schema import (
 class AsyncAttempts(AsyncBase):
     """Fetch jobs and report the outcomes of their attempts. `Worker` does this for you.
 
-    `job` is a fetched job or its id. Without a lease token the server cannot check that the attempt
-    still has its lease, and the client does not retry the call if its answer is lost.
+    `job` is a fetched job, or its id with `lease_token`. Every fetch is fenced: the server refuses
+    a report without the token (`LeaseLost`). A report without a token works only on jobs that
+    another client fetched without `fenced`. The client does not retry it if its answer is lost.
     """
 
     async def fetch(

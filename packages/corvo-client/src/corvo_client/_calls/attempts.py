@@ -71,8 +71,8 @@ def _read_job_if_any(body: bytes) -> FetchedJob | None:
 
 
 def fetch(members: dict[str, Any]) -> Call[FetchedJob | None]:
-    """Return the call that fetches the next job. Its result is None if there is no job."""
-    request = build(FetchRequest, members)
+    """Return the call that fetches the next job, fenced. Its result is None if there is no job."""
+    request = build(FetchRequest, {**members, "fenced": True})
     return Call(
         "POST",
         f"{API}/fetch",
@@ -83,8 +83,8 @@ def fetch(members: dict[str, Any]) -> Call[FetchedJob | None]:
 
 
 def fetch_batch(members: dict[str, Any]) -> Call[FetchBatchReply]:
-    """Return the call that fetches the next jobs."""
-    request = build(FetchBatchRequest, members)
+    """Return the call that fetches the next jobs, fenced."""
+    request = build(FetchBatchRequest, {**members, "fenced": True})
     return Call(
         "POST",
         f"{API}/fetch/batch",

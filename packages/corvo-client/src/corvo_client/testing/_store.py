@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import NamedTuple
 
+from corvo_client._codec import encode_json
 from corvo_client._errors import ApiError, make_error
 from corvo_schema import (
     Batch,
@@ -45,6 +46,8 @@ class JobStore:
         self.batches: dict[str, Batch] = {}
         self._locks: dict[tuple[str, str], tuple[str, int]] = {}
         self._callbacks: dict[str, BatchOptions] = {}
+        self._replaced: set[str] = set()
+        """Ids of the jobs whose payload an enqueue has replaced."""
         self._mutex = threading.RLock()
 
     @contextmanager
@@ -58,6 +61,7 @@ class JobStore:
     ) -> tuple[list[EnqueueReply], str | None]:
         """Enqueue all jobs or none. Return replies and the batch id. Raises `ApiError`."""
         with self._mutex:
+            self._refuse_other_jobs(requests)
             self._refuse_conflicts(requests)
             batch_id = None if options is None else new_batch_id()
             fresh: set[str] = set()
@@ -164,6 +168,31 @@ class JobStore:
         lock = self._locks.get((request.queue, request.unique_key))
         return self.jobs[lock[0]] if lock is not None and lock[1] > self.clock() else None
 
+    def _refuse_other_jobs(self, requests: Sequence[EnqueueRequest]) -> None:
+        """Refuse the request if a job has the id of another one, here or in the request."""
+        new: dict[str, Job] = {}
+        for request in requests:
+            job_id = request.job_id or ""
+            known = self.jobs.get(job_id) or new.get(job_id)
+            if known is None:
+                if job_id and self._holder(request) is None:
+                    new[job_id] = self._new_job(request, None)
+                continue
+            is_other = job_id not in self._replaced and (
+                encode_json(request.payload) != encode_json(known.payload)
+            )
+            if request.queue != known.queue or is_other:
+                asked_queue = None if request.queue == known.queue else request.queue
+                raise invalid_state(
+                    rules.other_job_refusal(
+                        job_id,
+                        JobState(known.state),
+                        known.queue,
+                        asked_queue,
+                        has_other_payload=is_other,
+                    )
+                )
+
     def _refuse_conflicts(self, requests: Sequence[EnqueueRequest]) -> None:
         """Raise `InvalidState` if a job with `on_conflict=error` has the key of another job.
 
@@ -191,6 +220,7 @@ class JobStore:
             for name in rules.REPLACED_FIELDS:
                 setattr(holder, name, getattr(new, name))
             holder.attempt = 0
+            self._replaced.add(holder.id)
         return event.value
 
     def _open_batch(self, batch_id: str, options: BatchOptions, total: int) -> None:

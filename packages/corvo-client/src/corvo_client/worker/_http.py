@@ -70,6 +70,7 @@ class HttpServerApi:
                 "worker_id": terms.worker_id,
                 "hostname": terms.hostname,
                 "lease_duration": terms.lease_duration,
+                "fenced": True,
             }
         )[:-1]
 

@@ -88,6 +88,7 @@ class Attempts(Part):
         workers: Workers,
         *,
         default_lease_ms: int,
+        require_lease_tokens: bool,
         limits: SizeLimits,
     ) -> None:
         self._store = store
@@ -95,6 +96,7 @@ class Attempts(Part):
         self._notifier = notifier
         self._workers = workers
         self._default_lease_ms = default_lease_ms
+        self._require_lease_tokens = require_lease_tokens
         self._limits = limits
         self._returns: set[asyncio.Future[list[Outcome]]] = set()
 
@@ -194,6 +196,7 @@ class Attempts(Part):
 
     def _claim(self, request: FetchRequest, count: int) -> "asyncio.Future[list[LeasedJob]]":
         lease_ms = request.lease_duration or self._default_lease_ms
+        is_fenced = self._require_lease_tokens if request.fenced is None else request.fenced
         # A random number costs a system call: the jobs of a fetch share one, and `seq` makes
         # their tokens unique.
         stem = secrets.token_hex(8)
@@ -205,7 +208,7 @@ class Attempts(Part):
                 worker_id=request.worker_id,
                 hostname=request.hostname,
                 lease_ms=lease_ms,
-                token=f"{stem}{job.seq}",
+                token=lifecycle.lease_token(stem, job.seq, is_fenced=is_fenced),
             )
 
         return self._store.fetch(Claim(request.queues, count, self._clock, start))

@@ -29,6 +29,8 @@ class Policy(Struct, frozen=True):
 
     limits: SizeLimits = SizeLimits()
     default_lease_ms: int = 60_000
+    require_lease_tokens: bool = False
+    """Whether attempts are fenced unless their fetch says otherwise."""
     retention: Retention = Retention(completed=7 * _DAY_MS, dead=30 * _DAY_MS, events=7 * _DAY_MS)
 
 
@@ -52,6 +54,7 @@ class Engine:
             self.notifier,
             self.workers,
             default_lease_ms=policy.default_lease_ms,
+            require_lease_tokens=policy.require_lease_tokens,
             limits=policy.limits,
         )
         self.events = Events(store)

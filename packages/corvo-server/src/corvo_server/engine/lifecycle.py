@@ -22,6 +22,12 @@ from corvo_server.store.records import (
 )
 
 LEASE_EXPIRED = "lease expired"
+_FENCED = "f."
+"""Start of the tokens of fenced attempts. Other tokens start with a hexadecimal digit.
+
+The token itself says that its attempt is fenced. So every server that reads the job's head knows
+it, also after a restart, and no table needs a column for it. For clients, tokens stay opaque.
+"""
 _CLEARED = ""
 _REPLACED = [name for name in rules.REPLACED_FIELDS if name in JobHead.__struct_fields__]
 """Fields that a replacement sets on the head. The store takes the others from the new job."""
@@ -30,6 +36,14 @@ _REPLACED = [name for name in rules.REPLACED_FIELDS if name in JobHead.__struct_
 def attempts_remaining(job: JobHead) -> int:
     """Return how many further attempts the job has without a caller's retry or requeue."""
     return rules.attempts_remaining(job.max_retries, job.attempt)
+
+
+def lease_token(stem: str, seq: int, *, is_fenced: bool) -> str:
+    """Return the token of an attempt. `stem` is a random text, the same for all jobs of a fetch.
+
+    Tokens end with the job's seq, so that a store can start the jobs of a fetch in one statement.
+    """
+    return f"{_FENCED}{stem}{seq}" if is_fenced else f"{stem}{seq}"
 
 
 # Calls of workers
@@ -272,9 +286,17 @@ def expire(job: JobHead, now: int) -> Change:
 def _guard(job: JobHead, token: str | None, participle: str) -> Refusal | None:
     """Refuse the call unless its token holds the lease; None if it is allowed.
 
-    A call without a token (of an older client) is allowed on any active job.
+    A call without a token (of an older client) is allowed on any active job that is not fenced.
     """
-    if token is not None and token != job.lease_token:
+    if token is None:
+        if job.state is JobState.ACTIVE and _is_fenced(job):
+            return Refusal(
+                ErrorCode.LEASE_LOST,
+                f"Job {job.id} is active in a fenced attempt, which needs the lease_token of its "
+                "fetch. Send the token, or drop this attempt.",
+                job.state,
+            )
+    elif token != job.lease_token:
         return Refusal(
             ErrorCode.LEASE_LOST,
             f"The lease token is not the current one of job {job.id}, which is {job.state.value}: "
@@ -284,6 +306,10 @@ def _guard(job: JobHead, token: str | None, participle: str) -> Refusal | None:
     if job.state is not JobState.ACTIVE:
         return _refuse(job, participle, "an active")
     return None
+
+
+def _is_fenced(job: JobHead) -> bool:
+    return job.lease_token is not None and job.lease_token.startswith(_FENCED)
 
 
 def _is_repeat(job: JobHead, token: str | None) -> bool:

@@ -75,7 +75,10 @@ def _job_action(
     parameters=(_TRACEPARENT,),
 )
 async def enqueue(request: Request) -> HTTPResponse:
-    """Enqueue one job. Answer 201 if it is new, 200 if its id or its unique key already exists."""
+    """Enqueue one job. Answer 201 if it is new, 200 if its id or its unique key already exists.
+
+    Another queue or payload with the id of a stored job is refused.
+    """
     enqueued = await engine_of(request).jobs.enqueue(*read_job(request))
     return reply(_enqueued(enqueued), 201 if enqueued.is_new else 200)
 

@@ -116,6 +116,7 @@ class Bench:
         wait: float = 0,
         worker: str = "worker-1",
         lease: float | None = None,
+        fenced: bool | None = None,
     ) -> "asyncio.Task[list[LeasedJob]]":
         """Start a fetch and return its task. `wait` and `lease` are in seconds."""
         request = FetchBatchRequest.model_validate(
@@ -126,6 +127,7 @@ class Bench:
                 "timeout": wait,
                 "lease_duration": lease,
                 "count": count,
+                "fenced": fenced,
             }
         )
         return asyncio.ensure_future(self.engine.attempts.fetch(request, count))
@@ -158,8 +160,9 @@ class Bench:
         lease = fields.pop("lease", None)
         worker = fields.pop("worker", "worker-1")
         queue = fields.pop("queue", QUEUE)
+        fenced = fields.pop("fenced", None)
         await self.enqueue(queue, **fields)
-        return await self.fetch_one(queue, lease=lease, worker=worker)
+        return await self.fetch_one(queue, lease=lease, worker=worker, fenced=fenced)
 
     async def ack(self, job: LeasedJob, *, token: str | None = OWN, result: Any = None) -> Outcome:
         """Complete a job."""

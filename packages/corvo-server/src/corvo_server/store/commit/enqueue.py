@@ -2,6 +2,13 @@
 
 from corvo_schema.rules import repeated_batch
 from corvo_server.store.commit.prefetch import Prefetch
+from corvo_server.store.commit.repeats import (
+    Difference,
+    difference_from,
+    find_differences,
+    refuse_other_job,
+)
+from corvo_server.store.commit.tables import KnownJob
 from corvo_server.store.commit.transaction import Transaction
 from corvo_server.store.records import (
     Change,
@@ -42,7 +49,10 @@ class _Additions:
 
     def __init__(self, tx: Transaction, requests: list[Enqueue]) -> None:
         self._tx = tx
-        self._known = _known_ids(tx, requests)
+        self._known = _known_jobs(tx, requests)
+        self._differences = find_differences(tx, requests, self._known) if self._known else {}
+        self._added: dict[str, NewJob] = {}
+        """Jobs with an id from the client that this commit added, by id."""
         self._new: list[NewJob] = []
         """New jobs that are not inserted yet."""
         self._holders: dict[tuple[str, str], NewJob] = {}
@@ -80,14 +90,9 @@ class _Additions:
 
     def _add(self, job: NewJob) -> Enqueued | Refusal:
         if job.is_id_from_client:
-            known = self._known.get(job.id)
+            known = self._known.get(job.id) or self._added.get(job.id)
             if known is not None:
-                status, batch_id = known
-                # A new job with the unique key of the existing job may have changed its state.
-                head = self._heads.get(job.id)
-                if head is not None:
-                    status = STATE_WORDS[head.state]
-                return Enqueued(job.id, status, is_new=False, batch_id=batch_id)
+                return self._repeat(job, known)
         if job.unique_key is not None:
             key = (job.queue, job.unique_key)
             new = self._holders.get(key)
@@ -99,9 +104,28 @@ class _Additions:
             self._holders[key] = job
         word = STATE_WORDS[job.state]
         if job.is_id_from_client:
-            self._known[job.id] = (word, job.batch_id)
+            self._added[job.id] = job
         self._new.append(job)
         return Enqueued(job.id, word, batch_id=job.batch_id)
+
+    def _repeat(self, job: NewJob, known: KnownJob | NewJob) -> Enqueued | Refusal:
+        """Return the result of an enqueue with the id of `known`; a refusal if it differs."""
+        if isinstance(known, NewJob):
+            difference = difference_from(known, job)
+        else:
+            key = (job.id, job.queue, job.payload)
+            difference = self._differences.get(key) or Difference()
+        if difference.in_payload and self._is_replaced(job.id):
+            difference = difference._replace(in_payload=False)
+        if any(difference):
+            return refuse_other_job(job, known, difference)
+        # A new job with the unique key of the existing job may have changed its state.
+        state = self._heads[job.id].state if job.id in self._heads else known.state
+        return Enqueued(job.id, STATE_WORDS[state], is_new=False, batch_id=known.batch_id)
+
+    def _is_replaced(self, job_id: str) -> bool:
+        """Return whether a new job of this commit replaces the payload of an existing one."""
+        return any(change.job.id == job_id and change.replacement for _, change in self._changes)
 
     def _resolve_conflict(self, job: NewJob, holder: str, *, is_stored: bool) -> Enqueued | Refusal:
         """Apply the rule of `job` to the job that holds its unique key. Return the result."""
@@ -139,7 +163,7 @@ class _Additions:
     def _undo_request(self, changed: int) -> None:
         """Drop the jobs of the current request, and all changes after the first `changed`."""
         for job in self._new[self._first :]:
-            self._known.pop(job.id, None)
+            self._added.pop(job.id, None)
             if job.unique_key is not None:
                 self._holders.pop((job.queue, job.unique_key), None)
         del self._new[self._first :]
@@ -147,13 +171,10 @@ class _Additions:
         self._heads = {change.job.id: change.job for _, change in self._changes}
 
 
-def _known_ids(tx: Transaction, requests: list[Enqueue]) -> dict[str, tuple[str, str | None]]:
-    """Return state and batch of the existing jobs among those with an id from the client, by id."""
+def _known_jobs(tx: Transaction, requests: list[Enqueue]) -> dict[str, KnownJob]:
+    """Return the existing jobs among those with an id from the client, by id."""
     ids = [job.id for request in requests for job in request.jobs if job.is_id_from_client]
-    if not ids:
-        return {}
-    known = tx.tables.jobs.known(ids)
-    return {job_id: (STATE_WORDS[state], batch_id) for job_id, (state, batch_id) in known.items()}
+    return tx.tables.jobs.known(ids) if ids else {}
 
 
 def _insert_batch(tx: Transaction, batch: NewBatch, total: int) -> None:

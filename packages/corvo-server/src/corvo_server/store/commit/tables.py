@@ -9,7 +9,7 @@ writers locks them.
 from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 
-from corvo_schema.states import JobState
+from corvo_schema.states import EventType, JobState
 from corvo_server.store.bulk import BulkRecord
 from corvo_server.store.queues import QueueSetting
 from corvo_server.store.records import (
@@ -78,6 +78,15 @@ class EndedBatch(NamedTuple):
     callback_payload: str
 
 
+class KnownJob(NamedTuple):
+    """A stored job, as far as an enqueue with its id needs it."""
+
+    seq: int
+    state: JobState
+    batch_id: str | None
+    queue: str
+
+
 QueueCount: TypeAlias = tuple[str, int, int, int, int, int, int, int, int, int, int]
 """Queue, time of its creation in ms if it is new, and the changes of its counters: scheduled,
 pending, active, retrying, completed, dead, cancelled; ever enqueued, ever failed."""
@@ -94,8 +103,15 @@ class JobTable(Protocol):
         """
         ...
 
-    def known(self, job_ids: list[str]) -> dict[str, tuple[JobState, str | None]]:
-        """Return state and batch of the existing jobs, by id. `job_ids` must not be empty."""
+    def known(self, job_ids: list[str]) -> dict[str, KnownJob]:
+        """Return the existing jobs, by id. `job_ids` must not be empty."""
+        ...
+
+    def other_payloads(self, jobs: Sequence[NewJob]) -> list[int]:
+        """Return the indexes of `jobs` whose payload differs from that of the job with their id.
+
+        Payloads are compared as texts. A job that is not stored does not differ.
+        """
         ...
 
     def heads(self, job_ids: Collection[str]) -> dict[str, JobHead]:
@@ -234,6 +250,10 @@ class PendingTable(Protocol):
 
 class EventTable(Protocol):
     """The event log."""
+
+    def of_jobs(self, seqs: Collection[int], types: Collection[EventType]) -> list[Event]:
+        """Return the events of these types that the log still has of some jobs, in any order."""
+        ...
 
     def next_id(self) -> int:
         """Return the id of the next event; any number if the engine assigns ids only later."""

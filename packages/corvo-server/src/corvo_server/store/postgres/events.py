@@ -23,9 +23,11 @@ installations in one database have different ranges. A transaction that hangs de
 most its `idle_in_transaction_session_timeout`.
 """
 
+from collections.abc import Collection
 from hashlib import blake2b
 from operator import attrgetter
 
+from corvo_schema.states import EventType
 from corvo_server.store.postgres.pipeline import Pipeline
 from corvo_server.store.postgres.rows import SQL, as_array, as_json, event_row, to_event
 from corvo_server.store.postgres.runs import runs_of
@@ -51,6 +53,10 @@ class Events:
     def __init__(self, pipeline: Pipeline, base: int) -> None:
         self._pipeline = pipeline
         self._base = base
+
+    def of_jobs(self, seqs: Collection[int], types: Collection[EventType]) -> list[Event]:
+        values = as_array(seqs), as_json(EVENT_WORDS[kind] for kind in types)
+        return [to_event(row) for row in self._pipeline.ask(SQL.events_of_jobs, values)]
 
     def next_id(self) -> int:
         return 1  # the sequence allocates the id only when the event is inserted

@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 
 from corvo_schema.states import JobState
 from corvo_server.store.commit.prefetch import Prefetch
+from corvo_server.store.commit.tables import KnownJob
 from corvo_server.store.postgres.bulk_updates import bulk_update_of
 from corvo_server.store.postgres.head_cache import CachedHead
 from corvo_server.store.postgres.pipeline import Pipeline, Rows
@@ -112,7 +113,7 @@ class Jobs:
         self._seqs += [seq for seq, _ in rows]
         self._newest = max(self._newest, rows[0][1])
 
-    def known(self, job_ids: list[str]) -> dict[str, tuple[JobState, str | None]]:
+    def known(self, job_ids: list[str]) -> dict[str, KnownJob]:
         rows: list[Row] = []
         if self._known is not None:
             rows = self._known()
@@ -120,7 +121,14 @@ class Jobs:
         more = [job_id for job_id in job_ids if job_id not in self._known_before]
         if more:
             rows += self._pipeline.ask(SQL.known_by_id, _known_values(more))
-        return {job_id: (STATES[code], batch_id) for job_id, code, batch_id in rows}
+        return {
+            job_id: KnownJob(seq, STATES[code], batch_id, queue)
+            for job_id, seq, code, batch_id, queue in rows
+        }
+
+    def other_payloads(self, jobs: Sequence[NewJob]) -> list[int]:
+        values = as_json(job.id for job in jobs), as_json(job.payload for job in jobs)
+        return [place - 1 for (place,) in self._pipeline.ask(SQL.other_payloads, values)]
 
     def heads(self, job_ids: Collection[str]) -> dict[str, JobHead]:
         self._load_prefetched()

@@ -1,11 +1,13 @@
 """The event log: append, prune and read events."""
 
 import sqlite3
+from collections.abc import Collection
 from itertools import groupby
 from operator import attrgetter
 
 import orjson
 
+from corvo_schema.states import EventType
 from corvo_server.store.records import Event
 from corvo_server.store.rows.codes import EVENT_WORDS
 from corvo_server.store.sqlite.rows import MIN_BULK_ROWS, SQL, Insert, Row, fetch_one, to_event
@@ -26,6 +28,11 @@ class Events:
     def forget(self) -> None:
         """Drop the cached id, because the transaction that wrote it was rolled back."""
         self._last_id = None
+
+    def of_jobs(self, seqs: Collection[int], types: Collection[EventType]) -> list[Event]:
+        words = [EVENT_WORDS[kind] for kind in types]
+        values = (orjson.dumps(list(seqs)).decode(), orjson.dumps(words).decode())
+        return [to_event(row) for row in self._connection.execute(SQL.events_of_jobs, values)]
 
     def next_id(self) -> int:
         return (self._last_id or last_event_id(self._connection)) + 1

@@ -7,6 +7,7 @@ from itertools import groupby, islice
 import orjson
 
 from corvo_schema.states import JobState
+from corvo_server.store.commit.tables import KnownJob
 from corvo_server.store.records import Change, JobHead, JobRecord, NewJob
 from corvo_server.store.rows.codes import STATE_CODES, STATES
 from corvo_server.store.rows.heads import to_head
@@ -74,14 +75,24 @@ class Jobs:
         self._newest = last + len(jobs), newest
         return range(first, first + len(jobs))
 
-    def known(self, job_ids: list[str]) -> dict[str, tuple[JobState, str | None]]:
+    def known(self, job_ids: list[str]) -> dict[str, KnownJob]:
         # Ids sort by time of creation, so the range of new ids rarely contains a stored one. This
         # query then saves looking up each id.
         span = (min(job_ids), max(job_ids))
         if fetch_one(self._connection, SQL.has_ids_between, span) == (0,):
             return {}
         rows = self._connection.execute(SQL.known_by_id, (orjson.dumps(job_ids).decode(),))
-        return {job_id: (STATES[code], batch_id) for job_id, code, batch_id in rows}
+        return {
+            job_id: KnownJob(seq, STATES[code], batch_id, queue)
+            for job_id, seq, code, batch_id, queue in rows
+        }
+
+    def other_payloads(self, jobs: Sequence[NewJob]) -> list[int]:
+        return [
+            index
+            for index, job in enumerate(jobs)
+            if fetch_one(self._connection, SQL.has_other_payload, (job.id, job.payload)) == (1,)
+        ]
 
     def heads(self, job_ids: Collection[str]) -> dict[str, JobHead]:
         cached = self._cached_heads

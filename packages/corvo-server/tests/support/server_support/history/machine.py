@@ -152,7 +152,7 @@ class History(RuleBasedStateMachine):
                 "cancelled": batch.counts[JobState.CANCELLED],
                 "payload": {},
             }
-            model.add(callback.head.id, CALLBACKS)
+            model.add(callback.head.id, CALLBACKS, payload="of the batch")
 
     # Maintenance and restarts
 

@@ -10,7 +10,7 @@ from corvo_server.engine.errors import CallError
 from corvo_server.store.records import Enqueued
 from server_support.bench import make_job
 from server_support.history.life import CALLBACKS, Call, Life, busy, some
-from server_support.model.producers import check_enqueued
+from server_support.model.producers import Wanted, check_enqueued
 
 
 @dataclass(frozen=True)
@@ -28,6 +28,7 @@ class NewJob:
     on_conflict: str = "ignore"
     concurrency_key: str | None = None
     given_id: str | None = None
+    payload: str | None = None
 
     def request(self, now: int) -> Any:
         """Return the arguments of the call."""
@@ -46,7 +47,11 @@ class NewJob:
         if self.expire_after is not None:
             fields["expire_after"] = f"{self.expire_after}ms"
         at = None if self.delay is None else now + self.delay
-        return make_job(self.queue, at=at, **fields)
+        return make_job(self.queue, payload=self.payload, at=at, **fields)
+
+    def wanted(self) -> Wanted:
+        """Return what decides whether the request is refused."""
+        return Wanted(self.given_id, self.queue, self.payload, self.unique_key, self.on_conflict)
 
     def expect(self, life: Life, result: Enqueued, batch: str | None, new_ids: set[str]) -> None:
         """Apply the job to the model and compare the result. Add a new id to `new_ids`."""
@@ -62,6 +67,7 @@ class NewJob:
             "max_retries": self.max_retries,
             "delay": self.backoff,
             "concurrency_key": self.concurrency_key,
+            "payload": self.payload,
         }
         holder = model.holder(self.queue, self.unique_key)
         if holder is None:
@@ -97,10 +103,13 @@ class Enqueue(Call):
 
     def expect(self, life: Life, aim: Any, answer: Any) -> None:
         model = life.model
-        wanted = [(job.given_id, job.queue, job.unique_key, job.on_conflict) for job in self.jobs]
-        if model.is_refused(wanted):
+        is_refused = model.is_refused([job.wanted() for job in self.jobs])
+        if is_refused is None:
+            is_refused = answer == "INVALID_STATE"
+        if is_refused:
             assert answer == "INVALID_STATE"
             return
+        assert answer != "INVALID_STATE"
         results, batch_id = answer
         earlier = self._earlier_batches(life, results)
         new_ids: set[str] = set()
@@ -129,12 +138,16 @@ class Again(Call):
     """A repeated enqueue, or one with the id of an existing or deleted job."""
 
     which: int
+    queue: str
+    payload: str | None
 
     def aim(self, life: Life) -> Enqueue:
         if self.which % 2 and life.sent:
             again: Enqueue = life.sent[self.which % len(life.sent)]
             return again
-        return Enqueue((NewJob("a", given_id=life.any_job(self.which)),), has_batch=False)
+        given_id = life.any_job(self.which)
+        job = NewJob(self.queue, given_id=given_id, payload=self.payload)
+        return Enqueue((job,), has_batch=False)
 
     async def make(self, life: Life, aim: Enqueue) -> Any:
         return await aim.make(life, None)
@@ -162,6 +175,7 @@ new_jobs = st.builds(
     on_conflict=st.sampled_from(["ignore", "replace", "reschedule", "error"]),
     concurrency_key=st.sampled_from(["x", "x", None, "y"]),
     given_id=st.none() | st.none() | given_ids,
+    payload=st.sampled_from([None, None, "x"]),
 )
 enqueues = st.builds(
     Enqueue, jobs=st.lists(new_jobs, min_size=1, max_size=5).map(tuple), has_batch=st.booleans()
@@ -171,4 +185,4 @@ repeatable = st.builds(
     jobs=st.lists(new_jobs.filter(lambda job: job.given_id), min_size=1, max_size=3).map(tuple),
     has_batch=st.just(True),
 )
-agains = st.builds(Again, which=some)
+agains = st.builds(Again, which=some, queue=busy, payload=st.sampled_from([None, None, None, "x"]))

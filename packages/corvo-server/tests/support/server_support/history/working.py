@@ -22,18 +22,21 @@ class Fetch(Call):
     queues: tuple[str, ...]
     count: int
     lease: int
+    is_fenced: bool
 
     rank = 9
 
     async def make(self, life: Life, aim: Any) -> list[LeasedJob]:
         lease = self.lease / 1000
-        return await life.bench.fetch(*self.queues, count=self.count, lease=lease)
+        return await life.bench.fetch(
+            *self.queues, count=self.count, lease=lease, fenced=self.is_fenced
+        )
 
     def expect(self, life: Life, aim: Any, answer: list[LeasedJob]) -> None:
         expected = life.model.next_jobs(self.queues, self.count)
         assert [job.head.id for job in answer] == [job.id for job in expected]
         for job, lease in zip(expected, answer, strict=True):
-            life.model.start(job, lease, self.lease)
+            life.model.start(job, lease, self.lease, is_fenced=self.is_fenced)
             life.leases.append(lease)
 
 
@@ -110,6 +113,7 @@ fetches = st.builds(
     queues=st.sampled_from([("a",), ("a",), ("b", "a"), QUEUES, (CALLBACKS,)]),
     count=st.sampled_from([1, 2, 10, 10]),
     lease=st.sampled_from([5_000, 60_000]),
+    is_fenced=st.booleans(),
 )
 reports = st.builds(
     Report,

@@ -52,6 +52,7 @@ class Ground:
         unique_period: int = 3_600_000,
         concurrency_key: str | None = None,
         batch: str | None = None,
+        payload: str | None = None,
     ) -> Job:
         """Add a new job."""
         assert job_id not in self.jobs
@@ -69,6 +70,8 @@ class Ground:
             unique_period=unique_period,
             concurrency_key=concurrency_key,
             batch=batch,
+            payload=payload,
+            first_queue=queue,
         )
         self.jobs[job_id] = job
         if job_id in self.deleted:
@@ -141,5 +144,7 @@ class Ground:
         if job is None:
             return ErrorCode.NOT_FOUND
         if token is not None and token != job.token:
+            return ErrorCode.LEASE_LOST
+        if token is None and job.is_fenced and job.state is S.ACTIVE:
             return ErrorCode.LEASE_LOST
         return None if job.state is S.ACTIVE else ErrorCode.INVALID_STATE

@@ -44,7 +44,16 @@ class Job:
     lease_ends: int | None = None
     token: str | None = None
     """Lease token of the current or the last attempt."""
+    is_fenced: bool = False
+    """Whether the fetch of the current or the last attempt asked for `fenced`."""
     was_acked: bool = False
+    payload: str | None = None
+    first_queue: str = ""
+    """Queue in which the job was enqueued."""
+    was_replaced: bool = False
+    """Whether an enqueue with `on_conflict=replace` has replaced the payload."""
+    is_history_pruned: bool = False
+    """Whether pruning may have deleted events of the job."""
     is_cancel_requested: bool = False
     finished_at: int | None = None
     is_counted: bool = False

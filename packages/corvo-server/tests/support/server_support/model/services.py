@@ -51,6 +51,8 @@ class Services(Ground):
             if job.finished_at is not None and job.finished_at <= self.now - kept:
                 del self.jobs[job.id]
                 self.deleted[job.id] = None
+        for job in self.jobs.values():
+            job.is_history_pruned = True
         of_jobs = {job.batch for job in self.jobs.values()}
         for batch_id, batch in list(self.batches.items()):
             ended = batch.finished_at

@@ -64,7 +64,7 @@ class Workers(Ground):
         keys = (job.concurrency_key for job in active if job.queue == name)
         return Counter(key for key in keys if key is not None)
 
-    def start(self, job: Job, leased: LeasedJob, lease_ms: int) -> None:
+    def start(self, job: Job, leased: LeasedJob, lease_ms: int, *, is_fenced: bool) -> None:
         """Start a job. Assert that its token is new and that the limits of its queue allow it."""
         token = leased.head.lease_token
         assert token is not None
@@ -76,6 +76,7 @@ class Workers(Ground):
         job.lease_ms = lease_ms
         job.lease_ends = self.now + lease_ms
         job.token = token
+        job.is_fenced = is_fenced
         job.was_acked = False
         queue = self.queues[job.queue]
         if queue.rate is not None:

@@ -33,6 +33,10 @@ WHERE locktype = 'advisory' AND objsubid = 1
 SELECT id, type, job_id, queue, at, data FROM events
 WHERE job_seq = %s AND job_id = %s ORDER BY id;
 
+-- name: events_of_jobs
+SELECT id, type, job_id, queue, at, data FROM events
+WHERE job_seq = ANY(%s::bigint[]) AND type IN (SELECT json_array_elements_text(%s));
+
 -- name: events_between
 SELECT id, type, job_id, queue, at, data FROM events
 WHERE id > %s AND id <= %s ORDER BY id LIMIT %s;

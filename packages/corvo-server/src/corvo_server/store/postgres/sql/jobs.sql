@@ -37,9 +37,16 @@ FROM ROWS FROM (
 -- name: known_by_id
 -- Ids sort by time of creation, so the range of new ids rarely contains a stored one. The EXISTS
 -- then saves looking up each id.
-SELECT id, state, batch_id FROM jobs
+SELECT id, seq, state, batch_id, queue FROM jobs
 WHERE EXISTS (SELECT FROM jobs WHERE id BETWEEN %(least)s AND %(greatest)s)
   AND id IN (SELECT json_array_elements_text(%(ids)s) COLLATE "C");
+
+-- name: other_payloads
+-- Returns the places of the payloads, from 1.
+SELECT new.place
+FROM ROWS FROM (json_array_elements_text(%s), json_array_elements_text(%s))
+    WITH ORDINALITY AS new (id, payload, place)
+JOIN jobs ON jobs.id = new.id COLLATE "C" AND jobs.payload <> new.payload;
 
 -- name: heads_by_id
 -- Locks in the order of seq, so that two transactions do not deadlock.

@@ -14,5 +14,9 @@ SELECT ?1 + w.key, ?2, j.seq, j.id, ?3, ?4, ?5 FROM json_each(?6) w JOIN jobs j 
 -- The index finds the seq. The id is compared as well, so that a job never shows events of another.
 SELECT id, type, job_id, queue, at, data FROM events WHERE job_seq = ? AND job_id = ? ORDER BY id;
 
+-- name: events_of_jobs
+SELECT id, type, job_id, queue, at, data FROM events
+WHERE job_seq IN (SELECT value FROM json_each(?)) AND type IN (SELECT value FROM json_each(?));
+
 -- name: events_after
 SELECT id, type, job_id, queue, at, data FROM events WHERE id > ? ORDER BY id LIMIT ?;

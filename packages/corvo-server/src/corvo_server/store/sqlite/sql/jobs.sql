@@ -22,7 +22,10 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 SELECT EXISTS (SELECT 1 FROM jobs WHERE id BETWEEN ? AND ?);
 
 -- name: known_by_id
-SELECT id, state, batch_id FROM jobs WHERE id IN (SELECT value FROM json_each(?));
+SELECT id, seq, state, batch_id, queue FROM jobs WHERE id IN (SELECT value FROM json_each(?));
+
+-- name: has_other_payload
+SELECT EXISTS (SELECT 1 FROM jobs WHERE id = ? AND payload <> ?);
 
 -- name: heads_by_id
 -- The JSON array is the left side of the join, so that SQLite looks up each id in the index.
