@@ -9,28 +9,38 @@ same bytes.
 
 import re
 from collections.abc import Awaitable, Callable, Collection
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias, cast
 
 from sanic import HTTPResponse, Request
 from sanic.compat import Header
 from sanic.headers import format_http1_response
-from sanic.http import Http, Stage
+from sanic.http import Stage
 from sanic.models.protocol_types import TransportProtocol
-from sanic.server import HttpProtocol
 from sanic_routing.route import Route
 
 from corvo_server.http.endpoint import JSON, App, Endpoint
+from corvo_server.http.http1 import (
+    END_OF_HEAD,
+    StrictHttp,
+    StrictProtocol,
+    has_stray_control,
+    header_name,
+)
 from corvo_server.http.request_id import HEADER, request_id
 
 _Handler: TypeAlias = Callable[..., Awaitable[HTTPResponse]]
 
 _METHOD = "POST"
-_END_OF_HEAD = b"\r\n\r\n"
-_SLOW_HEADERS = frozenset({"expect", "transfer-encoding", "upgrade"})
+_SPECIAL_HEADERS = frozenset(
+    {"connection", "content-length", "expect", "host", "transfer-encoding", "upgrade"}
+)
 """Headers that change how the body is read or how the request is answered."""
-_LENGTH = re.compile("[0-9]{1,15}")
+_LENGTH = re.compile("[ \t]*([0-9]{1,15})")
 _ARGUMENT = re.compile("[A-Za-z0-9_-]+")
 """A path argument that needs no percent-decoding."""
+_MAX_CACHED = 1024
+"""Maximum bytes of headers whose parsed form is kept."""
 _REPLY_HEADS = {
     status: format_http1_response(
         status,
@@ -47,12 +57,19 @@ _REPLY_HEADS = {
 
 
 class RequestHead(NamedTuple):
-    """The head of a request, split into lines."""
+    """The head of a request, and its parts. Its headers are one block of lines."""
 
     head: bytes
     method: str
     path: str
-    header_lines: list[str]
+    headers: bytes
+
+
+class PlainHeaders(NamedTuple):
+    """The headers of a plain request, and the length of its body."""
+
+    headers: tuple[tuple[str, str], ...]
+    length: int
 
 
 class _Target(NamedTuple):
@@ -106,43 +123,59 @@ def install_fast_path(app: App, endpoints: Collection[Endpoint]) -> None:
 
 
 def read_head(buffer: bytearray, limit: int) -> RequestHead | None:
-    """Split the head at the start of `buffer`; None if it is incomplete or over `limit` bytes."""
-    end = buffer.find(_END_OF_HEAD)
+    """Split the head at the start of `buffer`; None if it is not plain or over `limit` bytes."""
+    end = buffer.find(END_OF_HEAD)
     if not 0 < end < limit:
         return None
     head = bytes(buffer[:end])
-    first, *header_lines = head.decode(errors="surrogateescape").split("\r\n")
-    method, _, rest = first.partition(" ")
+    first, _, headers = head.partition(b"\r\n")
+    method, _, rest = first.decode(errors="surrogateescape").partition(" ")
     path, _, version = rest.partition(" ")
-    return RequestHead(head, method, path, header_lines) if version == "HTTP/1.1" else None
+    return RequestHead(head, method, path, headers) if version == "HTTP/1.1" else None
 
 
-def read_headers(lines: list[str]) -> tuple[list[tuple[str, str]], int] | None:
+def read_headers(block: bytes) -> PlainHeaders | None:
     """Return the headers as Sanic reads them, and the length of the body.
 
-    None if the request is not plain: it lacks a length, ends the connection, or has a header that
-    changes how the request is read.
+    None if the request is not plain: it is invalid, lacks a length, ends the connection, or has a
+    header that changes how the request is read.
     """
+    return _read_headers(block) if len(block) <= _MAX_CACHED else _parse_headers(block)
+
+
+def _parse_headers(block: bytes) -> PlainHeaders | None:
+    lines = block.decode(errors="surrogateescape").split("\r\n")
+    if has_stray_control(block, len(lines)):
+        return None
     headers: list[tuple[str, str]] = []
     length = None
+    has_host = False
     for line in lines:
-        name, colon, value = line.partition(":")
-        name = name.lower()
-        value = value.lstrip()
-        if name == "content-length":
-            if length is not None or not _LENGTH.fullmatch(value):
-                return None
-            length = int(value)
-        elif name == "connection":
-            if value.lower() != "keep-alive":
-                return None
-        elif not colon or name in _SLOW_HEADERS:
+        raw, colon, text = line.partition(":")
+        name = header_name(raw)
+        if name is None or not colon:
             return None
+        value = text.lstrip()
+        if name in _SPECIAL_HEADERS:
+            if name == "content-length":
+                match = _LENGTH.fullmatch(text)
+                if length is not None or match is None:
+                    return None
+                length = int(match[1])
+            elif name == "host":
+                if has_host:
+                    return None
+                has_host = True
+            elif name != "connection" or value.lower() != "keep-alive":
+                return None
         headers.append((name, value))
-    return None if length is None else (headers, length)
+    return None if length is None else PlainHeaders(tuple(headers), length)
 
 
-class _Http(Http):
+_read_headers = lru_cache(maxsize=256)(_parse_headers)  # clients repeat the same few blocks
+
+
+class _Http(StrictHttp):
     """Sanic's loop over the requests of a connection, with the fast path."""
 
     __slots__ = ["_arguments", "_length", "_target"]
@@ -155,7 +188,7 @@ class _Http(Http):
         """Read the head of the next request."""
         self._target = None
         if not self._read_plain_head():
-            await super().http1_request_header()  # type: ignore[no-untyped-call]
+            await super().http1_request_header()
 
     def _read_plain_head(self) -> bool:
         """Take a plain head out of the buffer; leave any other head there and return False."""
@@ -164,18 +197,18 @@ class _Http(Http):
             return False
         targets: _Targets = self.protocol.app.ctx.fast_path
         found = targets.find(head.path)
-        headers = read_headers(head.header_lines) if found else None
+        headers = read_headers(head.headers) if found else None
         if found is None or headers is None:
             return False
-        del self.recv_buffer[: len(head.head) + len(_END_OF_HEAD)]
+        del self.recv_buffer[: len(head.head) + len(END_OF_HEAD)]
         self._target, self._arguments = found
-        self._length = headers[1]
+        self._length = headers.length
         self.keep_alive = True
         self.head_only = False
         self.url = head.path
         self.request_body = b"to come"  # Sanic only asks whether it is true
         self.request_bytes = self.request_bytes_left = self._length
-        self.request = self._new_request(head, Header(headers[0]))
+        self.request = self._new_request(head, Header(headers.headers))
         return True
 
     def _new_request(self, head: RequestHead, headers: Header) -> Request:
@@ -232,7 +265,7 @@ class _Http(Http):
         self.request_bytes_left = 0
 
 
-class FastPathProtocol(HttpProtocol):
+class FastPathProtocol(StrictProtocol):
     """A connection whose plain requests take the fast path."""
 
     __slots__ = ()

@@ -17,6 +17,7 @@ from corvo_schema.errors import ErrorCode
 from corvo_server.engine.engine import Engine
 from corvo_server.engine.errors import CallError
 from corvo_server.http.errors import invalid
+from corvo_server.http.http1 import StrictHttp, StrictProtocol
 
 M = TypeVar("M", bound=RequestModel)
 S = TypeVar("S", bound=Struct)
@@ -52,6 +53,11 @@ class AnyRequest(Request):
 def engine_of(request: Request) -> Engine:
     """Return the engine that serves the request."""
     return cast("Engine", request.app.ctx.engine)
+
+
+def connection_of(request: Request) -> StrictProtocol:
+    """Return the connection of the request."""
+    return cast("StrictProtocol", cast("StrictHttp", request.stream).protocol)
 
 
 # The body
