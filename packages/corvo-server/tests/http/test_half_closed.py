@@ -74,9 +74,19 @@ async def test_request_is_answered_if_its_client_ends_later(
     assert await asyncio.wait_for(connection.at_end(), 10)
 
 
-async def test_fetch_without_a_wait_returns_a_job(bench: Bench, server: HttpServer) -> None:
-    await bench.enqueue("half-fetch")
-    await answered(await half_closed(server, fetch("half-fetch", 0)), 200)
+@pytest.mark.parametrize("seconds", [0, 30])
+async def test_fetch_takes_no_job_for_a_client_that_has_ended(
+    bench: Bench, server: HttpServer, seconds: float
+) -> None:
+    job_id = await bench.enqueue("half-fetch")
+    connection = await server.connect()
+    # The reply to the first request shows that the server has seen the end before the fetch.
+    connection.writer.write(GET + fetch("half-fetch", seconds))
+    connection.writer.write_eof()
+    await answered(connection, 200, 204)
+    await until(lambda: bench.store.backlog == 0)
+    assert await bench.state(job_id) is JobState.PENDING
+    await bench.engine.jobs.cancel(job_id)
 
 
 async def test_waiting_fetch_ends_without_a_job(bench: Bench, server: HttpServer) -> None:

@@ -99,22 +99,19 @@ async def fetch_batch(request: Request) -> HTTPResponse:
 
 
 async def _fetch(request: Request, body: FetchRequest, count: int) -> list[LeasedJob]:
-    """Fetch up to `count` jobs. Wait only while the client keeps its sending side open.
+    """Fetch up to `count` jobs, while the client keeps its sending side open.
 
-    Most clients that end it have gone away. The others get the reply that no job arrived.
+    Most clients that end it have gone away, so they get the reply that no job arrived.
     """
     connection = connection_of(request)
-    attempts = engine_of(request).attempts
-    if connection.has_ended:
-        body.timeout = 0
-    if not body.timeout:
-        return await attempts.fetch(body, count)
+    if connection.has_ended():
+        return []
     try:
         with connection.waiting():
-            return await attempts.fetch(body, count)
+            return await engine_of(request).attempts.fetch(body, count)
     except asyncio.CancelledError:
         task = asyncio.current_task()
-        if task is None or not connection.has_ended or request.transport.is_closing():
+        if task is None or not connection.has_ended() or request.transport.is_closing():
             raise
         task.uncancel()
         return []

@@ -85,7 +85,7 @@ async def follow_bulk(request: Request, bulk_id: str) -> HTTPResponse | None:
             async for record in records:
                 data = message_data(documents.bulk(record))
                 await response.send(b"event: progress\ndata: %b\n\n" % data)
-                if engine.is_closing or connection.has_ended:
+                if engine.is_closing or connection.has_ended():
                     break
     await response.eof()
     return None

@@ -81,7 +81,7 @@ async def events(request: Request) -> HTTPResponse | None:
     # With this id, a client that disconnects before the first event can resume without a gap.
     await response.send(b": following\nid: %d\n\n" % after)
     connection = connection_of(request)
-    if not connection.has_ended:
+    if not connection.has_ended():
         with connection.waiting():
             async with aclosing(log.follow(after, event_filter, _KEEP_ALIVE)) as chunks:
                 async for chunk in chunks:

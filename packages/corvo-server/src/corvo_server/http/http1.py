@@ -177,23 +177,24 @@ class StrictHttp(Http):
 class StrictProtocol(HttpProtocol):
     """A connection with strict heads and chunks, whose client may end its side after a request."""
 
-    __slots__ = ("_is_waiting", "has_ended")
+    __slots__ = ("_has_ended", "_is_waiting")
 
     HTTP_CLASS = StrictHttp
 
-    has_ended: bool
-    """Whether the client has shut down its sending side. It may still read replies."""
-
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.has_ended = self._is_waiting = False
+        self._has_ended = self._is_waiting = False
+
+    def has_ended(self) -> bool:
+        """Return whether the client has shut down its sending side. It may still read replies."""
+        return self._has_ended
 
     def eof_received(self) -> bool:
         """Keep the connection open for the replies to the requests that were received.
 
         A request that waits is cancelled: see `waiting`.
         """
-        self.has_ended = True
+        self._has_ended = True
         http = self.http
         if http is None or (http.stage is Stage.IDLE and not self.recv_buffer):
             return False
@@ -206,7 +207,8 @@ class StrictProtocol(HttpProtocol):
     def waiting(self) -> Iterator[None]:
         """Cancel the request if its client ends during the block.
 
-        Most clients that end their side have gone away. Use this where a request waits for long.
+        Most clients that end their side have gone away. Use this where they must not take a job,
+        or where a request waits for long.
         """
         self._is_waiting = True
         try:
@@ -216,7 +218,7 @@ class StrictProtocol(HttpProtocol):
 
     async def receive_more(self) -> None:
         """Wait for more bytes. Raise `BadRequest` if the client has ended within a request."""
-        if self.has_ended:
+        if self._has_ended:
             if self.http.stage is not Stage.IDLE:
                 raise BadRequest("the client ended the connection within the request")
             self.close()  # which cancels this task
