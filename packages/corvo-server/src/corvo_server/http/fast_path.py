@@ -24,7 +24,6 @@ from corvo_server.http.http1 import (
     END_OF_HEAD,
     StrictHttp,
     StrictProtocol,
-    has_stray_control,
     header_name,
 )
 from corvo_server.http.request_id import HEADER, request_id
@@ -36,11 +35,12 @@ _SPECIAL_HEADERS = frozenset(
     {"connection", "content-length", "expect", "host", "transfer-encoding", "upgrade"}
 )
 """Headers that change how the body is read or how the request is answered."""
-_LENGTH = re.compile("[ \t]*([0-9]{1,15})")
+_LENGTH = re.compile("[0-9]{1,15}")
+_STRAY = re.compile("[\0\r\n]")
 _ARGUMENT = re.compile("[A-Za-z0-9_-]+")
 """A path argument that needs no percent-decoding."""
 _MAX_CACHED = 1024
-"""Maximum bytes of headers whose parsed form is kept."""
+"""Maximum length of headers, and of a line in them, whose parsed form is kept."""
 _REPLY_HEADS = {
     status: format_http1_response(
         status,
@@ -134,45 +134,52 @@ def read_head(buffer: bytearray, limit: int) -> RequestHead | None:
     return RequestHead(head, method, path, headers) if version == "HTTP/1.1" else None
 
 
+def _read_headers(block: bytes) -> PlainHeaders | None:
+    read = read_headers if len(block) <= _MAX_CACHED else read_headers.__wrapped__
+    return read(block)
+
+
+@lru_cache(maxsize=256)  # clients repeat most of their heads, and most lines of the others
 def read_headers(block: bytes) -> PlainHeaders | None:
     """Return the headers as Sanic reads them, and the length of the body.
 
     None if the request is not plain: it is invalid, lacks a length, ends the connection, or has a
     header that changes how the request is read.
     """
-    return _read_headers(block) if len(block) <= _MAX_CACHED else _parse_headers(block)
-
-
-def _parse_headers(block: bytes) -> PlainHeaders | None:
-    lines = block.decode(errors="surrogateescape").split("\r\n")
-    if has_stray_control(block, len(lines)):
-        return None
     headers: list[tuple[str, str]] = []
     length = None
     has_host = False
-    for line in lines:
-        raw, colon, text = line.partition(":")
-        name = header_name(raw)
-        if name is None or not colon:
+    for line in block.decode(errors="surrogateescape").split("\r\n"):
+        known = _read_known(line) if len(line) <= _MAX_CACHED else _read_line(line)
+        if known is None:
             return None
-        value = text.lstrip()
-        if name in _SPECIAL_HEADERS:
+        header, is_special = known
+        if is_special:
+            name, value = header
             if name == "content-length":
-                match = _LENGTH.fullmatch(text)
-                if length is not None or match is None:
+                if length is not None or not _LENGTH.fullmatch(value):
                     return None
-                length = int(match[1])
+                length = int(value)
             elif name == "host":
                 if has_host:
                     return None
                 has_host = True
             elif name != "connection" or value.lower() != "keep-alive":
                 return None
-        headers.append((name, value))
+        headers.append(header)
     return None if length is None else PlainHeaders(tuple(headers), length)
 
 
-_read_headers = lru_cache(maxsize=256)(_parse_headers)  # clients repeat the same few blocks
+def _read_line(line: str) -> tuple[tuple[str, str], bool] | None:
+    """Return a header, and whether it is special; None if it is invalid or unusual."""
+    raw, colon, text = line.partition(":")
+    name, value = header_name(raw), text.lstrip()
+    if name is None or not colon or _STRAY.search(text) or value != text.lstrip(" \t"):
+        return None
+    return (name, value), name in _SPECIAL_HEADERS
+
+
+_read_known = lru_cache(maxsize=1024)(_read_line)
 
 
 class _Http(StrictHttp):
@@ -197,7 +204,7 @@ class _Http(StrictHttp):
             return False
         targets: _Targets = self.protocol.app.ctx.fast_path
         found = targets.find(head.path)
-        headers = read_headers(head.headers) if found else None
+        headers = _read_headers(head.headers) if found else None
         if found is None or headers is None:
             return False
         del self.recv_buffer[: len(head.head) + len(END_OF_HEAD)]
