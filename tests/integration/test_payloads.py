@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from corvo_schema.nesting import MAX_CALLBACK_NESTING
 from support.api_client import ApiClient
 
 DOCUMENTS = {
@@ -18,7 +19,7 @@ DOCUMENTS = {
     "null": b"null",
     "nothing in it": b"{}",
     "html": b'"</script><!--"',
-    "deep": b"[" * 500 + b"]" * 500,
+    "deep": b"[" * MAX_CALLBACK_NESTING + b"]" * MAX_CALLBACK_NESTING,
     "keys of the protocol": b'{"queue":"x","payload":{"payload":1},"job_id":7}',
 }
 

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from corvo_client import AsyncClient, Job, JobState
+from corvo_client import AsyncClient, BatchOptions, Job, JobState
 from corvo_client.worker import Cancel, Context, Retry, Snooze, Worker, current_job
+from corvo_schema import MAX_NESTING
 from server_support.waiting import wait_until
 from support.api_client import ApiClient, new_name
 from support.server import CorvoServer
@@ -266,3 +267,35 @@ async def see_counter(api: ApiClient, queue: str, **counters: int) -> None:
         return all(found[name] == value for name, value in counters.items())
 
     await wait_until(is_so, f"{queue} has {counters}")
+
+
+async def test_documents_of_the_most_levels_reach_the_handlers(
+    api: ApiClient, worker: Worker, queue: str
+) -> None:
+    almost: Any = 1  # a level less than the limit
+    for _ in range(MAX_NESTING - 1):
+        almost = [almost]
+    callbacks = new_name()
+    ended: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    class End(BaseModel):
+        payload: Any
+
+    @worker.task(queue)
+    async def wrap(document: Any) -> Any:
+        current_job().checkpoint([document])
+        return [document]
+
+    @worker.task(callbacks)
+    async def end(whole: End) -> None:
+        ended.set_result(whole.payload)
+
+    async with AsyncClient(api.url) as client:
+        reply = await client.enqueue_batch(
+            [{"queue": queue, "payload": {"document": almost}}],
+            batch=BatchOptions(callback_queue=callbacks, callback_payload=almost),
+        )
+        async with worker:
+            assert await asyncio.wait_for(ended, 60) == almost
+        job = await client.get_job(reply.job_ids[0])
+    assert (job.state, job.result, job.payload) == ("completed", [almost], {"document": almost})

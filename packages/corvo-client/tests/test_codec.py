@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,11 +12,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from corvo_client import ApiError, BadReply, NotFound, ServerError, Unavailable, ValidationFailed
+from corvo_client import (
+    ApiError,
+    BadReply,
+    NotFound,
+    ServerError,
+    Unavailable,
+    ValidationFailed,
+    calls,
+)
 from corvo_client._call import Call
 from corvo_client._codec import encode, encode_json, read_answer, reader
 from corvo_schema import (
     AckRequest,
+    BatchOptions,
     EnqueueRequest,
     FetchBatchReply,
     Health,
@@ -167,3 +177,50 @@ def test_retry_after_is_read_in_seconds(text: str, seconds: float | None) -> Non
     with pytest.raises(Unavailable) as caught:
         read_answer(CALL, 503, {"retry-after": text}, body)
     assert caught.value.retry_after == seconds
+
+
+def deep(levels: int) -> Any:
+    """Return so many lists within each other."""
+    value: Any = 1
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize(
+    ("make", "limit", "field"),
+    [
+        (lambda value: calls.enqueue(calls.enqueue_request("q", value)), 190, "payload"),
+        (
+            lambda value: calls.enqueue_batch(
+                [{"queue": "q"}, {"queue": "q", "payload": value}], None
+            ),
+            190,
+            "jobs[1].payload",
+        ),
+        (
+            lambda value: calls.enqueue_batch(
+                [{"queue": "q"}], BatchOptions(callback_queue="q", callback_payload=value)
+            ),
+            189,
+            "callback_payload",
+        ),
+        (
+            lambda value: calls.put_schedule(
+                calls.schedule_request("s", queue="q", cron="@daily", payload=value)
+            ),
+            190,
+            "payload",
+        ),
+        (lambda value: encode(AckRequest(result=value)), 190, "result"),
+        (lambda value: encode(ReleaseRequest(checkpoint=value)), 190, "checkpoint"),
+    ],
+)
+def test_document_is_refused_if_it_is_nested_too_deeply(
+    make: Callable[[Any], object], limit: int, field: str
+) -> None:
+    make(deep(limit))
+    with pytest.raises(ValidationFailed) as caught:
+        make(deep(limit + 1))
+    assert [detail.field for detail in caught.value.details] == [field]
+    assert f"at most {limit} levels" in str(caught.value)

@@ -12,7 +12,8 @@ from pydantic_core import to_json, to_jsonable_python
 
 from corvo_client._call import Call
 from corvo_client._errors import ApiError, BadReply, ValidationFailed, make_error
-from corvo_schema import ErrorCode, ErrorReply, RequestModel, details_of
+from corvo_schema import ErrorCode, ErrorDetail, ErrorReply, RequestModel, details_of
+from corvo_schema.nesting import MAX_CALLBACK_NESTING, MAX_NESTING, is_too_deep, too_deep
 
 M = TypeVar("M", bound=RequestModel)
 R = TypeVar("R")
@@ -24,7 +25,8 @@ _SNIPPET_BYTES = 200
 class RawJson:
     """JSON text as a payload. It is sent unchanged, e.g. with its notation of numbers.
 
-    Raises ValueError for text that is not JSON, such as NaN, infinity and lone surrogates.
+    Raises ValueError for text that is not JSON, such as NaN, infinity and lone surrogates, and for
+    more than `corvo_schema.MAX_NESTING` levels of arrays and objects.
     """
 
     __slots__ = ("body",)
@@ -34,7 +36,9 @@ class RawJson:
         try:
             json.loads(text, parse_int=str, parse_float=str, parse_constant=_refuse_constant)
         except RecursionError:
-            raise ValueError("the JSON text is nested too deeply") from None
+            raise ValueError(f"it {too_deep()}") from None
+        if is_too_deep(self.body):
+            raise ValueError(f"it {too_deep()}")
 
     def __repr__(self) -> str:
         return f"RawJson({self.body.decode()!r})"
@@ -74,14 +78,16 @@ def encode(request: RequestModel, **more: str) -> bytes:
             raw += b',"%b":%b' % (name.encode(), value.body)
         elif value is not None or name == "payload":
             members[name] = value
-    body = encode_json(members)
+    is_callback = "callback_payload" in request.model_fields_set
+    body = encode_json(members, limit=MAX_CALLBACK_NESTING if is_callback else MAX_NESTING)
     return body if not raw else b"%b%b}" % (body[:-1], raw if members else raw[1:])
 
 
-def encode_json(value: Any) -> bytes:
+def encode_json(value: Any, *, levels: int = 1, limit: int = MAX_NESTING) -> bytes:
     """Return a value as JSON. Supports pydantic models, dataclasses, datetimes, UUIDs and so on.
 
-    Raises `ValidationFailed` for other types, NaN and infinity.
+    Raises `ValidationFailed` for other types, NaN and infinity, and for a payload, result or
+    checkpoint of more than `limit` levels. These have `levels` levels around them.
     """
     try:
         body = to_json(value)
@@ -90,7 +96,26 @@ def encode_json(value: Any) -> bytes:
             json.dumps(to_jsonable_python(value), allow_nan=False)
     except (ValueError, TypeError, RecursionError) as error:
         raise invalid(f"the value cannot be written as JSON: {error}") from error
+    if is_too_deep(body, limit + levels):
+        raise _deep(value, limit)
     return body
+
+
+def _deep(value: Any, limit: int) -> ApiError:
+    """Make the error of a request with a document that is nested too deeply."""
+    items = value if isinstance(value, list) else [value]
+    fields = [
+        f"jobs[{index}].{name}" if items is value else name
+        for index, item in enumerate(items)
+        for name in sorted(_ANY_JSON_FIELDS & item.keys())
+        if is_too_deep(to_json(item[name]), limit)
+    ]
+    return make_error(
+        "the request is not valid",
+        code=ErrorCode.VALIDATION_ERROR,
+        status=400,
+        details=[ErrorDetail(field=field, message=too_deep(limit)) for field in fields[:20]],
+    )
 
 
 def segment(text: str) -> str:

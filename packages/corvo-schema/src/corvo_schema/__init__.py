@@ -77,6 +77,7 @@ from corvo_schema.jobs import (
     PriorityRequest,
     StatusReply,
 )
+from corvo_schema.nesting import MAX_NESTING
 from corvo_schema.outcomes import (
     AckBatchReply,
     AckReply,
@@ -113,6 +114,7 @@ __all__ = [
     "MAX_BATCH_JOBS",
     "MAX_BATCH_OUTCOMES",
     "MAX_DURATION_MS",
+    "MAX_NESTING",
     "MAX_RETRIES",
     "TRANSITIONS",
     "UNFINISHED",

@@ -31,6 +31,7 @@ from corvo_server.http.fast_path import install_fast_path
 from corvo_server.http.hosts import Hosts
 from corvo_server.http.openapi import describe
 from corvo_server.http.request import AnyRequest
+from corvo_server.http.router import NameRouter
 from corvo_server.logs import write_requests
 from corvo_server.services.bulk import BulkRunner
 from corvo_server.services.expirer import Expirer
@@ -149,6 +150,7 @@ def build_http(settings: Settings, engine: Engine) -> tuple[App, access_log.Acce
     app = Sanic(
         f"corvo-{next(_numbers)}",
         request_class=AnyRequest,
+        router=NameRouter([*queues.resource.endpoints, *schedules.resource.endpoints]),
         configure_logging=False,
         env_prefix="CORVO_SANIC_",
     )

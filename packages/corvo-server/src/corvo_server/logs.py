@@ -12,6 +12,12 @@ import orjson
 
 REQUESTS = "corvo_server.request"
 
+_CONTROLS = {
+    number: f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"
+    for number in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)
+}
+"""Escapes of the characters with which a value could begin a line or command a terminal."""
+
 
 class LogFormat(StrEnum):
     """Format of log lines. `auto` is text on a terminal and JSON elsewhere."""
@@ -56,7 +62,8 @@ class _TextFormatter(logging.Formatter):
         fields = "".join(
             f" {name}={value}" for name, value in getattr(record, "fields", {}).items()
         )
-        line = f"{_time(record.created)} {record.levelname:<7} {record.getMessage()}{fields}"
+        text = f"{record.getMessage()}{fields}".translate(_CONTROLS)
+        line = f"{_time(record.created)} {record.levelname:<7} {text}"
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)
         return line

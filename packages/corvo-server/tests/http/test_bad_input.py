@@ -19,6 +19,8 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 E = ErrorCode
 NOBODY = "job_00000000000000000000000000"
+MAIL = {"queue": "mail"}
+DEEP_MAIL = {"queue": "mail", "payload": "DEEP"}
 
 
 class Case(NamedTuple):
@@ -48,6 +50,13 @@ def broken(name: str, text: bytes, path: str = "/enqueue") -> Case:
 
 def nested(levels: int) -> bytes:
     return b'{"queue":"mail","payload":' + b"[" * levels + b"]" * levels + b"}"
+
+
+def deep(name: str, path: str, body: Any, field: str) -> Case:
+    """Return a case with a document that has a level too many."""
+    text = body if isinstance(body, bytes) else orjson.dumps(body)
+    text = text.replace(b'"DEEP"', b"[" * 191 + b"]" * 191)
+    return wrong(f"deep {name}", path, text, field)
 
 
 def fetch(name: str, field: str, value: Any) -> Case:
@@ -86,6 +95,46 @@ CASES = [
     broken("deep fail", b'{"error": "\\ud800", "x": ' + b"[" * 9999, f"/fail/{NOBODY}"),
     broken("heartbeat", b'{"jobs": {', "/heartbeat"),
     broken("batch", b'{"jobs": [}', "/enqueue/batch"),
+    # Documents of more than 190 levels
+    *(
+        deep(f"payload of {levels} levels", "/enqueue", nested(levels), "payload")
+        for levels in (191, 500)
+    ),
+    wrong(
+        "deep objects",
+        "/enqueue",
+        b'{"queue":"mail","payload":' + b'{"[": ' * 191 + b"0" + b"}" * 191 + b"}",
+        "payload",
+    ),
+    deep("payload with options", "/enqueue", {**MAIL, "payload": "DEEP", "tags": {}}, "payload"),
+    deep("second job", "/enqueue/batch", {"jobs": [MAIL, DEEP_MAIL]}, "jobs[1].payload"),
+    deep(
+        "callback",
+        "/enqueue/batch",
+        {"jobs": [MAIL], "batch": {"callback_queue": "mail", "callback_payload": "DEEP"}},
+        "batch.callback_payload",
+    ),
+    deep("schedule", "/schedules", {**DEEP_MAIL, "name": "s", "cron": "@daily"}, "payload"),
+    deep("result", f"/ack/{NOBODY}", {"result": "DEEP"}, "result"),
+    deep(
+        "result in a batch",
+        "/ack/batch",
+        {"acks": [{"job_id": NOBODY}, {"job_id": NOBODY, "result": "DEEP"}]},
+        "acks[1].result",
+    ),
+    deep("released checkpoint", f"/release/{NOBODY}", {"checkpoint": "DEEP"}, "checkpoint"),
+    deep(
+        "released checkpoint in a batch",
+        "/release/batch",
+        {"releases": [{"job_id": NOBODY, "checkpoint": "DEEP"}]},
+        "releases[0].checkpoint",
+    ),
+    deep(
+        "checkpoint",
+        "/heartbeat",
+        {"jobs": {NOBODY: {"checkpoint": "DEEP"}}},
+        f"jobs.{NOBODY}.checkpoint",
+    ),
     # Duplicate members of which only the last is valid
     broken("jobs twice", b'{"jobs": 5, "jobs": [{"queue": "mail"}]}', "/enqueue/batch"),
     broken(
@@ -654,7 +703,6 @@ async def test_queue_names_may_be_percent_encoded(bench: Bench, server: HttpServ
     "message",
     [
         b"garbage\r\n\r\n",
-        b"\r\n\r\n",
         b"GET /healthz\r\n\r\n",
         b"GET  /healthz HTTP/1.1\r\n\r\n",
         b"GET /healthz HTTP/3.7\r\nhost: localhost\r\n\r\n",
@@ -738,3 +786,19 @@ async def test_invalid_parameters_of_the_list_of_batches_are_refused(
     body = check_error(await server.get(f"/batches?{query}"), E.VALIDATION_ERROR)
     field = query.partition("=")[0]
     assert body["details"] == [{"field": field, "message": expected}]
+
+
+async def test_documents_of_the_most_levels_are_accepted(bench: Bench, server: HttpServer) -> None:
+    document = b"[" * 190 + b"]" * 190
+    strings = orjson.dumps(["[" * 999, '"[{' * 999])
+    for payload in (document, strings, b"[" + b"[]," * 999 + b"[]]"):
+        reply = await server.post("/enqueue", b'{"queue":"levels","payload":%b}' % payload)
+        assert reply.status == 201
+        fetched = await server.post("/fetch", {"queues": ["levels"], "worker_id": "w"})
+        assert orjson.loads(payload) == fetched.json["payload"]
+        job_id = fetched.json["job_id"].encode()
+        beat = b'{"jobs":{"%b":{"checkpoint":%b}}}' % (job_id, document)
+        assert (await server.post("/heartbeat", beat)).status == 200
+        ack = await server.post(f"/ack/{job_id.decode()}", b'{"result":%b}' % document)
+        assert ack.status == 200
+        assert (await server.get(f"/jobs/{job_id.decode()}")).status == 200

@@ -10,8 +10,6 @@ import pytest
 import pytest_asyncio
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sanic.http import Http
-from sanic.server import HttpProtocol
 
 from corvo_schema.states import JobState
 from corvo_server.app import build_http
@@ -19,6 +17,7 @@ from corvo_server.engine.engine import Engine
 from corvo_server.http import request_id
 from corvo_server.http.endpoint import App
 from corvo_server.http.fast_path import FastPathProtocol
+from corvo_server.http.http1 import StrictHttp, StrictProtocol
 from corvo_server.http_server import bind, start_http
 from corvo_server.settings import Settings
 from server_support.bench import Bench, turns, until
@@ -53,16 +52,16 @@ def _ids_of_one_length() -> None:
 
 
 @pytest.fixture
-def read_by_sanic(monkeypatch: pytest.MonkeyPatch) -> list[Http]:
+def read_by_sanic(monkeypatch: pytest.MonkeyPatch) -> list[StrictHttp]:
     """List of the connections on which Sanic read a head."""
-    reads: list[Http] = []
-    read: Callable[[Http], Awaitable[None]] = Http.http1_request_header
+    reads: list[StrictHttp] = []
+    read: Callable[[StrictHttp], Awaitable[None]] = StrictHttp.http1_request_header
 
-    async def note(http: Http) -> None:
+    async def note(http: StrictHttp) -> None:
         reads.append(http)
         await read(http)
 
-    monkeypatch.setattr(Http, "http1_request_header", note)
+    monkeypatch.setattr(StrictHttp, "http1_request_header", note)
     return reads
 
 
@@ -87,7 +86,7 @@ def post(path: str, body: Any, *lines: str, first: str = "POST {} HTTP/1.1") -> 
     return "\r\n".join(head).encode() + b"\r\n\r\n" + data
 
 
-async def answers_of(kind: type[HttpProtocol], app: App, *pieces: bytes) -> bytes:
+async def answers_of(kind: type[StrictProtocol], app: App, *pieces: bytes) -> bytes:
     """Return the bytes received on a new connection after `pieces` were sent."""
     connection = MemoryConnection(kind, app)
     await connection.send(*pieces)
@@ -131,9 +130,9 @@ SAME = {
 
 @pytest.mark.parametrize("name", SAME)
 async def test_plain_request_is_answered_as_sanic_does(
-    app: App, read_by_sanic: list[Http], name: str
+    app: App, read_by_sanic: list[StrictHttp], name: str
 ) -> None:
-    expected = await answers_of(HttpProtocol, app, SAME[name])
+    expected = await answers_of(StrictProtocol, app, SAME[name])
     assert expected.startswith(b"HTTP/1.1 ")
     read_by_sanic.clear()
     assert await answers_of(FastPathProtocol, app, SAME[name]) == expected
@@ -143,7 +142,7 @@ async def test_plain_request_is_answered_as_sanic_does(
 
 
 async def test_life_of_a_job_is_answered_as_sanic_does(app: App) -> None:
-    async def live(kind: type[HttpProtocol], queue: str) -> bytes:
+    async def live(kind: type[StrictProtocol], queue: str) -> bytes:
         connection = MemoryConnection(kind, app)
         await connection.send(post("/enqueue", {"queue": queue}))
         await connection.send(post("/fetch", {**FETCH, "queues": [queue]}))
@@ -156,7 +155,7 @@ async def test_life_of_a_job_is_answered_as_sanic_does(app: App) -> None:
         connection.hang_up()
         return masked(connection.answers).replace(queue.encode(), b"QUEUE")
 
-    answers = await live(HttpProtocol, "life-1")
+    answers = await live(StrictProtocol, "life-1")
     assert re.findall(rb"HTTP/1.1 (\d+)", answers) == [b"201", b"200", b"409", b"200", b"409"]
     assert await live(FastPathProtocol, "life-2") == answers
 
@@ -208,16 +207,16 @@ SPECIAL = {
 
 @pytest.mark.parametrize("name", SPECIAL)
 async def test_special_request_is_served_by_sanic(
-    app: App, read_by_sanic: list[Http], name: str
+    app: App, read_by_sanic: list[StrictHttp], name: str
 ) -> None:
-    expected = await answers_of(HttpProtocol, app, SPECIAL[name])
+    expected = await answers_of(StrictProtocol, app, SPECIAL[name])
     read_by_sanic.clear()
     assert await answers_of(FastPathProtocol, app, SPECIAL[name]) == expected
     assert read_by_sanic
 
 
 async def test_host_takes_the_fast_path_once_it_is_known(
-    app: App, read_by_sanic: list[Http]
+    app: App, read_by_sanic: list[StrictHttp]
 ) -> None:
     request = post("/enqueue", JOB).replace(b"localhost", b"LocalHost:4321")
     first = await answers_of(FastPathProtocol, app, request)
@@ -227,7 +226,7 @@ async def test_host_takes_the_fast_path_once_it_is_known(
 
 
 async def test_fast_path_is_off_if_middleware_is_installed(
-    bench: Bench, read_by_sanic: list[Http]
+    bench: Bench, read_by_sanic: list[StrictHttp]
 ) -> None:
     settings = Settings(bind="127.0.0.1:0", cors_origins=["*"])
     engine = Engine(bench.store, clock=bench.clock)
@@ -246,7 +245,7 @@ async def test_fast_path_is_off_if_middleware_is_installed(
 async def test_pipelined_requests_are_answered_in_order(app: App) -> None:
     plain = [request for name, request in SAME.items() if name != "too large"]
     stream = b"".join([*plain, SPECIAL["in strict mode"], *plain, SPECIAL["that closes"]])
-    expected = await answers_of(HttpProtocol, app, stream + SAME["enqueue"])
+    expected = await answers_of(StrictProtocol, app, stream + SAME["enqueue"])
     assert expected.count(b"HTTP/1.1 ") == 2 * len(plain) + 2
     assert await answers_of(FastPathProtocol, app, stream + SAME["enqueue"]) == expected
 
@@ -277,9 +276,9 @@ async def test_fetch_of_a_disconnected_client_is_withdrawn(bench: Bench, app: Ap
     assert connection.answers == b""
 
 
-@pytest.mark.parametrize("kind", [HttpProtocol, FastPathProtocol])
+@pytest.mark.parametrize("kind", [StrictProtocol, FastPathProtocol])
 async def test_request_that_takes_too_long_is_refused(
-    bench: Bench, app: App, kind: type[HttpProtocol]
+    bench: Bench, app: App, kind: type[StrictProtocol]
 ) -> None:
     connection = MemoryConnection(kind, app)
     connection.protocol.data_received(post("/fetch", {**FETCH, "queues": ["slow"], "timeout": 30}))
@@ -336,14 +335,14 @@ async def test_replies_do_not_depend_on_how_the_stream_is_split(
     places = sorted(data.draw(st.sets(st.integers(1, len(stream) - 1), max_size=6)))
     cuts = [0, *places, len(stream)]
     pieces = [stream[begin:end] for begin, end in itertools.pairwise(cuts)]
-    expected = await answers_of(HttpProtocol, app, *pieces)
+    expected = await answers_of(StrictProtocol, app, *pieces)
     assert await answers_of(FastPathProtocol, app, *pieces) == expected
 
 
-@pytest.mark.parametrize("kind", [HttpProtocol, FastPathProtocol])
-async def test_end_of_a_chunked_body_may_come_later(app: App, kind: type[HttpProtocol]) -> None:
+@pytest.mark.parametrize("kind", [StrictProtocol, FastPathProtocol])
+async def test_end_of_a_chunked_body_may_come_later(app: App, kind: type[StrictProtocol]) -> None:
     chunks = SPECIAL["with chunks"]
-    expected = await answers_of(HttpProtocol, app, chunks)
+    expected = await answers_of(StrictProtocol, app, chunks)
     assert await answers_of(kind, app, chunks[:-2], chunks[-2:]) == expected
 
 
@@ -377,5 +376,5 @@ async def test_any_head_is_read_as_sanic_does(
     app: App, lines: list[str], path: str, name: str
 ) -> None:
     request = post(path + (name if path == "/ack/" else ""), JOB, *lines)
-    expected = await answers_of(HttpProtocol, app, request)
+    expected = await answers_of(StrictProtocol, app, request)
     assert await answers_of(FastPathProtocol, app, request) == expected

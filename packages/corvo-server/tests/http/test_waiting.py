@@ -1,6 +1,7 @@
 """Long polls: a new job is fetched at once, and a disconnected client gets none."""
 
 import asyncio
+import contextlib
 from types import SimpleNamespace
 from typing import Any
 
@@ -95,6 +96,9 @@ async def test_job_is_released_if_its_client_disconnects_before_the_reply(
         query_string="",
         app=SimpleNamespace(ctx=SimpleNamespace(engine=server.engine)),
         transport=SimpleNamespace(is_closing=lambda: True),
+        stream=SimpleNamespace(
+            protocol=SimpleNamespace(has_ended=lambda: False, waiting=contextlib.nullcontext)
+        ),
     )
     reply = await handler(request)
     assert reply.status == status

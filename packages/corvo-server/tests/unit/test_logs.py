@@ -135,3 +135,15 @@ def test_stderr_is_the_default(capsys: pytest.CaptureFixture[str]) -> None:
     captured = capsys.readouterr()
     assert captured.out == ""
     assert "hello" in captured.err
+
+
+def test_text_line_escapes_control_characters() -> None:
+    stream = io.StringIO()
+    logs.configure(LogLevel.INFO, LogFormat.TEXT, stream)
+    forged = "GET\n2026-01-01 INFO\r\x1b[2J\x85\u2028 a\\b é"
+    logging.getLogger("x").warning("request %s", forged, extra=logs.fields(method=forged))
+    logs.write_requests([{"method": forged}])
+    escaped = "GET\\x0a2026-01-01 INFO\\x0d\\x1b[2J\\x85\\u2028 a\\b é"
+    first, second = stream.getvalue().splitlines()
+    assert first.endswith(f"request {escaped} method={escaped}")
+    assert second.endswith(f"request method={escaped}")

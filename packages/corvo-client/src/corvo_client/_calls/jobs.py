@@ -196,11 +196,12 @@ def _encode_jobs(jobs: Sequence[EnqueueRequest | NewJob]) -> bytes:
     # take most of the remaining time.
     if _are_plain(jobs):
         ids, dicts = new_job_ids(len(jobs)), cast("Sequence[NewJob]", jobs)
-        return encode_json([{"job_id": id_, **job} for id_, job in zip(ids, dicts, strict=True)])
+        items = [{"job_id": id_, **job} for id_, job in zip(ids, dicts, strict=True)]
+        return encode_json(items, levels=2)
     requests = _requests_of(jobs)
     written = [_as_members(request) for request in requests]
     if all(job is not None for job in written):
-        return encode_json(written)
+        return encode_json(written, levels=2)
     return b"[%b]" % b",".join([_encode_job(request) for request in requests])
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic_core import from_json, to_json
 
 from corvo_client.worker._api import LeasedJob
+from corvo_schema.nesting import is_too_deep, too_deep
 from corvo_schema.progress import Progress
 
 
@@ -26,9 +27,12 @@ class Interruption(StrEnum):
 def jsonable(value: Any) -> Any:
     """Return a copy of `value` as plain JSON data. Models, dates, sets and so on are converted.
 
-    Raises ValueError for a value that JSON cannot express.
+    Raises ValueError for a value that JSON cannot express, or that is nested too deeply.
     """
-    return from_json(to_json(value), allow_inf_nan=False)
+    text = to_json(value)
+    if is_too_deep(text):
+        raise ValueError(f"it {too_deep()}")
+    return from_json(text, allow_inf_nan=False)
 
 
 class Lease:

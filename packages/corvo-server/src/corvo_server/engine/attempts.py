@@ -13,7 +13,7 @@ from corvo_schema import FetchRequest
 from corvo_server.engine import lifecycle
 from corvo_server.engine.clock import Clock
 from corvo_server.engine.notifier import Notifier
-from corvo_server.engine.payloads import SizeLimits, check_size
+from corvo_server.engine.payloads import SizeLimits, check_document
 from corvo_server.engine.verbs import Part, verb
 from corvo_server.engine.workers import Workers
 from corvo_server.store.protocol import Store, StoreError
@@ -115,7 +115,7 @@ class Attempts(Part):
         """Complete jobs. `at` is the path of an item in the request, e.g. `acks[{}].`."""
         field = f"{at}result"
         for i, item in enumerate(acks):
-            check_size(item.result, self._limits.result, field, i)
+            check_document(item.result, self._limits.result, field, i)
         now = self._clock()
         return self._store.transition(
             [
@@ -145,7 +145,7 @@ class Attempts(Part):
 
     def _release(self, releases: Sequence[Release], field: str) -> "asyncio.Future[list[Outcome]]":
         for i, item in enumerate(releases):
-            check_size(item.checkpoint, self._limits.checkpoint, field, i)
+            check_document(item.checkpoint, self._limits.checkpoint, field, i)
         now = self._clock()
         return self._store.transition(
             [Transition(item.job_id, partial(_release, item=item, now=now)) for item in releases]
@@ -160,8 +160,10 @@ class Attempts(Part):
         Without `worker_id`, the heartbeat counts for the workers that hold the jobs.
         """
         for item in beats:
-            check_size(item.progress, self._limits.progress, "jobs.{}.progress", item.job_id)
-            check_size(item.checkpoint, self._limits.checkpoint, "jobs.{}.checkpoint", item.job_id)
+            check_document(item.progress, self._limits.progress, "jobs.{}.progress", item.job_id)
+            check_document(
+                item.checkpoint, self._limits.checkpoint, "jobs.{}.checkpoint", item.job_id
+            )
         if worker_id is not None:
             self._workers.note_heartbeat(worker_id)
         now = self._clock()

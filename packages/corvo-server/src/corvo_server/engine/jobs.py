@@ -7,6 +7,7 @@ import orjson
 from msgspec import Struct
 
 from corvo_schema import EnqueueBatchRequest, EnqueueRequest, IdFactory, OnConflict, to_ms
+from corvo_schema.nesting import MAX_CALLBACK_NESTING
 from corvo_schema.rules import repeated_batch, waiting_state
 from corvo_schema.states import JobState, Priority
 from corvo_server.engine import lifecycle
@@ -89,7 +90,12 @@ class Jobs(Part):
         now = self._clock()
         batch = None
         if request.batch is not None:
-            document = self._checked(callback_payload, "batch.callback_payload")
+            document = payload_text(
+                callback_payload,
+                self._max_payload_bytes,
+                "batch.callback_payload",
+                max_levels=MAX_CALLBACK_NESTING,
+            )
             batch = NewBatch(
                 self._ids.batch(), now, request.batch.callback_queue, self._ids.job(), document
             )

@@ -1,5 +1,6 @@
 """Endpoints of workers: fetch, ack, fail, release, heartbeat."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -37,6 +38,7 @@ from corvo_server.http.ack_body import read_ack, read_acks
 from corvo_server.http.endpoint import Resource
 from corvo_server.http.replies import no_content, reply
 from corvo_server.http.request import (
+    connection_of,
     engine_of,
     optional_document,
     parse_report,
@@ -75,7 +77,7 @@ class _HeartbeatDocuments(Struct):
 async def fetch(request: Request) -> HTTPResponse:
     """Fetch one job. Wait up to `timeout` for a job; answer 204 if none arrives."""
     body = read_body(request, FetchRequest)
-    jobs = await engine_of(request).attempts.fetch(body, 1)
+    jobs = await _fetch(request, body, 1)
     if not _is_connected(request, jobs) or not jobs:
         return no_content()
     return reply(documents.leased_job(jobs[0]))
@@ -90,10 +92,29 @@ async def fetch(request: Request) -> HTTPResponse:
 async def fetch_batch(request: Request) -> HTTPResponse:
     """Fetch up to `count` jobs. Wait up to `timeout` for the first; answer with an empty list."""
     body = read_body(request, FetchBatchRequest)
-    jobs = await engine_of(request).attempts.fetch(body, body.count)
+    jobs = await _fetch(request, body, body.count)
     if not _is_connected(request, jobs):
         jobs = []
     return reply({"jobs": [documents.leased_job(job) for job in jobs]})
+
+
+async def _fetch(request: Request, body: FetchRequest, count: int) -> list[LeasedJob]:
+    """Fetch up to `count` jobs, while the client keeps its sending side open.
+
+    Most clients that end it have gone away, so they get the reply that no job arrived.
+    """
+    connection = connection_of(request)
+    if connection.has_ended():
+        return []
+    try:
+        with connection.waiting():
+            return await engine_of(request).attempts.fetch(body, count)
+    except asyncio.CancelledError:
+        task = asyncio.current_task()
+        if task is None or not connection.has_ended() or request.transport.is_closing():
+            raise
+        task.uncancel()
+        return []
 
 
 def _is_connected(request: Request, jobs: Sequence[LeasedJob]) -> bool:

@@ -14,7 +14,7 @@ from corvo_server.http.endpoint import (
     Resource,
 )
 from corvo_server.http.replies import message_data, reply
-from corvo_server.http.request import engine_of, read_body
+from corvo_server.http.request import connection_of, engine_of, read_body
 
 resource = Resource("bulk")
 
@@ -79,12 +79,14 @@ async def follow_bulk(request: Request, bulk_id: str) -> HTTPResponse | None:
     response = await request.respond(
         content_type=EVENT_STREAM, headers={"cache-control": "no-store"}
     )
-    async with aclosing(engine.bulk.follow(bulk_id, _REPEAT_AFTER)) as records:
-        async for record in records:
-            data = message_data(documents.bulk(record))
-            await response.send(b"event: progress\ndata: %b\n\n" % data)
-            if engine.is_closing:
-                break
+    connection = connection_of(request)
+    with connection.waiting():
+        async with aclosing(engine.bulk.follow(bulk_id, _REPEAT_AFTER)) as records:
+            async for record in records:
+                data = message_data(documents.bulk(record))
+                await response.send(b"event: progress\ndata: %b\n\n" % data)
+                if engine.is_closing or connection.has_ended():
+                    break
     await response.eof()
     return None
 

@@ -17,8 +17,6 @@ from sanic.exceptions import (
     ServiceUnavailable,
 )
 from sanic.http import Http
-from sanic_routing.exceptions import NoMethod
-from sanic_routing.exceptions import NotFound as NoRoute
 
 from corvo_schema.errors import ErrorCode, details_of
 from corvo_server.engine.errors import CallError
@@ -75,8 +73,8 @@ def _answer(request: Request, error: Exception) -> HTTPResponse:
 def _methods_of(request: Request) -> Iterator[str]:
     """Yield the methods of the request's path. Sanic does not report more than one."""
     for method in METHODS:
-        with suppress(NoMethod, NoRoute):
-            request.app.router.resolve(path=request.path, method=method)
+        with suppress(MethodNotAllowed, NotFound):
+            request.app.router.get(request.path, method, None)
             yield method
 
 

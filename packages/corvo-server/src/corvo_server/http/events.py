@@ -17,7 +17,7 @@ from corvo_server.http.endpoint import (
     Resource,
 )
 from corvo_server.http.replies import message_data
-from corvo_server.http.request import engine_of
+from corvo_server.http.request import connection_of, engine_of
 from corvo_server.store.records import Event
 
 resource = Resource("events")
@@ -80,9 +80,12 @@ async def events(request: Request) -> HTTPResponse | None:
     )
     # With this id, a client that disconnects before the first event can resume without a gap.
     await response.send(b": following\nid: %d\n\n" % after)
-    async with aclosing(log.follow(after, event_filter, _KEEP_ALIVE)) as chunks:
-        async for chunk in chunks:
-            await response.send(b"".join(map(_message, chunk)) or b": alive\n\n")
+    connection = connection_of(request)
+    if not connection.has_ended():
+        with connection.waiting():
+            async with aclosing(log.follow(after, event_filter, _KEEP_ALIVE)) as chunks:
+                async for chunk in chunks:
+                    await response.send(b"".join(map(_message, chunk)) or b": alive\n\n")
     await response.eof()
     return None
 

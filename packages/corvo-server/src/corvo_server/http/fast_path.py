@@ -9,30 +9,45 @@ same bytes.
 
 import re
 from collections.abc import Awaitable, Callable, Collection, Container
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias, cast
 
 from sanic import HTTPResponse, Request
 from sanic.compat import Header
 from sanic.headers import format_http1_response
-from sanic.http import Http, Stage
+from sanic.http import Stage
 from sanic.models.protocol_types import TransportProtocol
-from sanic.server import HttpProtocol
 from sanic_routing.route import Route
 
 from corvo_server.http import cross_site
 from corvo_server.http.endpoint import JSON, App, Endpoint
 from corvo_server.http.hosts import Hosts
+from corvo_server.http.http1 import (
+    END_OF_HEAD,
+    StrictHttp,
+    StrictProtocol,
+    header_name,
+)
 from corvo_server.http.request_id import HEADER, request_id
 
 _Handler: TypeAlias = Callable[..., Awaitable[HTTPResponse]]
 
 _METHOD = "POST"
-_END_OF_HEAD = b"\r\n\r\n"
-_SLOW_HEADERS = frozenset({"expect", "transfer-encoding", "upgrade"}) | cross_site.HEADERS
+_SPECIAL_HEADERS = cross_site.HEADERS | {
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "transfer-encoding",
+    "upgrade",
+}
 """Headers that change how the body is read, or how or whether the request is answered."""
 _LENGTH = re.compile("[0-9]{1,15}")
+_STRAY = re.compile("[\0\r\n]")
 _ARGUMENT = re.compile("[A-Za-z0-9_-]+")
 """A path argument that needs no percent-decoding."""
+_MAX_CACHED = 1024
+"""Maximum length of headers, and of a line in them, whose parsed form is kept."""
 _REPLY_HEADS = {
     status: format_http1_response(
         status,
@@ -49,12 +64,20 @@ _REPLY_HEADS = {
 
 
 class RequestHead(NamedTuple):
-    """The head of a request, split into lines."""
+    """The head of a request, and its parts. Its headers are one block of lines."""
 
     head: bytes
     method: str
     path: str
-    header_lines: list[str]
+    headers: bytes
+
+
+class PlainHeaders(NamedTuple):
+    """The headers of a plain request, the length of its body, and its host."""
+
+    headers: tuple[tuple[str, str], ...]
+    length: int
+    host: str | None
 
 
 class _Target(NamedTuple):
@@ -112,48 +135,65 @@ def install_fast_path(app: App, endpoints: Collection[Endpoint], hosts: Hosts) -
 
 
 def read_head(buffer: bytearray, limit: int) -> RequestHead | None:
-    """Split the head at the start of `buffer`; None if it is incomplete or over `limit` bytes."""
-    end = buffer.find(_END_OF_HEAD)
+    """Split the head at the start of `buffer`; None if it is not plain or over `limit` bytes."""
+    end = buffer.find(END_OF_HEAD)
     if not 0 < end < limit:
         return None
     head = bytes(buffer[:end])
-    first, *header_lines = head.decode(errors="surrogateescape").split("\r\n")
-    method, _, rest = first.partition(" ")
+    first, _, headers = head.partition(b"\r\n")
+    method, _, rest = first.decode(errors="surrogateescape").partition(" ")
     path, _, version = rest.partition(" ")
-    return RequestHead(head, method, path, header_lines) if version == "HTTP/1.1" else None
+    return RequestHead(head, method, path, headers) if version == "HTTP/1.1" else None
 
 
-def read_headers(
-    lines: list[str], hosts: Container[str]
-) -> tuple[list[tuple[str, str]], int] | None:
-    """Return the headers as Sanic reads them, and the length of the body.
+def _read_headers(block: bytes) -> PlainHeaders | None:
+    read = read_headers if len(block) <= _MAX_CACHED else read_headers.__wrapped__
+    return read(block)
 
-    None if the request is not plain: it lacks a length, ends the connection, names a host that is
-    not in `hosts`, or has a header that changes how the request is read.
+
+@lru_cache(maxsize=256)  # clients repeat most of their heads, and most lines of the others
+def read_headers(block: bytes) -> PlainHeaders | None:
+    """Return the headers as Sanic reads them, the length of the body, and the host.
+
+    None if the request is not plain: it is invalid, lacks a length, ends the connection, or has a
+    header that changes how the request is read.
     """
     headers: list[tuple[str, str]] = []
-    length = None
-    for line in lines:
-        name, colon, value = line.partition(":")
-        name = name.lower()
-        value = value.lstrip()
-        if name == "content-length":
-            if length is not None or not _LENGTH.fullmatch(value):
-                return None
-            length = int(value)
-        elif name == "host":
-            if value not in hosts:
-                return None
-        elif name == "connection":
-            if value.lower() != "keep-alive":
-                return None
-        elif not colon or name in _SLOW_HEADERS:
+    length = host = None
+    for line in block.decode(errors="surrogateescape").split("\r\n"):
+        known = _read_known(line) if len(line) <= _MAX_CACHED else _read_line(line)
+        if known is None:
             return None
-        headers.append((name, value))
-    return None if length is None else (headers, length)
+        header, is_special = known
+        if is_special:
+            name, value = header
+            if name == "content-length":
+                if length is not None or not _LENGTH.fullmatch(value):
+                    return None
+                length = int(value)
+            elif name == "host":
+                if host is not None:
+                    return None
+                host = value
+            elif name != "connection" or value.lower() != "keep-alive":
+                return None
+        headers.append(header)
+    return None if length is None else PlainHeaders(tuple(headers), length, host)
 
 
-class _Http(Http):
+def _read_line(line: str) -> tuple[tuple[str, str], bool] | None:
+    """Return a header, and whether it is special; None if it is invalid or unusual."""
+    raw, colon, text = line.partition(":")
+    name, value = header_name(raw), text.lstrip()
+    if name is None or not colon or _STRAY.search(text) or value != text.lstrip(" \t"):
+        return None
+    return (name, value), name in _SPECIAL_HEADERS
+
+
+_read_known = lru_cache(maxsize=1024)(_read_line)
+
+
+class _Http(StrictHttp):
     """Sanic's loop over the requests of a connection, with the fast path."""
 
     __slots__ = ["_arguments", "_length", "_target"]
@@ -166,7 +206,7 @@ class _Http(Http):
         """Read the head of the next request."""
         self._target = None
         if not self._read_plain_head():
-            await super().http1_request_header()  # type: ignore[no-untyped-call]
+            await super().http1_request_header()
 
     def _read_plain_head(self) -> bool:
         """Take a plain head out of the buffer; leave any other head there and return False."""
@@ -175,18 +215,20 @@ class _Http(Http):
             return False
         targets: _Targets = self.protocol.app.ctx.fast_path
         found = targets.find(head.path)
-        headers = read_headers(head.header_lines, targets.hosts) if found else None
+        headers = _read_headers(head.headers) if found else None
         if found is None or headers is None:
             return False
-        del self.recv_buffer[: len(head.head) + len(_END_OF_HEAD)]
+        if headers.host is not None and headers.host not in targets.hosts:
+            return False
+        del self.recv_buffer[: len(head.head) + len(END_OF_HEAD)]
         self._target, self._arguments = found
-        self._length = headers[1]
+        self._length = headers.length
         self.keep_alive = True
         self.head_only = False
         self.url = head.path
         self.request_body = b"to come"  # Sanic only asks whether it is true
         self.request_bytes = self.request_bytes_left = self._length
-        self.request = self._new_request(head, Header(headers[0]))
+        self.request = self._new_request(head, Header(headers.headers))
         return True
 
     def _new_request(self, head: RequestHead, headers: Header) -> Request:
@@ -243,7 +285,7 @@ class _Http(Http):
         self.request_bytes_left = 0
 
 
-class FastPathProtocol(HttpProtocol):
+class FastPathProtocol(StrictProtocol):
     """A connection whose plain requests take the fast path."""
 
     __slots__ = ()

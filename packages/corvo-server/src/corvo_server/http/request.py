@@ -14,9 +14,11 @@ from sanic.exceptions import BadRequest
 
 from corvo_schema._base import RequestModel
 from corvo_schema.errors import ErrorCode
+from corvo_schema.nesting import MAX_NESTING
 from corvo_server.engine.engine import Engine
 from corvo_server.engine.errors import CallError
 from corvo_server.http.errors import invalid
+from corvo_server.http.http1 import StrictHttp, StrictProtocol
 
 M = TypeVar("M", bound=RequestModel)
 S = TypeVar("S", bound=Struct)
@@ -25,7 +27,7 @@ E = TypeVar("E", bound=StrEnum)
 _MEDIA_TYPE = "application/json"
 _STRICTNESS = {"true": True, "false": False, "1": True, "0": False}
 _DIGITS = re.compile("[0-9]{1,9}")
-_TOO_DEEP = "the body is nested too deeply; the limit is about 1000 levels"
+_TOO_DEEP = f"the body is nested too deeply; a document has at most {MAX_NESTING} levels"
 _JSON_TYPES = {
     list: "array",
     str: "string",
@@ -52,6 +54,11 @@ class AnyRequest(Request):
 def engine_of(request: Request) -> Engine:
     """Return the engine that serves the request."""
     return cast("Engine", request.app.ctx.engine)
+
+
+def connection_of(request: Request) -> StrictProtocol:
+    """Return the connection of the request."""
+    return cast("StrictProtocol", cast("StrictHttp", request.stream).protocol)
 
 
 # The body

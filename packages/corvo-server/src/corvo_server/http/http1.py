@@ -1,0 +1,225 @@
+"""HTTP/1.1 as RFC 9112 requires it: what Sanic accepts too easily is refused, and the reverse.
+
+Two parsers that disagree about where a request ends can be made to see different requests (request
+smuggling). Every head or chunk that parsers are known to read differently gets 400, and the server
+closes the connection. Blank lines before a request, chunk extensions and trailers are accepted.
+"""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any, cast
+
+from sanic.exceptions import BadRequest
+from sanic.http import Http, Stage
+from sanic.http.http1 import HTTP_CONTINUE
+from sanic.server import HttpProtocol
+
+END_OF_HEAD = b"\r\n\r\n"
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_LENGTH = re.compile("[0-9]+")
+_TARGET = re.compile(r"[^\x00-\x20\x7f]+")
+_VERSIONS = frozenset({"HTTP/1.1", "HTTP/1.0"})
+_ONCE = frozenset({"content-length", "host", "transfer-encoding"})
+"""Headers of which parsers take different ones if there are several."""
+_CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[^\x00-\x08\x0a-\x1f\x7f]*)?")
+"""A chunk's size with its extensions, which are ignored."""
+_MAX_CHUNK_LINE = 1024
+"""Maximum bytes of a chunk's size with its extensions."""
+
+
+@lru_cache(maxsize=1024)  # clients repeat the same few names
+def header_name(name: str) -> str | None:
+    """Return the name of a header in lower case; None if it is not a valid name."""
+    return name.lower() if _TOKEN.fullmatch(name) else None
+
+
+def has_stray_control(head: bytes, lines: int) -> bool:
+    """Return whether a head of so many lines contains NUL, or CR or LF within a line."""
+    ends = lines - 1
+    return b"\0" in head or head.count(b"\r") != ends or head.count(b"\n") != ends
+
+
+def check_head(head: bytes) -> None:
+    """Raise `BadRequest` for a head that parsers are known to read differently."""
+    first, *lines = _lines_of(head)
+    method, _, rest = first.partition(" ")
+    target, _, version = rest.partition(" ")
+    if not _TOKEN.fullmatch(method):
+        raise BadRequest("the method is not a token")
+    if not _TARGET.fullmatch(target) or version not in _VERSIONS:
+        raise BadRequest("the request line must be: METHOD /path HTTP/1.1")
+    found = _check_header_lines(lines)
+    length, coding = found.get("content-length"), found.get("transfer-encoding")
+    if length is not None and not _LENGTH.fullmatch(length):
+        raise BadRequest("Content-Length must be one number of digits")
+    if coding is not None:
+        if length is not None:
+            raise BadRequest("the request has both Content-Length and Transfer-Encoding")
+        if coding != "chunked" or version != "HTTP/1.1":
+            raise BadRequest("the only Transfer-Encoding is chunked, in HTTP/1.1")
+
+
+def _lines_of(head: bytes) -> list[str]:
+    lines = head.decode(errors="surrogateescape").split("\r\n")
+    if has_stray_control(head, len(lines)):
+        raise BadRequest("the head contains NUL, or CR or LF within a line")
+    return lines
+
+
+def _check_header_lines(lines: list[str]) -> dict[str, str]:
+    """Return the headers that a request has at most once. Raise `BadRequest` for invalid lines."""
+    found: dict[str, str] = {}
+    for line in lines:
+        name, colon, value = line.partition(":")
+        lower = header_name(name)
+        if not colon or lower is None:
+            raise BadRequest("a header must be NAME: VALUE, without a blank before the colon")
+        if lower in _ONCE:
+            if lower in found:
+                raise BadRequest(f"the request has more than one {lower}")
+            found[lower] = value.strip(" \t")
+    return found
+
+
+class StrictHttp(Http):
+    """Sanic's loop over the requests of a connection, with strict heads and chunks."""
+
+    __slots__ = ()
+
+    async def http1_request_header(self) -> None:
+        """Read and check the head of the next request. Raise `BadRequest`."""
+        await self._skip_blank_lines()
+        head = await self._receive_head()
+        if head is not None:  # else it is too large, as Sanic finds too
+            check_head(head)
+        await super().http1_request_header()  # type: ignore[no-untyped-call]
+
+    async def _skip_blank_lines(self) -> None:
+        """Drop the blank lines before a request. Meanwhile the connection counts as idle."""
+        buffer: bytearray = self.recv_buffer
+        while buffer[:1] == b"\r":
+            if len(buffer) == 1:
+                self.stage = Stage.IDLE
+                await self._receive_more()
+                self.stage = Stage.REQUEST
+            elif buffer[:2] == b"\r\n":
+                del buffer[:2]
+                if not buffer:
+                    self.stage = Stage.IDLE
+                    await self._receive_more()
+                    self.stage = Stage.REQUEST
+            else:
+                return
+
+    async def _receive_head(self) -> bytes | None:
+        """Wait for a complete head and return it; None if it is over the limit."""
+        buffer: bytearray = self.recv_buffer
+        start = 0
+        while (end := buffer.find(END_OF_HEAD, start)) < 0:
+            start = max(0, len(buffer) - 3)
+            if start >= self.HEADER_MAX_SIZE:
+                return None
+            await self._receive_more()
+        return bytes(buffer[:end]) if end < self.HEADER_MAX_SIZE else None
+
+    async def read(self) -> bytes | None:
+        """Read some bytes of the body; None at its end. Raise `BadRequest` for invalid chunks."""
+        if cast("object", self.request_body) == "chunked" and self.request_bytes_left == 0:
+            if self.expecting_continue:
+                self.expecting_continue = False
+                await self._send(HTTP_CONTINUE)
+            size = await self._receive_chunk_size()
+            if size == 0:
+                await self._skip_trailers()
+                self.request_body = None
+                return None
+            self.request_bytes_left = size
+            self.request_bytes = cast("int", self.request_bytes) + size
+        return await super().read()
+
+    async def _receive_chunk_size(self) -> int:
+        """Take the line of the next chunk's size, and the CRLF before it, out of the buffer."""
+        buffer: bytearray = self.recv_buffer
+        while (end := buffer.find(b"\r\n", 2)) < 0 and len(buffer) <= _MAX_CHUNK_LINE:
+            await self._receive_more()
+        match = _CHUNK.fullmatch(buffer, 2, end) if 0 < end <= _MAX_CHUNK_LINE else None
+        if match is None or buffer[:2] != b"\r\n":
+            raise self._bad_chunks("a chunk must be its size in hex digits, CRLF, data, CRLF")
+        size = int(match[1], 16)
+        del buffer[:end]  # the CRLF stays before the data
+        if size:
+            del buffer[:2]
+        return size
+
+    async def _skip_trailers(self) -> None:
+        """Drop the trailers, which begin after a CRLF, and the blank line that ends them."""
+        buffer: bytearray = self.recv_buffer
+        while (end := buffer.find(END_OF_HEAD)) < 0 and len(buffer) <= self.HEADER_MAX_SIZE:
+            await self._receive_more()
+        if not 0 <= end <= self.HEADER_MAX_SIZE:
+            raise self._bad_chunks("the trailers are too large")
+        if end:
+            try:
+                _check_header_lines(_lines_of(bytes(buffer[2:end])))
+            except BadRequest:
+                self.keep_alive = False
+                raise
+        del buffer[: end + len(END_OF_HEAD)]
+
+    def _bad_chunks(self, reason: str) -> BadRequest:
+        self.keep_alive = False
+        return BadRequest(reason)
+
+
+class StrictProtocol(HttpProtocol):
+    """A connection with strict heads and chunks, whose client may end its side after a request."""
+
+    __slots__ = ("_has_ended", "_is_waiting")
+
+    HTTP_CLASS = StrictHttp
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._has_ended = self._is_waiting = False
+
+    def has_ended(self) -> bool:
+        """Return whether the client has shut down its sending side. It may still read replies."""
+        return self._has_ended
+
+    def eof_received(self) -> bool:
+        """Keep the connection open for the replies to the requests that were received.
+
+        A request that waits is cancelled: see `waiting`.
+        """
+        self._has_ended = True
+        http = self.http
+        if http is None or (http.stage is Stage.IDLE and not self.recv_buffer):
+            return False
+        if self._is_waiting and self._task is not None:
+            self._task.cancel()
+        self._data_received.set()
+        return True
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Cancel the request if its client ends during the block.
+
+        Most clients that end their side have gone away. Use this where they must not take a job,
+        or where a request waits for long.
+        """
+        self._is_waiting = True
+        try:
+            yield
+        finally:
+            self._is_waiting = False
+
+    async def receive_more(self) -> None:
+        """Wait for more bytes. Raise `BadRequest` if the client has ended within a request."""
+        if self._has_ended:
+            if self.http.stage is not Stage.IDLE:
+                raise BadRequest("the client ended the connection within the request")
+            self.close()  # which cancels this task
+        await super().receive_more()  # type: ignore[no-untyped-call]
