@@ -111,7 +111,7 @@ async def test_request_without_a_host_is_served(server: HttpServer, version: str
 
 async def test_every_host_of_a_request_counts(server: HttpServer) -> None:
     lines = "host: localhost\r\nhost: evil.example\r\n\r\n"
-    assert is_refused(await server.raw(f"GET /healthz HTTP/1.1\r\n{lines}".encode()))
+    assert (await server.raw(f"GET /healthz HTTP/1.1\r\n{lines}".encode())).status == 400
     assert is_refused(
         await server.raw(b"GET http://evil.example/healthz HTTP/1.1\r\nhost: localhost\r\n\r\n")
     )

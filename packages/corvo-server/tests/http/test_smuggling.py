@@ -23,7 +23,7 @@ from server_support.in_memory import MemoryConnection
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 BODY = b'{"queue":"smuggling"}'
-HIDDEN = b"POST /api/v1/queues/hidden/pause HTTP/1.1\r\nhost: corvo\r\n\r\n"
+HIDDEN = b"POST /api/v1/queues/hidden/pause HTTP/1.1\r\nhost: localhost\r\n\r\n"
 """A request in the place where a parser of another opinion sees a body."""
 
 
@@ -43,7 +43,7 @@ def plain(*lines: bytes, first: bytes = b"POST /api/v1/enqueue HTTP/1.1") -> byt
     """Return a plain request with additional header lines before its length."""
     head = [
         first,
-        b"host: corvo",
+        b"host: localhost",
         b"content-type: application/json",
         *lines,
         b"content-length: %d" % len(BODY),
@@ -54,7 +54,7 @@ def plain(*lines: bytes, first: bytes = b"POST /api/v1/enqueue HTTP/1.1") -> byt
 def sized(lines: bytes, body: bytes = BODY) -> bytes:
     """Return a request whose length is in `lines`."""
     return (
-        b"POST /api/v1/enqueue HTTP/1.1\r\nhost: corvo\r\ncontent-type: application/json\r\n"
+        b"POST /api/v1/enqueue HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
         b"%b\r\n\r\n%b" % (lines, body)
     )
 
