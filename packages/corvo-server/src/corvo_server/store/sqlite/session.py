@@ -24,13 +24,19 @@ log = logging.getLogger(__name__)
 _SLOW_SYNC = 1.0
 """Seconds of one COMMIT above which a line warns of the disk."""
 _WRITES_NOTHING = frozenset(
-    {sqlite3.SQLITE_FULL, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_CONSTRAINT}
+    {
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_IOERR_WRITE,
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_CONSTRAINT,
+    }
 )
-"""Errors of a COMMIT after which the write-ahead log certainly lacks the frame that commits.
+"""Errors of a COMMIT that certainly left no complete transaction in the write-ahead log.
 
-After any other error, e.g. of the fsync, the log may have the whole transaction, although SQLite
-has rolled it back. The next commit overwrites it. If the server is killed before, the next start
-recovers it.
+The frame that commits is the last one that a COMMIT writes, so it is missing after a failed write.
+After another error, e.g. of the fsync, the log may have the whole transaction, although SQLite has
+rolled it back. The next commit overwrites it. A server that is killed before recovers it.
 """
 
 
@@ -125,5 +131,5 @@ class SqliteSession:
         """Return whether a failed COMMIT has certainly left nothing that a restart recovers."""
         if self._connection.in_transaction:  # the COMMIT has not begun
             return True
-        code = getattr(error, "sqlite_errorcode", None)  # sqlite3 itself raises errors without it
-        return code is not None and code & 0xFF in _WRITES_NOTHING
+        code = getattr(error, "sqlite_errorcode", 0)  # sqlite3 itself raises errors without it
+        return bool({code, code & 0xFF} & _WRITES_NOTHING)
