@@ -27,17 +27,14 @@ async def test_every_call_of_the_commit_learns_that_the_outcome_is_unknown(
     bench: Bench, *, are_stored: bool
 ) -> None:
     job = await bench.start()
-    with bench.kit.hold_commits(bench.store):
-        calls = [
-            asyncio.ensure_future(call)
-            for call in (bench.enqueue(), bench.ack(job), bench.enqueue("other"), bench.fetch())
-        ]
-        await turns()
-        # The commit that holds the others back is under way, so it keeps its outcome.
-        hidden = hide_outcomes(bench.store, are_stored=are_stored)
-        hidden.__enter__()
-    failed = await asyncio.gather(*calls, return_exceptions=True)
-    hidden.__exit__(None, None, None)
+    with hide_outcomes(bench.store, are_stored=are_stored):
+        with bench.kit.hold_commits(bench.store):
+            calls = [
+                asyncio.ensure_future(call)
+                for call in (bench.enqueue(), bench.ack(job), bench.enqueue("other"), bench.fetch())
+            ]
+            await turns()
+        failed = await asyncio.gather(*calls, return_exceptions=True)
     assert [type(error) for error in failed] == [OutcomeUnknown] * 4
     assert len({id(error) for error in failed}) == 4
     assert bench.store.failure == str(failed[0])
