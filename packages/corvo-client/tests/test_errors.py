@@ -18,6 +18,7 @@ from corvo_client import (
     InvalidState,
     LeaseLost,
     NotFound,
+    OutcomeUnknown,
     Overloaded,
     PayloadTooLarge,
     ServerError,
@@ -42,6 +43,7 @@ BY_CODE = {
     ErrorCode.PAYLOAD_TOO_LARGE: PayloadTooLarge,
     ErrorCode.OVERLOADED: Overloaded,
     ErrorCode.UNAVAILABLE: Unavailable,
+    ErrorCode.OUTCOME_UNKNOWN: OutcomeUnknown,
     ErrorCode.INTERNAL_ERROR: ServerError,
 }
 
@@ -108,6 +110,7 @@ def test_only_temporary_errors_are_transient() -> None:
         CallTimedOut,
         Overloaded,
         Unavailable,
+        OutcomeUnknown,
     }
     assert not BadReply.is_transient
 

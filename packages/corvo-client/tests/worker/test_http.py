@@ -124,6 +124,7 @@ async def test_rejected_acks_are_returned(api: HttpServerApi, wire: Wire) -> Non
         (401, "UNAUTHORIZED", Undelivered),
         (429, "OVERLOADED", Undelivered),
         (500, "INTERNAL_ERROR", Undelivered),
+        (500, "OUTCOME_UNKNOWN", Undelivered),
         (503, "UNAVAILABLE", Undelivered),
     ],
 )

@@ -22,6 +22,7 @@ class ErrorCode(StrEnum):
     UNSUPPORTED_MEDIA_TYPE = "UNSUPPORTED_MEDIA_TYPE"
     OVERLOADED = "OVERLOADED"
     UNAVAILABLE = "UNAVAILABLE"
+    OUTCOME_UNKNOWN = "OUTCOME_UNKNOWN"
     INTERNAL_ERROR = "INTERNAL_ERROR"
 
     @property
@@ -43,6 +44,8 @@ _HTTP_STATUS = {
     ErrorCode.UNSUPPORTED_MEDIA_TYPE: 415,
     ErrorCode.OVERLOADED: 429,
     ErrorCode.UNAVAILABLE: 503,
+    # Not 502, 503 or 504: proxies and older clients repeat every call that gets one of these.
+    ErrorCode.OUTCOME_UNKNOWN: 500,
     ErrorCode.INTERNAL_ERROR: 500,
 }
 

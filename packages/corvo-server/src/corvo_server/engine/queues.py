@@ -70,6 +70,16 @@ class Queues(Part):
         await self._store.configure_queue(LimitKeys(name, self._clock(), max_per_key))
 
     @verb
+    async def limit_both(
+        self, name: str, max_concurrency: int | None, max_per_key: int | None
+    ) -> None:
+        """Set the limits of `limit` and `limit_keys` in one change."""
+        now = self._clock()
+        await self._store.configure_queue(
+            LimitQueue(name, now, max_concurrency), LimitKeys(name, now, max_per_key)
+        )
+
+    @verb
     async def throttle(self, name: str, rate: int | None, window: int | None) -> None:
         """Limit starts to `rate` jobs in any `window` ms. None for both removes the limit."""
         await self._store.configure_queue(ThrottleQueue(name, self._clock(), rate, window))

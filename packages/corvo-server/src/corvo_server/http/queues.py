@@ -121,10 +121,14 @@ async def limit_queue(request: Request, name: str) -> HTTPResponse:
     limits = read_body(request, ConcurrencyRequest)
     queue = _checked(name)
     queues = engine_of(request).queues
-    if "per_key" in limits.model_fields_set:
-        await queues.limit_keys(queue, limits.per_key or None)
-    if "max" in limits.model_fields_set or not limits.model_fields_set:
-        await queues.limit(queue, limits.max or None)
+    total, per_key = limits.max or None, limits.per_key or None
+    match sorted({"max", "per_key"} & limits.model_fields_set):
+        case ["max", "per_key"]:
+            await queues.limit_both(queue, total, per_key)
+        case ["per_key"]:
+            await queues.limit_keys(queue, per_key)
+        case _:
+            await queues.limit(queue, total)
     return reply({"status": "ok"})
 
 

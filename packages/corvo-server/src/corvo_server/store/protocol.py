@@ -3,7 +3,7 @@
 A write method submits its request and returns a future, which resolves once the commit is durable.
 Each call is one atomic change. Calls that arrive together may share a commit. Enqueues run first in
 a commit and fetches last. A request that a guard rejects returns a `Refusal` as its outcome. An
-exception means that nothing was written.
+exception means that nothing was written, except `OutcomeUnknown`.
 """
 
 from asyncio import Future
@@ -51,7 +51,7 @@ class UnusableStoreError(Exception):
 
 
 class StoreError(Exception):
-    """Raised when the store could not carry out a request. Nothing was written."""
+    """Raised when the store failed at a request. Nothing was written, except as noted below."""
 
 
 class StoreUnavailable(StoreError):
@@ -60,6 +60,14 @@ class StoreUnavailable(StoreError):
 
 class StoreOverloaded(StoreError):
     """Raised when too many writes are waiting for their commit already."""
+
+
+class OutcomeUnknown(StoreError):
+    """Raised when it is unknown whether a write was stored, e.g. if the answer to a COMMIT is lost.
+
+    The same request again has no second effect if it names its job by id, and its attempt by lease
+    token.
+    """
 
 
 class SearchTooSlow(StoreError):
@@ -141,8 +149,8 @@ class Store(Protocol):
         """Delete one chunk of each kind of old row. Return the number of deleted rows."""
         ...
 
-    def configure_queue(self, setting: QueueSetting) -> Future[None]:
-        """Change one setting of a queue. Create the queue if it does not exist."""
+    def configure_queue(self, *settings: QueueSetting) -> Future[None]:
+        """Change settings of queues, all or none. Create the queues that do not exist."""
         ...
 
     def drop_queue(self, name: str) -> Future[bool]:

@@ -98,8 +98,8 @@ class Writes:
     def prune(self, limits: Prune) -> Future[int]:
         return self._writer.submit(PRUNE, limits)
 
-    def configure_queue(self, setting: QueueSetting) -> Future[None]:
-        return self._writer.submit(CONFIGURE_QUEUE, setting)
+    def configure_queue(self, *settings: QueueSetting) -> Future[None]:
+        return self._writer.submit(CONFIGURE_QUEUE, settings)
 
     def drop_queue(self, name: str) -> Future[bool]:
         return self._writer.submit(DROP_QUEUE, name)
