@@ -42,6 +42,7 @@ BY_CODE = {
     ErrorCode.PAYLOAD_TOO_LARGE: PayloadTooLarge,
     ErrorCode.OVERLOADED: Overloaded,
     ErrorCode.UNAVAILABLE: Unavailable,
+    ErrorCode.STORAGE_FULL: Unavailable,
     ErrorCode.INTERNAL_ERROR: ServerError,
 }
 
