@@ -22,7 +22,12 @@ from corvo_schema.errors import ErrorCode, details_of
 from corvo_server.engine.errors import CallError
 from corvo_server.http.endpoint import App
 from corvo_server.http.request_id import request_id
-from corvo_server.store.protocol import SearchTooSlow, StoreOverloaded, StoreUnavailable
+from corvo_server.store.protocol import (
+    SearchTooSlow,
+    StoreFull,
+    StoreOverloaded,
+    StoreUnavailable,
+)
 
 log = logging.getLogger(__name__)
 
@@ -61,8 +66,11 @@ def _answer(request: Request, error: Exception) -> HTTPResponse:
         status=call_error.code.http_status,
         content_type="application/json",
     )
-    if call_error.retry_after is not None:
-        response.headers["retry-after"] = str(call_error.retry_after)
+    retry_after = call_error.retry_after
+    if call_error.code is ErrorCode.STORAGE_FULL:
+        retry_after = _RETRY_AFTER
+    if retry_after is not None:
+        response.headers["retry-after"] = str(retry_after)
     if isinstance(error, MethodNotAllowed):
         response.headers["allow"] = ", ".join(_methods_of(request))
     if isinstance(error, PayloadTooLarge):
@@ -89,7 +97,7 @@ def _drop_rest_of_body(request: Request) -> None:
         stream.request_max_size = stream.protocol.request_max_size = _LARGEST_DROPPED
 
 
-def _as_call_error(request: Request, error: Exception) -> CallError:  # noqa: PLR0911 - a table
+def _as_call_error(request: Request, error: Exception) -> CallError:  # noqa: PLR0911, PLR0912 - a table
     match error:
         case CallError():
             return error
@@ -99,6 +107,10 @@ def _as_call_error(request: Request, error: Exception) -> CallError:  # noqa: PL
         case SearchTooSlow():
             message = f"The search was stopped: {error}. Nothing was done; retry later."
             return CallError(ErrorCode.UNAVAILABLE, message, retry_after=_RETRY_AFTER)
+        case StoreFull():
+            advice = "Delete jobs or free space on the disk, then retry."
+            message = f"The write failed: {error}. Nothing was done. {advice}"
+            return CallError(ErrorCode.STORAGE_FULL, message)
         case StoreUnavailable():
             message = f"The store is unavailable: {error}. Nothing was done; retry in a second."
             return CallError(ErrorCode.UNAVAILABLE, message, retry_after=_RETRY_AFTER)

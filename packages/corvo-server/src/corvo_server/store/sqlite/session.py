@@ -7,7 +7,7 @@ from time import perf_counter
 from corvo_server.store.commit.tables import Tables
 from corvo_server.store.commit.transaction import Transaction
 from corvo_server.store.commit.writer import CommitError, Group
-from corvo_server.store.protocol import StoreUnavailable
+from corvo_server.store.protocol import StoreFull, StoreUnavailable
 from corvo_server.store.records import Commit
 from corvo_server.store.sqlite.batches import Batches
 from corvo_server.store.sqlite.bulk import Bulks
@@ -18,6 +18,7 @@ from corvo_server.store.sqlite.locks import Locks
 from corvo_server.store.sqlite.pending import PendingJobs
 from corvo_server.store.sqlite.queues import Queues
 from corvo_server.store.sqlite.schedules import Schedules
+from corvo_server.store.sqlite.space import Space, is_full
 
 log = logging.getLogger(__name__)
 
@@ -44,9 +45,13 @@ def _tables_of(connection: sqlite3.Connection, jobs: Jobs, events: Events) -> Ta
 class SqliteSession:
     """Implements `store.commit.writer.Session`."""
 
-    def __init__(self, connection: sqlite3.Connection, files: DataFiles) -> None:
+    def __init__(self, connection: sqlite3.Connection, files: DataFiles, space: Space) -> None:
         self._connection = connection
         self._files = files
+        self._space = space
+        space.measure(connection)
+        self._pages: int | None = None
+        """Number of pages before the transaction; None if its growth needs no check."""
         self._files_checked_at = -float("inf")
         self._changes = 0
         self._jobs = Jobs(connection)
@@ -56,12 +61,18 @@ class SqliteSession:
     def begin(self, groups: list[Group]) -> Transaction:
         if perf_counter() - self._files_checked_at > _CHECK_AGAIN_AFTER:
             self._check_files()
+        measure, self._pages = self._space.last, None
+        if measure.is_near:
+            measure = self._space.measure(self._connection)
+            self._pages = measure.pages
         self._begin_or_commit("BEGIN IMMEDIATE")
         self._changes = self._connection.total_changes
-        return Transaction(self._tables)
+        return Transaction(self._tables, measure.room)
 
     def commit(self, tx: Transaction) -> Commit:
         commit = tx.finish()
+        if self._pages is not None:
+            self._space.check_growth(self._connection, self._pages, is_freeing=tx.is_freeing)
         started = perf_counter()
         self._begin_or_commit("COMMIT")
         ended = perf_counter()
@@ -81,9 +92,14 @@ class SqliteSession:
             self._connection.execute("ROLLBACK")
 
     def may_retry(self, error: Exception, tries: int) -> bool:
-        return False  # there is no other writer, so a second try would fail like the first
+        # There is no other writer, so a second try would fail like the first, except for its space.
+        return tries == 1 and isinstance(error, sqlite3.Error) and self._release_reserve(error)
 
     def explain(self, error: Exception) -> Exception:
+        if is_full(error):
+            full = StoreFull(f"the disk of {self._files.directory} is full: {error}")
+            full.__cause__ = error
+            return full
         if isinstance(error, (sqlite3.DatabaseError, CommitError)) and not isinstance(
             error, (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
         ):
@@ -110,8 +126,17 @@ class SqliteSession:
             raise CommitError(problem)
 
     def _begin_or_commit(self, statement: str) -> None:
-        """Run BEGIN or COMMIT. Raises `CommitError`: the failure concerns every operation."""
+        """Run BEGIN or COMMIT. Raises `CommitError`: the failure concerns every operation.
+
+        If the disk is full, raises SQLite's error: smaller operations may succeed alone.
+        """
         try:
             self._connection.execute(statement)
         except sqlite3.Error as error:
+            if is_full(error):
+                raise
             raise CommitError(str(error)) from error
+
+    def _release_reserve(self, error: Exception) -> bool:
+        """Release the reserve if the disk is full. Return whether there is new space."""
+        return is_full(error) and self._space.reserve.release()
