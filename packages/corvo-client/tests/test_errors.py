@@ -44,6 +44,7 @@ BY_CODE = {
     ErrorCode.OVERLOADED: Overloaded,
     ErrorCode.UNAVAILABLE: Unavailable,
     ErrorCode.OUTCOME_UNKNOWN: OutcomeUnknown,
+    ErrorCode.STORAGE_FULL: Unavailable,
     ErrorCode.INTERNAL_ERROR: ServerError,
 }
 

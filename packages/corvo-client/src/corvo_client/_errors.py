@@ -19,7 +19,7 @@
       │ └ LeaseLost         the attempt no longer has the lease
       ├ PayloadTooLarge     413: the payload or the request is too large
       ├ Overloaded          429: the write queue of the server is full
-      ├ Unavailable         502, 503, 504: the server shuts down or cannot write
+      ├ Unavailable         502, 503, 504: the server shuts down or cannot write (disk full, say)
       ├ OutcomeUnknown      500: the call may have taken effect
       └ ServerError         any other status: a bug of the server
 
@@ -150,7 +150,8 @@ class Overloaded(ApiError):
 class Unavailable(ApiError):
     """The server shuts down, cannot write, or cannot be reached by its proxy.
 
-    The server changed nothing, unless `code` is empty: then a proxy answered.
+    The server changed nothing, unless `code` is empty: then a proxy answered. The code
+    `STORAGE_FULL` says that the disk of the server is too full for new jobs.
     """
 
     is_transient = True
@@ -187,6 +188,7 @@ _BY_CODE: dict[str, type[ApiError]] = {
     ErrorCode.OVERLOADED: Overloaded,
     ErrorCode.UNAVAILABLE: Unavailable,
     ErrorCode.OUTCOME_UNKNOWN: OutcomeUnknown,
+    ErrorCode.STORAGE_FULL: Unavailable,
     ErrorCode.INTERNAL_ERROR: ServerError,
 }
 _BY_STATUS: dict[int, type[ApiError]] = {

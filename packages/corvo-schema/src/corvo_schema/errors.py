@@ -23,6 +23,7 @@ class ErrorCode(StrEnum):
     OVERLOADED = "OVERLOADED"
     UNAVAILABLE = "UNAVAILABLE"
     OUTCOME_UNKNOWN = "OUTCOME_UNKNOWN"
+    STORAGE_FULL = "STORAGE_FULL"
     INTERNAL_ERROR = "INTERNAL_ERROR"
 
     @property
@@ -46,6 +47,7 @@ _HTTP_STATUS = {
     ErrorCode.UNAVAILABLE: 503,
     # Not 502, 503 or 504: proxies and older clients repeat every call that gets one of these.
     ErrorCode.OUTCOME_UNKNOWN: 500,
+    ErrorCode.STORAGE_FULL: 503,
     ErrorCode.INTERNAL_ERROR: 500,
 }
 

@@ -10,8 +10,10 @@ from functools import partial
 from msgspec import Struct
 
 from corvo_schema import FetchRequest
+from corvo_schema.errors import ErrorCode
 from corvo_server.engine import lifecycle
 from corvo_server.engine.clock import Clock
+from corvo_server.engine.errors import CallError
 from corvo_server.engine.notifier import Notifier
 from corvo_server.engine.payloads import SizeLimits, check_document
 from corvo_server.engine.verbs import Part, verb
@@ -157,13 +159,15 @@ class Attempts(Part):
     ) -> list[Outcome]:
         """Extend leases; store progress and checkpoints.
 
-        Without `worker_id`, the heartbeat counts for the workers that hold the jobs.
+        Without `worker_id`, the heartbeat counts for the workers that hold the jobs. Raise
+        `CallError` if it has a checkpoint while the disk is too full for new jobs.
         """
         for item in beats:
             check_document(item.progress, self._limits.progress, "jobs.{}.progress", item.job_id)
             check_document(
                 item.checkpoint, self._limits.checkpoint, "jobs.{}.checkpoint", item.job_id
             )
+        self._check_room(beats)
         if worker_id is not None:
             self._workers.note_heartbeat(worker_id)
         now = self._clock()
@@ -174,6 +178,17 @@ class Attempts(Part):
             for holder in _holders(outcomes):
                 self._workers.note_heartbeat(holder)
         return outcomes
+
+    def _check_room(self, beats: Sequence[Heartbeat]) -> None:
+        """Refuse checkpoints while the disk is too full for new jobs."""
+        checkpoints = [item.checkpoint for item in beats if item.checkpoint is not None]
+        storage = self._store.storage if checkpoints else None
+        if storage is not None and storage.room_bytes < sum(map(len, checkpoints)):
+            raise CallError(
+                ErrorCode.STORAGE_FULL,
+                "The disk is too full for checkpoints. Nothing was done. Repeat the heartbeat "
+                "without checkpoints to keep the leases.",
+            )
 
     def give_back(self, jobs: Sequence[LeasedJob]) -> None:
         """Release jobs whose client disconnected before the reply. Do not wait for the commit.

@@ -26,6 +26,7 @@ from corvo_server.store.protocol import (
     OutcomeUnknown,
     SearchTooSlow,
     StoreError,
+    StoreFull,
     StoreOverloaded,
 )
 
@@ -74,8 +75,11 @@ def _answer(request: Request, error: Exception) -> HTTPResponse:
         status=call_error.code.http_status,
         content_type="application/json",
     )
-    if call_error.retry_after is not None:
-        response.headers["retry-after"] = str(call_error.retry_after)
+    retry_after = call_error.retry_after
+    if call_error.code is ErrorCode.STORAGE_FULL:
+        retry_after = _RETRY_AFTER
+    if retry_after is not None:
+        response.headers["retry-after"] = str(retry_after)
     if isinstance(error, MethodNotAllowed):
         response.headers["allow"] = ", ".join(_methods_of(request))
     if isinstance(error, PayloadTooLarge):
@@ -121,6 +125,10 @@ def _of_store(error: StoreError) -> CallError:
             return CallError(ErrorCode.OVERLOADED, message, retry_after=_RETRY_AFTER)
         case SearchTooSlow():
             message = f"The search was stopped: {error}. Nothing was done; retry later."
+        case StoreFull():
+            advice = "Delete jobs or free space on the disk, then retry."
+            message = f"The write failed: {error}. Nothing was done. {advice}"
+            return CallError(ErrorCode.STORAGE_FULL, message)
         case _:
             message = f"The store is unavailable: {error}. Nothing was done; retry in a second."
     return CallError(ErrorCode.UNAVAILABLE, message, retry_after=_RETRY_AFTER)

@@ -87,7 +87,7 @@ def _operation(tag: str, endpoint: Endpoint, references: dict[Any, Any]) -> dict
     if endpoint.parameters:
         errors.append(ErrorCode.VALIDATION_ERROR)
     if endpoint.writes:
-        errors += (ErrorCode.OVERLOADED, ErrorCode.OUTCOME_UNKNOWN)
+        errors += (ErrorCode.OVERLOADED, ErrorCode.STORAGE_FULL, ErrorCode.OUTCOME_UNKNOWN)
     for status in sorted({code.http_status for code in errors}):
         codes = sorted({code for code in errors if code.http_status == status})
         reference = references[_key(ErrorReply, "serialization")]

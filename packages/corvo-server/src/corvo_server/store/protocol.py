@@ -58,6 +58,10 @@ class StoreUnavailable(StoreError):
     """Raised when the store cannot work now, e.g. disk full, database down or shutting down."""
 
 
+class StoreFull(StoreUnavailable):
+    """Raised when the disk of the database is full. Deletes may succeed."""
+
+
 class StoreOverloaded(StoreError):
     """Raised when too many writes are waiting for their commit already."""
 

@@ -24,6 +24,7 @@ def _edit(tx: Transaction, request: BulkEdit) -> BulkOutcome:
     outcome = request.decide(tx.tables.bulks.find(request.id))
     if isinstance(outcome, BulkRecord):
         tx.tables.bulks.save(outcome)
+        tx.is_freeing = True
         tx.commit.has_bulk = tx.commit.has_bulk or outcome.finished_at is None
     return outcome
 

@@ -38,7 +38,7 @@ from corvo_server.store.postgres.pipeline import (
 from corvo_server.store.postgres.queues import Queues
 from corvo_server.store.postgres.rows import SQL, as_json
 from corvo_server.store.postgres.schedules import Schedules
-from corvo_server.store.protocol import OutcomeUnknown, StoreUnavailable
+from corvo_server.store.protocol import OutcomeUnknown, StoreFull, StoreUnavailable
 from corvo_server.store.records import Commit
 
 log = logging.getLogger(__name__)
@@ -155,6 +155,8 @@ class PostgresSession:
         except psycopg.OperationalError as error:
             if _is_closed(pipeline.connection, error):
                 raise _ConnectionLost(str(error)) from error
+            if _is_full(error):
+                raise  # a delete may succeed alone
             raise CommitError(str(error)) from error
         if has_results:
             self._update_head_cache(xid_rows)
@@ -260,6 +262,10 @@ class PostgresSession:
         return True
 
     def explain(self, error: Exception) -> Exception:
+        if _is_full(error):
+            full = StoreFull(f"the disk of PostgreSQL is full: {error}")
+            full.__cause__ = error
+            return full
         if isinstance(error, _DATABASE_ERRORS):
             unavailable = StoreUnavailable(f"the database cannot be written: {error}")
             unavailable.__cause__ = error
@@ -330,6 +336,11 @@ def _has_refused(connection: Connection, error: Exception) -> bool:
         and error.diag.severity_nonlocalized not in {"FATAL", "PANIC"}
         and not _is_closed(connection, error)
     )
+
+
+def _is_full(error: Exception) -> bool:
+    """Return whether PostgreSQL refused a statement because its disk is full."""
+    return isinstance(error, psycopg.Error) and error.diag.sqlstate == errors.DiskFull.sqlstate
 
 
 def _is_closed(connection: Connection, error: Exception) -> bool:

@@ -7,7 +7,7 @@ from time import perf_counter
 from corvo_server.store.commit.tables import Tables
 from corvo_server.store.commit.transaction import Transaction
 from corvo_server.store.commit.writer import CommitError, Group
-from corvo_server.store.protocol import OutcomeUnknown, StoreUnavailable
+from corvo_server.store.protocol import OutcomeUnknown, StoreFull, StoreUnavailable
 from corvo_server.store.records import Commit
 from corvo_server.store.sqlite.batches import Batches
 from corvo_server.store.sqlite.bulk import Bulks
@@ -18,6 +18,7 @@ from corvo_server.store.sqlite.locks import Locks
 from corvo_server.store.sqlite.pending import PendingJobs
 from corvo_server.store.sqlite.queues import Queues
 from corvo_server.store.sqlite.schedules import Schedules
+from corvo_server.store.sqlite.space import Space, is_full
 
 log = logging.getLogger(__name__)
 
@@ -57,24 +58,36 @@ def _tables_of(connection: sqlite3.Connection, jobs: Jobs, events: Events) -> Ta
 class SqliteSession:
     """Implements `store.commit.writer.Session`."""
 
-    def __init__(self, connection: sqlite3.Connection, files: DataFiles) -> None:
+    def __init__(self, connection: sqlite3.Connection, files: DataFiles, space: Space) -> None:
         self._connection = connection
         self._files = files
+        self._space = space
+        space.measure(connection)
+        self._pages: int | None = None
+        """Number of pages before the transaction; None if its growth needs no check."""
         self._changes = 0
         self._jobs = Jobs(connection)
         self._events = Events(connection)
         self._tables = _tables_of(connection, self._jobs, self._events)
 
     def begin(self, groups: list[Group]) -> Transaction:
+        measure, self._pages = self._space.last, None
+        if measure.is_near:
+            measure = self._space.measure(self._connection)
+            self._pages = measure.pages
         try:
             self._connection.execute("BEGIN IMMEDIATE")
         except sqlite3.Error as error:
+            if is_full(error):
+                raise  # smaller operations may succeed alone
             raise CommitError(str(error)) from error  # the failure concerns every operation
         self._changes = self._connection.total_changes
-        return Transaction(self._tables)
+        return Transaction(self._tables, measure.room)
 
     def commit(self, tx: Transaction) -> Commit:
         commit = tx.finish()
+        if self._pages is not None:
+            self._space.check_growth(self._connection, self._pages, is_freeing=tx.is_freeing)
         commit.has_written = self._connection.total_changes != self._changes
         self._check_files()
         started = perf_counter()
@@ -83,6 +96,8 @@ class SqliteSession:
         except sqlite3.Error as error:
             if commit.has_written and not self._has_written_nothing(error):
                 raise OutcomeUnknown(f"the COMMIT failed: {error}") from error
+            if is_full(error):
+                raise  # smaller operations may succeed alone
             raise CommitError(str(error)) from error
         commit.sync_seconds = perf_counter() - started
         if commit.sync_seconds > _SLOW_SYNC:
@@ -100,9 +115,14 @@ class SqliteSession:
             self._connection.execute("ROLLBACK")
 
     def may_retry(self, error: Exception, tries: int) -> bool:
-        return False  # there is no other writer, so a second try would fail like the first
+        # There is no other writer, so a second try would fail like the first, except for its space.
+        return tries == 1 and isinstance(error, sqlite3.Error) and self._release_reserve(error)
 
     def explain(self, error: Exception) -> Exception:
+        if is_full(error):
+            full = StoreFull(f"the disk of {self._files.directory} is full: {error}")
+            full.__cause__ = error
+            return full
         if isinstance(error, (sqlite3.DatabaseError, CommitError)) and not isinstance(
             error, (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError)
         ):
@@ -133,3 +153,7 @@ class SqliteSession:
             return True
         code = getattr(error, "sqlite_errorcode", 0)  # sqlite3 itself raises errors without it
         return bool({code, code & 0xFF} & _WRITES_NOTHING)
+
+    def _release_reserve(self, error: Exception) -> bool:
+        """Release the reserve if the disk is full. Return whether there is new space."""
+        return is_full(error) and self._space.reserve.release()
