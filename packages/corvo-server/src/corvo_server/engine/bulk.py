@@ -105,6 +105,7 @@ class Bulk(Part):
         changed = sum(isinstance(outcome, Change | Removal) for outcome in outcomes)
         return changed, sum(isinstance(outcome, Refusal) for outcome in outcomes)
 
+    @verb
     async def wait_for_end(self, stored: BulkRecord) -> BulkRecord:
         """Return a stored operation after its end, or as it is after some seconds.
 
