@@ -1,21 +1,18 @@
 """Commits of unknown outcome: every caller learns it, and the server goes on with true state."""
 
 import asyncio
-from collections.abc import Sequence
 from functools import partial
 
 import pytest
 
 from corvo_schema import BulkRequest, new_job_id
 from corvo_schema.states import EventType, JobState
-from corvo_server.engine import sweep
 from corvo_server.engine.errors import CallError
 from corvo_server.engine.events import EventFilter
 from corvo_server.services.bulk import BulkRunner
 from corvo_server.services.promoter import Promoter
 from corvo_server.store.bulk import BulkRecord
 from corvo_server.store.protocol import OutcomeUnknown, StoreUnavailable
-from corvo_server.store.records import Outcome, Transition
 from server_support.bench import QUEUE, Bench, is_done, make_job, turns
 from server_support.unknown_outcomes import hide_outcomes
 
@@ -123,29 +120,6 @@ async def test_bulk_operation_continues_after_a_failure(
     await runner.run_once()
     done = await bench.engine.bulk.get(operation.id)
     assert (done.status, done.affected) == ("completed", 3)
-
-
-async def test_partly_done_call_does_not_say_that_nothing_was_done(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sweep, "CHUNK", 2)
-    job_ids = [await bench.enqueue() for _ in range(3)]
-    with bench.kit.break_commits(bench.store), pytest.raises(StoreUnavailable):
-        await bench.engine.queues.clear(QUEUE)
-    real = bench.store.transition
-    chunks = []
-
-    def fail_after_the_first(requests: Sequence[Transition]) -> asyncio.Future[list[Outcome]]:
-        chunks.append(requests)
-        if len(chunks) > 1:
-            raise StoreUnavailable("disk is full")
-        return real(requests)
-
-    monkeypatch.setattr(bench.store, "transition", fail_after_the_first)
-    with pytest.raises(OutcomeUnknown, match="stopped after 2 jobs: disk is full"):
-        await bench.engine.queues.clear(QUEUE)
-    monkeypatch.undo()
-    assert await bench.fetch_ids(count=5) == job_ids[2:]
 
 
 async def test_both_limits_of_a_queue_change_in_one_commit(bench: Bench) -> None:

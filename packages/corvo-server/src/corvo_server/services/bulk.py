@@ -22,8 +22,8 @@ class BulkRunner(Service):
             while await self._bulk.step():
                 done += 1
                 await asyncio.sleep(0)  # let the requests whose commit has ended go first
-        except Exception:
-            self._bulk.work.set()  # the operation waits for the next run
+        except BaseException:  # a chunk failed, or another server is the leader now
+            self._bulk.work.set()
             raise
         return done
 

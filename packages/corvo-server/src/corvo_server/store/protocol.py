@@ -13,6 +13,7 @@ from typing import Protocol
 from corvo_schema import BatchState
 from corvo_server.store.batches import BatchRecord
 from corvo_server.store.bulk import BulkEdit, BulkOutcome, BulkRecord, BulkStep
+from corvo_server.store.emptying import EmptyOutcome, EmptyQueue
 from corvo_server.store.nodes import HeartbeatResult, NodeRecord, NodeReport
 from corvo_server.store.queues import (
     QueueRecord,
@@ -157,6 +158,13 @@ class Store(Protocol):
         """Change settings of queues, all or none. Create the queues that do not exist."""
         ...
 
+    def empty_queue(self, request: EmptyQueue) -> Future[EmptyOutcome]:
+        """Delete jobs of a queue and, if asked, the queue: now, or by a bulk operation.
+
+        A queue that has other jobs stays for them, with the settings of a new queue.
+        """
+        ...
+
     def drop_queue(self, name: str) -> Future[bool]:
         """Delete a queue, its settings and its totals, unless it has jobs. Return whether it did.
 
@@ -184,8 +192,9 @@ class Store(Protocol):
         ...
 
     def step_bulk(self, step: BulkStep) -> Future[BulkRecord | None]:
-        """Apply one chunk of a bulk operation and store the progress, unless it has ended.
+        """Apply one chunk of a bulk operation and store the progress.
 
+        A chunk changes nothing if the operation has ended or is not at the start of the chunk.
         Return the bulk operation as stored, or None if it does not exist.
         """
         ...

@@ -161,14 +161,13 @@ class Transaction:
         counters = self._counters.get(queue)
         return counters[STATE_CODES[JobState.ACTIVE]] if counters else 0
 
-    def finish(self) -> Commit:
-        """Write the collected counters, batch counts and events, and return the effects.
+    def write_counts(self) -> None:
+        """Write the batch counts and counters of queues that were collected so far.
 
-        Nothing may be written in this transaction afterwards.
+        Enqueue the callbacks of batches that ended with it.
         """
         self._write_batch_counts()
         self._count_moves()
-        self._add_ready_below_limits()
         if self._counters:
             self.tables.queues.count(
                 [
@@ -176,6 +175,15 @@ class Transaction:
                     for queue, counters in self._counters.items()
                 ]
             )
+            self._counters.clear()
+
+    def finish(self) -> Commit:
+        """Write the collected counters, batch counts and events, and return the effects.
+
+        Nothing may be written in this transaction afterwards.
+        """
+        self.write_counts()
+        self._add_ready_below_limits()
         if self._event_seqs:
             self.tables.events.append(
                 self.commit.events, self._event_seqs, are_jobs_there=not self.has_removed
@@ -203,6 +211,7 @@ class Transaction:
                 for batch_id, (succeeded, failed, cancelled) in self._batches.items()
             ]
         )
+        self._batches.clear()
         self.insert([callback_job(batch) for batch in ended if batch.callback_queue is not None])
 
     def _count_moves(self) -> None:

@@ -136,7 +136,7 @@ class PostgresSession:
             pending=pending,
             events=Events(pipeline, self._base),
             schedules=Schedules(pipeline),
-            bulks=Bulks(pipeline),
+            bulks=Bulks(pipeline, pending),
         )
 
     def commit(self, tx: Transaction) -> Commit:
