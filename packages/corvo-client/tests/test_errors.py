@@ -42,6 +42,7 @@ BY_CODE = {
     ErrorCode.PAYLOAD_TOO_LARGE: PayloadTooLarge,
     ErrorCode.OVERLOADED: Overloaded,
     ErrorCode.UNAVAILABLE: Unavailable,
+    ErrorCode.REQUEST_TIMEOUT: Unavailable,
     ErrorCode.INTERNAL_ERROR: ServerError,
 }
 
@@ -57,6 +58,7 @@ def test_every_code_has_its_class(code: ErrorCode) -> None:
     ("status", "kind"),
     [
         (400, ValidationFailed),
+        (408, Unavailable),
         (409, Conflict),
         (504, Unavailable),
         (500, ServerError),

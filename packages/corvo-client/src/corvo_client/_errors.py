@@ -19,7 +19,8 @@
       │ └ LeaseLost         the attempt no longer has the lease
       ├ PayloadTooLarge     413: the payload or the request is too large
       ├ Overloaded          429: the write queue of the server is full
-      ├ Unavailable         502, 503, 504: the server shuts down or cannot write
+      ├ Unavailable         502, 503, 504: the server shuts down or cannot write; 408: it did
+      │                     not receive the request in time
       └ ServerError         any other status: a bug of the server
 """
 
@@ -144,7 +145,10 @@ class Overloaded(ApiError):
 
 
 class Unavailable(ApiError):
-    """The server shuts down, cannot write, or cannot be reached by its proxy."""
+    """The server shuts down, cannot write, or cannot be reached by its proxy.
+
+    Also raised if the server did not receive the request in time (408).
+    """
 
     is_transient = True
 
@@ -166,6 +170,7 @@ _BY_CODE: dict[str, type[ApiError]] = {
     ErrorCode.PAYLOAD_TOO_LARGE: PayloadTooLarge,
     ErrorCode.OVERLOADED: Overloaded,
     ErrorCode.UNAVAILABLE: Unavailable,
+    ErrorCode.REQUEST_TIMEOUT: Unavailable,
     ErrorCode.INTERNAL_ERROR: ServerError,
 }
 _BY_STATUS: dict[int, type[ApiError]] = {
@@ -174,6 +179,7 @@ _BY_STATUS: dict[int, type[ApiError]] = {
     403: Forbidden,
     404: NotFound,
     405: NotFound,
+    408: Unavailable,
     409: Conflict,
     413: PayloadTooLarge,
     415: ValidationFailed,

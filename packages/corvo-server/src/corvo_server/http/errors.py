@@ -89,7 +89,7 @@ def _drop_rest_of_body(request: Request) -> None:
         stream.request_max_size = stream.protocol.request_max_size = _LARGEST_DROPPED
 
 
-def _as_call_error(request: Request, error: Exception) -> CallError:  # noqa: PLR0911 - a table
+def _as_call_error(request: Request, error: Exception) -> CallError:  # noqa: PLR0911, PLR0912 - a table
     match error:
         case CallError():
             return error
@@ -117,7 +117,10 @@ def _as_call_error(request: Request, error: Exception) -> CallError:  # noqa: PL
             limit = request.app.config.REQUEST_MAX_SIZE
             message = f"The body is too large; the limit is {limit} bytes. Send less per request."
             return CallError(ErrorCode.PAYLOAD_TOO_LARGE, message, [("body", message)])
-        case ServiceUnavailable() | RequestTimeout():
+        case RequestTimeout():
+            message = f"The request was too slow: {error}. Nothing was done; send it again."
+            return CallError(ErrorCode.REQUEST_TIMEOUT, message)
+        case ServiceUnavailable():
             message = f"The request took too long: {error}."
             return CallError(ErrorCode.UNAVAILABLE, message, retry_after=_RETRY_AFTER)
         case BadRequest():

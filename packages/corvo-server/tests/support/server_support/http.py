@@ -11,6 +11,7 @@ import orjson
 from corvo_server import app as app_module
 from corvo_server.app import build_http
 from corvo_server.engine.engine import Engine
+from corvo_server.http.deadlines import Deadlines
 from corvo_server.http.openapi import describe
 from corvo_server.http_server import bind, start_http
 from corvo_server.settings import Settings
@@ -136,9 +137,11 @@ def request(
 
 
 @asynccontextmanager
-async def serve(engine: Engine, **settings: Any) -> AsyncIterator[HttpServer]:
+async def serve(
+    engine: Engine, deadlines: Deadlines | None = None, **settings: Any
+) -> AsyncIterator[HttpServer]:
     """Serve `engine` over HTTP on a free port of this machine."""
-    app, requests = build_http(Settings(bind="127.0.0.1:0", **settings), engine)
+    app, requests = build_http(Settings(bind="127.0.0.1:0", **settings), engine, deadlines)
     app.config.TOUCHUP = False  # touch-up would rewrite Sanic's methods for the whole process
     listener = bind("127.0.0.1:0")
     http = await start_http(app, listener)
