@@ -1,6 +1,5 @@
 """A client must send its requests in time, and take its replies. Tests move the loop's time."""
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -12,6 +11,7 @@ from corvo_server.engine.engine import Engine
 from corvo_server.http.deadlines import Deadlines, Patience
 from server_support.bench import Bench, turns, until
 from server_support.http import API, Connection, HttpServer, Reply, request, serve
+from server_support.loop_time import LoopTime
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -34,20 +34,18 @@ BODIES = (
 )
 
 
-class Time:
+class Time(LoopTime):
     """The time of the running loop, and the bytes that the server has received."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        loop = asyncio.get_running_loop()
-        self._ahead = 0.0
+        super().__init__(monkeypatch)
         self._received = 0
-        true_time, receive = loop.time, HttpProtocol.data_received
+        receive = HttpProtocol.data_received
 
         def count(protocol: HttpProtocol, data: bytes) -> None:
             self._received += len(data)
             receive(protocol, data)
 
-        monkeypatch.setattr(loop, "time", lambda: true_time() + self._ahead)
         monkeypatch.setattr(HttpProtocol, "data_received", count)
 
     async def send(self, connection: Connection, data: bytes) -> None:
@@ -56,12 +54,6 @@ class Time:
         await connection.send(data)
         await until(lambda: self._received >= expected)
         await turns()
-
-    async def forward(self, seconds: float) -> None:
-        """Let seconds pass, and everything happen that is due, also shortly afterwards."""
-        for step in (seconds, 0.01, 0.01):
-            self._ahead += step
-            await turns()
 
 
 @pytest_asyncio.fixture(loop_scope="module")
