@@ -45,6 +45,7 @@ BY_CODE = {
     ErrorCode.UNAVAILABLE: Unavailable,
     ErrorCode.OUTCOME_UNKNOWN: OutcomeUnknown,
     ErrorCode.STORAGE_FULL: Unavailable,
+    ErrorCode.REQUEST_TIMEOUT: Unavailable,
     ErrorCode.INTERNAL_ERROR: ServerError,
 }
 
@@ -60,6 +61,7 @@ def test_every_code_has_its_class(code: ErrorCode) -> None:
     ("status", "kind"),
     [
         (400, ValidationFailed),
+        (408, Unavailable),
         (409, Conflict),
         (504, Unavailable),
         (500, ServerError),

@@ -19,7 +19,8 @@
       │ └ LeaseLost         the attempt no longer has the lease
       ├ PayloadTooLarge     413: the payload or the request is too large
       ├ Overloaded          429: the write queue of the server is full
-      ├ Unavailable         502, 503, 504: the server shuts down or cannot write (disk full, say)
+      ├ Unavailable         502, 503, 504: the server shuts down or cannot write (disk full, say);
+      │                     408: it did not receive the request in time
       ├ OutcomeUnknown      500: the call may have taken effect
       └ ServerError         any other status: a bug of the server
 
@@ -152,6 +153,7 @@ class Unavailable(ApiError):
 
     The server changed nothing, unless `code` is empty: then a proxy answered. The code
     `STORAGE_FULL` says that the disk of the server is too full for new jobs.
+    Also raised if the server did not receive the request in time (408).
     """
 
     is_transient = True
@@ -189,6 +191,7 @@ _BY_CODE: dict[str, type[ApiError]] = {
     ErrorCode.UNAVAILABLE: Unavailable,
     ErrorCode.OUTCOME_UNKNOWN: OutcomeUnknown,
     ErrorCode.STORAGE_FULL: Unavailable,
+    ErrorCode.REQUEST_TIMEOUT: Unavailable,
     ErrorCode.INTERNAL_ERROR: ServerError,
 }
 _BY_STATUS: dict[int, type[ApiError]] = {
@@ -197,6 +200,7 @@ _BY_STATUS: dict[int, type[ApiError]] = {
     403: Forbidden,
     404: NotFound,
     405: NotFound,
+    408: Unavailable,
     409: Conflict,
     413: PayloadTooLarge,
     415: ValidationFailed,

@@ -155,9 +155,12 @@ def _as_call_error(request: Request, error: Exception) -> CallError:  # noqa: PL
             limit = request.app.config.REQUEST_MAX_SIZE
             message = f"The body is too large; the limit is {limit} bytes. Send less per request."
             return CallError(ErrorCode.PAYLOAD_TOO_LARGE, message, [("body", message)])
+        case RequestTimeout():
+            message = f"The request was too slow: {error}. Nothing was done; send it again."
+            return CallError(ErrorCode.REQUEST_TIMEOUT, message)
         case ServiceUnavailable() if _may_have_changed(request):
             return _unknown("the call took too long")
-        case ServiceUnavailable() | RequestTimeout():
+        case ServiceUnavailable():
             message = f"The request took too long: {error}."
             return CallError(ErrorCode.UNAVAILABLE, message, retry_after=_RETRY_AFTER)
         case BadRequest():

@@ -19,7 +19,12 @@ _ERRORS_OF_BODIES = (
     ErrorCode.PAYLOAD_TOO_LARGE,
     ErrorCode.UNSUPPORTED_MEDIA_TYPE,
 )
-_ERRORS_OF_ALL_CALLS = (ErrorCode.FORBIDDEN, ErrorCode.UNAVAILABLE, ErrorCode.INTERNAL_ERROR)
+_ERRORS_OF_ALL_CALLS = (
+    ErrorCode.FORBIDDEN,
+    ErrorCode.REQUEST_TIMEOUT,
+    ErrorCode.UNAVAILABLE,
+    ErrorCode.INTERNAL_ERROR,
+)
 _RETRYABLE = {ErrorCode.OVERLOADED.http_status, ErrorCode.UNAVAILABLE.http_status}
 _HEADERS = {
     "X-Request-ID": {
