@@ -15,6 +15,7 @@ from corvo_server.store.bulk import BulkRecord
 from corvo_server.store.protocol import OutcomeUnknown, StoreUnavailable
 from server_support.bench import QUEUE, Bench, is_done, make_job, turns
 from server_support.unknown_outcomes import hide_outcomes
+from server_support.waiting import PATIENCE
 
 both = pytest.mark.parametrize("are_stored", [True, False], ids=["stored", "not stored"])
 
@@ -91,10 +92,10 @@ async def test_services_and_followers_find_what_was_stored(bench: Bench) -> None
     seen = [event.id for event in await anext(followed)]
     with hide_outcomes(bench.store, are_stored=True), pytest.raises(OutcomeUnknown):
         await bench.enqueue(at=bench.clock.now + 1_000)
-    await asyncio.wait_for(waiting, 5)  # so it reads the time of the next job again
+    await asyncio.wait_for(waiting, PATIENCE)  # so it reads the time of the next job again
     await bench.enqueue()
     while len(seen) < 3:
-        seen += [event.id for event in await asyncio.wait_for(anext(followed), 5)]
+        seen += [event.id for event in await asyncio.wait_for(anext(followed), PATIENCE)]
     await followed.aclose()
     assert seen == [event.id for event in await bench.store.read_events(0, 100)]
 
@@ -105,7 +106,7 @@ async def test_bulk_operation_continues_after_a_failure(
     monkeypatch.setattr("corvo_server.engine.bulk.CHUNK", 1)
     await bench.enqueue_batch(*(make_job() for _ in range(3)))
     runner = BulkRunner(bench.engine.bulk)
-    await asyncio.wait_for(runner.wait(), 5)  # for operations of an earlier process
+    await asyncio.wait_for(runner.wait(), PATIENCE)  # for operations of an earlier process
     request = {"action": "delete", "filter": {"queue": QUEUE}, "async": True}
     operation = await bench.engine.bulk.run(BulkRequest.model_validate(request))
     assert isinstance(operation, BulkRecord)
@@ -113,10 +114,10 @@ async def test_bulk_operation_continues_after_a_failure(
         (hide_outcomes(bench.store, are_stored=True), OutcomeUnknown),
         (bench.kit.break_commits(bench.store), StoreUnavailable),
     ):
-        await asyncio.wait_for(runner.wait(), 5)
+        await asyncio.wait_for(runner.wait(), PATIENCE)
         with breaks, pytest.raises(error):
             await runner.run_once()
-    await asyncio.wait_for(runner.wait(), 5)
+    await asyncio.wait_for(runner.wait(), PATIENCE)
     await runner.run_once()
     done = await bench.engine.bulk.get(operation.id)
     assert (done.status, done.affected) == ("completed", 3)

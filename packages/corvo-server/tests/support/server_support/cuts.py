@@ -2,6 +2,7 @@
 
 import socket
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Self
 from urllib.parse import urlsplit, urlunsplit
@@ -26,20 +27,33 @@ class CutProxy:
         self.loses_requests = False
         self.is_away = False
         self._sockets: list[socket.socket] = []
+        self._threads: list[threading.Thread] = []
 
     def restore(self) -> None:
         """Pass everything on again."""
         self.loses_answers = self.loses_requests = self.is_away = False
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._start(self._accept)
         return self
 
     def __exit__(self, *_: object) -> None:
-        _end(self._listener, *self._sockets)
+        _end(self._listener)
+        self._threads[0].join()  # it accepts no connection any more
+        _end(*self._sockets)
+        for thread in self._threads:
+            thread.join()
+        # Not before: another thread may still use the number of a closed socket.
+        for item in (self._listener, *self._sockets):
+            item.close()
+
+    def _start(self, run: Callable[..., None], *sockets: socket.socket) -> None:
+        thread = threading.Thread(target=run, args=sockets, daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
     def _accept(self) -> None:
-        with suppress(OSError):
+        with suppress(OSError):  # the listener has ended
             while True:
                 client, _ = self._listener.accept()
                 self._sockets.append(client)
@@ -48,8 +62,8 @@ class CutProxy:
                     continue
                 database = socket.create_connection(self._target)
                 self._sockets.append(database)
-                for pump in (self._pump_requests, self._pump_answers):
-                    threading.Thread(target=pump, args=(client, database), daemon=True).start()
+                self._start(self._pump_requests, client, database)
+                self._start(self._pump_answers, client, database)
 
     def _pump_requests(self, client: socket.socket, database: socket.socket) -> None:
         with suppress(OSError):
@@ -68,4 +82,3 @@ def _end(*sockets: socket.socket) -> None:
     for item in sockets:
         with suppress(OSError):
             item.shutdown(socket.SHUT_RDWR)
-        item.close()
