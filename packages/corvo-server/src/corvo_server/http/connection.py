@@ -11,6 +11,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any, cast
 
+from sanic.exceptions import RequestCancelled
 from sanic.server import HttpProtocol
 
 from corvo_server.http.deadlines import Deadlines
@@ -83,7 +84,13 @@ class Connection(HttpProtocol):
 
     async def send(self, data: bytes) -> None:
         """Write bytes of a reply when the client has taken enough of those before."""
-        await super().send(data)  # type: ignore[no-untyped-call]
+        if not self._can_write.is_set():
+            await self._can_write.wait()
+        transport = self.transport
+        if transport is None or transport.is_closing():
+            raise RequestCancelled
+        transport.write(data)
+        self._time = monotonic()
         self._sent += len(data)
         if self._expected is not None:
             self._replies.append((self._sent, self._expected))
