@@ -52,6 +52,7 @@ class Bulk(Part):
         self._changed = asyncio.Event()
         self.work = asyncio.Event()
         """Set when an operation waits to run in the background."""
+        self._is_closed = False
 
     @verb
     async def run(self, request: BulkRequest) -> BulkDone | BulkRecord:
@@ -104,13 +105,13 @@ class Bulk(Part):
     async def follow(self, bulk_id: str, interval: float) -> AsyncGenerator[BulkRecord]:
         """Yield the operation now and after each change, until it has ended.
 
-        Yield it again after `interval` seconds without a change.
+        Yield it again after `interval` seconds without a change. End when the server closes.
         """
         while True:
             changed = self._changed
             record = await self.get(bulk_id)
             yield record
-            if record.status not in UNENDED:
+            if record.status not in UNENDED or self._is_closed:
                 return
             try:
                 await asyncio.wait_for(changed.wait(), interval)
@@ -178,6 +179,11 @@ class Bulk(Part):
     ) -> Sequence[tuple[int, str]]:
         found = await self._store.matching_ids(_filter_of(request), after, limit)
         return [(seq, job_id) for seq, job_id in found if seq <= up_to]
+
+    def close(self) -> None:
+        """End all followers."""
+        self._is_closed = True
+        self._wake_followers()
 
     def _wake_followers(self) -> None:
         changed, self._changed = self._changed, asyncio.Event()

@@ -74,6 +74,7 @@ class Engine:
         self.is_closing = True
         self.notifier.close()
         self.events.close()
+        self.bulk.close()
 
     async def check(self) -> None:
         """Raise `StoreUnavailable` if the store does not answer."""

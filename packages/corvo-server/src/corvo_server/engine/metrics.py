@@ -4,7 +4,7 @@ from collections import Counter as Tally
 from collections.abc import Iterator, Sequence
 from operator import attrgetter
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
@@ -47,6 +47,16 @@ class Metrics:
             "Time to answer a request, by route. For fetches it includes the wait for a job.",
             ("route",),
             buckets=_REQUEST_SECONDS,
+            registry=self.registry,
+        )
+        self.event_streams = Gauge(
+            "corvo_event_streams",
+            "Number of open event streams.",
+            registry=self.registry,
+        )
+        self.unread_streams = Counter(
+            "corvo_event_streams_unread_total",
+            "Event streams that the server ended because their viewer did not read them.",
             registry=self.registry,
         )
         self._sizes: list[tuple[int, float, float]] = []

@@ -169,6 +169,21 @@ class StrictHttp(Http):
                 raise
         del buffer[: end + len(END_OF_HEAD)]
 
+    def end_unread(self, data: bytes) -> None:
+        """End a chunked reply with `data` although the client has not read the reply so far.
+
+        Then the connection closes: at once if the client has read all, else after a few seconds.
+        """
+        self.keep_alive = False
+        transport = self.protocol.transport
+        if transport is None:
+            return
+        if self.stage is not Stage.RESPONSE:  # the head waits behind the replies before it
+            self.protocol.abort()
+            return
+        transport.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data))
+        self.stage = Stage.IDLE
+
     def _bad_chunks(self, reason: str) -> BadRequest:
         self.keep_alive = False
         return BadRequest(reason)
@@ -177,13 +192,15 @@ class StrictHttp(Http):
 class StrictProtocol(HttpProtocol):
     """A connection with strict heads and chunks, whose client may end its side after a request."""
 
-    __slots__ = ("_has_ended", "_is_waiting")
+    __slots__ = ("_has_ended", "_is_waiting", "is_streaming")
 
     HTTP_CLASS = StrictHttp
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self._has_ended = self._is_waiting = False
+        self.is_streaming = False
+        """Whether the reply is an event stream, for which a shutdown does not wait."""
 
     def has_ended(self) -> bool:
         """Return whether the client has shut down its sending side. It may still read replies."""

@@ -234,8 +234,11 @@ class Store(Protocol):
         """Return a queue with its counters, or None if it does not exist."""
         ...
 
-    async def read_events(self, after: int, limit: int) -> list[Event]:
-        """Return up to `limit` events of the log with an id above `after`, oldest first."""
+    async def read_events(self, after: int, limit: int, max_data: int | None = None) -> list[Event]:
+        """Return up to `limit` events of the log with an id above `after`, oldest first.
+
+        Stop early, but after one event at least, if their data is longer than `max_data`.
+        """
         ...
 
     async def last_event_id(self) -> int:

@@ -122,8 +122,9 @@ class PostgresStore(Reads[Pipeline], Writes):
             with suppress(RuntimeError):  # the loop is closed, so there are no listeners any more
                 self._loop.call_soon_threadsafe(self._writer.notify_listeners, commit)
 
-    async def read_events(self, after: int, limit: int) -> list[Event]:
-        return await self._readers.run_fresh(events.read_events, self._base, after, limit)
+    async def read_events(self, after: int, limit: int, max_data: int | None = None) -> list[Event]:
+        read = events.read_events
+        return await self._readers.run_fresh(read, self._base, after, limit, max_data)
 
     async def last_event_id(self) -> int:
         return await self._readers.run_fresh(events.last_event_id, self._base)

@@ -94,8 +94,8 @@ class SqliteStore(Reads[sqlite3.Connection], Writes):
         self.watch = Watch(files, (readers, searchers))
         self.watch.start()
 
-    async def read_events(self, after: int, limit: int) -> list[Event]:
-        return await self._readers.run(events.read_events, after, limit)
+    async def read_events(self, after: int, limit: int, max_data: int | None = None) -> list[Event]:
+        return await self._readers.run(events.read_events, after, limit, max_data)
 
     async def last_event_id(self) -> int:
         return await self._readers.run(events.last_event_id)
