@@ -57,7 +57,7 @@ async def write_events(bench: Bench, megabytes: int = 2) -> int:
     job = await bench.start(queue="large")
     for _ in range(megabytes * 16):
         await bench.heartbeat(job, progress=LARGE)
-    return await bench.engine.events.last_id()
+    return int(await bench.engine.events.last_id())
 
 
 async def messages(connection: Connection) -> list[dict[str, Any]]:

@@ -182,6 +182,7 @@ class StrictHttp(Http):
             self.protocol.abort()
             return
         transport.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data))
+        self.response_func = None  # type: ignore[assignment]  # as Sanic marks the end of a reply
         self.stage = Stage.IDLE
 
     def _bad_chunks(self, reason: str) -> BadRequest:
