@@ -30,6 +30,8 @@ from corvo_server.store.search.search import Search
 
 _MAX_SYNCHRONOUS = 10_000
 """Maximum number of jobs of an operation that runs within its request."""
+_RUNNER = "bulk operations in the background"
+"""The caller of their searches."""
 _LISTED = 100
 """Number of operations in a list."""
 
@@ -55,27 +57,28 @@ class Bulk(Part):
         self._is_closed = False
 
     @verb
-    async def run(self, request: BulkRequest) -> BulkDone | BulkRecord:
+    async def run(self, request: BulkRequest, caller: str | None = None) -> BulkDone | BulkRecord:
         """Apply the action to all selected jobs now, or store an operation for the background.
 
-        Raise `CallError` if the search for the jobs takes too long.
+        `caller` is the address for which the jobs are searched. Raise `CallError` if the search
+        takes too long.
         """
         try:
-            return await self._run(request)
+            return await self._run(request, caller)
         except SearchTooSlow as error:
             if request.filter is None:
                 raise
             raise too_slow(error, request.filter, at="filter.") from None
 
-    async def _run(self, request: BulkRequest) -> BulkDone | BulkRecord:
+    async def _run(self, request: BulkRequest, caller: str | None) -> BulkDone | BulkRecord:
         started = perf_counter()
         last_seq = await self._store.last_seq()
         job_ids = request.job_ids
         if job_ids is None:
-            matching = await self._matching(request, 0, last_seq, _MAX_SYNCHRONOUS + 1)
+            matching = await self._matching(request, 0, last_seq, _MAX_SYNCHRONOUS + 1, caller)
             job_ids = [job_id for _, job_id in matching]
         if request.run_async or len(job_ids) > _MAX_SYNCHRONOUS:
-            return await self._begin(request, len(job_ids), last_seq)
+            return await self._begin(request, len(job_ids), last_seq, caller)
         tally = await apply_to(self._store, job_ids, rule_of(request, self._clock()))
         return BulkDone(tally.affected, tally.errors, perf_counter() - started)
 
@@ -135,7 +138,7 @@ class Bulk(Part):
     async def _next_step(self, record: BulkRecord) -> BulkStep:
         request = BulkRequest.model_validate_json(record.request)
         if request.job_ids is None:
-            matching = await self._matching(request, record.cursor, record.last_seq, CHUNK)
+            matching = await self._matching(request, record.cursor, record.last_seq, CHUNK, _RUNNER)
             job_ids = [job_id for _, job_id in matching]
             cursor = matching[-1][0] if matching else record.cursor
             is_last = len(matching) < CHUNK
@@ -148,14 +151,16 @@ class Bulk(Part):
         transitions = [Transition(job_id, decide) for job_id in job_ids]
         return BulkStep(record.id, transitions, cursor, is_last, now)
 
-    async def _begin(self, request: BulkRequest, count: int, last_seq: int) -> BulkRecord:
+    async def _begin(
+        self, request: BulkRequest, count: int, last_seq: int, caller: str | None
+    ) -> BulkRecord:
         now = self._clock()
         record = BulkRecord(
             id=self._ids.bulk(),
             request=request.model_dump_json(by_alias=True, exclude_unset=True),
             action=request.action.value,
             status=BulkStatus.QUEUED,
-            total=count if count <= _MAX_SYNCHRONOUS else await self._count(request),
+            total=count if count <= _MAX_SYNCHRONOUS else await self._count(request, caller),
             processed=0,
             affected=0,
             errors=0,
@@ -170,14 +175,15 @@ class Bulk(Part):
         self.work.set()
         return record
 
-    async def _count(self, request: BulkRequest) -> int:
-        found = await self._store.search(Search(_filter_of(request), self._clock(), limit=1))
+    async def _count(self, request: BulkRequest, caller: str | None) -> int:
+        search = Search(_filter_of(request), self._clock(), limit=1, caller=caller)
+        found = await self._store.search(search)
         return found.total.jobs
 
     async def _matching(
-        self, request: BulkRequest, after: int, up_to: int, limit: int
+        self, request: BulkRequest, after: int, up_to: int, limit: int, caller: str | None
     ) -> Sequence[tuple[int, str]]:
-        found = await self._store.matching_ids(_filter_of(request), after, limit)
+        found = await self._store.matching_ids(_filter_of(request), after, limit, caller)
         return [(seq, job_id) for seq, job_id in found if seq <= up_to]
 
     def close(self) -> None:

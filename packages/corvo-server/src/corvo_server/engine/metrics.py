@@ -14,6 +14,7 @@ from corvo_server.engine.notifier import Notifier
 from corvo_server.store.protocol import Store
 from corvo_server.store.queues import QueueRecord
 from corvo_server.store.records import Commit
+from corvo_server.store.search.search import SearchLoad
 from corvo_server.store.storage import Storage
 
 _TYPE = attrgetter("type")
@@ -174,9 +175,28 @@ class _QueueCollector(Collector):
             "Number of writes that wait for their commit.",
             value=self._store.backlog,
         )
+        yield from _search_metrics(self._store.search_load)
         storage = self._store.storage
         if storage is not None:
             yield from _storage_metrics(storage)
+
+
+def _search_metrics(load: SearchLoad) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "corvo_costly_searches",
+        "Number of running searches that took longer than a quarter of a second, or are likely to.",
+        value=load.costly,
+    )
+    yield GaugeMetricFamily(
+        "corvo_waiting_searches",
+        "Number of searches that wait for their turn.",
+        value=load.waiting,
+    )
+    yield CounterMetricFamily(
+        "corvo_searches_refused",
+        "Searches that were refused because other searches took too long.",
+        value=load.refused,
+    )
 
 
 def _storage_metrics(storage: Storage) -> Iterator[Metric]:

@@ -32,7 +32,7 @@ _REPEAT_AFTER = 5.0
 async def bulk(request: Request) -> HTTPResponse:
     """Apply an action to many jobs: up to 10,000 at once (200), more in the background (202)."""
     body = read_body(request, BulkRequest)
-    done = await engine_of(request).bulk.run(body)
+    done = await engine_of(request).bulk.run(body, request.ip)
     if isinstance(done, BulkDone):
         return reply(
             {

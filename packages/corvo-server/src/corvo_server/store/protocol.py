@@ -42,7 +42,7 @@ from corvo_server.store.schedules import (
     ScheduleRecord,
 )
 from corvo_server.store.search.filters import JobFilter
-from corvo_server.store.search.search import Found, Search
+from corvo_server.store.search.search import Found, Search, SearchLoad
 from corvo_server.store.storage import Storage
 
 
@@ -218,12 +218,17 @@ class Store(Protocol):
         ...
 
     async def matching_ids(
-        self, wanted: JobFilter, after_seq: int, limit: int
+        self, wanted: JobFilter, after_seq: int, limit: int, caller: str | None = None
     ) -> list[tuple[int, str]]:
         """Return (seq, id) of the first `limit` matching jobs with a seq above `after_seq`, by seq.
 
-        Raises `SearchTooSlow` and `StoreUnavailable` as `search` does.
+        `caller` is that of `Search`. Raises the errors of `search`.
         """
+        ...
+
+    @property
+    def search_load(self) -> SearchLoad:
+        """How many searches run, wait, and were refused."""
         ...
 
     async def list_queues(self) -> list[QueueRecord]:

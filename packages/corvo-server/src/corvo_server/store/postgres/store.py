@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from corvo_server.store.commit.writer import Writer
 from corvo_server.store.commit.writes import Writes
+from corvo_server.store.lanes import CONNECTIONS
 from corvo_server.store.nodes import HeartbeatResult, NodeRecord, NodeReport
 from corvo_server.store.postgres import (
     batches,
@@ -35,7 +36,6 @@ from corvo_server.store.records import (
 
 _CHECK_SECONDS = 5
 """Seconds after which a readiness check fails if the database does not answer."""
-_SEARCHERS = 2
 _QUERIES = Queries(
     find_jobs=jobs.find_jobs,
     find_job=jobs.find_job,
@@ -88,7 +88,7 @@ class PostgresStore(Reads[Pipeline], Writes):
             self,
             _QUERIES,
             readers=self._readers,
-            searchers=Readers(url, _SEARCHERS, schema=schema),
+            searchers=Readers(url, CONNECTIONS, schema=schema),
             search_seconds=search_seconds,
         )
         self.node_id = node_of(session.writer_id)
