@@ -27,6 +27,8 @@ The kernel probes after 6 seconds of silence, every 2 seconds, and ends the conn
 probes. The last option, in ms, limits how long data may stay unacknowledged, or a reader may take
 nothing. No system has all of them; macOS calls the first one by the second name.
 """
+_STREAM_SECONDS = 1.0
+"""Seconds that a shutdown waits for viewers to read the rest of their event streams."""
 _POLL = 0.01
 """Seconds between two checks for busy connections during a shutdown."""
 
@@ -102,17 +104,25 @@ async def start_http(app: App, listener: socket.socket) -> AsyncioServer:
 
 
 async def drain(http: AsyncioServer, seconds: float) -> int:
-    """Wait at most `seconds` for busy connections, then abort them. Return the number aborted."""
+    """Wait at most `seconds` for busy connections, then abort them. Return the number aborted.
+
+    Event streams are aborted after a second, and not counted: their clients resume them.
+    """
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + seconds
+    started = loop.time()
     while True:
         busy = [conn for conn in list(http.connections) if not conn.close_if_idle()]
-        if not busy or loop.time() >= deadline:
+        waited = loop.time() - started
+        if not busy or waited >= seconds:
             break
+        if waited >= _STREAM_SECONDS:
+            for connection in busy:
+                if connection.is_streaming:
+                    connection.abort()
         await asyncio.sleep(_POLL)
     for connection in busy:
         connection.abort()
-    return len(busy)
+    return sum(not connection.is_streaming for connection in busy)
 
 
 class BindError(Exception):

@@ -158,7 +158,7 @@ async def test_job_stays_with_a_client_that_receives_it_slowly(
     if ends or change is without_keep_alive:
         assert await client.read(1) == b""
     client.close()
-    await until(lambda: not server.connections)
+    await until(lambda: not server.http.connections)
     await bench.settle()
     assert await bench.state(job_id) is JobState.ACTIVE
 
@@ -214,7 +214,7 @@ async def test_job_of_an_unfinished_reply_goes_back_where_the_kernel_does_not_te
     await client.send(fetch(queue, "/fetch/batch", count=size))
     await client.read(100)
     client.reset()
-    await until(lambda: not server.connections)
+    await until(lambda: not server.http.connections)
     await bench.settle()
     if is_large:
         for job_id in jobs:

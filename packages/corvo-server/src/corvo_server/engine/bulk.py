@@ -39,6 +39,8 @@ _LONGEST_WAIT = 5.0
 """Seconds for which a call waits for the end of its operation."""
 _LOOK_EVERY = 0.1
 """Seconds between two looks at an operation: another server may carry it out."""
+_RUNNER = "bulk operations in the background"
+"""The caller of their searches."""
 _LISTED = 100
 """Number of operations in a list."""
 
@@ -64,31 +66,31 @@ class Bulk(Part):
         """Set when an operation waits to run in the background."""
 
     @verb
-    async def run(self, request: BulkRequest) -> BulkDone | BulkRecord:
+    async def run(self, request: BulkRequest, caller: str | None = None) -> BulkDone | BulkRecord:
         """Apply the action to all selected jobs: in one transaction, or as a bulk operation.
 
-        Return the operation if it does not end soon. Raise `CallError` if the search for the jobs
-        takes too long.
+        Return the operation if it does not end soon. `caller` is the address for which the jobs are
+        searched. Raise `CallError` if the search takes too long.
         """
         try:
-            return await self._run(request)
+            return await self._run(request, caller)
         except SearchTooSlow as error:
             if request.filter is None:
                 raise
             raise too_slow(error, request.filter, at="filter.") from None
 
-    async def _run(self, request: BulkRequest) -> BulkDone | BulkRecord:
+    async def _run(self, request: BulkRequest, caller: str | None) -> BulkDone | BulkRecord:
         started = perf_counter()
         last_seq = await self._store.last_seq()
         job_ids = request.job_ids
         if job_ids is None:
-            matching = await self._matching(request, 0, last_seq, _MAX_SYNCHRONOUS + 1)
+            matching = await self._matching(request, 0, last_seq, _MAX_SYNCHRONOUS + 1, caller)
             job_ids = [job_id for _, job_id in matching]
         is_background = request.run_async or len(job_ids) > _MAX_SYNCHRONOUS
         if not is_background and len(job_ids) <= AT_ONCE:
             changed, refused = await self._apply(request, job_ids)
             return BulkDone(changed, refused, perf_counter() - started)
-        record = await self._begin(request, len(job_ids), last_seq)
+        record = await self._begin(request, len(job_ids), last_seq, caller)
         if is_background:
             return record
         record = await self.wait_for_end(record)
@@ -147,7 +149,7 @@ class Bulk(Part):
     async def follow(self, bulk_id: str, interval: float) -> AsyncGenerator[BulkRecord]:
         """Yield the operation now and after each change, until it has ended or the server stops.
 
-        Yield it again after `interval` seconds without a change.
+        Yield it again after `interval` seconds without a change. End when the server closes.
         """
         while True:
             changed = self._changed
@@ -182,7 +184,7 @@ class Bulk(Part):
     async def _next_step(self, record: BulkRecord) -> BulkStep:
         request = _parsed(record.request)
         if request.job_ids is None:
-            matching = await self._matching(request, record.cursor, record.last_seq, CHUNK)
+            matching = await self._matching(request, record.cursor, record.last_seq, CHUNK, _RUNNER)
             job_ids = [job_id for _, job_id in matching]
             cursor = matching[-1][0] if matching else record.cursor
             is_last = len(matching) < CHUNK
@@ -199,8 +201,10 @@ class Bulk(Part):
         transitions = [Transition(job_id, decide) for job_id in job_ids]
         return BulkStep(record.id, record.cursor, transitions, cursor, is_last, now)
 
-    async def _begin(self, request: BulkRequest, count: int, last_seq: int) -> BulkRecord:
-        total = count if count <= _MAX_SYNCHRONOUS else await self._count(request)
+    async def _begin(
+        self, request: BulkRequest, count: int, last_seq: int, caller: str | None
+    ) -> BulkRecord:
+        total = count if count <= _MAX_SYNCHRONOUS else await self._count(request, caller)
         record = self.new_record(request, total, last_seq, request.action.value)
         await self._store.edit_bulk(BulkEdit(record.id, lambda _: record))
         self.work.set()
@@ -228,14 +232,15 @@ class Bulk(Part):
             finished_at=None,
         )
 
-    async def _count(self, request: BulkRequest) -> int:
-        found = await self._store.search(Search(_filter_of(request), self._clock(), limit=1))
+    async def _count(self, request: BulkRequest, caller: str | None) -> int:
+        search = Search(_filter_of(request), self._clock(), limit=1, caller=caller)
+        found = await self._store.search(search)
         return found.total.jobs
 
     async def _matching(
-        self, request: BulkRequest, after: int, up_to: int, limit: int
+        self, request: BulkRequest, after: int, up_to: int, limit: int, caller: str | None
     ) -> Sequence[tuple[int, str]]:
-        found = await self._store.matching_ids(_filter_of(request), after, limit)
+        found = await self._store.matching_ids(_filter_of(request), after, limit, caller)
         return [(seq, job_id) for seq, job_id in found if seq <= up_to]
 
     def _wake_followers(self) -> None:

@@ -9,13 +9,16 @@ from itertools import islice
 from msgspec import Struct
 
 from corvo_server.store.protocol import Store
-from corvo_server.store.records import Event
+from corvo_server.store.records import Event, shorten
 
 _KEPT = 10_000
 """Number of events kept in memory, so that live followers need no reads of the store."""
 _LARGEST_KEPT = 2_000
 """Maximum length of the data of an event kept in memory, so that all of them have 20 MB at most."""
-_CHUNK = 1_000
+_CHUNK = 250
+"""Maximum number of events that a follower takes at once."""
+_CHUNK_DATA = 64 * 1024
+"""Length of the data of events at which a follower takes no more at once."""
 
 
 class EventFilter(Struct, frozen=True):
@@ -102,12 +105,13 @@ class Events:
             behind = recent[-1].id - after
             if behind <= 0:
                 return []
-            return list(islice(recent, len(recent) - behind, len(recent) - behind + _CHUNK))
+            start = len(recent) - behind
+            return shorten(islice(recent, start, start + _CHUNK), _CHUNK_DATA)
         if not self._store.is_shared:
-            return await self._store.read_events(after, _CHUNK)
+            return await self._store.read_events(after, _CHUNK, _CHUNK_DATA)
         reading = self._readings.get(after)
         if reading is None:
-            reading = asyncio.ensure_future(self._store.read_events(after, _CHUNK))
+            reading = asyncio.ensure_future(self._store.read_events(after, _CHUNK, _CHUNK_DATA))
             self._readings[after] = reading
             reading.add_done_callback(partial(self._forget_reading, after))
         return await asyncio.shield(reading)

@@ -12,6 +12,7 @@ from corvo_server.http.endpoint import (
     EVENT_STREAM,
     Resource,
 )
+from corvo_server.http.event_stream import event_stream
 from corvo_server.http.replies import accepted, message_data, reply
 from corvo_server.http.request import connection_of, engine_of, read_body
 
@@ -33,7 +34,7 @@ async def bulk(request: Request) -> HTTPResponse:
     It does so with `async`, with more than 10,000 jobs, and if it does not end within 5 s.
     """
     body = read_body(request, BulkRequest)
-    done = await engine_of(request).bulk.run(body)
+    done = await engine_of(request).bulk.run(body, request.ip)
     if isinstance(done, BulkDone):
         return reply(
             {
@@ -67,21 +68,22 @@ async def get_bulk(request: Request, bulk_id: str) -> HTTPResponse:
     errors=(ErrorCode.NOT_FOUND,),
 )
 async def follow_bulk(request: Request, bulk_id: str) -> HTTPResponse | None:
-    """Stream the progress of a bulk operation as server-sent events, until it has ended."""
+    """Stream the progress of a bulk operation as server-sent events, until it has ended.
+
+    If the client does not read the stream for 10 seconds, the server ends it. Its last message is
+    then of type `end`, with `reason` and `message`.
+    """
     engine = engine_of(request)
     await engine.bulk.get(bulk_id)
-    response = await request.respond(
-        content_type=EVENT_STREAM, headers={"cache-control": "no-store"}
-    )
     connection = connection_of(request)
-    with connection.waiting():
-        async with aclosing(engine.bulk.follow(bulk_id, _REPEAT_AFTER)) as records:
-            async for record in records:
-                data = message_data(documents.bulk(record))
-                await response.send(b"event: progress\ndata: %b\n\n" % data)
-                if engine.is_closing or connection.has_ended():
-                    break
-    await response.eof()
+    async with event_stream(request) as stream:
+        with connection.waiting():
+            async with aclosing(engine.bulk.follow(bulk_id, _REPEAT_AFTER)) as records:
+                async for record in records:
+                    data = message_data(documents.bulk(record))
+                    await stream.send(b"event: progress\ndata: %b\n\n" % data)
+                    if connection.has_ended():
+                        break
     return None
 
 

@@ -180,6 +180,22 @@ class StrictHttp(Http):
                 raise
         del buffer[: end + len(END_OF_HEAD)]
 
+    def end_unread(self, data: bytes) -> None:
+        """End a chunked reply with `data` although the client has not read the reply so far.
+
+        Then the connection closes: at once if the client has read all, else after a few seconds.
+        """
+        self.keep_alive = False
+        transport = self.protocol.transport
+        if transport is None:
+            return
+        if self.stage is not Stage.RESPONSE:  # the head waits behind the replies before it
+            self.protocol.abort()
+            return
+        transport.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data))
+        self.response_func = None  # type: ignore[assignment]  # as Sanic marks the end of a reply
+        self.stage = Stage.IDLE
+
     def _bad_chunks(self, reason: str) -> BadRequest:
         self.keep_alive = False
         return BadRequest(reason)
@@ -191,7 +207,7 @@ class StrictProtocol(Connection):
     The client must send its requests in time: see `Patience`.
     """
 
-    __slots__ = ("_has_ended", "_is_too_late", "_is_waiting", "_timer", "patience")
+    __slots__ = ("_has_ended", "_is_too_late", "_is_waiting", "_timer", "is_streaming", "patience")
 
     HTTP_CLASS = StrictHttp
 
@@ -200,6 +216,8 @@ class StrictProtocol(Connection):
         self._has_ended = self._is_waiting = self._is_too_late = False
         self._timer: asyncio.TimerHandle | None = None
         self.patience = Patience(self.deadlines)
+        self.is_streaming = False
+        """Whether the reply is an event stream, for which a shutdown does not wait."""
 
     def has_ended(self) -> bool:
         """Return whether the client has shut down its sending side. It may still read replies."""

@@ -16,7 +16,7 @@ resource = Resource("search")
 )
 async def search_jobs(request: Request) -> HTTPResponse:
     """Return a page of the jobs that match all filters, and the cursor of the next page."""
-    page = await engine_of(request).search.jobs(read_body(request, SearchRequest))
+    page = await engine_of(request).search.jobs(read_body(request, SearchRequest), request.ip)
     return reply(
         {
             "jobs": [documents.job(record) for record in page.jobs],

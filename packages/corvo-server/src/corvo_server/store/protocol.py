@@ -43,7 +43,7 @@ from corvo_server.store.schedules import (
     ScheduleRecord,
 )
 from corvo_server.store.search.filters import JobFilter
-from corvo_server.store.search.search import Found, Search
+from corvo_server.store.search.search import Found, Search, SearchLoad
 from corvo_server.store.storage import Storage
 
 
@@ -239,12 +239,17 @@ class Store(Protocol):
         ...
 
     async def matching_ids(
-        self, wanted: JobFilter, after_seq: int, limit: int
+        self, wanted: JobFilter, after_seq: int, limit: int, caller: str | None = None
     ) -> list[tuple[int, str]]:
         """Return (seq, id) of the first `limit` matching jobs with a seq above `after_seq`, by seq.
 
-        Raises `SearchTooSlow` and `StoreUnavailable` as `search` does.
+        `caller` is that of `Search`. Raises the errors of `search`.
         """
+        ...
+
+    @property
+    def search_load(self) -> SearchLoad:
+        """How many searches run, wait, and were refused."""
         ...
 
     async def list_queues(self) -> list[QueueRecord]:
@@ -255,8 +260,11 @@ class Store(Protocol):
         """Return a queue with its counters, or None if it does not exist."""
         ...
 
-    async def read_events(self, after: int, limit: int) -> list[Event]:
-        """Return up to `limit` events of the log with an id above `after`, oldest first."""
+    async def read_events(self, after: int, limit: int, max_data: int | None = None) -> list[Event]:
+        """Return up to `limit` events of the log with an id above `after`, oldest first.
+
+        Stop early, but after one event at least, if their data is longer than `max_data`.
+        """
         ...
 
     async def last_event_id(self) -> int:

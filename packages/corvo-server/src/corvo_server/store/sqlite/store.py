@@ -6,6 +6,7 @@ from pathlib import Path
 
 from corvo_server.store.commit.writer import Writer
 from corvo_server.store.commit.writes import Writes
+from corvo_server.store.lanes import CONNECTIONS
 from corvo_server.store.nodes import HeartbeatResult, NodeRecord, NodeReport
 from corvo_server.store.protocol import StoreUnavailable
 from corvo_server.store.reads import Queries, Reads
@@ -35,7 +36,6 @@ from corvo_server.store.sqlite.watch import Watch
 from corvo_server.store.storage import Storage
 
 _READERS = 4
-_SEARCHERS = 2
 _QUERIES = Queries(
     find_jobs=jobs.find_jobs,
     find_job=jobs.find_job,
@@ -83,7 +83,7 @@ class SqliteStore(Reads[sqlite3.Connection], Writes):
         space.limit_log(connection)
         files = DataFiles(path, data_dir / LOCK_NAME)
         session = SqliteSession(connection, files, space)
-        readers, searchers = Readers(files, _READERS), Readers(files, _SEARCHERS)
+        readers, searchers = Readers(files, _READERS), Readers(files, CONNECTIONS)
         Writes.__init__(self, Writer(session, max_backlog=max_backlog, max_commit=max_commit))
         Reads.__init__(
             self,
@@ -98,8 +98,8 @@ class SqliteStore(Reads[sqlite3.Connection], Writes):
         self.watch = Watch(files, (readers, searchers), space=space)
         self.watch.start()
 
-    async def read_events(self, after: int, limit: int) -> list[Event]:
-        return await self._readers.run(events.read_events, after, limit)
+    async def read_events(self, after: int, limit: int, max_data: int | None = None) -> list[Event]:
+        return await self._readers.run(events.read_events, after, limit, max_data)
 
     async def last_event_id(self) -> int:
         return await self._readers.run(events.last_event_id)
