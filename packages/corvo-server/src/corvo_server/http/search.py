@@ -15,7 +15,11 @@ resource = Resource("search")
     "POST", "/jobs/search", request=SearchRequest, replies={200: SearchReply}, writes=False
 )
 async def search_jobs(request: Request) -> HTTPResponse:
-    """Return a page of the jobs that match all filters, and the cursor of the next page."""
+    """Return a page of the jobs that match all filters, and the cursor of the next page.
+
+    The server stops a search after 5 seconds, and returns 503 if a costly one has waited 10 seconds
+    for its turn.
+    """
     page = await engine_of(request).search.jobs(read_body(request, SearchRequest), request.ip)
     return reply(
         {
