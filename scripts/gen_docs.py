@@ -78,13 +78,8 @@ def metrics() -> Iterable[str]:
     idle = SimpleNamespace(
         waiting=0,
         backlog=0,
-<<<<<<< HEAD
         storage=Storage(0, 0, 0, 0, 0, 0),
         search_load=SearchLoad(0, 0, 0),
-=======
-        search_load=SearchLoad(0, 0, 0),
-        storage=Storage(0, 0, 0, 0, 0),
->>>>>>> j-streams
     )
     made = Metrics(cast("Store", idle), cast("Notifier", idle))
     jobs = dict.fromkeys((state.value for state in JobState), 0)
