@@ -46,8 +46,8 @@ class ScheduleRequest(RequestModel):
     cron: CronText = Field(
         description="Minute, hour, day, month and weekday, or an alias such as @daily. A "
         "wildcard or a step in the minute or hour makes an interval: it runs by elapsed time, also "
-        "in an hour that repeats. Fixed times run once: a time that a clock change skips runs right "
-        "after the gap, a time that repeats runs the first time.",
+        "in an hour that repeats. Fixed times run once: a time that a clock change skips runs "
+        "right after the gap, a time that repeats runs the first time.",
     )
     timezone: Defaulted[ZoneName] = Field(
         "UTC", description="IANA time zone of the calendar, e.g. Europe/Berlin."

@@ -6,8 +6,8 @@ A clock change is a change of the zone's offset from UTC. Two rules cover it, as
   elapsed time at which the zone's wall clock matches. `0 * * * *` runs once in each real hour, also
   in each of the two hours that the wall clock shows alike. A time that a change skips does not run.
 - Fixed times: any other expression runs at the first moment at which the wall clock shows the
-  scheduled time or a later one. A time that a change skips runs once, right after the gap; all times
-  within one gap run together, once. A time that repeats runs once, the first time.
+  scheduled time or a later one. A time that a change skips runs once, right after the gap; all
+  times within one gap run together, once. A time that repeats runs once, the first time.
 
 cronsim computes the matching wall-clock times, without a zone. This module converts them to
 moments, because no library follows both rules.
