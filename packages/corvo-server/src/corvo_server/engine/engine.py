@@ -6,7 +6,7 @@ from corvo_schema import IdFactory
 from corvo_server.engine.attempts import Attempts
 from corvo_server.engine.batches import Batches
 from corvo_server.engine.bulk import Bulk
-from corvo_server.engine.clock import Clock, system_clock
+from corvo_server.engine.clock import Clock, system_clock, wall_of
 from corvo_server.engine.events import Events
 from corvo_server.engine.jobs import Jobs
 from corvo_server.engine.maintenance import Maintenance, Retention
@@ -43,6 +43,7 @@ class Engine:
         policy = policy or Policy()
         self.store = store
         self.clock = clock
+        self.wall = wall_of(clock)
         self.notifier = Notifier(self._give_back)
         self.metrics = Metrics(store, self.notifier)
         ids = IdFactory(clock)

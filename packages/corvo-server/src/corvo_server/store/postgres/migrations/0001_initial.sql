@@ -247,6 +247,20 @@ CREATE TABLE nodes (
     last_seen       bigint NOT NULL
 ) WITH (fillfactor = 50);
 
+-- The clock of the database minus the time of the servers, in ms: the sum of the jumps of that
+-- clock. All times in other tables are server times, except the occurrences of schedules and the end
+-- of the leader lease. No row: 0.
+CREATE TABLE clock (
+    is_one      boolean PRIMARY KEY CHECK (is_one),
+    wall_offset bigint NOT NULL
+);
+
+-- The time of the servers in ms. clock_timestamp() is the time at which a statement runs.
+CREATE FUNCTION server_time() RETURNS bigint LANGUAGE sql VOLATILE AS $$
+    SELECT floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint
+           - coalesce((SELECT wall_offset FROM clock), 0)
+$$;
+
 -- The leader lease: one row at most, because is_one can only be true.
 CREATE TABLE lead (
     is_one     boolean PRIMARY KEY CHECK (is_one),

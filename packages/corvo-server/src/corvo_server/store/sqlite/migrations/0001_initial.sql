@@ -206,6 +206,13 @@ CREATE TABLE bulk_operations (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX bulk_unended ON bulk_operations (id) WHERE finished_at IS NULL;
 
+-- The wall-clock time minus the server's time, the sum of the jumps of the wall clock. All times in
+-- other tables are server times, except the occurrences of schedules. No row: 0.
+CREATE TABLE clock (
+    is_one      INTEGER PRIMARY KEY CHECK (is_one = 1),
+    wall_offset INTEGER NOT NULL
+) STRICT;
+
 -- Append-only. Ids increase and are never used twice.
 CREATE TABLE events (
     id      INTEGER PRIMARY KEY,
