@@ -4,7 +4,6 @@ import asyncio
 
 from corvo_server.engine.clock import Clock
 
-
 _LONGEST_SLEEP = 1.0
 """Maximum sleep in seconds. The event loop's clock stops while the machine is suspended, and does
 not follow the wall clock. So an alarm looks at its own clock again and again."""

@@ -45,7 +45,7 @@ class Engine:
         self.clock = clock
         self.wall = wall_of(clock)
         self.notifier = Notifier(self._give_back)
-        self.metrics = Metrics(store, self.notifier)
+        self.metrics = Metrics(store, self.notifier, self.wall)
         ids = IdFactory(clock)
         self.jobs = Jobs(store, clock, ids, max_payload_bytes=policy.limits.payload)
         self.workers = Workers(store, clock)

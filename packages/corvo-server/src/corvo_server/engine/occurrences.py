@@ -47,11 +47,11 @@ def run_due(schedule: ScheduleRecord, now: int, wall_offset: int = 0) -> Schedul
         return ScheduleChange(_skipped(schedule, first, None, str(error)))
     late = now - first
     if schedule.misfire is Misfire.RUN_ONCE or late < GRACE:
-        return _run(schedule, schedule, first, following, now, wall_offset)
+        return _run(schedule, schedule, first, following, now=now, wall_offset=wall_offset)
     skipped = _skipped(schedule, first, following, f"{_rounded(late)} late, misfire is skip")
     if in_time is None:
         return ScheduleChange(skipped)
-    return _run(schedule, skipped, in_time, following, now, wall_offset)
+    return _run(schedule, skipped, in_time, following, now=now, wall_offset=wall_offset)
 
 
 def rewind(schedule: ScheduleRecord, now: int) -> ScheduleRecord:
@@ -112,6 +112,7 @@ def _run(
     after: ScheduleRecord,
     occurrence: int,
     following: int | None,
+    *,
     now: int,
     wall_offset: int,
 ) -> ScheduleChange:

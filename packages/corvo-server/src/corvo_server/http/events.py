@@ -68,7 +68,8 @@ async def events(request: Request) -> HTTPResponse | None:
     failed attempt, `retrying` or `dead`. `Last-Event-ID` or `last_event_id` resumes the stream
     after an event, if the event log still contains it.
     """
-    log = engine_of(request).events
+    engine = engine_of(request)
+    log, wall = engine.events, engine.wall
     after = _last_event_id(request)
     if after is None:
         after = await log.last_id()
@@ -85,13 +86,15 @@ async def events(request: Request) -> HTTPResponse | None:
         with connection.waiting():
             async with aclosing(log.follow(after, event_filter, _KEEP_ALIVE)) as chunks:
                 async for chunk in chunks:
-                    await response.send(b"".join(map(_message, chunk)) or b": alive\n\n")
+                    await response.send(
+                        b"".join(_message(event, wall.offset) for event in chunk) or b": alive\n\n"
+                    )
     await response.eof()
     return None
 
 
-def _message(event: Event) -> bytes:
-    data = message_data(documents.event(event))
+def _message(event: Event, shift: int) -> bytes:
+    data = message_data(documents.event(event, shift))
     return b"id: %d\nevent: %b\ndata: %b\n\n" % (event.id, event.type.encode(), data)
 
 

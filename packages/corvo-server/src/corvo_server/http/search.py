@@ -6,7 +6,7 @@ from corvo_schema import SearchReply, SearchRequest
 from corvo_server.http import documents
 from corvo_server.http.endpoint import Resource
 from corvo_server.http.replies import reply
-from corvo_server.http.request import engine_of, read_body
+from corvo_server.http.request import engine_of, read_body, shift_of
 
 resource = Resource("search")
 
@@ -16,10 +16,11 @@ resource = Resource("search")
 )
 async def search_jobs(request: Request) -> HTTPResponse:
     """Return a page of the jobs that match all filters, and the cursor of the next page."""
+    shift = shift_of(request)
     page = await engine_of(request).search.jobs(read_body(request, SearchRequest))
     return reply(
         {
-            "jobs": [documents.job(record) for record in page.jobs],
+            "jobs": [documents.job(record, shift) for record in page.jobs],
             "total": page.total.jobs,
             "total_is_exact": page.total.is_exact,
             "cursor": page.cursor,
