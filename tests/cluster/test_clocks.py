@@ -97,9 +97,8 @@ class Place:
 @pytest.fixture(params=["sqlite", "postgres"])
 def place(request: pytest.FixtureRequest, tmp_path: Path, faketime: Path) -> Iterator[Place]:
     """A server on SQLite with a wall clock to set, or on a PostgreSQL with one."""
-    tmp_path.chmod(0o755)
-    wall = Wall(faketime, tmp_path / "wall")
     if request.param == "sqlite":
+        wall = Wall(faketime, tmp_path / "wall")
         server = CorvoServer(tmp_path / "data", env=wall.env)
         yield Place(server.start(), wall)
         server.close()
@@ -108,6 +107,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path, faketime: Path) -> Ite
         database = PostgresServer()
     except PostgresMissing as missing:
         require(str(missing))
+    wall = Wall(faketime, database.folder / "wall")  # which the user of PostgreSQL can read
     database.env = wall.env
     with database:
         server = CorvoServer(tmp_path / "data", {"database": database.init().start().url()})
