@@ -24,6 +24,7 @@ from corvo_schema.states import ALTERNATIVES, TRANSITIONS, EventType, JobState
 from corvo_server.engine.clock import Wall, system_clock
 from corvo_server.engine.metrics import Metrics
 from corvo_server.settings import Settings, defaults, option_of, variable_of
+from corvo_server.store.search.search import SearchLoad
 from corvo_server.store.storage import Storage
 
 if TYPE_CHECKING:
@@ -75,7 +76,12 @@ def settings() -> Iterable[str]:
 
 def metrics() -> Iterable[str]:
     """Yield a table of Corvo's own metrics, taken from a registry of a server with one queue."""
-    idle = SimpleNamespace(waiting=0, backlog=0, storage=Storage(0, 0, 0, 0, 0))
+    idle = SimpleNamespace(
+        waiting=0,
+        backlog=0,
+        storage=Storage(0, 0, 0, 0, 0, 0),
+        search_load=SearchLoad(0, 0, 0),
+    )
     made = Metrics(cast("Store", idle), cast("Notifier", idle), Wall(system_clock))
     jobs = dict.fromkeys((state.value for state in JobState), 0)
     queue = SimpleNamespace(name="any", oldest_pending_at=None, **jobs)

@@ -51,13 +51,15 @@ class Message(NamedTuple):
 class MessageReader:
     """Parser of server-sent events (HTML standard, UTF-8). Pieces may end anywhere.
 
-    The event type is ignored, because Corvo repeats it in the data.
+    The event type is ignored, because Corvo repeats it in the data. The exception is `end`, the
+    last message of a stream that the client did not read in time: only its id counts.
     """
 
     def __init__(self) -> None:
         self._rest = b""
         self._data: list[bytes] = []
         self._id: str | None = None
+        self._is_end = False
 
     def feed(self, piece: bytes) -> Iterator[Message]:
         """Parse the next bytes. Yield the messages that they complete."""
@@ -71,8 +73,9 @@ class MessageReader:
             if line:
                 self._take(line)
             elif self._data or self._id is not None:
-                yield Message(self._id, b"\n".join(self._data) if self._data else None)
-                self._data, self._id = [], None
+                has_data = self._data and not self._is_end
+                yield Message(self._id, b"\n".join(self._data) if has_data else None)
+                self._data, self._id, self._is_end = [], None, False
 
     def _take(self, line: bytes) -> None:
         name, _, value = line.partition(b":")
@@ -81,3 +84,5 @@ class MessageReader:
             self._data.append(value)
         elif name == b"id" and value.isdigit():
             self._id = value.decode()
+        elif name == b"event":
+            self._is_end = value == b"end"

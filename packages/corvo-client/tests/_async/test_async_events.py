@@ -120,6 +120,48 @@ async def test_broken_stream_continues_after_its_last_event(
     assert pauses == [1.0, 1.0, 2.0, 4.0, 4.0, 6.0]
 
 
+async def test_stream_that_the_server_ended_unread_continues_after_its_last_event(
+    session: AsyncSession, server: Any, pauses: list[float]
+) -> None:
+    end = b'event: end\ndata: {"type":"end","reason":"unread","message":"Connect again."}\n\n'
+    server.then(stream(b": following\nid: 4\n\n", message(5), b"id: 5\n", end))
+    server.then(stream(b"id: 8\n", end))
+    server.then(stream(message(9)))
+    assert await ids(session, 2) == [5, 9]
+    assert [line.partition("?")[2] for line in server.lines] == [
+        "",
+        "last_event_id=5",
+        "last_event_id=8",
+    ]
+    assert pauses == [1.0, 2.0]
+
+
+async def test_progress_of_a_bulk_operation_continues_after_a_stream_that_ended_unread(
+    session: AsyncSession, server: Any
+) -> None:
+    operation = {
+        "id": "bulk_1",
+        "status": "running",
+        "action": "retry",
+        "total": 1,
+        "processed": 0,
+        "affected": 0,
+        "errors": 0,
+        "created_at": "2026-01-31T08:00:00.000Z",
+        "updated_at": "2026-01-31T08:00:00.000Z",
+    }
+    progress = b"event: progress\ndata: %b\n\n" % json.dumps(operation).encode()
+    server.then(stream(progress, b'event: end\ndata: {"type":"end","reason":"unread"}\n\n'))
+    server.then(stream(progress))
+    seen = 0
+    async with aclosing(session.follow(calls.follow_bulk("bulk_1"))) as operations:
+        async for found in operations:
+            assert found.id == "bulk_1"
+            seen += 1
+            if seen == 2:
+                break
+
+
 async def test_first_connection_is_retried_by_the_policy(
     session: AsyncSession, server: Any, pauses: list[float]
 ) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import socket
+from contextlib import suppress
 
 from sanic.application.state import ApplicationServerInfo
 from sanic.http.constants import HTTP
@@ -13,6 +14,21 @@ from corvo_server.http.fast_path import FastPathProtocol
 from corvo_server.settings import split_bind
 
 _BACKLOG = 1024
+_KEEP_ALIVE = (
+    ("TCP_KEEPIDLE", 6),
+    ("TCP_KEEPALIVE", 6),
+    ("TCP_KEEPINTVL", 2),
+    ("TCP_KEEPCNT", 3),
+    ("TCP_USER_TIMEOUT", 12_000),
+)
+"""Options that find a peer that has vanished within 12 seconds, also while data is on its way.
+
+The kernel probes after 6 seconds of silence, every 2 seconds, and ends the connection after 3
+probes. The last option, in ms, limits how long data may stay unacknowledged, or a reader may take
+nothing. No system has all of them; macOS calls the first one by the second name.
+"""
+_STREAM_SECONDS = 1.0
+"""Seconds that a shutdown waits for viewers to read the rest of their event streams."""
 _POLL = 0.01
 """Seconds between two checks for busy connections during a shutdown."""
 
@@ -42,12 +58,23 @@ def bind(address: str) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    _keep_alive(listener)
     try:
         listener.bind((host, port))
     except OSError as error:
         listener.close()
         raise BindError(address, error) from error
     return listener
+
+
+def _keep_alive(listener: socket.socket) -> None:
+    """Find vanished peers of the connections that `listener` accepts: they take its options."""
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEP_ALIVE:
+        option = getattr(socket, name, None)
+        if option is not None:
+            with suppress(OSError):  # a kernel may lack an option that Python knows
+                listener.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 def url_of(listener: socket.socket) -> str:
@@ -77,17 +104,25 @@ async def start_http(app: App, listener: socket.socket) -> AsyncioServer:
 
 
 async def drain(http: AsyncioServer, seconds: float) -> int:
-    """Wait at most `seconds` for busy connections, then abort them. Return the number aborted."""
+    """Wait at most `seconds` for busy connections, then abort them. Return the number aborted.
+
+    Event streams are aborted after a second, and not counted: their clients resume them.
+    """
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + seconds
+    started = loop.time()
     while True:
         busy = [conn for conn in list(http.connections) if not conn.close_if_idle()]
-        if not busy or loop.time() >= deadline:
+        waited = loop.time() - started
+        if not busy or waited >= seconds:
             break
+        if waited >= _STREAM_SECONDS:
+            for connection in busy:
+                if connection.is_streaming:
+                    connection.abort()
         await asyncio.sleep(_POLL)
     for connection in busy:
         connection.abort()
-    return len(busy)
+    return sum(not connection.is_streaming for connection in busy)
 
 
 class BindError(Exception):

@@ -2,20 +2,23 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from functools import partial
 from itertools import islice
 
 from msgspec import Struct
 
 from corvo_server.store.protocol import Store
-from corvo_server.store.records import Event
+from corvo_server.store.records import Event, shorten
 
 _KEPT = 10_000
 """Number of events kept in memory, so that live followers need no reads of the store."""
 _LARGEST_KEPT = 2_000
 """Maximum length of the data of an event kept in memory, so that all of them have 20 MB at most."""
-_CHUNK = 1_000
+_CHUNK = 250
+"""Maximum number of events that a follower takes at once."""
+_CHUNK_DATA = 64 * 1024
+"""Length of the data of events at which a follower takes no more at once."""
 
 
 class EventFilter(Struct, frozen=True):
@@ -49,9 +52,14 @@ class Events:
         """Reads under way, by the id of the event after which they start."""
         self._is_closed = False
 
-    def note(self, events: Iterable[Event]) -> None:
-        """Add committed events and wake the followers. A shared store may have further events."""
+    def note(self, events: Sequence[Event]) -> None:
+        """Add committed events and wake the followers. A shared store may have further events.
+
+        Without `events`, it is unknown which ones were added: followers read the event log.
+        """
         if not self._store.is_shared:
+            if not events:
+                self._recent.clear()
             for event in events:
                 if event.data is not None and len(event.data) > _LARGEST_KEPT:
                     # The events in memory have no gaps. Followers read earlier events in the log.
@@ -97,12 +105,13 @@ class Events:
             behind = recent[-1].id - after
             if behind <= 0:
                 return []
-            return list(islice(recent, len(recent) - behind, len(recent) - behind + _CHUNK))
+            start = len(recent) - behind
+            return shorten(islice(recent, start, start + _CHUNK), _CHUNK_DATA)
         if not self._store.is_shared:
-            return await self._store.read_events(after, _CHUNK)
+            return await self._store.read_events(after, _CHUNK, _CHUNK_DATA)
         reading = self._readings.get(after)
         if reading is None:
-            reading = asyncio.ensure_future(self._store.read_events(after, _CHUNK))
+            reading = asyncio.ensure_future(self._store.read_events(after, _CHUNK, _CHUNK_DATA))
             self._readings[after] = reading
             reading.add_done_callback(partial(self._forget_reading, after))
         return await asyncio.shield(reading)

@@ -4,7 +4,7 @@ from collections import Counter as Tally
 from collections.abc import Iterator, Sequence
 from operator import attrgetter
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
@@ -15,6 +15,7 @@ from corvo_server.engine.notifier import Notifier
 from corvo_server.store.protocol import Store
 from corvo_server.store.queues import QueueRecord
 from corvo_server.store.records import Commit
+from corvo_server.store.search.search import SearchLoad
 from corvo_server.store.storage import Storage
 
 _TYPE = attrgetter("type")
@@ -48,6 +49,16 @@ class Metrics:
             "Time to answer a request, by route. For fetches it includes the wait for a job.",
             ("route",),
             buckets=_REQUEST_SECONDS,
+            registry=self.registry,
+        )
+        self.event_streams = Gauge(
+            "corvo_event_streams",
+            "Number of open event streams.",
+            registry=self.registry,
+        )
+        self.unread_streams = Counter(
+            "corvo_event_streams_unread_total",
+            "Event streams that the server ended because their viewer did not read them.",
             registry=self.registry,
         )
         self._sizes: list[tuple[int, float, float]] = []
@@ -176,9 +187,28 @@ class _QueueCollector(Collector):
             "Jumps of the wall clock that this server noted: forward or back by a second or more.",
             value=self._wall.jumps,
         )
+        yield from _search_metrics(self._store.search_load)
         storage = self._store.storage
         if storage is not None:
             yield from _storage_metrics(storage)
+
+
+def _search_metrics(load: SearchLoad) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "corvo_costly_searches",
+        "Number of running searches that took longer than a quarter of a second, or are likely to.",
+        value=load.costly,
+    )
+    yield GaugeMetricFamily(
+        "corvo_waiting_searches",
+        "Number of searches that wait for their turn.",
+        value=load.waiting,
+    )
+    yield CounterMetricFamily(
+        "corvo_searches_refused",
+        "Searches that were refused because other searches took too long.",
+        value=load.refused,
+    )
 
 
 def _storage_metrics(storage: Storage) -> Iterator[Metric]:
@@ -194,6 +224,12 @@ def _storage_metrics(storage: Storage) -> Iterator[Metric]:
         "corvo_disk_free_bytes",
         "Free space of the disk of the data directory.",
         value=storage.free_bytes,
+    )
+    yield GaugeMetricFamily(
+        "corvo_storage_room_bytes",
+        "Space that new jobs may take, on the disk and on unused pages of the SQLite file. At 0 "
+        "the server refuses new jobs.",
+        value=storage.room_bytes,
     )
     yield GaugeMetricFamily(
         "corvo_oldest_reader_seconds",

@@ -42,10 +42,11 @@ class Searches(Part):
         self._wall = wall_of(clock)
 
     @verb
-    async def jobs(self, request: SearchRequest) -> Page:
+    async def jobs(self, request: SearchRequest, caller: str | None = None) -> Page:
         """Return the requested page and the total number of matching jobs.
 
-        Raise `CallError` for an invalid cursor or filter, or if the search takes too long.
+        Callers share the time of costly searches; `caller` is an address. Raise `CallError` for an
+        invalid cursor or filter, or if the search takes too long.
         """
         started = perf_counter()
         cursor = None if request.cursor is None else Cursor.read(request.cursor, request)
@@ -57,6 +58,7 @@ class Searches(Part):
             order=request.order,
             after=None if cursor is None else cursor.position,
             total=None if cursor is None else Total(cursor.total, cursor.is_exact),
+            caller=caller,
         )
         try:
             found = await self._store.search(search)

@@ -9,11 +9,11 @@ from corvo_schema.errors import ErrorCode
 from corvo_server.engine.bulk import BulkDone
 from corvo_server.http import documents
 from corvo_server.http.endpoint import (
-    API_PREFIX,
     EVENT_STREAM,
     Resource,
 )
-from corvo_server.http.replies import message_data, reply
+from corvo_server.http.event_stream import event_stream
+from corvo_server.http.replies import accepted, message_data, reply
 from corvo_server.http.request import connection_of, engine_of, read_body, shift_of
 
 resource = Resource("bulk")
@@ -29,9 +29,12 @@ _REPEAT_AFTER = 5.0
     replies={200: BulkReply, 202: BulkAccepted},
 )
 async def bulk(request: Request) -> HTTPResponse:
-    """Apply an action to many jobs: up to 10,000 at once (200), more in the background (202)."""
+    """Apply an action to many jobs. The reply is 202 if it goes on in the background.
+
+    It does so with `async`, with more than 10,000 jobs, and if it does not end within 5 s.
+    """
     body = read_body(request, BulkRequest)
-    done = await engine_of(request).bulk.run(body)
+    done = await engine_of(request).bulk.run(body, request.ip)
     if isinstance(done, BulkDone):
         return reply(
             {
@@ -40,15 +43,7 @@ async def bulk(request: Request) -> HTTPResponse:
                 "duration_ms": round(done.seconds * 1000, 3),
             }
         )
-    return reply(
-        {
-            "bulk_operation_id": done.id,
-            "status": done.status,
-            "estimated_total": done.total,
-            "progress_url": f"{API_PREFIX}/bulk/{done.id}/progress",
-        },
-        202,
-    )
+    return accepted(done)
 
 
 @resource.endpoint("GET", "/bulk", replies={200: list[BulkOperation]})
@@ -78,21 +73,22 @@ async def get_bulk(request: Request, bulk_id: str) -> HTTPResponse:
     errors=(ErrorCode.NOT_FOUND,),
 )
 async def follow_bulk(request: Request, bulk_id: str) -> HTTPResponse | None:
-    """Stream the progress of a bulk operation as server-sent events, until it has ended."""
+    """Stream the progress of a bulk operation as server-sent events, until it has ended.
+
+    If the client does not read the stream for 10 seconds, the server ends it. Its last message is
+    then of type `end`, with `reason` and `message`.
+    """
     engine = engine_of(request)
     await engine.bulk.get(bulk_id)
-    response = await request.respond(
-        content_type=EVENT_STREAM, headers={"cache-control": "no-store"}
-    )
     connection = connection_of(request)
-    with connection.waiting():
-        async with aclosing(engine.bulk.follow(bulk_id, _REPEAT_AFTER)) as records:
-            async for record in records:
-                data = message_data(documents.bulk(record, engine.wall.offset))
-                await response.send(b"event: progress\ndata: %b\n\n" % data)
-                if engine.is_closing or connection.has_ended():
-                    break
-    await response.eof()
+    async with event_stream(request) as stream:
+        with connection.waiting():
+            async with aclosing(engine.bulk.follow(bulk_id, _REPEAT_AFTER)) as records:
+                async for record in records:
+                    data = message_data(documents.bulk(record, engine.wall.offset))
+                    await stream.send(b"event: progress\ndata: %b\n\n" % data)
+                    if connection.has_ended():
+                        break
     return None
 
 

@@ -1,5 +1,6 @@
 """Endpoint of the event feed, as server-sent events."""
 
+from collections.abc import Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -16,6 +17,7 @@ from corvo_server.http.endpoint import (
     Parameter,
     Resource,
 )
+from corvo_server.http.event_stream import PIECE_BYTES, EventStream, event_stream
 from corvo_server.http.replies import message_data
 from corvo_server.http.request import connection_of, engine_of
 from corvo_server.store.records import Event
@@ -66,7 +68,9 @@ async def events(request: Request) -> HTTPResponse | None:
 
     `queues`, `job_ids` and `types` (comma-separated) filter them. The type `failed` matches every
     failed attempt, `retrying` or `dead`. `Last-Event-ID` or `last_event_id` resumes the stream
-    after an event, if the event log still contains it.
+    after an event, if the event log still contains it. If the client does not read the stream for
+    10 seconds, the server ends it. Its last message is then of type `end`, with `reason`, `message`
+    and the `last_event_id` to resume after.
     """
     engine = engine_of(request)
     log, wall = engine.events, engine.wall
@@ -76,21 +80,30 @@ async def events(request: Request) -> HTTPResponse | None:
     event_filter = EventFilter(
         _chosen(request, "queues"), _chosen(request, "job_ids"), _types(request)
     )
-    response = await request.respond(
-        content_type=EVENT_STREAM, headers={"cache-control": "no-store"}
-    )
-    # With this id, a client that disconnects before the first event can resume without a gap.
-    await response.send(b": following\nid: %d\n\n" % after)
-    connection = connection_of(request)
-    if not connection.has_ended():
-        with connection.waiting():
-            async with aclosing(log.follow(after, event_filter, _KEEP_ALIVE)) as chunks:
-                async for chunk in chunks:
-                    await response.send(
-                        b"".join(_message(event, wall.offset) for event in chunk) or b": alive\n\n"
-                    )
-    await response.eof()
+    async with event_stream(request) as stream:
+        # With this id, a client that disconnects before the first event can resume without a gap.
+        await stream.send(b": following\nid: %d\n\n" % after, after)
+        connection = connection_of(request)
+        if not connection.has_ended():
+            with connection.waiting():
+                async with aclosing(log.follow(after, event_filter, _KEEP_ALIVE)) as chunks:
+                    async for chunk in chunks:
+                        await _send(stream, chunk, wall.offset)
     return None
+
+
+async def _send(stream: EventStream, events: Sequence[Event], shift: int) -> None:
+    if not events:
+        await stream.send(b": alive\n\n")
+    messages: list[bytes] = []
+    size = 0
+    for event in events:
+        message = _message(event, shift)
+        messages.append(message)
+        size += len(message)
+        if size >= PIECE_BYTES or event is events[-1]:
+            await stream.send(b"".join(messages), event.id)
+            messages, size = [], 0
 
 
 def _message(event: Event, shift: int) -> bytes:

@@ -17,7 +17,7 @@ resource = Resource("search")
 async def search_jobs(request: Request) -> HTTPResponse:
     """Return a page of the jobs that match all filters, and the cursor of the next page."""
     shift = shift_of(request)
-    page = await engine_of(request).search.jobs(read_body(request, SearchRequest))
+    page = await engine_of(request).search.jobs(read_body(request, SearchRequest), request.ip)
     return reply(
         {
             "jobs": [documents.job(record, shift) for record in page.jobs],

@@ -3,7 +3,7 @@
 A write method submits its request and returns a future, which resolves once the commit is durable.
 Each call is one atomic change. Calls that arrive together may share a commit. Enqueues run first in
 a commit and fetches last. A request that a guard rejects returns a `Refusal` as its outcome. An
-exception means that nothing was written.
+exception means that nothing was written, except `OutcomeUnknown`.
 """
 
 from asyncio import Future
@@ -13,6 +13,7 @@ from typing import Protocol
 from corvo_schema import BatchState
 from corvo_server.store.batches import BatchRecord
 from corvo_server.store.bulk import BulkEdit, BulkOutcome, BulkRecord, BulkStep
+from corvo_server.store.emptying import EmptyOutcome, EmptyQueue
 from corvo_server.store.nodes import HeartbeatResult, NodeRecord, NodeReport
 from corvo_server.store.queues import (
     QueueRecord,
@@ -42,7 +43,7 @@ from corvo_server.store.schedules import (
     ScheduleRecord,
 )
 from corvo_server.store.search.filters import JobFilter
-from corvo_server.store.search.search import Found, Search
+from corvo_server.store.search.search import Found, Search, SearchLoad
 from corvo_server.store.storage import Storage
 
 
@@ -51,15 +52,27 @@ class UnusableStoreError(Exception):
 
 
 class StoreError(Exception):
-    """Raised when the store could not carry out a request. Nothing was written."""
+    """Raised when the store failed at a request. Nothing was written, except as noted below."""
 
 
 class StoreUnavailable(StoreError):
     """Raised when the store cannot work now, e.g. disk full, database down or shutting down."""
 
 
+class StoreFull(StoreUnavailable):
+    """Raised when the disk of the database is full. Deletes may succeed."""
+
+
 class StoreOverloaded(StoreError):
     """Raised when too many writes are waiting for their commit already."""
+
+
+class OutcomeUnknown(StoreError):
+    """Raised when it is unknown whether a write was stored, e.g. if the answer to a COMMIT is lost.
+
+    The same request again has no second effect if it names its job by id, and its attempt by lease
+    token.
+    """
 
 
 class SearchTooSlow(StoreError):
@@ -141,8 +154,15 @@ class Store(Protocol):
         """Delete one chunk of each kind of old row. Return the number of deleted rows."""
         ...
 
-    def configure_queue(self, setting: QueueSetting) -> Future[None]:
-        """Change one setting of a queue. Create the queue if it does not exist."""
+    def configure_queue(self, *settings: QueueSetting) -> Future[None]:
+        """Change settings of queues, all or none. Create the queues that do not exist."""
+        ...
+
+    def empty_queue(self, request: EmptyQueue) -> Future[EmptyOutcome]:
+        """Delete jobs of a queue and, if asked, the queue: now, or by a bulk operation.
+
+        A queue that has other jobs stays for them, with the settings of a new queue.
+        """
         ...
 
     def drop_queue(self, name: str) -> Future[bool]:
@@ -172,8 +192,9 @@ class Store(Protocol):
         ...
 
     def step_bulk(self, step: BulkStep) -> Future[BulkRecord | None]:
-        """Apply one chunk of a bulk operation and store the progress, unless it has ended.
+        """Apply one chunk of a bulk operation and store the progress.
 
+        A chunk changes nothing if the operation has ended or is not at the start of the chunk.
         Return the bulk operation as stored, or None if it does not exist.
         """
         ...
@@ -218,12 +239,17 @@ class Store(Protocol):
         ...
 
     async def matching_ids(
-        self, wanted: JobFilter, after_seq: int, limit: int
+        self, wanted: JobFilter, after_seq: int, limit: int, caller: str | None = None
     ) -> list[tuple[int, str]]:
         """Return (seq, id) of the first `limit` matching jobs with a seq above `after_seq`, by seq.
 
-        Raises `SearchTooSlow` and `StoreUnavailable` as `search` does.
+        `caller` is that of `Search`. Raises the errors of `search`.
         """
+        ...
+
+    @property
+    def search_load(self) -> SearchLoad:
+        """How many searches run, wait, and were refused."""
         ...
 
     async def list_queues(self) -> list[QueueRecord]:
@@ -234,8 +260,11 @@ class Store(Protocol):
         """Return a queue with its counters, or None if it does not exist."""
         ...
 
-    async def read_events(self, after: int, limit: int) -> list[Event]:
-        """Return up to `limit` events of the log with an id above `after`, oldest first."""
+    async def read_events(self, after: int, limit: int, max_data: int | None = None) -> list[Event]:
+        """Return up to `limit` events of the log with an id above `after`, oldest first.
+
+        Stop early, but after one event at least, if their data is longer than `max_data`.
+        """
         ...
 
     async def last_event_id(self) -> int:

@@ -7,6 +7,7 @@ from typing import Concatenate, Generic, ParamSpec, Protocol, TypeVar
 from corvo_schema import BatchState
 from corvo_server.store.batches import BatchRecord
 from corvo_server.store.bulk import BulkRecord
+from corvo_server.store.lanes import Lanes
 from corvo_server.store.queues import QueueRecord
 from corvo_server.store.records import (
     Holder,
@@ -15,7 +16,7 @@ from corvo_server.store.records import (
 )
 from corvo_server.store.schedules import ScheduleRecord
 from corvo_server.store.search.filters import JobFilter
-from corvo_server.store.search.search import Found, Search
+from corvo_server.store.search.search import Found, Search, SearchLoad
 
 C = TypeVar("C")
 """The read transaction that each query of a storage engine takes as its first argument."""
@@ -81,11 +82,13 @@ class Reads(Generic[C]):
     ) -> None:
         """Run reads on `readers` and searches on `searchers`, at most `search_seconds` per search.
 
-        Searches have their own pool, so that they never delay the reads of single records.
+        Searches have their own pool, so that they never delay the reads of single records. It must
+        have `lanes.CONNECTIONS` connections.
         """
         self._queries = queries
         self._readers = readers
         self._searchers = searchers
+        self._lanes = Lanes(searchers)
         self._search_seconds = search_seconds
 
     async def find_jobs(self, job_ids: Sequence[str]) -> list[JobRecord]:
@@ -103,15 +106,30 @@ class Reads(Generic[C]):
         return await self._readers.run(self._queries.list_batches, before, limit, state)
 
     async def search(self, request: Search) -> Found:
-        run = self._searchers.run_within
-        return await run(self._search_seconds, self._queries.search, request)
+        return await self._lanes.run(
+            self._queries.search,
+            self._search_seconds,
+            request.caller,
+            request.wanted.reads_documents,
+            request,
+        )
 
     async def matching_ids(
-        self, wanted: JobFilter, after_seq: int, limit: int
+        self, wanted: JobFilter, after_seq: int, limit: int, caller: str | None = None
     ) -> list[tuple[int, str]]:
-        run = self._searchers.run_within
-        query = self._queries.matching_ids
-        return await run(self._search_seconds, query, wanted, after_seq, limit)
+        return await self._lanes.run(
+            self._queries.matching_ids,
+            self._search_seconds,
+            caller,
+            wanted.reads_documents,
+            wanted,
+            after_seq,
+            limit,
+        )
+
+    @property
+    def search_load(self) -> SearchLoad:
+        return self._lanes.load
 
     async def list_queues(self) -> list[QueueRecord]:
         return await self._readers.run(self._queries.list_queues, None)

@@ -7,7 +7,7 @@ Records of which one is made per job are not tracked by the garbage collector (`
 cannot be part of a reference cycle, because their fields never refer back to them.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeAlias
 
 from msgspec import Struct
@@ -231,6 +231,23 @@ class Event(Struct, frozen=True, gc=False):
     """JSON object as text with details such as the attempt, worker or reason; None without any."""
 
 
+def shorten(events: Iterable[Event], max_data: int | None) -> list[Event]:
+    """Return the first events, up to the one whose data brings the total to `max_data` characters.
+
+    Return all events if `max_data` is None.
+    """
+    if max_data is None:
+        return list(events)
+    found: list[Event] = []
+    for event in events:
+        found.append(event)
+        if event.data is not None:
+            max_data -= len(event.data)
+            if max_data <= 0:
+                break
+    return found
+
+
 class JobRecord(Struct):
     """A job with all its fields. Documents are JSON text."""
 
@@ -294,4 +311,7 @@ class Commit(Struct):
     has_bulk: bool = False
     """Whether the commit created or changed a bulk operation that has not ended."""
     is_from_other_node: bool = False
-    """Whether another server made the commit. Then only the affected queues and times are known."""
+    """Whether another server made the commit. Then only the affected queues and times are known.
+
+    A commit of unknown outcome is reported like this, too: with times that are due.
+    """

@@ -1,16 +1,19 @@
 """A server in this process, and a client that can send any bytes."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import cache
 from typing import Any, NamedTuple
 
 import orjson
+from sanic.server.async_server import AsyncioServer
 
 from corvo_server import app as app_module
 from corvo_server.app import build_http
 from corvo_server.engine.engine import Engine
+from corvo_server.http.deadlines import Deadlines
 from corvo_server.http.openapi import describe
 from corvo_server.http_server import bind, start_http
 from corvo_server.settings import Settings
@@ -70,15 +73,25 @@ class Connection:
 class HttpServer:
     """A running server, with calls to it."""
 
-    def __init__(self, engine: Engine, host: str, port: int) -> None:
+    def __init__(self, engine: Engine, http: AsyncioServer, host: str, port: int) -> None:
         self.engine = engine
+        self.http = http
         self.host = host
         self.port = port
         self._open: list[Connection] = []
 
-    async def connect(self) -> Connection:
-        """Open a connection. `close` closes it if the test does not."""
-        connection = Connection(*await asyncio.open_connection(self.host, self.port))
+    async def connect(self, *, receive_bytes: int | None = None) -> Connection:
+        """Open a connection. `close` closes it if the test does not.
+
+        `receive_bytes` is about the number of bytes that the client takes before a test reads them.
+        """
+        client = socket.socket()
+        client.setblocking(False)
+        if receive_bytes is not None:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
+        await asyncio.get_running_loop().sock_connect(client, (self.host, self.port))
+        limit = receive_bytes or 64 * 1024
+        connection = Connection(*await asyncio.open_connection(sock=client, limit=limit))
         self._open.append(connection)
         return connection
 
@@ -136,13 +149,15 @@ def request(
 
 
 @asynccontextmanager
-async def serve(engine: Engine, **settings: Any) -> AsyncIterator[HttpServer]:
+async def serve(
+    engine: Engine, deadlines: Deadlines | None = None, **settings: Any
+) -> AsyncIterator[HttpServer]:
     """Serve `engine` over HTTP on a free port of this machine."""
-    app, requests = build_http(Settings(bind="127.0.0.1:0", **settings), engine)
+    app, requests = build_http(Settings(bind="127.0.0.1:0", **settings), engine, deadlines)
     app.config.TOUCHUP = False  # touch-up would rewrite Sanic's methods for the whole process
     listener = bind("127.0.0.1:0")
     http = await start_http(app, listener)
-    server = HttpServer(engine, *listener.getsockname()[:2])
+    server = HttpServer(engine, http, *listener.getsockname()[:2])
     try:
         yield server
     finally:

@@ -31,7 +31,7 @@ from corvo_schema.states import EventType
 from corvo_server.store.postgres.pipeline import Pipeline
 from corvo_server.store.postgres.rows import SQL, as_array, as_json, event_row, to_event
 from corvo_server.store.postgres.runs import runs_of
-from corvo_server.store.records import Event
+from corvo_server.store.records import Event, shorten
 from corvo_server.store.rows.codes import EVENT_WORDS
 
 _ID_BITS = 44
@@ -79,16 +79,19 @@ class Events:
         return self._pipeline.count(SQL.prune_events, (limit, before))
 
 
-def read_events(pipeline: Pipeline, base: int, after: int, limit: int) -> list[Event]:
+def read_events(
+    pipeline: Pipeline, base: int, after: int, limit: int, max_data: int | None
+) -> list[Event]:
     """Return up to `limit` events with an id above `after`, oldest first.
 
+    Stop early, but after one event at least, if their data is longer than `max_data`.
     The transaction must be READ COMMITTED: the proof above needs a snapshot per statement.
     """
     bound = last_event_id(pipeline, base)
     if bound <= after:
         return []
-    rows = pipeline.ask(SQL.events_between, (after, bound, limit))
-    return [to_event(row) for row in rows]
+    rows = pipeline.ask(SQL.events_between, (after, bound, limit, max_data))
+    return shorten(map(to_event, rows), max_data)
 
 
 def last_event_id(pipeline: Pipeline, base: int) -> int:

@@ -6,6 +6,7 @@ from contextlib import suppress
 
 from corvo_server.store.commit.writer import Writer
 from corvo_server.store.commit.writes import Writes
+from corvo_server.store.lanes import CONNECTIONS
 from corvo_server.store.nodes import HeartbeatResult, NodeRecord, NodeReport
 from corvo_server.store.postgres import (
     batches,
@@ -35,7 +36,6 @@ from corvo_server.store.records import (
 
 _CHECK_SECONDS = 5
 """Seconds after which a readiness check fails if the database does not answer."""
-_SEARCHERS = 2
 _QUERIES = Queries(
     find_jobs=jobs.find_jobs,
     find_job=jobs.find_job,
@@ -88,7 +88,7 @@ class PostgresStore(Reads[Pipeline], Writes):
             self,
             _QUERIES,
             readers=self._readers,
-            searchers=Readers(url, _SEARCHERS, schema=schema),
+            searchers=Readers(url, CONNECTIONS, schema=schema),
             search_seconds=search_seconds,
         )
         self.node_id = node_of(session.writer_id)
@@ -122,8 +122,9 @@ class PostgresStore(Reads[Pipeline], Writes):
             with suppress(RuntimeError):  # the loop is closed, so there are no listeners any more
                 self._loop.call_soon_threadsafe(self._writer.notify_listeners, commit)
 
-    async def read_events(self, after: int, limit: int) -> list[Event]:
-        return await self._readers.run_fresh(events.read_events, self._base, after, limit)
+    async def read_events(self, after: int, limit: int, max_data: int | None = None) -> list[Event]:
+        read = events.read_events
+        return await self._readers.run_fresh(read, self._base, after, limit, max_data)
 
     async def last_event_id(self) -> int:
         return await self._readers.run_fresh(events.last_event_id, self._base)

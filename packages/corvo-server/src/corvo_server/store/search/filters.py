@@ -63,6 +63,12 @@ class JobFilter(Struct, frozen=True):
     error_contains: str | None = None
     id_prefix: str | None = None
 
+    @property
+    def reads_documents(self) -> bool:
+        """Whether the filter looks into payloads or errors, for which there is no index."""
+        texts = (self.payload_contains, self.payload, self.error_contains)
+        return any(text is not None for text in texts)
+
 
 class Dialect(Protocol):
     """The SQL in which engines differ. Each method returns a condition that is never null."""

@@ -38,8 +38,21 @@ class Search(Struct, frozen=True):
     """Position of the last job of the previous page; None for the first page."""
     total: Total | None = None
     """Total from the first page; None to count the matching jobs."""
+    caller: str | None = None
+    """For whom the search runs. Callers share the connections for searches fairly."""
     count_seconds: float = 0.005
     """Seconds that counting may take beyond a first number of jobs that is counted quickly."""
+
+
+class SearchLoad(Struct, frozen=True):
+    """What the searches of a store do."""
+
+    costly: int
+    """Number of costly searches that run."""
+    waiting: int
+    """Number of searches that wait for a connection."""
+    refused: int
+    """Number of searches so far that waited for too long."""
 
 
 class Found(Struct, frozen=True):

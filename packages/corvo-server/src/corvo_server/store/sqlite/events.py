@@ -8,7 +8,7 @@ from operator import attrgetter
 import orjson
 
 from corvo_schema.states import EventType
-from corvo_server.store.records import Event
+from corvo_server.store.records import Event, shorten
 from corvo_server.store.rows.codes import EVENT_WORDS
 from corvo_server.store.sqlite.rows import MIN_BULK_ROWS, SQL, Insert, Row, fetch_one, to_event
 
@@ -61,9 +61,15 @@ class Events:
         return self._connection.execute(SQL.prune_events, (limit, before)).rowcount
 
 
-def read_events(connection: sqlite3.Connection, after: int, limit: int) -> list[Event]:
-    """Return up to `limit` events with an id above `after`, oldest first."""
-    return [to_event(row) for row in connection.execute(SQL.events_after, (after, limit))]
+def read_events(
+    connection: sqlite3.Connection, after: int, limit: int, max_data: int | None
+) -> list[Event]:
+    """Return up to `limit` events with an id above `after`, oldest first.
+
+    Stop early, but after one event at least, if their data is longer than `max_data`.
+    """
+    rows = connection.execute(SQL.events_after, (after, limit))
+    return shorten(map(to_event, rows), max_data)
 
 
 def last_event_id(connection: sqlite3.Connection) -> int:

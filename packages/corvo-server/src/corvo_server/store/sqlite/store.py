@@ -6,6 +6,7 @@ from pathlib import Path
 
 from corvo_server.store.commit.writer import Writer
 from corvo_server.store.commit.writes import Writes
+from corvo_server.store.lanes import CONNECTIONS
 from corvo_server.store.nodes import HeartbeatResult, NodeRecord, NodeReport
 from corvo_server.store.protocol import StoreUnavailable
 from corvo_server.store.reads import Queries, Reads
@@ -31,11 +32,11 @@ from corvo_server.store.sqlite.database import (
 from corvo_server.store.sqlite.files import DataFiles
 from corvo_server.store.sqlite.readers import Readers
 from corvo_server.store.sqlite.session import SqliteSession
+from corvo_server.store.sqlite.space import Space
 from corvo_server.store.sqlite.watch import Watch
 from corvo_server.store.storage import Storage
 
 _READERS = 4
-_SEARCHERS = 2
 _QUERIES = Queries(
     find_jobs=jobs.find_jobs,
     find_job=jobs.find_job,
@@ -81,9 +82,11 @@ class SqliteStore(Reads[sqlite3.Connection], Writes):
             raise
         # No other server changes them while this one runs.
         self._wall_offset, self._newest = read_clock(connection)
+        space = Space(path)
+        space.limit_log(connection)
         files = DataFiles(path, data_dir / LOCK_NAME)
-        session = SqliteSession(connection, files)
-        readers, searchers = Readers(files, _READERS), Readers(files, _SEARCHERS)
+        session = SqliteSession(connection, files, space)
+        readers, searchers = Readers(files, _READERS), Readers(files, CONNECTIONS)
         Writes.__init__(self, Writer(session, max_backlog=max_backlog, max_commit=max_commit))
         Reads.__init__(
             self,
@@ -93,12 +96,13 @@ class SqliteStore(Reads[sqlite3.Connection], Writes):
             search_seconds=search_seconds,
         )
         self._path = path
+        self._space = space
         self._is_closed = False
-        self.watch = Watch(files, (readers, searchers))
+        self.watch = Watch(files, (readers, searchers), space=space)
         self.watch.start()
 
-    async def read_events(self, after: int, limit: int) -> list[Event]:
-        return await self._readers.run(events.read_events, after, limit)
+    async def read_events(self, after: int, limit: int, max_data: int | None = None) -> list[Event]:
+        return await self._readers.run(events.read_events, after, limit, max_data)
 
     async def last_event_id(self) -> int:
         return await self._readers.run(events.last_event_id)
@@ -151,4 +155,5 @@ class SqliteStore(Reads[sqlite3.Connection], Writes):
         # The writer closes last: SQLite lets only the last connection remove the write-ahead log,
         # and a read-only connection cannot do it.
         await self._writer.close()
+        await asyncio.to_thread(self._space.keep_reserve, is_closing=True)
         self._lock.release()

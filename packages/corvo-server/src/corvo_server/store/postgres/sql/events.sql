@@ -38,8 +38,15 @@ SELECT id, type, job_id, queue, at, data FROM events
 WHERE job_seq = ANY(%s::bigint[]) AND type IN (SELECT json_array_elements_text(%s));
 
 -- name: events_between
-SELECT id, type, job_id, queue, at, data FROM events
-WHERE id > %s AND id <= %s ORDER BY id LIMIT %s;
+-- Stops before the first event to which the data of earlier events has the last parameter's length
+-- in bytes; null for no such limit.
+SELECT id, type, job_id, queue, at, data FROM (
+    SELECT id, type, job_id, queue, at, data, coalesce(sum(octet_length(data)) OVER (
+        ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+    ), 0) AS before
+    FROM (SELECT * FROM events WHERE id > %s AND id <= %s ORDER BY id LIMIT %s) AS first_events
+) AS found
+WHERE before < coalesce(%s, before + 1) ORDER BY id;
 
 -- name: prune_events
 DELETE FROM events
