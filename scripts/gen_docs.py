@@ -21,6 +21,7 @@ from prometheus_client.core import Metric
 from prometheus_client.metrics import MetricWrapperBase
 
 from corvo_schema.states import ALTERNATIVES, TRANSITIONS, EventType, JobState
+from corvo_server.engine.clock import Wall, system_clock
 from corvo_server.engine.metrics import Metrics
 from corvo_server.settings import Settings, defaults, option_of, variable_of
 from corvo_server.store.search.search import SearchLoad
@@ -81,7 +82,7 @@ def metrics() -> Iterable[str]:
         storage=Storage(0, 0, 0, 0, 0, 0),
         search_load=SearchLoad(0, 0, 0),
     )
-    made = Metrics(cast("Store", idle), cast("Notifier", idle))
+    made = Metrics(cast("Store", idle), cast("Notifier", idle), Wall(system_clock))
     jobs = dict.fromkeys((state.value for state in JobState), 0)
     queue = SimpleNamespace(name="any", oldest_pending_at=None, **jobs)
     made.render([cast("QueueRecord", queue)], 0)

@@ -22,7 +22,10 @@ async def test_servers_that_start_together_create_the_tables_once(
     )
     nodes = [node for batch in batches for node in batch]
     made = [message for node in nodes for message in node.messages() if "migrated" in message]
-    assert made == ["schema migrated to version 1 (initial)"]
+    assert made == [
+        "schema migrated to version 1 (initial)",
+        "schema migrated to version 2 (clock)",
+    ]
     async with ApiClient(nodes[0].url) as api:
         assert len((await api.get("/cluster/status"))["nodes"]) == 4
 

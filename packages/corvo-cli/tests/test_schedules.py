@@ -52,6 +52,20 @@ upcoming:
 """
 
 
+def test_clock_change_among_the_upcoming_shows_utc_offsets(corvo: Any, server: Any) -> None:
+    upcoming = ["2026-10-25T00:00:00.000Z", "2026-10-25T01:00:00.000Z"]
+    hourly = {**SCHEDULE, "cron": "0 * * * *", "upcoming": upcoming}
+    server.answer("GET /schedules/nightly", hourly)
+    shown = corvo("schedules", "show", "nightly").stdout
+    assert "00:00:00.000Z (in 266d16h)  2026-10-25 02:00+02:00\n" in shown
+    assert "01:00:00.000Z (in 266d17h)  2026-10-25 02:00+01:00\n" in shown
+
+
+def test_unknown_zone_shows_utc_only(corvo: Any, server: Any) -> None:
+    server.answer("GET /schedules/nightly", {**SCHEDULE, "timezone": "Mars/Olympus"})
+    assert "2026-02-01 01:00:00.000Z (in 17h)\n" in corvo("schedules", "show", "nightly").stdout
+
+
 @pytest.mark.parametrize("arguments", [("schedules",), ("schedules", "list")])
 def test_schedules_are_listed(corvo: Any, server: Any, arguments: tuple[str, ...]) -> None:
     server.answer("GET /schedules", [SCHEDULE, PAUSED])

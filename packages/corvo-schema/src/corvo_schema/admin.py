@@ -62,6 +62,10 @@ class ClusterStatus(ReplyModel):
         description="degraded: a node is silent, or no node is the leader."
     )
     nodes: list[NodeInfo] = Field(default_factory=list)
+    clock_offset_seconds: float | None = Field(
+        None,
+        description="Sum of the jumps of the wall clock. The server's own time does not jump.",
+    )
 
 
 class ServerInfo(ReplyModel):

@@ -44,8 +44,10 @@ class ScheduleRequest(RequestModel):
     )
     queue: QueueName
     cron: CronText = Field(
-        description="Minute, hour, day, month and weekday, or an alias such as @daily. A time that "
-        "a clock change skips runs once, right after the gap. A time that repeats runs once.",
+        description="Minute, hour, day, month and weekday, or an alias such as @daily. A "
+        "wildcard or a step in the minute or hour makes an interval: it runs by elapsed time, also "
+        "in an hour that repeats. Fixed times run once: a time that a clock change skips runs "
+        "right after the gap, a time that repeats runs the first time.",
     )
     timezone: Defaulted[ZoneName] = Field(
         "UTC", description="IANA time zone of the calendar, e.g. Europe/Berlin."

@@ -7,7 +7,7 @@ from itertools import count
 from sanic import Sanic
 from sanic.http import Http
 
-from corvo_server.engine.clock import SharedClock, system_clock
+from corvo_server.engine.clock import MachineClock, SharedClock
 from corvo_server.engine.engine import Engine
 from corvo_server.http import (
     access_log,
@@ -126,7 +126,7 @@ class DriverMissingError(UnusableStoreError):
 
 def build_engine(settings: Settings, store: Store) -> Engine:
     """Return the engine over `store`. Requires a running event loop."""
-    clock = SharedClock() if store.is_shared else system_clock
+    clock = SharedClock() if store.is_shared else MachineClock()
     return Engine(store, clock=clock, policy=settings.policy)
 
 

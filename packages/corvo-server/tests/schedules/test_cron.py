@@ -71,7 +71,7 @@ def test_times_are_in_the_zone() -> None:
     [
         # Berlin, 29 March 2026: 02:00 to 03:00 is skipped.
         ("30 2 * * *", ["2026-03-29T03:00+02:00"]),
-        ("*/20 2 * * *", ["2026-03-29T03:00+02:00"]),  # three skipped times run once
+        ("0,20,40 2 * * *", ["2026-03-29T03:00+02:00"]),  # three skipped times run once
         (
             "0 2,3 * * *",
             ["2026-03-29T03:00+02:00"],
@@ -91,7 +91,7 @@ def test_skipped_times_run_once_right_after_the_gap(expression: str, expected: l
     [
         # Berlin, 25 October 2026: 02:00 to 03:00 happens twice.
         ("30 2 * * *", ["2026-10-25T02:30+02:00"]),
-        ("*/30 2 * * *", ["2026-10-25T02:00+02:00", "2026-10-25T02:30+02:00"]),
+        ("0,30 2 * * *", ["2026-10-25T02:00+02:00", "2026-10-25T02:30+02:00"]),
         (
             "0 1-3 * * *",
             ["2026-10-25T01:00+02:00", "2026-10-25T02:00+02:00", "2026-10-25T03:00+01:00"],
@@ -100,6 +100,53 @@ def test_skipped_times_run_once_right_after_the_gap(expression: str, expected: l
 )
 def test_repeated_times_run_the_first_time(expression: str, expected: list[str]) -> None:
     start, end = ms("2026-10-25T00:00+02:00"), ms("2026-10-25T12:00+01:00")
+    moments = [at for at in cron.upcoming(expression, "Europe/Berlin", start, 9) if at < end]
+    assert moments == [ms(text) for text in expected]
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        (
+            "0 * * * *",
+            [
+                "2026-10-25T01:00+02:00",
+                "2026-10-25T02:00+02:00",
+                "2026-10-25T02:00+01:00",
+                "2026-10-25T03:00+01:00",
+            ],
+        ),
+        (
+            "*/30 2 * * *",
+            [
+                "2026-10-25T02:00+02:00",
+                "2026-10-25T02:30+02:00",
+                "2026-10-25T02:00+01:00",
+                "2026-10-25T02:30+01:00",
+            ],
+        ),
+        ("0 2-3/2 * * *", ["2026-10-25T02:00+02:00", "2026-10-25T02:00+01:00"]),
+    ],
+)
+def test_intervals_run_in_both_hours_that_are_shown_alike(
+    expression: str, expected: list[str]
+) -> None:
+    start, end = ms("2026-10-25T00:59+02:00"), ms("2026-10-25T03:30+01:00")
+    for after in (start, ms(expected[0]) - 1):
+        moments = [at for at in cron.upcoming(expression, "Europe/Berlin", after, 9) if at < end]
+        assert moments == [ms(text) for text in expected]
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("0 * * * *", ["2026-03-29T01:00+01:00", "2026-03-29T03:00+02:00"]),
+        ("17 * * * *", ["2026-03-29T01:17+01:00", "2026-03-29T03:17+02:00"]),
+        ("*/20 2 * * *", []),
+    ],
+)
+def test_intervals_do_not_run_at_skipped_times(expression: str, expected: list[str]) -> None:
+    start, end = ms("2026-03-29T00:59+01:00"), ms("2026-03-29T03:59+02:00")
     moments = [at for at in cron.upcoming(expression, "Europe/Berlin", start, 9) if at < end]
     assert moments == [ms(text) for text in expected]
 
@@ -117,6 +164,7 @@ def test_skipped_day_runs_at_the_start_of_the_next_day() -> None:
         ("5,,7 * * * *", "minute"),
         ("*/0 * * * *", "minute"),
         ("*/90 * * * *", "minute"),
+        ("7-7/5 * * * *", "minute"),
         ("-5 * * * *", "minute"),
         ("1.5 * * * *", "minute"),
         ("٣ * * * *", "minute"),

@@ -118,8 +118,9 @@ def put(
     An option that is not given gets its default, also when the schedule exists. PAYLOAD is JSON: a
     literal, @FILE, or - for stdin. The default is {}.
 
-    An occurrence that a clock change skips runs once, right after the gap. An occurrence that a
-    clock change repeats runs once.
+    A wildcard or a step in the minute or hour makes an interval. It runs by elapsed time, also in
+    an hour that a clock change repeats. Fixed times run once: a time that a clock change skips runs
+    right after the gap, a time that repeats runs the first time.
     """
     options["tags"] = dict(options["tags"]) or None
     request = corvo_client.calls.schedule_request(

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from corvo_cli import json_text
 from corvo_cli.human import age, moment, printable
@@ -64,11 +65,29 @@ def schedule_view(schedule: "Schedule", body: bytes, now: datetime) -> View:
         ]
     )
     lines = [printable(line) for line in json_text.indented(payload).split("\n")]
-    upcoming = [moment(at, now) for at in schedule.upcoming]
+    upcoming = _upcoming(schedule, now)
     return [
         fields,
         Section("payload", lines),
         *([Section("upcoming", upcoming)] if upcoming else []),
+    ]
+
+
+def _upcoming(schedule: "Schedule", now: datetime) -> list[str]:
+    """Return a line for each next occurrence, with its local time if a clock change is among them.
+
+    Local times have their UTC offset: `02:00+02:00` and `02:00+01:00` are an hour apart.
+    """
+    lines = [moment(at, now) for at in schedule.upcoming]
+    try:
+        zone = ZoneInfo(schedule.timezone)
+    except (ValueError, OSError, ZoneInfoNotFoundError):  # this machine may have no zone database
+        return lines
+    local = [at.astimezone(zone) for at in schedule.upcoming]
+    if len({at.utcoffset() for at in local}) < 2:
+        return lines
+    return [
+        f"{line}  {at.isoformat(' ', 'minutes')}" for line, at in zip(lines, local, strict=True)
     ]
 
 

@@ -4,6 +4,10 @@ import asyncio
 
 from corvo_server.engine.clock import Clock
 
+_LONGEST_SLEEP = 1.0
+"""Maximum sleep in seconds. The event loop's clock stops while the machine is suspended, and does
+not follow the wall clock. So an alarm looks at its own clock again and again."""
+
 
 class Alarm:
     """Waits until the earliest of the times that it was given."""
@@ -27,9 +31,11 @@ class Alarm:
         """Return when the time is reached. Wait forever while none is set."""
         while True:
             self._changed.clear()
-            left = None if self._at is None else (self._at - self._clock()) / 1000
-            if left is not None and left <= 0:
-                return
+            left = None
+            if self._at is not None:
+                left = min((self._at - self._clock()) / 1000, _LONGEST_SLEEP)
+                if left <= 0:
+                    return
             try:
                 await asyncio.wait_for(self._changed.wait(), left)
             except TimeoutError:

@@ -11,7 +11,7 @@ from msgspec import Struct
 from corvo_schema import BulkAction, BulkRequest, BulkStatus, IdFactory
 from corvo_schema.errors import ErrorCode
 from corvo_server.engine import emptying, lifecycle
-from corvo_server.engine.clock import Clock
+from corvo_server.engine.clock import Clock, wall_of
 from corvo_server.engine.errors import CallError, not_found
 from corvo_server.engine.search import job_filter, too_slow
 from corvo_server.engine.verbs import Part, verb
@@ -59,6 +59,7 @@ class Bulk(Part):
     def __init__(self, store: Store, clock: Clock, ids: IdFactory) -> None:
         self._store = store
         self._clock = clock
+        self._wall = wall_of(clock)
         self._ids = ids
         self._changed = asyncio.Event()
         self._is_closing = False
@@ -233,14 +234,18 @@ class Bulk(Part):
         )
 
     async def _count(self, request: BulkRequest, caller: str | None) -> int:
-        search = Search(_filter_of(request), self._clock(), limit=1, caller=caller)
+        search = Search(
+            _filter_of(request, self._wall.offset), self._clock(), limit=1, caller=caller
+        )
         found = await self._store.search(search)
         return found.total.jobs
 
     async def _matching(
         self, request: BulkRequest, after: int, up_to: int, limit: int, caller: str | None
     ) -> Sequence[tuple[int, str]]:
-        found = await self._store.matching_ids(_filter_of(request), after, limit, caller)
+        found = await self._store.matching_ids(
+            _filter_of(request, self._wall.offset), after, limit, caller
+        )
         return [(seq, job_id) for seq, job_id in found if seq <= up_to]
 
     def _wake_followers(self) -> None:
@@ -254,10 +259,10 @@ def _parsed(request: str) -> BulkRequest:
     return BulkRequest.model_validate_json(request)
 
 
-def _filter_of(request: BulkRequest) -> JobFilter:
+def _filter_of(request: BulkRequest, wall_offset: int) -> JobFilter:
     if request.filter is None:
         raise ValueError("the bulk operation has job_ids and no filter")
-    return job_filter(request.filter, at="filter.")
+    return job_filter(request.filter, at="filter.", wall_offset=wall_offset)
 
 
 def rule_of(request: BulkRequest, now: int) -> Decide:

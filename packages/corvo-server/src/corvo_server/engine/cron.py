@@ -1,13 +1,16 @@
 """Cron expressions: validate them and compute their occurrences in any IANA time zone.
 
-One rule covers clock changes: an occurrence is the first moment at which the zone's wall clock
-shows the scheduled time or a later one. A time that a change skips therefore runs once, right
-after the gap; all times within one gap run together, once. A time that repeats runs once, the
-first time. The rule holds for every expression: `*/5 * * * *` pauses while an hour repeats. Use
-UTC for occurrences at a constant distance.
+A clock change is a change of the zone's offset from UTC. Two rules cover it, as in vixie cron:
+
+- Interval: an expression with a wildcard or a step in its minute or hour runs at every minute of
+  elapsed time at which the zone's wall clock matches. `0 * * * *` runs once in each real hour, also
+  in each of the two hours that the wall clock shows alike. A time that a change skips does not run.
+- Fixed times: any other expression runs at the first moment at which the wall clock shows the
+  scheduled time or a later one. A time that a change skips runs once, right after the gap; all
+  times within one gap run together, once. A time that repeats runs once, the first time.
 
 cronsim computes the matching wall-clock times, without a zone. This module converts them to
-moments, because no library follows the rule for all expressions.
+moments, because no library follows both rules.
 """
 
 import re
@@ -16,6 +19,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
 from functools import cache
+from heapq import heappop, heappush
 from itertools import islice
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -42,7 +46,10 @@ _VALUES = {
 }
 _MAX_STEPS = {"minute": 60, "hour": 24, "day": 31, "month": 12, "weekday": 7}
 _STEP = re.compile(r"(.*)/([0-9]+)")
+_EMPTY_RANGE = re.compile(r"([^-]+)-\1", re.IGNORECASE)
 _SOME_DAY = datetime(2000, 1, 1)  # noqa: DTZ001 - wall-clock time
+_LONGEST_REPEAT = timedelta(hours=25)
+"""Longer than any time that a clock change repeats: at most a day."""
 _NO_IANA_ZONES = frozenset({"localtime", "Factory"})
 """Entries of the zone database that depend on the machine."""
 
@@ -102,6 +109,12 @@ def upcoming(expression: str, zone: str, after_ms: int, n: int) -> list[int]:
     return list(islice(_occurrences(expression, zone, after_ms), n))
 
 
+def is_interval(expression: str) -> bool:
+    """Return whether the rule for intervals applies, not the one for fixed times."""
+    minute, hour, *_ = _split(expression)
+    return any(sign in minute + hour for sign in "*/")
+
+
 def _split(expression: str) -> list[str]:
     text = expression.strip()
     if text.startswith("@"):
@@ -121,10 +134,15 @@ def _split(expression: str) -> list[str]:
 def _check_term(name: str, term: str) -> None:
     """Raise `CronError` if one item of a field's list is invalid."""
     step = _STEP.fullmatch(term)
-    if step is not None and (step[1].upper() in {"L", "LW"} or int(step[2]) > _MAX_STEPS[name]):
+    if step is not None and (
+        step[1].upper() in {"L", "LW"}
+        or _EMPTY_RANGE.fullmatch(step[1])
+        or int(step[2]) > _MAX_STEPS[name]
+    ):
         # cronsim accepts such a step, with a meaning that its author does not expect.
         raise CronError(
-            f"{term!r} has an invalid step; use at most {_MAX_STEPS[name]}, and none after L or LW",
+            f"{term!r} has an invalid step; use at most {_MAX_STEPS[name]}, and none after L, LW "
+            "or a range of one value",
             name,
         )
     alone = ["*"] * len(FIELDS)
@@ -149,16 +167,55 @@ def _occurrences(expression: str, zone_name: str, after_ms: int) -> Iterator[int
     check_zone(zone_name)
     zone = ZoneInfo(zone_name)
     fields = " ".join(_split(expression))
-    last = after_ms
-    # By the rule, every wall-clock time up to the one shown at `after_ms` has already run.
+    moments = _matching_moments if is_interval(expression) else _first_moments
     try:
-        for wall in CronSim(fields, _wall_clock(after_ms // 1000, zone)):
-            moment = _first_shown(wall, zone) * 1000
-            if moment > last:
-                last = moment
-                yield moment
+        for moment in moments(fields, zone, after_ms // 1000):
+            yield moment * 1000
     except CronSimError as error:
         raise CronError(f"{expression!r} is not valid: {error}") from None
+
+
+def _first_moments(fields: str, zone: ZoneInfo, after: int) -> Iterator[int]:
+    """Yield the first moments of matching wall-clock times: the rule for fixed times."""
+    # By the rule, every wall-clock time up to the one shown at `after` has already run.
+    last = after
+    for wall in CronSim(fields, _wall_clock(after, zone)):
+        moment = _first_shown(wall, zone)
+        if moment > last:
+            last = moment
+            yield moment
+
+
+def _matching_moments(fields: str, zone: ZoneInfo, after: int) -> Iterator[int]:
+    """Yield all moments at which the wall clock matches: the rule for intervals."""
+    # The second showings of wall-clock times that repeat, until all earlier moments are yielded.
+    repeats: list[int] = []
+    for wall in CronSim(fields, _earliest_wall_clock(after, zone)):
+        shown = _moments_of(wall, zone)
+        if not shown:
+            continue
+        while repeats and repeats[0] < shown[0]:
+            yield heappop(repeats)
+        if shown[0] > after:
+            yield shown[0]
+        for moment in shown[1:]:
+            if moment > after:
+                heappush(repeats, moment)
+    yield from sorted(repeats)
+
+
+def _earliest_wall_clock(after: int, zone: ZoneInfo) -> datetime:
+    """Return a wall-clock time that is never later than one shown after `after`."""
+    now = _wall_clock(after, zone)
+    later = _wall_clock(after + int(_LONGEST_REPEAT.total_seconds()), zone) - _LONGEST_REPEAT
+    return min(now, later)
+
+
+def _moments_of(wall: datetime, zone: ZoneInfo) -> list[int]:
+    """Return the moments at which the wall clock shows `wall`: two if it repeats, none in a gap."""
+    offsets = {wall.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1)}
+    moments = sorted(_epoch_seconds(wall, offset) for offset in offsets)
+    return [moment for moment in moments if _wall_clock(moment, zone) == wall]
 
 
 def _wall_clock(seconds: int, zone: ZoneInfo) -> datetime:

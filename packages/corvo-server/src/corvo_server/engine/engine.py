@@ -6,7 +6,7 @@ from corvo_schema import IdFactory
 from corvo_server.engine.attempts import Attempts
 from corvo_server.engine.batches import Batches
 from corvo_server.engine.bulk import Bulk
-from corvo_server.engine.clock import Clock, system_clock
+from corvo_server.engine.clock import Clock, system_clock, wall_of
 from corvo_server.engine.events import Events
 from corvo_server.engine.jobs import Jobs
 from corvo_server.engine.maintenance import Maintenance, Retention
@@ -43,8 +43,9 @@ class Engine:
         policy = policy or Policy()
         self.store = store
         self.clock = clock
+        self.wall = wall_of(clock)
         self.notifier = Notifier(self._give_back)
-        self.metrics = Metrics(store, self.notifier)
+        self.metrics = Metrics(store, self.notifier, self.wall)
         ids = IdFactory(clock)
         self.jobs = Jobs(store, clock, ids, max_payload_bytes=policy.limits.payload)
         self.workers = Workers(store, clock)

@@ -11,7 +11,7 @@ from corvo_schema.nesting import MAX_CALLBACK_NESTING
 from corvo_schema.rules import repeated_batch, waiting_state
 from corvo_schema.states import JobState, Priority
 from corvo_server.engine import lifecycle
-from corvo_server.engine.clock import Clock
+from corvo_server.engine.clock import Clock, Wall, wall_of
 from corvo_server.engine.errors import CallError, not_found
 from corvo_server.engine.payloads import payload_text
 from corvo_server.engine.verbs import Part, verb
@@ -66,6 +66,7 @@ class Jobs(Part):
     ) -> None:
         self._store = store
         self._clock = clock
+        self._wall = wall_of(clock)
         self._ids = ids
         self._max_payload_bytes = max_payload_bytes
 
@@ -186,18 +187,18 @@ class Jobs(Part):
             is_id_from_client=job_id is not None,
         )
         if isinstance(request, EnqueueRequest):
-            _set_options(job, request)
+            _set_options(job, request, self._wall)
         return job
 
     def _checked(self, payload: bytes | None, field: str, item: object = None) -> str:
         return payload_text(payload, self._max_payload_bytes, field, item)
 
 
-def _set_options(job: NewJob, request: EnqueueRequest) -> None:
+def _set_options(job: NewJob, request: EnqueueRequest, wall: Wall) -> None:
     """Copy the options of `request` to `job`. Plain jobs skip this: the defaults are the same."""
     now = job.created_at
     if request.scheduled_at is not None:
-        job.scheduled_at = to_ms(request.scheduled_at)
+        job.scheduled_at = wall.to_server(to_ms(request.scheduled_at))
     if request.delay:
         job.scheduled_at = now + request.delay
     job.state = waiting_state(job.scheduled_at, now)

@@ -10,6 +10,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
 from corvo_schema.states import JobState
+from corvo_server.engine.clock import Wall
 from corvo_server.engine.notifier import Notifier
 from corvo_server.store.protocol import Store
 from corvo_server.store.queues import QueueRecord
@@ -32,9 +33,9 @@ _LAG_SECONDS = (0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 30, 60, 300)
 class Metrics:
     """The server's counters, histograms and gauges, in their own registry."""
 
-    def __init__(self, store: Store, notifier: Notifier) -> None:
+    def __init__(self, store: Store, notifier: Notifier, wall: Wall) -> None:
         self.registry = CollectorRegistry()
-        self._queues = _QueueCollector(store, notifier)
+        self._queues = _QueueCollector(store, notifier, wall)
         self.registry.register(self._queues)
         ProcessCollector(registry=self.registry)
         self.requests = Counter(
@@ -131,8 +132,9 @@ class Metrics:
 class _QueueCollector(Collector):
     """Gauges that are computed when the metrics are rendered."""
 
-    def __init__(self, store: Store, notifier: Notifier) -> None:
+    def __init__(self, store: Store, notifier: Notifier, wall: Wall) -> None:
         self._store = store
+        self._wall = wall
         self._notifier = notifier
         self._records: Sequence[QueueRecord] = ()
         self._now = 0
@@ -174,6 +176,16 @@ class _QueueCollector(Collector):
             "corvo_write_backlog",
             "Number of writes that wait for their commit.",
             value=self._store.backlog,
+        )
+        yield GaugeMetricFamily(
+            "corvo_clock_offset_seconds",
+            "Wall-clock time minus the server's time: the sum of the jumps of the wall clock.",
+            value=self._wall.offset / 1000,
+        )
+        yield CounterMetricFamily(
+            "corvo_clock_jumps",
+            "Jumps of the wall clock that this server noted: forward or back by a second or more.",
+            value=self._wall.jumps,
         )
         yield from _search_metrics(self._store.search_load)
         storage = self._store.storage

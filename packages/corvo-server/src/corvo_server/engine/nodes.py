@@ -1,13 +1,17 @@
 """The nodes of a store, their heartbeats, and the leader lease that one of them holds."""
 
+import logging
+
 from msgspec import Struct
 
 from corvo_server.__about__ import __version__
-from corvo_server.engine.clock import Clock, SharedClock, Steady
+from corvo_server.engine.clock import Clock, MachineClock, SharedClock, Steady, wall_of
 from corvo_server.engine.notifier import Notifier
-from corvo_server.store.nodes import NodeRecord, NodeReport, steady_clock
-from corvo_server.store.protocol import Store
+from corvo_server.store.nodes import HeartbeatResult, NodeRecord, NodeReport, steady_clock
+from corvo_server.store.protocol import Store, StoreError
 from corvo_server.store.records import Commit
+
+log = logging.getLogger(__name__)
 
 BEAT = 1.0
 """Seconds between two heartbeats of a node."""
@@ -40,6 +44,8 @@ class Nodes:
         self._clock = clock
         self._notifier = notifier
         self._steady = steady
+        self._wall = wall_of(clock)
+        self._has_resumed = False
         self._started_at: int | None = None
         self._lease_end = -float("inf")
         self._operations = 0
@@ -57,21 +63,20 @@ class Nodes:
         return self._lease_end - self._steady()
 
     async def beat(self) -> None:
-        """Record this node's heartbeat and adjust the clock.
+        """Record this node's heartbeat, adjust the clock, and store a jump of the wall clock.
 
         Acquire the leader lease if it is free; renew it if this node holds it.
         """
         # The lease starts before the request, so that it ends here before it ends in the store.
         asked_at = self._steady()
         result = await self._store.beat(self._report(), _LEASE_MS)
-        if result.clock is not None and isinstance(self._clock, SharedClock):
-            self._clock.adjust(result.clock)
         if not result.is_leader:
             self._lease_end = -float("inf")
         elif result.lease_ms is None:
             self._lease_end = float("inf")
         else:
             self._lease_end = asked_at + result.lease_ms / 1000 - _MARGIN
+        await self._keep_time(result)
 
     async def leave(self) -> None:
         """Give up the leader lease and remove this node from the store's list."""
@@ -93,6 +98,23 @@ class Nodes:
     def note(self, commit: Commit) -> None:
         """Count the operations of a commit of this node."""
         self._operations += commit.operations
+
+    async def _keep_time(self, result: HeartbeatResult) -> None:
+        clock = self._clock
+        if isinstance(clock, SharedClock) and result.clock is not None:
+            clock.follow(result.clock, result)
+        elif isinstance(clock, MachineClock):
+            if not self._has_resumed:
+                self._has_resumed = True
+                clock.resume(result.wall_offset, result.newest)
+            clock.observe()
+        else:
+            return
+        if self._wall.offset != result.wall_offset and result.is_leader:
+            try:
+                await self._store.set_wall_offset(result.wall_offset, self._wall.offset)
+            except StoreError as error:  # the next heartbeat tries again
+                log.warning("the offset of the wall clock was not stored: %s", error)
 
     def _report(self) -> NodeReport:
         now = self._steady()

@@ -25,8 +25,18 @@ Occurrences are at least a minute apart, so at most one due occurrence is not mi
 """
 
 
-def run_due(schedule: ScheduleRecord, now: int) -> ScheduleChange:
-    """Process all occurrences of a schedule from its `next_run` up to `now` (ms)."""
+_REPEATED = 3 * 3_600_000
+"""Milliseconds. If the wall clock goes back by less, fixed times that it repeats do not run again.
+
+Vixie cron has the same limit. A longer way back is a correction: all times count again.
+"""
+
+
+def run_due(schedule: ScheduleRecord, now: int, wall_offset: int = 0) -> ScheduleChange:
+    """Process all occurrences of a schedule from its `next_run` up to `now` (ms).
+
+    Both are wall-clock times. `wall_offset` is the wall clock minus the server's time.
+    """
     first = now if schedule.next_run is None else schedule.next_run
     try:
         following = cron.next_after(schedule.cron, schedule.timezone, now)
@@ -37,11 +47,29 @@ def run_due(schedule: ScheduleRecord, now: int) -> ScheduleChange:
         return ScheduleChange(_skipped(schedule, first, None, str(error)))
     late = now - first
     if schedule.misfire is Misfire.RUN_ONCE or late < GRACE:
-        return _run(schedule, schedule, first, following, now)
+        return _run(schedule, schedule, first, following, now=now, wall_offset=wall_offset)
     skipped = _skipped(schedule, first, following, f"{_rounded(late)} late, misfire is skip")
     if in_time is None:
         return ScheduleChange(skipped)
-    return _run(schedule, skipped, in_time, following, now)
+    return _run(schedule, skipped, in_time, following, now=now, wall_offset=wall_offset)
+
+
+def rewind(schedule: ScheduleRecord, now: int) -> ScheduleRecord:
+    """Return the schedule after the wall clock was set back to `now` (ms).
+
+    An interval goes on at once. Fixed times that ran less than three hours ahead of `now` do not
+    run again.
+    """
+    if schedule.next_run is None or schedule.next_run <= now:
+        return schedule
+    try:
+        after = now if cron.is_interval(schedule.cron) else now + _REPEATED
+        following = cron.next_after(schedule.cron, schedule.timezone, after)
+    except ValueError:  # `run_due` handles a zone that this machine does not know
+        return schedule
+    if following is None or following >= schedule.next_run:
+        return schedule
+    return replace(schedule, next_run=following)
 
 
 def run_by_hand(schedule: ScheduleRecord, job_id: str, now: int) -> ScheduleChange:
@@ -80,12 +108,20 @@ def _first_in_time(schedule: ScheduleRecord, first: int, now: int) -> int | None
 
 
 def _run(
-    stored: ScheduleRecord, after: ScheduleRecord, occurrence: int, following: int | None, now: int
+    stored: ScheduleRecord,
+    after: ScheduleRecord,
+    occurrence: int,
+    following: int | None,
+    *,
+    now: int,
+    wall_offset: int,
 ) -> ScheduleChange:
     """Enqueue the job of `occurrence`, unless a live job holds the unique key."""
-    job_id = derive_job_id(stored.id, occurrence)
+    # The same wall-clock time after a jump is another server time, and so another job.
+    at, now = occurrence - wall_offset, now - wall_offset
+    job_id = derive_job_id(stored.id, at)
     job = _job(stored, job_id, now, f"schedule {stored.name}: occurrence {format_ms(occurrence)}")
-    job.scheduled_at = occurrence
+    job.scheduled_at = at
     job.is_id_from_client = True  # a stored job with this id is returned, not duplicated
     return ScheduleChange(
         replace(after, next_run=following, last_run=now, last_job_id=job_id),

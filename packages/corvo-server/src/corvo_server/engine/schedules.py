@@ -11,7 +11,7 @@ from corvo_schema import IdFactory, ScheduleRequest
 from corvo_schema.errors import ErrorCode
 from corvo_server.engine import cron, occurrences
 from corvo_server.engine.alarm import Alarm
-from corvo_server.engine.clock import Clock
+from corvo_server.engine.clock import Clock, wall_of
 from corvo_server.engine.errors import CallError, not_found
 from corvo_server.engine.payloads import payload_text
 from corvo_server.engine.verbs import Part, verb
@@ -42,10 +42,14 @@ class Schedules(Part):
     ) -> None:
         self._store = store
         self._clock = clock
+        self._wall = wall_of(clock)
         self._ids = ids
         self._max_payload_bytes = max_payload_bytes
-        self.alarm = Alarm(clock)
-        """Set to the next occurrence."""
+        self.alarm = Alarm(self._wall)
+        """Set to the next occurrence, a wall-clock time as all occurrences are."""
+        self._wall.on_jump(lambda: self.alarm.bring_forward(0))
+        self._followed: int | None = None
+        """Offset of the wall clock that `follow_wall` has seen."""
 
     @verb
     async def list(self) -> list[ScheduleRecord]:
@@ -63,7 +67,7 @@ class Schedules(Part):
     def upcoming(self, schedule: ScheduleRecord, count: int) -> Sequence[int]:
         """Return the next `count` occurrences in ms since the epoch, also of a paused schedule."""
         try:
-            return cron.upcoming(schedule.cron, schedule.timezone, self._clock(), count)
+            return cron.upcoming(schedule.cron, schedule.timezone, self._wall(), count)
         except cron.ZoneError:  # this machine's zone database no longer has the zone
             return []
 
@@ -128,15 +132,31 @@ class Schedules(Part):
 
         Raise `StoreFull` if there is no space for a job. Its schedule stays due.
         """
-        now = self._clock()
-        outcomes = await self._store.run_schedules(
-            DueSchedules(now, _CHUNK, partial(occurrences.run_due, now=now))
-        )
+        now, offset = self._wall(), self._wall.offset
+        rule = partial(occurrences.run_due, now=now, wall_offset=offset)
+        outcomes = await self._store.run_schedules(DueSchedules(now, _CHUNK, rule))
         for outcome in outcomes:
             if outcome.refusal is not None:  # it stays due
                 raise StoreFull(outcome.refusal.message)
             _log_skip(outcome)
         return len(outcomes)
+
+    @verb
+    async def follow_wall(self) -> int:
+        """Move occurrences that a wall clock set back has left too far ahead. Return their number.
+
+        It looks at all schedules after each jump, and once after the start.
+        """
+        now, offset = self._wall(), self._wall.offset
+        if offset == self._followed:
+            return 0
+        moved = 0
+        for record in await self._store.list_schedules():
+            if occurrences.rewind(record, now) != record:
+                await self._edit(ScheduleEdit(record.id, partial(_rewound, now=now)))
+                moved += 1
+        self._followed = offset
+        return moved
 
     async def next_occurrence(self) -> int | None:
         """Return the earliest unprocessed occurrence in ms since the epoch; None without one."""
@@ -187,8 +207,12 @@ class Schedules(Part):
             misfire=request.misfire,
             created_at=now,
             updated_at=now,
-            next_run=cron.next_after(request.cron, request.timezone, now),
+            next_run=cron.next_after(request.cron, request.timezone, self._wall()),
         )
+
+
+def _rewound(stored: ScheduleRecord | None, now: int) -> ScheduleChange:
+    return ScheduleChange(None if stored is None else occurrences.rewind(stored, now))
 
 
 def _check_calendar(request: ScheduleRequest) -> None:

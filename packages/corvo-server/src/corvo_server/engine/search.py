@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from corvo_schema import SearchFilter, SearchRequest, to_ms
 from corvo_schema.errors import ErrorCode
-from corvo_server.engine.clock import Clock
+from corvo_server.engine.clock import Clock, wall_of
 from corvo_server.engine.cursor import Cursor
 from corvo_server.engine.errors import CallError
 from corvo_server.engine.verbs import Part, verb
@@ -39,6 +39,7 @@ class Searches(Part):
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
+        self._wall = wall_of(clock)
 
     @verb
     async def jobs(self, request: SearchRequest, caller: str | None = None) -> Page:
@@ -50,7 +51,7 @@ class Searches(Part):
         started = perf_counter()
         cursor = None if request.cursor is None else Cursor.read(request.cursor, request)
         search = Search(
-            job_filter(request),
+            job_filter(request, wall_offset=self._wall.offset),
             as_of=self._clock() if cursor is None else cursor.as_of,
             limit=request.limit,
             sort=request.sort,
@@ -71,11 +72,18 @@ class Searches(Part):
         return Page(found.jobs, found.total, following, perf_counter() - started)
 
 
-def job_filter(filters: SearchFilter, at: str = "") -> JobFilter:
+def job_filter(filters: SearchFilter, at: str = "", *, wall_offset: int = 0) -> JobFilter:
     """Return the store's filter for that of a request. `at` is its path there, e.g. `filter.`.
+
+    The times of the request are wall-clock times; `wall_offset` (ms) makes them server times.
 
     Raise `CallError` for an invalid expression in `payload_jq`.
     """
+
+    def span(after: datetime | None, before: datetime | None) -> Span:
+        ends = (None if end is None else to_ms(end) - wall_offset for end in (after, before))
+        return Span(*ends)
+
     return JobFilter(
         queue=filters.queue,
         states=frozenset(filters.state),
@@ -83,11 +91,11 @@ def job_filter(filters: SearchFilter, at: str = "") -> JobFilter:
         tags=filters.tags,
         payload_contains=filters.payload_contains,
         payload=None if filters.payload_jq is None else _condition(filters.payload_jq, at),
-        created=_span(filters.created_after, filters.created_before),
-        scheduled=_span(filters.scheduled_after, filters.scheduled_before),
-        started=_span(filters.started_after, filters.started_before),
-        completed=_span(filters.completed_after, filters.completed_before),
-        expire=_span(filters.expire_after, filters.expire_before),
+        created=span(filters.created_after, filters.created_before),
+        scheduled=span(filters.scheduled_after, filters.scheduled_before),
+        started=span(filters.started_after, filters.started_before),
+        completed=span(filters.completed_after, filters.completed_before),
+        expire=span(filters.expire_after, filters.expire_before),
         attempt_min=filters.attempt_min,
         attempt_max=filters.attempt_max,
         unique_key=filters.unique_key,
@@ -97,10 +105,6 @@ def job_filter(filters: SearchFilter, at: str = "") -> JobFilter:
         error_contains=filters.error_contains,
         id_prefix=filters.job_id_prefix,
     )
-
-
-def _span(after: datetime | None, before: datetime | None) -> Span:
-    return Span(None if after is None else to_ms(after), None if before is None else to_ms(before))
 
 
 def _condition(expression: str, at: str) -> Condition:

@@ -9,7 +9,7 @@ from corvo_server.engine.errors import CallError
 from corvo_server.http import documents
 from corvo_server.http.endpoint import Resource
 from corvo_server.http.replies import reply
-from corvo_server.http.request import engine_of
+from corvo_server.http.request import engine_of, shift_of
 
 API_VERSION = "1"
 
@@ -20,7 +20,12 @@ root = Resource("health", prefix="")
 @resource.endpoint("GET", "/workers", replies={200: list[WorkerInfo]})
 async def list_workers(request: Request) -> HTTPResponse:
     """List the workers that called within the last hour, and those that have active jobs."""
-    return reply([documents.worker(record) for record in await engine_of(request).workers.list()])
+    return reply(
+        [
+            documents.worker(record, shift_of(request))
+            for record in await engine_of(request).workers.list()
+        ]
+    )
 
 
 @resource.endpoint(
@@ -31,7 +36,9 @@ async def list_workers(request: Request) -> HTTPResponse:
 )
 async def get_worker(request: Request, worker_id: str) -> HTTPResponse:
     """Return one worker: its queues, last calls and number of active jobs."""
-    return reply(documents.worker(await engine_of(request).workers.get(worker_id)))
+    return reply(
+        documents.worker(await engine_of(request).workers.get(worker_id), shift_of(request))
+    )
 
 
 @resource.endpoint("GET", "/cluster/status", replies={200: ClusterStatus})
@@ -40,7 +47,7 @@ async def cluster_status(request: Request) -> HTTPResponse:
     engine = engine_of(request)
     await engine.check()
     nodes = await engine.nodes.list()
-    return reply(documents.cluster(nodes, is_single=engine.nodes.is_alone))
+    return reply(documents.cluster(nodes, engine.wall.offset, is_single=engine.nodes.is_alone))
 
 
 @resource.endpoint("GET", "/info", replies={200: ServerInfo})

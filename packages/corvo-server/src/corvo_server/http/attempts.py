@@ -27,7 +27,6 @@ from corvo_schema import (
     ReleaseBatchRequest,
     ReleaseReply,
     ReleaseRequest,
-    format_ms,
 )
 from corvo_schema.errors import ErrorCode
 from corvo_schema.states import JobState
@@ -45,6 +44,7 @@ from corvo_server.http.request import (
     parse_report,
     read_body,
     read_documents,
+    shift_of,
 )
 from corvo_server.store.records import JobHead, LeasedJob, Outcome, Refusal
 
@@ -81,7 +81,7 @@ async def fetch(request: Request) -> HTTPResponse:
     jobs = await _fetch(request, body, 1)
     if not _hand_out(request, jobs):
         return no_content()
-    return reply(documents.leased_job(jobs[0]))
+    return reply(documents.leased_job(jobs[0], shift_of(request)))
 
 
 @resource.endpoint(
@@ -96,7 +96,8 @@ async def fetch_batch(request: Request) -> HTTPResponse:
     jobs = await _fetch(request, body, body.count)
     if not _hand_out(request, jobs):
         jobs = []
-    return reply({"jobs": [documents.leased_job(job) for job in jobs]})
+    shift = shift_of(request)
+    return reply({"jobs": [documents.leased_job(job, shift) for job in jobs]})
 
 
 async def _fetch(request: Request, body: FetchRequest, count: int) -> list[LeasedJob]:
@@ -167,7 +168,7 @@ async def fail(request: Request, job_id: str) -> HTTPResponse:
     """Fail an attempt. The job is retried after its backoff, or becomes dead or cancelled."""
     item = read_body(request, FailRequest, parse_report)
     (outcome,) = await engine_of(request).attempts.fail([_failure(job_id, item)])
-    return reply(_failed(_head_of(outcome)))
+    return reply(_failed(shift_of(request), _head_of(outcome)))
 
 
 @resource.endpoint("POST", "/fail/batch", request=FailBatchRequest, replies={200: FailBatchReply})
@@ -177,14 +178,15 @@ async def fail_batch(request: Request) -> HTTPResponse:
     outcomes = await engine_of(request).attempts.fail(
         [_failure(item.job_id, item) for item in items]
     )
-    return _batch_reply("failed", [item.job_id for item in items], outcomes, _failed)
+    describe = partial(_failed, shift_of(request))
+    return _batch_reply("failed", [item.job_id for item in items], outcomes, describe)
 
 
 def _failure(job_id: str, item: FailRequest) -> Fail:
     return Fail(job_id, item.lease_token, item.error, item.backtrace, item.retry, item.cancel)
 
 
-def _failed(head: JobHead) -> dict[str, Any]:
+def _failed(shift: int, head: JobHead) -> dict[str, Any]:
     """Describe a failed job. After a repeated fail, the job may have left `retrying`."""
     if head.state in {JobState.DEAD, JobState.CANCELLED}:
         return {"status": head.state, "attempts_remaining": 0}
@@ -193,7 +195,7 @@ def _failed(head: JobHead) -> dict[str, Any]:
         "attempts_remaining": lifecycle.attempts_remaining(head),
     }
     if head.scheduled_at is not None:
-        body["next_attempt_at"] = format_ms(head.scheduled_at)
+        body["next_attempt_at"] = documents.wall_time(head.scheduled_at, shift)
     return body
 
 
@@ -214,7 +216,7 @@ async def release(request: Request, job_id: str) -> HTTPResponse:
     (outcome,) = await engine_of(request).attempts.release(
         [Release(job_id, item.lease_token, item.delay or 0, checkpoint)]
     )
-    return reply(_released(_head_of(outcome)))
+    return reply(_released(shift_of(request), _head_of(outcome)))
 
 
 @resource.endpoint(
@@ -236,14 +238,15 @@ async def release_batch(request: Request) -> HTTPResponse:
         ],
         at="releases[{}].",
     )
-    return _batch_reply("released", [item.job_id for item in items], outcomes, _released)
+    describe = partial(_released, shift_of(request))
+    return _batch_reply("released", [item.job_id for item in items], outcomes, describe)
 
 
-def _released(head: JobHead) -> dict[str, Any]:
+def _released(shift: int, head: JobHead) -> dict[str, Any]:
     if head.state.is_finished:
         return {"status": head.state}
     if head.state is JobState.SCHEDULED and head.scheduled_at is not None:
-        return {"status": "released", "scheduled_at": format_ms(head.scheduled_at)}
+        return {"status": "released", "scheduled_at": documents.wall_time(head.scheduled_at, shift)}
     return {"status": "released"}
 
 

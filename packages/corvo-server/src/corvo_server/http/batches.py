@@ -11,7 +11,7 @@ from corvo_server.http.endpoint import (
     Resource,
 )
 from corvo_server.http.replies import reply
-from corvo_server.http.request import choice_of, engine_of, number_of, text_of
+from corvo_server.http.request import choice_of, engine_of, number_of, shift_of, text_of
 
 resource = Resource("batches")
 
@@ -44,7 +44,7 @@ async def list_batches(request: Request) -> HTTPResponse:
     page = await engine_of(request).batches.list(state, limit, text_of(request, "cursor"))
     return reply(
         {
-            "batches": [documents.batch(record) for record in page.batches],
+            "batches": [documents.batch(record, shift_of(request)) for record in page.batches],
             "cursor": page.cursor,
             "has_more": page.cursor is not None,
         }
@@ -56,4 +56,4 @@ async def list_batches(request: Request) -> HTTPResponse:
 )
 async def get_batch(request: Request, batch_id: str) -> HTTPResponse:
     """Return a batch and how many of its jobs have ended."""
-    return reply(documents.batch(await engine_of(request).batches.get(batch_id)))
+    return reply(documents.batch(await engine_of(request).batches.get(batch_id), shift_of(request)))

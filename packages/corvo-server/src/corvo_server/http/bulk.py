@@ -14,7 +14,7 @@ from corvo_server.http.endpoint import (
 )
 from corvo_server.http.event_stream import event_stream
 from corvo_server.http.replies import accepted, message_data, reply
-from corvo_server.http.request import connection_of, engine_of, read_body
+from corvo_server.http.request import connection_of, engine_of, read_body, shift_of
 
 resource = Resource("bulk")
 
@@ -49,7 +49,12 @@ async def bulk(request: Request) -> HTTPResponse:
 @resource.endpoint("GET", "/bulk", replies={200: list[BulkOperation]})
 async def list_bulk(request: Request) -> HTTPResponse:
     """List the latest 100 background bulk operations, newest first."""
-    return reply([documents.bulk(record) for record in await engine_of(request).bulk.list()])
+    return reply(
+        [
+            documents.bulk(record, shift_of(request))
+            for record in await engine_of(request).bulk.list()
+        ]
+    )
 
 
 @resource.endpoint(
@@ -57,7 +62,7 @@ async def list_bulk(request: Request) -> HTTPResponse:
 )
 async def get_bulk(request: Request, bulk_id: str) -> HTTPResponse:
     """Return a background bulk operation and its progress."""
-    return reply(documents.bulk(await engine_of(request).bulk.get(bulk_id)))
+    return reply(documents.bulk(await engine_of(request).bulk.get(bulk_id), shift_of(request)))
 
 
 @resource.endpoint(
@@ -80,7 +85,7 @@ async def follow_bulk(request: Request, bulk_id: str) -> HTTPResponse | None:
         with connection.waiting():
             async with aclosing(engine.bulk.follow(bulk_id, _REPEAT_AFTER)) as records:
                 async for record in records:
-                    data = message_data(documents.bulk(record))
+                    data = message_data(documents.bulk(record, engine.wall.offset))
                     await stream.send(b"event: progress\ndata: %b\n\n" % data)
                     if connection.has_ended():
                         break
@@ -95,4 +100,4 @@ async def follow_bulk(request: Request, bulk_id: str) -> HTTPResponse | None:
 )
 async def cancel_bulk(request: Request, bulk_id: str) -> HTTPResponse:
     """Cancel a background bulk operation. Its changes so far remain."""
-    return reply(documents.bulk(await engine_of(request).bulk.cancel(bulk_id)))
+    return reply(documents.bulk(await engine_of(request).bulk.cancel(bulk_id), shift_of(request)))

@@ -1,10 +1,17 @@
-"""Convert records of the store to the JSON objects of the API."""
+"""Convert records of the store to the JSON objects of the API.
+
+The API shows wall-clock times. `shift` is the offset of the wall clock from the server's time, in
+ms. Occurrences of schedules are wall-clock times already.
+"""
 
 from collections.abc import Sequence
 from typing import Any
 
-from corvo_schema import format_ms
-from corvo_schema.states import JobState
+import orjson
+
+from corvo_schema import format_ms, to_ms
+from corvo_schema.states import EventType, JobState
+from corvo_schema.timestamps import parse_timestamp
 from corvo_server.engine.nodes import Node
 from corvo_server.engine.workers import WorkerRecord
 from corvo_server.http.replies import raw
@@ -16,10 +23,14 @@ from corvo_server.store.records import (
     JobRecord,
     LeasedJob,
 )
+from corvo_server.store.rows.values import LATEST
 from corvo_server.store.schedules import ScheduleRecord
 
+_EARLIEST = -62_135_596_800_000
+"""The begin of the year 1, the earliest time that a reply can contain."""
 
-def leased_job(job: LeasedJob) -> dict[str, Any]:
+
+def leased_job(job: LeasedJob, shift: int) -> dict[str, Any]:
     """Return the object of a fetched job (`FetchedJob`)."""
     head = job.head
     return {
@@ -32,11 +43,11 @@ def leased_job(job: LeasedJob) -> dict[str, Any]:
         "checkpoint": raw(job.checkpoint),
         "tags": raw(job.tags) or {},
         "lease_token": head.lease_token,
-        "lease_expires_at": _time(head.lease_expires_at),
+        "lease_expires_at": _time(head.lease_expires_at, shift),
         "priority": head.priority.label,
-        "created_at": _time(head.created_at),
-        "scheduled_at": _time(head.scheduled_at),
-        "expire_at": _time(head.expire_at),
+        "created_at": _time(head.created_at, shift),
+        "scheduled_at": _time(head.scheduled_at, shift),
+        "expire_at": _time(head.expire_at, shift),
         "batch_id": head.batch_id,
         "unique_key": head.unique_key,
         "concurrency_key": head.concurrency_key,
@@ -44,7 +55,7 @@ def leased_job(job: LeasedJob) -> dict[str, Any]:
     }
 
 
-def job(record: JobRecord) -> dict[str, Any]:
+def job(record: JobRecord, shift: int) -> dict[str, Any]:
     """Return the object of a full job (`Job`)."""
     head = record.head
     completed_at = head.finished_at if head.state is JobState.COMPLETED else None
@@ -71,39 +82,39 @@ def job(record: JobRecord) -> dict[str, Any]:
         "checkpoint": raw(record.checkpoint),
         "result": raw(record.result),
         "cancel_requested": head.is_cancel_requested,
-        "lease_expires_at": _time(head.lease_expires_at),
-        "scheduled_at": _time(head.scheduled_at),
-        "expire_at": _time(head.expire_at),
-        "created_at": _time(head.created_at),
-        "started_at": _time(head.started_at),
-        "completed_at": _time(completed_at),
-        "failed_at": _time(head.failed_at),
+        "lease_expires_at": _time(head.lease_expires_at, shift),
+        "scheduled_at": _time(head.scheduled_at, shift),
+        "expire_at": _time(head.expire_at, shift),
+        "created_at": _time(head.created_at, shift),
+        "started_at": _time(head.started_at, shift),
+        "completed_at": _time(completed_at, shift),
+        "failed_at": _time(head.failed_at, shift),
         "errors": [
             {
                 "attempt": failure.attempt,
                 "error": failure.error,
                 "backtrace": failure.backtrace,
-                "created_at": _time(failure.at),
+                "created_at": _time(failure.at, shift),
             }
             for failure in record.failures
         ],
-        "timeline": [event(item) for item in record.events],
+        "timeline": [event(item, shift) for item in record.events],
     }
 
 
-def event(record: Event) -> dict[str, Any]:
+def event(record: Event, shift: int) -> dict[str, Any]:
     """Return the object of an event (`JobEvent`)."""
     return {
         "id": record.id,
         "type": record.type,
         "job_id": record.job_id,
         "queue": record.queue,
-        "created_at": _time(record.at),
-        "data": raw(record.data) or {},
+        "created_at": _time(record.at, shift),
+        "data": raw(_shifted(record, shift)) or {},
     }
 
 
-def batch(record: BatchRecord) -> dict[str, Any]:
+def batch(record: BatchRecord, shift: int) -> dict[str, Any]:
     """Return the object of a batch (`Batch`)."""
     ended = record.succeeded + record.failed + record.cancelled
     is_finished = record.finished_at is not None
@@ -117,12 +128,12 @@ def batch(record: BatchRecord) -> dict[str, Any]:
         "cancelled": record.cancelled,
         "callback_queue": record.callback_queue,
         "callback_job_id": record.callback_job_id if is_finished else None,
-        "created_at": _time(record.created_at),
-        "finished_at": _time(record.finished_at),
+        "created_at": _time(record.created_at, shift),
+        "finished_at": _time(record.finished_at, shift),
     }
 
 
-def queue(record: QueueRecord, age_of_oldest: int | None) -> dict[str, Any]:
+def queue(record: QueueRecord, age_of_oldest: int | None, shift: int) -> dict[str, Any]:
     """Return the object of a queue (`QueueInfo`). `age_of_oldest` is in ms."""
     return {
         "name": record.name,
@@ -132,7 +143,7 @@ def queue(record: QueueRecord, age_of_oldest: int | None) -> dict[str, Any]:
         "max_per_key": record.max_per_key,
         "rate_limit": record.rate_limit,
         "rate_window_ms": record.rate_window,
-        "created_at": _time(record.created_at),
+        "created_at": _time(record.created_at, shift),
         "pending": record.pending,
         "active": record.active,
         "scheduled": record.scheduled,
@@ -146,21 +157,21 @@ def queue(record: QueueRecord, age_of_oldest: int | None) -> dict[str, Any]:
     }
 
 
-def worker(record: WorkerRecord) -> dict[str, Any]:
+def worker(record: WorkerRecord, shift: int) -> dict[str, Any]:
     """Return the object of a worker (`WorkerInfo`)."""
     return {
         "id": record.id,
         "hostname": record.hostname,
         "queues": record.queues,
-        "last_heartbeat": _time(record.last_heartbeat),
-        "last_fetch": _time(record.last_fetch),
-        "started_at": _time(record.first_seen),
+        "last_heartbeat": _time(record.last_heartbeat, shift),
+        "last_fetch": _time(record.last_fetch, shift),
+        "started_at": _time(record.first_seen, shift),
         "active_jobs": record.active_jobs,
         "status": record.status,
     }
 
 
-def cluster(nodes: Sequence[Node], *, is_single: bool) -> dict[str, Any]:
+def cluster(nodes: Sequence[Node], shift: int, *, is_single: bool) -> dict[str, Any]:
     """Return the object of a cluster (`ClusterStatus`).
 
     The cluster is healthy if every node is healthy and one of them is the leader.
@@ -170,11 +181,12 @@ def cluster(nodes: Sequence[Node], *, is_single: bool) -> dict[str, Any]:
     return {
         "mode": "single" if is_single else "cluster",
         "status": "healthy" if is_healthy else "degraded",
-        "nodes": [_node(node) for node in nodes],
+        "nodes": [_node(node, shift) for node in nodes],
+        "clock_offset_seconds": shift / 1000,
     }
 
 
-def _node(node: Node) -> dict[str, Any]:
+def _node(node: Node, shift: int) -> dict[str, Any]:
     report = node.record.report
     return {
         "id": report.id,
@@ -182,15 +194,15 @@ def _node(node: Node) -> dict[str, Any]:
         "role": "leader" if node.record.is_leader else "follower",
         "status": node.status,
         "version": report.version,
-        "started_at": _time(report.started_at),
-        "last_seen": _time(node.record.last_seen),
+        "started_at": _time(report.started_at, shift),
+        "last_seen": _time(node.record.last_seen, shift),
         "waiting_fetches": report.waiting_fetches,
         "backlog": report.backlog,
         "operations_per_second": report.operations,
     }
 
 
-def schedule(record: ScheduleRecord, upcoming: Sequence[int] = ()) -> dict[str, Any]:
+def schedule(record: ScheduleRecord, shift: int, upcoming: Sequence[int] = ()) -> dict[str, Any]:
     """Return the object of a schedule (`Schedule`). `upcoming` is in ms since the epoch."""
     return {
         "id": record.id,
@@ -206,18 +218,18 @@ def schedule(record: ScheduleRecord, upcoming: Sequence[int] = ()) -> dict[str, 
         "tags": raw(record.tags) or {},
         "misfire": record.misfire,
         "paused": record.is_paused,
-        "last_run": _time(record.last_run),
+        "last_run": _time(record.last_run, shift),
         "last_job_id": record.last_job_id,
-        "last_skipped": _time(record.last_skipped),
+        "last_skipped": _time(record.last_skipped, 0),
         "last_skip_reason": record.last_skip_reason,
-        "next_run": None if record.is_paused else _time(record.next_run),
+        "next_run": None if record.is_paused else _time(record.next_run, 0),
         "upcoming": [format_ms(at) for at in upcoming],
-        "created_at": _time(record.created_at),
-        "updated_at": _time(record.updated_at),
+        "created_at": _time(record.created_at, shift),
+        "updated_at": _time(record.updated_at, shift),
     }
 
 
-def bulk(record: BulkRecord) -> dict[str, Any]:
+def bulk(record: BulkRecord, shift: int) -> dict[str, Any]:
     """Return the object of a bulk operation (`BulkOperation`)."""
     return {
         "id": record.id,
@@ -228,14 +240,28 @@ def bulk(record: BulkRecord) -> dict[str, Any]:
         "affected": record.affected,
         "errors": record.errors,
         "error": record.error,
-        "created_at": _time(record.created_at),
-        "updated_at": _time(record.updated_at),
-        "finished_at": _time(record.finished_at),
+        "created_at": _time(record.created_at, shift),
+        "updated_at": _time(record.updated_at, shift),
+        "finished_at": _time(record.finished_at, shift),
     }
 
 
-def _time(ms: int | None) -> str | None:
-    return None if ms is None else format_ms(ms)
+def _time(ms: int | None, shift: int) -> str | None:
+    return None if ms is None else wall_time(ms, shift)
+
+
+def wall_time(ms: int, shift: int) -> str:
+    """Return a server time (ms) as a wall-clock time in the format of the API."""
+    return format_ms(min(max(ms + shift, _EARLIEST), LATEST) if shift else ms)
+
+
+def _shifted(record: Event, shift: int) -> str | None:
+    """Return the data of an event with its server time as a wall-clock time."""
+    if not shift or record.data is None or record.type is not EventType.RETRYING:
+        return record.data
+    data = orjson.loads(record.data)
+    at = to_ms(parse_timestamp(data["next_attempt_at"]))
+    return orjson.dumps({**data, "next_attempt_at": wall_time(at, shift)}).decode()
 
 
 def _seconds(ms: int) -> int | float:

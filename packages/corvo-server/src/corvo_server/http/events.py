@@ -72,7 +72,8 @@ async def events(request: Request) -> HTTPResponse | None:
     10 seconds, the server ends it. Its last message is then of type `end`, with `reason`, `message`
     and the `last_event_id` to resume after.
     """
-    log = engine_of(request).events
+    engine = engine_of(request)
+    log, wall = engine.events, engine.wall
     after = _last_event_id(request)
     if after is None:
         after = await log.last_id()
@@ -87,17 +88,17 @@ async def events(request: Request) -> HTTPResponse | None:
             with connection.waiting():
                 async with aclosing(log.follow(after, event_filter, _KEEP_ALIVE)) as chunks:
                     async for chunk in chunks:
-                        await _send(stream, chunk)
+                        await _send(stream, chunk, wall.offset)
     return None
 
 
-async def _send(stream: EventStream, events: Sequence[Event]) -> None:
+async def _send(stream: EventStream, events: Sequence[Event], shift: int) -> None:
     if not events:
         await stream.send(b": alive\n\n")
     messages: list[bytes] = []
     size = 0
     for event in events:
-        message = _message(event)
+        message = _message(event, shift)
         messages.append(message)
         size += len(message)
         if size >= PIECE_BYTES or event is events[-1]:
@@ -105,8 +106,8 @@ async def _send(stream: EventStream, events: Sequence[Event]) -> None:
             messages, size = [], 0
 
 
-def _message(event: Event) -> bytes:
-    data = message_data(documents.event(event))
+def _message(event: Event, shift: int) -> bytes:
+    data = message_data(documents.event(event, shift))
     return b"id: %d\nevent: %b\ndata: %b\n\n" % (event.id, event.type.encode(), data)
 
 

@@ -29,7 +29,7 @@ from corvo_server.http.endpoint import (
 )
 from corvo_server.http.enqueue_body import read_batch, read_job
 from corvo_server.http.replies import reply
-from corvo_server.http.request import engine_of, read_body
+from corvo_server.http.request import engine_of, read_body, shift_of
 from corvo_server.store.records import Enqueued
 
 resource = Resource("jobs")
@@ -107,7 +107,7 @@ async def enqueue_batch(request: Request) -> HTTPResponse:
 @resource.endpoint("GET", "/jobs/<job_id:str>", replies={200: Job}, errors=(ErrorCode.NOT_FOUND,))
 async def get_job(request: Request, job_id: str) -> HTTPResponse:
     """Return a job with its errors and its events."""
-    return reply(documents.job(await engine_of(request).jobs.get(job_id)))
+    return reply(documents.job(await engine_of(request).jobs.get(job_id), shift_of(request)))
 
 
 @resource.endpoint(
@@ -121,7 +121,7 @@ async def bulk_get(request: Request) -> HTTPResponse:
     """Return the jobs in `job_ids` that exist, in that order."""
     body = read_body(request, BulkGetRequest)
     records = await engine_of(request).jobs.bulk_get(body.job_ids)
-    return reply({"jobs": [documents.job(record) for record in records]})
+    return reply({"jobs": [documents.job(record, shift_of(request)) for record in records]})
 
 
 @_job_action("POST", "/cancel")

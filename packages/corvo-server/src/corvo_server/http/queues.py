@@ -19,7 +19,7 @@ from corvo_server.http.endpoint import (
     Resource,
 )
 from corvo_server.http.replies import accepted, reply
-from corvo_server.http.request import engine_of, read_body
+from corvo_server.http.request import engine_of, read_body, shift_of
 from corvo_server.store.bulk import BulkRecord
 
 resource = Resource("queues")
@@ -32,7 +32,10 @@ async def list_queues(request: Request) -> HTTPResponse:
     """List all queues with their settings and exact counts of jobs."""
     queues = engine_of(request).queues
     return reply(
-        [documents.queue(record, queues.age_of_oldest(record)) for record in await queues.list()]
+        [
+            documents.queue(record, queues.age_of_oldest(record), shift_of(request))
+            for record in await queues.list()
+        ]
     )
 
 
@@ -43,7 +46,7 @@ async def get_queue(request: Request, name: str) -> HTTPResponse:
     """Return a queue with its settings and exact counts of jobs."""
     queues = engine_of(request).queues
     record = await queues.get(name)
-    return reply(documents.queue(record, queues.age_of_oldest(record)))
+    return reply(documents.queue(record, queues.age_of_oldest(record), shift_of(request)))
 
 
 @resource.endpoint(

@@ -51,6 +51,11 @@ class AnyRequest(Request):
             super().__init__(b"*", *args, **kwargs)
 
 
+def shift_of(request: Request) -> int:
+    """Return the offset of the wall clock, which the API shows, from the server's time in ms."""
+    return engine_of(request).wall.offset
+
+
 def engine_of(request: Request) -> Engine:
     """Return the engine that serves the request."""
     return cast("Engine", request.app.ctx.engine)

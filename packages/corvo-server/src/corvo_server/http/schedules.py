@@ -13,7 +13,14 @@ from corvo_server.http.endpoint import (
     Resource,
 )
 from corvo_server.http.replies import reply
-from corvo_server.http.request import document, engine_of, number_of, read_body, read_documents
+from corvo_server.http.request import (
+    document,
+    engine_of,
+    number_of,
+    read_body,
+    read_documents,
+    shift_of,
+)
 from corvo_server.store.schedules import ScheduleRecord
 
 resource = Resource("schedules")
@@ -31,7 +38,7 @@ class _ScheduleDocuments(Struct):
 async def list_schedules(request: Request) -> HTTPResponse:
     """List all schedules by name."""
     records = await engine_of(request).schedules.list()
-    return reply([documents.schedule(record) for record in records])
+    return reply([documents.schedule(record, shift_of(request)) for record in records])
 
 
 @resource.endpoint(
@@ -143,4 +150,5 @@ async def run_schedule(request: Request, schedule: str) -> HTTPResponse:
 
 def _shown(request: Request, record: ScheduleRecord, count: int = _UPCOMING) -> dict[str, Any]:
     """Return the object of a schedule with its next `count` occurrences."""
-    return documents.schedule(record, engine_of(request).schedules.upcoming(record, count))
+    upcoming = engine_of(request).schedules.upcoming(record, count)
+    return documents.schedule(record, shift_of(request), upcoming)

@@ -6,7 +6,7 @@ from corvo_schema import SearchReply, SearchRequest
 from corvo_server.http import documents
 from corvo_server.http.endpoint import Resource
 from corvo_server.http.replies import reply
-from corvo_server.http.request import engine_of, read_body
+from corvo_server.http.request import engine_of, read_body, shift_of
 
 resource = Resource("search")
 
@@ -20,10 +20,11 @@ async def search_jobs(request: Request) -> HTTPResponse:
     The server stops a search after 5 seconds, and returns 503 if a costly one has waited 10 seconds
     for its turn.
     """
+    shift = shift_of(request)
     page = await engine_of(request).search.jobs(read_body(request, SearchRequest), request.ip)
     return reply(
         {
-            "jobs": [documents.job(record) for record in page.jobs],
+            "jobs": [documents.job(record, shift) for record in page.jobs],
             "total": page.total.jobs,
             "total_is_exact": page.total.is_exact,
             "cursor": page.cursor,

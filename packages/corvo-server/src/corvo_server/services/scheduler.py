@@ -7,8 +7,7 @@ from corvo_server.engine.schedules import Schedules
 from corvo_server.services.service import AlarmService
 
 _LONGEST_SLEEP = 30.0
-"""Maximum sleep in seconds. An alarm uses a monotonic clock, which may stop while the machine is
-suspended and does not follow changes of the wall clock; occurrences follow the wall clock."""
+"""Maximum sleep in seconds, after which the scheduler looks at the stored schedules again."""
 
 
 class Scheduler(AlarmService):
@@ -22,6 +21,7 @@ class Scheduler(AlarmService):
 
     async def run_once(self) -> int:
         """Process due schedules chunk by chunk until none is due. Return their number."""
+        await self._schedules.follow_wall()
         done = 0
         while chunk := await self._schedules.run_due():
             done += chunk

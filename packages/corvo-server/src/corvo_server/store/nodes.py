@@ -60,3 +60,10 @@ class HeartbeatResult(Struct, frozen=True):
     """Length of the leader lease, counted from before the heartbeat was sent; None: no end."""
     clock: Reading | None = None
     """Reading of the clock that all nodes share; None if the node uses its own clock."""
+    wall_offset: int = 0
+    """Wall-clock time minus server time, in ms, as the store has it."""
+    newest: int | None = None
+    """Time of the newest event in the store (server time in ms); None without one.
+
+    A store with one server reads it when it opens.
+    """

@@ -312,6 +312,13 @@ class Store(Protocol):
         """
         ...
 
+    async def set_wall_offset(self, expected: int, offset: int) -> bool:
+        """Replace the stored offset of the wall clock (ms), if it is `expected`. Return whether.
+
+        It is 0 at first. Heartbeats return it to all nodes.
+        """
+        ...
+
     async def leave(self, node_id: str) -> None:
         """Delete a node, and release the leader lease if the node holds it."""
         ...

@@ -144,6 +144,10 @@ class Side(Protocol):
         """Return the highest seq that any job ever had, also a deleted one."""
         ...
 
+    def wall_offset(self) -> int:
+        """Return the offset of the wall clock from the server's time in ms."""
+        ...
+
     def find_problems(self) -> Iterable[str]:
         """Return the inconsistencies of the data, one sentence each."""
         ...
@@ -168,8 +172,11 @@ class Target(Side, Protocol):
         """Store rows and the progress after them in one transaction."""
         ...
 
-    def settle(self, newest_seq: int) -> None:
-        """Make the seqs of new jobs start above `newest_seq`. Call after the last `write`."""
+    def settle(self, newest_seq: int, wall_offset: int) -> None:
+        """Make the seqs of new jobs start above `newest_seq`, and store the offset of the clock.
+
+        Call after the last `write`.
+        """
         ...
 
     def finish(self) -> None:
@@ -204,7 +211,7 @@ class Transfer:
             done[table.name] = self._copy(table, done.get(table.name, Progress()))
         for table in TABLES:
             self._compare(table, done[table.name], counted[table.name])
-        self._target.settle(self._source.newest_seq())
+        self._target.settle(self._source.newest_seq(), self._source.wall_offset())
         problems = list(self._target.find_problems())
         if problems:
             raise TransferError(

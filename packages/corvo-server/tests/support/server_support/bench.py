@@ -26,7 +26,7 @@ from corvo_server.store.records import (
     Outcome,
     Unchanged,
 )
-from server_support.clock import ManualClock
+from server_support.clock import ManualClock, TwoClocks
 from server_support.kits import Kit
 
 QUEUE = "mail"
@@ -50,7 +50,7 @@ class Bench:
     """An engine on a store under test, with a clock that tests move."""
 
     def __init__(
-        self, kit: Kit, store: Store, clock: ManualClock, policy: Policy | None = None
+        self, kit: Kit, store: Store, clock: ManualClock | TwoClocks, policy: Policy | None = None
     ) -> None:
         self.kit = kit
         self.clock = clock

@@ -2,6 +2,8 @@
 
 import asyncio
 
+from corvo_server.engine.clock import MachineClock
+
 START = 1_800_000_000_000
 """Time at which every test begins, in ms since the epoch."""
 
@@ -19,6 +21,32 @@ class ManualClock:
         """Move the clock by `ms`. Return the new time."""
         self.now += ms
         return self.now
+
+
+class TwoClocks(MachineClock):
+    """The server's clock over a wall clock and a steady clock, which move only when a test does."""
+
+    def __init__(self, now: int = START) -> None:
+        self.wall_ms = now
+        self._steady_ms = 0
+        super().__init__(lambda: self.wall_ms, lambda: self._steady_ms / 1000)
+
+    @property
+    def now(self) -> int:
+        """The server's time."""
+        return self()
+
+    def forward(self, ms: int) -> int:
+        """Let `ms` pass, as while the machine runs or is suspended. Return the server's time."""
+        self.wall_ms += ms
+        self._steady_ms += ms
+        self.observe()
+        return self()
+
+    def jump(self, ms: int) -> None:
+        """Set the wall clock forward (or back) by `ms`. No time passes."""
+        self.wall_ms += ms
+        self.observe()
 
 
 def forward_loop(seconds: float) -> None:

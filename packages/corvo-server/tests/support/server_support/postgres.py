@@ -87,6 +87,8 @@ class PostgresServer:
         self.folder = Path(tempfile.mkdtemp(prefix="corvo-pg-"))
         self.data = self.folder / "data"
         self._settings = {**_FOR_ALL, **({} if durable else _FOR_SPEED), **(settings or {})}
+        self.env: Mapping[str, str] = {}
+        """Environment variables of the next start, on top of the test's own."""
         self._process: Process | None = None
         try:
             self._user = unprivileged_user()
@@ -141,6 +143,8 @@ class PostgresServer:
         is_main = threading.current_thread() is threading.main_thread()
         with_us = ["--pdeathsig", "INT"] if is_main else []
         command: list[str | Path] = [self.binaries / "postgres", "-D", self.data, *options]
+        if self.env:  # only for the server, not for the program that changes the user
+            command = ["env", *(f"{name}={value}" for name, value in self.env.items()), *command]
         self._process = Process(as_user(self._user, command, with_us), cwd=self.folder)
         wait_blocking(self._answers_or_ended, "PostgreSQL takes connections")
         return self

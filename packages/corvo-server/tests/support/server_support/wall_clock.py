@@ -52,7 +52,7 @@ class Walk:
 
     def __init__(self, zone: ZoneInfo, start: int, end: int) -> None:
         """`start` and `end` are whole minutes, in seconds since the epoch."""
-        self._steps: list[tuple[int, list[datetime]]] = []
+        self._steps: list[tuple[int, datetime, list[datetime]]] = []
         latest = self._shown(zone, start)
         for moment in range(start + MINUTE, end + 1, MINUTE):
             shown = self._shown(zone, moment)
@@ -60,11 +60,15 @@ class Walk:
             while latest < shown:
                 latest += timedelta(minutes=1)
                 passed.append(latest)
-            self._steps.append((moment, passed))
+            self._steps.append((moment, shown, passed))
 
     def runs(self, matches: Matches) -> list[int]:
         """Return the times at which a matching local time, or a later one, was first shown."""
-        return [moment for moment, passed in self._steps if any(map(matches, passed))]
+        return [moment for moment, _, passed in self._steps if any(map(matches, passed))]
+
+    def minutes(self, matches: Matches) -> list[int]:
+        """Return all times at which a matching local time was shown."""
+        return [moment for moment, shown, _ in self._steps if matches(shown)]
 
     @staticmethod
     def _shown(zone: ZoneInfo, moment: int) -> datetime:

@@ -74,7 +74,8 @@ class EligibleJobs:
 
         If none may, report the time at which the next one may.
         """
-        starts = self._tx.tables.pending.starts(self._queue, self._now - window)
+        until = self._now + _MAX_CLOCK_LEAD
+        starts = self._tx.tables.pending.starts(self._queue, self._now - window, until)
         if starts.jobs >= rate and starts.oldest is not None:
             self._tx.open_queue_at(self._queue, starts.oldest + window)
         return rate - starts.jobs

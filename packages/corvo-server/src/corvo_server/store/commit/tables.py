@@ -231,8 +231,11 @@ class PendingTable(Protocol):
         """Return the limits of the existing queues, by name."""
         ...
 
-    def starts(self, queue: str, since: int) -> Starts:
-        """Return the starts of a queue after `since` (ms). Delete the records of earlier ones."""
+    def starts(self, queue: str, since: int, until: int) -> Starts:
+        """Return the starts of a queue after `since` (ms). Delete the records of earlier ones.
+
+        Also delete those after `until`: they date from before the clock was set back.
+        """
         ...
 
     def add_starts(self, queue: str, at: int, count: int) -> None:
@@ -334,6 +337,14 @@ class BulkTable(Protocol):
         ...
 
 
+class ClockTable(Protocol):
+    """The offset of the wall clock from the server's time."""
+
+    def set_wall_offset(self, expected: int, offset: int) -> bool:
+        """Set the offset (ms) if it is `expected`. Return whether it was."""
+        ...
+
+
 class Tables(NamedTuple):
     """The tables of one open transaction."""
 
@@ -345,3 +356,4 @@ class Tables(NamedTuple):
     events: EventTable
     schedules: ScheduleTable
     bulks: BulkTable
+    clock: ClockTable

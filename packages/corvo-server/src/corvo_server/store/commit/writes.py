@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from corvo_server.store.bulk import BulkEdit, BulkOutcome, BulkRecord, BulkStep
 from corvo_server.store.commit import (
     bulk,
+    clock,
     emptying,
     enqueue,
     fetch,
@@ -48,6 +49,7 @@ EMPTY_QUEUE = Verb(10, emptying.empty, emptying.prefetch)
 EDIT_BULK = Verb(20, bulk.edit)
 STEP_BULK = Verb(21, bulk.step, bulk.prefetch)
 TOUCH = Verb(30, queues.touch)
+SET_WALL_OFFSET = Verb(31, clock.set_wall_offset)
 FETCH = Verb(100, fetch.fetch, fetch.prefetch)
 
 
@@ -66,6 +68,10 @@ class Writes:
     @property
     def failure(self) -> str | None:
         return self._writer.failure
+
+    async def set_wall_offset(self, expected: int, offset: int) -> bool:
+        is_set: bool = await self._writer.submit(SET_WALL_OFFSET, (expected, offset))
+        return is_set
 
     def touch(self) -> Future[None]:
         return self._writer.submit(TOUCH, None)

@@ -28,8 +28,8 @@ def writer_of(node_id: str) -> str:
 def beat(pipeline: Pipeline, report: NodeReport, lease_ms: int) -> HeartbeatResult:
     """Record a node's heartbeat, and acquire the leader lease if it is free, or renew it.
 
-    Return whether the node is the leader, and a reading of the database's clock. All times come
-    from that clock, read when each statement runs.
+    Return whether the node is the leader, a reading of the database's clock, and the stored offset
+    of that clock. All times come from that clock, read when each statement runs.
     """
     pipeline.write(
         SQL.record_heartbeat,
@@ -46,15 +46,18 @@ def beat(pipeline: Pipeline, report: NodeReport, lease_ms: int) -> HeartbeatResu
     pipeline.write(SQL.acquire_leader_lease, {"id": report.id, "lease_ms": lease_ms})
     pipeline.sync()  # or the readings of the clock would include the time of these statements
     best: Reading | None = None
+    is_leader, wall_offset, newest = False, 0, None
     for _ in range(_CLOCK_READINGS):
         asked = steady_clock()
-        ((is_leader, now),) = pipeline.ask(SQL.read_leader_and_time, (report.id,))
+        ((is_leader, now, wall_offset, newest),) = pipeline.ask(
+            SQL.read_leader_and_time, (report.id,)
+        )
         reading = Reading(now, asked, steady_clock())
         if best is None or reading.seconds < best.seconds:
             best = reading
         if best.seconds < _PRECISE_SECONDS:
             break
-    return HeartbeatResult(is_leader, lease_ms, best)
+    return HeartbeatResult(is_leader, lease_ms, best, wall_offset, newest)
 
 
 def leave(pipeline: Pipeline, node_id: str) -> None:

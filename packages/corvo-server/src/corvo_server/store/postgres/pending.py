@@ -55,9 +55,9 @@ class PendingJobs:
         # limited queue locks its row until the commit, so the counters are up to date now.
         return self._pipeline.request(SQL.queue_limits, names)
 
-    def starts(self, queue: str, since: int) -> Starts:
+    def starts(self, queue: str, since: int, until: int) -> Starts:
         # The clock of another server may be behind and its window begin earlier, hence the margin.
-        self._pipeline.write(SQL.forget_starts, (queue, since - _THROTTLE_MARGIN))
+        self._pipeline.write(SQL.forget_starts, (queue, since - _THROTTLE_MARGIN, until))
         (row,) = self._pipeline.ask(SQL.starts_since, (queue, since))
         return Starts(*row)
 

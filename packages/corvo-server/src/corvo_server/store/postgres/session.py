@@ -21,6 +21,7 @@ from corvo_server.store.commit.transaction import Transaction
 from corvo_server.store.commit.writer import CommitError, Group
 from corvo_server.store.postgres.batches import Batches
 from corvo_server.store.postgres.bulk import Bulks
+from corvo_server.store.postgres.clock import Clock
 from corvo_server.store.postgres.database import connect, is_pooled, search_path, write_settings
 from corvo_server.store.postgres.events import Events, key_base
 from corvo_server.store.postgres.head_cache import HeadCache
@@ -137,6 +138,7 @@ class PostgresSession:
             events=Events(pipeline, self._base),
             schedules=Schedules(pipeline),
             bulks=Bulks(pipeline, pending),
+            clock=Clock(pipeline),
         )
 
     def commit(self, tx: Transaction) -> Commit:

@@ -138,6 +138,11 @@ class PostgresSide:
         (seq,) = self._connection.execute(SQL.newest_seq).fetchone() or (0,)
         return int(seq)
 
+    def wall_offset(self) -> int:
+        """Return the offset of the wall clock from the server's time in ms."""
+        (offset,) = self._connection.execute(SQL.read_wall_offset).fetchone() or (0,)
+        return int(offset)
+
     def find_problems(self) -> Iterable[str]:
         """Yield a sentence for each problem of the database."""
         return find_problems(self._connection)
@@ -227,8 +232,13 @@ class PostgresTarget(PostgresSide):
                     values[i] = bool(values[i])
                 copy.write_row(values)
 
-    def settle(self, newest_seq: int) -> None:
-        """Give new jobs a seq above `newest_seq`. Call this when all rows are written."""
+    def settle(self, newest_seq: int, wall_offset: int) -> None:
+        """Give new jobs a seq above `newest_seq`, and store the offset of the wall clock.
+
+        Call this when all rows are written.
+        """
+        if wall_offset:
+            self._connection.execute(SQL.set_wall_offset, {"offset": wall_offset, "expected": 0})
         self._connection.execute(SQL.set_sequences, {"newest_seq": newest_seq})
 
     def finish(self) -> None:

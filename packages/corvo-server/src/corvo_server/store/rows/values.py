@@ -9,7 +9,7 @@ from corvo_schema import BulkAction, BulkStatus, Misfire, is_queue_name
 from corvo_schema.states import EventType, Priority
 from corvo_server.store.rows.codes import BACKOFFS, STATES
 
-_LATEST = 253_402_300_799_999
+LATEST = 253_402_300_799_999
 """The last millisecond of the year 9999, the latest time that a reply can contain."""
 
 
@@ -47,7 +47,7 @@ _JSON = Rule(is_document, "JSON")
 _TAGS = Rule(is_tags, "a JSON object of texts")
 _QUEUE = Rule(lambda name: isinstance(name, str) and is_queue_name(name), "the name of a queue")
 _COUNT = Rule(lambda number: number >= 0, "0 or more")
-_TIME = Rule(lambda ms: 0 <= ms <= _LATEST, f"a time from 0 to {_LATEST} ms")
+_TIME = Rule(lambda ms: 0 <= ms <= LATEST, f"a time from 0 to {LATEST} ms")
 _FLAG = _one_of((0, 1))
 
 DOCUMENTS = {

@@ -21,8 +21,8 @@ class PendingJobs:
         rows = [(queue, execute(SQL.queue_limits, (queue,)).fetchone()) for queue in queues]
         return {queue: QueueLimits(*row) for queue, row in rows if row is not None}
 
-    def starts(self, queue: str, since: int) -> Starts:
-        self._connection.execute(SQL.forget_starts, (queue, since))
+    def starts(self, queue: str, since: int, until: int) -> Starts:
+        self._connection.execute(SQL.forget_starts, (queue, since, until))
         return Starts(*self._connection.execute(SQL.starts_since, (queue, since)).fetchone())
 
     def add_starts(self, queue: str, at: int, count: int) -> None:

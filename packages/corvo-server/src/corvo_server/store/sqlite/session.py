@@ -11,6 +11,7 @@ from corvo_server.store.protocol import OutcomeUnknown, StoreFull, StoreUnavaila
 from corvo_server.store.records import Commit
 from corvo_server.store.sqlite.batches import Batches
 from corvo_server.store.sqlite.bulk import Bulks
+from corvo_server.store.sqlite.clock import Clock
 from corvo_server.store.sqlite.events import Events
 from corvo_server.store.sqlite.files import DataFiles
 from corvo_server.store.sqlite.jobs import Jobs
@@ -52,6 +53,7 @@ def _tables_of(connection: sqlite3.Connection, jobs: Jobs, events: Events) -> Ta
         events=events,
         schedules=Schedules(connection),
         bulks=Bulks(connection),
+        clock=Clock(connection),
     )
 
 

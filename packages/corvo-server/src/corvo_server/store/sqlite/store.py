@@ -22,6 +22,7 @@ from corvo_server.store.sqlite import (
     schedules,
     search,
 )
+from corvo_server.store.sqlite.clock import read_clock
 from corvo_server.store.sqlite.database import (
     DATABASE_NAME,
     LOCK_NAME,
@@ -79,6 +80,8 @@ class SqliteStore(Reads[sqlite3.Connection], Writes):
         except BaseException:
             self._lock.release()
             raise
+        # No other server changes them while this one runs.
+        self._wall_offset, self._newest = read_clock(connection)
         space = Space(path)
         space.limit_log(connection)
         files = DataFiles(path, data_dir / LOCK_NAME)
@@ -109,7 +112,13 @@ class SqliteStore(Reads[sqlite3.Connection], Writes):
         return False
 
     async def beat(self, report: NodeReport, lease_ms: int) -> HeartbeatResult:
-        return HeartbeatResult(is_leader=True)
+        return HeartbeatResult(is_leader=True, wall_offset=self._wall_offset, newest=self._newest)
+
+    async def set_wall_offset(self, expected: int, offset: int) -> bool:
+        is_set = await super().set_wall_offset(expected, offset)
+        if is_set:
+            self._wall_offset = offset
+        return is_set
 
     async def leave(self, node_id: str) -> None:
         return

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from corvo_server.store.sqlite.check import find_problems
+from corvo_server.store.sqlite.clock import read_clock
 from corvo_server.store.sqlite.database import (
     DATABASE_NAME,
     lock_data_dir,
@@ -66,6 +67,10 @@ class SqliteSide:
         """Return the highest seq that any job ever had, deleted jobs included."""
         (seq, _) = self._connection.execute(SQL.newest_job).fetchone()
         return int(seq)
+
+    def wall_offset(self) -> int:
+        """Return the offset of the wall clock from the server's time in ms."""
+        return read_clock(self._connection)[0]
 
     def find_problems(self) -> Iterable[str]:
         """Yield a sentence for each problem of the database."""
@@ -133,8 +138,13 @@ class SqliteTarget(SqliteSide):
             written = (table.name, last, progress.rows, progress.digest)
             self._connection.execute(SQL.save_transfer_progress, written)
 
-    def settle(self, newest_seq: int) -> None:
-        """Give new jobs a seq above `newest_seq`. Call this when all rows are written."""
+    def settle(self, newest_seq: int, wall_offset: int) -> None:
+        """Give new jobs a seq above `newest_seq`, and store the offset of the wall clock.
+
+        Call this when all rows are written.
+        """
+        if wall_offset:
+            self._connection.execute(SQL.set_wall_offset, (wall_offset, 0))
         self._connection.execute(SQL.keep_last_seq, (newest_seq,))
 
     def finish(self) -> None:

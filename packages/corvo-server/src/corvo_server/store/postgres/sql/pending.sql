@@ -105,4 +105,5 @@ INSERT INTO throttle_starts AS t (queue, at, starts) VALUES (%s, %s, %s)
 ON CONFLICT (queue, at) DO UPDATE SET starts = t.starts + excluded.starts;
 
 -- name: forget_starts
-DELETE FROM throttle_starts WHERE queue = %s AND at <= %s;
+-- Starts too far ahead date from before the clock was set back.
+DELETE FROM throttle_starts WHERE queue = %s AND (at <= %s OR at > %s);

@@ -32,7 +32,7 @@ DROP TABLE transfer;
 -- name: count_live_nodes
 -- A node is live if it has sent a heartbeat within ten seconds.
 SELECT count(*) FROM nodes
-WHERE last_seen > floor(extract(epoch FROM clock_timestamp()) * 1000)::bigint - 10000;
+WHERE last_seen > server_time() - 10000;
 
 -- name: lock_target
 -- An advisory lock of the session: it is released when the transfer disconnects, however it ends.
@@ -42,7 +42,7 @@ SELECT pg_try_advisory_lock(hashtext('corvo transfer'), hashtext(current_schema(
 -- SHARE MODE blocks all writes until the transfer has read everything. NOWAIT fails if a writer is
 -- active now.
 LOCK TABLE jobs, job_failures, unique_locks, batches, queues, queue_counts, throttle_starts,
-           schedules, bulk_operations, events IN SHARE MODE NOWAIT;
+           schedules, bulk_operations, clock, events IN SHARE MODE NOWAIT;
 
 -- name: queues_to_transfer
 -- One row per queue with its settings and the sum of its counters, as SQLite stores it.

@@ -79,4 +79,5 @@ INSERT INTO throttle_starts (queue, at, starts) VALUES (?, ?, ?)
 ON CONFLICT (queue, at) DO UPDATE SET starts = starts + excluded.starts;
 
 -- name: forget_starts
-DELETE FROM throttle_starts WHERE queue = ? AND at <= ?;
+-- Starts too far ahead date from before the clock was set back.
+DELETE FROM throttle_starts WHERE queue = ? AND (at <= ? OR at > ?);
