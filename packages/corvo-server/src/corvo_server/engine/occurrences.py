@@ -57,17 +57,18 @@ def run_due(schedule: ScheduleRecord, now: int, wall_offset: int = 0) -> Schedul
 def rewind(schedule: ScheduleRecord, now: int) -> ScheduleRecord:
     """Return the schedule after the wall clock was set back to `now` (ms).
 
-    An interval goes on at once. Fixed times that ran less than three hours ahead of `now` do not
-    run again.
+    An interval goes on at once. Fixed times do so only if the clock had reached one that is three
+    hours or more ahead of `now`.
     """
     if schedule.next_run is None or schedule.next_run <= now:
         return schedule
+    reached = now if cron.is_interval(schedule.cron) else now + _REPEATED
     try:
-        after = now if cron.is_interval(schedule.cron) else now + _REPEATED
-        following = cron.next_after(schedule.cron, schedule.timezone, after)
+        handled = cron.next_after(schedule.cron, schedule.timezone, reached)
+        if handled is None or handled >= schedule.next_run:
+            return schedule
+        following = cron.next_after(schedule.cron, schedule.timezone, now)
     except ValueError:  # `run_due` handles a zone that this machine does not know
-        return schedule
-    if following is None or following >= schedule.next_run:
         return schedule
     return replace(schedule, next_run=following)
 
