@@ -101,7 +101,7 @@ async def test_a_task_is_enqueued_by_its_method(api: ApiClient, worker: Worker, 
 
     invoice = Invoice(number=7, due=date(2026, 1, 31))
     first = await bill.enqueue(invoice, copies=2)
-    second = await asyncio.to_thread(pair.enqueue_sync, 1, right=2)
+    second = await asyncio.to_thread(pair.enqueue, 1, right=2)
     third = await bill.options(priority="critical", max_retries=1).enqueue(invoice)
     jobs = await run(worker, api, first.job_id, second.job_id, third.job_id)
     assert [job.result for job in jobs] == [14, [1, 2], 7]
