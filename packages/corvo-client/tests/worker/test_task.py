@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from corvo_client._errors import CorvoError
 from corvo_client._options import EnqueueOptions
 from corvo_client.worker._context import Context
 from corvo_client.worker._payload import InvalidPayload
@@ -73,8 +74,9 @@ async def test_enqueue_omits_the_context(producer: FakeProducer) -> None:
 
 async def test_an_invalid_enqueue_is_rejected_before_sending(producer: FakeProducer) -> None:
     task: Task[..., ..., Any] = Task(add, "sums", producer, {})
-    with pytest.raises(InvalidPayload, match="a: Input should be a valid integer"):
+    with pytest.raises(InvalidPayload, match="a: Input should be a valid integer") as caught:
         await task.aenqueue("x")
+    assert isinstance(caught.value, CorvoError)
     with pytest.raises(TypeError, match="too many positional arguments"):
         task.enqueue(1, 2, 3)
     assert producer.sent == []
