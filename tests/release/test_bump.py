@@ -149,7 +149,7 @@ def test_ranges_in_extras_are_raised_too(tree: Tree) -> None:
     tree.release("corvo-server", "first")
     tree.release("corvo-server", "minor")
     client = tree.read("packages/corvo-client/pyproject.toml")
-    assert 'testing = ["corvo-server>=1.1,<2"]' in client
+    assert 'testing = ["corvo-server>=1.1,<2", ' in client
 
 
 def test_the_chart_follows_the_version_of_the_server(tree: Tree) -> None:

@@ -231,3 +231,18 @@ def test_a_missing_index_is_found(copy: Path) -> None:
     with closing(sqlite3.connect(copy)) as connection, connection:
         connection.execute("DROP INDEX jobs_due")
     assert backup.check(copy.parent) == ["the index jobs_due is missing"]
+
+
+def test_comments_of_another_release_are_not_a_problem(copy: Path) -> None:
+    change_definitions(copy, "-- ", "--  Other words: ")
+    assert backup.check(copy.parent) == []
+    change_definitions(copy, "NOT NULL DEFAULT 0", "NOT NULL DEFAULT 1")
+    assert "the definition of the table queues differs from that of the server" in backup.check(
+        copy.parent
+    )
+
+
+def change_definitions(database: Path, old: str, new: str) -> None:
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute("UPDATE sqlite_schema SET sql = replace(sql, ?, ?)", (old, new))
