@@ -74,7 +74,7 @@ def settings() -> Iterable[str]:
 
 def metrics() -> Iterable[str]:
     """Yield a table of Corvo's own metrics, taken from a registry of a server with one queue."""
-    idle = SimpleNamespace(waiting=0, backlog=0, storage=Storage(0, 0, 0, 0, 0))
+    idle = SimpleNamespace(waiting=0, backlog=0, storage=Storage(0, 0, 0, 0, 0, 0))
     made = Metrics(cast("Store", idle), cast("Notifier", idle))
     jobs = dict.fromkeys((state.value for state in JobState), 0)
     queue = SimpleNamespace(name="any", oldest_pending_at=None, **jobs)

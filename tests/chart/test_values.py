@@ -70,6 +70,14 @@ def test_probes_use_the_right_paths(chart: Chart, store: Document) -> None:
 
 
 @BOTH
+def test_a_single_server_keeps_its_traffic_when_it_is_not_ready(
+    chart: Chart, store: Document
+) -> None:
+    service = chart.render(store)["Service"]["spec"]
+    assert service.get("publishNotReadyAddresses", False) is (not store)
+
+
+@BOTH
 def test_selectors_match_the_pods(chart: Chart, store: Document) -> None:
     on = {"serviceMonitor": {"enabled": True}, "networkPolicy": {"enabled": True}}
     documents = chart.render({**store, **on})

@@ -25,7 +25,7 @@ class Call:
     asked_at: int
     answered_at: int | None = None
     status: int | None = None
-    """HTTP status; None if no answer came, so that the effect of the call is unknown."""
+    """HTTP status; None if no answer came, or one that the effect of the call is unknown."""
     answer: Any = None
 
     @property
@@ -87,9 +87,12 @@ class Recorder:
             response = await self._api.send("POST", *_request(call))
         except httpx.TransportError:
             return call
+        answer = response.json() if response.content else None
+        if _is_unknown(response, answer):
+            return call
         call.answered_at = now_ms()
         call.status = response.status_code
-        call.answer = response.json() if response.content else None
+        call.answer = answer
         self._history.record_answer()
         return call
 
@@ -114,6 +117,8 @@ class Recorder:
         except httpx.TransportError:
             return calls
         answer = response.json() if response.content else {}
+        if _is_unknown(response, answer):
+            return calls
         results = answer["results"] if response.is_success else [answer] * len(items)
         for call, result in zip(calls, results, strict=True):
             call.answered_at = now_ms()
@@ -122,6 +127,11 @@ class Recorder:
             call.answer = result
         self._history.record_answer()
         return calls
+
+
+def _is_unknown(response: httpx.Response, answer: Any) -> bool:
+    """Return whether the server answered that the effect of the call is unknown."""
+    return response.is_error and answer["code"] == "OUTCOME_UNKNOWN"
 
 
 def can_be_repeated(call: Call) -> bool:

@@ -69,6 +69,10 @@ class Network:
         """Let packets pass between the namespace and the database again."""
         _ip("link", "set", self._links[1], "up")
 
+    def cut_clients(self) -> None:
+        """Drop all packets on the link of the clients without closing connections."""
+        _ip("link", "set", self._links[0], "down")
+
     def close(self) -> None:
         """Delete the namespace and its links."""
         for link in self._links:

@@ -1,5 +1,6 @@
 """Actions on jobs and queues: each sends one request and prints one message."""
 
+import json
 from typing import Any
 
 import pytest
@@ -161,19 +162,45 @@ def test_invalid_argument_is_wrong_usage(
     assert not server.requests
 
 
-@pytest.mark.parametrize(
-    ("arguments", "line", "message"),
-    [
-        (("clear", "q"), "POST /queues/q/clear", "Deleted 1,200 jobs of q.\n"),
-        (
-            ("destroy", "q", "--confirm"),
-            "DELETE /queues/q?confirm=true",
-            "Deleted q with 1,200 jobs.\n",
-        ),
-    ],
-)
+DELETIONS = [
+    (("clear", "q"), "POST /queues/q/clear", "Deleted 1,200 jobs of q.\n"),
+    (
+        ("destroy", "q", "--confirm"),
+        "DELETE /queues/q?confirm=true",
+        "Deleted q with 1,200 jobs.\n",
+    ),
+]
+
+
+@pytest.mark.parametrize(("arguments", "line", "message"), DELETIONS)
 def test_number_of_deleted_jobs_is_printed(
     corvo: Any, server: Any, arguments: tuple[str, ...], line: str, message: str
 ) -> None:
     server.answer(line, {"status": "deleted", "deleted": 1200})
     assert corvo(*arguments).stderr == message
+
+
+@pytest.mark.parametrize(("arguments", "line", "message"), DELETIONS)
+@pytest.mark.parametrize("status", ["completed", "cancelled"])
+def test_deletion_in_the_background_is_followed(
+    corvo: Any, server: Any, arguments: tuple[str, ...], line: str, message: str, status: str
+) -> None:
+    accepted = {"bulk_operation_id": "bulk_1", "status": "queued", "estimated_total": 1200}
+    server.answer(line, {**accepted, "progress_url": "/api/v1/bulk/bulk_1/progress"}, 202)
+    operation = {
+        "id": "bulk_1",
+        "status": status,
+        "action": "delete_queue",
+        "total": 1200,
+        "affected": 1200,
+        "created_at": "2026-01-31T07:00:00.000Z",
+    }
+    server.answer(
+        "GET /bulk/bulk_1/progress",
+        b"data: %b\n\n" % json.dumps(operation).encode(),
+        content_type="text/event-stream",
+    )
+    result = corvo(*arguments)
+    end = message if status == "completed" else "Error: bulk_1 is cancelled\n"
+    assert result.stderr == f"bulk_1 runs in the background.\n{end}"
+    assert result.exit_code == (status != "completed")

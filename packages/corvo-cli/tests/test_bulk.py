@@ -193,6 +193,18 @@ def test_operation_that_is_not_completed_is_an_error(
     assert result.stderr.endswith(message)
 
 
+def test_ids_whose_request_takes_long_are_followed_to_the_end(corvo: Any, server: Any) -> None:
+    ids = "".join(f"job_{number}\n" for number in range(10_005))
+    server.answer(LINE, ACCEPTED, 202)
+    server.answer(LINE, {"affected": 5, "errors": 0, "duration_ms": 2.0})
+    server.answer(
+        f"GET /bulk/{BULK_ID}/progress", stream(OPERATION), content_type="text/event-stream"
+    )
+    result = corvo("bulk", "retry", "-o", "json", stdin=ids)
+    assert result.exit_code == 0
+    assert json.loads(result.stdout) == {"affected": 19_995, "errors": 10, "duration_ms": 60_002.0}
+
+
 @pytest.mark.parametrize("selection", [("--queue", "emails"), ("job_1", "job_2")])
 @pytest.mark.parametrize("output", ["table", "json"])
 def test_background_prints_the_id_at_once(

@@ -23,6 +23,7 @@ LINE = "GET /jobs/x"
         (415, "UNSUPPORTED_MEDIA_TYPE", 2, ""),
         (429, "OVERLOADED", 1, ""),
         (500, "INTERNAL_ERROR", 1, " Search the server's log for request id req-1."),
+        (500, "OUTCOME_UNKNOWN", 6, ""),
         (503, "UNAVAILABLE", 6, ""),
     ],
 )

@@ -18,6 +18,7 @@ from corvo_client import (
     InvalidState,
     LeaseLost,
     NotFound,
+    OutcomeUnknown,
     Overloaded,
     PayloadTooLarge,
     ServerError,
@@ -42,6 +43,9 @@ BY_CODE = {
     ErrorCode.PAYLOAD_TOO_LARGE: PayloadTooLarge,
     ErrorCode.OVERLOADED: Overloaded,
     ErrorCode.UNAVAILABLE: Unavailable,
+    ErrorCode.OUTCOME_UNKNOWN: OutcomeUnknown,
+    ErrorCode.STORAGE_FULL: Unavailable,
+    ErrorCode.REQUEST_TIMEOUT: Unavailable,
     ErrorCode.INTERNAL_ERROR: ServerError,
 }
 
@@ -57,6 +61,7 @@ def test_every_code_has_its_class(code: ErrorCode) -> None:
     ("status", "kind"),
     [
         (400, ValidationFailed),
+        (408, Unavailable),
         (409, Conflict),
         (504, Unavailable),
         (500, ServerError),
@@ -108,6 +113,7 @@ def test_only_temporary_errors_are_transient() -> None:
         CallTimedOut,
         Overloaded,
         Unavailable,
+        OutcomeUnknown,
     }
     assert not BadReply.is_transient
 

@@ -22,7 +22,7 @@ class ExitCode(IntEnum):
     CONFLICT = 5
     """The state of the job, or of another job with its unique key, does not allow the action."""
     UNREACHABLE = 6
-    """No Corvo server answered, or the server is unavailable."""
+    """No Corvo server answered, it is unavailable, or it does not know the outcome of the call."""
     TIMED_OUT = 7
     """The job of `--wait` has not ended within the timeout."""
     INTERRUPTED = 130

@@ -50,7 +50,7 @@ def _api_failure(
             code, advice = ExitCode.NOT_FOUND, ""
         case corvo_client.Conflict():
             code, advice = ExitCode.CONFLICT, ""
-        case corvo_client.Unavailable():
+        case corvo_client.Unavailable() | corvo_client.OutcomeUnknown():
             code, advice = ExitCode.UNREACHABLE, ""
         case corvo_client.ServerError() if error.request_id:
             code, advice = (

@@ -35,7 +35,7 @@ _EXIT_CODES = """
     3    no such job, queue or other object
     4    the API key is missing, invalid or lacks the permission
     5    the state of the job does not allow the action
-    6    no Corvo server answered, or the server is unavailable
+    6    no Corvo server answered, it is unavailable, or the outcome is unknown
     7    the timeout of --wait has passed
     130  interrupted by Ctrl-C
 """

@@ -9,7 +9,7 @@
     │ ├ CallTimedOut        the call may have taken effect                (also a TimeoutError)
     │ └ BadReply            the answer is not one of a Corvo server that this client knows
     ├ BulkStopped           a bulk operation was cancelled or failed
-    └ ApiError              the server rejected the call and changed nothing
+    └ ApiError              the server answered with an error
       ├ ValidationFailed    400, 415: the request is invalid              (also a ValueError)
       ├ Unauthorized        401: the API key is missing or invalid
       ├ Forbidden           403: the API key does not allow this call or this queue
@@ -19,8 +19,13 @@
       │ └ LeaseLost         the attempt no longer has the lease
       ├ PayloadTooLarge     413: the payload or the request is too large
       ├ Overloaded          429: the write queue of the server is full
-      ├ Unavailable         502, 503, 504: the server shuts down or cannot write
+      ├ Unavailable         502, 503, 504: the server shuts down or cannot write (disk full, say);
+      │                     408: it did not receive the request in time
+      ├ OutcomeUnknown      500: the call may have taken effect
       └ ServerError         any other status: a bug of the server
+
+An `ApiError` means that the server has changed nothing, except `OutcomeUnknown`, `ServerError`, and
+`Unavailable` without a `code`, which is the answer of a proxy.
 """
 
 from collections.abc import Sequence
@@ -75,7 +80,7 @@ class BulkStopped(CorvoError):
 
 
 class ApiError(CorvoError):
-    """The server rejected the call and changed nothing.
+    """The server answered with an error. Unless a subclass says otherwise, it changed nothing.
 
     `code` is an `ErrorCode`, the text of an unknown code, or empty if a proxy answered. `details`
     has the invalid fields. `request_id` identifies the call in the server's log. `retry_after` is
@@ -144,13 +149,31 @@ class Overloaded(ApiError):
 
 
 class Unavailable(ApiError):
-    """The server shuts down, cannot write, or cannot be reached by its proxy."""
+    """The server shuts down, cannot write, or cannot be reached by its proxy.
+
+    The server changed nothing, unless `code` is empty: then a proxy answered. The code
+    `STORAGE_FULL` says that the disk of the server is too full for new jobs.
+    Also raised if the server did not receive the request in time (408).
+    """
+
+    is_transient = True
+
+
+class OutcomeUnknown(ApiError):
+    """The server does not know whether the call took effect: the answer of its database is lost.
+
+    The client repeats calls that are repeatable, and raises this for others, or if the repeats also
+    fail. Look at the job before you repeat such a call.
+    """
 
     is_transient = True
 
 
 class ServerError(ApiError):
-    """The server failed because of a bug. Its log has the cause under `request_id`."""
+    """The server failed because of a bug. Its log has the cause under `request_id`.
+
+    The call may have taken effect.
+    """
 
 
 _BY_CODE: dict[str, type[ApiError]] = {
@@ -166,6 +189,9 @@ _BY_CODE: dict[str, type[ApiError]] = {
     ErrorCode.PAYLOAD_TOO_LARGE: PayloadTooLarge,
     ErrorCode.OVERLOADED: Overloaded,
     ErrorCode.UNAVAILABLE: Unavailable,
+    ErrorCode.OUTCOME_UNKNOWN: OutcomeUnknown,
+    ErrorCode.STORAGE_FULL: Unavailable,
+    ErrorCode.REQUEST_TIMEOUT: Unavailable,
     ErrorCode.INTERNAL_ERROR: ServerError,
 }
 _BY_STATUS: dict[int, type[ApiError]] = {
@@ -174,6 +200,7 @@ _BY_STATUS: dict[int, type[ApiError]] = {
     403: Forbidden,
     404: NotFound,
     405: NotFound,
+    408: Unavailable,
     409: Conflict,
     413: PayloadTooLarge,
     415: ValidationFailed,

@@ -10,6 +10,7 @@ from corvo_client._errors import (
     Overloaded,
     Unavailable,
 )
+from corvo_schema import ErrorCode
 
 Sleep = Callable[[float], None]
 AsyncSleep = Callable[[float], Awaitable[None]]
@@ -60,7 +61,7 @@ def _may_repeat(error: CorvoError, *, repeatable: bool) -> bool:
         return False
     if isinstance(error, ConnectionFailed | Overloaded):
         return True
-    if isinstance(error, Unavailable) and error.code:
+    if isinstance(error, Unavailable) and error.code == ErrorCode.UNAVAILABLE:
         # The code proves that Corvo answered; it changes nothing then. A proxy has no code.
         return True
     return repeatable

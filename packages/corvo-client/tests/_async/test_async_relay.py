@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from corvo_client import NO_RETRIES, AsyncClient, ConnectionFailed, Unauthorized
+from corvo_client import NO_RETRIES, AsyncClient, ConnectionFailed, OutcomeUnknown, Unauthorized
 from corvo_client._async.relay import AsyncRelayLoop
 from corvo_client._outbox import MAX_REQUEST_BYTES, Row, Sent
 
@@ -80,6 +80,18 @@ async def test_an_error_of_the_whole_request_is_raised(server: Any) -> None:
     with pytest.raises(ConnectionFailed):
         await relay(table, server).run_once()
     assert len(table.rows) == 2
+
+
+async def test_rows_of_unknown_outcome_are_sent_again(server: Any) -> None:
+    table = Table("0", "1")
+    server.refuse(500, "OUTCOME_UNKNOWN")
+    with pytest.raises(OutcomeUnknown):
+        await relay(table, server).run_once()
+    assert len(table.rows) == 2
+    server.then(accept)
+    assert await relay(table, server).run_once() == 2
+    assert server.bodies[0] == server.bodies[1]
+    assert table.rows == []
 
 
 async def test_run_continues_after_failures_until_stop(

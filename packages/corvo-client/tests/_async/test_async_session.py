@@ -11,6 +11,7 @@ from corvo_client import (
     ConnectionFailed,
     ConnectionLost,
     NotFound,
+    OutcomeUnknown,
     Overloaded,
     RetryPolicy,
     Unavailable,
@@ -120,6 +121,27 @@ NOT_REPEATED = [
     attempts.fetch({"queues": ["q"], "worker_id": "w"}),
     attempts.fetch_batch({"queues": ["q"], "worker_id": "w", "count": 1}),
 ]
+
+
+@pytest.mark.parametrize("call", REPEATED, ids=lambda call: call.path)
+async def test_repeatable_call_of_unknown_outcome_is_retried(
+    server: Any, session: AsyncSession, call: Call[Any]
+) -> None:
+    server.refuse(500, "OUTCOME_UNKNOWN")
+    server.refuse(404, "NOT_FOUND")
+    with pytest.raises(NotFound):
+        await session.send(call)
+    assert server.bodies[0] == server.bodies[1]
+
+
+@pytest.mark.parametrize("call", NOT_REPEATED, ids=lambda call: call.path)
+async def test_other_call_of_unknown_outcome_raises_it(
+    server: Any, session: AsyncSession, call: Call[Any]
+) -> None:
+    server.refuse(500, "OUTCOME_UNKNOWN", "It is unknown whether this call was done")
+    with pytest.raises(OutcomeUnknown, match="It is unknown whether this call was done"):
+        await session.send(call)
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("call", REPEATED, ids=lambda call: call.path)

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from corvo_client import Client, ValidationFailed
+from corvo_client import BulkStopped, Client, ValidationFailed
 
 JOB = "/api/v1/jobs/job_1"
 QUEUE = "/api/v1/queues/mails%2Fout"
@@ -58,6 +58,29 @@ def test_limit_per_key_does_not_change_the_other_limit(client: Client, server: A
 def test_clear_returns_the_number_of_deleted_jobs(client: Client, server: Any) -> None:
     server.answer(200, {"status": "cleared", "deleted": 12})
     assert (client.clear_queue("q")).deleted == 12
+
+
+@pytest.mark.parametrize(
+    ("method", "status"), [("clear_queue", "cleared"), ("delete_queue", "deleted")]
+)
+def test_long_deletion_is_awaited(client: Client, server: Any, method: str, status: str) -> None:
+    accepted = {"bulk_operation_id": "bulk_1", "status": "queued", "estimated_total": 9}
+    server.answer(202, {**accepted, "progress_url": "/api/v1/bulk/bulk_1/progress"})
+    operation = {
+        "id": "bulk_1",
+        "action": f"{method.removesuffix('_queue')}_queue",
+        "total": 9,
+        "affected": 8,
+        "created_at": "2026-01-31T07:00:00.000Z",
+    }
+    server.answer(200, {**operation, "status": "completed"})
+    reply = getattr(client, method)("q")
+    assert (reply.status, reply.deleted) == (status, 8)
+    assert server.lines[1:] == ["GET /api/v1/bulk/bulk_1"]
+    server.answer(202, {**accepted, "progress_url": "/api/v1/bulk/bulk_1/progress"})
+    server.answer(200, {**operation, "status": "cancelled"})
+    with pytest.raises(BulkStopped):
+        getattr(client, method)("q")
 
 
 def test_workers_and_nodes_are_listed(client: Client, server: Any) -> None:

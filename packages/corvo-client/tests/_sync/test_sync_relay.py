@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from corvo_client import NO_RETRIES, Client, ConnectionFailed, Unauthorized
+from corvo_client import NO_RETRIES, Client, ConnectionFailed, OutcomeUnknown, Unauthorized
 from corvo_client._outbox import MAX_REQUEST_BYTES, Row, Sent
 from corvo_client._sync.relay import RelayLoop
 
@@ -81,6 +81,18 @@ def test_an_error_of_the_whole_request_is_raised(server: Any) -> None:
     with pytest.raises(ConnectionFailed):
         relay(table, server).run_once()
     assert len(table.rows) == 2
+
+
+def test_rows_of_unknown_outcome_are_sent_again(server: Any) -> None:
+    table = Table("0", "1")
+    server.refuse(500, "OUTCOME_UNKNOWN")
+    with pytest.raises(OutcomeUnknown):
+        relay(table, server).run_once()
+    assert len(table.rows) == 2
+    server.then(accept)
+    assert relay(table, server).run_once() == 2
+    assert server.bodies[0] == server.bodies[1]
+    assert table.rows == []
 
 
 def test_run_continues_after_failures_until_stop(

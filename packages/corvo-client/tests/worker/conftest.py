@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from corvo_client.worker._api import Ack, LeasedJob, Refused, Undelivered
+from corvo_client.worker._api import Ack, LeasedJob, Refused, StorageFull, Undelivered
 from corvo_client.worker._leases import Lease
 from corvo_schema.attempts import FailItem, HeartbeatRequest, ReleaseItem
 from corvo_schema.ids import new_job_id
@@ -45,6 +45,7 @@ class FakeServer:
         self.beats: list[HeartbeatRequest] = []
         self.answers: dict[str, HeartbeatJobReply] = {}
         self.is_down = False
+        self.is_full = False
         self.refuses: Callable[[Any], bool] = lambda _item: False
         self.late_codes: dict[str, str] = {}
         self.is_closed = False
@@ -90,6 +91,8 @@ class FakeServer:
             self._fail_when_down()
             if any(self.refuses(job) for job in request.jobs.values()):
                 raise Refused("too large")
+            if self.is_full and any(job.checkpoint for job in request.jobs.values()):
+                raise StorageFull("the disk is too full")
             self.beats.append(request)
         finally:
             self._loop.call_soon_threadsafe(self.has_changed)

@@ -74,6 +74,25 @@ def test_one_request_extends_every_lease(
     assert [lease.ends_at - clock() for lease in leases] == [30, 60]
 
 
+def test_full_disk_of_the_server_costs_no_lease(
+    heartbeat: Heartbeat, add_lease: MakeLease, server: Any, clock: Any
+) -> None:
+    noted, other = add_lease(), add_lease()
+    noted.note_checkpoint({"page": 1})
+    server.is_full = True
+    clock.forward(10)
+    heartbeat.tick()
+    (beat,) = server.beats
+    assert [job.checkpoint for job in beat.jobs.values()] == [None, None]
+    assert [lease.ends_at - clock() for lease in (noted, other)] == [30, 30]
+    assert noted.unsent_checkpoint == {"page": 1}
+    server.is_full = False
+    clock.forward(10)
+    heartbeat.tick()
+    assert server.beats[1].jobs[noted.job.job_id].checkpoint == {"page": 1}
+    assert noted.unsent_checkpoint is None
+
+
 def test_without_jobs_there_is_no_request(heartbeat: Heartbeat, server: Any, clock: Any) -> None:
     clock.forward(100)
     heartbeat.tick()

@@ -11,7 +11,7 @@ from corvo_client._async.client import AsyncClient
 from corvo_client._async.transport import AsyncTransport
 from corvo_client._origin import Origin
 from corvo_client.worker import Worker
-from corvo_client.worker._api import Ack, Refused, Undelivered
+from corvo_client.worker._api import Ack, Refused, StorageFull, Undelivered
 from corvo_client.worker._http import FetchTerms, HttpHeartbeatSender, HttpServerApi
 from corvo_client.worker._server import Server
 from corvo_schema.attempts import FailItem, HeartbeatJob, HeartbeatRequest, ReleaseItem
@@ -124,7 +124,9 @@ async def test_rejected_acks_are_returned(api: HttpServerApi, wire: Wire) -> Non
         (401, "UNAUTHORIZED", Undelivered),
         (429, "OVERLOADED", Undelivered),
         (500, "INTERNAL_ERROR", Undelivered),
+        (500, "OUTCOME_UNKNOWN", Undelivered),
         (503, "UNAVAILABLE", Undelivered),
+        (503, "STORAGE_FULL", StorageFull),
     ],
 )
 async def test_errors_are_permanent_or_temporary(

@@ -90,11 +90,17 @@ class BulkAccepted(ReplyModel):
 
 
 class BulkOperation(ReplyModel):
-    """Reply of `GET /bulk/{id}`: a background bulk operation, `processed` of `total` jobs done."""
+    """Reply of `GET /bulk/{id}`: a background bulk operation, `processed` of `total` jobs done.
+
+    Calls on 251 to 10,000 jobs, and clears and deletes of queues with more than 250 jobs, are bulk
+    operations as well. They wait for their end for a while.
+    """
 
     id: str
     status: Annotated[BulkStatus | str, Field(union_mode="left_to_right")]
-    action: Annotated[BulkAction | str, Field(union_mode="left_to_right")]
+    action: Annotated[BulkAction | str, Field(union_mode="left_to_right")] = Field(
+        description="An action of `POST /jobs/bulk`, or `clear_queue` or `delete_queue`."
+    )
     total: int
     processed: int = 0
     affected: int = 0

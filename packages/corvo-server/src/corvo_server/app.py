@@ -25,6 +25,7 @@ from corvo_server.http import (
     search,
 )
 from corvo_server.http.cross_site import Origins
+from corvo_server.http.deadlines import Deadlines
 from corvo_server.http.endpoint import App
 from corvo_server.http.errors import install_error_handler
 from corvo_server.http.fast_path import install_fast_path
@@ -71,6 +72,8 @@ FAST_HANDLERS = frozenset(
 
 _LONGEST_POLL = 60
 """Maximum timeout of a fetch in seconds."""
+_CHECK_INTERVAL = 10
+"""Seconds between two checks of a connection. Sanic takes half of its shortest timeout."""
 _numbers = count(1)
 
 
@@ -145,8 +148,11 @@ def build_services(settings: Settings, engine: Engine) -> list[Service]:
     ]
 
 
-def build_http(settings: Settings, engine: Engine) -> tuple[App, access_log.AccessLog]:
+def build_http(
+    settings: Settings, engine: Engine, deadlines: Deadlines | None = None
+) -> tuple[App, access_log.AccessLog]:
     """Return the HTTP application over `engine`, and its access log to flush at shutdown."""
+    deadlines = deadlines or Deadlines()
     app = Sanic(
         f"corvo-{next(_numbers)}",
         request_class=AnyRequest,
@@ -158,7 +164,9 @@ def build_http(settings: Settings, engine: Engine) -> tuple[App, access_log.Acce
     # By default, Sanic allows heads as large as bodies. This limit applies to the whole process.
     Http.set_header_max_size(app.config.REQUEST_MAX_HEADER_SIZE)
     app.config.RESPONSE_TIMEOUT = _LONGEST_POLL + 30
-    app.config.KEEP_ALIVE_TIMEOUT = 120
+    app.config.KEEP_ALIVE_TIMEOUT = int(deadlines.idle)
+    app.config.REQUEST_TIMEOUT = 2 * _CHECK_INTERVAL
+    app.ctx.deadlines = deadlines
     app.config.ACCESS_LOG = False
     app.config.FALLBACK_ERROR_FORMAT = "json"
     app.ctx.engine = engine

@@ -85,11 +85,12 @@ def server(context: click.Context, /, **options: str | None) -> None:
 
 @server.command("backup")
 @click.argument("file", type=click.Path(path_type=Path))
+@click.option("--compact", is_flag=True, help="Leave out the space of deleted jobs.")
 @click.pass_obj
-def back_up(settings: Settings, file: Path) -> None:
+def back_up(settings: Settings, file: Path, *, compact: bool) -> None:
     """Copy the database, as of this moment, to FILE. The server may keep running."""
     with _operator_errors(settings):
-        size = backup.back_up(_sqlite_dir(settings), file)
+        size = backup.back_up(_sqlite_dir(settings), file, is_compact=compact)
     click.echo(f"{file}: {size:,} bytes", err=True)
 
 
@@ -122,7 +123,10 @@ def check(settings: Settings) -> None:
 @server.command()
 @click.pass_obj
 def vacuum(settings: Settings) -> None:
-    """Return the space of deleted jobs to the file system. Stop the server first."""
+    """Return the space of deleted jobs to the file system. Stop the server first.
+
+    This needs free space for a copy of the stored jobs.
+    """
     with _operator_errors(settings):
         before, after = backup.vacuum(_sqlite_dir(settings))
     click.echo(f"{before:,} bytes before, {after:,} after", err=True)

@@ -753,19 +753,6 @@ async def test_reply_is_json_for_any_id(server: HttpServer) -> None:
     assert orjson.loads(reply.body) == body
 
 
-async def test_request_that_never_ends_times_out(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("CORVO_SANIC_REQUEST_TIMEOUT", "0.05")
-    before = rows(bench)
-    async with serve(Engine(bench.store, clock=bench.clock)) as server:
-        reply = await server.raw(b"POST /api/v1/enqueue HTTP/1.1\r\nhost: localhost\r\n")
-    body = check_error(reply, E.UNAVAILABLE)
-    assert "too long" in body["error"]
-    assert int(reply.headers["retry-after"]) >= 1
-    assert rows(bench) == before
-
-
 @pytest.mark.parametrize(
     ("query", "expected"),
     [

@@ -294,6 +294,21 @@ async def test_request_that_takes_too_long_is_refused(
     assert b"connection: close" in connection.answers
 
 
+@pytest.mark.parametrize("kind", [StrictProtocol, FastPathProtocol])
+async def test_outcome_of_a_write_that_takes_too_long_is_unknown(
+    bench: Bench, app: App, kind: type[StrictProtocol]
+) -> None:
+    connection = MemoryConnection(kind, app)
+    with bench.kit.hold_commits(bench.store):
+        connection.protocol.data_received(post("/enqueue", JOB))
+        await turns()
+        connection.protocol.response_timeout = -1
+        connection.protocol.check_timeouts()
+        await until(connection.transport.is_closing)
+    assert connection.answers.startswith(b"HTTP/1.1 500 ")
+    assert b'"code":"OUTCOME_UNKNOWN"' in connection.answers
+
+
 async def test_reply_waits_while_the_client_does_not_read(app: App) -> None:
     connection = MemoryConnection(FastPathProtocol, app)
     await turns()

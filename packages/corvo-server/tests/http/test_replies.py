@@ -27,6 +27,7 @@ from corvo_schema import (
 from corvo_schema.errors import ErrorCode
 from corvo_schema.states import JobState
 from corvo_server.app import RESOURCES
+from corvo_server.engine import bulk
 from corvo_server.http.endpoint import EVENT_STREAM, JSON, Endpoint
 from server_support.bench import Bench, make_job
 from server_support.http import API, HttpServer, Reply, request
@@ -156,6 +157,8 @@ CALLS = [
     Call(200, "POST", "/queues/$new/throttle", {"rate": 5, "period": "1m"}),
     Call(200, "DELETE", "/queues/$limited/throttle"),
     Call(200, "DELETE", "/queues/$filled?confirm=true"),
+    Call(202, "POST", "/queues/$large/clear"),
+    Call(202, "DELETE", "/queues/$large?confirm=true"),
     # Schedules
     Call(201, "POST", "/schedules", {**SCHEDULE, "unique_key": "k", "unique_period": "90s"}),
     Call(200, "POST", "/schedules", {**SCHEDULE, "name": "$schedule"}),
@@ -219,6 +222,7 @@ class World:
             "cancelling": self._cancelling,
             "unique": self._unique,
             "filled": self._filled,
+            "large": self._large,
             "all": self._all,
             "limited": self._limited,
             "batch": self._batch,
@@ -273,6 +277,11 @@ class World:
 
     async def _filled(self) -> str:
         return await self._enqueued(payload=1, tags={"a": "b"}, expire_after="1h")
+
+    async def _large(self) -> str:
+        queue = new_name()
+        await self._bench.enqueue_batch(*(make_job(queue) for _ in range(bulk.AT_ONCE + 1)))
+        return queue
 
     async def _enqueued(self, **fields: Any) -> str:
         queue = new_name()
@@ -334,7 +343,10 @@ def world(bench: Bench, server: HttpServer) -> World:
 
 
 @pytest.mark.parametrize("call", CALLS, ids=str)
-async def test_reply_matches_its_model(server: HttpServer, world: World, call: Call) -> None:
+async def test_reply_matches_its_model(
+    server: HttpServer, world: World, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "_LONGEST_WAIT", 0)
     path, body = await world.fill(call)
     endpoint = call.endpoint
     full = path if call.path in {"/healthz", "/readyz"} else API + path
@@ -345,6 +357,9 @@ async def test_reply_matches_its_model(server: HttpServer, world: World, call: C
     reply = await server.call(call.method, full, body)
     assert reply.status == call.status, reply.body
     check_reply(reply, endpoint)
+    if reply.status == 202:
+        found = await server.call("GET", reply.headers["location"])
+        assert found.json["id"] == reply.json["bulk_operation_id"]
 
 
 @pytest.mark.parametrize("call", REFUSED, ids=str)

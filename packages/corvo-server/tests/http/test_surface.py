@@ -19,6 +19,7 @@ from corvo_server.http.access_log import AccessLog
 from corvo_server.store.protocol import StoreOverloaded
 from server_support.bench import Bench, until
 from server_support.http import HttpServer, serve
+from server_support.unknown_outcomes import hide_outcomes
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -87,6 +88,31 @@ async def test_unavailable_store_says_when_to_retry(bench: Bench, server: HttpSe
     assert (reply.status, reply.json["code"]) == (503, "UNAVAILABLE")
     assert int(reply.headers["retry-after"]) >= 1
     assert (await server.post("/enqueue", {"queue": "mail"})).status == 201
+
+
+CALLS = {
+    "enqueue": ("/enqueue", {"queue": "unknown"}),
+    "batch": ("/enqueue/batch", {"jobs": [{"queue": "unknown"}]}),
+    "fetch": ("/fetch", {"queues": ["unknown"], "worker_id": "w", "timeout": 0}),
+    "pause": ("/queues/unknown/pause", None),
+    "schedule": ("/schedules", {"name": "unknown", "queue": "unknown", "cron": "@daily"}),
+    "bulk": ("/jobs/bulk", {"action": "cancel", "filter": {"queue": "unknown"}, "async": True}),
+}
+
+
+@pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
+async def test_call_of_unknown_outcome_says_how_to_repeat(
+    bench: Bench, server: HttpServer, call: tuple[str, object]
+) -> None:
+    await bench.enqueue("unknown")
+    with hide_outcomes(bench.store, are_stored=True):
+        reply = await server.post(*call)
+    await bench.store.touch()  # makes the server ready again
+    assert (reply.status, reply.json["code"]) == (500, "OUTCOME_UNKNOWN")
+    assert reply.json["error"].startswith("It is unknown whether this call was done: ")
+    assert "with the same job_id" in reply.json["error"]
+    assert "Nothing was done" not in reply.json["error"]
+    assert reply.json["request_id"] == reply.headers["x-request-id"]
 
 
 # Health

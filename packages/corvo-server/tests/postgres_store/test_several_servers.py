@@ -9,8 +9,11 @@ import orjson
 import psycopg
 import pytest
 
-from corvo_schema import new_job_id
+from corvo_schema import BulkStatus, new_job_id
 from corvo_schema.states import JobState
+from corvo_server.engine import bulk, queues
+from corvo_server.engine.errors import CallError
+from corvo_server.store.bulk import BulkRecord
 from corvo_server.store.postgres.nodes import writer_of
 from corvo_server.store.postgres.pipeline import Pipeline, Rows
 from corvo_server.store.postgres.rows import Row
@@ -80,6 +83,80 @@ async def test_callbacks_are_enqueued_in_the_order_in_which_batches_finish(
         orjson.loads(job.payload)["batch_id"] for job in await bench.fetch("callbacks", count=3)
     ]
     assert called == [batch_id for _, batch_id in reversed(batches)]
+
+
+@pytest.fixture
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a delete of more than three jobs be a bulk operation with two jobs per chunk."""
+    monkeypatch.setattr(queues, "AT_ONCE", 3)
+    monkeypatch.setattr(bulk, "CHUNK", 2)
+
+
+@pytest.mark.usefixtures("small_chunks")
+async def test_delete_is_answered_when_another_server_has_carried_it_out(
+    open_bench: OpenBench,
+) -> None:
+    here, there = open_bench(**ALONE), open_bench(**ALONE)
+    await here.enqueue_batch(*(make_job() for _ in range(7)))
+    call = asyncio.ensure_future(here.engine.queues.delete("mail"))
+    await until(here.engine.bulk.work.is_set)
+    assert await here.engine.bulk.step()
+    assert await there.fetch(count=9) == await here.fetch(count=9) == []
+    while await there.engine.bulk.step():
+        pass
+    assert await asyncio.wait_for(call, 10) == 7
+    assert await there.store.list_queues() == []
+
+
+@pytest.mark.usefixtures("small_chunks")
+async def test_two_leaders_do_no_chunk_twice(
+    open_bench: OpenBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk, "_LONGEST_WAIT", 0)
+    benches = [open_bench(**ALONE) for _ in range(2)]
+    await benches[0].enqueue_batch(*(make_job() for _ in range(40)))
+    record = await benches[0].engine.queues.delete("mail")
+    assert isinstance(record, BulkRecord)
+
+    async def lead(bench: Bench) -> None:
+        while await bench.engine.bulk.step():
+            pass
+
+    await asyncio.gather(*map(lead, benches))
+    ended = await benches[1].engine.bulk.get(record.id)
+    assert (ended.status, ended.processed, ended.errors) == (BulkStatus.COMPLETED, 40, 0)
+    assert await benches[0].store.list_queues() == []
+
+
+@pytest.mark.usefixtures("small_chunks")
+async def test_delete_waits_for_a_fetch_that_has_locked_its_jobs(
+    open_bench: OpenBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The counters do not show the start yet, but the lock of the job does."""
+    here, there = open_bench(**ALONE), open_bench(**ALONE)
+    await here.enqueue_batch(make_job(), make_job())
+    has_started, may_commit = threading.Event(), threading.Event()
+    session = there.store._writer._session  # type: ignore[attr-defined]
+    commit = session.commit
+
+    def commit_late(tx: Any) -> Any:
+        tx.write_counts()
+        session._pipeline.ask("SELECT 1")  # so that the database has done all of the above
+        has_started.set()
+        may_commit.wait()
+        return commit(tx)
+
+    monkeypatch.setattr(session, "commit", commit_late)
+    fetch = there.fetching()
+    await asyncio.to_thread(has_started.wait)
+    delete = asyncio.ensure_future(here.engine.queues.delete("mail"))
+    await until(lambda: here.store.backlog > 0)
+    may_commit.set()
+    assert len(await fetch) == 1
+    with pytest.raises(CallError, match="1 active jobs"):
+        await delete
+    queue = await here.queue()
+    assert (queue.active, queue.pending) == (1, 1)
 
 
 async def test_max_concurrency_applies_across_servers(open_bench: OpenBench) -> None:

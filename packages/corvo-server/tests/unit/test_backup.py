@@ -10,6 +10,8 @@ from click.testing import CliRunner
 from corvo_server.cli import server
 from corvo_server.store.sqlite import backup
 from corvo_server.store.sqlite.database import DATABASE_NAME, DataDirLockedError
+from corvo_server.store.sqlite.reserve import RESERVE_NAME
+from corvo_server.store.sqlite.space import Disk, Space
 from corvo_server.store.sqlite.store import SqliteStore
 from server_support.bench import Bench, make_job
 from server_support.kits import SqliteKit
@@ -155,3 +157,37 @@ def test_commands_report_their_results(tmp_path: Path) -> None:
     assert forced.exit_code == 0
     sound = run(server, ["--data-dir", str(data_dir), "check"])
     assert (sound.exit_code, sound.stdout, sound.stderr) == (0, "", "no problems\n")
+
+
+async def test_compact_backup_leaves_out_deleted_jobs(
+    bench: Bench, data_dir: Path, tmp_path: Path
+) -> None:
+    await bench.enqueue(payload="x" * 200_000)
+    kept = await bench.enqueue("other")
+    await bench.engine.queues.clear("mail")
+    copy, compact = tmp_path / "copy.db", tmp_path / "compact.db"
+    size = backup.back_up(data_dir, compact, is_compact=True)
+    assert size < backup.back_up(data_dir, copy) - 150_000
+    assert compact.stat().st_mode & 0o777 == 0o600
+    other = tmp_path / "other"
+    backup.restore(compact, other, may_replace=False)
+    assert backup.check(other) == []
+    store = SqliteStore(other)
+    assert [record.head.id for record in await store.find_jobs([kept])] == [kept]
+    await store.close()
+
+
+async def test_vacuum_without_space_changes_nothing(
+    bench: Bench, data_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = await bench.enqueue(payload="x" * 10_000)
+    await bench.store.close()
+    (data_dir / RESERVE_NAME).touch()
+    monkeypatch.setattr(Space, "_ask", lambda _: Disk(total=2**40, free=500_000))
+    with pytest.raises(backup.BackupError, match=r"MB are missing.*Nothing was changed.*--compact"):
+        backup.vacuum(data_dir)
+    assert not (data_dir / RESERVE_NAME).exists()
+    monkeypatch.undo()
+    backup.vacuum(data_dir)
+    assert bench.kit.query("SELECT id FROM jobs") == [(job_id,)]
+    await bench.restart()

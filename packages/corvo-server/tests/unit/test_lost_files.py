@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from corvo_server.engine.engine import Engine
-from corvo_server.store.protocol import StoreUnavailable
+from corvo_server.store.protocol import OutcomeUnknown, StoreUnavailable
 from corvo_server.store.sqlite import backup
 from corvo_server.store.sqlite.database import DATABASE_NAME, DataDirLockedError
 from corvo_server.store.sqlite.store import SqliteStore
@@ -115,6 +115,35 @@ async def test_write_during_which_the_files_are_lost_is_not_acknowledged(
         return commit(tx)
 
     monkeypatch.setattr(session, "commit", lose_and_commit)
+    with pytest.raises(StoreUnavailable, match=f"the {what} was removed or replaced"):
+        await engine.jobs.enqueue(*make_job())
+
+
+@pytest.mark.parametrize(("break_files", "what"), CASES)
+async def test_outcome_is_unknown_if_the_files_are_lost_during_the_commit(
+    data_dir: Path, store: SqliteStore, break_files: Callable[[Path], None], what: str
+) -> None:
+    engine = Engine(store)
+    await engine.jobs.enqueue(*make_job())
+    session: Any = store._writer._session
+    real = session._connection
+
+    class Losing:
+        """A connection during whose COMMIT the files are lost."""
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(real, name)
+
+        def execute(self, statement: str, *values: Any) -> Any:
+            done = real.execute(statement, *values)
+            if statement == "COMMIT":
+                break_files(data_dir)
+            return done
+
+    session._connection = Losing()
+    with pytest.raises(OutcomeUnknown, match=f"the {what} was removed or replaced"):
+        await engine.jobs.enqueue(*make_job())
+    session._connection = real
     with pytest.raises(StoreUnavailable, match=f"the {what} was removed or replaced"):
         await engine.jobs.enqueue(*make_job())
 

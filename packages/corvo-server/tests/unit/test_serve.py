@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from corvo_server import serve as serve_module
-from corvo_server.http_server import BindError, new_loop
+from corvo_server.http_server import _KEEP_ALIVE, BindError, bind, new_loop
 from corvo_server.serve import Server, serve
 from corvo_server.settings import Settings
 from corvo_server.store.sqlite.store import SqliteStore
@@ -267,6 +267,20 @@ def test_serve_runs_until_a_signal(tmp_path: Path, caplog: pytest.LogCaptureFixt
     finally:
         logging.getLogger().removeHandler(handler)
     assert "stopped: the store is closed" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["SO_KEEPALIVE", *dict(_KEEP_ALIVE)])
+def test_accepted_connections_are_kept_alive(name: str) -> None:
+    option = getattr(socket, name, None)
+    if option is None:
+        pytest.skip(f"this system has no {name}")
+    level = socket.SOL_SOCKET if name == "SO_KEEPALIVE" else socket.IPPROTO_TCP
+    with bind("127.0.0.1:0") as listener, socket.socket() as client:
+        listener.listen()
+        client.connect(listener.getsockname())
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(level, option) == dict(_KEEP_ALIVE).get(name, 1)
 
 
 def test_loop_without_uvloop_is_an_asyncio_loop(monkeypatch: pytest.MonkeyPatch) -> None:

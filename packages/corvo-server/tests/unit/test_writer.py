@@ -16,13 +16,14 @@ from corvo_schema.states import EventType, JobState
 from corvo_server.store.commit.transaction import Transaction
 from corvo_server.store.commit.writer import Verb
 from corvo_server.store.commit.writes import ENQUEUE
-from corvo_server.store.protocol import StoreUnavailable
+from corvo_server.store.protocol import OutcomeUnknown, StoreUnavailable
 from corvo_server.store.records import Claim, Enqueue, LeasedJob, NewJob
 from corvo_server.store.sqlite.database import DATABASE_NAME
 from corvo_server.store.sqlite.store import SqliteStore
 from server_support.bench import QUEUE, Bench, turns
 from server_support.clock import ManualClock
 from server_support.kits import SqliteKit
+from server_support.unknown_outcomes import FailingCommits
 
 
 @pytest.fixture
@@ -142,12 +143,38 @@ async def test_commit_that_sqlite_rolled_back_is_reported_as_failed(
         def execute(self, statement: str, *values: Any) -> Any:
             if statement == "COMMIT":
                 real.execute("ROLLBACK")
-                raise sqlite3.OperationalError("database or disk is full")
+                error = sqlite3.OperationalError("database or disk is full")
+                error.sqlite_errorcode = sqlite3.SQLITE_FULL
+                raise error
             return real.execute(statement, *values)
 
     with monkeypatch.context() as patch:
         patch.setattr(session, "_connection", Rolling())
         with pytest.raises(StoreUnavailable, match="disk is full"):
+            await bench.enqueue()
+    await bench.enqueue()
+    assert bench.kit.count_rows("jobs") == 1
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        (sqlite3.SQLITE_FULL, StoreUnavailable),
+        (sqlite3.SQLITE_IOERR_WRITE, StoreUnavailable),
+        (sqlite3.SQLITE_IOERR_FSYNC, OutcomeUnknown),
+        (sqlite3.SQLITE_IOERR_SHMSIZE, OutcomeUnknown),
+        (sqlite3.SQLITE_NOMEM, OutcomeUnknown),
+        (sqlite3.SQLITE_ERROR, OutcomeUnknown),
+    ],
+)
+async def test_error_of_a_commit_tells_whether_the_log_may_have_it(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, code: int, error: type[Exception]
+) -> None:
+    session = bench.store._writer._session  # type: ignore[attr-defined]
+    failing = FailingCommits(session._connection, code, are_stored=False)
+    with monkeypatch.context() as patch:
+        patch.setattr(session, "_connection", failing)
+        with pytest.raises(error):
             await bench.enqueue()
     await bench.enqueue()
     assert bench.kit.count_rows("jobs") == 1

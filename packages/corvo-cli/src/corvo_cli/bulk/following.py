@@ -36,13 +36,16 @@ class Ended(NamedTuple):
             raise Failure(f"{self.value.id} is {self.value.status}{reason}")
 
 
-def follow(session: Session, bulk_id: str) -> Ended:
-    """Wait for the end of an operation and return it. Show a progress bar on a terminal."""
+def follow(session: Session, bulk_id: str, own: DrawProgress | None = None) -> Ended:
+    """Wait for the end of an operation and return it.
+
+    Show the progress by `own`, by default as a bar on a terminal.
+    """
     calls = corvo_client.calls
     stream = calls.exact_stream(calls.follow_bulk(bulk_id))
     try:
         with (
-            progress_bar(session) as draw,
+            contextlib.nullcontext(own) if own is not None else progress_bar(session) as draw,
             contextlib.closing(session.client.follow(stream)) as reports,
         ):
             for report in reports:

@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
 import corvo_client
 from corvo_cli.bulk.actions import Action
-from corvo_cli.bulk.following import follow, progress_bar
+from corvo_cli.bulk.following import DrawProgress, follow, progress_bar
 from corvo_cli.bulk.selection import Selection
 from corvo_cli.human import count
 from corvo_cli.session import Session
@@ -46,18 +47,39 @@ def _act_on_ids(session: Session, action: Action, ids: Sequence[str], **more: An
     if not ids:
         _print_done(session, action, _document(0, 0, 0.0), 0, 0)
         return
-    replies: list[Exact[Any]] = []
+    replies: list[BulkReply] = []
     with progress_bar(session) as draw:
         for start in range(0, len(ids), MAX_IDS):
             draw(start, len(ids))
             call = _call(action, job_ids=ids[start : start + MAX_IDS], **more)
-            replies.append(session.ask(call))
-    affected = sum(reply.value.affected for reply in replies)
-    errors = sum(reply.value.errors for reply in replies)
-    body = replies[0].body
-    if len(replies) > 1:
-        body = _document(affected, errors, sum(reply.value.duration_ms for reply in replies))
+            reply = session.ask(call)
+            body = reply.body
+            replies.append(_wait(session, reply.value, partial(_draw_from, draw, start, len(ids))))
+    affected = sum(reply.affected for reply in replies)
+    errors = sum(reply.errors for reply in replies)
+    if len(replies) > 1 or not isinstance(reply.value, corvo_client.BulkReply):
+        body = _document(affected, errors, sum(reply.duration_ms for reply in replies))
     _print_done(session, action, body, affected, errors)
+
+
+def _wait(session: Session, reply: "BulkReply | BulkAccepted", draw: DrawProgress) -> "BulkReply":
+    """Return the result of a request on ids, after the end of its operation if it has one."""
+    if isinstance(reply, corvo_client.BulkReply):
+        return reply
+    ended = follow(session, reply.bulk_operation_id, draw)
+    ended.check()
+    value = ended.value
+    duration = (value.finished_at or value.created_at) - value.created_at
+    return corvo_client.BulkReply(
+        affected=value.affected,
+        errors=value.errors,
+        duration_ms=round(duration.total_seconds() * 1000, 3),
+    )
+
+
+def _draw_from(draw: DrawProgress, start: int, total: int, done: int, _: int) -> None:
+    """Draw the progress of one request of several: the ids before `start` are done."""
+    draw(start + done, total)
 
 
 def _print(

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 import corvo_client
+from corvo_cli.bulk.following import follow
 from corvo_cli.command import Command
 from corvo_cli.human import count
 from corvo_cli.parameters import QUEUE, SPAN
@@ -12,7 +13,7 @@ from corvo_cli.session import Session, pass_session
 
 if TYPE_CHECKING:
     from corvo_client.calls import Call
-    from corvo_schema import QueueStatusReply
+    from corvo_schema import BulkAccepted, QueueStatusReply
 
 
 @click.command(cls=Command, examples="corvo pause emails")
@@ -56,11 +57,10 @@ def drain(session: Session, queue: str) -> None:
 def clear(session: Session, queue: str) -> None:
     """Delete the pending and scheduled jobs of a queue.
 
-    The jobs are deleted permanently. Other jobs, the queue and its limits stay.
+    The jobs are deleted permanently. Other jobs, the queue and its limits stay. The server goes on
+    if the command is interrupted.
     """
-    reply = session.ask(corvo_client.calls.clear_queue(queue))
-    deleted = count(reply.value.deleted or 0, "job")
-    session.output.done(reply.body, f"Deleted {deleted} of {queue}.")
+    _empty(session, corvo_client.calls.clear_queue(queue), f"Deleted {{}} of {queue}.")
 
 
 @click.command(cls=Command, examples="corvo destroy emails --confirm")
@@ -71,15 +71,14 @@ def destroy(session: Session, queue: str, confirm: bool) -> None:
     """Delete a queue with all its jobs.
 
     The queue, its jobs and its limits are deleted permanently. A queue with active jobs cannot be
-    deleted: drain it first, or cancel the jobs.
+    deleted: drain it first, or cancel the jobs. Jobs that are enqueued meanwhile stay. The server
+    goes on if the command is interrupted.
     """
     if not confirm:
         raise click.UsageError(
             f"Nothing was deleted. Add --confirm to delete {queue} with all its jobs."
         )
-    reply = session.ask(corvo_client.calls.delete_queue(queue))
-    deleted = count(reply.value.deleted or 0, "job")
-    session.output.done(reply.body, f"Deleted {queue} with {deleted}.")
+    _empty(session, corvo_client.calls.delete_queue(queue), f"Deleted {queue} with {{}}.")
 
 
 @click.command(
@@ -156,6 +155,18 @@ def throttle(
     window = period or "1s"
     call = corvo_client.calls.throttle_queue(queue, rate, window)
     _act(session, call, f"{queue}: at most {rate:,} jobs start in any {window}.")
+
+
+def _empty(session: Session, call: "Call[QueueStatusReply | BulkAccepted]", done: str) -> None:
+    """Make the call, wait for the end of its operation, and print `done` with the jobs deleted."""
+    reply = session.ask(call)
+    if isinstance(reply.value, corvo_client.BulkAccepted):
+        session.output.say(f"{reply.value.bulk_operation_id} runs in the background.")
+        ended = follow(session, reply.value.bulk_operation_id)
+        ended.check()
+        session.output.done(ended.body, done.format(count(ended.value.affected, "job")))
+    else:
+        session.output.done(reply.body, done.format(count(reply.value.deleted or 0, "job")))
 
 
 def _act(session: Session, call: "Call[QueueStatusReply]", done: str) -> None:

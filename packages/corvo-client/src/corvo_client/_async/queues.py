@@ -1,9 +1,11 @@
 """Client methods for queues."""
 
 from corvo_client._async.base import AsyncBase
+from corvo_client._async.bulk_handle import AsyncBulkHandle
+from corvo_client._call import Call
 from corvo_client._calls import queues as calls
 from corvo_client._options import AnyDuration
-from corvo_schema import QueueInfo, QueueStatusReply
+from corvo_schema import BulkAccepted, QueueInfo, QueueStatusReply
 
 
 class AsyncQueues(AsyncBase):
@@ -30,12 +32,30 @@ class AsyncQueues(AsyncBase):
         return await self._send(calls.drain_queue(name))
 
     async def clear_queue(self, name: str) -> QueueStatusReply:
-        """Delete the waiting jobs of the queue permanently. The reply has their number."""
-        return await self._send(calls.clear_queue(name))
+        """Delete the pending and scheduled jobs of the queue permanently.
+
+        Return when all are deleted; the reply has their number. Raises `NotFound`, and
+        `BulkStopped` if the server was told to stop before the end.
+        """
+        return await self._emptied("cleared", calls.clear_queue(name))
 
     async def delete_queue(self, name: str) -> QueueStatusReply:
-        """Delete the queue and all its jobs permanently. Raises `NotFound`."""
-        return await self._send(calls.delete_queue(name))
+        """Delete the queue and all its jobs permanently.
+
+        Return when all are deleted; the reply has their number. Jobs that are enqueued meanwhile
+        stay. Raises `NotFound`, `InvalidState` if jobs are active, and `BulkStopped` if the server
+        was told to stop before the end.
+        """
+        return await self._emptied("deleted", calls.delete_queue(name))
+
+    async def _emptied(
+        self, status: str, call: Call[QueueStatusReply | BulkAccepted]
+    ) -> QueueStatusReply:
+        reply = await self._send(call)
+        if not isinstance(reply, BulkAccepted):
+            return reply
+        done = await AsyncBulkHandle(self._session, reply.bulk_operation_id).wait()
+        return QueueStatusReply(status=status, deleted=done.affected)
 
     async def limit_queue(
         self, name: str, limit: int | None = None, *, per_key: int | None = None

@@ -1,13 +1,27 @@
 """Calls for queues."""
 
+from typing import Annotated, Any
+
+from pydantic import Field
+
 from corvo_client._call import API, Call
 from corvo_client._codec import build, encode, invalid, reader, segment
 from corvo_client._options import AnyDuration
-from corvo_schema import ConcurrencyRequest, QueueInfo, QueueStatusReply, ThrottleRequest
+from corvo_schema import (
+    BulkAccepted,
+    ConcurrencyRequest,
+    QueueInfo,
+    QueueStatusReply,
+    ThrottleRequest,
+)
 
 _read_queue = reader(QueueInfo)
 _read_queues = reader(list[QueueInfo])
 _read_status = reader(QueueStatusReply)
+# The first model has more members, all required, so it never fits a reply of the other kind.
+_read_emptied: Any = reader(
+    Annotated[BulkAccepted | QueueStatusReply, Field(union_mode="left_to_right")]  # type: ignore[arg-type]
+)
 
 
 def list_queues() -> Call[list[QueueInfo]]:
@@ -35,14 +49,14 @@ def drain_queue(name: str) -> Call[QueueStatusReply]:
     return Call("POST", f"{_path(name)}/drain", _read_status, repeatable=True)
 
 
-def clear_queue(name: str) -> Call[QueueStatusReply]:
-    """Return the call that deletes the waiting jobs of a queue."""
-    return Call("POST", f"{_path(name)}/clear", _read_status)
+def clear_queue(name: str) -> Call[QueueStatusReply | BulkAccepted]:
+    """Return the call that deletes the waiting jobs of a queue, at once or in the background."""
+    return Call("POST", f"{_path(name)}/clear", _read_emptied)
 
 
-def delete_queue(name: str) -> Call[QueueStatusReply]:
-    """Return the call that deletes a queue with all its jobs."""
-    return Call("DELETE", f"{_path(name)}?confirm=true", _read_status)
+def delete_queue(name: str) -> Call[QueueStatusReply | BulkAccepted]:
+    """Return the call that deletes a queue with all its jobs, at once or in the background."""
+    return Call("DELETE", f"{_path(name)}?confirm=true", _read_emptied)
 
 
 def limit_queue(name: str, limit: int | None, per_key: int | None) -> Call[QueueStatusReply]:

@@ -1,10 +1,12 @@
 # Generated from src/corvo_client/_async/queues.py by scripts/gen_sync.py. Do not edit.
 """Client methods for queues."""
 
+from corvo_client._call import Call
 from corvo_client._calls import queues as calls
 from corvo_client._options import AnyDuration
 from corvo_client._sync.base import Base
-from corvo_schema import QueueInfo, QueueStatusReply
+from corvo_client._sync.bulk_handle import BulkHandle
+from corvo_schema import BulkAccepted, QueueInfo, QueueStatusReply
 
 
 class Queues(Base):
@@ -31,12 +33,30 @@ class Queues(Base):
         return self._send(calls.drain_queue(name))
 
     def clear_queue(self, name: str) -> QueueStatusReply:
-        """Delete the waiting jobs of the queue permanently. The reply has their number."""
-        return self._send(calls.clear_queue(name))
+        """Delete the pending and scheduled jobs of the queue permanently.
+
+        Return when all are deleted; the reply has their number. Raises `NotFound`, and
+        `BulkStopped` if the server was told to stop before the end.
+        """
+        return self._emptied("cleared", calls.clear_queue(name))
 
     def delete_queue(self, name: str) -> QueueStatusReply:
-        """Delete the queue and all its jobs permanently. Raises `NotFound`."""
-        return self._send(calls.delete_queue(name))
+        """Delete the queue and all its jobs permanently.
+
+        Return when all are deleted; the reply has their number. Jobs that are enqueued meanwhile
+        stay. Raises `NotFound`, `InvalidState` if jobs are active, and `BulkStopped` if the server
+        was told to stop before the end.
+        """
+        return self._emptied("deleted", calls.delete_queue(name))
+
+    def _emptied(
+        self, status: str, call: Call[QueueStatusReply | BulkAccepted]
+    ) -> QueueStatusReply:
+        reply = self._send(call)
+        if not isinstance(reply, BulkAccepted):
+            return reply
+        done = BulkHandle(self._session, reply.bulk_operation_id).wait()
+        return QueueStatusReply(status=status, deleted=done.affected)
 
     def limit_queue(
         self, name: str, limit: int | None = None, *, per_key: int | None = None

@@ -40,6 +40,10 @@ class Undelivered(RequestFailed):
     """There was no connection, or the server is unavailable. The request may succeed later."""
 
 
+class StorageFull(Undelivered):
+    """The disk of the server is too full for what the request stores."""
+
+
 class Refused(RequestFailed):
     """The request is invalid or too large. Sending it again cannot succeed."""
 

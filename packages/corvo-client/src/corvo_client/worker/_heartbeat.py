@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 
 from corvo_client._backoff import Backoff
-from corvo_client.worker._api import HeartbeatSender, Refused, RequestFailed
+from corvo_client.worker._api import HeartbeatSender, Refused, RequestFailed, StorageFull
 from corvo_client.worker._leases import Interruption, Lease, LeaseTable
 from corvo_client.worker._watch import LoopWatch
 from corvo_schema.attempts import HeartbeatJob, HeartbeatRequest
@@ -134,12 +134,12 @@ class Heartbeat:
             self._retry_at = now + min(self._backoff.next(), self.interval)
         return is_delivered
 
-    def _send(self, leases: Sequence[Lease]) -> bool:
+    def _send(self, leases: Sequence[Lease], *, with_checkpoints: bool = True) -> bool:
         sent_at = self._clock()
         jobs = {
             lease.job.job_id: HeartbeatJob(
                 lease_token=lease.job.lease_token,
-                checkpoint=lease.unsent_checkpoint,
+                checkpoint=lease.unsent_checkpoint if with_checkpoints else None,
                 progress=lease.unsent_progress,
             )
             for lease in leases
@@ -153,6 +153,9 @@ class Heartbeat:
         except RequestFailed as error:
             if self._backoff.should_log:
                 _log.warning("cannot send heartbeats, retrying: %s", error)
+            if isinstance(error, StorageFull) and with_checkpoints:
+                # The checkpoints must not cost the jobs their leases. They are sent again later.
+                self._send(leases, with_checkpoints=False)
             return False
         for lease in leases:
             sent = jobs[lease.job.job_id]

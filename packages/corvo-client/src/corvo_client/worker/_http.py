@@ -20,11 +20,11 @@ from corvo_client._batch_endpoints import (
 )
 from corvo_client._call import API, BatchEndpoint, Call
 from corvo_client._codec import reader
-from corvo_client._errors import CorvoError, PayloadTooLarge, ValidationFailed
+from corvo_client._errors import CorvoError, PayloadTooLarge, Unavailable, ValidationFailed
 from corvo_client._origin import Origin
 from corvo_client._retry import NO_RETRIES
-from corvo_client.worker._api import Ack, LeasedJob, Refused, Undelivered
-from corvo_schema import ReplyModel, RequestModel
+from corvo_client.worker._api import Ack, LeasedJob, Refused, StorageFull, Undelivered
+from corvo_schema import ErrorCode, ReplyModel, RequestModel
 from corvo_schema.attempts import FailItem, HeartbeatRequest, ReleaseItem
 from corvo_schema.outcomes import AckResult, FailResult, HeartbeatReply, ReleaseResult
 
@@ -154,5 +154,8 @@ async def _with_worker_errors(work: Awaitable[R]) -> R:
         return await work
     except (ValidationFailed, PayloadTooLarge) as error:
         raise Refused(str(error)) from error
+    except Unavailable as error:
+        kind = StorageFull if error.code == ErrorCode.STORAGE_FULL else Undelivered
+        raise kind(str(error)) from error
     except (CorvoError, TimeoutError) as error:
         raise Undelivered(str(error) or "no answer within the timeout") from error

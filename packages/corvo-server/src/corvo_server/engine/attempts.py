@@ -6,12 +6,15 @@ import random
 import secrets
 from collections.abc import Sequence
 from functools import partial
+from typing import TypeAlias
 
 from msgspec import Struct
 
 from corvo_schema import FetchRequest
+from corvo_schema.errors import ErrorCode
 from corvo_server.engine import lifecycle
 from corvo_server.engine.clock import Clock
+from corvo_server.engine.errors import CallError
 from corvo_server.engine.notifier import Notifier
 from corvo_server.engine.payloads import SizeLimits, check_document
 from corvo_server.engine.verbs import Part, verb
@@ -35,6 +38,10 @@ _EARLY_MS_PER_SECOND = 50
 """An empty fetch is answered this many ms before its timeout, per second of the timeout."""
 _MAX_EARLY_MS = 500
 """Maximum number of ms by which an empty fetch is answered before its timeout."""
+
+
+Lease: TypeAlias = tuple[str, str | None]
+"""A job's id and the token of its lease."""
 
 
 class Ack(Struct, frozen=True):
@@ -141,9 +148,7 @@ class Attempts(Part):
     @verb
     def release(self, releases: Sequence[Release], at: str = "") -> "asyncio.Future[list[Outcome]]":
         """Release jobs without counting the attempt. `at` is as in `ack`."""
-        return self._release(releases, f"{at}checkpoint")
-
-    def _release(self, releases: Sequence[Release], field: str) -> "asyncio.Future[list[Outcome]]":
+        field = f"{at}checkpoint"
         for i, item in enumerate(releases):
             check_document(item.checkpoint, self._limits.checkpoint, field, i)
         now = self._clock()
@@ -157,13 +162,15 @@ class Attempts(Part):
     ) -> list[Outcome]:
         """Extend leases; store progress and checkpoints.
 
-        Without `worker_id`, the heartbeat counts for the workers that hold the jobs.
+        Without `worker_id`, the heartbeat counts for the workers that hold the jobs. Raise
+        `CallError` if it has a checkpoint while the disk is too full for new jobs.
         """
         for item in beats:
             check_document(item.progress, self._limits.progress, "jobs.{}.progress", item.job_id)
             check_document(
                 item.checkpoint, self._limits.checkpoint, "jobs.{}.checkpoint", item.job_id
             )
+        self._check_room(beats)
         if worker_id is not None:
             self._workers.note_heartbeat(worker_id)
         now = self._clock()
@@ -175,21 +182,42 @@ class Attempts(Part):
                 self._workers.note_heartbeat(holder)
         return outcomes
 
-    def give_back(self, jobs: Sequence[LeasedJob]) -> None:
-        """Release jobs whose client disconnected before the reply. Do not wait for the commit.
+    def _check_room(self, beats: Sequence[Heartbeat]) -> None:
+        """Refuse checkpoints while the disk is too full for new jobs."""
+        checkpoints = [item.checkpoint for item in beats if item.checkpoint is not None]
+        storage = self._store.storage if checkpoints else None
+        if storage is not None and storage.room_bytes < sum(map(len, checkpoints)):
+            raise CallError(
+                ErrorCode.STORAGE_FULL,
+                "The disk is too full for checkpoints. Nothing was done. Repeat the heartbeat "
+                "without checkpoints to keep the leases.",
+            )
 
-        If the store refuses, the jobs return when their leases expire.
+    def give_back(self, jobs: Sequence[LeasedJob]) -> None:
+        """Take back jobs whose client disconnected before the reply: see `return_undelivered`."""
+        self.return_undelivered(leases_of(jobs))
+
+    def return_undelivered(self, leases: Sequence[Lease]) -> None:
+        """Release jobs that did not reach their worker. The attempts do not count.
+
+        A job that its worker has reported, or whose lease has ended, stays as it is. Do not wait
+        for the commit. If the store refuses, the jobs return when their leases expire.
         """
-        if not jobs:
+        if not leases:
             return
-        releases = [Release(job.head.id, job.head.lease_token, 0, None) for job in jobs]
+        now = self._clock()
         try:
-            returned = self._release(releases, "checkpoint")
+            returned = self._store.transition(
+                [
+                    Transition(job_id, partial(lifecycle.take_back, token=token, now=now))
+                    for job_id, token in leases
+                ]
+            )
         except StoreError as error:
-            _warn_unreleased(len(jobs), error)
+            _warn_unreleased(len(leases), error)
             return
         self._returns.add(returned)
-        returned.add_done_callback(partial(self._given_back, len(jobs)))
+        returned.add_done_callback(partial(self._given_back, len(leases)))
 
     def _given_back(self, count: int, returned: "asyncio.Future[list[Outcome]]") -> None:
         self._returns.discard(returned)
@@ -214,6 +242,11 @@ class Attempts(Part):
             )
 
         return self._store.fetch(Claim(request.queues, count, self._clock, start))
+
+
+def leases_of(jobs: Sequence[LeasedJob]) -> list[Lease]:
+    """Return the leases of fetched jobs, without the documents of the jobs."""
+    return [(job.head.id, job.head.lease_token) for job in jobs]
 
 
 def _warn_unreleased(count: int, error: BaseException) -> None:

@@ -2,40 +2,49 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from functools import partial
+from contextlib import aclosing, suppress
+from functools import lru_cache, partial
 from time import perf_counter
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from corvo_schema import BulkAction, BulkRequest, BulkStatus, IdFactory
 from corvo_schema.errors import ErrorCode
-from corvo_server.engine import lifecycle
+from corvo_server.engine import emptying, lifecycle
 from corvo_server.engine.clock import Clock
 from corvo_server.engine.errors import CallError, not_found
 from corvo_server.engine.search import job_filter, too_slow
-from corvo_server.engine.sweep import CHUNK, apply_to
 from corvo_server.engine.verbs import Part, verb
 from corvo_server.store.bulk import UNENDED, BulkEdit, BulkOutcome, BulkRecord, BulkStep
-from corvo_server.store.protocol import SearchTooSlow, Store
+from corvo_server.store.protocol import SearchTooSlow, Store, StoreError
 from corvo_server.store.records import (
+    Change,
     Decide,
     JobHead,
     Outcome,
     Refusal,
+    Removal,
     Transition,
 )
 from corvo_server.store.search.filters import JobFilter
 from corvo_server.store.search.search import Search
 
+AT_ONCE = 250
+"""Maximum number of jobs of a call that runs in one transaction; more need a bulk operation."""
+CHUNK = 250
+"""Number of jobs of a bulk operation per commit, so that workers are served in between."""
 _MAX_SYNCHRONOUS = 10_000
-"""Maximum number of jobs of an operation that runs within its request."""
+"""Maximum number of jobs of an operation for whose end the call waits."""
+_LONGEST_WAIT = 5.0
+"""Seconds for which a call waits for the end of its operation."""
+_LOOK_EVERY = 0.1
+"""Seconds between two looks at an operation: another server may carry it out."""
 _LISTED = 100
 """Number of operations in a list."""
 
 
 class BulkDone(Struct, frozen=True):
-    """Result of an operation that ran within its request."""
+    """Result of an operation that ended within its request."""
 
     affected: int
     errors: int
@@ -50,14 +59,16 @@ class Bulk(Part):
         self._clock = clock
         self._ids = ids
         self._changed = asyncio.Event()
+        self._is_closing = False
         self.work = asyncio.Event()
         """Set when an operation waits to run in the background."""
 
     @verb
     async def run(self, request: BulkRequest) -> BulkDone | BulkRecord:
-        """Apply the action to all selected jobs now, or store an operation for the background.
+        """Apply the action to all selected jobs: in one transaction, or as a bulk operation.
 
-        Raise `CallError` if the search for the jobs takes too long.
+        Return the operation if it does not end soon. Raise `CallError` if the search for the jobs
+        takes too long.
         """
         try:
             return await self._run(request)
@@ -73,10 +84,42 @@ class Bulk(Part):
         if job_ids is None:
             matching = await self._matching(request, 0, last_seq, _MAX_SYNCHRONOUS + 1)
             job_ids = [job_id for _, job_id in matching]
-        if request.run_async or len(job_ids) > _MAX_SYNCHRONOUS:
-            return await self._begin(request, len(job_ids), last_seq)
-        tally = await apply_to(self._store, job_ids, rule_of(request, self._clock()))
-        return BulkDone(tally.affected, tally.errors, perf_counter() - started)
+        is_background = request.run_async or len(job_ids) > _MAX_SYNCHRONOUS
+        if not is_background and len(job_ids) <= AT_ONCE:
+            changed, refused = await self._apply(request, job_ids)
+            return BulkDone(changed, refused, perf_counter() - started)
+        record = await self._begin(request, len(job_ids), last_seq)
+        if is_background:
+            return record
+        record = await self.wait_for_end(record)
+        if record.status is not BulkStatus.COMPLETED:
+            return record
+        return BulkDone(record.affected, record.errors, perf_counter() - started)
+
+    async def _apply(self, request: BulkRequest, job_ids: Sequence[str]) -> tuple[int, int]:
+        """Apply the action in one transaction. Return how many jobs changed and were refused."""
+        if not job_ids:
+            return 0, 0
+        decide = rule_of(request, self._clock())
+        outcomes = await self._store.transition([Transition(job_id, decide) for job_id in job_ids])
+        changed = sum(isinstance(outcome, Change | Removal) for outcome in outcomes)
+        return changed, sum(isinstance(outcome, Refusal) for outcome in outcomes)
+
+    @verb
+    async def wait_for_end(self, stored: BulkRecord) -> BulkRecord:
+        """Return a stored operation after its end, or as it is after some seconds.
+
+        Never raise: the operation goes on, whatever happens to the call.
+        """
+        latest = stored
+        with suppress(TimeoutError, StoreError, CallError):
+            async with (
+                asyncio.timeout(_LONGEST_WAIT),
+                aclosing(self.follow(stored.id, _LOOK_EVERY)) as records,
+            ):
+                async for record in records:
+                    latest = record
+        return latest
 
     @verb
     async def get(self, bulk_id: str) -> BulkRecord:
@@ -102,7 +145,7 @@ class Bulk(Part):
         return outcome
 
     async def follow(self, bulk_id: str, interval: float) -> AsyncGenerator[BulkRecord]:
-        """Yield the operation now and after each change, until it has ended.
+        """Yield the operation now and after each change, until it has ended or the server stops.
 
         Yield it again after `interval` seconds without a change.
         """
@@ -110,12 +153,17 @@ class Bulk(Part):
             changed = self._changed
             record = await self.get(bulk_id)
             yield record
-            if record.status not in UNENDED:
+            if record.status not in UNENDED or self._is_closing:
                 return
             try:
                 await asyncio.wait_for(changed.wait(), interval)
             except TimeoutError:
                 continue
+
+    def close(self) -> None:
+        """End all `follow` and `wait_for_end`. The operations continue on the next leader."""
+        self._is_closing = True
+        self._wake_followers()
 
     @verb
     async def step(self) -> bool:
@@ -132,7 +180,7 @@ class Bulk(Part):
         return True
 
     async def _next_step(self, record: BulkRecord) -> BulkStep:
-        request = BulkRequest.model_validate_json(record.request)
+        request = _parsed(record.request)
         if request.job_ids is None:
             matching = await self._matching(request, record.cursor, record.last_seq, CHUNK)
             job_ids = [job_id for _, job_id in matching]
@@ -143,18 +191,32 @@ class Bulk(Part):
             job_ids = request.job_ids[record.cursor : cursor]
             is_last = cursor >= len(request.job_ids)
         now = self._clock()
-        decide = rule_of(request, now)
+        queue = record.emptied_queue
+        if queue is None:
+            decide = rule_of(request, now)
+        else:
+            decide = emptying.rule_of(record.action, queue, now)
         transitions = [Transition(job_id, decide) for job_id in job_ids]
-        return BulkStep(record.id, transitions, cursor, is_last, now)
+        return BulkStep(record.id, record.cursor, transitions, cursor, is_last, now)
 
     async def _begin(self, request: BulkRequest, count: int, last_seq: int) -> BulkRecord:
+        total = count if count <= _MAX_SYNCHRONOUS else await self._count(request)
+        record = self.new_record(request, total, last_seq, request.action.value)
+        await self._store.edit_bulk(BulkEdit(record.id, lambda _: record))
+        self.work.set()
+        return record
+
+    def new_record(
+        self, request: BulkRequest, total: int, last_seq: int, action: str
+    ) -> BulkRecord:
+        """Return an operation that waits to begin, on jobs up to `last_seq`. Do not store it."""
         now = self._clock()
-        record = BulkRecord(
+        return BulkRecord(
             id=self._ids.bulk(),
             request=request.model_dump_json(by_alias=True, exclude_unset=True),
-            action=request.action.value,
+            action=action,
             status=BulkStatus.QUEUED,
-            total=count if count <= _MAX_SYNCHRONOUS else await self._count(request),
+            total=total,
             processed=0,
             affected=0,
             errors=0,
@@ -165,9 +227,6 @@ class Bulk(Part):
             updated_at=now,
             finished_at=None,
         )
-        await self._store.edit_bulk(BulkEdit(record.id, lambda _: record))
-        self.work.set()
-        return record
 
     async def _count(self, request: BulkRequest) -> int:
         found = await self._store.search(Search(_filter_of(request), self._clock(), limit=1))
@@ -182,6 +241,12 @@ class Bulk(Part):
     def _wake_followers(self) -> None:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
+
+
+@lru_cache(maxsize=4)
+def _parsed(request: str) -> BulkRequest:
+    # Cached, because each chunk needs the request, which may list 10,000 ids.
+    return BulkRequest.model_validate_json(request)
 
 
 def _filter_of(request: BulkRequest) -> JobFilter:
@@ -224,8 +289,7 @@ def _retry_finished(job: JobHead, now: int) -> Outcome:
 def _failed(record: BulkRecord | None, *, why: Exception, now: int) -> BulkOutcome:
     if record is None or record.status not in UNENDED:
         return Refusal(ErrorCode.INVALID_STATE, "The bulk operation has already ended.")
-    error = f"stopped: {why}"
-    return replace(record, status=BulkStatus.FAILED, error=error, updated_at=now, finished_at=now)
+    return record.ended(BulkStatus.FAILED, now, f"stopped: {why}")
 
 
 def _cancelled(record: BulkRecord | None, *, bulk_id: str, now: int) -> BulkOutcome:
@@ -237,4 +301,4 @@ def _cancelled(record: BulkRecord | None, *, bulk_id: str, now: int) -> BulkOutc
             "only a queued or running one can be cancelled."
         )
         return Refusal(ErrorCode.INVALID_STATE, message)
-    return replace(record, status=BulkStatus.CANCELLED, updated_at=now, finished_at=now)
+    return record.ended(BulkStatus.CANCELLED, now)

@@ -60,7 +60,7 @@ class Engine:
         self.events = Events(store)
         self.search = Searches(store, clock)
         self.bulk = Bulk(store, clock, ids)
-        self.queues = Queues(store, clock)
+        self.queues = Queues(store, clock, self.bulk)
         self.batches = Batches(store)
         self.schedules = Schedules(store, clock, ids, max_payload_bytes=policy.limits.payload)
         self.maintenance = Maintenance(store, clock, self.notifier, self.metrics, policy.retention)
@@ -70,9 +70,10 @@ class Engine:
         store.on_commit(self._committed)
 
     def start_closing(self) -> None:
-        """Answer waiting fetches without a job and end event streams; finish other requests."""
+        """Answer waiting fetches without a job and end streams; finish other requests."""
         self.is_closing = True
         self.notifier.close()
+        self.bulk.close()
         self.events.close()
 
     async def check(self) -> None:

@@ -7,7 +7,7 @@ from corvo_server.store.records import Refusal
 
 
 class CallError(Exception):
-    """Raised when a call is refused. The call has changed nothing."""
+    """Raised when a call is refused. It has changed nothing, unless the code is OUTCOME_UNKNOWN."""
 
     def __init__(
         self,

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Iterable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from functools import partial
 from itertools import islice
 
@@ -49,9 +49,14 @@ class Events:
         """Reads under way, by the id of the event after which they start."""
         self._is_closed = False
 
-    def note(self, events: Iterable[Event]) -> None:
-        """Add committed events and wake the followers. A shared store may have further events."""
+    def note(self, events: Sequence[Event]) -> None:
+        """Add committed events and wake the followers. A shared store may have further events.
+
+        Without `events`, it is unknown which ones were added: followers read the event log.
+        """
         if not self._store.is_shared:
+            if not events:
+                self._recent.clear()
             for event in events:
                 if event.data is not None and len(event.data) > _LARGEST_KEPT:
                     # The events in memory have no gaps. Followers read earlier events in the log.

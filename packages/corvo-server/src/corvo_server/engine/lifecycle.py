@@ -22,6 +22,7 @@ from corvo_server.store.records import (
 )
 
 LEASE_EXPIRED = "lease expired"
+NOT_DELIVERED = "not delivered to the worker"
 _FENCED = "f."
 """Start of the tokens of fenced attempts. Other tokens start with a hexadecimal digit.
 
@@ -143,6 +144,19 @@ def release(
     if delay > 0:
         after.scheduled_at = now + delay
     return Change(after, now, event, checkpoint=checkpoint)
+
+
+def take_back(job: JobHead, token: str | None, now: int) -> Outcome:
+    """Release a job whose worker did not receive it. The attempt does not count.
+
+    A job with a heartbeat was received, so it stays with its worker.
+    """
+    if job.lease_expires_at != (job.started_at or 0) + job.lease_ms:
+        return Unchanged(job)
+    outcome = release(job, token, 0, None, now)
+    if isinstance(outcome, Change) and outcome.event is EventType.RELEASED:
+        outcome.reason = NOT_DELIVERED
+    return outcome
 
 
 def heartbeat(

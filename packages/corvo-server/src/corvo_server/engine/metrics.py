@@ -184,6 +184,12 @@ def _storage_metrics(storage: Storage) -> Iterator[Metric]:
         value=storage.free_bytes,
     )
     yield GaugeMetricFamily(
+        "corvo_storage_room_bytes",
+        "Space that new jobs may take, on the disk and on unused pages of the SQLite file. At 0 "
+        "the server refuses new jobs.",
+        value=storage.room_bytes,
+    )
+    yield GaugeMetricFamily(
         "corvo_oldest_reader_seconds",
         "Age of the oldest read of the SQLite file, or how long a reader of any process has held "
         "back the write-ahead log.",

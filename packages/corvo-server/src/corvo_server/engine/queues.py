@@ -1,12 +1,15 @@
 """Verbs on queues."""
 
-from corvo_schema.errors import ErrorCode
-from corvo_schema.states import JobState
-from corvo_server.engine import lifecycle
+from functools import partial
+
+from corvo_schema import BulkStatus
+from corvo_server.engine import emptying
+from corvo_server.engine.bulk import AT_ONCE, Bulk
 from corvo_server.engine.clock import Clock
 from corvo_server.engine.errors import CallError, not_found
-from corvo_server.engine.sweep import sweep
 from corvo_server.engine.verbs import Part, verb
+from corvo_server.store.bulk import CLEAR_QUEUE, DELETE_QUEUE, BulkRecord
+from corvo_server.store.emptying import EmptyQueue
 from corvo_server.store.protocol import Store
 from corvo_server.store.queues import (
     LimitKeys,
@@ -15,20 +18,16 @@ from corvo_server.store.queues import (
     QueueRecord,
     ThrottleQueue,
 )
-from corvo_server.store.records import (
-    JobHead,
-    Outcome,
-    Unchanged,
-)
-from corvo_server.store.search.filters import JobFilter
+from corvo_server.store.records import Refusal, Transition
 
 
 class Queues(Part):
     """Verbs on queues."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, bulk: Bulk) -> None:
         self._store = store
         self._clock = clock
+        self._bulk = bulk
 
     @verb
     async def list(self) -> list[QueueRecord]:
@@ -70,53 +69,61 @@ class Queues(Part):
         await self._store.configure_queue(LimitKeys(name, self._clock(), max_per_key))
 
     @verb
+    async def limit_both(
+        self, name: str, max_concurrency: int | None, max_per_key: int | None
+    ) -> None:
+        """Set the limits of `limit` and `limit_keys` in one change."""
+        now = self._clock()
+        await self._store.configure_queue(
+            LimitQueue(name, now, max_concurrency), LimitKeys(name, now, max_per_key)
+        )
+
+    @verb
     async def throttle(self, name: str, rate: int | None, window: int | None) -> None:
         """Limit starts to `rate` jobs in any `window` ms. None for both removes the limit."""
         await self._store.configure_queue(ThrottleQueue(name, self._clock(), rate, window))
 
     @verb
-    async def clear(self, name: str) -> int:
-        """Delete the pending and scheduled jobs of the queue. Return their number."""
-        await self.get(name)
-        states = frozenset({JobState.PENDING, JobState.SCHEDULED})
-        now = self._clock()
+    async def clear(self, name: str) -> int | BulkRecord:
+        """Delete the pending and scheduled jobs of the queue. Return their number.
 
-        def decide(job: JobHead) -> Outcome:
-            if job.queue != name or job.state not in states:  # changed since the search
-                return Unchanged(job)
-            return lifecycle.delete(job, now)
-
-        return (await sweep(self._store, JobFilter(queue=name, states=states), decide)).affected
+        Return the bulk operation that deletes them if it does not end soon. No fetch starts one of
+        the jobs meanwhile.
+        """
+        return await self._empty(await self.get(name), CLEAR_QUEUE)
 
     @verb
-    async def delete(self, name: str) -> int:
-        """Delete the queue with all its jobs and settings. Return the number of jobs.
+    async def delete(self, name: str) -> int | BulkRecord:
+        """Delete the queue with all its jobs and settings. Return as `clear` does.
 
-        Raise `CallError` if jobs are active. A queue that gets jobs during the call remains.
+        Jobs that are enqueued after the call has begun stay, and the queue for them, without its
+        settings. Raise `CallError` if jobs are active.
         """
-        before = await self.get(name)
-        await self.pause(name)
-        queue = await self.get(name)
-        if queue.active:
-            await self._restore_pause(before)
-            raise CallError(
-                ErrorCode.INVALID_STATE,
-                f"Queue {name} has {queue.active} active jobs. Drain it and wait for them, or "
-                "cancel them, then delete it.",
+        return await self._empty(await self.get(name), DELETE_QUEUE)
+
+    async def _empty(self, queue: QueueRecord, action: str) -> int | BulkRecord:
+        name, now = queue.name, self._clock()
+        check = partial(emptying.check, action=action, queue=name)
+        request = emptying.request_of(action, name)
+        last_seq = await self._store.last_seq()
+        wanted = emptying.filter_of(action, name)
+        found = await self._store.matching_ids(wanted, 0, AT_ONCE + 1)
+        empty = partial(EmptyQueue, name, action == DELETE_QUEUE, now, check)
+        if len(found) <= AT_ONCE:
+            rule = emptying.rule_of(action, name, now)
+            outcome = await self._store.empty_queue(
+                empty(transitions=[Transition(job_id, rule) for _, job_id in found])
             )
-        now = self._clock()
-
-        def decide(job: JobHead) -> Outcome:
-            return lifecycle.delete(job, now) if job.queue == name else Unchanged(job)
-
-        tally = await sweep(self._store, JobFilter(queue=name), decide)
-        if not await self._store.drop_queue(name):
-            await self._restore_pause(before)
-        return tally.affected
-
-    async def _restore_pause(self, before: QueueRecord) -> None:
-        setting = PauseQueue(before.name, self._clock(), before.is_paused, before.is_draining)
-        await self._store.configure_queue(setting)
+        else:
+            total = emptying.count_jobs(action, queue)
+            operation = self._bulk.new_record(request, total, last_seq, action)
+            outcome = await self._store.empty_queue(empty(operation=operation))
+        if isinstance(outcome, Refusal):
+            raise CallError.of(outcome)
+        if isinstance(outcome, int):
+            return outcome
+        ended = await self._bulk.wait_for_end(outcome)
+        return ended.affected if ended.status is BulkStatus.COMPLETED else ended
 
     def age_of_oldest(self, record: QueueRecord) -> int | None:
         """Return the waiting time of the oldest pending job in ms; None if none is pending."""

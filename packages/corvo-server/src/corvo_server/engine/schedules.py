@@ -15,7 +15,7 @@ from corvo_server.engine.clock import Clock
 from corvo_server.engine.errors import CallError, not_found
 from corvo_server.engine.payloads import payload_text
 from corvo_server.engine.verbs import Part, verb
-from corvo_server.store.protocol import Store
+from corvo_server.store.protocol import Store, StoreFull
 from corvo_server.store.records import Enqueued, Refusal
 from corvo_server.store.schedules import (
     DueSchedules,
@@ -116,18 +116,25 @@ class Schedules(Part):
         outcome = await self._change(
             reference, partial(occurrences.run_by_hand, job_id=job_id, now=now)
         )
+        if outcome.refusal is not None:
+            raise CallError.of(outcome.refusal)
         if outcome.enqueued is None:
             raise AssertionError("the store ran a schedule by hand without enqueuing its job")
         return outcome.enqueued
 
     @verb
     async def run_due(self) -> int:
-        """Process the due occurrences of a chunk of schedules. Return the number of schedules."""
+        """Process the due occurrences of a chunk of schedules. Return the number of schedules.
+
+        Raise `StoreFull` if there is no space for a job. Its schedule stays due.
+        """
         now = self._clock()
         outcomes = await self._store.run_schedules(
             DueSchedules(now, _CHUNK, partial(occurrences.run_due, now=now))
         )
         for outcome in outcomes:
+            if outcome.refusal is not None:  # it stays due
+                raise StoreFull(outcome.refusal.message)
             _log_skip(outcome)
         return len(outcomes)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from msgspec import Raw, Struct
@@ -31,7 +32,7 @@ from corvo_schema import (
 from corvo_schema.errors import ErrorCode
 from corvo_schema.states import JobState
 from corvo_server.engine import lifecycle
-from corvo_server.engine.attempts import Fail, Heartbeat, Release
+from corvo_server.engine.attempts import Fail, Heartbeat, Release, leases_of
 from corvo_server.engine.errors import CallError
 from corvo_server.http import documents
 from corvo_server.http.ack_body import read_ack, read_acks
@@ -78,7 +79,7 @@ async def fetch(request: Request) -> HTTPResponse:
     """Fetch one job. Wait up to `timeout` for a job; answer 204 if none arrives."""
     body = read_body(request, FetchRequest)
     jobs = await _fetch(request, body, 1)
-    if not _is_connected(request, jobs) or not jobs:
+    if not _hand_out(request, jobs):
         return no_content()
     return reply(documents.leased_job(jobs[0]))
 
@@ -93,7 +94,7 @@ async def fetch_batch(request: Request) -> HTTPResponse:
     """Fetch up to `count` jobs. Wait up to `timeout` for the first; answer with an empty list."""
     body = read_body(request, FetchBatchRequest)
     jobs = await _fetch(request, body, body.count)
-    if not _is_connected(request, jobs):
+    if not _hand_out(request, jobs):
         jobs = []
     return reply({"jobs": [documents.leased_job(job) for job in jobs]})
 
@@ -117,12 +118,20 @@ async def _fetch(request: Request, body: FetchRequest, count: int) -> list[Lease
         return []
 
 
-def _is_connected(request: Request, jobs: Sequence[LeasedJob]) -> bool:
-    """Return whether the client is still connected. If not, release its jobs at once."""
-    if not request.transport.is_closing():
-        return True
-    engine_of(request).attempts.give_back(jobs)
-    return False
+def _hand_out(request: Request, jobs: Sequence[LeasedJob]) -> bool:
+    """Return whether to reply with jobs. They go back at once if the client does not receive them.
+
+    The reply must be the next one of the connection.
+    """
+    if not jobs:
+        return False
+    attempts = engine_of(request).attempts
+    if request.transport.is_closing():
+        attempts.give_back(jobs)
+        return False
+    leases = leases_of(jobs)
+    connection_of(request).on_undelivered(partial(attempts.return_undelivered, leases))
+    return True
 
 
 # Ack

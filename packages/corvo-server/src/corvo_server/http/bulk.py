@@ -9,11 +9,10 @@ from corvo_schema.errors import ErrorCode
 from corvo_server.engine.bulk import BulkDone
 from corvo_server.http import documents
 from corvo_server.http.endpoint import (
-    API_PREFIX,
     EVENT_STREAM,
     Resource,
 )
-from corvo_server.http.replies import message_data, reply
+from corvo_server.http.replies import accepted, message_data, reply
 from corvo_server.http.request import connection_of, engine_of, read_body
 
 resource = Resource("bulk")
@@ -29,7 +28,10 @@ _REPEAT_AFTER = 5.0
     replies={200: BulkReply, 202: BulkAccepted},
 )
 async def bulk(request: Request) -> HTTPResponse:
-    """Apply an action to many jobs: up to 10,000 at once (200), more in the background (202)."""
+    """Apply an action to many jobs. The reply is 202 if it goes on in the background.
+
+    It does so with `async`, with more than 10,000 jobs, and if it does not end within 5 s.
+    """
     body = read_body(request, BulkRequest)
     done = await engine_of(request).bulk.run(body)
     if isinstance(done, BulkDone):
@@ -40,15 +42,7 @@ async def bulk(request: Request) -> HTTPResponse:
                 "duration_ms": round(done.seconds * 1000, 3),
             }
         )
-    return reply(
-        {
-            "bulk_operation_id": done.id,
-            "status": done.status,
-            "estimated_total": done.total,
-            "progress_url": f"{API_PREFIX}/bulk/{done.id}/progress",
-        },
-        202,
-    )
+    return accepted(done)
 
 
 @resource.endpoint("GET", "/bulk", replies={200: list[BulkOperation]})

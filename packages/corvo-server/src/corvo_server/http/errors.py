@@ -22,7 +22,13 @@ from corvo_schema.errors import ErrorCode, details_of
 from corvo_server.engine.errors import CallError
 from corvo_server.http.endpoint import App
 from corvo_server.http.request_id import request_id
-from corvo_server.store.protocol import SearchTooSlow, StoreOverloaded, StoreUnavailable
+from corvo_server.store.protocol import (
+    OutcomeUnknown,
+    SearchTooSlow,
+    StoreError,
+    StoreFull,
+    StoreOverloaded,
+)
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +38,14 @@ _LARGEST_DROPPED = 256 * 1024 * 1024
 """Maximum bytes of an oversized body that the server reads and drops before it disconnects."""
 _RETRY_AFTER = 1
 """Value of the header `Retry-After`, in seconds."""
+_HOW_TO_REPEAT = (
+    "Repeat an enqueue with the same job_id, and an ack, fail, release or heartbeat with the same "
+    "lease_token: that has no second effect. Fetch again: a job that this fetch started returns "
+    "when its lease ends. Before any other call, look at the job, the queue or the schedule first."
+)
+_UNCHANGING = ("/fetch", "/fetch/batch", "/jobs/search", "/jobs/bulk-get")
+"""Paths of POST requests that have changed nothing if their handler is stopped. A fetch that is
+stopped gives its jobs back."""
 
 
 def install_error_handler(app: App) -> None:
@@ -61,8 +75,11 @@ def _answer(request: Request, error: Exception) -> HTTPResponse:
         status=call_error.code.http_status,
         content_type="application/json",
     )
-    if call_error.retry_after is not None:
-        response.headers["retry-after"] = str(call_error.retry_after)
+    retry_after = call_error.retry_after
+    if call_error.code is ErrorCode.STORAGE_FULL:
+        retry_after = _RETRY_AFTER
+    if retry_after is not None:
+        response.headers["retry-after"] = str(retry_after)
     if isinstance(error, MethodNotAllowed):
         response.headers["allow"] = ", ".join(_methods_of(request))
     if isinstance(error, PayloadTooLarge):
@@ -89,19 +106,40 @@ def _drop_rest_of_body(request: Request) -> None:
         stream.request_max_size = stream.protocol.request_max_size = _LARGEST_DROPPED
 
 
-def _as_call_error(request: Request, error: Exception) -> CallError:  # noqa: PLR0911 - a table
+def _may_have_changed(request: Request) -> bool:
+    """Return whether a request may have had an effect, although its handler was stopped."""
+    return request.method not in {"GET", "HEAD"} and not request.path.endswith(_UNCHANGING)
+
+
+def _unknown(why: str) -> CallError:
+    message = f"It is unknown whether this call was done: {why.rstrip('.')}. {_HOW_TO_REPEAT}"
+    return CallError(ErrorCode.OUTCOME_UNKNOWN, message)
+
+
+def _of_store(error: StoreError) -> CallError:
     match error:
-        case CallError():
-            return error
+        case OutcomeUnknown():
+            return _unknown(str(error))
         case StoreOverloaded():
             message = f"The server is overloaded: {error}. Nothing was done; retry in a second."
             return CallError(ErrorCode.OVERLOADED, message, retry_after=_RETRY_AFTER)
         case SearchTooSlow():
             message = f"The search was stopped: {error}. Nothing was done; retry later."
-            return CallError(ErrorCode.UNAVAILABLE, message, retry_after=_RETRY_AFTER)
-        case StoreUnavailable():
+        case StoreFull():
+            advice = "Delete jobs or free space on the disk, then retry."
+            message = f"The write failed: {error}. Nothing was done. {advice}"
+            return CallError(ErrorCode.STORAGE_FULL, message)
+        case _:
             message = f"The store is unavailable: {error}. Nothing was done; retry in a second."
-            return CallError(ErrorCode.UNAVAILABLE, message, retry_after=_RETRY_AFTER)
+    return CallError(ErrorCode.UNAVAILABLE, message, retry_after=_RETRY_AFTER)
+
+
+def _as_call_error(request: Request, error: Exception) -> CallError:  # noqa: PLR0911 - a table
+    match error:
+        case CallError():
+            return error
+        case StoreError():
+            return _of_store(error)
         case MethodNotAllowed():
             allowed = ", ".join(_methods_of(request))
             message = f"{request.path} does not support {request.method}; use {allowed}."
@@ -117,7 +155,12 @@ def _as_call_error(request: Request, error: Exception) -> CallError:  # noqa: PL
             limit = request.app.config.REQUEST_MAX_SIZE
             message = f"The body is too large; the limit is {limit} bytes. Send less per request."
             return CallError(ErrorCode.PAYLOAD_TOO_LARGE, message, [("body", message)])
-        case ServiceUnavailable() | RequestTimeout():
+        case RequestTimeout():
+            message = f"The request was too slow: {error}. Nothing was done; send it again."
+            return CallError(ErrorCode.REQUEST_TIMEOUT, message)
+        case ServiceUnavailable() if _may_have_changed(request):
+            return _unknown("the call took too long")
+        case ServiceUnavailable():
             message = f"The request took too long: {error}."
             return CallError(ErrorCode.UNAVAILABLE, message, retry_after=_RETRY_AFTER)
         case BadRequest():

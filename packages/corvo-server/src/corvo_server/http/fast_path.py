@@ -277,6 +277,7 @@ class _Http(StrictHttp):
     async def _receive_body(self, request: Request) -> None:
         buffer, length = self.recv_buffer, self._length
         if len(buffer) < length or length > self.request_max_size:
+            self.protocol.patience.start_body()
             await request.receive_body()
             return
         request.body = bytes(buffer[:length])

@@ -5,16 +5,19 @@ smuggling). Every head or chunk that parsers are known to read differently gets 
 closes the connection. Blank lines before a request, chunk extensions and trailers are accepted.
 """
 
+import asyncio
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, cast
 
-from sanic.exceptions import BadRequest
+from sanic.exceptions import BadRequest, RequestTimeout
 from sanic.http import Http, Stage
 from sanic.http.http1 import HTTP_CONTINUE
-from sanic.server import HttpProtocol
+
+from corvo_server.http.connection import Connection
+from corvo_server.http.deadlines import Patience
 
 END_OF_HEAD = b"\r\n\r\n"
 
@@ -26,6 +29,8 @@ _ONCE = frozenset({"content-length", "host", "transfer-encoding"})
 """Headers of which parsers take different ones if there are several."""
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[^\x00-\x08\x0a-\x1f\x7f]*)?")
 """A chunk's size with its extensions, which are ignored."""
+_GRACE = 0.001
+"""Seconds between the end of a wait and its effect."""
 _MAX_CHUNK_LINE = 1024
 """Maximum bytes of a chunk's size with its extensions."""
 
@@ -89,30 +94,36 @@ class StrictHttp(Http):
 
     __slots__ = ()
 
+    protocol: "StrictProtocol"
+
     async def http1_request_header(self) -> None:
         """Read and check the head of the next request. Raise `BadRequest`."""
         await self._skip_blank_lines()
+        self.protocol.patience.start_head()
         head = await self._receive_head()
         if head is not None:  # else it is too large, as Sanic finds too
             check_head(head)
         await super().http1_request_header()  # type: ignore[no-untyped-call]
+        self.protocol.patience.start_body()
 
     async def _skip_blank_lines(self) -> None:
         """Drop the blank lines before a request. Meanwhile the connection counts as idle."""
         buffer: bytearray = self.recv_buffer
+        self.protocol.patience.start_idle()
         while buffer[:1] == b"\r":
             if len(buffer) == 1:
-                self.stage = Stage.IDLE
-                await self._receive_more()
-                self.stage = Stage.REQUEST
+                await self._receive_after_blank()
             elif buffer[:2] == b"\r\n":
                 del buffer[:2]
                 if not buffer:
-                    self.stage = Stage.IDLE
-                    await self._receive_more()
-                    self.stage = Stage.REQUEST
+                    await self._receive_after_blank()
             else:
                 return
+
+    async def _receive_after_blank(self) -> None:
+        self.stage = Stage.IDLE
+        await self.protocol.receive_in_time()
+        self.stage = Stage.REQUEST
 
     async def _receive_head(self) -> bytes | None:
         """Wait for a complete head and return it; None if it is over the limit."""
@@ -174,16 +185,21 @@ class StrictHttp(Http):
         return BadRequest(reason)
 
 
-class StrictProtocol(HttpProtocol):
-    """A connection with strict heads and chunks, whose client may end its side after a request."""
+class StrictProtocol(Connection):
+    """A connection with strict heads and chunks, whose client may end its side after a request.
 
-    __slots__ = ("_has_ended", "_is_waiting")
+    The client must send its requests in time: see `Patience`.
+    """
+
+    __slots__ = ("_has_ended", "_is_too_late", "_is_waiting", "_timer", "patience")
 
     HTTP_CLASS = StrictHttp
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self._has_ended = self._is_waiting = False
+        self._has_ended = self._is_waiting = self._is_too_late = False
+        self._timer: asyncio.TimerHandle | None = None
+        self.patience = Patience(self.deadlines)
 
     def has_ended(self) -> bool:
         """Return whether the client has shut down its sending side. It may still read replies."""
@@ -197,7 +213,7 @@ class StrictProtocol(HttpProtocol):
         self._has_ended = True
         http = self.http
         if http is None or (http.stage is Stage.IDLE and not self.recv_buffer):
-            return False
+            return super().eof_received()
         if self._is_waiting and self._task is not None:
             self._task.cancel()
         self._data_received.set()
@@ -217,9 +233,58 @@ class StrictProtocol(HttpProtocol):
             self._is_waiting = False
 
     async def receive_more(self) -> None:
-        """Wait for more bytes. Raise `BadRequest` if the client has ended within a request."""
+        """Wait for more bytes.
+
+        Raise `BadRequest` if the client has ended within a request, `RequestTimeout` if it is slow.
+        """
+        http = self.http
+        if http.stage is Stage.IDLE and not http.request_body:
+            await self._receive()  # `check_timeouts` closes connections without requests
+        else:
+            await self.receive_in_time()
+
+    async def receive_in_time(self) -> None:
+        """Wait for more bytes for as long as the patience lasts. Raise like `receive_more`."""
+        loop: asyncio.AbstractEventLoop = self.loop
+        started, buffered = loop.time(), len(self.recv_buffer)
+        self._timer = loop.call_later(self.patience.left, self._expire)
+        try:
+            await self._receive()
+        finally:
+            self._timer.cancel()
+        if self._is_too_late:
+            await self._refuse_late()
+        self.patience.spend(loop.time() - started, len(self.recv_buffer) - buffered)
+
+    def _expire(self) -> None:
+        # Read first what has arrived meanwhile, in case that this process was suspended.
+        self._timer = self.loop.call_later(_GRACE, self._end_wait)
+
+    def _end_wait(self) -> None:
+        self._is_too_late = True
+        self._data_received.set()
+
+    async def _refuse_late(self) -> None:
+        """End the connection of a client that was too slow, with an error reply if one can be sent.
+
+        A connection without a request gets none: its client may be about to send one.
+        """
+        http = self.http
+        http.keep_alive = False
+        has_body, http.request_body = bool(http.request_body), None
+        if http.stage is not Stage.IDLE:
+            raise RequestTimeout(self.patience.reason)
+        if has_body:  # the rest of a body whose request was answered
+            raise BadRequest(self.patience.reason)
+        await self._close_idle()
+
+    async def _receive(self) -> None:
         if self._has_ended:
             if self.http.stage is not Stage.IDLE:
                 raise BadRequest("the client ended the connection within the request")
-            self.close()  # which cancels this task
+            await self._close_idle()
         await super().receive_more()  # type: ignore[no-untyped-call]
+
+    async def _close_idle(self) -> None:
+        self.close()  # which cancels this task
+        await self.loop.create_future()

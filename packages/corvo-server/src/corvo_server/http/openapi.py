@@ -19,7 +19,12 @@ _ERRORS_OF_BODIES = (
     ErrorCode.PAYLOAD_TOO_LARGE,
     ErrorCode.UNSUPPORTED_MEDIA_TYPE,
 )
-_ERRORS_OF_ALL_CALLS = (ErrorCode.FORBIDDEN, ErrorCode.UNAVAILABLE, ErrorCode.INTERNAL_ERROR)
+_ERRORS_OF_ALL_CALLS = (
+    ErrorCode.FORBIDDEN,
+    ErrorCode.REQUEST_TIMEOUT,
+    ErrorCode.UNAVAILABLE,
+    ErrorCode.INTERNAL_ERROR,
+)
 _RETRYABLE = {ErrorCode.OVERLOADED.http_status, ErrorCode.UNAVAILABLE.http_status}
 _HEADERS = {
     "X-Request-ID": {
@@ -87,7 +92,7 @@ def _operation(tag: str, endpoint: Endpoint, references: dict[Any, Any]) -> dict
     if endpoint.parameters:
         errors.append(ErrorCode.VALIDATION_ERROR)
     if endpoint.writes:
-        errors.append(ErrorCode.OVERLOADED)
+        errors += (ErrorCode.OVERLOADED, ErrorCode.STORAGE_FULL, ErrorCode.OUTCOME_UNKNOWN)
     for status in sorted({code.http_status for code in errors}):
         codes = sorted({code for code in errors if code.http_status == status})
         reference = references[_key(ErrorReply, "serialization")]

@@ -3,7 +3,13 @@
 from pydantic import TypeAdapter, ValidationError
 from sanic import HTTPResponse, Request
 
-from corvo_schema import ConcurrencyRequest, QueueInfo, QueueStatusReply, ThrottleRequest
+from corvo_schema import (
+    BulkAccepted,
+    ConcurrencyRequest,
+    QueueInfo,
+    QueueStatusReply,
+    ThrottleRequest,
+)
 from corvo_schema.errors import ErrorCode
 from corvo_schema.fields import QueueName
 from corvo_server.engine.errors import CallError
@@ -12,8 +18,9 @@ from corvo_server.http.endpoint import (
     Parameter,
     Resource,
 )
-from corvo_server.http.replies import reply
+from corvo_server.http.replies import accepted, reply
 from corvo_server.http.request import engine_of, read_body
+from corvo_server.store.bulk import BulkRecord
 
 resource = Resource("queues")
 
@@ -78,19 +85,21 @@ async def drain_queue(request: Request, name: str) -> HTTPResponse:
 @resource.endpoint(
     "POST",
     "/queues/<name:str>/clear",
-    replies={200: QueueStatusReply},
+    replies={200: QueueStatusReply, 202: BulkAccepted},
     errors=(ErrorCode.NOT_FOUND,),
 )
 async def clear_queue(request: Request, name: str) -> HTTPResponse:
-    """Delete the pending and scheduled jobs of a queue."""
-    deleted = await engine_of(request).queues.clear(name)
-    return reply({"status": "cleared", "deleted": deleted})
+    """Delete the pending and scheduled jobs of a queue.
+
+    With more than 250 jobs it is a bulk operation; the reply is 202 if that takes longer than 5 s.
+    """
+    return _emptied("cleared", await engine_of(request).queues.clear(name))
 
 
 @resource.endpoint(
     "DELETE",
     "/queues/<name:str>",
-    replies={200: QueueStatusReply},
+    replies={200: QueueStatusReply, 202: BulkAccepted},
     errors=(ErrorCode.NOT_FOUND, ErrorCode.INVALID_STATE),
     parameters=(
         Parameter(
@@ -102,12 +111,14 @@ async def clear_queue(request: Request, name: str) -> HTTPResponse:
     ),
 )
 async def delete_queue(request: Request, name: str) -> HTTPResponse:
-    """Delete a queue with all its jobs and settings. Requires `?confirm=true`."""
+    """Delete a queue with all its jobs and settings. Requires `?confirm=true`.
+
+    With more than 250 jobs it is a bulk operation; the reply is 202 if that takes longer than 5 s.
+    """
     if request.args.get("confirm") != "true":
         expected = "must be true, because this deletes the queue with all its jobs"
         raise CallError(ErrorCode.VALIDATION_ERROR, f"confirm {expected}.", [("confirm", expected)])
-    deleted = await engine_of(request).queues.delete(name)
-    return reply({"status": "deleted", "deleted": deleted})
+    return _emptied("deleted", await engine_of(request).queues.delete(name))
 
 
 @resource.endpoint(
@@ -121,10 +132,14 @@ async def limit_queue(request: Request, name: str) -> HTTPResponse:
     limits = read_body(request, ConcurrencyRequest)
     queue = _checked(name)
     queues = engine_of(request).queues
-    if "per_key" in limits.model_fields_set:
-        await queues.limit_keys(queue, limits.per_key or None)
-    if "max" in limits.model_fields_set or not limits.model_fields_set:
-        await queues.limit(queue, limits.max or None)
+    total, per_key = limits.max or None, limits.per_key or None
+    match sorted({"max", "per_key"} & limits.model_fields_set):
+        case ["max", "per_key"]:
+            await queues.limit_both(queue, total, per_key)
+        case ["per_key"]:
+            await queues.limit_keys(queue, per_key)
+        case _:
+            await queues.limit(queue, total)
     return reply({"status": "ok"})
 
 
@@ -151,6 +166,12 @@ async def unthrottle_queue(request: Request, name: str) -> HTTPResponse:
     """Remove the rate limit of a queue."""
     await engine_of(request).queues.throttle(_checked(name), None, None)
     return reply({"status": "ok"})
+
+
+def _emptied(status: str, outcome: int | BulkRecord) -> HTTPResponse:
+    if isinstance(outcome, BulkRecord):
+        return accepted(outcome)
+    return reply({"status": status, "deleted": outcome})
 
 
 def _checked(name: str) -> str:

@@ -7,12 +7,29 @@ from typing import Any
 import orjson
 from sanic import HTTPResponse
 
+from corvo_server.http.endpoint import API_PREFIX
+from corvo_server.store.bulk import BulkRecord
+
 _NOT_ASCII = re.compile(r"[^\0-\x7f]+")
 
 
 def reply(data: Any, status: int = 200) -> HTTPResponse:
     """Return a reply with `data` as JSON."""
     return HTTPResponse(orjson.dumps(data), status=status, content_type="application/json")
+
+
+def accepted(record: BulkRecord) -> HTTPResponse:
+    """Return the reply of a call that goes on as a bulk operation (`BulkAccepted`)."""
+    path = f"{API_PREFIX}/bulk/{record.id}"
+    body = {
+        "bulk_operation_id": record.id,
+        "status": record.status,
+        "estimated_total": record.total,
+        "progress_url": f"{path}/progress",
+    }
+    response = reply(body, 202)
+    response.headers["location"] = path
+    return response
 
 
 def message_data(data: Any) -> bytes:

@@ -58,7 +58,7 @@ def engine_of(request: Request) -> Engine:
 
 def connection_of(request: Request) -> StrictProtocol:
     """Return the connection of the request."""
-    return cast("StrictProtocol", cast("StrictHttp", request.stream).protocol)
+    return cast("StrictHttp", request.stream).protocol
 
 
 # The body

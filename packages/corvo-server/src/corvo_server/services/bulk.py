@@ -18,9 +18,13 @@ class BulkRunner(Service):
     async def run_once(self) -> int:
         """Run chunks until no operation is left. Return the number of chunks."""
         done = 0
-        while await self._bulk.step():
-            done += 1
-            await asyncio.sleep(0)  # let the requests whose commit has ended go first
+        try:
+            while await self._bulk.step():
+                done += 1
+                await asyncio.sleep(0)  # let the requests whose commit has ended go first
+        except BaseException:  # a chunk failed, or another server is the leader now
+            self._bulk.work.set()
+            raise
         return done
 
     async def wait(self) -> None:

@@ -3,7 +3,9 @@
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
+import orjson
 from msgspec import Struct
+from msgspec.structs import replace
 
 from corvo_schema import BulkStatus
 from corvo_server.store.records import Refusal, Transition
@@ -11,13 +13,23 @@ from corvo_server.store.records import Refusal, Transition
 UNENDED = frozenset({BulkStatus.QUEUED, BulkStatus.RUNNING})
 """The statuses of bulk operations that have not ended."""
 
+CLEAR_QUEUE, DELETE_QUEUE = "clear_queue", "delete_queue"
+"""The actions of bulk operations that empty a queue. The filter of their request names the queue.
+
+No fetch starts a job that such an operation covers: both engines read it in `queue_limits`.
+"""
+_EMPTYING = frozenset({CLEAR_QUEUE, DELETE_QUEUE})
+
 
 class BulkRecord(Struct, frozen=True):
     """A bulk operation that runs in the background, with its progress."""
 
     id: str
     request: str
-    """The original request as JSON text, so that all chunks apply the same filter and action."""
+    """The original request as JSON text, so that all chunks apply the same filter and action.
+
+    `{}` once the operation has ended: a request may list 10,000 ids.
+    """
     action: str
     status: BulkStatus
     total: int
@@ -32,6 +44,19 @@ class BulkRecord(Struct, frozen=True):
     created_at: int
     updated_at: int
     finished_at: int | None
+
+    @property
+    def emptied_queue(self) -> str | None:
+        """Queue that the operation clears or deletes; None for others and ended ones."""
+        if self.action not in _EMPTYING or self.status not in UNENDED:
+            return None
+        return str(orjson.loads(self.request)["filter"]["queue"])
+
+    def ended(self, status: BulkStatus, now: int, error: str | None = None) -> "BulkRecord":
+        """Return the operation after its end with `status` at `now`."""
+        return replace(
+            self, status=status, request="{}", error=error, updated_at=now, finished_at=now
+        )
 
 
 BulkOutcome: TypeAlias = BulkRecord | Refusal
@@ -49,6 +74,8 @@ class BulkStep(Struct, frozen=True):
     """The next chunk of a bulk operation. Its jobs and the progress are written atomically."""
 
     id: str
+    start: int
+    """The `BulkRecord.cursor` before this chunk; if it is another one, the chunk is done."""
     transitions: Sequence[Transition]
     cursor: int
     """The `BulkRecord.cursor` after this chunk."""

@@ -3,7 +3,7 @@
 A write method submits its request and returns a future, which resolves once the commit is durable.
 Each call is one atomic change. Calls that arrive together may share a commit. Enqueues run first in
 a commit and fetches last. A request that a guard rejects returns a `Refusal` as its outcome. An
-exception means that nothing was written.
+exception means that nothing was written, except `OutcomeUnknown`.
 """
 
 from asyncio import Future
@@ -13,6 +13,7 @@ from typing import Protocol
 from corvo_schema import BatchState
 from corvo_server.store.batches import BatchRecord
 from corvo_server.store.bulk import BulkEdit, BulkOutcome, BulkRecord, BulkStep
+from corvo_server.store.emptying import EmptyOutcome, EmptyQueue
 from corvo_server.store.nodes import HeartbeatResult, NodeRecord, NodeReport
 from corvo_server.store.queues import (
     QueueRecord,
@@ -51,15 +52,27 @@ class UnusableStoreError(Exception):
 
 
 class StoreError(Exception):
-    """Raised when the store could not carry out a request. Nothing was written."""
+    """Raised when the store failed at a request. Nothing was written, except as noted below."""
 
 
 class StoreUnavailable(StoreError):
     """Raised when the store cannot work now, e.g. disk full, database down or shutting down."""
 
 
+class StoreFull(StoreUnavailable):
+    """Raised when the disk of the database is full. Deletes may succeed."""
+
+
 class StoreOverloaded(StoreError):
     """Raised when too many writes are waiting for their commit already."""
+
+
+class OutcomeUnknown(StoreError):
+    """Raised when it is unknown whether a write was stored, e.g. if the answer to a COMMIT is lost.
+
+    The same request again has no second effect if it names its job by id, and its attempt by lease
+    token.
+    """
 
 
 class SearchTooSlow(StoreError):
@@ -141,8 +154,15 @@ class Store(Protocol):
         """Delete one chunk of each kind of old row. Return the number of deleted rows."""
         ...
 
-    def configure_queue(self, setting: QueueSetting) -> Future[None]:
-        """Change one setting of a queue. Create the queue if it does not exist."""
+    def configure_queue(self, *settings: QueueSetting) -> Future[None]:
+        """Change settings of queues, all or none. Create the queues that do not exist."""
+        ...
+
+    def empty_queue(self, request: EmptyQueue) -> Future[EmptyOutcome]:
+        """Delete jobs of a queue and, if asked, the queue: now, or by a bulk operation.
+
+        A queue that has other jobs stays for them, with the settings of a new queue.
+        """
         ...
 
     def drop_queue(self, name: str) -> Future[bool]:
@@ -172,8 +192,9 @@ class Store(Protocol):
         ...
 
     def step_bulk(self, step: BulkStep) -> Future[BulkRecord | None]:
-        """Apply one chunk of a bulk operation and store the progress, unless it has ended.
+        """Apply one chunk of a bulk operation and store the progress.
 
+        A chunk changes nothing if the operation has ended or is not at the start of the chunk.
         Return the bulk operation as stored, or None if it does not exist.
         """
         ...

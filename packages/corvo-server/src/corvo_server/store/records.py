@@ -294,4 +294,7 @@ class Commit(Struct):
     has_bulk: bool = False
     """Whether the commit created or changed a bulk operation that has not ended."""
     is_from_other_node: bool = False
-    """Whether another server made the commit. Then only the affected queues and times are known."""
+    """Whether another server made the commit. Then only the affected queues and times are known.
+
+    A commit of unknown outcome is reported like this, too: with times that are due.
+    """

@@ -77,6 +77,8 @@ class ScheduleOutcome(Struct, frozen=True):
     before: ScheduleRecord | None
     after: ScheduleRecord | None
     enqueued: Enqueued | None = None
+    refusal: Refusal | None = None
+    """Why the job was not enqueued and the schedule was not changed: its disk is full."""
 
 
 EditOutcome: TypeAlias = ScheduleOutcome | Refusal

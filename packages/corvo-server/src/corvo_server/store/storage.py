@@ -15,3 +15,5 @@ class Storage(Struct, frozen=True):
     """Age of the oldest read under way, or how long a reader has held back the log if longer."""
     failed_checkpoints: int
     """Number of failed checkpoints since the start."""
+    room_bytes: int
+    """Space that new jobs may take; 0 while they are refused."""

@@ -1,7 +1,7 @@
 """A server in this process, and a client that can send any bytes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from functools import cache
 from typing import Any, NamedTuple
@@ -11,6 +11,7 @@ import orjson
 from corvo_server import app as app_module
 from corvo_server.app import build_http
 from corvo_server.engine.engine import Engine
+from corvo_server.http.deadlines import Deadlines
 from corvo_server.http.openapi import describe
 from corvo_server.http_server import bind, start_http
 from corvo_server.settings import Settings
@@ -70,8 +71,12 @@ class Connection:
 class HttpServer:
     """A running server, with calls to it."""
 
-    def __init__(self, engine: Engine, host: str, port: int) -> None:
+    def __init__(
+        self, engine: Engine, host: str, port: int, connections: Collection[object]
+    ) -> None:
+        """`connections` are those that the server has open."""
         self.engine = engine
+        self.connections = connections
         self.host = host
         self.port = port
         self._open: list[Connection] = []
@@ -136,13 +141,16 @@ def request(
 
 
 @asynccontextmanager
-async def serve(engine: Engine, **settings: Any) -> AsyncIterator[HttpServer]:
+async def serve(
+    engine: Engine, deadlines: Deadlines | None = None, **settings: Any
+) -> AsyncIterator[HttpServer]:
     """Serve `engine` over HTTP on a free port of this machine."""
-    app, requests = build_http(Settings(bind="127.0.0.1:0", **settings), engine)
+    app, requests = build_http(Settings(bind="127.0.0.1:0", **settings), engine, deadlines)
     app.config.TOUCHUP = False  # touch-up would rewrite Sanic's methods for the whole process
     listener = bind("127.0.0.1:0")
     http = await start_http(app, listener)
-    server = HttpServer(engine, *listener.getsockname()[:2])
+    host, port = listener.getsockname()[:2]
+    server = HttpServer(engine, host, port, http.connections)
     try:
         yield server
     finally:

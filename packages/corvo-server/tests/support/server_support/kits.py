@@ -21,6 +21,7 @@ from corvo_server.store.rows.codes import STATES
 from corvo_server.store.rows.heads import to_head
 from corvo_server.store.sqlite import backup
 from corvo_server.store.sqlite.database import DATABASE_NAME
+from corvo_server.store.sqlite.space import Disk
 from corvo_server.store.sqlite.store import SqliteStore
 from server_support.waiting import wait_blocking
 
@@ -48,6 +49,11 @@ class Kit(Protocol):
     @contextmanager
     def break_commits(self, store: Store, times: int = 1000) -> Iterator[None]:
         """Make up to `times` commits fail in the `with` block."""
+        ...
+
+    @contextmanager
+    def fill_disk(self, store: Store) -> Iterator[None]:
+        """Leave no space for new jobs in the `with` block, but enough for other writes."""
         ...
 
     @contextmanager
@@ -145,6 +151,17 @@ class SqliteKit(_OwnKit):
             assert last in {session._events._last_id, None}
 
     @contextmanager
+    def fill_disk(self, store: Store) -> Iterator[None]:
+        space: Any = store._space  # type: ignore[attr-defined]
+        real, space._disk = space._disk, lambda: Disk(total=2**40, free=40 * 2**20)
+        space.last = space.last._replace(is_near=True)
+        try:
+            yield
+        finally:
+            space._disk = real
+            space.last = space.last._replace(is_near=True)
+
+    @contextmanager
     def lose(self) -> Iterator[None]:
         path = self.data_dir / DATABASE_NAME
         away = path.rename(path.with_suffix(".away"))
@@ -205,6 +222,16 @@ $$
 """
 
 
+_FILL = """
+CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION 'could not extend file: No space left on device' USING ERRCODE = '53100';
+END
+$$;
+CREATE TRIGGER full_disk BEFORE INSERT ON jobs EXECUTE FUNCTION full_disk();
+"""
+
+
 class PostgresKit(_OwnKit):
     """A kit for PostgreSQL, on its own database."""
 
@@ -228,6 +255,16 @@ class PostgresKit(_OwnKit):
     def open(self, **options: Any) -> Store:
         # No other server uses the database, so it needs no notifications.
         return PostgresStore(self.url, **{"notify": False, "poll_seconds": 0, **options})
+
+    @contextmanager
+    def fill_disk(self, store: Store) -> Iterator[None]:
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute("SET search_path = corvo")
+            connection.execute(_FILL)
+            try:
+                yield
+            finally:
+                connection.execute("DROP FUNCTION full_disk() CASCADE")
 
     @contextmanager
     def lose(self) -> Iterator[None]:

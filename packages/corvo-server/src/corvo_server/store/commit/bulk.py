@@ -3,7 +3,15 @@
 from msgspec.structs import replace
 
 from corvo_schema import BulkStatus
-from corvo_server.store.bulk import UNENDED, BulkEdit, BulkOutcome, BulkRecord, BulkStep
+from corvo_server.store.bulk import (
+    DELETE_QUEUE,
+    UNENDED,
+    BulkEdit,
+    BulkOutcome,
+    BulkRecord,
+    BulkStep,
+)
+from corvo_server.store.commit import emptying
 from corvo_server.store.commit import transition as moves
 from corvo_server.store.commit.prefetch import Prefetch
 from corvo_server.store.commit.transaction import Transaction
@@ -21,35 +29,44 @@ def edit(tx: Transaction, edits: list[BulkEdit]) -> list[BulkOutcome]:
 
 
 def _edit(tx: Transaction, request: BulkEdit) -> BulkOutcome:
-    outcome = request.decide(tx.tables.bulks.find(request.id))
+    before = tx.tables.bulks.find(request.id)
+    outcome = request.decide(before)
     if isinstance(outcome, BulkRecord):
         tx.tables.bulks.save(outcome)
+        tx.is_freeing = True
         tx.commit.has_bulk = tx.commit.has_bulk or outcome.finished_at is None
+        if before is not None and before.emptied_queue is not None:
+            tx.open_queue(before.emptied_queue)  # its remaining jobs can be fetched again
     return outcome
 
 
 def step(tx: Transaction, steps: list[BulkStep]) -> list[BulkRecord | None]:
-    """Apply one chunk of each bulk operation that has not ended. Return the stored operations.
+    """Apply one chunk of each bulk operation that waits for it. Return the stored operations.
 
-    The result of an operation that does not exist is None.
+    A chunk of an operation that has ended or gone on meanwhile changes nothing. The result of an
+    operation that does not exist is None.
     """
     return [_step(tx, chunk) for chunk in steps]
 
 
 def _step(tx: Transaction, chunk: BulkStep) -> BulkRecord | None:
     record = tx.tables.bulks.find(chunk.id)
-    if record is None or record.status not in UNENDED:
+    if record is None or record.status not in UNENDED or record.cursor != chunk.start:
         return record
     (outcomes,) = moves.transition(tx, [chunk.transitions])
     after = replace(
         record,
-        status=BulkStatus.COMPLETED if chunk.is_last else BulkStatus.RUNNING,
+        status=BulkStatus.RUNNING,
         processed=record.processed + len(outcomes),
         affected=record.affected + sum(isinstance(o, Change | Removal) for o in outcomes),
         errors=record.errors + sum(isinstance(o, Refusal) for o in outcomes),
         cursor=chunk.cursor,
         updated_at=chunk.now,
-        finished_at=chunk.now if chunk.is_last else None,
     )
+    if chunk.is_last:
+        if record.emptied_queue is not None:
+            is_deleted = record.action == DELETE_QUEUE
+            emptying.end(tx, record.emptied_queue, is_deleted=is_deleted)
+        after = after.ended(BulkStatus.COMPLETED, chunk.now)
     tx.tables.bulks.save(after)
     return after

@@ -53,15 +53,17 @@ class EligibleJobs:
         without a key counts as a key of its own.
         """
         pending = self._tx.tables.pending
+        after = self._limits.emptied_to or 0
         ranked = [
             (place.priority, 0, place)
-            for place in pending.first_without_key(self._queue, self._now, count)
+            for place in pending.first_without_key(self._queue, after, self._now, count)
         ]
         active = dict(pending.keys(self._queue))
         rooms = {key: min(count, max_per_key - jobs) for key, jobs in active.items()}
         rooms = {key: room for key, room in rooms.items() if room > 0}
         if rooms:
-            for key, places in pending.first_of_keys(self._queue, rooms, self._now).items():
+            found = pending.first_of_keys(self._queue, rooms, after, self._now)
+            for key, places in found.items():
                 ranked += [
                     (place.priority, active[key] + i, place) for i, place in enumerate(places)
                 ]
@@ -96,6 +98,9 @@ def find_eligible(
             continue
         if queue_limits.max_per_key is not None:
             jobs.places = deque(jobs.first_by_key_fairness(room, queue_limits.max_per_key))
+        elif queue_limits.emptied_to is not None:
+            after = queue_limits.emptied_to
+            jobs.places = deque(tx.tables.pending.first_after(queue, after, now, room))
         else:
             rooms[queue] = room
     if rooms:

@@ -9,7 +9,7 @@ from corvo_server.store.commit.repeats import (
     refuse_other_job,
 )
 from corvo_server.store.commit.tables import KnownJob
-from corvo_server.store.commit.transaction import Transaction
+from corvo_server.store.commit.transaction import Transaction, no_room
 from corvo_server.store.records import (
     Change,
     Enqueue,
@@ -68,11 +68,13 @@ class _Additions:
         """Add the jobs of a request and its batch, or nothing if one of the jobs is refused."""
         self._first = len(self._new)
         changed = len(self._changes)
+        room = self._tx.room
         answers: list[Enqueued] = []
         for job in request.jobs:
             answer = self._add(job)
             if isinstance(answer, Refusal):
                 self._undo_request(changed)
+                self._tx.room = room
                 return answer
             answers.append(answer)
         if request.batch is not None:
@@ -101,7 +103,10 @@ class _Additions:
             stored = self._tx.tables.locks.holder(job.queue, job.unique_key, job.created_at)
             if new is None and stored is not None:
                 return self._resolve_conflict(job, stored, is_stored=True)
-            self._holders[key] = job
+        if not self._tx.take_room(job.payload):
+            return no_room()
+        if job.unique_key is not None:
+            self._holders[job.queue, job.unique_key] = job
         word = STATE_WORDS[job.state]
         if job.is_id_from_client:
             self._added[job.id] = job
@@ -141,6 +146,8 @@ class _Additions:
         if isinstance(outcome, Refusal):
             return outcome
         if isinstance(outcome, Change):
+            if outcome.replacement is not None and not self._tx.take_room(job.payload):
+                return no_room()
             self._heads[holder] = outcome.job
             self._changes.append((head, outcome))
             status = outcome.event.value if outcome.event else "duplicate"

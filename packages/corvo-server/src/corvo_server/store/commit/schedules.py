@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from corvo_schema.errors import ErrorCode
 from corvo_server.store.commit.enqueue import enqueue
-from corvo_server.store.commit.transaction import Transaction
+from corvo_server.store.commit.transaction import Transaction, no_room
 from corvo_server.store.records import Enqueue, Refusal
 from corvo_server.store.schedules import (
     DueSchedules,
@@ -29,6 +29,8 @@ def _edit(tx: Transaction, request: ScheduleEdit) -> EditOutcome:
     if isinstance(change, Refusal):
         return change
     if change.after is not None:
+        if before is None and tx.room <= 0:
+            return no_room()
         namesake = tx.tables.schedules.find(change.after.name, by_id=False)
         if namesake is not None and namesake.id != change.after.id:
             return Refusal(
@@ -59,6 +61,9 @@ def _apply(tx: Transaction, decided: Sequence[_Decided]) -> list[ScheduleOutcome
         after, enqueued = change.after, None
         if change.job is not None:
             answer = next(answers)
+            if isinstance(answer, Refusal) and answer.code is ErrorCode.STORAGE_FULL:
+                outcomes.append(ScheduleOutcome(before, before, refusal=answer))
+                continue
             enqueued = None if isinstance(answer, Refusal) else answer[0]
             if enqueued is None or enqueued.is_duplicate:
                 after = change.if_duplicate or after

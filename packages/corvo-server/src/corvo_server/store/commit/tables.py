@@ -45,6 +45,8 @@ class QueueLimits(NamedTuple):
     """Number of active jobs before the transaction."""
     last_start: int | None = None
     """Time of the last start in ms; None without a rate limit, or on a store with one server."""
+    emptied_to: int | None = None
+    """Highest seq of the jobs that a bulk operation is about to delete; None without one."""
 
 
 class Starts(NamedTuple):
@@ -198,6 +200,18 @@ class QueueTable(Protocol):
         """Change one setting of a queue. Create the queue if it does not exist."""
         ...
 
+    def active(self, name: str) -> int:
+        """Return the number of active jobs of a queue, without uncounted ones (`count`)."""
+        ...
+
+    def ensure(self, name: str, now: int) -> None:
+        """Store the settings of a queue if it has none yet."""
+        ...
+
+    def reset(self, name: str) -> None:
+        """Give a queue the settings of a new one."""
+        ...
+
     def drop(self, name: str) -> bool:
         """Delete a queue unless it has jobs. Return whether it was deleted."""
         ...
@@ -229,18 +243,28 @@ class PendingTable(Protocol):
         """Return the first places of each queue of `rooms`, at most as many as `rooms` says."""
         ...
 
+    def first_after(self, queue: str, after: int, now: int, count: int) -> list[Place]:
+        """Return the first `count` places of a queue with a seq above `after`."""
+        ...
+
     def keys(self, queue: str) -> list[tuple[str, int]]:
         """Return the concurrency keys of pending jobs, each with its number of active jobs."""
         ...
 
-    def first_without_key(self, queue: str, now: int, count: int) -> list[Place]:
-        """Return the first `count` places of jobs without a concurrency key."""
+    def first_without_key(self, queue: str, after: int, now: int, count: int) -> list[Place]:
+        """Return the first `count` places of jobs without a concurrency key.
+
+        Their seqs are above `after`.
+        """
         ...
 
     def first_of_keys(
-        self, queue: str, rooms: Mapping[str, int], now: int
+        self, queue: str, rooms: Mapping[str, int], after: int, now: int
     ) -> dict[str, list[Place]]:
-        """Return the first places of each key of `rooms`, at most as many as `rooms` says."""
+        """Return the first places of each key of `rooms`, at most as many as `rooms` says.
+
+        Their seqs are above `after`.
+        """
         ...
 
     def load(self, seqs: list[int]) -> dict[int, LeasedJob]:

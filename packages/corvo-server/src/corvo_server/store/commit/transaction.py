@@ -8,16 +8,26 @@ forget one. `finish` writes these effects.
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from functools import lru_cache
+from math import inf
 from operator import attrgetter
 
 import orjson
 
 from corvo_schema import format_ms
+from corvo_schema.errors import ErrorCode
 from corvo_schema.rules import BATCH_COUNTS
 from corvo_schema.states import EventType, JobState
 from corvo_server.store.commit.batches import callback_job
 from corvo_server.store.commit.tables import BatchCount, Tables
-from corvo_server.store.records import Change, Commit, Event, JobHead, NewJob, NextTimes
+from corvo_server.store.records import (
+    Change,
+    Commit,
+    Event,
+    JobHead,
+    NewJob,
+    NextTimes,
+    Refusal,
+)
 from corvo_server.store.rows.codes import STATE_CODES
 from corvo_server.store.rows.heads import new_job_head
 
@@ -25,6 +35,8 @@ _ENQUEUED, _FAILED, _WIDTH = 7, 8, 9
 """Indexes in the counters of a queue, after those of the seven states; and their number."""
 _MAX_ERROR_LENGTH = 1000
 """Characters of an error message that the event log keeps."""
+_BYTES_OF_JOB = 1000
+"""Space of a job without its payload: its row, its index entries and its events."""
 _QUEUE_AND_STATE = attrgetter("queue", "state")
 _STARTED, _COMPLETED = EventType.STARTED, EventType.COMPLETED
 _PENDING, _ACTIVE = JobState.PENDING, JobState.ACTIVE
@@ -35,8 +47,10 @@ _BATCH_COUNTER = {state: place for place, state in enumerate(BATCH_COUNTS)}
 class Transaction:
     """Collects the writes of one group commit. Used on the writer's thread, for one attempt."""
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: Tables, room: float = inf) -> None:
+        """`room` is the space in bytes that new jobs may take."""
         self.tables = tables
+        self.room = room
         self.latest = 0
         """Latest time in ms of any change in this transaction so far."""
         self._moves: defaultdict[tuple[str, JobState, str, JobState], int] = defaultdict(int)
@@ -47,7 +61,10 @@ class Transaction:
         self._batch_ended_at: dict[str, int] = {}
         self._event_seqs: list[int] = []
         self._next_event_id: int | None = None
-        self._has_removed = False
+        self.has_removed = False
+        """Whether jobs were deleted."""
+        self.is_freeing = False
+        """Whether the transaction deletes jobs or begins to. It may then take the last space."""
         self._no_longer_active: defaultdict[str, int] = defaultdict(int)
         """By queue, the number of jobs that left the active state."""
         self.commit = Commit([], {}, set(), {}, NextTimes())
@@ -74,6 +91,15 @@ class Transaction:
             if job.unique_key is not None:
                 self.tables.locks.take(new_job_head(seq, job), job.created_at)
 
+    def take_room(self, payload: str) -> bool:
+        """Reserve the space of a new job. Return False, and reserve nothing, if it is missing."""
+        # A character takes up to four bytes. To count them would cost more than it is worth.
+        size = _BYTES_OF_JOB + (len(payload) if payload.isascii() else 4 * len(payload))
+        if size > self.room:
+            return False
+        self.room -= size
+        return True
+
     def write(self, changes: list[Change]) -> None:
         """Write changes in their order. Call after `record`."""
         if changes:
@@ -91,7 +117,7 @@ class Transaction:
                 self.tables.locks.free(job)
         if jobs:
             self.tables.jobs.remove(jobs)
-            self._has_removed = True
+            self.has_removed = self.is_freeing = True
 
     def record(self, before: JobHead, change: Change) -> None:
         """Record the effects of `change` on counters, batches, locks and events.
@@ -135,14 +161,13 @@ class Transaction:
         counters = self._counters.get(queue)
         return counters[STATE_CODES[JobState.ACTIVE]] if counters else 0
 
-    def finish(self) -> Commit:
-        """Write the collected counters, batch counts and events, and return the effects.
+    def write_counts(self) -> None:
+        """Write the batch counts and counters of queues that were collected so far.
 
-        Nothing may be written in this transaction afterwards.
+        Enqueue the callbacks of batches that ended with it.
         """
         self._write_batch_counts()
         self._count_moves()
-        self._add_ready_below_limits()
         if self._counters:
             self.tables.queues.count(
                 [
@@ -150,9 +175,18 @@ class Transaction:
                     for queue, counters in self._counters.items()
                 ]
             )
+            self._counters.clear()
+
+    def finish(self) -> Commit:
+        """Write the collected counters, batch counts and events, and return the effects.
+
+        Nothing may be written in this transaction afterwards.
+        """
+        self.write_counts()
+        self._add_ready_below_limits()
         if self._event_seqs:
             self.tables.events.append(
-                self.commit.events, self._event_seqs, are_jobs_there=not self._has_removed
+                self.commit.events, self._event_seqs, are_jobs_there=not self.has_removed
             )
             self.commit.has_events = True
         return self.commit
@@ -177,6 +211,7 @@ class Transaction:
                 for batch_id, (succeeded, failed, cancelled) in self._batches.items()
             ]
         )
+        self._batches.clear()
         self.insert([callback_job(batch) for batch in ended if batch.callback_queue is not None])
 
     def _count_moves(self) -> None:
@@ -249,6 +284,15 @@ class Transaction:
         if job.state is not _PENDING:
             times.due = _earlier(times.due, job.scheduled_at)
         times.expiry = _earlier(times.expiry, job.expire_at)
+
+
+def no_room() -> Refusal:
+    """Return the refusal of a new row for which there is no space."""
+    return Refusal(
+        ErrorCode.STORAGE_FULL,
+        "The disk is too full for new jobs. Nothing was done. Delete jobs or free space on the "
+        "disk, then retry.",
+    )
 
 
 def _earlier(a: int | None, b: int | None) -> int | None:

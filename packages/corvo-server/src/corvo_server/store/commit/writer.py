@@ -18,8 +18,8 @@ from typing import Any, NamedTuple, Protocol
 
 from corvo_server.store.commit.prefetch import Prefetch
 from corvo_server.store.commit.transaction import Transaction
-from corvo_server.store.protocol import StoreOverloaded, StoreUnavailable
-from corvo_server.store.records import Commit
+from corvo_server.store.protocol import OutcomeUnknown, StoreOverloaded, StoreUnavailable
+from corvo_server.store.records import Commit, NextTimes
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +53,12 @@ class Session(Protocol):
         ...
 
     def commit(self, tx: Transaction) -> Commit:
-        """Make the writes of `tx` durable. Return the effects of the commit."""
+        """Make the writes of `tx` durable. Return the effects of the commit.
+
+        Raises `OutcomeUnknown` if the commit may have succeeded. Any other exception means that
+        certainly nothing was written, also after a crash. After either one, the session reads
+        everything from the database again.
+        """
         ...
 
     def rollback(self) -> None:
@@ -63,7 +68,7 @@ class Session(Protocol):
     def may_retry(self, error: Exception, tries: int) -> bool:
         """Return whether to run the same requests again, after `tries` transactions have failed.
 
-        Return True only if certainly nothing was written. May wait before it returns.
+        `error` is never `OutcomeUnknown`. May wait before it returns.
         """
         ...
 
@@ -211,12 +216,18 @@ class Writer:
     def _commit(self, operations: list[_Operation]) -> None:
         """Commit the operations together. If that fails, commit each of them alone.
 
-        So an operation that cannot be committed does not fail the others.
+        So an operation that cannot be committed does not fail the others. If it is unknown whether
+        the commit succeeded, every caller gets `OutcomeUnknown`, and none is committed again.
         """
         live = [operation for operation in operations if not operation.future.cancelled()]
         withdrawn = len(operations) - len(live)
         try:
             answers, commit = self._run_with_retries(live)
+        except OutcomeUnknown as error:
+            log.error("it is unknown whether %d operations were written: %s", len(live), error)  # noqa: TRY400
+            self.failure = str(error)
+            answers = [_Answer(operation, None, _copy_of(error)) for operation in live]
+            commit = _any_change()
         except Exception as error:  # noqa: BLE001 - every caller must get a result or an exception
             if len(live) > 1 and not isinstance(error, CommitError):
                 log.warning("committing %d operations one by one after %r", len(live), error)
@@ -235,7 +246,7 @@ class Writer:
     def _run_with_retries(self, operations: list[_Operation]) -> tuple[list[_Answer], Commit]:
         """Run the operations in one transaction. Retry it while the session allows.
 
-        An exception means that nothing was written.
+        An exception means that nothing was written, except `OutcomeUnknown`.
         """
         operations.sort(key=_rank)
         runs = [(verb, list(run)) for verb, run in itertools.groupby(operations, key=_verb)]
@@ -246,6 +257,8 @@ class Writer:
             try:
                 results, commit = self._run_once(groups)
                 break
+            except OutcomeUnknown:
+                raise
             except Exception as error:
                 if not self._session.may_retry(error, tries):
                     raise
@@ -293,6 +306,19 @@ class Writer:
                 future.set_exception(error)
             else:
                 future.set_result(result)
+
+
+def _copy_of(error: OutcomeUnknown) -> OutcomeUnknown:
+    """Return a new exception for one caller: raising one object in many tasks mixes tracebacks."""
+    copied = OutcomeUnknown(str(error))
+    copied.__cause__ = error
+    return copied
+
+
+def _any_change() -> Commit:
+    """Return a commit that may have changed anything: all services look at the database again."""
+    times = NextTimes(0, 0, 0, 0)
+    return Commit([], {}, set(), {}, times, has_events=True, has_bulk=True, is_from_other_node=True)
 
 
 def _rank(operation: _Operation) -> int:

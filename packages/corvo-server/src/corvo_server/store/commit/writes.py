@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from corvo_server.store.bulk import BulkEdit, BulkOutcome, BulkRecord, BulkStep
 from corvo_server.store.commit import (
     bulk,
+    emptying,
     enqueue,
     fetch,
     maintenance,
@@ -15,6 +16,7 @@ from corvo_server.store.commit import (
     transition,
 )
 from corvo_server.store.commit.writer import Verb, Writer
+from corvo_server.store.emptying import EmptyOutcome, EmptyQueue
 from corvo_server.store.queues import QueueSetting
 from corvo_server.store.records import (
     Claim,
@@ -42,6 +44,7 @@ CONFIGURE_QUEUE = Verb(6, queues.configure)
 DROP_QUEUE = Verb(7, queues.drop)
 EDIT_SCHEDULE = Verb(8, schedules.edit)
 RUN_SCHEDULES = Verb(9, schedules.run_due)
+EMPTY_QUEUE = Verb(10, emptying.empty, emptying.prefetch)
 EDIT_BULK = Verb(20, bulk.edit)
 STEP_BULK = Verb(21, bulk.step, bulk.prefetch)
 TOUCH = Verb(30, queues.touch)
@@ -98,8 +101,11 @@ class Writes:
     def prune(self, limits: Prune) -> Future[int]:
         return self._writer.submit(PRUNE, limits)
 
-    def configure_queue(self, setting: QueueSetting) -> Future[None]:
-        return self._writer.submit(CONFIGURE_QUEUE, setting)
+    def configure_queue(self, *settings: QueueSetting) -> Future[None]:
+        return self._writer.submit(CONFIGURE_QUEUE, settings)
+
+    def empty_queue(self, request: EmptyQueue) -> Future[EmptyOutcome]:
+        return self._writer.submit(EMPTY_QUEUE, request)
 
     def drop_queue(self, name: str) -> Future[bool]:
         return self._writer.submit(DROP_QUEUE, name)

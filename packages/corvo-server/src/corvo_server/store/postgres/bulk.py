@@ -2,6 +2,7 @@
 
 from corvo_schema import BulkStatus
 from corvo_server.store.bulk import BulkRecord
+from corvo_server.store.postgres.pending import PendingJobs
 from corvo_server.store.postgres.pipeline import Pipeline
 from corvo_server.store.postgres.rows import SQL, Row, storable
 
@@ -9,8 +10,9 @@ from corvo_server.store.postgres.rows import SQL, Row, storable
 class Bulks:
     """Implements `store.commit.tables.BulkTable`."""
 
-    def __init__(self, pipeline: Pipeline) -> None:
+    def __init__(self, pipeline: Pipeline, pending: PendingJobs) -> None:
         self._pipeline = pipeline
+        self._pending = pending
 
     def find(self, bulk_id: str) -> BulkRecord | None:
         rows = self._pipeline.ask(SQL.lock_bulk, (storable(bulk_id),))
@@ -34,6 +36,7 @@ class Bulks:
             record.finished_at,
         )
         self._pipeline.write(SQL.save_bulk, values)
+        self._pending.forget_limits()
 
     def prune(self, before: int, limit: int) -> int:
         return self._pipeline.count(SQL.prune_bulks, (before, limit))

@@ -37,7 +37,7 @@ class PendingJobs:
         return Counter(self._places.values())
 
     def forget_limits(self) -> None:
-        """Drop the prefetched limits, because settings have changed in this transaction."""
+        """Drop the prefetched limits: this transaction changed settings, counters or operations."""
         self._prefetched = None
 
     def limits(self, queues: Collection[str]) -> dict[str, QueueLimits]:
@@ -76,19 +76,23 @@ class PendingJobs:
             places[queue].append(tuple(place))
         return {queue: self._note_locked(queue, rows) for queue, rows in places.items()}
 
+    def first_after(self, queue: str, after: int, now: int, count: int) -> list[Place]:
+        values = {"queue": queue, "after": after, "now": now, "count": count}
+        return self._note_locked(queue, self._pipeline.ask(SQL.first_pending_after, values))[:count]
+
     def keys(self, queue: str) -> list[tuple[str, int]]:
         rows = self._pipeline.ask(SQL.pending_keys, {"queue": queue})
         return [(key, active) for key, active in rows]
 
-    def first_without_key(self, queue: str, now: int, count: int) -> list[Place]:
-        rows = self._pipeline.ask(SQL.first_pending_without_key, (queue, now, count))
+    def first_without_key(self, queue: str, after: int, now: int, count: int) -> list[Place]:
+        rows = self._pipeline.ask(SQL.first_pending_without_key, (queue, after, now, count))
         return self._note_locked(queue, rows)
 
     def first_of_keys(
-        self, queue: str, rooms: Mapping[str, int], now: int
+        self, queue: str, rooms: Mapping[str, int], after: int, now: int
     ) -> dict[str, list[Place]]:
         wanted = as_json({"key": key, "room": room} for key, room in rooms.items())
-        values = {"rooms": wanted, "queue": queue, "now": now}
+        values = {"rooms": wanted, "queue": queue, "after": after, "now": now}
         places: dict[str, list[Row]] = {key: [] for key in rooms}
         for key, *place in self._pipeline.ask(SQL.first_pending_of_keys, values):
             places[key].append(tuple(place))

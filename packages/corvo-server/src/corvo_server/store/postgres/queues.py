@@ -77,18 +77,34 @@ class Queues:
     def count(self, counts: list[QueueCount]) -> None:
         rows = [dict(zip(_COUNTS, row, strict=True)) for row in counts]
         self._pipeline.write(SQL.count_queues, (self._writer_id, as_json(rows)))
+        self._pending.forget_limits()
 
     def configure(self, setting: QueueSetting) -> None:
         self._pipeline.write(*setting_update(SQL, setting))
-        self._pending.forget_limits()
-        self._prefetched = None
-        self._is_limited.clear()
+        self._forget_settings()
+
+    def active(self, name: str) -> int:
+        ((active,),) = self._pipeline.ask(SQL.active_of_queue, (name,))
+        return int(active)
+
+    def ensure(self, name: str, now: int) -> None:
+        self._pipeline.write(SQL.ensure_queue, (name, now))
+
+    def reset(self, name: str) -> None:
+        self._pipeline.write(SQL.reset_queue, (name,))
+        self._forget_settings()
 
     def drop(self, name: str) -> bool:
+        self._forget_settings()
         self._pipeline.has_written = True
         self._pipeline.send(SQL.lock_counts, (name,))
         ((rows,),) = self._pipeline.ask(SQL.drop_queue, {"name": name})
         return bool(rows)
+
+    def _forget_settings(self) -> None:
+        self._pending.forget_limits()
+        self._prefetched = None
+        self._is_limited.clear()
 
     def fold(self, now: int, limit: int) -> int:
         deleted = self._pipeline.ask(SQL.delete_silent_nodes, (now - SILENT_NODE_MS, limit))

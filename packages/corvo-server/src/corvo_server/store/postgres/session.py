@@ -2,13 +2,15 @@
 
 A transaction is retried if the database aborts it (a deadlock, a serialization failure), or if the
 connection is lost before the COMMIT. If the connection is lost after the COMMIT was sent, the
-session reads from the database whether it succeeded: each commit stores its number there.
+session reads from the database whether it succeeded: each transaction stores its number there. If
+the database cannot be asked, nobody knows, and the callers learn that.
 """
 
 import logging
 import random
 import secrets
 import time
+from contextlib import suppress
 
 import psycopg
 from psycopg import errors
@@ -36,7 +38,7 @@ from corvo_server.store.postgres.pipeline import (
 from corvo_server.store.postgres.queues import Queues
 from corvo_server.store.postgres.rows import SQL, as_json
 from corvo_server.store.postgres.schedules import Schedules
-from corvo_server.store.protocol import StoreUnavailable
+from corvo_server.store.protocol import OutcomeUnknown, StoreFull, StoreUnavailable
 from corvo_server.store.records import Commit
 
 log = logging.getLogger(__name__)
@@ -62,6 +64,9 @@ _ENDING = (
     errors.CannotConnectNow,
     *SESSION_TIMEOUTS,
 )
+_UNANSWERED = ("08", "57P", "40003")
+"""Beginnings of the SQLSTATEs that say nothing about the outcome of a COMMIT: the connection or
+its server ends, also behind a pooler, or the completion is unknown."""
 
 
 class _ConnectionLost(CommitError):
@@ -89,7 +94,8 @@ class PostgresSession:
         self._search_path = search_path(schema)
         self._connection: Connection | None = None
         self._pipeline: Pipeline | None = None
-        self._commits = 0
+        self._numbers = 0
+        """Number of the last writing transaction. Never used twice, also not after a failure."""
         self._cached_heads = HeadCache()
         self._has_session = False
         """Whether all transactions run in one database session; false behind a pooler.
@@ -130,7 +136,7 @@ class PostgresSession:
             pending=pending,
             events=Events(pipeline, self._base),
             schedules=Schedules(pipeline),
-            bulks=Bulks(pipeline),
+            bulks=Bulks(pipeline, pending),
         )
 
     def commit(self, tx: Transaction) -> Commit:
@@ -138,19 +144,20 @@ class PostgresSession:
         try:
             commit = tx.finish()
             self._locks.flush()
-            number = self._commits + pipeline.has_written
             xid_rows: Rows | None = None
             if pipeline.has_written:
-                xid_rows = pipeline.request(SQL.record_commit, (self.writer_id, number))
+                self._numbers += 1
+                xid_rows = pipeline.request(SQL.record_commit, (self.writer_id, self._numbers))
             commit.has_written = pipeline.has_written
             started = time.perf_counter()
-            has_results = self._end(pipeline, commit, number)
+            has_results = self._end(pipeline, commit, self._numbers)
             commit.sync_seconds = time.perf_counter() - started
         except psycopg.OperationalError as error:
             if _is_closed(pipeline.connection, error):
                 raise _ConnectionLost(str(error)) from error
+            if _is_full(error):
+                raise  # a delete may succeed alone
             raise CommitError(str(error)) from error
-        self._commits = number
         if has_results:
             self._update_head_cache(xid_rows)
         self._pipeline = None
@@ -167,56 +174,67 @@ class PostgresSession:
         """Commit, then notify the other servers.
 
         Return whether the results of the last statements arrived; False if the connection was lost
-        after the commit. Raises `_ConnectionLost` if the transaction was not committed.
+        after the commit. Raises `OutcomeUnknown`. Any other error means that the transaction was
+        not committed; then it is `_ConnectionLost` if the connection is lost.
         """
-        committing = pipeline.connection.execute("COMMIT")
         notification = None
         if self._channel is not None and pipeline.has_written:
             notification = Notification.of(self.writer_id, commit, self._pending.left)
-        if notification is not None:
-            # NOTIFY runs after the COMMIT, not in the transaction: transactions with a NOTIFY
-            # commit one at a time in the whole database. A notification may be lost in a crash;
-            # then the other servers find the changes by polling.
-            pipeline.send(SQL.notify, (self._channel, notification.write()))
+        payload = None if notification is None else notification.write()
+        # From here on the COMMIT may have been sent, whatever fails. Pipeline mode may send it with
+        # any of these statements.
+        committing = None
         try:
+            committing = pipeline.connection.execute("COMMIT")
+            if payload is not None:
+                # NOTIFY runs after the COMMIT, not in the transaction: transactions with a NOTIFY
+                # commit one at a time in the whole database. A notification may be lost in a crash;
+                # then the other servers find the changes by polling.
+                pipeline.send(SQL.notify, (self._channel, payload))
             pipeline.close()
-        except psycopg.OperationalError as error:
-            if committing.statusmessage == "COMMIT":
+        except Exception as error:
+            with suppress(psycopg.Error):  # reads the answers that have arrived
+                pipeline.close()
+            if committing is not None and committing.statusmessage == "COMMIT":
                 return True
-            if not _is_closed(pipeline.connection, error):
+            if _has_refused(pipeline.connection, error):
                 raise
             if not pipeline.has_written or not self._has_committed(number):
                 raise _ConnectionLost(str(error)) from error
             return False
+        if committing.statusmessage != "COMMIT":
+            raise CommitError(f"the COMMIT was answered with {committing.statusmessage}")
         return True
 
     def _has_committed(self, number: int) -> bool:
-        """Return whether commit `number` succeeded, after its answer was lost.
+        """Return whether transaction `number` was committed, after the answer was lost.
 
-        Raises `CommitError` if the database cannot be asked in time.
+        Raises `OutcomeUnknown` if the database cannot be asked in time.
         """
         log.warning("the connection was lost during commit %d: asking for its outcome", number)
         deadline = time.monotonic() + _OUTCOME_TIMEOUT
         while True:
             self._drop()
             try:
-                with self._connected().transaction():
-                    execute = self._connection.execute  # type: ignore[union-attr]
-                    execute(SQL.set_up_writing, write_settings(self._search_path))
-                    found = execute(SQL.read_commit_number, (self.writer_id,)).fetchone()
+                # Adding the writer could hide that its row was deleted.
+                connection = self._connected(adds_writer=False)
+                with connection.transaction():
+                    connection.execute(SQL.set_up_writing, write_settings(self._search_path))
+                    found = connection.execute(SQL.read_commit_number, (self.writer_id,)).fetchone()
                 break
-            except (psycopg.OperationalError, CommitError) as error:
+            except (psycopg.Error, CommitError) as error:
                 if time.monotonic() > deadline:
-                    raise CommitError(
-                        "the connection was lost during the commit; its outcome is unknown, "
-                        "because the database could not be asked within "
-                        f"{_OUTCOME_TIMEOUT:g} s: {error}"
+                    self._drop()
+                    raise OutcomeUnknown(
+                        "the connection was lost during the COMMIT, and the database could not be "
+                        f"asked for the outcome within {_OUTCOME_TIMEOUT:g} s: {error}"
                     ) from error
                 time.sleep(_RECONNECT_EVERY)
         if found is None:
-            raise CommitError(
-                "the connection was lost during the commit; its outcome is unknown, because the "
-                "database has no row for this writer"
+            self._drop()
+            raise OutcomeUnknown(
+                "the connection was lost during the COMMIT, and the database has no row of this "
+                "writer any more to ask for the outcome"
             )
         return bool(found[0] == number)
 
@@ -244,6 +262,10 @@ class PostgresSession:
         return True
 
     def explain(self, error: Exception) -> Exception:
+        if _is_full(error):
+            full = StoreFull(f"the disk of PostgreSQL is full: {error}")
+            full.__cause__ = error
+            return full
         if isinstance(error, _DATABASE_ERRORS):
             unavailable = StoreUnavailable(f"the database cannot be written: {error}")
             unavailable.__cause__ = error
@@ -267,8 +289,11 @@ class PostgresSession:
             raise CommitError("no transaction is open")
         return self._pipeline
 
-    def _connected(self) -> Connection:
-        """Return the connection, reconnecting if it was lost. Raises `CommitError`."""
+    def _connected(self, *, adds_writer: bool = True) -> Connection:
+        """Return the connection, reconnecting if it was lost. Raises `CommitError`.
+
+        `adds_writer`: whether a new connection adds the row of this writer if it is missing.
+        """
         if self._connection is not None and not self._connection.closed:
             return self._connection
         self._drop()
@@ -283,9 +308,10 @@ class PostgresSession:
                 connection.execute(
                     SQL.set_up_writing, write_settings(self._search_path, is_local=False)
                 )
-            with connection.transaction():
-                connection.execute(SQL.set_up_writing, write_settings(self._search_path))
-                connection.execute(SQL.add_writer, (self.writer_id,))
+            if adds_writer:
+                with connection.transaction():
+                    connection.execute(SQL.set_up_writing, write_settings(self._search_path))
+                    connection.execute(SQL.add_writer, (self.writer_id,))
         except psycopg.Error as error:
             self._failed_at = time.monotonic()
             raise CommitError(f"the database is unreachable: {error}") from error
@@ -299,6 +325,22 @@ class PostgresSession:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+
+
+def _has_refused(connection: Connection, error: Exception) -> bool:
+    """Return whether the database answered the transaction or its COMMIT with `error`."""
+    return (
+        isinstance(error, psycopg.Error)
+        and error.sqlstate is not None
+        and not error.sqlstate.startswith(_UNANSWERED)
+        and error.diag.severity_nonlocalized not in {"FATAL", "PANIC"}
+        and not _is_closed(connection, error)
+    )
+
+
+def _is_full(error: Exception) -> bool:
+    """Return whether PostgreSQL refused a statement because its disk is full."""
+    return isinstance(error, psycopg.Error) and error.diag.sqlstate == errors.DiskFull.sqlstate
 
 
 def _is_closed(connection: Connection, error: Exception) -> bool:

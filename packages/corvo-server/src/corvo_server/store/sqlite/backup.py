@@ -25,6 +25,7 @@ from corvo_server.store.sqlite.leftovers import (
     work_file,
 )
 from corvo_server.store.sqlite.permissions import create_private_file
+from corvo_server.store.sqlite.space import Space, is_full
 from corvo_server.store.sqlite.swap import has_logs_aside, swap
 
 _PRIMARY_CODE = 0xFF
@@ -35,8 +36,10 @@ class BackupError(Exception):
     """The command failed. The message says what is there now and what to do."""
 
 
-def back_up(data_dir: Path, target: Path) -> int:
+def back_up(data_dir: Path, target: Path, *, is_compact: bool = False) -> int:
     """Copy one snapshot of the database to the new file `target`; return its size in bytes.
+
+    A compact copy leaves out the space of deleted jobs.
 
     A running server is not interrupted. `target` appears only once the copy is complete and
     durable. Raises `BackupError`.
@@ -55,7 +58,7 @@ def back_up(data_dir: Path, target: Path) -> int:
         partial = beside(target, PARTIAL)
         try:
             with work_file(partial):
-                _copy(reader, partial)
+                _copy(reader, partial, is_compact=is_compact)
                 _check_copy(partial)
                 sync(partial)
                 replace(partial, target)
@@ -160,15 +163,36 @@ def check(data_dir: Path) -> list[str]:
 def vacuum(data_dir: Path) -> tuple[int, int]:
     """Shrink the file by the space of deleted rows; return its size in bytes before and after.
 
-    Raises `DataDirLockedError` while a server runs.
+    Takes the space of the reserve if necessary. Raises `DataDirLockedError` while a server runs,
+    and `BackupError` if there is too little space.
     """
     database = _database_in(data_dir)
     with lock_data_dir(data_dir):
         before = database.stat().st_size
+        space = Space(database)
         with closing(open_writer(database)) as writer:
-            writer.execute("VACUUM")
-            writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            missing = space.missing_for_copy(writer)
+            if missing > 0 and space.reserve.release():
+                missing = space.missing_for_copy(writer)
+            if missing > 0:
+                raise _no_space(database, f"{missing / 1e6:.1f} MB are missing on its disk")
+            try:
+                writer.execute("VACUUM")
+                writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            except sqlite3.Error as error:
+                if not is_full(error):
+                    raise
+                raise _no_space(database, str(error)) from error
         return before, database.stat().st_size
+
+
+def _no_space(database: Path, why: str) -> BackupError:
+    return BackupError(
+        f"Cannot shrink {database}: {why}. Nothing was changed. A vacuum needs space for one more "
+        "copy of the stored jobs. Delete jobs first; the server uses their space for new jobs "
+        "without a vacuum. Or run `corvo-server backup --compact FILE`, with FILE on another disk, "
+        "and restore FILE."
+    )
 
 
 def _database_in(data_dir: Path) -> Path:
@@ -200,11 +224,15 @@ def _has_tables(reader: sqlite3.Connection) -> bool:
     return bool(tables == 2)
 
 
-def _copy(reader: sqlite3.Connection, target: Path) -> None:
+def _copy(reader: sqlite3.Connection, target: Path, *, is_compact: bool = False) -> None:
     """Copy the database to the new file `target`."""
     create_private_file(target)
+    if is_compact:
+        reader.execute("PRAGMA query_only = OFF")  # VACUUM INTO writes only to its target
+        reader.execute("VACUUM INTO ?", (str(target),))
     with closing(sqlite3.connect(target)) as copy:
-        reader.backup(copy)
+        if not is_compact:
+            reader.backup(copy)
         copy.execute("PRAGMA journal_mode = DELETE")
 
 

@@ -6,9 +6,11 @@ runs its own ones, on its own connection and thread.
 
 import logging
 import sqlite3
+from contextlib import suppress
 from pathlib import Path
 
 from corvo_server.store.sqlite.notice import Notice
+from corvo_server.store.sqlite.space import Space, is_full
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +21,8 @@ _FAILING_AFTER = 30.0
 class Checkpoints:
     """Runs checkpoints that wait for nobody, and records their failures. Used by one thread."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, space: Space) -> None:
+        self._space = space
         self.failures = 0
         """Number of failed checkpoints since the start."""
         self.held_since: float | None = None
@@ -40,7 +43,7 @@ class Checkpoints:
     def run(self, now: float) -> None:
         """Move as much of the log to the database as readers allow."""
         try:
-            row = self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            row = self._checkpoint()
         except sqlite3.Error as error:
             self._fail(str(error), now)
             return
@@ -53,6 +56,23 @@ class Checkpoints:
         if not is_stuck:
             self.held_since = now if done < in_log else None
         self._progress = (in_log, done)
+
+    def _checkpoint(self) -> tuple[int, int, int]:
+        """Run one checkpoint, on the space of the reserve if the disk is full."""
+        statement = "PRAGMA wal_checkpoint(PASSIVE)"
+        try:
+            row: tuple[int, int, int] = self._connection.execute(statement).fetchone()
+        except sqlite3.Error as error:
+            if not (is_full(error) and self._space.reserve.release()):
+                raise
+            row = self._connection.execute(statement).fetchone()
+        return row
+
+    def measure_space(self) -> None:
+        """Measure the space of the database, and keep its reserve."""
+        with suppress(sqlite3.Error):
+            self._space.measure(self._connection)
+        self._space.keep_reserve()
 
     def problem(self, now: float) -> str | None:
         """Return why checkpoints have failed for 30 seconds; None if they have not."""

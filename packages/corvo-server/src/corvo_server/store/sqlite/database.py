@@ -20,7 +20,9 @@ from corvo_server.store.sqlite.permissions import (
     create_private_file,
     make_private,
 )
+from corvo_server.store.sqlite.reserve import Reserve
 from corvo_server.store.sqlite.rows import SQL
+from corvo_server.store.sqlite.space import is_full
 from corvo_server.store.sqlite.swap import finish_swap
 from corvo_server.store.transfer import HalfTransferredError
 
@@ -57,10 +59,12 @@ class UnusableDatabaseError(UnusableStoreError):
     """The file is not a Corvo database, or it cannot be written."""
 
     def __init__(self, path: Path, error: sqlite3.Error | OSError) -> None:
-        super().__init__(
-            f"Cannot use {path}: {error}. Expected a SQLite file of Corvo that this user may "
-            "write. The file was not changed."
+        expected = (
+            "The disk is full. Free 1 MB on it and try again; then jobs can be deleted."
+            if is_full(error)
+            else "Expected a SQLite file of Corvo that this user may write."
         )
+        super().__init__(f"Cannot use {path}: {error}. {expected} The file was not changed.")
 
 
 class DataDirLock:
@@ -145,8 +149,18 @@ def open_writer(path: Path, *, is_for_transfer: bool = False) -> sqlite3.Connect
 
     Raises `NewerSchemaError` if a newer server wrote the file, and `UnusableDatabaseError` if it is
     not a Corvo database or cannot be written. Raises `HalfTransferredError` if a transfer into the
-    database is incomplete, unless `is_for_transfer`.
+    database is incomplete, unless `is_for_transfer`. If the disk is full, takes the space of the
+    reserve.
     """
+    try:
+        return _open_writer(path, is_for_transfer=is_for_transfer)
+    except UnusableDatabaseError as error:
+        if not (is_full(error.__cause__) and Reserve(path.parent).release()):
+            raise
+        return _open_writer(path, is_for_transfer=is_for_transfer)
+
+
+def _open_writer(path: Path, *, is_for_transfer: bool) -> sqlite3.Connection:
     try:
         create_private_file(path)
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -160,6 +174,9 @@ def open_writer(path: Path, *, is_for_transfer: bool = False) -> sqlite3.Connect
         connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
         connection.execute("PRAGMA temp_store = MEMORY")
+        # Some builds of SQLite overwrite all deleted content by default. To delete a large job
+        # would then write as much as to store it, which a full disk does not allow.
+        connection.execute("PRAGMA secure_delete = FAST")
         _migrate(connection)
         if not is_for_transfer:
             _refuse_half_transferred(connection, path)

@@ -34,17 +34,20 @@ class PendingJobs:
             for queue, room in rooms.items()
         }
 
+    def first_after(self, queue: str, after: int, now: int, count: int) -> list[Place]:
+        return self._places(SQL.first_pending_after, (queue, after, now, count))
+
     def keys(self, queue: str) -> list[tuple[str, int]]:
         return self._connection.execute(SQL.pending_keys, (queue,)).fetchall()
 
-    def first_without_key(self, queue: str, now: int, count: int) -> list[Place]:
-        return self._places(SQL.first_pending_without_key, (queue, now, count))
+    def first_without_key(self, queue: str, after: int, now: int, count: int) -> list[Place]:
+        return self._places(SQL.first_pending_without_key, (queue, after, now, count))
 
     def first_of_keys(
-        self, queue: str, rooms: Mapping[str, int], now: int
+        self, queue: str, rooms: Mapping[str, int], after: int, now: int
     ) -> dict[str, list[Place]]:
         return {
-            key: self._places(SQL.first_pending_of_key, (queue, key, now, room))
+            key: self._places(SQL.first_pending_of_key, (queue, key, after, now, room))
             for key, room in rooms.items()
         }
 

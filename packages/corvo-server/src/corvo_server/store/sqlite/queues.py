@@ -32,6 +32,16 @@ class Queues:
     def configure(self, setting: QueueSetting) -> None:
         self._connection.execute(*setting_update(SQL, setting))
 
+    def active(self, name: str) -> int:
+        row = self._connection.execute(SQL.active_of_queue, (name,)).fetchone()
+        return 0 if row is None else int(row[0])
+
+    def ensure(self, name: str, now: int) -> None:
+        self._connection.execute(SQL.ensure_queue, (name, now))
+
+    def reset(self, name: str) -> None:
+        self._connection.execute(SQL.reset_queue, (name,))
+
     def drop(self, name: str) -> bool:
         return self._connection.execute(SQL.drop_queue, (name,)).rowcount == 1
 

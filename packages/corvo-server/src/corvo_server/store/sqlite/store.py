@@ -30,6 +30,7 @@ from corvo_server.store.sqlite.database import (
 from corvo_server.store.sqlite.files import DataFiles
 from corvo_server.store.sqlite.readers import Readers
 from corvo_server.store.sqlite.session import SqliteSession
+from corvo_server.store.sqlite.space import Space
 from corvo_server.store.sqlite.watch import Watch
 from corvo_server.store.storage import Storage
 
@@ -78,8 +79,10 @@ class SqliteStore(Reads[sqlite3.Connection], Writes):
         except BaseException:
             self._lock.release()
             raise
+        space = Space(path)
+        space.limit_log(connection)
         files = DataFiles(path, data_dir / LOCK_NAME)
-        session = SqliteSession(connection, files)
+        session = SqliteSession(connection, files, space)
         readers, searchers = Readers(files, _READERS), Readers(files, _SEARCHERS)
         Writes.__init__(self, Writer(session, max_backlog=max_backlog, max_commit=max_commit))
         Reads.__init__(
@@ -90,8 +93,9 @@ class SqliteStore(Reads[sqlite3.Connection], Writes):
             search_seconds=search_seconds,
         )
         self._path = path
+        self._space = space
         self._is_closed = False
-        self.watch = Watch(files, (readers, searchers))
+        self.watch = Watch(files, (readers, searchers), space=space)
         self.watch.start()
 
     async def read_events(self, after: int, limit: int) -> list[Event]:
@@ -142,4 +146,5 @@ class SqliteStore(Reads[sqlite3.Connection], Writes):
         # The writer closes last: SQLite lets only the last connection remove the write-ahead log,
         # and a read-only connection cannot do it.
         await self._writer.close()
+        await asyncio.to_thread(self._space.keep_reserve, is_closing=True)
         self._lock.release()

@@ -3,7 +3,6 @@
 import errno
 import logging
 import os
-import shutil
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -13,6 +12,7 @@ from corvo_server.store.sqlite.checkpoints import Checkpoints
 from corvo_server.store.sqlite.files import DataFiles
 from corvo_server.store.sqlite.notice import Notice
 from corvo_server.store.sqlite.readers import Readers
+from corvo_server.store.sqlite.space import Space
 from corvo_server.store.storage import Storage
 
 log = logging.getLogger(__name__)
@@ -41,12 +41,14 @@ class Watch:
         files: DataFiles,
         pools: Sequence[Readers],
         clock: Callable[[], float] = time.monotonic,
+        space: Space | None = None,
     ) -> None:
         """`pools` are the readers of this server; `clock` is in seconds."""
         self._files = files
+        self._space = space or Space(files.database)
         self._pools = pools
         self._clock = clock
-        self._checkpoints = Checkpoints(files.database)
+        self._checkpoints = Checkpoints(files.database, self._space)
         self._probe_error: str | None = None
         self._probed_at = self._checkpointed_at = self._looked_at = clock()
         self._written: int | None = None
@@ -54,6 +56,7 @@ class Watch:
         self._loss = Notice(log, logging.ERROR, "the files of the database are back")
         self._failed_probe = Notice(log, logging.ERROR, "the data directory can be written again")
         self._large_log = Notice(log, logging.WARNING, "the write-ahead log is small again")
+        self._full = Notice(log, logging.ERROR, "the disk has space for new jobs again")
         self._low_disk = Notice(log, logging.WARNING, "the disk has enough free space again")
         self._is_ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="corvo-watch", daemon=True)
@@ -77,7 +80,12 @@ class Watch:
         silence = now - self._looked_at
         if silence > _OVERDUE:
             return f"the disk of the data directory has not answered for {silence:.0f} s"
-        return self._files.compare() or self._probe_error or self._checkpoints.problem(now)
+        return (
+            self._files.compare()
+            or self._full_disk()
+            or self._probe_error
+            or self._checkpoints.problem(now)
+        )
 
     def look(self) -> None:
         """Look at everything once, and log what is wrong."""
@@ -144,17 +152,27 @@ class Watch:
         is_due = now - self._checkpointed_at >= _IDLE
         return (is_wanted and is_due) or self.storage.log_bytes > _CHECKPOINT_BYTES
 
+    def _full_disk(self) -> str | None:
+        """Return why new jobs are refused; None if they are not."""
+        last = self._space.last
+        if not last.is_full:
+            return None
+        return (
+            f"the disk of {self._files.directory} is too full for new jobs: "
+            f"{last.free / 1e6:.1f} MB are left, for deletes and acks. Delete jobs, or free space "
+            "on the disk"
+        )
+
     def _measure(self, now: float) -> Storage:
-        free = 0
-        with suppress(OSError):
-            free = shutil.disk_usage(self._files.directory).free
+        self._checkpoints.measure_space()
         held_since = self._checkpoints.held_since
         ages = [0.0 if held_since is None else now - held_since]
         ages += [pool.oldest_read() for pool in self._pools]
         return Storage(
             database_bytes=_size_of(self._files.database),
             log_bytes=_size_of(self._files.log),
-            free_bytes=free,
+            free_bytes=self._space.last.free,
+            room_bytes=self._space.last.room,
             oldest_reader_seconds=max(ages),
             failed_checkpoints=self._checkpoints.failures,
         )
@@ -171,6 +189,7 @@ class Watch:
             )
         if large is not None or storage.log_bytes <= _LARGE_LOG:
             self._large_log.note(large, now)
+        self._full.note(self._full_disk(), now)
         low = None
         if storage.free_bytes < _LOW_DISK:
             low = (

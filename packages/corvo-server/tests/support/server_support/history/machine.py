@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from corvo_schema.states import JobState
-from corvo_server.engine import bulk
+from corvo_server.engine import bulk, queues
 from server_support.bench import Bench, turns
 from server_support.clock import ManualClock
 from server_support.history.checks import check_all, check_timelines
@@ -24,7 +24,7 @@ from server_support.history.steering import (
     schedule_calls,
     steers,
 )
-from server_support.history.sweeping import bulks, cancels_of_bulks, emptyings
+from server_support.history.sweeping import AT_ONCE, bulks, cancels_of_bulks, emptyings
 from server_support.history.working import fetches, reports
 from server_support.kits import Kit, NewKit
 from server_support.model.parts import DAY
@@ -45,7 +45,13 @@ class History(RuleBasedStateMachine):
     def __init__(self, new_kit: NewKit) -> None:
         super().__init__()
         self._ending = ExitStack()
-        self._ending.enter_context(mock.patch.object(bulk, "CHUNK", CHUNK))
+        for module, name, value in (
+            (bulk, "CHUNK", CHUNK),
+            (bulk, "AT_ONCE", AT_ONCE),
+            (queues, "AT_ONCE", AT_ONCE),
+            (bulk, "_LONGEST_WAIT", 0),
+        ):
+            self._ending.enter_context(mock.patch.object(module, name, value))
         kit = self._ending.enter_context(new_kit())
         self._loop = asyncio.new_event_loop()
         self._life = self._run(self._open(kit))

@@ -9,9 +9,13 @@ from corvo_schema import BulkRequest, ErrorCode
 from corvo_schema.states import JobState, Priority
 from corvo_server.engine.bulk import BulkDone
 from corvo_server.engine.errors import CallError
+from corvo_server.store.bulk import BulkRecord
 from server_support.history.life import Call, Life, busy, some
 from server_support.history.steering import actions
 from server_support.model.parts import Job
+
+AT_ONCE = 3
+"""Number of jobs up to which calls on many jobs are one transaction in the histories."""
 
 
 @dataclass(frozen=True)
@@ -72,11 +76,12 @@ class Bulk(Call):
         model = life.model
         act = model.action(self.action[0], *self.action[1], is_bulk=True)
         is_meant = self.target if isinstance(self.target, Filter) else lambda _: False
-        assert isinstance(answer, BulkDone) is not self.is_async
-        if self.is_async:
+        job_ids = [job.id for job in model.matching(is_meant)] if aim is None else aim
+        is_at_once = not self.is_async and len(job_ids) <= AT_ONCE
+        assert isinstance(answer, BulkDone) is is_at_once
+        if not is_at_once:
             model.begin_bulk(answer.id, act, aim, is_meant)
             return
-        job_ids = [job.id for job in model.matching(is_meant)] if aim is None else aim
         _, changed, refused = model.act_on(act, job_ids)
         assert (answer.affected, answer.errors) == (changed, refused)
 
@@ -109,16 +114,25 @@ class Empty(Call):
     verb: str
     queue: str
 
-    async def make(self, life: Life, aim: Any) -> int | ErrorCode:
+    async def make(self, life: Life, aim: Any) -> int | BulkRecord | ErrorCode:
+        queues = life.bench.engine.queues
         try:
-            return int(await getattr(life.bench.engine.queues, self.verb)(self.queue))
+            if self.verb == "clear":
+                return await queues.clear(self.queue)
+            return await queues.delete(self.queue)
         except CallError as error:
             return error.code
 
-    def expect(self, life: Life, aim: Any, answer: int | ErrorCode) -> None:
+    def expect(self, life: Life, aim: Any, answer: int | BulkRecord | ErrorCode) -> None:
         model = life.model
-        emptied = model.clear if self.verb == "clear" else model.delete_queue
-        assert answer == emptied(self.queue)
+        expected = model.count_emptied(self.verb, self.queue)
+        if isinstance(expected, int) and expected > AT_ONCE:
+            assert isinstance(answer, BulkRecord)
+            model.begin_emptying(answer.id, self.verb, self.queue)
+            return
+        assert answer == expected
+        if isinstance(expected, int):
+            model.empty(self.verb, self.queue)
 
 
 filters = st.builds(

@@ -40,10 +40,21 @@ class Bulk(Operators):
         act: Action,
         job_ids: list[str] | None,
         is_meant: Callable[[Job], bool],
-    ) -> None:
+    ) -> BulkOperation:
         """Create a bulk operation in the background."""
         total = len(self.matching(is_meant)) if job_ids is None else len(job_ids)
-        self.bulks[bulk_id] = BulkOperation(bulk_id, act, job_ids, is_meant, total, self._order)
+        operation = BulkOperation(bulk_id, act, job_ids, is_meant, total, self._order)
+        self.bulks[bulk_id] = operation
+        return operation
+
+    def begin_emptying(self, bulk_id: str, verb: str, name: str) -> None:
+        """Create the bulk operation that clears or deletes a queue."""
+        states = self.emptied_states(verb)
+        operation = self.begin_bulk(
+            bulk_id, self.delete, None, lambda job: job.queue == name and job.state in states
+        )
+        operation.emptied = name
+        operation.is_queue_deleted = verb == "delete"
 
     def step_bulk(self, chunk: int) -> bool:
         """Apply the next chunk of the oldest running operation. Return False if none is running."""
@@ -65,6 +76,8 @@ class Bulk(Operators):
         operation.errors += refused
         operation.status = "completed" if is_last else "running"
         operation.finished_at = self.now if is_last else None
+        if is_last and operation.is_queue_deleted and operation.emptied is not None:
+            self.remove_queue(operation.emptied)
         return True
 
     def cancel_bulk(self, bulk_id: str) -> ErrorCode | None:

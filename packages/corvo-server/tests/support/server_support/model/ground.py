@@ -31,6 +31,11 @@ class Ground:
         """Return a queue. Create it if it does not exist."""
         return self.queues.setdefault(name, Queue())
 
+    def covered(self, name: str) -> int:
+        """Return the order of the newest job of a queue that a clear or a delete is deleting."""
+        running = [each for each in self.bulks.values() if each.finished_at is None]
+        return max((each.last for each in running if each.emptied == name), default=0)
+
     def holder(self, queue: str, key: str | None) -> str | None:
         """Return the id of the job that holds a unique key now, or None."""
         if key is None or (queue, key) not in self.locks:

@@ -3,7 +3,7 @@
 from corvo_schema.errors import ErrorCode
 from corvo_server.store.records import Change, Removal, Unchanged
 from server_support.model.ground import Ground
-from server_support.model.parts import FINISHED, WAITING, Answer, S
+from server_support.model.parts import FINISHED, WAITING, Answer, Queue, S
 
 
 class Operators(Ground):
@@ -116,24 +116,29 @@ class Operators(Ground):
                 queue.is_paused = verb != "resume"
                 queue.is_draining = verb == "drain"
 
-    def clear(self, name: str) -> int | ErrorCode:
-        """Delete the pending and scheduled jobs of a queue. Return their number."""
-        if name not in self.queues:
-            return ErrorCode.NOT_FOUND
-        return self._remove_from(name, (S.PENDING, S.SCHEDULED))
+    def emptied_states(self, verb: str) -> tuple[S, ...]:
+        """Return the states of the jobs that a clear or a delete of a queue deletes."""
+        return (S.PENDING, S.SCHEDULED) if verb == "clear" else tuple(S)
 
-    def delete_queue(self, name: str) -> int | ErrorCode:
-        """Delete a queue with all its jobs. Return their number."""
+    def count_emptied(self, verb: str, name: str) -> int | ErrorCode:
+        """Return how many jobs a clear or a delete of a queue should delete."""
         if name not in self.queues:
             return ErrorCode.NOT_FOUND
-        if any(job.queue == name and job.state is S.ACTIVE for job in self.jobs.values()):
+        of_queue = [job for job in self.jobs.values() if job.queue == name]
+        if verb == "delete" and any(job.state is S.ACTIVE for job in of_queue):
             return ErrorCode.INVALID_STATE
-        removed = self._remove_from(name, tuple(S))
-        del self.queues[name]
-        return removed
+        return sum(job.state in self.emptied_states(verb) for job in of_queue)
 
-    def _remove_from(self, name: str, states: tuple[S, ...]) -> int:
-        meant = [job for job in self.jobs.values() if job.queue == name and job.state in states]
-        for job in meant:
-            self._remove(job)
-        return len(meant)
+    def empty(self, verb: str, name: str) -> None:
+        """Clear or delete a queue at once."""
+        for job in list(self.jobs.values()):
+            if job.queue == name and job.state in self.emptied_states(verb):
+                self._remove(job)
+        if verb == "delete":
+            self.remove_queue(name)
+
+    def remove_queue(self, name: str) -> None:
+        """Delete a queue, or only its settings if it has jobs."""
+        queue = self.queues.pop(name, None)
+        if queue is not None and any(job.queue == name for job in self.jobs.values()):
+            self.queues[name] = Queue(enqueued=queue.enqueued, failed=queue.failed)

@@ -115,6 +115,10 @@ class BulkOperation:
     total: int
     last: int
     """Order of the newest job when the operation began. Later jobs are not affected."""
+    emptied: str | None = None
+    """Queue that the operation clears or deletes."""
+    is_queue_deleted: bool = False
+    """Whether the last chunk deletes the emptied queue."""
     cursor: int = 0
     processed: int = 0
     affected: int = 0

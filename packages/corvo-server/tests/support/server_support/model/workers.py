@@ -32,6 +32,7 @@ class Workers(Ground):
             for job in self.jobs.values()
             if job.queue == name
             and job.state is S.PENDING
+            and job.place[1] > self.covered(name)
             and not self._is_expired(job)
             and job not in taken
         ]

@@ -9,12 +9,16 @@ FOR UPDATE;
 
 -- name: queue_limits
 -- Runs after lock_limited_queues as a separate statement, so that it sees the counters of the
--- transactions that held the locks before.
+-- transactions that held the locks before. The last column is the highest seq of the jobs that a
+-- clear or a delete covers. Such an operation gives its queue a row in queues.
 SELECT name, is_paused, max_concurrency, max_per_key, rate_limit, rate_window,
        coalesce((SELECT sum(active) FROM queue_counts WHERE queue = name), 0)::bigint,
        CASE WHEN rate_limit IS NOT NULL THEN
            (SELECT max(at) FROM throttle_starts WHERE queue = name)
-       END
+       END,
+       (SELECT max(b.last_seq) FROM bulk_operations b
+        WHERE b.finished_at IS NULL AND b.action IN ('clear_queue', 'delete_queue')
+          AND b.request::json #>> '{filter,queue}' = queues.name)
 FROM queues
 WHERE name IN (SELECT json_array_elements_text(%s) COLLATE "C");
 
@@ -40,6 +44,17 @@ FROM jobs
 WHERE queue = %s AND state = 1 AND (expire_at IS NULL OR expire_at > %s)
 ORDER BY priority, seq LIMIT %s
 FOR UPDATE SKIP LOCKED;
+
+-- name: first_pending_after
+-- One range of the index per priority, so that jobs before the seq cost nothing.
+SELECT j.priority, j.seq
+FROM (VALUES (0), (1), (2)) AS p (priority) CROSS JOIN LATERAL (
+    SELECT priority, seq FROM jobs
+    WHERE queue = %(queue)s AND state = 1 AND priority = p.priority AND seq > %(after)s
+      AND (expire_at IS NULL OR expire_at > %(now)s)
+    ORDER BY seq LIMIT %(count)s
+    FOR UPDATE SKIP LOCKED
+) j;
 
 -- name: claimed_by_seq
 SELECT h.*, j.payload, j.checkpoint, j.tags, j.traceparent
@@ -67,14 +82,14 @@ SELECT j.concurrency_key, j.priority, j.seq
 FROM json_to_recordset(%(rooms)s) AS wanted (key text, room integer) CROSS JOIN LATERAL (
     SELECT concurrency_key, priority, seq FROM jobs
     WHERE queue = %(queue)s AND concurrency_key = wanted.key AND concurrency_key IS NOT NULL
-      AND state = 1 AND (expire_at IS NULL OR expire_at > %(now)s)
+      AND state = 1 AND seq > %(after)s AND (expire_at IS NULL OR expire_at > %(now)s)
     ORDER BY priority, seq LIMIT wanted.room
     FOR UPDATE SKIP LOCKED
 ) j;
 
 -- name: first_pending_without_key
 SELECT priority, seq FROM jobs
-WHERE queue = %s AND state = 1 AND concurrency_key IS NULL
+WHERE queue = %s AND state = 1 AND concurrency_key IS NULL AND seq > %s
   AND (expire_at IS NULL OR expire_at > %s)
 ORDER BY priority, seq LIMIT %s
 FOR UPDATE SKIP LOCKED;

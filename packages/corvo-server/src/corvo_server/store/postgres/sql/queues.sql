@@ -82,6 +82,18 @@ INSERT INTO queues (name, created_at, rate_limit, rate_window) VALUES (%s, %s, %
 ON CONFLICT (name) DO UPDATE
 SET rate_limit = excluded.rate_limit, rate_window = excluded.rate_window;
 
+-- name: ensure_queue
+INSERT INTO queues (name, created_at) VALUES (%s, %s) ON CONFLICT (name) DO NOTHING;
+
+-- name: reset_queue
+UPDATE queues
+SET is_paused = false, is_draining = false, max_concurrency = NULL, max_per_key = NULL,
+    rate_limit = NULL, rate_window = NULL
+WHERE name = %s;
+
+-- name: active_of_queue
+SELECT coalesce(sum(active), 0)::bigint FROM queue_counts WHERE queue = %s;
+
 -- name: lock_counts
 -- Before drop_queue: a separate statement, so that drop_queue sees all that was committed before
 -- the locks were granted.

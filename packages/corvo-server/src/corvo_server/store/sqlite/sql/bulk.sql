@@ -1,11 +1,14 @@
 -- name: save_bulk
+-- The request changes only at the end: writing 10,000 ids with each chunk would be slow.
 INSERT INTO bulk_operations (id, request, action, status, total, processed, affected, errors,
                              error, cursor, last_seq, created_at, updated_at, finished_at)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET
     status = excluded.status, processed = excluded.processed, affected = excluded.affected,
     errors = excluded.errors, error = excluded.error, cursor = excluded.cursor,
-    updated_at = excluded.updated_at, finished_at = excluded.finished_at;
+    updated_at = excluded.updated_at, finished_at = excluded.finished_at,
+    request = CASE WHEN excluded.finished_at IS NULL
+                   THEN bulk_operations.request ELSE excluded.request END;
 
 -- name: find_bulk
 SELECT * FROM bulk_operations WHERE id = ?;

@@ -31,6 +31,18 @@ INSERT INTO queues (name, created_at, rate_limit, rate_window) VALUES (?, ?, ?, 
 ON CONFLICT (name) DO UPDATE
 SET rate_limit = excluded.rate_limit, rate_window = excluded.rate_window;
 
+-- name: ensure_queue
+INSERT INTO queues (name, created_at) VALUES (?, ?) ON CONFLICT (name) DO NOTHING;
+
+-- name: reset_queue
+UPDATE queues
+SET is_paused = 0, is_draining = 0, max_concurrency = NULL, max_per_key = NULL,
+    rate_limit = NULL, rate_window = NULL
+WHERE name = ?;
+
+-- name: active_of_queue
+SELECT active FROM queues WHERE name = ?;
+
 -- name: drop_queue
 DELETE FROM queues
 WHERE name = ? AND scheduled + pending + active + retrying + completed + dead + cancelled = 0;

@@ -22,8 +22,22 @@ SELECT h.*, j.payload, j.checkpoint, j.tags, j.traceparent
 FROM json_each(?) w JOIN job_heads h ON h.seq = w.value JOIN jobs j ON j.seq = w.value;
 
 -- name: queue_limits
-SELECT is_paused, max_concurrency, max_per_key, rate_limit, rate_window, active
+-- The last column is the highest seq of the jobs that a clear or a delete covers. Usually no bulk
+-- operation is under way, and the subquery looks at an empty index.
+SELECT is_paused, max_concurrency, max_per_key, rate_limit, rate_window, active, NULL,
+       (SELECT max(last_seq) FROM bulk_operations INDEXED BY bulk_unended
+        WHERE finished_at IS NULL AND action IN ('clear_queue', 'delete_queue')
+          AND json_extract(request, '$.filter.queue') = queues.name)
 FROM queues WHERE name = ?;
+
+-- name: first_pending_after
+-- Each priority is a range of jobs_pending that begins after the seq, so that jobs before it cost
+-- nothing.
+SELECT priority, seq FROM jobs
+WHERE queue = ? AND state = 1 AND priority IN (0, 1, 2) AND seq > ?
+  AND (expire_at IS NULL OR expire_at > ?)
+ORDER BY priority, seq
+LIMIT ?;
 
 -- name: is_limited
 SELECT max_concurrency IS NOT NULL OR max_per_key IS NOT NULL FROM queues WHERE name = ?;
@@ -41,13 +55,13 @@ FROM keys WHERE key IS NOT NULL;
 
 -- name: first_pending_of_key
 SELECT priority, seq FROM jobs
-WHERE queue = ? AND pending_key = ? AND (expire_at IS NULL OR expire_at > ?)
+WHERE queue = ? AND pending_key = ? AND seq > ? AND (expire_at IS NULL OR expire_at > ?)
 ORDER BY priority, seq
 LIMIT ?;
 
 -- name: first_pending_without_key
 SELECT priority, seq FROM jobs
-WHERE queue = ? AND state = 1 AND concurrency_key IS NULL
+WHERE queue = ? AND state = 1 AND concurrency_key IS NULL AND seq > ?
   AND (expire_at IS NULL OR expire_at > ?)
 ORDER BY priority, seq
 LIMIT ?;
