@@ -59,7 +59,7 @@ async def main() -> int:
             return {"sent_to": to}
 
         replies = [
-            await send_email.enqueue(to=f"{name}@example.com", subject="Hello") for name in PEOPLE
+            await send_email.aenqueue(to=f"{name}@example.com", subject="Hello") for name in PEOPLE
         ]
         print(f"{len(replies)} jobs are enqueued and stored on disk. A worker starts:\n")
         async with worker, AsyncClient(url) as client:

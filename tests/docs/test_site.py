@@ -80,7 +80,7 @@ def test_every_error_has_a_section(site: Path) -> None:
 
 def test_the_worker_page_documents_what_handlers_use(site: Path) -> None:
     ids = ids_of(site / "reference/worker/index.html")
-    for name in ("Worker.task", "Context.checkpoint", "Task.enqueue_sync", "Snooze", "Cancel"):
+    for name in ("Worker.task", "Context.checkpoint", "Task.enqueue", "Snooze", "Cancel"):
         assert hasattr(worker, name.partition(".")[0])
         assert anchor_of(name) in ids
 

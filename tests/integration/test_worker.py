@@ -100,9 +100,9 @@ async def test_a_task_is_enqueued_by_its_method(api: ApiClient, worker: Worker, 
         return [left, right]
 
     invoice = Invoice(number=7, due=date(2026, 1, 31))
-    first = await bill.enqueue(invoice, copies=2)
-    second = await asyncio.to_thread(pair.enqueue_sync, 1, right=2)
-    third = await bill.options(priority="critical", max_retries=1).enqueue(invoice)
+    first = await bill.aenqueue(invoice, copies=2)
+    second = await asyncio.to_thread(pair.enqueue, 1, right=2)
+    third = await bill.options(priority="critical", max_retries=1).aenqueue(invoice)
     jobs = await run(worker, api, first.job_id, second.job_id, third.job_id)
     assert [job.result for job in jobs] == [14, [1, 2], 7]
     assert [job.max_retries for job in jobs] == [9, 3, 1]
@@ -113,7 +113,7 @@ async def test_a_task_is_enqueued_by_its_method(api: ApiClient, worker: Worker, 
 async def test_a_handler_can_enqueue_more(api: ApiClient, worker: Worker, queue: str) -> None:
     @worker.task(queue)
     async def split(parts: int) -> list[str]:
-        return [(await part.enqueue(i)).job_id for i in range(parts)]
+        return [(await part.aenqueue(i)).job_id for i in range(parts)]
 
     @worker.task(f"{queue}.part")
     def part(number: int) -> int:
@@ -255,7 +255,7 @@ async def test_the_worker_can_share_a_client_with_its_program(
         async def double(n: int) -> int:
             return 2 * n
 
-        reply = await double.enqueue(21)
+        reply = await double.aenqueue(21)
         (job,) = await run(worker, api, reply.job_id)
         assert job.result == 42
         assert (await client.get_job(reply.job_id)).result == 42  # it is still open

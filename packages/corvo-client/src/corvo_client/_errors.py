@@ -35,7 +35,7 @@ from corvo_schema import BulkOperation, ErrorCode, ErrorDetail
 
 
 class CorvoError(Exception):
-    """Base class of all errors of calls.
+    """Base class of all errors of calls, and of the payloads that tasks reject.
 
     `is_transient`: the same call may succeed later without any change.
     """

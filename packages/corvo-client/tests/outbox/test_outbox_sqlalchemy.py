@@ -381,9 +381,9 @@ async def test_asyncio_api(
     sessions = async_sessions(async_engine)
     async with sessions() as session, session.begin():
         session.add(Order(item="tea"))
-        job_id = await outbox.enqueue_async(session, queue, {"item": "tea"})
+        job_id = await outbox.aenqueue(session, queue, {"item": "tea"})
     async with sessions() as session:
-        await outbox.enqueue_async(session, queue)
+        await outbox.aenqueue(session, queue)
         await session.rollback()
     async with AsyncClient(outbox_server.url) as own:
         relay = outbox.relay(async_engine, own, poll_interval=0.01)
@@ -393,7 +393,7 @@ async def test_asyncio_api(
         for _ in range(2):
             async with relay.running():
                 async with async_engine.begin() as connection:
-                    await outbox.enqueue_async(connection, queue)
+                    await outbox.aenqueue(connection, queue)
                 await asyncio.to_thread(wait_until, lambda: rows_left(engine) == 0)
     assert client.get_job(job_id).payload == {"item": "tea"}
     assert client.search(queue=queue).total == 3
@@ -411,8 +411,8 @@ async def test_an_async_relay_finds_rejected_rows_and_continues(
     async with async_engine.begin() as connection:
         for n in range(3):
             options: Any = {"unique_key": "k", "on_conflict": "error"} if n == 1 else {}
-            await outbox.enqueue_async(connection, queue, n, **options)
-        await outbox.enqueue_async(connection, queue, "x" * 250_000)
+            await outbox.aenqueue(connection, queue, n, **options)
+        await outbox.aenqueue(connection, queue, "x" * 250_000)
     async with AsyncClient("http://127.0.0.1:9", retry=NO_RETRIES) as nobody:
         relay = outbox.relay(async_engine, nobody)
         async with relay.running():

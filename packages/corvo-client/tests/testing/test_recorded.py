@@ -63,7 +63,7 @@ def test_jobs_of_clients_and_tasks_are_recorded(
     async def send(context: Context, email: Email, cc: str = "nobody") -> None: ...
 
     reply = client.enqueue("a", {"n": 1}, tags={"k": "v"}, priority="high")
-    send.enqueue_sync(Email(to="ada"))
+    send.enqueue(Email(to="ada"))
     asyncio.run(enqueue(jobs))
     first, second, third = jobs.all
     assert (reply.job_id, reply.status, reply.unique_existing) == (first.id, "pending", False)
@@ -184,8 +184,8 @@ def test_assert_enqueued_accepts_a_task_and_its_arguments(
     @worker.task("emails")
     async def send(email: Email) -> None: ...
 
-    make.enqueue_sync("cat.png")
-    send.enqueue_sync(Email(to="ada"))
+    make.enqueue("cat.png")
+    send.enqueue(Email(to="ada"))
     assert jobs.assert_enqueued(make, image="cat.png", width=200).payload == {"image": "cat.png"}
     jobs.assert_not_enqueued(make, width=100)
     jobs.assert_enqueued(send, to="ada")
@@ -207,7 +207,7 @@ def test_drain_runs_jobs_and_the_jobs_that_they_enqueue(
         order.append(n)
         context.checkpoint({"n": n})
         context.progress(1, 2, "half")
-        await second.enqueue(n)
+        await second.aenqueue(n)
         return {"n": n}
 
     @worker.task("second")
@@ -246,10 +246,10 @@ async def test_drain_follows_retries_by_moving_the_time(jobs: RecordedJobs, work
             raise RuntimeError("for good")
         return "done"
 
-    await flaky.enqueue("well")
+    await flaky.aenqueue("well")
     assert await jobs.drain_async(worker) == Drained(attempts=3, completed=1)
     assert seen == [(1, None, 0), (2, 1, 10), (3, 2, 30)]
-    await flaky.enqueue("dead")
+    await flaky.aenqueue("dead")
     assert await jobs.drain_async(worker) == Drained(attempts=4, dead=1)
     dead = jobs.all[1]
     assert [error.error for error in dead.errors] == [
@@ -354,7 +354,7 @@ async def test_drain_rejects_an_event_loop_and_a_nested_drain(
 
     with pytest.raises(RuntimeError, match=r"await jobs\.drain_async"):
         jobs.drain(worker)
-    await task.enqueue()
+    await task.aenqueue()
     with pytest.raises(RuntimeError, match="a drain is already running"):
         await jobs.drain_async(worker, raise_errors=True)
 
@@ -373,8 +373,8 @@ async def test_a_running_job_can_be_cancelled(jobs: RecordedJobs, worker: Worker
                 own.cancel_job(context.id)
             return Snooze(0) if context.cancelled else None
 
-        await task.enqueue()
-        await plain.enqueue()
+        await task.aenqueue()
+        await plain.aenqueue()
         waiting = await client.enqueue("elsewhere")
         assert (await client.cancel_job(waiting.job_id)).status == "cancelled"
         with pytest.raises(InvalidState, match="is cancelled; only a pending"):
@@ -394,7 +394,7 @@ async def test_a_drain_that_is_cancelled_interrupts_its_handler(
         finally:
             ended.set()
 
-    await task.enqueue()
+    await task.aenqueue()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
             await jobs.drain_async(worker)
@@ -415,7 +415,7 @@ def test_middleware_and_lifespan_apply_to_a_drain(jobs: RecordedJobs) -> None:
     task = worker.task("q", executor="process")(in_a_process)
     assert callable(tag)
     assert task.executor == "process"
-    task.enqueue_sync()
+    task.enqueue()
     jobs.drain(worker)
     assert jobs.all[0].result == ["state", "state in a thread"]
 
@@ -456,10 +456,10 @@ def test_an_active_job_is_not_replaced(jobs: RecordedJobs, worker: Worker) -> No
 
     @worker.task("q")
     async def task() -> None:
-        again = await task.options(unique_key="k", on_conflict="replace").enqueue()
+        again = await task.options(unique_key="k", on_conflict="replace").aenqueue()
         statuses.append(again.status)
 
-    task.options(unique_key="k").enqueue_sync()
+    task.options(unique_key="k").enqueue()
     jobs.drain(worker)
     assert statuses == ["duplicate"]
 
@@ -556,7 +556,7 @@ def test_inline_runs_jobs_during_the_enqueue(jobs: RecordedJobs, worker: Worker)
 
     @worker.task("first")
     def first(n: int) -> None:
-        second.enqueue_sync(n)
+        second.enqueue(n)
         order.append("first")
 
     other = Worker()
@@ -566,9 +566,9 @@ def test_inline_runs_jobs_during_the_enqueue(jobs: RecordedJobs, worker: Worker)
         order.append(("second", n))
 
     with jobs.inline(worker, other):
-        first.options(delay=3600).enqueue_sync(1)
+        first.options(delay=3600).enqueue(1)
         assert order == ["first", ("second", 1)]
-    first.enqueue_sync(2)
+    first.enqueue(2)
     assert states(jobs) == ["completed", "completed", "pending"]
 
 
@@ -582,14 +582,14 @@ async def test_inline_in_coroutines_and_in_blocking_calls_inside_them(
         return n
 
     with jobs.inline(worker):
-        await task.enqueue(1)
-        task.enqueue_sync(2)
+        await task.aenqueue(1)
+        task.enqueue(2)
         with pytest.raises(ValueError, match="-1"):
-            await task.enqueue(-1)
+            await task.aenqueue(-1)
         with pytest.raises(ValueError, match="-2"):
-            task.enqueue_sync(-2)
+            task.enqueue(-2)
     with jobs.inline(worker, raise_errors=False):
-        await task.enqueue(-3)
+        await task.aenqueue(-3)
     assert [job.result for job in jobs.all[:2]] == [1, 2]
     # The first error ended the inline run. The last enqueue also ran the remaining attempts.
     assert states(jobs)[2:] == ["dead", "dead", "dead"]

@@ -178,12 +178,12 @@ def test_tasks_are_enqueued_from_any_loop_and_from_plain_code(wire: Wire, networ
     async def add(a: int) -> None: ...
 
     async def enqueue_twice() -> None:
-        await add.enqueue(1)
-        await add.options(priority="high").enqueue(2)
+        await add.aenqueue(1)
+        await add.options(priority="high").aenqueue(2)
 
     for _ in range(2):
         asyncio.run(enqueue_twice())
-    assert add.enqueue_sync(3).job_id == "job_1"
+    assert add.enqueue(3).job_id == "job_1"
     bodies = [body for _, body in wire.sent]
     assert [body["payload"] for body in bodies] == [{"a": n} for n in (1, 2, 1, 2, 3)]
     assert bodies[1]["priority"] == "high"
@@ -196,7 +196,7 @@ async def test_a_given_client_is_used_and_not_closed(wire: Wire) -> None:
     async with AsyncClient("http://corvo", transport=httpx.MockTransport(wire)) as client:
         server = Server(client, None)
         for _ in range(2):
-            await server.enqueue("a", {}, {})
+            await server.aenqueue("a", {}, {})
             await server.close()
         wire.answer = {"jobs": []}
         api = server.api(FetchTerms(["a"], "worker_1", "box", 30.0, 60.0))
@@ -209,7 +209,7 @@ async def test_the_connections_of_a_loop_are_closed_with_it(wire: Wire, network:
     network(wire)
     server = Server("http://corvo", None)
     wire.answer = {"job_id": "job_1", "status": "pending"}
-    await server.enqueue("a", {}, {})
+    await server.aenqueue("a", {}, {})
     first = server._connection()
     assert server._connection() is first
     await server.close()

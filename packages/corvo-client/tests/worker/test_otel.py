@@ -82,7 +82,7 @@ def test_an_attempt_is_a_consumer_span_linked_to_the_span_of_its_enqueue(
             pass
 
     with tracer.start_as_current_span("request") as request:
-        plain.enqueue_sync()
+        plain.enqueue()
         jobs.drain(worker)
     spans = {span.name: span for span in exporter.get_finished_spans()}
     attempt, inside = spans["process q"], spans["inside"]
@@ -132,7 +132,7 @@ def test_a_span_has_the_outcome_of_the_attempt(
     async def task() -> Any:
         return do()
 
-    task.enqueue_sync()
+    task.enqueue()
     jobs.drain(worker, within=0)
     (span,) = exporter.get_finished_spans()
     assert (span.attributes or {})["corvo.job.outcome"] == outcome
@@ -150,7 +150,7 @@ def test_a_span_has_the_interruption_of_the_attempt(
             client.cancel_job(context.id)
         context.raise_if_cancelled()
 
-    task.enqueue_sync()
+    task.enqueue()
     jobs.drain(worker)
     (span,) = exporter.get_finished_spans()
     assert (span.attributes or {})["corvo.job.outcome"] == "interrupted: cancelled"
@@ -166,7 +166,7 @@ def test_an_invalid_traceparent_is_not_linked(
     @worker.task("q")
     async def task() -> None: ...
 
-    task.enqueue_sync()
+    task.enqueue()
     jobs.all[0].traceparent = traceparent
     jobs.drain(worker)
     spans: tuple[ReadableSpan, ...] = exporter.get_finished_spans()

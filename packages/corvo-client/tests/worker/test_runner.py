@@ -305,7 +305,7 @@ async def test_an_invalid_enqueue_inside_a_handler_is_retried(
     other_task = make_task(other)
 
     async def handler() -> None:
-        await other_task.enqueue({"number": "x"})
+        await other_task.aenqueue({"number": "x"})
 
     runner.start(make_task(handler), make_lease())
     outcome = await done.next()

@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from corvo_client._errors import CorvoError
 from corvo_client._options import EnqueueOptions
 from corvo_client.worker._context import Context
 from corvo_client.worker._payload import InvalidPayload
@@ -21,10 +22,10 @@ class FakeProducer:
     def __init__(self) -> None:
         self.sent: list[Sent] = []
 
-    async def enqueue(self, queue: str, payload: Any, options: EnqueueOptions) -> EnqueueReply:
-        return self.enqueue_sync(queue, payload, options)
+    async def aenqueue(self, queue: str, payload: Any, options: EnqueueOptions) -> EnqueueReply:
+        return self.enqueue(queue, payload, options)
 
-    def enqueue_sync(self, queue: str, payload: Any, options: EnqueueOptions) -> EnqueueReply:
+    def enqueue(self, queue: str, payload: Any, options: EnqueueOptions) -> EnqueueReply:
         self.sent.append((queue, payload, options))
         return EnqueueReply(job_id="job_1", status="pending")
 
@@ -55,16 +56,16 @@ def test_the_function_stays_callable_and_keeps_its_name(producer: FakeProducer) 
 
 async def test_enqueue_has_the_parameters_of_the_function(producer: FakeProducer) -> None:
     task: Task[..., ..., int] = Task(add, "sums", producer, {})
-    assert (await task.enqueue(2, b=3)).job_id == "job_1"
-    assert task.enqueue_sync(4).status == "pending"
+    assert (await task.aenqueue(2, b=3)).job_id == "job_1"
+    assert task.enqueue(4).status == "pending"
     assert producer.sent == [("sums", {"a": 2, "b": 3}, {}), ("sums", {"a": 4}, {})]
 
 
 async def test_enqueue_omits_the_context(producer: FakeProducer) -> None:
     task: Task[..., ..., Any] = Task(send, "emails", producer, {})
     assert task.is_async
-    await task.enqueue(Email(to="a@b.c"))
-    await task.enqueue(email=Email(to="a@b.c", subject="x"))
+    await task.aenqueue(Email(to="a@b.c"))
+    await task.aenqueue(email=Email(to="a@b.c", subject="x"))
     assert [payload for _, payload, _ in producer.sent] == [
         {"to": "a@b.c", "subject": "hello"},
         {"to": "a@b.c", "subject": "x"},
@@ -73,19 +74,20 @@ async def test_enqueue_omits_the_context(producer: FakeProducer) -> None:
 
 async def test_an_invalid_enqueue_is_rejected_before_sending(producer: FakeProducer) -> None:
     task: Task[..., ..., Any] = Task(add, "sums", producer, {})
-    with pytest.raises(InvalidPayload, match="a: Input should be a valid integer"):
-        await task.enqueue("x")
+    with pytest.raises(InvalidPayload, match="a: Input should be a valid integer") as caught:
+        await task.aenqueue("x")
+    assert isinstance(caught.value, CorvoError)
     with pytest.raises(TypeError, match="too many positional arguments"):
-        task.enqueue_sync(1, 2, 3)
+        task.enqueue(1, 2, 3)
     assert producer.sent == []
 
 
 async def test_options_override_the_defaults_of_the_task(producer: FakeProducer) -> None:
     task: Task[..., ..., Any] = Task(add, "sums", producer, {"max_retries": 5, "tags": {"a": "b"}})
     urgent = task.options(priority="high", delay=5, max_retries=1)
-    await urgent.enqueue(1)
-    urgent.enqueue_sync(2)
-    await task.enqueue(3)
+    await urgent.aenqueue(1)
+    urgent.enqueue(2)
+    await task.aenqueue(3)
     options = {"max_retries": 1, "tags": {"a": "b"}, "priority": "high", "delay": 5}
     assert producer.sent == [
         ("sums", {"a": 1}, options),

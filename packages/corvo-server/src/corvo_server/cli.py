@@ -1,5 +1,7 @@
 """The command line of the server. Every setting is an option and an environment variable."""
 
+import logging
+import os
 import signal
 import sqlite3
 import sys
@@ -15,12 +17,15 @@ from pydantic import ValidationError
 from corvo_server import logs
 from corvo_server.__about__ import __version__
 from corvo_server.app import check_store
+from corvo_server.environment import unknown_variables
 from corvo_server.http_server import BindError
 from corvo_server.serve import serve
 from corvo_server.settings import Settings, defaults, option_of, variable_of
 from corvo_server.store.protocol import UnusableStoreError
 from corvo_server.store.sqlite import backup
 from corvo_server.transfer import transfer
+
+_log = logging.getLogger(__name__)
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -62,13 +67,18 @@ def server(context: click.Context, /, **options: str | None) -> None:
     """
     settings = _read_settings({name: value for name, value in options.items() if value is not None})
     context.obj = settings
+    warnings = unknown_variables(os.environ, map(variable_of, Settings.model_fields))
     if context.invoked_subcommand is not None:
         # An interrupted command must not look successful, and Python runs no signal handler while
         # SQLite waits for a lock.
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         signal.signal(signal.SIGINT, signal.SIG_DFL)
+        for warning in warnings:
+            click.echo(f"Warning: {warning}", err=True)
         return
     logs.configure(settings.log_level, settings.log_format)
+    for warning in warnings:
+        _log.warning(warning)
     with _operator_errors(settings):
         serve(settings)
 

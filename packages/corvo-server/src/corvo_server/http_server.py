@@ -1,7 +1,9 @@
 """The HTTP server: its event loop, its listening socket, its start and its shutdown."""
 
 import asyncio
+import errno
 import gc
+import os
 import socket
 from contextlib import suppress
 
@@ -85,6 +87,8 @@ def url_of(listener: socket.socket) -> str:
 
 async def start_http(app: App, listener: socket.socket) -> AsyncioServer:
     """Start to serve requests on `listener`. Return the running server."""
+    # Else Sanic advises in a terminal to use its own options for development.
+    os.environ["SANIC_IGNORE_PRODUCTION_WARNING"] = "true"
     # With HTTP/1 as its only version, Sanic adds no alt-svc header to replies.
     app.state.server_info.append(ApplicationServerInfo(settings={"version": HTTP.VERSION_1}))
     server = await app.create_server(
@@ -130,6 +134,19 @@ class BindError(Exception):
 
     def __init__(self, bind: str, error: OSError) -> None:
         super().__init__(
-            f"Cannot listen on {bind}: {error.strerror}. Is another server running there? "
-            "Choose another address with --bind."
+            f"Cannot listen on {bind}: {error.strerror}. {_advice(error)} Set another address with "
+            "--bind or CORVO_BIND."
         )
+
+
+def _advice(error: OSError) -> str:
+    """Return a sentence that says why a server cannot listen on an address."""
+    if isinstance(error, socket.gaierror):
+        return "The host is neither an address nor a name that this machine can resolve."
+    if error.errno == errno.EADDRINUSE:
+        return "Another program listens there: is a server already running?"
+    if error.errno == errno.EADDRNOTAVAIL:
+        return "This machine has no such address."
+    if error.errno == errno.EACCES:
+        return "Only privileged users may listen on this port."
+    return "The address cannot be used."

@@ -233,8 +233,12 @@ class Settings(BaseSettings):
 def split_bind(bind: str) -> tuple[str, int]:
     """Split HOST:PORT; an IPv6 host is in brackets. Raise `ValueError` if it is malformed."""
     host, colon, port = bind.rpartition(":")
-    if not colon or not host or not port.isdecimal() or int(port) > 65535:
+    if not colon or not host or not re.fullmatch("[0-9]{1,9}", port):
         raise ValueError(f"{bind!r} is not HOST:PORT, like 127.0.0.1:8080 or [::]:8080")
+    if int(port) > 65535:
+        raise ValueError(f"the port {port} is not from 0 to 65535")
+    if host.startswith("[") is not host.endswith("]"):
+        raise ValueError(f"{bind!r} lacks a bracket around its IPv6 address, like [::]:8080")
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 

@@ -104,7 +104,7 @@ def test_bad_option_is_named(
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (BindError("1.2.3.4:80", OSError(98, "Address already in use")), "Choose another address"),
+        (BindError("1.2.3.4:80", OSError(98, "Address already in use")), "Set another address"),
         (PermissionError(13, "Permission denied", "/data"), "Cannot use"),
     ],
 )
@@ -167,6 +167,22 @@ def test_newer_database_is_reported(
     result = invoke()
     assert result.exit_code == 1
     assert "newer corvo-server" in result.output
+
+
+def test_unknown_variables_are_named(
+    invoke: Invoke, served: list[Settings], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert invoke(CORVO_RETAIN_DED="1d").exit_code == 0
+    (record,) = [record for record in caplog.records if "CORVO_RETAIN_DED" in record.message]
+    assert record.levelname == "WARNING"
+    assert "Did you mean CORVO_RETAIN_DEAD?" in record.message
+    assert len(served) == 1
+
+
+def test_commands_name_unknown_variables(invoke: Invoke, tmp_path: Path) -> None:
+    result = invoke("check", CORVO_DATA_DIRECTORY=str(tmp_path))
+    assert "Warning: The environment variable CORVO_DATA_DIRECTORY is unknown" in result.output
+    assert "Did you mean CORVO_DATA_DIR?" in result.output
 
 
 def test_main_runs_the_command_line(monkeypatch: pytest.MonkeyPatch) -> None:

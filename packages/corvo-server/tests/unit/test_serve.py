@@ -1,6 +1,7 @@
 """A server from start to shutdown, in the test's process, which sends the signals to itself."""
 
 import asyncio
+import errno
 import logging
 import os
 import signal
@@ -200,6 +201,23 @@ def test_address_in_use_is_reported(tmp_path: Path) -> None:
             serve(settings(tmp_path, bind=bind))
 
 
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (socket.gaierror(-2, "Name or service not known"), "neither an address nor a name"),
+        (OSError(errno.EADDRINUSE, "Address already in use"), "a server already running"),
+        (OSError(errno.EADDRNOTAVAIL, "Cannot assign"), "has no such address"),
+        (PermissionError(errno.EACCES, "Permission denied"), "Only privileged users"),
+        (OSError(errno.ENODEV, "No such device"), "cannot be used"),
+    ],
+)
+def test_reason_of_a_failed_bind_is_given(error: OSError, reason: str) -> None:
+    message = str(BindError("x:80", error))
+    assert reason in message
+    assert "CORVO_BIND" in message
+    assert ("already running" in message) is (error.errno == errno.EADDRINUSE)
+
+
 @pytest.mark.parametrize("bind", ["256.1.1.1:80", "no-such-host.invalid:80"])
 def test_invalid_address_is_reported(tmp_path: Path, bind: str) -> None:
     with pytest.raises(BindError, match="Cannot listen on"):
@@ -211,6 +229,17 @@ def test_data_dir_is_unlocked_if_the_address_is_in_use(tmp_path: Path) -> None:
         serve(settings(tmp_path, bind="256.1.1.1:80"))
     with pytest.raises(BindError):
         serve(settings(tmp_path, bind="256.1.1.1:80"))
+
+
+async def test_terminal_shows_no_advice_of_the_framework(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    server = run(tmp_path, caplog)
+    await server.address()
+    os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.wait_for(server.task, 10)
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 @pytest.mark.skipif(not socket.has_ipv6, reason="needs IPv6")

@@ -42,7 +42,18 @@ GOOD: dict[str, tuple[str, Any]] = {
 }
 
 BAD: dict[str, list[str]] = {
-    "bind": ["", "8080", ":8080", "localhost", "localhost:", "localhost:http", "localhost:70000"],
+    "bind": [
+        "",
+        "8080",
+        ":8080",
+        "localhost",
+        "localhost:",
+        "localhost:http",
+        "localhost:70000",
+        "[::1:80",
+        "::1]:80",
+        "localhost:²",
+    ],
     "database_url": ["corvo", "mysql://db/corvo", "sqlite://", "sqlite:///"],
     "database_schema": ["", "Corvo", "a-b", "1a", "a" * 64, "a; drop"],
     "database_connections": ["0", "", "few"],

@@ -82,7 +82,7 @@ class Outbox:
         session.execute(statement)
         return job_id
 
-    async def enqueue_async(
+    async def aenqueue(
         self,
         session: AnyAsyncSession,
         queue: str,
@@ -90,9 +90,9 @@ class Outbox:
         **options: Unpack[EnqueueOptions],
     ) -> str:
         """Do what `enqueue` does, for an `AsyncSession` or an `AsyncConnection`."""
-        return await self.add_async(session, enqueue_request(queue, payload, options))
+        return await self.aadd(session, enqueue_request(queue, payload, options))
 
-    async def add_async(self, session: AnyAsyncSession, request: EnqueueRequest) -> str:
+    async def aadd(self, session: AnyAsyncSession, request: EnqueueRequest) -> str:
         """Do what `add` does, for an `AsyncSession` or an `AsyncConnection`."""
         job_id, statement = self._insert(request)
         await session.execute(statement)

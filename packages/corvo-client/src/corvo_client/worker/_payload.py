@@ -8,13 +8,14 @@ from typing import Any, get_args, get_type_hints
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
+from corvo_client._errors import CorvoError
 from corvo_client.worker._context import Context
 
 _MAX_ERRORS = 20
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
-class InvalidPayload(ValueError):
+class InvalidPayload(CorvoError, ValueError):
     """The payload does not match the function. The message has field names but no values."""
 
 

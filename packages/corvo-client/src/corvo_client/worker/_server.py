@@ -59,13 +59,13 @@ class Server:
         """Return the sender of the heartbeat thread. A request may take up to `seconds`."""
         return HttpHeartbeatSender(self._origin, seconds)
 
-    async def enqueue(self, queue: str, payload: Any, options: EnqueueOptions) -> EnqueueReply:
+    def enqueue(self, queue: str, payload: Any, options: EnqueueOptions) -> EnqueueReply:
+        """Enqueue a job. Block until the server has answered."""
+        return Jobs(self._sync_session).enqueue(queue, payload, **options)
+
+    async def aenqueue(self, queue: str, payload: Any, options: EnqueueOptions) -> EnqueueReply:
         """Enqueue a job from the running event loop."""
         return await AsyncJobs(self._connection().session).enqueue(queue, payload, **options)
-
-    def enqueue_sync(self, queue: str, payload: Any, options: EnqueueOptions) -> EnqueueReply:
-        """Enqueue a job without an event loop. Block until the server has answered."""
-        return Jobs(self._sync_session).enqueue(queue, payload, **options)
 
     async def close(self) -> None:
         """Close the connection of the running event loop."""

@@ -42,12 +42,12 @@ class TaskDefaults(TypedDict, total=False):
 class Producer(Protocol):
     """Enqueues payloads from asyncio or from plain code."""
 
-    async def enqueue(self, queue: str, payload: Any, options: EnqueueOptions) -> EnqueueReply:
-        """Enqueue a job from a coroutine."""
+    def enqueue(self, queue: str, payload: Any, options: EnqueueOptions) -> EnqueueReply:
+        """Enqueue a job. Block until the server has answered."""
         ...
 
-    def enqueue_sync(self, queue: str, payload: Any, options: EnqueueOptions) -> EnqueueReply:
-        """Enqueue a job without an event loop. Block until the server has answered."""
+    async def aenqueue(self, queue: str, payload: Any, options: EnqueueOptions) -> EnqueueReply:
+        """Enqueue a job from a coroutine."""
         ...
 
 
@@ -62,18 +62,19 @@ class Enqueuer(Generic[P]):
         self._shape = shape
         self._options = options
 
-    async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> EnqueueReply:
+    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> EnqueueReply:
         """Enqueue a job that calls the function with these arguments.
 
-        Raises `InvalidPayload`, before sending, for arguments that the worker would reject.
+        Blocks until the server has answered. Raises `InvalidPayload`, before sending, for arguments
+        that the worker would reject.
         """
         payload = self._shape.payload(args, kwargs)
-        return await self._producer.enqueue(self._queue, payload, self._options)
+        return self._producer.enqueue(self._queue, payload, self._options)
 
-    def enqueue_sync(self, *args: P.args, **kwargs: P.kwargs) -> EnqueueReply:
-        """Do what `enqueue` does, without an event loop. Block until the server has answered."""
+    async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> EnqueueReply:
+        """Do what `enqueue` does, from asyncio, without blocking the event loop."""
         payload = self._shape.payload(args, kwargs)
-        return self._producer.enqueue_sync(self._queue, payload, self._options)
+        return await self._producer.aenqueue(self._queue, payload, self._options)
 
     def request(self, *args: P.args, **kwargs: P.kwargs) -> EnqueueRequest:
         """Return the request of an enqueue with these arguments, for a batch or an outbox.
@@ -118,16 +119,17 @@ class Task(Generic[C, P, R_co]):
         merged = EnqueueOptions(**{**self.defaults, **options})
         return Enqueuer(self._producer, self.queue, self.shape, merged)
 
-    async def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> EnqueueReply:
+    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> EnqueueReply:
         """Enqueue a job that calls the function with these arguments.
 
-        Raises `InvalidPayload`, before sending, for arguments that the worker would reject.
+        Blocks until the server has answered. Raises `InvalidPayload`, before sending, for arguments
+        that the worker would reject.
         """
-        return await self.options().enqueue(*args, **kwargs)
+        return self.options().enqueue(*args, **kwargs)
 
-    def enqueue_sync(self, *args: P.args, **kwargs: P.kwargs) -> EnqueueReply:
-        """Do what `enqueue` does, without an event loop. Block until the server has answered."""
-        return self.options().enqueue_sync(*args, **kwargs)
+    async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> EnqueueReply:
+        """Do what `enqueue` does, from asyncio, without blocking the event loop."""
+        return await self.options().aenqueue(*args, **kwargs)
 
     def request(self, *args: P.args, **kwargs: P.kwargs) -> EnqueueRequest:
         """Return the request of an enqueue with these arguments, for a batch or an outbox."""
