@@ -6,7 +6,7 @@ import pytest
 
 from corvo_server.engine.alarm import Alarm
 from server_support.bench import turns
-from server_support.clock import START, ManualClock
+from server_support.clock import START, ManualClock, forward_loop
 
 
 @pytest.fixture
@@ -85,3 +85,14 @@ async def test_cleared_alarm_does_not_end(alarm: Alarm) -> None:
     alarm.bring_forward(START)
     alarm.clear()
     assert not await rings(alarm)
+
+
+async def test_alarm_notices_time_that_the_loop_did_not_count(
+    alarm: Alarm, clock: ManualClock
+) -> None:
+    alarm.bring_forward(START + 60_000)
+    waiting = asyncio.ensure_future(alarm.wait())
+    await turns()
+    clock.forward(60_000)  # the machine was suspended
+    forward_loop(1.0)
+    await asyncio.wait_for(waiting, 5)
