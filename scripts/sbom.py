@@ -35,7 +35,9 @@ def of_wheel(wheel: Path) -> Bom:
     with tempfile.TemporaryDirectory(prefix="corvo-sbom-") as directory:
         environment = _environment(Path(directory))
         # Install by name: an install from the file would record the path of the file.
-        wanted = ("--find-links", str(wheel.parent), f"{name}=={version}")
+        # uv caches wheels by their path: an earlier build of this version could be installed.
+        refresh = f"--refresh-package={name}"
+        wanted = (refresh, "--find-links", str(wheel.parent), f"{name}=={version}")
         _run("uv", "pip", "install", "--quiet", "--python", str(environment), *wanted)
         bom = _bom(environment)
     (about,) = (found for found in bom["components"] if found["name"] == name)

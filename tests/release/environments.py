@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from release.wheels import PACKAGES
 from server_support.process import clean_environment
 
 _LISTED = """
@@ -87,7 +88,9 @@ class Environments:
 
     def _install(self, *arguments: str | Path) -> None:
         # The directory has our packages. The index may have other projects of the same names.
-        uv("pip", "install", "--quiet", "--find-links", self.wheels, *arguments)
+        # uv caches wheels by their path: an earlier build of this version could be installed.
+        fresh = [f"--refresh-package={name}" for name in PACKAGES]
+        uv("pip", "install", "--quiet", *fresh, "--find-links", self.wheels, *arguments)
 
 
 def uv(*arguments: str | Path) -> None:
