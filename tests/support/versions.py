@@ -10,7 +10,8 @@ from pathlib import Path
 
 _ROOT = Path(__file__).parents[2]
 _SOURCES = ("packages/corvo-server/src", "packages/corvo-schema/src")
-_FIRST = "packages/corvo-server/src/corvo_server/store/postgres/migrations/0001_initial.sql"
+_WORKS_WITH = "works with servers of schema version"
+"""Words of the first version whose servers start on a database that a newer one has migrated."""
 _ABOUT = "corvo_server/__about__.py"
 _MIGRATIONS = "corvo_server/store/postgres/migrations"
 Environment = dict[str, str]
@@ -22,10 +23,10 @@ class VersionMissing(Exception):
 
 
 def version_before(folder: Path) -> Environment:
-    """Return the newest release before this commit, or else the first commit with PostgreSQL."""
+    """Return the newest release before this commit, or else the first version that may be mixed."""
     commit = _git("describe", "--tags", "--match", "corvo-server-v*", "--abbrev=0", "HEAD^")
     if commit is None:
-        commit = _git("log", "--format=%H", "--diff-filter=A", "HEAD^", "--", _FIRST)
+        commit = _git("log", "--format=%H", f"-S{_WORKS_WITH}", "HEAD^", "--", _SOURCES[0])
         commit = commit and commit.split()[-1]
     if not commit:
         raise VersionMissing("the git history has no earlier version")

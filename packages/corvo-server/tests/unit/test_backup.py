@@ -1,5 +1,6 @@
 """Backup, restore, check and vacuum of a SQLite database."""
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -141,7 +142,9 @@ async def test_vacuum_needs_the_server_to_be_stopped(bench: Bench, data_dir: Pat
         backup.vacuum(data_dir)
 
 
-def test_commands_report_their_results(tmp_path: Path) -> None:
+def test_commands_report_their_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("CORVO_")]:
+        monkeypatch.delenv(name)
     run = CliRunner().invoke
     data_dir, copy = tmp_path / "data", tmp_path / "copy.db"
     nothing = run(server, ["--data-dir", str(data_dir), "check"])
