@@ -1,4 +1,5 @@
 import asyncio
+import queue
 import threading
 
 from corvo_client.worker._threads import Threads
@@ -41,20 +42,24 @@ async def test_the_threads_do_not_keep_the_process_alive() -> None:
 
 
 def test_results_after_the_loop_has_closed_are_dropped() -> None:
-    go_on, has_ended = threading.Event(), threading.Event()
+    go_on = threading.Event()
+    begun: queue.SimpleQueue[threading.Thread] = queue.SimpleQueue()
+    ended: list[threading.Thread] = []
 
     def call() -> None:
+        # Other tests may have left threads of the same name.
+        begun.put(threading.current_thread())
         go_on.wait(10)
-        has_ended.set()
+        ended.append(threading.current_thread())
 
-    async def main() -> threading.Thread:
+    async def main() -> None:
         threads: Threads[None] = Threads(1, asyncio.get_running_loop(), lambda _: None)
         threads.submit(call)
         threads.close()
-        return next(t for t in threading.enumerate() if t.name == "corvo-handler-1")
 
-    thread = asyncio.run(main())
+    asyncio.run(main())
+    thread = begun.get(timeout=10)
     go_on.set()
     thread.join(10)
-    assert has_ended.is_set()
+    assert ended == [thread]
     assert not thread.is_alive()
