@@ -9,6 +9,8 @@ _OF_CLIENTS = frozenset(
     {"CORVO_API_KEY", "CORVO_CONFIG", "CORVO_OUTPUT", "CORVO_PROFILE", "CORVO_SERVER"}
 )
 """Variables of the client and the command line, which the server does not read."""
+_OF_SANIC = "CORVO_SANIC_"
+"""Start of the variables that set options of the web framework."""
 _OF_KUBERNETES = re.compile(
     r"CORVO(_[A-Z0-9_]+)?_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?"
     r"|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
@@ -19,7 +21,7 @@ _OF_KUBERNETES = re.compile(
 def unknown_variables(environment: Mapping[str, str], known: Iterable[str]) -> list[str]:
     """Return a sentence for each variable `CORVO_*` that is not in `known`.
 
-    Variables of the other packages and of Kubernetes are left out.
+    Variables of the other packages, the web framework and Kubernetes are left out.
     """
     names = sorted(known)
     return [
@@ -28,6 +30,7 @@ def unknown_variables(environment: Mapping[str, str], known: Iterable[str]) -> l
         if name.upper().startswith(_PREFIX)
         and name not in _OF_CLIENTS
         and name not in names
+        and not name.startswith(_OF_SANIC)
         and not _OF_KUBERNETES.fullmatch(name)
     ]
 

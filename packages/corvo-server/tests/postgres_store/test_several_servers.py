@@ -14,6 +14,7 @@ from corvo_schema.states import JobState
 from corvo_server.engine import bulk, queues
 from corvo_server.engine.errors import CallError
 from corvo_server.store.bulk import BulkRecord
+from corvo_server.store.emptying import EmptyQueue
 from corvo_server.store.postgres.nodes import writer_of
 from corvo_server.store.postgres.pipeline import Pipeline, Rows
 from corvo_server.store.postgres.rows import Row
@@ -248,8 +249,9 @@ async def test_a_batch_finishes_once(open_bench: OpenBench) -> None:
 
 async def test_a_queue_exists_while_it_has_a_job(open_bench: OpenBench) -> None:
     here, there = open_bench(**ALONE), open_bench(**ALONE)
+    delete = EmptyQueue("mail", is_deleted=True, now=here.clock(), check=lambda _: None)
     for _ in range(10):
-        job_id, _ = await asyncio.gather(here.enqueue(), there.store.drop_queue("mail"))
+        job_id, _ = await asyncio.gather(here.enqueue(), there.store.empty_queue(delete))
         assert (await there.queue()).pending == 1
         await here.engine.jobs.delete(job_id)
     await here.check_counters()

@@ -112,9 +112,8 @@ async def test_memory_of_many_unread_streams_is_bounded(bench: Bench, server: Ht
     assert max(unread(server)) < 256 * 1024
 
 
+@pytest.mark.sqlite  # looks at its write-ahead log
 async def test_unread_streams_hold_no_transaction(bench: Bench, server: HttpServer) -> None:
-    if bench.store.is_shared:
-        pytest.skip("looks at the write-ahead log of SQLite")
     await write_events(bench)
     for _ in range(8):
         await follow(server, "/events?last_event_id=0")

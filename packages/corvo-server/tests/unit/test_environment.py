@@ -33,6 +33,7 @@ def test_help_is_named_if_no_name_is_near() -> None:
         "CORVO_BIND",
         "CORVO_SERVER",
         "CORVO_API_KEY",
+        "CORVO_SANIC_KEEP_ALIVE",
         "CORVO_PORT",
         "CORVO_PORT_8080_TCP_ADDR",
         "CORVO_SERVICE_HOST",

@@ -54,7 +54,7 @@ class Patience:
 
     @property
     def reason(self) -> str:
-        """What the client did not do in time."""
+        """A sentence that says what the client did not do in time."""
         if self._rate == inf:
             return f"its head was not complete within {self._most:g} s"
         return f"its body must bring at least {self._rate:g} bytes per second"

@@ -1,4 +1,4 @@
-"""Event streams: replies of server-sent events. What a viewer does not read is bounded."""
+"""Event streams: replies of server-sent events. Their unread bytes are bounded."""
 
 import asyncio
 import socket

@@ -1,4 +1,4 @@
-"""What the kernel knows about a TCP connection."""
+"""Reads from the kernel how much of a TCP connection's data the peer has acknowledged."""
 
 import socket
 import struct

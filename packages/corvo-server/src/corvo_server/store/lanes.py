@@ -133,7 +133,7 @@ class Lanes(Generic[C]):
 
     @property
     def load(self) -> SearchLoad:
-        """What the searches do now."""
+        """The number of searches that run, wait, and were refused."""
         lanes = (self._index_tries, self._document_tries, self._costly)
         return SearchLoad(self._costly.taken, sum(lane.waiting for lane in lanes), self._refused)
 

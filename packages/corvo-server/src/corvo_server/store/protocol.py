@@ -165,13 +165,6 @@ class Store(Protocol):
         """
         ...
 
-    def drop_queue(self, name: str) -> Future[bool]:
-        """Delete a queue, its settings and its totals, unless it has jobs. Return whether it did.
-
-        Return False for a queue that has jobs or does not exist.
-        """
-        ...
-
     def edit_schedule(self, edit: ScheduleEdit) -> Future[EditOutcome]:
         """Change one schedule as the rule decides from the stored schedule, and enqueue its job.
 

@@ -19,8 +19,3 @@ def touch(tx: Transaction, requests: Sequence[None]) -> list[None]:
     """Write to the database without changing what it stores."""
     tx.tables.queues.touch()
     return [None] * len(requests)
-
-
-def drop(tx: Transaction, names: Sequence[str]) -> list[bool]:
-    """Delete the queues that have no jobs. Return for each whether it was deleted."""
-    return [tx.tables.queues.drop(name) for name in names]

@@ -42,7 +42,6 @@ RECLAIM = Verb(3, maintenance.reclaim)
 EXPIRE = Verb(4, maintenance.expire)
 PRUNE = Verb(5, maintenance.prune)
 CONFIGURE_QUEUE = Verb(6, queues.configure)
-DROP_QUEUE = Verb(7, queues.drop)
 EDIT_SCHEDULE = Verb(8, schedules.edit)
 RUN_SCHEDULES = Verb(9, schedules.run_due)
 EMPTY_QUEUE = Verb(10, emptying.empty, emptying.prefetch)
@@ -112,9 +111,6 @@ class Writes:
 
     def empty_queue(self, request: EmptyQueue) -> Future[EmptyOutcome]:
         return self._writer.submit(EMPTY_QUEUE, request)
-
-    def drop_queue(self, name: str) -> Future[bool]:
-        return self._writer.submit(DROP_QUEUE, name)
 
     def edit_schedule(self, edit: ScheduleEdit) -> Future[EditOutcome]:
         return self._writer.submit(EDIT_SCHEDULE, edit)

@@ -14,7 +14,7 @@ LATEST = 253_402_300_799_999
 
 
 class Rule(NamedTuple):
-    """What a value of a column must be. NULL is always allowed; NOT NULL is part of the schema."""
+    """A rule for the values of a column. NULL passes; NOT NULL is part of the schema."""
 
     holds: Callable[[Any], bool]
     expected: str

@@ -45,7 +45,7 @@ class Search(Struct, frozen=True):
 
 
 class SearchLoad(Struct, frozen=True):
-    """What the searches of a store do."""
+    """The number of searches of a store that run, wait, and were refused."""
 
     costly: int
     """Number of costly searches that run."""

@@ -83,3 +83,11 @@ def _identity_of(path: str) -> _Identity | None:
     except OSError:
         return None
     return _Identity(stat.st_dev, stat.st_ino)
+
+
+def size_of(path: str | os.PathLike[str]) -> int:
+    """Return the size of a file in bytes; 0 if it does not exist."""
+    try:
+        return os.stat(path).st_size  # noqa: PTH116 - called in commits
+    except OSError:
+        return 0

@@ -6,6 +6,7 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from corvo_server.store.sqlite.files import size_of
 from corvo_server.store.sqlite.permissions import PRIVATE_FILE
 
 log = logging.getLogger(__name__)
@@ -24,10 +25,7 @@ class Reserve:
     @property
     def size(self) -> int:
         """Size of the file in bytes; 0 if there is none."""
-        try:
-            return self._path.stat().st_size
-        except OSError:
-            return 0
+        return size_of(self._path)
 
     def release(self) -> bool:
         """Remove the file. Return whether there was one."""

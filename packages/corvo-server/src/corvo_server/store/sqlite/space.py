@@ -5,7 +5,6 @@ the checkpoint that moves it to the database. So new jobs are refused while less
 left. All sizes are in bytes.
 """
 
-import os
 import shutil
 import sqlite3
 import sys
@@ -13,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from corvo_server.store.sqlite.files import size_of
 from corvo_server.store.sqlite.reserve import Reserve
 
 _MIB = 1024 * 1024
@@ -88,7 +88,7 @@ class Space:
         (unused,) = connection.execute("PRAGMA freelist_count").fetchone()
         # The next checkpoint needs the space of pages that are only in the log. The log itself
         # keeps its space, and the next commits write over it.
-        log = min(_size_of(self._log), floor // 2)
+        log = min(size_of(self._log), floor // 2)
         left = disk.free + log - self._growth(connection, pages) - floor
         # New pages take space twice, in the log and in the file. Unused pages take it once, and
         # the log gives it back at the next checkpoint.
@@ -137,7 +137,7 @@ class Space:
 
     def _growth(self, connection: sqlite3.Connection, pages: int) -> int:
         """Return by how much a checkpoint makes the file larger."""
-        return max(0, pages * self._page_size(connection) - _size_of(self._database))
+        return max(0, pages * self._page_size(connection) - size_of(self._database))
 
     def _page_size(self, connection: sqlite3.Connection) -> int:
         if self._page_bytes == 0:
@@ -163,10 +163,3 @@ def is_full(error: BaseException | None) -> bool:
 
 def _floor_of(disk: Disk) -> int:
     return min(_FLOOR, disk.total // 8)
-
-
-def _size_of(path: str) -> int:
-    try:
-        return os.stat(path).st_size  # noqa: PTH116 - called in commits
-    except OSError:
-        return 0

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from corvo_server.store.sqlite.checkpoints import Checkpoints
-from corvo_server.store.sqlite.files import DataFiles
+from corvo_server.store.sqlite.files import DataFiles, size_of
 from corvo_server.store.sqlite.notice import Notice
 from corvo_server.store.sqlite.readers import Readers
 from corvo_server.store.sqlite.space import Space
@@ -169,8 +169,8 @@ class Watch:
         ages = [0.0 if held_since is None else now - held_since]
         ages += [pool.oldest_read() for pool in self._pools]
         return Storage(
-            database_bytes=_size_of(self._files.database),
-            log_bytes=_size_of(self._files.log),
+            database_bytes=size_of(self._files.database),
+            log_bytes=size_of(self._files.log),
             free_bytes=self._space.last.free,
             room_bytes=self._space.last.room,
             oldest_reader_seconds=max(ages),
@@ -198,10 +198,3 @@ class Watch:
                 f"{storage.log_bytes / 1e6:.0f} MB. Free space, or delete jobs."
             )
         self._low_disk.note(low, now)
-
-
-def _size_of(path: os.PathLike[str]) -> int:
-    try:
-        return os.stat(path).st_size  # noqa: PTH116 - any path
-    except OSError:
-        return 0
