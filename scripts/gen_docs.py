@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
 from docs_cli import cli_reference
+from docs_faults import fault_table
 from docs_http import endpoint_table, http_reference
 from docs_python import sdk_reference, testing_reference, worker_reference
 from prometheus_client.core import Metric
@@ -100,6 +101,7 @@ PARTS: dict[tuple[str, str], Callable[[], Iterable[str]]] = {
     ("states.md", "transitions"): transitions,
     ("settings.md", "settings"): settings,
     ("operations.md", "metrics"): metrics,
+    ("guarantees.md", "faults"): fault_table,
     ("reference/http.md", "endpoints"): endpoint_table,
     ("reference/http.md", "http"): http_reference,
     ("reference/cli.md", "cli"): cli_reference,

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from support.api_client import ApiClient
+from support.faults.figures import note_figures
 from support.final_state import check_counters, finish_all_jobs, jobs_of
 from support.history import History
 from support.history_checker import acknowledged_ids, check, leases_by_job
@@ -53,6 +54,14 @@ async def test_kills_under_load_lose_nothing(start_server: StartServer) -> None:
         print(
             f"lost {len(verdict.lost)}, double leases {len(verdict.double_leases)}, "
             f"partial {len(verdict.partial)}, duplicates {len(verdict.duplicates)}"
+        )
+        note_figures(
+            "test_kills_under_load_lose_nothing",
+            operations=verbs.total(),
+            kills=ROUNDS,
+            jobs=len(jobs),
+            lost=len(verdict.lost),
+            double_leases=len(verdict.double_leases),
         )
         assert not verdict.violations
         await check_counters(api, jobs)

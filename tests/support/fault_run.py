@@ -17,6 +17,7 @@ from support.event_log import (
     rate_violations,
     read_log,
 )
+from support.faults.figures import note_figures
 from support.final_state import check_counters, finish_all_jobs, jobs_of
 from support.history import History
 from support.history_checker import Verdict, check, leases_by_job
@@ -137,6 +138,14 @@ class FaultRun:
                 if seen[: len(log)] != log:
                     order.append(f"{other.url} has the events in another order than {first.url}")
             self._print(verdict, limits, keys, missing, repeated, order, jobs, len(log))
+            note_figures(
+                self.name,
+                operations=len(self.history.calls),
+                **{name.replace(" ", "_"): number for name, number in self.happened.items()},
+                jobs=len(jobs),
+                lost=len(verdict.lost),
+                double_leases=len(verdict.double_leases),
+            )
             assert not [*verdict.violations, *limits, *keys, *missing, *repeated, *order]
             await check_counters(api, jobs, except_queues=[SCHEDULED])
 
