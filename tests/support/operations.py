@@ -102,9 +102,7 @@ OPERATIONS: Sequence[Operation] = (
     Operation("ack jobs", "POST /ack/batch", end_batch("ack", "acks", {"result": 1})),
     Operation("fail", "POST /fail/{job_id}", end("fail", _BROKE, **_LATER)),
     Operation("fail for good", "POST /fail/{job_id}", end("fail", _BROKE, max_retries=1)),
-    Operation(
-        "fail and cancel", "POST /fail/{job_id}", end("fail", {**_BROKE, "cancel": True})
-    ),
+    Operation("fail and cancel", "POST /fail/{job_id}", end("fail", {**_BROKE, "cancel": True})),
     Operation(
         "fail the last job",
         "POST /fail/{job_id}",

@@ -7,6 +7,9 @@
  * covered by it, and a reply that begins after the end of an fsync was sent after it. Several
  * processes may append to one log.
  *
+ * RECORD_KILL names a file that the test may create: then the process is killed at the next fsync of a
+ * write-ahead log, before it. The file is removed.
+ *
  * Not recorded: memory maps (SQLite maps only its -shm file, which it makes anew after a crash). */
 
 #define _GNU_SOURCE
@@ -14,6 +17,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -231,10 +235,20 @@ EXPORT int posix_fallocate(int fd, off_t offset, off_t size) {
     return posix_fallocate64(fd, offset, size);
 }
 
+static void end_here(const struct call *call) {
+    const char *flag = getenv("RECORD_KILL");
+    size_t size = call->record.path_size;
+    if (flag != NULL && size > 4 && memcmp(call->path + size - 4, "-wal", 4) == 0 &&
+        REAL(unlink)(flag) == 0) {
+        kill(getpid(), SIGKILL);
+    }
+}
+
 static int synced(int fd, int (*sync)(int)) {
     struct call call;
     int is_ours = is_file(&call, fd);
     if (is_ours) {
+        end_here(&call);
         begin(&call, 's', NULL, 0);
     }
     int result = sync(fd);

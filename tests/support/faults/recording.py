@@ -2,6 +2,7 @@
 
 import re
 import struct
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -78,10 +79,10 @@ class Recording:
 
     @cached_property
     def replies(self) -> Mapping[str, int]:
-        """The position at which the first byte of each reply was sent, by its X-Request-ID."""
+        """The position at which the first byte of a successful reply was sent, by X-Request-ID."""
         found: dict[str, int] = {}
         for operation in self.operations:
-            if operation.kind is Kind.SEND:
+            if operation.kind is Kind.SEND and operation.data.startswith(b"HTTP/1.1 2"):
                 for name in _request_ids(operation.data):
                     found.setdefault(name, operation.begun)
         return found
@@ -90,7 +91,7 @@ class Recording:
 def read_recording(path: Path) -> Recording:
     """Return what the file has recorded."""
     operations: list[Operation] = []
-    running: dict[int, Operation] = {}
+    running: defaultdict[int, list[Operation]] = defaultdict(list)
     content = path.read_bytes()
     position = offset = 0
     while offset < len(content):
@@ -106,10 +107,10 @@ def read_recording(path: Path) -> Recording:
             operation = Operation(
                 Kind(kind.decode()), position, None, thread, fd, inode, name, at, data, None
             )
-            running[thread] = operation
+            running[thread].append(operation)  # a signal handler writes during another call
             operations.append(operation)
         else:
-            _end(running.pop(thread), position, fd, inode, at, data, result)
+            _end(running[thread].pop(), position, fd, inode, at, data, result)
         position += 1
     return Recording(operations, position)
 
