@@ -9,15 +9,17 @@ import random
 import shutil
 from pathlib import Path
 
+import httpx
 import pytest
 
+from corvo_schema import new_job_id
 from support.api_client import ApiClient
 from support.faults.effects import Effects
 from support.faults.figures import note_figures
 from support.faults.images import Disk, write_image
 from support.faults.libraries import built
 from support.faults.opened import open_and_read
-from support.faults.owners import Owner
+from support.faults.owners import JobState, Owner
 from support.faults.recorded import RecordedServer, recorded_server
 from support.faults.recording import Kind, Recording
 
@@ -115,3 +117,28 @@ async def test_every_image_holds_all_that_was_acknowledged(
         lost=0,
     )
     print(f"{images.made} images, {images.acknowledged} acknowledged calls checked, lost 0")
+
+
+async def test_repeat_after_a_kill_before_the_fsync_is_durable(
+    tmp_path: Path, library: Path, chance: random.Random
+) -> None:
+    effects = Effects()
+    job = {"queue": "q", "job_id": new_job_id()}
+    with recorded_server(tmp_path, library) as server:
+        async with ApiClient(server.url) as api:
+            await api.enqueue("q")
+            server.kill_at_next_sync()
+            with pytest.raises(httpx.TransportError):
+                await api.send("POST", "/enqueue", job)
+        server.kill()
+        server.restart()
+        call = effects.new_call()
+        effects.note(call, job["job_id"], JobState("q"))
+        async with ApiClient(server.url) as api:
+            repeat = await api.send("POST", "/enqueue", job, headers={"x-request-id": call})
+        assert repeat.status_code == 200  # the page cache has the job, so nothing is written
+        server.kill()
+    images = Images(server, effects, tmp_path)
+    cut = images.recording.replies[call] + 1
+    for _ in range(10):
+        assert not await images.problems_after(cut, chance)
