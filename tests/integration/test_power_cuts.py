@@ -8,25 +8,33 @@ import os
 import random
 import shutil
 from pathlib import Path
+from typing import NamedTuple
 
 import httpx
 import pytest
 
 from corvo_schema import new_job_id
-from support.api_client import ApiClient
+from server_support.process import Process, python
+from server_support.waiting import wait_until
+from support.api_client import ApiClient, Body
 from support.faults.effects import Effects
 from support.faults.figures import note_figures
 from support.faults.images import Disk, write_image
 from support.faults.libraries import built
 from support.faults.opened import open_and_read
 from support.faults.owners import JobState, Owner
-from support.faults.recorded import RecordedServer, recorded_server
+from support.faults.recorded import OPTIONS, RecordedServer
 from support.faults.recording import Kind, Recording
+from support.operations import OPERATIONS, Operation
+from support.server import CorvoServer
+from support.world import World
 
 pytestmark = pytest.mark.sqlite
 
 IMAGES = int(os.environ.get("CORVO_POWER_IMAGES", "200"))
 SEED = int(os.environ.get("CORVO_POWER_SEED", "0")) or random.SystemRandom().randrange(1, 10**9)
+SERVERS = 3
+"""Number of images on which a real server starts."""
 _CLIENTS = 12
 _CALLS = 60
 """Calls of each client between two restarts."""
@@ -58,6 +66,28 @@ def cuts(recording: Recording, chance: random.Random, count: int) -> list[int]:
     return sorted(anywhere + chance.choices(replies, k=count - count // 2))
 
 
+class Done(NamedTuple):
+    """An operation of which the reply has arrived."""
+
+    operation: Operation
+    request_id: str
+    world: World
+    view: Body
+    """What the API tells of the world after the operation."""
+
+
+async def carry_out(api: ApiClient, operation: Operation, number: int) -> Done:
+    """Carry out an operation on a world of its own."""
+    world = World()
+    call = await operation.prepare(api, world)
+    before = await world.view(api)
+    request_id = f"operation-{number}"
+    headers = {"x-request-id": request_id}
+    response = await api.send(call.method, call.path, call.body, headers=headers)
+    assert response.status_code == operation.status
+    return Done(operation, request_id, world, await world.changed(api, before))
+
+
 class Images:
     """Makes images of a recorded data directory and holds each against the effects of the calls."""
 
@@ -69,12 +99,17 @@ class Images:
         self._folder = folder
         self.made = self.acknowledged = 0
 
-    async def problems_after(self, cut: int, chance: random.Random) -> list[str]:
-        """Cut the power at a position, open the image, and return what is wrong with it."""
+    def new(self, cut: int, chance: random.Random) -> Path:
+        """Cut the power at a position, and return a directory with what is left."""
         self.disk.advance(cut)
         folder = self._folder / f"image-{self.made}"
         write_image(self.disk.image(chance), folder)
         self.made += 1
+        return folder
+
+    async def problems_after(self, cut: int, chance: random.Random) -> list[str]:
+        """Cut the power at a position, open the image, and return what is wrong with it."""
+        folder = self.new(cut, chance)
         self.acknowledged += self.effects.acknowledged(self.recording, cut)
         found, problems = await open_and_read(folder, self._jobs)
         shutil.rmtree(folder)
@@ -85,7 +120,7 @@ async def test_every_image_holds_all_that_was_acknowledged(
     tmp_path: Path, library: Path, chance: random.Random
 ) -> None:
     effects = Effects()
-    with recorded_server(tmp_path, library, checkpoint=300) as server:
+    with RecordedServer(tmp_path, library, checkpoint=300) as server:
         await run_load(server, effects, chance)
         server.kill_at_next_sync()
         await run_load(server, effects, chance)
@@ -119,12 +154,73 @@ async def test_every_image_holds_all_that_was_acknowledged(
     print(f"{images.made} images, {images.acknowledged} acknowledged calls checked, lost 0")
 
 
+async def test_images_without_an_fsync_are_found(
+    tmp_path: Path, library: Path, chance: random.Random
+) -> None:
+    effects = Effects()
+    with RecordedServer(tmp_path, library, synchronous="NORMAL") as server:
+        await run_load(server, effects, chance)
+        server.kill()
+    images = Images(server, effects, tmp_path)
+    found = [await images.problems_after(cut, chance) for cut in cuts(images.recording, chance, 10)]
+    assert any("and may be" in problem for problems in found for problem in problems)
+
+
+async def test_server_on_an_image_shows_every_acknowledged_operation(
+    tmp_path: Path, library: Path, chance: random.Random
+) -> None:
+    with RecordedServer(tmp_path, library, checkpoint=300) as server:
+        async with ApiClient(server.url) as api:
+            turns = asyncio.Semaphore(4)
+
+            async def in_turn(number: int, operation: Operation) -> Done:
+                async with turns:
+                    return await carry_out(api, operation, number)
+
+            done = await asyncio.gather(*(in_turn(*item) for item in enumerate(OPERATIONS)))
+        server.kill()
+    images = Images(server, Effects(), tmp_path)
+    replies = images.recording.replies
+    last = max(replies[item.request_id] for item in done)
+    chosen = chance.choices([replies[item.request_id] for item in done], k=SERVERS - 1)
+    checked = 0
+    for cut in sorted([*chosen, last]):
+        folder = images.new(cut + 1, chance)
+        check = Process(python("-m", "corvo_server", "--data-dir", folder, "check"))
+        assert check.wait() == 0, check.output
+        opened = CorvoServer(folder, OPTIONS).start()
+        try:
+            async with ApiClient(opened.url) as api:
+                for item in done:
+                    if replies[item.request_id] <= cut:
+                        await see_view(api, item)
+                        checked += 1
+        finally:
+            opened.close()
+    note_figures(
+        "servers after power cuts",
+        operations=len(done),
+        images=images.made,
+        acknowledged_calls_checked=checked,
+        lost=0,
+    )
+
+
+async def see_view(api: ApiClient, done: Done) -> None:
+    """Wait until the world of an operation is as after it. Background work may be going on."""
+
+    async def is_same() -> bool:
+        return await done.world.view(api) == done.view
+
+    await wait_until(is_same, f"{done.operation.name}, seed {SEED}: {done.view}")
+
+
 async def test_repeat_after_a_kill_before_the_fsync_is_durable(
     tmp_path: Path, library: Path, chance: random.Random
 ) -> None:
     effects = Effects()
     job = {"queue": "q", "job_id": new_job_id()}
-    with recorded_server(tmp_path, library) as server:
+    with RecordedServer(tmp_path, library) as server:
         async with ApiClient(server.url) as api:
             await api.enqueue("q")
             server.kill_at_next_sync()

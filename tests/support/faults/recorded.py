@@ -1,19 +1,27 @@
 """Starts servers whose files and sockets are recorded."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 from support.faults import changed_server
 from support.faults.recording import Recording, read_recording
 from support.server import CorvoServer
 
+OPTIONS: Mapping[str, str | int] = {"lease": "1d"}
+"""Options of the servers: no lease ends by itself."""
+
 
 class RecordedServer(CorvoServer):
-    """A server on SQLite under the library `record.c`. All its processes write one recording."""
+    """A server under the library `record.c`. All its processes write one recording."""
 
     def __init__(
-        self, folder: Path, library: Path, *, checkpoint: int = 4000, synchronous: str = "FULL"
+        self,
+        folder: Path,
+        library: Path,
+        options: Mapping[str, str | int] | None = None,
+        *,
+        checkpoint: int = 4000,
+        synchronous: str = "FULL",
     ) -> None:
         """Make files in `folder`. A checkpoint starts at that number of pages in the log."""
         folder = folder.resolve()
@@ -27,9 +35,14 @@ class RecordedServer(CorvoServer):
             "CHANGED_CHECKPOINT": str(checkpoint),
             "CHANGED_SYNCHRONOUS": synchronous,
         }
-        # No lease ends by itself.
         program = (changed_server.__file__,)
-        super().__init__(folder / "data", {"lease": "1d"}, env=env, program=program)
+        super().__init__(folder / "data", {**OPTIONS, **(options or {})}, env=env, program=program)
+
+    def __enter__(self) -> "RecordedServer":
+        return self.start()
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def kill_at_next_sync(self) -> None:
         """Kill the process when it has written its next commit to the log, before the fsync."""
@@ -38,16 +51,3 @@ class RecordedServer(CorvoServer):
     def recording(self) -> Recording:
         """Return what has been recorded so far."""
         return read_recording(self._log)
-
-
-@contextmanager
-def recorded_server(
-    folder: Path, library: Path, *, checkpoint: int = 4000, synchronous: str = "FULL"
-) -> Iterator[RecordedServer]:
-    """Run a recorded server. Kill it at the end if it still runs."""
-    server = RecordedServer(folder, library, checkpoint=checkpoint, synchronous=synchronous)
-    server.start()
-    try:
-        yield server
-    finally:
-        server.close()
