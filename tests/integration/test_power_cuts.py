@@ -80,12 +80,14 @@ async def carry_out(api: ApiClient, operation: Operation, number: int) -> Done:
     """Carry out an operation on a world of its own."""
     world = World()
     call = await operation.prepare(api, world)
-    before = await world.view(api)
+    is_background = operation.status == 202
+    before = await world.view(api) if is_background else {}
     request_id = f"operation-{number}"
     headers = {"x-request-id": request_id}
     response = await api.send(call.method, call.path, call.body, headers=headers)
     assert response.status_code == operation.status
-    return Done(operation, request_id, world, await world.changed(api, before))
+    view = await (world.changed(api, before) if is_background else world.view(api))
+    return Done(operation, request_id, world, view)
 
 
 class Images:

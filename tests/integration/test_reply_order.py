@@ -35,8 +35,8 @@ async def make_every_call(url: str) -> dict[str, str]:
     made: dict[str, str] = {}
     async with ApiClient(url) as api:
         for number, operation in enumerate(OPERATIONS):
-            call = await operation.prepare(api, World())
             await api.see_no_claims()  # no write of an earlier call is going on
+            call = await operation.prepare(api, World())
             headers = {"x-request-id": f"call-{number}"}
             response = await api.send(call.method, call.path, call.body, headers=headers)
             assert response.status_code == operation.status
