@@ -7,7 +7,7 @@ import orjson
 
 from corvo_schema import BulkAction, BulkStatus, Misfire, is_queue_name
 from corvo_schema.states import EventType, Priority
-from corvo_server.store.bulk import CLEAR_QUEUE, DELETE_QUEUE
+from corvo_server.store.bulk import EMPTYING
 from corvo_server.store.rows.codes import BACKOFFS, STATES
 
 LATEST = 253_402_300_799_999
@@ -80,7 +80,7 @@ CODES = {
     ("schedules", "misfire"): _one_of([word.value for word in Misfire]),
     ("schedules", "is_paused"): _FLAG,
     ("bulk_operations", "action"): _one_of(
-        [*(word.value for word in BulkAction), CLEAR_QUEUE, DELETE_QUEUE]
+        [*(word.value for word in BulkAction), *sorted(EMPTYING)]
     ),
     ("bulk_operations", "status"): _one_of([word.value for word in BulkStatus]),
     ("events", "type"): _one_of([word.value for word in EventType]),
