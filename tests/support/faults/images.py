@@ -163,8 +163,7 @@ class Disk:
 
 
 def write_image(image: dict[str, bytes], folder: Path) -> None:
-    """Write the files of an image to a new directory."""
-    folder.mkdir(mode=0o700)
+    """Write the files of an image to an empty directory."""
     for name, content in image.items():
         path = folder / name
         path.write_bytes(content)
