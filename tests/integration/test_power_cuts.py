@@ -21,7 +21,6 @@ from support.api_client import ApiClient, Body
 from support.faults.effects import Effects
 from support.faults.figures import note_figures
 from support.faults.images import Disk, write_image
-from support.faults.libraries import built
 from support.faults.opened import open_and_read
 from support.faults.owners import JobState, Owner
 from support.faults.recorded import OPTIONS, RecordedServer
@@ -39,12 +38,6 @@ SERVERS = 2
 _CLIENTS = 12
 _CALLS = 40
 """Calls of each client between two restarts."""
-
-
-@pytest.fixture(scope="session")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The library that records a server."""
-    return built("record", tmp_path_factory.mktemp("library"))
 
 
 @pytest.fixture
@@ -127,10 +120,10 @@ class Images:
 
 
 async def test_every_image_holds_all_that_was_acknowledged(
-    tmp_path: Path, library: Path, chance: random.Random
+    tmp_path: Path, record_library: Path, chance: random.Random
 ) -> None:
     effects = Effects()
-    with RecordedServer(tmp_path, library, checkpoint=300) as server:
+    with RecordedServer(tmp_path, record_library, checkpoint=300) as server:
         await run_load(server, effects, chance)
         server.kill_at_next_sync()
         await run_load(server, effects, chance)
@@ -173,10 +166,10 @@ async def has_problems(images: Images, chance: random.Random) -> bool:
 
 
 async def test_loss_of_a_server_without_an_fsync_is_found(
-    tmp_path: Path, library: Path, chance: random.Random
+    tmp_path: Path, record_library: Path, chance: random.Random
 ) -> None:
     effects = Effects()
-    with RecordedServer(tmp_path, library, synchronous="NORMAL") as server:
+    with RecordedServer(tmp_path, record_library, synchronous="NORMAL") as server:
         await run_load(server, effects, chance)
         server.kill()
     images = Images(server.recording(), server.data_dir, effects, tmp_path)
@@ -184,10 +177,10 @@ async def test_loss_of_a_server_without_an_fsync_is_found(
 
 
 async def test_loss_without_the_fsyncs_of_any_one_file_is_found(
-    tmp_path: Path, library: Path, chance: random.Random
+    tmp_path: Path, record_library: Path, chance: random.Random
 ) -> None:
     effects = Effects()
-    with RecordedServer(tmp_path, library, checkpoint=300) as server:
+    with RecordedServer(tmp_path, record_library, checkpoint=300) as server:
         await run_load(server, effects, chance)
         server.kill()
     recording = server.recording()
@@ -202,9 +195,9 @@ async def test_loss_without_the_fsyncs_of_any_one_file_is_found(
 
 
 async def test_server_on_an_image_shows_every_acknowledged_operation(
-    tmp_path: Path, library: Path, chance: random.Random
+    tmp_path: Path, record_library: Path, chance: random.Random
 ) -> None:
-    with RecordedServer(tmp_path, library, checkpoint=300) as server:
+    with RecordedServer(tmp_path, record_library, checkpoint=300) as server:
         async with ApiClient(server.url) as api:
             turns = asyncio.Semaphore(4)
 
@@ -251,11 +244,11 @@ async def see_view(api: ApiClient, done: Done) -> None:
 
 
 async def test_repeat_after_a_kill_before_the_fsync_is_durable(
-    tmp_path: Path, library: Path, chance: random.Random
+    tmp_path: Path, record_library: Path, chance: random.Random
 ) -> None:
     effects = Effects()
     job = {"queue": "q", "job_id": new_job_id()}
-    with RecordedServer(tmp_path, library) as server:
+    with RecordedServer(tmp_path, record_library) as server:
         async with ApiClient(server.url) as api:
             await api.enqueue("q")
             server.kill_at_next_sync()

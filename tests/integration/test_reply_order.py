@@ -12,7 +12,6 @@ import pytest
 from server_support.engines import NewStorage
 from support.api_client import ApiClient
 from support.faults.figures import note_figures
-from support.faults.libraries import built
 from support.faults.recorded import RecordedServer
 from support.faults.recording import Kind, Operation, Recording
 from support.operations import OPERATIONS
@@ -22,12 +21,6 @@ _WRITER = b"writer_"
 """The beginning of the writer's id, which each transaction that writes sends to PostgreSQL."""
 _COMMITTED = b"C\x00\x00\x00\x0bCOMMIT\x00"
 """PostgreSQL's answer to COMMIT."""
-
-
-@pytest.fixture(scope="session")
-def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The library that records a server."""
-    return built("record", tmp_path_factory.mktemp("library"))
 
 
 async def make_every_call(url: str) -> dict[str, str]:
@@ -76,9 +69,9 @@ def _has_committed(calls: list[Operation]) -> bool:
 
 
 async def test_every_call_is_answered_after_its_commit_is_durable(
-    tmp_path: Path, library: Path, new_storage: NewStorage, engine_name: str
+    tmp_path: Path, record_library: Path, new_storage: NewStorage, engine_name: str
 ) -> None:
-    with RecordedServer(tmp_path, library, new_storage()) as server:
+    with RecordedServer(tmp_path, record_library, new_storage()) as server:
         made = await make_every_call(server.url)
     recording = server.recording()
     assert list(early_replies(recording, made, engine_name)) == []
@@ -88,7 +81,7 @@ async def test_every_call_is_answered_after_its_commit_is_durable(
 
 
 @pytest.mark.sqlite
-async def test_replies_without_an_fsync_are_found(tmp_path: Path, library: Path) -> None:
-    with RecordedServer(tmp_path, library, synchronous="NORMAL") as server:
+async def test_replies_without_an_fsync_are_found(tmp_path: Path, record_library: Path) -> None:
+    with RecordedServer(tmp_path, record_library, synchronous="NORMAL") as server:
         made = await make_every_call(server.url)
     assert list(early_replies(server.recording(), made, "sqlite")) == list(made.values())

@@ -91,13 +91,17 @@ static void begin(struct call *call, char kind, const void *data, size_t size) {
     append(call, data, size);
 }
 
-static void end(struct call *call, int64_t result, const void *data, size_t size) {
+/* Returns the result. Does nothing else if the call was not begun. */
+static int64_t end(struct call *call, int64_t result, const void *data, size_t size) {
     int error = errno;
-    call->record.phase = 'E';
-    call->record.path_size = 0;
-    call->record.result = result;
-    append(call, data, size);
+    if (call->record.phase == 'B') {
+        call->record.phase = 'E';
+        call->record.path_size = 0;
+        call->record.result = result;
+        append(call, data, size);
+    }
     errno = error;
+    return result;
 }
 
 static int is_within(const char *path) {
@@ -113,16 +117,14 @@ static void describe(struct call *call, int fd, const char *path) {
     call->record.path_size = (uint16_t)length;
 }
 
-/* Whether fd is a file of the directory; then describes it. */
+/* Whether fd is a file of the directory; then describes it. In any case, `call` can be ended. */
 static int is_file(struct call *call, int fd) {
     char link[64], path[PATH_MAX];
     struct stat found;
-    if (log_fd < 0) {
-        return 0;
-    }
     int error = errno;
+    call->record.phase = 0;
     snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-    ssize_t length = readlink(link, path, sizeof path - 1);
+    ssize_t length = log_fd < 0 ? 0 : readlink(link, path, sizeof path - 1);
     path[length < 0 ? 0 : length] = 0;
     int is_ours = is_within(path) && fstat(fd, &found) == 0;
     errno = error;
@@ -136,6 +138,7 @@ static int is_file(struct call *call, int fd) {
 static int is_socket(struct call *call, int fd) {
     struct stat found;
     int error = errno;
+    call->record.phase = 0;
     int is_ours = log_fd >= 0 && fstat(fd, &found) == 0 && S_ISSOCK(found.st_mode);
     errno = error;
     if (is_ours) {
@@ -150,33 +153,17 @@ static int64_t size_of(int fd) {
     return fstat(fd, &found) == 0 ? found.st_size : 0;
 }
 
-/* Copies the first bytes of a message in several parts. */
-static size_t gather(char *target, const struct iovec *parts, size_t count, size_t limit) {
-    size_t size = 0;
-    for (size_t i = 0; i < count && size < limit; i++) {
-        size_t step = parts[i].iov_len < limit - size ? parts[i].iov_len : limit - size;
-        memcpy(target + size, parts[i].iov_base, step);
-        size += step;
-    }
-    return size;
-}
-
-static size_t at_most(size_t size, size_t limit) { return size < limit ? size : limit; }
+static size_t at_most(size_t size) { return size < MOST_OF_A_MESSAGE ? size : MOST_OF_A_MESSAGE; }
 
 /* Files */
 
 EXPORT ssize_t pwrite64(int fd, const void *data, size_t size, off64_t offset) {
     struct call call;
-    int is_ours = is_file(&call, fd);
-    if (is_ours) {
+    if (is_file(&call, fd)) {
         call.record.offset = offset;
         begin(&call, 'w', data, size);
     }
-    ssize_t result = REAL(pwrite64)(fd, data, size, offset);
-    if (is_ours) {
-        end(&call, result, NULL, 0);
-    }
-    return result;
+    return end(&call, REAL(pwrite64)(fd, data, size, offset), NULL, 0);
 }
 
 EXPORT ssize_t pwrite(int fd, const void *data, size_t size, off_t offset) {
@@ -185,33 +172,23 @@ EXPORT ssize_t pwrite(int fd, const void *data, size_t size, off_t offset) {
 
 EXPORT ssize_t write(int fd, const void *data, size_t size) {
     struct call call;
-    int is_ours = is_file(&call, fd), is_message = !is_ours && is_socket(&call, fd);
-    if (is_ours) {
+    if (is_file(&call, fd)) {
         int is_at_end = fcntl(fd, F_GETFL) & O_APPEND;
         call.record.offset = is_at_end ? size_of(fd) : lseek64(fd, 0, SEEK_CUR);
         begin(&call, 'w', data, size);
-    } else if (is_message) {
-        begin(&call, '>', data, at_most(size, MOST_OF_A_MESSAGE));
+    } else if (is_socket(&call, fd)) {
+        begin(&call, '>', data, at_most(size));
     }
-    ssize_t result = REAL(write)(fd, data, size);
-    if (is_ours || is_message) {
-        end(&call, result, NULL, 0);
-    }
-    return result;
+    return end(&call, REAL(write)(fd, data, size), NULL, 0);
 }
 
 EXPORT int ftruncate64(int fd, off64_t size) {
     struct call call;
-    int is_ours = is_file(&call, fd);
-    if (is_ours) {
+    if (is_file(&call, fd)) {
         call.record.offset = size;
         begin(&call, 't', NULL, 0);
     }
-    int result = REAL(ftruncate64)(fd, size);
-    if (is_ours) {
-        end(&call, result, NULL, 0);
-    }
-    return result;
+    return (int)end(&call, REAL(ftruncate64)(fd, size), NULL, 0);
 }
 
 EXPORT int ftruncate(int fd, off_t size) { return ftruncate64(fd, size); }
@@ -219,16 +196,13 @@ EXPORT int ftruncate(int fd, off_t size) { return ftruncate64(fd, size); }
 /* Returns the error, and does not set errno. */
 EXPORT int posix_fallocate64(int fd, off64_t offset, off64_t size) {
     struct call call;
-    int is_ours = is_file(&call, fd);
-    if (is_ours) {
+    if (is_file(&call, fd)) {
         call.record.offset = offset + size;
         begin(&call, 'a', NULL, 0);
     }
-    int result = REAL(posix_fallocate64)(fd, offset, size);
-    if (is_ours) {
-        end(&call, result == 0 ? 0 : -1, NULL, 0);
-    }
-    return result;
+    int error = REAL(posix_fallocate64)(fd, offset, size);
+    end(&call, error == 0 ? 0 : -1, NULL, 0);
+    return error;
 }
 
 EXPORT int posix_fallocate(int fd, off_t offset, off_t size) {
@@ -246,16 +220,11 @@ static void end_here(const struct call *call) {
 
 static int synced(int fd, int (*sync)(int)) {
     struct call call;
-    int is_ours = is_file(&call, fd);
-    if (is_ours) {
+    if (is_file(&call, fd)) {
         end_here(&call);
         begin(&call, 's', NULL, 0);
     }
-    int result = sync(fd);
-    if (is_ours) {
-        end(&call, result, NULL, 0);
-    }
-    return result;
+    return (int)end(&call, sync(fd), NULL, 0);
 }
 
 EXPORT int fsync(int fd) { return synced(fd, REAL(fsync)); }
@@ -267,19 +236,18 @@ EXPORT int fdatasync(int fd) { return synced(fd, REAL(fdatasync)); }
 static int opened(int at, const char *path, int flags, mode_t mode) {
     struct call call;
     struct stat found;
-    int is_ours = (flags & (O_CREAT | O_TRUNC)) && is_within(path);
-    if (is_ours) {
+    call.record.phase = 0;
+    if ((flags & (O_CREAT | O_TRUNC)) && is_within(path)) {
         describe(&call, -1, path);
         begin(&call, stat(path, &found) == 0 ? 'O' : 'o', NULL, 0);
     }
     int fd = REAL(openat64)(at, path, flags, mode);
-    if (is_ours) {
+    if (call.record.phase == 'B') {
         call.record.fd = fd;
         call.record.inode = fd >= 0 && fstat(fd, &found) == 0 ? found.st_ino : 0;
         call.record.offset = flags & O_TRUNC ? 0 : -1;
-        end(&call, fd, NULL, 0);
     }
-    return fd;
+    return (int)end(&call, fd, NULL, 0);
 }
 
 #define OPEN(signature, at)                                                                        \
@@ -297,99 +265,81 @@ OPEN(openat64(int at, const char *path, int flags, ...), at)
 
 EXPORT int rename(const char *old, const char *new) {
     struct call call;
-    int is_ours = is_within(old) && is_within(new);
-    if (is_ours) {
+    call.record.phase = 0;
+    if (is_within(old) && is_within(new)) {
         describe(&call, -1, old);
         begin(&call, 'r', new, strlen(new));
     }
-    int result = REAL(rename)(old, new);
-    if (is_ours) {
-        end(&call, result, NULL, 0);
-    }
-    return result;
+    return (int)end(&call, REAL(rename)(old, new), NULL, 0);
 }
 
 EXPORT int unlink(const char *path) {
     struct call call;
-    int is_ours = is_within(path);
-    if (is_ours) {
+    call.record.phase = 0;
+    if (is_within(path)) {
         describe(&call, -1, path);
         begin(&call, 'u', NULL, 0);
     }
-    int result = REAL(unlink)(path);
-    if (is_ours) {
-        end(&call, result, NULL, 0);
-    }
-    return result;
+    return (int)end(&call, REAL(unlink)(path), NULL, 0);
 }
 
 /* Sockets */
 
 EXPORT ssize_t send(int fd, const void *data, size_t size, int flags) {
     struct call call;
-    int is_message = is_socket(&call, fd);
-    if (is_message) {
-        begin(&call, '>', data, at_most(size, MOST_OF_A_MESSAGE));
+    if (is_socket(&call, fd)) {
+        begin(&call, '>', data, at_most(size));
     }
-    ssize_t result = REAL(send)(fd, data, size, flags);
-    if (is_message) {
-        end(&call, result, NULL, 0);
-    }
-    return result;
+    return end(&call, REAL(send)(fd, data, size, flags), NULL, 0);
 }
 
-/* Sends or writes a message in several parts. Parts of a file are not recorded: the tests compare
- * the recorded files with the real ones, and so would notice. */
-static ssize_t in_parts(int fd, const struct iovec *parts, size_t count, const struct msghdr *message,
-                        int flags) {
-    struct call call;
-    int is_message = is_socket(&call, fd);
-    if (is_message) {
-        char *data = malloc(MOST_OF_A_MESSAGE);
-        if (data == NULL) {
-            abort();
-        }
-        begin(&call, '>', data, gather(data, parts, count, MOST_OF_A_MESSAGE));
-        free(data);
+/* Records the first bytes of a message in several parts. Writes of parts to a file are not recorded:
+ * the test compares the recorded files with the real ones, and so would notice. */
+static void begin_parts(struct call *call, int fd, const struct iovec *parts, size_t count) {
+    char *data = malloc(MOST_OF_A_MESSAGE);
+    if (data == NULL) {
+        abort();
     }
-    ssize_t result = message == NULL ? REAL(writev)(fd, parts, (int)count)
-                                     : REAL(sendmsg)(fd, message, flags);
-    if (is_message) {
-        end(&call, result, NULL, 0);
+    size_t size = 0;
+    for (size_t i = 0; i < count; i++) {
+        size_t step = at_most(size + parts[i].iov_len) - size;
+        memcpy(data + size, parts[i].iov_base, step);
+        size += step;
     }
-    return result;
+    if (is_socket(call, fd)) {
+        begin(call, '>', data, size);
+    }
+    free(data);
 }
 
 EXPORT ssize_t writev(int fd, const struct iovec *parts, int count) {
-    return in_parts(fd, parts, (size_t)count, NULL, 0);
+    struct call call;
+    begin_parts(&call, fd, parts, (size_t)count);
+    return end(&call, REAL(writev)(fd, parts, count), NULL, 0);
 }
 
 EXPORT ssize_t sendmsg(int fd, const struct msghdr *message, int flags) {
-    return in_parts(fd, message->msg_iov, message->msg_iovlen, message, flags);
+    struct call call;
+    begin_parts(&call, fd, message->msg_iov, message->msg_iovlen);
+    return end(&call, REAL(sendmsg)(fd, message, flags), NULL, 0);
+}
+
+static ssize_t received(struct call *call, ssize_t result, const void *data) {
+    return end(call, result, data, result > 0 ? at_most((size_t)result) : 0);
 }
 
 EXPORT ssize_t recv(int fd, void *data, size_t size, int flags) {
     struct call call;
-    int is_message = is_socket(&call, fd);
-    if (is_message) {
+    if (is_socket(&call, fd)) {
         begin(&call, '<', NULL, 0);
     }
-    ssize_t result = REAL(recv)(fd, data, size, flags);
-    if (is_message) {
-        end(&call, result, data, result > 0 ? at_most((size_t)result, MOST_OF_A_MESSAGE) : 0);
-    }
-    return result;
+    return received(&call, REAL(recv)(fd, data, size, flags), data);
 }
 
 EXPORT ssize_t read(int fd, void *data, size_t size) {
     struct call call;
-    int is_message = is_socket(&call, fd);
-    if (is_message) {
+    if (is_socket(&call, fd)) {
         begin(&call, '<', NULL, 0);
     }
-    ssize_t result = REAL(read)(fd, data, size);
-    if (is_message) {
-        end(&call, result, data, result > 0 ? at_most((size_t)result, MOST_OF_A_MESSAGE) : 0);
-    }
-    return result;
+    return received(&call, REAL(read)(fd, data, size), data);
 }
