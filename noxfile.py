@@ -109,7 +109,7 @@ def postgres(session: nox.Session) -> None:
     about = (
         *("batches", "cancel", "client_bulk", "client_jobs", "client_queues", "checkpoints"),
         *("expiry", "http", "leases", "lifecycle", "limits", "long_poll", "order", "pause"),
-        *("queues", "release", "repeats", "retries", "stop", "timeline", "unique"),
+        *("queues", "release", "repeats", "reply_order", "retries", "stop", "timeline", "unique"),
     )
     files = [f"tests/integration/test_{name}.py" for name in about]
     pytest = ("pytest", "--engine", "postgres", *PARALLEL)

@@ -14,6 +14,7 @@ from corvo_client import NO_RETRIES, AsyncClient, Client
 from server_support.engines import NewStorage
 from support.api_client import ApiClient, new_name
 from support.clients import as_async
+from support.faults.libraries import built
 from support.server import CorvoServer, StartServer, servers_in
 
 # A background process of a shell ignores SIGINT, and its children inherit that.
@@ -59,6 +60,12 @@ def start_server(make_server: StartServer) -> StartServer:
         return make_server(expects_errors=expects_errors, **options).start()
 
     return start
+
+
+@pytest.fixture(scope="session")
+def record_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The library that records what a server does to its files and on its sockets."""
+    return built("record", tmp_path_factory.mktemp("record"))
 
 
 @pytest.fixture

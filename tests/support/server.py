@@ -16,11 +16,17 @@ DATABASE = "corvo.db"
 LogLine = dict[str, Any]
 
 
+_PROGRAM = ("-m", "corvo_server")
+
+
 def server_command(
-    data_dir: Path, bind: str, options: Mapping[str, str | int] | None = None
+    data_dir: Path,
+    bind: str,
+    options: Mapping[str, str | int] | None = None,
+    program: Sequence[str | Path] = _PROGRAM,
 ) -> list[str | Path]:
     """Return the command line. The option `max_backlog` becomes `--max-backlog`."""
-    command = python("-m", "corvo_server", "--bind", bind, "--data-dir", data_dir)
+    command = python(*program, "--bind", bind, "--data-dir", data_dir)
     for name, value in (options or {}).items():
         option = name.replace("_", "-")
         if value is False:
@@ -44,11 +50,16 @@ class CorvoServer:
         env: Mapping[str, str] | None = None,
         host: str = "127.0.0.1",
         prefix: Sequence[str] = (),
+        program: Sequence[str | Path] = _PROGRAM,
     ) -> None:
-        """Prepend `prefix` to the command. A new value of `env` applies at the next start."""
+        """Prepend `prefix` to the command, which runs `program` with Python.
+
+        A new value of `env` applies at the next start.
+        """
         self.data_dir = data_dir
         self._host = host
         self._prefix = prefix
+        self._program = program
         self.port = 0
         self.url = ""
         self.env = env
@@ -99,7 +110,7 @@ class CorvoServer:
             self._ended.append(self._process)
         command = [
             *self._prefix,
-            *server_command(self.data_dir, f"{self._host}:{port}", self._options),
+            *server_command(self.data_dir, f"{self._host}:{port}", self._options, self._program),
         ]
         self._process = Process(command, env=self.env)
         line = self._process.wait_for_line(

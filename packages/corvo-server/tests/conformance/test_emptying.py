@@ -161,6 +161,7 @@ async def test_large_call_stores_an_operation(bench: Bench, verb: str) -> None:
     )
     queue = await bench.queue()
     assert (queue.is_paused, queue.pending) == (False, JOBS)
+    assert bench.kit.find_problems() == []
     await finish(bench)
     ended = await bench.engine.bulk.get(record.id)
     assert (ended.status, ended.affected, ended.errors) == (BulkStatus.COMPLETED, JOBS, 0)

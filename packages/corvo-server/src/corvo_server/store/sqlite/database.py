@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 
 from corvo_server.store.migrate import load_migrations, pending_migrations
 from corvo_server.store.protocol import UnusableStoreError
+from corvo_server.store.sqlite.durable import beside, sync
 from corvo_server.store.sqlite.leftovers import remove_leftovers
 from corvo_server.store.sqlite.permissions import (
     PRIVATE_FILE,
@@ -142,6 +143,23 @@ def _lock_directory(data_dir: Path) -> int | None:
         os.close(descriptor)
         return None
     return descriptor
+
+
+def make_durable(path: Path) -> None:
+    """Write what an earlier process left in a database and its log to stable storage.
+
+    Call it before the database is opened. A process that is killed between the writes of a commit
+    and their fsync leaves them to the operating system, and SQLite takes the commit for done. A
+    call that is then repeated writes nothing, so its reply needs the commit to be durable already.
+    Raises `UnusableDatabaseError`.
+    """
+    try:
+        for file in (path, beside(path, "-wal")):
+            if file.exists():
+                sync(file)
+        sync(path.parent)
+    except OSError as error:
+        raise UnusableDatabaseError(path, error) from error
 
 
 def open_writer(path: Path, *, is_for_transfer: bool = False) -> sqlite3.Connection:
