@@ -18,7 +18,7 @@ CLEAR_QUEUE, DELETE_QUEUE = "clear_queue", "delete_queue"
 
 No fetch starts a job that such an operation covers: both engines read it in `queue_limits`.
 """
-_EMPTYING = frozenset({CLEAR_QUEUE, DELETE_QUEUE})
+EMPTYING = frozenset({CLEAR_QUEUE, DELETE_QUEUE})
 
 
 class BulkRecord(Struct, frozen=True):
@@ -48,7 +48,7 @@ class BulkRecord(Struct, frozen=True):
     @property
     def emptied_queue(self) -> str | None:
         """Queue that the operation clears or deletes; None for others and ended ones."""
-        if self.action not in _EMPTYING or self.status not in UNENDED:
+        if self.action not in EMPTYING or self.status not in UNENDED:
             return None
         return str(orjson.loads(self.request)["filter"]["queue"])
 

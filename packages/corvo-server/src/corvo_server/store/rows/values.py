@@ -7,6 +7,7 @@ import orjson
 
 from corvo_schema import BulkAction, BulkStatus, Misfire, is_queue_name
 from corvo_schema.states import EventType, Priority
+from corvo_server.store.bulk import EMPTYING
 from corvo_server.store.rows.codes import BACKOFFS, STATES
 
 LATEST = 253_402_300_799_999
@@ -78,7 +79,7 @@ CODES = {
     ("schedules", "priority"): _one_of([int(priority) for priority in Priority]),
     ("schedules", "misfire"): _one_of([word.value for word in Misfire]),
     ("schedules", "is_paused"): _FLAG,
-    ("bulk_operations", "action"): _one_of([word.value for word in BulkAction]),
+    ("bulk_operations", "action"): _one_of([*(word.value for word in BulkAction), *sorted(EMPTYING)]),
     ("bulk_operations", "status"): _one_of([word.value for word in BulkStatus]),
     ("events", "type"): _one_of([word.value for word in EventType]),
     ("events", "queue"): _QUEUE,
