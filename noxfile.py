@@ -108,6 +108,7 @@ def postgres(session: nox.Session) -> None:
     _install(session, "test", "extras")
     about = (
         *("batches", "cancel", "client_bulk", "client_jobs", "client_queues", "checkpoints"),
+        *("crash_points", "operations"),
         *("expiry", "http", "leases", "lifecycle", "limits", "long_poll", "order", "pause"),
         *("queues", "release", "repeats", "reply_order", "retries", "stop", "timeline", "unique"),
     )

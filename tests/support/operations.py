@@ -66,6 +66,8 @@ class Operation(NamedTuple):
     """Status of the same request after the effect."""
     commits: int = 1
     """Number of transactions until the effect is complete."""
+    is_soon_over: bool = False
+    """Whether a service ends what the call changes. Tests with crashes hold the services."""
 
 
 _BROKE = {"error": "it broke"}
@@ -150,7 +152,11 @@ OPERATIONS: Sequence[Operation] = (
         commits=2,
     ),
     Operation(
-        "cancel a bulk operation", "POST /bulk/{bulk_id}/cancel", cancel_bulk, repeat_status=409
+        "cancel a bulk operation",
+        "POST /bulk/{bulk_id}/cancel",
+        cancel_bulk,
+        repeat_status=409,
+        is_soon_over=True,
     ),
     Operation("pause", f"POST {_QUEUE}/pause", set_queue("pause")),
     Operation("resume", f"POST {_QUEUE}/resume", set_queue("resume", before="drain")),

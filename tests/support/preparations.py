@@ -5,7 +5,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 from corvo_schema import new_job_id
 from support.api_client import ApiClient, Body, LeasedJob
-from support.world import World
+from support.world import LEASED, World
 
 
 class Call(NamedTuple):
@@ -66,7 +66,7 @@ def enqueue_batch(**options: Any) -> Prepare:
 def fetch(count: int | None = None) -> Prepare:
     async def prepare(api: ApiClient, world: World) -> Call:
         await world.add_many(api, count or 1)
-        body = {"queues": [world.queue], "worker_id": "worker-1", "timeout": 0, "fenced": True}
+        body = {"queues": [world.queue], "worker_id": "worker-1", **LEASED}
         if count is None:
             return Call("POST", "/fetch", body)
         return Call("POST", "/fetch/batch", {**body, "count": count})
@@ -93,7 +93,7 @@ def end_batch(verb: str, items: str, more: Body | None = None, **options: Any) -
 
 async def ack_without_token(api: ApiClient, world: World) -> Call:
     await world.add(api)
-    job = await api.fetch(world.queue, fenced=False)
+    job = await api.fetch(world.queue, **{**LEASED, "fenced": False})
     return Call("POST", f"/ack/{job['job_id']}", {"result": 1})
 
 
@@ -101,7 +101,7 @@ def end_last_job_of_batch(verb: str, more: Body) -> Prepare:
     async def prepare(api: ApiClient, world: World) -> Call:
         batch = {"jobs": [world.new_job()], "batch": {"callback_queue": world.callbacks}}
         await api.post("/enqueue/batch", batch)
-        job = await api.fetch(world.queue, fenced=True)
+        job = await api.fetch(world.queue, **LEASED)
         return Call("POST", f"/{verb}/{job['job_id']}", {**_token(job), **more})
 
     return prepare

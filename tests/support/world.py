@@ -1,15 +1,18 @@
 """The part of a server that one operation of a test changes: its own queues, jobs and schedules."""
 
+import re
 from typing import Any
 
 from corvo_schema import new_job_id
 from server_support.waiting import wait_until
 from support.api_client import ApiClient, Body, LeasedJob, new_name
 
+LEASED: Body = {"timeout": 0, "fenced": True, "lease_duration": 3600}
+"""Options of a fetch whose lease outlasts the test."""
 _MANY = 20
 """Number of jobs of a queue above which a view has no timelines."""
-_TIMES = ("_at", "next_run", "last_run", "last_skipped")
-"""Ends of the names of fields that differ from run to run. Views say only whether they are set."""
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT[0-9:.]+Z")
+_ID = re.compile(r"[a-z]+_[0-9A-Z]{26}")
 _VOLATILE = ("id", "oldest_pending_ms", "lease_token", "upcoming")
 
 
@@ -41,7 +44,7 @@ class World:
     async def start(self, api: ApiClient, **options: Any) -> LeasedJob:
         """Enqueue and fetch a job."""
         await self.add(api, **options)
-        return await api.fetch(self.queue, fenced=True)
+        return await api.fetch(self.queue, **LEASED)
 
     async def view(self, api: ApiClient) -> Body:
         """Return everything that the API tells of this world, without ids, times and tokens.
@@ -49,10 +52,13 @@ class World:
         Views of two worlds are equal if the same happened in them: each event, attempt, counter and
         setting appears in the view.
         """
-        names: dict[str, str] = {self.queue: "world"}
-        queues = [queue for queue in await api.get("/queues") if self._has(queue["name"])]
+        names: dict[str, str] = {}
+        queues: list[Body] = []
         jobs: list[Body] = []
         for name in (self.queue, self.other, self.callbacks):
+            if not (found_queue := await _find(api, f"/queues/{name}")):
+                continue
+            queues += found_queue
             search = {"queue": name, "sort": "created_at", "order": "asc", "limit": 1000}
             found = (await api.post("/jobs/search", search))["jobs"]
             if len(found) <= _MANY:
@@ -66,16 +72,15 @@ class World:
             batches[names[batch_id]] = await api.get(f"/batches/{batch_id}")
         for batch_id in self.operations:
             names[batch_id] = f"operation {len(names)}"
-        schedules = [item for item in await api.get("/schedules") if self._has(item["name"])]
         operations = [await api.get(f"/bulk/{operation}") for operation in self.operations]
         seen = {
-            "queues": sorted(queues, key=lambda queue: str(queue["name"])),
+            "queues": queues,
             "jobs": jobs,
             "batches": batches,
-            "schedules": schedules,
+            "schedules": await _find(api, f"/schedules/{self.schedule}"),
             "operations": operations,
         }
-        view: Body = _plain(seen, names)
+        view: Body = self._plain(seen, names)
         return view
 
     async def changed(self, api: ApiClient, before: Body) -> Body:
@@ -90,8 +95,20 @@ class World:
         await wait_until(is_at_rest, "the world has changed")
         return last
 
-    def _has(self, name: str) -> bool:
-        return name == self.queue or name.startswith(f"{self.queue}-")
+    def _plain(self, value: Any, names: dict[str, str]) -> Any:
+        """Replace the ids of `names`, the name of the world, and times."""
+        if isinstance(value, dict):
+            return {
+                name: self._plain(item, names)
+                for name, item in value.items()
+                if name not in _VOLATILE
+            }
+        if isinstance(value, list):
+            return [self._plain(item, names) for item in value]
+        if isinstance(value, str):
+            known = _ID.sub(lambda found: names.get(found[0], "unknown"), value)
+            return _TIME.sub("a time", known.replace(self.queue, "world"))
+        return value
 
 
 def without_events(view: Body) -> Body:
@@ -99,17 +116,8 @@ def without_events(view: Body) -> Body:
     return {**view, "jobs": [{**job, "timeline": None} for job in view["jobs"]]}
 
 
-def _plain(value: Any, names: dict[str, str], key: str = "") -> Any:
-    """Replace ids and names by those of `names`, and times by whether they are set."""
-    if isinstance(value, dict):
-        return {
-            name: _plain(item, names, name) for name, item in value.items() if name not in _VOLATILE
-        }
-    if isinstance(value, list):
-        return [_plain(item, names) for item in value]
-    if value is not None and key.endswith(_TIMES):
-        return "set"
-    if isinstance(value, str):
-        for name, plain in names.items():
-            value = value.replace(name, plain)
-    return value
+async def _find(api: ApiClient, path: str) -> list[Body]:
+    """Return what is at a path, if there is anything."""
+    response = await api.send("GET", path)
+    assert response.status_code in {200, 404}, response.text
+    return [response.json()] if response.status_code == 200 else []

@@ -2,6 +2,7 @@
 
 import pytest
 
+from corvo_server.store.bulk import BulkRecord
 from server_support.bench import Bench
 from server_support.kits import Kit
 
@@ -36,6 +37,20 @@ async def test_damage_is_found(
     problems = kit.find_problems()
     assert any(problem in line for line in problems), problems
     kit.query(f"UPDATE {damage.split(maxsplit=1)[0]} SET {repair} RETURNING 1")  # noqa: S608 - our own words
+
+
+@pytest.mark.parametrize("verb", ["clear", "delete"])
+async def test_operation_that_empties_a_queue_is_sound(
+    verb: str, bench: Bench, kit: Kit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("corvo_server.engine.queues.AT_ONCE", 0)
+    monkeypatch.setattr("corvo_server.engine.bulk._LONGEST_WAIT", 0)
+    await bench.enqueue("q")
+    assert isinstance(await getattr(bench.engine.queues, verb)("q"), BulkRecord)
+    assert kit.find_problems() == []
+    while await bench.engine.bulk.step():
+        pass
+    assert kit.find_problems() == []
 
 
 async def test_events_of_removed_jobs_are_sound(bench: Bench, kit: Kit) -> None:

@@ -68,6 +68,7 @@ class History(RuleBasedStateMachine):
             if self._is_sound:
                 self._run(check_timelines(self._life))
                 self._run(self._life.bench.check_counters())
+                assert self._life.bench.kit.find_problems() == []
         finally:
             self._run(self._life.bench.store.close())
             self._loop.run_until_complete(self._loop.shutdown_default_executor())
