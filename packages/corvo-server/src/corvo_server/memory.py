@@ -7,16 +7,16 @@ from contextlib import suppress
 
 _MMAP_THRESHOLD = -3
 """The option of `mallopt` with this name."""
-_LARGE = 128 * 1024
+_LARGE = 64 * 1024
 _VARIABLE = "MALLOC_MMAP_THRESHOLD_"
 
 
 def return_freed_memory() -> None:
-    """Make glibc return every freed block of 128 KB or more to the system at once.
+    """Make glibc return every freed block of 64 KB or more to the system at once.
 
-    By default, glibc raises this size up to 32 MB when such blocks are freed. Pieces of bodies then
-    share the heap with small objects, and the heap stays as large as it ever was: after 100 bodies
-    of 8 MB, the process kept 500 MB. Other allocators ignore this, and so does an environment in
+    By default, this size is 128 KB, and glibc raises it up to 32 MB when such blocks are freed. Pieces
+    of bodies then share the heap with small objects, and the heap stays as large as it ever was:
+    after 100 bodies of 8 MB, the process kept 500 MB. Other allocators ignore this, and so does an environment in
     which the operator has set the size.
     """
     if sys.platform.startswith("linux") and _VARIABLE not in os.environ:

@@ -19,6 +19,8 @@ _HASTY = Deadlines(head=1.0, body=1.0, idle=1.0, reply=1.0)
 _FIRST_SECONDS = 10.0
 _RATE = 64.0 * 1024
 """Bytes per second that a large body must bring after its first seconds if another has no room."""
+_LARGE_PIECE = 16 * 1024
+"""Bytes in the buffer of a connection from which on they count."""
 
 
 class BoundedHttp(StrictHttp):
@@ -44,6 +46,8 @@ class BoundedHttp(StrictHttp):
         """Forget the last request and its body."""
         if self._reserved:
             self._release_body()
+        if self.protocol.ahead:
+            self.protocol.charge_ahead(0)
         super().init_for_request()  # type: ignore[no-untyped-call]
 
     async def http1_request_header(self) -> None:
@@ -58,11 +62,14 @@ class BoundedHttp(StrictHttp):
     # Bodies
 
     async def read(self) -> bytes | None:
-        """Read some bytes of the body. Raise `CallError` if the budget has no room for it."""
-        # The rest of a body whose request was answered is dropped, so it needs no room.
+        """Read some bytes of the body. Raise `CallError` if the budget has no room for it.
+
+        The rest of a body whose request was answered is dropped: it is read as no bytes.
+        """
         if self.stage is Stage.HANDLER:
             self._reserve_body(cast("int", self.request_bytes))
-        return await super().read()
+            return await super().read()
+        return None if await super().read() is None else b""
 
     async def _receive_chunk_size(self) -> int:
         size = await super()._receive_chunk_size()
@@ -132,11 +139,13 @@ class BoundedHttp(StrictHttp):
 class BoundedProtocol(StrictProtocol):
     """A connection within the budgets."""
 
-    __slots__ = ("_address", "refusal")
+    __slots__ = ("_address", "ahead", "refusal")
 
     HTTP_CLASS = BoundedHttp
 
     def __init__(self, **options: Any) -> None:
+        self.ahead = 0
+        """Bytes in the budget that arrived while the request before them runs."""
         self.refusal: Refusal | None = None
         super().__init__(**options)
         self._address = ""
@@ -158,8 +167,61 @@ class BoundedProtocol(StrictProtocol):
                 self.refuse(self.refusal)
                 self.abort()
 
+    def data_received(self, data: bytes) -> None:
+        """Buffer bytes of requests. Pause all connections if too many arrive at once."""
+        super().data_received(data)
+        size = len(self.recv_buffer)
+        if size > _LARGE_PIECE:
+            http = self.http
+            if http and not http.request_body:
+                self.charge_ahead(size)
+            if self.budgets.is_burst(len(data)):
+                self._pause_all()
+
+    def charge_ahead(self, size: int) -> None:
+        """Charge bytes that wait behind a request. Break the connection if there is no room."""
+        budget = self.budgets.ahead
+        budget.used -= self.ahead
+        self.ahead = 0
+        if not budget.has_room(size):
+            self.refuse(Refusal.BODIES)
+            self.abort()
+        elif size:
+            budget.used += size
+            self.ahead = size
+
+    def _pause_all(self) -> None:
+        """Read nothing until the requests that have arrived were served or wait for something.
+
+        The loop reads from all connections before it runs their tasks, so that thousands of them
+        could bring a lot of data without a look at the budgets.
+        """
+        paused = [item for item in self.connections if item.pause()]
+        self.loop.call_soon(self._resume_all, paused)
+
+    def _resume_all(self, paused: list["BoundedProtocol"]) -> None:
+        self.budgets.end_burst()
+        for connection in paused:
+            connection.resume()
+
+    def pause(self) -> bool:
+        """Read nothing from the client. Return whether the connection was reading."""
+        transport = self.transport
+        if transport is None or transport.is_closing() or not transport.is_reading():
+            return False
+        transport.pause_reading()
+        return True
+
+    def resume(self) -> None:
+        """Read again, unless the connection is about to close."""
+        transport = self.transport
+        if transport is not None and not transport.is_closing():
+            transport.resume_reading()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
+        self.charge_ahead(0)
+        self.recv_buffer.clear()  # the collector may take a while to find the connection
         self.budgets.disconnect(self._address, self.refusal)
         super().connection_lost(exc)
 

@@ -22,6 +22,8 @@ RESERVED_CONNECTIONS = 64
 """Connections above the caps that are answered: health and metrics as usual, the rest with 503."""
 ALWAYS_SERVED = frozenset({"/healthz", "/readyz", "/api/v1/metrics"})
 """Paths that no budget refuses."""
+_BURST = 16 * 1024 * 1024
+"""Bytes that may arrive before the server looks at them."""
 _RETRY_AFTER = 1
 _LOG_EVERY = 60.0
 """Seconds between two log lines about the same budget."""
@@ -77,17 +79,32 @@ class Budgets:
         self._large = Budget(limits.body_bytes - self._small.limit)
         self.large_bodies: set[LargeBody] = set()
         """The requests with large bodies that have room."""
+        self.ahead = Budget(limits.body_bytes // 4)
+        """Bytes that arrive while the request before them runs."""
+        self._burst = 0
         self.replies = Budget(limits.unread_bytes)
         self._by_address: Counter[str] = Counter()
         self._connections = self._reserved = 0
         self._logged: dict[Refusal, float] = {}
-        metrics.body_bytes.set_function(lambda: self._small.used + self._large.used)
+        metrics.body_bytes.set_function(
+            lambda: self._small.used + self._large.used + self.ahead.used
+        )
         metrics.unread_bytes.set_function(lambda: self.replies.used)
         metrics.connections.set_function(lambda: self._connections)
 
     def bodies(self, size: int) -> Budget:
         """Return the budget for a body of `size` bytes. Small ones have a quarter of all bytes."""
         return self._small if size <= SMALL else self._large
+
+    def is_burst(self, size: int) -> bool:
+        """Count bytes that arrived. Return whether they are too many before `end_burst`."""
+        before = self._burst
+        self._burst += size
+        return before < _BURST <= self._burst
+
+    def end_burst(self) -> None:
+        """Count from 0 again: the requests that arrived have been looked at."""
+        self._burst = 0
 
     # Connections
 

@@ -20,6 +20,8 @@ from corvo_server.http.tcp_info import Socket, TcpInfo, read_tcp_info
 
 _MANY = 8
 """Number of unsettled replies from which on each further one settles those before."""
+_UNCOUNTED = 16 * 1024
+"""Bytes of replies that a client may leave unread before they count."""
 _FIRST_POLL = 0.01
 _LONGEST_POLL = 1.0
 """Seconds between two looks at a connection that waits for its client to take the replies."""
@@ -71,6 +73,7 @@ class Connection(HttpProtocol):
     def connection_made(self, transport: Any) -> None:
         """Start to serve the connection. Close it if the client sends nothing."""
         super().connection_made(transport)  # type: ignore[no-untyped-call]
+        transport.set_write_buffer_limits(low=_UNCOUNTED // 4, high=_UNCOUNTED)
         self._socket = transport.get_extra_info("socket")
         self._unused = self.loop.call_later(self.deadlines.head, self._close_unused)
 
