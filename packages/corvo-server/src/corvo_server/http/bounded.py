@@ -75,7 +75,13 @@ class BoundedHttp(StrictHttp):
         size = await super()._receive_chunk_size()
         if self.stage is Stage.HANDLER:
             total = cast("int", self.request_bytes) + size
-            self._reserve_body(total if total <= SMALL else max(total, int(self.request_max_size)))
+            try:
+                self._reserve_body(
+                    total if total <= SMALL else max(total, int(self.request_max_size))
+                )
+            except CallError:
+                self.request_bytes_left = size  # to be dropped
+                raise
         return size
 
     def _reserve_body(self, size: int) -> None:
