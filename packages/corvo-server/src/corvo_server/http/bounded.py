@@ -58,6 +58,14 @@ class BoundedHttp(StrictHttp):
             self.keep_alive = False
             if self.request.path not in ALWAYS_SERVED:
                 raise protocol.refuse(protocol.refusal)
+        if not self.request_body:
+            self.charge_ahead()
+
+    def charge_ahead(self) -> None:
+        """Charge what has arrived behind the request that runs now, if it is much."""
+        size = len(self.recv_buffer)
+        if size > _LARGE_PIECE:
+            self.protocol.charge_ahead(size)
 
     # Bodies
 
@@ -68,7 +76,10 @@ class BoundedHttp(StrictHttp):
         """
         if self.stage is Stage.HANDLER:
             self._reserve_body(cast("int", self.request_bytes))
-            return await super().read()
+            data = await super().read()
+            if data is None:
+                self.charge_ahead()
+            return data
         return None if await super().read() is None else b""
 
     async def _receive_chunk_size(self) -> int:
@@ -176,11 +187,10 @@ class BoundedProtocol(StrictProtocol):
     def data_received(self, data: bytes) -> None:
         """Buffer bytes of requests. Pause all connections if too many arrive at once."""
         super().data_received(data)
-        size = len(self.recv_buffer)
-        if size > _LARGE_PIECE:
+        if len(self.recv_buffer) > _LARGE_PIECE:
             http = self.http
             if http and not http.request_body:
-                self.charge_ahead(size)
+                http.charge_ahead()
             if self.budgets.is_burst(len(data)):
                 self._pause_all()
 

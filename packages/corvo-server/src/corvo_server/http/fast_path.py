@@ -254,6 +254,8 @@ class _Http(BoundedHttp):
         request.route = target.route
         try:
             await self._receive_body(request)
+            if self.recv_buffer:
+                self.charge_ahead()
             response = await target.handler(request, **self._arguments)
             if not _is_plain(response):
                 sent = await request.respond(response)
