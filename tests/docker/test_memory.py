@@ -1,8 +1,10 @@
 """The server works with the amount of memory in the documentation."""
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
-from corvo_client import AckItem
+from corvo_client import AckItem, AsyncClient
+from support.attacks import ATTACKS, Attack, jobs_to_search
 from support.container import LOCKED_DOWN, CorvoContainer, MakeContainer
 
 MEMORY = "256m"
@@ -24,6 +26,29 @@ def test_load_stays_within_the_limit(make_container: MakeContainer) -> None:
     assert (state["Status"], state["OOMKilled"]) == ("running", False)
     assert container.docker.attrs["RestartCount"] == 0
     assert container.run("corvo-server", "check") == (0, "no problems\n")
+    assert container.stop()[0] == 0
+
+
+def test_clients_cannot_exhaust_the_documented_limit(make_container: MakeContainer) -> None:
+    limit = "512m"  # the limit of compose.yaml and of the chart, for the default settings
+    container = make_container(mem_limit=limit, memswap_limit=limit, **LOCKED_DOWN).start()
+    with container.client() as client:
+        for _ in range(10):
+            client.enqueue_batch(jobs_to_search())
+
+    async def attack() -> None:
+        attack = Attack(int(container.url.rpartition(":")[2]))
+        for part in ATTACKS["all_at_once"]:
+            await part(attack)
+        await attack.sent()
+        async with AsyncClient(container.url) as client:
+            assert (await client.enqueue("q", None)).job_id
+        attack.close()
+
+    asyncio.run(attack())
+    state = container.state
+    assert (state["Status"], state["OOMKilled"]) == ("running", False)
+    assert container.docker.attrs["RestartCount"] == 0
     assert container.stop()[0] == 0
 
 

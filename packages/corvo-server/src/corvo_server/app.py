@@ -24,6 +24,7 @@ from corvo_server.http import (
     schedules,
     search,
 )
+from corvo_server.http.budgets import Budgets
 from corvo_server.http.cross_site import Origins
 from corvo_server.http.deadlines import Deadlines
 from corvo_server.http.endpoint import App
@@ -167,6 +168,7 @@ def build_http(
     app.config.KEEP_ALIVE_TIMEOUT = int(deadlines.idle)
     app.config.REQUEST_TIMEOUT = 2 * _CHECK_INTERVAL
     app.ctx.deadlines = deadlines
+    app.ctx.budgets = Budgets(settings.http_limits, engine.metrics)
     app.config.ACCESS_LOG = False
     app.config.FALLBACK_ERROR_FORMAT = "json"
     app.ctx.engine = engine

@@ -5,6 +5,7 @@ import errno
 import gc
 import os
 import socket
+import sys
 from contextlib import suppress
 
 from sanic.application.state import ApplicationServerInfo
@@ -14,6 +15,9 @@ from sanic.server.async_server import AsyncioServer
 from corvo_server.http.endpoint import App
 from corvo_server.http.fast_path import FastPathProtocol
 from corvo_server.settings import split_bind
+
+if sys.platform != "win32":
+    import resource
 
 _BACKLOG = 1024
 _KEEP_ALIVE = (
@@ -29,6 +33,13 @@ The kernel probes after 6 seconds of silence, every 2 seconds, and ends the conn
 probes. The last option, in ms, limits how long data may stay unacknowledged, or a reader may take
 nothing. No system has all of them; macOS calls the first one by the second name.
 """
+_NOT_SENT_BYTES = 128 * 1024
+"""Bytes of a reply that the kernel takes beyond what the client has room for.
+
+By default, it takes up to 4 MB for each client that does not read, outside of any budget.
+"""
+_OTHER_FILES = 256
+"""Number of files that the server needs besides its connections."""
 _STREAM_SECONDS = 1.0
 """Seconds that a shutdown waits for viewers to read the rest of their event streams."""
 _POLL = 0.01
@@ -61,6 +72,8 @@ def bind(address: str) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     _keep_alive(listener)
+    if hasattr(socket, "TCP_NOTSENT_LOWAT"):
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _NOT_SENT_BYTES)
     try:
         listener.bind((host, port))
     except OSError as error:
@@ -77,6 +90,18 @@ def _keep_alive(listener: socket.socket) -> None:
         if option is not None:
             with suppress(OSError):  # a kernel may lack an option that Python knows
                 listener.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+def raise_file_limit(connections: int) -> int:
+    """Raise the limit of open files for so many connections. Return how many it allows."""
+    if sys.platform == "win32":
+        return connections
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + _OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return connections if soft == resource.RLIM_INFINITY else min(connections, soft - _OTHER_FILES)
 
 
 def url_of(listener: socket.socket) -> str:

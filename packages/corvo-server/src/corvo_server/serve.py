@@ -17,11 +17,13 @@ from corvo_server.http_server import (
     bind,
     drain,
     new_loop,
+    raise_file_limit,
     relax_collector,
     start_http,
     url_of,
 )
 from corvo_server.logs import fields
+from corvo_server.memory import return_freed_memory
 from corvo_server.services.service import end_all, start_all
 from corvo_server.settings import Settings
 from corvo_server.store.protocol import Store, StoreError
@@ -32,6 +34,7 @@ log = logging.getLogger(__name__)
 
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT, then shut down gracefully. A second signal exits at once."""
+    return_freed_memory()
     store = open_store(settings)
     with asyncio.Runner(loop_factory=new_loop) as runner:
         runner.run(Server(settings, store).run())
@@ -48,6 +51,7 @@ class Server:
     async def run(self) -> None:
         """Serve until a signal arrives, then shut down. Raise `BindError`."""
         self._catch_signals()
+        self._fit_connections()
         try:
             listener = bind(self._settings.bind)
         except BindError:
@@ -69,6 +73,19 @@ class Server:
         await self._shut_down(http, engine, requests, tasks)
         if tracing is not None:
             await asyncio.to_thread(tracing.close)
+
+    def _fit_connections(self) -> None:
+        """Lower the maximum number of connections to what the system allows."""
+        wanted = self._settings.max_connections
+        allowed = max(1, raise_file_limit(wanted))
+        if allowed < wanted:
+            log.warning(
+                "the limit of open files allows %d connections, not --max-connections %d; raise it "
+                "with ulimit -n or LimitNOFILE",
+                allowed,
+                wanted,
+            )
+            self._settings = self._settings.model_copy(update={"max_connections": allowed})
 
     def _catch_signals(self) -> None:
         is_stopping = False

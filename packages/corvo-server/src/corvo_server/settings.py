@@ -11,6 +11,7 @@ from corvo_schema.durations import Duration, format_duration
 from corvo_server.engine.engine import Policy
 from corvo_server.engine.maintenance import Retention
 from corvo_server.engine.payloads import SizeLimits
+from corvo_server.http.budgets import Limits
 from corvo_server.logs import LogFormat, LogLevel
 from corvo_server.store.database_url import is_postgres, masked, sqlite_directory
 
@@ -109,6 +110,29 @@ class Settings(BaseSettings):
     )
     max_body_bytes: int = Field(
         8 * 1024 * 1024, ge=1024, description="Maximum size of a request body, in bytes."
+    )
+    max_total_body_bytes: int = Field(
+        64 * 1024 * 1024,
+        ge=1024,
+        description="Maximum size of all request bodies in progress, in bytes. Further bodies get "
+        "status 429. A quarter is for bodies of at most 64 KB.",
+    )
+    max_unread_bytes: int = Field(
+        64 * 1024 * 1024,
+        ge=1024,
+        description="Maximum size of all replies that clients have not read, in bytes. Further "
+        "reads and fetches of more than 64 KB get status 429.",
+    )
+    max_connections: int = Field(
+        10_000,
+        ge=1,
+        description="Maximum number of connections. Requests on further ones get status 503.",
+    )
+    max_connections_per_address: int = Field(
+        5_000,
+        ge=0,
+        description="Maximum number of connections from one address; 0 sets no limit. All clients "
+        "behind a proxy have its address.",
     )
     max_backlog: int = Field(
         10_000,
@@ -213,6 +237,16 @@ class Settings(BaseSettings):
         """Location of the database for messages, without a password."""
         url = self.postgres_url
         return str(self.sqlite_dir) if url is None else masked(url)
+
+    @property
+    def http_limits(self) -> Limits:
+        """The budgets of the HTTP server."""
+        return Limits(
+            body_bytes=self.max_total_body_bytes,
+            unread_bytes=self.max_unread_bytes,
+            connections=self.max_connections,
+            connections_of_address=self.max_connections_per_address,
+        )
 
     @property
     def policy(self) -> Policy:

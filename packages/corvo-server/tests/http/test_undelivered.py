@@ -209,8 +209,9 @@ async def test_job_of_an_unfinished_reply_goes_back_where_the_kernel_does_not_te
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(connection_module, "read_tcp_info", lambda _: None)
-    size = 20 if is_large else 1  # more than the kernel buffers, and less
-    jobs = [await bench.enqueue(queue, payload=LARGE) for _ in range(size)]
+    # More than the kernel buffers, and less.
+    size, payload = (20, LARGE) if is_large else (1, "x" * 20_000)
+    jobs = [await bench.enqueue(queue, payload=payload) for _ in range(size)]
     await client.send(fetch(queue, "/fetch/batch", count=size))
     await client.read(100)
     client.reset()

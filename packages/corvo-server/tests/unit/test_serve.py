@@ -4,6 +4,7 @@ import asyncio
 import errno
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 
 from corvo_server import serve as serve_module
-from corvo_server.http_server import _KEEP_ALIVE, BindError, bind, new_loop
+from corvo_server.http_server import _KEEP_ALIVE, BindError, bind, new_loop, raise_file_limit
 from corvo_server.serve import Server, serve
 from corvo_server.settings import Settings
 from corvo_server.store.sqlite.store import SqliteStore
@@ -281,6 +282,27 @@ def test_accepted_connections_are_kept_alive(name: str) -> None:
         accepted, _ = listener.accept()
         with accepted:
             assert accepted.getsockopt(level, option) == dict(_KEEP_ALIVE).get(name, 1)
+
+
+def test_limit_of_open_files_is_raised_for_the_connections() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (400, hard))
+        assert raise_file_limit(1000) == 1000
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] >= 1000
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_too_few_files_for_the_connections_are_reported(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serve_module, "raise_file_limit", lambda _: 7)
+    server = run(tmp_path, caplog)
+    assert (await server.call("GET", "/healthz")).status == 200
+    assert any("allows 7 connections, not --max-connections 10000" in line for line in server.log)
+    os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.wait_for(server.task, 10)
 
 
 def test_loop_without_uvloop_is_an_asyncio_loop(monkeypatch: pytest.MonkeyPatch) -> None:

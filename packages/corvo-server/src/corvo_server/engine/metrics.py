@@ -61,6 +61,25 @@ class Metrics:
             "Event streams that the server ended because their viewer did not read them.",
             registry=self.registry,
         )
+        self.connections = Gauge(
+            "corvo_connections", "Number of open connections.", registry=self.registry
+        )
+        self.body_bytes = Gauge(
+            "corvo_body_bytes",
+            "Bytes of the request bodies in progress, without those that arrive in one piece.",
+            registry=self.registry,
+        )
+        self.unread_bytes = Gauge(
+            "corvo_unread_bytes",
+            "Bytes of the replies that wait for their clients to read.",
+            registry=self.registry,
+        )
+        self.refusals = Counter(
+            "corvo_refusals_total",
+            "Refused requests and connections, by budget: bodies, replies, connections or address.",
+            ("budget",),
+            registry=self.registry,
+        )
         self._sizes: list[tuple[int, float, float]] = []
         self._lags: list[int] = []
         self._event_counts: Tally[str] = Tally()

@@ -14,11 +14,14 @@ from typing import Any, cast
 from sanic.exceptions import RequestCancelled
 from sanic.server import HttpProtocol
 
+from corvo_server.http.budgets import Budgets
 from corvo_server.http.deadlines import Deadlines
 from corvo_server.http.tcp_info import Socket, TcpInfo, read_tcp_info
 
 _MANY = 8
 """Number of unsettled replies from which on each further one settles those before."""
+_UNCOUNTED = 16 * 1024
+"""Bytes of replies that a client may leave unread before they count."""
 _FIRST_POLL = 0.01
 _LONGEST_POLL = 1.0
 """Seconds between two looks at a connection that waits for its client to take the replies."""
@@ -39,6 +42,7 @@ class Connection(HttpProtocol):
         "_sent",
         "_socket",
         "_taken",
+        "_unread",
         "_unsent",
         "_unused",
     )
@@ -50,11 +54,16 @@ class Connection(HttpProtocol):
         self._replies: deque[tuple[int, Callable[[], None]]] = deque()
         """The last byte of each reply that may be undelivered, and whom to tell."""
         self._socket: Socket | None = None
-        self._taken = 0
+        self._taken = self._unread = 0
         self._owes_since: float | None = None
         self._unused: asyncio.TimerHandle | None = None
         self._closing: asyncio.TimerHandle | None = None
         self._poll = _FIRST_POLL
+
+    @property
+    def budgets(self) -> Budgets:
+        """The budgets of the server."""
+        return cast("Budgets", self.app.ctx.budgets)
 
     @property
     def deadlines(self) -> Deadlines:
@@ -64,6 +73,7 @@ class Connection(HttpProtocol):
     def connection_made(self, transport: Any) -> None:
         """Start to serve the connection. Close it if the client sends nothing."""
         super().connection_made(transport)  # type: ignore[no-untyped-call]
+        transport.set_write_buffer_limits(low=_UNCOUNTED // 4, high=_UNCOUNTED)
         self._socket = transport.get_extra_info("socket")
         self._unused = self.loop.call_later(self.deadlines.head, self._close_unused)
 
@@ -85,16 +95,36 @@ class Connection(HttpProtocol):
     async def send(self, data: bytes) -> None:
         """Write bytes of a reply when the client has taken enough of those before."""
         if not self._can_write.is_set():
+            self._hold(len(data))
             await self._can_write.wait()
         transport = self.transport
         if transport is None or transport.is_closing():
             raise RequestCancelled
         transport.write(data)
+        if not self._can_write.is_set():
+            self._hold(len(data))
         self._time = monotonic()
         self._sent += len(data)
         if self._expected is not None:
             self._replies.append((self._sent, self._expected))
             self._expected = None
+
+    def _hold(self, size: int) -> None:
+        """Charge a reply that the client does not take at once to the budget of replies."""
+        self._unread += size
+        self.budgets.replies.used += size
+
+    def resume_writing(self) -> None:
+        """Write more replies: the client has taken most bytes, or the connection has ended."""
+        self.budgets.replies.used -= self._unread
+        self._unread = 0
+        super().resume_writing()  # type: ignore[no-untyped-call]
+
+    def report_expected(self) -> None:
+        """Report the next reply as not received, because another one is sent instead."""
+        report, self._expected = self._expected, None
+        if report is not None:
+            report()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Report the replies that the client did not receive."""

@@ -48,6 +48,10 @@ class Patience:
         """Start the time for the blank lines before a request."""
         self._start(self._deadlines.idle, inf)
 
+    def end(self, rate: float) -> None:
+        """Leave no time: the body does not bring `rate` bytes per second."""
+        self.left, self._rate = 0.0, rate
+
     def _start(self, seconds: float, rate: float) -> None:
         self.left = self._most = seconds
         self._rate = rate

@@ -106,7 +106,7 @@ def _drop_rest_of_body(request: Request) -> None:
         stream.request_max_size = stream.protocol.request_max_size = _LARGEST_DROPPED
 
 
-def _may_have_changed(request: Request) -> bool:
+def may_have_changed(request: Request) -> bool:
     """Return whether a request may have had an effect, although its handler was stopped."""
     return request.method not in {"GET", "HEAD"} and not request.path.endswith(_UNCHANGING)
 
@@ -158,7 +158,7 @@ def _as_call_error(request: Request, error: Exception) -> CallError:  # noqa: PL
         case RequestTimeout():
             message = f"The request was too slow: {error}. Nothing was done; send it again."
             return CallError(ErrorCode.REQUEST_TIMEOUT, message)
-        case ServiceUnavailable() if _may_have_changed(request):
+        case ServiceUnavailable() if may_have_changed(request):
             return _unknown("the call took too long")
         case ServiceUnavailable():
             message = f"The request took too long: {error}."

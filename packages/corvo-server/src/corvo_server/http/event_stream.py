@@ -24,7 +24,7 @@ class EventStream:
     """A reply of server-sent events.
 
     What the viewer has not read is in two places: in the socket, up to `_SOCKET_BYTES`, and in the
-    transport, up to 64 KB and one write. When the transport is full, `send` waits.
+    transport, up to 16 KB and one write. When the transport is full, `send` waits.
     """
 
     def __init__(self, response: HTTPResponse) -> None:

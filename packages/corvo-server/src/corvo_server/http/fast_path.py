@@ -20,14 +20,11 @@ from sanic.models.protocol_types import TransportProtocol
 from sanic_routing.route import Route
 
 from corvo_server.http import cross_site
+from corvo_server.http.bounded import BoundedHttp, BoundedProtocol
+from corvo_server.http.budgets import SMALL
 from corvo_server.http.endpoint import JSON, App, Endpoint
 from corvo_server.http.hosts import Hosts
-from corvo_server.http.http1 import (
-    END_OF_HEAD,
-    StrictHttp,
-    StrictProtocol,
-    header_name,
-)
+from corvo_server.http.http1 import END_OF_HEAD, header_name
 from corvo_server.http.request_id import HEADER, request_id
 
 _Handler: TypeAlias = Callable[..., Awaitable[HTTPResponse]]
@@ -193,7 +190,7 @@ def _read_line(line: str) -> tuple[tuple[str, str], bool] | None:
 _read_known = lru_cache(maxsize=1024)(_read_line)
 
 
-class _Http(StrictHttp):
+class _Http(BoundedHttp):
     """Sanic's loop over the requests of a connection, with the fast path."""
 
     __slots__ = ["_arguments", "_length", "_target"]
@@ -211,7 +208,7 @@ class _Http(StrictHttp):
     def _read_plain_head(self) -> bool:
         """Take a plain head out of the buffer; leave any other head there and return False."""
         head = read_head(self.recv_buffer, self.HEADER_MAX_SIZE)
-        if head is None or head.method != _METHOD:
+        if head is None or head.method != _METHOD or self.protocol.refusal is not None:
             return False
         targets: _Targets = self.protocol.app.ctx.fast_path
         found = targets.find(head.path)
@@ -257,11 +254,14 @@ class _Http(StrictHttp):
         request.route = target.route
         try:
             await self._receive_body(request)
+            if self.recv_buffer:
+                self.charge_ahead()
             response = await target.handler(request, **self._arguments)
             if not _is_plain(response):
                 sent = await request.respond(response)
                 await sent.send(end_stream=True)
                 return
+            self.check_reply(request, response)
         except Exception as error:  # noqa: BLE001 - answered by the error handler
             await app.handle_exception(request, error)
             return
@@ -276,7 +276,7 @@ class _Http(StrictHttp):
 
     async def _receive_body(self, request: Request) -> None:
         buffer, length = self.recv_buffer, self._length
-        if len(buffer) < length or length > self.request_max_size:
+        if len(buffer) < length or length > SMALL or length > self.request_max_size:
             self.protocol.patience.start_body()
             await request.receive_body()
             return
@@ -286,7 +286,7 @@ class _Http(StrictHttp):
         self.request_bytes_left = 0
 
 
-class FastPathProtocol(StrictProtocol):
+class FastPathProtocol(BoundedProtocol):
     """A connection whose plain requests take the fast path."""
 
     __slots__ = ()

@@ -274,6 +274,13 @@ class StrictProtocol(Connection):
             await self._refuse_late()
         self.patience.spend(loop.time() - started, len(self.recv_buffer) - buffered)
 
+    def end_patience(self, rate: float) -> None:
+        """End the wait for a body that does not bring `rate` bytes per second."""
+        self.patience.end(rate)
+        if self._timer is not None and not self._timer.cancelled():
+            self._timer.cancel()
+            self._expire()
+
     def _expire(self) -> None:
         # Read first what has arrived meanwhile, in case that this process was suspended.
         self._timer = self.loop.call_later(_GRACE, self._end_wait)

@@ -10,6 +10,7 @@ from pydantic_core import core_schema
 from corvo_schema.errors import ErrorCode, ErrorReply
 from corvo_schema.fields import QueueName
 from corvo_server.__about__ import __version__
+from corvo_server.http.budgets import ALWAYS_SERVED
 from corvo_server.http.endpoint import EVENT_STREAM, JSON, Endpoint, Parameter, Resource, documented
 
 _REF = "#/components/schemas/{model}"
@@ -91,8 +92,10 @@ def _operation(tag: str, endpoint: Endpoint, references: dict[Any, Any]) -> dict
         errors.append(ErrorCode.UNSUPPORTED_MEDIA_TYPE)
     if endpoint.parameters:
         errors.append(ErrorCode.VALIDATION_ERROR)
+    if endpoint.path not in ALWAYS_SERVED:
+        errors.append(ErrorCode.OVERLOADED)
     if endpoint.writes:
-        errors += (ErrorCode.OVERLOADED, ErrorCode.STORAGE_FULL, ErrorCode.OUTCOME_UNKNOWN)
+        errors += (ErrorCode.STORAGE_FULL, ErrorCode.OUTCOME_UNKNOWN)
     for status in sorted({code.http_status for code in errors}):
         codes = sorted({code for code in errors if code.http_status == status})
         reference = references[_key(ErrorReply, "serialization")]
