@@ -95,6 +95,7 @@ class Attempts(Part):
         workers: Workers,
         *,
         default_lease_ms: int,
+        max_fetch_bytes: int,
         require_lease_tokens: bool,
         limits: SizeLimits,
     ) -> None:
@@ -103,6 +104,7 @@ class Attempts(Part):
         self._notifier = notifier
         self._workers = workers
         self._default_lease_ms = default_lease_ms
+        self._max_fetch_bytes = max_fetch_bytes
         self._require_lease_tokens = require_lease_tokens
         self._limits = limits
         self._returns: set[asyncio.Future[list[Outcome]]] = set()
@@ -110,6 +112,8 @@ class Attempts(Part):
     @verb
     async def fetch(self, request: FetchRequest, count: int) -> list[LeasedJob]:
         """Return up to `count` jobs. Wait for the first, at most for the request's timeout.
+
+        There are fewer jobs if their documents would be too large together.
 
         If the caller is cancelled, its jobs are released at once.
         """
@@ -241,7 +245,9 @@ class Attempts(Part):
                 token=lifecycle.lease_token(stem, job.seq, is_fenced=is_fenced),
             )
 
-        return self._store.fetch(Claim(request.queues, count, self._clock, start))
+        return self._store.fetch(
+            Claim(request.queues, count, self._clock, start, self._max_fetch_bytes)
+        )
 
 
 def leases_of(jobs: Sequence[LeasedJob]) -> list[Lease]:

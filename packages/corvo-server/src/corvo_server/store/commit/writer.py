@@ -16,6 +16,7 @@ from queue import Empty, SimpleQueue
 from time import perf_counter
 from typing import Any, NamedTuple, Protocol
 
+from corvo_server.store.commit.postponed import POSTPONED
 from corvo_server.store.commit.prefetch import Prefetch
 from corvo_server.store.commit.transaction import Transaction
 from corvo_server.store.protocol import OutcomeUnknown, StoreOverloaded, StoreUnavailable
@@ -29,7 +30,10 @@ class Verb(NamedTuple):
 
     rank: int
     apply: Callable[[Transaction, list[Any]], list[Any]]
-    """Carries out the requests of this verb in a commit, and returns one result for each."""
+    """Carries out the requests of this verb in a commit, and returns one result for each.
+
+    The writer runs a request again in the next commit if its result is `POSTPONED`.
+    """
     prefetch: Callable[[Prefetch, list[Any]], None] | None = None
     """Adds the rows that `apply` will read to the prefetch of the commit."""
 
@@ -108,6 +112,8 @@ class Writer:
         self._max_commit = max_commit
         self._inbox: SimpleQueue[list[_Operation] | None] = SimpleQueue()
         self._together: list[_Operation] | None = None
+        self._postponed: list[_Operation] = []
+        """Operations that the last commit left for the next one. Used by the thread only."""
         self._backlog = 0
         self.failure: str | None = None
         """Why the last commit failed, if the database failed; None after the next written one."""
@@ -191,27 +197,28 @@ class Writer:
 
     def _run(self) -> None:
         is_open = True
-        while is_open:
-            operations, is_open = self._take()
+        while is_open or self._postponed:
+            operations, is_open = self._take(is_open=is_open)
             if operations:
                 self._commit(operations)
 
-    def _take(self) -> tuple[list[_Operation], bool]:
-        """Wait for an operation, then take all waiting ones. The flag is False after `drain`.
+    def _take(self, *, is_open: bool) -> tuple[list[_Operation], bool]:
+        """Take the postponed operations and all waiting ones; wait for one if there are none.
 
-        Stop at `max_commit` operations, but never divide those that were submitted together.
+        The flag is False after `drain`; then no operation waits. Stop at `max_commit` operations,
+        but never divide those that were submitted together.
         """
-        operations: list[_Operation] = []
-        submitted = self._inbox.get()
-        while submitted is not None:
-            operations += submitted
-            if len(operations) >= self._max_commit:
-                return operations, True
+        operations, self._postponed = self._postponed, []
+        while is_open and len(operations) < self._max_commit:
             try:
-                submitted = self._inbox.get_nowait()
+                submitted = self._inbox.get(block=not operations)
             except Empty:
-                return operations, True
-        return operations, False
+                break
+            if submitted is None:
+                is_open = False
+            else:
+                operations += submitted
+        return operations, is_open
 
     def _commit(self, operations: list[_Operation]) -> None:
         """Commit the operations together. If that fails, commit each of them alone.
@@ -266,13 +273,15 @@ class Writer:
                 tries += 1
         if self.failure is not None and commit.has_written:
             self.failure = None
-        commit.operations = len(operations)
         commit.seconds = perf_counter() - started
-        answers = [
-            _Answer(operation, result, None)
-            for (_, run), results_of_run in zip(runs, results, strict=True)
-            for operation, result in zip(run, results_of_run, strict=True)
-        ]
+        answers: list[_Answer] = []
+        for (_, run), results_of_run in zip(runs, results, strict=True):
+            for operation, result in zip(run, results_of_run, strict=True):
+                if result is POSTPONED:
+                    self._postponed.append(operation)
+                else:
+                    answers.append(_Answer(operation, result, None))
+        commit.operations = len(answers)
         return answers, commit
 
     def _run_once(self, groups: list[Group]) -> tuple[list[list[Any]], Commit]:
