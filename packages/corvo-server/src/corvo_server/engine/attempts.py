@@ -29,6 +29,7 @@ from corvo_server.store.records import (
     Refusal,
     Transition,
 )
+from corvo_server.store.sizes import memory_of
 
 log = logging.getLogger(__name__)
 
@@ -133,6 +134,7 @@ class Attempts(Part):
                 Transition(
                     item.job_id,
                     partial(lifecycle.ack, token=item.token, result=item.result, now=now),
+                    memory_of(item.result),
                 )
                 for item in acks
             ]
@@ -144,7 +146,11 @@ class Attempts(Part):
         now = self._clock()
         return self._store.transition(
             [
-                Transition(item.job_id, partial(_fail, item=item, now=now, luck=random.random()))  # noqa: S311
+                Transition(
+                    item.job_id,
+                    partial(_fail, item=item, now=now, luck=random.random()),  # noqa: S311
+                    memory_of(item.error, item.backtrace),
+                )
                 for item in failures
             ]
         )
@@ -157,7 +163,12 @@ class Attempts(Part):
             check_document(item.checkpoint, self._limits.checkpoint, field, i)
         now = self._clock()
         return self._store.transition(
-            [Transition(item.job_id, partial(_release, item=item, now=now)) for item in releases]
+            [
+                Transition(
+                    item.job_id, partial(_release, item=item, now=now), memory_of(item.checkpoint)
+                )
+                for item in releases
+            ]
         )
 
     @verb
@@ -179,7 +190,14 @@ class Attempts(Part):
             self._workers.note_heartbeat(worker_id)
         now = self._clock()
         outcomes = await self._store.transition(
-            [Transition(item.job_id, partial(_heartbeat, item=item, now=now)) for item in beats]
+            [
+                Transition(
+                    item.job_id,
+                    partial(_heartbeat, item=item, now=now),
+                    memory_of(item.progress, item.checkpoint),
+                )
+                for item in beats
+            ]
         )
         if worker_id is None:
             for holder in _holders(outcomes):

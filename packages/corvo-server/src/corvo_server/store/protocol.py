@@ -100,6 +100,11 @@ class Store(Protocol):
         ...
 
     @property
+    def backlog_bytes(self) -> int:
+        """Bytes of memory of the writes that were submitted and not answered yet."""
+        ...
+
+    @property
     def failure(self) -> str | None:
         """Why the last commit failed, if the database failed; None after a write succeeded."""
         ...

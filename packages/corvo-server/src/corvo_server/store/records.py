@@ -173,6 +173,8 @@ class Transition(Struct, frozen=True):
 
     job_id: str
     decide: Decide
+    memory: int = 0
+    """Bytes of the texts that the rule stores."""
 
 
 class Claim(Struct, frozen=True):

@@ -1,14 +1,23 @@
-"""Sizes of texts in bytes of UTF-8: that is how they are stored and sent."""
+"""Sizes of texts: in bytes of UTF-8, as they are stored and sent, and in memory."""
 
+import sys
 from collections.abc import Iterable
 from itertools import accumulate, takewhile
 
+MEMORY_OF_ITEM = 1_000
+"""Bytes of memory of one item of a waiting write, without its documents."""
+
 
 def size_of(text: str | None) -> int:
-    """Return the number of bytes of `text`; 0 for None."""
+    """Return the number of bytes of `text` in UTF-8; 0 for None."""
     if text is None:
         return 0
     return len(text) if text.isascii() else len(text.encode())
+
+
+def memory_of(*texts: str | None) -> int:
+    """Return the number of bytes of memory that the texts take. Takes no time for long texts."""
+    return sum([sys.getsizeof(text) for text in texts if text is not None])
 
 
 def count_fitting(sizes: Iterable[int], max_bytes: int) -> int:
