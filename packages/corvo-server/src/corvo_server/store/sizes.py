@@ -4,6 +4,10 @@ import sys
 from collections.abc import Iterable
 from itertools import accumulate, takewhile
 
+MAX_FAILURES = 1024 * 1024
+"""Bytes of the newest errors of a job that reads return."""
+MAX_TIMELINE = 4 * 1024 * 1024
+"""Bytes of the newest events of a job that reads return."""
 MEMORY_OF_ITEM = 1_000
 """Bytes of memory of one item of a waiting write, without its documents."""
 

@@ -39,6 +39,7 @@ _CHECK_SECONDS = 5
 """Seconds after which a readiness check fails if the database does not answer."""
 _QUERIES = Queries(
     find_jobs=jobs.find_jobs,
+    sizes=jobs.sizes,
     find_job=jobs.find_job,
     find_batch=batches.find_batch,
     list_batches=batches.list_batches,

@@ -40,6 +40,7 @@ from corvo_server.store.storage import Storage
 _READERS = 4
 _QUERIES = Queries(
     find_jobs=jobs.find_jobs,
+    sizes=jobs.sizes,
     find_job=jobs.find_job,
     find_batch=batches.find_batch,
     list_batches=batches.list_batches,
