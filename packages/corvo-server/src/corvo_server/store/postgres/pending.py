@@ -72,16 +72,29 @@ class PendingJobs:
     def first(self, rooms: Mapping[str, int], now: int) -> dict[str, list[Place]]:
         if len(rooms) == 1:
             ((queue, room),) = rooms.items()
-            small = _READ_AHEAD // room
-            values = (small, small, small, queue, now, room)
-            rows = self._pipeline.ask(SQL.first_pending_with_payload, values)
-            self._loaded.update(to_leased(row[:-1]) for row in rows if row[-1] <= small)
-            return {queue: self._note_locked(queue, [(row[4], row[0], row[-1]) for row in rows])}
+            return {queue: self._load_first(queue, now, room)}
         wanted = [{"queue": queue, "room": room} for queue, room in rooms.items()]
         places: dict[str, list[Row]] = {queue: [] for queue in rooms}
         for queue, *place in self._pipeline.ask(SQL.first_pending, (as_json(wanted), now)):
             places[queue].append(tuple(place))
         return {queue: self._note_locked(queue, rows) for queue, rows in places.items()}
+
+    def _load_first(self, queue: str, now: int, room: int) -> list[Place]:
+        """Return the first places of a queue, and load their jobs if these are small."""
+        if room == 1:
+            rows = self._pipeline.ask(SQL.first_pending_with_payload, (queue, now, room))
+            self._loaded.update(map(to_leased, rows))
+            places = [(row[4], row[0], self._loaded[row[0]].size) for row in rows]
+            return self._note_locked(queue, places)
+        small = _READ_AHEAD // (3 * room)
+        values = (small, small, small, queue, now, room)
+        places = []
+        for row in self._pipeline.ask(SQL.first_pending_with_small_documents, values):
+            sizes = [size or 0 for size in row[-3:]]
+            if max(sizes) <= small:
+                seq, self._loaded[seq] = to_leased(row[:-3])
+            places.append((row[4], row[0], sum(sizes)))
+        return self._note_locked(queue, places)
 
     def first_after(self, queue: str, after: int, now: int, count: int) -> list[Place]:
         values = {"queue": queue, "after": after, "now": now, "count": count}

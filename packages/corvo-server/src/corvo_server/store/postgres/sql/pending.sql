@@ -38,22 +38,32 @@ FROM json_to_recordset(%s) AS wanted (queue text, room integer) CROSS JOIN LATER
 ) j;
 
 -- name: first_pending_with_payload
--- For a fetch from one queue: it reads the whole job, which saves the round trip of claimed_by_seq.
--- It leaves out the documents of large jobs, because many of them might not fit in memory.
+-- For a fetch of one job: it reads the whole job, which saves the round trip of claimed_by_seq.
 -- The first columns are those of job_heads.
 SELECT seq, id, queue, state, priority, attempt, max_retries, backoff, base_delay, max_delay,
        unique_key, unique_period, batch_id, is_batch_counted, worker_id, hostname, lease_token,
        lease_ms, lease_expires_at, scheduled_at, expire_at, created_at, started_at, finished_at,
-       failed_at, is_cancel_requested, concurrency_key,
-       CASE WHEN bytes <= %s THEN payload END, CASE WHEN bytes <= %s THEN checkpoint END,
-       CASE WHEN bytes <= %s THEN tags END, traceparent, bytes
-FROM jobs CROSS JOIN LATERAL (
-    SELECT octet_length(payload)::bigint + coalesce(octet_length(checkpoint), 0)
-           + coalesce(octet_length(tags), 0) AS bytes
-) AS size
+       failed_at, is_cancel_requested, concurrency_key, payload, checkpoint, tags, traceparent
+FROM jobs
 WHERE queue = %s AND state = 1 AND (expire_at IS NULL OR expire_at > %s)
 ORDER BY priority, seq LIMIT %s
-FOR UPDATE OF jobs SKIP LOCKED;
+FOR UPDATE SKIP LOCKED;
+
+-- name: first_pending_with_small_documents
+-- Like first_pending_with_payload, for several jobs. It leaves out large documents, because many of
+-- them might not fit in memory. PostgreSQL plans each column anew, so there are few of them here.
+SELECT seq, id, queue, state, priority, attempt, max_retries, backoff, base_delay, max_delay,
+       unique_key, unique_period, batch_id, is_batch_counted, worker_id, hostname, lease_token,
+       lease_ms, lease_expires_at, scheduled_at, expire_at, created_at, started_at, finished_at,
+       failed_at, is_cancel_requested, concurrency_key,
+       CASE WHEN octet_length(payload) <= %s THEN payload END,
+       CASE WHEN octet_length(checkpoint) <= %s THEN checkpoint END,
+       CASE WHEN octet_length(tags) <= %s THEN tags END, traceparent,
+       octet_length(payload), octet_length(checkpoint), octet_length(tags)
+FROM jobs
+WHERE queue = %s AND state = 1 AND (expire_at IS NULL OR expire_at > %s)
+ORDER BY priority, seq LIMIT %s
+FOR UPDATE SKIP LOCKED;
 
 -- name: first_pending_after
 -- One range of the index per priority, so that jobs before the seq cost nothing.
