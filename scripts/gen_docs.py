@@ -80,6 +80,7 @@ def metrics() -> Iterable[str]:
     idle = SimpleNamespace(
         waiting=0,
         backlog=0,
+        backlog_bytes=0,
         storage=Storage(0, 0, 0, 0, 0, 0),
         search_load=SearchLoad(0, 0, 0),
     )

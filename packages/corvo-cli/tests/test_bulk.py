@@ -297,6 +297,18 @@ def test_dry_run_fetches_jobs_selected_by_id(corvo: Any, server: Any) -> None:
     assert "Would retry 12 jobs: those above and 2 more." in result.stderr
 
 
+def test_dry_run_fetches_large_jobs_in_several_requests(corvo: Any, server: Any) -> None:
+    for _ in range(2):
+        server.refuse("POST /jobs/bulk-get", 413, "PAYLOAD_TOO_LARGE")
+    for number in (1, 2, 3):
+        server.answer("POST /jobs/bulk-get", {"jobs": [job(number)]})
+    ids = "".join(f"job_{number}\n" for number in range(300))
+    result = corvo("bulk", "retry", "--dry-run", "-o", "json", stdin=ids)
+    assert json.loads(result.stdout)["matched"] == 3
+    sizes = [len(json.loads(request.content)["job_ids"]) for request in server.requests]
+    assert sizes == [300, 250, 125, 125, 50]
+
+
 @pytest.mark.usefixtures("interactive")
 @pytest.mark.parametrize(
     ("answer", "exit_code", "requests"), [("y\n", 0, 2), ("n\n", 1, 1), ("\n", 1, 1), ("", 1, 1)]

@@ -1,5 +1,6 @@
 """Values that the request models accept and refuse, field by field."""
 
+import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -28,6 +29,7 @@ from corvo_schema import (
     SearchRequest,
     ThrottleRequest,
     details_of,
+    is_queue_name,
 )
 from corvo_schema._base import RequestModel
 
@@ -334,3 +336,10 @@ def test_schedule_has_defaults() -> None:
 def test_bulk_get_is_bounded() -> None:
     assert BulkGetRequest.model_validate({"job_ids": (JOB_ID,)}).job_ids == [JOB_ID]
     assert refuse(BulkGetRequest, {"job_ids": [JOB_ID] * 10_001})[0][0] == "job_ids"
+
+
+def test_long_queue_name_is_not_kept_in_memory() -> None:
+    name = "x" * 1_000_000
+    before = sys.getrefcount(name)
+    assert not is_queue_name(name)
+    assert sys.getrefcount(name) == before

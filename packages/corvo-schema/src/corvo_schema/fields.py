@@ -55,9 +55,14 @@ def member_of(enum: type[StrEnum], *, has_default: bool = True) -> BeforeValidat
     return BeforeValidator(read)
 
 
-@lru_cache(maxsize=1024)  # requests repeat the same few names
 def is_queue_name(name: str) -> bool:
     """Return whether a text is a valid queue name."""
+    # The cache must not keep long texts.
+    return len(name) <= MAX_LABEL and _is_queue_name(name)
+
+
+@lru_cache(maxsize=1024)  # requests repeat the same few names
+def _is_queue_name(name: str) -> bool:
     return _QUEUE_NAME.fullmatch(name) is not None
 
 

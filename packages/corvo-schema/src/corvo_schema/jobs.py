@@ -173,8 +173,14 @@ class Job(ReplyModel):
     started_at: Timestamp | None = None
     completed_at: Timestamp | None = None
     failed_at: Timestamp | None = None
-    errors: Defaulted[list[JobError]] = Field(default_factory=list, description="Oldest first.")
-    timeline: Defaulted[list[JobEvent]] = Field(default_factory=list, description="Oldest first.")
+    errors: Defaulted[list[JobError]] = Field(
+        default_factory=list,
+        description="Oldest first. Only the newest ones, of about 1 MiB, if they are larger.",
+    )
+    timeline: Defaulted[list[JobEvent]] = Field(
+        default_factory=list,
+        description="Oldest first. Only the newest ones, of about 4 MiB, if they are larger.",
+    )
 
 
 class MoveRequest(RequestModel):

@@ -82,7 +82,10 @@ def open_store(settings: Settings) -> Store:
     """Open the store that the settings select. Raise `UnusableStoreError` if that fails."""
     if settings.postgres_url is None:
         return SqliteStore(
-            settings.sqlite_dir, max_backlog=settings.max_backlog, max_commit=settings.max_commit
+            settings.sqlite_dir,
+            max_backlog=settings.max_backlog,
+            max_backlog_bytes=settings.max_backlog_bytes,
+            max_commit=settings.max_commit,
         )
     with needs_driver():
         from corvo_server.store.postgres.store import PostgresStore  # noqa: PLC0415 - an extra
@@ -93,6 +96,7 @@ def open_store(settings: Settings) -> Store:
         listen_url=settings.database_listen_url,
         notify=settings.notify,
         max_backlog=settings.max_backlog,
+        max_backlog_bytes=settings.max_backlog_bytes,
         max_commit=settings.max_commit,
     )
 

@@ -134,11 +134,24 @@ class Settings(BaseSettings):
         description="Maximum number of connections from one address; 0 sets no limit. All clients "
         "behind a proxy have its address.",
     )
+    max_fetch_bytes: int = Field(
+        8 * 1024 * 1024,
+        ge=1,
+        description="Maximum size of the payloads, checkpoints and tags of the jobs of one fetch, "
+        "in bytes of JSON. A fetch returns fewer jobs than it asks for if they are larger, but at "
+        "least one.",
+    )
     max_backlog: int = Field(
         10_000,
         ge=1,
         description="Maximum number of writes that wait for their commit. Further writes get "
-        "status 429.",
+        "status 429. Acks, fails, releases and heartbeats get it at twice this number.",
+    )
+    max_backlog_bytes: int = Field(
+        64 * 1024 * 1024,
+        ge=1,
+        description="Maximum size of the writes that wait for their commit, in bytes of memory. "
+        "Further writes get status 429; those of running jobs get it at twice this size.",
     )
     max_commit: int = Field(
         1_000,
@@ -258,6 +271,7 @@ class Settings(BaseSettings):
                 checkpoint=self.max_checkpoint_bytes,
                 progress=self.max_progress_bytes,
             ),
+            max_fetch_bytes=self.max_fetch_bytes,
             default_lease_ms=self.lease,
             require_lease_tokens=self.require_lease_tokens,
             retention=Retention(self.retain_completed, self.retain_dead, self.retain_events),

@@ -1,7 +1,7 @@
 """Commits: calls share them, each call is atomic, and refused calls are not written."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
@@ -10,7 +10,7 @@ from corvo_schema.states import EventType, JobState
 from corvo_server.engine import lifecycle
 from corvo_server.store.protocol import Store, StoreOverloaded, StoreUnavailable
 from corvo_server.store.records import JobHead, Outcome, Transition
-from server_support.bench import Bench, make_job, turns, until
+from server_support.bench import Bench, is_done, make_job, turns, until
 from server_support.clock import ManualClock
 from server_support.kits import Kit
 
@@ -216,6 +216,23 @@ async def test_waiting_fetch_fails_with_its_commit(bench: Bench) -> None:
 # A full backlog
 
 
+NewStore = Callable[..., Awaitable[Store]]
+
+
+@pytest.fixture
+async def new_store(kit: Kit) -> AsyncIterator[NewStore]:
+    """Opens a store with options, and closes it after the test."""
+    stores: list[Store] = []
+
+    async def open_store(**options: int) -> Store:
+        stores.append(kit.open(**options))
+        return stores[-1]
+
+    yield open_store
+    for store in stores:
+        await store.close()
+
+
 @pytest.fixture
 async def narrow(kit: Kit) -> AsyncIterator[Store]:
     """A store with a backlog of at most three writes."""
@@ -249,6 +266,65 @@ async def test_overloaded_store_still_answers_reads(kit: Kit, narrow: Store) -> 
         assert await bench.state(job_id) is JobState.PENDING
         await narrow.check()
     await asyncio.gather(*more)
+
+
+async def test_writes_beyond_the_memory_of_the_backlog_are_refused(
+    kit: Kit, new_store: NewStore
+) -> None:
+    bench = Bench(kit, await new_store(max_backlog_bytes=100_000), ManualClock())
+    job = await bench.start(queue="running")
+    with kit.hold_commits(bench.store):
+        accepted = [asyncio.ensure_future(bench.enqueue(payload="x" * 40_000)) for _ in range(2)]
+        await turns()
+        assert 80_000 < bench.store.backlog_bytes < 100_000
+        with pytest.raises(StoreOverloaded, match="bytes are waiting"):
+            await bench.enqueue(payload="x" * 40_000)
+        accepted.append(asyncio.ensure_future(bench.enqueue(payload="small")))
+        # The jobs that run are reported.
+        ended = asyncio.ensure_future(bench.ack(job, result="y" * 80_000))
+        await turns()
+        with pytest.raises(StoreOverloaded):
+            await bench.enqueue(payload="small")
+    job_ids = await asyncio.gather(*accepted)
+    assert is_done(await ended)
+    await bench.settle()
+    assert bench.store.backlog_bytes == 0
+    assert await bench.fetch_ids() == job_ids
+
+
+async def test_write_larger_than_the_backlog_is_accepted_alone(
+    kit: Kit, new_store: NewStore
+) -> None:
+    bench = Bench(kit, await new_store(max_backlog_bytes=1), ManualClock())
+    job_id = await bench.enqueue(payload="x" * 40_000)
+    assert await bench.fetch_ids() == [job_id]
+
+
+async def test_memory_of_cancelled_and_failed_writes_is_freed(kit: Kit, store: Store) -> None:
+    bench = Bench(kit, store, ManualClock())
+    with kit.break_commits(store), pytest.raises(StoreUnavailable):
+        await bench.enqueue(payload="x" * 40_000)
+    with kit.hold_commits(store):
+        calls = [asyncio.ensure_future(bench.enqueue(payload="x" * 40_000)) for _ in range(3)]
+        await turns()
+        for call in calls:
+            call.cancel()
+        await turns()
+    await bench.settle()
+    assert store.backlog_bytes == 0
+
+
+async def test_commit_takes_a_limited_number_of_bytes(kit: Kit, store: Store) -> None:
+    bench = Bench(kit, store, ManualClock())
+    with kit.hold_commits(store):
+        calls = [asyncio.ensure_future(bench.enqueue(payload="x" * 250_000)) for _ in range(80)]
+        await turns()
+    job_ids = await asyncio.gather(*calls)
+    sizes = [len(commit.events) for commit in bench.commits]
+    assert max(sizes) * 250_000 < 8.5 * 2**20
+    assert sum(sizes) == 80
+    await bench.settle()
+    assert {job.head.id for job in await store.find_jobs(job_ids)} == set(job_ids)
 
 
 # Cancelled calls

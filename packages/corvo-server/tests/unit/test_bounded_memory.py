@@ -12,7 +12,7 @@ from corvo_schema.states import EventType
 from corvo_server.engine.engine import Engine
 from corvo_server.engine.events import EventFilter
 from corvo_server.engine.notifier import Notifier
-from corvo_server.engine.workers import Workers
+from corvo_server.engine.workers import WorkerRecord, Workers
 from corvo_server.store.records import Event
 from server_support.bench import Bench, turns
 from server_support.clock import ManualClock
@@ -92,6 +92,36 @@ async def test_worker_that_calls_is_kept_when_many_others_call_once(
         workers.note_fetch(f"once-{number}", None, ())
         clock.forward(1)
     assert "steady" in {record.id for record in await workers.list()}
+
+
+def test_queues_of_many_workers(engine: Engine, clock: ManualClock) -> None:
+    workers = Workers(engine.store, clock)
+    for number in range(5_000):
+        workers.note_fetch(f"worker-{number}", None, [f"{number}-{i}" for i in range(256)])
+        workers.note_fetch(f"worker-{number}", None, [f"{number}-{i}" for i in range(255)])
+        clock.forward(1)
+    seen: dict[str, WorkerRecord] = vars(workers)["_seen"]
+    names = [name for record in seen.values() for name in record.queues]
+    assert 150_000 < len(names) <= 200_000
+    assert vars(workers)["_queues"] == len(names)
+    assert "worker-4999" in seen
+
+
+async def test_openings_of_many_queues(bench: Bench) -> None:
+    notifier = bench.engine.notifier
+    for number in range(1000):
+        notifier.open_at(f"queue-{number}", 10**15)
+    await bench.engine.queues.throttle("mail", 1, 1_000_000_000)
+    for _ in range(2):
+        await bench.enqueue()
+    assert len(await bench.fetch(count=2)) == 1
+    assert await bench.fetch() == []
+    assert notifier.next_opening() is None
+    waiting = await bench.waiting()
+    assert notifier.next_opening() == bench.clock.now + 1_000_000_000
+    waiting.cancel()
+    await turns()
+    assert notifier.next_opening() is None
 
 
 async def test_memory_of_the_event_feed_is_bounded_in_bytes(engine: Engine) -> None:

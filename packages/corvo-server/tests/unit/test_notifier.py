@@ -354,13 +354,16 @@ async def test_ended_fetches_are_forgotten(notifier: Notifier) -> None:
 
 
 async def test_queue_opens_at_its_time(notifier: Notifier) -> None:
-    fetch = await idle(notifier)
+    fetch, other = await idle(notifier), await idle(notifier, "b")
     notifier.open_at("a", 1000)
     notifier.open_at("b", 500)
+    notifier.open_at("without a fetch", 100)
     assert notifier.next_opening() == 500
     assert notifier.open_due(499) == 0
     assert notifier.open_due(999) == 1
     assert (notifier.next_opening(), len(fetch.claims)) == (1000, 1)
     assert notifier.open_due(1000) == 1
     assert (notifier.next_opening(), len(fetch.claims)) == (None, 2)
+    notifier.open_at("a", 2000)
+    other.task.cancel()
     fetch.task.cancel()

@@ -15,6 +15,8 @@ from corvo_cli.session import Session
 from corvo_cli.show.job_table import job_table
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from corvo_client import Job
     from corvo_client.calls import Exact
 
@@ -92,9 +94,7 @@ def _preview_ids(session: Session, action: Action, job_ids: "list[str] | Any") -
     matched = eligible = 0
     jobs: list[Job] = []
     payloads: list[str] = []
-    for start in range(0, len(job_ids), _IDS_AT_ONCE):
-        call = corvo_client.calls.bulk_get(job_ids[start : start + _IDS_AT_ONCE])
-        reply = session.ask(call)
+    for reply in _replies(session, job_ids):
         texts = json_text.items(json_text.members(reply.body.decode())["jobs"])
         for job, text in zip(reply.value.jobs, texts, strict=True):
             matched += 1
@@ -104,6 +104,21 @@ def _preview_ids(session: Session, action: Action, job_ids: "list[str] | Any") -
                     jobs.append(job)
                     payloads += _payloads([text])
     return Preview(matched, eligible, jobs, payloads)
+
+
+def _replies(session: Session, job_ids: "list[str] | Any") -> "Iterator[Exact[Any]]":
+    """Yield the jobs with these ids, in as many replies as their sizes need."""
+    at_once = _IDS_AT_ONCE
+    while job_ids:
+        try:
+            reply = session.ask(corvo_client.calls.bulk_get(job_ids[:at_once]))
+        except corvo_client.PayloadTooLarge:
+            if at_once == 1:
+                raise
+            at_once //= 2
+        else:
+            yield reply
+            job_ids = job_ids[at_once:]
 
 
 def _search(session: Session, filters: dict[str, Any], limit: int) -> "Exact[Any]":

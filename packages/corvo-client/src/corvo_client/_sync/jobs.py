@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any, Unpack
 
 from corvo_client._calls import jobs as calls
+from corvo_client._errors import PayloadTooLarge
 from corvo_client._options import NO_PAYLOAD, AnyBatchState, AnyPriority, EnqueueOptions, NewJob
 from corvo_client._sync.base import Base
 from corvo_schema import (
@@ -52,8 +53,18 @@ class Jobs(Base):
         return self._send(calls.get_job(job_id))
 
     def bulk_get(self, job_ids: Iterable[str]) -> list[Job]:
-        """Return the jobs with these ids. Unknown ids are skipped."""
-        return (self._send(calls.bulk_get(job_ids))).jobs
+        """Return the jobs with these ids. Unknown ids are skipped.
+
+        If the jobs are too large for one reply, several requests fetch them.
+        """
+        wanted = list(dict.fromkeys(job_ids))
+        try:
+            return (self._send(calls.bulk_get(wanted))).jobs
+        except PayloadTooLarge:
+            if len(wanted) < 2:
+                raise
+        half = len(wanted) // 2
+        return [*self.bulk_get(wanted[:half]), *self.bulk_get(wanted[half:])]
 
     def cancel_job(self, job_id: str) -> StatusReply:
         """Cancel a job. The status is `cancelled`, or `cancelling` while a worker runs the job.

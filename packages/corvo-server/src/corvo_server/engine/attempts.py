@@ -29,6 +29,7 @@ from corvo_server.store.records import (
     Refusal,
     Transition,
 )
+from corvo_server.store.sizes import memory_of
 
 log = logging.getLogger(__name__)
 
@@ -95,6 +96,7 @@ class Attempts(Part):
         workers: Workers,
         *,
         default_lease_ms: int,
+        max_fetch_bytes: int,
         require_lease_tokens: bool,
         limits: SizeLimits,
     ) -> None:
@@ -103,6 +105,7 @@ class Attempts(Part):
         self._notifier = notifier
         self._workers = workers
         self._default_lease_ms = default_lease_ms
+        self._max_fetch_bytes = max_fetch_bytes
         self._require_lease_tokens = require_lease_tokens
         self._limits = limits
         self._returns: set[asyncio.Future[list[Outcome]]] = set()
@@ -110,6 +113,8 @@ class Attempts(Part):
     @verb
     async def fetch(self, request: FetchRequest, count: int) -> list[LeasedJob]:
         """Return up to `count` jobs. Wait for the first, at most for the request's timeout.
+
+        There are fewer jobs if their documents would be too large together.
 
         If the caller is cancelled, its jobs are released at once.
         """
@@ -129,6 +134,7 @@ class Attempts(Part):
                 Transition(
                     item.job_id,
                     partial(lifecycle.ack, token=item.token, result=item.result, now=now),
+                    memory_of(item.result),
                 )
                 for item in acks
             ]
@@ -140,7 +146,11 @@ class Attempts(Part):
         now = self._clock()
         return self._store.transition(
             [
-                Transition(item.job_id, partial(_fail, item=item, now=now, luck=random.random()))  # noqa: S311
+                Transition(
+                    item.job_id,
+                    partial(_fail, item=item, now=now, luck=random.random()),  # noqa: S311
+                    memory_of(item.error, item.backtrace),
+                )
                 for item in failures
             ]
         )
@@ -153,7 +163,12 @@ class Attempts(Part):
             check_document(item.checkpoint, self._limits.checkpoint, field, i)
         now = self._clock()
         return self._store.transition(
-            [Transition(item.job_id, partial(_release, item=item, now=now)) for item in releases]
+            [
+                Transition(
+                    item.job_id, partial(_release, item=item, now=now), memory_of(item.checkpoint)
+                )
+                for item in releases
+            ]
         )
 
     @verb
@@ -175,7 +190,14 @@ class Attempts(Part):
             self._workers.note_heartbeat(worker_id)
         now = self._clock()
         outcomes = await self._store.transition(
-            [Transition(item.job_id, partial(_heartbeat, item=item, now=now)) for item in beats]
+            [
+                Transition(
+                    item.job_id,
+                    partial(_heartbeat, item=item, now=now),
+                    memory_of(item.progress, item.checkpoint),
+                )
+                for item in beats
+            ]
         )
         if worker_id is None:
             for holder in _holders(outcomes):
@@ -241,7 +263,9 @@ class Attempts(Part):
                 token=lifecycle.lease_token(stem, job.seq, is_fenced=is_fenced),
             )
 
-        return self._store.fetch(Claim(request.queues, count, self._clock, start))
+        return self._store.fetch(
+            Claim(request.queues, count, self._clock, start, self._max_fetch_bytes)
+        )
 
 
 def leases_of(jobs: Sequence[LeasedJob]) -> list[Lease]:

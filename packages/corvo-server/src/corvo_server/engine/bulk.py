@@ -28,6 +28,7 @@ from corvo_server.store.records import (
 )
 from corvo_server.store.search.filters import JobFilter
 from corvo_server.store.search.search import Search
+from corvo_server.store.sizes import memory_of
 
 AT_ONCE = 250
 """Maximum number of jobs of a call that runs in one transaction; more need a bulk operation."""
@@ -207,7 +208,8 @@ class Bulk(Part):
     ) -> BulkRecord:
         total = count if count <= _MAX_SYNCHRONOUS else await self._count(request, caller)
         record = self.new_record(request, total, last_seq, request.action.value)
-        await self._store.edit_bulk(BulkEdit(record.id, lambda _: record))
+        memory = memory_of(record.request)
+        await self._store.edit_bulk(BulkEdit(record.id, lambda _: record, memory))
         self.work.set()
         return record
 

@@ -29,6 +29,8 @@ class Policy(Struct, frozen=True):
 
     limits: SizeLimits = SizeLimits()
     default_lease_ms: int = 60_000
+    max_fetch_bytes: int = 8 * 1024 * 1024
+    """Largest total size of the documents of the jobs of one fetch, unless it gets a single job."""
     require_lease_tokens: bool = False
     """Whether attempts are fenced unless their fetch says otherwise."""
     retention: Retention = Retention(completed=7 * _DAY_MS, dead=30 * _DAY_MS, events=7 * _DAY_MS)
@@ -55,6 +57,7 @@ class Engine:
             self.notifier,
             self.workers,
             default_lease_ms=policy.default_lease_ms,
+            max_fetch_bytes=policy.max_fetch_bytes,
             require_lease_tokens=policy.require_lease_tokens,
             limits=policy.limits,
         )

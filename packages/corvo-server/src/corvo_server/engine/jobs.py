@@ -7,6 +7,7 @@ import orjson
 from msgspec import Struct
 
 from corvo_schema import EnqueueBatchRequest, EnqueueRequest, IdFactory, OnConflict, to_ms
+from corvo_schema.errors import ErrorCode
 from corvo_schema.nesting import MAX_CALLBACK_NESTING
 from corvo_schema.rules import repeated_batch, waiting_state
 from corvo_schema.states import JobState, Priority
@@ -15,7 +16,7 @@ from corvo_server.engine.clock import Clock, Wall, wall_of
 from corvo_server.engine.errors import CallError, not_found
 from corvo_server.engine.payloads import payload_text
 from corvo_server.engine.verbs import Part, verb
-from corvo_server.store.protocol import Store
+from corvo_server.store.protocol import JobsTooLarge, Store
 from corvo_server.store.records import (
     Decide,
     Enqueue,
@@ -29,6 +30,8 @@ from corvo_server.store.records import (
     Transition,
 )
 
+_MAX_BULK_GET_BYTES = 32 * 1024 * 1024
+"""Bytes of documents and errors of several jobs in one reply."""
 _PENDING = JobState.PENDING
 _ON_CONFLICT: dict[OnConflict, Callable[..., Outcome] | None] = {
     OnConflict.IGNORE: None,
@@ -122,8 +125,19 @@ class Jobs(Part):
 
     @verb
     async def bulk_get(self, job_ids: Sequence[str]) -> list[JobRecord]:
-        """Return the jobs that exist, in the order of `job_ids`."""
-        return await self._store.find_jobs(job_ids)
+        """Return the jobs that exist, in the order of `job_ids`.
+
+        Raise `CallError` if they are too large for one reply.
+        """
+        try:
+            return await self._store.find_jobs(job_ids, _MAX_BULK_GET_BYTES)
+        except JobsTooLarge as error:
+            message = (
+                f"{error}; a reply may have {_MAX_BULK_GET_BYTES}. Ask for fewer jobs at once."
+            )
+            raise CallError(
+                ErrorCode.PAYLOAD_TOO_LARGE, message, [("job_ids", "fewer jobs at once")]
+            ) from None
 
     @verb
     async def cancel(self, job_id: str) -> JobHead:

@@ -197,6 +197,11 @@ class _QueueCollector(Collector):
             value=self._store.backlog,
         )
         yield GaugeMetricFamily(
+            "corvo_write_backlog_bytes",
+            "Memory of the writes that wait for their commit.",
+            value=self._store.backlog_bytes,
+        )
+        yield GaugeMetricFamily(
             "corvo_clock_offset_seconds",
             "Wall-clock time minus the server's time: the sum of the jumps of the wall clock.",
             value=self._wall.offset / 1000,

@@ -29,6 +29,7 @@ class Notifier:
         self._wakes: defaultdict[str, int] = defaultdict(int)
         """Number of wakes by queue, for the queues that have waiters."""
         self._openings: dict[str, int] = {}
+        """The time at which a queue may start jobs again, for the queues that have waiters."""
         self._arrivals = count()
         self._is_closed = False
 
@@ -87,7 +88,8 @@ class Notifier:
 
     def open_at(self, queue: str, at: int) -> None:
         """Record that `queue` may start jobs again at `at` (ms since the epoch), not before."""
-        self._openings[queue] = at
+        if queue in self._waiters:  # a later fetch finds out by its own claim
+            self._openings[queue] = at
 
     def next_opening(self) -> int | None:
         """Return the first time (ms since the epoch) recorded by `open_at`; None without one."""
@@ -118,6 +120,7 @@ class Notifier:
                     del self._waiters[queue]
                     # A waiter compares counts only while it is in the dict, so none is missed.
                     self._wakes.pop(queue, None)
+                    self._openings.pop(queue, None)
 
     def wake_count(self, queues: Sequence[str]) -> int:
         """Return a number that grows with every wake of `queues` while they have waiters."""

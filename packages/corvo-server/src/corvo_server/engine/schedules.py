@@ -24,6 +24,7 @@ from corvo_server.store.schedules import (
     ScheduleOutcome,
     ScheduleRecord,
 )
+from corvo_server.store.sizes import memory_of
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +85,9 @@ class Schedules(Part):
         def decide(stored: ScheduleRecord | None) -> ScheduleChange:
             return ScheduleChange(record if stored is None else occurrences.revise(stored, record))
 
-        outcome = await self._edit(ScheduleEdit(record.name, decide, by_id=False))
+        outcome = await self._edit(
+            ScheduleEdit(record.name, decide, by_id=False, memory=memory_of(record.payload))
+        )
         return outcome.after or record, outcome.before is None
 
     @verb

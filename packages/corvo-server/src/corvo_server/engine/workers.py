@@ -15,6 +15,8 @@ _SILENT_AFTER = 120_000
 _NOT_FETCHING_AFTER = 300_000
 _MAX_SEEN = 10_000
 """Number of workers kept in memory. Callers choose the ids, so their number has no limit."""
+_MAX_QUEUES = 200_000
+"""Number of names of queues kept in memory for all workers together."""
 
 
 class WorkerRecord(Struct):
@@ -34,21 +36,27 @@ class Workers(Part):
     """The workers that called within the last hour, and those with active jobs.
 
     If more than 10,000 workers call, those that have not called for the longest time are forgotten.
+    So are they if the workers fetch from more than 200,000 queues in sum.
     """
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
         self._seen: dict[str, WorkerRecord] = {}
+        self._queues = 0
+        """Number of names of queues in the records."""
         self._next_sweep = 0
 
     def note_fetch(self, worker_id: str, hostname: str | None, queues: Sequence[str]) -> None:
         """Record a fetch of a worker."""
         now = self._clock()
         record = self._seen.get(worker_id) or self._add(worker_id, now)
+        self._queues += len(queues) - len(record.queues)
         record.hostname = hostname
         record.queues = queues
         record.last_fetch = now
+        if self._queues > _MAX_QUEUES:
+            self._forget_oldest()
 
     def note_heartbeat(self, worker_id: str) -> None:
         """Record a heartbeat of a worker."""
@@ -89,10 +97,15 @@ class Workers(Part):
     def _add(self, worker_id: str, now: int) -> WorkerRecord:
         self._forget_old(now)
         if len(self._seen) >= _MAX_SEEN:
-            for old in nsmallest(_MAX_SEEN // 10, self._seen.values(), key=_last_seen):
-                del self._seen[old.id]
+            self._forget_oldest()
         record = self._seen[worker_id] = WorkerRecord(worker_id, None, (), now)
         return record
+
+    def _forget_oldest(self) -> None:
+        """Forget the tenth of the workers that has not called for the longest time."""
+        for old in nsmallest(len(self._seen) // 10, self._seen.values(), key=_last_seen):
+            self._queues -= len(old.queues)
+            del self._seen[old.id]
 
     def _forget_old(self, now: int) -> None:
         if now < self._next_sweep:
@@ -103,6 +116,7 @@ class Workers(Part):
             for worker_id, record in self._seen.items()
             if now - _last_seen(record) < _FORGOTTEN_AFTER
         }
+        self._queues = sum(len(record.queues) for record in self._seen.values())
 
 
 def _last_seen(record: WorkerRecord) -> int:

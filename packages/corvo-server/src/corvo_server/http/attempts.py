@@ -91,7 +91,11 @@ async def fetch(request: Request) -> HTTPResponse:
     replies={200: FetchBatchReply},
 )
 async def fetch_batch(request: Request) -> HTTPResponse:
-    """Fetch up to `count` jobs. Wait up to `timeout` for the first; answer with an empty list."""
+    """Fetch up to `count` jobs. Wait up to `timeout` for the first; answer with an empty list.
+
+    The reply has fewer jobs than are pending if their payloads, checkpoints and tags have more than
+    `max_fetch_bytes` bytes together (a setting of the server). The other jobs stay pending.
+    """
     body = read_body(request, FetchBatchRequest)
     jobs = await _fetch(request, body, body.count)
     if not _hand_out(request, jobs):

@@ -17,8 +17,9 @@ resource = Resource("search")
 async def search_jobs(request: Request) -> HTTPResponse:
     """Return a page of the jobs that match all filters, and the cursor of the next page.
 
-    The server stops a search after 5 seconds, and returns 503 if a costly one has waited 10 seconds
-    for its turn.
+    A page has fewer jobs than `limit` if their documents and errors would exceed 8 MiB. The server
+    stops a search after 5 seconds, and returns 503 if a costly one has waited 10 seconds for its
+    turn.
     """
     shift = shift_of(request)
     page = await engine_of(request).search.jobs(read_body(request, SearchRequest), request.ip)

@@ -68,6 +68,8 @@ class BulkEdit(Struct, frozen=True):
     id: str
     decide: Callable[[BulkRecord | None], BulkOutcome]
     """The rule with its request bound in; its argument is None if no operation has this id."""
+    memory: int = 0
+    """Bytes of the request that the rule stores."""
 
 
 class BulkStep(Struct, frozen=True):

@@ -75,6 +75,10 @@ class OutcomeUnknown(StoreError):
     """
 
 
+class JobsTooLarge(StoreError):
+    """Raised when the jobs of one read have too many bytes together."""
+
+
 class SearchTooSlow(StoreError):
     """Raised when a search was stopped at its time limit. The same search will fail again."""
 
@@ -97,6 +101,11 @@ class Store(Protocol):
     @property
     def backlog(self) -> int:
         """Number of writes that were submitted and not answered yet."""
+        ...
+
+    @property
+    def backlog_bytes(self) -> int:
+        """Bytes of memory of the writes that were submitted and not answered yet."""
         ...
 
     @property
@@ -198,10 +207,13 @@ class Store(Protocol):
 
     # Reads
 
-    async def find_jobs(self, job_ids: Sequence[str]) -> list[JobRecord]:
+    async def find_jobs(
+        self, job_ids: Sequence[str], max_bytes: int | None = None
+    ) -> list[JobRecord]:
         """Return the existing jobs of these ids in the given order, with failures, without events.
 
-        A repeated id yields its job once.
+        A repeated id yields its job once. Raises `JobsTooLarge` if several jobs have more than
+        `max_bytes` bytes of documents and errors.
         """
         ...
 
@@ -281,7 +293,7 @@ class Store(Protocol):
         ...
 
     async def list_bulks(self, limit: int) -> list[BulkRecord]:
-        """Return up to `limit` bulk operations, newest first."""
+        """Return up to `limit` bulk operations, newest first. Their `request` is `{}`."""
         ...
 
     async def next_bulk(self) -> BulkRecord | None:

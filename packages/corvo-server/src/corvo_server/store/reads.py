@@ -8,6 +8,7 @@ from corvo_schema import BatchState
 from corvo_server.store.batches import BatchRecord
 from corvo_server.store.bulk import BulkRecord
 from corvo_server.store.lanes import Lanes
+from corvo_server.store.protocol import JobsTooLarge
 from corvo_server.store.queues import QueueRecord
 from corvo_server.store.records import (
     Holder,
@@ -58,6 +59,8 @@ class Queries(Generic[C]):
     """The queries of one storage engine. Each implements the `Store` method of the same name."""
 
     find_jobs: Callable[[C, Sequence[str]], list[JobRecord]]
+    sizes: Callable[[C, Sequence[str]], dict[str, int]]
+    """Returns the bytes of documents and errors of jobs, by id."""
     find_job: Callable[[C, str], JobRecord | None]
     find_batch: Callable[[C, str], BatchRecord | None]
     list_batches: Callable[[C, str | None, int, BatchState | None], list[BatchRecord]]
@@ -91,8 +94,20 @@ class Reads(Generic[C]):
         self._lanes = Lanes(searchers)
         self._search_seconds = search_seconds
 
-    async def find_jobs(self, job_ids: Sequence[str]) -> list[JobRecord]:
-        return await self._readers.run(self._queries.find_jobs, job_ids)
+    async def find_jobs(
+        self, job_ids: Sequence[str], max_bytes: int | None = None
+    ) -> list[JobRecord]:
+        return await self._readers.run(self._find_jobs, job_ids, max_bytes)
+
+    def _find_jobs(
+        self, connection: C, job_ids: Sequence[str], max_bytes: int | None
+    ) -> list[JobRecord]:
+        if max_bytes is not None:
+            sizes = self._queries.sizes(connection, job_ids)
+            size = sum(sizes.values())
+            if size > max_bytes and len(sizes) > 1:
+                raise JobsTooLarge(f"{len(sizes)} jobs have {size} bytes")
+        return self._queries.find_jobs(connection, job_ids)
 
     async def find_job(self, job_id: str) -> JobRecord | None:
         return await self._readers.run(self._queries.find_job, job_id)

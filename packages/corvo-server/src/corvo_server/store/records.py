@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from corvo_schema.errors import ErrorCode
 from corvo_schema.states import Backoff, EventType, JobState, Priority
+from corvo_server.store.sizes import size_of
 
 
 class NewJob(Struct):
@@ -172,6 +173,8 @@ class Transition(Struct, frozen=True):
 
     job_id: str
     decide: Decide
+    memory: int = 0
+    """Bytes of the texts that the rule stores."""
 
 
 class Claim(Struct, frozen=True):
@@ -183,6 +186,8 @@ class Claim(Struct, frozen=True):
     """Clock in ms. Read when the commit runs the claim, so that waiting does not shorten leases."""
     start: Callable[[JobHead, int], Change]
     """Rule that starts a job at a time in ms."""
+    max_bytes: int
+    """Largest total of the `size` of the jobs. The first job may be larger."""
 
 
 class Maintain(Struct, frozen=True):
@@ -217,6 +222,11 @@ class LeasedJob(Struct, gc=False):
     checkpoint: str | None
     tags: str | None
     traceparent: str | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of the documents."""
+        return size_of(self.payload) + size_of(self.checkpoint) + size_of(self.tags)
 
 
 class Event(Struct, frozen=True, gc=False):

@@ -61,6 +61,8 @@ class ScheduleEdit(Struct, frozen=True):
     decide: Callable[[ScheduleRecord | None], ScheduleChange | Refusal]
     """The pure rule with its request bound in; its argument is None if no schedule was found."""
     by_id: bool = True
+    memory: int = 0
+    """Bytes of the texts that the rule stores."""
 
 
 class DueSchedules(Struct, frozen=True):

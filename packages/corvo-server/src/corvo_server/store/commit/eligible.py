@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from corvo_server.store.commit.tables import Place, QueueLimits
 from corvo_server.store.commit.transaction import Transaction
+from corvo_server.store.records import LeasedJob
 
 _NO_LIMITS = QueueLimits()
 _MAX_CLOCK_LEAD = 5_000
@@ -21,17 +22,18 @@ class EligibleJobs:
         self._queue = queue
         self._limits = limits
         self._now = now
-        self._started = 0
 
     def take_first(self) -> int:
-        """Remove the first job and return its seq. Count it as started."""
-        self._started += 1
+        """Remove the first job and return its seq."""
         return self.places.popleft().seq
 
-    def record_starts(self, now: int) -> None:
-        """If the queue has a rate limit, record the jobs taken so far as started at `now` (ms)."""
-        if self._started and self._limits.rate is not None:
-            self._tx.tables.pending.add_starts(self._queue, now, self._started)
+    def record_starts(self, now: int, leased: Iterable[LeasedJob]) -> None:
+        """If the queue has a rate limit, record its jobs in `leased` as started at `now` (ms)."""
+        if self._limits.rate is None:
+            return
+        started = sum(job.head.queue == self._queue for job in leased)
+        if started:
+            self._tx.tables.pending.add_starts(self._queue, now, started)
 
     def count_startable(self, wanted: int) -> int:
         """Return how many jobs the limits let start, at most `wanted`; 0 or less for none."""

@@ -20,6 +20,7 @@ from corvo_server.store.records import (
     Refusal,
 )
 from corvo_server.store.rows.codes import STATE_WORDS
+from corvo_server.store.sizes import MEMORY_OF_ITEM, memory_of
 
 
 def prefetch(prefetch: Prefetch, requests: list[Enqueue]) -> None:
@@ -31,6 +32,11 @@ def prefetch(prefetch: Prefetch, requests: list[Enqueue]) -> None:
                 prefetch.known.add(job.id)
             if job.unique_key is not None:
                 prefetch.keys.add((job.queue, job.unique_key))
+
+
+def memory(request: Enqueue) -> int:
+    """Return the bytes of memory that the jobs take."""
+    return sum([MEMORY_OF_ITEM + memory_of(job.payload, job.tags) for job in request.jobs])
 
 
 def enqueue(tx: Transaction, requests: list[Enqueue]) -> list[list[Enqueued] | Refusal]:

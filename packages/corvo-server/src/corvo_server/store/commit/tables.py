@@ -270,8 +270,12 @@ class PendingTable(Protocol):
         """
         ...
 
-    def load(self, seqs: list[int]) -> dict[int, LeasedJob]:
-        """Return the jobs with these seqs, by seq."""
+    def load(self, seqs: list[int], max_bytes: int) -> list[LeasedJob]:
+        """Return the first jobs of `seqs`, in this order, whose total size is up to `max_bytes`.
+
+        Return at least one. `seqs` are places of this transaction, and not empty. Read no more
+        than twice as many bytes, so that the memory is bounded.
+        """
         ...
 
 

@@ -6,11 +6,17 @@ from corvo_schema.errors import ErrorCode
 from corvo_server.store.commit.prefetch import Prefetch
 from corvo_server.store.commit.transaction import Transaction
 from corvo_server.store.records import Change, JobHead, Outcome, Refusal, Removal, Transition
+from corvo_server.store.sizes import MEMORY_OF_ITEM
 
 
 def prefetch(prefetch: Prefetch, requests: list[Sequence[Transition]]) -> None:
     """Add the ids of the jobs to move to `prefetch`."""
     prefetch.ids.update(item.job_id for request in requests for item in request)
+
+
+def memory(request: Sequence[Transition]) -> int:
+    """Return the bytes of memory that the requests take."""
+    return sum([MEMORY_OF_ITEM + item.memory for item in request])
 
 
 def transition(tx: Transaction, requests: list[Sequence[Transition]]) -> list[list[Outcome]]:

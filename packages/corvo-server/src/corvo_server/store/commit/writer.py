@@ -16,12 +16,17 @@ from queue import Empty, SimpleQueue
 from time import perf_counter
 from typing import Any, NamedTuple, Protocol
 
+from corvo_server.store.commit.backlog import Backlog
+from corvo_server.store.commit.postponed import POSTPONED
 from corvo_server.store.commit.prefetch import Prefetch
 from corvo_server.store.commit.transaction import Transaction
-from corvo_server.store.protocol import OutcomeUnknown, StoreOverloaded, StoreUnavailable
+from corvo_server.store.protocol import OutcomeUnknown, StoreUnavailable
 from corvo_server.store.records import Commit, NextTimes
 
 log = logging.getLogger(__name__)
+
+_LARGEST_COMMIT = 8 * 1024 * 1024
+"""Bytes of operations at which a commit takes no more, so that no commit takes long."""
 
 
 class Verb(NamedTuple):
@@ -29,9 +34,16 @@ class Verb(NamedTuple):
 
     rank: int
     apply: Callable[[Transaction, list[Any]], list[Any]]
-    """Carries out the requests of this verb in a commit, and returns one result for each."""
+    """Carries out the requests of this verb in a commit, and returns one result for each.
+
+    The writer runs a request again in the next commit if its result is `POSTPONED`.
+    """
     prefetch: Callable[[Prefetch, list[Any]], None] | None = None
     """Adds the rows that `apply` will read to the prefetch of the commit."""
+    memory: Callable[[Any], int] | None = None
+    """Returns the bytes of memory that a request takes while it waits."""
+    is_new_work: bool = False
+    """Whether requests are refused as soon as the backlog is full."""
 
 
 class Group(NamedTuple):
@@ -88,6 +100,7 @@ class _Operation(NamedTuple):
     verb: Verb
     request: Any
     future: asyncio.Future[Any]
+    memory: int
 
 
 class _Answer(NamedTuple):
@@ -102,24 +115,20 @@ class Writer:
     Call the public methods on the event loop.
     """
 
-    def __init__(self, session: Session, *, max_backlog: int, max_commit: int) -> None:
+    def __init__(self, session: Session, backlog: Backlog, *, max_commit: int) -> None:
+        self.backlog = backlog
         self._session = session
-        self._max_backlog = max_backlog
         self._max_commit = max_commit
         self._inbox: SimpleQueue[list[_Operation] | None] = SimpleQueue()
         self._together: list[_Operation] | None = None
-        self._backlog = 0
+        self._postponed: list[_Operation] = []
+        """Operations that the last commit left for the next one. Used by the thread only."""
         self.failure: str | None = None
         """Why the last commit failed, if the database failed; None after the next written one."""
         self._listeners: list[Callable[[Commit], None]] = []
         self._is_closed = False
         self._loop: asyncio.AbstractEventLoop | None = None  # set by the first `submit`
         self._thread = threading.Thread(target=self._run, name="corvo-writer", daemon=True)
-
-    @property
-    def backlog(self) -> int:
-        """Number of operations that were submitted and not answered yet."""
-        return self._backlog
 
     @property
     def is_running(self) -> bool:
@@ -143,18 +152,17 @@ class Writer:
         """Submit one operation and return the future of its result.
 
         Cancelling the future before the commit starts withdraws the operation. Raises
-        `StoreOverloaded` if too many operations wait, and `StoreUnavailable` after `close`.
+        `StoreOverloaded` if the backlog is full, and `StoreUnavailable` after `close`.
         """
         if self._is_closed:
             raise StoreUnavailable("the server is shutting down")
-        if self._backlog >= self._max_backlog:
-            raise StoreOverloaded(f"{self._backlog} writes are waiting")
+        memory = 0 if verb.memory is None else verb.memory(request)
+        self.backlog.add(memory, is_new_work=verb.is_new_work)
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
             self._thread.start()
         future: asyncio.Future[Any] = self._loop.create_future()
-        self._backlog += 1
-        operation = _Operation(verb, request, future)
+        operation = _Operation(verb, request, future, memory)
         if self._together is None:
             self._inbox.put([operation])
         else:
@@ -191,27 +199,31 @@ class Writer:
 
     def _run(self) -> None:
         is_open = True
-        while is_open:
-            operations, is_open = self._take()
+        while is_open or self._postponed:
+            operations, is_open = self._take(is_open=is_open)
             if operations:
                 self._commit(operations)
 
-    def _take(self) -> tuple[list[_Operation], bool]:
-        """Wait for an operation, then take all waiting ones. The flag is False after `drain`.
+    def _take(self, *, is_open: bool) -> tuple[list[_Operation], bool]:
+        """Take the postponed operations and all waiting ones; wait for one if there are none.
 
-        Stop at `max_commit` operations, but never divide those that were submitted together.
+        The flag is False after `drain`; then no operation waits. Stop at `max_commit` operations,
+        or once they take `_LARGEST_COMMIT` bytes, but never divide those that were submitted
+        together.
         """
-        operations: list[_Operation] = []
-        submitted = self._inbox.get()
-        while submitted is not None:
-            operations += submitted
-            if len(operations) >= self._max_commit:
-                return operations, True
+        operations, self._postponed = self._postponed, []
+        memory = 0
+        while is_open and len(operations) < self._max_commit and memory < _LARGEST_COMMIT:
             try:
-                submitted = self._inbox.get_nowait()
+                submitted = self._inbox.get(block=not operations)
             except Empty:
-                return operations, True
-        return operations, False
+                break
+            if submitted is None:
+                is_open = False
+            else:
+                operations += submitted
+                memory += sum([operation.memory for operation in submitted])
+        return operations, is_open
 
     def _commit(self, operations: list[_Operation]) -> None:
         """Commit the operations together. If that fails, commit each of them alone.
@@ -219,8 +231,10 @@ class Writer:
         So an operation that cannot be committed does not fail the others. If it is unknown whether
         the commit succeeded, every caller gets `OutcomeUnknown`, and none is committed again.
         """
-        live = [operation for operation in operations if not operation.future.cancelled()]
-        withdrawn = len(operations) - len(live)
+        live: list[_Operation] = []
+        withdrawn: list[_Operation] = []
+        for operation in operations:
+            (withdrawn if operation.future.cancelled() else live).append(operation)
         try:
             answers, commit = self._run_with_retries(live)
         except OutcomeUnknown as error:
@@ -266,13 +280,15 @@ class Writer:
                 tries += 1
         if self.failure is not None and commit.has_written:
             self.failure = None
-        commit.operations = len(operations)
         commit.seconds = perf_counter() - started
-        answers = [
-            _Answer(operation, result, None)
-            for (_, run), results_of_run in zip(runs, results, strict=True)
-            for operation, result in zip(run, results_of_run, strict=True)
-        ]
+        answers: list[_Answer] = []
+        for (_, run), results_of_run in zip(runs, results, strict=True):
+            for operation, result in zip(run, results_of_run, strict=True):
+                if result is POSTPONED:
+                    self._postponed.append(operation)
+                else:
+                    answers.append(_Answer(operation, result, None))
+        commit.operations = len(answers)
         return answers, commit
 
     def _run_once(self, groups: list[Group]) -> tuple[list[list[Any]], Commit]:
@@ -284,7 +300,9 @@ class Writer:
             self._session.rollback()
             raise
 
-    def _send_answers(self, answers: list[_Answer], commit: Commit | None, withdrawn: int) -> None:
+    def _send_answers(
+        self, answers: list[_Answer], commit: Commit | None, withdrawn: list[_Operation]
+    ) -> None:
         """Resolve the futures on the event loop, after the listeners were notified."""
         if self._loop is None or self._loop.is_closed():
             log.warning("dropped %d answers: the event loop is closed", len(answers))
@@ -294,12 +312,14 @@ class Writer:
     # On the event loop
 
     def _resolve_futures(
-        self, answers: list[_Answer], commit: Commit | None, withdrawn: int
+        self, answers: list[_Answer], commit: Commit | None, withdrawn: list[_Operation]
     ) -> None:
-        self._backlog -= len(answers) + withdrawn
+        ended = [answer.operation for answer in answers] + withdrawn
+        self.backlog.remove([operation.memory for operation in ended])
         if commit is not None:
             self.notify_listeners(commit)
-        for (_, _, future), result, error in answers:
+        for operation, result, error in answers:
+            future = operation.future
             if future.done():  # the caller has cancelled it
                 continue
             if error is not None:

@@ -3,6 +3,7 @@
 import secrets
 from asyncio import Future
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 
 from corvo_server.store.bulk import BulkEdit, BulkOutcome, BulkRecord, BulkStep
 from corvo_server.store.commit import (
@@ -33,23 +34,25 @@ from corvo_server.store.records import (
 )
 from corvo_server.store.schedules import DueSchedules, EditOutcome, ScheduleEdit, ScheduleOutcome
 
+_MEMORY = attrgetter("memory")
+
 # Ranks order the verbs within a commit. Enqueues come first and fetches last, so that a fetch can
 # start a job that was enqueued in the same commit.
-ENQUEUE = Verb(0, enqueue.enqueue, enqueue.prefetch)
-TRANSITION = Verb(1, transition.transition, transition.prefetch)
+ENQUEUE = Verb(0, enqueue.enqueue, enqueue.prefetch, enqueue.memory, is_new_work=True)
+TRANSITION = Verb(1, transition.transition, transition.prefetch, transition.memory)
 PROMOTE = Verb(2, maintenance.promote)
 RECLAIM = Verb(3, maintenance.reclaim)
 EXPIRE = Verb(4, maintenance.expire)
 PRUNE = Verb(5, maintenance.prune)
-CONFIGURE_QUEUE = Verb(6, queues.configure)
-EDIT_SCHEDULE = Verb(8, schedules.edit)
+CONFIGURE_QUEUE = Verb(6, queues.configure, is_new_work=True)
+EDIT_SCHEDULE = Verb(8, schedules.edit, memory=_MEMORY, is_new_work=True)
 RUN_SCHEDULES = Verb(9, schedules.run_due)
-EMPTY_QUEUE = Verb(10, emptying.empty, emptying.prefetch)
-EDIT_BULK = Verb(20, bulk.edit)
+EMPTY_QUEUE = Verb(10, emptying.empty, emptying.prefetch, is_new_work=True)
+EDIT_BULK = Verb(20, bulk.edit, memory=_MEMORY, is_new_work=True)
 STEP_BULK = Verb(21, bulk.step, bulk.prefetch)
 TOUCH = Verb(30, queues.touch)
 SET_WALL_OFFSET = Verb(31, clock.set_wall_offset)
-FETCH = Verb(100, fetch.fetch, fetch.prefetch)
+FETCH = Verb(100, fetch.fetch, fetch.prefetch, is_new_work=True)
 
 
 class Writes:
@@ -62,7 +65,11 @@ class Writes:
 
     @property
     def backlog(self) -> int:
-        return self._writer.backlog
+        return self._writer.backlog.operations
+
+    @property
+    def backlog_bytes(self) -> int:
+        return self._writer.backlog.bytes
 
     @property
     def failure(self) -> str | None:

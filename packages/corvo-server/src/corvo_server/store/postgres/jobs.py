@@ -29,6 +29,7 @@ from corvo_server.store.postgres.runs import runs_of
 from corvo_server.store.records import Change, JobHead, JobRecord, NewJob
 from corvo_server.store.rows.codes import STATE_CODES, STATES
 from corvo_server.store.rows.heads import new_job_head, to_head
+from corvo_server.store.sizes import MAX_FAILURES, MAX_TIMELINE
 
 _ACTIVE = JobState.ACTIVE
 
@@ -217,10 +218,16 @@ def find_jobs(pipeline: Pipeline, job_ids: Sequence[str]) -> list[JobRecord]:
     rows = pipeline.ask(SQL.records_by_id, (id_set(job_ids),))
     by_seq = {row[0]: to_record(row) for row in rows}
     if by_seq:
-        for row in pipeline.ask(SQL.failures_by_seq, (as_json(by_seq),)):
+        for row in pipeline.ask(SQL.failures_by_seq, (as_json(by_seq), MAX_FAILURES)):
             by_seq[row[0]].failures.append(to_failure(row))
     by_id = {record.head.id: record for record in by_seq.values()}
     return [by_id[job_id] for job_id in dict.fromkeys(job_ids) if job_id in by_id]
+
+
+def sizes(pipeline: Pipeline, job_ids: Sequence[str]) -> dict[str, int]:
+    """Return the bytes of documents and errors of the jobs that exist, by id."""
+    rows = pipeline.ask(SQL.sizes_by_id, (MAX_FAILURES, id_set(job_ids)))
+    return dict(rows)
 
 
 def find_job(pipeline: Pipeline, job_id: str) -> JobRecord | None:
@@ -229,7 +236,7 @@ def find_job(pipeline: Pipeline, job_id: str) -> JobRecord | None:
     if not records:
         return None
     (record,) = records
-    rows = pipeline.ask(SQL.events_of_job, (record.head.seq, job_id))
+    rows = pipeline.ask(SQL.events_of_job, (record.head.seq, job_id, MAX_TIMELINE))
     record.events = [to_event(row) for row in rows]
     return record
 

@@ -8,9 +8,12 @@ from corvo_server.store.commit.tables import Place, QueueLimits, Starts
 from corvo_server.store.postgres.pipeline import Pipeline, Rows
 from corvo_server.store.postgres.rows import SQL, Row, as_json, to_leased
 from corvo_server.store.records import Holder, LeasedJob
+from corvo_server.store.sizes import count_fitting
 
 _THROTTLE_MARGIN = 10_000
 """Milliseconds for which starts are stored beyond the window of a rate limit."""
+_READ_AHEAD = 4 * 1024 * 1024
+"""Bytes of documents that are read together with the places of their jobs, at most."""
 
 
 class PendingJobs:
@@ -27,6 +30,8 @@ class PendingJobs:
         """The queue of each job that is locked but not taken, by seq."""
         self._loaded: dict[int, LeasedJob] = {}
         """Jobs whose whole row has been read, by seq."""
+        self._sizes: dict[int, int] = {}
+        """The size in bytes of each job that was found, by seq."""
         self._prefetched: tuple[set[str], Rows] | None = None
         if prefetch.queues:
             self._prefetched = prefetch.queues, self._lock(prefetch.queues)
@@ -67,14 +72,29 @@ class PendingJobs:
     def first(self, rooms: Mapping[str, int], now: int) -> dict[str, list[Place]]:
         if len(rooms) == 1:
             ((queue, room),) = rooms.items()
-            rows = self._pipeline.ask(SQL.first_pending_with_payload, (queue, now, room))
-            self._loaded.update(map(to_leased, rows))
-            return {queue: self._note_locked(queue, [(row[4], row[0]) for row in rows])}
+            return {queue: self._load_first(queue, now, room)}
         wanted = [{"queue": queue, "room": room} for queue, room in rooms.items()]
         places: dict[str, list[Row]] = {queue: [] for queue in rooms}
         for queue, *place in self._pipeline.ask(SQL.first_pending, (as_json(wanted), now)):
             places[queue].append(tuple(place))
         return {queue: self._note_locked(queue, rows) for queue, rows in places.items()}
+
+    def _load_first(self, queue: str, now: int, room: int) -> list[Place]:
+        """Return the first places of a queue, and load their jobs if these are small."""
+        if room == 1:
+            rows = self._pipeline.ask(SQL.first_pending_with_payload, (queue, now, room))
+            self._loaded.update(map(to_leased, rows))
+            places = [(row[4], row[0], self._loaded[row[0]].size) for row in rows]
+            return self._note_locked(queue, places)
+        small = _READ_AHEAD // (3 * room)
+        values = (small, small, small, queue, now, room)
+        places = []
+        for row in self._pipeline.ask(SQL.first_pending_with_small_documents, values):
+            sizes = [size or 0 for size in row[-3:]]
+            if max(sizes) <= small:
+                seq, self._loaded[seq] = to_leased(row[:-3])
+            places.append((row[4], row[0], sum(sizes)))
+        return self._note_locked(queue, places)
 
     def first_after(self, queue: str, after: int, now: int, count: int) -> list[Place]:
         values = {"queue": queue, "after": after, "now": now, "count": count}
@@ -101,18 +121,20 @@ class PendingJobs:
     def _note_locked(self, queue: str, rows: list[Row]) -> list[Place]:
         # A row that another transaction changed just before can be out of order: PostgreSQL locks
         # its newest version without sorting again.
-        places = sorted(Place(*row) for row in rows)
+        places = sorted(Place(priority, seq) for priority, seq, _ in rows)
         self._places.update((place.seq, queue) for place in places)
+        self._sizes.update((seq, size) for _, seq, size in rows)
         return places
 
-    def load(self, seqs: list[int]) -> dict[int, LeasedJob]:
+    def load(self, seqs: list[int], max_bytes: int) -> list[LeasedJob]:
+        seqs = seqs[: count_fitting((self._sizes[seq] for seq in seqs), max_bytes)]
         for seq in seqs:
             self._places.pop(seq, None)
         more = [seq for seq in seqs if seq not in self._loaded]
         if more:
             rows = self._pipeline.ask(SQL.claimed_by_seq, (as_json(more),))
             self._loaded.update(map(to_leased, rows))
-        return {seq: self._loaded[seq] for seq in seqs}
+        return [self._loaded[seq] for seq in seqs]
 
 
 def list_holders(pipeline: Pipeline) -> list[Holder]:

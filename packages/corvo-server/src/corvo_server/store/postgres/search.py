@@ -10,7 +10,7 @@ from time import perf_counter
 from corvo_schema import SortOrder
 from corvo_schema.states import FINISHED
 from corvo_server.store.postgres.dialect import PostgresDialect
-from corvo_server.store.postgres.jobs import find_jobs
+from corvo_server.store.postgres.jobs import find_jobs, sizes
 from corvo_server.store.postgres.pipeline import Pipeline
 from corvo_server.store.postgres.rows import SQL, Row
 from corvo_server.store.rows.codes import STATE_CODES, STATES
@@ -47,7 +47,7 @@ def search(pipeline: Pipeline, request: Search) -> Found:
         seconds = max(request.count_seconds, perf_counter() - started)
         return _count(pipeline, request.wanted, condition, len(rows), seconds)
 
-    return to_page(request, rows, partial(find_jobs, pipeline), count)
+    return to_page(request, rows, partial(find_jobs, pipeline), partial(sizes, pipeline), count)
 
 
 def matching_ids(

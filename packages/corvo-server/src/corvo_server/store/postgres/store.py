@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
+from corvo_server.store.commit.backlog import Backlog
 from corvo_server.store.commit.writer import Writer
 from corvo_server.store.commit.writes import Writes
 from corvo_server.store.lanes import CONNECTIONS
@@ -38,6 +39,7 @@ _CHECK_SECONDS = 5
 """Seconds after which a readiness check fails if the database does not answer."""
 _QUERIES = Queries(
     find_jobs=jobs.find_jobs,
+    sizes=jobs.sizes,
     find_job=jobs.find_job,
     find_batch=batches.find_batch,
     list_batches=batches.list_batches,
@@ -70,6 +72,7 @@ class PostgresStore(Reads[Pipeline], Writes):
         notify: bool = True,
         poll_seconds: float | None = None,
         max_backlog: int = 10_000,
+        max_backlog_bytes: int = 64 * 1024 * 1024,
         max_commit: int = 1_000,
         search_seconds: float = 5,
     ) -> None:
@@ -82,7 +85,8 @@ class PostgresStore(Reads[Pipeline], Writes):
         prepare(listen_url or url, schema)
         channel = f"{schema}_news" if notify else None
         session = PostgresSession(url, schema=schema, channel=channel)
-        Writes.__init__(self, Writer(session, max_backlog=max_backlog, max_commit=max_commit))
+        backlog = Backlog(max_backlog, max_backlog_bytes)
+        Writes.__init__(self, Writer(session, backlog, max_commit=max_commit))
         self._readers: Readers = Readers(url, connections, schema=schema)
         Reads.__init__(
             self,

@@ -5,9 +5,10 @@ from typing import NamedTuple
 
 from corvo_server.store.records import JobRecord
 from corvo_server.store.search.search import Found, Position, Search, Total
+from corvo_server.store.sizes import count_fitting
 
 _LARGEST_PAGE = 8 * 1024 * 1024
-"""Characters of documents at which a page ends early."""
+"""Bytes of documents and errors of a page, unless it has a single job."""
 _JOBS_PER_LOAD = 50
 
 
@@ -26,15 +27,16 @@ def to_page(
     request: Search,
     rows: Sequence[Row],
     find_jobs: Callable[[Sequence[str]], list[JobRecord]],
+    sizes: Callable[[Sequence[str]], dict[str, int]],
     count: Callable[[], Total],
 ) -> Found:
     """Load the jobs of `rows` and return the page with its total and the next position.
 
-    `rows` must have one row more than the page if more jobs match. `count` is called only if the
-    total is not known otherwise.
+    `rows` must have one row more than the page if more jobs match. `sizes` returns the bytes of
+    jobs. `count` is called only if the total is not known otherwise.
     """
     has_more = len(rows) > request.limit
-    jobs = _load([row.id for row in rows[: request.limit]], find_jobs)
+    jobs = _load([row.id for row in rows[: request.limit]], find_jobs, sizes)
     end = rows[len(jobs) - 1] if len(jobs) < len(rows) else None
     total = request.total
     if total is None:
@@ -48,19 +50,22 @@ def to_page(
 
 
 def _load(
-    job_ids: Sequence[str], find_jobs: Callable[[Sequence[str]], list[JobRecord]]
+    job_ids: Sequence[str],
+    find_jobs: Callable[[Sequence[str]], list[JobRecord]],
+    sizes: Callable[[Sequence[str]], dict[str, int]],
 ) -> list[JobRecord]:
     """Return full jobs in the given order, stopping early when their documents are too large."""
     jobs: list[JobRecord] = []
-    size = 0
+    room = _LARGEST_PAGE
     for start in range(0, len(job_ids), _JOBS_PER_LOAD):
-        loaded = find_jobs(job_ids[start : start + _JOBS_PER_LOAD])
-        jobs += loaded
-        size += sum(map(_size, loaded))
-        if size > _LARGEST_PAGE:
+        some = job_ids[start : start + _JOBS_PER_LOAD]
+        size_of = sizes(some)
+        in_order = [size_of[job_id] for job_id in some]
+        if jobs and in_order[0] > room:
+            break
+        fitting = count_fitting(in_order, room)
+        jobs += find_jobs(some[:fitting])
+        room -= sum(in_order[:fitting])
+        if fitting < len(some):
             break
     return jobs
-
-
-def _size(job: JobRecord) -> int:
-    return len(job.payload) + len(job.result or "") + len(job.checkpoint or "")

@@ -11,6 +11,7 @@ from corvo_server.store.commit.tables import KnownJob
 from corvo_server.store.records import Change, JobHead, JobRecord, NewJob
 from corvo_server.store.rows.codes import STATE_CODES, STATES
 from corvo_server.store.rows.heads import to_head
+from corvo_server.store.sizes import MAX_FAILURES, MAX_TIMELINE
 from corvo_server.store.sqlite.rows import (
     MIN_BULK_ROWS,
     SQL,
@@ -170,9 +171,17 @@ def find_jobs(connection: sqlite3.Connection, job_ids: Sequence[str]) -> list[Jo
 
 
 def _add_failures(connection: sqlite3.Connection, by_seq: dict[int, JobRecord]) -> None:
-    rows = connection.execute(SQL.failures_by_seq, (orjson.dumps(list(by_seq)).decode(),))
+    values = orjson.dumps(list(by_seq)).decode(), MAX_FAILURES
+    rows = connection.execute(SQL.failures_by_seq, values)
     for row in rows:
         by_seq[row[0]].failures.append(to_failure(row))
+
+
+def sizes(connection: sqlite3.Connection, job_ids: Sequence[str]) -> dict[str, int]:
+    """Return the bytes of documents and errors of the jobs that exist, by id."""
+    values = MAX_FAILURES, orjson.dumps(list(job_ids)).decode()
+    rows = connection.execute(SQL.sizes_by_id, values)
+    return dict(rows.fetchall())
 
 
 def find_job(connection: sqlite3.Connection, job_id: str) -> JobRecord | None:
@@ -181,7 +190,7 @@ def find_job(connection: sqlite3.Connection, job_id: str) -> JobRecord | None:
     if not records:
         return None
     (record,) = records
-    rows = connection.execute(SQL.events_of_job, (record.head.seq, job_id))
+    rows = connection.execute(SQL.events_of_job, (record.head.seq, job_id, MAX_TIMELINE))
     record.events = [to_event(row) for row in rows]
     return record
 

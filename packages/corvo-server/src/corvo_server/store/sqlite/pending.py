@@ -2,11 +2,15 @@
 
 import sqlite3
 from collections.abc import Collection, Mapping
+from contextlib import closing
+from itertools import takewhile
 
 import orjson
 
 from corvo_server.store.commit.tables import Place, QueueLimits, Starts
 from corvo_server.store.records import Holder, LeasedJob
+from corvo_server.store.rows.heads import PLAIN_WIDTH
+from corvo_server.store.sizes import count_fitting, size_of
 from corvo_server.store.sqlite.rows import SQL, to_leased, to_plain
 
 
@@ -51,18 +55,35 @@ class PendingJobs:
             for key, room in rooms.items()
         }
 
-    def load(self, seqs: list[int]) -> dict[int, LeasedJob]:
+    def load(self, seqs: list[int], max_bytes: int) -> list[LeasedJob]:
+        # The rows are read one by one: reading stops as soon as a row does not fit.
         leased: dict[int, LeasedJob] = {}
         others: list[int] = []
-        for row in self._connection.execute(SQL.plain_by_seq, (orjson.dumps(seqs).decode(),)):
-            if row[-1]:
-                leased[row[0]] = to_plain(row)
-            else:
-                others.append(row[0])
-        if others:
-            wanted = orjson.dumps(others).decode()
-            leased.update(map(to_leased, self._connection.execute(SQL.claimed_by_seq, (wanted,))))
-        return leased
+        room = max_bytes
+        with closing(self._connection.cursor()) as rows:
+            for row in rows.execute(SQL.plain_by_seq, (orjson.dumps(seqs).decode(),)):
+                room -= size_of(row[PLAIN_WIDTH])
+                if room < 0 and (leased or others):
+                    break
+                if row[-1]:
+                    leased[row[0]] = to_plain(row)
+                else:
+                    others.append(row[0])
+        return self._load_others(seqs, others, leased, max_bytes) if others else [*leased.values()]
+
+    def _load_others(
+        self, seqs: list[int], others: list[int], leased: dict[int, LeasedJob], max_bytes: int
+    ) -> list[LeasedJob]:
+        """Add the jobs with options to `leased`. Return the first jobs of `seqs` that fit."""
+        room = max_bytes
+        with closing(self._connection.cursor()) as rows:
+            for row in rows.execute(SQL.claimed_by_seq, (orjson.dumps(others).decode(),)):
+                seq, leased[seq] = to_leased(row)
+                room -= leased[seq].size
+                if room < 0:
+                    break
+        found = [leased[seq] for seq in takewhile(leased.__contains__, seqs)]
+        return found[: count_fitting((job.size for job in found), max_bytes)]
 
     def _places(self, statement: str, values: tuple[object, ...]) -> list[Place]:
         return [Place(*row) for row in self._connection.execute(statement, values)]

@@ -17,7 +17,7 @@ from corvo_server.store.search.fragments import Sql, all_of, bind, fuse
 from corvo_server.store.search.order import Phase, phases_of
 from corvo_server.store.search.page import Row, to_page
 from corvo_server.store.search.search import Found, Position, Search, Total
-from corvo_server.store.sqlite.jobs import find_jobs
+from corvo_server.store.sqlite.jobs import find_jobs, sizes
 from corvo_server.store.sqlite.plan import Plan, Window, seq_of
 from corvo_server.store.sqlite.rows import SQL, fetch_one
 
@@ -48,7 +48,7 @@ def search(connection: sqlite3.Connection, request: Search) -> Found:
         seconds = max(request.count_seconds, perf_counter() - started)
         return _count(plan, len(rows), seconds)
 
-    return to_page(request, rows, partial(find_jobs, connection), count)
+    return to_page(request, rows, partial(find_jobs, connection), partial(sizes, connection), count)
 
 
 def matching_ids(

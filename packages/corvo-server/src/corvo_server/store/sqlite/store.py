@@ -4,6 +4,7 @@ import asyncio
 import sqlite3
 from pathlib import Path
 
+from corvo_server.store.commit.backlog import Backlog
 from corvo_server.store.commit.writer import Writer
 from corvo_server.store.commit.writes import Writes
 from corvo_server.store.lanes import CONNECTIONS
@@ -40,6 +41,7 @@ from corvo_server.store.storage import Storage
 _READERS = 4
 _QUERIES = Queries(
     find_jobs=jobs.find_jobs,
+    sizes=jobs.sizes,
     find_job=jobs.find_job,
     find_batch=batches.find_batch,
     list_batches=batches.list_batches,
@@ -65,14 +67,16 @@ class SqliteStore(Reads[sqlite3.Connection], Writes):
         data_dir: Path,
         *,
         max_backlog: int = 10_000,
+        max_backlog_bytes: int = 64 * 1024 * 1024,
         max_commit: int = 1_000,
         search_seconds: float = 5,
     ) -> None:
         """Open the database in `data_dir`, created if it is missing, and migrate its schema.
 
-        At most `max_backlog` operations wait for a commit. A commit takes up to `max_commit`
-        operations; operations submitted together are never split. A search is stopped after
-        `search_seconds`. Raises `UnusableStoreError` with a message for the operator.
+        `max_backlog` and `max_backlog_bytes` limit the operations that wait for a commit (see
+        `commit.backlog`). A commit takes up to `max_commit` operations; operations submitted
+        together are never split. A search is stopped after `search_seconds`. Raises
+        `UnusableStoreError` with a message for the operator.
         """
         self._lock = lock_data_dir(data_dir)
         path = data_dir / DATABASE_NAME
@@ -89,7 +93,8 @@ class SqliteStore(Reads[sqlite3.Connection], Writes):
         files = DataFiles(path, data_dir / LOCK_NAME)
         session = SqliteSession(connection, files, space)
         readers, searchers = Readers(files, _READERS), Readers(files, CONNECTIONS)
-        Writes.__init__(self, Writer(session, max_backlog=max_backlog, max_commit=max_commit))
+        backlog = Backlog(max_backlog, max_backlog_bytes)
+        Writes.__init__(self, Writer(session, backlog, max_commit=max_commit))
         Reads.__init__(
             self,
             _QUERIES,

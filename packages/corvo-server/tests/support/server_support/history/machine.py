@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from corvo_schema.states import JobState
 from corvo_server.engine import bulk, queues
+from corvo_server.engine.engine import Policy
 from server_support.bench import Bench, turns
 from server_support.clock import ManualClock
 from server_support.history.checks import check_all, check_timelines
@@ -25,7 +26,7 @@ from server_support.history.steering import (
     steers,
 )
 from server_support.history.sweeping import AT_ONCE, bulks, cancels_of_bulks, emptyings
-from server_support.history.working import fetches, reports
+from server_support.history.working import MAX_FETCH_BYTES, fetches, reports
 from server_support.kits import Kit, NewKit
 from server_support.model.parts import DAY
 
@@ -58,7 +59,8 @@ class History(RuleBasedStateMachine):
         self._is_sound = True
 
     async def _open(self, kit: Kit) -> Life:
-        return Life(Bench(kit, kit.open(), ManualClock()))
+        policy = Policy(max_fetch_bytes=MAX_FETCH_BYTES)
+        return Life(Bench(kit, kit.open(), ManualClock(), policy))
 
     def _run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return self._loop.run_until_complete(work)
@@ -159,7 +161,8 @@ class History(RuleBasedStateMachine):
                 "cancelled": batch.counts[JobState.CANCELLED],
                 "payload": {},
             }
-            model.add(callback.head.id, CALLBACKS, payload="of the batch")
+            job = model.add(callback.head.id, CALLBACKS, payload="of the batch")
+            job.payload_bytes = len(callback.payload)
 
     # Maintenance and restarts
 

@@ -175,7 +175,7 @@ new_jobs = st.builds(
     on_conflict=st.sampled_from(["ignore", "replace", "reschedule", "error"]),
     concurrency_key=st.sampled_from(["x", "x", None, "y"]),
     given_id=st.none() | st.none() | given_ids,
-    payload=st.sampled_from([None, None, "x"]),
+    payload=st.sampled_from([None, None, "x", "ä" * 300]),
 )
 enqueues = st.builds(
     Enqueue, jobs=st.lists(new_jobs, min_size=1, max_size=5).map(tuple), has_batch=st.booleans()

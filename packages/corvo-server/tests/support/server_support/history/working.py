@@ -11,6 +11,8 @@ from server_support.history.life import CALLBACKS, QUEUES, Call, Life, some
 from server_support.model.model import check_outcome
 from server_support.model.parts import Answer
 
+MAX_FETCH_BYTES = 1_000
+"""The setting `max_fetch_bytes`."""
 RECENT = 8
 """Number of newest leases that reports are about."""
 
@@ -33,7 +35,7 @@ class Fetch(Call):
         )
 
     def expect(self, life: Life, aim: Any, answer: list[LeasedJob]) -> None:
-        expected = life.model.next_jobs(self.queues, self.count)
+        expected = life.model.next_jobs(self.queues, self.count, MAX_FETCH_BYTES)
         assert [job.head.id for job in answer] == [job.id for job in expected]
         for job, lease in zip(expected, answer, strict=True):
             life.model.start(job, lease, self.lease, is_fenced=self.is_fenced)
@@ -50,6 +52,7 @@ class Report(Call):
     may_retry: bool
     is_cancel: bool
     delay: int
+    checkpoint: str | None
 
     rank = 1
 
@@ -69,9 +72,11 @@ class Report(Call):
                     aim, token=token, retry=self.may_retry, cancel=self.is_cancel
                 )
             case "release":
-                return await bench.release(aim, token=token, delay=self.delay)
+                return await bench.release(
+                    aim, token=token, delay=self.delay, checkpoint=self.checkpoint
+                )
             case _:
-                return await bench.heartbeat(aim, token=token)
+                return await bench.heartbeat(aim, token=token, checkpoint=self.checkpoint)
 
     def expect(self, life: Life, aim: LeasedJob | None, answer: Any) -> None:
         if aim is None:
@@ -87,9 +92,9 @@ class Report(Call):
                 )
                 self._adopt_luck(life, job_id, answer)
             case "release":
-                expected = model.release(job_id, token, self.delay)
+                expected = model.release(job_id, token, self.delay, self.checkpoint)
             case _:
-                expected = model.heartbeat(job_id, token)
+                expected = model.heartbeat(job_id, token, self.checkpoint)
         check_outcome(answer, expected)
 
     def _token(self, lease: LeasedJob) -> str | None:
@@ -123,4 +128,5 @@ reports = st.builds(
     may_retry=st.sampled_from([True, True, False]),
     is_cancel=st.sampled_from([False, False, False, True]),
     delay=st.sampled_from([0, 0, 5_000]),
+    checkpoint=st.sampled_from([None, None, None, "c" * 450, "c" * 2_000]),
 )

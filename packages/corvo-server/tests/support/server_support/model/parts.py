@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+import orjson
+
 from corvo_schema.errors import ErrorCode
 from corvo_schema.states import JobState
 from corvo_server.store.records import Outcome
@@ -48,6 +50,9 @@ class Job:
     """Whether the fetch of the current or the last attempt asked for `fenced`."""
     was_acked: bool = False
     payload: str | None = None
+    payload_bytes: int | None = None
+    """Bytes of the payload if they do not follow from `payload`."""
+    checkpoint: str | None = None
     first_queue: str = ""
     """Queue in which the job was enqueued."""
     was_replaced: bool = False
@@ -57,6 +62,18 @@ class Job:
     is_cancel_requested: bool = False
     finished_at: int | None = None
     is_counted: bool = False
+
+    @property
+    def size(self) -> int:
+        """Bytes of the documents that a fetch returns, as JSON."""
+        payload = self.payload_bytes
+        if payload is None:
+            payload = _size({} if self.payload is None else self.payload)
+        return payload + (0 if self.checkpoint is None else _size(self.checkpoint))
+
+
+def _size(value: object) -> int:
+    return len(orjson.dumps(value))
 
 
 @dataclass

@@ -12,14 +12,20 @@ from server_support.model.parts import Answer, Job, S
 class Workers(Ground):
     """Fetches within the limits of queues, and reports of workers."""
 
-    def next_jobs(self, queues: Sequence[str], count: int) -> list[Job]:
-        """Return the jobs that a fetch should get, in order."""
+    def next_jobs(self, queues: Sequence[str], count: int, max_bytes: int) -> list[Job]:
+        """Return the jobs that a fetch should get, in order.
+
+        It gets one job of any size, and further ones up to the first that exceeds `max_bytes`.
+        """
         taken: list[Job] = []
         while len(taken) < count:
             first = [job for name in set(queues) if (job := self._first(name, taken))]
             if not first:
                 break
-            taken.append(min(first, key=lambda job: job.place))
+            following = min(first, key=lambda job: job.place)
+            if taken and sum(job.size for job in (*taken, following)) > max_bytes:
+                break
+            taken.append(following)
         return taken
 
     def _first(self, name: str, taken: list[Job]) -> Job | None:
@@ -114,12 +120,13 @@ class Workers(Ground):
             job.scheduled_at = self.now + self.delay(job)
         return Change
 
-    def release(self, job_id: str, token: str | None, delay: int) -> Answer:
+    def release(self, job_id: str, token: str | None, delay: int, checkpoint: str | None) -> Answer:
         """Release a job."""
         job = self.jobs.get(job_id)
         refusal = self._guard(job, token)
         if job is None or refusal is not None:
             return refusal or ErrorCode.NOT_FOUND
+        self._keep_checkpoint(job, checkpoint)
         if job.is_cancel_requested:
             self._finish(job, S.CANCELLED)
         elif self._is_expired(job):
@@ -133,14 +140,19 @@ class Workers(Ground):
                 job.scheduled_at = self.now + delay
         return Change
 
-    def heartbeat(self, job_id: str, token: str | None) -> Answer:
+    def heartbeat(self, job_id: str, token: str | None, checkpoint: str | None) -> Answer:
         """Extend the lease of a job."""
         job = self.jobs.get(job_id)
         refusal = self._guard(job, token)
         if job is None or refusal is not None:
             return refusal or ErrorCode.NOT_FOUND
+        self._keep_checkpoint(job, checkpoint)
         job.lease_ends = self.now + job.lease_ms
         return Change
+
+    def _keep_checkpoint(self, job: Job, checkpoint: str | None) -> None:
+        if checkpoint is not None:
+            job.checkpoint = checkpoint
 
     def delay(self, job: Job) -> int:
         """Return the delay before the next attempt in ms, without the random part."""

@@ -18,7 +18,10 @@ SELECT * FROM bulk_operations WHERE id = %s;
 SELECT * FROM bulk_operations WHERE id = %s FOR UPDATE;
 
 -- name: list_bulks
-SELECT * FROM bulk_operations ORDER BY id DESC LIMIT %s;
+-- Without the requests, which may list thousands of ids.
+SELECT id, '{}', action, status, total, processed, affected, errors, error, cursor, last_seq,
+       created_at, updated_at, finished_at
+FROM bulk_operations ORDER BY id DESC LIMIT %s;
 
 -- name: next_bulk
 SELECT * FROM bulk_operations WHERE finished_at IS NULL ORDER BY id LIMIT 1;

@@ -30,8 +30,16 @@ WHERE locktype = 'advisory' AND objsubid = 1
 
 -- name: events_of_job
 -- The index finds the seq. The id is compared as well, so that a job never shows events of another.
-SELECT id, type, job_id, queue, at, data FROM events
-WHERE job_seq = %s AND job_id = %s ORDER BY id;
+-- Only the newest events: those whose newer ones have fewer bytes than the last parameter.
+SELECT id, type, job_id, queue, at, data FROM (
+    SELECT id, type, job_id, queue, at, data,
+           sum(200 + coalesce(octet_length(data), 0)) OVER (
+               ORDER BY id DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+           ) AS newer
+    FROM events WHERE job_seq = %s AND job_id = %s
+) AS events
+WHERE coalesce(newer, 0) < %s
+ORDER BY id;
 
 -- name: events_of_jobs
 SELECT id, type, job_id, queue, at, data FROM events

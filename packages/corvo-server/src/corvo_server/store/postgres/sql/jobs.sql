@@ -135,9 +135,26 @@ SELECT h.*, j.payload, j.tags, j.traceparent, j.progress, j.checkpoint, j.result
 FROM job_heads h JOIN jobs j ON j.seq = h.seq
 WHERE h.id IN (SELECT json_array_elements_text(%s) COLLATE "C");
 
+-- name: sizes_by_id
+-- Bytes of the documents of jobs, and of the errors that failures_by_seq returns.
+SELECT j.id, octet_length(j.payload)::bigint + coalesce(octet_length(j.tags), 0)
+       + coalesce(octet_length(j.progress), 0) + coalesce(octet_length(j.checkpoint), 0)
+       + coalesce(octet_length(j.result), 0)
+       + least(%s, coalesce((SELECT sum(octet_length(error) + coalesce(octet_length(backtrace), 0))
+                             FROM job_failures WHERE job_seq = j.seq), 0))::bigint
+FROM jobs j WHERE j.id IN (SELECT json_array_elements_text(%s) COLLATE "C");
+
 -- name: failures_by_seq
-SELECT job_seq, attempt, error, backtrace, at FROM job_failures
-WHERE job_seq IN (SELECT json_array_elements_text(%s)::bigint)
+-- The newest failures of each job: those whose newer ones have fewer bytes than the last parameter.
+SELECT job_seq, attempt, error, backtrace, at FROM (
+    SELECT number, job_seq, attempt, error, backtrace, at,
+           sum(octet_length(error) + coalesce(octet_length(backtrace), 0)) OVER (
+               PARTITION BY job_seq ORDER BY number DESC
+               ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+           ) AS newer
+    FROM job_failures WHERE job_seq IN (SELECT json_array_elements_text(%s)::bigint)
+) AS failures
+WHERE coalesce(newer, 0) < %s
 ORDER BY number;
 
 -- name: due_heads

@@ -24,17 +24,21 @@ WHERE name IN (SELECT json_array_elements_text(%s) COLLATE "C");
 
 -- name: first_pending
 -- SKIP LOCKED in this and the following statements: a locked job is being started by another
--- server.
-SELECT j.queue, j.priority, j.seq
+-- server. The last column of each is the size of a job, which PostgreSQL knows without reading the
+-- documents.
+SELECT j.queue, j.priority, j.seq, j.bytes
 FROM json_to_recordset(%s) AS wanted (queue text, room integer) CROSS JOIN LATERAL (
-    SELECT queue, priority, seq FROM jobs
+    SELECT queue, priority, seq,
+           octet_length(payload)::bigint + coalesce(octet_length(checkpoint), 0)
+           + coalesce(octet_length(tags), 0) AS bytes
+    FROM jobs
     WHERE queue = wanted.queue AND state = 1 AND (expire_at IS NULL OR expire_at > %s)
     ORDER BY priority, seq LIMIT wanted.room
     FOR UPDATE SKIP LOCKED
 ) j;
 
 -- name: first_pending_with_payload
--- For a fetch from one queue: it reads the whole job, which saves the round trip of claimed_by_seq.
+-- For a fetch of one job: it reads the whole job, which saves the round trip of claimed_by_seq.
 -- The first columns are those of job_heads.
 SELECT seq, id, queue, state, priority, attempt, max_retries, backoff, base_delay, max_delay,
        unique_key, unique_period, batch_id, is_batch_counted, worker_id, hostname, lease_token,
@@ -45,11 +49,30 @@ WHERE queue = %s AND state = 1 AND (expire_at IS NULL OR expire_at > %s)
 ORDER BY priority, seq LIMIT %s
 FOR UPDATE SKIP LOCKED;
 
+-- name: first_pending_with_small_documents
+-- Like first_pending_with_payload, for several jobs. It leaves out large documents, because many of
+-- them might not fit in memory. PostgreSQL plans each column anew, so there are few of them here.
+SELECT seq, id, queue, state, priority, attempt, max_retries, backoff, base_delay, max_delay,
+       unique_key, unique_period, batch_id, is_batch_counted, worker_id, hostname, lease_token,
+       lease_ms, lease_expires_at, scheduled_at, expire_at, created_at, started_at, finished_at,
+       failed_at, is_cancel_requested, concurrency_key,
+       CASE WHEN octet_length(payload) <= %s THEN payload END,
+       CASE WHEN octet_length(checkpoint) <= %s THEN checkpoint END,
+       CASE WHEN octet_length(tags) <= %s THEN tags END, traceparent,
+       octet_length(payload), octet_length(checkpoint), octet_length(tags)
+FROM jobs
+WHERE queue = %s AND state = 1 AND (expire_at IS NULL OR expire_at > %s)
+ORDER BY priority, seq LIMIT %s
+FOR UPDATE SKIP LOCKED;
+
 -- name: first_pending_after
 -- One range of the index per priority, so that jobs before the seq cost nothing.
-SELECT j.priority, j.seq
+SELECT j.priority, j.seq, j.bytes
 FROM (VALUES (0), (1), (2)) AS p (priority) CROSS JOIN LATERAL (
-    SELECT priority, seq FROM jobs
+    SELECT priority, seq,
+           octet_length(payload)::bigint + coalesce(octet_length(checkpoint), 0)
+           + coalesce(octet_length(tags), 0) AS bytes
+    FROM jobs
     WHERE queue = %(queue)s AND state = 1 AND priority = p.priority AND seq > %(after)s
       AND (expire_at IS NULL OR expire_at > %(now)s)
     ORDER BY seq LIMIT %(count)s
@@ -78,9 +101,12 @@ SELECT key, (SELECT count(*) FROM jobs
 FROM keys WHERE key IS NOT NULL;
 
 -- name: first_pending_of_keys
-SELECT j.concurrency_key, j.priority, j.seq
+SELECT j.concurrency_key, j.priority, j.seq, j.bytes
 FROM json_to_recordset(%(rooms)s) AS wanted (key text, room integer) CROSS JOIN LATERAL (
-    SELECT concurrency_key, priority, seq FROM jobs
+    SELECT concurrency_key, priority, seq,
+           octet_length(payload)::bigint + coalesce(octet_length(checkpoint), 0)
+           + coalesce(octet_length(tags), 0) AS bytes
+    FROM jobs
     WHERE queue = %(queue)s AND concurrency_key = wanted.key AND concurrency_key IS NOT NULL
       AND state = 1 AND seq > %(after)s AND (expire_at IS NULL OR expire_at > %(now)s)
     ORDER BY priority, seq LIMIT wanted.room
@@ -88,7 +114,10 @@ FROM json_to_recordset(%(rooms)s) AS wanted (key text, room integer) CROSS JOIN 
 ) j;
 
 -- name: first_pending_without_key
-SELECT priority, seq FROM jobs
+SELECT priority, seq,
+       octet_length(payload)::bigint + coalesce(octet_length(checkpoint), 0)
+       + coalesce(octet_length(tags), 0) AS bytes
+FROM jobs
 WHERE queue = %s AND state = 1 AND concurrency_key IS NULL AND seq > %s
   AND (expire_at IS NULL OR expire_at > %s)
 ORDER BY priority, seq LIMIT %s

@@ -14,7 +14,10 @@ ON CONFLICT (id) DO UPDATE SET
 SELECT * FROM bulk_operations WHERE id = ?;
 
 -- name: list_bulks
-SELECT * FROM bulk_operations ORDER BY id DESC LIMIT ?;
+-- Without the requests, which may list thousands of ids.
+SELECT id, '{}', action, status, total, processed, affected, errors, error, cursor, last_seq,
+       created_at, updated_at, finished_at
+FROM bulk_operations ORDER BY id DESC LIMIT ?;
 
 -- name: next_bulk
 SELECT * FROM bulk_operations WHERE finished_at IS NULL ORDER BY id LIMIT 1;

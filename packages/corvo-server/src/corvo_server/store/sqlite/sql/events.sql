@@ -12,7 +12,16 @@ SELECT ?1 + w.key, ?2, j.seq, j.id, ?3, ?4, ?5 FROM json_each(?6) w JOIN jobs j 
 
 -- name: events_of_job
 -- The index finds the seq. The id is compared as well, so that a job never shows events of another.
-SELECT id, type, job_id, queue, at, data FROM events WHERE job_seq = ? AND job_id = ? ORDER BY id;
+-- Only the newest events: those whose newer ones have fewer bytes than the last parameter.
+SELECT id, type, job_id, queue, at, data FROM (
+    SELECT id, type, job_id, queue, at, data,
+           sum(200 + coalesce(length(CAST(data AS BLOB)), 0)) OVER (
+               ORDER BY id DESC ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+           ) AS newer
+    FROM events WHERE job_seq = ? AND job_id = ?
+)
+WHERE coalesce(newer, 0) < ?
+ORDER BY id;
 
 -- name: events_of_jobs
 SELECT id, type, job_id, queue, at, data FROM events

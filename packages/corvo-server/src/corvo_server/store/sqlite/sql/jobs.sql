@@ -95,7 +95,26 @@ SELECT h.*, j.payload, j.tags, j.traceparent, j.progress, j.checkpoint, j.result
 FROM job_heads h JOIN jobs j ON j.seq = h.seq
 WHERE h.id IN (SELECT value FROM json_each(?));
 
+-- name: sizes_by_id
+-- Bytes of the documents of jobs, and of the errors that failures_by_seq returns. A cast to BLOB makes length() count bytes.
+SELECT j.id, length(CAST(j.payload AS BLOB)) + coalesce(length(CAST(j.tags AS BLOB)), 0)
+       + coalesce(length(CAST(j.progress AS BLOB)), 0)
+       + coalesce(length(CAST(j.checkpoint AS BLOB)), 0)
+       + coalesce(length(CAST(j.result AS BLOB)), 0)
+       + min(?, coalesce((SELECT sum(length(CAST(error AS BLOB))
+                                     + coalesce(length(CAST(backtrace AS BLOB)), 0))
+                          FROM job_failures WHERE job_seq = j.seq), 0))
+FROM json_each(?) w CROSS JOIN jobs j ON j.id = w.value;
+
 -- name: failures_by_seq
-SELECT job_seq, attempt, error, backtrace, at FROM job_failures
-WHERE job_seq IN (SELECT value FROM json_each(?))
-ORDER BY rowid;
+-- The newest failures of each job: those whose newer ones have fewer bytes than the last parameter.
+SELECT job_seq, attempt, error, backtrace, at FROM (
+    SELECT rowid AS number, job_seq, attempt, error, backtrace, at,
+           sum(length(CAST(error AS BLOB)) + coalesce(length(CAST(backtrace AS BLOB)), 0)) OVER (
+               PARTITION BY job_seq ORDER BY rowid DESC
+               ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+           ) AS newer
+    FROM job_failures WHERE job_seq IN (SELECT value FROM json_each(?))
+)
+WHERE coalesce(newer, 0) < ?
+ORDER BY number;

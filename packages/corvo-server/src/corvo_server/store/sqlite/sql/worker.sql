@@ -8,18 +8,19 @@ LIMIT ?;
 -- name: plain_by_seq
 -- Reading a column costs more than finding the row, and most jobs are new and have no options. So
 -- this reads only the columns that such a job has. The last column is false for all other jobs,
--- which claimed_by_seq then reads in full.
+-- which claimed_by_seq then reads in full. CROSS JOIN keeps the order of the seqs.
 SELECT j.seq, j.id, j.queue, j.priority, j.max_retries, j.backoff, j.base_delay, j.max_delay,
        j.unique_period, j.created_at, j.payload,
        j.attempt = 0 AND j.lease_ms = 0 AND j.is_batch_counted = 0 AND j.is_cancel_requested = 0
        AND coalesce(j.unique_key, j.batch_id, j.worker_id, j.hostname, j.lease_token,
                     j.lease_expires_at, j.scheduled_at, j.expire_at, j.started_at, j.finished_at,
                     j.failed_at, j.concurrency_key, j.checkpoint, j.tags, j.traceparent) IS NULL
-FROM json_each(?) w JOIN jobs j ON j.seq = w.value;
+FROM json_each(?) w CROSS JOIN jobs j ON j.seq = w.value;
 
 -- name: claimed_by_seq
 SELECT h.*, j.payload, j.checkpoint, j.tags, j.traceparent
-FROM json_each(?) w JOIN job_heads h ON h.seq = w.value JOIN jobs j ON j.seq = w.value;
+FROM json_each(?) w CROSS JOIN job_heads h ON h.seq = w.value
+CROSS JOIN jobs j ON j.seq = w.value;
 
 -- name: queue_limits
 -- The last column is the highest seq of the jobs that a clear or a delete covers. Usually no bulk
