@@ -4,17 +4,19 @@ import asyncio
 import os
 import random
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from corvo_server.store.sqlite.backup import check as check_database
 from server_support.waiting import wait_until
-from support.api_client import ApiClient
+from support.api_client import ApiClient, refusal_of
 from support.faults.figures import note_figures
 from support.faults.injection import Injection
 from support.faults.ledger import (
     OWN_QUEUES,
     Answers,
+    Filler,
     Operator,
     PersistentRecorder,
     Reader,
@@ -46,6 +48,7 @@ class DiskRun:
         self._load = Load(self.history, seed)
         self._operator = Operator(chance, self.answers)
         self._reader = Reader(self.answers)
+        self.filler = Filler(self.answers)
         self._stop = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -77,8 +80,8 @@ class DiskRun:
             ]
             async with asyncio.TaskGroup() as clients:
                 clients.create_task(self._load.run_with(recorders, producers=3))
-                clients.create_task(self._operator.run(api, self._stop))
-                clients.create_task(self._reader.run(api, self._stop))
+                for client in (self._operator, self._reader, self.filler):
+                    clients.create_task(client.run(api, self._stop))
 
     async def see(self, condition: Callable[[], object], what: str) -> None:
         """Wait until a condition is true, while the clients run."""
@@ -96,6 +99,37 @@ class DiskRun:
     def _answered(self) -> int:
         return self.history.answers + self.answers.codes["OUTCOME_UNKNOWN"]
 
+    async def problem(self) -> str:
+        """Return why the server is not ready; an empty string if it is. It must be healthy."""
+        async with ApiClient(self.server.url) as api:
+            assert (await api.send("GET", "/healthz")).status_code == 200
+            response = await api.send("GET", "/readyz")
+            return "" if response.is_success else refusal_of(response).error
+
+    async def is_ready(self) -> bool:
+        """Return whether the server is ready."""
+        return not await self.problem()
+
+    async def see_ready(self) -> None:
+        """Wait until the server is ready."""
+        await wait_until(self.is_ready, "the server is ready")
+
+    @property
+    def log_size(self) -> int:
+        """Bytes of the write-ahead log."""
+        return Path(f"{self.server.database}-wal").stat().st_size
+
+    @property
+    def log_restarts(self) -> int:
+        """How often the log has begun again after a complete checkpoint, by its head."""
+        with Path(f"{self.server.database}-wal").open("rb") as log:
+            return int.from_bytes(log.read(16)[12:], "big")
+
+    async def stop(self) -> None:
+        """End the clients."""
+        self._stop.set()
+        await self._tasks[0]
+
     async def kill(self, *, cuts_power: bool = False) -> int:
         """Kill the server and end the clients. Return the number of pages that a power cut lost."""
         self._stop.set()
@@ -112,7 +146,9 @@ class DiskRun:
     async def violations(self) -> list[str]:
         """Finish the jobs of the clients, and return what contradicts an answer."""
         async with ApiClient(self.server.url) as api:
-            found = [*await self._operator.violations(api), *await self._reader.violations(api)]
+            found: list[str] = []
+            for client in (self._operator, self._reader, self.filler):
+                found += await client.violations(api)
             names = {queue["name"] for queue in await api.get("/queues")}
             await finish_all_jobs(api, self.history, sorted(names.intersection(QUEUES)))
             jobs = await jobs_of(api, self.history)

@@ -110,16 +110,20 @@ class Fault:
     """A fault that is in force until `end`, or within a `with` block."""
 
     def __init__(self, rule: _Rule) -> None:
-        self._rule = rule
+        self._rule: _Rule | None = rule
+        self._hits = 0
 
     @property
     def hits(self) -> int:
         """Number of calls that the fault has changed."""
-        return self._rule.hits
+        return self._hits if self._rule is None else self._rule.hits
 
     def end(self) -> None:
         """Let all calls succeed again."""
-        self._rule.is_on = 0
+        if self._rule is not None:
+            self._rule.is_on = 0
+            self._hits = self._rule.hits
+            self._rule = None  # another fault may use it now
 
     def __enter__(self) -> Self:
         return self

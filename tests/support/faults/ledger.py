@@ -4,6 +4,7 @@ They go on after refusals, unlike the clients of `support.load`, which stop with
 """
 
 import asyncio
+import json
 import random
 from collections import Counter
 
@@ -13,9 +14,9 @@ from corvo_schema import new_job_id
 from support.api_client import ApiClient, Body
 from support.history import Call, History, Recorder, Stopped, can_be_repeated
 
-OWN_QUEUES = ("operated", "elsewhere", "settings", "static")
+OWN_QUEUES = ("operated", "elsewhere", "settings", "static", "filled")
 """Queues of the clients of this module."""
-OPERATED, ELSEWHERE, SETTINGS, STATIC = OWN_QUEUES
+OPERATED, ELSEWHERE, SETTINGS, STATIC, FILLED = OWN_QUEUES
 _PAUSE = 0.01
 _MISSING = "missing"
 
@@ -209,3 +210,41 @@ class Reader:
             for job_id, response in responses.items()
             if not self._is_right(job_id, response)
         ]
+
+
+class Filler:
+    """Enqueues large batches, while it is on. So the write-ahead log grows by 4 MB each."""
+
+    _JOBS, _BYTES = 20, 200_000
+
+    def __init__(self, answers: Answers) -> None:
+        self.is_on = False
+        self.stored = 0
+        """Number of acknowledged batches."""
+        self._unknown = 0
+        self._answers = answers
+
+    async def run(self, api: ApiClient, stop: asyncio.Event) -> None:
+        """Enqueue batches until `stop` is set."""
+        job = {"queue": FILLED, "payload": "x" * self._BYTES}
+        body = json.dumps({"jobs": [job] * self._JOBS}).encode()
+        while not stop.is_set():
+            await asyncio.sleep(_PAUSE)
+            if not self.is_on:
+                continue
+            try:
+                response = await api.send("POST", "/enqueue/batch", raw=body)
+            except httpx.TransportError:
+                self._unknown += 1
+                return
+            code = self._answers.note("enqueue of a large batch", response)
+            self.stored += code is None
+            self._unknown += code == "OUTCOME_UNKNOWN"
+
+    async def violations(self, api: ApiClient) -> list[str]:
+        """Compare the number of stored jobs with the answers."""
+        found = [queue for queue in await api.get("/queues") if queue["name"] == FILLED]
+        batches = found[0]["pending"] / self._JOBS if found else 0
+        if batches in range(self.stored, self.stored + self._unknown + 1):
+            return []
+        return [f"{batches} large batches, expected {self.stored} or {self._unknown} more"]

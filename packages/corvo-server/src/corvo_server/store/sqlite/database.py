@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 
 from corvo_server.store.migrate import load_migrations, pending_migrations
 from corvo_server.store.protocol import UnusableStoreError
+from corvo_server.store.sqlite.durable import sync
 from corvo_server.store.sqlite.leftovers import remove_leftovers
 from corvo_server.store.sqlite.permissions import (
     PRIVATE_FILE,
@@ -62,9 +63,10 @@ class UnusableDatabaseError(UnusableStoreError):
         expected = (
             "The disk is full. Free 1 MB on it and try again; then jobs can be deleted."
             if is_full(error)
-            else "Expected a SQLite file of Corvo that this user may write."
+            else "Expected a SQLite file of Corvo that this user may write, on a disk that works."
         )
-        super().__init__(f"Cannot use {path}: {error}. {expected} The file was not changed.")
+        # A migration may have been applied, also if its COMMIT has failed.
+        super().__init__(f"Cannot use {path}: {error}. {expected} No job was changed.")
 
 
 class DataDirLock:
@@ -158,6 +160,21 @@ def open_writer(path: Path, *, is_for_transfer: bool = False) -> sqlite3.Connect
         if not (is_full(error.__cause__) and Reserve(path.parent).release()):
             raise
         return _open_writer(path, is_for_transfer=is_for_transfer)
+
+
+def open_durable_writer(path: Path, *, is_for_transfer: bool = False) -> sqlite3.Connection:
+    """Open the database like `open_writer`, and sync the entries of its files in the directory.
+
+    SQLite syncs them, too, but ignores a failure. A power cut could then remove the write-ahead log
+    with all its jobs.
+    """
+    connection = open_writer(path, is_for_transfer=is_for_transfer)
+    try:
+        sync(path.parent)
+    except OSError as error:
+        connection.close()
+        raise UnusableDatabaseError(path, error) from error
+    return connection
 
 
 def _open_writer(path: Path, *, is_for_transfer: bool) -> sqlite3.Connection:
