@@ -21,7 +21,6 @@ from support.server import CorvoServer
 pytestmark = pytest.mark.sqlite
 
 _MB = 1_000_000
-_SYNC_SECONDS = "corvo_commit_sync_seconds_sum "
 
 
 @pytest.fixture
@@ -102,7 +101,7 @@ FAILED_CHECKPOINTS = {
 async def test_nothing_is_lost_while_checkpoints_fail(run: DiskRun, kind: FailedCheckpoint) -> None:
     run.filler.is_on = True
     fault = run.injection.add(*kind)
-    await run.see(lambda: fault.hits > 2 and run.log_size > 48 * _MB, "the fault")
+    await run.see(lambda: fault.hits > 1 and run.log_size > 20 * _MB, "the fault")
     assert await run.is_ready()
     fault.end()
     restarts = run.log_restarts
@@ -121,7 +120,11 @@ async def test_nothing_is_lost_while_checkpoints_fail(run: DiskRun, kind: Failed
 async def test_short_writes_and_failed_truncates_of_checkpoints_harm_nothing(run: DiskRun) -> None:
     run.filler.is_on = True
     with run.injection.add(DATABASE, Call.WRITE):
-        await run.see(lambda: run.log_size > 40 * _MB, "a log that is larger than its limit")
+        # Above 48 MiB the server runs a checkpoint every second, besides those of SQLite.
+        await run.see(lambda: run.log_size > 51 * _MB, "a log that is larger than its limit")
+        await run.see(lambda: "a checkpoint failed" in run.messages, "a line about checkpoints")
+        assert await run.metric("corvo_checkpoint_failures_total") > 0
+        assert await run.is_ready()  # not so after 30 s
     short = run.injection.add(DATABASE, Call.WRITE, Effect.SHORTEN, 1000)
     truncate = run.injection.add(LOG, Call.TRUNCATE)
     await run.see(lambda: short.hits > 0 and truncate.hits > 0, "the faults")
@@ -199,11 +202,8 @@ async def test_slow_syncs_delay_calls_and_fail_none(run: DiskRun) -> None:
     await run.see(lambda: very_slow.hits, "the fault")
     assert await run.is_ready()
     await run.more(50)
-    async with ApiClient(run.server.url) as api:
-        metrics = (await api.send("GET", "/metrics")).text
-    (line,) = [line for line in metrics.splitlines() if line.startswith(_SYNC_SECONDS)]
-    assert float(line.split()[1]) >= 0.2 * slow.hits + 1.1
-    assert any("to store a commit" in message for message in run.server.messages())
+    assert await run.metric("corvo_commit_sync_seconds_sum") >= 0.2 * slow.hits + 1.1
+    assert "to store a commit" in run.messages
     assert not run.answers.codes
     assert set(run.answers.reads) == {200}
     await run.kill()
@@ -243,7 +243,7 @@ async def test_answers_are_true_while_reads_fail(run: DiskRun, kind: ReadFault) 
     await run.kill()
     for_ever.end()
     assert set(run.answers.codes) <= {"UNAVAILABLE", "OUTCOME_UNKNOWN"}
-    assert not [line for line in run.server.messages() if "no transaction" in line]
+    assert "no transaction" not in run.messages
     await run.restart()
     run.note_figures(faults=for_a_while.hits + for_ever.hits)
 

@@ -130,6 +130,18 @@ class DiskRun:
         self._stop.set()
         await self._tasks[0]
 
+    @property
+    def messages(self) -> str:
+        """The log messages of the server."""
+        return "\n".join(self.server.messages())
+
+    async def metric(self, name: str) -> float:
+        """Return the value of a metric without labels."""
+        async with ApiClient(self.server.url) as api:
+            text = (await api.send("GET", "/metrics")).text
+        (line,) = [line for line in text.splitlines() if line.startswith(f"{name} ")]
+        return float(line.split()[1])
+
     async def kill(self, *, cuts_power: bool = False) -> int:
         """Kill the server and end the clients. Return the number of pages that a power cut lost."""
         self._stop.set()

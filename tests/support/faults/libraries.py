@@ -22,6 +22,6 @@ def built(name: str, folder: Path) -> Path:
             pytest.fail(reason)
         pytest.skip(reason)
     library = folder / f"{name}.so"
-    options = ["-O2", "-Wall", "-Werror", "-shared", "-fPIC", "-o", library]
-    subprocess.run([compiler, *options, _FOLDER / f"{name}.c", "-ldl"], check=True)
+    options = ("-O2", "-Wall", "-Werror", "-shared", "-fPIC", "-o", str(library))
+    subprocess.run([compiler, *options, str(_FOLDER / f"{name}.c"), "-ldl"], check=True)
     return library
