@@ -14,6 +14,7 @@ from corvo_client import NO_RETRIES, AsyncClient, Client
 from server_support.engines import NewStorage
 from support.api_client import ApiClient, new_name
 from support.clients import as_async
+from support.faults.injection import Injection
 from support.faults.libraries import built
 from support.server import CorvoServer, StartServer, servers_in
 
@@ -66,6 +67,26 @@ def start_server(make_server: StartServer) -> StartServer:
 def record_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The library that records what a server does to its files and on its sockets."""
     return built("record", tmp_path_factory.mktemp("record"))
+
+
+@pytest.fixture(scope="session")
+def injection_library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The library that makes calls of a server on its files fail."""
+    return built("inject", tmp_path_factory.mktemp("library"))
+
+
+@pytest.fixture
+def injection(tmp_path: Path, injection_library: Path) -> Injection:
+    """The faults of `injected_server`; none at first."""
+    return Injection(injection_library, tmp_path / "control")
+
+
+@pytest.fixture
+def injected_server(tmp_path: Path, injection: Injection) -> Iterator[CorvoServer]:
+    """A server on SQLite with its own data directory, whose calls on files can be made to fail."""
+    server = CorvoServer(tmp_path / "data", env=injection.env).start()
+    yield server
+    server.close()
 
 
 @pytest.fixture

@@ -78,6 +78,12 @@ class Load:
             clients += self._clients(recorders[: producers + workers], producers)
             await asyncio.gather(*(_until_stopped(client.run()) for client in clients))
 
+    async def run_with(self, recorders: Sequence[Recorder], *, producers: int) -> None:
+        """Send requests with one client for each recorder, until each recorder has stopped."""
+        async with asyncio.TaskGroup() as clients:
+            for client in self._clients(recorders, producers):
+                clients.create_task(_until_stopped(client.run()))
+
     def _clients(self, recorders: Sequence[Recorder], producers: int) -> "list[Producer | Worker]":
         return [
             Producer(self._numbers, self._child(), recorder, self._queues)

@@ -138,6 +138,21 @@ async def test_database_that_cannot_be_read_is_unavailable(tmp_path: Path) -> No
     await store.close()
 
 
+async def test_cause_of_a_failed_read_is_reported_if_sqlite_has_ended_the_transaction(
+    tmp_path: Path,
+) -> None:
+    store = SqliteStore(tmp_path)
+
+    def read(connection: sqlite3.Connection) -> None:
+        connection.execute("ROLLBACK")  # as SQLite does after some errors of the disk
+        raise sqlite3.OperationalError("disk I/O error")
+
+    with pytest.raises(StoreUnavailable, match="disk I/O error"):
+        await store._readers.run(read)
+    await store.check()
+    await store.close()
+
+
 async def test_failed_checkpoint_does_not_prevent_the_close(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -63,9 +63,10 @@ class UnusableDatabaseError(UnusableStoreError):
         expected = (
             "The disk is full. Free 1 MB on it and try again; then jobs can be deleted."
             if is_full(error)
-            else "Expected a SQLite file of Corvo that this user may write."
+            else "Expected a SQLite file of Corvo that this user may write, on a disk that works."
         )
-        super().__init__(f"Cannot use {path}: {error}. {expected} The file was not changed.")
+        # A migration may have been applied, also if its COMMIT has failed.
+        super().__init__(f"Cannot use {path}: {error}. {expected} No job was changed.")
 
 
 class DataDirLock:
@@ -145,23 +146,6 @@ def _lock_directory(data_dir: Path) -> int | None:
     return descriptor
 
 
-def make_durable(path: Path) -> None:
-    """Write what an earlier process left in a database and its log to stable storage.
-
-    Call it before the database is opened. A process that is killed between the writes of a commit
-    and their fsync leaves them to the operating system, and SQLite takes the commit for done. A
-    call that is then repeated writes nothing, so its reply needs the commit to be durable already.
-    Raises `UnusableDatabaseError`.
-    """
-    try:
-        for file in (path, beside(path, "-wal")):
-            if file.exists():
-                sync(file)
-        sync(path.parent)
-    except OSError as error:
-        raise UnusableDatabaseError(path, error) from error
-
-
 def open_writer(path: Path, *, is_for_transfer: bool = False) -> sqlite3.Connection:
     """Migrate the database and return the one connection that writes; each commit is durable.
 
@@ -176,6 +160,29 @@ def open_writer(path: Path, *, is_for_transfer: bool = False) -> sqlite3.Connect
         if not (is_full(error.__cause__) and Reserve(path.parent).release()):
             raise
         return _open_writer(path, is_for_transfer=is_for_transfer)
+
+
+def open_durable_writer(path: Path, *, is_for_transfer: bool = False) -> sqlite3.Connection:
+    """Open the database like `open_writer`, with all of its files on stable storage.
+
+    A process that is killed between the writes of a commit and their fsync leaves them to the
+    operating system, and SQLite takes the commit for done. A call that is then repeated writes
+    nothing, so its reply needs the commit to be durable already. SQLite also syncs the entries of
+    the directory, but ignores a failure: a power cut could then remove the log with all its jobs.
+    """
+    try:
+        for file in (path, beside(path, "-wal")):
+            if file.exists():
+                sync(file)
+    except OSError as error:
+        raise UnusableDatabaseError(path, error) from error
+    connection = open_writer(path, is_for_transfer=is_for_transfer)
+    try:
+        sync(path.parent)
+    except OSError as error:
+        connection.close()
+        raise UnusableDatabaseError(path, error) from error
+    return connection
 
 
 def _open_writer(path: Path, *, is_for_transfer: bool) -> sqlite3.Connection:

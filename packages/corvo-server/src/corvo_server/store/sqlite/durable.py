@@ -1,17 +1,25 @@
 """Create and replace files so that they survive a power cut."""
 
+import errno
 import os
 from contextlib import suppress
 from pathlib import Path
 
 
 def sync(path: Path) -> None:
-    """Write a file, or the entries of a directory, to stable storage. Raises `OSError`."""
-    if os.name == "nt" and path.is_dir():
+    """Write a file, or the entries of a directory, to stable storage. Raises `OSError`.
+
+    Do nothing for a directory if the system or its file system cannot sync directories.
+    """
+    is_directory = path.is_dir()
+    if os.name == "nt" and is_directory:
         return  # Windows cannot open directories
-    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    descriptor = os.open(path, os.O_RDONLY if is_directory else os.O_RDWR)
     try:
         os.fsync(descriptor)
+    except OSError as error:
+        if not (is_directory and error.errno == errno.EINVAL):
+            raise
     finally:
         os.close(descriptor)
 

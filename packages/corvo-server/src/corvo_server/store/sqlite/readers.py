@@ -89,7 +89,9 @@ class Readers:
                 try:
                     return read(connection, *args, **kwargs)
                 finally:
-                    connection.execute("COMMIT")
+                    # Unlike a COMMIT, it does not fail where SQLite has ended the transaction
+                    # because of an error, and so does not hide that error.
+                    connection.rollback()
             finally:
                 del self._begun[thread]
 

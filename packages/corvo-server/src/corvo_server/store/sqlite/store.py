@@ -28,8 +28,7 @@ from corvo_server.store.sqlite.database import (
     DATABASE_NAME,
     LOCK_NAME,
     lock_data_dir,
-    make_durable,
-    open_writer,
+    open_durable_writer,
 )
 from corvo_server.store.sqlite.files import DataFiles
 from corvo_server.store.sqlite.readers import Readers
@@ -81,8 +80,7 @@ class SqliteStore(Reads[sqlite3.Connection], Writes):
         self._lock = lock_data_dir(data_dir)
         path = data_dir / DATABASE_NAME
         try:
-            make_durable(path)
-            connection = open_writer(path)
+            connection = open_durable_writer(path)
         except BaseException:
             self._lock.release()
             raise

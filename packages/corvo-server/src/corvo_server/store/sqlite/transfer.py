@@ -13,6 +13,7 @@ from corvo_server.store.sqlite.clock import read_clock
 from corvo_server.store.sqlite.database import (
     DATABASE_NAME,
     lock_data_dir,
+    open_durable_writer,
     open_reader,
     open_writer,
 )
@@ -96,7 +97,7 @@ class SqliteTarget(SqliteSide):
             raise
 
     def _open(self) -> sqlite3.Connection:
-        return open_writer(self._data_dir / DATABASE_NAME, is_for_transfer=True)
+        return open_durable_writer(self._data_dir / DATABASE_NAME, is_for_transfer=True)
 
     def begin(self, source: str, rows: dict[str, int]) -> dict[str, Progress]:
         """Mark the database as the target of a transfer; return the progress so far, by table.
@@ -157,7 +158,7 @@ class SqliteTarget(SqliteSide):
         try:
             yield
         except BaseException:
-            self._connection.execute("ROLLBACK")
+            self._connection.rollback()  # SQLite may have done it, because of an error
             raise
         self._connection.execute("COMMIT")
 
