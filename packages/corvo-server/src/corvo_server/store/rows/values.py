@@ -79,7 +79,9 @@ CODES = {
     ("schedules", "priority"): _one_of([int(priority) for priority in Priority]),
     ("schedules", "misfire"): _one_of([word.value for word in Misfire]),
     ("schedules", "is_paused"): _FLAG,
-    ("bulk_operations", "action"): _one_of([*(word.value for word in BulkAction), *sorted(EMPTYING)]),
+    ("bulk_operations", "action"): _one_of(
+        [*(word.value for word in BulkAction), *sorted(EMPTYING)]
+    ),
     ("bulk_operations", "status"): _one_of([word.value for word in BulkStatus]),
     ("events", "type"): _one_of([word.value for word in EventType]),
     ("events", "queue"): _QUEUE,
