@@ -62,7 +62,8 @@ class World:
             search = {"queue": name, "sort": "created_at", "order": "asc", "limit": 1000}
             found = (await api.post("/jobs/search", search))["jobs"]
             if len(found) <= _MANY:
-                found = [await api.job(job["id"]) for job in found]
+                # A service may have deleted a job since the search.
+                found = [item for job in found for item in await _find(api, f"/jobs/{job['id']}")]
             jobs += found
         for job in jobs:
             names[job["id"]] = f"job {len(names)}"

@@ -118,7 +118,7 @@ class CrashRun:
             assert answer.status_code == wanted, answer.text
             self.figures["repeats"] += 1
             is_event_new = is_done and operation.repeat is Repeat.SAME_VALUES
-            part = without_events if is_event_new else None
+            part = without_events if is_event_new else _whole
             is_soon = operation.status == _ACCEPTED
             left = await _see(api, world, reference.after, is_soon=is_soon, part=part)
         self._left.append((world, left))
@@ -160,28 +160,29 @@ class CrashRun:
         assert await asyncio.to_thread(check_store, self._settings) == []
 
 
+def _whole(view: Body) -> Body:
+    return view
+
+
 async def _see(
     api: ApiClient,
     world: World,
     expected: Body,
     *,
     is_soon: bool = False,
-    part: Callable[[Body], Body] | None = None,
+    part: Callable[[Body], Body] = _whole,
 ) -> Body:
-    """Check that the view of a world, or `part` of it, is as expected, now or soon. Return it."""
-
-    def is_so(view: Body) -> bool:
-        return view == expected if part is None else part(view) == part(expected)
+    """Check that `part` of the view of a world is as expected, now or soon. Return the view."""
 
     async def as_expected() -> Body | None:
         view = await world.view(api)
-        return view if is_so(view) else None
+        return view if part(view) == part(expected) else None
 
     if is_soon:
         with suppress(AssertionError):  # the comparison below says what is different
             return await wait_until(as_expected)
     view = await world.view(api)
-    assert is_so(view), f"{view}\nis not\n{expected}"
+    assert part(view) == part(expected)
     return view
 
 

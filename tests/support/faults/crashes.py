@@ -7,12 +7,13 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import server_support
 from server_support.waiting import wait_until
 from support.faults.crash_points import COMMITS, HOLD, PLAN, Plan, write_plan
 from support.server import CorvoServer
 
 _PROGRAM = "support.faults.crashing_server"
-_TESTS = Path(__file__).parents[2]
+_PATHS = (Path(__file__).parents[2], Path(server_support.__file__).parents[1])
 _LISTENS = '"message":"listening on'
 
 
@@ -25,7 +26,7 @@ class CrashingServer(CorvoServer):
         super().__init__(
             folder / "data",
             options,
-            env={"PYTHONPATH": str(_TESTS)},
+            env={"PYTHONPATH": os.pathsep.join(map(str, _PATHS))},
             prefix=[sys.executable, "-m", _PROGRAM, str(self._steering)],
         )
         self._lives = 1

@@ -30,6 +30,7 @@ from corvo_server.http.openapi import describe
 from corvo_server.store.commit.transaction import Transaction
 from corvo_server.store.commit.writer import Group
 from corvo_server.store.sqlite.session import SqliteSession
+from server_support.waiting import wait_blocking
 from support.faults.crash_points import Crash, Point
 
 _PATIENCE = 30.0
@@ -42,6 +43,10 @@ _SERVICES = (
     (Bulk, "step"),
 )
 """The methods by which the services of the leader do their work."""
+_OTHER_SESSIONS = (
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+    " AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
+)
 
 
 def _replace(owner: object, name: str, replacement: object) -> None:
@@ -147,11 +152,18 @@ def _held(crash: Crash, work: Callable[[Any], Awaitable[int]]) -> Callable[[Any]
     return work_unless_held
 
 
-def _end_leadership(url: str) -> None:
-    """End the leader lease of the killed process, as some seconds would."""
+def _bury(url: str) -> None:
+    """Wait until the database has ended the sessions of the killed process. End its leader lease.
+
+    Fetches skip jobs that a session still locks. The lease would end after some seconds.
+    """
     import psycopg
 
     with psycopg.connect(url, autocommit=True) as connection:
+        wait_blocking(
+            lambda: connection.execute(_OTHER_SESSIONS).fetchone() == (0,),
+            "the database has ended the sessions of the killed process",
+        )
         if connection.execute("SELECT to_regclass('corvo.lead')").fetchone() != (None,):
             connection.execute("DELETE FROM corvo.lead")
 
@@ -181,7 +193,7 @@ def main(folder: Path, options: list[str]) -> None:
 def _live(options: list[str], url: str | None) -> int:
     """Run the server in a new process. Return its exit code, or the negative number of a signal."""
     if url is not None:
-        _end_leadership(url)
+        _bury(url)
     life = os.fork()
     if not life:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
