@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
-from sanic.server import HttpProtocol
 
 from corvo_schema.errors import ErrorCode
 from corvo_server.engine.engine import Engine
+from corvo_server.http.bounded import BoundedProtocol
 from corvo_server.http.deadlines import Deadlines, Patience
 from server_support.bench import Bench, turns, until
 from server_support.http import API, Connection, HttpServer, Reply, request, serve
@@ -40,13 +40,13 @@ class Time(LoopTime):
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         super().__init__(monkeypatch)
         self._received = 0
-        receive = HttpProtocol.data_received
+        receive = BoundedProtocol.data_received
 
-        def count(protocol: HttpProtocol, data: bytes) -> None:
+        def count(protocol: BoundedProtocol, data: bytes) -> None:
             self._received += len(data)
             receive(protocol, data)
 
-        monkeypatch.setattr(HttpProtocol, "data_received", count)
+        monkeypatch.setattr(BoundedProtocol, "data_received", count)
 
     async def send(self, connection: Connection, data: bytes) -> None:
         """Send bytes, and return when the server has read them and waits for more."""

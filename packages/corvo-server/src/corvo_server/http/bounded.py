@@ -3,6 +3,7 @@
 The fast path reads a body that has arrived completely and is small without looking at a budget.
 """
 
+from time import monotonic
 from typing import Any, cast
 
 from sanic import HTTPResponse, Request
@@ -185,14 +186,22 @@ class BoundedProtocol(StrictProtocol):
                 self.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Buffer bytes of requests. Pause all connections if too many arrive at once."""
-        super().data_received(data)
+        """Buffer bytes of requests. Sanic's own method reads its settings for each of them."""
+        self._time = monotonic()
+        self.recv_buffer += data
         if len(self.recv_buffer) > _LARGE_PIECE:
-            http = self.http
-            if http and not http.request_body:
-                http.charge_ahead()
-            if self.budgets.is_burst(len(data)):
-                self._pause_all()
+            self._bound_buffer(len(data))
+        self._data_received.set()
+
+    def _bound_buffer(self, received: int) -> None:
+        """Read no more for now if the buffer is full, or if too many bytes arrive at once."""
+        if len(self.recv_buffer) >= SMALL and self.transport is not None:
+            self.transport.pause_reading()
+        http = self.http
+        if http and not http.request_body:
+            http.charge_ahead()
+        if self.budgets.is_burst(received):
+            self._pause_all()
 
     def charge_ahead(self, size: int) -> None:
         """Charge bytes that wait behind a request. Break the connection if there is no room."""

@@ -261,7 +261,8 @@ class _Http(BoundedHttp):
                 sent = await request.respond(response)
                 await sent.send(end_stream=True)
                 return
-            self.check_reply(request, response)
+            if len(response.body or b"") > SMALL:
+                self.check_reply(request, response)
         except Exception as error:  # noqa: BLE001 - answered by the error handler
             await app.handle_exception(request, error)
             return
