@@ -148,7 +148,7 @@ class Settings(BaseSettings):
         "status 429. Acks, fails, releases and heartbeats get it at twice this number.",
     )
     max_backlog_bytes: int = Field(
-        64 * 1024 * 1024,
+        32 * 1024 * 1024,
         ge=1,
         description="Maximum size of the writes that wait for their commit, in bytes of memory. "
         "Further writes get status 429; those of running jobs get it at twice this size.",

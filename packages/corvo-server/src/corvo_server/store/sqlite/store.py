@@ -66,7 +66,7 @@ class SqliteStore(Reads[sqlite3.Connection], Writes):
         data_dir: Path,
         *,
         max_backlog: int = 10_000,
-        max_backlog_bytes: int = 64 * 1024 * 1024,
+        max_backlog_bytes: int = 32 * 1024 * 1024,
         max_commit: int = 1_000,
         search_seconds: float = 5,
     ) -> None:
