@@ -33,44 +33,44 @@ async def run(
 
 
 class FailedCommit(NamedTuple):
-    """A fault of the write-ahead log that fails commits."""
+    """A fault of the write-ahead log that fails commits: once, for a while, and for ever."""
 
     call: Call
     effect: Effect
-    value: int
+    errors: tuple[int, int, int]
     code: str
     """Code of the refused calls."""
     cuts_power: bool
 
 
+_EIO = (errno.EIO, errno.EIO, errno.EIO)
+_NO_WRITES = (errno.EIO, errno.EDQUOT, errno.EROFS)
+_FULL = (errno.ENOSPC, errno.ENOSPC, errno.ENOSPC)
 FAILED_COMMITS = {
-    "write-eio": FailedCommit(Call.WRITE, Effect.FAIL, errno.EIO, "UNAVAILABLE", False),
-    "write-enospc": FailedCommit(Call.WRITE, Effect.FAIL, errno.ENOSPC, "STORAGE_FULL", True),
-    "write-edquot": FailedCommit(Call.WRITE, Effect.FAIL, errno.EDQUOT, "UNAVAILABLE", True),
-    "write-erofs": FailedCommit(Call.WRITE, Effect.FAIL, errno.EROFS, "UNAVAILABLE", False),
-    "sync-eio": FailedCommit(Call.SYNC, Effect.FAIL, errno.EIO, "OUTCOME_UNKNOWN", False),
-    "sync-lost": FailedCommit(Call.SYNC, Effect.LOSE, errno.EIO, "OUTCOME_UNKNOWN", True),
-    "sync-lost-later": FailedCommit(
-        Call.SYNC, Effect.LOSE_LATER, errno.EIO, "OUTCOME_UNKNOWN", True
-    ),
+    "write": FailedCommit(Call.WRITE, Effect.FAIL, _NO_WRITES, "UNAVAILABLE", False),
+    "full": FailedCommit(Call.WRITE, Effect.FAIL, _FULL, "STORAGE_FULL", True),
+    "sync": FailedCommit(Call.SYNC, Effect.FAIL, _EIO, "OUTCOME_UNKNOWN", False),
+    "sync-lost": FailedCommit(Call.SYNC, Effect.LOSE, _EIO, "OUTCOME_UNKNOWN", True),
+    "sync-lost-later": FailedCommit(Call.SYNC, Effect.LOSE_LATER, _EIO, "OUTCOME_UNKNOWN", True),
 }
 
 
 @pytest.mark.parametrize("kind", FAILED_COMMITS.values(), ids=FAILED_COMMITS)
 async def test_answers_are_true_while_commits_fail(run: DiskRun, kind: FailedCommit) -> None:
-    fault = (LOG, kind.call, kind.effect, kind.value)
+    fault = (LOG, kind.call, kind.effect)
+    first, second, third = kind.errors
     await run.more(100)
-    once = run.injection.add(*fault, after=3, times=1)
+    once = run.injection.add(*fault, first, after=3, times=1)
     await run.see(lambda: once.hits, "the fault")
     await run.more(50)
     assert await run.is_ready()
-    for_a_while = run.injection.add(*fault)
+    for_a_while = run.injection.add(*fault, second)
     await run.more(30)
     assert "disk" in await run.problem()
     for_a_while.end()
     await run.see_ready()
     await run.more(50)
-    for_ever = run.injection.add(*fault, after=5)
+    for_ever = run.injection.add(*fault, third, after=5)
     await run.see(lambda: for_ever.hits > 3, "the fault")
     lost = await run.kill(cuts_power=kind.cuts_power)
     for_ever.end()
@@ -80,34 +80,26 @@ async def test_answers_are_true_while_commits_fail(run: DiskRun, kind: FailedCom
     run.note_figures(faults=once.hits + for_a_while.hits + for_ever.hits, lost_pages=lost)
 
 
-class FailedCheckpoint(NamedTuple):
-    """A fault of checkpoints. Commits succeed meanwhile."""
-
-    target: str
-    call: Call
-    effect: Effect
-    value: int = errno.EIO
-
-
 FAILED_CHECKPOINTS = {
-    "write-eio": FailedCheckpoint(DATABASE, Call.WRITE, Effect.FAIL),
-    "write-enospc": FailedCheckpoint(DATABASE, Call.WRITE, Effect.FAIL, errno.ENOSPC),
-    "sync-lost": FailedCheckpoint(DATABASE, Call.SYNC, Effect.LOSE),
-    "sync-lost-later": FailedCheckpoint(DATABASE, Call.SYNC, Effect.LOSE_LATER),
+    "write": (Call.WRITE, Effect.FAIL),
+    "sync-lost": (Call.SYNC, Effect.LOSE),
+    "sync-lost-later": (Call.SYNC, Effect.LOSE_LATER),
 }
 
 
 @pytest.mark.parametrize("kind", FAILED_CHECKPOINTS.values(), ids=FAILED_CHECKPOINTS)
-async def test_nothing_is_lost_while_checkpoints_fail(run: DiskRun, kind: FailedCheckpoint) -> None:
+async def test_nothing_is_lost_while_checkpoints_fail(
+    run: DiskRun, kind: tuple[Call, Effect]
+) -> None:
     run.filler.is_on = True
-    fault = run.injection.add(*kind)
+    fault = run.injection.add(DATABASE, *kind)
     await run.see(lambda: fault.hits > 1 and run.log_size > 20 * _MB, "the fault")
     assert await run.is_ready()
     fault.end()
     restarts = run.log_restarts
     await run.see(lambda: run.log_restarts > restarts, "a checkpoint succeeds")
     await run.more(50)
-    again = run.injection.add(*kind)
+    again = run.injection.add(DATABASE, *kind, errno.ENOSPC)
     await run.see(lambda: again.hits > 1, "the fault")
     assert not run.answers.codes
     lost = await run.kill(cuts_power=True)
@@ -122,11 +114,13 @@ async def test_short_writes_and_failed_truncates_of_checkpoints_harm_nothing(run
     with run.injection.add(DATABASE, Call.WRITE):
         # Above 48 MiB the server runs a checkpoint every second, besides those of SQLite.
         await run.see(lambda: run.log_size > 51 * _MB, "a log that is larger than its limit")
+        run.filler.is_on = False
         await run.see(lambda: "a checkpoint failed" in run.messages, "a line about checkpoints")
         assert await run.metric("corvo_checkpoint_failures_total") > 0
         assert await run.is_ready()  # not so after 30 s
     short = run.injection.add(DATABASE, Call.WRITE, Effect.SHORTEN, 1000)
     truncate = run.injection.add(LOG, Call.TRUNCATE)
+    run.filler.is_on = True
     await run.see(lambda: short.hits > 0 and truncate.hits > 0, "the faults")
     await run.kill(cuts_power=True)
     short.end()
@@ -269,43 +263,41 @@ async def test_reads_work_again_after_files_could_not_be_opened(
     assert injected_server.stop() == 0
 
 
-START_FAULTS = {
-    "directory-sync": (DIRECTORY, Call.SYNC),
-    "database-read": (DATABASE, Call.READ),
-    "database-open": (DATABASE, Call.OPEN),
-}
-
-
-@pytest.mark.parametrize(("target", "call"), START_FAULTS.values(), ids=START_FAULTS)
 async def test_server_refuses_to_start_on_a_failing_disk(
-    injected_server: CorvoServer, injection: Injection, target: str, call: Call
+    injected_server: CorvoServer, injection: Injection
 ) -> None:
     async with ApiClient(injected_server.url) as api:
         job_id = await api.enqueue("q")
     injected_server.kill()
-    with injection.add(target, call) as fault:
-        with pytest.raises(AssertionError, match="the server listens"):
-            injected_server.restart()
-        assert fault.hits
-    assert injected_server.process.wait() == 1
-    assert f"Cannot use {injected_server.database}: " in injected_server.process.output
-    assert "Traceback" not in injected_server.process.output
+    for target, call in (
+        (DIRECTORY, Call.SYNC),
+        (DATABASE, Call.READ),
+        (DATABASE, Call.OPEN),
+    ):
+        with injection.add(target, call) as fault:
+            with pytest.raises(AssertionError, match="the server listens"):
+                injected_server.restart()
+            assert fault.hits
+        assert injected_server.process.wait() == 1
+        assert f"Cannot use {injected_server.database}: " in injected_server.process.output
+        assert "Traceback" not in injected_server.process.output
     injected_server.restart()
     async with ApiClient(injected_server.url) as api:
         assert await api.state(job_id) == "pending"
 
 
-@pytest.mark.parametrize("effect", [Effect.FAIL, Effect.LOSE, Effect.LOSE_LATER])
 async def test_stop_on_a_failing_disk_loses_nothing(
-    injected_server: CorvoServer, injection: Injection, effect: Effect
+    injected_server: CorvoServer, injection: Injection
 ) -> None:
     injection.track()
+    job_ids: list[str] = []
+    for effect in (Effect.FAIL, Effect.LOSE, Effect.LOSE_LATER):
+        async with ApiClient(injected_server.url) as api:
+            job_ids.append(await api.enqueue("q"))
+        with injection.add(DATABASE, Call.SYNC, effect) as fault:
+            assert injected_server.stop() == 0
+            assert fault.hits
+        injection.cut_power()
+        injected_server.restart()
     async with ApiClient(injected_server.url) as api:
-        job_id = await api.enqueue("q")
-    with injection.add(DATABASE, Call.SYNC, effect) as fault:
-        assert injected_server.stop() == 0
-        assert fault.hits
-    injection.cut_power()
-    injected_server.restart()
-    async with ApiClient(injected_server.url) as api:
-        assert await api.state(job_id) == "pending"
+        assert {await api.state(job_id) for job_id in job_ids} == {"pending"}

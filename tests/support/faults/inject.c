@@ -34,7 +34,7 @@ enum effect {
 
 #define RULES 16
 #define FILES 8
-#define PAGES 16384
+#define PAGES 32768
 #define PAGE 4096
 #define DESCRIPTORS 4096
 

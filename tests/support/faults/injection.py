@@ -19,7 +19,7 @@ DIRECTORY = "/data"
 """The data directory of a server of `injection` tests."""
 FOREVER = 2**32 - 1
 
-_RULES, _FILES, _PAGES, _PAGE = 16, 8, 16384, 4096
+_RULES, _FILES, _PAGES, _PAGE = 16, 8, 32768, 4096
 
 
 class Call(IntEnum):
