@@ -155,7 +155,8 @@ def make_durable(path: Path) -> None:
     """
     try:
         for file in (path, beside(path, "-wal")):
-            if file.exists():
+            # SQLite refuses a file that this user may not write, with a better message.
+            if file.exists() and os.access(file, os.W_OK):
                 sync(file)
         sync(path.parent)
     except OSError as error:
