@@ -172,7 +172,8 @@ def open_durable_writer(path: Path, *, is_for_transfer: bool = False) -> sqlite3
     """
     try:
         for file in (path, beside(path, "-wal")):
-            if file.exists():
+            # SQLite refuses a file that this user may not write, with a better message.
+            if file.exists() and os.access(file, os.W_OK):
                 sync(file)
     except OSError as error:
         raise UnusableDatabaseError(path, error) from error
