@@ -2,7 +2,7 @@
 
 import pytest
 
-from corvo_server.store.commit.backlog import Backlog
+from corvo_server.store.commit.writer import Backlog
 from corvo_server.store.protocol import StoreOverloaded
 
 

@@ -13,8 +13,8 @@ import pytest
 
 from corvo_schema import new_job_id
 from corvo_schema.states import EventType, JobState
+from corvo_server.store.commit.session import Verb
 from corvo_server.store.commit.transaction import Transaction
-from corvo_server.store.commit.writer import Verb
 from corvo_server.store.commit.writes import ENQUEUE
 from corvo_server.store.protocol import OutcomeUnknown, StoreUnavailable
 from corvo_server.store.records import Claim, Enqueue, LeasedJob, NewJob

@@ -6,6 +6,7 @@ import random
 import secrets
 from collections.abc import Sequence
 from functools import partial
+from sys import getsizeof
 from typing import TypeAlias
 
 from msgspec import Struct
@@ -134,7 +135,7 @@ class Attempts(Part):
                 Transition(
                     item.job_id,
                     partial(lifecycle.ack, token=item.token, result=item.result, now=now),
-                    memory_of(item.result),
+                    getsizeof(item.result),
                 )
                 for item in acks
             ]

@@ -1,8 +1,8 @@
 """Sizes of texts: in bytes of UTF-8, as they are stored and sent, and in memory."""
 
-import sys
 from collections.abc import Iterable
 from itertools import accumulate, takewhile
+from sys import getsizeof
 
 MAX_FAILURES = 1024 * 1024
 """Bytes of the newest errors of a job that reads return."""
@@ -21,7 +21,7 @@ def size_of(text: str | None) -> int:
 
 def memory_of(*texts: str | None) -> int:
     """Return the number of bytes of memory that the texts take. Takes no time for long texts."""
-    return sum([sys.getsizeof(text) for text in texts if text is not None])
+    return sum([getsizeof(text) for text in texts if text is not None])
 
 
 def count_fitting(sizes: Iterable[int], max_bytes: int) -> int:

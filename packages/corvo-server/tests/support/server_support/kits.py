@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import psycopg
 
 from corvo_schema.states import JobState
+from corvo_server.store.commit.session import Verb
 from corvo_server.store.commit.transaction import Transaction
-from corvo_server.store.commit.writer import Verb
 from corvo_server.store.postgres.check import check
 from corvo_server.store.postgres.database import prepare
 from corvo_server.store.postgres.store import PostgresStore

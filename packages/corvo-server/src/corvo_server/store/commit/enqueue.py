@@ -1,5 +1,7 @@
 """The enqueue verb: stores new jobs, and finds those that exist by their id or unique key."""
 
+from sys import getsizeof
+
 from corvo_schema.rules import repeated_batch
 from corvo_server.store.commit.prefetch import Prefetch
 from corvo_server.store.commit.repeats import (
@@ -20,7 +22,7 @@ from corvo_server.store.records import (
     Refusal,
 )
 from corvo_server.store.rows.codes import STATE_WORDS
-from corvo_server.store.sizes import MEMORY_OF_ITEM, memory_of
+from corvo_server.store.sizes import MEMORY_OF_ITEM
 
 
 def prefetch(prefetch: Prefetch, requests: list[Enqueue]) -> None:
@@ -36,7 +38,9 @@ def prefetch(prefetch: Prefetch, requests: list[Enqueue]) -> None:
 
 def memory(request: Enqueue) -> int:
     """Return the bytes of memory that the jobs take."""
-    return sum([MEMORY_OF_ITEM + memory_of(job.payload, job.tags) for job in request.jobs])
+    return sum(
+        [MEMORY_OF_ITEM + getsizeof(job.payload) + getsizeof(job.tags) for job in request.jobs]
+    )
 
 
 def enqueue(tx: Transaction, requests: list[Enqueue]) -> list[list[Enqueued] | Refusal]:

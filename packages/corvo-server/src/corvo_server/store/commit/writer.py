@@ -10,90 +10,54 @@ import asyncio
 import itertools
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 from time import perf_counter
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
-from corvo_server.store.commit.backlog import Backlog
 from corvo_server.store.commit.postponed import POSTPONED
-from corvo_server.store.commit.prefetch import Prefetch
-from corvo_server.store.commit.transaction import Transaction
-from corvo_server.store.protocol import OutcomeUnknown, StoreUnavailable
+from corvo_server.store.commit.session import CommitError, Group, Session, Verb
+from corvo_server.store.protocol import OutcomeUnknown, StoreOverloaded, StoreUnavailable
 from corvo_server.store.records import Commit, NextTimes
 
 log = logging.getLogger(__name__)
 
+_RESERVE = 2
+"""Times the limits that work under way may use: acks, fails, heartbeats, services.
+
+So new work is refused first, and the jobs that run can be reported.
+"""
 _LARGEST_COMMIT = 8 * 1024 * 1024
 """Bytes of operations at which a commit takes no more, so that no commit takes long."""
 
 
-class Verb(NamedTuple):
-    """A kind of write. Within a commit, verbs run by ascending rank."""
+class Backlog:
+    """Counts the operations that were submitted and not answered yet. Use it on the event loop."""
 
-    rank: int
-    apply: Callable[[Transaction, list[Any]], list[Any]]
-    """Carries out the requests of this verb in a commit, and returns one result for each.
+    def __init__(self, max_operations: int, max_bytes: int) -> None:
+        self._max_operations = max_operations
+        self._max_bytes = max_bytes
+        self.operations = 0
+        self.bytes = 0
+        """Memory of the operations."""
 
-    The writer runs a request again in the next commit if its result is `POSTPONED`.
-    """
-    prefetch: Callable[[Prefetch, list[Any]], None] | None = None
-    """Adds the rows that `apply` will read to the prefetch of the commit."""
-    memory: Callable[[Any], int] | None = None
-    """Returns the bytes of memory that a request takes while it waits."""
-    is_new_work: bool = False
-    """Whether requests are refused as soon as the backlog is full."""
+    def add(self, memory: int, *, is_new_work: bool) -> None:
+        """Add an operation of `memory` bytes. Raise `StoreOverloaded` if the backlog is full.
 
-
-class Group(NamedTuple):
-    """All requests of one verb in a commit."""
-
-    verb: Verb
-    requests: list[Any]
-
-
-class CommitError(Exception):
-    """Raised when a transaction could not begin or commit, for reasons outside its operations."""
-
-
-class Session(Protocol):
-    """The writing connection of one storage engine. Used by one thread at a time."""
-
-    def begin(self, groups: list[Group]) -> Transaction:
-        """Open a transaction for these requests, and prefetch their rows."""
-        ...
-
-    def commit(self, tx: Transaction) -> Commit:
-        """Make the writes of `tx` durable. Return the effects of the commit.
-
-        Raises `OutcomeUnknown` if the commit may have succeeded. Any other exception means that
-        certainly nothing was written, also after a crash. After either one, the session reads
-        everything from the database again.
+        An operation of any size is added if those that wait take no memory.
         """
-        ...
+        share = 1 if is_new_work else _RESERVE
+        is_too_large = self.bytes > 0 and self.bytes + memory > share * self._max_bytes
+        if is_too_large or self.operations >= share * self._max_operations:
+            raise StoreOverloaded(f"{self.operations} writes of {self.bytes:,} bytes are waiting")
+        self.operations += 1
+        self.bytes += memory
 
-    def rollback(self) -> None:
-        """Roll back the open transaction, if there is one. Never raises."""
-        ...
-
-    def may_retry(self, error: Exception, tries: int) -> bool:
-        """Return whether to run the same requests again, after `tries` transactions have failed.
-
-        `error` is never `OutcomeUnknown`. May wait before it returns.
-        """
-        ...
-
-    def explain(self, error: Exception) -> Exception:
-        """Return the exception for the caller, a new one for each call.
-
-        Return a `StoreUnavailable` if the database failed, and `error` itself if it is a bug.
-        """
-        ...
-
-    def close(self) -> None:
-        """Close the connection."""
-        ...
+    def remove(self, memory: Collection[int]) -> None:
+        """Remove answered operations; `memory` has the bytes of each."""
+        self.operations -= len(memory)
+        self.bytes -= sum(memory)
 
 
 class _Operation(NamedTuple):

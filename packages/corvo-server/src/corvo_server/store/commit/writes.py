@@ -17,7 +17,8 @@ from corvo_server.store.commit import (
     schedules,
     transition,
 )
-from corvo_server.store.commit.writer import Verb, Writer
+from corvo_server.store.commit.session import Verb
+from corvo_server.store.commit.writer import Writer
 from corvo_server.store.emptying import EmptyOutcome, EmptyQueue
 from corvo_server.store.queues import QueueSetting
 from corvo_server.store.records import (

@@ -16,9 +16,9 @@ import psycopg
 from psycopg import errors
 
 from corvo_server.store.commit.prefetch import Prefetch
+from corvo_server.store.commit.session import CommitError, Group
 from corvo_server.store.commit.tables import Tables
 from corvo_server.store.commit.transaction import Transaction
-from corvo_server.store.commit.writer import CommitError, Group
 from corvo_server.store.postgres.batches import Batches
 from corvo_server.store.postgres.bulk import Bulks
 from corvo_server.store.postgres.clock import Clock

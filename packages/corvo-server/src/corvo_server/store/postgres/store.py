@@ -4,8 +4,7 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
-from corvo_server.store.commit.backlog import Backlog
-from corvo_server.store.commit.writer import Writer
+from corvo_server.store.commit.writer import Backlog, Writer
 from corvo_server.store.commit.writes import Writes
 from corvo_server.store.lanes import CONNECTIONS
 from corvo_server.store.nodes import HeartbeatResult, NodeRecord, NodeReport

@@ -4,9 +4,9 @@ import logging
 import sqlite3
 from time import perf_counter
 
+from corvo_server.store.commit.session import CommitError, Group
 from corvo_server.store.commit.tables import Tables
 from corvo_server.store.commit.transaction import Transaction
-from corvo_server.store.commit.writer import CommitError, Group
 from corvo_server.store.protocol import OutcomeUnknown, StoreFull, StoreUnavailable
 from corvo_server.store.records import Commit
 from corvo_server.store.sqlite.batches import Batches

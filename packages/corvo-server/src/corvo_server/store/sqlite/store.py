@@ -4,8 +4,7 @@ import asyncio
 import sqlite3
 from pathlib import Path
 
-from corvo_server.store.commit.backlog import Backlog
-from corvo_server.store.commit.writer import Writer
+from corvo_server.store.commit.writer import Backlog, Writer
 from corvo_server.store.commit.writes import Writes
 from corvo_server.store.lanes import CONNECTIONS
 from corvo_server.store.nodes import HeartbeatResult, NodeRecord, NodeReport
@@ -73,7 +72,7 @@ class SqliteStore(Reads[sqlite3.Connection], Writes):
         """Open the database in `data_dir`, created if it is missing, and migrate its schema.
 
         `max_backlog` and `max_backlog_bytes` limit the operations that wait for a commit (see
-        `commit.backlog`). A commit takes up to `max_commit` operations; operations submitted
+        `commit.writer.Backlog`). A commit takes up to `max_commit` operations; operations submitted
         together are never split. A search is stopped after `search_seconds`. Raises
         `UnusableStoreError` with a message for the operator.
         """
