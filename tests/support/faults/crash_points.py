@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from corvo_server.store.commit import writes
-from corvo_server.store.commit.writer import Group, Verb
+from corvo_server.store.commit.session import Group, Verb
 
 PLAN, COMMITS, HOLD = "plan", "commits", "hold"
 _VERBS = {id(verb): name for name, verb in vars(writes).items() if isinstance(verb, Verb)}

@@ -27,8 +27,8 @@ from corvo_server.engine.maintenance import Maintenance
 from corvo_server.engine.schedules import Schedules
 from corvo_server.http.connection import Connection
 from corvo_server.http.openapi import describe
+from corvo_server.store.commit.session import Group
 from corvo_server.store.commit.transaction import Transaction
-from corvo_server.store.commit.writer import Group
 from corvo_server.store.sqlite.session import SqliteSession
 from server_support.waiting import wait_blocking
 from support.faults.crash_points import Crash, Point
