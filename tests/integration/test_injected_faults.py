@@ -10,6 +10,7 @@ import time
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
+import httpx
 import pytest
 
 from support.api_client import ApiClient
@@ -242,24 +243,23 @@ async def test_answers_are_true_while_reads_fail(run: DiskRun, kind: ReadFault) 
     run.note_figures(faults=for_a_while.hits + for_ever.hits)
 
 
-async def test_reads_work_again_after_files_could_not_be_opened(
+async def test_searches_work_again_after_files_could_not_be_opened(
     injected_server: CorvoServer, injection: Injection
 ) -> None:
     async with ApiClient(injected_server.url) as api:
         job_id = await api.enqueue("q")
-        # The reads are slow, so that the server opens a connection for each of them.
-        slow = injection.add(LOG, Call.READ, Effect.DELAY, 20)
-        fault = injection.add(DATABASE, Call.OPEN, value=errno.EMFILE)
-        statuses: set[int] = set()
-        while fault.hits < 3:
-            await api.enqueue("q")
-            reads = [api.send("GET", f"/jobs/{job_id}") for _ in range(8)]
-            statuses |= {read.status_code for read in await asyncio.gather(*reads)}
-        assert statuses <= {200, 503}
-        fault.end()
-        reads = [api.job(job_id) for _ in range(8)]
-        assert {job["state"] for job in await asyncio.gather(*reads)} == {"pending"}
-        slow.end()
+
+        async def search() -> list[httpx.Response]:
+            calls = [api.send("POST", "/jobs/search", {"queue": "q"}) for _ in range(8)]
+            return await asyncio.gather(*calls)
+
+        # No connection for searches is open before the first search.
+        with injection.add(DATABASE, Call.OPEN, value=errno.EMFILE) as fault:
+            assert {reply.status_code for reply in await search()} == {503}
+            assert fault.hits
+            assert (await api.job(job_id))["state"] == "pending"
+        found = [job["id"] for reply in await search() for job in reply.json()["jobs"]]
+        assert found == 8 * [job_id]
     assert injected_server.stop() == 0
 
 
