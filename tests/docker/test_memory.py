@@ -43,7 +43,7 @@ def test_clients_cannot_exhaust_the_documented_limit(make_container: MakeContain
         await attack.sent()
         async with AsyncClient(container.url) as client:
             assert (await client.enqueue("q", None)).job_id
-        attack.close()
+        await attack.close()
 
     asyncio.run(attack())
     state = container.state

@@ -58,12 +58,16 @@ class Attack:
         """Wait for the first line of the replies, or for the deadline of the bodies."""
         await asyncio.wait(self._sending, timeout=8)
 
-    def close(self) -> None:
-        """Close all connections."""
+    async def close(self) -> None:
+        """Close all connections, with what they have not sent."""
         for task in self._sending:
             task.cancel()
         for writer in self._writers:
-            writer.close()
+            writer.transport.abort()
+        await asyncio.gather(*self._sending, return_exceptions=True)
+        for writer in self._writers:
+            with suppress(ConnectionError):
+                await writer.wait_closed()
 
 
 async def unread_searches(attack: Attack) -> None:
