@@ -122,10 +122,9 @@ def _picklable(error: BaseException) -> BaseException:
         copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
     except BaseException:  # noqa: BLE001 - pickling runs code of any class
         copy = None
-    described = describe(error)
-    if type(copy) is type(error) and described.is_whole:
+    if type(copy) is type(error):
         return error
-    return RemoteError(described.text)
+    return RemoteError(describe(error).text)
 
 
 def _die_with_parent() -> None:

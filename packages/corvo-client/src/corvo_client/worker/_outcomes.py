@@ -18,8 +18,8 @@ class Snooze(Exception):
     """
 
     def __init__(self, seconds: float | timedelta) -> None:
-        super().__init__(seconds)
         self.seconds = seconds_of(seconds)
+        super().__init__(self.seconds)
 
 
 class Cancel(Exception):
@@ -32,8 +32,9 @@ class Cancel(Exception):
         self, reason: object = "cancelled by its handler", *more: Never, **unknown: Never
     ) -> None:
         _refuse("Cancel", "", more, unknown)
-        super().__init__(reason)
+        # Only the text: the reason itself may be impossible to pickle.
         self.reason = text_of(reason)
+        super().__init__(self.reason)
 
 
 class Retry(Exception):
@@ -46,8 +47,9 @@ class Retry(Exception):
         self, reason: object = "retry requested by its handler", *more: Never, **unknown: Never
     ) -> None:
         _refuse("Retry", _NO_DELAY, more, unknown)
-        super().__init__(reason)
+        # Only the text: the reason itself may be impossible to pickle.
         self.reason = text_of(reason)
+        super().__init__(self.reason)
 
 
 _NO_DELAY = (
