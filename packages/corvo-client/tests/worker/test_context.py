@@ -151,3 +151,11 @@ def test_current_job_returns_the_entered_context(context: Context) -> None:
     assert contextvars.copy_context().run(inside) is context
     with pytest.raises(LookupError, match="there is no running job"):
         current_job()
+
+
+def test_a_long_message_of_progress_is_cut(context: Context, lease: Lease) -> None:
+    context.progress(1, 2, "x" * 9_000_000)
+    assert lease.unsent_progress is not None
+    assert lease.unsent_progress.message is not None
+    assert len(lease.unsent_progress.message) == 4_096
+    assert lease.unsent_progress.message.endswith("x… (9,000,000 characters)")

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from corvo_client.worker._context import Context
 from corvo_client.worker._heartbeat import Heartbeat
 from corvo_client.worker._leases import Interruption, Lease, LeaseTable
 from corvo_client.worker._watch import LoopWatch
@@ -224,6 +225,10 @@ def test_rejected_notes_do_not_affect_other_leases(
     assert f"a checkpoint or progress of job {leases[3].job.job_id}, dropping it" in caplog.text
     assert leases[3].unsent_checkpoint is None
     assert leases[3].checkpoint == "huge"
+    context = Context(leases[3])
+    with pytest.raises(ValueError, match="the server rejected a checkpoint: too large"):
+        context.checkpoint("small")
+    Context(leases[2]).checkpoint("small")
 
 
 def test_a_rejected_job_does_not_affect_other_leases(

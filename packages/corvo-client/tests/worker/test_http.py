@@ -106,6 +106,34 @@ async def test_reports_omit_unset_fields_and_keep_nulls_of_results(
     assert bodies[2]["releases"] == [{"job_id": "j", "lease_token": "t", "delay": "1s500ms"}]
 
 
+async def test_large_batches_are_refused_before_they_are_sent(
+    api: HttpServerApi, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("corvo_client.worker._http._MAX_BATCH_BYTES", 1000)
+    wire.answer = {"acked": 1, "failed": 1, "released": 1, "results": []}
+    large = "x" * 600
+    acks = [Ack("j", "t", large), Ack("k", "t", large)]
+    fails = [FailItem(job_id=id_, error=large) for id_ in "jk"]
+    releases = [ReleaseItem(job_id=id_, checkpoint=large) for id_ in "jk"]
+    for send in (api.ack(acks), api.fail(fails), api.release(releases)):
+        with pytest.raises(Refused, match="the request has 1"):
+            await send
+    assert wire.sent == []
+    await api.ack([Ack("j", "t", 2 * large)])  # one that is too large is the server's to refuse
+    assert len(wire.sent) == 1
+
+
+def test_a_heartbeat_with_large_checkpoints_is_refused_before_it_is_sent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("corvo_client.worker._http._MAX_BATCH_BYTES", 1000)
+    sender = HttpHeartbeatSender(Origin("http://127.0.0.1:9"), 1.0)
+    jobs = {id_: HeartbeatJob(checkpoint="x" * 600) for id_ in "jk"}
+    with pytest.raises(Refused, match="the request has 1204 bytes"):
+        sender.beat(HeartbeatRequest(worker_id="w", jobs=jobs))
+    sender.close()
+
+
 async def test_rejected_acks_are_returned(api: HttpServerApi, wire: Wire) -> None:
     fine, late = {"job_id": "j", "status": "ok"}, {"job_id": "k", "status": "error"}
     wire.answer = {"acked": 1, "results": [fine, late | {"code": "LEASE_LOST", "error": "late"}]}

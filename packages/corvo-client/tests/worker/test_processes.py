@@ -92,6 +92,42 @@ def cancel() -> None:
     raise Cancel("enough")
 
 
+def cancel_for_an_error() -> None:
+    error = Odd("cannot", "be copied")
+    error.lock = threading.Lock()
+    raise Cancel(error)
+
+
+class Panic(BaseException):
+    def __str__(self):
+        raise Panic
+
+    def __reduce__(self):
+        raise Panic
+
+
+def panic() -> None:
+    raise Panic
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+def giant() -> None:
+    raise ValueError("x" * 9_000_000)
+
+
+def some() -> list:
+    yield 1
+    yield 2
+
+
+def half() -> list:
+    yield 1
+    raise ValueError("half way")
+
+
 def unfit() -> object:
     return object()
 
@@ -199,12 +235,18 @@ async def run(module: ModuleType, live_lease: MakeLease) -> Any:
 async def test_outcome_of_a_handler_in_a_process(run: Any) -> None:
     assert await run("snooze") == Released(5)
     assert await run("cancel") == Failed("enough", retry=False, cancel=True)
+    assert await run("cancel_for_an_error") == Failed("Odd: cannot", retry=False, cancel=True)
+    assert await run("some") == Completed([1, 2])
     done = await run("square", {"n": 3})
     assert isinstance(done, Completed)
     for name, error, retry in (
         ("boom", "ValueError: boom", True),
         ("odd", "RemoteError: Odd: cannot", True),
         ("leave", "SystemExit: 3", True),
+        ("panic", "RemoteError: Panic: its message cannot be shown", True),
+        ("interrupt", "KeyboardInterrupt", True),
+        ("giant", "ValueError: xxx", True),
+        ("half", "ValueError: half way", True),
         ("unfit", "the result cannot be written as JSON", False),
         ("state", "RuntimeError: Context.state is not available", True),
         ("die", "HandlerDied: the process of the handler ended with exit code -9", True),
@@ -212,6 +254,7 @@ async def test_outcome_of_a_handler_in_a_process(run: Any) -> None:
         outcome = await run(name)
         assert isinstance(outcome, Failed), name
         assert outcome.error.startswith(error)
+        assert len(outcome.error) < 10_000
         assert outcome.retry is retry
     outcome = await run("square", {"n": "x"})
     assert isinstance(outcome, Failed)

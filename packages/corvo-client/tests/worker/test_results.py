@@ -214,6 +214,95 @@ async def test_a_rejected_failure_is_dropped(
     assert "the server rejected the outcome of job" in caplog.text
 
 
+async def test_a_failure_that_is_too_large_is_replaced(
+    results: Results, add_lease: MakeLease, server: Any, leases: LeaseTable
+) -> None:
+    server.refuses = lambda item: getattr(item, "backtrace", None) is not None
+    results.put(add_lease(), Failed("x", "huge", retry=False, cancel=True))
+    results.put(add_lease(), Failed("y"))
+    await drained(results)
+    assert {(fail.error, fail.backtrace, fail.retry, fail.cancel) for fail in server.fails} == {
+        ("the attempt failed, and the server rejected its error", None, False, True),
+        ("y", None, True, False),
+    }
+    assert len(leases) == 0
+
+
+async def test_a_rejected_release_fails_the_attempt(
+    results: Results, add_lease: MakeLease, server: Any, notes: FakeNotes, leases: LeaseTable
+) -> None:
+    lease = add_lease()
+    lease.note_checkpoint("huge")
+    server.refuses = lambda item: getattr(item, "checkpoint", None) == "huge"
+    results.put(lease, Released(5))
+    await drained(results)
+    (fail,) = server.fails
+    assert (fail.error, fail.retry) == ("the server rejected the release: too large", True)
+    assert notes.flushes == 0  # the checkpoint is not sent again
+    assert len(leases) == 0
+
+
+async def test_a_failure_names_the_rejected_checkpoint(
+    results: Results, add_lease: MakeLease, server: Any
+) -> None:
+    lease = add_lease()
+    lease.rejection = "too large"
+    results.put(lease, Failed("ValueError: x"))
+    await drained(results)
+    assert server.fails[0].error == "ValueError: x (the server rejected a checkpoint: too large)"
+
+
+@pytest.mark.parametrize("outcome", [Completed(1), Failed("x"), Released(-1e30), Completed("odd")])
+async def test_an_unexpected_error_ends_only_its_attempt(
+    results: Results,
+    add_lease: MakeLease,
+    server: Any,
+    leases: LeaseTable,
+    caplog: pytest.LogCaptureFixture,
+    outcome: Any,
+) -> None:
+    def refuse(item: Any) -> bool:
+        if getattr(item, "result", None) in {1, "odd"} or getattr(item, "error", None) == "x":
+            raise KeyError("a bug")
+        return False
+
+    server.refuses = refuse
+    fine = [add_lease() for _ in range(5)]
+    for lease in fine:
+        results.put(lease, Completed("fine"))
+    results.put(add_lease(), outcome)
+    for lease in [add_lease() for _ in range(5)]:
+        results.put(lease, Completed("fine"))
+    await drained(results)
+    assert [ack.result for ack in server.acks] == ["fine"] * 10
+    assert len(server.fails) == 1
+    assert len(leases) == 0
+    assert "unexpected error" in caplog.text
+    assert "Traceback" in caplog.text
+
+
+async def test_reports_go_on_after_a_bug(
+    reporter: Reporter,
+    results: Results,
+    add_lease: MakeLease,
+    server: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    deliver, bugs = results._deliver, [KeyError("a bug")]
+
+    async def fail_once(reports: Any) -> Any:
+        if bugs:
+            raise bugs.pop()
+        return await deliver(reports)
+
+    monkeypatch.setattr(results, "_deliver", fail_once)
+    results.put(add_lease(), Completed(1))
+    await drained(results)
+    assert [ack.result for ack in server.acks] == [1]
+    assert "unexpected error, retrying" in caplog.text
+
+
 async def test_a_later_lease_of_the_same_job_stays(
     results: Results, add_lease: MakeLease, leases: LeaseTable
 ) -> None:

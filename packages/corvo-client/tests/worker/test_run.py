@@ -361,11 +361,52 @@ async def test_a_cancellation_releases_jobs_at_once(
 
 
 async def test_a_bug_in_a_loop_ends_the_worker(
-    server: Any, start: Start, make_job: MakeJob
+    server: Any, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def handler() -> None: ...
 
-    server.add(make_job(queue="a queue that nobody asked for"))
-    with pytest.raises(KeyError, match="nobody asked for"):
+    async def fetch(_count: int, *, wait: bool) -> list[LeasedJob]:
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(server, "fetch", fetch)
+    with pytest.raises(KeyError, match="a bug"):
+        async with start(handler, interrupted=0.0):
+            await server.seen(lambda: server.is_closed)
+
+
+async def test_a_job_that_cannot_start_fails(
+    server: Any, start: Start, make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def handler() -> str:
+        return "done"
+
+    starts: list[Any] = []
+
+    def start_thread(thread: threading.Thread, begin: Any = threading.Thread.start) -> None:
+        starts.append(thread)
+        if thread.name.startswith("corvo-handler") and len(starts) <= 3:
+            raise RuntimeError("can't start new thread")
+        begin(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start_thread)
+    server.add(*(make_job() for _ in range(5)))
+    async with start(handler, concurrency=1):
+        await server.seen(lambda: len(server.acks) + len(server.fails) == 5)
+        assert server.fails
+        assert {fail.error for fail in server.fails} == {"RuntimeError: can't start new thread"}
+        assert all(fail.retry for fail in server.fails)
+
+
+@pytest.mark.parametrize("part", ["_results", "_fetcher"])
+async def test_a_cancelled_loop_ends_the_worker_with_an_error(
+    server: Any, start: Start, make_job: MakeJob, part: str
+) -> None:
+    async def handler() -> None:
+        for task in asyncio.all_tasks():
+            if part in repr(task):
+                task.cancel()
+
+    server.add(make_job())
+    with pytest.raises(RuntimeError, match="a handler has cancelled the tasks of its worker"):
         async with start(handler, interrupted=0.0):
             await server.seen(lambda: server.is_closed)

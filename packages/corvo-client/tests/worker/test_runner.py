@@ -1,6 +1,8 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -122,6 +124,9 @@ async def test_outcomes_of_handlers(
         (ValueError("no number"), "ValueError: no number"),
         (KeyError(), "KeyError"),
         (SystemExit(3), "SystemExit: 3"),
+        (KeyboardInterrupt(), "KeyboardInterrupt"),
+        (GeneratorExit(), "GeneratorExit"),
+        (BaseException("panic"), "BaseException: panic"),
         (asyncio.CancelledError(), "CancelledError"),
     ],
 )
@@ -318,3 +323,35 @@ async def test_an_invalid_enqueue_inside_a_handler_is_retried(
 def test_a_snooze_rejects_invalid_seconds(seconds: float) -> None:
     with pytest.raises(ValueError, match="seconds must be from 0 to"):
         Snooze(seconds)
+
+
+def test_a_snooze_takes_seconds_or_a_timedelta() -> None:
+    assert Snooze(timedelta(minutes=2)).seconds == 120
+    assert Snooze(Decimal("2.5")).seconds == 2.5
+    assert Snooze(3).seconds == 3
+    with pytest.raises(ValueError, match="seconds must be from 0 to"):
+        Snooze(timedelta(days=-1))
+    with pytest.raises(ValueError, match="seconds must be from 0 to"):
+        Snooze(10**400)
+    for wrong in ("5", None, True, [5], datetime.now(UTC)):
+        with pytest.raises(TypeError, match="Snooze takes seconds or a timedelta, not <class"):
+            Snooze(wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", [Retry, Cancel])
+def test_the_reason_of_an_outcome_becomes_text(kind: Any) -> None:
+    assert kind(ValueError("no money")).reason == "ValueError: no money"
+    assert kind({"code": 5}).reason == "{'code': 5}"
+    assert kind(None).reason == "None"
+    assert len(kind("x" * 9_000_000).reason) < 10_000
+
+
+def test_arguments_of_other_queues_are_refused_with_a_sentence() -> None:
+    with pytest.raises(
+        TypeError, match=r"Retry takes only a reason, not exc, countdown; the delay"
+    ):
+        Retry(exc=ValueError(), countdown=5)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"raise Snooze\(seconds\) to choose a delay"):
+        Retry(delay=5)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="Cancel takes only a reason, not 2 arguments"):
+        Cancel("no", "really")  # type: ignore[arg-type]

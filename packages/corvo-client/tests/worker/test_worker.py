@@ -3,7 +3,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -172,6 +173,144 @@ async def test_liveness_depends_on_the_last_poll(patched: Any, make_job: MakeJob
         await patched.seen(lambda: patched.acks and len(patched.fetches) == 2)
         fetcher.last_poll = time.monotonic() - 100
         assert not worker.is_live(within=60)
+
+
+async def test_the_death_of_a_worker_is_visible(
+    patched: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    worker = Worker()
+
+    @worker.task("default")
+    async def task() -> None: ...
+
+    may_die = asyncio.Event()
+
+    async def fetch(_count: int, *, wait: bool) -> Any:
+        await may_die.wait()
+        raise KeyError("a bug")
+
+    monkeypatch.setattr(patched, "fetch", fetch)
+    with pytest.raises(RuntimeError, match="was not started"):
+        await worker.wait()
+
+    async def live_and_see_it() -> None:
+        async with worker:
+            waiting = [asyncio.create_task(worker.wait()) for _ in range(2)]
+            may_die.set()
+            async with asyncio.timeout(10):
+                errors = await asyncio.gather(*waiting, return_exceptions=True)
+            assert [type(error) for error in errors] == [KeyError, KeyError]
+            assert "the worker ended with an error and runs no more jobs" in caplog.text
+            worker._run._fetcher.last_poll = time.monotonic()  # type: ignore[union-attr]
+            assert not worker.is_live()
+
+    async def live_and_fail() -> None:
+        async with worker:
+            with pytest.raises(KeyError):
+                await worker.wait()
+            raise ZeroDivisionError
+
+    with pytest.raises(KeyError, match="a bug"):
+        await live_and_see_it()
+    with pytest.raises(KeyError, match="a bug"):
+        await worker.wait()
+    with pytest.raises(ZeroDivisionError):  # the error of the block goes first
+        await live_and_fail()
+
+
+async def test_wait_returns_after_a_stop(patched: Any) -> None:
+    worker = Worker()
+
+    @worker.task("default")
+    async def task() -> None: ...
+
+    async with worker, asyncio.timeout(10):
+        await patched.seen(lambda: patched.fetches)
+        assert worker.is_live() is False  # no answer yet
+        worker.stop()
+        await worker.wait()
+    await worker.wait()
+
+
+async def test_a_lifespan_that_fails_is_raised_by_async_with(
+    patched: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    @asynccontextmanager
+    async def lifespan(_worker: Worker) -> AsyncIterator[None]:
+        raise ConnectionError("no database")
+        yield
+
+    worker = Worker(lifespan=lifespan)
+
+    @worker.task("default")
+    async def task() -> None: ...
+
+    with pytest.raises(ConnectionError, match="no database"):
+        async with worker:
+            raise AssertionError("must not begin")
+
+
+async def test_a_cancelled_start_ends_the_worker(patched: Any) -> None:
+    ended = asyncio.Event()
+
+    @asynccontextmanager
+    async def lifespan(_worker: Worker) -> AsyncIterator[None]:
+        try:
+            await asyncio.Event().wait()
+            yield
+        finally:
+            ended.set()
+
+    worker = Worker(lifespan=lifespan)
+
+    @worker.task("default")
+    async def task() -> None: ...
+
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.01), worker:
+            raise AssertionError("must not begin")
+    assert ended.is_set()
+    assert not worker.is_live()
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), BaseException("panic")])
+def test_an_error_in_a_task_of_a_handler_does_not_end_the_worker(
+    monkeypatch: pytest.MonkeyPatch, make_job: MakeJob, error: BaseException
+) -> None:
+    worker = Worker("http://127.0.0.1:9", concurrency=1, grace_period=1)
+    jobs = [make_job({"number": number}) for number in range(3)]
+    reports: list[Any] = []
+
+    async def fail() -> None:
+        raise error
+
+    @worker.task("default")
+    async def task(number: int) -> None:
+        if number == 0:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(fail())
+                group.create_task(asyncio.sleep(60))
+        if number == 1:
+            await asyncio.gather(fail())
+        worker.stop()
+
+    def api(_self: Server, _terms: Any) -> Any:
+        class ServerApi:
+            async def fetch(self, count: int, *, wait: bool) -> Any:
+                return [jobs.pop(0)] if jobs else await asyncio.Event().wait()
+
+            async def report(self, items: Any) -> Any:
+                reports.extend(items)
+                return []
+
+            ack = fail = report
+
+        return ServerApi()
+
+    monkeypatch.setattr(Server, "api", api)
+    worker.run()
+    assert [getattr(report, "error", None) for report in reports][2:] == [None]
+    assert all(type(error).__name__ in report.error for report in reports[:2])
 
 
 def test_a_signal_shuts_the_worker_down_in_order(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -99,7 +99,11 @@ class Drain:
             _transitions.finish(self._store, job, outcome)
         error = self._errors.pop(job.id, None)
         if raise_errors and isinstance(outcome, Failed) and not outcome.cancel:
-            raise error or AssertionError(f"job {job.id} of {job.queue} failed: {outcome.error}")
+            if isinstance(error, Exception):
+                raise error
+            # Also for KeyboardInterrupt and the like: they would end the test run.
+            failure = AssertionError(f"job {job.id} of {job.queue} failed: {outcome.error}")
+            raise failure from error
 
     async def _outcome(self, task: AnyTask, lease: Lease, state: Any) -> Outcome:
         loop = asyncio.get_running_loop()

@@ -14,11 +14,12 @@ from typing import Any
 
 from corvo_client.worker._api import LeasedJob
 from corvo_client.worker._context import STATE_IN_OTHER_PROCESS, Context, enter
+from corvo_client.worker._description import describe
 from corvo_client.worker._leases import Lease
 from corvo_client.worker._outcomes import Cancel, Retry, Snooze
 from corvo_client.worker._payload import PayloadShape
 from corvo_client.worker._task import Task
-from corvo_client.worker._to_outcome import backtrace_of, storable
+from corvo_client.worker._to_outcome import collected, storable
 from corvo_schema.progress import Progress
 
 
@@ -97,10 +98,11 @@ def _run(request: Request, send: Any) -> Returned | Raised:
         result = function(**shape.arguments(request.job.payload, context))
         return Returned(_json_result(result))
     except BaseException as error:  # noqa: BLE001 - any error is the outcome
-        return Raised(_picklable(error), backtrace_of(error))
+        return Raised(_picklable(error), describe(error).backtrace)
 
 
 def _json_result(result: Any) -> Any:
+    result = collected(result)
     # A returned Snooze, Cancel or Retry has the same effect as a raised one.
     if isinstance(result, Snooze | Cancel | Retry):
         raise result
@@ -118,11 +120,11 @@ def _resolve(module: str, name: str) -> tuple[Any, PayloadShape]:
 def _picklable(error: BaseException) -> BaseException:
     try:
         copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
-    except Exception:  # noqa: BLE001 - pickling runs code of any class
+    except BaseException:  # noqa: BLE001 - pickling runs code of any class
         copy = None
     if type(copy) is type(error):
         return error
-    return RemoteError(f"{type(error).__name__}: {error}")
+    return RemoteError(describe(error).text)
 
 
 def _die_with_parent() -> None:

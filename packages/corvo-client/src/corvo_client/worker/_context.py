@@ -8,10 +8,12 @@ from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from corvo_client.worker._description import cut
 from corvo_client.worker._leases import Interruption, Lease
 from corvo_schema.progress import Progress
 
 _log = logging.getLogger("corvo.job")
+_MAX_MESSAGE_CHARS = 4_096
 
 
 STATE_IN_OTHER_PROCESS: Any = object()
@@ -131,8 +133,11 @@ class Context:
 
         The next heartbeat sends it within about one second. The worker also sends it before it
         reports a failure or releases the job. If the process dies, checkpoints since the last
-        heartbeat are lost. Raises ValueError for a value that JSON cannot express.
+        heartbeat are lost. Raises ValueError for a value that JSON cannot express, and after the
+        server has rejected an earlier checkpoint of this attempt, e.g. because it is too large.
         """
+        if self._lease.rejection is not None:
+            raise ValueError(f"the server rejected a checkpoint: {self._lease.rejection}")
         self._lease.note_checkpoint(value)
 
     def progress(
@@ -143,8 +148,11 @@ class Context:
     ) -> None:
         """Report progress: `current` of `total`, and a line of text.
 
-        The call is cheap: only the latest progress is sent, with the next heartbeat.
+        The call is cheap: only the latest progress is sent, with the next heartbeat. A message of
+        more than 4,096 characters is cut.
         """
+        if isinstance(message, str):
+            message = cut(message, _MAX_MESSAGE_CHARS)
         self._lease.note_progress(Progress(current=current, total=total, message=message))
 
     @property

@@ -8,6 +8,7 @@ from concurrent.futures import Future
 
 from corvo_client._backoff import Backoff
 from corvo_client.worker._api import HeartbeatSender, Refused, RequestFailed, StorageFull
+from corvo_client.worker._description import text_of
 from corvo_client.worker._leases import Interruption, Lease, LeaseTable
 from corvo_client.worker._watch import LoopWatch
 from corvo_schema.attempts import HeartbeatJob, HeartbeatRequest
@@ -179,6 +180,8 @@ class Heartbeat:
             lease.job.job_id,
             error,
         )
+        if lease.unsent_checkpoint is not None:
+            lease.rejection = text_of(str(error))
         lease.clear_sent_notes(lease.unsent_checkpoint, lease.unsent_progress)
         return self._send(leases)
 

@@ -30,6 +30,9 @@ from corvo_schema.outcomes import AckResult, FailResult, HeartbeatReply, Release
 
 R = TypeVar("R")
 
+# Half of what a server accepts by default. A larger upload also delays all other reports.
+_MAX_BATCH_BYTES = 4 * 1024 * 1024
+
 
 @dataclass(frozen=True, slots=True)
 class FetchTerms:
@@ -89,7 +92,7 @@ class HttpServerApi:
             return [] if all_succeeded else read_acks(body).results
 
         body = to_json({ACKS.member: [_ack_members(item) for item in items]})
-        return await self._post(ACKS, read, body)
+        return await self._post(ACKS, read, body, len(items))
 
     async def fail(self, items: Sequence[FailItem]) -> list[FailResult]:
         """Report attempts as failed."""
@@ -106,15 +109,21 @@ class HttpServerApi:
         items: Sequence[RequestModel],
     ) -> R:
         # exclude_none drops unset fields of the models; a null inside a checkpoint stays.
-        return await self._post(
-            endpoint, read, to_json({endpoint.member: items}, exclude_none=True)
-        )
+        body = to_json({endpoint.member: items}, exclude_none=True)
+        return await self._post(endpoint, read, body, len(items))
 
     async def _post(
-        self, endpoint: BatchEndpoint[Any], read: Callable[[bytes], R], body: bytes
+        self, endpoint: BatchEndpoint[Any], read: Callable[[bytes], R], body: bytes, count: int
     ) -> R:
+        _refuse_large(len(body), count)
         call = Call("POST", endpoint.path, read, body, repeatable=True)
         return await _with_worker_errors(self._session.send(call))
+
+
+def _refuse_large(size: int, count: int) -> None:
+    """Raise `Refused` for a request that its sender should split, before it is sent."""
+    if size > _MAX_BATCH_BYTES and count > 1:
+        raise Refused(f"the request has {size} bytes")
 
 
 def _ack_members(ack: Ack) -> dict[str, Any]:
@@ -137,6 +146,9 @@ class HttpHeartbeatSender:
 
     def beat(self, request: HeartbeatRequest) -> HeartbeatReply:
         """Extend leases. Raises `RequestFailed`, also after the timeout of the whole request."""
+        checkpoints = [job.checkpoint for job in request.jobs.values()]
+        size = sum(len(to_json(each)) for each in checkpoints if each is not None)
+        _refuse_large(size, len(request.jobs))
         return self._runner.run(_with_worker_errors(self._beat(request)))
 
     async def _beat(self, request: HeartbeatRequest) -> HeartbeatReply:

@@ -41,7 +41,8 @@ class Lease:
     `duration` is in seconds; `ends_at` is a time of the worker's monotonic clock, which each
     successful heartbeat moves. `checkpoint` is the last one of this attempt or of an earlier
     attempt. `is_running` is true until there is an outcome. `kill` kills the process of the
-    handler, if it has one. The next heartbeat sends the `unsent_` fields that are not None.
+    handler, if it has one. `rejection` says why the server rejected a checkpoint of this attempt;
+    None if it did not. The next heartbeat sends the `unsent_` fields that are not None.
     """
 
     __slots__ = (
@@ -54,6 +55,7 @@ class Lease:
         "job",
         "kill",
         "on_note",
+        "rejection",
         "task",
         "unsent_checkpoint",
         "unsent_progress",
@@ -72,6 +74,7 @@ class Lease:
         self.is_running = True
         self.kill: Callable[[], None] | None = None
         self.on_note = on_note
+        self.rejection: str | None = None
         self.task: Task[None] | None = None
         self.unsent_checkpoint: Any = None
         self.unsent_progress: Progress | None = None

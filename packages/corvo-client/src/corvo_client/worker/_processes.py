@@ -9,9 +9,9 @@ from multiprocessing.context import SpawnContext
 from typing import Any
 
 from corvo_client.worker._child import Note, Raised, Request, Returned, serve
+from corvo_client.worker._description import RemoteTraceback
 from corvo_client.worker._leases import Lease
 from corvo_client.worker._task import Task
-from corvo_client.worker._to_outcome import RemoteTraceback
 
 _POLL_SECONDS = 0.2
 

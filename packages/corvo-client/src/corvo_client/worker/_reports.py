@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Protocol, TypeVar
 
 from corvo_client.worker._api import Ack, Refused, RequestFailed, ServerApi
+from corvo_client.worker._description import text_of
 from corvo_client.worker._leases import Lease, LeaseTable
 from corvo_client.worker._outcomes import Completed, Failed, Outcome, Released
 from corvo_schema.attempts import FailItem, ReleaseItem
@@ -14,6 +15,8 @@ from corvo_schema.attempts import FailItem, ReleaseItem
 _log = logging.getLogger("corvo.worker")
 
 Report = tuple[Lease, Outcome]
+_REJECTED = "the attempt failed, and the server rejected its error"
+
 I = TypeVar("I")  # noqa: E741 - an item
 K = TypeVar("K", Completed, Failed, Released)
 
@@ -86,17 +89,16 @@ class Reporter:
         try:
             results = await send([make(lease, outcome) for lease, outcome in reports])
         except Refused as error:
-            if len(reports) == 1:
-                return self._give_up(*reports[0], error)
-            # Either one report is invalid, or the request is too large.
-            half = len(reports) // 2
-            first = await self._deliver(reports[:half], make, send)
-            return first + await self._deliver(reports[half:], make, send)
+            return await self._deliver_apart(reports, make, send, error)
         except RequestFailed as error:
             if not self._is_failing:
                 self._is_failing = True
                 _log.warning("cannot report outcomes, retrying: %s", error)
             return list(reports)
+        except Exception as error:  # noqa: BLE001 - see below
+            # A bug must not end the loop that reports the outcomes of all jobs.
+            _log.exception("reporting %d outcomes failed with an unexpected error", len(reports))
+            return await self._deliver_apart(reports, make, send, error)
         self._is_failing = False
         for lease, _ in reports:
             self._leases.remove(lease)
@@ -110,13 +112,39 @@ class Reporter:
                 )
         return []
 
-    def _give_up(self, lease: Lease, outcome: Outcome, error: Refused) -> list[Report]:
-        if isinstance(outcome, Completed):
-            # A retry would do the work again, and the server would reject the result again.
-            return [(lease, Failed(f"the server rejected the result: {error}", retry=False))]
+    async def _deliver_apart(
+        self,
+        reports: Sequence[tuple[Lease, K]],
+        make: Callable[[Lease, K], I],
+        send: Callable[[Sequence[I]], Awaitable[Sequence[_Result]]],
+        error: Exception,
+    ) -> list[Report]:
+        """Split a rejected request: either one report is invalid, or the request is too large."""
+        if len(reports) == 1:
+            return self._replace(*reports[0], text_of(str(error)))
+        half = len(reports) // 2
+        first = await self._deliver(reports[:half], make, send)
+        return first + await self._deliver(reports[half:], make, send)
+
+    def _replace(self, lease: Lease, outcome: Outcome, error: str) -> list[Report]:
+        """Return a report that the server accepts instead of one that it has rejected.
+
+        Otherwise the job would stay active until its lease ends, and would not say why.
+        """
+        match outcome:
+            case Completed():
+                # A retry would do the work again, and the server would reject the result again.
+                text, retry, cancel = f"the server rejected the result: {error}", False, False
+            case Released():
+                lease.clear_sent_notes(lease.unsent_checkpoint, lease.unsent_progress)
+                text, retry, cancel = f"the server rejected the release: {error}", True, False
+            case Failed():
+                text, retry, cancel = _REJECTED, outcome.retry, outcome.cancel
         _log.error("the server rejected the outcome of job %s: %s", lease.job.job_id, error)
-        self._leases.remove(lease)
-        return []
+        if isinstance(outcome, Failed) and outcome.error == _REJECTED:
+            self._leases.remove(lease)
+            return []
+        return [(lease, Failed(text, retry=retry, cancel=cancel))]
 
 
 def _ack_item(lease: Lease, outcome: Completed) -> Ack:
@@ -125,10 +153,13 @@ def _ack_item(lease: Lease, outcome: Completed) -> Ack:
 
 
 def _fail_item(lease: Lease, outcome: Failed) -> FailItem:
+    error = outcome.error
+    if lease.rejection is not None:
+        error += f" (the server rejected a checkpoint: {lease.rejection})"
     return FailItem(
         job_id=lease.job.job_id,
         lease_token=lease.job.lease_token,
-        error=outcome.error,
+        error=error,
         backtrace=outcome.backtrace,
         retry=outcome.retry,
         cancel=outcome.cancel,

@@ -61,7 +61,11 @@ class Results:
             await self._has_some.wait()
             reports = self._waiting[:MAX_BATCH_OUTCOMES]
             del self._waiting[:MAX_BATCH_OUTCOMES]
-            undelivered = await self._deliver(reports)
+            try:
+                undelivered = await self._deliver(reports)
+            except Exception:  # noqa: BLE001 - after a bug, other outcomes must still be reported
+                _log.exception("reporting outcomes failed with an unexpected error, retrying")
+                undelivered = reports
             if undelivered:
                 undelivered = self._with_valid_lease(undelivered)
                 self._waiting[:0] = undelivered

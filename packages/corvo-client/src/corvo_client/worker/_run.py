@@ -19,6 +19,7 @@ from corvo_client.worker._reports import Reporter
 from corvo_client.worker._results import Results
 from corvo_client.worker._runner import AnyTask, Runner
 from corvo_client.worker._slots import Slots
+from corvo_client.worker._to_outcome import outcome_of_error
 from corvo_client.worker._watch import LoopWatch
 
 _log = logging.getLogger("corvo.worker")
@@ -121,6 +122,8 @@ class Run:
             await asyncio.wait({results, fetcher, stop}, return_when=asyncio.FIRST_COMPLETED)
             if stop.done():
                 grace = self._options.grace
+            elif fetcher.cancelled() or results.cancelled():
+                raise RuntimeError("a handler has cancelled the tasks of its worker")
         finally:
             stop.cancel()
             await self._shut_down(fetcher, grace)
@@ -137,7 +140,11 @@ class Run:
         return lease
 
     def _start(self, lease: Lease) -> None:
-        self._runner.start(self._tasks[lease.job.queue], lease)
+        try:
+            self._runner.start(self._tasks[lease.job.queue], lease)
+        except Exception as error:  # noqa: BLE001 - e.g. no more threads
+            # Not at once: the caller is about to start other jobs.
+            self._loop.call_soon(self._finish, lease, outcome_of_error(error, lease))
 
     def _release(self, leases: Sequence[Lease]) -> None:
         for lease in leases:

@@ -7,12 +7,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from corvo_client.worker._context import Context, enter
+from corvo_client.worker._description import text_of
 from corvo_client.worker._leases import Lease
 from corvo_client.worker._middleware import Surroundings
 from corvo_client.worker._outcomes import Outcome
 from corvo_client.worker._task import Task
 from corvo_client.worker._threads import Threads
-from corvo_client.worker._to_outcome import outcome_of_error, outcome_of_result
+from corvo_client.worker._to_outcome import collected, outcome_of_error, outcome_of_result
 
 if TYPE_CHECKING:
     from corvo_client.worker._processes import Processes
@@ -77,7 +78,9 @@ class Runner:
             else:
                 result = await task.bound(lease.job.payload, context)()
             outcome = outcome_of_result(result, lease)
-        except (Exception, asyncio.CancelledError, SystemExit) as error:  # noqa: BLE001 - any error is the outcome
+        except BaseException as error:
+            if issubclass(type(error), GeneratorExit) and not self._loop.is_running():
+                raise  # the loop has ended before the handler
             outcome = outcome_of_error(error, lease)
         # The context variables of the task reference the lease. Without this, each job would leave
         # a reference cycle, and garbage collection would take as long as short jobs.
@@ -115,7 +118,7 @@ class Runner:
     def _call_plain(self, task: AnyTask, lease: Lease, context: Context) -> Any:
         if task.executor == "process" and self._processes is not None:
             return self._processes.run(task, lease)
-        return task.bound(lease.job.payload, context)()
+        return collected(task.bound(lease.job.payload, context)())
 
 
 def _make_processes(size: int) -> "Processes":
@@ -137,10 +140,9 @@ def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | Non
         return
     if error is None:
         future.set_result(result)
-    elif not isinstance(error, Exception | asyncio.CancelledError | SystemExit) or isinstance(
-        error, StopIteration
-    ):
-        # KeyboardInterrupt and the like would stop the loop; a future rejects StopIteration.
-        future.set_exception(RuntimeError(f"the handler raised {error!r}"))
+    elif issubclass(type(error), StopIteration):  # a future rejects it
+        replacement = RuntimeError(f"the handler raised {text_of(error)}")
+        replacement.__cause__ = error
+        future.set_exception(replacement)
     else:
         future.set_exception(error)

@@ -30,13 +30,22 @@ class Threads(Generic[T]):
         self._pending = 0
 
     def submit(self, call: Callable[[], T]) -> None:
-        """Run `call` in a thread. Use this method only in the event loop."""
+        """Run `call` in a thread. Use this method only in the event loop.
+
+        Raises RuntimeError if there is no thread and none can be started.
+        """
         self._pending += 1
         if len(self._threads) < min(self._pending, self._size):
             name = f"corvo-handler-{len(self._threads) + 1}"
             thread = threading.Thread(target=self._work, name=name, daemon=True)
-            self._threads.append(thread)
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError:  # too many threads; the call waits for one of ours
+                if not self._threads:
+                    self._pending -= 1
+                    raise
+            else:
+                self._threads.append(thread)
         self._calls.put(call)
 
     def close(self) -> None:

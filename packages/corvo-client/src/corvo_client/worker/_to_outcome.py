@@ -1,12 +1,12 @@
 """Convert results and errors of handlers to outcomes."""
 
 import asyncio
+import contextlib
 import logging
-import traceback
-from pathlib import Path
-from types import TracebackType
+from collections.abc import Iterator
 from typing import Any
 
+from corvo_client.worker._description import describe, own_frames, text_of
 from corvo_client.worker._leases import Interruption, Lease, jsonable
 from corvo_client.worker._outcomes import (
     Cancel,
@@ -16,25 +16,17 @@ from corvo_client.worker._outcomes import (
     Released,
     Retry,
     Snooze,
+    seconds_of,
 )
 from corvo_client.worker._payload import InvalidJobPayload
 
 _log = logging.getLogger("corvo.worker")
-_MAX_BACKTRACE_CHARS = 32_768
 _NO_RESULT = Completed()
-_OUR_FOLDER = str(Path(__file__).parents[1])
+_FAILED = "job %s of %s failed in attempt %d of %d"
 
 
 class InvalidResult(ValueError):
     """JSON cannot express the result of a handler."""
-
-
-class RemoteTraceback(Exception):
-    """Cause of an error from another process. It has the backtrace of that process."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(text)
-        self.text = text
 
 
 def outcome_of_result(result: Any, lease: Lease) -> Outcome | None:
@@ -43,6 +35,7 @@ def outcome_of_result(result: Any, lease: Lease) -> Outcome | None:
         return None
     if result is None:
         return _NO_RESULT
+    result = collected(result)
     if isinstance(result, Snooze | Cancel | Retry):
         return outcome_of_error(result, lease)
     try:
@@ -52,24 +45,38 @@ def outcome_of_result(result: Any, lease: Lease) -> Outcome | None:
 
 
 def outcome_of_error(error: BaseException, lease: Lease) -> Outcome | None:
-    """Return the outcome for the error of a handler, or None if the lease was lost."""
+    """Return the outcome for the error of a handler, or None if the lease was lost.
+
+    Never raises, whatever the error is.
+    """
+    try:
+        return _outcome_of_error(error, lease)
+    except BaseException as unfit:  # noqa: BLE001 - e.g. a subclass of Snooze without seconds
+        return _failure(unfit, lease)
+
+
+def _outcome_of_error(error: BaseException, lease: Lease) -> Outcome | None:
     outcome: Outcome | None
+    job = lease.job
     match error, lease.interruption:
         case _, Interruption.LOST:
             outcome = None
         case Snooze(), _:
-            outcome = Released(error.seconds)
+            outcome = Released(seconds_of(error.seconds))
         case Cancel(), _:
-            outcome = Failed(error.reason, retry=False, cancel=True)
+            _log.info("job %s of %s was cancelled by its handler", job.job_id, job.queue)
+            outcome = Failed(text_of(error.reason), retry=False, cancel=True)
         case Retry(), _:
-            outcome = Failed(error.reason)
+            outcome = Failed(text_of(error.reason))
+            _log.warning(_FAILED + ": %s", *_attempt(lease), outcome.error)
         case InvalidJobPayload(), _:
             # A retry would fail in the same way, because the payload does not change.
             _log.error("job %s of %s: %s", lease.job.job_id, lease.job.queue, error)
-            outcome = Failed(str(error), retry=False)
+            outcome = Failed(text_of(str(error)), retry=False)
         case InvalidResult(), _:
             # A retry would do the work again and fail in the same way.
-            outcome = Failed(str(error), retry=False)
+            outcome = Failed(text_of(str(error)), retry=False)
+            _log.error(_FAILED + ": %s", *_attempt(lease), outcome.error)
         case asyncio.CancelledError(), Interruption.SHUTDOWN:
             outcome = Released()
         case asyncio.CancelledError(), Interruption.CANCELLED:
@@ -87,35 +94,30 @@ def storable(result: Any) -> Any:
         raise InvalidResult(f"the result cannot be written as JSON: {error}") from None
 
 
-def own_frames(error: BaseException) -> TracebackType | None:
-    """Return the traceback of an error without the outer frames of this package.
+def collected(result: Any) -> Any:
+    """Return the list of what a generator yields, or any other result itself.
 
-    The reader of a failure needs only the frames of the handler.
+    The body of a generator runs here, so its errors are errors of the handler.
     """
-    frames = error.__traceback__
-    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(_OUR_FOLDER):
-        frames = frames.tb_next
-    return frames
-
-
-def backtrace_of(error: BaseException) -> str:
-    """Return the traceback of an error as text, limited to its last 32,768 characters."""
-    if isinstance(error.__cause__, RemoteTraceback):
-        return error.__cause__.text
-    text = "".join(traceback.format_exception(type(error), error, own_frames(error)))
-    return text[-_MAX_BACKTRACE_CHARS:]
+    return list(result) if isinstance(result, Iterator) else result
 
 
 def _failure(error: BaseException, lease: Lease) -> Failed:
+    described = describe(error)
+    where = _attempt(lease)
+    # Handlers and filters of the application run in these calls. They must not cost the outcome.
+    with contextlib.suppress(BaseException):
+        try:
+            # A formatter gets an error only if its text is harmless.
+            if described.is_whole:
+                _log.warning(_FAILED, *where, exc_info=(type(error), error, own_frames(error)))
+            else:
+                _log.warning(_FAILED + ": %s\n%s", *where, described.text, described.backtrace)
+        except BaseException:  # noqa: BLE001
+            _log.warning(_FAILED + "; the log cannot show its error", *where)
+    return Failed(described.text, described.backtrace)
+
+
+def _attempt(lease: Lease) -> tuple[str, str, int, int]:
     job = lease.job
-    _log.warning(
-        "job %s of %s failed in attempt %d of %d",
-        job.job_id,
-        job.queue,
-        job.attempt,
-        max(job.max_retries, 1),
-        exc_info=(type(error), error, own_frames(error)),
-    )
-    message = str(error)
-    name = type(error).__name__
-    return Failed(f"{name}: {message}" if message else name, backtrace_of(error))
+    return job.job_id, job.queue, job.attempt, max(job.max_retries, 1)

@@ -18,6 +18,7 @@ from pydantic import TypeAdapter
 from corvo_client._async.client import AsyncClient
 from corvo_client.worker._context import Context
 from corvo_client.worker._http import FetchTerms
+from corvo_client.worker._life import Life, run_to_end
 from corvo_client.worker._middleware import Middleware, Surroundings
 from corvo_client.worker._run import Run, RunOptions
 from corvo_client.worker._runner import AnyTask
@@ -98,6 +99,7 @@ class Worker:
         self._tasks: dict[str, AnyTask] = {}
         self._run: Run | None = None
         self._is_alive = False
+        self._life: Life | None = None
         self._background: asyncio.Task[None] | None = None
 
     @property
@@ -180,7 +182,7 @@ class Worker:
         returning. The job of that handler is released before that.
         """
         with asyncio.Runner() as runner:
-            runner.run(self._run_with_signals())
+            run_to_end(runner.get_loop(), self._run_with_signals())
             if self.running:
                 _log.warning("exiting although %d handlers are still running", self.running)
                 logging.shutdown()
@@ -193,16 +195,30 @@ class Worker:
         A cancellation works like `stop` without a grace period. Raises RuntimeError if the worker
         is already running, and ValueError if one of `queues` has no task or there are no tasks.
         """
-        await self._live(self._begin())
+        await self._live(*self._begin())
 
     def stop(self) -> None:
         """Start the shutdown without waiting. Any thread may call this; no effect before a run."""
         if self._run is not None:
             self._run.stop()
 
+    async def wait(self) -> None:
+        """Wait until the worker has ended, and raise the error that ended it, if there is one.
+
+        Raises RuntimeError if the worker was never started.
+        """
+        if self._life is None:
+            raise RuntimeError("this worker was not started; use `async with worker:` or run_async")
+        await self._life.ended()
+
     async def __aenter__(self) -> Self:
-        """Start the worker in the background of the event loop."""
-        self._background = asyncio.create_task(self._live(self._begin()))
+        """Start the worker in the background of the event loop.
+
+        Waits until the lifespan is entered, and raises its error. If the worker ends with an error
+        later, the error is logged at once; `wait` raises it, and so does the end of the block.
+        """
+        run, life = self._begin()
+        self._background = await life.in_background(self._live(run, life))
         return self
 
     async def __aexit__(
@@ -211,17 +227,24 @@ class Worker:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Shut down in order and wait until that is complete."""
+        """Shut down in order and wait until that is complete.
+
+        Raises the error that ended the worker, unless the block has raised another one.
+        """
         self.stop()
-        if self._background is not None:
-            await self._background
+        try:
+            if self._background is not None:
+                await self._background
+        except Exception:
+            if error is None:
+                raise
 
     async def _run_with_signals(self) -> None:
-        run = self._begin()
+        run, life = self._begin()
         with stopping_on_signals(run.stop):
-            await self._live(run)
+            await self._live(run, life)
 
-    def _begin(self) -> Run:
+    def _begin(self) -> tuple[Run, Life]:
         if self._is_alive:
             raise RuntimeError("this worker is already running")
         queues = self._served_queues()
@@ -243,16 +266,24 @@ class Worker:
         self._is_alive = True
         names = ", ".join(queues)
         _log.info("worker %s serves %s, concurrency %d", self.id, names, self.concurrency)
-        return self._run
+        self._life = Life()
+        return self._run, self._life
 
-    async def _live(self, run: Run) -> None:
+    async def _live(self, run: Run, life: Life) -> None:
         try:
             async with self.lifespan(self) as self._surroundings.state:
+                life.start()
                 await run.run()
+        except Exception as error:
+            life.error = error
+            raise
         finally:
             self._surroundings.state = None
             self._is_alive = False
-            await self._server.close()
+            try:
+                await self._server.close()
+            finally:
+                life.end()
 
     @property
     def running(self) -> int:
@@ -268,10 +299,12 @@ class Worker:
     def is_live(self, within: float = 90.0) -> bool:
         """Return whether the worker is healthy, for a liveness probe.
 
-        The result is True if a fetch was answered within `within` seconds, or all slots are taken.
+        The result is True if the worker runs and a fetch was answered within `within` seconds, or
+        all slots are taken.
         """
         age = self.seconds_since_poll
-        return (age is not None and age <= within) or self.running >= self.concurrency
+        has_answer = age is not None and age <= within
+        return self._is_alive and (has_answer or self.running >= self.concurrency)
 
     def _served_queues(self) -> list[str]:
         queues = list(self._tasks) if self._queues is None else list(self._queues)
