@@ -64,9 +64,9 @@ def outcome_of_error(error: BaseException, lease: Lease) -> Outcome | None:
         case Retry(), _:
             outcome = Failed(error.reason)
         case InvalidJobPayload(), _:
-            # A retry would fail in the same way, because the payload does not change.
+            # Not dead at once: a deploy may be under way, and the next worker knows the payload.
             _log.error("job %s of %s: %s", lease.job.job_id, lease.job.queue, error)
-            outcome = Failed(str(error), retry=False)
+            outcome = Failed(str(error))
         case InvalidResult(), _:
             # A retry would do the work again and fail in the same way.
             outcome = Failed(str(error), retry=False)
