@@ -65,7 +65,9 @@ class PayloadShape:
             fields[field] = (self._signature.types.get(name, Any), info)
         config = ConfigDict(extra=extra, arbitrary_types_allowed=False)
         try:
-            self._model = create_model(self._signature.name, __config__=config, **fields)
+            self._model: type[BaseModel] = create_model(
+                self._signature.name, __config__=config, **fields
+            )
         except PydanticUserError as error:
             raise _unusable(self._signature, error) from error
         self._lead = find_lead(self._signature)

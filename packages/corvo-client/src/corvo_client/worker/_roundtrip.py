@@ -81,7 +81,7 @@ def _attributes(given: Any, read: Any) -> Members | None:
         names = [*type(given).model_fields, *(given.model_extra or ()), *(read.model_extra or ())]
     elif dataclasses.is_dataclass(given):
         names = [field.name for field in dataclasses.fields(given)]
-    elif type(given).__eq__ is object.__eq__:
+    elif not _has_equality(type(given)):
         names = [*getattr(given, "__dict__", ()), *getattr(read, "__dict__", ())]
         for kind in type(given).__mro__:
             slots = getattr(kind, "__slots__", ())
@@ -90,6 +90,10 @@ def _attributes(given: Any, read: Any) -> Members | None:
     else:
         return None
     return {name: (getattr(given, name, None), getattr(read, name, None)) for name in names}
+
+
+def _has_equality(kind: type) -> bool:
+    return getattr(kind, "__eq__", None) is not object.__eq__
 
 
 def _is_equal(given: Any, read: Any, is_json_equal: Callable[[], bool]) -> bool:

@@ -112,7 +112,10 @@ def looks_of(function: AnyFunction) -> dict[str, Any]:
     """Return the attributes by which others recognize an `async def` and read the annotations."""
     found = _implementation(function)
     names = ("__code__", "__defaults__", "__kwdefaults__", "__globals__", "__type_params__")
-    return {name: getattr(found, name) for name in names if hasattr(found, name)}
+    looks = {name: getattr(found, name) for name in names if hasattr(found, name)}
+    if not hasattr(function, "__name__"):  # a partial, or an object that can be called
+        looks["__name__"] = found.__name__
+    return looks
 
 
 def _implementation(function: Any) -> Any:
