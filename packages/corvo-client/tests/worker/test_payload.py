@@ -3,7 +3,7 @@ from enum import Enum
 from typing import Annotated, Any
 
 import pytest
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from corvo_client.worker._context import Context
 from corvo_client.worker._payload import InvalidJobPayload, InvalidPayload, PayloadShape
@@ -110,17 +110,19 @@ def test_the_error_of_an_invalid_payload_has_fields_and_no_values(
 
 
 def test_the_error_of_an_invalid_model_has_the_path_within_it(context: Context) -> None:
-    with pytest.raises(InvalidJobPayload, match=r"^invalid payload: street: Field required$"):
+    with pytest.raises(
+        InvalidJobPayload, match=r"^invalid payload: street: Field required; a newer or"
+    ):
         PayloadShape(by_model).arguments({"number": 2}, context)
     with pytest.raises(
-        InvalidJobPayload, match=r"^invalid payload: payload: Input should be an object$"
+        InvalidJobPayload, match=r"^invalid payload: payload: Input should be an object;"
     ):
         PayloadShape(by_model).arguments([1], context)
 
 
 def test_the_number_of_errors_in_a_message_is_limited(context: Context) -> None:
     payload = {f"x{number}": 1 for number in range(50)}
-    with pytest.raises(InvalidJobPayload, match=r"and 30 more$"):
+    with pytest.raises(InvalidJobPayload, match=r"; and 30 more; a newer or an older release"):
         PayloadShape(nothing).arguments(payload, context)
 
 
@@ -187,3 +189,97 @@ def test_an_unknown_annotation_is_explained() -> None:
 def test_lone_surrogates_are_rejected(context: Context) -> None:
     with pytest.raises(InvalidJobPayload, match="invalid payload"):
         PayloadShape(anything).arguments({"a": "\ud800"}, context)
+
+
+class Parcel(BaseModel):
+    to: str = "nobody"
+    note: str | None = None
+
+
+class Letter(BaseModel):
+    to: str
+    letter: str = ""
+
+
+class Bag(BaseModel):
+    model_config = ConfigDict(extra="allow")
+    size: int = 1
+
+
+class Items(RootModel[dict[str, Any]]): ...
+
+
+async def parcel_alone(parcel: Parcel) -> None: ...
+async def parcel_and_more(parcel: Parcel, urgent: bool = False) -> None: ...
+async def letter_alone(letter: Letter) -> None: ...
+async def letter_and_more(letter: Letter, urgent: bool = False) -> None: ...
+async def bag_alone(bag: Bag) -> None: ...
+async def items_alone(items: Items) -> None: ...
+async def items_and_more(items: Items, limit: int = 1) -> None: ...
+async def defaulted_and_more(parcel: Parcel = Parcel(), limit: int = 1) -> None: ...  # noqa: B008
+
+
+ADA = Parcel(to="ada")
+POST = Letter(to="ada", letter="dear")
+
+
+@pytest.mark.parametrize(
+    ("function", "payload", "arguments"),
+    [
+        # A parameter was added: jobs of the release before.
+        (parcel_and_more, {"to": "ada", "note": None}, {"parcel": ADA}),
+        (parcel_and_more, {}, {"parcel": Parcel()}),
+        (letter_and_more, {"to": "ada", "letter": "dear"}, {"letter": POST}),
+        (items_and_more, {"a": 1}, {"items": Items({"a": 1})}),
+        (defaulted_and_more, {"to": "ada"}, {"parcel": ADA}),
+        # A parameter was added: jobs of this release.
+        (parcel_and_more, {"parcel": {"to": "ada"}}, {"parcel": ADA}),
+        (parcel_and_more, {"parcel": {}, "urgent": True}, {"parcel": Parcel(), "urgent": True}),
+        (letter_and_more, {"letter": {"to": "ada", "letter": "dear"}}, {"letter": POST}),
+        (defaulted_and_more, {"limit": 3}, {"limit": 3}),
+        (defaulted_and_more, {}, {}),
+        # A parameter was removed, or the job is from a newer release.
+        (parcel_alone, {"parcel": {"to": "ada"}}, {"parcel": ADA}),
+        (letter_alone, {"letter": {"to": "ada", "letter": "dear"}}, {"letter": POST}),
+        (bag_alone, {"bag": {"size": 2}}, {"bag": Bag(size=2)}),
+        # One model as before, also if it accepts any name.
+        (parcel_alone, {"to": "ada", "other": 1}, {"parcel": ADA}),
+        (parcel_alone, {"to": "ada", "parcel": {"other": 1}}, {"parcel": ADA}),
+        (letter_alone, {"to": "ada", "letter": "dear"}, {"letter": POST}),
+        (bag_alone, {"size": 2, "bag": {"a": 1}}, {"bag": Bag(size=2, bag={"a": 1})}),  # type: ignore[call-arg]
+        (items_alone, {"items": {"a": 1}}, {"items": Items({"items": {"a": 1}})}),
+    ],
+)
+def test_jobs_of_both_releases_fit_while_a_signature_changes(
+    function: Any, payload: Any, arguments: dict[str, Any], context: Context
+) -> None:
+    assert PayloadShape(function).arguments(payload, context) == arguments
+
+
+@pytest.mark.parametrize(
+    ("function", "payload", "named"),
+    [
+        (parcel_alone, {"parcel": {"to": "ada"}, "urgent": True}, "urgent"),
+        (parcel_alone, {"parcel": {"to": 1}}, "parcel.to"),
+        (letter_alone, {"letter": {"to": "ada"}, "urgent": True}, "to"),
+        (parcel_and_more, {"parcel": {"to": 1}, "urgent": True}, "parcel.to"),
+        (parcel_and_more, {"urgnt": True}, "parcel: Field required; urgnt"),
+        (parcel_and_more, {"to": 1}, "to"),
+        (by_name, {"user_id": 1, "when": "2026-01-31T08:00:00Z", "more": 1}, "more"),
+    ],
+)
+def test_what_fits_neither_release_is_refused_and_not_cut(
+    function: Any, payload: Any, named: str, context: Context
+) -> None:
+    with pytest.raises(InvalidJobPayload, match=rf"^invalid payload: {named}: .* newer or an old"):
+        PayloadShape(function).arguments(payload, context)
+
+
+def test_an_argument_that_a_worker_would_take_for_another_shape_is_refused() -> None:
+    class Free(BaseModel, extra="allow"): ...
+
+    def free_alone(free: Free) -> None: ...
+
+    assert PayloadShape(free_alone).payload((Free(a=1),), {}) == {"a": 1}  # type: ignore[call-arg]
+    with pytest.raises(InvalidPayload, match=r"^invalid payload: free\.free: "):
+        PayloadShape(free_alone).payload((Free(free={"a": 1}),), {})  # type: ignore[call-arg]

@@ -171,7 +171,7 @@ async def test_a_result_that_is_not_json_is_not_retried(
     assert not outcome.retry
 
 
-async def test_an_invalid_payload_is_not_retried(
+async def test_an_invalid_payload_is_retried(
     runner: Runner, done: Done, make_lease: MakeLease
 ) -> None:
     async def handler(order: Order) -> None:
@@ -185,7 +185,7 @@ async def test_an_invalid_payload_is_not_retried(
         outcome = await done.next()
         assert isinstance(outcome, Failed)
         assert outcome.error.startswith("invalid payload: number: Input should be a valid integer")
-        assert (outcome.retry, outcome.cancel, outcome.backtrace) == (False, False, None)
+        assert (outcome.retry, outcome.cancel, outcome.backtrace) == (True, False, None)
 
 
 async def test_an_error_in_a_validator_is_retried(

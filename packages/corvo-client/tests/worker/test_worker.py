@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from corvo_client._async.client import AsyncClient
 from corvo_client.worker import Context, Worker
@@ -58,8 +58,10 @@ def test_a_second_task_of_a_queue_is_rejected() -> None:
 
     with pytest.raises(ValueError, match="'emails' has a task already"):
         worker.task("emails")(send.function)
-    with pytest.raises(ValidationError):
-        worker.task("no spaces")(send.function)
+    with pytest.raises(
+        ValueError, match="'no spaces' is not the name of a queue: must be 1 to 255"
+    ):
+        worker.task("no spaces")
 
 
 def test_invalid_arguments_are_rejected() -> None:

@@ -13,6 +13,7 @@ from multiprocessing import connection, parent_process
 from typing import Any
 
 from corvo_client.worker._api import LeasedJob
+from corvo_client.worker._awaiting import run_to_end
 from corvo_client.worker._context import STATE_IN_OTHER_PROCESS, Context, enter
 from corvo_client.worker._description import describe
 from corvo_client.worker._leases import Lease
@@ -95,7 +96,7 @@ def _run(request: Request, send: Any) -> Returned | Raised:
     enter(context)
     try:
         function, shape = _resolve(request.module, request.name)
-        result = function(**shape.arguments(request.job.payload, context))
+        result = run_to_end(function(**shape.arguments(request.job.payload, context)))
         return Returned(_json_result(result))
     except BaseException as error:  # noqa: BLE001 - any error is the outcome
         return Raised(_picklable(error), describe(error).backtrace)

@@ -1,18 +1,33 @@
 """Payload schemas that are derived from function signatures."""
 
-import inspect
-from collections.abc import Callable, Mapping
-from types import NoneType
-from typing import Any, get_args, get_type_hints
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cached_property
+from inspect import Parameter
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PydanticUserError,
+    TypeAdapter,
+    ValidationError,
+    create_model,
+)
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from corvo_client._errors import CorvoError
 from corvo_client.worker._context import Context
+from corvo_client.worker._lead import find_lead
+from corvo_client.worker._roundtrip import difference
+from corvo_client.worker._signature import HandlerSignature
 
 _MAX_ERRORS = 20
-_NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+_NOT_JSON_TEXT = ("json_type", "json_invalid")
+_OTHER_RELEASE = (
+    "a newer or an older release has probably enqueued this job, for example during a deploy; a "
+    "worker of that release can run it"
+)
 
 
 class InvalidPayload(CorvoError, ValueError):
@@ -28,129 +43,196 @@ class PayloadShape:
 
     If the only parameter is annotated with a pydantic model, it gets the whole payload. Otherwise
     the payload is an object with the keyword arguments, validated by their annotations; unknown
-    names are errors. A parameter annotated with `Context` is not part of the payload. Raises
-    TypeError for a function with positional-only parameters or `*args`.
+    names are errors. A parameter annotated with `Context` is not part of the payload. If optional
+    parameters are added beside a model, or removed, jobs of the other shape still fit. Raises
+    TypeError for a function that a payload cannot call.
     """
 
     def __init__(self, function: Callable[..., object]) -> None:
-        signature = inspect.signature(function)
-        hints = _hints_of(function)
-        self._context_name: str | None = None
+        self._signature = HandlerSignature(function)
+        self._fields: dict[str, str] = {}
         fields: dict[str, Any] = {}
-        self._names: dict[str, str] = {}
-        takes_any = False
-        for name, parameter in signature.parameters.items():
-            if parameter.kind is inspect.Parameter.VAR_KEYWORD:
-                takes_any = True
-            elif parameter.kind not in _NAMED:
-                raise TypeError(
-                    f"{_name_of(function)}: parameter {name!r} cannot be passed by name; use "
-                    "only parameters with names, because a payload has only names"
-                )
-            elif _is_context(hints.get(name)):
-                self._context_name = name
-            else:
-                # Neutral field names: pydantic rejects fields named like `schema` or `_x`.
-                field = f"p{len(fields)}"
-                self._names[field] = name
-                default = ... if parameter.default is parameter.empty else parameter.default
-                fields[field] = (hints.get(name, Any), Field(default, alias=name))
-        # The signature of `enqueue` has no context parameter.
-        self._signature = signature.replace(
-            parameters=[p for p in signature.parameters.values() if p.name != self._context_name]
-        )
-        config = ConfigDict(extra="allow" if takes_any else "forbid", arbitrary_types_allowed=False)
-        self._model = create_model(_name_of(function), __config__=config, **fields)
-        self._whole = self._find_whole(hints) if not takes_any else None
-
-    def _find_whole(self, hints: Mapping[str, Any]) -> str | None:
-        """Return the name of the parameter that gets the whole payload, or None."""
-        if len(self._names) != 1:
-            return None
-        (name,) = self._names.values()
-        hint = hints.get(name)
-        return name if isinstance(hint, type) and issubclass(hint, BaseModel) else None
+        extra: Any = "forbid"
+        for name, parameter in self._signature.parameters.items():
+            if parameter.kind is Parameter.VAR_KEYWORD:
+                extra = "allow"
+                continue
+            # Neutral field names: pydantic rejects fields named like `schema` or `_x`. They have a
+            # space, so that they differ from the names of arguments.
+            self._fields[name] = field = f"p {len(fields)}"
+            default = ... if parameter.default is parameter.empty else parameter.default
+            info = Field(default, alias=name, validation_alias=name, serialization_alias=name)
+            fields[field] = (self._signature.types.get(name, Any), info)
+        config = ConfigDict(extra=extra, arbitrary_types_allowed=False)
+        try:
+            self._model: type[BaseModel] = create_model(
+                self._signature.name, __config__=config, **fields
+            )
+        except PydanticUserError as error:
+            raise _unusable(self._signature, error) from error
+        self._lead = find_lead(self._signature)
 
     @property
     def whole(self) -> str | None:
         """Name of the parameter that gets the whole payload, or None."""
-        return self._whole
+        return self._lead.name if self._lead is not None and self._lead.is_alone else None
 
     def arguments(self, payload: Any, context: Context) -> dict[str, Any]:
         """Return the keyword arguments of the function. Raises `InvalidJobPayload`."""
         arguments: dict[str, Any] = {}
-        if self._names or payload:
+        if self._fields or payload:
             try:
-                arguments = self._read(to_json(payload))
+                arguments = self._read(payload)
             except InvalidPayload as error:
-                raise InvalidJobPayload(str(error)) from None
+                raise InvalidJobPayload(f"{error}; {_OTHER_RELEASE}") from None
             except PydanticSerializationError as error:  # lone surrogates
                 raise InvalidJobPayload(f"invalid payload: {error}") from None
-        if self._context_name is not None:
-            arguments[self._context_name] = context
+        if self._signature.context is not None:
+            arguments[self._signature.context] = context
         return arguments
 
     def payload(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
         """Return the payload (plain JSON data) of a call with these arguments.
 
         Raises TypeError if the arguments do not match the signature. Raises `InvalidPayload` if a
-        worker would reject the payload: it is validated as a worker does it, after serialization.
+        worker would reject the payload or would get other values: it is read as a worker does it.
         """
-        arguments = _flatten(self._signature, self._signature.bind(*args, **kwargs).arguments)
-        try:
-            model = self._model.model_validate(arguments)
-            # Missing arguments are not sent: the worker's function has the defaults. A model is
-            # sent complete, because its default factories (e.g. random ids) must run only once.
-            given = model.model_fields_set if self._whole is None else None
-            text = model.model_dump_json(include=given, by_alias=True).encode()
-        except ValueError as error:
-            raise _invalid(error) from None
-        payload = from_json(text)
-        if self._whole is not None:
-            payload = payload[self._whole]
-        self._read(to_json(payload))
+        arguments = self._bound(args, kwargs)
+        model = self._validated(arguments)
+        payload = self._written(model)
+        read = self._read(payload)
+        if any(isinstance(value, Iterator) for value in model.__dict__.values()):
+            model = self._validated(arguments)  # an iterator has been consumed
+        given = self._values_of(model, read)
+
+        def is_json_equal() -> bool:
+            return bool(self._written(self._validated(read)) == payload)
+
+        for name, value in read.items():
+            lost = difference(given[name], value, name, is_json_equal)
+            if lost is not None:
+                raise InvalidPayload(f"invalid payload: {lost}")
         return payload
 
-    def _read(self, text: bytes) -> dict[str, Any]:
-        if self._whole is not None:
-            text = b'{"%s":%s}' % (self._whole.encode(), text)
+    def _bound(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments by name, those of a `**kwargs` parameter as well."""
+        flat: dict[str, Any] = {}
+        bound = self._signature.without_context.bind(*args, **kwargs).arguments
+        for name, value in bound.items():
+            if self._signature.parameters[name].kind is Parameter.VAR_KEYWORD:
+                flat |= value
+            elif isinstance(value, Iterator) and not hasattr(value, "read"):  # not a file
+                flat[name] = list(value)
+            else:
+                flat[name] = value
+        return flat
+
+    def _validated(self, arguments: dict[str, Any]) -> BaseModel:
         try:
-            model = self._model.__pydantic_validator__.validate_json(text)
+            return self._model.model_validate(arguments)
         except ValidationError as error:
-            raise _invalid(error, skip=self._whole) from None
+            # A parameter of type `Json[T]` expects text, but type checkers expect a T.
+            texts = [
+                str(item["loc"][0])
+                for item in error.errors(include_url=False, include_context=False)
+                if item["type"] in _NOT_JSON_TEXT and len(item["loc"]) == 1
+            ]
+            refusal = _invalid(error)
+        try:
+            written = {name: to_json(arguments[name]).decode() for name in texts}
+            return self._model.model_validate(arguments | written)
+        except ValueError:
+            raise refusal from None
+
+    def _written(self, model: BaseModel) -> Any:
+        # Missing arguments are not sent: the worker's function has the defaults. A model is
+        # sent complete, because its default factories (e.g. random ids) must run only once.
+        given = model.model_fields_set if self.whole is None else set(type(model).model_fields)
+        try:
+            payload = self._dumped(model, given)
+        except ValueError as error:
+            raise self._unwritable(model, given, error) from None
+        return payload if self.whole is None else payload[self.whole]
+
+    def _dumped(self, model: BaseModel, fields: set[str]) -> dict[str, Any]:
+        # Round trip: without computed fields, which cannot be read, and with the text of `Json`.
+        text = model.model_dump_json(
+            include=fields, by_alias=self._has_two_way_aliases, round_trip=True, warnings=False
+        )
+        payload: dict[str, Any] = from_json(text, allow_inf_nan=False)
+        if not self._has_two_way_aliases:
+            names = {field: name for name, field in self._fields.items()}
+            payload = {names.get(key, key): value for key, value in payload.items()}
+        return payload
+
+    def _unwritable(self, model: BaseModel, given: set[str], error: ValueError) -> InvalidPayload:
+        """Return the error that names the argument which cannot be written."""
+        names = {field: name for name, field in self._fields.items()}
+        for field in given:
+            try:
+                self._dumped(model, {field})
+            except ValueError as cause:
+                return InvalidPayload(f"invalid payload: {names.get(field, field)}: {cause}")
+        return InvalidPayload(f"invalid payload: {error}")
+
+    @cached_property
+    def _has_two_way_aliases(self) -> bool:
+        """Whether models are read by the names with which they are written."""
+        # At the first use, because models may have references that are resolved then.
+        return not _has_one_way_alias(self._model.__pydantic_core_schema__)
+
+    def _values_of(self, model: BaseModel, names: Iterable[str]) -> dict[str, Any]:
+        values = model.__dict__ | (model.model_extra or {})
+        return {name: values[self._fields.get(name, name)] for name in names}
+
+    def _read(self, payload: Any) -> dict[str, Any]:
+        """Return the arguments of a payload, in the first shape that fits."""
+        shapes = [False] if self._lead is None else self._lead.shapes(payload)
+        text = to_json(payload)
+        failure: InvalidPayload | None = None
+        for is_whole in shapes:
+            whole = self._lead.name if self._lead is not None and is_whole else None
+            try:
+                return self._read_as(text, whole)
+            except ValidationError as error:
+                failure = failure or _invalid(error, skip=whole)
+        raise failure or InvalidPayload("invalid payload")
+
+    def _read_as(self, text: bytes, whole: str | None) -> dict[str, Any]:
+        if whole is not None:
+            text = b'{"%s":%s}' % (whole.encode(), text)
+        model = self._model.__pydantic_validator__.validate_json(text, by_alias=True, by_name=True)
         given = model.model_fields_set
         values = model.__dict__
-        arguments = {name: values[key] for key, name in self._names.items() if key in given}
+        arguments = {name: values[key] for name, key in self._fields.items() if key in given}
         return arguments | extra if (extra := model.model_extra) else arguments
 
 
-def _flatten(signature: inspect.Signature, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments with those of a `**kwargs` parameter at the top level."""
-    flat: dict[str, Any] = {}
-    for name, value in arguments.items():
-        if signature.parameters[name].kind is inspect.Parameter.VAR_KEYWORD:
-            flat |= value
-        else:
-            flat[name] = value
-    return flat
+def _has_one_way_alias(schema: Any) -> bool:
+    """Return whether a field within a core schema is written under a name that is not read."""
+    if isinstance(schema, list | tuple):
+        return any(map(_has_one_way_alias, schema))
+    if not isinstance(schema, dict):
+        return False
+    written = schema.get("serialization_alias")
+    if isinstance(written, str):
+        read = schema.get("validation_alias")
+        if read != written and not (isinstance(read, list) and [written] in read):
+            return True
+    # Not the values of an application: they can be anything.
+    skipped = ("default", "metadata") if isinstance(schema.get("type"), str) else ()
+    return any(_has_one_way_alias(part) for key, part in schema.items() if key not in skipped)
 
 
-def _hints_of(function: Callable[..., object]) -> dict[str, Any]:
-    try:
-        return get_type_hints(function, include_extras=True)
-    except NameError as error:
-        raise TypeError(
-            f"{_name_of(function)}: the annotation {error.name!r} is not known at module level; "
-            "define it there, or remove `from __future__ import annotations`"
-        ) from error
-
-
-def _is_context(hint: Any) -> bool:
-    return hint is Context or set(get_args(hint)) == {Context, NoneType}
-
-
-def _name_of(function: Callable[..., object]) -> str:
-    return getattr(function, "__qualname__", None) or repr(function)
+def _unusable(signature: HandlerSignature, error: PydanticUserError) -> TypeError:
+    """Return the error of a type that pydantic does not know. It names the parameter."""
+    for name in signature.parameters:
+        try:
+            TypeAdapter(signature.types.get(name, Any))
+        except PydanticUserError as cause:
+            reason = str(cause).partition("\n")[0]
+            return TypeError(f"{signature.name}: parameter {name!r} cannot be validated: {reason}")
+    return TypeError(f"{signature.name}: pydantic cannot validate its parameters: {error}")
 
 
 def _invalid(error: ValueError, skip: str | None = None) -> InvalidPayload:

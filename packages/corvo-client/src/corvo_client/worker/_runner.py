@@ -2,10 +2,12 @@
 
 import asyncio
 import contextvars
+import inspect
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from corvo_client.worker._awaiting import await_in_loop
 from corvo_client.worker._context import Context, enter
 from corvo_client.worker._description import text_of
 from corvo_client.worker._leases import Lease
@@ -92,7 +94,7 @@ class Runner:
         if task.executor == "async":
             return await task.bound(lease.job.payload, context)()
         future: asyncio.Future[Any] = self._loop.create_future()
-        call = partial(self._call_plain, task, lease, context)
+        call = partial(self._call_in_thread, task, lease, context)
         # The handler sees context variables that middleware has set.
         inside = contextvars.copy_context()
         # A thread cannot be interrupted, so the task that waits for it must not be cancelled.
@@ -109,11 +111,16 @@ class Runner:
             context.raise_if_cancelled()
             inside = contextvars.copy_context()
             inside.run(enter, context)
-            result = inside.run(self._call_plain, task, lease, context)
+            result = inside.run(self._call_in_thread, task, lease, context)
             outcome = outcome_of_result(result, lease)
         except BaseException as error:  # noqa: BLE001 - any error is the outcome
             outcome = outcome_of_error(error, lease)
         return partial(self._on_done, lease, outcome)
+
+    def _call_in_thread(self, task: AnyTask, lease: Lease, context: Context) -> Any:
+        result = self._call_plain(task, lease, context)
+        # For example the coroutine that a plain wrapper of an async function returns.
+        return await_in_loop(result, lease, self._loop) if inspect.isawaitable(result) else result
 
     def _call_plain(self, task: AnyTask, lease: Lease, context: Context) -> Any:
         if task.executor == "process" and self._processes is not None:

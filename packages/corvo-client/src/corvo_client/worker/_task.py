@@ -1,11 +1,26 @@
 """Tasks: functions with the queue of their jobs."""
 
+import asyncio
+import difflib
 import functools
 import inspect
+import sys
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, Literal, ParamSpec, Protocol, TypedDict, TypeVar, Unpack
+from typing import (
+    Any,
+    Generic,
+    Literal,
+    ParamSpec,
+    Protocol,
+    Self,
+    TypedDict,
+    TypeVar,
+    Unpack,
+    get_args,
+)
 
 from corvo_client._calls.jobs import enqueue_request
+from corvo_client._errors import ValidationFailed
 from corvo_client._options import (
     AnyBackoff,
     AnyDuration,
@@ -13,8 +28,10 @@ from corvo_client._options import (
     AnySeconds,
     EnqueueOptions,
 )
+from corvo_client.worker._awaiting import awaited
 from corvo_client.worker._context import Context
 from corvo_client.worker._payload import PayloadShape
+from corvo_client.worker._signature import as_function, is_async_function, looks_of, name_of
 from corvo_schema.jobs import EnqueueReply, EnqueueRequest
 
 C = ParamSpec("C")
@@ -87,7 +104,8 @@ class Enqueuer(Generic[P]):
 class Task(Generic[C, P, R_co]):
     """A function with its queue: `task(...)` calls it, `task.enqueue(...)` enqueues a job.
 
-    The decorator `@worker.task(queue)` creates it.
+    The decorator `@worker.task(queue)` creates it. For `inspect`, `typing`, `asyncio` and `pickle`,
+    a task looks like its function. Raises TypeError for a function that cannot be a handler.
     """
 
     def __init__(
@@ -98,14 +116,19 @@ class Task(Generic[C, P, R_co]):
         defaults: TaskDefaults,
         executor: Executor | None = None,
     ) -> None:
+        function = as_function(function)
+        # First, because it copies the attributes of the function, which can have any name.
+        functools.update_wrapper(self, function)
+        self.__dict__ |= looks_of(function)
         self.function = function
         self.queue = queue
         self.defaults = defaults
-        self.is_async = inspect.iscoroutinefunction(function)
+        self.is_async = is_async_function(function)
+        if self.is_async:
+            _mark_async(self)
         self.executor = _checked(executor, function, is_async=self.is_async)
         self.shape = PayloadShape(function)
         self._producer = producer
-        functools.update_wrapper(self, function)
 
     def __repr__(self) -> str:
         return f"<Task {self.queue!r}: {self.function!r}>"
@@ -113,6 +136,15 @@ class Task(Generic[C, P, R_co]):
     def __call__(self, *args: C.args, **kwargs: C.kwargs) -> R_co:
         """Call the function directly."""
         return self.function(*args, **kwargs)
+
+    def __reduce__(self) -> str:
+        # Like a function: pickled by its name, and a deep copy is the task itself.
+        return name_of(self.function)
+
+    def __copy__(self) -> Self:
+        copy = object.__new__(type(self))
+        copy.__dict__ |= self.__dict__
+        return copy
 
     def options(self, **options: Unpack[EnqueueOptions]) -> Enqueuer[P]:
         """Return an `Enqueuer` with these options, which override the defaults of the task."""
@@ -141,8 +173,42 @@ class Task(Generic[C, P, R_co]):
         return self.function.__module__, self.function.__qualname__
 
     def bound(self, payload: Any, context: Context) -> Callable[[], Any]:
-        """Return the function bound to the arguments of a payload. Raises `InvalidJobPayload`."""
-        return functools.partial(self.function, **self.shape.arguments(payload, context))
+        """Return the function bound to the arguments of a payload. Raises `InvalidJobPayload`.
+
+        For `executor="async"`, the call returns an awaitable.
+        """
+        call = functools.partial(self.function, **self.shape.arguments(payload, context))
+        return functools.partial(_call_and_await, call) if self.executor == "async" else call
+
+
+async def _call_and_await(call: Callable[[], Any]) -> Any:
+    return await awaited(call())
+
+
+def check_defaults(defaults: Mapping[str, Any]) -> None:
+    """Raise TypeError for an unknown option of a task, and ValueError for an invalid value."""
+    known = TaskDefaults.__annotations__
+    for name in defaults.keys() - known.keys():
+        if name in EnqueueOptions.__annotations__:
+            hint = f"it differs between jobs, so write task.options({name}=...).enqueue(...)"
+        elif near := difflib.get_close_matches(name, known, 1):
+            hint = f"did you mean {near[0]!r}?"
+        else:
+            hint = f"the options are {', '.join(known)}"
+        raise TypeError(f"{name!r} is not an option of a task; {hint}")
+    try:
+        enqueue_request("options", {}, EnqueueOptions(**defaults))  # type: ignore[typeddict-item]
+    except ValidationFailed as error:
+        wrong = "; ".join(f"{detail.field}: {detail.message}" for detail in error.details)
+        raise ValueError(f"invalid option of a task: {wrong or error}") from None
+
+
+def _mark_async(task: Task[..., ..., Any]) -> None:
+    """Make `inspect.iscoroutinefunction` true for a task whose function has no code of its own."""
+    if sys.version_info >= (3, 12):
+        inspect.markcoroutinefunction(task)
+    else:
+        task.__dict__["_is_coroutine"] = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined] # noqa: SLF001
 
 
 def _checked(
@@ -151,10 +217,18 @@ def _checked(
     """Return where to run a function. Raises TypeError if it cannot run there."""
     if executor is None:
         return "async" if is_async else "thread"
-    if is_async is not (executor == "async"):
+    name = getattr(function, "__qualname__", "<nameless>")
+    if executor not in get_args(Executor):
+        raise TypeError(f"executor must be 'async', 'thread' or 'process', not {executor!r}")
+    # A plain wrapper of an async function may run in either way: what it returns is awaited.
+    may_be_async = is_async or is_async_function(inspect.unwrap(function))
+    if (executor == "async" and not may_be_async) or (executor != "async" and is_async):
         kind = "an async function" if is_async else "a plain function"
         raise TypeError(f"{function!r} is {kind} and cannot run with executor={executor!r}")
-    name = getattr(function, "__qualname__", "<nameless>")
-    if executor == "process" and "<" in name:
-        raise TypeError(f"{name} must be at module level, so that another process can import it")
+    if executor == "process":
+        owner = getattr(function, "__self__", None)
+        if "<" in name or not (owner is None or isinstance(owner, type)):
+            raise TypeError(
+                f"{name} must be at module level, so that another process can import it"
+            )
     return executor

@@ -70,9 +70,9 @@ def _outcome_of_error(error: BaseException, lease: Lease) -> Outcome | None:
             outcome = Failed(text_of(error.reason))
             _log.warning(_FAILED + ": %s", *_attempt(lease), outcome.error)
         case InvalidJobPayload(), _:
-            # A retry would fail in the same way, because the payload does not change.
+            # Not dead at once: a deploy may be under way, and the next worker knows the payload.
             _log.error("job %s of %s: %s", lease.job.job_id, lease.job.queue, error)
-            outcome = Failed(text_of(str(error)), retry=False)
+            outcome = Failed(text_of(str(error)))
         case InvalidResult(), _:
             # A retry would do the work again and fail in the same way.
             outcome = Failed(text_of(str(error)), retry=False)

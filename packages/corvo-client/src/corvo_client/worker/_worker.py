@@ -13,7 +13,7 @@ from dataclasses import replace
 from types import MappingProxyType, TracebackType
 from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar, Unpack, overload
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
 from corvo_client._async.client import AsyncClient
 from corvo_client.worker._context import Context
@@ -24,7 +24,7 @@ from corvo_client.worker._run import Run, RunOptions
 from corvo_client.worker._runner import AnyTask
 from corvo_client.worker._server import Server
 from corvo_client.worker._signals import stopping_on_signals
-from corvo_client.worker._task import Executor, Task, TaskDefaults
+from corvo_client.worker._task import Executor, Task, TaskDefaults, check_defaults
 from corvo_schema.fields import QueueName
 
 _log = logging.getLogger("corvo.worker")
@@ -127,11 +127,13 @@ class Worker:
         must be at module level. It can report progress and checkpoints, but has no `Context.state`.
 
         `defaults` apply to all jobs of the task's `enqueue`. Raises ValueError if the queue has a
-        task already, TypeError if the function cannot take a payload or cannot run there.
+        task already or an option has an invalid value, TypeError if the function cannot take a
+        payload or cannot run there, or an option is unknown.
         """
+        _check_queue(queue)
+        check_defaults(defaults)
 
         def decorate(function: Callable[..., Any]) -> Any:
-            _queue_name.validate_python(queue)
             if isinstance(function, Task):  # one function for several queues
                 function = function.function
             if queue in self._tasks:
@@ -319,6 +321,19 @@ class Worker:
 
 def _no_lifespan(_worker: Worker) -> AbstractAsyncContextManager[None]:
     return nullcontext()
+
+
+def _check_queue(queue: object) -> None:
+    if not isinstance(queue, str):
+        raise TypeError(
+            f'a task needs the name of its queue, not {queue!r}; write @worker.task("queue")'
+        )
+    try:
+        _queue_name.validate_python(queue)
+    except ValidationError as error:
+        message = error.errors(include_url=False, include_context=False)[0]["msg"]
+        reason = message.removeprefix("Value error, ")
+        raise ValueError(f"{queue!r} is not the name of a queue: {reason}") from None
 
 
 def _checked(number: int, name: str = "concurrency") -> int:
