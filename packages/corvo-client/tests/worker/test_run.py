@@ -80,8 +80,8 @@ async def test_prefetched_jobs_keep_their_leases_and_are_released_at_stop(
             are_running.set()
         await may_end.wait()
 
-    async def fetch_more(count: int, *, wait: bool) -> list[LeasedJob]:
-        return await fetch(count + 6, wait=wait)
+    async def fetch_more(queues: tuple[str, ...], count: int, *, wait: bool) -> list[LeasedJob]:
+        return await fetch(queues, count + 6, wait=wait)
 
     fetch = server.fetch
     monkeypatch.setattr(server, "fetch", fetch_more)
@@ -318,7 +318,7 @@ async def test_shutdown_releases_jobs_of_handlers_that_do_not_end(
     assert f"releasing job {job.job_id}, its handler does not end" in caplog.text
     assert run.running == 1
     go_on.set()
-    await within_10_s(run._slots.all_free())
+    await within_10_s(run._capacity.all_free())
     assert server.acks == []
 
 
@@ -361,11 +361,14 @@ async def test_a_cancellation_releases_jobs_at_once(
 
 
 async def test_a_bug_in_a_loop_ends_the_worker(
-    server: Any, start: Start, make_job: MakeJob
+    server: Any, start: Start, make_job: MakeJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def handler() -> None: ...
 
-    server.add(make_job(queue="a queue that nobody asked for"))
+    async def fetch_another(*_args: Any, **_options: Any) -> list[LeasedJob]:
+        return [make_job(queue="a queue that nobody asked for")]
+
+    monkeypatch.setattr(server, "fetch", fetch_another)
     with pytest.raises(KeyError, match="nobody asked for"):
         async with start(handler, interrupted=0.0):
             await server.seen(lambda: server.is_closed)
