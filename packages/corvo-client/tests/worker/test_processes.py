@@ -106,6 +106,48 @@ def spin(marker: str) -> None:
         sum(range(1000))
 
 
+def fork(marker: str) -> int:
+    # The new process holds the pipe to the worker open and never ends.
+    pid = os.fork()
+    if not pid:
+        time.sleep(1000)
+        os._exit(0)
+    Path(marker).write_text(str(pid))
+    return pid
+
+
+def fork_and_die(marker: str) -> None:
+    fork(marker)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fork_and_spin(marker: str) -> None:
+    fork(marker)
+    while True:
+        sum(range(1000))
+
+
+def close_pipe() -> None:
+    os.closerange(3, 100)
+    threading.Event().wait()
+
+
+def linger(context: Context, marker: str) -> None:
+    # A thread that is left behind reports progress of this job later.
+    def later() -> None:
+        while not Path(marker).exists():
+            time.sleep(0.01)
+        context.progress(1, 2, "late")
+        Path(marker + ".done").touch()
+    threading.Thread(target=later, daemon=True).start()
+
+
+def release_lingering(context: Context, marker: str) -> None:
+    Path(marker).touch()
+    while not Path(marker + ".done").exists():
+        time.sleep(0.01)
+
+
 def shrug(marker: str) -> str:
     for number in (signal.SIGTERM, signal.SIGINT):
         os.kill(os.getpid(), number)
@@ -309,6 +351,54 @@ def test_close_ends_idle_processes_and_kills_busy_ones(
         processes.run(task_of(module.square), live_lease({"n": 1}))
 
 
+@pytest.mark.parametrize("name", ["fork_and_die", "close_pipe"])
+async def test_the_end_of_a_process_is_noticed_whatever_its_pipe_says(
+    run: Any, tmp_path: Path, name: str
+) -> None:
+    marker = tmp_path / "pid"
+    outcome = await run(name, {"marker": str(marker)} if name == "fork_and_die" else None)
+    assert isinstance(outcome, Failed)
+    assert "ended with exit code -9" in outcome.error
+    if name == "fork_and_die":
+        assert ends(pid_in(marker))
+    assert isinstance(await run("square", {"n": 3}), Completed)
+
+
+def test_processes_of_a_handler_end_with_its_process(
+    processes: Processes, module: ModuleType, live_lease: MakeLease, tmp_path: Path
+) -> None:
+    marker = tmp_path / "pid"
+    lease = live_lease({"marker": str(marker)})
+    thread = threading.Thread(target=run_to_cancel, args=(processes, module.fork_and_spin, lease))
+    thread.start()
+    forked = pid_in(marker)
+    lease.interrupt(Interruption.CANCELLED)
+    thread.join(60)
+    assert ends(forked)
+
+
+def test_processes_of_a_handler_end_when_the_worker_stops(
+    module: ModuleType, live_lease: MakeLease, tmp_path: Path
+) -> None:
+    processes = Processes(1)
+    forked = processes.run(task_of(module.fork), live_lease({"marker": str(tmp_path / "pid")}))
+    assert not is_gone(forked)  # a pool may serve the next handler, too
+    processes.close()
+    assert ends(forked)
+
+
+def test_late_notes_do_not_reach_the_next_job(
+    module: ModuleType, live_lease: MakeLease, tmp_path: Path
+) -> None:
+    processes = Processes(1)
+    payload = {"marker": str(tmp_path / "go")}
+    processes.run(task_of(module.linger), live_lease(payload))
+    after = live_lease(payload)
+    processes.run(task_of(module.release_lingering), after)
+    assert after.unsent_progress is None
+    processes.close()
+
+
 SPINNER = """
 import sys, time
 import handlers_of_test_processes as module
@@ -321,19 +411,21 @@ if __name__ == "__main__":
     job = LeasedJob(
         job_id="j", queue="q", payload={"marker": sys.argv[1]}, attempt=1, lease_duration=60
     )
-    task = Task(module.spin, "q", None, {}, "process")
+    task = Task(module.fork_and_spin, "q", None, {}, "process")
     Processes(1).run(task, Lease(job, time.monotonic(), lambda: None))
 """
 
 
-def test_a_process_does_not_outlive_its_worker(module: ModuleType, tmp_path: Path) -> None:
+def test_no_process_outlives_its_worker(module: ModuleType, tmp_path: Path) -> None:
     script, marker = tmp_path / "spinner.py", tmp_path / "pid"
     script.write_text(SPINNER)
     worker = subprocess.Popen([sys.executable, script, marker], cwd=tmp_path)
-    pid = pid_in(marker)
+    forked = pid_in(marker)
+    handler = os.getpgid(forked)
     worker.kill()
     worker.wait()
-    assert ends(pid)
+    assert ends(handler)
+    assert ends(forked)
 
 
 def test_an_idle_process_that_died_is_replaced(
@@ -400,10 +492,18 @@ def ends(pid: int) -> bool:
             if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None:
                 return True
         except ChildProcessError:
-            if not Path(f"/proc/{pid}").exists():
+            if is_gone(pid):
                 return True
         time.sleep(0.01)
     return False
+
+
+def is_gone(pid: int) -> bool:
+    """Return whether a process has ended. Its new parent may not have waited for it yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].startswith("Z")
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 class Unpicklable(Exception):

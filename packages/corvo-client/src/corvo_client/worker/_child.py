@@ -1,5 +1,6 @@
 """Main loop of a handler process: it runs one job after the other until the worker ends."""
 
+import atexit
 import contextlib
 import importlib
 import os
@@ -22,6 +23,10 @@ from corvo_client.worker._to_outcome import backtrace_of, storable
 from corvo_schema.progress import Progress
 
 
+_PARENT_SECONDS = 1.0
+"""Interval of the check that the worker is alive."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """Request of the worker to run a job. `seconds_left` is the time until its lease ends."""
@@ -36,6 +41,7 @@ class Request:
 class Note:
     """Notes of a running handler. None means no change."""
 
+    job_id: str
     checkpoint: Any
     progress: Progress | None
 
@@ -67,6 +73,7 @@ def serve(pipe: "connection.Connection[Note | Returned | Raised, Request]") -> N
     # Not SIG_IGN: subprocesses of a handler would inherit it.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
+    lead_group()
     threading.Thread(target=_die_with_parent, daemon=True).start()
     lock = threading.Lock()
     while True:
@@ -83,7 +90,7 @@ def serve(pipe: "connection.Connection[Note | Returned | Raised, Request]") -> N
 def _send(pipe: Any, lock: threading.Lock, lease: Lease) -> None:
     """Send the notes of a handler. Threads of the handler may call this, too."""
     with lock:
-        pipe.send(Note(lease.unsent_checkpoint, lease.unsent_progress))
+        pipe.send(Note(lease.job.job_id, lease.unsent_checkpoint, lease.unsent_progress))
         lease.clear_sent_notes(lease.unsent_checkpoint, lease.unsent_progress)
 
 
@@ -125,8 +132,38 @@ def _picklable(error: BaseException) -> BaseException:
     return RemoteError(f"{type(error).__name__}: {error}")
 
 
+def lead_group() -> None:
+    """Make this process and those that it starts a group, which ends with it.
+
+    At an orderly end the others get SIGHUP, after the `atexit` functions of the handlers' modules.
+    Windows has no groups.
+    """
+    if hasattr(os, "setsid"):
+        # A session of its own, not only a group: a process in the background of a terminal would be
+        # stopped when it reads from it.
+        os.setsid()
+        atexit.register(_hang_up)
+
+
+def kill_group(leader: int) -> None:
+    """Kill all processes of the group of `leader`. Do nothing if there are none."""
+    if hasattr(os, "killpg"):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(leader, signal.SIGKILL)
+
+
+def _hang_up() -> None:
+    if os.getpid() == os.getpgrp():  # not in a process that a handler has forked
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        os.killpg(os.getpid(), signal.SIGHUP)
+
+
 def _die_with_parent() -> None:
     parent = parent_process()
-    if parent is not None:
-        connection.wait([parent.sentinel])
-        os._exit(1)
+    if parent is None:
+        return
+    # The sentinel alone does not tell: processes that the worker has forked hold it open, too.
+    while not connection.wait([parent.sentinel], _PARENT_SECONDS) and os.getppid() == parent.pid:
+        pass
+    kill_group(os.getpid())
+    os._exit(1)
