@@ -1,6 +1,7 @@
 """Handlers in processes: their outcomes, and how the processes end."""
 
 import asyncio
+import logging
 import os
 import signal
 import subprocess
@@ -33,7 +34,7 @@ from corvo_client.worker._task import Task
 MakeLease = Callable[..., Lease]
 
 MODULE = """
-import os, signal, sys, threading, time
+import logging, os, signal, sys, threading, time
 from pathlib import Path
 from corvo_client.worker import Cancel, Context, Snooze, Worker, current_job
 
@@ -146,6 +147,35 @@ def release_lingering(context: Context, marker: str) -> None:
     Path(marker).touch()
     while not Path(marker + ".done").exists():
         time.sleep(0.01)
+
+
+log = logging.getLogger("app.videos")
+logging.basicConfig()  # would write each line twice
+
+
+class Hostile:
+    def __repr__(self):
+        raise RuntimeError("no")
+
+    __str__ = __repr__
+
+
+def talk(context: Context) -> None:
+    context.log.info("at %d %%", 50, extra={"step": 2, "odd": Hostile(), "lock": threading.Lock()})
+    log.debug("not wanted")
+    log.warning("careful", extra={"job_id": "mine"})
+    log.info("wrong %d", "format")
+    log.info("%s", Hostile())
+    try:
+        1 / 0
+    except ZeroDivisionError:
+        log.exception("it broke")
+
+
+def talk_and_die() -> None:
+    for number in range(100):
+        log.info("line %d", number)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def shrug(marker: str) -> str:
@@ -349,6 +379,56 @@ def test_close_ends_idle_processes_and_kills_busy_ones(
     assert ends(idle)
     with pytest.raises(asyncio.CancelledError, match="has stopped"):
         processes.run(task_of(module.square), live_lease({"n": 1}))
+
+
+def test_log_records_of_a_handler_are_handled_by_the_worker(
+    processes: Processes,
+    module: ModuleType,
+    live_lease: MakeLease,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    lease = live_lease(attempt=2)
+    caplog.set_level("INFO")
+    processes.run(task_of(module.talk), lease)
+    records = [record for record in caplog.records if record.name != "asyncio"]
+    first, warning, wrong, hostile, broken = records
+    job = lease.job
+    assert (first.name, first.levelname) == ("corvo.job", "INFO")
+    assert first.getMessage() == f"[{job.job_id}] at 50 %"
+    about = (vars(first)["job_id"], vars(first)["queue"], vars(first)["attempt"])
+    assert about == (job.job_id, job.queue, 2)
+    assert vars(first)["step"] == 2
+    assert vars(first)["odd"] == "<Hostile>"
+    assert vars(first)["lock"].startswith("<unlocked _thread.lock")
+    assert first.process != os.getpid()
+    assert (warning.name, warning.getMessage()) == ("app.videos", "careful")
+    assert (vars(warning)["job_id"], vars(warning)["attempt"]) == ("mine", 2)
+    assert wrong.getMessage() == "'wrong %d' % ('format',) (TypeError)"
+    assert hostile.getMessage() == "'%s' % <tuple> (RuntimeError)"
+    assert broken.exc_text is not None
+    assert "ZeroDivisionError" in broken.exc_text
+    # The worker's levels hold, also when they change.
+    caplog.clear()
+    logging.getLogger("app").setLevel("ERROR")
+    try:
+        processes.run(task_of(module.talk), live_lease())
+    finally:
+        logging.getLogger("app").setLevel("NOTSET")
+    assert [record.levelname for record in caplog.records] == ["INFO", "ERROR"]
+    caplog.clear()
+    processes.run(task_of(module.talk), live_lease())
+    assert len(caplog.records) == 5
+    assert "careful" not in capfd.readouterr().err  # nothing is written in the process itself
+
+
+async def test_log_records_of_a_process_that_died_are_not_lost(
+    run: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "app.videos")
+    assert isinstance(await run("talk_and_die"), Failed)
+    lines = [record.getMessage() for record in caplog.records if record.name == "app.videos"]
+    assert lines == [f"line {number}" for number in range(100)]
 
 
 @pytest.mark.parametrize("name", ["fork_and_die", "close_pipe"])

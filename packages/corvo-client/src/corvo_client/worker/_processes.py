@@ -8,7 +8,16 @@ from functools import partial
 from multiprocessing.context import SpawnContext
 from typing import Any
 
-from corvo_client.worker._child import Note, Raised, Request, Returned, kill_group, serve
+from corvo_client.worker._child import (
+    Message,
+    Note,
+    Raised,
+    Request,
+    Returned,
+    kill_group,
+    serve,
+)
+from corvo_client.worker._child_logs import LogRecord, current_levels, handle
 from corvo_client.worker._leases import Lease
 from corvo_client.worker._task import Task
 from corvo_client.worker._to_outcome import RemoteTraceback
@@ -126,6 +135,9 @@ class _Child:
     def _wait_for_end(self, lease: Lease) -> Returned | Raised:
         while True:
             message = self._receive()
+            if isinstance(message, LogRecord):
+                handle(message)
+                continue
             if not isinstance(message, Note):
                 return message
             if message.job_id != lease.job.job_id:
@@ -135,13 +147,13 @@ class _Child:
             if message.progress is not None:
                 lease.note_progress(message.progress)
 
-    def _receive(self) -> Note | Returned | Raised:
+    def _receive(self) -> Message:
         """Return the next message. Raises EOFError if the process has ended."""
         # The pipe alone does not tell: processes that the handler has forked hold it open, too.
         while not self._pipe.poll(_POLL_SECONDS):
             if not self._process.is_alive() and not self._pipe.poll():
                 raise EOFError
-        message: Note | Returned | Raised = self._pipe.recv()
+        message: Message = self._pipe.recv()
         return message
 
     def _end(self) -> None:
@@ -172,7 +184,7 @@ class _Child:
 
 def _request(task: Task[..., ..., Any], lease: Lease) -> Request:
     module, name = task.address
-    return Request(module, name, lease.job, lease.ends_at - time.monotonic())
+    return Request(module, name, lease.job, lease.ends_at - time.monotonic(), current_levels())
 
 
 def _raise_if_interrupted(lease: Lease) -> None:
