@@ -15,6 +15,7 @@ from corvo_schema import MAX_NESTING
 from server_support.waiting import wait_until
 from support.api_client import ApiClient, new_name
 from support.server import CorvoServer
+from support.worker_program import be_stuck
 
 FINISHED = (JobState.COMPLETED, JobState.DEAD, JobState.CANCELLED)
 
@@ -299,3 +300,45 @@ async def test_documents_of_the_most_levels_reach_the_handlers(
             assert await asyncio.wait_for(ended, 60) == almost
         job = await client.get_job(reply.job_ids[0])
     assert (job.state, job.result, job.payload) == ("completed", [almost], {"document": almost})
+
+
+async def test_worker_serves_more_queues_than_a_fetch_may_name(
+    api: ApiClient, worker: Worker, queue: str
+) -> None:
+    names = [f"{queue}-{number}" for number in range(600)]
+
+    async def handler() -> None: ...
+
+    for name in names:
+        worker.task(name)(handler)
+    first = await api.enqueue(names[299])
+    async with worker:
+        await api.see_state(first, *FINISHED)
+        later = [await api.enqueue(names[number]) for number in (599, 0, 0, 0, 300, 7)]
+        for job_id in later:
+            await api.see_state(job_id, *FINISHED)
+        known = (await api.get(f"/workers/{worker.id}"))["queues"]
+        assert sorted(known) == sorted(names)
+
+
+async def test_worker_fetches_no_more_process_jobs_than_it_has_processes(
+    server: CorvoServer, api: ApiClient, queue: str
+) -> None:
+    worker = Worker(server.url, concurrency=10, processes=1, grace_period=0)
+    other = new_name()
+    worker.task(queue, executor="process")(be_stuck)
+
+    @worker.task(other)
+    async def handler() -> None: ...
+
+    jobs = [await api.enqueue(queue) for _ in range(3)]
+    async with worker:
+        await api.see_state(jobs[0], "active")
+        # The worker goes on with other jobs, and would have fetched the rest by then.
+        for _ in range(3):
+            await api.see_state(await api.enqueue(other), *FINISHED)
+        assert [(await api.job(job_id))["state"] for job_id in jobs] == [
+            "active",
+            "pending",
+            "pending",
+        ]

@@ -41,6 +41,8 @@ class FakeServer:
     def __init__(self) -> None:
         self.jobs: deque[LeasedJob] = deque()
         self.fetches: list[int] = []
+        self.fetched_queues: list[tuple[str, ...]] = []
+        self.fetch_error: Exception | None = None
         self.requests: list[Sequence[Item]] = []
         self.beats: list[HeartbeatRequest] = []
         self.answers: dict[str, HeartbeatJobReply] = {}
@@ -63,15 +65,22 @@ class FakeServer:
                 self._changed.clear()
                 await self._changed.wait()
 
-    async def fetch(self, count: int, *, wait: bool) -> list[LeasedJob]:
+    async def fetch(self, queues: tuple[str, ...], count: int, *, wait: bool) -> list[LeasedJob]:
+        """Return jobs of any of `queues`, like the server."""
         self.has_changed()
         self.fetches.append(count)
+        self.fetched_queues.append(queues)
+        if self.fetch_error is not None:
+            raise self.fetch_error
         self._fail_when_down()
-        while wait and not self.jobs:
+        while wait and not any(job.queue in queues for job in self.jobs):
             self._changed.clear()
             await self._changed.wait()
             self._fail_when_down()
-        return [self.jobs.popleft() for _ in range(min(count, len(self.jobs)))]
+        jobs = [job for job in self.jobs if job.queue in queues][:count]
+        for job in jobs:
+            self.jobs.remove(job)
+        return jobs
 
     async def ack(self, items: Sequence[Ack]) -> list[AckResult]:
         self._take(items)

@@ -58,17 +58,17 @@ def test_key_alone_replaces_the_key_of_a_client() -> None:
 async def test_run_uses_the_configured_options(
     worker: Worker, server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    terms: list[Any] = []
-    monkeypatch.setattr(Server, "api", lambda _self, wanted: terms.append(wanted) or server)
+    monkeypatch.setattr(Server, "api", lambda _self, _terms: server)
     monkeypatch.setattr(Server, "heartbeat_sender", lambda _self, _seconds: server)
     worker.configure(queues=["b"], concurrency=7)
     async with worker:
+        await server.seen(lambda: server.fetches)
         assert worker.concurrency == 7
         assert worker._run is not None
         assert worker._run._options.concurrency == 7
         with pytest.raises(RuntimeError, match="already running"):
             worker.configure(concurrency=1)
-    assert [wanted.queues for wanted in terms] == [["b"]]
+    assert server.fetched_queues == [("b",)]
 
 
 def test_invalid_arguments_are_rejected(worker: Worker) -> None:

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from corvo_client._backoff import Backoff
-from corvo_client.worker._api import LeasedJob
-from corvo_client.worker._fetcher import Fetcher
+from corvo_client.worker._api import LeasedJob, Refused
+from corvo_client.worker._fetcher import Fetcher, Lane
 from corvo_client.worker._leases import Lease
-from corvo_client.worker._slots import Slots
+from corvo_client.worker._slots import Capacity, Slots
 
 MakeJob = Callable[..., LeasedJob]
 
@@ -66,11 +66,11 @@ async def fetcher(
 ) -> Fetcher:
     return Fetcher(
         api=server,
-        slots=slots,
+        lanes=[Lane(["default"], slots)],
         results=results,  # type: ignore[arg-type]
         add_lease=lambda job: Lease(job, clock(), lambda: None),
         release=fake_worker.release,
-        backoff=Backoff(base=0.0),
+        make_backoff=lambda: Backoff(base=0.0),
         clock=clock,
     )
 
@@ -108,7 +108,7 @@ async def test_it_fetches_as_many_jobs_as_there_are_free_slots(
 async def test_it_fetches_at_most_the_maximum_of_a_request(
     server: Any, fetcher: Fetcher, slots: Slots
 ) -> None:
-    slots.size = 2000
+    slots.size = slots._capacity.size = 2000
     task = asyncio.create_task(fetcher.run())
     await server.seen(lambda: server.fetches)
     assert server.fetches == [512]
@@ -206,10 +206,10 @@ async def test_short_jobs_are_prefetched(
     held: list[int] = []
     fetch = server.fetch
 
-    async def slow_fetch(count: int, *, wait: bool) -> list[LeasedJob]:
+    async def slow_fetch(queues: tuple[str, ...], count: int, *, wait: bool) -> list[LeasedJob]:
         clock.forward(0.01)
         waits.append(wait)
-        return await fetch(count, wait=wait)
+        return await fetch(queues, count, wait=wait)
 
     def start_and_end(lease: Lease) -> None:
         fake_worker.start(lease)
@@ -268,8 +268,8 @@ async def test_prefetched_jobs_that_wait_too_long_are_released(
     jobs = [make_job() for _ in range(6)]
     server.add(*jobs)
 
-    async def greedy_fetch(count: int, *, wait: bool) -> list[LeasedJob]:
-        return await fetch(count + 2, wait=wait)
+    async def greedy_fetch(queues: tuple[str, ...], count: int, *, wait: bool) -> list[LeasedJob]:
+        return await fetch(queues, count + 2, wait=wait)
 
     fetch, server.fetch = server.fetch, greedy_fetch
     task = asyncio.create_task(fetcher.run())
@@ -295,3 +295,135 @@ async def test_stop_releases_prefetched_jobs(
     assert server.fetches == []
     await fetcher.stop(task)
     assert fake_worker.released == [lease.job]
+
+
+MANY = [f"q{number}" for number in range(600)]
+
+
+@pytest.fixture
+async def run_fetcher(
+    server: Any, results: FakeResults, fake_worker: FakeWorker, clock: Any
+) -> AsyncIterator[Callable[..., Fetcher]]:
+    """Run fetchers of any lanes until the test ends."""
+    runs: list[tuple[Fetcher, asyncio.Task[None]]] = []
+
+    def run(*lanes: Lane) -> Fetcher:
+        fetcher = Fetcher(
+            api=server,
+            lanes=lanes,
+            results=results,  # type: ignore[arg-type]
+            add_lease=lambda job: Lease(job, clock(), lambda: None),
+            release=fake_worker.release,
+            make_backoff=lambda: Backoff(base=0.0),
+            clock=clock,
+        )
+        runs.append((fetcher, asyncio.create_task(fetcher.run())))
+        return fetcher
+
+    yield run
+    for fetcher, task in runs:
+        await fetcher.stop(task)
+
+
+async def test_queues_beyond_the_limit_of_a_fetch_are_fetched_in_groups(
+    server: Any, slots: Slots, fake_worker: FakeWorker, run_fetcher: Any, make_job: MakeJob
+) -> None:
+    run_fetcher(Lane(MANY, slots))
+    await server.seen(lambda: len(server.fetches) == 3)
+    assert [len(queues) for queues in server.fetched_queues] == [200, 200, 200]
+    assert {queue for queues in server.fetched_queues for queue in queues} == set(MANY)
+    assert server.fetches == [1, 1, 1]
+    # Each group waits in the server, so no job waits for the turn of its group.
+    for queue in ("q599", "q0", "q1"):
+        server.add(make_job(queue=queue))
+        await server.seen(lambda: not server.jobs)
+        await settle()
+        assert fake_worker.started[-1].queue == queue
+
+
+async def test_groups_with_many_jobs_take_turns(
+    server: Any, slots: Slots, fake_worker: FakeWorker, run_fetcher: Any, make_job: MakeJob
+) -> None:
+    run_fetcher(Lane(MANY, slots))
+    await settle()
+    server.add(*(make_job(queue=f"q{group}") for group in range(3) for _ in range(40)))
+    await settle()
+    for _ in range(56):
+        assert slots.taken == 4
+        assert slots.waiting <= 2  # one that each other group was waiting for
+        slots.free_slot()
+        await settle()
+    counts = [sum(job.queue == f"q{group}" for job in fake_worker.started) for group in range(3)]
+    assert sum(counts) == 60
+    assert min(counts) >= 15
+
+
+async def test_no_more_process_jobs_are_fetched_than_can_run(
+    server: Any, fake_worker: FakeWorker, run_fetcher: Any, clock: Any, make_job: MakeJob
+) -> None:
+    capacity = Capacity(4)
+    others = Slots(4, fake_worker.start, clock, capacity)
+    processes = Slots(2, fake_worker.start, clock, capacity)
+    run_fetcher(Lane(["other"], others), Lane(["cpu"], processes))
+    server.add(*(make_job(queue="cpu") for _ in range(10)))
+    await settle()
+    assert (processes.taken, processes.waiting, len(server.jobs)) == (2, 0, 8)
+    server.add(*(make_job(queue="other") for _ in range(10)))
+    await settle()
+    assert (others.taken, others.waiting, len(server.jobs)) == (2, 0, 16)
+    processes.free_slot()
+    await settle()
+    assert [job.queue for job in fake_worker.started[4:]] in (["cpu"], ["other"])
+    assert capacity.taken == 4
+    assert processes.waiting + others.waiting == 0
+
+
+async def test_slots_that_prefetch_do_not_keep_other_slots_from_jobs(
+    server: Any, fake_worker: FakeWorker, run_fetcher: Any, clock: Any, make_job: MakeJob
+) -> None:
+    capacity = Capacity(4)
+    others = Slots(4, fake_worker.start, clock, capacity)
+    processes = Slots(2, fake_worker.start, clock, capacity)
+    for _ in range(8):
+        others.put(Lease(make_job(queue="other"), clock(), lambda: None))
+    run_fetcher(Lane(["other"], others), Lane(["cpu"], processes))
+    server.add(*(make_job(queue="cpu") for _ in range(3)))
+    await settle()
+    assert (processes.taken, processes.waiting) == (0, 1)
+    clock.forward(1.0)
+    for _ in range(5):
+        others.free_slot()
+    await settle()
+    assert processes.taken >= 1
+
+
+async def test_refused_fetches_end_the_worker_unless_one_was_answered(
+    server: Any, fetcher: Fetcher, slots: Slots, make_job: MakeJob, caplog: Any
+) -> None:
+    server.fetch_error = Refused("no such route")
+    with pytest.raises(Refused, match="no such route"):
+        await fetcher.run()
+    assert "the server refuses the fetches of this worker: no such route" in caplog.text
+    assert len(server.fetches) == 1
+    server.fetch_error = None
+    server.add(make_job())
+    task = asyncio.create_task(fetcher.run())
+    await server.seen(lambda: slots.taken)
+    server.fetch_error = Refused("no such route")
+    slots.free_slot()
+    server.add(make_job())
+    await server.seen(lambda: len(server.fetches) == 20)
+    server.fetch_error = None
+    await server.seen(lambda: not server.jobs)
+    await fetcher.stop(task)
+
+
+async def test_fetches_are_retried_until_a_server_refuses_the_first(
+    server: Any, fetcher: Fetcher
+) -> None:
+    server.is_down = True
+    task = asyncio.create_task(fetcher.run())
+    await server.seen(lambda: len(server.fetches) == 20)
+    server.fetch_error = Refused("no such route")
+    with pytest.raises(Refused):
+        await asyncio.wait_for(task, 10)

@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from corvo_client import NotFound
 from corvo_client._async.client import AsyncClient
 from corvo_client._async.transport import AsyncTransport
 from corvo_client._origin import Origin
@@ -57,13 +58,13 @@ def wire() -> Wire:
 @pytest.fixture
 async def api(wire: Wire) -> HttpServerApi:
     transport = AsyncTransport(Origin("http://corvo"), httpx.MockTransport(wire))
-    return HttpServerApi(transport, FetchTerms(["a", "b"], "worker_1", "box", 30.0, 60.0))
+    return HttpServerApi(transport, FetchTerms("worker_1", "box", 30.0, 60.0))
 
 
 async def test_fetch(api: HttpServerApi, wire: Wire) -> None:
     wire.answer = {"jobs": [JOB]}
-    (job,) = await api.fetch(7, wait=True)
-    await api.fetch(8, wait=False)
+    (job,) = await api.fetch(("a", "b"), 7, wait=True)
+    await api.fetch(("a", "b"), 8, wait=False)
     assert (job.job_id, job.payload, job.checkpoint) == (JOB["job_id"], {"n": 2**70}, [1])
     assert (job.lease_duration, job.lease_token, job.tags) == (60_000, "t", {"k": "v"})
     terms = {
@@ -166,10 +167,39 @@ async def test_errors_are_permanent_or_temporary(
     assert len(wire.sent) == 1
 
 
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 413])
+async def test_fetches_that_cannot_succeed_later_are_refused(
+    api: HttpServerApi, wire: Wire, status: int
+) -> None:
+    wire.status, wire.answer = status, {"error": "so it is"}
+    with pytest.raises(Refused, match="so it is"):
+        await api.fetch(("a",), 1, wait=True)
+
+
+async def test_answer_of_another_server_refuses_a_fetch(api: HttpServerApi, wire: Wire) -> None:
+    wire.answer = "welcome"
+    with pytest.raises(Refused):
+        await api.fetch(("a",), 1, wait=True)
+
+
+async def test_worker_ends_with_the_error_if_the_server_refuses_its_first_fetch(
+    wire: Wire,
+) -> None:
+    wire.status, wire.answer = 404, {"error": "no such route"}
+    async with AsyncClient("http://corvo", transport=httpx.MockTransport(wire)) as client:
+        worker = Worker(client)
+
+        @worker.task("a")
+        async def task() -> None: ...
+
+        with pytest.raises(NotFound, match="no such route"):
+            await asyncio.wait_for(worker.run_async(), 30)
+
+
 async def test_a_missing_answer_is_a_temporary_error(api: HttpServerApi, wire: Wire) -> None:
     wire.error = httpx.ConnectError("refused")
     with pytest.raises(Undelivered, match="refused"):
-        await api.fetch(1, wait=True)
+        await api.fetch(("a",), 1, wait=True)
 
 
 def test_a_heartbeat_has_its_own_loop(wire: Wire, network: Any) -> None:
@@ -227,8 +257,8 @@ async def test_a_given_client_is_used_and_not_closed(wire: Wire) -> None:
             await server.aenqueue("a", {}, {})
             await server.close()
         wire.answer = {"jobs": []}
-        api = server.api(FetchTerms(["a"], "worker_1", "box", 30.0, 60.0))
-        assert await api.fetch(1, wait=False) == []
+        api = server.api(FetchTerms("worker_1", "box", 30.0, 60.0))
+        assert await api.fetch(("a",), 1, wait=False) == []
         await asyncio.to_thread(server.heartbeat_sender(1.0).close)
     assert [path for path, _ in wire.sent] == ["/api/v1/enqueue"] * 2 + ["/api/v1/fetch/batch"]
 

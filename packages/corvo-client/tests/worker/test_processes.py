@@ -1,6 +1,7 @@
 """Handlers in processes: their outcomes, and how the processes end."""
 
 import asyncio
+import logging
 import os
 import signal
 import subprocess
@@ -33,7 +34,7 @@ from corvo_client.worker._task import Task
 MakeLease = Callable[..., Lease]
 
 MODULE = """
-import os, signal, sys, threading, time
+import logging, os, signal, sys, threading, time
 from pathlib import Path
 from corvo_client.worker import Cancel, Context, Snooze, Worker, current_job
 
@@ -140,6 +141,77 @@ def spin(marker: str) -> None:
     Path(marker).write_text(str(os.getpid()))
     while True:
         sum(range(1000))
+
+
+def fork(marker: str) -> int:
+    # The new process holds the pipe to the worker open and never ends.
+    pid = os.fork()
+    if not pid:
+        time.sleep(1000)
+        os._exit(0)
+    Path(marker).write_text(str(pid))
+    return pid
+
+
+def fork_and_die(marker: str) -> None:
+    fork(marker)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fork_and_spin(marker: str) -> None:
+    fork(marker)
+    while True:
+        sum(range(1000))
+
+
+def close_pipe() -> None:
+    os.closerange(3, 100)
+    threading.Event().wait()
+
+
+def linger(context: Context, marker: str) -> None:
+    # A thread that is left behind reports progress of this job later.
+    def later() -> None:
+        while not Path(marker).exists():
+            time.sleep(0.01)
+        context.progress(1, 2, "late")
+        Path(marker + ".done").touch()
+    threading.Thread(target=later, daemon=True).start()
+
+
+def release_lingering(context: Context, marker: str) -> None:
+    Path(marker).touch()
+    while not Path(marker + ".done").exists():
+        time.sleep(0.01)
+
+
+log = logging.getLogger("app.videos")
+logging.basicConfig()  # would write each line twice
+
+
+class Hostile:
+    def __repr__(self):
+        raise RuntimeError("no")
+
+    __str__ = __repr__
+
+
+def talk(context: Context) -> None:
+    context.log.info("at %d %%", 50, extra={"step": 2, "odd": Hostile(), "lock": threading.Lock()})
+    log.debug("not wanted")
+    log.warning("careful", extra={"job_id": "mine"})
+    log.info("wrong %d", "format")
+    log.info("%s", Hostile())
+    try:
+        1 / 0
+    except ZeroDivisionError:
+        log.exception("it broke")
+
+
+def talk_and_die() -> None:
+    for number in range(100):
+        log.info("line %d", number)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def shrug(marker: str) -> str:
@@ -352,6 +424,104 @@ def test_close_ends_idle_processes_and_kills_busy_ones(
         processes.run(task_of(module.square), live_lease({"n": 1}))
 
 
+def test_log_records_of_a_handler_are_handled_by_the_worker(
+    processes: Processes,
+    module: ModuleType,
+    live_lease: MakeLease,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    lease = live_lease(attempt=2)
+    caplog.set_level("INFO")
+    processes.run(task_of(module.talk), lease)
+    records = [record for record in caplog.records if record.name != "asyncio"]
+    first, warning, wrong, hostile, broken = records
+    job = lease.job
+    assert (first.name, first.levelname) == ("corvo.job", "INFO")
+    assert first.getMessage() == f"[{job.job_id}] at 50 %"
+    about = (vars(first)["job_id"], vars(first)["queue"], vars(first)["attempt"])
+    assert about == (job.job_id, job.queue, 2)
+    assert vars(first)["step"] == 2
+    assert vars(first)["odd"] == "<Hostile>"
+    assert vars(first)["lock"].startswith("<unlocked _thread.lock")
+    assert first.process != os.getpid()
+    assert (warning.name, warning.getMessage()) == ("app.videos", "careful")
+    assert (vars(warning)["job_id"], vars(warning)["attempt"]) == ("mine", 2)
+    assert wrong.getMessage() == "'wrong %d' % ('format',) (TypeError)"
+    assert hostile.getMessage() == "'%s' % <tuple> (RuntimeError)"
+    assert broken.exc_text is not None
+    assert "ZeroDivisionError" in broken.exc_text
+    # The worker's levels hold, also when they change.
+    caplog.clear()
+    logging.getLogger("app").setLevel("ERROR")
+    try:
+        processes.run(task_of(module.talk), live_lease())
+    finally:
+        logging.getLogger("app").setLevel("NOTSET")
+    assert [record.levelname for record in caplog.records] == ["INFO", "ERROR"]
+    caplog.clear()
+    processes.run(task_of(module.talk), live_lease())
+    assert len(caplog.records) == 5
+    assert "careful" not in capfd.readouterr().err  # nothing is written in the process itself
+
+
+async def test_log_records_of_a_process_that_died_are_not_lost(
+    run: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "app.videos")
+    assert isinstance(await run("talk_and_die"), Failed)
+    lines = [record.getMessage() for record in caplog.records if record.name == "app.videos"]
+    assert lines == [f"line {number}" for number in range(100)]
+
+
+@pytest.mark.parametrize("name", ["fork_and_die", "close_pipe"])
+async def test_the_end_of_a_process_is_noticed_whatever_its_pipe_says(
+    run: Any, tmp_path: Path, name: str
+) -> None:
+    marker = tmp_path / "pid"
+    outcome = await run(name, {"marker": str(marker)} if name == "fork_and_die" else None)
+    assert isinstance(outcome, Failed)
+    assert "ended with exit code -9" in outcome.error
+    if name == "fork_and_die":
+        assert ends(pid_in(marker))
+    assert isinstance(await run("square", {"n": 3}), Completed)
+
+
+def test_processes_of_a_handler_end_with_its_process(
+    processes: Processes, module: ModuleType, live_lease: MakeLease, tmp_path: Path
+) -> None:
+    marker = tmp_path / "pid"
+    lease = live_lease({"marker": str(marker)})
+    thread = threading.Thread(target=run_to_cancel, args=(processes, module.fork_and_spin, lease))
+    thread.start()
+    forked = pid_in(marker)
+    lease.interrupt(Interruption.CANCELLED)
+    thread.join(60)
+    assert ends(forked)
+
+
+def test_processes_of_a_handler_end_when_the_worker_stops(
+    module: ModuleType, live_lease: MakeLease, tmp_path: Path
+) -> None:
+    processes = Processes(1)
+    forked = processes.run(task_of(module.fork), live_lease({"marker": str(tmp_path / "pid")}))
+    assert not is_gone(forked)  # a pool may serve the next handler, too
+    processes.close()
+    assert ends(forked)
+
+
+def test_late_notes_do_not_reach_the_next_job(
+    module: ModuleType, live_lease: MakeLease, tmp_path: Path
+) -> None:
+    processes = Processes(1)
+    payload = {"marker": str(tmp_path / "go")}
+    processes.run(task_of(module.linger), live_lease(payload))
+    after = live_lease(payload)
+    processes.run(task_of(module.release_lingering), after)
+    assert after.unsent_progress is None
+    processes.close()
+
+
 SPINNER = """
 import sys, time
 import handlers_of_test_processes as module
@@ -364,19 +534,21 @@ if __name__ == "__main__":
     job = LeasedJob(
         job_id="j", queue="q", payload={"marker": sys.argv[1]}, attempt=1, lease_duration=60
     )
-    task = Task(module.spin, "q", None, {}, "process")
+    task = Task(module.fork_and_spin, "q", None, {}, "process")
     Processes(1).run(task, Lease(job, time.monotonic(), lambda: None))
 """
 
 
-def test_a_process_does_not_outlive_its_worker(module: ModuleType, tmp_path: Path) -> None:
+def test_no_process_outlives_its_worker(module: ModuleType, tmp_path: Path) -> None:
     script, marker = tmp_path / "spinner.py", tmp_path / "pid"
     script.write_text(SPINNER)
     worker = subprocess.Popen([sys.executable, script, marker], cwd=tmp_path)
-    pid = pid_in(marker)
+    forked = pid_in(marker)
+    handler = os.getpgid(forked)
     worker.kill()
     worker.wait()
-    assert ends(pid)
+    assert ends(handler)
+    assert ends(forked)
 
 
 def test_an_idle_process_that_died_is_replaced(
@@ -443,10 +615,18 @@ def ends(pid: int) -> bool:
             if os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT | os.WNOHANG) is not None:
                 return True
         except ChildProcessError:
-            if not Path(f"/proc/{pid}").exists():
+            if is_gone(pid):
                 return True
         time.sleep(0.01)
     return False
+
+
+def is_gone(pid: int) -> bool:
+    """Return whether a process has ended. Its new parent may not have waited for it yet."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].startswith("Z")
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 class Unpicklable(Exception):

@@ -80,8 +80,8 @@ async def test_prefetched_jobs_keep_their_leases_and_are_released_at_stop(
             are_running.set()
         await may_end.wait()
 
-    async def fetch_more(count: int, *, wait: bool) -> list[LeasedJob]:
-        return await fetch(count + 6, wait=wait)
+    async def fetch_more(queues: tuple[str, ...], count: int, *, wait: bool) -> list[LeasedJob]:
+        return await fetch(queues, count + 6, wait=wait)
 
     fetch = server.fetch
     monkeypatch.setattr(server, "fetch", fetch_more)
@@ -318,7 +318,7 @@ async def test_shutdown_releases_jobs_of_handlers_that_do_not_end(
     assert f"releasing job {job.job_id}, its handler does not end" in caplog.text
     assert run.running == 1
     go_on.set()
-    await within_10_s(run._slots.all_free())
+    await within_10_s(run._capacity.all_free())
     assert server.acks == []
 
 
@@ -365,7 +365,7 @@ async def test_a_bug_in_a_loop_ends_the_worker(
 ) -> None:
     async def handler() -> None: ...
 
-    async def fetch(_count: int, *, wait: bool) -> list[LeasedJob]:
+    async def fetch(*_args: Any, **_options: Any) -> list[LeasedJob]:
         raise KeyError("a bug")
 
     monkeypatch.setattr(server, "fetch", fetch)

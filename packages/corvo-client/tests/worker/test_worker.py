@@ -116,7 +116,7 @@ async def test_fetches_have_worker_id_and_queues(patched: Any) -> None:
 
     async with worker:
         await patched.seen(lambda: patched.fetches)
-    assert patched.terms.queues == ["b"]
+    assert patched.fetched_queues[0] == ("b",)
     assert (patched.terms.worker_id, patched.terms.hostname) == (worker.id, "box")
     assert (patched.terms.lease_duration, patched.terms.timeout) == (20, 5)
 
@@ -324,7 +324,7 @@ def test_a_signal_shuts_the_worker_down_in_order(monkeypatch: pytest.MonkeyPatch
 
     def api(_self: Server, _terms: Any) -> Any:
         class ServerApi:
-            async def fetch(self, count: int, *, wait: bool) -> Any:
+            async def fetch(self, queues: tuple[str, ...], count: int, *, wait: bool) -> Any:
                 asked.append((count, wait))
                 os.kill(os.getpid(), signal.SIGTERM)
                 await asyncio.Event().wait()
@@ -349,7 +349,7 @@ def test_run_exits_the_process_if_a_handler_does_not_end(
 
     def api(_self: Server, _terms: Any) -> Any:
         class ServerApi:
-            async def fetch(self, count: int, *, wait: bool) -> Any:
+            async def fetch(self, queues: tuple[str, ...], count: int, *, wait: bool) -> Any:
                 if not released and not worker.running:
                     return [make_job()]
                 return await asyncio.Event().wait()

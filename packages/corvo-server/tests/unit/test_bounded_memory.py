@@ -101,10 +101,26 @@ def test_queues_of_many_workers(engine: Engine, clock: ManualClock) -> None:
         workers.note_fetch(f"worker-{number}", None, [f"{number}-{i}" for i in range(255)])
         clock.forward(1)
     seen: dict[str, WorkerRecord] = vars(workers)["_seen"]
-    names = [name for record in seen.values() for name in record.queues]
-    assert 150_000 < len(names) <= 200_000
-    assert vars(workers)["_queues"] == len(names)
+    names = sum(record.size for record in seen.values())
+    assert 150_000 < names <= 200_000
+    assert vars(workers)["_queues"] == names
     assert "worker-4999" in seen
+
+
+def test_lists_of_queues_of_one_worker(engine: Engine, clock: ManualClock) -> None:
+    """A worker that fetches in groups is known with all of its queues, but not with any number."""
+    workers = engine.workers
+    for _ in range(3):
+        workers.note_fetch("grouped", None, ["a", "b"])
+        workers.note_fetch("grouped", None, ["c"])
+    seen: dict[str, WorkerRecord] = vars(workers)["_seen"]
+    assert seen["grouped"].queues == ["a", "b", "c"]
+    for number in range(1000):
+        clock.forward(1)
+        workers.note_fetch("grouped", None, [f"q-{number}", f"r-{number}"])
+    assert len(seen["grouped"].lists) == 64
+    assert seen["grouped"].queues[-1] == "r-999"
+    assert vars(workers)["_queues"] == 128
 
 
 async def test_openings_of_many_queues(bench: Bench) -> None:

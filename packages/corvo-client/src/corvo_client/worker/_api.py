@@ -54,8 +54,11 @@ class ServerApi(Protocol):
     The methods raise `RequestFailed`. They may return an empty list if all items succeeded.
     """
 
-    async def fetch(self, count: int, *, wait: bool) -> list[LeasedJob]:
-        """Return up to `count` jobs. If `wait` is true, the server waits for the first one."""
+    async def fetch(self, queues: tuple[str, ...], count: int, *, wait: bool) -> list[LeasedJob]:
+        """Return up to `count` jobs. If `wait` is true, the server waits for the first one.
+
+        Raises `Refused` if the same fetch cannot succeed later.
+        """
         ...
 
     async def ack(self, items: Sequence[Ack]) -> list[AckResult]:

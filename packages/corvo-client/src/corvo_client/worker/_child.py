@@ -1,5 +1,6 @@
 """Main loop of a handler process: it runs one job after the other until the worker ends."""
 
+import atexit
 import contextlib
 import importlib
 import os
@@ -8,12 +9,13 @@ import signal
 import threading
 import time
 from dataclasses import dataclass
-from functools import cache, partial, reduce
+from functools import cache, reduce
 from multiprocessing import connection, parent_process
 from typing import Any
 
 from corvo_client.worker._api import LeasedJob
 from corvo_client.worker._awaiting import run_to_end
+from corvo_client.worker._child_logs import Forwarder, Levels, LogRecord
 from corvo_client.worker._context import STATE_IN_OTHER_PROCESS, Context, enter
 from corvo_client.worker._description import describe
 from corvo_client.worker._leases import Lease
@@ -23,21 +25,29 @@ from corvo_client.worker._task import Task
 from corvo_client.worker._to_outcome import collected, storable
 from corvo_schema.progress import Progress
 
+_PARENT_SECONDS = 1.0
+"""Interval of the check that the worker is alive."""
+
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Request of the worker to run a job. `seconds_left` is the time until its lease ends."""
+    """Request of the worker to run a job.
+
+    `seconds_left` is the time until its lease ends. `levels` are those of the worker's loggers.
+    """
 
     module: str
     name: str
     job: LeasedJob
     seconds_left: float
+    levels: Levels
 
 
 @dataclass(frozen=True, slots=True)
 class Note:
     """Notes of a running handler. None means no change."""
 
+    job_id: str
     checkpoint: Any
     progress: Progress | None
 
@@ -61,7 +71,11 @@ class RemoteError(Exception):
     """Replaces an error that cannot be pickled. The message has its type and text."""
 
 
-def serve(pipe: "connection.Connection[Note | Returned | Raised, Request]") -> None:
+Message = Note | LogRecord | Returned | Raised
+"""What a process sends to its worker. `Returned` or `Raised` is the last message of a job."""
+
+
+def serve(pipe: "connection.Connection[Message, Request]") -> None:
     """Run the jobs that arrive over the pipe until it is closed.
 
     Signals to the process group are ignored here, because the worker handles them.
@@ -69,33 +83,59 @@ def serve(pipe: "connection.Connection[Note | Returned | Raised, Request]") -> N
     # Not SIG_IGN: subprocesses of a handler would inherit it.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
+    lead_group()
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    lock = threading.Lock()
+    sender = _Sender(pipe)
+    forwarder = Forwarder(sender.send)
+    forwarder.install()
     while True:
         try:
             request = pipe.recv()
         except EOFError:
             return
-        ended = _run(request, partial(_send, pipe, lock))
+        ended = _run(request, sender, forwarder)
         # If the worker has closed the pipe, it does not need the outcome.
-        with lock, contextlib.suppress(OSError):
-            pipe.send(ended)
+        with contextlib.suppress(OSError):
+            sender.send(ended)
 
 
-def _send(pipe: Any, lock: threading.Lock, lease: Lease) -> None:
-    """Send the notes of a handler. Threads of the handler may call this, too."""
-    with lock:
-        pipe.send(Note(lease.unsent_checkpoint, lease.unsent_progress))
-        lease.clear_sent_notes(lease.unsent_checkpoint, lease.unsent_progress)
+class _Sender:
+    """Sends messages of any thread to the worker."""
+
+    def __init__(self, pipe: "connection.Connection[Message, Request]") -> None:
+        self._pipe = pipe
+        self._renew_lock()
+        if hasattr(os, "register_at_fork"):
+            # A thread may hold the lock while another one forks.
+            os.register_at_fork(after_in_child=self._renew_lock)
+
+    def _renew_lock(self) -> None:
+        self._lock = threading.Lock()
+
+    def send(self, message: Message) -> None:
+        """Send a message."""
+        with self._lock:
+            self._pipe.send(message)
+
+    def send_notes(self, lease: Lease) -> None:
+        """Send the notes of a handler."""
+        with self._lock:
+            note = Note(lease.job.job_id, lease.unsent_checkpoint, lease.unsent_progress)
+            self._pipe.send(note)
+            lease.clear_sent_notes(note.checkpoint, note.progress)
 
 
-def _run(request: Request, send: Any) -> Returned | Raised:
-    lease = Lease(request.job, time.monotonic(), lambda: send(lease))
+def _run(request: Request, sender: _Sender, forwarder: Forwarder) -> Returned | Raised:
+    job = request.job
+    forwarder.set_levels(request.levels)
+    forwarder.about = {"job_id": job.job_id, "queue": job.queue, "attempt": job.attempt}
+    lease = Lease(job, time.monotonic(), lambda: sender.send_notes(lease))
     lease.ends_at = time.monotonic() + request.seconds_left
     context = Context(lease, STATE_IN_OTHER_PROCESS)
     enter(context)
     try:
         function, shape = _resolve(request.module, request.name)
+        forwarder.install()
         result = run_to_end(function(**shape.arguments(request.job.payload, context)))
         return Returned(_json_result(result))
     except BaseException as error:  # noqa: BLE001 - any error is the outcome
@@ -128,8 +168,38 @@ def _picklable(error: BaseException) -> BaseException:
     return RemoteError(describe(error).text)
 
 
+def lead_group() -> None:
+    """Make this process and those that it starts a group, which ends with it.
+
+    At an orderly end the others get SIGHUP, after the `atexit` functions of the handlers' modules.
+    Windows has no groups.
+    """
+    if hasattr(os, "setsid"):
+        # A session of its own, not only a group: a process in the background of a terminal would be
+        # stopped when it reads from it.
+        os.setsid()
+        atexit.register(_hang_up)
+
+
+def kill_group(leader: int) -> None:
+    """Kill all processes of the group of `leader`. Do nothing if there are none."""
+    if hasattr(os, "killpg"):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(leader, signal.SIGKILL)
+
+
+def _hang_up() -> None:
+    if os.getpid() == os.getpgrp():  # not in a process that a handler has forked
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        os.killpg(os.getpid(), signal.SIGHUP)
+
+
 def _die_with_parent() -> None:
     parent = parent_process()
-    if parent is not None:
-        connection.wait([parent.sentinel])
-        os._exit(1)
+    if parent is None:
+        return
+    # The sentinel alone does not tell: processes that the worker has forked hold it open, too.
+    while not connection.wait([parent.sentinel], _PARENT_SECONDS) and os.getppid() == parent.pid:
+        pass
+    kill_group(os.getpid())
+    os._exit(1)

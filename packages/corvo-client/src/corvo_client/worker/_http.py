@@ -20,7 +20,16 @@ from corvo_client._batch_endpoints import (
 )
 from corvo_client._call import API, BatchEndpoint, Call
 from corvo_client._codec import reader
-from corvo_client._errors import CorvoError, PayloadTooLarge, Unavailable, ValidationFailed
+from corvo_client._errors import (
+    BadReply,
+    CorvoError,
+    Forbidden,
+    NotFound,
+    PayloadTooLarge,
+    Unauthorized,
+    Unavailable,
+    ValidationFailed,
+)
 from corvo_client._origin import Origin
 from corvo_client._retry import NO_RETRIES
 from corvo_client.worker._api import Ack, LeasedJob, Refused, StorageFull, Undelivered
@@ -32,13 +41,14 @@ R = TypeVar("R")
 
 # Half of what a server accepts by default. A larger upload also delays all other reports.
 _MAX_BATCH_BYTES = 4 * 1024 * 1024
+# Reports are sent again after these errors: an outcome must not be lost to a wrong key.
+_FINAL_FOR_FETCHES = (Unauthorized, Forbidden, NotFound, BadReply)
 
 
 @dataclass(frozen=True, slots=True)
 class FetchTerms:
     """Parameters of all fetches of a worker. `timeout` and `lease_duration` are in seconds."""
 
-    queues: Sequence[str]
     worker_id: str
     hostname: str
     timeout: float
@@ -67,22 +77,36 @@ class HttpServerApi:
     def __init__(self, transport: AsyncTransport, terms: FetchTerms) -> None:
         self._session = AsyncSession(transport, NO_RETRIES)
         self._terms = terms
-        self._head = to_json(
-            {
-                "queues": terms.queues,
-                "worker_id": terms.worker_id,
-                "hostname": terms.hostname,
-                "lease_duration": terms.lease_duration,
+        self._heads: dict[tuple[str, ...], bytes] = {}
+
+    async def fetch(self, queues: tuple[str, ...], count: int, *, wait: bool) -> list[LeasedJob]:
+        """Return up to `count` jobs. If `wait` is true, the server waits for the first one.
+
+        Raises `Refused` if the same fetch cannot succeed later.
+        """
+        timeout = self._terms.timeout if wait else 0.0
+        body = b'%b,"count":%d,"timeout":%g}' % (self._head(queues), count, timeout)
+        call = Call("POST", f"{API}/fetch/batch", _read_jobs, body, waits=timeout)
+        try:
+            return (await _with_worker_errors(self._session.send(call))).jobs
+        except Undelivered as error:
+            if isinstance(error.__cause__, _FINAL_FOR_FETCHES):
+                raise Refused(str(error)) from error.__cause__
+            raise
+
+    def _head(self, queues: tuple[str, ...]) -> bytes:
+        """Return the start of the body, which is the same in all fetches of these queues."""
+        head = self._heads.get(queues)
+        if head is None:
+            members = {
+                "queues": queues,
+                "worker_id": self._terms.worker_id,
+                "hostname": self._terms.hostname,
+                "lease_duration": self._terms.lease_duration,
                 "fenced": True,
             }
-        )[:-1]
-
-    async def fetch(self, count: int, *, wait: bool) -> list[LeasedJob]:
-        """Return up to `count` jobs. If `wait` is true, the server waits for the first one."""
-        timeout = self._terms.timeout if wait else 0.0
-        body = b'%b,"count":%d,"timeout":%g}' % (self._head, count, timeout)
-        call = Call("POST", f"{API}/fetch/batch", _read_jobs, body, waits=timeout)
-        return (await _with_worker_errors(self._session.send(call))).jobs
+            head = self._heads[queues] = to_json(members)[:-1]
+        return head
 
     async def ack(self, items: Sequence[Ack]) -> list[AckResult]:
         """Report jobs as completed. The list is also empty if all acks succeeded."""

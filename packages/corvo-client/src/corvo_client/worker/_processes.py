@@ -8,7 +8,16 @@ from functools import partial
 from multiprocessing.context import SpawnContext
 from typing import Any
 
-from corvo_client.worker._child import Note, Raised, Request, Returned, serve
+from corvo_client.worker._child import (
+    Message,
+    Note,
+    Raised,
+    Request,
+    Returned,
+    kill_group,
+    serve,
+)
+from corvo_client.worker._child_logs import LogRecord, current_levels, handle
 from corvo_client.worker._description import RemoteTraceback
 from corvo_client.worker._leases import Lease
 from corvo_client.worker._task import Task
@@ -114,8 +123,8 @@ class _Child:
             self._pipe.send(request)
             return self._wait_for_end(lease)
         except (EOFError, OSError):
+            self._end()
             _raise_if_interrupted(lease)
-            self._process.join()
             code = self._process.exitcode
             raise HandlerDied(f"the process of the handler ended with exit code {code}") from None
         finally:
@@ -125,22 +134,46 @@ class _Child:
 
     def _wait_for_end(self, lease: Lease) -> Returned | Raised:
         while True:
-            message: Note | Returned | Raised = self._pipe.recv()
+            message = self._receive()
+            if isinstance(message, LogRecord):
+                handle(message)
+                continue
             if not isinstance(message, Note):
                 return message
+            if message.job_id != lease.job.job_id:
+                continue  # from a thread or a process that an earlier handler has left behind
             if message.checkpoint is not None:
                 lease.note_checkpoint(message.checkpoint)
             if message.progress is not None:
                 lease.note_progress(message.progress)
 
+    def _receive(self) -> Message:
+        """Return the next message. Raises EOFError if the process has ended."""
+        # The pipe alone does not tell: processes that the handler has forked hold it open, too.
+        while not self._pipe.poll(_POLL_SECONDS):
+            if not self._process.is_alive() and not self._pipe.poll():
+                raise EOFError
+        message: Message = self._pipe.recv()
+        return message
+
+    def _end(self) -> None:
+        """Wait for the end of the process, and end the processes that it has started."""
+        self._process.join(_POLL_SECONDS)
+        self.kill()
+        self._process.join()
+
     def kill(self) -> None:
-        """Kill the process. A thread in `run` then gets an EOFError from the pipe."""
+        """Kill the process and those that it has started. A thread in `run` gets an EOFError."""
         self._was_killed = True
         self._process.kill()
+        if self._process.pid is not None:
+            kill_group(self._process.pid)
 
     def close(self) -> None:
         """Close the pipe, which makes the process exit."""
         self._pipe.close()
+        if not self._process.is_alive():
+            self.kill()
 
     def _kill_for(self, lease: Lease) -> None:
         """Kill the process if it still runs the job of `lease`. Any thread may call this."""
@@ -151,7 +184,7 @@ class _Child:
 
 def _request(task: Task[..., ..., Any], lease: Lease) -> Request:
     module, name = task.address
-    return Request(module, name, lease.job, lease.ends_at - time.monotonic())
+    return Request(module, name, lease.job, lease.ends_at - time.monotonic(), current_levels())
 
 
 def _raise_if_interrupted(lease: Lease) -> None:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from corvo_client._backoff import Backoff
 from corvo_client.worker._api import HeartbeatSender, LeasedJob, ServerApi
-from corvo_client.worker._fetcher import Fetcher
+from corvo_client.worker._fetcher import Fetcher, Lane
 from corvo_client.worker._heartbeat import Heartbeat
 from corvo_client.worker._leases import Interruption, Lease, LeaseTable
 from corvo_client.worker._middleware import Surroundings
@@ -18,7 +18,7 @@ from corvo_client.worker._outcomes import Outcome, Released
 from corvo_client.worker._reports import Reporter
 from corvo_client.worker._results import Results
 from corvo_client.worker._runner import AnyTask, Runner
-from corvo_client.worker._slots import Slots
+from corvo_client.worker._slots import Capacity, Slots
 from corvo_client.worker._to_outcome import outcome_of_error
 from corvo_client.worker._watch import LoopWatch
 
@@ -64,7 +64,8 @@ class Run:
         self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._leases = LeaseTable()
-        self._slots = Slots(options.concurrency, self._start, clock)
+        self._capacity = Capacity(options.concurrency)
+        self._lanes = self._make_lanes()
         self._runner = Runner(
             options.concurrency,
             self._loop,
@@ -84,11 +85,10 @@ class Run:
         self._results = Results(self._leases, reporter.deliver, Backoff(cap=5.0), clock)
         self._fetcher = Fetcher(
             api=api,
-            slots=self._slots,
+            lanes=list(self._lanes.values()),
             results=self._results,
             add_lease=self._add_lease,
             release=self._release,
-            backoff=Backoff(),
             clock=clock,
         )
         self._is_stopping = asyncio.Event()
@@ -101,7 +101,7 @@ class Run:
     @property
     def running(self) -> int:
         """Number of running handlers."""
-        return self._slots.taken
+        return self._capacity.taken
 
     def stop(self) -> None:
         """Start the shutdown. Any thread may call this, and more than once."""
@@ -139,6 +139,23 @@ class Run:
             self._interrupt(stale, Interruption.LOST)
         return lease
 
+    def _make_lanes(self) -> dict[bool, Lane]:
+        """Return the lanes of the handlers in processes (True) and of all others (False).
+
+        A job of the first that waits for a process would be active without running.
+        """
+        sizes = {False: self._options.concurrency, True: self._options.processes}
+        lanes = {}
+        for is_in_process, size in sizes.items():
+            queues = [name for name in self._tasks if self._is_in_process(name) is is_in_process]
+            if queues:
+                slots = Slots(size, self._start, self._clock, self._capacity)
+                lanes[is_in_process] = Lane(queues, slots)
+        return lanes
+
+    def _is_in_process(self, queue: str) -> bool:
+        return self._tasks[queue].executor == "process"
+
     def _start(self, lease: Lease) -> None:
         try:
             self._runner.start(self._tasks[lease.job.queue], lease)
@@ -152,7 +169,7 @@ class Run:
             self._results.put(lease, Released())
 
     def _finish(self, lease: Lease, outcome: Outcome | None) -> None:
-        self._slots.free_slot()
+        self._lanes[self._is_in_process(lease.job.queue)].slots.free_slot()
         needs_report, lease.is_running = lease.is_running, False
         if outcome is None:
             self._leases.remove(lease)
@@ -174,11 +191,11 @@ class Run:
         """Stop fetching, wait for handlers, and release the jobs of handlers that do not end."""
         _log.info("stopping: no more fetches, %d jobs are running", self.running)
         await self._fetcher.stop(fetcher)
-        if self.running and not await _within(grace, self._slots.all_free()):
+        if self.running and not await _within(grace, self._capacity.all_free()):
             _log.warning("stopping: interrupting %d jobs after %g s", self.running, grace)
             for lease in self._leases:
                 self._interrupt(lease, Interruption.SHUTDOWN)
-            await _within(self._options.interrupted, self._slots.all_free())
+            await _within(self._options.interrupted, self._capacity.all_free())
         for lease in self._leases:
             if lease.is_running:
                 _log.warning(

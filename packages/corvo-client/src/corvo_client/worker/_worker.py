@@ -250,15 +250,13 @@ class Worker:
         if self._is_alive:
             raise RuntimeError("this worker is already running")
         queues = self._served_queues()
-        terms = FetchTerms(
-            queues, self.id, self._hostname, self._poll_timeout, self._lease_duration
-        )
+        terms = FetchTerms(self.id, self._hostname, self._poll_timeout, self._lease_duration)
         api = self._server.api(terms)
         heartbeat_sender = self._server.heartbeat_sender(
             min(_MAX_HEARTBEAT_SECONDS, self._lease_duration / 3)
         )
         self._run = Run(
-            tasks=self._tasks,
+            tasks={queue: self._tasks[queue] for queue in queues},
             api=api,
             heartbeat_sender=heartbeat_sender,
             worker_id=self.id,

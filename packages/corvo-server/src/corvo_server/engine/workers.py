@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from heapq import nsmallest
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from corvo_server.engine.clock import Clock
 from corvo_server.engine.errors import not_found
@@ -17,6 +17,9 @@ _MAX_SEEN = 10_000
 """Number of workers kept in memory. Callers choose the ids, so their number has no limit."""
 _MAX_QUEUES = 200_000
 """Number of names of queues kept in memory for all workers together."""
+_MAX_LISTS = 64
+"""Number of lists of queues kept for a worker. It fetches many queues, or of several kinds, in
+turn."""
 
 
 class WorkerRecord(Struct):
@@ -24,12 +27,28 @@ class WorkerRecord(Struct):
 
     id: str
     hostname: str | None
-    queues: Sequence[str]
+    lists: dict[tuple[str, ...], int] = field(default_factory=dict)
+    """Lists of queues that it fetched from within the last hour, with the time of the last one."""
     first_seen: int | None = None
     last_fetch: int | None = None
     last_heartbeat: int | None = None
     active_jobs: int = 0
     status: str = "ok"
+
+    @property
+    def queues(self) -> list[str]:
+        """Queues that the worker fetches from."""
+        return list(dict.fromkeys(queue for queues in self.lists for queue in queues))
+
+    @property
+    def size(self) -> int:
+        """Number of names of queues in the record."""
+        return sum(map(len, self.lists))
+
+    def forget_list(self, queues: tuple[str, ...]) -> int:
+        """Forget a list of queues, and return its length."""
+        del self.lists[queues]
+        return len(queues)
 
 
 class Workers(Part):
@@ -51,10 +70,14 @@ class Workers(Part):
         """Record a fetch of a worker."""
         now = self._clock()
         record = self._seen.get(worker_id) or self._add(worker_id, now)
-        self._queues += len(queues) - len(record.queues)
         record.hostname = hostname
-        record.queues = queues
         record.last_fetch = now
+        fetched = tuple(queues)
+        if fetched not in record.lists:
+            self._queues += len(fetched)
+            if len(record.lists) == _MAX_LISTS:
+                self._queues -= record.forget_list(min(record.lists, key=record.lists.__getitem__))
+        record.lists[fetched] = now
         if self._queues > _MAX_QUEUES:
             self._forget_oldest()
 
@@ -78,7 +101,7 @@ class Workers(Part):
             record.active_jobs = 0
         for holder in await self._store.list_holders():
             record = records.setdefault(
-                holder.worker_id, WorkerRecord(holder.worker_id, holder.hostname, ())
+                holder.worker_id, WorkerRecord(holder.worker_id, holder.hostname)
             )
             record.hostname = record.hostname or holder.hostname
             record.active_jobs = holder.active_jobs
@@ -98,13 +121,13 @@ class Workers(Part):
         self._forget_old(now)
         if len(self._seen) >= _MAX_SEEN:
             self._forget_oldest()
-        record = self._seen[worker_id] = WorkerRecord(worker_id, None, (), now)
+        record = self._seen[worker_id] = WorkerRecord(worker_id, None, first_seen=now)
         return record
 
     def _forget_oldest(self) -> None:
         """Forget the tenth of the workers that has not called for the longest time."""
         for old in nsmallest(len(self._seen) // 10, self._seen.values(), key=_last_seen):
-            self._queues -= len(old.queues)
+            self._queues -= old.size
             del self._seen[old.id]
 
     def _forget_old(self, now: int) -> None:
@@ -116,7 +139,11 @@ class Workers(Part):
             for worker_id, record in self._seen.items()
             if now - _last_seen(record) < _FORGOTTEN_AFTER
         }
-        self._queues = sum(len(record.queues) for record in self._seen.values())
+        for record in self._seen.values():
+            record.lists = {
+                queues: at for queues, at in record.lists.items() if now - at < _FORGOTTEN_AFTER
+            }
+        self._queues = sum(record.size for record in self._seen.values())
 
 
 def _last_seen(record: WorkerRecord) -> int:
