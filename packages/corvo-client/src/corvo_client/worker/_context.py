@@ -130,8 +130,8 @@ class Context:
         """Store a checkpoint for the next attempt: any JSON value except null.
 
         The next heartbeat sends it within about one second. The worker also sends it before it
-        reports a failure or releases the job. If the process dies, checkpoints since the last
-        heartbeat are lost. Raises ValueError for a value that JSON cannot express.
+        reports the outcome of the job. If the process dies, checkpoints since the last heartbeat
+        are lost. Raises ValueError for a value that JSON cannot express.
         """
         self._lease.note_checkpoint(value)
 
@@ -143,7 +143,8 @@ class Context:
     ) -> None:
         """Report progress: `current` of `total`, and a line of text.
 
-        The call is cheap: only the latest progress is sent, with the next heartbeat.
+        The call is cheap: only the latest progress is sent, with the next heartbeat or before the
+        outcome of the job.
         """
         self._lease.note_progress(Progress(current=current, total=total, message=message))
 
