@@ -6,9 +6,10 @@ import pytest
 
 from corvo_client._backoff import Backoff
 from corvo_client.worker._leases import Lease, LeaseTable
-from corvo_client.worker._outcomes import Completed, Failed, Released
+from corvo_client.worker._outcomes import Completed, Failed, Outcome, Released
 from corvo_client.worker._reports import Reporter
 from corvo_client.worker._results import Results
+from corvo_schema.progress import Progress
 
 MakeLease = Callable[..., Lease]
 
@@ -97,6 +98,40 @@ async def test_each_kind_of_outcome_has_its_request(
     assert (fail.error, fail.backtrace, fail.retry, fail.cancel) == ("E: x", "trace", False, True)
     assert fail.lease_token == "token"
     assert (release.delay, release.checkpoint) == (2500, {"page": 3})
+
+
+@pytest.mark.parametrize("outcome", [Completed(), Failed("no"), Released()])
+@pytest.mark.parametrize("works", [True, False])
+async def test_the_last_progress_is_sent_before_the_outcome(
+    results: Results,
+    add_lease: MakeLease,
+    server: Any,
+    notes: FakeNotes,
+    outcome: Outcome,
+    works: bool,
+) -> None:
+    notes.works = works
+    plain, lease = add_lease(), add_lease()
+    lease.note_progress(Progress(current=100, total=100))
+    seen: list[bool] = []
+    server.refuses = lambda item: seen.append(item.job_id == lease.job.job_id and lease.has_notes)
+    results.put(plain, Completed())
+    results.put(lease, outcome)
+    await drained(results)
+    assert notes.flushes == 1
+    assert any(seen) is not works  # an outcome does not wait for progress that cannot be sent
+    assert len(server.acks + server.fails + server.releases) == 2
+
+
+async def test_a_checkpoint_is_sent_before_the_ack(
+    results: Results, add_lease: MakeLease, notes: FakeNotes
+) -> None:
+    lease = add_lease()
+    lease.note_checkpoint({"page": 9})
+    results.put(lease, Completed())
+    await drained(results)
+    assert notes.flushes == 1
+    assert not lease.has_notes
 
 
 @pytest.mark.parametrize(("delay", "ms"), [(0.0, None), (0.0001, 1), (1.0001, 1001), (3, 3000)])

@@ -1,6 +1,9 @@
 """Leases, and the heartbeats that extend them."""
 
+import json
+
 from corvo_schema.states import EventType, JobState
+from corvo_server.store.records import LeasedJob
 from server_support.bench import LEASE_MS, Bench, make_job
 from server_support.clock import START
 
@@ -38,6 +41,37 @@ async def test_progress_is_kept_and_is_an_event(bench: Bench) -> None:
     assert (await bench.events(job))[-1] is EventType.PROGRESS
     await bench.heartbeat(job)
     assert (await bench.job(job)).progress == '{"current":3,"total":9}'
+
+
+async def test_progress_is_an_event_at_most_once_in_ten_seconds(
+    bench: Bench,
+) -> None:
+    job = await bench.start()
+    for number in range(100):
+        bench.clock.forward(500)
+        await bench.heartbeat(job, progress={"current": number, "total": 99})
+    assert await _progress_of(bench, job) == [0, 19, 39, 59, 79, 99]
+    await bench.heartbeat(job, progress={"current": 100, "total": 100})
+    await bench.ack(job)
+    stored = await bench.job(job)
+    assert stored.progress == '{"current":100,"total":100}'
+    # The next attempt begins anew.
+    other = await bench.start(retry_backoff="none", retry_base_delay="0s", max_retries=3)
+    for _ in range(2):
+        bench.clock.forward(1)
+        await bench.heartbeat(other, progress={"current": 1})
+        await bench.heartbeat(other, progress={"current": 2})
+        await bench.fail(other)
+        await bench.tick(1)
+        other = await bench.fetch_one()
+    assert await _progress_of(bench, other) == [1, 1]
+
+
+async def _progress_of(bench: Bench, job: LeasedJob) -> list[int]:
+    """Return the progress of the events of a job."""
+    events = (await bench.job(job)).events
+    data = [event.data or "{}" for event in events if event.type is EventType.PROGRESS]
+    return [json.loads(text)["progress"]["current"] for text in data]
 
 
 async def test_checkpoint_is_handed_to_the_next_attempt(bench: Bench) -> None:

@@ -109,6 +109,7 @@ async def test_only_the_newest_events_of_a_job_are_read(
     job = await bench.start()
     for number in range(80):
         await bench.heartbeat(job, progress={"message": f"{number:>60000}"})
+        bench.clock.forward(10_000)  # progress is an event once in ten seconds
     await bench.ack(job)
     events = (await bench.job(job)).events
     assert sum(len(event.data or "") for event in events) < sizes.MAX_TIMELINE + 64 * 1024

@@ -57,6 +57,7 @@ async def write_events(bench: Bench, megabytes: int = 2) -> int:
     job = await bench.start(queue="large")
     for _ in range(megabytes * 16):
         await bench.heartbeat(job, progress=LARGE)
+        bench.clock.forward(10_000)  # progress is an event once in ten seconds
     return int(await bench.engine.events.last_id())
 
 

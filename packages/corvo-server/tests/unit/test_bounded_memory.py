@@ -157,6 +157,7 @@ async def test_follower_gets_events_that_are_too_large_for_the_memory(bench: Ben
     job = await bench.start()
     for _ in range(3):
         await bench.heartbeat(job, progress={"message": "x" * 10_000})
+        bench.clock.forward(10_000)  # progress is an event once in ten seconds
     await bench.ack(job)
     types: list[str] = []
     async for events in bench.engine.events.follow(0, EventFilter(), 60):

@@ -132,9 +132,9 @@ class Context:
         """Store a checkpoint for the next attempt: any JSON value except null.
 
         The next heartbeat sends it within about one second. The worker also sends it before it
-        reports a failure or releases the job. If the process dies, checkpoints since the last
-        heartbeat are lost. Raises ValueError for a value that JSON cannot express, and after the
-        server has rejected an earlier checkpoint of this attempt, e.g. because it is too large.
+        reports the outcome of the job. If the process dies, checkpoints since the last heartbeat
+        are lost. Raises ValueError for a value that JSON cannot express, and after the server has
+        rejected an earlier checkpoint of this attempt, e.g. because it is too large.
         """
         if self._lease.rejection is not None:
             raise ValueError(f"the server rejected a checkpoint: {self._lease.rejection}")
@@ -148,8 +148,8 @@ class Context:
     ) -> None:
         """Report progress: `current` of `total`, and a line of text.
 
-        The call is cheap: only the latest progress is sent, with the next heartbeat. A message of
-        more than 4,096 characters is cut.
+        The call is cheap: only the latest progress is sent, with the next heartbeat or before the
+        outcome of the job. A message of more than 4,096 characters is cut.
         """
         if isinstance(message, str):
             message = cut(message, _MAX_MESSAGE_CHARS)

@@ -79,6 +79,11 @@ class Lease:
         self.unsent_checkpoint: Any = None
         self.unsent_progress: Progress | None = None
 
+    @property
+    def has_notes(self) -> bool:
+        """True if the server does not have the last progress or checkpoint."""
+        return self.unsent_progress is not None or self.unsent_checkpoint is not None
+
     def interrupt(self, why: Interruption) -> bool:
         """Set the interruption, and return whether it changed. LOST replaces other reasons.
 

@@ -35,7 +35,8 @@ class _Result(Protocol):
 class Reporter:
     """Sends reports to the server.
 
-    `flush_notes` sends all checkpoints in a heartbeat, and returns whether that succeeded.
+    `flush_notes` sends all progress and checkpoints in a heartbeat, and returns whether that
+    succeeded. They are sent before the outcome of their job: afterwards the server takes none.
     """
 
     def __init__(
@@ -63,22 +64,43 @@ class Reporter:
                 case Released():
                     released.append((lease, outcome))
         sends: list[Awaitable[list[Report]]] = []
+        noted = [report for report in done if report[0].has_notes]
+        if noted:
+            done = [report for report in done if not report[0].has_notes]
+            sends.append(self._deliver_noted(noted, _ack_item, self._api.ack))
         if done:
             sends.append(self._deliver(done, _ack_item, self._api.ack))
         if failed:
             sends.append(self._deliver_failed(failed))
         if released:
-            sends.append(self._deliver(released, _release_item, self._api.release))
+            # The checkpoint is part of the release.
+            has_progress = any(lease.unsent_progress is not None for lease, _ in released)
+            deliver = self._deliver_noted if has_progress else self._deliver
+            sends.append(deliver(released, _release_item, self._api.release))
         if len(sends) == 1:
             return await sends[0]
         return [report for rest in await asyncio.gather(*sends) for report in rest]
 
     async def _deliver_failed(self, reports: Sequence[tuple[Lease, Failed]]) -> list[Report]:
         # Checkpoints go first: the next attempt may start as soon as the failure is stored.
-        has_notes = any(lease.unsent_checkpoint is not None for lease, _ in reports)
-        if has_notes and not await self._flush_notes():
+        is_needed = any(lease.unsent_checkpoint is not None for lease, _ in reports)
+        if is_needed and not await self._flush_notes():
             return list(reports)
-        return await self._deliver(reports, _fail_item, self._api.fail)
+        return await self._deliver_noted(reports, _fail_item, self._api.fail)
+
+    async def _deliver_noted(
+        self,
+        reports: Sequence[tuple[Lease, K]],
+        make: Callable[[Lease, K], I],
+        send: Callable[[Sequence[I]], Awaitable[Sequence[_Result]]],
+    ) -> list[Report]:
+        """Send the last notes, if there are any, and then the outcomes.
+
+        The outcomes do not wait for notes that cannot be sent.
+        """
+        if any(lease.has_notes for lease, _ in reports):
+            await self._flush_notes()
+        return await self._deliver(reports, make, send)
 
     async def _deliver(
         self,

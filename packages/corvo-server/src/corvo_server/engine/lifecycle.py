@@ -30,6 +30,8 @@ The token itself says that its attempt is fenced. So every server that reads the
 it, also after a restart, and no table needs a column for it. For clients, tokens stay opaque.
 """
 _CLEARED = ""
+_STEP_MS = 10_000
+"""Interval of the progress events of an attempt."""
 _REPLACED = [name for name in rules.REPLACED_FIELDS if name in JobHead.__struct_fields__]
 """Fields that a replacement sets on the head. The store takes the others from the new job."""
 
@@ -162,13 +164,29 @@ def take_back(job: JobHead, token: str | None, now: int) -> Outcome:
 def heartbeat(
     job: JobHead, token: str | None, progress: str | None, checkpoint: str | None, now: int
 ) -> Outcome:
-    """Extend the lease by the job's lease duration; store progress and checkpoint if given."""
+    """Extend the lease by the job's lease duration; store progress and checkpoint if given.
+
+    Not every progress is an event: see `_is_step`.
+    """
     refusal = _guard(job, token, "kept alive")
     if refusal is not None:
         return refusal
     after = replace(job, lease_expires_at=now + job.lease_ms)
-    event = None if progress is None else EventType.PROGRESS
+    event = EventType.PROGRESS if progress is not None and _is_step(job, now) else None
     return Change(after, now, event, progress=progress, checkpoint=checkpoint)
+
+
+def _is_step(job: JobHead, now: int) -> bool:
+    """Return whether progress at `now` is an event: at most once in each 10 s of an attempt.
+
+    That is the first heartbeat of the attempt, and the first in each further 10 s. Workers report
+    progress twice a second, which would fill the timeline of the job and the log of events.
+    """
+    started_at = job.started_at or 0
+    last_beat = (job.lease_expires_at or 0) - job.lease_ms
+    if last_beat <= started_at:
+        return True
+    return (last_beat - started_at) // _STEP_MS != (now - started_at) // _STEP_MS
 
 
 # Calls of operators
