@@ -67,9 +67,14 @@ class AsyncClient(
             verify=verify,
             proxy=proxy,
         )
-        self.base_url = origin.url
         policy = RetryPolicy() if retry is None else retry
-        super().__init__(AsyncSession(AsyncTransport(origin, transport), policy))
+        self._transport = AsyncTransport(origin, transport)
+        super().__init__(AsyncSession(self._transport, policy))
+
+    @property
+    def base_url(self) -> str:
+        """URL of the server that gets the calls."""
+        return self._transport.url
 
     async def send(self, call: Call[R]) -> R:
         """Send a call of `corvo_client.calls` and return its reply. Raises `CorvoError`."""

@@ -68,9 +68,14 @@ class Client(
             verify=verify,
             proxy=proxy,
         )
-        self.base_url = origin.url
         policy = RetryPolicy() if retry is None else retry
-        super().__init__(Session(Transport(origin, transport), policy))
+        self._transport = Transport(origin, transport)
+        super().__init__(Session(self._transport, policy))
+
+    @property
+    def base_url(self) -> str:
+        """URL of the server that gets the calls."""
+        return self._transport.url
 
     def send(self, call: Call[R]) -> R:
         """Send a call of `corvo_client.calls` and return its reply. Raises `CorvoError`."""

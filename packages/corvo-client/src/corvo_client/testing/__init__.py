@@ -2,9 +2,11 @@
 
 `recording()` records the jobs that the clients of this process enqueue, without a server. Tests
 inspect them, make assertions, and run them with `drain()`. `LocalServer` runs a real server in a
-temporary directory. The pytest fixtures are `corvo_jobs`, `corvo_server` and `corvo_client`.
+temporary directory, and `redirecting()` sends all calls of the process to it. The pytest fixtures
+are `corvo_jobs`, `corvo_server` and `corvo_client`.
 """
 
+from corvo_client._redirect import RedirectEnded, redirecting
 from corvo_client.testing._drain import Drained, NeverEmpty
 from corvo_client.testing._memory import NoServer
 from corvo_client.testing._recorded import RecordedJobs, recording
@@ -16,6 +18,8 @@ __all__ = [
     "NeverEmpty",
     "NoServer",
     "RecordedJobs",
+    "RedirectEnded",
     "ServerDied",
     "recording",
+    "redirecting",
 ]

@@ -22,6 +22,7 @@ from corvo_client._call import API, BatchEndpoint, Call
 from corvo_client._codec import reader
 from corvo_client._errors import CorvoError, PayloadTooLarge, Unavailable, ValidationFailed
 from corvo_client._origin import Origin
+from corvo_client._redirect import binder
 from corvo_client._retry import NO_RETRIES
 from corvo_client.worker._api import Ack, LeasedJob, Refused, StorageFull, Undelivered
 from corvo_schema import ErrorCode, ReplyModel, RequestModel
@@ -131,12 +132,14 @@ class HttpHeartbeatSender:
 
     def __init__(self, origin: Origin, timeout: float) -> None:
         self._timeout = timeout
+        self._bind = binder()
         self._runner = asyncio.Runner()
         self._session = AsyncSession(AsyncTransport(origin), NO_RETRIES)
         self._calls = AsyncAttempts(self._session)
 
     def beat(self, request: HeartbeatRequest) -> HeartbeatReply:
         """Extend leases. Raises `RequestFailed`, also after the timeout of the whole request."""
+        self._bind()
         return self._runner.run(_with_worker_errors(self._beat(request)))
 
     async def _beat(self, request: HeartbeatRequest) -> HeartbeatReply:

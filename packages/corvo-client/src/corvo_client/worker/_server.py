@@ -45,7 +45,7 @@ class Server:
     def redirect(self, server: str | None, api_key: str | None) -> None:
         """Replace the server (None: keep it) and the API key. Call it before the first use."""
         if server is None and isinstance(self._server, AsyncClient):
-            server = self._server.base_url
+            server = self._server._session._transport._origin.url  # noqa: SLF001 - of this package
         self._server = server or self._server
         self._api_key = api_key
         for made in ("_origin", "_sync_session"):

@@ -16,6 +16,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar, Unpack,
 from pydantic import TypeAdapter
 
 from corvo_client._async.client import AsyncClient
+from corvo_client._redirect import bound
 from corvo_client.worker._context import Context
 from corvo_client.worker._http import FetchTerms
 from corvo_client.worker._middleware import Middleware, Surroundings
@@ -229,17 +230,18 @@ class Worker:
             queues, self.id, self._hostname, self._poll_timeout, self._lease_duration
         )
         api = self._server.api(terms)
-        heartbeat_sender = self._server.heartbeat_sender(
-            min(_MAX_HEARTBEAT_SECONDS, self._lease_duration / 3)
-        )
-        self._run = Run(
-            tasks=self._tasks,
-            api=api,
-            heartbeat_sender=heartbeat_sender,
-            worker_id=self.id,
-            options=self._options,
-            surroundings=self._surroundings,
-        )
+        with bound():
+            heartbeat_sender = self._server.heartbeat_sender(
+                min(_MAX_HEARTBEAT_SECONDS, self._lease_duration / 3)
+            )
+            self._run = Run(
+                tasks=self._tasks,
+                api=api,
+                heartbeat_sender=heartbeat_sender,
+                worker_id=self.id,
+                options=self._options,
+                surroundings=self._surroundings,
+            )
         self._is_alive = True
         names = ", ".join(queues)
         _log.info("worker %s serves %s, concurrency %d", self.id, names, self.concurrency)
@@ -247,8 +249,9 @@ class Worker:
 
     async def _live(self, run: Run) -> None:
         try:
-            async with self.lifespan(self) as self._surroundings.state:
-                await run.run()
+            with bound():
+                async with self.lifespan(self) as self._surroundings.state:
+                    await run.run()
         finally:
             self._surroundings.state = None
             self._is_alive = False
