@@ -7,6 +7,7 @@ are `corvo_jobs`, `corvo_server` and `corvo_client`.
 """
 
 from corvo_client._redirect import RedirectEnded, redirecting
+from corvo_client.testing._context import FakeContext, fake_context
 from corvo_client.testing._drain import Drained, NeverEmpty
 from corvo_client.testing._memory import NoServer
 from corvo_client.testing._recorded import RecordedJobs, recording
@@ -14,12 +15,14 @@ from corvo_client.testing._server import LocalServer, ServerDied
 
 __all__ = [
     "Drained",
+    "FakeContext",
     "LocalServer",
     "NeverEmpty",
     "NoServer",
     "RecordedJobs",
     "RedirectEnded",
     "ServerDied",
+    "fake_context",
     "recording",
     "redirecting",
 ]
