@@ -54,8 +54,12 @@ def worker_reference() -> Iterator[str]:
 def testing_reference() -> Iterator[str]:
     """Yield the lines on recorded jobs, servers for tests, the outbox, and traces."""
     yield from _function(_find("corvo_client.testing.recording"), "recording", level=2)
-    for name in ("RecordedJobs", "LocalServer", "Drained"):
+    yield from _function(
+        _find("corvo_client.testing._context.fake_context"), "fake_context", level=2
+    )
+    for name in ("RecordedJobs", "FakeContext", "LocalServer", "Drained"):
         yield from _class(f"corvo_client.testing.{name}")
+    yield from _function(_find("corvo_client._redirect.redirecting"), "redirecting", level=2)
     yield from _class("corvo_client.outbox.sqlalchemy.Outbox")
     yield from _function(_find("corvo_client.otel.tracing"), "tracing", level=2)
 

@@ -200,3 +200,56 @@ async def test_recorded_jobs_behave_like_real_jobs(server: CorvoServer, story: S
         await recorded.drain_async(make_worker(None, queue))
     assert answers == real_answers
     assert compared(recorded.all) == compared(real_jobs)
+
+
+async def settings(client: AsyncClient, name: str) -> list[Any]:
+    """Change schedules and queues. Return the replies without ids and times."""
+    replies: list[Any] = [
+        await client.put_schedule(name, queue=name, cron="@daily", unique_key="k", payload=[1]),
+        await client.pause_schedule(name),
+        await client.get_schedule(name, upcoming=0),
+        await client.run_schedule(name),
+        await client.run_schedule(name),
+        await client.put_schedule(name, queue=name, cron="5 * * * *", tags={"a": "b"}),
+        await client.resume_schedule(name),
+        await client.replace_schedule(name, name + "2", queue=name, cron="@hourly"),
+        await client.pause_queue(name),
+        await client.limit_queue(name, 3, per_key=2),
+        await client.limit_queue(name, 0),
+        await client.throttle_queue(name, 5, "1m"),
+        await client.get_queue(name),
+        await client.drain_queue(name),
+        await client.unthrottle_queue(name),
+        await client.get_queue(name),
+        await client.resume_queue(name),
+    ]
+    missing: tuple[Callable[[str], Awaitable[Any]], ...] = (
+        client.get_schedule,
+        client.get_queue,
+        client.delete_schedule,
+    )
+    for call in missing:
+        try:
+            await call(name + "x")
+        except CorvoError as error:
+            replies.append((type(error), str(error).replace(name, "")))
+    try:
+        await client.put_schedule(name, queue=name, cron="@nightly")
+    except CorvoError as error:
+        replies.append(type(error))
+    replies.append(await client.delete_schedule(name + "2"))
+    changing = ("id", "job_id", "last_job_id", "last_run", "next_run", "created_at", "updated_at")
+    left_out = {*changing, "upcoming", "oldest_pending_ms"}
+    return [
+        reply.model_dump(exclude=left_out) if hasattr(reply, "model_dump") else reply
+        for reply in replies
+    ]
+
+
+async def test_recorded_settings_behave_like_real_settings(server: CorvoServer) -> None:
+    name = new_name()
+    async with AsyncClient(server.url) as client:
+        real = await settings(client, name)
+    with recording():
+        async with AsyncClient() as client:
+            assert await settings(client, name) == real

@@ -16,6 +16,7 @@ from corvo_client import (
     ServerError,
     Unavailable,
 )
+from corvo_client._retry import default_policy
 
 REFUSED = ConnectionFailed("refused")
 POLICY = RetryPolicy(max_attempts=10, max_elapsed=30, first_delay=0.1, longest_delay=5)
@@ -49,6 +50,20 @@ def test_time_is_limited() -> None:
     patient = Unavailable("later", code="UNAVAILABLE", status=503, retry_after=29.5)
     assert pause(patient) == 29.6
     assert pause(patient, elapsed=1) is None
+
+
+def test_the_default_is_short_and_the_environment_changes_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("CORVO_RETRY_SECONDS", raising=False)
+    assert (default_policy().max_elapsed, RetryPolicy().max_elapsed) == (5, 5)
+    for text, seconds in (("", 5), ("0", 0), ("30", 30), ("2.5", 2.5)):
+        monkeypatch.setenv("CORVO_RETRY_SECONDS", text)
+        assert default_policy().max_elapsed == seconds
+    for text in ("-1", "nan", "inf", "30s", "for ever"):
+        monkeypatch.setenv("CORVO_RETRY_SECONDS", text)
+        with pytest.raises(ValueError, match=r"CORVO_RETRY_SECONDS must be a number of seconds"):
+            default_policy()
 
 
 @pytest.mark.parametrize(

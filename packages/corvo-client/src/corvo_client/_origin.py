@@ -5,6 +5,7 @@ import platform
 import random
 import ssl
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
@@ -21,6 +22,7 @@ from corvo_client._errors import (
     ConnectionLost,
     TransportError,
 )
+from corvo_client._redirect import environment_server
 
 DEFAULT_URL = "http://localhost:8080"
 MAX_CONNECTIONS = 10
@@ -69,7 +71,7 @@ class Origin:
         verify: ssl.SSLContext | bool = True,
         proxy: str | None = None,
     ) -> None:
-        text = base_url or os.environ.get("CORVO_SERVER") or DEFAULT_URL
+        text = base_url or environment_server() or DEFAULT_URL
         urls = [_server_url(part.strip()) for part in text.split(",")]
         self.servers = [
             _make_server(url, _common_headers(url, api_key, headers or {})) for url in urls
@@ -95,6 +97,16 @@ class Origin:
         context = httpx.create_ssl_context(self._verify)
         context.set_alpn_protocols(["http/1.1"])
         return context
+
+    def moved_to(self, url: str) -> "Origin":
+        """Return an origin with the same timeouts for the server of a test.
+
+        It has no API key, no headers and no proxy, which belong to the other server.
+        """
+        moved = copy(self)
+        moved.servers = [_make_server(_server_url(url), _headers(httpx.URL(url), {}))]
+        moved.url, moved.proxy, moved._at = url, None, 0  # noqa: SLF001 - a copy of this object
+        return moved
 
     def silence_timeout(self, call: Call[Any]) -> float:
         """Return how many seconds the server may send nothing before the call fails."""
@@ -220,14 +232,17 @@ def _common_headers(
     key = (api_key or os.environ.get("CORVO_API_KEY") or "").strip()
     if not (key.isascii() and key.isprintable()):
         raise ValueError("the API key must be printable ASCII text")
-    agent = f"corvo-client/{__version__} python/{platform.python_version()}"
-    common = {"Host": url.netloc.decode(), "Accept": "application/json", "User-Agent": agent}
-    if key:
-        common["Authorization"] = f"Bearer {key}"
-    raw = httpx.Headers({**common, **headers}).raw
+    authorization = {"Authorization": f"Bearer {key}"} if key else {}
+    raw = _headers(url, {**authorization, **headers})
     if any(byte in part for pair in raw for part in pair for byte in b"\r\n\0"):
         raise ValueError("a header must not contain line breaks")
     return raw
+
+
+def _headers(url: httpx.URL, headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:
+    agent = f"corvo-client/{__version__} python/{platform.python_version()}"
+    common = {"Host": url.netloc.decode(), "Accept": "application/json", "User-Agent": agent}
+    return httpx.Headers({**common, **headers}).raw
 
 
 def _where(call: Call[Any], server: ServerAddress) -> str:

@@ -21,11 +21,15 @@ def corvo_jobs() -> "Iterator[RecordedJobs]":
 
 @pytest.fixture
 def corvo_server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Start a real server for this test and return its URL. Set CORVO_SERVER to that URL."""
-    from corvo_client.testing import LocalServer  # noqa: PLC0415
+    """Start a real server for this test and return its URL.
+
+    All clients, tasks and workers of the process use it, whatever URL the code has. CORVO_SERVER is
+    set to that URL.
+    """
+    from corvo_client.testing import LocalServer, redirecting  # noqa: PLC0415
 
     monkeypatch.delenv("CORVO_API_KEY", raising=False)
-    with LocalServer() as server:
+    with LocalServer() as server, redirecting(server.url):
         monkeypatch.setenv("CORVO_SERVER", server.url)
         yield server.url
 

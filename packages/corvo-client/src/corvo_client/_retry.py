@@ -1,5 +1,7 @@
 """Retry policy of calls."""
 
+import math
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -15,6 +17,8 @@ from corvo_schema import ErrorCode
 Sleep = Callable[[float], None]
 AsyncSleep = Callable[[float], Awaitable[None]]
 
+_VARIABLE = "CORVO_RETRY_SECONDS"
+
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
@@ -24,11 +28,13 @@ class RetryPolicy:
     the server answered that it changed nothing, or the call is repeatable. Repeatable are reads,
     enqueues (they carry a job id), and ack, fail and release with a lease token. A delay is random
     between zero and a bound that doubles; `Retry-After` is added to it. No attempt starts after
-    `max_elapsed`. The default `max_attempts` is so high that only `max_elapsed` matters.
+    `max_elapsed`. The default is short, because a caller waits, e.g. a web request; a program that
+    rather waits than fails needs more. The default `max_attempts` is so high that only
+    `max_elapsed` matters.
     """
 
     max_attempts: int = 100
-    max_elapsed: float = 30.0
+    max_elapsed: float = 5.0
     first_delay: float = 0.1
     longest_delay: float = 5.0
 
@@ -54,6 +60,20 @@ class RetryPolicy:
 
 NO_RETRIES = RetryPolicy(max_attempts=1)
 """Raise the first failure."""
+
+
+def default_policy() -> RetryPolicy:
+    """Return the policy with the `max_elapsed` of CORVO_RETRY_SECONDS. Raises ValueError."""
+    text = os.environ.get(_VARIABLE)
+    if not text:
+        return RetryPolicy()
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds < math.inf:
+        raise ValueError(f"{_VARIABLE} must be a number of seconds, like 5 or 0.5, not {text!r}")
+    return RetryPolicy(max_elapsed=seconds)
 
 
 def _may_repeat(error: CorvoError, *, repeatable: bool) -> bool:

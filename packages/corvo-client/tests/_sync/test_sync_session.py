@@ -50,6 +50,38 @@ def session(server: Any, pauses: Pauses) -> Session:
     return Session(transport, RetryPolicy(max_attempts=4), sleep=pauses, draw=lambda: 0.5)
 
 
+class Clock:
+    """A clock in seconds that moves only by its `sleep`."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def test_a_caller_waits_a_few_seconds_for_a_server_that_is_down(server: Any) -> None:
+    transport = Transport(Origin(), httpx.MockTransport(server))
+    for policy, longest in ((RetryPolicy(), 5.0), (RetryPolicy(max_elapsed=60), 60.0)):
+        clock = Clock()
+        session = Session(transport, policy, sleep=clock.sleep, clock=clock, draw=lambda: 1.0)
+        for _ in range(100):
+            server.then(httpx.ConnectError("refused"))
+        with pytest.raises(ConnectionFailed, match="Is the server running there") as caught:
+            session.send(admin.info())
+        waited = clock.now - 100.0
+        assert longest / 2 < waited <= longest
+        attempts = len(server.requests)
+        assert caught.value.__notes__ == [
+            f"The call was tried {attempts} times in {waited:.1f} s. To try for longer, set "
+            "CORVO_RETRY_SECONDS or pass `retry`"
+        ]
+        server.requests.clear()
+
+
 def test_read_is_retried_until_it_succeeds(server: Any, session: Session, pauses: Pauses) -> None:
     server.then(httpx.ConnectError("refused"))
     server.then(httpx.ReadError("reset"))

@@ -8,7 +8,7 @@ from typing import Any
 from unittest.mock import ANY
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from corvo_client import (
     AsyncClient,
@@ -26,6 +26,10 @@ from corvo_client.worker import CallNext, Cancel, Context, Retry, Snooze, Worker
 class Email(BaseModel):
     to: str
     at: datetime | None = None
+
+
+class OpenEmail(BaseModel, extra="allow"):
+    sender: str = Field(alias="From")
 
 
 def in_a_process(context: Context) -> str:
@@ -99,8 +103,8 @@ def test_recordings_nest_and_end(client: Client) -> None:
 
 
 async def test_calls_that_need_a_server_raise(jobs: RecordedJobs, client: Client) -> None:
-    with pytest.raises(NoServer, match="GET /api/v1/queues: this needs a server"):
-        client.list_queues()
+    with pytest.raises(NoServer, match="GET /api/v1/workers: this needs a server"):
+        client.list_workers()
     with pytest.raises(NoServer, match="events"):
         list(client.follow_events())
     async with AsyncClient() as asynchronous:
@@ -191,7 +195,39 @@ def test_assert_enqueued_accepts_a_task_and_its_arguments(
     jobs.assert_enqueued(send, to="ada")
     jobs.assert_enqueued(send, email=Email(to="ada"))
     jobs.assert_not_enqueued(send, email=Email(to="bob"))
-    jobs.assert_not_enqueued(send, cc="bob")
+
+
+def test_unknown_arguments_are_refused(jobs: RecordedJobs, client: Client, worker: Worker) -> None:
+    @worker.task("thumbnails")
+    def make(context: Context, image: str, width: int = 200) -> None: ...
+
+    @worker.task("emails")
+    async def send(email: Email) -> None: ...
+
+    @worker.task("anything")
+    def anything(**members: int) -> None: ...
+
+    @worker.task("open")
+    def opened(email: OpenEmail) -> None: ...
+
+    # Nothing is enqueued yet: each of these would pass, whatever the name is.
+    for check in (jobs.assert_not_enqueued, jobs.assert_enqueued, jobs.enqueued):
+        with pytest.raises(TypeError, match="'wdith' is not an argument of task 'thumbnails'; did"):
+            check(make, wdith=100)
+        with pytest.raises(TypeError, match="'cc' is not an argument of task 'emails'; it has at"):
+            check(send, cc="bob")
+    jobs.assert_not_enqueued(make, width=100)
+    jobs.assert_not_enqueued(anything, x=1)
+    jobs.assert_not_enqueued(opened, x=1, From="bob", sender="bob")
+    jobs.assert_not_enqueued("emails", too="ada")  # no job tells the names
+    client.enqueue("emails", {"to": "ada"})
+    client.enqueue("sums", [1, 2])
+    jobs.assert_not_enqueued("emails", to="bob")
+    jobs.assert_not_enqueued("sums", to="ada")
+    with pytest.raises(TypeError, match="'too' is not an argument of a job of 'emails'; did you"):
+        jobs.assert_not_enqueued("emails", too="ada")
+    with pytest.raises(TypeError, match="'cc' is not an argument of any recorded job; it has to"):
+        jobs.assert_not_enqueued(cc="ada")
 
 
 # Draining

@@ -6,7 +6,15 @@ from difflib import get_close_matches
 
 _PREFIX = "CORVO_"
 _OF_CLIENTS = frozenset(
-    {"CORVO_API_KEY", "CORVO_CONFIG", "CORVO_OUTPUT", "CORVO_PROFILE", "CORVO_SERVER"}
+    {
+        "CORVO_API_KEY",
+        "CORVO_CONFIG",
+        "CORVO_OUTPUT",
+        "CORVO_PROFILE",
+        "CORVO_RETRY_SECONDS",
+        "CORVO_SERVER",
+        "CORVO_TEST_SERVER",
+    }
 )
 """Variables of the client and the command line, which the server does not read."""
 _OF_SANIC = "CORVO_SANIC_"

@@ -18,7 +18,7 @@ from corvo_client._async.through_httpx import AsyncBackend
 from corvo_client._async.transport import AsyncTransport
 from corvo_client._call import Call
 from corvo_client._origin import Origin
-from corvo_client._retry import RetryPolicy
+from corvo_client._retry import RetryPolicy, default_policy
 from corvo_client._stream import Stream
 
 R = TypeVar("R")
@@ -41,8 +41,9 @@ class AsyncClient(
     `api_key` defaults to CORVO_API_KEY; `proxy` defaults to the usual environment variables.
     Timeouts are in seconds; a fetch adds its own `timeout` to `read_timeout`. `verify` is False, or
     an SSL context, e.g. with a private authority or a client certificate. `transport` is a
-    transport of httpx that replaces the network. Temporary failures are retried as `retry` defines;
-    all other failures are raised as `CorvoError`. The client connects at the first call.
+    transport of httpx that replaces the network. Temporary failures are retried as `retry` defines,
+    by default for 5 s, or for CORVO_RETRY_SECONDS; all other failures are raised as `CorvoError`.
+    The client connects at the first call.
     """
 
     def __init__(
@@ -67,9 +68,14 @@ class AsyncClient(
             verify=verify,
             proxy=proxy,
         )
-        self.base_url = origin.url
-        policy = RetryPolicy() if retry is None else retry
-        super().__init__(AsyncSession(AsyncTransport(origin, transport), policy))
+        policy = default_policy() if retry is None else retry
+        self._transport = AsyncTransport(origin, transport)
+        super().__init__(AsyncSession(self._transport, policy))
+
+    @property
+    def base_url(self) -> str:
+        """URL of the server that gets the calls."""
+        return self._transport.url
 
     async def send(self, call: Call[R]) -> R:
         """Send a call of `corvo_client.calls` and return its reply. Raises `CorvoError`."""

@@ -24,7 +24,7 @@ _log = logging.getLogger("corvo.client")
 class AsyncSession:
     """Sends calls over a transport, and retries them as the policy defines.
 
-    Tests replace `sleep` and `draw`, which returns a random number from 0 to 1.
+    Tests replace `sleep`, `clock` (in seconds) and `draw`, which returns a number from 0 to 1.
     """
 
     def __init__(
@@ -34,11 +34,13 @@ class AsyncSession:
         *,
         sleep: AsyncSleep = asyncio.sleep,
         draw: Callable[[], float] = random.random,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._transport = transport
         self._policy = policy
         self._sleep = sleep
         self._draw = draw
+        self._clock = clock
         self._is_closed = False
         self._following = AsyncFollowing(transport, policy, sleep=sleep, draw=draw)
         self._coalescers = Coalescers(self.send_alone)  # async only
@@ -54,21 +56,27 @@ class AsyncSession:
     async def send_alone(self, call: Call[R]) -> R:
         """Send a call in a separate request."""
         policy = self._policy if call.patient else NO_RETRIES
-        started = time.monotonic()
+        started = self._clock()
         attempt = 0
         while True:
             attempt += 1
             try:
                 return read_answer(call, *await self._transport.send(call))
             except CorvoError as error:
+                elapsed = self._clock() - started
                 pause = policy.pause(
                     error,
                     repeatable=call.repeatable,
                     attempt=attempt,
-                    elapsed=time.monotonic() - started,
+                    elapsed=elapsed,
                     draw=self._draw(),
                 )
                 if pause is None:
+                    if attempt > 1:
+                        error.add_note(
+                            f"The call was tried {attempt} times in {elapsed:.1f} s. To try for "
+                            "longer, set CORVO_RETRY_SECONDS or pass `retry`"
+                        )
                     raise
                 _log.info("retrying in %.2f s: %s", pause, error)
                 await self._sleep(pause)

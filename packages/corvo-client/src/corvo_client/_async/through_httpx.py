@@ -17,6 +17,11 @@ from corvo_client._origin import Origin
 AsyncBackend = httpx.AsyncBaseTransport
 
 
+def is_in_memory(backend: AsyncBackend) -> bool:
+    """Return whether a transport reaches no server."""
+    return isinstance(backend, httpx.MockTransport | httpx.ASGITransport | httpx.WSGITransport)
+
+
 class AsyncThroughHttpx:
     """Sends calls over a transport of httpx. Raises `TransportError` when no answer arrives."""
 

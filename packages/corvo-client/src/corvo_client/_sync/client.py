@@ -8,7 +8,7 @@ from typing import Self, TypeVar
 
 from corvo_client._call import Call
 from corvo_client._origin import Origin
-from corvo_client._retry import RetryPolicy
+from corvo_client._retry import RetryPolicy, default_policy
 from corvo_client._stream import Stream
 from corvo_client._sync.admin import Admin
 from corvo_client._sync.attempts import Attempts
@@ -42,8 +42,9 @@ class Client(
     `api_key` defaults to CORVO_API_KEY; `proxy` defaults to the usual environment variables.
     Timeouts are in seconds; a fetch adds its own `timeout` to `read_timeout`. `verify` is False, or
     an SSL context, e.g. with a private authority or a client certificate. `transport` is a
-    transport of httpx that replaces the network. Temporary failures are retried as `retry` defines;
-    all other failures are raised as `CorvoError`. The client connects at the first call.
+    transport of httpx that replaces the network. Temporary failures are retried as `retry` defines,
+    by default for 5 s, or for CORVO_RETRY_SECONDS; all other failures are raised as `CorvoError`.
+    The client connects at the first call.
     """
 
     def __init__(
@@ -68,9 +69,14 @@ class Client(
             verify=verify,
             proxy=proxy,
         )
-        self.base_url = origin.url
-        policy = RetryPolicy() if retry is None else retry
-        super().__init__(Session(Transport(origin, transport), policy))
+        policy = default_policy() if retry is None else retry
+        self._transport = Transport(origin, transport)
+        super().__init__(Session(self._transport, policy))
+
+    @property
+    def base_url(self) -> str:
+        """URL of the server that gets the calls."""
+        return self._transport.url
 
     def send(self, call: Call[R]) -> R:
         """Send a call of `corvo_client.calls` and return its reply. Raises `CorvoError`."""

@@ -18,6 +18,11 @@ from corvo_client._origin import Origin
 Backend = httpx.BaseTransport
 
 
+def is_in_memory(backend: Backend) -> bool:
+    """Return whether a transport reaches no server."""
+    return isinstance(backend, httpx.MockTransport | httpx.ASGITransport | httpx.WSGITransport)
+
+
 class ThroughHttpx:
     """Sends calls over a transport of httpx. Raises `TransportError` when no answer arrives."""
 

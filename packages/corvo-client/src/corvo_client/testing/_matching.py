@@ -1,8 +1,9 @@
 """Match recorded jobs by queue or task, payload and arguments."""
 
 import inspect
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any, get_type_hints
 
 from corvo_client.worker._leases import jsonable
 from corvo_client.worker._task import Task
@@ -29,6 +30,45 @@ class Wanted:
         whole = None if self._task is None else self._task.shape.whole
         if whole is not None and set(self._arguments) == {whole}:
             self._payload = self._arguments.pop(whole)
+
+    def check_names(self, jobs: Iterable[Job]) -> None:
+        """Raise TypeError for an argument that no job can have.
+
+        A task tells its arguments. A queue does not: there, an argument must be in the payload of
+        at least one of its jobs, if there are jobs with members.
+        """
+        if self._task is not None:
+            known, where = self._task_names(), f"task {self._task.queue!r}"
+        else:
+            of_queue = [job for job in jobs if self._queue in (None, job.queue)]
+            known = {n for job in of_queue if isinstance(job.payload, dict) for n in job.payload}
+            known = known or None
+            where = "any recorded job" if self._queue is None else f"a job of {self._queue!r}"
+        for name in self._arguments:
+            if known is not None and name not in known:
+                near = get_close_matches(name, known, n=1)
+                names = ", ".join(sorted(known))
+                hint = f"did you mean {near[0]!r}?" if near else f"it has {names}"
+                raise TypeError(f"{name!r} is not an argument of {where}; {hint}")
+
+    def _task_names(self) -> set[str] | None:
+        """Return the names that a payload of the task can have; None for any."""
+        if self._task is None:
+            return None
+        parameters = inspect.signature(self._task.function).parameters
+        if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+            return None
+        whole = self._task.shape.whole
+        if whole is None:
+            return set(parameters)
+        model = get_type_hints(self._task.function)[whole]
+        if model.model_config.get("extra") == "allow":
+            return None
+        names = set(parameters)
+        for name, field in model.model_fields.items():
+            aliases = (name, field.alias, field.validation_alias, field.serialization_alias)
+            names |= {alias for alias in aliases if isinstance(alias, str)}
+        return names | set(model.model_computed_fields)
 
     def __str__(self) -> str:
         parts = [f"{name}={value!r}" for name, value in self._arguments.items()]

@@ -2,8 +2,9 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
+from urllib.parse import unquote
 
 from pydantic import BaseModel
 from pydantic_core import to_json
@@ -12,10 +13,12 @@ from corvo_client._answer import Answer
 from corvo_client._call import API, Call
 from corvo_client._errors import ApiError, make_error
 from corvo_client.testing import _transitions
+from corvo_client.testing._schedules import ScheduleStore
 from corvo_client.testing._store import JobStore
 from corvo_schema import (
     BatchOptions,
     BulkGetReply,
+    ConcurrencyRequest,
     EnqueueBatchReply,
     EnqueueRequest,
     ErrorCode,
@@ -23,12 +26,21 @@ from corvo_schema import (
     EventType,
     Health,
     Job,
+    QueueInfo,
+    QueueStatusReply,
+    Schedule,
+    ScheduleRequest,
+    ScheduleStatusReply,
     ServerInfo,
     StatusReply,
+    ThrottleRequest,
 )
 
 MAX_PAYLOAD = 256 * 1024
 """Maximum size of a payload in bytes: the default of the server."""
+
+
+_Reply = BaseModel | Sequence[BaseModel]
 
 
 class NoServer(RuntimeError):
@@ -41,7 +53,23 @@ class MemoryServer:
     def __init__(self, store: JobStore, on_cancel: Callable[[Job], None]) -> None:
         self._store = store
         self._on_cancel = on_cancel
-        self._routes: list[tuple[str, re.Pattern[str], Callable[..., BaseModel]]] = [
+        self.schedules = ScheduleStore(store)
+        self._queues = store.queues
+        schedule, queue = f"{API}/schedules/([^/?]+)", f"{API}/queues/([^/?]+)"
+        self._routes: list[tuple[str, re.Pattern[str], Callable[..., _Reply]]] = [
+            ("GET", re.compile(f"{API}/schedules"), self._list_schedules),
+            ("POST", re.compile(f"{API}/schedules"), self._put_schedule),
+            ("GET", re.compile(rf"{schedule}(?:\?.*)?"), self.schedules.get),
+            ("PUT", re.compile(schedule), self._replace_schedule),
+            ("DELETE", re.compile(schedule), self._delete_schedule),
+            ("POST", re.compile(f"{schedule}/(pause|resume)"), self._pause_schedule),
+            ("POST", re.compile(f"{schedule}/run"), self._run_schedule),
+            ("GET", re.compile(f"{API}/queues"), self._list_queues),
+            ("GET", re.compile(queue), self._get_queue),
+            ("POST", re.compile(f"{queue}/(pause|resume|drain)"), self._pause_queue),
+            ("POST", re.compile(f"{queue}/concurrency"), self._limit_queue),
+            ("POST", re.compile(f"{queue}/throttle"), self._throttle_queue),
+            ("DELETE", re.compile(f"{queue}/throttle"), self._unthrottle_queue),
             ("POST", re.compile(f"{API}/enqueue"), self._enqueue),
             ("POST", re.compile(f"{API}/enqueue/batch"), self._enqueue_batch),
             ("POST", re.compile(f"{API}/jobs/bulk-get"), self._bulk_get),
@@ -58,13 +86,13 @@ class MemoryServer:
             match = path.fullmatch(call.path)
             if match is not None and verb == call.verb:
                 body = [json.loads(call.body)] if call.body is not None else []
-                return self._reply(route, *match.groups(), *body)
+                return self._reply(route, *map(unquote, match.groups()), *body)
         raise NoServer(
             f"{call.verb} {call.path}: this needs a server, but jobs are being recorded; "
             "use the fixture corvo_server, or corvo_client.testing.LocalServer"
         )
 
-    def _reply(self, route: Callable[..., BaseModel], *arguments: Any) -> Answer:
+    def _reply(self, route: Callable[..., _Reply], *arguments: Any) -> Answer:
         try:
             with self._store.locked():
                 return Answer(200, {}, to_json(route(*arguments)))
@@ -101,6 +129,52 @@ class MemoryServer:
     def _get_batch(self, batch_id: str) -> BaseModel:
         return self._store.get_batch(batch_id)
 
+    def _list_schedules(self) -> _Reply:
+        return [schedule for _, schedule in sorted(self.schedules.schedules.items())]
+
+    def _put_schedule(self, body: dict[str, Any]) -> Schedule:
+        return self.schedules.put(_schedule_request(body))
+
+    def _replace_schedule(self, reference: str, body: dict[str, Any]) -> Schedule:
+        return self.schedules.replace(reference, _schedule_request(body))
+
+    def _delete_schedule(self, reference: str) -> BaseModel:
+        self.schedules.delete(reference)
+        return ScheduleStatusReply(status="deleted")
+
+    def _pause_schedule(self, reference: str, action: str) -> BaseModel:
+        self.schedules.get(reference).paused = action == "pause"
+        return ScheduleStatusReply(status=f"{action.removesuffix('e')}ed")
+
+    def _run_schedule(self, reference: str) -> BaseModel:
+        reply = self.schedules.run(reference)
+        status = "duplicate" if reply.unique_existing else "enqueued"
+        return ScheduleStatusReply(status=status, job_id=reply.job_id)
+
+    def _list_queues(self) -> _Reply:
+        return list(self._queues.list(self._store.jobs.values()).values())
+
+    def _get_queue(self, name: str) -> QueueInfo:
+        return self._queues.get(name, self._store.jobs.values())
+
+    def _pause_queue(self, name: str, action: str) -> BaseModel:
+        is_draining = action == "drain"
+        self._queues.pause(name, is_paused=action != "resume", is_draining=is_draining)
+        status = {"pause": "paused", "resume": "resumed", "drain": "draining"}[action]
+        return QueueStatusReply(status=status)
+
+    def _limit_queue(self, name: str, body: dict[str, Any]) -> BaseModel:
+        self._queues.limit(name, ConcurrencyRequest.model_validate(body))
+        return QueueStatusReply(status="ok")
+
+    def _throttle_queue(self, name: str, body: dict[str, Any]) -> BaseModel:
+        self._queues.throttle(name, ThrottleRequest.model_validate(body))
+        return QueueStatusReply(status="ok")
+
+    def _unthrottle_queue(self, name: str) -> BaseModel:
+        self._queues.throttle(name, None)
+        return QueueStatusReply(status="ok")
+
     def _info(self) -> BaseModel:
         return ServerInfo(server_version="recorded", api_version="1")
 
@@ -108,12 +182,21 @@ class MemoryServer:
         return Health(status="ok")
 
 
+def _schedule_request(body: dict[str, Any]) -> ScheduleRequest:
+    _check_size("payload", body.get("payload"))
+    return ScheduleRequest.model_validate(body)
+
+
 def _request(body: dict[str, Any], field: str) -> EnqueueRequest:
-    size = len(to_json(body.get("payload")))
+    _check_size(field, body.get("payload"))
+    return EnqueueRequest.model_validate(body)
+
+
+def _check_size(field: str, payload: Any) -> None:
+    size = len(to_json(payload))
     if size > MAX_PAYLOAD:
         raise make_error(
             f"{field} has {size} bytes, the limit is {MAX_PAYLOAD}",
             code=ErrorCode.PAYLOAD_TOO_LARGE,
             status=413,
         )
-    return EnqueueRequest.model_validate(body)

@@ -22,7 +22,7 @@ from corvo_client.testing._memory import MemoryServer
 from corvo_client.testing._store import JobStore
 from corvo_client.worker import Worker
 from corvo_client.worker._leases import Interruption, Lease
-from corvo_schema import Job
+from corvo_schema import Job, QueueInfo, Schedule
 from corvo_schema.durations import Seconds
 
 _MAX_SHOWN = 20
@@ -56,6 +56,23 @@ class RecordedJobs:
         """Current time for delays, retries, unique periods and expiries."""
         return self._clock.now
 
+    @property
+    def schedules(self) -> dict[str, Schedule]:
+        """Schedules by name. They have no `next_run`, because only a server computes it.
+
+        `forward` and `drain` enqueue no jobs of schedules; `Client.run_schedule` does.
+        """
+        return dict(self._server.schedules.schedules)
+
+    @property
+    def queues(self) -> dict[str, QueueInfo]:
+        """Queues by name, with pauses, limits and counts.
+
+        A drain leaves out paused queues. It runs one job at a time, so that no limit of active jobs
+        is exceeded. Rate limits delay no jobs.
+        """
+        return self._store.queues.list(self._store.jobs.values())
+
     def forward(self, seconds: AnySeconds) -> None:
         """Move the time `now` forward."""
         self._clock.forward(_seconds.validate_python(seconds))
@@ -66,9 +83,11 @@ class RecordedJobs:
         """Return the jobs of a queue or a task that have at least these arguments.
 
         `payload` must equal the whole payload. Values are compared by `==`, also after conversion
-        to JSON, so `unittest.mock.ANY` works.
+        to JSON, so `unittest.mock.ANY` works. Raises TypeError for an argument that the task does
+        not have, or that no recorded job of the queue has: it is probably misspelt.
         """
         wanted = Wanted(target, payload, arguments)
+        wanted.check_names(self.all)
         return [job for job in self.all if wanted.matches(job)]
 
     def assert_enqueued(
@@ -91,7 +110,7 @@ class RecordedJobs:
             raise AssertionError(f"{len(found)} jobs were enqueued to {wanted}{self._shown()}")
 
     def clear(self) -> None:
-        """Delete all jobs and batches. The time does not change."""
+        """Delete all jobs, batches, schedules and settings of queues. The time does not change."""
         self._store = JobStore(self._clock)
         self._server = MemoryServer(self._store, self._interrupt)
 

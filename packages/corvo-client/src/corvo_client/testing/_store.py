@@ -7,13 +7,13 @@ from datetime import datetime
 from typing import NamedTuple
 
 from corvo_client._codec import encode_json
-from corvo_client._errors import ApiError, make_error
+from corvo_client.testing._errors import invalid_state, not_found
+from corvo_client.testing._queues import QueueSettings
 from corvo_schema import (
     Batch,
     BatchOptions,
     EnqueueReply,
     EnqueueRequest,
-    ErrorCode,
     EventType,
     Job,
     JobState,
@@ -44,6 +44,7 @@ class JobStore:
         self.clock = clock
         self.jobs: dict[str, Job] = {}
         self.batches: dict[str, Batch] = {}
+        self.queues = QueueSettings()
         self._locks: dict[tuple[str, str], tuple[str, int]] = {}
         self._callbacks: dict[str, BatchOptions] = {}
         self._replaced: set[str] = set()
@@ -90,13 +91,15 @@ class JobStore:
     def next_due(self, queues: Sequence[str], until: int) -> tuple[Job, int] | None:
         """Return the next job of these queues and its due time, or None if none is due by `until`.
 
-        Due jobs are sorted by priority, then by age, as in a server.
+        Due jobs are sorted by priority, then by age, as in a server. Jobs of paused queues wait.
         """
         now = self.clock()
         waiting = [
             (max(now, due_at(job)), job.priority_value or 0, index, job)
             for index, job in enumerate(self.jobs.values())
-            if job.queue in queues and job.state in _WAITING
+            if job.queue in queues
+            and job.state in _WAITING
+            and not self.queues.is_paused(job.queue)
         ]
         if not waiting:
             return None
@@ -264,13 +267,3 @@ def due_at(job: Job) -> int:
     if job.state is not JobState.PENDING and job.scheduled_at is not None:
         at = to_ms(job.scheduled_at)
     return at if job.expire_at is None else min(at, to_ms(job.expire_at))
-
-
-def not_found(what: str) -> ApiError:
-    """Return the error for an object that does not exist."""
-    return make_error(f"There is no {what}", code=ErrorCode.NOT_FOUND, status=404)
-
-
-def invalid_state(message: str) -> ApiError:
-    """Return the error for a call that the state of a job does not allow."""
-    return make_error(message, code=ErrorCode.INVALID_STATE, status=409)

@@ -1,6 +1,7 @@
 """State transitions of recorded jobs, by the rules of `corvo_schema.rules`."""
 
-from corvo_client.testing._store import JobStore, invalid_state, ms_of
+from corvo_client.testing._errors import invalid_state
+from corvo_client.testing._store import JobStore, ms_of
 from corvo_client.worker._outcomes import Completed, Failed, Outcome
 from corvo_schema import Backoff, EventType, Job, JobError, JobState, from_ms, rules
 

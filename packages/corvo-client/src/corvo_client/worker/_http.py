@@ -31,6 +31,7 @@ from corvo_client._errors import (
     ValidationFailed,
 )
 from corvo_client._origin import Origin
+from corvo_client._redirect import binder
 from corvo_client._retry import NO_RETRIES
 from corvo_client.worker._api import Ack, LeasedJob, Refused, StorageFull, Undelivered
 from corvo_schema import ErrorCode, ReplyModel, RequestModel
@@ -164,12 +165,14 @@ class HttpHeartbeatSender:
 
     def __init__(self, origin: Origin, timeout: float) -> None:
         self._timeout = timeout
+        self._bind = binder()
         self._runner = asyncio.Runner()
         self._session = AsyncSession(AsyncTransport(origin), NO_RETRIES)
         self._calls = AsyncAttempts(self._session)
 
     def beat(self, request: HeartbeatRequest) -> HeartbeatReply:
         """Extend leases. Raises `RequestFailed`, also after the timeout of the whole request."""
+        self._bind()
         checkpoints = [job.checkpoint for job in request.jobs.values()]
         size = sum(len(to_json(each)) for each in checkpoints if each is not None)
         _refuse_large(size, len(request.jobs))

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from corvo_client._redirect import binder
 from corvo_client.worker._awaiting import await_in_loop
 from corvo_client.worker._context import Context, enter
 from corvo_client.worker._description import text_of
@@ -44,6 +45,7 @@ class Runner:
         self._on_done = on_done
         self._surroundings = Surroundings() if surroundings is None else surroundings
         self._max_processes = processes
+        self._bind = binder()
         self._processes: Processes | None = None
         self._threads: Threads[Delivery] = Threads(concurrency, loop, lambda deliver: deliver())
 
@@ -72,6 +74,7 @@ class Runner:
         lease.task = asyncio.current_task(self._loop)
         context = Context(lease, self._surroundings.state)
         enter(context)
+        self._bind()
         try:
             context.raise_if_cancelled()
             if self._surroundings.middleware:
@@ -111,6 +114,7 @@ class Runner:
             context.raise_if_cancelled()
             inside = contextvars.copy_context()
             inside.run(enter, context)
+            inside.run(self._bind)
             result = inside.run(self._call_in_thread, task, lease, context)
             outcome = outcome_of_result(result, lease)
         except BaseException as error:  # noqa: BLE001 - any error is the outcome

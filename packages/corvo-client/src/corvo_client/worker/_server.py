@@ -12,7 +12,7 @@ from corvo_client._async.session import AsyncSession
 from corvo_client._async.transport import AsyncTransport
 from corvo_client._options import EnqueueOptions
 from corvo_client._origin import Origin
-from corvo_client._retry import RetryPolicy
+from corvo_client._retry import RetryPolicy, default_policy
 from corvo_client._sync.jobs import Jobs
 from corvo_client._sync.session import Session
 from corvo_client._sync.transport import Transport
@@ -35,9 +35,19 @@ class Server:
     passed in is used in its own event loop only, and is not closed.
     """
 
-    def __init__(self, server: AsyncClient | str | None, api_key: str | None) -> None:
-        if isinstance(server, AsyncClient) and api_key is not None:
-            raise ValueError("a client has its own API key; pass either a client or api_key")
+    def __init__(
+        self,
+        server: AsyncClient | str | None,
+        api_key: str | None,
+        retry: RetryPolicy | None = None,
+    ) -> None:
+        if isinstance(server, AsyncClient):
+            if api_key is not None:
+                raise ValueError("a client has its own API key; pass either a client or api_key")
+            if retry is not None:
+                raise ValueError("a client has its own retry policy; pass it to the client")
+            retry = server._session._policy  # noqa: SLF001 - of this package
+        self._retry = retry
         self._server = server
         self._api_key = api_key
         self._connections: dict[asyncio.AbstractEventLoop, _LoopConnection] = {}
@@ -45,7 +55,7 @@ class Server:
     def redirect(self, server: str | None, api_key: str | None) -> None:
         """Replace the server (None: keep it) and the API key. Call it before the first use."""
         if server is None and isinstance(self._server, AsyncClient):
-            server = self._server.base_url
+            server = self._server._session._transport._origin.url  # noqa: SLF001 - of this package
         self._server = server or self._server
         self._api_key = api_key
         for made in ("_origin", "_sync_session"):
@@ -82,10 +92,14 @@ class Server:
 
     @cached_property
     def _sync_session(self) -> Session:
-        session = Session(Transport(self._origin), RetryPolicy())
+        session = Session(Transport(self._origin), self._policy)
         # Tasks may be enqueued at any time, so the session closes with this object.
         weakref.finalize(self, session.close)
         return session
+
+    @property
+    def _policy(self) -> RetryPolicy:
+        return default_policy() if self._retry is None else self._retry
 
     def _connection(self) -> _LoopConnection:
         loop = asyncio.get_running_loop()
@@ -102,4 +116,4 @@ class Server:
             session = self._server._session  # noqa: SLF001 - of this package
             return _LoopConnection(session._transport, session)  # noqa: SLF001
         transport = AsyncTransport(self._origin)
-        return _LoopConnection(transport, AsyncSession(transport, RetryPolicy()))
+        return _LoopConnection(transport, AsyncSession(transport, self._policy))

@@ -16,6 +16,8 @@ from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar, Unpack,
 from pydantic import TypeAdapter, ValidationError
 
 from corvo_client._async.client import AsyncClient
+from corvo_client._redirect import bound
+from corvo_client._retry import RetryPolicy
 from corvo_client.worker._context import Context
 from corvo_client.worker._http import FetchTerms
 from corvo_client.worker._life import Life, run_to_end
@@ -57,7 +59,8 @@ class Worker:
     All times are in seconds. `server` is a URL or an `AsyncClient`; the default is that of
     `AsyncClient`. `queues` limits this process to some of the queues that have a task.
     `lease_duration`: if this process dies, other workers get its jobs after that time. Heartbeats
-    extend the leases of running jobs. A shutdown interrupts handlers after `grace_period`.
+    extend the leases of running jobs. `retry` defines how enqueues of tasks are retried; the
+    worker itself tries for as long as it runs. A shutdown interrupts handlers after `grace_period`.
     `processes` limits the handlers with `executor="process"` (default: the number of CPUs).
     `lifespan(worker)` is a context manager that is entered before the first fetch and left after
     the last report; its value is `Context.state`. Raises ValueError for invalid arguments.
@@ -68,6 +71,7 @@ class Worker:
         server: AsyncClient | str | None = None,
         *,
         api_key: str | None = None,
+        retry: RetryPolicy | None = None,
         queues: Sequence[str] | None = None,
         concurrency: int = 10,
         lease_duration: float = 60.0,
@@ -95,7 +99,7 @@ class Worker:
         self._poll_timeout = poll_timeout
         self._lease_duration = lease_duration
         self._hostname = socket.gethostname() if hostname is None else hostname
-        self._server = Server(server, api_key)
+        self._server = Server(server, api_key, retry)
         self._tasks: dict[str, AnyTask] = {}
         self._run: Run | None = None
         self._is_alive = False
@@ -252,17 +256,18 @@ class Worker:
         queues = self._served_queues()
         terms = FetchTerms(self.id, self._hostname, self._poll_timeout, self._lease_duration)
         api = self._server.api(terms)
-        heartbeat_sender = self._server.heartbeat_sender(
-            min(_MAX_HEARTBEAT_SECONDS, self._lease_duration / 3)
-        )
-        self._run = Run(
-            tasks={queue: self._tasks[queue] for queue in queues},
-            api=api,
-            heartbeat_sender=heartbeat_sender,
-            worker_id=self.id,
-            options=self._options,
-            surroundings=self._surroundings,
-        )
+        with bound():
+            heartbeat_sender = self._server.heartbeat_sender(
+                min(_MAX_HEARTBEAT_SECONDS, self._lease_duration / 3)
+            )
+            self._run = Run(
+                tasks={queue: self._tasks[queue] for queue in queues},
+                api=api,
+                heartbeat_sender=heartbeat_sender,
+                worker_id=self.id,
+                options=self._options,
+                surroundings=self._surroundings,
+            )
         self._is_alive = True
         names = ", ".join(queues)
         _log.info("worker %s serves %s, concurrency %d", self.id, names, self.concurrency)
@@ -271,9 +276,10 @@ class Worker:
 
     async def _live(self, run: Run, life: Life) -> None:
         try:
-            async with self.lifespan(self) as self._surroundings.state:
-                life.start()
-                await run.run()
+            with bound():
+                async with self.lifespan(self) as self._surroundings.state:
+                    life.start()
+                    await run.run()
         except Exception as error:
             life.error = error
             raise

@@ -1,0 +1,94 @@
+"""Redirection of all calls of this process to one server, for tests.
+
+The environment variable CORVO_TEST_SERVER names that server, so that processes which a test starts
+are redirected, too. `corvo_client.testing.redirecting` sets it.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import partial
+
+from corvo_client._errors import CorvoError
+
+VARIABLE = "CORVO_TEST_SERVER"
+
+_UNBOUND = ""
+_bound: ContextVar[str | None] = ContextVar("corvo_server_of_test", default=_UNBOUND)
+"""Redirection under which the current worker was started."""
+_outer: list[str | None] = []
+"""CORVO_SERVER before each redirection."""
+
+
+class RedirectEnded(CorvoError):
+    """A worker was started before a redirection began or ended. Its calls are refused."""
+
+
+def target() -> str | None:
+    """Return the URL of the server that gets all calls now, or None without a redirection.
+
+    Raises `RedirectEnded` in a worker that was started under another redirection, or under none.
+    """
+    server, bound = server_of_test(), _bound.get()
+    if bound not in (_UNBOUND, server):
+        raise RedirectEnded(_refusal(bound, server))
+    return server
+
+
+def server_of_test() -> str | None:
+    """Return the URL of the server of the current test, or None without a redirection."""
+    return os.environ.get(VARIABLE) or None
+
+
+def environment_server() -> str | None:
+    """Return CORVO_SERVER as it is without a redirection."""
+    return _outer[0] if _outer else os.environ.get("CORVO_SERVER")
+
+
+@contextmanager
+def redirecting(server: str) -> Iterator[None]:
+    """Send all calls of this process, and of processes that it starts, to `server`.
+
+    This holds for clients and tasks that exist already, whatever their URL, proxy or API key. A
+    worker that was started before, or that is left running afterwards, reaches no server: its calls
+    raise an error until it is stopped. Transports of httpx that stay in memory are not redirected.
+    """
+    before = os.environ.get(VARIABLE)
+    _outer.append(environment_server())
+    os.environ[VARIABLE] = server
+    try:
+        yield
+    finally:
+        _outer.pop()
+        if before is None:
+            os.environ.pop(VARIABLE, None)
+        else:
+            os.environ[VARIABLE] = before
+
+
+@contextmanager
+def bound() -> Iterator[None]:
+    """Bind the calls of a worker that starts now to the current redirection."""
+    token = _bound.set(server_of_test())
+    try:
+        yield
+    finally:
+        _bound.reset(token)
+
+
+def binder() -> Callable[[], object]:
+    """Return a function that binds another thread or asyncio task as this one is bound."""
+    return partial(_bound.set, _bound.get())
+
+
+def _refusal(bound: str | None, server: str | None) -> str:
+    if bound is None:
+        return (
+            f"this worker was started before the test, which redirects all calls to {server}; "
+            "start the worker inside the test"
+        )
+    return (
+        f"this worker was started in a test with the server {bound}, and that test has ended; "
+        "stop the worker before the test ends, e.g. with `async with worker:`"
+    )
