@@ -185,12 +185,24 @@ def test_all_filters_are_sent(corvo: Any, server: Any) -> None:
             "worker_id": "w",
             "has_errors": False,
             "error_contains": "e",
+            "error_scope": "last",
             "job_id_prefix": "job_0",
             "sort": "priority",
             "order": "asc",
             "limit": 7,
         }
     ]
+
+
+@pytest.mark.parametrize("flag", [("--error-contains", "x"), ("--has-errors",), ("--no-errors",)])
+def test_errors_of_earlier_attempts_are_searched_only_on_demand(
+    corvo: Any, server: Any, flag: tuple[str, ...]
+) -> None:
+    server.answer(LINE, page())
+    corvo("search", *flag)
+    corvo("search", *flag, "--any-attempt")
+    corvo("search", "--filter", '{"error_contains": "x", "error_scope": "any"}')
+    assert [body["error_scope"] for body in server.bodies] == ["last", "any", "any"]
 
 
 def test_filter_is_accepted_as_json(corvo: Any, server: Any, tmp_path: Path) -> None:

@@ -84,9 +84,19 @@ _OPTIONS: list[Callable[[Any], Any]] = [
     click.option(
         "--has-errors/--no-errors",
         default=None,
-        help="Match jobs with at least one failed attempt, or with none.",
+        help="Match jobs whose last attempt failed, or did not fail.",
     ),
-    _text("--error-contains", "TEXT", "Match jobs with this text in an error message."),
+    _text(
+        "--error-contains", "TEXT", "Match jobs with this text in the error of the last attempt."
+    ),
+    click.option(
+        "--any-attempt",
+        "error_scope",
+        flag_value="any",
+        default=None,
+        help="Let --has-errors, --no-errors and --error-contains look at all attempts, not only at "
+        "the last one.",
+    ),
     _text("--job-id-prefix", "TEXT", "Match jobs whose id starts with this text."),
     click.option("--filter", "filter_json", metavar="JSON", help=_FILE_HELP),
 ]
@@ -159,6 +169,7 @@ FILTERS = frozenset(
         "worker_id",
         "has_errors",
         "error_contains",
+        "error_scope",
         "job_id_prefix",
     }
 )

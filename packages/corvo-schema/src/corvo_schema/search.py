@@ -53,6 +53,16 @@ class SortOrder(StrEnum):
     DESC = "desc"
 
 
+class ErrorScope(StrEnum):
+    """Attempts of a job at which the filters `has_errors` and `error_contains` look.
+
+    `last` is the attempt that ended last: a completed or active job then has no error.
+    """
+
+    ANY = "any"
+    LAST = "last"
+
+
 class SearchFilter(RequestModel):
     """Filters of a search. A job must match every given filter. Texts have no wildcards."""
 
@@ -88,6 +98,9 @@ class SearchFilter(RequestModel):
     worker_id: Label | None = None
     has_errors: bool | None = None
     error_contains: SearchText | None = None
+    error_scope: Annotated[ErrorScope, member_of(ErrorScope)] = Field(
+        ErrorScope.ANY, description="The attempts at which has_errors and error_contains look."
+    )
     job_id_prefix: Label | None = None
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from corvo_cli.bulk.actions import Action
 from corvo_cli.bulk.piped import read_ids
 from corvo_cli.filters import format_filters, take_filters
 from corvo_cli.human import count
@@ -19,10 +20,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The selected jobs, by ids or by filters. Empty filters select every job."""
+    """The selected jobs, by ids or by filters. Empty filters select every job.
+
+    Of jobs by id, the action takes only those in one of `states`. None takes any state.
+    """
 
     job_ids: Sequence[str] | None = None
     filters: "SearchFilters | None" = None
+    states: Sequence[str] | None = None
 
     def __str__(self) -> str:
         """Describe the selection for the confirmation, such as `that match queue=emails`."""
@@ -33,18 +38,24 @@ class Selection:
         )
 
 
-def select(session: Session, job_ids: Sequence[str], options: dict[str, Any]) -> Selection:
-    """Return the selection. Remove the filters from `options`.
+def select(
+    session: Session, action: Action, job_ids: Sequence[str], options: dict[str, Any]
+) -> Selection:
+    """Return the selection for an action. Remove the filters from `options`.
 
     Stdin is read only if the command line has neither ids nor filters. Raises `click.UsageError`
-    if there is no selection, or both ids and filters.
+    if there is no selection, or both ids and filters other than states.
     """
     filters = take_filters(options)
-    if job_ids and filters is not None:
-        raise click.UsageError("Give either job ids or filters, not both.")
     if job_ids:
-        return Selection(job_ids=list(dict.fromkeys(job_ids)))
+        more: dict[str, Any] = dict(filters or {})
+        states = more.pop("state", action.default)
+        if more:
+            raise click.UsageError("Give either job ids or filters, not both.")
+        return Selection(list(dict.fromkeys(job_ids)), states=states_of(states))
     if filters is not None:
+        if action.default and not filters.get("state"):
+            filters["state"] = action.default  # type: ignore[typeddict-item]  # names of states
         return Selection(filters=filters)
     if sys.stdin.isatty():
         raise click.UsageError(
@@ -57,4 +68,9 @@ def select(session: Session, job_ids: Sequence[str], options: dict[str, Any]) ->
             f"Stdin has one page with {found}, and the search has more. Use `corvo search --all` "
             "for all of them."
         )
-    return Selection(job_ids=piped.job_ids)
+    return Selection(job_ids=piped.job_ids, states=states_of(action.default))
+
+
+def states_of(states: "str | Sequence[str]") -> Sequence[str] | None:
+    """Return states as a list; None if there are none."""
+    return [states] if isinstance(states, str) else list(states) or None

@@ -103,6 +103,7 @@ def job_filter(filters: SearchFilter, at: str = "", *, wall_offset: int = 0) -> 
         worker_id=filters.worker_id,
         has_errors=filters.has_errors,
         error_contains=filters.error_contains,
+        error_scope=filters.error_scope,
         id_prefix=filters.job_id_prefix,
     )
 
