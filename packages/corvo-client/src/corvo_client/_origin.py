@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from importlib.util import find_spec
 from typing import Any
 from urllib.request import getproxies, proxy_bypass
 
@@ -19,6 +20,7 @@ from corvo_client._errors import (
     CallTimedOut,
     ConnectionFailed,
     ConnectionLost,
+    InvalidSetting,
     TransportError,
 )
 
@@ -26,6 +28,7 @@ DEFAULT_URL = "http://localhost:8080"
 MAX_CONNECTIONS = 10
 KEEPALIVE_SECONDS = 30.0
 _UNAVAILABLE = 503
+_SOCKS = ("socks5", "socks5h")
 
 # Most calls use one of a few paths. Parsing a URL takes as long as the rest of a request.
 _url = lru_cache(maxsize=64)(httpx.URL)
@@ -52,7 +55,7 @@ class Origin:
     `base_url` falls back to CORVO_SERVER, then to `http://localhost:8080`; `api_key` to
     CORVO_API_KEY; `proxy` to the usual environment variables. `verify` is False, or an SSL context,
     e.g. one with a private authority or a client certificate. Timeouts are in seconds. Raises
-    ValueError for an invalid server URL.
+    `InvalidSetting`. `source` says where `base_url` is from, for messages.
 
     `base_url` may list several servers of one cluster, separated by commas. A random one gets all
     requests. When it does not answer, or answers with 503, the next one gets the next requests.
@@ -68,9 +71,12 @@ class Origin:
         read_timeout: float = 30.0,
         verify: ssl.SSLContext | bool = True,
         proxy: str | None = None,
+        source: str = "the code",
     ) -> None:
-        text = base_url or os.environ.get("CORVO_SERVER") or DEFAULT_URL
-        urls = [_server_url(part.strip()) for part in text.split(",")]
+        named = os.environ.get("CORVO_SERVER")
+        text = base_url or named or DEFAULT_URL
+        self._source = source if base_url else "CORVO_SERVER" if named else "the default"
+        urls = [_server_url(part.strip(), self._source) for part in text.split(",")]
         self.servers = [
             _make_server(url, _common_headers(url, api_key, headers or {})) for url in urls
         ]
@@ -78,7 +84,7 @@ class Origin:
         self.url = ",".join(server.url for server in self.servers)
         self.connect_timeout = connect_timeout
         self.read_timeout = read_timeout
-        self.proxy = proxy or _environment_proxy(urls[0])
+        self.proxy = _proxy(proxy, "proxy") if proxy else _environment_proxy(urls[0])
         uses_tls = "https" in {*(url.scheme for url in urls), httpx.URL(self.proxy or "").scheme}
         # Without TLS, an empty context avoids loading the authorities: that takes longer than
         # the rest of creating a client.
@@ -166,8 +172,8 @@ class Origin:
         """Return the error for a connection that could not be opened. Switch servers."""
         self._leave(server)
         return ConnectionFailed(
-            f"cannot connect to {server.url}: {_words(error)}. Is the server running there? Set "
-            "CORVO_SERVER, or pass its URL"
+            f"cannot connect to {server.url} (URL from {self._source}): {_words(error)}. Is the "
+            "server running there? The URL is taken from the code, else from CORVO_SERVER"
         )
 
     def silent(self, call: Call[Any], server: ServerAddress) -> CallTimedOut:
@@ -197,15 +203,25 @@ class Origin:
             self._at = (at + 1) % len(self.servers)
 
 
-def _server_url(text: str) -> httpx.URL:
-    url = httpx.URL(text)
-    if url.scheme not in {"http", "https"} or not url.host:
-        raise ValueError(f"{text!r} is not the URL of a server; write it like {DEFAULT_URL}")
+def _server_url(text: str, source: str) -> httpx.URL:
+    url = _parsed(text if "://" in text else f"http://{text}")
+    if url is None or url.scheme not in {"http", "https"} or not url.host:
+        raise InvalidSetting(
+            f"{text!r} (from {source}) is not the URL of a server; write it like {DEFAULT_URL}"
+        )
     if url.userinfo:
-        raise ValueError(
-            "the URL of the server must not contain a user or a password; use api_key instead"
+        raise InvalidSetting(
+            f"the URL of the server (from {source}) must not contain a user or a password; use "
+            "api_key instead"
         )
     return url.copy_with(query=None, fragment=None)
+
+
+def _parsed(text: str) -> httpx.URL | None:
+    try:
+        return httpx.URL(text)
+    except httpx.InvalidURL:
+        return None
 
 
 def _make_server(url: httpx.URL, headers: list[tuple[bytes, bytes]]) -> ServerAddress:
@@ -219,14 +235,14 @@ def _common_headers(
 ) -> list[tuple[bytes, bytes]]:
     key = (api_key or os.environ.get("CORVO_API_KEY") or "").strip()
     if not (key.isascii() and key.isprintable()):
-        raise ValueError("the API key must be printable ASCII text")
+        raise InvalidSetting("the API key must be printable ASCII text")
     agent = f"corvo-client/{__version__} python/{platform.python_version()}"
     common = {"Host": url.netloc.decode(), "Accept": "application/json", "User-Agent": agent}
     if key:
         common["Authorization"] = f"Bearer {key}"
     raw = httpx.Headers({**common, **headers}).raw
     if any(byte in part for pair in raw for part in pair for byte in b"\r\n\0"):
-        raise ValueError("a header must not contain line breaks")
+        raise InvalidSetting("a header must not contain line breaks")
     return raw
 
 
@@ -242,5 +258,22 @@ def _environment_proxy(url: httpx.URL) -> str | None:
     proxies = getproxies()
     if not proxies or proxy_bypass(url.host):
         return None
-    proxy = proxies.get(url.scheme) or proxies.get("all")
-    return f"http://{proxy}" if proxy and "://" not in proxy else proxy
+    scheme = url.scheme if proxies.get(url.scheme) else "all"
+    proxy = proxies.get(scheme)
+    return _proxy(proxy, f"{scheme.upper()}_PROXY") if proxy else None
+
+
+def _proxy(text: str, source: str) -> str:
+    """Return the URL of a proxy. Raises `InvalidSetting`, which does not show its password."""
+    url = _parsed(text if "://" in text else f"http://{text}")
+    if url is None or url.scheme not in {"http", "https", *_SOCKS} or not url.host:
+        raise InvalidSetting(
+            f"the proxy of {source} is not valid; write it like http://proxy.example.com:3128, or "
+            "name the server in NO_PROXY to connect without a proxy"
+        )
+    if url.scheme in _SOCKS and find_spec("socksio") is None:
+        raise InvalidSetting(
+            f"the proxy of {source} is a SOCKS proxy, which needs the package socksio: "
+            "pip install 'httpx[socks]'. Or name the server in NO_PROXY to connect without a proxy"
+        )
+    return str(url)

@@ -12,7 +12,7 @@ from functools import cache, partial, reduce
 from multiprocessing import connection, parent_process
 from typing import Any
 
-from corvo_client.worker._api import LeasedJob
+from corvo_client.worker._api import LeasedJob, Redirection
 from corvo_client.worker._context import STATE_IN_OTHER_PROCESS, Context, enter
 from corvo_client.worker._leases import Lease
 from corvo_client.worker._outcomes import Cancel, Retry, Snooze
@@ -24,12 +24,16 @@ from corvo_schema.progress import Progress
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Request of the worker to run a job. `seconds_left` is the time until its lease ends."""
+    """Request of the worker to run a job. `seconds_left` is the time until its lease ends.
+
+    `redirection` is the server for the tasks of the worker, if it is not that of the code.
+    """
 
     module: str
     name: str
     job: LeasedJob
     seconds_left: float
+    redirection: Redirection | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +97,9 @@ def _run(request: Request, send: Any) -> Returned | Raised:
     context = Context(lease, STATE_IN_OTHER_PROCESS)
     enter(context)
     try:
-        function, shape = _resolve(request.module, request.name)
+        function, shape, task = _resolve(request.module, request.name)
+        if task is not None and request.redirection is not None:
+            task.redirect(request.redirection)
         result = function(**shape.arguments(request.job.payload, context))
         return Returned(_json_result(result))
     except BaseException as error:  # noqa: BLE001 - any error is the outcome
@@ -108,11 +114,11 @@ def _json_result(result: Any) -> Any:
 
 
 @cache
-def _resolve(module: str, name: str) -> tuple[Any, PayloadShape]:
+def _resolve(module: str, name: str) -> tuple[Any, PayloadShape, "Task[..., ..., Any] | None"]:
     found: Any = reduce(getattr, name.split("."), importlib.import_module(module))
     if isinstance(found, Task):
-        return found.function, found.shape
-    return found, PayloadShape(found)
+        return found.function, found.shape, found
+    return found, PayloadShape(found), None
 
 
 def _picklable(error: BaseException) -> BaseException:

@@ -151,7 +151,8 @@ class _Child:
 
 def _request(task: Task[..., ..., Any], lease: Lease) -> Request:
     module, name = task.address
-    return Request(module, name, lease.job, lease.ends_at - time.monotonic())
+    seconds_left = lease.ends_at - time.monotonic()
+    return Request(module, name, lease.job, seconds_left, task.redirection)
 
 
 def _raise_if_interrupted(lease: Lease) -> None:
