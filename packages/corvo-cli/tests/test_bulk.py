@@ -123,7 +123,7 @@ def test_retry_takes_completed_jobs_only_if_the_state_is_named(
     corvo: Any, server: Any, arguments: tuple[str, ...], stdin: str, states: list[str]
 ) -> None:
     server.answer(LINE, DONE)
-    server.answer(SEARCH, page(total=0))
+    server.answer(SEARCH, page(total=1))
     server.answer("POST /jobs/bulk-get", {"jobs": [job(1, s) for s in ("completed", "dead")]})
     assert corvo("bulk", "retry", *arguments, stdin=stdin).exit_code == 0
     assert corvo("bulk", "retry", *arguments, "--background", stdin=stdin).exit_code == 0
@@ -140,6 +140,28 @@ def test_a_state_limits_other_actions_on_ids(corvo: Any, server: Any) -> None:
     server.answer(LINE, DONE)
     assert corvo("bulk", "delete", "job_1", "--state", "dead").exit_code == 0
     assert server.bodies == [{"action": "delete", "job_ids": ["job_1"], "states": ["dead"]}]
+
+
+@pytest.mark.parametrize("option", [(), ("--dry-run",), ("--background",), ("-o", "json")])
+def test_misspelt_queue_exits_with_3(corvo: Any, server: Any, option: tuple[str, ...]) -> None:
+    none = {"affected": 0, "errors": 0, "duration_ms": 1}
+    server.answer(LINE, {**ACCEPTED, "estimated_total": 0} if "--background" in option else none)
+    server.answer(SEARCH, page(total=0))
+    server.answer("GET /queues", [{"name": "emails"}, {"name": "reports"}])
+    result = corvo("bulk", "retry", "--queue", "emial", *option)
+    assert (result.exit_code, result.stdout) == (3, "")
+    message = "There is no queue 'emial'. Did you mean emails? Nothing was changed."
+    assert result.stderr == f"Error: {message}\n"
+    if not option:
+        assert corvo("bulk", "retry", "--queue", "emails").stderr == "Retried 0 jobs.\n"
+
+
+@pytest.mark.usefixtures("interactive")
+def test_misspelt_queue_is_not_asked_about(corvo: Any, server: Any) -> None:
+    server.answer(SEARCH, page(total=0))
+    server.answer("GET /queues", [])
+    result = corvo("bulk", "delete", "--queue", "emial", stdin="y\n")
+    assert (result.exit_code, server.lines) == (3, [SEARCH, "GET /queues"])
 
 
 def test_number_of_skipped_jobs_is_printed(corvo: Any, server: Any) -> None:

@@ -82,7 +82,8 @@ def test_refused_connection_exits_with_6(corvo: Any, server: Any) -> None:
     assert result.exit_code == 6
     assert result.stderr == (
         "Error: Cannot connect to http://corvo.example:1 (URL from --server): Connection "
-        "refused. Start a server with `corvo server`, or give the URL of a running server with --server.\n"
+        "refused. Start a server with `corvo server`, or give the URL of a running server with "
+        "--server.\n"
     )
 
 

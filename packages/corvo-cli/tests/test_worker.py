@@ -156,7 +156,7 @@ def test_log_level_is_set(corvo: Any, runs: list[Worker], monkeypatch: pytest.Mo
         (["two"], "Module two has several workers. Choose one: two:a or two:b."),
         (["idle"], "The worker has no task for any queue."),
         (["one", "--queues", "emails,other"], "The worker has no task for other."),
-        (["one", "--concurrency", "0"], "0 is not in the range x>=1"),
+        (["one", "--concurrency", "0"], "'0' is not a whole number of at least 1."),
         ([], "Missing argument 'MODULE[:WORKER]'"),
     ],
 )

@@ -104,7 +104,8 @@ class SearchFilters(TypedDict, total=False):
     - `tags`: the job must have all of them.
     - `payload_contains`: text within the JSON of the payload.
     - `payload_jq`: a condition in a safe subset of jq.
-    - `..._after` and `..._before` exclude the given time itself.
+    - `..._after` and `..._before` exclude the given time itself. `failed_...` is the time of the
+      last failure.
     - `has_errors`: the last attempt has failed; `error_contains`: text within its error.
     - `error_scope`: `last`; with `any`, these two look at the errors of all attempts.
     """
@@ -123,6 +124,8 @@ class SearchFilters(TypedDict, total=False):
     started_before: AnyMoment | None
     completed_after: AnyMoment | None
     completed_before: AnyMoment | None
+    failed_after: AnyMoment | None
+    failed_before: AnyMoment | None
     expire_after: AnyMoment | None
     expire_before: AnyMoment | None
     attempt_min: int | None

@@ -89,6 +89,8 @@ class SearchFilter(RequestModel):
     started_before: Timestamp | None = None
     completed_after: Timestamp | None = None
     completed_before: Timestamp | None = None
+    failed_after: Timestamp | None = None
+    failed_before: Timestamp | None = None
     expire_after: Timestamp | None = None
     expire_before: Timestamp | None = None
     attempt_min: Count | None = None

@@ -110,6 +110,8 @@ FILTERS: list[tuple[dict[str, Any], set[str]]] = [
     ({"completed_after": at(0), "state": ["dead"]}, set()),
     ({"completed_after": at(0), "queue": "completed"}, {"completed"}),
     ({"completed_after": at(0), "queue": "mail"}, set()),
+    ({"failed_after": at(0)}, {"retrying", "dead"}),
+    ({"failed_before": at(0)}, set()),
     ({"expire_after": at(0)}, {"expiring"}),
     ({"expire_before": at(7203)}, set()),
     ({"attempt_min": 1}, {"active", "completed", "retrying", "dead"}),

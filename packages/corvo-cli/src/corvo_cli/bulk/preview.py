@@ -8,7 +8,7 @@ import click
 import corvo_client
 from corvo_cli import json_text
 from corvo_cli.bulk.actions import Action
-from corvo_cli.bulk.selection import Selection, states_of
+from corvo_cli.bulk.selection import Selection, check_queue, states_of
 from corvo_cli.exits import ExitCode, Failure
 from corvo_cli.human import count
 from corvo_cli.session import Session
@@ -52,6 +52,8 @@ def preview(session: Session, action: Action, selection: Selection) -> Preview:
 def show(session: Session, action: Action, selection: Selection) -> None:
     """Print what the action would do, without doing it."""
     found = preview(session, action, selection)
+    if found.matched == 0:
+        check_queue(session, selection)
     output = session.output
     if output.is_json:
         document = {
@@ -80,7 +82,10 @@ def confirm(session: Session, action: Action, selection: Selection) -> None:
     if selection.job_ids is not None:
         number = count(len(selection.job_ids), "job")
     else:
-        number = count(_search(session, dict(selection.filters or {}), 1).value.total, "job")
+        total = _search(session, dict(selection.filters or {}), 1).value.total
+        if total == 0:
+            check_queue(session, selection)
+        number = count(total, "job")
     question = f"{action.verb.capitalize()} {number} {selection}?"
     try:
         is_confirmed = click.confirm(question, err=True)

@@ -9,8 +9,10 @@ import click
 
 from corvo_cli.bulk.actions import Action
 from corvo_cli.bulk.piped import read_ids
+from corvo_cli.exits import ExitCode, Failure
 from corvo_cli.filters import format_filters, take_filters
 from corvo_cli.human import count
+from corvo_cli.queue_names import unknown_queue
 from corvo_cli.session import Session
 from corvo_cli.texts import read_stdin
 
@@ -69,6 +71,13 @@ def select(
             "for all of them."
         )
     return Selection(job_ids=piped.job_ids, states=states_of(action.default))
+
+
+def check_queue(session: Session, selection: Selection) -> None:
+    """Raise `Failure` if the filters name a queue that does not exist."""
+    unknown = unknown_queue(session, dict(selection.filters or {}))
+    if unknown is not None:
+        raise Failure(f"{unknown} Nothing was changed.", ExitCode.NOT_FOUND)
 
 
 def states_of(states: "str | Sequence[str]") -> Sequence[str] | None:

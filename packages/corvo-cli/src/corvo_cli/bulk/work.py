@@ -10,7 +10,7 @@ import click
 import corvo_client
 from corvo_cli.bulk.actions import Action
 from corvo_cli.bulk.following import DrawProgress, follow, progress_bar
-from corvo_cli.bulk.selection import Selection
+from corvo_cli.bulk.selection import Selection, check_queue
 from corvo_cli.human import count
 from corvo_cli.session import Session
 
@@ -30,7 +30,10 @@ def act(session: Session, action: Action, selection: Selection, *, wait: bool, *
     ids = selection.job_ids
     if ids is None:
         call = _call(action, filters=selection.filters, in_background=not wait, **more)
-        _print(session, action, session.ask(call), wait=wait)
+        reply = session.ask(call)
+        if is_empty(reply.value):
+            check_queue(session, selection)
+        _print(session, action, reply, wait=wait)
     elif wait:
         _act_on_ids(session, action, ids, states=selection.states, **more)
     elif len(ids) > MAX_IDS:
@@ -40,6 +43,13 @@ def act(session: Session, action: Action, selection: Selection, *, wait: bool, *
     else:
         call = _call(action, job_ids=ids, states=selection.states, in_background=True, **more)
         _print(session, action, session.ask(call), wait=False)
+
+
+def is_empty(reply: "BulkReply | BulkAccepted") -> bool:
+    """Return whether no job matched the filters."""
+    if isinstance(reply, corvo_client.BulkReply):
+        return reply.affected == reply.errors == 0
+    return reply.estimated_total == 0
 
 
 def _act_on_ids(session: Session, action: Action, ids: Sequence[str], **more: Any) -> None:

@@ -7,6 +7,7 @@ import click
 
 from corvo_cli.command import Command
 from corvo_cli.objects import find_worker
+from corvo_cli.parameters import Choice, NumberType
 from corvo_cli.session import Session, pass_session
 
 _LEVELS = ["debug", "info", "warning", "error"]
@@ -23,7 +24,7 @@ _LEVELS = ["debug", "info", "warning", "error"]
 @click.argument("target", metavar="MODULE[:WORKER]")
 @click.option(
     "--concurrency",
-    type=click.IntRange(min=1),
+    type=NumberType(min=1),
     metavar="N",
     help="The maximum number of jobs to run at a time. Overrides the value in the code.",
 )
@@ -34,7 +35,7 @@ _LEVELS = ["debug", "info", "warning", "error"]
 )
 @click.option(
     "--log-level",
-    type=click.Choice(_LEVELS),
+    type=Choice(_LEVELS),
     default="info",
     show_default=True,
     help="The minimum level of log messages on stderr.",

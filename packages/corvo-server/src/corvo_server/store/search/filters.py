@@ -57,6 +57,7 @@ class JobFilter(Struct, frozen=True):
     scheduled: Span = ALWAYS
     started: Span = ALWAYS
     completed: Span = ALWAYS
+    failed: Span = ALWAYS
     expire: Span = ALWAYS
     attempt_min: int | None = None
     attempt_max: int | None = None
@@ -135,6 +136,7 @@ def _columns(wanted: JobFilter) -> Iterable[Sql]:
     yield from within("jobs.created_at", wanted.created)
     yield from within("jobs.scheduled_at", wanted.scheduled)
     yield from within("jobs.started_at", wanted.started)
+    yield from within("jobs.failed_at", wanted.failed)
     yield from within("jobs.expire_at", wanted.expire)
     if wanted.completed != ALWAYS:
         yield fuse("jobs.state = {}", bind(STATE_CODES[JobState.COMPLETED]))
