@@ -51,9 +51,7 @@ def test_url_is_normalized(given: str | None, url: str) -> None:
 
 @pytest.mark.parametrize("url", ["ftp://h", "/x", "http://", "http://h:x", "::::"])
 def test_invalid_url_is_rejected(url: str) -> None:
-    with pytest.raises(
-        ValueError, match=r"\(from the code\) is not the URL of a server; write it like http://"
-    ):
+    with pytest.raises(ValueError, match="is not the URL of a server; write it like http://"):
         Origin(url)
 
 
@@ -97,7 +95,7 @@ def test_servers_are_used_in_turn_from_a_random_one(monkeypatch: pytest.MonkeyPa
 
 
 def test_invalid_servers_are_rejected() -> None:
-    with pytest.raises(ValueError, match=r"'' \(from the code\) is not the URL of a server"):
+    with pytest.raises(ValueError, match=r"'' is not the URL of a server"):
         Origin("http://a,")
 
 

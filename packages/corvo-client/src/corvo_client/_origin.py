@@ -28,6 +28,7 @@ DEFAULT_URL = "http://localhost:8080"
 MAX_CONNECTIONS = 10
 KEEPALIVE_SECONDS = 30.0
 _UNAVAILABLE = 503
+_TLS_VARIABLES = "SSL_CERT_FILE, SSL_CERT_DIR and SSLKEYLOGFILE"
 _SOCKS = ("socks5", "socks5h")
 
 # Most calls use one of a few paths. Parsing a URL takes as long as the rest of a request.
@@ -88,6 +89,8 @@ class Origin:
         uses_tls = "https" in {*(url.scheme for url in urls), httpx.URL(self.proxy or "").scheme}
         # Without TLS, an empty context avoids loading the authorities: that takes longer than
         # the rest of creating a client.
+        if uses_tls and verify is True:
+            _check_authorities()
         self._verify = verify if uses_tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
     @property
@@ -98,7 +101,10 @@ class Origin:
     @cached_property
     def tls(self) -> ssl.SSLContext:
         """SSL context of connections that do not go through httpx."""
-        context = httpx.create_ssl_context(self._verify)
+        try:
+            context = httpx.create_ssl_context(self._verify)
+        except OSError as error:
+            raise InvalidSetting(f"cannot prepare TLS: {error}. Check {_TLS_VARIABLES}") from error
         context.set_alpn_protocols(["http/1.1"])
         return context
 
@@ -204,14 +210,16 @@ class Origin:
 
 
 def _server_url(text: str, source: str) -> httpx.URL:
+    # A bad URL in the code shows where it is by its traceback.
+    origin = f" (from {source})" if source == "CORVO_SERVER" else ""
     url = _parsed(text if "://" in text else f"http://{text}")
     if url is None or url.scheme not in {"http", "https"} or not url.host:
         raise InvalidSetting(
-            f"{text!r} (from {source}) is not the URL of a server; write it like {DEFAULT_URL}"
+            f"{text!r}{origin} is not the URL of a server; write it like {DEFAULT_URL}"
         )
     if url.userinfo:
         raise InvalidSetting(
-            f"the URL of the server (from {source}) must not contain a user or a password; use "
+            f"the URL of the server{origin} must not contain a user or a password; use "
             "api_key instead"
         )
     return url.copy_with(query=None, fragment=None)
@@ -252,6 +260,14 @@ def _where(call: Call[Any], server: ServerAddress) -> str:
 
 def _words(error: Exception) -> str:
     return str(error) or type(error).__name__
+
+
+def _check_authorities() -> None:
+    """Raise `InvalidSetting` if a variable names authorities that do not exist."""
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        path = os.environ.get(name)
+        if path and not os.path.exists(path):  # noqa: PTH110 - a path of any form
+            raise InvalidSetting(f"{name} names {path!r}, which does not exist")
 
 
 def _environment_proxy(url: httpx.URL) -> str | None:
