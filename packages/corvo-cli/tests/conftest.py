@@ -114,7 +114,8 @@ def environment(tmp_path: Path) -> dict[str, str]:
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("CORVO_SERVER", "CORVO_API_KEY", "CORVO_PROFILE", "CORVO_OUTPUT", "NO_COLOR"):
-        monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv(name, "")  # `corvo worker` sets CORVO_SERVER: restore it afterwards
+        monkeypatch.delenv(name)
 
 
 @pytest.fixture

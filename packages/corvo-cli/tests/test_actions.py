@@ -137,7 +137,7 @@ def test_refused_action_exits_with_5(
         (("priority", "job_1", "urgent"), "'urgent' is not one of"),
         (("concurrency", "q"), "No limit is given. Give a LIMIT, --per-key, or both."),
         (("concurrency", "q", "-1"), "No such option"),
-        (("concurrency", "q", "--per-key", "-1"), "-1 is not in the range x>=0"),
+        (("concurrency", "q", "--per-key", "-1"), "'-1' is not a whole number of at least 0."),
         (("throttle", "q"), "Give either a RATE, optionally with --per, or only --off."),
         (
             ("throttle", "q", "5", "--off"),
@@ -147,7 +147,7 @@ def test_refused_action_exits_with_5(
             ("throttle", "q", "--off", "--per", "1m"),
             "Give either a RATE, optionally with --per, or only --off.",
         ),
-        (("throttle", "q", "0"), "0 is not in the range x>=1"),
+        (("throttle", "q", "0"), "'0' is not a whole number of at least 1."),
         (("throttle", "q", "5", "--per", "often"), "--per: 'often' is not a duration"),
         (("move", "job_1"), "Missing argument 'QUEUE'"),
         (("move", "job_1", "a queue"), "QUEUE: must be 1 to 255 characters"),

@@ -90,6 +90,8 @@ def test_each_action_takes_ids_filters_or_stdin(
         corvo("bulk", *arguments, "-o", output, stdin="job_7\n"),
     ]
     ids, filters, piped = server.bodies
+    if body["action"] == "retry":
+        assert ids.pop("states") == piped.pop("states") == ["cancelled", "dead"]
     assert ids == {**body, "job_ids": ["job_1", "job_2"]}
     assert filters == {**body, "filter": {"queue": "emails", "state": ["dead"]}}
     assert piped == {**body, "job_ids": ["job_7"]}
@@ -105,10 +107,68 @@ def test_empty_json_filter_is_accepted(corvo: Any, server: Any) -> None:
     assert server.bodies == [{"action": "delete", "filter": {}}]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "states"),
+    [
+        (("job_1",), "", ["cancelled", "dead"]),
+        ((), "job_1\n", ["cancelled", "dead"]),
+        (("job_1", "--state", "completed"), "", ["completed"]),
+        (("--error-contains", "timeout"), "", ["cancelled", "dead"]),
+        (("--queue", "q", "--state", "completed"), "", ["completed"]),
+        (("--filter", '{"state": "completed"}'), "", ["completed"]),
+        (("job_1", "--filter", '{"state": "completed"}'), "", ["completed"]),
+    ],
+)
+def test_retry_takes_completed_jobs_only_if_the_state_is_named(
+    corvo: Any, server: Any, arguments: tuple[str, ...], stdin: str, states: list[str]
+) -> None:
+    server.answer(LINE, DONE)
+    server.answer(SEARCH, page(total=1))
+    server.answer("POST /jobs/bulk-get", {"jobs": [job(1, s) for s in ("completed", "dead")]})
+    assert corvo("bulk", "retry", *arguments, stdin=stdin).exit_code == 0
+    assert corvo("bulk", "retry", *arguments, "--background", stdin=stdin).exit_code == 0
+    for sent in server.bodies:
+        assert sent.get("states", sent.get("filter", {}).get("state")) == states
+    result = corvo("bulk", "retry", *arguments, "--dry-run", "-o", "json", stdin=stdin)
+    if "job_ids" in server.bodies[0]:
+        assert json.loads(result.stdout)["eligible"] == 1
+    else:
+        assert server.bodies[-1]["state"] == states
+
+
+def test_a_state_limits_other_actions_on_ids(corvo: Any, server: Any) -> None:
+    server.answer(LINE, DONE)
+    assert corvo("bulk", "delete", "job_1", "--state", "dead").exit_code == 0
+    assert server.bodies == [{"action": "delete", "job_ids": ["job_1"], "states": ["dead"]}]
+
+
+@pytest.mark.parametrize("option", [(), ("--dry-run",), ("--background",), ("-o", "json")])
+def test_misspelt_queue_exits_with_3(corvo: Any, server: Any, option: tuple[str, ...]) -> None:
+    none = {"affected": 0, "errors": 0, "duration_ms": 1}
+    server.answer(LINE, {**ACCEPTED, "estimated_total": 0} if "--background" in option else none)
+    server.answer(SEARCH, page(total=0))
+    server.answer("GET /queues", [{"name": "emails"}, {"name": "reports"}])
+    result = corvo("bulk", "retry", "--queue", "emial", *option)
+    assert (result.exit_code, result.stdout) == (3, "")
+    message = "There is no queue 'emial'. Did you mean emails? Nothing was changed."
+    assert result.stderr == f"Error: {message}\n"
+    if not option:
+        assert corvo("bulk", "retry", "--queue", "emails").stderr == "Retried 0 jobs.\n"
+
+
+@pytest.mark.usefixtures("interactive")
+def test_misspelt_queue_is_not_asked_about(corvo: Any, server: Any) -> None:
+    server.answer(SEARCH, page(total=0))
+    server.answer("GET /queues", [])
+    result = corvo("bulk", "delete", "--queue", "emial", stdin="y\n")
+    assert (result.exit_code, server.lines) == (3, [SEARCH, "GET /queues"])
+
+
 def test_number_of_skipped_jobs_is_printed(corvo: Any, server: Any) -> None:
     server.answer(LINE, {"affected": 1, "errors": 2, "duration_ms": 1})
     assert corvo("bulk", "retry", "a", "b", "c").stderr == (
-        "Retried 1 job. Skipped 2: missing, or in a state that does not allow it.\n"
+        "Retried 1 job. Skipped 2: missing, or in a state that does not allow it. Name other "
+        "states with --state.\n"
     )
 
 
@@ -260,7 +320,7 @@ def test_dry_run_shows_what_would_be_done(corvo: Any, server: Any) -> None:
         "Nothing was changed.\n"
     )
     assert server.lines == [SEARCH, SEARCH]
-    assert server.bodies[1]["state"] == ["cancelled", "completed", "dead"]
+    assert server.bodies[1]["state"] == ["cancelled", "dead"]
 
 
 @pytest.mark.parametrize("state", ['"dead"', '["dead", "active"]'])

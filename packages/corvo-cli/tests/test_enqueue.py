@@ -131,7 +131,7 @@ def test_invalid_payload_is_wrong_usage(
         ),
         (["q", "--tag", "=x"], "'=x' is not a tag"),
         (["q", "--job-id", "7"], "--job-id: must be job_ and a ULID"),
-        (["q", "--priority", "urgent"], "'urgent' is not one of 'critical'"),
+        (["q", "--priority", "urgent"], "'urgent' is not one of: critical"),
         (["q", "--wait-timeout", "soon"], "'soon' is not a duration"),
         ([], "Missing argument 'QUEUE'"),
     ],

@@ -87,8 +87,8 @@ def test_refusal_sets_the_exit_code(corvo: Any, server: Any) -> None:
     ("arguments", "message"),
     [
         (("--type", "exploded"), "'exploded' is not one of"),
-        (("--after", "-1"), "-1 is not in the range"),
-        (("--limit", "0"), "0 is not in the range"),
+        (("--after", "-1"), "'-1' is not a whole number"),
+        (("--limit", "0"), "'0' is not a whole number"),
     ],
 )
 def test_invalid_argument_is_wrong_usage(

@@ -81,8 +81,9 @@ def test_refused_connection_exits_with_6(corvo: Any, server: Any) -> None:
     result = corvo("inspect", "x", "--server", "http://corvo.example:1")
     assert result.exit_code == 6
     assert result.stderr == (
-        "Error: Cannot connect to http://corvo.example:1: Connection refused. Start a server with "
-        "`corvo server`, or give the URL of a running server with --server.\n"
+        "Error: Cannot connect to http://corvo.example:1 (URL from --server): Connection "
+        "refused. Start a server with `corvo server`, or give the URL of a running server with "
+        "--server.\n"
     )
 
 

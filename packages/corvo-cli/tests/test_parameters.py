@@ -5,7 +5,16 @@ import pytest
 from click.testing import CliRunner
 
 from corvo_cli.commands.search import SORTS
-from corvo_cli.parameters import BACKOFF, DURATION, ON_CONFLICT, PRIORITY, SPAN, STATE, TIME
+from corvo_cli.parameters import (
+    BACKOFF,
+    DURATION,
+    ON_CONFLICT,
+    PRIORITY,
+    SPAN,
+    STATE,
+    TIME,
+    NumberType,
+)
 from corvo_schema import Backoff, JobState, OnConflict, Priority, SortField
 
 
@@ -15,6 +24,31 @@ def test_choices_match_the_schema() -> None:
     assert list(PRIORITY.choices) == [priority.label for priority in Priority]
     assert set(STATE.choices) == {state.value for state in JobState}
     assert [field.value for field in SortField] == SORTS
+
+
+@pytest.mark.parametrize("word", ["failed", "dead"])
+def test_failed_means_dead(word: str) -> None:
+    assert STATE.convert(word, None, None) == "dead"
+
+
+@pytest.mark.parametrize(
+    ("text", "time"),
+    [
+        ("2026-01-31", "2026-01-31T00:00:00Z"),
+        ("2026-01-31T08:00", "2026-01-31T08:00:00Z"),
+        ("2026-01-31 08:00:01.5", "2026-01-31T08:00:01.5Z"),
+    ],
+)
+def test_date_and_time_without_a_zone_are_in_utc(text: str, time: str) -> None:
+    assert TIME.convert(text, None, None) == time
+
+
+@pytest.mark.parametrize("text", ["abc", "1.5", "", "11", "-1", "٣", "9" * 400])
+def test_number_says_what_it_expects(text: str) -> None:
+    with pytest.raises(click.BadParameter) as caught:
+        NumberType(0, 10).convert(text, None, None)
+    assert caught.value.message == f"{text!r} is not a whole number from 0 to 10."
+    assert NumberType(0, 10).convert("10", None, None) == 10
 
 
 def test_duration_is_in_seconds() -> None:

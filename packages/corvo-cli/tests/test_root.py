@@ -14,7 +14,7 @@ from click.testing import CliRunner
 
 from corvo_cli import plugins, root
 from corvo_cli.__about__ import __version__
-from corvo_cli.catalog import CATALOG, COMMANDS
+from corvo_cli.catalog import CATALOG, COMMANDS, HINTS
 from corvo_cli.command import Command, SharedOption
 from corvo_cli.main import main
 from corvo_cli.root import corvo as command
@@ -91,6 +91,15 @@ def test_help_of_a_command_has_all_sections_in_order(corvo: Any) -> None:
     ]
     positions = [text.index(part) for part in parts]
     assert positions == sorted(positions)
+
+
+@pytest.mark.parametrize("word", HINTS)
+def test_command_of_another_tool_gets_the_one_here(corvo: Any, word: str) -> None:
+    assert word not in COMMANDS
+    result = corvo(word)
+    assert result.exit_code == 2
+    assert f"There is no command '{word}'. Use `corvo {HINTS[word]}`. Run" in result.stderr
+    assert HINTS[word].split()[0] in COMMANDS
 
 
 def test_help_of_a_group_lists_its_commands(corvo: Any) -> None:

@@ -188,7 +188,7 @@ def test_run_prints_the_id(corvo: Any, server: Any, status: str, message: str) -
         (("set", "n", "{", "--queue", "q", "--cron", "@daily"), "PAYLOAD is not valid JSON"),
         (("set", "n" * 300, "--queue", "q", "--cron", "@daily"), "NAME: "),
         (("set", "n", "--queue", "a b", "--cron", "@daily"), "--queue: must be"),
-        (("show", "n", "--upcoming", "101"), "101 is not in the range"),
+        (("show", "n", "--upcoming", "101"), "'101' is not a whole number from 0 to 100."),
     ],
 )
 def test_invalid_argument_is_wrong_usage(

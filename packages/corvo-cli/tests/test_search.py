@@ -145,6 +145,7 @@ def test_empty_result_is_not_an_error(
 
 def test_all_filters_are_sent(corvo: Any, server: Any) -> None:
     server.answer(LINE, page())
+    server.refuse("GET /queues", 403, "FORBIDDEN")
     result = corvo(
         *("search", "--queue", "emails", "--state", "dead", "--state", "cancelled"),
         *("--priority", "high", "--tag", "tenant=acme", "--tag", "a=b=c"),
@@ -154,13 +155,14 @@ def test_all_filters_are_sent(corvo: Any, server: Any) -> None:
         *("--scheduled-before", "2026-01-01T02:00:00+02:00"),
         *("--started-after", "-1d", "--started-before", "0s"),
         *("--completed-after", "1d", "--completed-before", "1m"),
+        *("--failed-after", "60", "--failed-before", "2026-01-31"),
         *("--expire-after", "+1m", "--expire-before", "+2m"),
         *("--attempt-min", "1", "--attempt-max", "0", "--unique-key", "k", "--batch-id", "b"),
         *("--worker-id", "w", "--no-errors", "--error-contains", "e", "--job-id-prefix", "job_0"),
         *("--sort", "priority", "--order", "asc", "--limit", "7"),
     )
     assert result.exit_code == 0
-    assert server.bodies == [
+    assert server.bodies[:1] == [
         {
             "queue": "emails",
             "state": ["dead", "cancelled"],
@@ -176,6 +178,8 @@ def test_all_filters_are_sent(corvo: Any, server: Any) -> None:
             "started_before": "2026-01-31T08:00:00.000Z",
             "completed_after": "2026-01-30T08:00:00.000Z",
             "completed_before": "2026-01-31T07:59:00.000Z",
+            "failed_after": "2026-01-31T07:59:00.000Z",
+            "failed_before": "2026-01-31T00:00:00.000Z",
             "expire_after": "2026-01-31T08:01:00.000Z",
             "expire_before": "2026-01-31T08:02:00.000Z",
             "attempt_min": 1,
@@ -185,6 +189,7 @@ def test_all_filters_are_sent(corvo: Any, server: Any) -> None:
             "worker_id": "w",
             "has_errors": False,
             "error_contains": "e",
+            "error_scope": "last",
             "job_id_prefix": "job_0",
             "sort": "priority",
             "order": "asc",
@@ -193,13 +198,58 @@ def test_all_filters_are_sent(corvo: Any, server: Any) -> None:
     ]
 
 
+@pytest.mark.parametrize("flag", [("--error-contains", "x"), ("--has-errors",), ("--no-errors",)])
+def test_errors_of_earlier_attempts_are_searched_only_on_demand(
+    corvo: Any, server: Any, flag: tuple[str, ...]
+) -> None:
+    server.answer(LINE, page())
+    corvo("search", *flag)
+    corvo("search", *flag, "--any-attempt")
+    corvo("search", "--filter", '{"error_contains": "x", "error_scope": "any"}')
+    assert [body["error_scope"] for body in server.bodies] == ["last", "any", "any"]
+
+
+def test_since_is_the_time_of_creation(corvo: Any, server: Any) -> None:
+    server.answer(LINE, page())
+    corvo("search", "--since", "1h", "--state", "failed")
+    assert server.bodies[0]["created_after"] == "2026-01-31T07:00:00.000Z"
+    assert server.bodies[0]["state"] == ["dead"]
+
+
+def test_misspelt_queue_is_said(corvo: Any, server: Any) -> None:
+    server.answer(LINE, page())
+    server.answer("GET /queues", [{"name": "emails"}, {"name": "reports"}])
+    result = corvo("search", "--queue", "emial", "--ids")
+    assert result.stderr == "There is no queue 'emial'. Did you mean emails?\n"
+    assert corvo("search", "--queue", "emails").stderr == "No job matches.\n"
+
+
+@pytest.mark.parametrize("form", [("--ids",), ("-o", "jsonl")])
+def test_a_pipe_gets_all_jobs(corvo: Any, three_pages: Any, form: tuple[str, ...]) -> None:
+    result = corvo("search", *form)
+    assert (len(result.stdout.splitlines()), result.stderr) == (5, "")
+
+
+@pytest.mark.usefixtures("terminal")
+def test_a_terminal_gets_the_first_jobs(corvo: Any, three_pages: Any) -> None:
+    corvo("search", "--ids")
+    assert three_pages.bodies[0]["limit"] == 50
+
+
+def test_a_completed_job_does_not_show_its_old_error(corvo: Any, server: Any) -> None:
+    error = {"attempt": 1, "error": "Boom", "created_at": "2026-01-31T07:00:00.000Z"}
+    server.answer(LINE, page(job_text(1, state="completed", errors=[error])))
+    assert "Boom" not in corvo("search").stdout
+
+
 def test_filter_is_accepted_as_json(corvo: Any, server: Any, tmp_path: Path) -> None:
     server.answer(LINE, page())
+    server.refuse("GET /queues", 403, "FORBIDDEN")
     path = tmp_path / "filter.json"
     path.write_text('{"queue": "emails"}', encoding="utf-8")
     corvo("search", "--filter", '{"queue": "emails", "state": "dead"}', "--has-errors")
     corvo("search", "--filter", f"@{path}")
-    first, second = server.bodies
+    first, _, second, _ = server.bodies
     assert (first["queue"], first["state"], first["has_errors"]) == ("emails", ["dead"], True)
     assert second["queue"] == "emails"
 
@@ -215,7 +265,7 @@ def test_every_filter_of_the_api_has_an_option() -> None:
     ("arguments", "message"),
     [
         (["--limit", "5", "--all"], "Give either --limit or --all, not both."),
-        (["--limit", "0"], "0 is not in the range x>=1"),
+        (["--limit", "0"], "'0' is not a whole number of at least 1."),
         (["--state", "lost"], "'lost' is not one of"),
         (["--created-after", "yesterday"], "--created-after: 'yesterday' is not an RFC 3339"),
         (["--created-after", "5x"], "'5x' is not a duration"),

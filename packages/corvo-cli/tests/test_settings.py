@@ -66,7 +66,7 @@ def test_defaults_need_no_file(environment: dict[str, str]) -> None:
         ),
         ({"profile": "production", "api_key": "flag-key"}, {}, "https://prod", "flag-key"),
         ({"profile": "keyed"}, {}, "http://localhost:8080", "local-key"),
-        ({"server": "localhost:9"}, {"CORVO_API_KEY": "env-key"}, "http://localhost:9", "env-key"),
+        ({"server": "localhost:9"}, {"CORVO_API_KEY": "env-key"}, "localhost:9", "env-key"),
         ({}, {"CORVO_SERVER": ""}, "http://local:1", None),
     ],
 )
@@ -80,6 +80,28 @@ def test_first_source_with_a_value_wins(
 ) -> None:
     settings = resolve(Flags(**flags), {**environment, **variables})
     assert (settings.server, settings.api_key) == (server, key)
+
+
+@pytest.mark.parametrize(
+    ("flags", "variables", "source"),
+    [
+        ({"server": "x"}, {}, ("--server", True)),
+        ({"profile": "production"}, {"CORVO_SERVER": "x"}, ("--profile production", True)),
+        ({}, {"CORVO_SERVER": "x"}, ("CORVO_SERVER", False)),
+        ({"profile": "keyed"}, {"CORVO_SERVER": "x"}, ("CORVO_SERVER", False)),
+        ({}, {}, ("profile local", False)),
+        ({"profile": "keyed"}, {}, ("the default", False)),
+    ],
+)
+@pytest.mark.usefixtures("config")
+def test_source_of_the_server_is_known(
+    environment: dict[str, str],
+    flags: dict[str, Any],
+    variables: dict[str, str],
+    source: tuple[str, bool],
+) -> None:
+    settings = resolve(Flags(**flags), {**environment, **variables})
+    assert (settings.server_source, settings.is_server_option) == source
 
 
 @pytest.mark.usefixtures("config")

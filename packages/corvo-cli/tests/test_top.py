@@ -12,6 +12,7 @@ from textual.widgets import DataTable, RichLog, Static, TabbedContent
 
 from corvo_cli.show.output import Output
 from corvo_cli.top.app import Top
+from corvo_cli.top.question import Question
 from corvo_cli.top.rows import event_line, queue_rows, summary, worker_rows
 from corvo_cli.top.snapshots import SORTS, Snapshot, Snapshots
 from corvo_client import NO_RETRIES, AsyncClient, ClusterStatus, JobEvent, QueueInfo, WorkerInfo
@@ -208,8 +209,12 @@ async def test_queue_under_the_cursor_is_paused_and_resumed(
     server.answer("POST /queues/a/resume", {"status": "resumed"})
     async with make_app(client).run_test() as pilot:
         await settled(pilot)
-        await pilot.press("p", "p")
-        await settled(pilot)
+        for answer in ("y", "n", "escape", "y"):
+            await pilot.press("p")
+            await settled(pilot)
+            assert isinstance(pilot.app.screen, Question)
+            await pilot.press(answer)
+            await settled(pilot)
         actions = [line for line in server.lines if line.startswith("POST")]
         assert actions == ["POST /queues/a/pause", "POST /queues/a/resume"]
 
@@ -219,9 +224,36 @@ async def test_refused_pause_is_shown(client: AsyncClient, server: Any) -> None:
     server.refuse("POST /queues/a/pause", 403, "FORBIDDEN", "Not [b]for[/b] you.")
     async with make_app(client).run_test() as pilot:
         await settled(pilot)
-        await pilot.press("p")
+        await pilot.press("p", "y")
         await settled(pilot)
         assert [n.message for n in pilot.app._notifications] == ["Not [b]for[/b] you"]
+
+
+@pytest.mark.parametrize("key", ["enter", "4"])
+async def test_jobs_of_the_queue_under_the_cursor_are_shown(
+    client: AsyncClient, server: Any, key: str
+) -> None:
+    created = "2026-01-31T07:00:00.000Z"
+    new = {"id": "job_2", "queue": "a", "state": "pending", "created_at": created}
+    error = {"attempt": 1, "error": "Boom", "created_at": created}
+    dead = {**new, "id": "job_1", "state": "dead", "attempt": 1, "errors": [error]}
+    server.answer("GET /queues", [{"name": "a"}])
+    server.answer("POST /jobs/search", {"jobs": [dead], "total": 1})
+    server.answer("POST /jobs/search", {"jobs": [new, dead], "total": 2})
+    async with make_app(client).run_test() as pilot:
+        await settled(pilot)
+        await pilot.press(key)
+        await settled(pilot)
+        assert pilot.app.query_one(TabbedContent).active == "jobs"
+        table = pilot.app.query_one("#job-table", DataTable)
+        assert names_in(table) == ["job_1", "job_2"]
+        assert [str(cell) for cell in table.get_row("job_1")][1:] == [
+            "dead",
+            "1/3",
+            "1h ago",
+            "Boom",
+        ]
+        assert {body["queue"] for body in server.bodies if body} == {"a"}
 
 
 async def test_pause_without_a_queue_does_nothing(client: AsyncClient, server: Any) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from corvo_client import Client
 from corvo_client.worker import Worker
 
 ONE = """
@@ -35,6 +36,8 @@ number = 7
 def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The working directory, with the code of an application."""
     (tmp_path / "one.py").write_text(ONE, encoding="utf-8")
+    plain = ONE.replace('"http://in-the-code", ', "")
+    (tmp_path / "plain.py").write_text(plain, encoding="utf-8")
     (tmp_path / "two.py").write_text(
         "from corvo_client.worker import Worker\na = Worker()\nb = Worker()\n", encoding="utf-8"
     )
@@ -92,12 +95,38 @@ def test_options_override_the_code(corvo: Any, runs: list[Worker]) -> None:
 
 
 @pytest.mark.usefixtures("code")
-def test_server_of_the_environment_replaces_the_one_in_the_code(
-    corvo: Any, runs: list[Worker], environment: dict[str, str]
+@pytest.mark.parametrize(
+    ("options", "variable", "with_url", "without_url"),
+    [
+        (["--server", "option:1"], "environment:2", "http://option:1", "http://option:1"),
+        (["--profile", "p"], "environment:2", "http://profile:3", "http://profile:3"),
+        ([], "environment:2", "http://in-the-code", "http://environment:2"),
+        ([], "", "http://in-the-code", "http://profile:3"),
+    ],
+)
+def test_server_is_that_of_the_option_the_code_the_environment_or_the_profile(
+    corvo: Any,
+    runs: list[Worker],
+    environment: dict[str, str],
+    options: list[str],
+    variable: str,
+    with_url: str,
+    without_url: str,
 ) -> None:
-    environment["CORVO_SERVER"] = "environment:2"
-    assert corvo("worker", "one").exit_code == 0
-    assert runs[0]._server._origin.url == "http://environment:2"
+    """The worker, its tasks, and clients in its code that name no server."""
+    Path(environment["CORVO_CONFIG"]).write_text(
+        'profile = "p"\n[profiles.p]\nserver = "http://profile:3"\napi_key = "k"\n'
+    )
+    environment["CORVO_SERVER"] = variable
+    for module, expected in (("one", with_url), ("plain", without_url)):
+        assert corvo("worker", module, *options).exit_code == 0
+        server = runs.pop()._server
+        assert server._origin.url == expected
+        assert server._sync_session._transport._origin is server._origin
+        key = dict(server._origin.server.headers).get(b"Authorization")
+        assert key == (b"Bearer k" if expected == "http://profile:3" else None)
+        with Client() as client:
+            assert client.base_url == without_url
 
 
 @pytest.mark.usefixtures("code")
@@ -127,7 +156,7 @@ def test_log_level_is_set(corvo: Any, runs: list[Worker], monkeypatch: pytest.Mo
         (["two"], "Module two has several workers. Choose one: two:a or two:b."),
         (["idle"], "The worker has no task for any queue."),
         (["one", "--queues", "emails,other"], "The worker has no task for other."),
-        (["one", "--concurrency", "0"], "0 is not in the range x>=1"),
+        (["one", "--concurrency", "0"], "'0' is not a whole number of at least 1."),
         ([], "Missing argument 'MODULE[:WORKER]'"),
     ],
 )

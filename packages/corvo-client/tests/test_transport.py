@@ -17,7 +17,9 @@ from corvo_client import (
     ConnectionFailed,
     ConnectionLost,
     CorvoError,
+    InvalidSetting,
     RetryPolicy,
+    _origin,
 )
 from corvo_client._answer import Answer
 from corvo_client._async import transport as async_transport
@@ -39,6 +41,7 @@ POLL: Call[str] = Call("POST", "/fetch", bytes.decode, b"{}", waits=20.0)
         ("https://h:1/", "https://h:1"),
         ("https://h/prefix/?a=b#c", "https://h/prefix"),
         ("http://[::1]:8080", "http://[::1]:8080"),
+        ("localhost:8080", "http://localhost:8080"),
     ],
 )
 def test_url_is_normalized(given: str | None, url: str) -> None:
@@ -46,7 +49,7 @@ def test_url_is_normalized(given: str | None, url: str) -> None:
     assert str(Origin(given).server.url_of(CALL)) == url + "/x"
 
 
-@pytest.mark.parametrize("url", ["localhost:8080", "ftp://h", "/x", "http://", "corvo"])
+@pytest.mark.parametrize("url", ["ftp://h", "/x", "http://", "http://h:x", "::::"])
 def test_invalid_url_is_rejected(url: str) -> None:
     with pytest.raises(ValueError, match="is not the URL of a server; write it like http://"):
         Origin(url)
@@ -92,7 +95,7 @@ def test_servers_are_used_in_turn_from_a_random_one(monkeypatch: pytest.MonkeyPa
 
 
 def test_invalid_servers_are_rejected() -> None:
-    with pytest.raises(ValueError, match="'' is not the URL of a server"):
+    with pytest.raises(ValueError, match=r"'' is not the URL of a server"):
         Origin("http://a,")
 
 
@@ -147,9 +150,21 @@ def test_silence_timeout_includes_the_poll() -> None:
 @pytest.mark.parametrize(
     ("failure", "kind", "message"),
     [
-        (httpx.ConnectError("refused"), ConnectionFailed, "cannot connect to http://h: refused"),
-        (httpx.ConnectTimeout(""), ConnectionFailed, "cannot connect to http://h: ConnectTimeout"),
-        (httpx.ProxyError("407"), ConnectionFailed, "cannot connect to http://h: 407"),
+        (
+            httpx.ConnectError("refused"),
+            ConnectionFailed,
+            "http://h (URL from the code): refused",
+        ),
+        (
+            httpx.ConnectTimeout(""),
+            ConnectionFailed,
+            "http://h (URL from the code): ConnectTimeout",
+        ),
+        (
+            httpx.ProxyError("407"),
+            ConnectionFailed,
+            "http://h (URL from the code): 407",
+        ),
         (httpx.PoolTimeout(""), ConnectionFailed, "all 10 connections stayed busy"),
         (httpx.ReadTimeout(""), CallTimedOut, "POST http://h/fetch: no answer within 50 s"),
         (httpx.WriteTimeout(""), CallTimedOut, "no answer within 50 s"),
@@ -287,6 +302,53 @@ def test_proxy_comes_from_the_environment(
         monkeypatch.setenv(name, value)
     options = Origin(url).backend_options(is_for_polls=False)
     assert options["proxy"] == proxy
+
+
+@pytest.mark.parametrize("value", ["::::", "http://", "ftp://p", "http://p:x"])
+def test_invalid_proxy_is_named(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", value)
+    with pytest.raises(InvalidSetting, match="the proxy of HTTP_PROXY is not valid"):
+        Client("http://h")
+    monkeypatch.setenv("no_proxy", "h")
+    Client("http://h").close()
+    with pytest.raises(InvalidSetting, match="the proxy of proxy is not valid"):
+        Client("http://h", proxy=value)
+
+
+@pytest.mark.parametrize("value", ["socks5://user:hunter2@p:1", "socks5h://p"])
+def test_socks_proxy_without_its_package_is_refused(
+    value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("all_proxy", value)
+    monkeypatch.setattr(_origin, "find_spec", lambda _name: None)
+    with pytest.raises(
+        InvalidSetting, match=r"ALL_PROXY is a SOCKS.*pip install 'httpx\[socks\]'"
+    ) as e:
+        Client("http://h")
+    assert "hunter2" not in str(e.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "variable", "source"),
+    [
+        ("http://127.0.0.1:9", "http://127.0.0.1:8", "the code"),
+        (None, "http://127.0.0.1:9", "CORVO_SERVER"),
+        (None, "", "the default"),
+    ],
+)
+def test_error_says_where_the_url_is_from(
+    url: str | None, variable: str, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CORVO_SERVER", variable)
+    with (
+        Client(url, retry=NO_RETRIES, transport=httpx.MockTransport(_refuse)) as client,
+        pytest.raises(ConnectionFailed, match=rf"\(URL from {source}\)"),
+    ):
+        client.info()
+
+
+def _refuse(_request: httpx.Request) -> httpx.Response:
+    raise httpx.ConnectError("refused")
 
 
 def test_proxy_can_be_passed() -> None:

@@ -69,6 +69,42 @@ CATALOG: dict[str, dict[str, Entry]] = {
     },
 }
 
+HINTS = {
+    "list": "search",
+    "ls": "search",
+    "jobs": "search",
+    "find": "search",
+    "failed": "search --state failed",
+    "show": "inspect JOB_ID",
+    "get": "inspect JOB_ID",
+    "job": "inspect JOB_ID",
+    "add": "enqueue",
+    "push": "enqueue",
+    "send": "enqueue",
+    "call": "enqueue",
+    "rerun": "retry JOB_ID",
+    "kill": "cancel JOB_ID",
+    "revoke": "cancel JOB_ID",
+    "abort": "cancel JOB_ID",
+    "rm": "delete JOB_ID",
+    "purge": "clear QUEUE",
+    "empty": "clear QUEUE",
+    "flush": "clear QUEUE",
+    "unpause": "resume QUEUE",
+    "ps": "workers",
+    "stats": "status",
+    "monitor": "top",
+    "dashboard": "top",
+    "beat": "schedules",
+    "cron": "schedules",
+    "logs": "events",
+    "serve": "server",
+    "start": "server",
+    "run": "worker MODULE",
+    "version": "info",
+}
+"""Commands of other tools, and what does the same here."""
+
 COMMANDS: dict[str, Entry] = {
     name: entry for section in CATALOG.values() for name, entry in section.items()
 }

@@ -125,8 +125,9 @@ def client_errors_as_failures(ctx: click.Context) -> Iterator[None]:
     try:
         yield
     except corvo_client.CorvoError as error:
-        server = ctx.ensure_object(Session).settings.server
-        raise failure_of(error, server=server, parameters=names_of(ctx.command.params)) from error
+        settings = ctx.ensure_object(Session).settings
+        parameters = names_of(ctx.command.params)
+        raise failure_of(error, settings=settings, parameters=parameters) from error
 
 
 def write_options(

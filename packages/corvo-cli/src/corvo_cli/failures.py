@@ -5,26 +5,30 @@ from typing import TYPE_CHECKING
 
 import corvo_client
 from corvo_cli.exits import ExitCode, Failure
+from corvo_cli.settings import Settings
 
 if TYPE_CHECKING:
     from corvo_schema import ErrorDetail
 
 
 def failure_of(
-    error: "corvo_client.CorvoError", *, server: str, parameters: Mapping[str, str]
+    error: "corvo_client.CorvoError", *, settings: Settings, parameters: Mapping[str, str]
 ) -> Failure:
     """Return the failure for an error of the client.
 
     `parameters` maps fields of the request to names of options and arguments.
     """
     if isinstance(error, corvo_client.ApiError):
-        return _api_failure(error, server, parameters)
+        return _api_failure(error, settings.server, parameters)
     if isinstance(error, corvo_client.ConnectionFailed):
         return Failure(
-            f"Cannot connect to {server}: {error.__cause__ or error}. Start a server with "
-            "`corvo server`, or give the URL of a running server with --server.",
+            f"Cannot connect to {settings.server} (URL from {settings.server_source}): "
+            f"{error.__cause__ or error}. Start a server with `corvo server`, or give the URL of a "
+            "running server with --server.",
             ExitCode.UNREACHABLE,
         )
+    if isinstance(error, corvo_client.InvalidSetting):
+        return Failure(_sentence(str(error)), ExitCode.USAGE)
     return Failure(_sentence(str(error)), ExitCode.UNREACHABLE)
 
 

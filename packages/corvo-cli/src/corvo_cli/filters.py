@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
-from corvo_cli.parameters import PRIORITY, QUEUE, STATE, TAG, TIME
+from corvo_cli.parameters import PRIORITY, QUEUE, STATE, TAG, TIME, NumberType
 from corvo_cli.texts import read_file
 
 if TYPE_CHECKING:
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-_TIMES = ("created", "scheduled", "started", "completed", "expire")
+_TIMES = ("created", "scheduled", "started", "completed", "failed", "expire")
 _FILE_HELP = (
     "A filter of the HTTP API as a JSON object, or @FILE with one. Combined with the other "
     "options; a field must not be given twice."
@@ -26,7 +26,7 @@ def _text(flag: str, metavar: str, help_text: str) -> Callable[[F], F]:
 
 
 def _number(flag: str, help_text: str) -> Callable[[F], F]:
-    return click.option(flag, type=click.IntRange(min=0), metavar="N", help=help_text)
+    return click.option(flag, type=NumberType(min=0), metavar="N", help=help_text)
 
 
 def _times() -> list[Callable[[F], F]]:
@@ -35,11 +35,13 @@ def _times() -> list[Callable[[F], F]]:
         "scheduled": "scheduled to run",
         "started": "started",
         "completed": "completed",
+        "failed": "whose last failure was",
         "expire": "expiring",
     }
     return [
         click.option(
             f"--{name}-{side}",
+            *(["--since"] if (name, side) == ("created", "after") else []),
             type=TIME,
             metavar="TIME",
             help=f"Match jobs {words[name]} {side} this time.",
@@ -56,7 +58,8 @@ _OPTIONS: list[Callable[[Any], Any]] = [
         type=STATE,
         multiple=True,
         metavar="STATE",
-        help="Match jobs in this state. Repeat the option to match any of several states.",
+        help="Match jobs in this state. Repeat the option to match any of several states. failed "
+        "is the same as dead.",
     ),
     click.option("--priority", type=PRIORITY, help="Match jobs of this priority."),
     click.option(
@@ -84,9 +87,19 @@ _OPTIONS: list[Callable[[Any], Any]] = [
     click.option(
         "--has-errors/--no-errors",
         default=None,
-        help="Match jobs with at least one failed attempt, or with none.",
+        help="Match jobs whose last attempt failed, or did not fail.",
     ),
-    _text("--error-contains", "TEXT", "Match jobs with this text in an error message."),
+    _text(
+        "--error-contains", "TEXT", "Match jobs with this text in the error of the last attempt."
+    ),
+    click.option(
+        "--any-attempt",
+        "error_scope",
+        flag_value="any",
+        default=None,
+        help="Let --has-errors, --no-errors and --error-contains look at all attempts, not only at "
+        "the last one.",
+    ),
     _text("--job-id-prefix", "TEXT", "Match jobs whose id starts with this text."),
     click.option("--filter", "filter_json", metavar="JSON", help=_FILE_HELP),
 ]
@@ -159,6 +172,7 @@ FILTERS = frozenset(
         "worker_id",
         "has_errors",
         "error_contains",
+        "error_scope",
         "job_id_prefix",
     }
 )

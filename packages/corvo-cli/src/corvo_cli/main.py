@@ -3,14 +3,28 @@
 import io
 import sys
 
+from corvo_cli.exits import ExitCode, Failure
 from corvo_cli.root import corvo
+from corvo_cli.streams import CannotWrite, discard, prepared_streams
 
 
 def main() -> None:
-    """Run the command line."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            # JSON is UTF-8 in every locale. A terminal keeps the encoding of its locale.
-            encoding = None if stream.isatty() else "utf-8"
-            stream.reconfigure(encoding=encoding, errors="backslashreplace")
-    corvo(prog_name="corvo")
+    """Run the command line, and exit with its exit code."""
+    with prepared_streams():
+        code = _run()
+    sys.exit(code)
+
+
+def _run() -> int | str | None:
+    try:
+        try:
+            corvo(prog_name="corvo")
+        except SystemExit as ended:
+            sys.stdout.flush()
+            return ended.code
+    except CannotWrite as error:
+        Failure(f"Cannot write to stdout: {error.strerror}.").show()
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            discard(sys.stdout)
+        return ExitCode.ERROR
+    return ExitCode.OK

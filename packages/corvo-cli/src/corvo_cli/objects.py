@@ -43,7 +43,10 @@ def find_worker(target: str) -> "Worker":
 
 
 def _module(name: str) -> ModuleType:
-    here = str(Path.cwd())
+    try:
+        here = str(Path.cwd())
+    except OSError as error:
+        raise click.UsageError("The current directory does not exist any more.") from error
     if here not in sys.path:
         sys.path.insert(0, here)
     if name.endswith(".py"):

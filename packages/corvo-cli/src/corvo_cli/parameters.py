@@ -1,7 +1,10 @@
 """Types of options and arguments, with their shell completion."""
 
 import contextlib
+import difflib
+import math
 import re
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 import click
@@ -11,7 +14,44 @@ from corvo_cli.session import Session
 
 _COMPLETION_SECONDS = 2.0
 _BARE = re.compile("[0-9]+([.][0-9]+)?")
-_RELATIVE = re.compile(r"([+-]?)([0-9.]+[a-z][0-9.a-z]*)")
+_WHOLE = re.compile("-?[0-9]{1,18}")
+_RELATIVE = re.compile(r"([+-]?)([0-9.]+|[0-9.]+[a-z][0-9.a-z]*)")
+_LOCAL = re.compile(r"(\d{4}-\d{2}-\d{2})(?:[T ](\d{2}:\d{2}(:\d{2}(?:\.\d+)?)?))?")
+
+
+class Choice(click.Choice[str]):
+    """One of several words. `aliases` are other words for them, which the help does not list."""
+
+    def __init__(self, choices: Sequence[str], aliases: Mapping[str, str] | None = None) -> None:
+        super().__init__(choices)
+        self._aliases = aliases or {}
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> str:
+        """Return the word. Suggest a similar one for a typo."""
+        word = self._aliases.get(str(value), str(value))
+        if word not in self.choices:
+            close = difflib.get_close_matches(word, self.choices, n=1)
+            hint = f" Did you mean {close[0]}?" if close else ""
+            self.fail(f"{value!r} is not one of: {', '.join(self.choices)}.{hint}", param, ctx)
+        return word
+
+
+class NumberType(click.IntRange):
+    """A whole number from `min`, up to `max` if that is given."""
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """Return the number."""
+        text = str(value)
+        least, most = self.min or 0, self.max or math.inf
+        number = int(text) if _WHOLE.fullmatch(text) else None
+        if number is None or not least <= number <= most:
+            limits = f"of at least {least}" if self.max is None else f"from {least} to {most}"
+            self.fail(f"{text!r} is not a whole number {limits}.", param, ctx)
+        return number
 
 
 class TagType(click.ParamType[tuple[str, str]]):
@@ -64,17 +104,24 @@ class DurationType(click.ParamType[float]):
 
 
 class TimeType(click.ParamType[str]):
-    """A time: RFC 3339, or relative to now. `1h` is an hour ago, `+1h` is in an hour."""
+    """A time: RFC 3339, a date, or relative to now.
+
+    `1h` is an hour ago, `+1h` is in an hour, a bare number is seconds. A date is its start in UTC,
+    and a time without a zone is in UTC.
+    """
 
     name = "time"
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> str:
-        """Convert a relative time to RFC 3339. The client validates any other text."""
-        match = _RELATIVE.fullmatch(str(value))
+        """Convert a time to RFC 3339. The client validates any text that is none of the above."""
+        text = str(value)
+        if local := _LOCAL.fullmatch(text):
+            return f"{local[1]}T{local[2] or '00:00'}{'' if local[3] else ':00'}Z"
+        match = _RELATIVE.fullmatch(text)
         if match is None or ctx is None:
-            return str(value)
+            return text
         distance = timedelta(seconds=DURATION.convert(match[2], param, ctx))
         now = ctx.ensure_object(Session).now()
         return (now + distance if match[1] == "+" else now - distance).isoformat()
@@ -104,9 +151,10 @@ SPAN = SpanType()
 DURATION = DurationType()
 TIME = TimeType()
 QUEUE = QueueType()
-PRIORITY = click.Choice(["critical", "high", "normal"])
-BACKOFF = click.Choice(["none", "fixed", "linear", "exponential"])
-ON_CONFLICT = click.Choice(["ignore", "replace", "reschedule", "error"])
-STATE = click.Choice(
-    ["pending", "active", "scheduled", "retrying", "completed", "dead", "cancelled"]
+PRIORITY = Choice(["critical", "high", "normal"])
+BACKOFF = Choice(["none", "fixed", "linear", "exponential"])
+ON_CONFLICT = Choice(["ignore", "replace", "reschedule", "error"])
+STATE = Choice(
+    ["pending", "active", "scheduled", "retrying", "completed", "dead", "cancelled"],
+    {"failed": "dead", "canceled": "cancelled"},
 )

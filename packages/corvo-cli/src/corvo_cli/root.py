@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from corvo_cli.__about__ import __version__
-from corvo_cli.catalog import CATALOG, COMMANDS
+from corvo_cli.catalog import CATALOG, COMMANDS, HINTS
 from corvo_cli.command import CONTEXT, shared_options, write_lines, write_options
 from corvo_cli.exits import ExitCode
 from corvo_cli.plugins import load, plugins
@@ -67,6 +67,8 @@ class Root(click.Group):
         if not is_known and name not in (names := self.list_commands(ctx)):
             close = difflib.get_close_matches(name, names, n=1)
             hint = f" Did you mean {close[0]}?" if close else ""
+            if name in HINTS:
+                hint = f" Use `corvo {HINTS[name]}`."
             ctx.fail(f"There is no command {name!r}.{hint} Run `corvo --help` for a list.")
         return super().resolve_command(ctx, args)
 

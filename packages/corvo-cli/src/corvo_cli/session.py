@@ -84,7 +84,7 @@ class Session:
 
     def async_client(self) -> "corvo_client.AsyncClient":
         """Return an asyncio client. The caller closes it. Raises `click.UsageError`."""
-        with _checked():
+        with _checked(self.settings):
             return corvo_client.AsyncClient(
                 self.settings.server,
                 api_key=self.settings.api_key,
@@ -100,7 +100,7 @@ class Session:
     def _connect(
         self, policy: "corvo_client.RetryPolicy", seconds: float | None = None
     ) -> "corvo_client.Client":
-        with _checked():
+        with _checked(self.settings):
             return corvo_client.Client(
                 self.settings.server,
                 api_key=self.settings.api_key,
@@ -112,11 +112,13 @@ class Session:
 
 
 @contextlib.contextmanager
-def _checked() -> Iterator[None]:
+def _checked(settings: Settings) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        raise click.UsageError(f"{error}.") from error
+        source = f" The server is from {settings.server_source}."
+        is_named = settings.is_server_chosen and "URL" in str(error)
+        raise click.UsageError(f"{error}.{source if is_named else ''}") from error
 
 
 pass_session = click.make_pass_decorator(Session, ensure=True)

@@ -39,13 +39,19 @@ class Flags:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The settings of this run. `is_server_chosen` is False if `server` is the default."""
+    """The settings of this run. `server_source` says where the server is from, for messages.
+
+    `is_server_chosen` is False if the server is the default. `is_server_option` is True if an
+    option names the server or its profile: it then overrides the server in the code of a worker.
+    """
 
     server: str
     api_key: str | None
     output: Format
     profile: str | None = None
+    server_source: str = "the default"
     is_server_chosen: bool = False
+    is_server_option: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +84,33 @@ def resolve(flags: Flags, environment: Mapping[str, str]) -> Settings:
         return getattr(flags, name) or values[0] or values[1] or None
 
     server = first("server")
+    source, is_option = _source(server, flags, from_environment["server"], profile)
     api_key = first("api_key")
     if api_key is not None and api_key == profile.api_key and server != profile.server:
         api_key = flags.api_key or from_environment["api_key"]
     return Settings(
-        server=_url(server or DEFAULT_SERVER),
+        server=server or DEFAULT_SERVER,
         api_key=api_key or None,
         output=_format(first("output")),
         profile=profile.name,
+        server_source=source,
         is_server_chosen=server is not None,
+        is_server_option=is_option,
     )
+
+
+def _source(
+    server: str | None, flags: Flags, from_environment: str | None, profile: Profile
+) -> tuple[str, bool]:
+    """Return where the server is from, and whether that is an option."""
+    if server is None:
+        return "the default", False
+    if flags.server:
+        return "--server", True
+    if profile.server == server and (flags.profile or not from_environment):
+        name = f"profile {profile.name}"
+        return (f"--{name}", True) if flags.profile else (name, False)
+    return "CORVO_SERVER", False
 
 
 def config_path(environment: Mapping[str, str]) -> Path:
@@ -152,11 +175,6 @@ def _checked(path: Path, name: str, table: Any) -> dict[str, str]:
             f"Known keys: {_listed(_KEYS)}."
         )
     return table
-
-
-def _url(server: str) -> str:
-    """Add `http://` to a server without a scheme, such as `localhost:8080`."""
-    return server if "://" in server else f"http://{server}"
 
 
 def _format(text: str | None) -> Format:

@@ -7,8 +7,12 @@ import click
 
 
 def read_stdin() -> str:
-    """Return all of stdin. Raises `click.UsageError` if it is not UTF-8."""
-    return _decoded(sys.stdin.buffer.read(), "stdin")
+    """Return all of stdin. Raises `click.UsageError` if it is closed or not UTF-8."""
+    try:
+        data = sys.stdin.buffer.read()
+    except OSError as error:
+        raise click.UsageError(f"Cannot read stdin: {error.strerror}.") from error
+    return _decoded(data, "stdin")
 
 
 def read_file(path: str) -> str:

@@ -8,6 +8,7 @@
     │ ├ ConnectionLost      the call may have taken effect                (also a ConnectionError)
     │ ├ CallTimedOut        the call may have taken effect                (also a TimeoutError)
     │ └ BadReply            the answer is not one of a Corvo server that this client knows
+    ├ InvalidSetting        a URL, key or proxy is invalid              (also a ValueError)
     ├ BulkStopped           a bulk operation was cancelled or failed
     └ ApiError              the server answered with an error
       ├ ValidationFailed    400, 415: the request is invalid              (also a ValueError)
@@ -41,6 +42,10 @@ class CorvoError(Exception):
     """
 
     is_transient: ClassVar[bool] = False
+
+
+class InvalidSetting(CorvoError, ValueError):
+    """A URL, an API key or a proxy is invalid. The client is not created."""
 
 
 class TransportError(CorvoError):

@@ -9,6 +9,7 @@ from corvo_schema import (
     Backoff,
     BatchState,
     BulkAction,
+    ErrorScope,
     EventType,
     JobState,
     Misfire,
@@ -29,6 +30,7 @@ AnyState = (
     JobState
     | Literal["pending", "active", "completed", "retrying", "dead", "cancelled", "scheduled"]
 )
+AnyStates = AnyState | Iterable[AnyState]
 AnyBatchState = BatchState | Literal["running", "finished"]
 AnySortField = (
     SortField
@@ -44,6 +46,7 @@ AnySortField = (
         "state",
     ]
 )
+AnyErrorScope = ErrorScope | Literal["any", "last"]
 AnySortOrder = SortOrder | Literal["asc", "desc"]
 AnyAction = BulkAction | Literal["retry", "delete", "cancel", "move", "requeue", "change_priority"]
 AnyEventType = EventType | str
@@ -101,12 +104,14 @@ class SearchFilters(TypedDict, total=False):
     - `tags`: the job must have all of them.
     - `payload_contains`: text within the JSON of the payload.
     - `payload_jq`: a condition in a safe subset of jq.
-    - `..._after` and `..._before` exclude the given time itself.
-    - `has_errors`: at least one attempt has failed; `error_contains`: text within its error.
+    - `..._after` and `..._before` exclude the given time itself. `failed_...` is the time of the
+      last failure.
+    - `has_errors`: the last attempt has failed; `error_contains`: text within its error.
+    - `error_scope`: `last`; with `any`, these two look at the errors of all attempts.
     """
 
     queue: str | None
-    state: AnyState | Iterable[AnyState] | None
+    state: AnyStates | None
     priority: AnyPriority | None
     tags: Mapping[str, str] | None
     payload_contains: str | None
@@ -119,6 +124,8 @@ class SearchFilters(TypedDict, total=False):
     started_before: AnyMoment | None
     completed_after: AnyMoment | None
     completed_before: AnyMoment | None
+    failed_after: AnyMoment | None
+    failed_before: AnyMoment | None
     expire_after: AnyMoment | None
     expire_before: AnyMoment | None
     attempt_min: int | None
@@ -128,6 +135,7 @@ class SearchFilters(TypedDict, total=False):
     worker_id: str | None
     has_errors: bool | None
     error_contains: str | None
+    error_scope: AnyErrorScope | None
     job_id_prefix: str | None
 
 

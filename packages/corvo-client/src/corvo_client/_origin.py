@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from copy import copy
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from importlib.util import find_spec
 from typing import Any
 from urllib.request import getproxies, proxy_bypass
 
@@ -20,6 +21,7 @@ from corvo_client._errors import (
     CallTimedOut,
     ConnectionFailed,
     ConnectionLost,
+    InvalidSetting,
     TransportError,
 )
 from corvo_client._redirect import environment_server
@@ -28,6 +30,8 @@ DEFAULT_URL = "http://localhost:8080"
 MAX_CONNECTIONS = 10
 KEEPALIVE_SECONDS = 30.0
 _UNAVAILABLE = 503
+_TLS_VARIABLES = "SSL_CERT_FILE, SSL_CERT_DIR and SSLKEYLOGFILE"
+_SOCKS = ("socks5", "socks5h")
 
 # Most calls use one of a few paths. Parsing a URL takes as long as the rest of a request.
 _url = lru_cache(maxsize=64)(httpx.URL)
@@ -54,7 +58,7 @@ class Origin:
     `base_url` falls back to CORVO_SERVER, then to `http://localhost:8080`; `api_key` to
     CORVO_API_KEY; `proxy` to the usual environment variables. `verify` is False, or an SSL context,
     e.g. one with a private authority or a client certificate. Timeouts are in seconds. Raises
-    ValueError for an invalid server URL.
+    `InvalidSetting`. `source` says where `base_url` is from, for messages.
 
     `base_url` may list several servers of one cluster, separated by commas. A random one gets all
     requests. When it does not answer, or answers with 503, the next one gets the next requests.
@@ -70,9 +74,12 @@ class Origin:
         read_timeout: float = 30.0,
         verify: ssl.SSLContext | bool = True,
         proxy: str | None = None,
+        source: str = "the code",
     ) -> None:
-        text = base_url or environment_server() or DEFAULT_URL
-        urls = [_server_url(part.strip()) for part in text.split(",")]
+        named = environment_server()
+        text = base_url or named or DEFAULT_URL
+        self._source = source if base_url else "CORVO_SERVER" if named else "the default"
+        urls = [_server_url(part.strip(), self._source) for part in text.split(",")]
         self.servers = [
             _make_server(url, _common_headers(url, api_key, headers or {})) for url in urls
         ]
@@ -80,10 +87,12 @@ class Origin:
         self.url = ",".join(server.url for server in self.servers)
         self.connect_timeout = connect_timeout
         self.read_timeout = read_timeout
-        self.proxy = proxy or _environment_proxy(urls[0])
+        self.proxy = _proxy(proxy, "proxy") if proxy else _environment_proxy(urls[0])
         uses_tls = "https" in {*(url.scheme for url in urls), httpx.URL(self.proxy or "").scheme}
         # Without TLS, an empty context avoids loading the authorities: that takes longer than
         # the rest of creating a client.
+        if uses_tls and verify is True:
+            _check_authorities()
         self._verify = verify if uses_tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
     @property
@@ -94,7 +103,10 @@ class Origin:
     @cached_property
     def tls(self) -> ssl.SSLContext:
         """SSL context of connections that do not go through httpx."""
-        context = httpx.create_ssl_context(self._verify)
+        try:
+            context = httpx.create_ssl_context(self._verify)
+        except OSError as error:
+            raise InvalidSetting(f"cannot prepare TLS: {error}. Check {_TLS_VARIABLES}") from error
         context.set_alpn_protocols(["http/1.1"])
         return context
 
@@ -104,7 +116,9 @@ class Origin:
         It has no API key, no headers and no proxy, which belong to the other server.
         """
         moved = copy(self)
-        moved.servers = [_make_server(_server_url(url), _headers(httpx.URL(url), {}))]
+        source = "CORVO_TEST_SERVER"
+        moved.servers = [_make_server(_server_url(url, source), _headers(httpx.URL(url), {}))]
+        moved._source = source  # noqa: SLF001 - a copy of this object
         moved.url, moved.proxy, moved._at = url, None, 0  # noqa: SLF001 - a copy of this object
         return moved
 
@@ -178,8 +192,8 @@ class Origin:
         """Return the error for a connection that could not be opened. Switch servers."""
         self._leave(server)
         return ConnectionFailed(
-            f"cannot connect to {server.url}: {_words(error)}. Is the server running there? Set "
-            "CORVO_SERVER, or pass its URL"
+            f"cannot connect to {server.url} (URL from {self._source}): {_words(error)}. Is the "
+            "server running there? The URL is taken from the code, else from CORVO_SERVER"
         )
 
     def silent(self, call: Call[Any], server: ServerAddress) -> CallTimedOut:
@@ -209,15 +223,27 @@ class Origin:
             self._at = (at + 1) % len(self.servers)
 
 
-def _server_url(text: str) -> httpx.URL:
-    url = httpx.URL(text)
-    if url.scheme not in {"http", "https"} or not url.host:
-        raise ValueError(f"{text!r} is not the URL of a server; write it like {DEFAULT_URL}")
+def _server_url(text: str, source: str) -> httpx.URL:
+    # A bad URL in the code shows where it is by its traceback.
+    origin = f" (from {source})" if source == "CORVO_SERVER" else ""
+    url = _parsed(text if "://" in text else f"http://{text}")
+    if url is None or url.scheme not in {"http", "https"} or not url.host:
+        raise InvalidSetting(
+            f"{text!r}{origin} is not the URL of a server; write it like {DEFAULT_URL}"
+        )
     if url.userinfo:
-        raise ValueError(
-            "the URL of the server must not contain a user or a password; use api_key instead"
+        raise InvalidSetting(
+            f"the URL of the server{origin} must not contain a user or a password; use "
+            "api_key instead"
         )
     return url.copy_with(query=None, fragment=None)
+
+
+def _parsed(text: str) -> httpx.URL | None:
+    try:
+        return httpx.URL(text)
+    except httpx.InvalidURL:
+        return None
 
 
 def _make_server(url: httpx.URL, headers: list[tuple[bytes, bytes]]) -> ServerAddress:
@@ -231,11 +257,11 @@ def _common_headers(
 ) -> list[tuple[bytes, bytes]]:
     key = (api_key or os.environ.get("CORVO_API_KEY") or "").strip()
     if not (key.isascii() and key.isprintable()):
-        raise ValueError("the API key must be printable ASCII text")
+        raise InvalidSetting("the API key must be printable ASCII text")
     authorization = {"Authorization": f"Bearer {key}"} if key else {}
     raw = _headers(url, {**authorization, **headers})
     if any(byte in part for pair in raw for part in pair for byte in b"\r\n\0"):
-        raise ValueError("a header must not contain line breaks")
+        raise InvalidSetting("a header must not contain line breaks")
     return raw
 
 
@@ -253,9 +279,34 @@ def _words(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
+def _check_authorities() -> None:
+    """Raise `InvalidSetting` if a variable names authorities that do not exist."""
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        path = os.environ.get(name)
+        if path and not os.path.exists(path):  # noqa: PTH110 - a path of any form
+            raise InvalidSetting(f"{name} names {path!r}, which does not exist")
+
+
 def _environment_proxy(url: httpx.URL) -> str | None:
     proxies = getproxies()
     if not proxies or proxy_bypass(url.host):
         return None
-    proxy = proxies.get(url.scheme) or proxies.get("all")
-    return f"http://{proxy}" if proxy and "://" not in proxy else proxy
+    scheme = url.scheme if proxies.get(url.scheme) else "all"
+    proxy = proxies.get(scheme)
+    return _proxy(proxy, f"{scheme.upper()}_PROXY") if proxy else None
+
+
+def _proxy(text: str, source: str) -> str:
+    """Return the URL of a proxy. Raises `InvalidSetting`, which does not show its password."""
+    url = _parsed(text if "://" in text else f"http://{text}")
+    if url is None or url.scheme not in {"http", "https", *_SOCKS} or not url.host:
+        raise InvalidSetting(
+            f"the proxy of {source} is not valid; write it like http://proxy.example.com:3128, or "
+            "name the server in NO_PROXY to connect without a proxy"
+        )
+    if url.scheme in _SOCKS and find_spec("socksio") is None:
+        raise InvalidSetting(
+            f"the proxy of {source} is a SOCKS proxy, which needs the package socksio: "
+            "pip install 'httpx[socks]'. Or name the server in NO_PROXY to connect without a proxy"
+        )
+    return str(url)

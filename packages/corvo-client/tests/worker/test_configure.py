@@ -6,7 +6,28 @@ import pytest
 
 from corvo_client import AsyncClient
 from corvo_client.worker import Worker
+from corvo_client.worker._api import LeasedJob
+from corvo_client.worker._child import Returned, _run
+from corvo_client.worker._leases import Lease
+from corvo_client.worker._processes import _request
 from corvo_client.worker._server import Server
+
+in_the_code = Worker("http://in-the-code:1")
+
+
+@in_the_code.task("child", executor="process")
+def server_in_child() -> str | None:
+    """Return the server of the tasks of this worker, as the process of the handler sees it."""
+    return in_the_code.server
+
+
+def test_a_process_of_handlers_uses_the_configured_server() -> None:
+    worker = Worker("http://in-the-code:1")
+    task = worker.task("child", executor="process")(server_in_child)
+    worker.configure(server="http://elsewhere:2")
+    job = LeasedJob(job_id="job_1", queue="child", payload={}, attempt=1, lease_duration=60.0)
+    request = _request(task, Lease(job, 0.0, lambda: None))
+    assert _run(request, lambda _lease: None) == Returned("http://elsewhere:2")
 
 
 def origin(worker: Worker) -> tuple[str, dict[bytes, bytes]]:

@@ -94,7 +94,14 @@ from corvo_schema.outcomes import (
 from corvo_schema.progress import Progress
 from corvo_schema.queues import ConcurrencyRequest, QueueInfo, QueueStatusReply, ThrottleRequest
 from corvo_schema.schedules import Misfire, Schedule, ScheduleRequest, ScheduleStatusReply
-from corvo_schema.search import SearchFilter, SearchReply, SearchRequest, SortField, SortOrder
+from corvo_schema.search import (
+    ErrorScope,
+    SearchFilter,
+    SearchReply,
+    SearchRequest,
+    SortField,
+    SortOrder,
+)
 from corvo_schema.states import (
     ALTERNATIVES,
     FINISHED,
@@ -148,6 +155,7 @@ __all__ = [
     "ErrorCode",
     "ErrorDetail",
     "ErrorReply",
+    "ErrorScope",
     "EventType",
     "FailBatchReply",
     "FailBatchRequest",

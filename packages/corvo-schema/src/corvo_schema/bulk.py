@@ -9,6 +9,7 @@ from corvo_schema._base import ReplyModel, RequestModel, given
 from corvo_schema.fields import Defaulted, Label, PriorityName, QueueName, member_of
 from corvo_schema.jobs import MAX_BATCH_JOBS
 from corvo_schema.search import SearchFilter
+from corvo_schema.states import JobState
 from corvo_schema.timestamps import Timestamp
 
 
@@ -55,6 +56,13 @@ class BulkRequest(RequestModel):
     ) = None
     filter: SearchFilter | None = None
     action: Annotated[BulkAction, member_of(BulkAction)]
+    states: Annotated[
+        Defaulted[list[Annotated[JobState, member_of(JobState, has_default=False)]]],
+        Field(strict=False),
+    ] = Field(
+        default_factory=list,
+        description="Change only selected jobs in one of these states; empty: all states.",
+    )
     move_to_queue: QueueName | None = None
     priority: PriorityName | None = None
     run_async: Defaulted[bool] = Field(

@@ -53,6 +53,16 @@ class SortOrder(StrEnum):
     DESC = "desc"
 
 
+class ErrorScope(StrEnum):
+    """Attempts of a job at which the filters `has_errors` and `error_contains` look.
+
+    `last` is the attempt that ended last: a completed or active job then has no error.
+    """
+
+    ANY = "any"
+    LAST = "last"
+
+
 class SearchFilter(RequestModel):
     """Filters of a search. A job must match every given filter. Texts have no wildcards."""
 
@@ -79,6 +89,8 @@ class SearchFilter(RequestModel):
     started_before: Timestamp | None = None
     completed_after: Timestamp | None = None
     completed_before: Timestamp | None = None
+    failed_after: Timestamp | None = None
+    failed_before: Timestamp | None = None
     expire_after: Timestamp | None = None
     expire_before: Timestamp | None = None
     attempt_min: Count | None = None
@@ -88,6 +100,9 @@ class SearchFilter(RequestModel):
     worker_id: Label | None = None
     has_errors: bool | None = None
     error_contains: SearchText | None = None
+    error_scope: Annotated[ErrorScope, member_of(ErrorScope)] = Field(
+        ErrorScope.ANY, description="The attempts at which has_errors and error_contains look."
+    )
     job_id_prefix: Label | None = None
 
 

@@ -63,6 +63,21 @@ async def test_action_changes_the_jobs_whose_state_allows_it(
         assert [record.head.state for record in found] == ([] if expected is None else [expected])
 
 
+@pytest.mark.parametrize("in_the_background", [False, True])
+async def test_states_limit_an_action_on_ids(in_the_background: bool, bench: Bench) -> None:
+    """A retry of ids without it takes completed jobs as well, as older clients expect."""
+    jobs = await one_of_each(bench)
+    fields: dict[str, Any] = {"job_ids": list(jobs.values()), "states": ["dead", "cancelled"]}
+    if in_the_background:
+        record = await in_background(bench, "retry", **fields)
+        await BulkRunner(bench.engine.bulk).run_once()
+        done = await bench.engine.bulk.get(record.id)
+    else:
+        done = await at_once(bench, "retry", **fields)
+    assert (done.affected, done.errors) == (2, len(JobState) - 2)
+    assert (await bench.head(jobs[JobState.COMPLETED])).state is JobState.COMPLETED
+
+
 async def test_move_changes_the_queue_of_jobs(bench: Bench) -> None:
     jobs = [await bench.enqueue() for _ in range(3)]
     done = await at_once(bench, "move", job_ids=jobs, move_to_queue="other")

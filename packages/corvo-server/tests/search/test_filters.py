@@ -110,6 +110,8 @@ FILTERS: list[tuple[dict[str, Any], set[str]]] = [
     ({"completed_after": at(0), "state": ["dead"]}, set()),
     ({"completed_after": at(0), "queue": "completed"}, {"completed"}),
     ({"completed_after": at(0), "queue": "mail"}, set()),
+    ({"failed_after": at(0)}, {"retrying", "dead"}),
+    ({"failed_before": at(0)}, set()),
     ({"expire_after": at(0)}, {"expiring"}),
     ({"expire_before": at(7203)}, set()),
     ({"attempt_min": 1}, {"active", "completed", "retrying", "dead"}),
@@ -190,6 +192,35 @@ async def test_errors_of_earlier_attempts_are_searched(bench: Bench, find: Find)
     await bench.ack(job)
     (found,) = (await find(has_errors=True, error_contains="first", state=["completed"])).jobs
     assert [failure.error for failure in found.failures] == ["first"]
+
+
+async def test_the_scope_last_leaves_out_errors_of_earlier_attempts(
+    bench: Bench, find: Find
+) -> None:
+    """Each of the jobs has failed with "first"; some have failed, run or succeeded since."""
+    jobs = {}
+    for name in ("dead", "retrying", "completed", "active"):
+        await bench.enqueue(name, max_retries=2)
+        job = await bench.fetch_one(name)
+        await bench.fail(job, "first")
+        jobs[job.head.id] = name
+    await bench.tick(HOUR)
+    for name in ("dead", "completed", "active"):
+        job = await bench.fetch_one(name)
+        if name == "dead":
+            await bench.fail(job, "second")
+        elif name == "completed":
+            await bench.ack(job)
+
+    async def names(**fields: Any) -> set[str]:
+        found = (await find(**fields, queue=None)).jobs
+        return {jobs[job.head.id] for job in found if job.head.id in jobs}
+
+    assert await names(error_contains="first") == set(jobs.values())
+    assert await names(error_contains="first", error_scope="last") == {"retrying"}
+    assert await names(error_contains="second", error_scope="last") == {"dead"}
+    assert await names(has_errors=True, error_scope="last") == {"retrying", "dead"}
+    assert await names(has_errors=False, error_scope="last") == {"completed", "active"}
 
 
 async def test_escaped_payloads_are_found_by_plain_text(bench: Bench, find: Find) -> None:

@@ -8,7 +8,7 @@ import click
 import corvo_client
 from corvo_cli import json_text
 from corvo_cli.bulk.actions import Action
-from corvo_cli.bulk.selection import Selection
+from corvo_cli.bulk.selection import Selection, check_queue, states_of
 from corvo_cli.exits import ExitCode, Failure
 from corvo_cli.human import count
 from corvo_cli.session import Session
@@ -37,11 +37,11 @@ class Preview(NamedTuple):
 def preview(session: Session, action: Action, selection: Selection) -> Preview:
     """Count the selected jobs, and the jobs whose state allows the action."""
     if selection.job_ids is not None:
-        return _preview_ids(session, action, selection.job_ids)
+        return _preview_ids(session, action, selection)
     filters: dict[str, Any] = dict(selection.filters or {})
     matched = _search(session, filters, 1).value.total
-    wanted = filters.get("state") or sorted(action.states)
-    allowed = [name for name in _listed(wanted) if name in action.states]
+    wanted = states_of(filters.get("state") or ()) or sorted(action.states)
+    allowed = [name for name in wanted if name in action.states]
     if not allowed:
         return Preview(matched, 0, [], [])
     page = _search(session, {**filters, "state": allowed}, _SHOWN)
@@ -52,6 +52,8 @@ def preview(session: Session, action: Action, selection: Selection) -> Preview:
 def show(session: Session, action: Action, selection: Selection) -> None:
     """Print what the action would do, without doing it."""
     found = preview(session, action, selection)
+    if found.matched == 0:
+        check_queue(session, selection)
     output = session.output
     if output.is_json:
         document = {
@@ -80,7 +82,10 @@ def confirm(session: Session, action: Action, selection: Selection) -> None:
     if selection.job_ids is not None:
         number = count(len(selection.job_ids), "job")
     else:
-        number = count(_search(session, dict(selection.filters or {}), 1).value.total, "job")
+        total = _search(session, dict(selection.filters or {}), 1).value.total
+        if total == 0:
+            check_queue(session, selection)
+        number = count(total, "job")
     question = f"{action.verb.capitalize()} {number} {selection}?"
     try:
         is_confirmed = click.confirm(question, err=True)
@@ -90,15 +95,16 @@ def confirm(session: Session, action: Action, selection: Selection) -> None:
         raise Failure("Not confirmed. Nothing was changed.", ExitCode.ERROR)
 
 
-def _preview_ids(session: Session, action: Action, job_ids: "list[str] | Any") -> Preview:
+def _preview_ids(session: Session, action: Action, selection: Selection) -> Preview:
+    allowed = action.states & frozenset(selection.states or action.states)
     matched = eligible = 0
     jobs: list[Job] = []
     payloads: list[str] = []
-    for reply in _replies(session, job_ids):
+    for reply in _replies(session, list(selection.job_ids or ())):
         texts = json_text.items(json_text.members(reply.body.decode())["jobs"])
         for job, text in zip(reply.value.jobs, texts, strict=True):
             matched += 1
-            if job.state in action.states:
+            if job.state in allowed:
                 eligible += 1
                 if len(jobs) < _SHOWN:
                     jobs.append(job)
@@ -106,7 +112,7 @@ def _preview_ids(session: Session, action: Action, job_ids: "list[str] | Any") -
     return Preview(matched, eligible, jobs, payloads)
 
 
-def _replies(session: Session, job_ids: "list[str] | Any") -> "Iterator[Exact[Any]]":
+def _replies(session: Session, job_ids: list[str]) -> "Iterator[Exact[Any]]":
     """Yield the jobs with these ids, in as many replies as their sizes need."""
     at_once = _IDS_AT_ONCE
     while job_ids:
@@ -123,10 +129,6 @@ def _replies(session: Session, job_ids: "list[str] | Any") -> "Iterator[Exact[An
 
 def _search(session: Session, filters: dict[str, Any], limit: int) -> "Exact[Any]":
     return session.ask(corvo_client.calls.search(filters, limit=limit))  # type: ignore[arg-type]
-
-
-def _listed(states: Any) -> list[str]:
-    return [states] if isinstance(states, str) else list(states)
 
 
 def _payloads(texts: list[str]) -> list[str]:

@@ -7,9 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from corvo_cli.bulk.actions import Action
 from corvo_cli.bulk.piped import read_ids
+from corvo_cli.exits import ExitCode, Failure
 from corvo_cli.filters import format_filters, take_filters
 from corvo_cli.human import count
+from corvo_cli.queue_names import unknown_queue
 from corvo_cli.session import Session
 from corvo_cli.texts import read_stdin
 
@@ -19,10 +22,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The selected jobs, by ids or by filters. Empty filters select every job."""
+    """The selected jobs, by ids or by filters. Empty filters select every job.
+
+    Of jobs by id, the action takes only those in one of `states`. None takes any state.
+    """
 
     job_ids: Sequence[str] | None = None
     filters: "SearchFilters | None" = None
+    states: Sequence[str] | None = None
 
     def __str__(self) -> str:
         """Describe the selection for the confirmation, such as `that match queue=emails`."""
@@ -33,18 +40,24 @@ class Selection:
         )
 
 
-def select(session: Session, job_ids: Sequence[str], options: dict[str, Any]) -> Selection:
-    """Return the selection. Remove the filters from `options`.
+def select(
+    session: Session, action: Action, job_ids: Sequence[str], options: dict[str, Any]
+) -> Selection:
+    """Return the selection for an action. Remove the filters from `options`.
 
     Stdin is read only if the command line has neither ids nor filters. Raises `click.UsageError`
-    if there is no selection, or both ids and filters.
+    if there is no selection, or both ids and filters other than states.
     """
     filters = take_filters(options)
-    if job_ids and filters is not None:
-        raise click.UsageError("Give either job ids or filters, not both.")
     if job_ids:
-        return Selection(job_ids=list(dict.fromkeys(job_ids)))
+        more: dict[str, Any] = dict(filters or {})
+        states = more.pop("state", action.default)
+        if more:
+            raise click.UsageError("Give either job ids or filters, not both.")
+        return Selection(list(dict.fromkeys(job_ids)), states=states_of(states))
     if filters is not None:
+        if action.default and not filters.get("state"):
+            filters["state"] = action.default  # type: ignore[typeddict-item]  # names of states
         return Selection(filters=filters)
     if sys.stdin.isatty():
         raise click.UsageError(
@@ -57,4 +70,16 @@ def select(session: Session, job_ids: Sequence[str], options: dict[str, Any]) ->
             f"Stdin has one page with {found}, and the search has more. Use `corvo search --all` "
             "for all of them."
         )
-    return Selection(job_ids=piped.job_ids)
+    return Selection(job_ids=piped.job_ids, states=states_of(action.default))
+
+
+def check_queue(session: Session, selection: Selection) -> None:
+    """Raise `Failure` if the filters name a queue that does not exist."""
+    unknown = unknown_queue(session, dict(selection.filters or {}))
+    if unknown is not None:
+        raise Failure(f"{unknown} Nothing was changed.", ExitCode.NOT_FOUND)
+
+
+def states_of(states: "str | Sequence[str]") -> Sequence[str] | None:
+    """Return states as a list; None if there are none."""
+    return [states] if isinstance(states, str) else list(states) or None

@@ -10,7 +10,7 @@ import click
 import corvo_client
 from corvo_cli.bulk.actions import Action
 from corvo_cli.bulk.following import DrawProgress, follow, progress_bar
-from corvo_cli.bulk.selection import Selection
+from corvo_cli.bulk.selection import Selection, check_queue
 from corvo_cli.human import count
 from corvo_cli.session import Session
 
@@ -30,16 +30,26 @@ def act(session: Session, action: Action, selection: Selection, *, wait: bool, *
     ids = selection.job_ids
     if ids is None:
         call = _call(action, filters=selection.filters, in_background=not wait, **more)
-        _print(session, action, session.ask(call), wait=wait)
+        reply = session.ask(call)
+        if is_empty(reply.value):
+            check_queue(session, selection)
+        _print(session, action, reply, wait=wait)
     elif wait:
-        _act_on_ids(session, action, ids, **more)
+        _act_on_ids(session, action, ids, states=selection.states, **more)
     elif len(ids) > MAX_IDS:
         raise click.UsageError(
             f"--background accepts at most {MAX_IDS:,} ids, not {len(ids):,}. Use filters instead."
         )
     else:
-        call = _call(action, job_ids=ids, in_background=True, **more)
+        call = _call(action, job_ids=ids, states=selection.states, in_background=True, **more)
         _print(session, action, session.ask(call), wait=False)
+
+
+def is_empty(reply: "BulkReply | BulkAccepted") -> bool:
+    """Return whether no job matched the filters."""
+    if isinstance(reply, corvo_client.BulkReply):
+        return reply.affected == reply.errors == 0
+    return reply.estimated_total == 0
 
 
 def _act_on_ids(session: Session, action: Action, ids: Sequence[str], **more: Any) -> None:
@@ -59,7 +69,8 @@ def _act_on_ids(session: Session, action: Action, ids: Sequence[str], **more: An
     errors = sum(reply.errors for reply in replies)
     if len(replies) > 1 or not isinstance(reply.value, corvo_client.BulkReply):
         body = _document(affected, errors, sum(reply.duration_ms for reply in replies))
-    _print_done(session, action, body, affected, errors)
+    hint = " Name other states with --state." if action.default else ""
+    _print_done(session, action, body, affected, errors, hint=hint)
 
 
 def _wait(session: Session, reply: "BulkReply | BulkAccepted", draw: DrawProgress) -> "BulkReply":
@@ -101,8 +112,10 @@ def _print(
         )
 
 
-def _print_done(session: Session, action: Action, body: bytes, affected: int, errors: int) -> None:
-    skipped = f" Skipped {errors:,}: missing, or in a state that does not allow it."
+def _print_done(
+    session: Session, action: Action, body: bytes, affected: int, errors: int, *, hint: str = ""
+) -> None:
+    skipped = f" Skipped {errors:,}: missing, or in a state that does not allow it.{hint}"
     message = f"{action.done} {count(affected, 'job')}.{skipped if errors else ''}"
     session.output.done(body, message)
 

@@ -4,6 +4,7 @@ import click
 
 import corvo_client
 from corvo_cli.command import Command
+from corvo_cli.parameters import Choice, NumberType
 from corvo_cli.session import Session, pass_session
 from corvo_cli.show.batch_view import batch_view, batches_view
 from corvo_cli.show.output import Format
@@ -29,11 +30,11 @@ def batch(session: Session, batch_id: str) -> None:
     """,
 )
 @click.option(
-    "--state", type=click.Choice(["running", "finished"]), help="List only batches in this state."
+    "--state", type=Choice(["running", "finished"]), help="List only batches in this state."
 )
 @click.option(
     "--limit",
-    type=click.IntRange(1, 1000),
+    type=NumberType(1, 1000),
     default=50,
     show_default=True,
     metavar="N",

@@ -68,7 +68,10 @@ def _selection_options(function: F) -> F:
 @_selection_options
 @pass_session
 def retry(session: Session, /, **options: Any) -> None:
-    """Retry ended jobs, with all their attempts."""
+    """Retry dead and cancelled jobs, with all their attempts.
+
+    Completed jobs are retried only with --state completed.
+    """
     _run(session, actions.RETRY, options)
 
 
@@ -161,7 +164,7 @@ def _run(session: Session, action: Action, options: dict[str, Any], **more: Any)
     is_sure = options.pop("yes")
     in_background = options.pop("background")
     job_ids: Sequence[str] = options.pop("job_ids")
-    selection = select(session, job_ids, options)
+    selection = select(session, action, job_ids, options)
     if is_dry:
         preview.show(session, action, selection)
         return

@@ -4,6 +4,7 @@ import click
 from click.shell_completion import get_completion_class
 
 from corvo_cli.command import Command
+from corvo_cli.parameters import Choice
 from corvo_cli.session import Session, pass_session
 
 PROGRAM = "corvo"
@@ -18,7 +19,7 @@ VARIABLE = "_CORVO_COMPLETE"
     corvo completion fish > ~/.config/fish/completions/corvo.fish       once
     """,
 )
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.argument("shell", type=Choice(["bash", "zsh", "fish"]))
 @pass_session
 def completion(session: Session, shell: str) -> None:
     """Print the completion script for a shell.

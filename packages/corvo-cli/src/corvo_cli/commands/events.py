@@ -9,7 +9,7 @@ import corvo_client
 from corvo_cli.command import Command
 from corvo_cli.human import moment
 from corvo_cli.json_text import one_line
-from corvo_cli.parameters import QUEUE
+from corvo_cli.parameters import QUEUE, Choice, NumberType
 from corvo_cli.session import Session, pass_session
 from corvo_cli.show.job_view import event_details
 from corvo_cli.show.views import Cell, state
@@ -65,7 +65,7 @@ _WIDTHS = (24, max(map(len, TYPES)), 16, 30)
 @click.option(
     "--type",
     "types",
-    type=click.Choice(TYPES),
+    type=Choice(TYPES),
     multiple=True,
     metavar="TYPE",
     help="Show events of this type. Repeat the option for several types.  "
@@ -73,7 +73,7 @@ _WIDTHS = (24, max(map(len, TYPES)), 16, 30)
 )
 @click.option(
     "--after",
-    type=click.IntRange(min=0),
+    type=NumberType(min=0),
     metavar="ID",
     help="Start after the event with this id. 0 is the start of the event log.  [default: now]",
 )
@@ -85,7 +85,7 @@ _WIDTHS = (24, max(map(len, TYPES)), 16, 30)
 )
 @click.option(
     "--limit",
-    type=click.IntRange(min=1),
+    type=NumberType(min=1),
     metavar="N",
     help="Exit after this number of events.  [default: no limit]",
 )

@@ -8,7 +8,7 @@ import corvo_client
 from corvo_cli.bulk.following import follow
 from corvo_cli.command import Command
 from corvo_cli.human import count
-from corvo_cli.parameters import QUEUE, SPAN
+from corvo_cli.parameters import QUEUE, SPAN, NumberType
 from corvo_cli.session import Session, pass_session
 
 if TYPE_CHECKING:
@@ -90,10 +90,10 @@ def destroy(session: Session, queue: str, confirm: bool) -> None:
     """,
 )
 @click.argument("queue", type=QUEUE)
-@click.argument("limit", type=click.IntRange(min=0), required=False)
+@click.argument("limit", type=NumberType(min=0), required=False)
 @click.option(
     "--per-key",
-    type=click.IntRange(min=0),
+    type=NumberType(min=0),
     metavar="N",
     help="The maximum number of active jobs for each concurrency key. 0 removes the limit.",
 )
@@ -126,7 +126,7 @@ def concurrency(session: Session, queue: str, limit: int | None, per_key: int | 
     """,
 )
 @click.argument("queue", type=QUEUE)
-@click.argument("rate", type=click.IntRange(min=1), required=False)
+@click.argument("rate", type=NumberType(min=1), required=False)
 @click.option(
     "--per",
     "period",

@@ -6,7 +6,7 @@ import click
 
 import corvo_client
 from corvo_cli.command import Command, Group
-from corvo_cli.parameters import PRIORITY, QUEUE, SPAN, TAG
+from corvo_cli.parameters import PRIORITY, QUEUE, SPAN, TAG, Choice, NumberType
 from corvo_cli.payload import read_payload
 from corvo_cli.session import Session, pass_session
 from corvo_cli.show.schedule_view import schedule_view, schedules_view
@@ -46,7 +46,7 @@ def list_schedules(session: Session) -> None:
 @click.argument("name")
 @click.option(
     "--upcoming",
-    type=click.IntRange(0, 100),
+    type=NumberType(0, 100),
     metavar="N",
     help="The number of upcoming occurrences to show.  [default: 5]",
 )
@@ -80,7 +80,7 @@ def show(session: Session, name: str, upcoming: int | None) -> None:
 )
 @click.option(
     "--misfire",
-    type=click.Choice(["run_once", "skip"]),
+    type=Choice(["run_once", "skip"]),
     help="The action after occurrences passed while no server ran.  [default: run_once]",
 )
 @click.option(

@@ -7,6 +7,8 @@ import click
 from corvo_cli.command import Command
 from corvo_cli.filters import filter_options, take_filters
 from corvo_cli.pages import SearchQuery, matches, print_ids, print_pages
+from corvo_cli.parameters import Choice, NumberType
+from corvo_cli.queue_names import unknown_queue
 from corvo_cli.session import Session, pass_session
 from corvo_cli.show.output import Format
 
@@ -34,21 +36,21 @@ _EXAMPLES = """
 @filter_options
 @click.option(
     "--sort",
-    type=click.Choice(SORTS),
+    type=Choice(SORTS),
     default="created_at",
     show_default=True,
     help="The sort key.",
 )
 @click.option(
     "--order",
-    type=click.Choice(["desc", "asc"]),
+    type=Choice(["desc", "asc"]),
     default="desc",
     show_default=True,
     help="The sort order, descending or ascending.",
 )
 @click.option(
     "--limit",
-    type=click.IntRange(min=1),
+    type=NumberType(min=1),
     metavar="N",
     help="The maximum number of jobs to show.  [default: 50]",
 )
@@ -72,26 +74,38 @@ def search(
 ) -> None:
     """Search for jobs with filters.
 
-    A job must match all filters. Texts have no wildcards. A TIME is e.g. 2026-01-31T08:00:00Z, or
-    relative to now: 1h is an hour ago, +1h is in an hour.
+    A job must match all filters. Texts have no wildcards. A TIME is e.g. 2026-01-31T08:00:00Z,
+    or 2026-01-31 (UTC), or relative to now: 1h is an hour ago, +1h is in an hour.
+
+    Without --limit, a terminal gets the first 50 jobs. The output of --ids or jsonl to a file or a
+    pipe has all of them, so that `corvo search --ids | corvo bulk` acts on all that matched.
 
     The format json prints the server's page, or one object with the jobs of all pages if there are
     several. The format jsonl prints one job per line.
     """
     if wants_all and limit is not None:
         raise click.UsageError("Give either --limit or --all, not both.")
+    output = session.output
+    is_for_a_program = (
+        not output.is_terminal
+        and (wants_ids or output.format is Format.JSONL)
+        and limit is None
+        and cursor is None
+    )
     query = SearchQuery(
         filters=take_filters(options),
         sort=sort,
         order=order,
-        limit=None if wants_all else limit or 50,
+        limit=None if wants_all or is_for_a_program else limit or 50,
         cursor=cursor,
     )
     last = (print_ids if wants_ids else print_pages)(session, query)
-    if last.has_more and session.output.format is not Format.JSON:
-        session.output.say(
+    if last.has_more and output.format is not Format.JSON:
+        output.say(
             f"Showed {query.limit:,} of {matches(last)} that match. Show all with --all, or "
             f"continue with --cursor {last.cursor}"
         )
-    elif not (last.jobs or session.output.is_json or wants_ids):
-        session.output.say("No job matches.")
+    elif last.total == 0:
+        unknown = unknown_queue(session, query.filters)
+        if unknown or not (output.is_json or wants_ids):
+            output.say(unknown or "No job matches.")

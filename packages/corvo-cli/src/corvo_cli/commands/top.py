@@ -23,9 +23,9 @@ from corvo_cli.session import Session, pass_session
 def top(session: Session, interval: float) -> None:
     """Show a live view of a server.
 
-    Shows queues with their rates, workers, and events as they happen. Keys: 1, 2 and 3 select a
-    pane, s changes the sort order, p pauses or resumes the queue under the cursor, f freezes the
-    view, q quits.
+    Shows queues with their rates, workers, events as they happen, and jobs of the queue under the
+    cursor. Keys: 1 to 4 select a pane, Enter shows the jobs of the queue, s changes the sort order,
+    p pauses or resumes the queue after a question, f freezes the view, q quits.
     """
     if not session.output.has_screen:
         raise click.UsageError(

@@ -1,11 +1,13 @@
 """`corvo worker`."""
 
 import logging
+import os
 
 import click
 
 from corvo_cli.command import Command
 from corvo_cli.objects import find_worker
+from corvo_cli.parameters import Choice, NumberType
 from corvo_cli.session import Session, pass_session
 
 _LEVELS = ["debug", "info", "warning", "error"]
@@ -22,7 +24,7 @@ _LEVELS = ["debug", "info", "warning", "error"]
 @click.argument("target", metavar="MODULE[:WORKER]")
 @click.option(
     "--concurrency",
-    type=click.IntRange(min=1),
+    type=NumberType(min=1),
     metavar="N",
     help="The maximum number of jobs to run at a time. Overrides the value in the code.",
 )
@@ -33,7 +35,7 @@ _LEVELS = ["debug", "info", "warning", "error"]
 )
 @click.option(
     "--log-level",
-    type=click.Choice(_LEVELS),
+    type=Choice(_LEVELS),
     default="info",
     show_default=True,
     help="The minimum level of log messages on stderr.",
@@ -45,8 +47,10 @@ def worker(
     """Run a worker with your own code.
 
     WORKER is a corvo_client.worker.Worker, or a function that returns one. It can be omitted if
-    the module has only one. The current directory is on Python's path. A server from an option,
-    the environment or a profile overrides the server in the code.
+    the module has only one. The current directory is on Python's path.
+
+    The worker and its tasks use the server of --server or --profile, else the server in the code,
+    else CORVO_SERVER, else the default profile.
 
     The first SIGTERM or SIGINT stops fetching and waits for running jobs. The second exits at
     once; other workers get the jobs after their leases have expired.
@@ -55,6 +59,9 @@ def worker(
         level=log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
     )
     settings = session.settings
+    if settings.is_server_chosen:
+        # For clients and tasks in the code that name no server, also in processes of handlers.
+        os.environ["CORVO_SERVER"] = settings.server
     found = find_worker(target)
     chosen = None if queues is None else [name.strip() for name in queues.split(",")]
     unknown = [name for name in chosen or [] if name not in found.tasks]
@@ -63,10 +70,11 @@ def worker(
         raise click.UsageError(
             f"The worker has no task for {', '.join(unknown) or 'any queue'}. Its tasks: {known}."
         )
-    found.configure(
-        server=settings.server if settings.is_server_chosen else None,
-        api_key=settings.api_key,
-        queues=chosen,
-        concurrency=concurrency,
-    )
+    found.configure(queues=chosen, concurrency=concurrency)
+    source = settings.server_source
+    is_from_profile = settings.is_server_chosen and source != "CORVO_SERVER"
+    if settings.is_server_option or (is_from_profile and found.server is None):
+        found.configure(server=settings.server, api_key=settings.api_key, source=source)
+    elif session.flags.api_key:
+        found.configure(api_key=session.flags.api_key)
     found.run()

@@ -26,7 +26,10 @@ _COLUMNS = (
 def job_table(
     jobs: "Sequence[Job]", payloads: Sequence[str], now: datetime, *, has_titles: bool = True
 ) -> Table:
-    """Return a table of jobs. DETAILS has the last error, else the progress, else the payload."""
+    """Return a table of jobs. DETAILS has the last error, else the progress, else the payload.
+
+    A completed job shows no error: its last attempt succeeded.
+    """
     rows = [_row(job, payload, now) for job, payload in zip(jobs, payloads, strict=True)]
     return Table(_COLUMNS, rows, has_titles)
 
@@ -37,14 +40,20 @@ def _row(job: "Job", payload: str, now: datetime) -> Sequence[Cell]:
         Cell(job.queue),
         state(job.state),
         Cell(getattr(job.priority, "label", job.priority)),
-        Cell(f"{job.attempt}/{max(job.max_retries, 1)}"),
+        attempts(job),
         Cell(age(job.created_at, now)),
-        _details(job, payload),
+        details(job, payload),
     )
 
 
-def _details(job: "Job", payload: str) -> Cell:
-    if job.errors:
+def attempts(job: "Job") -> Cell:
+    """Return the cell of the attempts: `1/3`."""
+    return Cell(f"{job.attempt}/{max(job.max_retries, 1)}")
+
+
+def details(job: "Job", payload: str = "") -> Cell:
+    """Return the cell of the last error, else of the progress, else of the payload."""
+    if job.errors and job.state != "completed":
         return Cell(_shortened(job.errors[-1].error), "error")
     return Cell(_shortened(progress(job.progress) or payload), "faint")
 

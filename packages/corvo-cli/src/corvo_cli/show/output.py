@@ -52,7 +52,8 @@ class Output:
     @property
     def has_screen(self) -> bool:
         """Whether a full-screen application can run on the terminal."""
-        return not self.is_json and all(
+        is_dumb = self._environment.get("TERM") == "dumb"
+        return not (self.is_json or is_dumb) and all(
             stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)
         )
 

@@ -1,5 +1,6 @@
 """Render views on a terminal with rich, fitted to its width."""
 
+import shutil
 from collections.abc import Iterator, Sequence
 from typing import IO
 
@@ -40,8 +41,13 @@ def print_row(
 
 
 def _console(stream: IO[str], has_colour: bool) -> Console:
+    # Given a width and a height, rich does not assume 80 columns under TERM=dumb, which would cut
+    # ids, and takes COLUMNS into account.
+    columns, lines = shutil.get_terminal_size()
     return Console(
         file=stream,
+        width=columns,
+        height=lines,
         no_color=not has_colour,
         force_terminal=True,
         highlight=False,

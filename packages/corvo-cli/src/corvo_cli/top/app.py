@@ -1,4 +1,4 @@
-"""The live view: tables of queues and workers, the event log, and keys to pause queues."""
+"""The live view: tables of queues, workers and jobs, the event log, and keys to pause queues."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -10,11 +10,25 @@ from textual.app import App, ComposeResult
 from textual.binding import BindingType
 from textual.widgets import DataTable, Footer, RichLog, Static, TabbedContent, TabPane
 
-from corvo_cli.top.rows import QUEUES, WORKERS, Row, event_line, queue_rows, summary, worker_rows
+from corvo_cli.human import printable
+from corvo_cli.top.question import Question
+from corvo_cli.top.rows import (
+    JOBS,
+    QUEUES,
+    WORKERS,
+    Row,
+    event_line,
+    job_rows,
+    queue_rows,
+    summary,
+    worker_rows,
+)
 from corvo_cli.top.snapshots import SORTS, Snapshot, Snapshots
 from corvo_client import AsyncClient, CorvoError
 
 _MAX_EVENTS = 1000
+_JOBS = 25
+"""Number of newest jobs, and of failed jobs, of the pane."""
 
 
 class Top(App[None]):
@@ -34,6 +48,7 @@ class Top(App[None]):
         ("1", "show('queues')", "Queues"),
         ("2", "show('workers')", "Workers"),
         ("3", "show('events')", "Events"),
+        ("4", "show('jobs')", "Jobs of the queue"),
     ]
     ENABLE_COMMAND_PALETTE = False
 
@@ -57,12 +72,17 @@ class Top(App[None]):
                 yield DataTable(id="worker-table", cursor_type="row")
             with TabPane("Events", id="events"):
                 yield RichLog(id="event-log", max_lines=_MAX_EVENTS, wrap=False)
+            with TabPane("Jobs", id="jobs"):
+                yield Static(id="job-title", markup=False)
+                yield DataTable(id="job-table", cursor_type="row")
         yield Footer()
 
     def on_mount(self) -> None:
         """Start polling the server and following its events."""
         self._table("queue").add_columns(*QUEUES)
         self._table("worker").add_columns(*WORKERS)
+        self._table("job").add_columns(*JOBS)
+        self._table("queue").focus()
         self.set_interval(self._interval, self.poll)
         self.run_worker(self.poll(), exclusive=False)
         self.run_worker(self._follow_events(), exclusive=False)
@@ -80,6 +100,8 @@ class Top(App[None]):
                     await self._client.list_workers(),
                 )
             )
+            if self.query_one(TabbedContent).active == "jobs":
+                await self._read_jobs()
             self.last_error = ""
         except CorvoError as error:
             self.last_error = str(error)
@@ -106,18 +128,46 @@ class Top(App[None]):
         self.is_frozen = not self.is_frozen
         self.draw()
 
-    def action_show(self, pane: str) -> None:
+    async def action_show(self, pane: str) -> None:
         """Show a pane."""
         self.query_one(TabbedContent).active = pane
+        if pane == "jobs":
+            await self.poll()
 
-    async def action_pause(self) -> None:
-        """Pause the queue under the cursor, or resume it if it is paused."""
+    async def on_data_table_row_selected(self, event: DataTable.RowSelected) -> None:
+        """Show the jobs of the queue on which Enter was pressed."""
+        if event.data_table.id == "queue-table":
+            await self.action_show("jobs")
+
+    async def _read_jobs(self) -> None:
+        """Read and draw the newest jobs of the queue under the cursor, those that failed first."""
+        name = _key_under_cursor(self._table("queue"))
+        self.query_one("#job-title", Static).update(f"{printable(name)}: newest jobs, failed first")
+        failed = await self._client.search(
+            queue=name, has_errors=True, sort="failed_at", limit=_JOBS
+        )
+        newest = await self._client.search(queue=name, limit=_JOBS)
+        jobs = {job.id: job for job in (*failed.jobs, *newest.jobs)}
+        _fill(self._table("job"), job_rows(list(jobs.values()), self._now()))
+
+    def action_pause(self) -> None:
+        """Ask, then pause the queue under the cursor, or resume it if it is paused."""
         name = _key_under_cursor(self._table("queue"))
         queues = {rates.queue.name: rates.queue for rates in self.snapshots.rates(self.sort)}
         if name not in queues:
             return
+        is_paused = queues[name].paused
+
+        async def act(is_confirmed: bool | None) -> None:
+            if is_confirmed:
+                await self._pause(name, is_paused=is_paused)
+
+        question = f"{'Resume' if is_paused else 'Pause'} {printable(name)}?"
+        self.push_screen(Question(question), act)
+
+    async def _pause(self, name: str, *, is_paused: bool) -> None:
         try:
-            if queues[name].paused:
+            if is_paused:
                 await self._client.resume_queue(name)
             else:
                 await self._client.pause_queue(name)

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from corvo_cli.human import age, count, printable, span
+from corvo_cli.show.job_table import attempts, details
 from corvo_cli.show.job_view import event_details
 from corvo_cli.show.queue_view import counted, limits, oldest, status
 from corvo_cli.show.views import Cell, state
 from corvo_cli.top.snapshots import QueueRates, Snapshots
 
 if TYPE_CHECKING:
-    from corvo_client import JobEvent, WorkerInfo
+    from corvo_client import Job, JobEvent, WorkerInfo
 
 _COUNTED = ("pending", "active", "scheduled", "retrying", "dead")
 QUEUES = (
@@ -28,6 +29,8 @@ QUEUES = (
 )
 WORKERS = ("WORKER", "HOST", "STATUS", "ACTIVE", "HEARTBEAT", "FETCH", "QUEUES")
 
+JOBS = ("JOB", "STATE", "ATTEMPT", "CREATED", "DETAILS")
+
 Row = tuple[str, Sequence[Text]]
 """The key of a table row, and its cells."""
 
@@ -41,6 +44,26 @@ def worker_rows(workers: "Sequence[WorkerInfo]", now: datetime) -> list[Row]:
     """Return a row for each worker, most active jobs first. The key is the id of the worker."""
     ordered = sorted(workers, key=lambda worker: (-worker.active_jobs, worker.id))
     return [(worker.id, [_text(cell) for cell in _worker_cells(worker, now)]) for worker in ordered]
+
+
+def job_rows(jobs: "Sequence[Job]", now: datetime) -> list[Row]:
+    """Return a row for each job, in this order. The key is the id of the job."""
+    return [
+        (
+            job.id,
+            [
+                _text(cell)
+                for cell in (
+                    Cell(job.id),
+                    state(job.state),
+                    attempts(job),
+                    Cell(age(job.created_at, now)),
+                    details(job),
+                )
+            ],
+        )
+        for job in jobs
+    ]
 
 
 def event_line(event: "JobEvent") -> Text:

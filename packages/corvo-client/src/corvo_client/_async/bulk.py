@@ -6,7 +6,7 @@ from corvo_client._async.base import AsyncBase
 from corvo_client._async.bulk_handle import AsyncBulkHandle
 from corvo_client._calls import search as calls
 from corvo_client._errors import BadReply
-from corvo_client._options import AnyAction, AnyPriority, SearchFilters
+from corvo_client._options import AnyAction, AnyPriority, AnyStates, SearchFilters
 from corvo_schema import BulkAccepted, BulkOperation, BulkReply, SearchFilter
 
 
@@ -14,10 +14,12 @@ class AsyncBulk(AsyncBase):
     """Apply one action to many jobs.
 
     Select the jobs by `job_ids` (up to 10,000) or by `filters`; empty filters match every job.
-    Actions: `retry` (finished jobs, with all their attempts), `requeue` (dead jobs, for one more
-    attempt), `cancel` (unfinished jobs), `delete` (all but active jobs), `move` (all but active
-    jobs, to `move_to_queue`), `change_priority` (waiting jobs, to `priority`). A job in another
-    state does not change and counts as an error. Jobs that are enqueued later are not affected.
+    Actions: `retry` (dead and cancelled jobs, with all their attempts), `requeue` (dead jobs, for
+    one more attempt), `cancel` (unfinished jobs), `delete` (all but active jobs), `move` (all but
+    active jobs, to `move_to_queue`), `change_priority` (waiting jobs, to `priority`). `states`
+    limits the action to jobs in these states. `retry` also takes completed jobs if `states` or the
+    filter `state` names them. A job in another state does not change and counts as an error. Jobs
+    that are enqueued later are not affected.
     """
 
     async def bulk(
@@ -26,6 +28,7 @@ class AsyncBulk(AsyncBase):
         *,
         job_ids: Iterable[str] | None = None,
         filters: SearchFilters | SearchFilter | None = None,
+        states: AnyStates | None = None,
         move_to_queue: str | None = None,
         priority: AnyPriority | None = None,
     ) -> BulkReply:
@@ -37,6 +40,7 @@ class AsyncBulk(AsyncBase):
             action,
             job_ids=job_ids,
             filters=filters,
+            states=states,
             move_to_queue=move_to_queue,
             priority=priority,
         )
@@ -55,6 +59,7 @@ class AsyncBulk(AsyncBase):
         *,
         job_ids: Iterable[str] | None = None,
         filters: SearchFilters | SearchFilter | None = None,
+        states: AnyStates | None = None,
         move_to_queue: str | None = None,
         priority: AnyPriority | None = None,
     ) -> AsyncBulkHandle:
@@ -66,6 +71,7 @@ class AsyncBulk(AsyncBase):
             action,
             job_ids=job_ids,
             filters=filters,
+            states=states,
             move_to_queue=move_to_queue,
             priority=priority,
             in_background=True,

@@ -5,7 +5,15 @@ from typing import Any
 
 from corvo_client._call import API, Call
 from corvo_client._codec import build, encode, reader, segment
-from corvo_client._options import AnyAction, AnyPriority, AnySortField, AnySortOrder, SearchFilters
+from corvo_client._options import (
+    AnyAction,
+    AnyPriority,
+    AnySortField,
+    AnySortOrder,
+    AnyState,
+    AnyStates,
+    SearchFilters,
+)
 from corvo_client._stream import Stream
 from corvo_schema import (
     BulkAccepted,
@@ -16,6 +24,9 @@ from corvo_schema import (
     SearchReply,
     SearchRequest,
 )
+
+RETRIED = ("cancelled", "dead")
+"""States of the jobs that a bulk retry takes if no state is named: not those that succeeded."""
 
 _read_page = reader(SearchReply)
 # The two models have no member in common, so only the right one fits.
@@ -44,13 +55,15 @@ def bulk(
     *,
     job_ids: Iterable[str] | None = None,
     filters: SearchFilters | SearchFilter | None = None,
+    states: AnyStates | None = None,
     move_to_queue: str | None = None,
     priority: AnyPriority | None = None,
     in_background: bool = False,
 ) -> Call[BulkReply | BulkAccepted]:
     """Return the call of a bulk operation on jobs given by `job_ids` or `filters`, not both.
 
-    Raises `ValidationFailed`.
+    Only jobs in one of `states` change. The default of `retry` is dead and cancelled jobs, unless
+    the filters name a state. Raises `ValidationFailed`.
     """
     members: dict[str, Any] = {
         "action": action,
@@ -61,7 +74,14 @@ def bulk(
     if job_ids is not None:
         members["job_ids"] = list(job_ids)
     if filters is not None:
-        members["filter"] = filters if isinstance(filters, SearchFilter) else _members(filters)
+        members["filter"] = _members(filters)
+    if states is not None:
+        members["states"] = _listed(states)
+    elif action == "retry" and filters is None:
+        members["states"] = [*RETRIED]
+    elif action == "retry" and not members["filter"].get("state"):
+        # A filter, because jobs that do not match it do not count as skipped.
+        members["filter"]["state"] = [*RETRIED]
     if in_background:
         members["async"] = True
     return Call("POST", f"{API}/jobs/bulk", _read_bulk, encode(build(BulkRequest, members)))
@@ -87,15 +107,22 @@ def follow_bulk(bulk_id: str) -> Stream[BulkOperation]:
     return Stream(f"{_path(bulk_id)}/progress", _read_operation)
 
 
-def _members(filters: Mapping[str, Any]) -> dict[str, Any]:
+def _members(filters: Mapping[str, Any] | SearchFilter) -> dict[str, Any]:
+    if isinstance(filters, SearchFilter):
+        filters = filters.model_dump(exclude_unset=True)
     members = {name: value for name, value in filters.items() if value is not None}
-    if isinstance(members.get("state"), str):
-        members["state"] = [members["state"]]
-    elif "state" in members:
-        members["state"] = list(members["state"])
+    if "state" in members:
+        members["state"] = _listed(members["state"])
+    if not members.keys().isdisjoint({"has_errors", "error_contains"}):
+        # Without the field, a server looks at the errors of all attempts.
+        members.setdefault("error_scope", "last")
     if isinstance(members.get("tags"), Mapping):
         members["tags"] = dict(members["tags"])
     return members
+
+
+def _listed(states: AnyStates) -> list[AnyState]:
+    return [states] if isinstance(states, str) else list(states)
 
 
 def _path(bulk_id: str) -> str:

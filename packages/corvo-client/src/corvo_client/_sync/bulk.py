@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from corvo_client._calls import search as calls
 from corvo_client._errors import BadReply
-from corvo_client._options import AnyAction, AnyPriority, SearchFilters
+from corvo_client._options import AnyAction, AnyPriority, AnyStates, SearchFilters
 from corvo_client._sync.base import Base
 from corvo_client._sync.bulk_handle import BulkHandle
 from corvo_schema import BulkAccepted, BulkOperation, BulkReply, SearchFilter
@@ -15,10 +15,12 @@ class Bulk(Base):
     """Apply one action to many jobs.
 
     Select the jobs by `job_ids` (up to 10,000) or by `filters`; empty filters match every job.
-    Actions: `retry` (finished jobs, with all their attempts), `requeue` (dead jobs, for one more
-    attempt), `cancel` (unfinished jobs), `delete` (all but active jobs), `move` (all but active
-    jobs, to `move_to_queue`), `change_priority` (waiting jobs, to `priority`). A job in another
-    state does not change and counts as an error. Jobs that are enqueued later are not affected.
+    Actions: `retry` (dead and cancelled jobs, with all their attempts), `requeue` (dead jobs, for
+    one more attempt), `cancel` (unfinished jobs), `delete` (all but active jobs), `move` (all but
+    active jobs, to `move_to_queue`), `change_priority` (waiting jobs, to `priority`). `states`
+    limits the action to jobs in these states. `retry` also takes completed jobs if `states` or the
+    filter `state` names them. A job in another state does not change and counts as an error. Jobs
+    that are enqueued later are not affected.
     """
 
     def bulk(
@@ -27,6 +29,7 @@ class Bulk(Base):
         *,
         job_ids: Iterable[str] | None = None,
         filters: SearchFilters | SearchFilter | None = None,
+        states: AnyStates | None = None,
         move_to_queue: str | None = None,
         priority: AnyPriority | None = None,
     ) -> BulkReply:
@@ -38,6 +41,7 @@ class Bulk(Base):
             action,
             job_ids=job_ids,
             filters=filters,
+            states=states,
             move_to_queue=move_to_queue,
             priority=priority,
         )
@@ -56,6 +60,7 @@ class Bulk(Base):
         *,
         job_ids: Iterable[str] | None = None,
         filters: SearchFilters | SearchFilter | None = None,
+        states: AnyStates | None = None,
         move_to_queue: str | None = None,
         priority: AnyPriority | None = None,
     ) -> BulkHandle:
@@ -67,6 +72,7 @@ class Bulk(Base):
             action,
             job_ids=job_ids,
             filters=filters,
+            states=states,
             move_to_queue=move_to_queue,
             priority=priority,
             in_background=True,

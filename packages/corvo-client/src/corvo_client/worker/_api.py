@@ -24,6 +24,17 @@ class LeasedJob(ReplyModel):
     traceparent: str | None = None
 
 
+class Redirection(NamedTuple):
+    """A server (None: that of the code) and an API key that override those of the code.
+
+    `source` says where they are from, for messages.
+    """
+
+    server: str | None
+    api_key: str | None
+    source: str
+
+
 class Ack(NamedTuple):
     """An `AckItem` without validation, because the worker sets only valid fields."""
 

@@ -13,7 +13,7 @@ from functools import cache, reduce
 from multiprocessing import connection, parent_process
 from typing import Any
 
-from corvo_client.worker._api import LeasedJob
+from corvo_client.worker._api import LeasedJob, Redirection
 from corvo_client.worker._awaiting import run_to_end
 from corvo_client.worker._child_logs import Forwarder, Levels, LogRecord
 from corvo_client.worker._context import STATE_IN_OTHER_PROCESS, Context, enter
@@ -34,6 +34,7 @@ class Request:
     """Request of the worker to run a job.
 
     `seconds_left` is the time until its lease ends. `levels` are those of the worker's loggers.
+    `redirection` is the server for the tasks of the worker, if it is not that of the code.
     """
 
     module: str
@@ -41,6 +42,7 @@ class Request:
     job: LeasedJob
     seconds_left: float
     levels: Levels
+    redirection: Redirection | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,9 @@ def _run(request: Request, sender: _Sender, forwarder: Forwarder) -> Returned | 
     context = Context(lease, STATE_IN_OTHER_PROCESS)
     enter(context)
     try:
-        function, shape = _resolve(request.module, request.name)
+        function, shape, task = _resolve(request.module, request.name)
+        if task is not None and request.redirection is not None:
+            task.redirect(request.redirection)
         forwarder.install()
         result = run_to_end(function(**shape.arguments(request.job.payload, context)))
         return Returned(_json_result(result))
@@ -151,11 +155,11 @@ def _json_result(result: Any) -> Any:
 
 
 @cache
-def _resolve(module: str, name: str) -> tuple[Any, PayloadShape]:
+def _resolve(module: str, name: str) -> tuple[Any, PayloadShape, "Task[..., ..., Any] | None"]:
     found: Any = reduce(getattr, name.split("."), importlib.import_module(module))
     if isinstance(found, Task):
-        return found.function, found.shape
-    return found, PayloadShape(found)
+        return found.function, found.shape, found
+    return found, PayloadShape(found), None
 
 
 def _picklable(error: BaseException) -> BaseException:

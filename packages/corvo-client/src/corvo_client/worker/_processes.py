@@ -184,7 +184,8 @@ class _Child:
 
 def _request(task: Task[..., ..., Any], lease: Lease) -> Request:
     module, name = task.address
-    return Request(module, name, lease.job, lease.ends_at - time.monotonic(), current_levels())
+    seconds_left = lease.ends_at - time.monotonic()
+    return Request(module, name, lease.job, seconds_left, current_levels(), task.redirection)
 
 
 def _raise_if_interrupted(lease: Lease) -> None:

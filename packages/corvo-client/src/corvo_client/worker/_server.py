@@ -16,6 +16,7 @@ from corvo_client._retry import RetryPolicy, default_policy
 from corvo_client._sync.jobs import Jobs
 from corvo_client._sync.session import Session
 from corvo_client._sync.transport import Transport
+from corvo_client.worker._api import Redirection
 from corvo_client.worker._http import FetchTerms, HttpHeartbeatSender, HttpServerApi
 from corvo_schema.jobs import EnqueueReply
 
@@ -50,14 +51,21 @@ class Server:
         self._retry = retry
         self._server = server
         self._api_key = api_key
+        self.redirection: Redirection | None = None
         self._connections: dict[asyncio.AbstractEventLoop, _LoopConnection] = {}
 
-    def redirect(self, server: str | None, api_key: str | None) -> None:
-        """Replace the server (None: keep it) and the API key. Call it before the first use."""
-        if server is None and isinstance(self._server, AsyncClient):
-            server = self._server._session._transport._origin.url  # noqa: SLF001 - of this package
-        self._server = server or self._server
-        self._api_key = api_key
+    @property
+    def url(self) -> str | None:
+        """URL that the code gives; None if it gives none."""
+        return self._server.base_url if isinstance(self._server, AsyncClient) else self._server
+
+    def redirect(self, to: Redirection) -> None:
+        """Use another server and API key. Call it before the first use."""
+        if self.redirection == to:
+            return
+        self.redirection = to
+        self._server = to.server or self.url
+        self._api_key = to.api_key
         for made in ("_origin", "_sync_session"):
             self.__dict__.pop(made, None)
 
@@ -88,7 +96,8 @@ class Server:
         # Created at first use: the program may set CORVO_SERVER after it creates the worker.
         if isinstance(self._server, AsyncClient):
             return self._server._session._transport._origin  # noqa: SLF001 - of this package
-        return Origin(self._server, api_key=self._api_key)
+        source = self.redirection.source if self.redirection else "the code"
+        return Origin(self._server, api_key=self._api_key, source=source)
 
     @cached_property
     def _sync_session(self) -> Session:

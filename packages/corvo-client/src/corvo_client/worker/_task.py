@@ -28,6 +28,7 @@ from corvo_client._options import (
     AnySeconds,
     EnqueueOptions,
 )
+from corvo_client.worker._api import Redirection
 from corvo_client.worker._awaiting import awaited
 from corvo_client.worker._context import Context
 from corvo_client.worker._payload import PayloadShape
@@ -58,6 +59,12 @@ class TaskDefaults(TypedDict, total=False):
 
 class Producer(Protocol):
     """Enqueues payloads from asyncio or from plain code."""
+
+    redirection: Redirection | None
+
+    def redirect(self, to: Redirection) -> None:
+        """Send the jobs to another server."""
+        ...
 
     def enqueue(self, queue: str, payload: Any, options: EnqueueOptions) -> EnqueueReply:
         """Enqueue a job. Block until the server has answered."""
@@ -166,6 +173,15 @@ class Task(Generic[C, P, R_co]):
     def request(self, *args: P.args, **kwargs: P.kwargs) -> EnqueueRequest:
         """Return the request of an enqueue with these arguments, for a batch or an outbox."""
         return self.options().request(*args, **kwargs)
+
+    @property
+    def redirection(self) -> Redirection | None:
+        """Server that overrides that of the code."""
+        return getattr(self._producer, "redirection", None)  # not every producer can redirect
+
+    def redirect(self, to: Redirection) -> None:
+        """Override the server of the code for this worker and its tasks, in a child process."""
+        self._producer.redirect(to)
 
     @property
     def address(self) -> tuple[str, str]:

@@ -18,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from corvo_client._async.client import AsyncClient
 from corvo_client._redirect import bound
 from corvo_client._retry import RetryPolicy
+from corvo_client.worker._api import Redirection
 from corvo_client.worker._context import Context
 from corvo_client.worker._http import FetchTerms
 from corvo_client.worker._life import Life, run_to_end
@@ -56,8 +57,9 @@ class _Decorator(Protocol):
 class Worker:
     """Runs functions for the jobs of queues, up to `concurrency` at a time.
 
-    All times are in seconds. `server` is a URL or an `AsyncClient`; the default is that of
-    `AsyncClient`. `queues` limits this process to some of the queues that have a task.
+    All times are in seconds. `server` is a URL or an `AsyncClient`, for the worker and its tasks.
+    Its default is CORVO_SERVER, then `http://localhost:8080`. `queues` limits this process to
+    some of the queues that have a task.
     `lease_duration`: if this process dies, other workers get its jobs after that time. Heartbeats
     extend the leases of running jobs. `retry` defines how enqueues of tasks are retried; the
     worker itself tries for as long as it runs. A shutdown interrupts handlers after `grace_period`.
@@ -105,6 +107,11 @@ class Worker:
         self._is_alive = False
         self._life: Life | None = None
         self._background: asyncio.Task[None] | None = None
+
+    @property
+    def server(self) -> str | None:
+        """URL that the code or `configure` gives; None if CORVO_SERVER or the default applies."""
+        return self._server.url
 
     @property
     def tasks(self) -> MappingProxyType[str, AnyTask]:
@@ -165,11 +172,13 @@ class Worker:
         api_key: str | None = None,
         queues: Sequence[str] | None = None,
         concurrency: int | None = None,
+        source: str = "Worker.configure",
     ) -> None:
         """Override arguments of the constructor before the start. None changes nothing.
 
-        `server` and `api_key` are replaced together. Raises RuntimeError if the worker is running,
-        ValueError for a `concurrency` below 1.
+        `server` and `api_key` are replaced together, for the worker and its tasks. `source` says
+        where they are from, for messages. Raises RuntimeError if the worker is running, ValueError
+        for a `concurrency` below 1.
         """
         if self._is_alive:
             raise RuntimeError("this worker is already running")
@@ -179,7 +188,7 @@ class Worker:
         if queues is not None:
             self._queues = queues
         if server is not None or api_key is not None:
-            self._server.redirect(server, api_key)
+            self._server.redirect(Redirection(server, api_key, source))
 
     def run(self) -> None:
         """Run until SIGTERM or SIGINT, then shut down in order. A second signal exits at once.

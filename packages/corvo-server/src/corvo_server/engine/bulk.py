@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from corvo_schema import BulkAction, BulkRequest, BulkStatus, IdFactory
 from corvo_schema.errors import ErrorCode
+from corvo_schema.states import JobState
 from corvo_server.engine import emptying, lifecycle
 from corvo_server.engine.clock import Clock, wall_of
 from corvo_server.engine.errors import CallError, not_found
@@ -104,7 +105,7 @@ class Bulk(Part):
         """Apply the action in one transaction. Return how many jobs changed and were refused."""
         if not job_ids:
             return 0, 0
-        decide = rule_of(request, self._clock())
+        decide = _limited_rule_of(request, self._clock())
         outcomes = await self._store.transition([Transition(job_id, decide) for job_id in job_ids])
         changed = sum(isinstance(outcome, Change | Removal) for outcome in outcomes)
         return changed, sum(isinstance(outcome, Refusal) for outcome in outcomes)
@@ -197,7 +198,7 @@ class Bulk(Part):
         now = self._clock()
         queue = record.emptied_queue
         if queue is None:
-            decide = rule_of(request, now)
+            decide = _limited_rule_of(request, now)
         else:
             decide = emptying.rule_of(record.action, queue, now)
         transitions = [Transition(job_id, decide) for job_id in job_ids]
@@ -265,6 +266,25 @@ def _filter_of(request: BulkRequest, wall_offset: int) -> JobFilter:
     if request.filter is None:
         raise ValueError("the bulk operation has job_ids and no filter")
     return job_filter(request.filter, at="filter.", wall_offset=wall_offset)
+
+
+def _limited_rule_of(request: BulkRequest, now: int) -> Decide:
+    """Return the rule of a request, limited to jobs in its `states`."""
+    rule = rule_of(request, now)
+    return (
+        partial(_in_states, states=frozenset(request.states), rule=rule) if request.states else rule
+    )
+
+
+def _in_states(job: JobHead, *, states: frozenset[JobState], rule: Decide) -> Outcome:
+    if job.state in states:
+        return rule(job)
+    wanted = ", ".join(sorted(states))
+    return Refusal(
+        ErrorCode.INVALID_STATE,
+        f"Job {job.id} is {job.state.value}; this operation takes only jobs that are {wanted}.",
+        job.state,
+    )
 
 
 def rule_of(request: BulkRequest, now: int) -> Decide:

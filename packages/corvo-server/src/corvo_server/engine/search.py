@@ -95,6 +95,7 @@ def job_filter(filters: SearchFilter, at: str = "", *, wall_offset: int = 0) -> 
         scheduled=span(filters.scheduled_after, filters.scheduled_before),
         started=span(filters.started_after, filters.started_before),
         completed=span(filters.completed_after, filters.completed_before),
+        failed=span(filters.failed_after, filters.failed_before),
         expire=span(filters.expire_after, filters.expire_before),
         attempt_min=filters.attempt_min,
         attempt_max=filters.attempt_max,
@@ -103,6 +104,7 @@ def job_filter(filters: SearchFilter, at: str = "", *, wall_offset: int = 0) -> 
         worker_id=filters.worker_id,
         has_errors=filters.has_errors,
         error_contains=filters.error_contains,
+        error_scope=filters.error_scope,
         id_prefix=filters.job_id_prefix,
     )
 

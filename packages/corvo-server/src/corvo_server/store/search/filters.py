@@ -9,6 +9,7 @@ from typing import Protocol, TypeAlias
 
 from msgspec import Struct
 
+from corvo_schema.search import ErrorScope
 from corvo_schema.states import JobState, Priority
 from corvo_server.store.rows.codes import STATE_CODES
 from corvo_server.store.search.conditions import (
@@ -22,6 +23,9 @@ from corvo_server.store.search.conditions import (
     Truthy,
 )
 from corvo_server.store.search.fragments import Sql, all_of, any_of, bind, fuse, one_of
+
+_UNFAILED = (STATE_CODES[JobState.ACTIVE], STATE_CODES[JobState.COMPLETED])
+"""States in which the last attempt has not failed, whatever happened to earlier ones."""
 
 DocumentTest: TypeAlias = Truthy | Compare | CompareLength | MatchText
 
@@ -53,6 +57,7 @@ class JobFilter(Struct, frozen=True):
     scheduled: Span = ALWAYS
     started: Span = ALWAYS
     completed: Span = ALWAYS
+    failed: Span = ALWAYS
     expire: Span = ALWAYS
     attempt_min: int | None = None
     attempt_max: int | None = None
@@ -61,6 +66,7 @@ class JobFilter(Struct, frozen=True):
     worker_id: str | None = None
     has_errors: bool | None = None
     error_contains: str | None = None
+    error_scope: ErrorScope = ErrorScope.ANY
     id_prefix: str | None = None
 
     @property
@@ -130,6 +136,7 @@ def _columns(wanted: JobFilter) -> Iterable[Sql]:
     yield from within("jobs.created_at", wanted.created)
     yield from within("jobs.scheduled_at", wanted.scheduled)
     yield from within("jobs.started_at", wanted.started)
+    yield from within("jobs.failed_at", wanted.failed)
     yield from within("jobs.expire_at", wanted.expire)
     if wanted.completed != ALWAYS:
         yield fuse("jobs.state = {}", bind(STATE_CODES[JobState.COMPLETED]))
@@ -145,12 +152,15 @@ def within(column: str, span: Span) -> Iterable[Sql]:
 
 
 def _errors(wanted: JobFilter, dialect: Dialect) -> Iterable[Sql]:
-    failures = "EXISTS (SELECT 1 FROM job_failures AS f WHERE f.job_seq = jobs.seq{})"
+    failures = "EXISTS (SELECT 1 FROM job_failures AS f WHERE f.job_seq = jobs.seq{}{})"
+    scope = Sql("")
+    if wanted.error_scope is ErrorScope.LAST:
+        scope = fuse(" AND f.at = jobs.failed_at AND NOT {}", one_of("jobs.state", _UNFAILED))
     if wanted.has_errors is not None:
-        yield fuse(("" if wanted.has_errors else "NOT ") + failures, Sql(""))
+        yield fuse(("" if wanted.has_errors else "NOT ") + failures, scope, Sql(""))
     if wanted.error_contains is not None:
         test = dialect.contains("f.error", wanted.error_contains)
-        yield fuse(failures, fuse(" AND {}", test))
+        yield fuse(failures, scope, fuse(" AND {}", test))
 
 
 def _payload(wanted: JobFilter, dialect: Dialect) -> Iterable[Sql]:
