@@ -1,7 +1,5 @@
 """`corvo worker`."""
 
-import logging
-
 import click
 
 from corvo_cli.command import Command
@@ -36,7 +34,7 @@ _LEVELS = ["debug", "info", "warning", "error"]
     type=click.Choice(_LEVELS),
     default="info",
     show_default=True,
-    help="The minimum level of log messages on stderr.",
+    help="The minimum level of log messages on stderr, if the code configures no logging.",
 )
 @pass_session
 def worker(
@@ -51,9 +49,6 @@ def worker(
     The first SIGTERM or SIGINT stops fetching and waits for running jobs. The second exits at
     once; other workers get the jobs after their leases have expired.
     """
-    logging.basicConfig(
-        level=log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
-    )
     settings = session.settings
     found = find_worker(target)
     chosen = None if queues is None else [name.strip() for name in queues.split(",")]
@@ -69,4 +64,4 @@ def worker(
         queues=chosen,
         concurrency=concurrency,
     )
-    found.run()
+    found.run(log_level=log_level.upper())

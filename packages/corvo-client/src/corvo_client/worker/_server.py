@@ -51,6 +51,11 @@ class Server:
         for made in ("_origin", "_sync_session"):
             self.__dict__.pop(made, None)
 
+    @property
+    def url(self) -> str:
+        """URL of the server, or the URLs of its cluster."""
+        return self._origin.url
+
     def api(self, terms: FetchTerms) -> HttpServerApi:
         """Return the API of a worker in the running event loop."""
         return HttpServerApi(self._connection().transport, terms)

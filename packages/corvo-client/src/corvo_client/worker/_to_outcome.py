@@ -1,13 +1,13 @@
 """Convert results and errors of handlers to outcomes."""
 
 import asyncio
-import logging
 import traceback
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from corvo_client.worker._leases import Interruption, Lease, jsonable
+from corvo_client.worker._log import log_outcome
 from corvo_client.worker._outcomes import (
     Cancel,
     Completed,
@@ -19,7 +19,6 @@ from corvo_client.worker._outcomes import (
 )
 from corvo_client.worker._payload import InvalidJobPayload
 
-_log = logging.getLogger("corvo.worker")
 _MAX_BACKTRACE_CHARS = 32_768
 _NO_RESULT = Completed()
 _OUR_FOLDER = str(Path(__file__).parents[1])
@@ -41,19 +40,20 @@ def outcome_of_result(result: Any, lease: Lease) -> Outcome | None:
     """Return the outcome for the result of a handler, or None if the lease was lost."""
     if lease.interruption is Interruption.LOST:
         return None
-    if result is None:
-        return _NO_RESULT
     if isinstance(result, Snooze | Cancel | Retry):
         return outcome_of_error(result, lease)
     try:
-        return Completed(storable(result))
+        outcome = _NO_RESULT if result is None else Completed(storable(result))
     except InvalidResult as error:
         return outcome_of_error(error, lease)
+    log_outcome(lease.job, outcome)
+    return outcome
 
 
 def outcome_of_error(error: BaseException, lease: Lease) -> Outcome | None:
     """Return the outcome for the error of a handler, or None if the lease was lost."""
     outcome: Outcome | None
+    raised = None
     match error, lease.interruption:
         case _, Interruption.LOST:
             outcome = None
@@ -65,7 +65,6 @@ def outcome_of_error(error: BaseException, lease: Lease) -> Outcome | None:
             outcome = Failed(error.reason)
         case InvalidJobPayload(), _:
             # A retry would fail in the same way, because the payload does not change.
-            _log.error("job %s of %s: %s", lease.job.job_id, lease.job.queue, error)
             outcome = Failed(str(error), retry=False)
         case InvalidResult(), _:
             # A retry would do the work again and fail in the same way.
@@ -75,7 +74,10 @@ def outcome_of_error(error: BaseException, lease: Lease) -> Outcome | None:
         case asyncio.CancelledError(), Interruption.CANCELLED:
             outcome = Failed("cancelled on request", retry=False, cancel=True)
         case _:
-            outcome = _failure(error, lease)
+            outcome = _failure(error)
+            raised = (type(error), error, own_frames(error))
+    if outcome is not None:
+        log_outcome(lease.job, outcome, raised)
     return outcome
 
 
@@ -106,16 +108,7 @@ def backtrace_of(error: BaseException) -> str:
     return text[-_MAX_BACKTRACE_CHARS:]
 
 
-def _failure(error: BaseException, lease: Lease) -> Failed:
-    job = lease.job
-    _log.warning(
-        "job %s of %s failed in attempt %d of %d",
-        job.job_id,
-        job.queue,
-        job.attempt,
-        max(job.max_retries, 1),
-        exc_info=(type(error), error, own_frames(error)),
-    )
+def _failure(error: BaseException) -> Failed:
     message = str(error)
     name = type(error).__name__
     return Failed(f"{name}: {message}" if message else name, backtrace_of(error))

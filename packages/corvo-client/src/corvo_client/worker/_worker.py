@@ -18,6 +18,7 @@ from pydantic import TypeAdapter
 from corvo_client._async.client import AsyncClient
 from corvo_client.worker._context import Context
 from corvo_client.worker._http import FetchTerms
+from corvo_client.worker._log import log_by_default, log_start
 from corvo_client.worker._middleware import Middleware, Surroundings
 from corvo_client.worker._run import Run, RunOptions
 from corvo_client.worker._runner import AnyTask
@@ -173,12 +174,14 @@ class Worker:
         if server is not None or api_key is not None:
             self._server.redirect(server, api_key)
 
-    def run(self) -> None:
+    def run(self, *, log_level: int | str = "INFO") -> None:
         """Run until SIGTERM or SIGINT, then shut down in order. A second signal exits at once.
 
+        If the program has not configured logging, the log from `log_level` on goes to stderr.
         If a handler does not end after its interruption, this method exits the process instead of
         returning. The job of that handler is released before that.
         """
+        log_by_default(log_level)
         with asyncio.Runner() as runner:
             runner.run(self._run_with_signals())
             if self.running:
@@ -241,8 +244,7 @@ class Worker:
             surroundings=self._surroundings,
         )
         self._is_alive = True
-        names = ", ".join(queues)
-        _log.info("worker %s serves %s, concurrency %d", self.id, names, self.concurrency)
+        log_start(self.id, self._server.url, queues, self.concurrency)
         return self._run
 
     async def _live(self, run: Run) -> None:
