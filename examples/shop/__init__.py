@@ -10,5 +10,5 @@ own terminal:
     python -m shop.deploy                   once for each deployment: limits and schedules
 
 Open http://localhost:8000/docs to try it. The tests need
-`pip install "corvo-client[testing]" pytest httpx` and run with `pytest shop`.
+`pip install "corvo-client[testing]" pytest httpx2` and run with `pytest shop`.
 """
