@@ -52,7 +52,7 @@ def _install(session: nox.Session, *groups: str, packages: bool = True) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, import layers, declared dependencies, generated code and documentation."""
+    """Check style, import layers, dependencies, generated code and documentation, image pins."""
     _install(session, "lint")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
@@ -62,6 +62,7 @@ def lint(session: nox.Session) -> None:
             session.run("deptry", "src", silent=True)
     session.run("python", "scripts/gen_sync.py", "--check")
     session.run("python", "scripts/gen_docs.py", "--check")
+    session.run("python", "docker/requirements.py", "--check")
 
 
 @nox.session

@@ -1,36 +1,97 @@
-"""Print the third-party requirements of packages, one on each line: `requirements.py DIR...`.
+"""Pin what the image installs from an index, with hashes.
 
-Each DIR contains a `pyproject.toml`. Requirements of one given package on another are left out,
-because the image installs those from source. The script uses only the standard library, because it
-runs before any package is installed.
+    python docker/requirements.py             write the files (needs uv); keep pins that still fit
+    python docker/requirements.py --upgrade   write the newest versions
+    python docker/requirements.py --check     fail if a pin is missing or not within its range
+
+`requirements.txt` has what our packages need at run time, `build-requirements.txt` what builds
+them. Our own packages are left out, because the image installs them from source.
 """
 
 import re
+import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = ("corvo-schema", "corvo-server", "corvo-client", "corvo-cli")
 EXTRAS = ("postgres",)
 """Extras that the image installs, if a package defines them."""
+FILES = {"requirements.txt": False, "build-requirements.txt": True}
+"""The files, and whether they are for the build."""
+
+_PIN = re.compile(
+    r"^([\w.-]+)==(\S+)(?: ;[^\n\\]*)?(?: \\\n    --hash=sha256:\w{64})+$", re.MULTILINE
+)
 
 
-def requirements(directories: list[Path]) -> Iterator[str]:
-    """Yield the requirements of all packages in `directories` on other packages."""
-    projects = [
-        tomllib.loads((directory / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-        for directory in directories
-    ]
-    ours = {project["name"] for project in projects}
-    for project in projects:
-        extras = project.get("optional-dependencies", {})
-        for requirement in [
-            *project.get("dependencies", ()),
+def requirements(*, build: bool) -> Iterator[str]:
+    """Yield the requirements of our packages on packages of others."""
+    for package in PACKAGES:
+        text = (ROOT / "packages" / package / "pyproject.toml").read_text(encoding="utf-8")
+        read = tomllib.loads(text)
+        extras = read["project"].get("optional-dependencies", {})
+        lines = [
+            *read["project"].get("dependencies", ()),
             *(line for extra in EXTRAS for line in extras.get(extra, ())),
-        ]:
-            if re.split(r"[^\w.-]", requirement, maxsplit=1)[0] not in ours:
-                yield requirement
+        ]
+        for line in read["build-system"]["requires"] if build else lines:
+            if canonicalize_name(Requirement(line).name) not in PACKAGES:
+                yield line
+
+
+def write(name: str, *options: str) -> None:
+    """Write one file with uv."""
+    subprocess.run(  # noqa: S603 - the options are those of `main`
+        [
+            *("uv", "pip", "compile", "-", "--quiet", "--generate-hashes", "--universal"),
+            *("--python-version", "3.11", "--no-header", "--no-annotate", "--no-emit-index-url"),
+            *("--output-file", str(ROOT / "docker" / name), *options),
+        ],
+        input="\n".join(requirements(build=FILES[name])),
+        stdout=subprocess.DEVNULL,
+        check=True,
+        text=True,
+    )
+
+
+def faults(text: str, wanted: Iterator[str]) -> Iterator[str]:
+    """Yield what is wrong with the text of a file that must pin what is `wanted`."""
+    pins: dict[str, list[str]] = {}
+    for pin in _PIN.finditer(text):
+        pins.setdefault(canonicalize_name(pin[1]), []).append(pin[2])
+    if rest := _PIN.sub("", text).strip():
+        yield f"this is no pin with hashes: {rest.splitlines()[0]}"
+    for line in wanted:
+        need = Requirement(line)
+        found = pins.get(canonicalize_name(need.name), [])
+        if not found:
+            yield f"nothing pins {line}"
+        for version in found:
+            if version not in need.specifier:
+                yield f"{need.name} {version} is not within {line}"
+
+
+def main(arguments: list[str]) -> int:
+    """Write or check both files; return the exit code."""
+    if arguments not in ([], ["--upgrade"], ["--check"]):
+        print(__doc__, file=sys.stderr)
+        return 2
+    found = []
+    for name, build in FILES.items():
+        if arguments != ["--check"]:
+            write(name, *arguments)
+        text = (ROOT / "docker" / name).read_text(encoding="utf-8")
+        found += [f"docker/{name}: {fault}" for fault in faults(text, requirements(build=build))]
+    if found:
+        print("\n".join(found), "run: python docker/requirements.py", sep="\n", file=sys.stderr)
+    return 1 if found else 0
 
 
 if __name__ == "__main__":
-    print("\n".join(requirements([Path(name) for name in sys.argv[1:]])))
+    sys.exit(main(sys.argv[1:]))

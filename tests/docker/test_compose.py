@@ -11,10 +11,12 @@ from typing import Any
 
 import pytest
 
-from corvo_client import Client
+from corvo_client import Client, Job
+from server_support.waiting import wait_blocking
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "docker/compose.yaml"
+PROFILES = ("--profile", "postgres", "--profile", "worker")
 
 
 class Compose:
@@ -50,18 +52,18 @@ class Compose:
 def compose(image: str, label: str) -> Iterator[Compose]:
     compose = Compose(f"corvo-test-{label}", image)
     yield compose
-    compose("--profile", "postgres", "down", "--volumes", "--timeout", "1")
+    compose(*PROFILES, "down", "--volumes", "--timeout", "1")
 
 
 def test_file_is_valid(compose: Compose) -> None:
     compose("config", "--quiet")
-    compose("--profile", "postgres", "config", "--quiet")
+    compose(*PROFILES, "config", "--quiet")
 
 
 def test_default_profile_has_one_server(compose: Compose) -> None:
     assert set(compose.config()["services"]) == {"corvo"}
-    services = compose.config("--profile", "postgres")["services"]
-    assert set(services) == {"corvo", "node-1", "node-2", "postgres"}
+    services = compose.config(*PROFILES)["services"]
+    assert set(services) == {"corvo", "node-1", "node-2", "postgres", "worker"}
 
 
 def test_servers_have_few_rights_and_listen_on_loopback(compose: Compose, image: str) -> None:
@@ -84,3 +86,26 @@ def test_server_starts_and_keeps_its_jobs(compose: Compose) -> None:
     compose(*up)
     with Client(f"http://{compose('port', 'corvo', '8080').strip()}") as client:
         assert client.get_job(job_id).payload == {"n": 1}
+
+
+def test_worker_runs_jobs_and_stops_in_order(compose: Compose) -> None:
+    worker = ("--profile", "worker")
+    compose(*worker, "up", "--detach", "--no-build", "--pull", "never", "--wait")
+    with Client(f"http://{compose('port', 'corvo', '8080').strip()}") as client:
+        job_id = client.enqueue("greetings", {"to": "Ada"}).job_id
+        job = wait_blocking(lambda: finished(client, job_id), "the job is completed")
+    assert job.result == "Hello, Ada!"
+    compose(*worker, "stop", "worker")
+    assert "corvo.worker: stopped" in compose(*worker, "logs", "worker")
+    assert service_state(compose, "worker")["ExitCode"] == 0
+
+
+def finished(client: Client, job_id: str) -> Job | None:
+    job = client.get_job(job_id)
+    return job if job.state == "completed" else None
+
+
+def service_state(compose: Compose, service: str) -> dict[str, Any]:
+    listed = compose(*PROFILES, "ps", "--all", "--format", "json", service)
+    state: dict[str, Any] = json.loads(listed)
+    return state

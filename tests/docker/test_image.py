@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
+import corvo_cli.__about__
 from corvo_server.__about__ import __version__
-from support.container import UID, CorvoContainer, DockerClient
+from support.container import LABEL, UID, CorvoContainer, DockerClient
 
 MAX_BYTES = 220_000_000
 
@@ -50,6 +51,18 @@ def test_image_has_one_version_of_the_server(container: CorvoContainer) -> None:
     )
     with container.client() as client:
         assert client.info().server_version == __version__
+
+
+def test_image_has_the_command_line(daemon: DockerClient, image: str, label: str) -> None:
+    labels = {LABEL: label}
+    out = daemon.containers.run(image, ["corvo", "--version"], remove=True, labels=labels)
+    assert out.decode() == f"corvo, version {corvo_cli.__about__.__version__}\n"
+
+
+def test_command_line_in_the_container_finds_the_server(container: CorvoContainer) -> None:
+    code, out = container.run("corvo", "status")
+    assert code == 0, out
+    assert __version__ in out
 
 
 def test_program_files_are_not_writable(container: CorvoContainer) -> None:

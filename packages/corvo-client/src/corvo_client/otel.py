@@ -8,6 +8,12 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+try:
+    import opentelemetry.trace  # noqa: F401
+except ModuleNotFoundError as error:
+    error.add_note('Run: pip install "corvo-client[otel]"')
+    raise
+
 from opentelemetry.context import Context as TraceContext
 from opentelemetry.trace import (
     Link,

@@ -1,6 +1,5 @@
 """`corvo worker`."""
 
-import logging
 import os
 
 import click
@@ -38,7 +37,7 @@ _LEVELS = ["debug", "info", "warning", "error"]
     type=Choice(_LEVELS),
     default="info",
     show_default=True,
-    help="The minimum level of log messages on stderr.",
+    help="The minimum level of log messages on stderr, if the code configures no logging.",
 )
 @pass_session
 def worker(
@@ -55,9 +54,6 @@ def worker(
     The first SIGTERM or SIGINT stops fetching and waits for running jobs. The second exits at
     once; other workers get the jobs after their leases have expired.
     """
-    logging.basicConfig(
-        level=log_level.upper(), format="%(asctime)s %(levelname)-7s %(name)s: %(message)s"
-    )
     settings = session.settings
     if settings.is_server_chosen:
         # For clients and tasks in the code that name no server, also in processes of handlers.
@@ -77,4 +73,4 @@ def worker(
         found.configure(server=settings.server, api_key=settings.api_key, source=source)
     elif session.flags.api_key:
         found.configure(api_key=session.flags.api_key)
-    found.run()
+    found.run(log_level=log_level.upper())

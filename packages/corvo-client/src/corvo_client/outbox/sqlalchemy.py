@@ -3,6 +3,12 @@
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Unpack, overload
 
+try:
+    import sqlalchemy  # noqa: F401
+except ModuleNotFoundError as error:
+    error.add_note('Run: pip install "corvo-client[sqlalchemy]"')
+    raise
+
 from sqlalchemy import (
     BigInteger,
     Column,

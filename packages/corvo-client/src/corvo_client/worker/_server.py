@@ -55,7 +55,7 @@ class Server:
         self._connections: dict[asyncio.AbstractEventLoop, _LoopConnection] = {}
 
     @property
-    def url(self) -> str | None:
+    def given_url(self) -> str | None:
         """URL that the code gives; None if it gives none."""
         return self._server.base_url if isinstance(self._server, AsyncClient) else self._server
 
@@ -64,10 +64,15 @@ class Server:
         if self.redirection == to:
             return
         self.redirection = to
-        self._server = to.server or self.url
+        self._server = to.server or self.given_url
         self._api_key = to.api_key
         for made in ("_origin", "_sync_session"):
             self.__dict__.pop(made, None)
+
+    @property
+    def url(self) -> str:
+        """URL of the server, or the URLs of its cluster."""
+        return self._origin.url
 
     def api(self, terms: FetchTerms) -> HttpServerApi:
         """Return the API of a worker in the running event loop."""

@@ -1,13 +1,12 @@
 """Convert results and errors of handlers to outcomes."""
 
 import asyncio
-import contextlib
-import logging
 from collections.abc import Iterator
 from typing import Any
 
 from corvo_client.worker._description import describe, own_frames, text_of
 from corvo_client.worker._leases import Interruption, Lease, jsonable
+from corvo_client.worker._log import log_outcome
 from corvo_client.worker._outcomes import (
     Cancel,
     Completed,
@@ -20,9 +19,7 @@ from corvo_client.worker._outcomes import (
 )
 from corvo_client.worker._payload import InvalidJobPayload
 
-_log = logging.getLogger("corvo.worker")
 _NO_RESULT = Completed()
-_FAILED = "job %s of %s failed in attempt %d of %d"
 
 
 class InvalidResult(ValueError):
@@ -33,15 +30,15 @@ def outcome_of_result(result: Any, lease: Lease) -> Outcome | None:
     """Return the outcome for the result of a handler, or None if the lease was lost."""
     if lease.interruption is Interruption.LOST:
         return None
-    if result is None:
-        return _NO_RESULT
     result = collected(result)
     if isinstance(result, Snooze | Cancel | Retry):
         return outcome_of_error(result, lease)
     try:
-        return Completed(storable(result))
+        outcome = _NO_RESULT if result is None else Completed(storable(result))
     except InvalidResult as error:
         return outcome_of_error(error, lease)
+    log_outcome(lease.job, outcome)
+    return outcome
 
 
 def outcome_of_error(error: BaseException, lease: Lease) -> Outcome | None:
@@ -49,40 +46,44 @@ def outcome_of_error(error: BaseException, lease: Lease) -> Outcome | None:
 
     Never raises, whatever the error is.
     """
+    if lease.interruption is Interruption.LOST:
+        return None
     try:
-        return _outcome_of_error(error, lease)
+        outcome = _find_outcome(error, lease)
     except BaseException as unfit:  # noqa: BLE001 - e.g. a subclass of Snooze without seconds
-        return _failure(unfit, lease)
+        error, outcome = unfit, None
+    raised = None
+    if outcome is None:
+        described = describe(error)
+        outcome = Failed(described.text, described.backtrace)
+        if described.is_whole:  # a formatter gets an error only if its text is harmless
+            raised = (type(error), error, own_frames(error))
+    log_outcome(lease.job, outcome, raised)
+    return outcome
 
 
-def _outcome_of_error(error: BaseException, lease: Lease) -> Outcome | None:
+def _find_outcome(error: BaseException, lease: Lease) -> Outcome | None:
+    """Return the outcome that an error asks for; None for any other error."""
     outcome: Outcome | None
-    job = lease.job
     match error, lease.interruption:
-        case _, Interruption.LOST:
-            outcome = None
         case Snooze(), _:
             outcome = Released(seconds_of(error.seconds))
         case Cancel(), _:
-            _log.info("job %s of %s was cancelled by its handler", job.job_id, job.queue)
             outcome = Failed(text_of(error.reason), retry=False, cancel=True)
         case Retry(), _:
             outcome = Failed(text_of(error.reason))
-            _log.warning(_FAILED + ": %s", *_attempt(lease), outcome.error)
         case InvalidJobPayload(), _:
             # Not dead at once: a deploy may be under way, and the next worker knows the payload.
-            _log.error("job %s of %s: %s", lease.job.job_id, lease.job.queue, error)
             outcome = Failed(text_of(str(error)))
         case InvalidResult(), _:
             # A retry would do the work again and fail in the same way.
             outcome = Failed(text_of(str(error)), retry=False)
-            _log.error(_FAILED + ": %s", *_attempt(lease), outcome.error)
         case asyncio.CancelledError(), Interruption.SHUTDOWN:
             outcome = Released()
         case asyncio.CancelledError(), Interruption.CANCELLED:
             outcome = Failed("cancelled on request", retry=False, cancel=True)
         case _:
-            outcome = _failure(error, lease)
+            outcome = None
     return outcome
 
 
@@ -100,24 +101,3 @@ def collected(result: Any) -> Any:
     The body of a generator runs here, so its errors are errors of the handler.
     """
     return list(result) if isinstance(result, Iterator) else result
-
-
-def _failure(error: BaseException, lease: Lease) -> Failed:
-    described = describe(error)
-    where = _attempt(lease)
-    # Handlers and filters of the application run in these calls. They must not cost the outcome.
-    with contextlib.suppress(BaseException):
-        try:
-            # A formatter gets an error only if its text is harmless.
-            if described.is_whole:
-                _log.warning(_FAILED, *where, exc_info=(type(error), error, own_frames(error)))
-            else:
-                _log.warning(_FAILED + ": %s\n%s", *where, described.text, described.backtrace)
-        except BaseException:  # noqa: BLE001
-            _log.warning(_FAILED + "; the log cannot show its error", *where)
-    return Failed(described.text, described.backtrace)
-
-
-def _attempt(lease: Lease) -> tuple[str, str, int, int]:
-    job = lease.job
-    return job.job_id, job.queue, job.attempt, max(job.max_retries, 1)

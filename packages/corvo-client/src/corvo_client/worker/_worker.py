@@ -22,6 +22,7 @@ from corvo_client.worker._api import Redirection
 from corvo_client.worker._context import Context
 from corvo_client.worker._http import FetchTerms
 from corvo_client.worker._life import Life, run_to_end
+from corvo_client.worker._log import log_by_default, log_start
 from corvo_client.worker._middleware import Middleware, Surroundings
 from corvo_client.worker._run import Run, RunOptions
 from corvo_client.worker._runner import AnyTask
@@ -111,7 +112,7 @@ class Worker:
     @property
     def server(self) -> str | None:
         """URL that the code or `configure` gives; None if CORVO_SERVER or the default applies."""
-        return self._server.url
+        return self._server.given_url
 
     @property
     def tasks(self) -> MappingProxyType[str, AnyTask]:
@@ -190,12 +191,14 @@ class Worker:
         if server is not None or api_key is not None:
             self._server.redirect(Redirection(server, api_key, source))
 
-    def run(self) -> None:
+    def run(self, *, log_level: int | str = "INFO") -> None:
         """Run until SIGTERM or SIGINT, then shut down in order. A second signal exits at once.
 
+        If the program has not configured logging, the log from `log_level` on goes to stderr.
         If a handler does not end after its interruption, this method exits the process instead of
         returning. The job of that handler is released before that.
         """
+        log_by_default(log_level)
         with asyncio.Runner() as runner:
             run_to_end(runner.get_loop(), self._run_with_signals())
             if self.running:
@@ -278,8 +281,7 @@ class Worker:
                 surroundings=self._surroundings,
             )
         self._is_alive = True
-        names = ", ".join(queues)
-        _log.info("worker %s serves %s, concurrency %d", self.id, names, self.concurrency)
+        log_start(self.id, self._server.url, queues, self.concurrency)
         self._life = Life()
         return self._run, self._life
 
