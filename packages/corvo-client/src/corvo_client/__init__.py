@@ -36,7 +36,13 @@ if TYPE_CHECKING:
         Unavailable,
         ValidationFailed,
     )
-    from corvo_client._options import EnqueueOptions, NewJob, ScheduleOptions, SearchFilters
+    from corvo_client._options import (
+        DefaultOptions,
+        EnqueueOptions,
+        NewJob,
+        ScheduleOptions,
+        SearchFilters,
+    )
     from corvo_client._retry import NO_RETRIES, RetryPolicy
     from corvo_client._sync.bulk_handle import BulkHandle
     from corvo_client._sync.client import Client
@@ -69,6 +75,7 @@ if TYPE_CHECKING:
         OnConflict,
         Priority,
         Progress,
+        QueueDefaults,
         QueueInfo,
         ReleaseItem,
         ReleaseReply,
@@ -112,6 +119,7 @@ _MODULES = {
         "ValidationFailed",
     ),
     "corvo_client._options": (
+        "DefaultOptions",
         "EnqueueOptions",
         "NewJob",
         "ScheduleOptions",
@@ -148,6 +156,7 @@ _MODULES = {
         "OnConflict",
         "Priority",
         "Progress",
+        "QueueDefaults",
         "QueueInfo",
         "ReleaseItem",
         "ReleaseReply",
@@ -190,6 +199,7 @@ __all__ = [
     "ConnectionFailed",
     "ConnectionLost",
     "CorvoError",
+    "DefaultOptions",
     "EnqueueBatchReply",
     "EnqueueOptions",
     "EnqueueReply",
@@ -215,6 +225,7 @@ __all__ = [
     "PayloadTooLarge",
     "Priority",
     "Progress",
+    "QueueDefaults",
     "QueueInfo",
     "RawJson",
     "ReleaseItem",

@@ -5,7 +5,8 @@ from collections.abc import Callable, Mapping
 from types import NoneType
 from typing import Any, get_args, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
+from pydantic.errors import PydanticInvalidForJsonSchema
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from corvo_client._errors import CorvoError
@@ -75,6 +76,17 @@ class PayloadShape:
     def whole(self) -> str | None:
         """Name of the parameter that gets the whole payload, or None."""
         return self._whole
+
+    def json_schema(self) -> dict[str, Any] | None:
+        """Return the JSON Schema of the payload; None if the types of the function have none."""
+        try:
+            if self._whole is None:
+                return self._model.model_json_schema()
+            (field,) = self._model.model_fields.values()
+            schema: dict[str, Any] = TypeAdapter(field.annotation).json_schema()
+        except PydanticInvalidForJsonSchema:
+            return None
+        return schema
 
     def arguments(self, payload: Any, context: Context) -> dict[str, Any]:
         """Return the keyword arguments of the function. Raises `InvalidJobPayload`."""
