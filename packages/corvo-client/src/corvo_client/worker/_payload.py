@@ -80,10 +80,11 @@ class PayloadShape:
     def json_schema(self) -> dict[str, Any] | None:
         """Return the JSON Schema of the payload; None if the types of the function have none."""
         try:
-            if self._whole is None:
-                return self._model.model_json_schema()
-            (field,) = self._model.model_fields.values()
-            schema: dict[str, Any] = TypeAdapter(field.annotation).json_schema()
+            shape: Any = self._model
+            if self._whole is not None:
+                (field,) = self._model.model_fields.values()
+                shape = field.annotation
+            schema: dict[str, Any] = TypeAdapter(shape).json_schema()
         except PydanticInvalidForJsonSchema:
             return None
         return schema
