@@ -344,3 +344,42 @@ async def test_worker_fetches_no_more_process_jobs_than_it_has_processes(
             "pending",
             "pending",
         ]
+
+
+async def has_defaults(client: AsyncClient, queue: str) -> bool:
+    """Return whether a worker has published defaults of a queue."""
+    return any(info.name == queue for info in await client.list_queues()) and (
+        (await client.get_queue(queue)).defaults is not None
+    )
+
+
+async def test_jobs_of_others_get_the_options_of_the_task(
+    server: CorvoServer, client: AsyncClient, queue: str
+) -> None:
+    worker = Worker(server.url, poll_timeout=1)
+
+    @worker.task(queue, max_retries=7, expire_after="1h", tags={"team": "mail"})
+    def invoice(number: int) -> None: ...
+
+    async with worker:
+        await invoice.schedule("@yearly", max_retries=2).aput(4)
+        await wait_until(lambda: has_defaults(client, queue))
+    defaults = (await client.get_queue(queue)).defaults
+    assert defaults is not None
+    assert (defaults.max_retries, defaults.expire_after) == (7, 3_600_000)
+    assert defaults.payload_schema is not None
+    assert defaults.payload_schema["required"] == ["number"]
+    other = await client.get_job((await client.enqueue(queue, {"number": 4})).job_id)
+    assert (other.max_retries, other.tags) == (7, {"team": "mail"})
+    assert other.expire_at is not None
+    run = await client.run_schedule(queue)
+    assert run.job_id is not None
+    scheduled = await client.get_job(run.job_id)
+    assert (scheduled.max_retries, scheduled.payload) == (2, {"number": 4})
+
+
+async def test_misspelt_queue_of_a_schedule_is_a_warning(client: AsyncClient, queue: str) -> None:
+    stored = await client.put_schedule(new_name(), queue=queue, cron="@yearly")
+    assert stored.warnings == [
+        f"There is no queue {queue!r}, and no worker serves it. Its jobs wait until a worker does."
+    ]

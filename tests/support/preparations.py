@@ -215,6 +215,13 @@ async def create_schedule(_: ApiClient, world: World) -> Call:
     return Call("POST", "/schedules", _new_schedule(world))
 
 
+async def clear_defaults(api: ApiClient, world: World) -> Call:
+    path = f"/queues/{world.queue}/defaults"
+    await api.send("PUT", path, {"max_retries": 7})
+    await world.add(api)
+    return Call("DELETE", path)
+
+
 def edit_schedule(method: str, path: str, *, before: str = "", **options: Any) -> Prepare:
     async def prepare(api: ApiClient, world: World) -> Call:
         await api.post("/schedules", _new_schedule(world))

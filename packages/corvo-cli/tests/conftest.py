@@ -35,6 +35,8 @@ class FakeServer:
 
     def __init__(self) -> None:
         self.requests: list[httpx.Request] = []
+        self.has_no_queues = False
+        """Whether reads without a planned response get 404."""
         self._answers: dict[str, list[Answer]] = {}
 
     def answer(self, line: str, body: Any = None, status: int = 200, **headers: str) -> None:
@@ -55,6 +57,8 @@ class FakeServer:
     def __call__(self, request: httpx.Request) -> httpx.Response:
         self.requests.append(request)
         planned = self._answers.get(line_of(request))
+        if planned is None and self.has_no_queues and request.method == "GET":
+            return httpx.Response(404, json={"error": "No.", "code": "NOT_FOUND"})
         assert planned, f"unexpected: {line_of(request)}"
         answer = planned.pop(0) if len(planned) > 1 else planned[0]
         if isinstance(answer, BaseException):

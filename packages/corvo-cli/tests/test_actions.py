@@ -84,6 +84,14 @@ ACTIONS: list[tuple[tuple[str, ...], str, Any, str, str]] = [
         "ok",
         "q: at most 5 jobs start in any 1m.",
     ),
+    (
+        ("defaults", "q", "--max-retries", "8", "--retry-base-delay", "1m", "--tag", "a=b"),
+        "PUT /queues/q/defaults",
+        {"max_retries": 8, "retry_base_delay": "1m", "tags": {"a": "b"}},
+        "ok",
+        "q: jobs have max_retries, retry_base_delay, tags by default.",
+    ),
+    (("defaults", "q", "--off"), "DELETE /queues/q/defaults", None, "ok", "q has no defaults."),
     (("throttle", "q", "--off"), "DELETE /queues/q/throttle", None, "ok", "q has no rate limit."),
 ]
 
@@ -100,10 +108,12 @@ def test_action_sends_a_request_and_prints_a_message(
     message: str,
     output: str,
 ) -> None:
+    server.has_no_queues = True
     server.answer(line, {"status": status})
     result = corvo("-o", output, *arguments)
     assert result.exit_code == 0
-    assert (server.lines, server.bodies) == ([line], [body])
+    assert (server.lines[-1], server.bodies[-1]) == (line, body)
+    assert {*server.lines[:-1]} <= {"GET /queues/q"}
     if output == "table":
         assert (result.stdout, result.stderr) == ("", f"{message}\n")
     else:
@@ -124,6 +134,7 @@ def test_refused_action_exits_with_5(
     code: str,
     exit_code: int,
 ) -> None:
+    server.has_no_queues = True
     server.refuse(line, status, code, "It is active.")
     result = corvo(*arguments)
     assert (result.exit_code, result.stdout) == (exit_code, "")
@@ -135,6 +146,8 @@ def test_refused_action_exits_with_5(
     [
         (("destroy", "q"), "Nothing was deleted. Add --confirm to delete q with all its jobs."),
         (("priority", "job_1", "urgent"), "'urgent' is not one of"),
+        (("defaults", "q"), "Give either the options of the jobs, or only --off."),
+        (("defaults", "q", "--off", "--max-retries", "1"), "or only --off."),
         (("concurrency", "q"), "No limit is given. Give a LIMIT, --per-key, or both."),
         (("concurrency", "q", "-1"), "No such option"),
         (("concurrency", "q", "--per-key", "-1"), "'-1' is not a whole number of at least 0."),
@@ -204,3 +217,26 @@ def test_deletion_in_the_background_is_followed(
     end = message if status == "completed" else "Error: bulk_1 is cancelled\n"
     assert result.stderr == f"bulk_1 runs in the background.\n{end}"
     assert result.exit_code == (status != "completed")
+
+
+def test_new_defaults_keep_the_schema_that_a_worker_has_published(corvo: Any, server: Any) -> None:
+    schema = {"type": "object", "properties": {"to": {"type": "string"}}}
+    server.answer("GET /queues/q", {"name": "q", "defaults": {"payload_schema": schema}})
+    server.answer("PUT /queues/q/defaults", {"status": "ok"})
+    assert corvo("defaults", "q", "--expire-after", "1h").exit_code == 0
+    assert server.bodies[-1] == {"expire_after": "1h", "payload_schema": schema}
+
+
+def test_queue_shows_its_defaults(corvo: Any, server: Any) -> None:
+    defaults = {
+        "priority": "high",
+        "retry_base_delay": 0.5,
+        "expire_after": 90,
+        "tags": {"a": "b"},
+        "payload_schema": {"properties": {"to": {}, "n": {}}},
+        "updated_at": "2026-01-31T08:00:00.000Z",
+    }
+    server.answer("GET /queues/q", {"name": "q", "defaults": defaults})
+    result = corvo("queues", "q")
+    assert "priority high, retry_base_delay 500ms, expire_after 90s, tag a=b" in result.stdout
+    assert "to, n" in result.stdout

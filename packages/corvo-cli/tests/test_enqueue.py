@@ -20,6 +20,12 @@ ENDED = {
 LINE = "POST /enqueue"
 
 
+@pytest.fixture(autouse=True)
+def _no_queues(server: Any) -> None:
+    """The queues have no schemas."""
+    server.has_no_queues = True
+
+
 def body_of(server: Any) -> dict[str, Any]:
     body: dict[str, Any] = server.bodies[0]
     assert body.pop("job_id").startswith("job_")
@@ -54,7 +60,7 @@ def test_all_options_are_sent(corvo: Any, server: Any) -> None:
         *("--job-id", JOB_ID),
     )
     assert result.exit_code == 0
-    assert server.bodies == [
+    assert server.bodies[:1] == [
         {
             "job_id": JOB_ID,
             "queue": "emails",
@@ -259,3 +265,43 @@ def test_wait_shows_the_status_on_a_terminal(
     server.answer(f"GET /jobs/{JOB_ID}", ENDED)
     assert corvo("enqueue", "emails", "--wait").exit_code == 0
     assert shown == [f"{JOB_ID} is active 1/4 (25%) sending", f"{JOB_ID} is retrying"]
+
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"to": {"type": "string"}, "copies": {"type": "integer"}},
+    "required": ["to"],
+    "additionalProperties": False,
+}
+
+
+@pytest.mark.parametrize(
+    ("payload", "schema", "warnings"),
+    [
+        ('{"to": "ada", "copies": 2}', SCHEMA, []),
+        ('{"copies": "x"}', SCHEMA, ["$: 'to' is a required", "$.copies: 'x' is not of type"]),
+        ("[1]", SCHEMA, ["$: [1] is not of type 'object'"]),
+        ("[1]", {"$ref": "http://127.0.0.1:9/never-fetched"}, []),
+        ('"x"', {"pattern": "("}, []),
+        ("{}", {"type": 7}, []),
+        ("{}", None, []),
+    ],
+)
+def test_payload_that_does_not_match_the_schema_is_enqueued_with_a_warning(
+    corvo: Any, server: Any, payload: str, schema: Any, warnings: list[str]
+) -> None:
+    server.answer(LINE, REPLY, 201)
+    info = {"name": "emails", "defaults": {"payload_schema": schema}}
+    server.answer("GET /queues/emails", info)
+    result = corvo("enqueue", "emails", payload)
+    assert (result.exit_code, result.stdout) == (0, f"{JOB_ID}\n")
+    assert ("Warning" in result.stderr) == bool(warnings)
+    for warning in warnings:
+        assert warning in result.stderr
+
+
+def test_queue_that_cannot_be_read_changes_nothing(corvo: Any, server: Any) -> None:
+    server.answer(LINE, REPLY, 201)
+    server.refuse("GET /queues/emails", 403, "FORBIDDEN")
+    result = corvo("enqueue", "emails")
+    assert (result.exit_code, result.stderr) == (0, "enqueued in emails, pending\n")

@@ -106,16 +106,19 @@ def test_view_of_a_schedule_without_optional_fields(corvo: Any, server: Any) -> 
 
 
 def test_set_sends_all_options(corvo: Any, server: Any) -> None:
+    server.has_no_queues = True
     server.answer("POST /schedules", SCHEDULE, 201)
     result = corvo(
         *("schedules", "set", "nightly", '{"b": 1.50, "a": 1}', "--queue", "reports"),
         *("--cron", "0 2 * * *", "--timezone", "Europe/Berlin", "--misfire", "skip"),
         *("--unique-key", "k", "--unique-period", "2h", "--max-retries", "5"),
-        *("--priority", "high", "--tag", "team=a"),
+        *("--priority", "high", "--tag", "team=a", "--concurrency-key", "acme"),
+        *("--retry-backoff", "fixed", "--retry-base-delay", "1s", "--retry-max-delay", "2s"),
+        *("--expire-after", "1h"),
     )
     assert (result.exit_code, result.stdout) == (0, VIEW)
     assert b'"payload":{"b": 1.50, "a": 1}' in server.requests[0].content
-    assert server.bodies == [
+    assert server.bodies[:1] == [
         {
             "name": "nightly",
             "payload": {"b": 1.5, "a": 1},
@@ -126,6 +129,11 @@ def test_set_sends_all_options(corvo: Any, server: Any) -> None:
             "unique_key": "k",
             "unique_period": 7200,
             "max_retries": 5,
+            "retry_backoff": "fixed",
+            "retry_base_delay": "1s",
+            "retry_max_delay": "2s",
+            "expire_after": "1h",
+            "concurrency_key": "acme",
             "priority": "high",
             "tags": {"team": "a"},
         }
@@ -133,10 +141,11 @@ def test_set_sends_all_options(corvo: Any, server: Any) -> None:
 
 
 def test_set_does_not_send_missing_options(corvo: Any, server: Any) -> None:
+    server.has_no_queues = True
     server.answer("POST /schedules", SCHEDULE, 201)
     result = corvo("schedules", "set", "n", "--queue", "q", "--cron", "@daily", "-o", "json")
     assert json.loads(result.stdout) == SCHEDULE
-    assert server.bodies == [{"name": "n", "queue": "q", "cron": "@daily", "payload": {}}]
+    assert server.bodies[:1] == [{"name": "n", "queue": "q", "cron": "@daily", "payload": {}}]
 
 
 @pytest.mark.parametrize(
@@ -208,3 +217,30 @@ def test_missing_schedule_exits_with_3(corvo: Any, server: Any) -> None:
 def test_refused_list_sets_the_exit_code(corvo: Any, server: Any) -> None:
     server.refuse("GET /schedules", 401, "UNAUTHORIZED", "No key.")
     assert corvo("schedules").exit_code == 4
+
+
+def test_warnings_about_a_schedule_are_printed(corvo: Any, server: Any) -> None:
+    reply = {**SCHEDULE, "warnings": ["There is no queue 'reports'."]}
+    server.answer("POST /schedules", reply, 201)
+    schema = {"type": "object", "required": ["to"]}
+    server.answer(
+        "GET /queues/reports", {"name": "reports", "defaults": {"payload_schema": schema}}
+    )
+    result = corvo("schedules", "set", "n", "--queue", "reports", "--cron", "@daily", "-o", "json")
+    assert result.exit_code == 0
+    assert "Warning: There is no queue 'reports'." in result.stderr
+    assert "a worker of reports may refuse this payload: $: 'to' is a required" in result.stderr
+
+
+def test_options_that_the_queue_decides_are_shown_as_such(corvo: Any, server: Any) -> None:
+    shown = {
+        **SCHEDULE,
+        "defaults": ["max_retries"],
+        "concurrency_key": "acme",
+        "expire_after": 90,
+        "retry_backoff": "fixed",
+    }
+    server.answer("GET /schedules/nightly", shown)
+    result = corvo("schedules", "show", "nightly")
+    for line in ("default of the queue", "acme", "1m30s", "fixed"):
+        assert line in result.stdout

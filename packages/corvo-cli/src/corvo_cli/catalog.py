@@ -41,6 +41,9 @@ CATALOG: dict[str, dict[str, Entry]] = {
         "concurrency": Entry(
             "Limit the number of active jobs of a queue.", f"{_QUEUE}:concurrency"
         ),
+        "defaults": Entry(
+            "Set options for the jobs of a queue that leave them out.", f"{_QUEUE}:defaults"
+        ),
         "throttle": Entry("Limit the rate at which jobs of a queue start.", f"{_QUEUE}:throttle"),
     },
     "Schedules": {

@@ -37,7 +37,13 @@ if TYPE_CHECKING:
         Unavailable,
         ValidationFailed,
     )
-    from corvo_client._options import EnqueueOptions, NewJob, ScheduleOptions, SearchFilters
+    from corvo_client._options import (
+        DefaultOptions,
+        EnqueueOptions,
+        NewJob,
+        ScheduleOptions,
+        SearchFilters,
+    )
     from corvo_client._retry import NO_RETRIES, RetryPolicy
     from corvo_client._sync.bulk_handle import BulkHandle
     from corvo_client._sync.client import Client
@@ -71,6 +77,7 @@ if TYPE_CHECKING:
         OnConflict,
         Priority,
         Progress,
+        QueueDefaults,
         QueueInfo,
         ReleaseItem,
         ReleaseReply,
@@ -115,6 +122,7 @@ _MODULES = {
         "ValidationFailed",
     ),
     "corvo_client._options": (
+        "DefaultOptions",
         "EnqueueOptions",
         "NewJob",
         "ScheduleOptions",
@@ -152,6 +160,7 @@ _MODULES = {
         "OnConflict",
         "Priority",
         "Progress",
+        "QueueDefaults",
         "QueueInfo",
         "ReleaseItem",
         "ReleaseReply",
@@ -194,6 +203,7 @@ __all__ = [
     "ConnectionFailed",
     "ConnectionLost",
     "CorvoError",
+    "DefaultOptions",
     "EnqueueBatchReply",
     "EnqueueOptions",
     "EnqueueReply",
@@ -221,6 +231,7 @@ __all__ = [
     "PayloadTooLarge",
     "Priority",
     "Progress",
+    "QueueDefaults",
     "QueueInfo",
     "RawJson",
     "ReleaseItem",

@@ -59,7 +59,9 @@ AnySeconds = timedelta | str | float
 
 
 class EnqueueOptions(TypedDict, total=False):
-    """Options of an enqueue. An option that is missing or None has the server's default.
+    """Options of an enqueue. One that is missing or None has the default of the queue.
+
+    If the queue has no default, it is that in parentheses.
 
     - `unique_key`: at most one unfinished job of the queue has this key, for up to `unique_period`
       (1h). Another enqueue returns that job; `on_conflict` (ignore) can also change it.
@@ -88,6 +90,19 @@ class EnqueueOptions(TypedDict, total=False):
     concurrency_key: str | None
     traceparent: str | None
     job_id: str | None
+
+
+class DefaultOptions(TypedDict, total=False):
+    """Default options of a queue's jobs, for those that a request leaves out. None: no default."""
+
+    priority: AnyPriority | None
+    max_retries: int | None
+    retry_backoff: AnyBackoff | None
+    retry_base_delay: AnyDuration | None
+    retry_max_delay: AnyDuration | None
+    unique_period: AnySeconds | None
+    expire_after: AnyDuration | None
+    tags: Mapping[str, str] | None
 
 
 class NewJob(EnqueueOptions, total=False):
@@ -140,11 +155,12 @@ class SearchFilters(TypedDict, total=False):
 
 
 class ScheduleOptions(TypedDict, total=False):
-    """Options of a schedule. An option that is missing or None has the server's default.
+    """Options of a schedule. One that is missing or None has its default.
 
     - `timezone` (UTC): an IANA time zone.
     - `misfire` (run_once): how to handle occurrences that passed while no server ran.
-    - All others apply to the jobs of the schedule; see `EnqueueOptions`.
+    - All others are those of the schedule's jobs; see `EnqueueOptions`. A job gets the defaults
+      that its queue has when the job is enqueued.
     """
 
     timezone: str | None
@@ -152,5 +168,10 @@ class ScheduleOptions(TypedDict, total=False):
     unique_key: str | None
     unique_period: AnySeconds | None
     max_retries: int | None
+    retry_backoff: AnyBackoff | None
+    retry_base_delay: AnyDuration | None
+    retry_max_delay: AnyDuration | None
+    expire_after: AnyDuration | None
     priority: AnyPriority | None
     tags: Mapping[str, str] | None
+    concurrency_key: str | None

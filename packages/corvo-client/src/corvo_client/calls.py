@@ -25,6 +25,7 @@ from corvo_client._calls.jobs import (
 )
 from corvo_client._calls.queues import (
     clear_queue,
+    clear_queue_defaults,
     delete_queue,
     drain_queue,
     get_queue,
@@ -32,6 +33,7 @@ from corvo_client._calls.queues import (
     list_queues,
     pause_queue,
     resume_queue,
+    set_queue_defaults,
     throttle_queue,
     unthrottle_queue,
 )
@@ -66,6 +68,7 @@ __all__ = [
     "cancel_job",
     "change_priority",
     "clear_queue",
+    "clear_queue_defaults",
     "cluster_status",
     "delete_job",
     "delete_queue",
@@ -105,6 +108,7 @@ __all__ = [
     "run_schedule",
     "schedule_request",
     "search",
+    "set_queue_defaults",
     "throttle_queue",
     "unthrottle_queue",
 ]

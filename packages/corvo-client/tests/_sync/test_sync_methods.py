@@ -2,7 +2,7 @@
 """A table of all client methods with their requests and replies."""
 
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -181,6 +181,34 @@ CASES: list[tuple[str, Callable[[Client], Any], str, Any, Any]] = [
         "GET /api/v1/queues/a%2Fb%20c",
         None,
         {"name": "a/b c"},
+    ),
+    (
+        "set_queue_defaults",
+        lambda c: c.set_queue_defaults(
+            "q",
+            priority="high",
+            max_retries=5,
+            retry_base_delay=timedelta(seconds=2),
+            expire_after=None,
+            tags={"a": "b"},
+            payload_schema={"type": "object"},
+        ),
+        "PUT /api/v1/queues/q/defaults",
+        {
+            "priority": "high",
+            "max_retries": 5,
+            "retry_base_delay": "2s",
+            "tags": {"a": "b"},
+            "payload_schema": {"type": "object"},
+        },
+        {"status": "ok"},
+    ),
+    (
+        "clear_queue_defaults",
+        lambda c: c.clear_queue_defaults("q"),
+        "DELETE /api/v1/queues/q/defaults",
+        None,
+        {"status": "ok"},
     ),
     (
         "pause_queue",

@@ -51,6 +51,8 @@ class FakeServer:
         self.refuses: Callable[[Any], bool] = lambda _item: False
         self.late_codes: dict[str, str] = {}
         self.is_closed = False
+        self.defaults: list[tuple[Any, ...]] = []
+        self.defaults_error: Exception | None = None
         self._loop = asyncio.get_running_loop()
         self._changed = asyncio.Event()
 

@@ -2,13 +2,16 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel
+from pydantic_core import core_schema
 
-from corvo_client._errors import CorvoError
+from corvo_client._errors import CorvoError, ValidationFailed
 from corvo_client._options import EnqueueOptions
 from corvo_client.worker._context import Context
-from corvo_client.worker._payload import InvalidPayload
+from corvo_client.worker._payload import InvalidPayload, PayloadShape
 from corvo_client.worker._task import Task
 from corvo_schema.jobs import EnqueueReply
+from corvo_schema.schedules import Schedule, ScheduleRequest
+from corvo_schema.states import Priority
 
 Sent = tuple[str, Any, EnqueueOptions]
 
@@ -21,6 +24,21 @@ class Email(BaseModel):
 class FakeProducer:
     def __init__(self) -> None:
         self.sent: list[Sent] = []
+        self.schedules: list[ScheduleRequest] = []
+        self.warnings: list[str] = []
+
+    async def aput_schedule(self, request: ScheduleRequest) -> Schedule:
+        return self.put_schedule(request)
+
+    def put_schedule(self, request: ScheduleRequest) -> Schedule:
+        self.schedules.append(request)
+        return Schedule(
+            id="sched_1",
+            name=request.name,
+            queue=request.queue,
+            cron=request.cron,
+            warnings=self.warnings,
+        )
 
     async def aenqueue(self, queue: str, payload: Any, options: EnqueueOptions) -> EnqueueReply:
         return self.enqueue(queue, payload, options)
@@ -94,3 +112,55 @@ async def test_options_override_the_defaults_of_the_task(producer: FakeProducer)
         ("sums", {"a": 2}, options),
         ("sums", {"a": 3}, {"max_retries": 5, "tags": {"a": "b"}}),
     ]
+
+
+async def test_schedule_has_the_parameters_and_the_options_of_the_task(
+    producer: FakeProducer,
+) -> None:
+    task: Task[..., ..., int] = Task(add, "sums", producer, {"max_retries": 5, "priority": "high"})
+    stored = task.schedule("0 3 * * *", timezone="Europe/Berlin", max_retries=2).put(2, b=3)
+    assert (stored.name, stored.queue) == ("sums", "sums")
+    named = task.schedule(
+        "@daily", name="nightly", concurrency_key="acme", expire_after="1h", retry_backoff="fixed"
+    )
+    assert (await named.aput(4)).name == "nightly"
+    first, second = producer.schedules
+    assert (first.cron, first.timezone, first.payload) == (
+        "0 3 * * *",
+        "Europe/Berlin",
+        {"a": 2, "b": 3},
+    )
+    assert (first.max_retries, first.priority) == (2, Priority.HIGH)
+    assert (second.payload, second.max_retries, second.concurrency_key) == ({"a": 4}, 5, "acme")
+    assert (second.expire_after, second.retry_backoff) == (3_600_000, "fixed")
+    assert second.unique_period is None
+    assert producer.sent == []
+
+
+def test_schedule_refuses_arguments_that_the_worker_would_reject(producer: FakeProducer) -> None:
+    task: Task[..., ..., int] = Task(add, "sums", producer, {})
+    with pytest.raises(InvalidPayload, match="a: "):
+        task.schedule("@daily").put("x")
+    with pytest.raises(ValidationFailed, match="concurrency"):
+        task.schedule("@daily", concurrency="x").put(1)  # type: ignore[call-arg]
+    assert producer.schedules == []
+
+
+def test_warnings_about_a_schedule_are_logged(
+    producer: FakeProducer, caplog: pytest.LogCaptureFixture
+) -> None:
+    producer.warnings = ["There is no queue 'sums'."]
+    task: Task[..., ..., int] = Task(add, "sums", producer, {})
+    task.schedule("@daily").put(1)
+    assert "schedule sums: There is no queue 'sums'." in caplog.text
+
+
+def test_types_without_a_json_schema_have_none() -> None:
+    class Odd:
+        @classmethod
+        def __get_pydantic_core_schema__(cls, _source: object, _handler: object) -> Any:
+            return core_schema.no_info_plain_validator_function(lambda value: value)
+
+    def handle(odd: Odd) -> None: ...
+
+    assert PayloadShape(handle).json_schema() is None

@@ -5,12 +5,13 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from corvo_client._async.client import AsyncClient
+from corvo_client._errors import ConnectionFailed, make_error
 from corvo_client.worker import Context, Worker
 from corvo_client.worker._server import Server
 
@@ -26,6 +27,14 @@ def patched(server: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Replace the network with the server in memory."""
     monkeypatch.setattr(Server, "api", lambda _self, terms: note(server, terms))
     monkeypatch.setattr(Server, "heartbeat_sender", lambda _self, _seconds: server)
+
+    async def set_queue_defaults(_self: Server, *defaults: Any) -> None:
+        server.defaults.append(defaults)
+        server.has_changed()
+        if server.defaults_error is not None:
+            raise server.defaults_error
+
+    monkeypatch.setattr(Server, "set_queue_defaults", set_queue_defaults)
     return server
 
 
@@ -375,3 +384,73 @@ def test_run_exits_the_process_if_a_handler_does_not_end(
     worker.run()
     assert exits == [0]
     assert len(released) == 1
+
+
+async def test_worker_publishes_the_options_of_its_tasks(patched: Any) -> None:
+    worker = Worker(queues=["emails", "sums"])
+
+    @worker.task("emails", max_retries=5, expire_after="1h")
+    async def send(context: Context, email: Email) -> None: ...
+
+    @worker.task("sums")
+    def add(a: int, b: int = 1) -> int:
+        return a + b
+
+    @worker.task("elsewhere")
+    async def other() -> None: ...
+
+    async with worker:
+        await patched.seen(lambda: len(patched.defaults) == 2)
+    (emails, options, email), (sums, nothing, numbers) = patched.defaults
+    assert (emails, options) == ("emails", {"max_retries": 5, "expire_after": "1h"})
+    assert email == Email.model_json_schema()
+    assert (sums, nothing, set(numbers["properties"])) == ("sums", {}, {"a", "b"})
+    assert (numbers["required"], numbers["additionalProperties"]) == (["a"], False)
+
+
+async def test_worker_does_not_publish_if_that_is_turned_off(patched: Any) -> None:
+    worker = Worker(publish=False)
+
+    @worker.task("emails", max_retries=5)
+    async def send() -> None: ...
+
+    async with worker:
+        await patched.seen(lambda: patched.fetches)
+        await asyncio.sleep(0)
+    assert patched.defaults == []
+
+
+@pytest.mark.parametrize(
+    ("error", "queues"),
+    [
+        (make_error("no route", code="NOT_FOUND", status=404), ["a"]),  # an older server
+        (make_error("the schema", code="VALIDATION_ERROR", status=400), ["a", "b"]),
+        (ConnectionFailed("refused"), ["a", "a"]),
+    ],
+)
+async def test_worker_runs_although_it_cannot_publish(
+    patched: Any, error: Exception, queues: list[str]
+) -> None:
+    patched.defaults_error = error
+    worker = Worker()
+
+    @worker.task("a")
+    async def first() -> None: ...
+
+    @worker.task("b")
+    async def second() -> None: ...
+
+    async with worker:
+        await patched.seen(lambda: len(patched.defaults) == len(queues) and patched.fetches)
+    assert [queue for queue, _, _ in patched.defaults] == queues
+
+
+async def test_too_large_schema_is_not_published(patched: Any) -> None:
+    worker = Worker()
+
+    @worker.task("a", max_retries=5)
+    async def first(text: Annotated[str, Field(description="x" * 70_000)]) -> None: ...
+
+    async with worker:
+        await patched.seen(lambda: patched.defaults)
+    assert patched.defaults == [("a", {"max_retries": 5}, None)]

@@ -78,6 +78,7 @@ from corvo_schema.jobs import (
     StatusReply,
 )
 from corvo_schema.nesting import MAX_NESTING
+from corvo_schema.options import BUILT_IN, OPTION_NAMES, BuiltIn, JobOptions
 from corvo_schema.outcomes import (
     AckBatchReply,
     AckReply,
@@ -92,7 +93,15 @@ from corvo_schema.outcomes import (
     ReleaseResult,
 )
 from corvo_schema.progress import Progress
-from corvo_schema.queues import ConcurrencyRequest, QueueInfo, QueueStatusReply, ThrottleRequest
+from corvo_schema.queues import (
+    MAX_SCHEMA_BYTES,
+    ConcurrencyRequest,
+    QueueDefaults,
+    QueueDefaultsRequest,
+    QueueInfo,
+    QueueStatusReply,
+    ThrottleRequest,
+)
 from corvo_schema.schedules import Misfire, Schedule, ScheduleRequest, ScheduleStatusReply
 from corvo_schema.search import (
     ErrorScope,
@@ -117,12 +126,15 @@ from corvo_schema.timestamps import Timestamp, format_ms, from_ms, parse_timesta
 
 __all__ = [
     "ALTERNATIVES",
+    "BUILT_IN",
     "FINISHED",
     "MAX_BATCH_JOBS",
     "MAX_BATCH_OUTCOMES",
     "MAX_DURATION_MS",
     "MAX_NESTING",
     "MAX_RETRIES",
+    "MAX_SCHEMA_BYTES",
+    "OPTION_NAMES",
     "TRANSITIONS",
     "UNFINISHED",
     "AckBatchReply",
@@ -137,6 +149,7 @@ __all__ = [
     "BatchList",
     "BatchOptions",
     "BatchState",
+    "BuiltIn",
     "BulkAccepted",
     "BulkAction",
     "BulkGetReply",
@@ -178,6 +191,7 @@ __all__ = [
     "JobError",
     "JobEvent",
     "JobId",
+    "JobOptions",
     "JobState",
     "Label",
     "MaxRetries",
@@ -189,6 +203,8 @@ __all__ = [
     "PriorityName",
     "PriorityRequest",
     "Progress",
+    "QueueDefaults",
+    "QueueDefaultsRequest",
     "QueueInfo",
     "QueueName",
     "QueueStatusReply",

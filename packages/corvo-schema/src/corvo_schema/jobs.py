@@ -6,23 +6,21 @@ from pydantic import ConfigDict, Field, model_validator
 
 from corvo_schema._base import ReplyModel, RequestModel, given
 from corvo_schema.batches import BatchOptions
-from corvo_schema.durations import Duration, PositiveSeconds, Seconds
+from corvo_schema.durations import Seconds
 from corvo_schema.events import JobEvent
 from corvo_schema.fields import (
-    BackoffName,
     Defaulted,
     Label,
-    MaxRetries,
     PriorityName,
     PriorityReply,
     QueueName,
     StateReply,
-    Tags,
     Traceparent,
     UniqueKey,
     member_of,
 )
 from corvo_schema.ids import JobId
+from corvo_schema.options import JobOptions
 from corvo_schema.progress import Progress
 from corvo_schema.states import Backoff, OnConflict, Priority
 from corvo_schema.timestamps import Timestamp
@@ -31,7 +29,7 @@ MAX_BATCH_JOBS = 10_000
 """Maximum number of jobs in one `POST /enqueue/batch` or `POST /jobs/bulk-get`."""
 
 
-class EnqueueRequest(RequestModel):
+class EnqueueRequest(JobOptions):
     """Body of `POST /enqueue`: one job for a queue."""
 
     model_config = ConfigDict(json_schema_extra={"not": given("delay", "scheduled_at")})
@@ -41,14 +39,8 @@ class EnqueueRequest(RequestModel):
         default_factory=dict,
         description="Any JSON. It is stored byte for byte, so large integers keep their digits.",
     )
-    priority: PriorityName = Priority.NORMAL
     unique_key: UniqueKey | None = Field(
         None, description="At most one live job of the queue has this key."
-    )
-    unique_period: PositiveSeconds = Field(
-        3_600_000,
-        description="Maximum time for which the job holds its unique key: seconds or a duration, "
-        "at least 1 ms.",
     )
     on_conflict: Annotated[OnConflict, member_of(OnConflict)] = Field(
         OnConflict.IGNORE,
@@ -56,28 +48,12 @@ class EnqueueRequest(RequestModel):
         "waiting job gets this job's content. reschedule: it gets this job's time. error: the "
         "enqueue is refused.",
     )
-    max_retries: MaxRetries = Field(
-        3, description="Maximum number of attempts, including the first; 0 means 1."
-    )
-    retry_backoff: BackoffName = Field(
-        Backoff.EXPONENTIAL, description="Growth of the delay from attempt to attempt."
-    )
-    retry_base_delay: Duration = Field(5_000, description="Delay after the first failed attempt.")
-    retry_max_delay: Duration = Field(
-        600_000, description="Maximum delay between two attempts, before jitter."
-    )
     scheduled_at: Timestamp | None = Field(
         None, description="Earliest start of the job. A time in the past means now."
     )
     delay: Seconds | None = Field(
         None, description="Time until the earliest start of the job, instead of scheduled_at."
     )
-    expire_after: Duration | None = Field(
-        None,
-        description="Time within which the job must finish. After it, the job is dead with the "
-        "error `expired`.",
-    )
-    tags: Tags = Field(default_factory=dict)
     concurrency_key: UniqueKey | None = Field(
         None,
         description="Group of jobs in the queue, e.g. a tenant, whose active jobs can be limited.",

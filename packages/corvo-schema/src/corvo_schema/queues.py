@@ -1,15 +1,49 @@
 """Requests and replies about queues: limits, counts and actions."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
 from corvo_schema._base import ReplyModel, RequestModel, given
-from corvo_schema.durations import Duration
-from corvo_schema.fields import WHOLE
+from corvo_schema.durations import Duration, Seconds
+from corvo_schema.fields import WHOLE, PriorityReply
+from corvo_schema.options import JobOptions
+from corvo_schema.states import Backoff
 from corvo_schema.timestamps import Timestamp
 
 _MAX_LIMIT = 1_000_000_000
+MAX_SCHEMA_BYTES = 64 * 1024
+"""Largest JSON Schema of a queue's payloads, in bytes of JSON."""
+
+
+class QueueDefaultsRequest(JobOptions):
+    """Body of `PUT /queues/{name}/defaults`: options for jobs whose request leaves them out.
+
+    It replaces all defaults of the queue. An option that is absent or null has no default.
+    """
+
+    payload_schema: dict[str, Any] | None = Field(
+        None,
+        description="JSON Schema of the payloads, of at most 64 KiB. The server stores it for "
+        "clients, which can check payloads with it. It does not check them itself.",
+    )
+
+
+class QueueDefaults(ReplyModel):
+    """Defaults of a queue, for the options that the request of a job leaves out."""
+
+    priority: PriorityReply | None = None
+    max_retries: int | None = None
+    retry_backoff: Annotated[Backoff | str | None, Field(union_mode="left_to_right")] = None
+    retry_base_delay: Seconds | None = None
+    retry_max_delay: Seconds | None = None
+    unique_period: Seconds | None = None
+    expire_after: Seconds | None = None
+    tags: dict[str, str] | None = None
+    payload_schema: dict[str, Any] | None = Field(
+        None, description="JSON Schema of the payloads; null: none was published."
+    )
+    updated_at: Timestamp | None = Field(None, description="Time of the last change.")
 
 
 class QueueInfo(ReplyModel):
@@ -31,6 +65,10 @@ class QueueInfo(ReplyModel):
         None, description="Maximum number of jobs started per window; null: no limit."
     )
     rate_window_ms: int | None = Field(None, description="Length of the window in milliseconds.")
+    defaults: QueueDefaults | None = Field(
+        None,
+        description="Defaults of the queue's jobs. Only in `GET /queues/{name}`; null: no default.",
+    )
     created_at: Timestamp | None = None
     pending: int = 0
     active: int = 0

@@ -5,22 +5,20 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from corvo_schema._base import ReplyModel, RequestModel
-from corvo_schema.durations import PositiveSeconds, Seconds
+from corvo_schema._base import ReplyModel
+from corvo_schema.durations import Seconds
 from corvo_schema.fields import (
     MAX_LABEL,
     Defaulted,
     Label,
-    MaxRetries,
-    PriorityName,
     PriorityReply,
     QueueName,
-    Tags,
     UniqueKey,
     member_of,
     text_json,
 )
-from corvo_schema.states import Priority
+from corvo_schema.options import JobOptions
+from corvo_schema.states import Backoff, Priority
 from corvo_schema.timestamps import Timestamp
 
 CronText = Annotated[Label, text_json(MAX_LABEL, format="cron")]
@@ -36,7 +34,7 @@ class Misfire(StrEnum):
     """Occurrences that are late by a minute or more are skipped."""
 
 
-class ScheduleRequest(RequestModel):
+class ScheduleRequest(JobOptions):
     """Body of `POST /schedules` and `PUT /schedules/{id}`: a calendar and the job to enqueue."""
 
     name: Label = Field(
@@ -54,10 +52,10 @@ class ScheduleRequest(RequestModel):
     )
     payload: Any = Field(default_factory=dict)
     unique_key: UniqueKey | None = None
-    unique_period: PositiveSeconds | None = None
-    max_retries: MaxRetries = 3
-    priority: PriorityName = Priority.NORMAL
-    tags: Tags = Field(default_factory=dict)
+    concurrency_key: UniqueKey | None = Field(
+        None,
+        description="Group of jobs in the queue, e.g. a tenant, whose active jobs can be limited.",
+    )
     misfire: Annotated[Misfire, member_of(Misfire)] = Field(
         Misfire.RUN_ONCE,
         description="run_once: missed occurrences become one job, enqueued at once. skip: "
@@ -75,10 +73,24 @@ class Schedule(ReplyModel):
     timezone: str = "UTC"
     payload: Any = None
     unique_key: str | None = None
+    concurrency_key: str | None = None
     unique_period: Seconds | None = None
     max_retries: int = 3
     priority: PriorityReply = Priority.NORMAL
     tags: Defaulted[dict[str, str]] = Field(default_factory=dict)
+    retry_backoff: Annotated[Backoff | str | None, Field(union_mode="left_to_right")] = None
+    retry_base_delay: Seconds | None = None
+    retry_max_delay: Seconds | None = None
+    expire_after: Seconds | None = None
+    defaults: Defaulted[list[str]] = Field(
+        default_factory=list,
+        description="Options that the schedule leaves out. Each of its jobs gets the defaults that "
+        "the queue has when the job is enqueued.",
+    )
+    warnings: Defaulted[list[str]] = Field(
+        default_factory=list,
+        description="What may be wrong: a queue that does not exist. Empty in lists.",
+    )
     misfire: Annotated[Misfire | str, Field(union_mode="left_to_right")] = Misfire.RUN_ONCE
     paused: bool = False
     last_run: Timestamp | None = Field(

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from corvo_schema import Schedule
+from corvo_schema import JobOptions, Schedule
 from corvo_server.app import build_http
 from corvo_server.engine.engine import Engine
 from corvo_server.http_server import bind, start_http
@@ -50,7 +50,7 @@ async def test_schedule_is_returned_as_it_was_written(
     )
     for reference in (schedule["id"], "nightly"):
         assert (await http.get(f"/schedules/{reference}")).json() == schedule
-    assert (await http.get("/schedules")).json() == [{**schedule, "upcoming": []}]
+    assert (await http.get("/schedules")).json() == [{**schedule, "upcoming": [], "warnings": []}]
     assert Schedule.model_validate(schedule).name == "nightly"
 
     again = await http.post("/schedules", json={**SCHEDULE, "queue": "other"})
@@ -162,7 +162,7 @@ async def test_bad_schedule_is_refused_and_changes_nothing(
     reply = await http.request(method, path, json={**SCHEDULE, **change})
     detail = _check_refused(reply, 400, "VALIDATION_ERROR", field)
     assert said in detail["message"]
-    assert (await http.get("/schedules")).json() == [{**before, "upcoming": []}]
+    assert (await http.get("/schedules")).json() == [{**before, "upcoming": [], "warnings": []}]
 
 
 async def test_missing_fields_are_named(http: httpx.AsyncClient) -> None:
@@ -209,3 +209,79 @@ def _check_refused(reply: httpx.Response, status: int, code: str, field: str) ->
     (detail,) = body["details"]
     assert detail["field"] == field
     return detail
+
+
+async def test_unknown_queue_is_a_warning_until_it_exists(
+    http: httpx.AsyncClient, bench: Bench
+) -> None:
+    created = (await http.post("/schedules", json=SCHEDULE)).json()
+    assert "no queue 'mail'" in created["warnings"][0]
+    await bench.enqueue("mail")
+    assert (await http.get("/schedules/nightly")).json()["warnings"] == []
+    again = await http.put("/schedules/nightly", json={**SCHEDULE, "queue": "nail"})
+    assert "no queue 'nail'" in again.json()["warnings"][0]
+    await bench.fetch("nail")  # a worker serves it
+    assert (await http.get("/schedules/nightly")).json()["warnings"] == []
+
+
+async def test_schedule_takes_every_option_of_a_job(
+    http: httpx.AsyncClient, bench: Bench, calendar: Calendar
+) -> None:
+    options = {
+        "priority": "high",
+        "max_retries": 7,
+        "retry_backoff": "fixed",
+        "retry_base_delay": "2s",
+        "retry_max_delay": "3s",
+        "unique_key": "k",
+        "unique_period": 60,
+        "expire_after": "90s",
+        "tags": {"a": "b"},
+        "concurrency_key": "acme",
+    }
+    body = {**SCHEDULE, "cron": "* * * * *", **options}
+    shown = (await http.post("/schedules", json=body)).json()
+    assert {name: shown[name] for name in options} == options | {
+        "retry_base_delay": 2,
+        "retry_max_delay": 3,
+        "expire_after": 90,
+    }
+    assert shown["defaults"] == []
+    await bench.restart()
+    await calendar.pass_time(MINUTE)
+    (leased,) = await calendar.jobs()
+    head = leased.head
+    assert (head.priority.label, head.max_retries, head.backoff) == ("high", 7, "fixed")
+    assert (head.base_delay, head.max_delay, head.unique_period) == (2_000, 3_000, 60_000)
+    assert head.expire_at == head.created_at + 90_000
+    assert (head.unique_key, head.concurrency_key, leased.tags) == ("k", "acme", '{"a":"b"}')
+
+
+async def test_schedule_leaves_options_to_the_defaults_of_its_queue(
+    http: httpx.AsyncClient, bench: Bench, calendar: Calendar
+) -> None:
+    body = {**SCHEDULE, "cron": "* * * * *", "max_retries": 4, "priority": None}
+    shown = (await http.post("/schedules", json=body)).json()
+    assert "max_retries" not in shown["defaults"]
+    assert {"priority", "expire_after", "tags"} < set(shown["defaults"])
+    defaults = {"priority": "critical", "max_retries": 9, "expire_after": "5s"}
+    await http.put("/queues/mail/defaults", json=defaults)
+    await calendar.pass_time(MINUTE)
+    await bench.engine.schedules.run("nightly")
+    for leased in await calendar.jobs():
+        head = leased.head
+        assert (head.priority.label, head.max_retries) == ("critical", 4)
+        assert head.expire_at == head.created_at + 5_000
+
+
+async def test_schedule_of_an_older_server_keeps_its_options(
+    bench: Bench, calendar: Calendar
+) -> None:
+    """An older server has stored no row of options: its columns decide."""
+    await calendar.put(max_retries=6, tags={"a": "b"})
+    bench.kit.query("DELETE FROM schedule_options WHERE ? = ? RETURNING schedule", 1, 1)
+    await bench.engine.queues.set_defaults("mail", JobOptions(max_retries=9, priority="high"), None)
+    await calendar.pass_time(MINUTE)
+    (leased,) = await calendar.jobs()
+    assert (leased.head.max_retries, leased.head.priority.label) == (6, "normal")
+    assert leased.tags == '{"a":"b"}'

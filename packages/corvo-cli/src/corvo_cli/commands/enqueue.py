@@ -9,6 +9,7 @@ from corvo_cli.command import Command
 from corvo_cli.exits import ExitCode, Failure
 from corvo_cli.parameters import BACKOFF, DURATION, ON_CONFLICT, PRIORITY, QUEUE, SPAN, TAG
 from corvo_cli.payload import read_payload
+from corvo_cli.schema_check import warn_of_differences
 from corvo_cli.session import Session, pass_session
 from corvo_cli.show.job_view import job_view
 from corvo_cli.waiting import check_end, wait_for_end
@@ -128,6 +129,9 @@ def enqueue(
     PAYLOAD is JSON: a literal, @FILE, or - for stdin. The default is {}. The server stores it
     unchanged. A DURATION is e.g. 250ms, 5s, 1h30m or 7d; a bare number is seconds.
 
+    An option that is not given has the default of the queue, if it has one. If a worker of the
+    queue has published a schema that the payload does not match, a warning is printed.
+
     Prints the id of the job. With --wait, prints the job after its end. The exit code is then 0 if
     the job is completed, 1 if it is dead or cancelled, and 7 if --wait-timeout has passed.
     """
@@ -135,6 +139,7 @@ def enqueue(
     options["tags"] = dict(options["tags"]) or None
     request = corvo_client.calls.enqueue_request(queue, document, cast("EnqueueOptions", options))
     reply = session.ask(corvo_client.calls.enqueue(request))
+    warn_of_differences(session, queue, document)
     if not (wait or wait_timeout is not None):
         if not session.output.is_json:
             session.output.lines([reply.value.job_id])

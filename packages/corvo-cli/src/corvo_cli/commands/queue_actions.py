@@ -1,6 +1,6 @@
-"""Actions on a queue: pause, resume, drain, limit, clear and destroy."""
+"""Actions on a queue: pause, resume, drain, limit, set defaults, clear and destroy."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -8,10 +8,12 @@ import corvo_client
 from corvo_cli.bulk.following import follow
 from corvo_cli.command import Command
 from corvo_cli.human import count
+from corvo_cli.option_groups import job_options
 from corvo_cli.parameters import QUEUE, SPAN, NumberType
 from corvo_cli.session import Session, pass_session
 
 if TYPE_CHECKING:
+    from corvo_client import DefaultOptions
     from corvo_client.calls import Call
     from corvo_schema import BulkAccepted, QueueStatusReply
 
@@ -155,6 +157,43 @@ def throttle(
     window = period or "1s"
     call = corvo_client.calls.throttle_queue(queue, rate, window)
     _act(session, call, f"{queue}: at most {rate:,} jobs start in any {window}.")
+
+
+@click.command(
+    cls=Command,
+    examples="""
+    corvo defaults emails --max-retries 8 --retry-backoff fixed --retry-base-delay 1m
+    corvo defaults emails --expire-after 1h --tag team=mail
+    corvo defaults emails --off                             no defaults
+    """,
+)
+@click.argument("queue", type=QUEUE)
+@job_options
+@click.option("--off", is_flag=True, help="Remove the defaults, and the schema of the payload.")
+@pass_session
+def defaults(session: Session, /, queue: str, off: bool, **options: Any) -> None:
+    """Set options for the jobs of a queue that leave them out.
+
+    The server gives them to jobs that are enqueued from now on, by anyone: a program, `corvo
+    enqueue`, a schedule or a batch. An option that is not given here has no default any more. The
+    schema of the payload stays. A worker that starts replaces them by the options of its task,
+    unless it runs with publish=False. `corvo queues QUEUE` shows them.
+    """
+    options["tags"] = dict(options["tags"]) or None
+    given = {name: value for name, value in options.items() if value is not None}
+    if off == bool(given):
+        raise click.UsageError("Give either the options of the jobs, or only --off.")
+    if off:
+        call = corvo_client.calls.clear_queue_defaults(queue)
+        _act(session, call, f"{queue} has no defaults.")
+        return
+    try:
+        known = session.ask(corvo_client.calls.get_queue(queue)).value.defaults
+    except corvo_client.NotFound:  # setting its defaults creates the queue
+        known = None
+    schema = None if known is None else known.payload_schema
+    call = corvo_client.calls.set_queue_defaults(queue, cast("DefaultOptions", given), schema)
+    _act(session, call, f"{queue}: jobs have {', '.join(given)} by default.")
 
 
 def _empty(session: Session, call: "Call[QueueStatusReply | BulkAccepted]", done: str) -> None:

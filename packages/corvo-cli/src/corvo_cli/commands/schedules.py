@@ -6,8 +6,10 @@ import click
 
 import corvo_client
 from corvo_cli.command import Command, Group
-from corvo_cli.parameters import PRIORITY, QUEUE, SPAN, TAG, Choice, NumberType
+from corvo_cli.option_groups import job_options
+from corvo_cli.parameters import QUEUE, Choice, NumberType
 from corvo_cli.payload import read_payload
+from corvo_cli.schema_check import warn_of_differences
 from corvo_cli.session import Session, pass_session
 from corvo_cli.show.schedule_view import schedule_view, schedules_view
 
@@ -89,48 +91,40 @@ def show(session: Session, name: str, upcoming: int | None) -> None:
     help="Enqueue no job while an unfinished job of the queue has this key.",
 )
 @click.option(
-    "--unique-period",
-    type=SPAN,
-    metavar="DURATION",
-    help="The maximum time for which a job keeps the unique key.",
+    "--concurrency-key",
+    metavar="KEY",
+    help="A key that `corvo concurrency --per-key` limits, e.g. a tenant.",
 )
-@click.option(
-    "--max-retries",
-    type=int,
-    metavar="N",
-    help="The number of attempts of each job, including the first.  [default: 3]",
-)
-@click.option("--priority", type=PRIORITY, help="The priority of its jobs.  [default: normal]")
-@click.option(
-    "--tag",
-    "tags",
-    type=TAG,
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Add a tag to its jobs. Repeat the option for several tags.",
-)
+@job_options
 @pass_session
 def put(
     session: Session, /, *, name: str, payload: str, queue: str, cron: str, **options: Any
 ) -> None:
     """Create a schedule, or replace the schedule of this name.
 
-    An option that is not given gets its default, also when the schedule exists. PAYLOAD is JSON: a
-    literal, @FILE, or - for stdin. The default is {}.
+    An option that is not given gets its default, also when the schedule exists: that of the queue
+    at the time of each job, if it has one. PAYLOAD is JSON: a literal, @FILE, or - for stdin. The
+    default is {}. A queue that does not exist, or a payload that does not match the schema of its
+    worker, gives a warning.
 
     A wildcard or a step in the minute or hour makes an interval. It runs by elapsed time, also in
     an hour that a clock change repeats. Fixed times run once: a time that a clock change skips runs
     right after the gap, a time that repeats runs the first time.
     """
     options["tags"] = dict(options["tags"]) or None
+    document = read_payload(payload)
     request = corvo_client.calls.schedule_request(
         name,
         queue=queue,
         cron=cron,
-        payload=read_payload(payload),
+        payload=document,
         options=cast("ScheduleOptions", options),
     )
-    _show(session, session.ask(corvo_client.calls.put_schedule(request)))
+    reply = session.ask(corvo_client.calls.put_schedule(request))
+    for warning in reply.value.warnings:
+        session.output.say(f"Warning: {warning}")
+    warn_of_differences(session, queue, document)
+    _show(session, reply)
 
 
 @schedules.command(cls=Command, examples="corvo schedules pause nightly")

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from corvo_client import QueueInfo
 
+_DURATIONS = ("retry_base_delay", "retry_max_delay", "unique_period", "expire_after")
 STATES = ("pending", "active", "scheduled", "retrying", "completed", "dead", "cancelled")
 
 
@@ -46,6 +47,8 @@ def queue_view(queue: "QueueInfo", now: "datetime") -> View:
                 *[(name, Cell(f"{getattr(queue, name):,}")) for name in STATES],
                 ("oldest pending", oldest(queue)),
                 ("limits", Cell(limits(queue))),
+                ("defaults", Cell(defaults(queue))),
+                ("payload", Cell(payload(queue))),
                 ("enqueued", Cell(f"{queue.enqueued:,} in all")),
                 ("failed", Cell(f"{queue.failed:,} attempts in all")),
                 ("created", Cell(moment(queue.created_at, now))),
@@ -69,6 +72,29 @@ def limits(queue: "QueueInfo") -> str:
     if queue.rate_limit is not None:
         parts.append(f"{queue.rate_limit:,} per {_window(queue.rate_window_ms or 0)}")
     return ", ".join(parts)
+
+
+def defaults(queue: "QueueInfo") -> str:
+    """Format the default options of a queue: `max_retries 5, expire_after 1h`."""
+    if queue.defaults is None:
+        return ""
+    given = queue.defaults.model_dump(mode="json", exclude_none=True)
+    parts = []
+    for name, value in given.items():
+        if name in _DURATIONS:
+            parts.append(f"{name} {value}s" if isinstance(value, int) else f"{name} {value}")
+        elif name == "tags":
+            parts += [f"tag {key}={text}" for key, text in value.items()]
+        elif name not in ("payload_schema", "updated_at"):
+            parts.append(f"{name} {value}")
+    return ", ".join(parts)
+
+
+def payload(queue: "QueueInfo") -> str:
+    """Return the names of the members of the payload, if its schema was published."""
+    schema = None if queue.defaults is None else queue.defaults.payload_schema
+    members = None if schema is None else schema.get("properties")
+    return ", ".join(members) if isinstance(members, dict) else ""
 
 
 def oldest(queue: "QueueInfo") -> Cell:

@@ -9,6 +9,7 @@ from corvo_cli import json_text
 from corvo_cli.human import age, moment, printable
 from corvo_cli.show.job_view import tags
 from corvo_cli.show.views import Cell, Column, Fields, Section, Table, View, state
+from corvo_schema import format_duration
 
 if TYPE_CHECKING:
     from corvo_client import Schedule
@@ -53,9 +54,14 @@ def schedule_view(schedule: "Schedule", body: bytes, now: datetime) -> View:
             ("queue", Cell(schedule.queue)),
             ("cron", Cell(f"{schedule.cron} in {schedule.timezone}")),
             ("status", _status(schedule)),
-            ("priority", Cell(getattr(schedule.priority, "label", schedule.priority))),
-            ("attempts", Cell(max(schedule.max_retries, 1))),
+            ("priority", _option(schedule, "priority", _label(schedule.priority))),
+            ("attempts", _option(schedule, "max_retries", max(schedule.max_retries, 1))),
+            ("backoff", Cell(schedule.retry_backoff)),
+            ("first delay", Cell(_span(schedule.retry_base_delay))),
+            ("longest delay", Cell(_span(schedule.retry_max_delay))),
+            ("expires after", Cell(_span(schedule.expire_after))),
             ("unique key", Cell(schedule.unique_key)),
+            ("concurrency key", Cell(schedule.concurrency_key)),
             ("misfire", Cell(schedule.misfire)),
             ("tags", Cell(tags(schedule.tags))),
             ("last run", Cell(moment(schedule.last_run, now))),
@@ -89,6 +95,19 @@ def _upcoming(schedule: "Schedule", now: datetime) -> list[str]:
     return [
         f"{line}  {at.isoformat(' ', 'minutes')}" for line, at in zip(lines, local, strict=True)
     ]
+
+
+def _option(schedule: "Schedule", name: str, value: object) -> Cell:
+    """Return an option; that it is left out, if so."""
+    return Cell("default of the queue" if name in schedule.defaults else value)
+
+
+def _label(priority: object) -> object:
+    return getattr(priority, "label", priority)
+
+
+def _span(ms: int | None) -> str:
+    return "" if ms is None else format_duration(ms)
 
 
 def _status(schedule: "Schedule") -> Cell:

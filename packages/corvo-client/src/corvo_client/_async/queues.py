@@ -1,10 +1,13 @@
 """Client methods for queues."""
 
+from collections.abc import Mapping
+from typing import Any, Unpack
+
 from corvo_client._async.base import AsyncBase
 from corvo_client._async.bulk_handle import AsyncBulkHandle
 from corvo_client._call import Call
 from corvo_client._calls import queues as calls
-from corvo_client._options import AnyDuration
+from corvo_client._options import AnyDuration, DefaultOptions
 from corvo_schema import BulkAccepted, QueueInfo, QueueStatusReply
 
 
@@ -75,3 +78,21 @@ class AsyncQueues(AsyncBase):
     async def unthrottle_queue(self, name: str) -> QueueStatusReply:
         """Remove the rate limit of the queue."""
         return await self._send(calls.unthrottle_queue(name))
+
+    async def set_queue_defaults(
+        self,
+        name: str,
+        *,
+        payload_schema: Mapping[str, Any] | None = None,
+        **options: Unpack[DefaultOptions],
+    ) -> QueueStatusReply:
+        """Replace the defaults of the queue: options of jobs whose request leaves them out.
+
+        `payload_schema` is a JSON Schema of the payloads, of at most 64 KiB. Clients can check
+        payloads with it. Raises `ValidationFailed`.
+        """
+        return await self._send(calls.set_queue_defaults(name, options, payload_schema))
+
+    async def clear_queue_defaults(self, name: str) -> QueueStatusReply:
+        """Remove the defaults of the queue."""
+        return await self._send(calls.clear_queue_defaults(name))

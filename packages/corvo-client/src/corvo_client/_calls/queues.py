@@ -1,15 +1,17 @@
 """Calls for queues."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from corvo_client._call import API, Call
 from corvo_client._codec import build, encode, invalid, reader, segment
-from corvo_client._options import AnyDuration
+from corvo_client._options import AnyDuration, DefaultOptions
 from corvo_schema import (
     BulkAccepted,
     ConcurrencyRequest,
+    QueueDefaultsRequest,
     QueueInfo,
     QueueStatusReply,
     ThrottleRequest,
@@ -78,6 +80,24 @@ def throttle_queue(name: str, rate: int, period: AnyDuration) -> Call[QueueStatu
 def unthrottle_queue(name: str) -> Call[QueueStatusReply]:
     """Return the call that removes the rate limit of a queue."""
     return Call("DELETE", f"{_path(name)}/throttle", _read_status, repeatable=True)
+
+
+def set_queue_defaults(
+    name: str, options: DefaultOptions, payload_schema: Mapping[str, Any] | None = None
+) -> Call[QueueStatusReply]:
+    """Return the call that replaces the defaults of a queue. Raises `ValidationFailed`."""
+    members: dict[str, Any] = {key: value for key, value in options.items() if value is not None}
+    if "tags" in members:
+        members["tags"] = dict(members["tags"])
+    if payload_schema is not None:
+        members["payload_schema"] = dict(payload_schema)
+    body = encode(build(QueueDefaultsRequest, members))
+    return Call("PUT", f"{_path(name)}/defaults", _read_status, body, repeatable=True)
+
+
+def clear_queue_defaults(name: str) -> Call[QueueStatusReply]:
+    """Return the call that removes the defaults of a queue."""
+    return Call("DELETE", f"{_path(name)}/defaults", _read_status, repeatable=True)
 
 
 def _path(name: str) -> str:

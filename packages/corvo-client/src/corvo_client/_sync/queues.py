@@ -1,9 +1,12 @@
 # Generated from src/corvo_client/_async/queues.py by scripts/gen_sync.py. Do not edit.
 """Client methods for queues."""
 
+from collections.abc import Mapping
+from typing import Any, Unpack
+
 from corvo_client._call import Call
 from corvo_client._calls import queues as calls
-from corvo_client._options import AnyDuration
+from corvo_client._options import AnyDuration, DefaultOptions
 from corvo_client._sync.base import Base
 from corvo_client._sync.bulk_handle import BulkHandle
 from corvo_schema import BulkAccepted, QueueInfo, QueueStatusReply
@@ -74,3 +77,21 @@ class Queues(Base):
     def unthrottle_queue(self, name: str) -> QueueStatusReply:
         """Remove the rate limit of the queue."""
         return self._send(calls.unthrottle_queue(name))
+
+    def set_queue_defaults(
+        self,
+        name: str,
+        *,
+        payload_schema: Mapping[str, Any] | None = None,
+        **options: Unpack[DefaultOptions],
+    ) -> QueueStatusReply:
+        """Replace the defaults of the queue: options of jobs whose request leaves them out.
+
+        `payload_schema` is a JSON Schema of the payloads, of at most 64 KiB. Clients can check
+        payloads with it. Raises `ValidationFailed`.
+        """
+        return self._send(calls.set_queue_defaults(name, options, payload_schema))
+
+    def clear_queue_defaults(self, name: str) -> QueueStatusReply:
+        """Remove the defaults of the queue."""
+        return self._send(calls.clear_queue_defaults(name))

@@ -4,12 +4,13 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from corvo_client._codec import encode_json
 from corvo_client.testing._errors import invalid_state, not_found
 from corvo_client.testing._queues import QueueSettings
 from corvo_schema import (
+    BUILT_IN,
     Batch,
     BatchOptions,
     EnqueueReply,
@@ -24,6 +25,8 @@ from corvo_schema import (
     rules,
     to_ms,
 )
+
+T = TypeVar("T")
 
 _WAITING = (JobState.PENDING, JobState.SCHEDULED, JobState.RETRYING)
 
@@ -129,28 +132,29 @@ class JobStore:
         self.jobs[job.id] = job
         fresh.add(job.id)
         if request.unique_key is not None:
-            until = self.clock() + request.unique_period
+            until = self.clock() + _given(request.unique_period, BUILT_IN.unique_period)
             self._locks[job.queue, request.unique_key] = (job.id, until)
         return _Enqueued(EnqueueReply(job_id=job.id, status=str(job.state)), True, batch_id)
 
     def _new_job(self, request: EnqueueRequest, batch_id: str | None) -> Job:
         now = self.clock()
+        priority = _given(request.priority, BUILT_IN.priority)
         job = Job(
             id=request.job_id or new_job_id(),
             queue=request.queue,
             state=JobState.PENDING,
             payload=request.payload,
-            priority=request.priority,
-            priority_value=int(request.priority),
-            max_retries=request.max_retries,
-            retry_backoff=request.retry_backoff,
-            retry_base_delay_ms=request.retry_base_delay,
-            retry_max_delay_ms=request.retry_max_delay,
+            priority=priority,
+            priority_value=int(priority),
+            max_retries=_given(request.max_retries, BUILT_IN.max_retries),
+            retry_backoff=_given(request.retry_backoff, BUILT_IN.retry_backoff),
+            retry_base_delay_ms=_given(request.retry_base_delay, BUILT_IN.retry_base_delay),
+            retry_max_delay_ms=_given(request.retry_max_delay, BUILT_IN.retry_max_delay),
             unique_key=request.unique_key,
             concurrency_key=request.concurrency_key,
             traceparent=request.traceparent,
             batch_id=batch_id,
-            tags=request.tags,
+            tags=request.tags or {},
             created_at=from_ms(now),
         )
         self._set_time(job, request)
@@ -254,6 +258,10 @@ class JobStore:
         (reply,), _ = self.enqueue([callback])
         batch.state, batch.callback_job_id = "finished", reply.job_id
         batch.finished_at = from_ms(self.clock())
+
+
+def _given(value: T | None, default: T) -> T:
+    return default if value is None else value
 
 
 def ms_of(moment: datetime | None) -> int | None:

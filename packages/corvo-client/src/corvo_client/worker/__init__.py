@@ -5,6 +5,7 @@ from corvo_client.worker._leases import Interruption
 from corvo_client.worker._middleware import CallNext, Middleware
 from corvo_client.worker._outcomes import Cancel, Retry, Snooze
 from corvo_client.worker._payload import InvalidPayload
+from corvo_client.worker._scheduler import Scheduler
 from corvo_client.worker._task import Executor, Task, TaskDefaults
 from corvo_client.worker._worker import Worker
 
@@ -17,6 +18,7 @@ __all__ = [
     "InvalidPayload",
     "Middleware",
     "Retry",
+    "Scheduler",
     "Snooze",
     "Task",
     "TaskDefaults",

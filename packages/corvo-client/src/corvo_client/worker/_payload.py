@@ -77,6 +77,18 @@ class PayloadShape:
         """Name of the parameter that gets the whole payload, or None."""
         return self._lead.name if self._lead is not None and self._lead.is_alone else None
 
+    def json_schema(self) -> dict[str, Any] | None:
+        """Return the JSON Schema of the payload; None if the types of the function have none."""
+        try:
+            shape: Any = self._model
+            if self.whole is not None:
+                (field,) = self._model.model_fields.values()
+                shape = field.annotation
+            schema: dict[str, Any] = TypeAdapter(shape).json_schema()
+        except PydanticUserError:  # some types have no schema
+            return None
+        return schema
+
     def arguments(self, payload: Any, context: Context) -> dict[str, Any]:
         """Return the keyword arguments of the function. Raises `InvalidJobPayload`."""
         arguments: dict[str, Any] = {}

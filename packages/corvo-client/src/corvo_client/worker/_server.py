@@ -2,6 +2,7 @@
 
 import asyncio
 import weakref
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,7 +11,9 @@ from corvo_client._async.client import AsyncClient
 from corvo_client._async.jobs import AsyncJobs
 from corvo_client._async.session import AsyncSession
 from corvo_client._async.transport import AsyncTransport
-from corvo_client._options import EnqueueOptions
+from corvo_client._calls.queues import set_queue_defaults
+from corvo_client._calls.schedules import put_schedule
+from corvo_client._options import DefaultOptions, EnqueueOptions
 from corvo_client._origin import Origin
 from corvo_client._retry import RetryPolicy, default_policy
 from corvo_client._sync.jobs import Jobs
@@ -19,6 +22,7 @@ from corvo_client._sync.transport import Transport
 from corvo_client.worker._api import Redirection
 from corvo_client.worker._http import FetchTerms, HttpHeartbeatSender, HttpServerApi
 from corvo_schema.jobs import EnqueueReply
+from corvo_schema.schedules import Schedule, ScheduleRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +93,20 @@ class Server:
     async def aenqueue(self, queue: str, payload: Any, options: EnqueueOptions) -> EnqueueReply:
         """Enqueue a job from the running event loop."""
         return await AsyncJobs(self._connection().session).enqueue(queue, payload, **options)
+
+    def put_schedule(self, request: ScheduleRequest) -> Schedule:
+        """Store a schedule. Block until the server has answered."""
+        return self._sync_session.send(put_schedule(request))
+
+    async def aput_schedule(self, request: ScheduleRequest) -> Schedule:
+        """Store a schedule from the running event loop."""
+        return await self._connection().session.send(put_schedule(request))
+
+    async def set_queue_defaults(
+        self, queue: str, options: DefaultOptions, schema: Mapping[str, Any] | None
+    ) -> None:
+        """Replace the defaults of a queue, from the running event loop."""
+        await self._connection().session.send(set_queue_defaults(queue, options, schema))
 
     async def close(self) -> None:
         """Close the connection of the running event loop."""

@@ -27,11 +27,13 @@ from corvo_client._options import (
     AnyPriority,
     AnySeconds,
     EnqueueOptions,
+    ScheduleOptions,
 )
 from corvo_client.worker._api import Redirection
 from corvo_client.worker._awaiting import awaited
 from corvo_client.worker._context import Context
 from corvo_client.worker._payload import PayloadShape
+from corvo_client.worker._scheduler import Scheduler, ScheduleSender
 from corvo_client.worker._signature import as_function, is_async_function, looks_of, name_of
 from corvo_schema.jobs import EnqueueReply, EnqueueRequest
 
@@ -57,8 +59,8 @@ class TaskDefaults(TypedDict, total=False):
     tags: Mapping[str, str]
 
 
-class Producer(Protocol):
-    """Enqueues payloads from asyncio or from plain code."""
+class Producer(ScheduleSender, Protocol):
+    """Enqueues payloads and stores schedules, from asyncio or from plain code."""
 
     redirection: Redirection | None
 
@@ -157,6 +159,25 @@ class Task(Generic[C, P, R_co]):
         """Return an `Enqueuer` with these options, which override the defaults of the task."""
         merged = EnqueueOptions(**{**self.defaults, **options})
         return Enqueuer(self._producer, self.queue, self.shape, merged)
+
+    def schedule(
+        self, cron: str, *, name: str | None = None, **options: Unpack[ScheduleOptions]
+    ) -> Scheduler[P]:
+        """Return a `Scheduler` of this task: `task.schedule("0 3 * * *").put(...)`.
+
+        `cron` has five fields, or is an alias such as `@daily`. The schedule is identified by
+        `name`; the default is the name of the queue. So a second schedule of the same task needs a
+        name. `options` override the defaults of the task.
+        """
+        merged = ScheduleOptions(**{**self.defaults, **options})
+        return Scheduler(
+            self._producer,
+            self.queue,
+            self.shape,
+            name=self.queue if name is None else name,
+            cron=cron,
+            options=merged,
+        )
 
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> EnqueueReply:
         """Enqueue a job that calls the function with these arguments.

@@ -7,8 +7,8 @@ import socket
 import sys
 import time
 import uuid
-from collections.abc import Callable, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import replace
 from types import MappingProxyType, TracebackType
 from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar, Unpack, overload
@@ -24,6 +24,7 @@ from corvo_client.worker._http import FetchTerms
 from corvo_client.worker._life import Life, run_to_end
 from corvo_client.worker._log import log_by_default, log_start
 from corvo_client.worker._middleware import Middleware, Surroundings
+from corvo_client.worker._publish import publish_defaults
 from corvo_client.worker._run import Run, RunOptions
 from corvo_client.worker._runner import AnyTask
 from corvo_client.worker._server import Server
@@ -66,7 +67,9 @@ class Worker:
     worker itself tries for as long as it runs. A shutdown interrupts handlers after `grace_period`.
     `processes` limits the handlers with `executor="process"` (default: the number of CPUs).
     `lifespan(worker)` is a context manager that is entered before the first fetch and left after
-    the last report; its value is `Context.state`. Raises ValueError for invalid arguments.
+    the last report; its value is `Context.state`. With `publish`, the worker replaces the defaults
+    of its queues by the options and payload schemas of its tasks when it starts. Raises ValueError
+    for invalid arguments.
     """
 
     def __init__(
@@ -83,6 +86,7 @@ class Worker:
         hostname: str | None = None,
         processes: int | None = None,
         lifespan: Callable[["Worker"], AbstractAsyncContextManager[Any]] | None = None,
+        publish: bool = True,
     ) -> None:
         if not 0 < poll_timeout <= _MAX_POLL_TIMEOUT:
             raise ValueError(f"poll_timeout must be above 0 and at most 60 s, not {poll_timeout}")
@@ -103,6 +107,7 @@ class Worker:
         self._lease_duration = lease_duration
         self._hostname = socket.gethostname() if hostname is None else hostname
         self._server = Server(server, api_key, retry)
+        self._publishes = publish
         self._tasks: dict[str, AnyTask] = {}
         self._run: Run | None = None
         self._is_alive = False
@@ -288,7 +293,7 @@ class Worker:
     async def _live(self, run: Run, life: Life) -> None:
         try:
             with bound():
-                async with self.lifespan(self) as self._surroundings.state:
+                async with self.lifespan(self) as self._surroundings.state, self._publishing():
                     life.start()
                     await run.run()
         except Exception as error:
@@ -301,6 +306,17 @@ class Worker:
                 await self._server.close()
             finally:
                 life.end()
+
+    @asynccontextmanager
+    async def _publishing(self) -> AsyncIterator[None]:
+        """Publish the options of the tasks meanwhile, if that is wanted."""
+        tasks = [self._tasks[queue] for queue in self._served_queues() if self._publishes]
+        publishing = asyncio.create_task(publish_defaults(self._server, tasks))
+        try:
+            yield
+        finally:
+            publishing.cancel()
+            await asyncio.wait([publishing])
 
     @property
     def running(self) -> int:

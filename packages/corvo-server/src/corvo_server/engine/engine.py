@@ -66,7 +66,9 @@ class Engine:
         self.bulk = Bulk(store, clock, ids)
         self.queues = Queues(store, clock, self.bulk)
         self.batches = Batches(store)
-        self.schedules = Schedules(store, clock, ids, max_payload_bytes=policy.limits.payload)
+        self.schedules = Schedules(
+            store, clock, ids, self.workers, max_payload_bytes=policy.limits.payload
+        )
         self.maintenance = Maintenance(store, clock, self.notifier, self.metrics, policy.retention)
         self.is_closing = False
         self.nodes = Nodes(store, clock, self.notifier)

@@ -3,19 +3,21 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 
-import orjson
 from msgspec import Struct
 
 from corvo_schema import EnqueueBatchRequest, EnqueueRequest, IdFactory, OnConflict, to_ms
 from corvo_schema.errors import ErrorCode
 from corvo_schema.nesting import MAX_CALLBACK_NESTING
+from corvo_schema.options import OPTION_NAMES
 from corvo_schema.rules import repeated_batch, waiting_state
 from corvo_schema.states import JobState, Priority
 from corvo_server.engine import lifecycle
 from corvo_server.engine.clock import Clock, Wall, wall_of
 from corvo_server.engine.errors import CallError, not_found
+from corvo_server.engine.options import names_left_out, options_of
 from corvo_server.engine.payloads import payload_text
 from corvo_server.engine.verbs import Part, verb
+from corvo_server.store.options import fill
 from corvo_server.store.protocol import JobsTooLarge, Store
 from corvo_server.store.records import (
     Decide,
@@ -43,7 +45,7 @@ _ON_CONFLICT: dict[OnConflict, Callable[..., Outcome] | None] = {
 
 
 class PlainJob(Struct, gc=False):
-    """A job with default options. Most enqueued jobs are plain."""
+    """A job that leaves out all options. Most enqueued jobs are plain."""
 
     queue: str
     job_id: str | None = None
@@ -216,17 +218,12 @@ def _set_options(job: NewJob, request: EnqueueRequest, wall: Wall) -> None:
     if request.delay:
         job.scheduled_at = now + request.delay
     job.state = waiting_state(job.scheduled_at, now)
-    job.priority = request.priority
-    job.max_retries = request.max_retries
-    job.backoff = request.retry_backoff
-    job.base_delay = request.retry_base_delay
-    job.max_delay = request.retry_max_delay
     job.unique_key = request.unique_key
-    job.unique_period = request.unique_period
-    job.expire_at = None if request.expire_after is None else now + request.expire_after
-    job.tags = orjson.dumps(request.tags).decode() if request.tags else None
     job.concurrency_key = request.concurrency_key
     job.traceparent = request.traceparent
+    options = options_of(request)
+    fill(job, options, OPTION_NAMES)
+    job.left_out = names_left_out(options)
     rule = _ON_CONFLICT[request.on_conflict]
     if rule is not None:
         job.on_conflict = partial(rule, new=job)

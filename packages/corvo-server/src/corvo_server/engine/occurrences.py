@@ -11,10 +11,14 @@ schedule was paused, are processed together by the schedule's `misfire`:
 """
 
 from msgspec.structs import replace
+from orjson import loads
 
 from corvo_schema import Misfire, derive_job_id, format_duration, format_ms
+from corvo_schema.options import OPTION_NAMES
 from corvo_schema.states import JobState
 from corvo_server.engine import cron
+from corvo_server.engine.options import names_left_out
+from corvo_server.store.options import ScheduleOptions, fill, read_options
 from corvo_server.store.records import NewJob
 from corvo_server.store.schedules import ScheduleChange, ScheduleRecord
 
@@ -140,18 +144,31 @@ def _skipped(
 
 
 def _job(schedule: ScheduleRecord, job_id: str, now: int, reason: str) -> NewJob:
-    return NewJob(
+    job = NewJob(
         id=job_id,
         queue=schedule.queue,
         state=JobState.PENDING,
         payload=schedule.payload,
         created_at=now,
+        unique_key=schedule.unique_key,
+        reason=reason,
+    )
+    options = options_of(schedule)
+    fill(job, options, OPTION_NAMES)
+    job.left_out = names_left_out(options)
+    job.concurrency_key = options.concurrency_key
+    return job
+
+
+def options_of(schedule: ScheduleRecord) -> ScheduleOptions:
+    """Return the options that the request of the schedule gave."""
+    if schedule.options is not None:
+        return read_options(schedule.options, ScheduleOptions)
+    return ScheduleOptions(
         priority=schedule.priority,
         max_retries=schedule.max_retries,
-        unique_key=schedule.unique_key,
         unique_period=schedule.unique_period,
-        tags=schedule.tags,
-        reason=reason,
+        tags=loads(schedule.tags) if schedule.tags else {},
     )
 
 

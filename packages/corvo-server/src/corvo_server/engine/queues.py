@@ -2,20 +2,26 @@
 
 from functools import partial
 
-from corvo_schema import BulkStatus
+from corvo_schema import MAX_SCHEMA_BYTES, BulkStatus, JobOptions
+from corvo_schema.errors import ErrorCode
+from corvo_schema.nesting import is_too_deep, too_deep
 from corvo_server.engine import emptying
 from corvo_server.engine.bulk import AT_ONCE, Bulk
 from corvo_server.engine.clock import Clock
 from corvo_server.engine.errors import CallError, not_found
+from corvo_server.engine.options import options_of
 from corvo_server.engine.verbs import Part, verb
+from corvo_server.store import options as stored
 from corvo_server.store.bulk import CLEAR_QUEUE, DELETE_QUEUE, BulkRecord
 from corvo_server.store.emptying import EmptyQueue
+from corvo_server.store.options import write_options
 from corvo_server.store.protocol import Store
 from corvo_server.store.queues import (
     LimitKeys,
     LimitQueue,
     PauseQueue,
     QueueRecord,
+    SetDefaults,
     ThrottleQueue,
 )
 from corvo_server.store.records import Refusal, Transition
@@ -82,6 +88,31 @@ class Queues(Part):
     async def throttle(self, name: str, rate: int | None, window: int | None) -> None:
         """Limit starts to `rate` jobs in any `window` ms. None for both removes the limit."""
         await self._store.configure_queue(ThrottleQueue(name, self._clock(), rate, window))
+
+    @verb
+    async def set_defaults(self, name: str, request: JobOptions, schema: bytes | None) -> None:
+        """Replace the defaults of the queue's jobs. `schema` is JSON text, which is only stored.
+
+        Jobs that are enqueued afterwards, on any server, get them for the options that they leave
+        out. A request without any option or schema removes the defaults.
+        """
+        if schema is not None and len(schema) > MAX_SCHEMA_BYTES:
+            raise CallError(
+                ErrorCode.PAYLOAD_TOO_LARGE,
+                f"payload_schema has {len(schema)} bytes; the limit is {MAX_SCHEMA_BYTES}. Give a "
+                "schema that describes less, or none.",
+                [("payload_schema", f"at most {MAX_SCHEMA_BYTES} bytes of JSON")],
+            )
+        if schema is not None and is_too_deep(schema):
+            expected = too_deep()
+            message = f"payload_schema: {expected}"
+            raise CallError(ErrorCode.VALIDATION_ERROR, message, [("payload_schema", expected)])
+        options = options_of(request)
+        text = None if options == stored.JobOptions() else write_options(options)
+        setting = SetDefaults(
+            name, self._clock(), text, None if schema is None else schema.decode()
+        )
+        await self._store.configure_queue(setting)
 
     @verb
     async def clear(self, name: str) -> int | BulkRecord:

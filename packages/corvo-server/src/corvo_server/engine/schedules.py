@@ -9,12 +9,16 @@ from msgspec import structs
 
 from corvo_schema import IdFactory, ScheduleRequest
 from corvo_schema.errors import ErrorCode
+from corvo_schema.options import BUILT_IN
 from corvo_server.engine import cron, occurrences
 from corvo_server.engine.alarm import Alarm
 from corvo_server.engine.clock import Clock, wall_of
 from corvo_server.engine.errors import CallError, not_found
+from corvo_server.engine.options import options_of
 from corvo_server.engine.payloads import payload_text
 from corvo_server.engine.verbs import Part, verb
+from corvo_server.engine.workers import Workers
+from corvo_server.store.options import ScheduleOptions, write_options
 from corvo_server.store.protocol import Store, StoreFull
 from corvo_server.store.records import Enqueued, Refusal
 from corvo_server.store.schedules import (
@@ -30,7 +34,6 @@ log = logging.getLogger(__name__)
 
 _CHUNK = 100
 """Maximum number of schedules that one `run_due` processes."""
-_DEFAULT_UNIQUE_PERIOD = 3_600_000
 
 _Rule = Callable[[ScheduleRecord], ScheduleChange]
 
@@ -39,9 +42,16 @@ class Schedules(Part):
     """Verbs on schedules. A schedule is referred to by its id or by its name."""
 
     def __init__(
-        self, store: Store, clock: Clock, ids: IdFactory, *, max_payload_bytes: int
+        self,
+        store: Store,
+        clock: Clock,
+        ids: IdFactory,
+        workers: Workers,
+        *,
+        max_payload_bytes: int,
     ) -> None:
         self._store = store
+        self._workers = workers
         self._clock = clock
         self._wall = wall_of(clock)
         self._ids = ids
@@ -64,6 +74,16 @@ class Schedules(Part):
         if record is None:
             raise _unknown(reference)
         return record
+
+    async def warnings(self, schedule: ScheduleRecord) -> Sequence[str]:
+        """Return sentences about what is probably wrong with a schedule: a misspelt queue."""
+        queue = schedule.queue
+        if self._workers.has_served(queue) or await self._store.find_queue(queue) is not None:
+            return ()
+        return (
+            f"There is no queue {queue!r}, and no worker serves it. Its jobs wait until a worker "
+            "does.",
+        )
 
     def upcoming(self, schedule: ScheduleRecord, count: int) -> Sequence[int]:
         """Return the next `count` occurrences in ms since the epoch, also of a paused schedule."""
@@ -194,7 +214,8 @@ class Schedules(Part):
     def _record(self, request: ScheduleRequest, payload: bytes | None) -> ScheduleRecord:
         _check_calendar(request)
         now = self._clock()
-        period = request.unique_period
+        options = options_of(request)
+        given = structs.asdict(options) | {"concurrency_key": request.concurrency_key}
         return ScheduleRecord(
             id=self._ids.schedule(),
             name=request.name,
@@ -202,15 +223,18 @@ class Schedules(Part):
             cron=request.cron,
             timezone=request.timezone,
             payload=payload_text(payload, self._max_payload_bytes, "payload"),
-            priority=request.priority,
-            max_retries=request.max_retries,
+            priority=BUILT_IN.priority if request.priority is None else request.priority,
+            max_retries=(
+                BUILT_IN.max_retries if request.max_retries is None else request.max_retries
+            ),
             unique_key=request.unique_key,
-            unique_period=_DEFAULT_UNIQUE_PERIOD if period is None else period,
+            unique_period=request.unique_period or BUILT_IN.unique_period,
             tags=orjson.dumps(request.tags).decode() if request.tags else None,
             misfire=request.misfire,
             created_at=now,
             updated_at=now,
             next_run=cron.next_after(request.cron, request.timezone, self._wall()),
+            options=write_options(ScheduleOptions(**given)),
         )
 
 

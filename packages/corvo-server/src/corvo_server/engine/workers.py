@@ -87,6 +87,10 @@ class Workers(Part):
         record = self._seen.get(worker_id) or self._add(worker_id, now)
         record.last_heartbeat = now
 
+    def has_served(self, queue: str) -> bool:
+        """Return whether one of the workers that called this server fetches from a queue."""
+        return any(queue in record.queues for record in self._seen.values())
+
     @verb
     async def list(self) -> list[WorkerRecord]:
         """Return the workers of the last hour and those with active jobs, by id, with their status.

@@ -12,12 +12,15 @@ import orjson
 from corvo_schema import format_ms, to_ms
 from corvo_schema.states import EventType, JobState
 from corvo_schema.timestamps import parse_timestamp
+from corvo_server.engine import occurrences
 from corvo_server.engine.nodes import Node
+from corvo_server.engine.options import names_left_out
 from corvo_server.engine.workers import WorkerRecord
 from corvo_server.http.replies import raw
 from corvo_server.store.batches import BatchRecord
 from corvo_server.store.bulk import BulkRecord
-from corvo_server.store.queues import QueueRecord
+from corvo_server.store.options import JobOptions
+from corvo_server.store.queues import QueueDefaults, QueueRecord
 from corvo_server.store.records import (
     Event,
     JobRecord,
@@ -143,6 +146,7 @@ def queue(record: QueueRecord, age_of_oldest: int | None, shift: int) -> dict[st
         "max_per_key": record.max_per_key,
         "rate_limit": record.rate_limit,
         "rate_window_ms": record.rate_window,
+        "defaults": record.defaults and _defaults(record.defaults, shift),
         "created_at": _time(record.created_at, shift),
         "pending": record.pending,
         "active": record.active,
@@ -154,6 +158,28 @@ def queue(record: QueueRecord, age_of_oldest: int | None, shift: int) -> dict[st
         "enqueued": record.enqueued,
         "failed": record.failed,
         "oldest_pending_ms": age_of_oldest,
+    }
+
+
+def _defaults(record: QueueDefaults, shift: int) -> dict[str, Any]:
+    return {
+        **_options(record.options),
+        "payload_schema": raw(record.payload_schema),
+        "updated_at": _time(record.updated_at, shift),
+    }
+
+
+def _options(options: JobOptions) -> dict[str, Any]:
+    """Return the options of a job as the API shows them; None for those that are left out."""
+    return {
+        "priority": None if options.priority is None else options.priority.label,
+        "max_retries": options.max_retries,
+        "retry_backoff": options.retry_backoff,
+        "retry_base_delay": _optional_seconds(options.retry_base_delay),
+        "retry_max_delay": _optional_seconds(options.retry_max_delay),
+        "unique_period": _optional_seconds(options.unique_period),
+        "expire_after": _optional_seconds(options.expire_after),
+        "tags": options.tags,
     }
 
 
@@ -202,9 +228,16 @@ def _node(node: Node, shift: int) -> dict[str, Any]:
     }
 
 
-def schedule(record: ScheduleRecord, shift: int, upcoming: Sequence[int] = ()) -> dict[str, Any]:
+def schedule(
+    record: ScheduleRecord,
+    shift: int,
+    upcoming: Sequence[int] = (),
+    warnings: Sequence[str] = (),
+) -> dict[str, Any]:
     """Return the object of a schedule (`Schedule`). `upcoming` is in ms since the epoch."""
+    options = occurrences.options_of(record)
     return {
+        **_options(options),
         "id": record.id,
         "name": record.name,
         "queue": record.queue,
@@ -216,6 +249,9 @@ def schedule(record: ScheduleRecord, shift: int, upcoming: Sequence[int] = ()) -
         "max_retries": record.max_retries,
         "priority": record.priority.label,
         "tags": raw(record.tags) or {},
+        "concurrency_key": options.concurrency_key,
+        "defaults": names_left_out(options),
+        "warnings": warnings,
         "misfire": record.misfire,
         "paused": record.is_paused,
         "last_run": _time(record.last_run, shift),
@@ -262,6 +298,10 @@ def _shifted(record: Event, shift: int) -> str | None:
     data = orjson.loads(record.data)
     at = to_ms(parse_timestamp(data["next_attempt_at"]))
     return orjson.dumps({**data, "next_attempt_at": wall_time(at, shift)}).decode()
+
+
+def _optional_seconds(ms: int | None) -> int | float | None:
+    return None if ms is None else _seconds(ms)
 
 
 def _seconds(ms: int) -> int | float:

@@ -1,11 +1,14 @@
 """Endpoints of queues."""
 
+from msgspec import Raw, Struct
 from pydantic import TypeAdapter, ValidationError
 from sanic import HTTPResponse, Request
 
 from corvo_schema import (
     BulkAccepted,
     ConcurrencyRequest,
+    JobOptions,
+    QueueDefaultsRequest,
     QueueInfo,
     QueueStatusReply,
     ThrottleRequest,
@@ -19,10 +22,17 @@ from corvo_server.http.endpoint import (
     Resource,
 )
 from corvo_server.http.replies import accepted, reply
-from corvo_server.http.request import engine_of, read_body, shift_of
+from corvo_server.http.request import document, engine_of, read_body, read_documents, shift_of
 from corvo_server.store.bulk import BulkRecord
 
 resource = Resource("queues")
+
+_NOTHING = Raw(b"")
+
+
+class _DefaultsDocuments(Struct):
+    payload_schema: Raw = _NOTHING
+
 
 _queue_name = TypeAdapter[str](QueueName)
 
@@ -168,6 +178,39 @@ async def throttle_queue(request: Request, name: str) -> HTTPResponse:
 async def unthrottle_queue(request: Request, name: str) -> HTTPResponse:
     """Remove the rate limit of a queue."""
     await engine_of(request).queues.throttle(_checked(name), None, None)
+    return reply({"status": "ok"})
+
+
+@resource.endpoint(
+    "PUT",
+    "/queues/<name:str>/defaults",
+    request=QueueDefaultsRequest,
+    replies={200: QueueStatusReply},
+    errors=(ErrorCode.PAYLOAD_TOO_LARGE,),
+)
+async def set_defaults(request: Request, name: str) -> HTTPResponse:
+    """Replace the defaults of a queue, for the options that the request of a job leaves out.
+
+    They apply to jobs that are enqueued afterwards: by an enqueue, a schedule or the callback of a
+    batch. `{}` removes the defaults.
+    """
+    defaults = read_body(request, QueueDefaultsRequest)
+    schema = document(read_documents(request, _DefaultsDocuments).payload_schema)
+    if defaults.payload_schema is None:
+        schema = None
+    await engine_of(request).queues.set_defaults(_checked(name), defaults, schema)
+    return reply({"status": "ok"})
+
+
+@resource.endpoint(
+    "DELETE",
+    "/queues/<name:str>/defaults",
+    replies={200: QueueStatusReply},
+    errors=(ErrorCode.VALIDATION_ERROR,),
+)
+async def clear_defaults(request: Request, name: str) -> HTTPResponse:
+    """Remove the defaults of a queue."""
+    await engine_of(request).queues.set_defaults(_checked(name), JobOptions(), None)
     return reply({"status": "ok"})
 
 

@@ -52,7 +52,7 @@ async def put_schedule(request: Request) -> HTTPResponse:
     body = read_body(request, ScheduleRequest)
     payload = document(read_documents(request, _ScheduleDocuments).payload)
     record, is_new = await engine_of(request).schedules.put(body, payload)
-    return reply(_shown(request, record), 201 if is_new else 200)
+    return reply(await _shown(request, record), 201 if is_new else 200)
 
 
 @resource.endpoint(
@@ -77,7 +77,7 @@ async def get_schedule(request: Request, schedule: str) -> HTTPResponse:
     """Return a schedule by id or name, with its next occurrences."""
     count = number_of(request, "upcoming", 0, _MOST_UPCOMING, default=_UPCOMING)
     record = await engine_of(request).schedules.get(schedule)
-    return reply(_shown(request, record, count))
+    return reply(await _shown(request, record, count))
 
 
 @resource.endpoint(
@@ -92,7 +92,7 @@ async def replace_schedule(request: Request, schedule: str) -> HTTPResponse:
     body = read_body(request, ScheduleRequest)
     payload = document(read_documents(request, _ScheduleDocuments).payload)
     record = await engine_of(request).schedules.replace(schedule, body, payload)
-    return reply(_shown(request, record))
+    return reply(await _shown(request, record))
 
 
 @resource.endpoint(
@@ -148,7 +148,10 @@ async def run_schedule(request: Request, schedule: str) -> HTTPResponse:
     )
 
 
-def _shown(request: Request, record: ScheduleRecord, count: int = _UPCOMING) -> dict[str, Any]:
-    """Return the object of a schedule with its next `count` occurrences."""
-    upcoming = engine_of(request).schedules.upcoming(record, count)
-    return documents.schedule(record, shift_of(request), upcoming)
+async def _shown(
+    request: Request, record: ScheduleRecord, count: int = _UPCOMING
+) -> dict[str, Any]:
+    """Return the object of a schedule with its next `count` occurrences and its warnings."""
+    schedules = engine_of(request).schedules
+    upcoming, warnings = schedules.upcoming(record, count), await schedules.warnings(record)
+    return documents.schedule(record, shift_of(request), upcoming, warnings)

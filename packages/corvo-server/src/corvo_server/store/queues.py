@@ -4,6 +4,8 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
+from corvo_server.store.options import JobOptions
+
 
 class PauseQueue(Struct, frozen=True):
     """A request to pause, drain or resume a queue. A draining queue is also paused."""
@@ -41,7 +43,26 @@ class ThrottleQueue(Struct, frozen=True):
     """Length of the window in ms."""
 
 
-QueueSetting: TypeAlias = PauseQueue | LimitQueue | LimitKeys | ThrottleQueue
+class SetDefaults(Struct, frozen=True):
+    """A request to replace the defaults of a queue; None for both texts removes them."""
+
+    queue: str
+    now: int
+    options: str | None
+    """JSON text of `JobOptions`."""
+    payload_schema: str | None
+    """JSON text."""
+
+
+QueueSetting: TypeAlias = PauseQueue | LimitQueue | LimitKeys | ThrottleQueue | SetDefaults
+
+
+class QueueDefaults(Struct, frozen=True):
+    """The defaults of a queue. `payload_schema` is JSON text."""
+
+    options: JobOptions
+    payload_schema: str | None
+    updated_at: int
 
 
 class QueueRecord(Struct):
@@ -68,3 +89,5 @@ class QueueRecord(Struct):
     """Number of attempts ever failed."""
     oldest_pending_at: int | None
     """Earliest time at which a pending job became pending; None if no job is pending."""
+    defaults: QueueDefaults | None = None
+    """Only in the record of a single queue."""

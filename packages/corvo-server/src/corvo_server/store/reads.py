@@ -66,7 +66,8 @@ class Queries(Generic[C]):
     list_batches: Callable[[C, str | None, int, BatchState | None], list[BatchRecord]]
     search: Callable[[C, Search], Found]
     matching_ids: Callable[[C, JobFilter, int, int], list[tuple[int, str]]]
-    list_queues: Callable[[C, str | None], list[QueueRecord]]
+    list_queues: Callable[[C], list[QueueRecord]]
+    find_queue: Callable[[C, str], QueueRecord | None]
     list_holders: Callable[[C], list[Holder]]
     list_schedules: Callable[[C], list[ScheduleRecord]]
     find_schedule: Callable[[C, str], ScheduleRecord | None]
@@ -147,11 +148,10 @@ class Reads(Generic[C]):
         return self._lanes.load
 
     async def list_queues(self) -> list[QueueRecord]:
-        return await self._readers.run(self._queries.list_queues, None)
+        return await self._readers.run(self._queries.list_queues)
 
     async def find_queue(self, name: str) -> QueueRecord | None:
-        found = await self._readers.run(self._queries.list_queues, name)
-        return found[0] if found else None
+        return await self._readers.run(self._queries.find_queue, name)
 
     async def list_holders(self) -> list[Holder]:
         return await self._readers.run(self._queries.list_holders)

@@ -13,6 +13,7 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from corvo_schema.errors import ErrorCode
+from corvo_schema.options import OPTION_NAMES
 from corvo_schema.states import Backoff, EventType, JobState, Priority
 from corvo_server.store.sizes import size_of
 
@@ -45,6 +46,8 @@ class NewJob(Struct):
     """Rule for the job that holds the unique key; None leaves that job as it is."""
     reason: str | None = None
     """Reason for a job that the server itself enqueues, for the job's event."""
+    left_out: Sequence[str] = OPTION_NAMES
+    """Options that the request left out. The defaults of the queue replace their values here."""
 
 
 class NewBatch(Struct, frozen=True):

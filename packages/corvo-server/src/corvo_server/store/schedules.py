@@ -40,6 +40,9 @@ class ScheduleRecord(Struct):
     last_job_id: str | None = None
     last_skipped: int | None = None
     last_skip_reason: str | None = None
+    options: str | None = None
+    """JSON text of `ScheduleOptions`: what the request gave. Where it is None, the request was
+    stored by an older server, and gave the options of the fields above."""
 
 
 class ScheduleChange(Struct, frozen=True):

@@ -83,6 +83,8 @@ TABLES = (
             "last_skip_reason",
         ),
     ),
+    Table("queue_defaults", ("queue", "options", "payload_schema", "updated_at")),
+    Table("schedule_options", ("schedule", "options")),
     Table(
         "bulk_operations",
         (

@@ -30,6 +30,7 @@ def prefetch(prefetch: Prefetch, requests: list[Enqueue]) -> None:
     for request in requests:
         prefetch.jobs += len(request.jobs)
         for job in request.jobs:
+            prefetch.enqueued.add(job.queue)
             if job.is_id_from_client:
                 prefetch.known.add(job.id)
             if job.unique_key is not None:
@@ -59,6 +60,7 @@ class _Additions:
 
     def __init__(self, tx: Transaction, requests: list[Enqueue]) -> None:
         self._tx = tx
+        tx.complete([job for request in requests for job in request.jobs])
         self._known = _known_jobs(tx, requests)
         self._differences = find_differences(tx, requests, self._known) if self._known else {}
         self._added: dict[str, NewJob] = {}

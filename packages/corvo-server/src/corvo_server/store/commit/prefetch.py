@@ -10,6 +10,8 @@ class Prefetch:
     def __init__(self) -> None:
         self.jobs = 0
         """Largest possible number of new jobs."""
+        self.enqueued: set[str] = set()
+        """Queues of new jobs, whose defaults are read."""
         self.known: set[str] = set()
         """Ids of new jobs that the store may have already."""
         self.keys: set[tuple[str, str]] = set()

@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 from corvo_schema.states import EventType, JobState
 from corvo_server.store.bulk import BulkRecord
+from corvo_server.store.options import JobOptions
 from corvo_server.store.queues import QueueSetting
 from corvo_server.store.records import (
     Change,
@@ -194,6 +195,10 @@ class QueueTable(Protocol):
 
     def count(self, counts: list[QueueCount]) -> None:
         """Add to the counters of queues. Create the queues that do not exist."""
+        ...
+
+    def defaults(self, names: Collection[str]) -> Mapping[str, JobOptions]:
+        """Return the defaults of these queues, by name, and perhaps those of others."""
         ...
 
     def configure(self, setting: QueueSetting) -> None:

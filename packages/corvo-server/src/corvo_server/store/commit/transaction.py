@@ -19,6 +19,7 @@ from corvo_schema.rules import BATCH_COUNTS
 from corvo_schema.states import EventType, JobState
 from corvo_server.store.commit.batches import callback_job
 from corvo_server.store.commit.tables import BatchCount, Tables
+from corvo_server.store.options import fill
 from corvo_server.store.records import (
     Change,
     Commit,
@@ -90,6 +91,18 @@ class Transaction:
                 self._note_waiting_times(job)
             if job.unique_key is not None:
                 self.tables.locks.take(new_job_head(seq, job), job.created_at)
+
+    def complete(self, jobs: list[NewJob]) -> None:
+        """Give new jobs the defaults of their queues for the options that their request left out.
+
+        Call before anything depends on the options of the jobs.
+        """
+        defaults = self.tables.queues.defaults({job.queue for job in jobs})
+        if not defaults:
+            return
+        for job in jobs:
+            if job.queue in defaults:
+                fill(job, defaults[job.queue], job.left_out)
 
     def take_room(self, payload: str) -> bool:
         """Reserve the space of a new job. Return False, and reserve nothing, if it is missing."""
@@ -212,7 +225,10 @@ class Transaction:
             ]
         )
         self._batches.clear()
-        self.insert([callback_job(batch) for batch in ended if batch.callback_queue is not None])
+        callbacks = [callback_job(batch) for batch in ended if batch.callback_queue is not None]
+        if callbacks:
+            self.complete(callbacks)
+            self.insert(callbacks)
 
     def _count_moves(self) -> None:
         """Add the moves recorded so far to the counters of the queues and to `Commit.ready`."""

@@ -22,12 +22,15 @@ class Schedules:
         return [_to_schedule(row) for row in self._pipeline.ask(SQL.due_schedules, (now, limit))]
 
     def save(self, schedule: ScheduleRecord) -> None:
-        values = list(structs.astuple(schedule))
+        *values, options = structs.astuple(schedule)
         values[6], values[11] = int(schedule.priority), schedule.misfire.value
         self._pipeline.write(SQL.save_schedule, tuple(values))
+        if options is not None:
+            self._pipeline.write(SQL.save_schedule_options, (schedule.id, options))
 
     def remove(self, schedule_id: str) -> None:
         self._pipeline.write(SQL.delete_schedule, (schedule_id,))
+        self._pipeline.write(SQL.delete_schedule_options, (schedule_id,))
 
 
 def find_schedule(pipeline: Pipeline, reference: str) -> ScheduleRecord | None:

@@ -45,6 +45,7 @@ _QUERIES = Queries(
     search=search.search,
     matching_ids=search.matching_ids,
     list_queues=queues.list_queues,
+    find_queue=queues.find_queue,
     list_holders=pending.list_holders,
     list_schedules=schedules.list_schedules,
     find_schedule=schedules.find_schedule,

@@ -8,6 +8,7 @@ from corvo_server.store.queues import (
     LimitQueue,
     PauseQueue,
     QueueSetting,
+    SetDefaults,
     ThrottleQueue,
 )
 
@@ -26,3 +27,7 @@ def setting_update(
             return statements.set_max_per_key, (*common, limit)
         case ThrottleQueue(rate=rate, window=window):
             return statements.set_throttle, (*common, rate, window)
+        case SetDefaults(options=None, payload_schema=None):
+            return statements.clear_defaults, (setting.queue,)
+        case SetDefaults(options=options, payload_schema=schema):
+            return statements.set_defaults, (*common, options or "{}", schema)

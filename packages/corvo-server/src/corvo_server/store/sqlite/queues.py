@@ -4,7 +4,9 @@ import sqlite3
 from collections.abc import Collection
 
 from corvo_server.store.commit.tables import QueueCount
+from corvo_server.store.options import JobOptions, read_options
 from corvo_server.store.queues import (
+    QueueDefaults,
     QueueRecord,
     QueueSetting,
 )
@@ -17,6 +19,12 @@ class Queues:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
+        self._defaults: dict[str, JobOptions] | None = None
+        """Defaults of all queues, as the open transaction sees them; None: read them again."""
+
+    def forget(self) -> None:
+        """Read the defaults again, after a rollback."""
+        self._defaults = None
 
     def touch(self) -> None:
         self._connection.execute(SQL.touch)
@@ -29,7 +37,14 @@ class Queues:
     def count(self, counts: list[QueueCount]) -> None:
         self._connection.executemany(SQL.count_queue, counts)
 
+    def defaults(self, names: Collection[str]) -> dict[str, JobOptions]:
+        if self._defaults is None:
+            rows = self._connection.execute(SQL.all_defaults)
+            self._defaults = {name: read_options(text, JobOptions) for name, text in rows}
+        return self._defaults
+
     def configure(self, setting: QueueSetting) -> None:
+        self.forget()
         self._connection.execute(*setting_update(SQL, setting))
 
     def active(self, name: str) -> int:
@@ -41,9 +56,17 @@ class Queues:
 
     def reset(self, name: str) -> None:
         self._connection.execute(SQL.reset_queue, (name,))
+        self._clear_defaults(name)
 
     def drop(self, name: str) -> bool:
-        return self._connection.execute(SQL.drop_queue, (name,)).rowcount == 1
+        is_dropped = self._connection.execute(SQL.drop_queue, (name,)).rowcount == 1
+        if is_dropped:
+            self._clear_defaults(name)
+        return is_dropped
+
+    def _clear_defaults(self, name: str) -> None:
+        self._connection.execute(SQL.clear_defaults, (name,))
+        self.forget()
 
     def fold(self, now: int, limit: int) -> int:
         return 0  # one server has only one set of counters
@@ -52,3 +75,13 @@ class Queues:
 def list_queues(connection: sqlite3.Connection, name: str | None = None) -> list[QueueRecord]:
     """Return all queues sorted by name, or only the one called `name`."""
     return [to_queue(row) for row in connection.execute(SQL.list_queues, (name,))]
+
+
+def find_queue(connection: sqlite3.Connection, name: str) -> QueueRecord | None:
+    """Return a queue with its defaults; None if it does not exist."""
+    for record in list_queues(connection, name):
+        row = connection.execute(SQL.find_defaults, (name,)).fetchone()
+        if row is not None:
+            record.defaults = QueueDefaults(read_options(row[0], JobOptions), row[1], row[2])
+        return record
+    return None

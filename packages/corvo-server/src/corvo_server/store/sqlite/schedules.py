@@ -24,10 +24,14 @@ class Schedules:
         return [_to_schedule(row) for row in rows]
 
     def save(self, schedule: ScheduleRecord) -> None:
-        self._connection.execute(SQL.save_schedule, structs.astuple(schedule))
+        *columns, options = structs.astuple(schedule)
+        self._connection.execute(SQL.save_schedule, columns)
+        if options is not None:
+            self._connection.execute(SQL.save_schedule_options, (schedule.id, options))
 
     def remove(self, schedule_id: str) -> None:
         self._connection.execute(SQL.delete_schedule, (schedule_id,))
+        self._connection.execute(SQL.delete_schedule_options, (schedule_id,))
 
 
 def find_schedule(

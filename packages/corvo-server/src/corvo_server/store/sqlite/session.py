@@ -42,13 +42,15 @@ rolled it back. The next commit overwrites it. A server that is killed before re
 """
 
 
-def _tables_of(connection: sqlite3.Connection, jobs: Jobs, events: Events) -> Tables:
+def _tables_of(
+    connection: sqlite3.Connection, jobs: Jobs, events: Events, queues: Queues
+) -> Tables:
     """Return the tables as seen by the transaction that is open on the connection."""
     return Tables(
         jobs=jobs,
         locks=Locks(connection),
         batches=Batches(connection),
-        queues=Queues(connection),
+        queues=queues,
         pending=PendingJobs(connection),
         events=events,
         schedules=Schedules(connection),
@@ -70,7 +72,8 @@ class SqliteSession:
         self._changes = 0
         self._jobs = Jobs(connection)
         self._events = Events(connection)
-        self._tables = _tables_of(connection, self._jobs, self._events)
+        self._queues = Queues(connection)
+        self._tables = _tables_of(connection, self._jobs, self._events, self._queues)
 
     def begin(self, groups: list[Group]) -> Transaction:
         measure, self._pages = self._space.last, None
@@ -113,6 +116,7 @@ class SqliteSession:
     def rollback(self) -> None:
         self._jobs.forget()
         self._events.forget()
+        self._queues.forget()
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
 

@@ -82,6 +82,25 @@ INSERT INTO queues (name, created_at, rate_limit, rate_window) VALUES (%s, %s, %
 ON CONFLICT (name) DO UPDATE
 SET rate_limit = excluded.rate_limit, rate_window = excluded.rate_window;
 
+-- name: set_defaults
+-- Workers publish the same defaults at each start. That writes nothing.
+INSERT INTO queue_defaults AS d (queue, updated_at, options, payload_schema)
+VALUES (%s, %s, %s, %s)
+ON CONFLICT (queue) DO UPDATE
+SET updated_at = excluded.updated_at, options = excluded.options,
+    payload_schema = excluded.payload_schema
+WHERE (d.options, d.payload_schema) IS DISTINCT FROM (excluded.options, excluded.payload_schema);
+
+-- name: clear_defaults
+DELETE FROM queue_defaults WHERE queue = %s;
+
+-- name: find_defaults
+SELECT options, payload_schema, updated_at FROM queue_defaults WHERE queue = %s;
+
+-- name: defaults_of_queues
+SELECT queue, options FROM queue_defaults
+WHERE queue IN (SELECT json_array_elements_text(%s) COLLATE "C");
+
 -- name: ensure_queue
 INSERT INTO queues (name, created_at) VALUES (%s, %s) ON CONFLICT (name) DO NOTHING;
 

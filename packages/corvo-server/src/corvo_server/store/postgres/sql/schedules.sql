@@ -1,21 +1,28 @@
 -- name: find_schedule
 -- An id takes precedence over an equal name.
-SELECT * FROM schedules WHERE name = %(reference)s OR (%(by_id)s AND id = %(reference)s)
+SELECT schedules.*, schedule_options.options
+FROM schedules LEFT JOIN schedule_options ON schedule_options.schedule = schedules.id
+WHERE name = %(reference)s OR (%(by_id)s AND id = %(reference)s)
 ORDER BY id = %(reference)s DESC LIMIT 1;
 
 -- name: lock_schedule
-SELECT * FROM schedules WHERE name = %(reference)s OR (%(by_id)s AND id = %(reference)s)
+SELECT schedules.*, schedule_options.options
+FROM schedules LEFT JOIN schedule_options ON schedule_options.schedule = schedules.id
+WHERE name = %(reference)s OR (%(by_id)s AND id = %(reference)s)
 ORDER BY id = %(reference)s DESC LIMIT 1
-FOR UPDATE;
+FOR UPDATE OF schedules;
 
 -- name: list_schedules
-SELECT * FROM schedules ORDER BY name;
+SELECT schedules.*, schedule_options.options
+FROM schedules LEFT JOIN schedule_options ON schedule_options.schedule = schedules.id
+ORDER BY name;
 
 -- name: due_schedules
 -- SKIP LOCKED: another server is handling the occurrence of a locked schedule.
-SELECT * FROM schedules
+SELECT schedules.*, schedule_options.options
+FROM schedules LEFT JOIN schedule_options ON schedule_options.schedule = schedules.id
 WHERE NOT is_paused AND next_run <= %s ORDER BY next_run LIMIT %s
-FOR UPDATE SKIP LOCKED;
+FOR UPDATE OF schedules SKIP LOCKED;
 
 -- name: save_schedule
 INSERT INTO schedules
@@ -42,3 +49,10 @@ ON CONFLICT (id) DO UPDATE SET
 
 -- name: delete_schedule
 DELETE FROM schedules WHERE id = %s;
+
+-- name: save_schedule_options
+INSERT INTO schedule_options (schedule, options) VALUES (%s, %s)
+ON CONFLICT (schedule) DO UPDATE SET options = excluded.options;
+
+-- name: delete_schedule_options
+DELETE FROM schedule_options WHERE schedule = %s;

@@ -42,7 +42,7 @@ SELECT pg_try_advisory_lock(hashtext('corvo transfer'), hashtext(current_schema(
 -- SHARE MODE blocks all writes until the transfer has read everything. NOWAIT fails if a writer is
 -- active now.
 LOCK TABLE jobs, job_failures, unique_locks, batches, queues, queue_counts, throttle_starts,
-           schedules, bulk_operations, clock, events IN SHARE MODE NOWAIT;
+           schedules, bulk_operations, clock, events, queue_defaults, schedule_options IN SHARE MODE NOWAIT;
 
 -- name: queues_to_transfer
 -- One row per queue with its settings and the sum of its counters, as SQLite stores it.

@@ -31,6 +31,24 @@ INSERT INTO queues (name, created_at, rate_limit, rate_window) VALUES (?, ?, ?, 
 ON CONFLICT (name) DO UPDATE
 SET rate_limit = excluded.rate_limit, rate_window = excluded.rate_window;
 
+-- name: set_defaults
+-- Workers publish the same defaults at each start. That writes nothing.
+INSERT INTO queue_defaults AS d (queue, updated_at, options, payload_schema)
+VALUES (?, ?, ?, ?)
+ON CONFLICT (queue) DO UPDATE
+SET updated_at = excluded.updated_at, options = excluded.options,
+    payload_schema = excluded.payload_schema
+WHERE (d.options, d.payload_schema) IS NOT (excluded.options, excluded.payload_schema);
+
+-- name: clear_defaults
+DELETE FROM queue_defaults WHERE queue = ?;
+
+-- name: find_defaults
+SELECT options, payload_schema, updated_at FROM queue_defaults WHERE queue = ?;
+
+-- name: all_defaults
+SELECT queue, options FROM queue_defaults;
+
 -- name: ensure_queue
 INSERT INTO queues (name, created_at) VALUES (?, ?) ON CONFLICT (name) DO NOTHING;
 

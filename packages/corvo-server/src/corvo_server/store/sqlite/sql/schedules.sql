@@ -1,13 +1,18 @@
 -- name: find_schedule
 -- An id takes precedence over an equal name.
-SELECT * FROM schedules WHERE name = ?1 OR (?2 AND id = ?1)
+SELECT schedules.*, schedule_options.options
+FROM schedules LEFT JOIN schedule_options ON schedule_options.schedule = schedules.id
+WHERE name = ?1 OR (?2 AND id = ?1)
 ORDER BY id = ?1 DESC LIMIT 1;
 
 -- name: list_schedules
-SELECT * FROM schedules ORDER BY name;
+SELECT schedules.*, schedule_options.options
+FROM schedules LEFT JOIN schedule_options ON schedule_options.schedule = schedules.id
+ORDER BY name;
 
 -- name: due_schedules
-SELECT * FROM schedules
+SELECT schedules.*, schedule_options.options
+FROM schedules LEFT JOIN schedule_options ON schedule_options.schedule = schedules.id
 WHERE is_paused = 0 AND next_run <= ? ORDER BY next_run LIMIT ?;
 
 -- name: next_occurrence
@@ -37,3 +42,10 @@ ON CONFLICT (id) DO UPDATE SET
 
 -- name: delete_schedule
 DELETE FROM schedules WHERE id = ?;
+
+-- name: save_schedule_options
+INSERT INTO schedule_options (schedule, options) VALUES (?, ?)
+ON CONFLICT (schedule) DO UPDATE SET options = excluded.options;
+
+-- name: delete_schedule_options
+DELETE FROM schedule_options WHERE schedule = ?;
