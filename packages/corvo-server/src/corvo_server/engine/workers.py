@@ -87,6 +87,12 @@ class Workers(Part):
         record = self._seen.get(worker_id) or self._add(worker_id, now)
         record.last_heartbeat = now
 
+    def note_stop(self, worker_id: str) -> None:
+        """Forget a worker that has stopped. It stays in the list while it has active jobs."""
+        record = self._seen.pop(worker_id, None)
+        if record is not None:
+            self._queues -= record.size
+
     @verb
     async def list(self) -> list[WorkerRecord]:
         """Return the workers of the last hour and those with active jobs, by id, with their status.
