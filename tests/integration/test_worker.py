@@ -304,6 +304,23 @@ async def test_documents_of_the_most_levels_reach_the_handlers(
     assert (job.state, job.result, job.payload) == ("completed", [almost], {"document": almost})
 
 
+async def test_worker_that_stopped_is_no_longer_listed(
+    api: ApiClient, worker: Worker, queue: str
+) -> None:
+    @worker.task(queue)
+    async def handler(context: Context) -> None:
+        for done in range(101):
+            context.progress(done, 100)
+        context.checkpoint(done)
+
+    job_id = await api.enqueue(queue)
+    async with worker:
+        job = await api.see_state(job_id, *FINISHED)
+        assert (job["progress"], job["checkpoint"]) == ({"current": 100, "total": 100}, 100)
+        assert worker.id in [each["id"] for each in await api.get("/workers")]
+    assert worker.id not in [each["id"] for each in await api.get("/workers")]
+
+
 async def test_worker_serves_more_queues_than_a_fetch_may_name(
     api: ApiClient, worker: Worker, queue: str
 ) -> None:

@@ -53,6 +53,7 @@ class FakeServer:
         self.is_closed = False
         self.defaults: list[tuple[Any, ...]] = []
         self.defaults_error: Exception | None = None
+        self.has_signed_off = False
         self._loop = asyncio.get_running_loop()
         self._changed = asyncio.Event()
 
@@ -104,7 +105,10 @@ class FakeServer:
                 raise Refused("too large")
             if self.is_full and any(job.checkpoint for job in request.jobs.values()):
                 raise StorageFull("the disk is too full")
-            self.beats.append(request)
+            if request.stopped:
+                self.has_signed_off = True
+            else:
+                self.beats.append(request)
         finally:
             self._loop.call_soon_threadsafe(self.has_changed)
         fine = HeartbeatJobReply(status="ok")

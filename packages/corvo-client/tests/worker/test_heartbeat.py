@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
@@ -27,8 +27,8 @@ def interrupted() -> list[tuple[Lease, Interruption]]:
 @pytest.fixture
 async def heartbeat(
     leases: LeaseTable, server: Any, clock: Any, interrupted: list[tuple[Lease, Interruption]]
-) -> Heartbeat:
-    return Heartbeat(
+) -> AsyncIterator[Heartbeat]:
+    heartbeat = Heartbeat(
         leases=leases,
         heartbeat_sender=server,
         worker_id="worker_1",
@@ -36,6 +36,11 @@ async def heartbeat(
         watch=LoopWatch(asyncio.get_running_loop()),
         clock=clock,
     )
+    yield heartbeat
+    # The thread signs off with a server that needs the loop.
+    heartbeat.stop()
+    if heartbeat._thread.ident is not None:
+        await asyncio.to_thread(heartbeat.join, 10)
 
 
 @pytest.fixture

@@ -183,17 +183,17 @@ async def test_answer_of_another_server_refuses_a_fetch(api: HttpServerApi, wire
 
 
 async def test_worker_ends_with_the_error_if_the_server_refuses_its_first_fetch(
-    wire: Wire,
+    wire: Wire, network: Any
 ) -> None:
+    network(wire)
     wire.status, wire.answer = 404, {"error": "no such route"}
-    async with AsyncClient("http://corvo", transport=httpx.MockTransport(wire)) as client:
-        worker = Worker(client)
+    worker = Worker("http://corvo")
 
-        @worker.task("a")
-        async def task() -> None: ...
+    @worker.task("a")
+    async def task() -> None: ...
 
-        with pytest.raises(NotFound, match="no such route"):
-            await asyncio.wait_for(worker.run_async(), 30)
+    with pytest.raises(NotFound, match="no such route"):
+        await asyncio.wait_for(worker.run_async(), 30)
 
 
 async def test_a_missing_answer_is_a_temporary_error(api: HttpServerApi, wire: Wire) -> None:

@@ -65,6 +65,7 @@ async def test_jobs_are_run_and_acked(server: Any, start: Start, make_job: MakeJ
     assert sorted(ack.result for ack in server.acks) == [2 * number for number in range(2000)]
     assert server.fetches[0] == 50
     assert len(server.requests) < 200
+    assert server.has_signed_off
     assert server.is_closed
 
 

@@ -184,3 +184,8 @@ class HeartbeatRequest(RequestModel):
 
     worker_id: Label | None = None
     jobs: Defaulted[dict[str, HeartbeatJob]] = Field(default_factory=dict)
+    stopped: bool | None = Field(
+        None,
+        description="True: the worker has stopped, so `GET /workers` lists it only while it has "
+        "active jobs.",
+    )

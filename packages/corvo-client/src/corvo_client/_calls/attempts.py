@@ -145,9 +145,11 @@ def release_batch(releases: Iterable[ReleaseItem]) -> Call[ReleaseBatchReply]:
     return _batch(RELEASES.path, RELEASES.member, releases, read_releases)
 
 
-def heartbeat(jobs: Mapping[str, HeartbeatJob], worker_id: str | None) -> Call[HeartbeatReply]:
-    """Return the call that extends the leases of jobs."""
-    head = encode(build(HeartbeatRequest, {"worker_id": worker_id}))
+def heartbeat(
+    jobs: Mapping[str, HeartbeatJob], worker_id: str | None, *, stopped: bool | None = None
+) -> Call[HeartbeatReply]:
+    """Return the call that extends the leases of jobs. `stopped`: the worker has ended."""
+    head = encode(build(HeartbeatRequest, {"worker_id": worker_id, "stopped": stopped}))
     beats = b",".join([b"%b:%b" % (encode_json(key), encode(beat)) for key, beat in jobs.items()])
     body = b'%b"jobs":{%b}}' % (head[:-1] + (b"," if len(head) > 2 else b""), beats)
     return Call("POST", f"{API}/heartbeat", _read_heartbeat, body, repeatable=True)

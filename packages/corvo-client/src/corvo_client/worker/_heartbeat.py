@@ -26,7 +26,8 @@ class Heartbeat:
     """Extends all leases every 15 s, or after a third of the shortest lease if that is less.
 
     A request has up to 500 leases. After a note (progress or checkpoint) the next heartbeat follows
-    within 0.5 s. `on_interrupt` is called in this thread for each handler that must stop.
+    within 0.5 s. The last heartbeat signs the worker off. `on_interrupt` is called in this thread
+    for each handler that must stop.
     """
 
     def __init__(
@@ -101,7 +102,16 @@ class Heartbeat:
         with self._condition:
             for flush in self._flushes:
                 flush.set_result(False)
+        self._sign_off()
         self._heartbeat_sender.close()
+
+    def _sign_off(self) -> None:
+        """Tell the server that the worker has stopped. Without that, it becomes `silent`."""
+        # Older servers ignore the field.
+        try:
+            self._heartbeat_sender.beat(HeartbeatRequest(worker_id=self._worker_id, stopped=True))
+        except Exception as error:  # noqa: BLE001 - the worker ends in any case
+            _log.debug("cannot sign off: %s", error)
 
     def tick(self) -> None:
         """Check the event loop, and send a heartbeat if one is due."""

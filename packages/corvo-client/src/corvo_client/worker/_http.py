@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 
 from pydantic_core import to_json
 
-from corvo_client._async.attempts import AsyncAttempts
 from corvo_client._async.session import AsyncSession
 from corvo_client._async.transport import AsyncTransport
 from corvo_client._batch_endpoints import (
@@ -19,6 +18,7 @@ from corvo_client._batch_endpoints import (
     read_releases,
 )
 from corvo_client._call import API, BatchEndpoint, Call
+from corvo_client._calls.attempts import heartbeat
 from corvo_client._codec import reader
 from corvo_client._errors import (
     BadReply,
@@ -168,7 +168,6 @@ class HttpHeartbeatSender:
         self._bind = binder()
         self._runner = asyncio.Runner()
         self._session = AsyncSession(AsyncTransport(origin), NO_RETRIES)
-        self._calls = AsyncAttempts(self._session)
 
     def beat(self, request: HeartbeatRequest) -> HeartbeatReply:
         """Extend leases. Raises `RequestFailed`, also after the timeout of the whole request."""
@@ -180,7 +179,8 @@ class HttpHeartbeatSender:
 
     async def _beat(self, request: HeartbeatRequest) -> HeartbeatReply:
         async with asyncio.timeout(self._timeout):
-            return await self._calls.heartbeat(request.jobs, worker_id=request.worker_id)
+            call = heartbeat(request.jobs, request.worker_id, stopped=request.stopped)
+            return await self._session.send(call)
 
     def close(self) -> None:
         """Close the connection."""

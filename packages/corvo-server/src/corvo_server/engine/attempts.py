@@ -174,9 +174,13 @@ class Attempts(Part):
 
     @verb
     async def heartbeat(
-        self, beats: Sequence[Heartbeat], worker_id: str | None = None
+        self,
+        beats: Sequence[Heartbeat],
+        worker_id: str | None = None,
+        *,
+        is_stopped: bool = False,
     ) -> list[Outcome]:
-        """Extend leases; store progress and checkpoints.
+        """Extend leases; store progress and checkpoints. `is_stopped`: the worker has stopped.
 
         Without `worker_id`, the heartbeat counts for the workers that hold the jobs. Raise
         `CallError` if it has a checkpoint while the disk is too full for new jobs.
@@ -188,7 +192,8 @@ class Attempts(Part):
             )
         self._check_room(beats)
         if worker_id is not None:
-            self._workers.note_heartbeat(worker_id)
+            note = self._workers.note_stop if is_stopped else self._workers.note_heartbeat
+            note(worker_id)
         now = self._clock()
         outcomes = await self._store.transition(
             [

@@ -91,6 +91,12 @@ class Workers(Part):
         """Return whether one of the workers that called this server fetches from a queue."""
         return any(queue in record.queues for record in self._seen.values())
 
+    def note_stop(self, worker_id: str) -> None:
+        """Forget a worker that has stopped. It stays in the list while it has active jobs."""
+        record = self._seen.pop(worker_id, None)
+        if record is not None:
+            self._queues -= record.size
+
     @verb
     async def list(self) -> list[WorkerRecord]:
         """Return the workers of the last hour and those with active jobs, by id, with their status.

@@ -272,7 +272,9 @@ async def heartbeat(request: Request) -> HTTPResponse:
         )
         for job_id, item in jobs.items()
     ]
-    outcomes = await engine_of(request).attempts.heartbeat(beats, beat.worker_id)
+    outcomes = await engine_of(request).attempts.heartbeat(
+        beats, beat.worker_id, is_stopped=bool(beat.stopped)
+    )
     return reply({"jobs": dict(zip(jobs, map(_job_reply, outcomes), strict=True))})
 
 
