@@ -143,10 +143,11 @@ async def test_calls_made_at_the_same_time_share_requests(start_server: StartSer
     assert len({line["client"] for line in server.log if "client" in line}) == 1
 
 
-async def test_a_client_retries_during_a_restart_by_default(
-    start_server: StartServer, caplog: pytest.LogCaptureFixture
+async def test_a_client_retries_during_a_restart_if_the_environment_says_so(
+    start_server: StartServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The default retries last longer than a restart, also with the shortest random delays."""
+    """The retries last longer than a restart, also with the shortest random delays."""
+    monkeypatch.setenv("CORVO_RETRY_SECONDS", "60")
     server = start_server()
     caplog.set_level(logging.INFO, logger="corvo.client")
     async with AsyncClient(server.url) as client:
