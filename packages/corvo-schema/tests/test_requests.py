@@ -147,21 +147,21 @@ def test_null_stands_for_the_default_in_optional_fields() -> None:
     assert request == EnqueueRequest(queue="q")
 
 
-def test_defaults_are_those_of_the_protocol() -> None:
+def test_options_that_are_left_out_are_null() -> None:
     assert EnqueueRequest(queue="q").model_dump(mode="json") == {
         "queue": "q",
         "payload": {},
-        "priority": "normal",
+        "priority": None,
         "unique_key": None,
-        "unique_period": 3600,
-        "max_retries": 3,
-        "retry_backoff": "exponential",
-        "retry_base_delay": "5s",
-        "retry_max_delay": "10m",
+        "unique_period": None,
+        "max_retries": None,
+        "retry_backoff": None,
+        "retry_base_delay": None,
+        "retry_max_delay": None,
         "scheduled_at": None,
         "delay": None,
         "expire_after": None,
-        "tags": {},
+        "tags": None,
         "concurrency_key": None,
         "on_conflict": "ignore",
         "traceparent": None,
@@ -171,7 +171,7 @@ def test_defaults_are_those_of_the_protocol() -> None:
 
 def test_unknown_fields_are_ignored_unless_strict() -> None:
     body = {"jobs": [{"queue": "q", "prioritty": "high"}], "batch": {"callback_queue": "c", "x": 1}}
-    assert EnqueueBatchRequest.model_validate(body).jobs[0].priority is Priority.NORMAL
+    assert EnqueueBatchRequest.model_validate(body).jobs[0].priority is None
     assert refuse(EnqueueBatchRequest, body, extra="forbid") == [
         ("jobs[0].prioritty", "Extra inputs are not permitted"),
         ("batch.x", "Extra inputs are not permitted"),

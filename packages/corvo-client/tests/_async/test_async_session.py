@@ -95,7 +95,7 @@ async def test_read_is_retried_until_it_succeeds(
 async def test_attempts_are_limited(server: Any, session: AsyncSession, pauses: Pauses) -> None:
     for _ in range(4):
         server.then(httpx.ConnectError("refused"))
-    with pytest.raises(ConnectionFailed, match="cannot connect to http://localhost:8080: refused"):
+    with pytest.raises(ConnectionFailed, match=r"localhost:8080 \(.*\): refused"):
         await session.send(admin.info())
     assert len(pauses.seconds) == 3
 

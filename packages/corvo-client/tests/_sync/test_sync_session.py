@@ -94,7 +94,7 @@ def test_read_is_retried_until_it_succeeds(server: Any, session: Session, pauses
 def test_attempts_are_limited(server: Any, session: Session, pauses: Pauses) -> None:
     for _ in range(4):
         server.then(httpx.ConnectError("refused"))
-    with pytest.raises(ConnectionFailed, match="cannot connect to http://localhost:8080: refused"):
+    with pytest.raises(ConnectionFailed, match=r"localhost:8080 \(.*\): refused"):
         session.send(admin.info())
     assert len(pauses.seconds) == 3
 

@@ -1,5 +1,6 @@
 """`Worker.configure`."""
 
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -27,7 +28,8 @@ def test_a_process_of_handlers_uses_the_configured_server() -> None:
     worker.configure(server="http://elsewhere:2")
     job = LeasedJob(job_id="job_1", queue="child", payload={}, attempt=1, lease_duration=60.0)
     request = _request(task, Lease(job, 0.0, lambda: None))
-    assert _run(request, lambda _lease: None) == Returned("http://elsewhere:2")
+    forwarder = SimpleNamespace(set_levels=lambda _levels: None, install=lambda: None)
+    assert _run(request, lambda _lease: None, forwarder) == Returned("http://elsewhere:2")
 
 
 def origin(worker: Worker) -> tuple[str, dict[bytes, bytes]]:

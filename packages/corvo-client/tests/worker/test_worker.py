@@ -196,7 +196,7 @@ async def test_the_death_of_a_worker_is_visible(
 
     may_die = asyncio.Event()
 
-    async def fetch(_count: int, *, wait: bool) -> Any:
+    async def fetch(_queues: object, _count: int, *, wait: bool) -> Any:
         await may_die.wait()
         raise KeyError("a bug")
 
@@ -308,7 +308,7 @@ def test_an_error_in_a_task_of_a_handler_does_not_end_the_worker(
 
     def api(_self: Server, _terms: Any) -> Any:
         class ServerApi:
-            async def fetch(self, count: int, *, wait: bool) -> Any:
+            async def fetch(self, _queues: object, count: int, *, wait: bool) -> Any:
                 return [jobs.pop(0)] if jobs else await asyncio.Event().wait()
 
             async def report(self, items: Any) -> Any:

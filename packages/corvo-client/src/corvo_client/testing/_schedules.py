@@ -6,6 +6,8 @@ from corvo_client._errors import make_error
 from corvo_client.testing._errors import invalid_state, not_found
 from corvo_client.testing._store import JobStore
 from corvo_schema import (
+    BUILT_IN,
+    OPTION_NAMES,
     EnqueueReply,
     EnqueueRequest,
     ErrorCode,
@@ -17,7 +19,6 @@ from corvo_schema import (
 
 _ALIASES = {"@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"}
 _JOB_FIELDS = ScheduleRequest.model_fields.keys() & EnqueueRequest.model_fields.keys()
-_DEFAULT_UNIQUE_PERIOD = 3_600_000
 
 
 class ScheduleStore:
@@ -75,10 +76,11 @@ class ScheduleStore:
                 code=ErrorCode.VALIDATION_ERROR,
                 status=400,
             )
-        if request.unique_period is None:
-            request = request.model_copy(update={"unique_period": _DEFAULT_UNIQUE_PERIOD})
         now = from_ms(self._jobs.clock())
-        members = from_json(request.model_dump_json())
+        members = from_json(request.model_dump_json(exclude_none=True))
+        members["defaults"] = [name for name in OPTION_NAMES if name not in members]
+        # The server shows these with their built-in value, for older clients.
+        members.setdefault("unique_period", BUILT_IN.unique_period)
         if before is not None:
             kept = ("id", "paused", "last_run", "last_job_id", "created_at")
             members |= {name: getattr(before, name) for name in kept}
