@@ -239,7 +239,7 @@ async def settings(client: AsyncClient, name: str) -> list[Any]:
         replies.append(type(error))
     replies.append(await client.delete_schedule(name + "2"))
     changing = ("id", "job_id", "last_job_id", "last_run", "next_run", "created_at", "updated_at")
-    left_out = {*changing, "upcoming", "oldest_pending_ms"}
+    left_out = {*changing, "upcoming", "oldest_pending_ms", "warnings"}
     return [
         reply.model_dump(exclude=left_out) if hasattr(reply, "model_dump") else reply
         for reply in replies

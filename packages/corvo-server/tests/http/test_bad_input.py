@@ -411,12 +411,12 @@ async def test_errors_of_many_fields_are_listed_up_to_a_limit(
     reply = await server.post(
         "/enqueue", {"queue": 5, "max_retries": -1, "scheduled_at": "x", "tags": []}
     )
-    body = check_error(reply, E.VALIDATION_ERROR, "queue")
+    body = check_error(reply, E.VALIDATION_ERROR, "max_retries")
     assert [detail["field"] for detail in body["details"]] == [
-        "queue",
         "max_retries",
-        "scheduled_at",
         "tags",
+        "queue",
+        "scheduled_at",
     ]
     assert "(and 3 more)" in body["error"]
     reply = await server.post("/enqueue/batch", {"jobs": [{"queue": 5}] * 5000})

@@ -52,6 +52,7 @@ BODIES: dict[str, tuple[dict[str, Any], dict[Path, type[BaseModel]]]] = {
     "POST /jobs/{job_id}/priority": ({"priority": 1}, {}),
     "POST /queues/{name}/concurrency": ({"max": 1}, {}),
     "POST /queues/{name}/throttle": ({"rate": 1}, {}),
+    "PUT /queues/{name}/defaults": ({"max_retries": 1}, {}),
     "POST /schedules": (SCHEDULE, {}),
     "PUT /schedules/{schedule}": (SCHEDULE, {}),
 }

@@ -156,6 +156,8 @@ CALLS = [
     Call(200, "POST", "/queues/$new/concurrency", {"max": 5, "per_key": 1}),
     Call(200, "POST", "/queues/$new/throttle", {"rate": 5, "period": "1m"}),
     Call(200, "DELETE", "/queues/$limited/throttle"),
+    Call(200, "PUT", "/queues/$new/defaults", {"max_retries": 5, "tags": {"team": "mail"}}),
+    Call(200, "DELETE", "/queues/$limited/defaults"),
     Call(200, "DELETE", "/queues/$filled?confirm=true"),
     Call(202, "POST", "/queues/$large/clear"),
     Call(202, "DELETE", "/queues/$large?confirm=true"),
