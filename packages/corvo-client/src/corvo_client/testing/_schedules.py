@@ -80,7 +80,7 @@ class ScheduleStore:
         members = from_json(request.model_dump_json(exclude_none=True))
         members["defaults"] = [name for name in OPTION_NAMES if name not in members]
         # The server shows these with their built-in value, for older clients.
-        members.setdefault("unique_period", BUILT_IN.unique_period)
+        members.setdefault("unique_period", BUILT_IN.unique_period / 1000)
         if before is not None:
             kept = ("id", "paused", "last_run", "last_job_id", "created_at")
             members |= {name: getattr(before, name) for name in kept}

@@ -75,6 +75,7 @@ class Schedules(Part):
             raise _unknown(reference)
         return record
 
+    @verb
     async def warnings(self, schedule: ScheduleRecord) -> Sequence[str]:
         """Return sentences about what is probably wrong with a schedule: a misspelt queue."""
         queue = schedule.queue
