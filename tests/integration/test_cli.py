@@ -224,6 +224,9 @@ def test_actions_on_a_queue(corvo: Corvo, queue: str) -> None:
     assert (shown["rate_limit"], shown["rate_window_ms"]) == (100, 60_000)
     assert "5 active, 2 per key, 100 per 1m" in corvo("queues", queue).stdout
     corvo("throttle", queue, "--off")
+    corvo("defaults", queue, "--max-retries", "7")
+    assert corvo("queues", queue, "-o", "json").document["defaults"]["max_retries"] == 7
+    corvo("defaults", queue, "--off")
     assert queue in {one["name"] for one in corvo("queues", "-o", "jsonl").documents}
     assert queue in corvo("queues").stdout
     assert corvo("clear", queue, "-o", "json").document == {"status": "cleared", "deleted": 1}

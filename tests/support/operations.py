@@ -120,7 +120,7 @@ OPERATIONS: Sequence[Operation] = (
         repeat_status=409,
     ),
     Operation("release jobs", "POST /release/batch", end_batch("release", "releases")),
-    Operation("heartbeat", "POST /heartbeat", heartbeat, repeat=_SAME),
+    Operation("heartbeat", "POST /heartbeat", heartbeat),
     Operation("cancel", f"POST {_JOB}/cancel", change("cancel", pending), repeat_status=409),
     Operation("cancel an active job", f"POST {_JOB}/cancel", change("cancel", active)),
     Operation("retry", f"POST {_JOB}/retry", change("retry", dead), repeat_status=409),
