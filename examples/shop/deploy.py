@@ -8,13 +8,8 @@ def main() -> None:
     """Set them on the server that CORVO_SERVER names."""
     with Client() as client:
         client.limit_queue(make_forecast.queue, per_key=1)
-        client.put_schedule(
-            "remove old carts",
-            queue=remove_carts.queue,
-            cron="0 3 * * *",
-            timezone="Europe/Berlin",
-            payload=remove_carts.request(days=30).payload,
-        )
+    daily = remove_carts.schedule("0 3 * * *", name="remove old carts", timezone="Europe/Berlin")
+    daily.put(days=30)
 
 
 if __name__ == "__main__":
