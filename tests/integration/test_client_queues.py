@@ -70,6 +70,17 @@ async def test_a_queue_is_throttled(client: AsyncClient, queue: str) -> None:
     assert len(await client.fetch_batch([queue], worker_id="w", count=9, timeout=0)) == 1
 
 
+async def test_a_queue_has_default_options(client: AsyncClient, queue: str) -> None:
+    assert (
+        await client.set_queue_defaults(queue, max_retries=7, tags={"team": "mail"})
+    ).status == "ok"
+    job = await client.get_job((await client.enqueue(queue, tags={})).job_id)
+    assert (job.max_retries, job.tags) == (7, {})
+    assert (await client.clear_queue_defaults(queue)).status == "ok"
+    assert (await client.get_queue(queue)).defaults is None
+    assert (await client.get_job((await client.enqueue(queue)).job_id)).max_retries == 3
+
+
 async def test_workers_are_listed(client: AsyncClient, queue: str) -> None:
     worker_id = new_name("worker")
     await client.enqueue(queue)

@@ -1,5 +1,6 @@
 """`Worker.configure`."""
 
+from contextvars import copy_context
 from types import SimpleNamespace
 from typing import Any
 
@@ -29,7 +30,10 @@ def test_a_process_of_handlers_uses_the_configured_server() -> None:
     job = LeasedJob(job_id="job_1", queue="child", payload={}, attempt=1, lease_duration=60.0)
     request = _request(task, Lease(job, 0.0, lambda: None))
     forwarder = SimpleNamespace(set_levels=lambda _levels: None, install=lambda: None)
-    assert _run(request, lambda _lease: None, forwarder) == Returned("http://elsewhere:2")
+    inside = copy_context()
+    assert inside.run(_run, request, lambda _lease: None, forwarder) == Returned(
+        "http://elsewhere:2"
+    )
 
 
 def origin(worker: Worker) -> tuple[str, dict[bytes, bytes]]:

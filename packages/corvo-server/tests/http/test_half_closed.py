@@ -92,7 +92,7 @@ async def test_fetch_takes_no_job_for_a_client_that_has_ended(
 async def test_waiting_fetch_ends_without_a_job(bench: Bench, server: HttpServer) -> None:
     connection = await server.connect()
     await connection.send(fetch("half-wait", 30))
-    await until(lambda: bench.engine.notifier.waiting == 1)
+    await until(lambda: bench.engine.notifier.waiting == 1 and bench.store.backlog == 0)
     connection.writer.write_eof()
     await answered(connection, 204)
     assert bench.engine.notifier.waiting == 0

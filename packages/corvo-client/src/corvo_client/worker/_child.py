@@ -182,6 +182,8 @@ def lead_group() -> None:
         # A session of its own, not only a group: a process in the background of a terminal would be
         # stopped when it reads from it.
         os.setsid()
+        # A worker that runs under nohup ignores it, and so would all that this process starts.
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
         atexit.register(_hang_up)
 
 
