@@ -1,4 +1,4 @@
--- works with servers of schema version: 2
+-- works with servers of schema version: 1
 
 -- Defaults for jobs whose request leaves options out.
 CREATE TABLE queue_defaults (

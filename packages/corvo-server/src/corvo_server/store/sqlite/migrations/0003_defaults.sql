@@ -1,4 +1,4 @@
--- works with servers of schema version: 2
+-- works with servers of schema version: 1
 
 -- Defaults for jobs whose request leaves options out. They are not in the table of queues, because
 -- SQLite would write the JSON Schema again with each change of the counters.
