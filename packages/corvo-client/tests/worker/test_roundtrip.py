@@ -167,14 +167,19 @@ def received(hint: Any, value: Any) -> Any:
 
 
 scalars = st.one_of(
-    st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), st.text(max_size=5)
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(max_size=5),
 )
 json_values = st.recursive(
     scalars,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
     max_leaves=8,
 )
-zones = st.sampled_from([None, UTC, BERLIN, timezone(timedelta(hours=-5, minutes=-30))])
+fixed_zones = st.sampled_from([None, UTC, timezone(timedelta(hours=-5, minutes=-30))])
+zones = fixed_zones | st.just(BERLIN)
 # Not before 1900, when the offsets of zones had seconds, which ISO 8601 does not have.
 moments = st.datetimes(datetime(1900, 1, 1), timezones=zones)  # noqa: DTZ001
 trees = st.recursive(
@@ -182,7 +187,9 @@ trees = st.recursive(
     lambda inner: st.builds(Tree, value=st.just(Decimal(1)), children=st.lists(inner, max_size=2)),
     max_leaves=4,
 )
-dogs = st.builds(Dog, at=st.none() | moments, tags=st.sets(st.text(max_size=3), max_size=3))
+# A time that a clock change repeats or leaves out equals no time of another zone.
+fixed_moments = st.datetimes(datetime(1900, 1, 1), timezones=fixed_zones)  # noqa: DTZ001
+dogs = st.builds(Dog, at=st.none() | fixed_moments, tags=st.sets(st.text(max_size=3), max_size=3))
 texts = st.text(max_size=6)
 
 LEGITIMATE: list[tuple[Any, st.SearchStrategy[Any]]] = [
@@ -247,7 +254,7 @@ anything = st.one_of(
     json_values,
     moments,
     st.times(timezones=st.sampled_from([None, UTC, BERLIN])),
-    st.decimals(),
+    st.decimals().filter(lambda number: not number.is_snan()),  # it cannot even be compared
     st.floats(),
     st.binary(max_size=4),
     st.sets(st.integers(), max_size=3),
@@ -260,6 +267,11 @@ anything = st.one_of(
     st.sampled_from([Kind.CAT, Level.LOW, Shade.DARK, Point(1, 2.0), 1j, Fraction(1, 3), object()]),
 )
 ALL_SHAPES = [*SHAPES, *map(shape_of, (Hidden, SecretStr, bytes, Any))]
+
+
+def as_lists(value: Any) -> Any:
+    """Return a value with lists for tuples: without an annotation, a tuple is read as a list."""
+    return [as_lists(item) for item in value] if isinstance(value, list | tuple) else value
 
 
 @given(st.sampled_from(range(len(ALL_SHAPES))), anything)
@@ -276,8 +288,8 @@ def test_whatever_an_enqueue_accepts_arrives_equal(number: int, value: Any) -> N
     found = shape.arguments(payload, CONTEXT)["value"]
     if isinstance(wanted, datetime) and wanted.tzinfo is not None:
         found, wanted = found.astimezone(UTC), wanted.astimezone(UTC)
-    if isinstance(wanted, tuple) and isinstance(found, list):
-        wanted = list(wanted)
+    if isinstance(found, list):
+        found, wanted = as_lists(found), as_lists(wanted)
     assert found == wanted or (found != found and wanted != wanted)  # noqa: PLR0124 - NaN
 
 
