@@ -125,8 +125,10 @@ def test_an_application_with_urls_in_its_code_reaches_only_the_test_server(
 ) -> None:
     (tmp_path / "app.py").write_text(APP.format(url=real.url))
     (tmp_path / "test_app.py").write_text(PLUGIN_TESTS)
+    # The application never closes its asyncio client, whose loop ends with its test.
+    ignored = ("-W", "ignore::pytest.PytestUnraisableExceptionWarning")
     done = subprocess.run(  # noqa: PLW1510 - the output tells more than the exit code
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_app.py"],
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *ignored, "test_app.py"],
         cwd=tmp_path,
         env={**os.environ, "CORVO_SERVER": real.url, "PYTHONPATH": str(tmp_path)},
         capture_output=True,
