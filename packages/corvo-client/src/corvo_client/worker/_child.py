@@ -74,7 +74,7 @@ class RemoteError(Exception):
 
 
 Message = Note | LogRecord | Returned | Raised
-"""What a process sends to its worker. `Returned` or `Raised` is the last message of a job."""
+"""The messages of a process to its worker. `Returned` or `Raised` is the last message of a job."""
 
 
 def serve(pipe: "connection.Connection[Message, Request]") -> None:

@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 class Life:
-    """What has become of one run of a worker. Create and use it in the worker's event loop."""
+    """The end of one run of a worker, to wait for. Create and use it in the worker's event loop."""
 
     def __init__(self) -> None:
         self.error: BaseException | None = None

@@ -1,6 +1,6 @@
 """Budgets: how many bytes and connections the server holds for its clients.
 
-Above a budget, new work is refused with a reason and `Retry-After`. What runs goes on.
+Above a budget, the server refuses new work with a reason and `Retry-After`. It continues the rest.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""What the writer needs of a storage engine: a session that runs each commit as one transaction."""
+"""The session of a storage engine, which runs each commit as one transaction, and its verbs."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol
