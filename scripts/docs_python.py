@@ -31,7 +31,7 @@ def sdk_reference() -> Iterator[str]:
     yield ""
     yield "The keyword arguments that several calls share. All of them are optional."
     yield ""
-    for name in ("EnqueueOptions", "NewJob", "ScheduleOptions", "SearchFilters"):
+    for name in ("EnqueueOptions", "DefaultOptions", "NewJob", "ScheduleOptions", "SearchFilters"):
         yield from _class(f"corvo_client.{name}", level=3)
     yield "## Errors"
     yield ""
@@ -42,7 +42,7 @@ def sdk_reference() -> Iterator[str]:
 
 def worker_reference() -> Iterator[str]:
     """Yield the lines on the worker, tasks, the context, and the exceptions of handlers."""
-    for name in ("Worker", "Task", "TaskDefaults", "Context"):
+    for name in ("Worker", "Task", "Context"):
         yield from _class(f"corvo_client.worker.{name}")
     yield from _function(_find("corvo_client.worker.current_job"), "current_job", level=2)
     yield "## Exceptions that a handler can raise"

@@ -12,10 +12,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from corvo_client.worker import TaskDefaults, Worker
+from corvo_client import DefaultOptions
+from corvo_client.worker import Worker
 
 # Many quick attempts, because the test runs both releases side by side for a while.
-_OPTIONS: TaskDefaults = {
+_OPTIONS: DefaultOptions = {
     "max_retries": 1000,
     "retry_backoff": "fixed",
     "retry_base_delay": "100ms",

@@ -93,7 +93,7 @@ class EnqueueOptions(TypedDict, total=False):
 
 
 class DefaultOptions(TypedDict, total=False):
-    """Default options of a queue's jobs, for those that a request leaves out. None: no default."""
+    """Default options of the jobs of a task or a queue. Those of an enqueue override them."""
 
     priority: AnyPriority | None
     max_retries: int | None

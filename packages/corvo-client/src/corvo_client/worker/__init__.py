@@ -6,7 +6,7 @@ from corvo_client.worker._middleware import CallNext, Middleware
 from corvo_client.worker._outcomes import Cancel, Retry, Snooze
 from corvo_client.worker._payload import InvalidPayload
 from corvo_client.worker._scheduler import Scheduler
-from corvo_client.worker._task import Executor, Task, TaskDefaults
+from corvo_client.worker._task import Executor, Task
 from corvo_client.worker._worker import Worker
 
 __all__ = [
@@ -21,7 +21,6 @@ __all__ = [
     "Scheduler",
     "Snooze",
     "Task",
-    "TaskDefaults",
     "Worker",
     "current_job",
 ]

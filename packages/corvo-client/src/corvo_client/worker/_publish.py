@@ -12,7 +12,6 @@ from pydantic_core import to_json
 
 from corvo_client._backoff import Backoff
 from corvo_client._errors import CorvoError, NotFound
-from corvo_client._options import DefaultOptions
 from corvo_client.worker._runner import AnyTask
 from corvo_client.worker._server import Server
 from corvo_schema.queues import MAX_SCHEMA_BYTES
@@ -33,7 +32,7 @@ async def publish_defaults(server: Server, tasks: Sequence[AnyTask]) -> None:
             schema = None
         while True:
             try:
-                await server.set_queue_defaults(task.queue, DefaultOptions(**task.defaults), schema)
+                await server.set_queue_defaults(task.queue, task.defaults, schema)
                 break
             except NotFound:
                 _log.debug("the server knows no defaults of queues, so none are published")

@@ -13,7 +13,6 @@ from typing import (
     ParamSpec,
     Protocol,
     Self,
-    TypedDict,
     TypeVar,
     Unpack,
     get_args,
@@ -22,10 +21,7 @@ from typing import (
 from corvo_client._calls.jobs import enqueue_request
 from corvo_client._errors import ValidationFailed
 from corvo_client._options import (
-    AnyBackoff,
-    AnyDuration,
-    AnyPriority,
-    AnySeconds,
+    DefaultOptions,
     EnqueueOptions,
     ScheduleOptions,
 )
@@ -44,19 +40,6 @@ R_co = TypeVar("R_co", covariant=True)
 
 Executor = Literal["async", "thread", "process"]
 """Where a handler runs: the worker's event loop, a thread, or a separate process."""
-
-
-class TaskDefaults(TypedDict, total=False):
-    """Default options of a task's jobs. Options of an enqueue override them."""
-
-    priority: AnyPriority
-    max_retries: int
-    retry_backoff: AnyBackoff
-    retry_base_delay: AnyDuration
-    retry_max_delay: AnyDuration
-    unique_period: AnySeconds
-    expire_after: AnyDuration
-    tags: Mapping[str, str]
 
 
 class Producer(ScheduleSender, Protocol):
@@ -122,7 +105,7 @@ class Task(Generic[C, P, R_co]):
         function: Callable[C, R_co],
         queue: str,
         producer: Producer,
-        defaults: TaskDefaults,
+        defaults: DefaultOptions,
         executor: Executor | None = None,
     ) -> None:
         function = as_function(function)
@@ -224,7 +207,7 @@ async def _call_and_await(call: Callable[[], Any]) -> Any:
 
 def check_defaults(defaults: Mapping[str, Any]) -> None:
     """Raise TypeError for an unknown option of a task, and ValueError for an invalid value."""
-    known = TaskDefaults.__annotations__
+    known = DefaultOptions.__annotations__
     for name in defaults.keys() - known.keys():
         if name in EnqueueOptions.__annotations__:
             hint = f"it differs between jobs, so write task.options({name}=...).enqueue(...)"

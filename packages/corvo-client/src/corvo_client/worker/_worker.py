@@ -16,6 +16,7 @@ from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar, Unpack,
 from pydantic import TypeAdapter, ValidationError
 
 from corvo_client._async.client import AsyncClient
+from corvo_client._options import DefaultOptions
 from corvo_client._redirect import bound
 from corvo_client._retry import RetryPolicy
 from corvo_client.worker._api import Redirection
@@ -29,7 +30,7 @@ from corvo_client.worker._run import Run, RunOptions
 from corvo_client.worker._runner import AnyTask
 from corvo_client.worker._server import Server
 from corvo_client.worker._signals import stopping_on_signals
-from corvo_client.worker._task import Executor, Task, TaskDefaults, check_defaults
+from corvo_client.worker._task import Executor, Task, check_defaults
 from corvo_schema.fields import QueueName
 
 _log = logging.getLogger("corvo.worker")
@@ -134,7 +135,7 @@ class Worker:
         queue: str,
         *,
         executor: Executor | None = None,
-        **defaults: Unpack[TaskDefaults],
+        **defaults: Unpack[DefaultOptions],
     ) -> _Decorator:
         """Run the decorated function, `def` or `async def`, for the jobs of `queue`.
 
