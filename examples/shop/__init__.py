@@ -1,8 +1,8 @@
 """A shop on FastAPI. Its slow work runs in workers.
 
-Run these commands in the directory `examples`. They need
-`pip install corvo-server corvo-client corvo-cli fastapi uvicorn`, and each of the last three its
-own terminal:
+Run these commands in the directory `examples`, the first three each in its own terminal. They need
+`pip install corvo-server corvo-client corvo-cli fastapi uvicorn`; before the first release, from a
+checkout, that is `pip install ../packages/* fastapi uvicorn`:
 
     corvo-server                            the job server, on port 8080
     uvicorn shop.web:app --port 8000        the application

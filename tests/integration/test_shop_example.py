@@ -76,15 +76,19 @@ async def test_all_jobs_of_the_shop_end(shop_server: CorvoServer, start_worker: 
         assert await asyncio.to_thread(worker.stop) == 0, worker.output
 
 
-def test_the_tests_of_the_shop_pass(tmp_path: Path) -> None:
-    # In a directory of its own, as a user has it: without the settings of this repository.
-    left_out = shutil.ignore_patterns("__pycache__")
-    shutil.copytree(EXAMPLES / "shop", tmp_path / "shop", ignore=left_out)
+@pytest.mark.parametrize("place", ["in the checkout", "elsewhere"])
+def test_the_tests_of_the_shop_pass(tmp_path: Path, place: str) -> None:
+    # Without the settings of this repository, and without the plugin that they need.
+    directory = EXAMPLES
+    if place == "elsewhere":
+        directory = tmp_path
+        left_out = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(EXAMPLES / "shop", tmp_path / "shop", ignore=left_out)
     command = python("-m", "pytest", "-W", "error", "-p", "no:cacheprovider", "-p", "no:asyncio")
     done = subprocess.run(
         [*command, "shop"],
-        cwd=tmp_path,
-        env=clean_environment(),
+        cwd=directory,
+        env=clean_environment({"PYTHONDONTWRITEBYTECODE": "1"}),
         capture_output=True,
         text=True,
         timeout=300,

@@ -90,7 +90,7 @@ async def test_a_payload_that_does_not_fit_is_retried_until_its_attempts_are_use
     for error in job.errors:
         assert error.error.startswith("invalid payload: ")
         assert named in error.error
-        assert "a newer or an older release has probably enqueued this job" in error.error
+        assert "another release has enqueued this job" in error.error
 
 
 async def test_a_task_is_enqueued_by_its_method(api: ApiClient, worker: Worker, queue: str) -> None:

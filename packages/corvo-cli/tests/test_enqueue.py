@@ -223,6 +223,39 @@ def test_wait_ends_at_its_timeout(corvo: Any, server: Any, clock: Any) -> None:
     assert max(clock.pauses) == 1
 
 
+@pytest.mark.parametrize(
+    ("workers", "message"),
+    [
+        ([], "No worker serves emails. The job waits until one does. Start one"),
+        ([{"id": "w", "queues": ["email"]}], "until one does. Did you mean email?"),
+        ([{"id": "w", "queues": ["emails"], "status": "silent"}], "No worker serves emails."),
+        ([{"id": "w", "queues": ["emails"]}], None),
+    ],
+)
+def test_wait_says_once_that_no_worker_serves_the_queue(
+    corvo: Any, server: Any, workers: list[dict[str, Any]], message: str | None
+) -> None:
+    server.answer(LINE, REPLY, 201)
+    server.answer(f"GET /jobs/{JOB_ID}", {**ENDED, "state": "pending"})
+    server.answer("GET /workers", workers)
+    result = corvo("enqueue", "emails", "--wait-timeout", "9s")
+    assert result.exit_code == 7
+    assert server.lines.count("GET /workers") == 1
+    assert result.stderr.count("No worker serves") == (message is not None)
+    assert message is None or message in result.stderr
+
+
+@pytest.mark.parametrize("state", ["active", "pending"])
+def test_wait_goes_on_if_workers_cannot_be_listed(corvo: Any, server: Any, state: str) -> None:
+    server.answer(LINE, REPLY, 201)
+    server.answer(f"GET /jobs/{JOB_ID}", {**ENDED, "state": state})
+    server.refuse("GET /workers", 403, "FORBIDDEN")
+    result = corvo("enqueue", "emails", "--wait-timeout", "9s")
+    assert result.exit_code == 7
+    assert "No worker" not in result.stderr
+    assert server.lines.count("GET /workers") == (state == "pending")
+
+
 def test_wait_with_a_timeout_of_zero_polls_once(corvo: Any, server: Any, clock: Any) -> None:
     server.answer(LINE, REPLY, 201)
     server.answer(f"GET /jobs/{JOB_ID}", {**ENDED, "state": "active"})
@@ -261,10 +294,15 @@ def test_wait_shows_the_status_on_a_terminal(
     server.answer(LINE, REPLY, 201)
     progress = {"current": 1, "total": 4, "message": "sending"}
     server.answer(f"GET /jobs/{JOB_ID}", {**ENDED, "state": "active", "progress": progress})
-    server.answer(f"GET /jobs/{JOB_ID}", {**ENDED, "state": "retrying"})
+    error = {"attempt": 1, "error": "Boom\nat x", "created_at": ENDED["created_at"]}
+    failed = {"state": "retrying", "attempt": 1, "max_retries": 3, "errors": [error]}
+    server.answer(f"GET /jobs/{JOB_ID}", {**ENDED, **failed})
     server.answer(f"GET /jobs/{JOB_ID}", ENDED)
     assert corvo("enqueue", "emails", "--wait").exit_code == 0
-    assert shown == [f"{JOB_ID} is active 1/4 (25%) sending", f"{JOB_ID} is retrying"]
+    assert shown == [
+        f"{JOB_ID} is active 1/4 (25%) sending",
+        f"{JOB_ID} is retrying after attempt 1 of 3: Boom",
+    ]
 
 
 SCHEMA = {

@@ -272,7 +272,7 @@ def test_every_filter_of_the_api_has_an_option() -> None:
         (["--filter", "{"], "--filter is not valid JSON"),
         (["--filter", "[]"], "--filter must be a JSON object"),
         (["--filter", "@nowhere"], "Cannot read 'nowhere'"),
-        (["--filter", '{"que": 1}'], "que: Extra inputs"),
+        (["--filter", '{"que": 1}'], "que: unknown name; did you mean queue"),
         (
             ["--filter", '{"queue": "a"}', "--queue", "b"],
             "Both --filter and an option set queue; set each field once.",

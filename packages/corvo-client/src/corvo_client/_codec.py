@@ -1,5 +1,6 @@
 """Encode request bodies and decode answers."""
 
+import difflib
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -56,8 +57,20 @@ def build(model: type[M], members: dict[str, Any]) -> M:
             "the request is not valid",
             code=ErrorCode.VALIDATION_ERROR,
             status=400,
-            details=details_of(error),
+            details=_details(model, error),
         ) from None
+
+
+def _details(model: type[RequestModel], error: ValidationError) -> list[ErrorDetail]:
+    """Return the invalid members; for an unknown one, the nearest name."""
+    details = details_of(error)
+    found = error.errors(include_url=False, include_input=False)
+    for number, (detail, item) in enumerate(zip(details, found, strict=False)):
+        if item["type"] == "extra_forbidden" and len(item["loc"]) == 1:
+            near = difflib.get_close_matches(str(item["loc"][0]), model.model_fields, 1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            details[number] = ErrorDetail(field=detail.field, message=f"unknown name{hint}")
+    return details
 
 
 def encode(request: RequestModel, **more: str) -> bytes:

@@ -1,10 +1,11 @@
+import re
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
 from pydantic_core import core_schema
 
-from corvo_client._errors import CorvoError, ValidationFailed
+from corvo_client._errors import CorvoError
 from corvo_client._options import EnqueueOptions
 from corvo_client.worker._context import Context
 from corvo_client.worker._payload import InvalidPayload, PayloadShape
@@ -100,6 +101,33 @@ async def test_an_invalid_enqueue_is_rejected_before_sending(producer: FakeProdu
     assert producer.sent == []
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("priorty", "did you mean 'priority'?"), ("countdown", "the options are priority, ")],
+)
+def test_an_unknown_option_is_refused_before_the_enqueue(
+    producer: FakeProducer, name: str, hint: str
+) -> None:
+    task = Task(add, "sums", producer, {})
+    with pytest.raises(
+        TypeError, match=f"^'{name}' is not an option of an enqueue; {re.escape(hint)}"
+    ):
+        task.options(**{name: 1})  # type: ignore[misc]
+    with pytest.raises(TypeError, match=f"^'{name}' is not an option of a schedule; "):
+        task.schedule("@daily", **{name: 1})  # type: ignore[misc]
+
+
+def test_an_option_among_the_arguments_is_refused_with_the_way_to_give_it(
+    producer: FakeProducer,
+) -> None:
+    task: Task[..., ..., Any] = Task(add, "sums", producer, {})
+    with pytest.raises(TypeError, match=r"^add: .*; 'delay' .*: write task.options\(delay=...\)"):
+        task.enqueue(1, delay=5)
+    with pytest.raises(TypeError, match=r"^add: got an unexpected keyword argument 'c'$"):
+        task.enqueue(1, c=5)
+    assert producer.sent == []
+
+
 async def test_options_override_the_defaults_of_the_task(producer: FakeProducer) -> None:
     task: Task[..., ..., Any] = Task(add, "sums", producer, {"max_retries": 5, "tags": {"a": "b"}})
     urgent = task.options(priority="high", delay=5, max_retries=1)
@@ -141,8 +169,8 @@ def test_schedule_refuses_arguments_that_the_worker_would_reject(producer: FakeP
     task: Task[..., ..., int] = Task(add, "sums", producer, {})
     with pytest.raises(InvalidPayload, match="a: "):
         task.schedule("@daily").put("x")
-    with pytest.raises(ValidationFailed, match="concurrency"):
-        task.schedule("@daily", concurrency="x").put(1)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match="did you mean 'concurrency_key'"):
+        task.schedule("@daily", concurrency="x")  # type: ignore[call-arg]
     assert producer.schedules == []
 
 

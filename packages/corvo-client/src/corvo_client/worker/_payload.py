@@ -17,6 +17,7 @@ from pydantic import (
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from corvo_client._errors import CorvoError
+from corvo_client._options import EnqueueOptions
 from corvo_client.worker._context import Context
 from corvo_client.worker._lead import find_lead
 from corvo_client.worker._roundtrip import difference
@@ -25,8 +26,8 @@ from corvo_client.worker._signature import HandlerSignature
 _MAX_ERRORS = 20
 _NOT_JSON_TEXT = ("json_type", "json_invalid")
 _OTHER_RELEASE = (
-    "a newer or an older release has probably enqueued this job, for example during a deploy; a "
-    "worker of that release can run it"
+    "either the payload is wrong, or another release has enqueued this job, for example during a "
+    "deploy; a worker of that release can run it"
 )
 
 
@@ -127,9 +128,21 @@ class PayloadShape:
         return payload
 
     def _bound(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the arguments by name, those of a `**kwargs` parameter as well."""
+        """Return the arguments by name, those of a `**kwargs` parameter as well.
+
+        The message of a TypeError has the name of the task, and says where an option of the job is
+        given: producers that know other queues pass `delay` beside the arguments.
+        """
         flat: dict[str, Any] = {}
-        bound = self._signature.without_context.bind(*args, **kwargs).arguments
+        try:
+            bound = self._signature.without_context.bind(*args, **kwargs).arguments
+        except TypeError as error:
+            hints = [
+                f"; {name!r} is an option of the job: write task.options({name}=...).enqueue(...)"
+                for name in kwargs
+                if name in EnqueueOptions.__annotations__ and name not in self._signature.parameters
+            ]
+            raise TypeError(f"{self._signature.name}: {error}{''.join(hints)}") from None
         for name, value in bound.items():
             if self._signature.parameters[name].kind is Parameter.VAR_KEYWORD:
                 flat |= value

@@ -189,7 +189,7 @@ class Run:
 
     async def _shut_down(self, fetcher: asyncio.Task[None], grace: float) -> None:
         """Stop fetching, wait for handlers, and release the jobs of handlers that do not end."""
-        _log.info("stopping: no more fetches, %d jobs are running", self.running)
+        _log.info("stopping: no more fetches; running jobs: %d", self.running)
         await self._fetcher.stop(fetcher)
         if self.running and not await _within(grace, self._capacity.all_free()):
             _log.warning("stopping: interrupting %d jobs after %g s", self.running, grace)

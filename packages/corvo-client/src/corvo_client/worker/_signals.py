@@ -34,7 +34,9 @@ def stopping_on_signals(
             stop()
             return
         try:
-            _log.warning("second signal: exiting at once; running jobs stay leased for now")
+            _log.warning(
+                "second signal: exiting at once; other workers get the running jobs when their leases end"
+            )
         finally:
             exit_now(128 + number)
 

@@ -139,7 +139,11 @@ class Task(Generic[C, P, R_co]):
         return copy
 
     def options(self, **options: Unpack[EnqueueOptions]) -> Enqueuer[P]:
-        """Return an `Enqueuer` with these options, which override the defaults of the task."""
+        """Return an `Enqueuer` with these options, which override the defaults of the task.
+
+        Raises TypeError for an unknown option.
+        """
+        _check_names(options, EnqueueOptions.__annotations__, "an enqueue")
         merged = EnqueueOptions(**{**self.defaults, **options})
         return Enqueuer(self._producer, self.queue, self.shape, merged)
 
@@ -150,8 +154,9 @@ class Task(Generic[C, P, R_co]):
 
         `cron` has five fields, or is an alias such as `@daily`. The schedule is identified by
         `name`; the default is the name of the queue. So a second schedule of the same task needs a
-        name. `options` override the defaults of the task.
+        name. `options` override the defaults of the task. Raises TypeError for an unknown option.
         """
+        _check_names(options, ScheduleOptions.__annotations__, "a schedule")
         merged = ScheduleOptions(**{**self.defaults, **options})
         return Scheduler(
             self._producer,
@@ -211,16 +216,21 @@ def check_defaults(defaults: Mapping[str, Any]) -> None:
     for name in defaults.keys() - known.keys():
         if name in EnqueueOptions.__annotations__:
             hint = f"it differs between jobs, so write task.options({name}=...).enqueue(...)"
-        elif near := difflib.get_close_matches(name, known, 1):
-            hint = f"did you mean {near[0]!r}?"
-        else:
-            hint = f"the options are {', '.join(known)}"
-        raise TypeError(f"{name!r} is not an option of a task; {hint}")
+            raise TypeError(f"{name!r} is not an option of a task; {hint}")
+    _check_names(defaults, known, "a task")
     try:
         enqueue_request("options", {}, EnqueueOptions(**defaults))  # type: ignore[typeddict-item]
     except ValidationFailed as error:
         wrong = "; ".join(f"{detail.field}: {detail.message}" for detail in error.details)
         raise ValueError(f"invalid option of a task: {wrong or error}") from None
+
+
+def _check_names(options: Mapping[str, Any], known: Mapping[str, Any], of: str) -> None:
+    """Raise TypeError for an unknown option, with the nearest name."""
+    for name in options.keys() - known.keys():
+        near = difflib.get_close_matches(name, known, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"the options are {', '.join(known)}"
+        raise TypeError(f"{name!r} is not an option of {of}; {hint}")
 
 
 def _mark_async(task: Task[..., ..., Any]) -> None:
