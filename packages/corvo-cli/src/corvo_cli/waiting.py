@@ -60,7 +60,7 @@ def _line(job: "Job") -> str:
 
 
 def _unserved(session: Session, queue: str) -> str | None:
-    """Return a sentence if no worker serves a queue, with the nearest name of one that is served."""
+    """Return a sentence if no worker serves a queue, with the nearest served name."""
     try:
         workers = session.ask(corvo_client.calls.list_workers()).value
     except corvo_client.CorvoError:  # the key may not list workers; the next poll shows an outage

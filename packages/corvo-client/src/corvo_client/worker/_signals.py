@@ -35,7 +35,7 @@ def stopping_on_signals(
             return
         try:
             _log.warning(
-                "second signal: exiting at once; other workers get the running jobs when their leases end"
+                "second signal: exiting at once; other workers get the jobs when their leases end"
             )
         finally:
             exit_now(128 + number)
