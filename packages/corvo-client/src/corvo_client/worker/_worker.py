@@ -17,7 +17,7 @@ from typing import Any, Self
 from corvo_client._async.client import AsyncClient
 from corvo_client._redirect import bound
 from corvo_client._retry import RetryPolicy
-from corvo_client.worker._api import Redirection
+from corvo_client.worker._api import Override
 from corvo_client.worker._http import FetchTerms
 from corvo_client.worker._life import Life, run_to_end
 from corvo_client.worker._log import log_by_default, log_start
@@ -110,7 +110,7 @@ class Worker(Registry):
         if queues is not None:
             self._queues = queues
         if server is not None or api_key is not None:
-            self._server.redirect(Redirection(server, api_key, source))
+            self._server.apply_override(Override(server, api_key, source))
 
     def run(self, *, log_level: int | str = "INFO") -> None:
         """Run until SIGTERM or SIGINT, then shut down in order. A second signal exits at once.
