@@ -41,7 +41,7 @@ class AsyncConnection(asyncio.Protocol):
     def __init__(self, server: ServerAddress, loop: asyncio.AbstractEventLoop) -> None:
         self.server = server
         self._loop = loop
-        self._transport: asyncio.Transport | None = None
+        self._transport: asyncio.Transport
         self._reading: Reading | None = None
         self._answered: asyncio.Future[Reading] | None = None
         self._timer: asyncio.TimerHandle
@@ -73,7 +73,7 @@ class AsyncConnection(asyncio.Protocol):
         self._reading = Reading()
         self._answered = self._loop.create_future()
         self._received_at = self._loop.time()
-        cast("asyncio.Transport", self._transport).write(request)
+        self._transport.write(request)
         self._timer = self._loop.call_later(silence_timeout, self._check_silence, silence_timeout)
         try:
             return await self._answered
@@ -83,7 +83,7 @@ class AsyncConnection(asyncio.Protocol):
 
     def is_good(self) -> bool:
         """Return whether an idle connection is recent enough and still open."""
-        if self._is_broken or self._transport is None or self._transport.is_closing():
+        if self._is_broken or self._transport.is_closing():
             return False
         if self._loop.time() - self._received_at > KEEPALIVE_SECONDS:
             return False
@@ -93,12 +93,12 @@ class AsyncConnection(asyncio.Protocol):
     def close(self) -> None:
         """Close the connection. Unsent data is discarded."""
         self._is_broken = True
-        if self._transport is not None:
-            self._transport.abort()
+        self._transport.abort()
 
     # Callbacks of the event loop
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # Connections have full transports. Those of uvloop do not inherit from asyncio.Transport.
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
