@@ -49,8 +49,8 @@ class AsyncConnection(asyncio.Protocol):
         self._is_broken = False
 
     @classmethod
-    async def open(cls, server: ServerAddress, origin: Origin) -> Self:
-        """Connect to a server. Raises OSError."""
+    async def open(cls, server: ServerAddress, origin: Origin, timeout: float) -> Self:  # noqa: ASYNC109 - as in socket
+        """Connect to a server within `timeout` seconds. Raises OSError."""
         loop = asyncio.get_running_loop()
         # uvloop does not support happy_eyeballs_delay. asyncio fails with it when tasks start
         # eagerly (Python 3.13.0, python/cpython#124309).
@@ -60,7 +60,7 @@ class AsyncConnection(asyncio.Protocol):
         if server.is_tls:
             options |= {"ssl": origin.tls, "server_hostname": server.host}
         connection = cls(server, loop)
-        async with asyncio.timeout(origin.connect_timeout):
+        async with asyncio.timeout(timeout):
             await loop.create_connection(lambda: connection, server.host, server.port, **options)
         return connection
 

@@ -97,6 +97,7 @@ def _enqueue(body: bytes) -> Call[EnqueueReply]:
         _read_enqueue,
         body,
         repeatable=True,
+        prompt=True,
         batch_endpoint=ENQUEUES,
         item=body,
     )
