@@ -157,6 +157,39 @@ async def repeats(client: AsyncClient, queue: str) -> list[Any]:
     return [*replies, await client.enqueue(queue, {"value": 1}, job_id=first.job_id)]
 
 
+async def defaults(client: AsyncClient, queue: str) -> list[Any]:
+    """Enqueue with defaults of the queue: by a job, a batch, its callback and a schedule."""
+    replies: list[Any] = [
+        await client.set_queue_defaults(
+            queue,
+            priority="high",
+            max_retries=7,
+            retry_backoff="linear",
+            retry_base_delay="1s",
+            retry_max_delay="1m",
+            unique_period=60,
+            expire_after="1h",
+            tags={"by": "queue"},
+            payload_schema={"type": "object"},
+        ),
+        await client.enqueue(queue),
+        await client.enqueue(queue, priority="normal", tags={}, max_retries=1),
+    ]
+    jobs: list[Any] = [{"queue": queue}, {"queue": queue, "retry_backoff": "fixed"}]
+    callback = BatchOptions(callback_queue=queue, callback_payload={})
+    replies += (await client.enqueue_batch(jobs, batch=callback)).results
+    await client.put_schedule(queue, queue=queue, cron="@yearly", max_retries=2)
+    replies.append((await client.run_schedule(queue)).status)
+    held = await client.enqueue(queue, {"value": 1}, unique_key="k", delay=600, max_retries=5)
+    replies.append(held)
+    replies.append(await client.enqueue(queue, unique_key="k", on_conflict="replace"))
+    replies.append(await client.set_queue_defaults(queue, tags={"only": "tags"}))
+    replies.append(await client.enqueue(queue))
+    replies.append(await client.clear_queue_defaults(queue))
+    replies.append(await client.enqueue(queue))
+    return replies
+
+
 def normalized(answers: list[Any], names: dict[str, str]) -> list[Any]:
     """Return the replies with job ids replaced by numbers."""
     plain = []
@@ -181,7 +214,7 @@ def compared(jobs: list[Job]) -> list[Any]:
     return rows
 
 
-@pytest.mark.parametrize("story", [options, outcomes, unique_keys, batches, repeats])
+@pytest.mark.parametrize("story", [options, outcomes, unique_keys, batches, repeats, defaults])
 async def test_recorded_jobs_behave_like_real_jobs(server: CorvoServer, story: Story) -> None:
     queue = new_name()
     async with AsyncClient(server.url) as client:
@@ -222,6 +255,15 @@ async def settings(client: AsyncClient, name: str) -> list[Any]:
         await client.unthrottle_queue(name),
         await client.get_queue(name),
         await client.resume_queue(name),
+        await client.set_queue_defaults(
+            name, retry_base_delay="1500ms", tags={}, payload_schema={"type": "object"}
+        ),
+        await client.get_queue(name),
+        [queue.defaults for queue in await client.list_queues() if queue.name == name],
+        await client.set_queue_defaults(name, priority="critical", expire_after="1m"),
+        await client.get_queue(name),
+        await client.set_queue_defaults(name),
+        await client.get_queue(name),
     ]
     missing: tuple[Callable[[str], Awaitable[Any]], ...] = (
         client.get_schedule,
@@ -239,9 +281,15 @@ async def settings(client: AsyncClient, name: str) -> list[Any]:
         replies.append(type(error))
     replies.append(await client.delete_schedule(name + "2"))
     changing = ("id", "job_id", "last_job_id", "last_run", "next_run", "created_at", "updated_at")
-    left_out = {*changing, "upcoming", "oldest_pending_ms", "warnings"}
+    return shown(replies, *changing, "upcoming")
+
+
+def shown(replies: list[Any], *left_out: str) -> list[Any]:
+    """Return replies as plain values, without what depends on ids and times."""
+    names = {*left_out, "oldest_pending_ms", "warnings", "created_at"}
+    members: Any = dict.fromkeys(names, True) | {"defaults": {"updated_at"}}
     return [
-        reply.model_dump(exclude=left_out) if hasattr(reply, "model_dump") else reply
+        reply.model_dump(exclude=members) if hasattr(reply, "model_dump") else reply
         for reply in replies
     ]
 
@@ -253,3 +301,62 @@ async def test_recorded_settings_behave_like_real_settings(server: CorvoServer) 
     with recording():
         async with AsyncClient() as client:
             assert await settings(client, name) == real
+
+
+async def emptied(client: AsyncClient, name: str) -> list[Any]:
+    """Clear and delete queues with jobs of every kind. Return the replies without ids and times."""
+    other = name + "-done"
+    await client.pause_queue(name)
+    await client.set_queue_defaults(name, max_retries=7)
+    await client.enqueue(name)
+    await client.enqueue(name, delay=600, unique_key="k")
+    kept = await client.enqueue(name)
+    await client.cancel_job(kept.job_id)
+    batch = await client.enqueue_batch(
+        [{"queue": name}, {"queue": name, "delay": 600}], batch=BatchOptions(callback_queue=other)
+    )
+    replies: list[Any] = [
+        await client.clear_queue(name),
+        await client.get_queue(name),
+        await client.get_queue(other),
+        await client.get_batch(batch.batch_id or ""),
+        (await client.enqueue(name, unique_key="k")).unique_existing,
+        (await client.get_job(kept.job_id)).state,
+    ]
+    # The callback of this batch is a newer job of the queue that is deleted.
+    batch = await client.enqueue_batch(
+        [{"queue": name}], batch=BatchOptions(callback_queue=name, callback_payload=1)
+    )
+    replies += [
+        await client.delete_queue(name),
+        await client.get_queue(name),
+        (await client.get_batch(batch.batch_id or "")).state,
+        await client.delete_queue(name),
+        await client.delete_queue(other),
+    ]
+    calls: tuple[Callable[[str], Awaitable[Any]], ...] = (
+        client.get_queue,
+        client.clear_queue,
+        client.delete_queue,
+    )
+    for call in calls:
+        try:
+            await call(name)
+        except CorvoError as error:
+            replies.append((type(error), str(error).replace(name, "")))
+    replies = shown(replies, "id", "callback_job_id", "finished_at", "callback_queue")
+    return [
+        {**reply, "name": reply["name"].replace(name, "")}
+        if isinstance(reply, dict) and "name" in reply
+        else reply
+        for reply in replies
+    ]
+
+
+async def test_recorded_queues_are_emptied_like_real_ones(server: CorvoServer) -> None:
+    name = new_name()
+    async with AsyncClient(server.url) as client:
+        real = await emptied(client, name)
+    with recording():
+        async with AsyncClient() as client:
+            assert await emptied(client, name) == real

@@ -180,6 +180,16 @@ def test_commands_of_other_packages_are_listed(corvo: Any) -> None:
     assert corvo("extra").stdout == "more\n"
 
 
+def test_an_entry_point_that_is_no_command_is_named(
+    corvo: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    point = EntryPoint("extra", "json:dumps", plugins.GROUP)
+    monkeypatch.setattr(root, "plugins", lambda: {"extra": point})
+    result = corvo("extra")
+    assert result.exit_code == 1
+    assert "The entry point extra of corvo.commands names json:dumps" in result.stderr
+
+
 @pytest.fixture
 def without_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.metadata, "entry_points", lambda **_: [])

@@ -273,6 +273,9 @@ def test_every_filter_of_the_api_has_an_option() -> None:
         (["--filter", "[]"], "--filter must be a JSON object"),
         (["--filter", "@nowhere"], "Cannot read 'nowhere'"),
         (["--filter", '{"que": 1}'], "que: unknown name; did you mean queue"),
+        (["--filter", '{"state": 5}'], "--state: Input should be a valid list"),
+        (["--filter", '{"tags": [1]}'], "--tag: Input should be a valid dictionary"),
+        (["--filter", '{"created_after": 5}'], "--created-after: "),
         (
             ["--filter", '{"queue": "a"}', "--queue", "b"],
             "Both --filter and an option set queue; set each field once.",

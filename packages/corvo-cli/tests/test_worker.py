@@ -74,7 +74,7 @@ def test_worker_is_found(corvo: Any, runs: list[Worker], target: str) -> None:
     assert result.exit_code == 0
     [worker] = runs
     assert worker.concurrency == 3
-    assert worker._served_queues() == ["emails", "reports"]
+    assert list(worker._served_tasks()) == ["emails", "reports"]
     assert worker._server._origin.url == "http://in-the-code"
 
 
@@ -87,7 +87,7 @@ def test_options_override_the_code(corvo: Any, runs: list[Worker]) -> None:
     assert result.exit_code == 0
     [worker] = runs
     assert worker.concurrency == 50
-    assert worker._served_queues() == ["reports", "emails"]
+    assert list(worker._served_tasks()) == ["reports", "emails"]
     origin = worker._server._origin
     assert origin.url == "http://elsewhere:1"
     assert dict(origin.server.headers)[b"Authorization"] == b"Bearer k"

@@ -26,19 +26,23 @@ from corvo_client import (
     ConnectionLost,
     CorvoError,
     RetryPolicy,
+    calls,
 )
 from corvo_client._answer import Answer
 from corvo_client._async import connection as async_connection
 from corvo_client._async.direct import AsyncDirect
 from corvo_client._async.through_httpx import AsyncThroughHttpx
 from corvo_client._async.transport import AsyncTransport
+from corvo_client._batch_endpoints import ENQUEUES
 from corvo_client._call import Call
 from corvo_client._http1 import BrokenAnswer, Reading
 from corvo_client._origin import Origin
+from corvo_client._retry import NO_RETRIES
 from corvo_client._sync import connection as sync_connection
 from corvo_client._sync.direct import Direct
 from corvo_client._sync.through_httpx import ThroughHttpx
 from corvo_client._sync.transport import Transport
+from corvo_client.worker import Worker
 
 CALL: Call[str] = Call("POST", "/x?a=b c", bytes.decode, b'{"a":1}')
 GET: Call[str] = Call("GET", "/y", bytes.decode)
@@ -286,6 +290,60 @@ def test_silence_times_out(way: Way, raw: RawServer) -> None:
             way.send(CALL)
     assert way.send(replace(CALL, waits=30.0)).body == b"ok"
     assert raw.connections == 3
+
+
+def test_an_attempt_of_a_prompt_call_is_limited(way: Way, raw: RawServer) -> None:
+    raw.answer(SILENCE)
+    way.open(raw.url)
+    with pytest.raises(CallTimedOut, match=r"no answer within 0.05 s. The call may have"):
+        way.send(replace(CALL, within=0.05))
+
+
+@pytest.mark.parametrize("policy", [RetryPolicy(max_elapsed=0), NO_RETRIES, RetryPolicy()])
+def test_a_silent_server_does_not_hold_a_producer(
+    policy: RetryPolicy, raw: RawServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("corvo_client._retry._LEAST_SECONDS", 0.05)
+    policy = replace(policy, max_elapsed=min(policy.max_elapsed, 0.05))
+    raw.answer(*[SILENCE] * 20)
+    worker = Worker(raw.url, retry=policy)
+
+    @worker.task("q")
+    def work() -> None: ...
+
+    async def enqueue_at_once() -> None:
+        async with AsyncClient(raw.url, retry=policy) as client:
+            enqueues = [client.enqueue("q", n) for n in range(3)]
+            errors = await asyncio.gather(*enqueues, return_exceptions=True)
+        for error in errors:
+            assert isinstance(error, CallTimedOut)
+            assert "no answer within 0.0" in str(error)
+
+    asyncio.run(enqueue_at_once())
+    with Client(raw.url, retry=policy) as client:
+        for call in (
+            lambda: client.enqueue("q", {}),
+            lambda: client.send(calls.exact(calls.enqueue(work.request()))),
+            work.enqueue,
+        ):
+            with pytest.raises(CallTimedOut, match=r"enqueue: no answer within 0\.0\d+ s"):
+                call()
+
+
+def test_calls_that_take_long_are_not_limited_by_the_policy() -> None:
+    request = calls.enqueue_request("q", {})
+    long = [
+        calls.enqueue_batch([request], None),
+        calls.bulk("retry", filters={}),
+        calls.search(),
+        calls.clear_queue("q"),
+        calls.delete_queue("q"),
+    ]
+    assert not any(call.prompt for call in long)
+    one = calls.enqueue(request)
+    assert one.prompt
+    assert ENQUEUES.join([one, one]).prompt
+    assert not ENQUEUES.join([one, replace(one, prompt=False)]).prompt
 
 
 def test_error_of_a_refused_connection(way: Way) -> None:

@@ -90,3 +90,11 @@ def test_only_temporary_failures_are_retried_without_a_second_effect(
     error: CorvoError, repeatable: bool, is_repeated: bool
 ) -> None:
     assert (pause(error, repeatable=repeatable) is not None) is is_repeated
+
+
+def test_an_attempt_takes_what_is_left_of_the_policy() -> None:
+    policy = RetryPolicy(max_elapsed=5)
+    assert policy.attempt_limit(300_000, 0) == 5
+    assert policy.attempt_limit(0, 3.5) == 1.5
+    assert policy.attempt_limit(0, 4.9) == policy.attempt_limit(0, 7) == 1
+    assert policy.attempt_limit(4_000_000, 0) == 9

@@ -1,16 +1,17 @@
 """The filter options of `corvo search` and `corvo bulk`."""
 
 import json
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from corvo_cli.parameters import PRIORITY, QUEUE, STATE, TAG, TIME, NumberType
+import corvo_client
+from corvo_cli.parameters import PRIORITY, QUEUE, STATE, TAG, TIME, NumberType, tags_of
 from corvo_cli.texts import read_file
 
 if TYPE_CHECKING:
-    from corvo_client import SearchFilters
+    from corvo_schema import SearchFilter
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -67,6 +68,7 @@ _OPTIONS: list[Callable[[Any], Any]] = [
         "tags",
         type=TAG,
         multiple=True,
+        callback=tags_of,
         metavar="KEY=VALUE",
         help="Match jobs with this tag. Repeat the option to require several tags.",
     ),
@@ -112,34 +114,35 @@ def filter_options(function: F) -> F:
     return function
 
 
-def take_filters(options: dict[str, Any]) -> "SearchFilters | None":
+def take_filters(options: dict[str, Any]) -> "SearchFilter | None":
     """Remove the filters from a command's options and return them; None if no filter is given.
 
-    Raises `click.UsageError` if a field is given both by an option and in `--filter`.
+    Raises `click.UsageError` if a field is given both by an option and in `--filter`, and
+    `ValidationFailed`.
     """
     names = [name for name in options if name in FILTERS]
     given = {name: options.pop(name) for name in names}
-    given["tags"] = dict(given["tags"])
-    filters = {name: value for name, value in given.items() if value not in (None, (), {})}
+    filters = {name: value for name, value in given.items() if value not in (None, ())}
     text = options.pop("filter_json")
     if text is None:
-        return cast("SearchFilters", filters) if filters else None
+        return corvo_client.calls.search_filter(filters) if filters else None
     more = _read(text)
     twice = sorted(more.keys() & filters.keys())
     if twice:
         raise click.UsageError(
             f"Both --filter and an option set {', '.join(twice)}; set each field once."
         )
-    return cast("SearchFilters", more | filters)
+    return corvo_client.calls.search_filter(more | filters)
 
 
-def format_filters(filters: Mapping[str, Any]) -> str:
-    """Format filters on one line, such as `queue=emails state=dead`."""
-    return " ".join(f"{name}={_value(value)}" for name, value in filters.items())
+def format_filters(filters: "SearchFilter") -> str:
+    """Format filters on one line, such as `queue=emails state=dead`. No filters are no text."""
+    given = filters.model_dump(mode="json", exclude_unset=True)
+    return " ".join(f"{name}={_value(value)}" for name, value in given.items())
 
 
 def _value(value: Any) -> str:
-    if isinstance(value, tuple | list):
+    if isinstance(value, list):
         return ",".join(map(str, value))
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import click
 
-from corvo_cli.parameters import BACKOFF, PRIORITY, SPAN, TAG
+from corvo_cli.parameters import BACKOFF, PRIORITY, SPAN, TAG, tags_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -52,6 +52,7 @@ _OPTIONS = (
         "tags",
         type=TAG,
         multiple=True,
+        callback=tags_of,
         metavar="KEY=VALUE",
         help="Add a tag to its jobs. Repeat the option for several tags.",
     ),

@@ -11,9 +11,8 @@ from corvo_cli.show.job_table import job_table
 from corvo_cli.show.output import Format
 
 if TYPE_CHECKING:
-    from corvo_client import SearchFilters
     from corvo_client.calls import Exact
-    from corvo_schema import SearchReply
+    from corvo_schema import SearchFilter, SearchReply
 
 LARGEST_PAGE = 1000
 
@@ -21,7 +20,7 @@ LARGEST_PAGE = 1000
 class SearchQuery(NamedTuple):
     """The parameters of a search. `limit` is the maximum number of jobs; None means no limit."""
 
-    filters: "SearchFilters | None"
+    filters: "SearchFilter | None"
     sort: str
     order: str
     limit: int | None

@@ -146,6 +146,13 @@ class QueueType(click.ParamType[str]):
         return []
 
 
+def tags_of(
+    _context: click.Context, _parameter: click.Parameter, pairs: Sequence[tuple[str, str]]
+) -> dict[str, str] | None:
+    """Return the tags of all `--tag` options; None if there are none."""
+    return dict(pairs) or None
+
+
 TAG = TagType()
 SPAN = SpanType()
 DURATION = DurationType()

@@ -1,8 +1,10 @@
 """Commands that other packages register as entry points."""
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import click
+
+from corvo_cli.exits import ExitCode, Failure
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -18,5 +20,12 @@ def plugins() -> "dict[str, EntryPoint]":
 
 
 def load(point: "EntryPoint") -> click.Command:
-    """Import a command."""
-    return cast("click.Command", point.load())
+    """Import a command. Raises `Failure` if the entry point names something else."""
+    command = point.load()
+    if not isinstance(command, click.Command):
+        raise Failure(
+            f"The entry point {point.name} of {GROUP} names {point.value}, which is not a command "
+            "of click. Update or remove the package that has it.",
+            ExitCode.ERROR,
+        )
+    return command

@@ -1,17 +1,19 @@
 """Find out whether a queue that nothing matched in exists."""
 
 import difflib
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import corvo_client
 from corvo_cli.session import Session
 
+if TYPE_CHECKING:
+    from corvo_schema import SearchFilter
 
-def unknown_queue(session: Session, filters: Mapping[str, Any] | None) -> str | None:
+
+def unknown_queue(session: Session, filters: "SearchFilter | None") -> str | None:
     """Return a sentence if the queue of these filters does not exist, with the nearest name."""
-    wanted = (filters or {}).get("queue")
-    if not isinstance(wanted, str):
+    wanted = None if filters is None else filters.queue
+    if wanted is None:
         return None
     try:
         names = [queue.name for queue in session.ask(corvo_client.calls.list_queues()).value]

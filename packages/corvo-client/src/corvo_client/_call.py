@@ -1,8 +1,9 @@
 """Calls as values: the request of a client method and the reader of its answer. No I/O."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from corvo_client._errors import ApiError
 
@@ -17,6 +18,8 @@ class Call(Generic[R]):
 
     `repeatable`: sending it twice has no second effect. `patient`: the retry policy applies; if
     False, the first failure is raised. `waits`: seconds by which the server may delay its answer.
+    `prompt`: the retry policy also limits how long an attempt takes, because a caller waits for an
+    answer that comes at once. `within`: that limit of one attempt, in seconds; None: no limit.
     A call with a `batch_endpoint` may be sent to that endpoint as `item`, together with others.
     """
 
@@ -27,8 +30,20 @@ class Call(Generic[R]):
     repeatable: bool = False
     patient: bool = True
     waits: float = 0.0
+    prompt: bool = False
+    within: float | None = None
     batch_endpoint: "BatchEndpoint[R] | None" = None
     item: bytes = b""
+
+
+def left(seconds: float, call: Call[Any], started: float) -> float:
+    """Return a timeout for the next step of an attempt that began at `started`.
+
+    It is `seconds`, or less if less is left of the attempt, but never 0.
+    """
+    if call.within is None:
+        return seconds
+    return max(min(seconds, started + call.within - time.monotonic()), 0.001)
 
 
 class Exact(NamedTuple, Generic[R]):
@@ -52,6 +67,7 @@ def exact(call: Call[R]) -> Call[Exact[R]]:
         repeatable=call.repeatable,
         patient=call.patient,
         waits=call.waits,
+        prompt=call.prompt,
     )
 
 
@@ -69,7 +85,7 @@ class BatchEndpoint(Generic[R]):
     read: Callable[[bytes], list[R | ApiError]]
 
     def join(self, calls: Sequence[Call[R]]) -> Call[list[R | ApiError]]:
-        """Return one call for many. It is repeatable if all of them are."""
+        """Return one call for many. It is repeatable or prompt if all of them are."""
         items = b",".join([call.item for call in calls])
         return Call(
             "POST",
@@ -77,4 +93,5 @@ class BatchEndpoint(Generic[R]):
             self.read,
             b'{"%b":[%b]}' % (self.member.encode(), items),
             repeatable=all(call.repeatable for call in calls),
+            prompt=all(call.prompt for call in calls),
         )

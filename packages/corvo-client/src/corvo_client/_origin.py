@@ -124,7 +124,7 @@ class Origin:
 
     def silence_timeout(self, call: Call[Any]) -> float:
         """Return how many seconds the server may send nothing before the call fails."""
-        return self.read_timeout + call.waits
+        return _limited(self.read_timeout + call.waits, call.within)
 
     # For httpx
 
@@ -151,9 +151,9 @@ class Origin:
             headers = [*headers, (b"Content-Length", b"0")]
         silence_timeout = self.silence_timeout(call)
         timeout = {
-            "connect": self.connect_timeout,
+            "connect": _limited(self.connect_timeout, call.within),
             "read": silence_timeout,
-            "write": self.read_timeout,
+            "write": _limited(self.read_timeout, call.within),
             "pool": silence_timeout,
         }
         return httpx.Request(
@@ -221,6 +221,10 @@ class Origin:
         at = self._at
         if self.servers[at] is server:
             self._at = (at + 1) % len(self.servers)
+
+
+def _limited(seconds: float, within: float | None) -> float:
+    return seconds if within is None else min(seconds, within)
 
 
 def _server_url(text: str, source: str) -> httpx.URL:

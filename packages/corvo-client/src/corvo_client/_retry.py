@@ -18,6 +18,10 @@ Sleep = Callable[[float], None]
 AsyncSleep = Callable[[float], Awaitable[None]]
 
 _VARIABLE = "CORVO_RETRY_SECONDS"
+_LEAST_SECONDS = 1.0
+"""Limit of an attempt that begins when the time is almost up: a healthy server answers by then."""
+_BYTES_PER_SECOND = 1_000_000
+"""Speed of a slow upload. Concurrent calls of an async client share requests of up to 4 MB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +32,9 @@ class RetryPolicy:
     the server answered that it changed nothing, or the call is repeatable. Repeatable are reads,
     enqueues (they carry a job id), and ack, fail and release with a lease token. A delay is random
     between zero and a bound that doubles; `Retry-After` is added to it. No attempt starts after
-    `max_elapsed`. The default is short, because a caller waits, e.g. a web request; a program that
-    rather waits than fails needs more. The default `max_attempts` is so high that only
+    `max_elapsed`. An `enqueue` gives up a silent server then, too: an attempt takes as long as is
+    left, but at least 1 s. The default is short, because a caller waits, e.g. a web request; a
+    program that rather waits than fails needs more. The default `max_attempts` is so high that only
     `max_elapsed` matters.
     """
 
@@ -49,6 +54,13 @@ class RetryPolicy:
             return None
         delay = self.delay(error, attempt, draw)
         return delay if elapsed + delay <= self.max_elapsed else None
+
+    def attempt_limit(self, size: int, elapsed: float) -> float:
+        """Return the seconds that an attempt of a prompt call may take after `elapsed` seconds.
+
+        `size` is the size of its request in bytes.
+        """
+        return max(self.max_elapsed - elapsed, _LEAST_SECONDS) + size // _BYTES_PER_SECOND
 
     def delay(self, error: CorvoError | None, attempt: int, draw: float) -> float:
         """Return the seconds to wait after attempt number `attempt`, ignoring the limits."""

@@ -55,6 +55,7 @@ from corvo_client._calls.search import (
     get_bulk,
     list_bulk,
     search,
+    search_filter,
 )
 from corvo_client._stream import Stream, exact_stream
 
@@ -108,6 +109,7 @@ __all__ = [
     "run_schedule",
     "schedule_request",
     "search",
+    "search_filter",
     "set_queue_defaults",
     "throttle_queue",
     "unthrottle_queue",

@@ -77,6 +77,8 @@ async def test_search_rejects_unknown_filters(client: AsyncClient, server: Any) 
         await client.search(limit=1001)
     with pytest.raises(ValidationFailed, match="state"):
         await client.search(state="ded")  # type: ignore[arg-type]
+    with pytest.raises(ValidationFailed, match="state: Input should be a valid list"):
+        await client.search(state=5)  # type: ignore[arg-type]
     assert server.requests == []
 
 

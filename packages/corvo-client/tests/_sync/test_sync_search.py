@@ -78,6 +78,8 @@ def test_search_rejects_unknown_filters(client: Client, server: Any) -> None:
         client.search(limit=1001)
     with pytest.raises(ValidationFailed, match="state"):
         client.search(state="ded")  # type: ignore[arg-type]
+    with pytest.raises(ValidationFailed, match="state: Input should be a valid list"):
+        client.search(state=5)  # type: ignore[arg-type]
     assert server.requests == []
 
 

@@ -1,10 +1,19 @@
 """Recorded schedules, pauses and limits."""
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 
-from corvo_client import AsyncClient, Client, InvalidState, NotFound, ValidationFailed
+from corvo_client import (
+    AsyncClient,
+    Client,
+    InvalidState,
+    NotFound,
+    PayloadTooLarge,
+    Priority,
+    ValidationFailed,
+)
 from corvo_client.testing import NoServer, RecordedJobs, recording
 from corvo_client.worker import Worker
 
@@ -87,8 +96,8 @@ def test_limits_and_counts_are_recorded(jobs: RecordedJobs, client: Client) -> N
     assert [queue.name for queue in client.list_queues()] == ["other", "tenants"]
     with pytest.raises(NotFound, match="no queue 'unknown'"):
         client.get_queue("unknown")
-    with pytest.raises(NoServer, match="clear"):
-        client.clear_queue("other")
+    with pytest.raises(NoServer, match="search"):
+        client.search(queue="other")
 
 
 async def test_a_drain_leaves_paused_queues_out(jobs: RecordedJobs) -> None:
@@ -111,3 +120,52 @@ async def test_a_drain_leaves_paused_queues_out(jobs: RecordedJobs) -> None:
         assert (await client.drain_queue("a")).status == "draining"
         assert (jobs.queues["a"].paused, jobs.queues["a"].draining) == (True, True)
         assert jobs.queues["a"].completed == 1
+
+
+def test_defaults_of_a_queue_apply_to_its_jobs(jobs: RecordedJobs, client: Client) -> None:
+    client.set_queue_defaults("q", priority="high", unique_period=60, expire_after="1h")
+    client.enqueue("q", unique_key="k")
+    first = jobs.assert_enqueued("q")
+    assert (first.priority, first.max_retries) == (Priority.HIGH, 3)
+    assert first.expire_at == first.created_at + timedelta(hours=1)
+    assert client.enqueue("q", unique_key="k").unique_existing
+    assert not client.enqueue("q", unique_key="other", unique_period=600).unique_existing
+    jobs.forward(61)
+    assert not client.enqueue("q", unique_key="k").unique_existing
+    assert client.enqueue("q", unique_key="other").unique_existing
+    client.put_schedule("s", queue="q", cron="@daily", expire_after="1m")
+    client.run_schedule("s")
+    assert jobs.all[-1].expire_at == jobs.now + timedelta(minutes=1)
+    assert jobs.queues["q"].defaults is not None
+    jobs.clear()
+    client.enqueue("q")
+    assert jobs.all[0].priority == Priority.NORMAL
+
+
+def test_a_schema_that_a_server_refuses_is_refused(jobs: RecordedJobs, client: Client) -> None:
+    with pytest.raises(PayloadTooLarge, match="payload_schema has 65"):
+        client.set_queue_defaults("q", payload_schema={"title": "x" * 65_536})
+    assert jobs.queues == {}
+
+
+async def test_a_queue_with_an_active_job_is_not_deleted(jobs: RecordedJobs) -> None:
+    worker = Worker()
+
+    @worker.task("q")
+    async def empty(call: str) -> str:
+        async with AsyncClient() as client:
+            return str(getattr(await getattr(client, call)("q"), "deleted", None))
+
+    await empty.aenqueue("clear_queue")
+    await empty.options(delay=60).aenqueue("delete_queue")
+    await empty.options(delay=120).aenqueue("get_queue")
+    drained = await jobs.drain_async(worker, within=0)
+    assert [(job.state, job.result) for job in jobs.all] == [("completed", "2")]
+    await empty.options(max_retries=1).aenqueue("delete_queue")
+    drained = await jobs.drain_async(worker)
+    assert (drained.dead, len(jobs.all)) == (1, 2)
+    assert "Queue q has 1 active jobs. Drain it" in jobs.all[-1].errors[0].error
+    async with AsyncClient() as client:
+        assert (await client.delete_queue("q")).deleted == 2
+    assert jobs.all == []
+    assert jobs.queues == {}

@@ -58,7 +58,7 @@ def test_configure_without_arguments_changes_nothing(worker: Worker) -> None:
     worker.configure()
     url, headers = origin(worker)
     assert (url, headers[b"Authorization"]) == ("http://in-the-code:1", b"Bearer code")
-    assert (worker.concurrency, worker._served_queues()) == (3, ["a"])
+    assert (worker.concurrency, list(worker._served_tasks())) == (3, ["a"])
 
 
 def test_server_and_key_are_replaced_together(worker: Worker) -> None:
@@ -91,8 +91,8 @@ async def test_run_uses_the_configured_options(
     async with worker:
         await server.seen(lambda: server.fetches)
         assert worker.concurrency == 7
-        assert worker._run is not None
-        assert worker._run._options.concurrency == 7
+        assert worker._life is not None
+        assert worker._life.run._options.concurrency == 7
         with pytest.raises(RuntimeError, match="already running"):
             worker.configure(concurrency=1)
     assert server.fetched_queues == [("b",)]

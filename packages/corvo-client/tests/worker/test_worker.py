@@ -177,7 +177,7 @@ async def test_liveness_depends_on_the_last_poll(patched: Any, make_job: MakeJob
         assert worker.seconds_since_poll is not None
         assert worker.is_live(within=60)
         # The last poll was long ago, but all slots are taken.
-        fetcher = worker._run._fetcher  # type: ignore[union-attr]
+        fetcher = worker._life.run._fetcher  # type: ignore[union-attr]
         fetcher.last_poll = time.monotonic() - 100
         assert worker.is_live(within=60)
         go_on.set()
@@ -212,7 +212,7 @@ async def test_the_death_of_a_worker_is_visible(
                 errors = await asyncio.gather(*waiting, return_exceptions=True)
             assert [type(error) for error in errors] == [KeyError, KeyError]
             assert "the worker ended with an error and runs no more jobs" in caplog.text
-            worker._run._fetcher.last_poll = time.monotonic()  # type: ignore[union-attr]
+            worker._life.run._fetcher.last_poll = time.monotonic()  # type: ignore[union-attr]
             assert not worker.is_live()
 
     async def live_and_fail() -> None:

@@ -19,6 +19,9 @@ FINAL_STATES = {
 }
 """The state of a job that an event has finished."""
 
+CLEARED_STATES = (JobState.PENDING, JobState.SCHEDULED)
+"""The states of the jobs that the clear of a queue deletes."""
+
 REPLACED_FIELDS = (
     "state",
     "payload",
@@ -127,6 +130,14 @@ def cancel_refusal(job_id: str, state: JobState) -> str:
     """Return the message for the cancel of a finished job."""
     which = "a pending, scheduled, retrying or active"
     return f"{state_refusal(job_id, state, 'cancelled', which)}."
+
+
+def delete_queue_refusal(queue: str, active: int) -> str:
+    """Return the message for the delete of a queue with active jobs."""
+    return (
+        f"Queue {queue} has {active} active jobs. Drain it and wait for them, or cancel them, then "
+        "delete it."
+    )
 
 
 def duplicate_refusal(unique_key: str | None, queue: str, holder_id: str, state: JobState) -> str:

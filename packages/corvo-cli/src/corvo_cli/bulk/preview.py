@@ -8,7 +8,7 @@ import click
 import corvo_client
 from corvo_cli import json_text
 from corvo_cli.bulk.actions import Action
-from corvo_cli.bulk.selection import Selection, check_queue, states_of
+from corvo_cli.bulk.selection import Selection, check_queue
 from corvo_cli.exits import ExitCode, Failure
 from corvo_cli.human import count
 from corvo_cli.session import Session
@@ -17,7 +17,7 @@ from corvo_cli.show.job_table import job_table
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from corvo_client import Job
+    from corvo_client import Job, SearchFilter
     from corvo_client.calls import Exact
 
 _SHOWN = 10
@@ -38,13 +38,13 @@ def preview(session: Session, action: Action, selection: Selection) -> Preview:
     """Count the selected jobs, and the jobs whose state allows the action."""
     if selection.job_ids is not None:
         return _preview_ids(session, action, selection)
-    filters: dict[str, Any] = dict(selection.filters or {})
+    filters = selection.filters or corvo_client.SearchFilter()
     matched = _search(session, filters, 1).value.total
-    wanted = states_of(filters.get("state") or ()) or sorted(action.states)
+    wanted: list[str] = [*filters.state] or sorted(action.states)
     allowed = [name for name in wanted if name in action.states]
     if not allowed:
         return Preview(matched, 0, [], [])
-    page = _search(session, {**filters, "state": allowed}, _SHOWN)
+    page = _search(session, filters.model_copy(update={"state": allowed}), _SHOWN)
     texts = json_text.items(json_text.members(page.body.decode())["jobs"])
     return Preview(matched, page.value.total, page.value.jobs, _payloads(texts))
 
@@ -82,7 +82,7 @@ def confirm(session: Session, action: Action, selection: Selection) -> None:
     if selection.job_ids is not None:
         number = count(len(selection.job_ids), "job")
     else:
-        total = _search(session, dict(selection.filters or {}), 1).value.total
+        total = _search(session, selection.filters, 1).value.total
         if total == 0:
             check_queue(session, selection)
         number = count(total, "job")
@@ -127,8 +127,8 @@ def _replies(session: Session, job_ids: list[str]) -> "Iterator[Exact[Any]]":
             job_ids = job_ids[at_once:]
 
 
-def _search(session: Session, filters: dict[str, Any], limit: int) -> "Exact[Any]":
-    return session.ask(corvo_client.calls.search(filters, limit=limit))  # type: ignore[arg-type]
+def _search(session: Session, filters: "SearchFilter | None", limit: int) -> "Exact[Any]":
+    return session.ask(corvo_client.calls.search(filters, limit=limit))
 
 
 def _payloads(texts: list[str]) -> list[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+import corvo_client
 from corvo_cli.bulk.actions import Action
 from corvo_cli.bulk.piped import read_ids
 from corvo_cli.exits import ExitCode, Failure
@@ -17,7 +18,7 @@ from corvo_cli.session import Session
 from corvo_cli.texts import read_stdin
 
 if TYPE_CHECKING:
-    from corvo_client import SearchFilters
+    from corvo_schema import SearchFilter
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +29,15 @@ class Selection:
     """
 
     job_ids: Sequence[str] | None = None
-    filters: "SearchFilters | None" = None
+    filters: "SearchFilter | None" = None
     states: Sequence[str] | None = None
 
     def __str__(self) -> str:
         """Describe the selection for the confirmation, such as `that match queue=emails`."""
         if self.job_ids is not None:
             return "by id"
-        return (
-            f"that match {format_filters(self.filters)}" if self.filters else "without any filter"
-        )
+        text = "" if self.filters is None else format_filters(self.filters)
+        return f"that match {text}" if text else "without any filter"
 
 
 def select(
@@ -50,14 +50,15 @@ def select(
     """
     filters = take_filters(options)
     if job_ids:
-        more: dict[str, Any] = dict(filters or {})
-        states = more.pop("state", action.default)
-        if more:
+        given = set() if filters is None else filters.model_fields_set
+        if given - {"state"}:
             raise click.UsageError("Give either job ids or filters, not both.")
-        return Selection(list(dict.fromkeys(job_ids)), states=states_of(states))
+        taken = filters.state if filters is not None and given else action.default
+        return Selection(list(dict.fromkeys(job_ids)), states=[*taken] or None)
     if filters is not None:
-        if action.default and not filters.get("state"):
-            filters["state"] = action.default  # type: ignore[typeddict-item]  # names of states
+        if action.default and not filters.state:
+            states = [corvo_client.JobState(name) for name in action.default]
+            filters = filters.model_copy(update={"state": states})
         return Selection(filters=filters)
     if sys.stdin.isatty():
         raise click.UsageError(
@@ -70,16 +71,11 @@ def select(
             f"Stdin has one page with {found}, and the search has more. Use `corvo search --all` "
             "for all of them."
         )
-    return Selection(job_ids=piped.job_ids, states=states_of(action.default))
+    return Selection(job_ids=piped.job_ids, states=[*action.default] or None)
 
 
 def check_queue(session: Session, selection: Selection) -> None:
     """Raise `Failure` if the filters name a queue that does not exist."""
-    unknown = unknown_queue(session, dict(selection.filters or {}))
+    unknown = unknown_queue(session, selection.filters)
     if unknown is not None:
         raise Failure(f"{unknown} Nothing was changed.", ExitCode.NOT_FOUND)
-
-
-def states_of(states: "str | Sequence[str]") -> Sequence[str] | None:
-    """Return states as a list; None if there are none."""
-    return [states] if isinstance(states, str) else list(states) or None

@@ -1,13 +1,22 @@
 """`corvo enqueue`."""
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
 import corvo_client
 from corvo_cli.command import Command
 from corvo_cli.exits import ExitCode, Failure
-from corvo_cli.parameters import BACKOFF, DURATION, ON_CONFLICT, PRIORITY, QUEUE, SPAN, TAG
+from corvo_cli.parameters import (
+    BACKOFF,
+    DURATION,
+    ON_CONFLICT,
+    PRIORITY,
+    QUEUE,
+    SPAN,
+    TAG,
+    tags_of,
+)
 from corvo_cli.payload import read_payload
 from corvo_cli.schema_check import warn_of_differences
 from corvo_cli.session import Session, pass_session
@@ -93,6 +102,7 @@ _EXAMPLES = """
     "tags",
     type=TAG,
     multiple=True,
+    callback=tags_of,
     metavar="KEY=VALUE",
     help="Add a tag, e.g. tenant=acme. Repeat the option for several tags.",
 )
@@ -122,7 +132,7 @@ def enqueue(
     payload: str,
     wait: bool,
     wait_timeout: float | None,
-    **options: Any,
+    **options: "Unpack[EnqueueOptions]",
 ) -> None:
     """Enqueue a job.
 
@@ -136,8 +146,7 @@ def enqueue(
     the job is completed, 1 if it is dead or cancelled, and 7 if --wait-timeout has passed.
     """
     document = read_payload(payload)
-    options["tags"] = dict(options["tags"]) or None
-    request = corvo_client.calls.enqueue_request(queue, document, cast("EnqueueOptions", options))
+    request = corvo_client.calls.enqueue_request(queue, document, options)
     reply = session.ask(corvo_client.calls.enqueue(request))
     warn_of_differences(session, queue, document)
     if not (wait or wait_timeout is not None):

@@ -1,6 +1,6 @@
 """Actions on a queue: pause, resume, drain, limit, set defaults, clear and destroy."""
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
@@ -171,7 +171,9 @@ def throttle(
 @job_options
 @click.option("--off", is_flag=True, help="Remove the defaults, and the schema of the payload.")
 @pass_session
-def defaults(session: Session, /, queue: str, off: bool, **options: Any) -> None:
+def defaults(
+    session: Session, /, queue: str, off: bool, **options: "Unpack[DefaultOptions]"
+) -> None:
     """Set options for the jobs of a queue that leave them out.
 
     The server gives them to jobs that are enqueued from now on, by anyone: a program, `corvo
@@ -179,8 +181,7 @@ def defaults(session: Session, /, queue: str, off: bool, **options: Any) -> None
     schema of the payload stays. A worker that starts replaces them by the options of its task,
     unless it runs with publish=False. `corvo queues QUEUE` shows them.
     """
-    options["tags"] = dict(options["tags"]) or None
-    given = {name: value for name, value in options.items() if value is not None}
+    given = [name for name, value in options.items() if value is not None]
     if off == bool(given):
         raise click.UsageError("Give either the options of the jobs, or only --off.")
     if off:
@@ -192,7 +193,7 @@ def defaults(session: Session, /, queue: str, off: bool, **options: Any) -> None
     except corvo_client.NotFound:  # setting its defaults creates the queue
         known = None
     schema = None if known is None else known.payload_schema
-    call = corvo_client.calls.set_queue_defaults(queue, cast("DefaultOptions", given), schema)
+    call = corvo_client.calls.set_queue_defaults(queue, options, schema)
     _act(session, call, f"{queue}: jobs have {', '.join(given)} by default.")
 
 

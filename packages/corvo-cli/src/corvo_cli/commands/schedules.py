@@ -1,6 +1,6 @@
 """`corvo schedules` and its subcommands."""
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
@@ -98,7 +98,14 @@ def show(session: Session, name: str, upcoming: int | None) -> None:
 @job_options
 @pass_session
 def put(
-    session: Session, /, *, name: str, payload: str, queue: str, cron: str, **options: Any
+    session: Session,
+    /,
+    *,
+    name: str,
+    payload: str,
+    queue: str,
+    cron: str,
+    **options: "Unpack[ScheduleOptions]",
 ) -> None:
     """Create a schedule, or replace the schedule of this name.
 
@@ -111,14 +118,13 @@ def put(
     an hour that a clock change repeats. Fixed times run once: a time that a clock change skips runs
     right after the gap, a time that repeats runs the first time.
     """
-    options["tags"] = dict(options["tags"]) or None
     document = read_payload(payload)
     request = corvo_client.calls.schedule_request(
         name,
         queue=queue,
         cron=cron,
         payload=document,
-        options=cast("ScheduleOptions", options),
+        options=options,
     )
     reply = session.ask(corvo_client.calls.put_schedule(request))
     for warning in reply.value.warnings:

@@ -41,7 +41,7 @@ class AsyncConnection(asyncio.Protocol):
     def __init__(self, server: ServerAddress, loop: asyncio.AbstractEventLoop) -> None:
         self.server = server
         self._loop = loop
-        self._transport: asyncio.Transport | None = None
+        self._transport: asyncio.Transport
         self._reading: Reading | None = None
         self._answered: asyncio.Future[Reading] | None = None
         self._timer: asyncio.TimerHandle
@@ -49,8 +49,8 @@ class AsyncConnection(asyncio.Protocol):
         self._is_broken = False
 
     @classmethod
-    async def open(cls, server: ServerAddress, origin: Origin) -> Self:
-        """Connect to a server. Raises OSError."""
+    async def open(cls, server: ServerAddress, origin: Origin, timeout: float) -> Self:  # noqa: ASYNC109 - as in socket
+        """Connect to a server within `timeout` seconds. Raises OSError."""
         loop = asyncio.get_running_loop()
         # uvloop does not support happy_eyeballs_delay. asyncio fails with it when tasks start
         # eagerly (Python 3.13.0, python/cpython#124309).
@@ -60,7 +60,7 @@ class AsyncConnection(asyncio.Protocol):
         if server.is_tls:
             options |= {"ssl": origin.tls, "server_hostname": server.host}
         connection = cls(server, loop)
-        async with asyncio.timeout(origin.connect_timeout):
+        async with asyncio.timeout(timeout):
             await loop.create_connection(lambda: connection, server.host, server.port, **options)
         return connection
 
@@ -73,7 +73,7 @@ class AsyncConnection(asyncio.Protocol):
         self._reading = Reading()
         self._answered = self._loop.create_future()
         self._received_at = self._loop.time()
-        cast("asyncio.Transport", self._transport).write(request)
+        self._transport.write(request)
         self._timer = self._loop.call_later(silence_timeout, self._check_silence, silence_timeout)
         try:
             return await self._answered
@@ -83,7 +83,7 @@ class AsyncConnection(asyncio.Protocol):
 
     def is_good(self) -> bool:
         """Return whether an idle connection is recent enough and still open."""
-        if self._is_broken or self._transport is None or self._transport.is_closing():
+        if self._is_broken or self._transport.is_closing():
             return False
         if self._loop.time() - self._received_at > KEEPALIVE_SECONDS:
             return False
@@ -93,12 +93,12 @@ class AsyncConnection(asyncio.Protocol):
     def close(self) -> None:
         """Close the connection. Unsent data is discarded."""
         self._is_broken = True
-        if self._transport is not None:
-            self._transport.abort()
+        self._transport.abort()
 
     # Callbacks of the event loop
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # Connections have full transports. Those of uvloop do not inherit from asyncio.Transport.
         self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:

@@ -5,11 +5,12 @@ programs only need a request, an answer and a connection that stays open.
 """
 
 import asyncio  # async only
+import time
 from typing import Any
 
 from corvo_client._answer import Answer
 from corvo_client._async.connection import AsyncConnection, AsyncSemaphore
-from corvo_client._call import Call
+from corvo_client._call import Call, left
 from corvo_client._http1 import BrokenAnswer, write_request
 from corvo_client._idle import Idle
 from corvo_client._origin import Origin, ServerAddress
@@ -29,12 +30,13 @@ class AsyncDirect:
 
     async def send(self, call: Call[Any]) -> Answer:
         """Send one call and return its answer."""
+        started = time.monotonic()
         if self._limit is None:
-            return await self._send(call)
+            return await self._send(call, started)
         if not await self._limit.acquire(timeout=self._origin.silence_timeout(call)):
             raise self._origin.busy(call, self._origin.server)
         try:
-            return await self._send(call)
+            return await self._send(call, started)
         finally:
             self._limit.release()
 
@@ -45,13 +47,15 @@ class AsyncDirect:
         # The event loop closes the sockets in its next iteration.  # async only
         await asyncio.sleep(0)  # async only
 
-    async def _send(self, call: Call[Any]) -> Answer:
+    async def _send(self, call: Call[Any], started: float) -> Answer:
         origin = self._origin
         server = origin.server
-        connection = self._idle.take(server) or await self._connect(server)
+        connection = self._idle.take(server) or await self._connect(
+            server, left(origin.connect_timeout, call, started)
+        )
         try:
             reading = await connection.exchange(
-                write_request(call, server), origin.silence_timeout(call)
+                write_request(call, server), left(origin.silence_timeout(call), call, started)
             )
         except TimeoutError as error:
             connection.close()
@@ -70,8 +74,8 @@ class AsyncDirect:
         origin.note(answer.status, server)
         return answer
 
-    async def _connect(self, server: ServerAddress) -> AsyncConnection:
+    async def _connect(self, server: ServerAddress, timeout: float) -> AsyncConnection:  # noqa: ASYNC109 - as in socket
         try:
-            return await AsyncConnection.open(server, self._origin)
+            return await AsyncConnection.open(server, self._origin, timeout)
         except OSError as error:
             raise self._origin.unreachable(server, error) from error

@@ -5,6 +5,7 @@ import logging
 import random
 import time
 from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
 from typing import TypeVar
 
 from corvo_client._async.coalescer import Coalescers  # async only
@@ -57,9 +58,11 @@ class AsyncSession:
         """Send a call in a separate request."""
         policy = self._policy if call.patient else NO_RETRIES
         started = self._clock()
-        attempt = 0
+        attempt, waited = 0, 0.0
         while True:
             attempt += 1
+            if call.prompt:
+                call = replace(call, within=policy.attempt_limit(len(call.body or b""), waited))
             try:
                 return read_answer(call, *await self._transport.send(call))
             except CorvoError as error:
@@ -80,6 +83,7 @@ class AsyncSession:
                     raise
                 _log.info("retrying in %.2f s: %s", pause, error)
                 await self._sleep(pause)
+                waited = elapsed + pause
 
     def follow(self, stream: Stream[R]) -> AsyncGenerator[R]:
         """Yield the messages of a stream, reconnecting as needed, until the session is closed.

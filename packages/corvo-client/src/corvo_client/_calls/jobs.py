@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from typing import Any, cast
+from typing import Any, TypeGuard
 from urllib.parse import urlencode
 
 from pydantic import TypeAdapter, ValidationError
@@ -97,6 +97,7 @@ def _enqueue(body: bytes) -> Call[EnqueueReply]:
         _read_enqueue,
         body,
         repeatable=True,
+        prompt=True,
         batch_endpoint=ENQUEUES,
         item=body,
     )
@@ -176,7 +177,7 @@ def _path(job_id: str) -> str:
     return f"{API}/jobs/{segment(job_id)}"
 
 
-def _are_plain(jobs: Sequence[EnqueueRequest | NewJob]) -> bool:
+def _are_plain(jobs: Sequence[EnqueueRequest | NewJob]) -> TypeGuard[Sequence[NewJob]]:
     """Return whether all jobs are valid dicts without options, which need no conversion."""
     if current_traceparent() is not None:
         return False
@@ -195,8 +196,8 @@ def _encode_jobs(jobs: Sequence[EnqueueRequest | NewJob]) -> bytes:
     # Encoding all jobs in one call takes a third of the time. Plain jobs need no models, which
     # take most of the remaining time.
     if _are_plain(jobs):
-        ids, dicts = new_job_ids(len(jobs)), cast("Sequence[NewJob]", jobs)
-        items = [{"job_id": id_, **job} for id_, job in zip(ids, dicts, strict=True)]
+        ids = new_job_ids(len(jobs))
+        items = [{"job_id": id_, **job} for id_, job in zip(ids, jobs, strict=True)]
         return encode_json(items, levels=2)
     requests = _requests_of(jobs)
     written = [_as_members(request) for request in requests]

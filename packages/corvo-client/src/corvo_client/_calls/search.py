@@ -10,7 +10,6 @@ from corvo_client._options import (
     AnyPriority,
     AnySortField,
     AnySortOrder,
-    AnyState,
     AnyStates,
     SearchFilters,
 )
@@ -35,8 +34,16 @@ _read_operation = reader(BulkOperation)
 _read_operations = reader(list[BulkOperation])
 
 
+def search_filter(members: Mapping[str, Any]) -> SearchFilter:
+    """Return the filters of these members, e.g. of a JSON object. Raises `ValidationFailed`."""
+    given = {name: value for name, value in members.items() if value is not None}
+    if "state" in given:
+        given["state"] = _listed(given["state"])
+    return build(SearchFilter, given)
+
+
 def search(
-    filters: SearchFilters | None = None,
+    filters: SearchFilters | SearchFilter | None = None,
     *,
     sort: AnySortField | None = None,
     order: AnySortOrder | None = None,
@@ -121,8 +128,11 @@ def _members(filters: Mapping[str, Any] | SearchFilter) -> dict[str, Any]:
     return members
 
 
-def _listed(states: AnyStates) -> list[AnyState]:
-    return [states] if isinstance(states, str) else list(states)
+def _listed(states: object) -> object:
+    """Return states as a list. The request model refuses what cannot be one."""
+    if isinstance(states, str):
+        return [states]
+    return list(states) if isinstance(states, Iterable) else states
 
 
 def _path(bulk_id: str) -> str:

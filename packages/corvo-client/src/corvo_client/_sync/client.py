@@ -44,6 +44,7 @@ class Client(
     an SSL context, e.g. with a private authority or a client certificate. `transport` is a
     transport of httpx that replaces the network. Temporary failures are retried as `retry` defines,
     by default for 5 s, or for CORVO_RETRY_SECONDS; all other failures are raised as `CorvoError`.
+    An `enqueue` waits no longer than that for an answer.
     The client connects at the first call.
     """
 

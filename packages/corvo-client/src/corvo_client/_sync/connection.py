@@ -35,10 +35,10 @@ class Connection:
         self._used_at = time.monotonic()
 
     @classmethod
-    def open(cls, server: ServerAddress, origin: Origin) -> Self:
-        """Connect to a server. Raises OSError."""
+    def open(cls, server: ServerAddress, origin: Origin, timeout: float) -> Self:
+        """Connect to a server within `timeout` seconds. Raises OSError."""
         address = (server.host, server.port)
-        connected = socket.create_connection(address, origin.connect_timeout)
+        connected = socket.create_connection(address, timeout)
         try:
             connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if server.is_tls:
@@ -54,7 +54,7 @@ class Connection:
         Raises TimeoutError when the server sends nothing for `silence_timeout` seconds, OSError,
         and `BrokenAnswer`.
         """
-        self._socket.settimeout(self._write_timeout)
+        self._socket.settimeout(min(self._write_timeout, silence_timeout))
         self._socket.sendall(request)
         self._socket.settimeout(silence_timeout)
         answer = Reading()

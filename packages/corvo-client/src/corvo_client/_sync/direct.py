@@ -5,10 +5,11 @@ A request through httpx takes several times as much CPU as the server spends on 
 programs only need a request, an answer and a connection that stays open.
 """
 
+import time
 from typing import Any
 
 from corvo_client._answer import Answer
-from corvo_client._call import Call
+from corvo_client._call import Call, left
 from corvo_client._http1 import BrokenAnswer, write_request
 from corvo_client._idle import Idle
 from corvo_client._origin import Origin, ServerAddress
@@ -29,12 +30,13 @@ class Direct:
 
     def send(self, call: Call[Any]) -> Answer:
         """Send one call and return its answer."""
+        started = time.monotonic()
         if self._limit is None:
-            return self._send(call)
+            return self._send(call, started)
         if not self._limit.acquire(timeout=self._origin.silence_timeout(call)):
             raise self._origin.busy(call, self._origin.server)
         try:
-            return self._send(call)
+            return self._send(call, started)
         finally:
             self._limit.release()
 
@@ -43,12 +45,16 @@ class Direct:
         self._is_closed = True
         self._idle.close()
 
-    def _send(self, call: Call[Any]) -> Answer:
+    def _send(self, call: Call[Any], started: float) -> Answer:
         origin = self._origin
         server = origin.server
-        connection = self._idle.take(server) or self._connect(server)
+        connection = self._idle.take(server) or self._connect(
+            server, left(origin.connect_timeout, call, started)
+        )
         try:
-            reading = connection.exchange(write_request(call, server), origin.silence_timeout(call))
+            reading = connection.exchange(
+                write_request(call, server), left(origin.silence_timeout(call), call, started)
+            )
         except TimeoutError as error:
             connection.close()
             raise origin.silent(call, server) from error
@@ -66,8 +72,8 @@ class Direct:
         origin.note(answer.status, server)
         return answer
 
-    def _connect(self, server: ServerAddress) -> Connection:
+    def _connect(self, server: ServerAddress, timeout: float) -> Connection:
         try:
-            return Connection.open(server, self._origin)
+            return Connection.open(server, self._origin, timeout)
         except OSError as error:
             raise self._origin.unreachable(server, error) from error

@@ -13,6 +13,7 @@ from corvo_client._answer import Answer
 from corvo_client._call import API, Call
 from corvo_client._errors import ApiError, make_error
 from corvo_client.testing import _transitions
+from corvo_client.testing._errors import invalid_state
 from corvo_client.testing._schedules import ScheduleStore
 from corvo_client.testing._store import JobStore
 from corvo_schema import (
@@ -26,6 +27,8 @@ from corvo_schema import (
     EventType,
     Health,
     Job,
+    JobState,
+    QueueDefaultsRequest,
     QueueInfo,
     QueueStatusReply,
     Schedule,
@@ -34,6 +37,8 @@ from corvo_schema import (
     ServerInfo,
     StatusReply,
     ThrottleRequest,
+    from_ms,
+    rules,
 )
 
 MAX_PAYLOAD = 256 * 1024
@@ -66,6 +71,10 @@ class MemoryServer:
             ("POST", re.compile(f"{schedule}/run"), self._run_schedule),
             ("GET", re.compile(f"{API}/queues"), self._list_queues),
             ("GET", re.compile(queue), self._get_queue),
+            ("DELETE", re.compile(rf"{queue}\?confirm=true"), self._delete_queue),
+            ("POST", re.compile(f"{queue}/clear"), self._clear_queue),
+            ("PUT", re.compile(f"{queue}/defaults"), self._set_defaults),
+            ("DELETE", re.compile(f"{queue}/defaults"), self._clear_defaults),
             ("POST", re.compile(f"{queue}/(pause|resume|drain)"), self._pause_queue),
             ("POST", re.compile(f"{queue}/concurrency"), self._limit_queue),
             ("POST", re.compile(f"{queue}/throttle"), self._throttle_queue),
@@ -152,10 +161,34 @@ class MemoryServer:
         return ScheduleStatusReply(status=status, job_id=reply.job_id)
 
     def _list_queues(self) -> _Reply:
-        return list(self._queues.list(self._store.jobs.values()).values())
+        queues = self._queues.list(self._store.jobs.values()).values()
+        return [queue.model_copy(update={"defaults": None}) for queue in queues]
 
     def _get_queue(self, name: str) -> QueueInfo:
         return self._queues.get(name, self._store.jobs.values())
+
+    def _clear_queue(self, name: str) -> BaseModel:
+        self._get_queue(name)
+        deleted = self._store.empty(name, rules.CLEARED_STATES)
+        return QueueStatusReply(status="cleared", deleted=deleted)
+
+    def _delete_queue(self, name: str) -> BaseModel:
+        active = self._get_queue(name).active
+        if active:
+            raise invalid_state(rules.delete_queue_refusal(name, active))
+        deleted = self._store.empty(name, tuple(JobState))
+        # The callback of a batch that the deletion has ended is a newer job.
+        has_newer = any(job.queue == name for job in self._store.jobs.values())
+        self._queues.reset(name, is_kept=has_newer)
+        return QueueStatusReply(status="deleted", deleted=deleted)
+
+    def _set_defaults(self, name: str, body: dict[str, Any]) -> BaseModel:
+        request = QueueDefaultsRequest.model_validate(body)
+        self._queues.set_defaults(name, request, from_ms(self._store.clock()))
+        return QueueStatusReply(status="ok")
+
+    def _clear_defaults(self, name: str) -> BaseModel:
+        return self._set_defaults(name, {})
 
     def _pause_queue(self, name: str, action: str) -> BaseModel:
         is_draining = action == "drain"

@@ -66,7 +66,7 @@ class RecordedJobs:
 
     @property
     def queues(self) -> dict[str, QueueInfo]:
-        """Queues by name, with pauses, limits and counts.
+        """Queues by name, with pauses, limits, defaults and counts.
 
         A drain leaves out paused queues. It runs one job at a time, so that no limit of active jobs
         is exceeded. Rate limits delay no jobs.

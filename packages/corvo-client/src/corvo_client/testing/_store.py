@@ -1,7 +1,7 @@
 """Store of recorded jobs in memory. It applies the rules of the server."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import NamedTuple, TypeVar
@@ -65,6 +65,7 @@ class JobStore:
     ) -> tuple[list[EnqueueReply], str | None]:
         """Enqueue all jobs or none. Return replies and the batch id. Raises `ApiError`."""
         with self._mutex:
+            requests = [self.queues.complete(request) for request in requests]
             self._refuse_other_jobs(requests)
             self._refuse_conflicts(requests)
             batch_id = None if options is None else new_batch_id()
@@ -111,12 +112,32 @@ class JobStore:
 
     def note_end(self, job: Job) -> None:
         """Release the unique key of a finished job, and count the job in its batch."""
+        self._let_go(job, JobState(job.state))
+
+    def empty(self, queue: str, states: Collection[JobState]) -> int:
+        """Delete the jobs of a queue in one of the states, and return their number.
+
+        A job that has not finished counts as cancelled in its batch, as in a server. So its batch
+        may end, and enqueue its callback.
+        """
+        with self._mutex:
+            found = [
+                job for job in self.jobs.values() if job.queue == queue and job.state in states
+            ]
+            for job in found:
+                del self.jobs[job.id]
+                self.queues.note_deleted(job)
+                if not JobState(job.state).is_finished:
+                    self._let_go(job, JobState.CANCELLED)
+            return len(found)
+
+    def _let_go(self, job: Job, ended_as: JobState) -> None:
         with self._mutex:
             for key, (holder, _) in list(self._locks.items()):
                 if holder == job.id:
                     del self._locks[key]
             if job.batch_id is not None:
-                self._count(self.batches[job.batch_id], job)
+                self._count(self.batches[job.batch_id], ended_as)
 
     def _enqueue(self, request: EnqueueRequest, batch_id: str | None, fresh: set[str]) -> _Enqueued:
         known = self.jobs.get(request.job_id or "")
@@ -243,9 +264,9 @@ class JobStore:
         if not total:
             self._close_batch(self.batches[batch_id])
 
-    def _count(self, batch: Batch, job: Job) -> None:
+    def _count(self, batch: Batch, ended_as: JobState) -> None:
         batch.pending -= 1
-        count = rules.BATCH_COUNTS[JobState(job.state)]
+        count = rules.BATCH_COUNTS[ended_as]
         setattr(batch, count, getattr(batch, count) + 1)
         if batch.pending == 0:
             self._close_batch(batch)

@@ -24,7 +24,7 @@ class LeasedJob(ReplyModel):
     traceparent: str | None = None
 
 
-class Redirection(NamedTuple):
+class Override(NamedTuple):
     """A server (None: that of the code) and an API key that override those of the code.
 
     `source` says where they are from, for messages.

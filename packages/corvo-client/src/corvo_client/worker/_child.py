@@ -13,7 +13,7 @@ from functools import cache, reduce
 from multiprocessing import connection, parent_process
 from typing import Any
 
-from corvo_client.worker._api import LeasedJob, Redirection
+from corvo_client.worker._api import LeasedJob, Override
 from corvo_client.worker._awaiting import run_to_end
 from corvo_client.worker._child_logs import Forwarder, Levels, LogRecord
 from corvo_client.worker._context import STATE_IN_OTHER_PROCESS, Context, enter
@@ -34,7 +34,7 @@ class Request:
     """Request of the worker to run a job.
 
     `seconds_left` is the time until its lease ends. `levels` are those of the worker's loggers.
-    `redirection` is the server for the tasks of the worker, if it is not that of the code.
+    `override` is the server for the tasks of the worker, if it is not that of the code.
     """
 
     module: str
@@ -42,7 +42,7 @@ class Request:
     job: LeasedJob
     seconds_left: float
     levels: Levels
-    redirection: Redirection | None = None
+    override: Override | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +137,8 @@ def _run(request: Request, sender: _Sender, forwarder: Forwarder) -> Returned | 
     enter(context)
     try:
         function, shape, task = _resolve(request.module, request.name)
-        if task is not None and request.redirection is not None:
-            task.redirect(request.redirection)
+        if task is not None and request.override is not None:
+            task.apply_override(request.override)
         forwarder.install()
         result = run_to_end(function(**shape.arguments(request.job.payload, context)))
         return Returned(_json_result(result))

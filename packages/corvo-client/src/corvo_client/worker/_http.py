@@ -42,18 +42,29 @@ R = TypeVar("R")
 
 # Half of what a server accepts by default. A larger upload also delays all other reports.
 _MAX_BATCH_BYTES = 4 * 1024 * 1024
+_MAX_POLL_TIMEOUT = 60.0
+_MAX_LEASE_DURATION = 86_400.0
 # Reports are sent again after these errors: an outcome must not be lost to a wrong key.
 _FINAL_FOR_FETCHES = (Unauthorized, Forbidden, NotFound, BadReply)
 
 
 @dataclass(frozen=True, slots=True)
 class FetchTerms:
-    """Parameters of all fetches of a worker. `timeout` and `lease_duration` are in seconds."""
+    """Parameters of all fetches of a worker. `timeout` and `lease_duration` are in seconds.
+
+    Raises ValueError, with the names of the worker's arguments.
+    """
 
     worker_id: str
     hostname: str
     timeout: float
     lease_duration: float
+
+    def __post_init__(self) -> None:
+        if not 0 < self.timeout <= _MAX_POLL_TIMEOUT:
+            raise ValueError(f"poll_timeout must be above 0 and at most 60 s, not {self.timeout}")
+        if not 1 <= self.lease_duration <= _MAX_LEASE_DURATION:
+            raise ValueError(f"lease_duration must be from 1 to 86400 s, not {self.lease_duration}")
 
 
 class LeasedJobs(ReplyModel):

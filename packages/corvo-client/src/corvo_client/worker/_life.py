@@ -1,9 +1,17 @@
-"""Start and end of a worker's run, and an event loop that outlives errors of handlers."""
+"""The life of a worker from its start to its end, and an event loop that outlives errors."""
 
 import asyncio
 import logging
-from collections.abc import Coroutine
-from typing import TypeVar
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, TypeVar
+
+from corvo_client._redirect import bound
+from corvo_client.worker._middleware import Surroundings
+from corvo_client.worker._publish import publish_defaults
+from corvo_client.worker._run import Run
+from corvo_client.worker._runner import AnyTask
+from corvo_client.worker._server import Server
 
 _log = logging.getLogger("corvo.worker")
 
@@ -11,28 +19,56 @@ T = TypeVar("T")
 
 
 class Life:
-    """The end of one run of a worker, to wait for. Create and use it in the worker's event loop."""
+    """One run of a worker within its lifespan. Create and use it in the worker's event loop.
 
-    def __init__(self) -> None:
-        self.error: BaseException | None = None
+    `published` are the tasks whose options become the defaults of their queues meanwhile.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        server: Server,
+        *,
+        lifespan: Callable[[], AbstractAsyncContextManager[Any]],
+        surroundings: Surroundings,
+        published: Sequence[AnyTask],
+    ) -> None:
+        self.run = run
+        self.is_alive = True
+        """False after the lifespan was left."""
+        self._server = server
+        self._lifespan = lifespan
+        self._surroundings = surroundings
+        self._published = published
+        self._error: BaseException | None = None
         self._has_started = asyncio.Event()
         self._has_ended = asyncio.Event()
 
-    def start(self) -> None:
-        """Note that the lifespan of the worker was entered."""
-        self._has_started.set()
+    async def live(self) -> None:
+        """Enter the lifespan, run until the run is stopped, and close the connections."""
+        try:
+            with bound():
+                async with self._lifespan() as self._surroundings.state, self._publishing():
+                    self._has_started.set()
+                    await self.run.run()
+        except Exception as error:
+            self._error = error
+            raise
+        finally:
+            self._surroundings.state = None
+            self.is_alive = False
+            try:
+                await self._server.close()
+            finally:
+                self._has_started.set()
+                self._has_ended.set()
 
-    def end(self) -> None:
-        """Note the end of the run. `error` says why, if it was an error."""
-        self._has_started.set()
-        self._has_ended.set()
-
-    async def in_background(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
-        """Run `work` in a task, and return the task after the start. Raise an error before that.
+    async def in_background(self) -> asyncio.Task[None]:
+        """Live in a task, and return the task after the start. Raise an error before that.
 
         A later error is logged at once, because nobody may wait for it.
         """
-        task = asyncio.create_task(work)
+        task = asyncio.create_task(self.live())
         try:
             await self._has_started.wait()
         except asyncio.CancelledError:
@@ -47,8 +83,17 @@ class Life:
     async def ended(self) -> None:
         """Wait for the end. Raise the error that ended the run, if there is one."""
         await self._has_ended.wait()
-        if self.error is not None:
-            raise self.error
+        if self._error is not None:
+            raise self._error
+
+    @asynccontextmanager
+    async def _publishing(self) -> AsyncIterator[None]:
+        publishing = asyncio.create_task(publish_defaults(self._server, self._published))
+        try:
+            yield
+        finally:
+            publishing.cancel()
+            await asyncio.wait([publishing])
 
 
 def _log_error(task: asyncio.Task[None]) -> None:

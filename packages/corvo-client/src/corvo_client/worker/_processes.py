@@ -185,7 +185,7 @@ class _Child:
 def _request(task: Task[..., ..., Any], lease: Lease) -> Request:
     module, name = task.address
     seconds_left = lease.ends_at - time.monotonic()
-    return Request(module, name, lease.job, seconds_left, current_levels(), task.redirection)
+    return Request(module, name, lease.job, seconds_left, current_levels(), task.override)
 
 
 def _raise_if_interrupted(lease: Lease) -> None:

@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """Options of a run. Durations are in seconds.
+    """Options of a run. Durations are in seconds. Raises ValueError for a number below 1.
 
     A shutdown waits `grace` for handlers, then interrupts them and waits `interrupted`.
     """
@@ -40,6 +40,11 @@ class RunOptions:
     interrupted: float = 2.0
     report_timeout: float = 3.0
     """Maximum time to report the last outcomes, in seconds."""
+
+    def __post_init__(self) -> None:
+        for name in ("concurrency", "processes"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
 
 
 class Run:

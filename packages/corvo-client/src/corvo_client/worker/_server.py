@@ -19,7 +19,7 @@ from corvo_client._retry import RetryPolicy, default_policy
 from corvo_client._sync.jobs import Jobs
 from corvo_client._sync.session import Session
 from corvo_client._sync.transport import Transport
-from corvo_client.worker._api import Redirection
+from corvo_client.worker._api import Override
 from corvo_client.worker._http import FetchTerms, HttpHeartbeatSender, HttpServerApi
 from corvo_schema.jobs import EnqueueReply
 from corvo_schema.schedules import Schedule, ScheduleRequest
@@ -55,7 +55,7 @@ class Server:
         self._retry = retry
         self._server = server
         self._api_key = api_key
-        self.redirection: Redirection | None = None
+        self.override: Override | None = None
         self._connections: dict[asyncio.AbstractEventLoop, _LoopConnection] = {}
 
     @property
@@ -63,13 +63,13 @@ class Server:
         """URL that the code gives; None if it gives none."""
         return self._server.base_url if isinstance(self._server, AsyncClient) else self._server
 
-    def redirect(self, to: Redirection) -> None:
+    def apply_override(self, override: Override) -> None:
         """Use another server and API key. Call it before the first use."""
-        if self.redirection == to:
+        if self.override == override:
             return
-        self.redirection = to
-        self._server = to.server or self.given_url
-        self._api_key = to.api_key
+        self.override = override
+        self._server = override.server or self.given_url
+        self._api_key = override.api_key
         for made in ("_origin", "_sync_session"):
             self.__dict__.pop(made, None)
 
@@ -119,7 +119,7 @@ class Server:
         # Created at first use: the program may set CORVO_SERVER after it creates the worker.
         if isinstance(self._server, AsyncClient):
             return self._server._session._transport._origin  # noqa: SLF001 - of this package
-        source = self.redirection.source if self.redirection else "the code"
+        source = self.override.source if self.override else "the code"
         return Origin(self._server, api_key=self._api_key, source=source)
 
     @cached_property

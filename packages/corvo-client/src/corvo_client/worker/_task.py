@@ -25,7 +25,7 @@ from corvo_client._options import (
     EnqueueOptions,
     ScheduleOptions,
 )
-from corvo_client.worker._api import Redirection
+from corvo_client.worker._api import Override
 from corvo_client.worker._awaiting import awaited
 from corvo_client.worker._context import Context
 from corvo_client.worker._payload import PayloadShape
@@ -45,9 +45,9 @@ Executor = Literal["async", "thread", "process"]
 class Producer(ScheduleSender, Protocol):
     """Enqueues payloads and stores schedules, from asyncio or from plain code."""
 
-    redirection: Redirection | None
+    override: Override | None
 
-    def redirect(self, to: Redirection) -> None:
+    def apply_override(self, override: Override) -> None:
         """Send the jobs to another server."""
         ...
 
@@ -184,13 +184,13 @@ class Task(Generic[C, P, R_co]):
         return self.options().request(*args, **kwargs)
 
     @property
-    def redirection(self) -> Redirection | None:
+    def override(self) -> Override | None:
         """Server that overrides that of the code."""
-        return getattr(self._producer, "redirection", None)  # not every producer can redirect
+        return getattr(self._producer, "override", None)  # not every producer has one
 
-    def redirect(self, to: Redirection) -> None:
+    def apply_override(self, override: Override) -> None:
         """Override the server of the code for this worker and its tasks, in a child process."""
-        self._producer.redirect(to)
+        self._producer.apply_override(override)
 
     @property
     def address(self) -> tuple[str, str]:

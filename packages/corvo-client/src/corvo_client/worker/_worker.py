@@ -7,57 +7,32 @@ import socket
 import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
-from types import MappingProxyType, TracebackType
-from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar, Unpack, overload
-
-from pydantic import TypeAdapter, ValidationError
+from functools import partial
+from types import TracebackType
+from typing import Any, Self
 
 from corvo_client._async.client import AsyncClient
-from corvo_client._options import DefaultOptions
 from corvo_client._redirect import bound
 from corvo_client._retry import RetryPolicy
-from corvo_client.worker._api import Redirection
-from corvo_client.worker._context import Context
+from corvo_client.worker._api import Override
 from corvo_client.worker._http import FetchTerms
 from corvo_client.worker._life import Life, run_to_end
 from corvo_client.worker._log import log_by_default, log_start
-from corvo_client.worker._middleware import Middleware, Surroundings
-from corvo_client.worker._publish import publish_defaults
+from corvo_client.worker._registry import Registry
 from corvo_client.worker._run import Run, RunOptions
-from corvo_client.worker._runner import AnyTask
 from corvo_client.worker._server import Server
 from corvo_client.worker._signals import stopping_on_signals
-from corvo_client.worker._task import Executor, Task, check_defaults
-from corvo_schema.fields import QueueName
 
 _log = logging.getLogger("corvo.worker")
 
-_queue_name = TypeAdapter(QueueName)
-
 # Maximum duration of a heartbeat request: a broken connection must delay one heartbeat only.
 _MAX_HEARTBEAT_SECONDS = 10.0
-_MAX_POLL_TIMEOUT = 60.0
-_MAX_LEASE_DURATION = 86_400.0
-
-P = ParamSpec("P")
-R = TypeVar("R")
 
 
-class _Decorator(Protocol):
-    """Turns functions into tasks. A first parameter of type `Context` is not enqueued."""
-
-    @overload
-    def __call__(
-        self, function: Callable[Concatenate[Context, P], R], /
-    ) -> Task[Concatenate[Context, P], P, R]: ...
-    @overload
-    def __call__(self, function: Callable[P, R], /) -> Task[P, P, R]: ...
-
-
-class Worker:
+class Worker(Registry):
     """Runs functions for the jobs of queues, up to `concurrency` at a time.
 
     All times are in seconds. `server` is a URL or an `AsyncClient`, for the worker and its tasks.
@@ -89,29 +64,22 @@ class Worker:
         lifespan: Callable[["Worker"], AbstractAsyncContextManager[Any]] | None = None,
         publish: bool = True,
     ) -> None:
-        if not 0 < poll_timeout <= _MAX_POLL_TIMEOUT:
-            raise ValueError(f"poll_timeout must be above 0 and at most 60 s, not {poll_timeout}")
-        if not 1 <= lease_duration <= _MAX_LEASE_DURATION:
-            raise ValueError(f"lease_duration must be from 1 to 86400 s, not {lease_duration}")
         # A host name does not identify a worker: containers share it, and it survives restarts.
         self.id = f"worker_{uuid.uuid4().hex}"
-        self.concurrency = _checked(concurrency)
-        self._queues = queues
-        self._options = RunOptions(
-            concurrency,
-            grace_period,
-            _checked((os.cpu_count() or 1) if processes is None else processes, "processes"),
+        self._terms = FetchTerms(
+            self.id,
+            socket.gethostname() if hostname is None else hostname,
+            poll_timeout,
+            lease_duration,
         )
+        self._options = RunOptions(
+            concurrency, grace_period, (os.cpu_count() or 1) if processes is None else processes
+        )
+        self.concurrency = concurrency
         self.lifespan = lifespan or _no_lifespan
-        self._surroundings = Surroundings()
-        self._poll_timeout = poll_timeout
-        self._lease_duration = lease_duration
-        self._hostname = socket.gethostname() if hostname is None else hostname
         self._server = Server(server, api_key, retry)
+        super().__init__(self._server, queues)
         self._publishes = publish
-        self._tasks: dict[str, AnyTask] = {}
-        self._run: Run | None = None
-        self._is_alive = False
         self._life: Life | None = None
         self._background: asyncio.Task[None] | None = None
 
@@ -119,58 +87,6 @@ class Worker:
     def server(self) -> str | None:
         """URL that the code or `configure` gives; None if CORVO_SERVER or the default applies."""
         return self._server.given_url
-
-    @property
-    def tasks(self) -> MappingProxyType[str, AnyTask]:
-        """Tasks by queue."""
-        return MappingProxyType(self._tasks)
-
-    @property
-    def middleware(self) -> tuple[Middleware, ...]:
-        """Middleware of all attempts, outermost first."""
-        return tuple(self._surroundings.middleware)
-
-    def task(
-        self,
-        queue: str,
-        *,
-        executor: Executor | None = None,
-        **defaults: Unpack[DefaultOptions],
-    ) -> _Decorator:
-        """Run the decorated function, `def` or `async def`, for the jobs of `queue`.
-
-        An `async def` runs in the event loop (`executor="async"`). A `def` runs in a thread
-        (`"thread"`), or in a separate process (`"process"`) for CPU-bound work. That process is
-        killed when its job is cancelled or lost. It imports the function by name, so the function
-        must be at module level. It can report progress and checkpoints, but has no `Context.state`.
-
-        `defaults` apply to all jobs of the task's `enqueue`. Raises ValueError if the queue has a
-        task already or an option has an invalid value, TypeError if the function cannot take a
-        payload or cannot run there, or an option is unknown.
-        """
-        _check_queue(queue)
-        check_defaults(defaults)
-
-        def decorate(function: Callable[..., Any]) -> Any:
-            if isinstance(function, Task):  # one function for several queues
-                function = function.function
-            if queue in self._tasks:
-                raise ValueError(f"queue {queue!r} has a task already: {self._tasks[queue]!r}")
-            task: AnyTask = Task(function, queue, self._server, defaults, executor)
-            self._tasks[queue] = task
-            return task
-
-        return decorate
-
-    def use(self, middleware: Middleware) -> Middleware:
-        """Run `async def middleware(context, call_next)` around each attempt.
-
-        Middleware that is added first is outermost. It runs in the event loop, for handlers of any
-        kind. Its result or error becomes the outcome of the attempt; `return await call_next()`
-        changes nothing. Returns `middleware`, so that `use` works as a decorator.
-        """
-        self._surroundings.middleware.append(middleware)
-        return middleware
 
     def configure(
         self,
@@ -187,15 +103,14 @@ class Worker:
         where they are from, for messages. Raises RuntimeError if the worker is running, ValueError
         for a `concurrency` below 1.
         """
-        if self._is_alive:
-            raise RuntimeError("this worker is already running")
+        self._refuse_while_alive()
         if concurrency is not None:
-            self._options = replace(self._options, concurrency=_checked(concurrency))
+            self._options = replace(self._options, concurrency=concurrency)
             self.concurrency = concurrency
         if queues is not None:
             self._queues = queues
         if server is not None or api_key is not None:
-            self._server.redirect(Redirection(server, api_key, source))
+            self._server.apply_override(Override(server, api_key, source))
 
     def run(self, *, log_level: int | str = "INFO") -> None:
         """Run until SIGTERM or SIGINT, then shut down in order. A second signal exits at once.
@@ -219,12 +134,12 @@ class Worker:
         A cancellation works like `stop` without a grace period. Raises RuntimeError if the worker
         is already running, and ValueError if one of `queues` has no task or there are no tasks.
         """
-        await self._live(*self._begin())
+        await self._begin().live()
 
     def stop(self) -> None:
         """Start the shutdown without waiting. Any thread may call this; no effect before a run."""
-        if self._run is not None:
-            self._run.stop()
+        if self._life is not None:
+            self._life.run.stop()
 
     async def wait(self) -> None:
         """Wait until the worker has ended, and raise the error that ended it, if there is one.
@@ -241,8 +156,7 @@ class Worker:
         Waits until the lifespan is entered, and raises its error. If the worker ends with an error
         later, the error is logged at once; `wait` raises it, and so does the end of the block.
         """
-        run, life = self._begin()
-        self._background = await life.in_background(self._live(run, life))
+        self._background = await self._begin().in_background()
         return self
 
     async def __aexit__(
@@ -264,70 +178,53 @@ class Worker:
                 raise
 
     async def _run_with_signals(self) -> None:
-        run, life = self._begin()
-        with stopping_on_signals(run.stop):
-            await self._live(run, life)
+        life = self._begin()
+        with stopping_on_signals(life.run.stop):
+            await life.live()
 
-    def _begin(self) -> tuple[Run, Life]:
-        if self._is_alive:
-            raise RuntimeError("this worker is already running")
-        queues = self._served_queues()
-        terms = FetchTerms(self.id, self._hostname, self._poll_timeout, self._lease_duration)
-        api = self._server.api(terms)
+    def _begin(self) -> Life:
+        self._refuse_while_alive()
+        tasks = self._served_tasks()
+        api = self._server.api(self._terms)
         with bound():
             heartbeat_sender = self._server.heartbeat_sender(
-                min(_MAX_HEARTBEAT_SECONDS, self._lease_duration / 3)
+                min(_MAX_HEARTBEAT_SECONDS, self._terms.lease_duration / 3)
             )
-            self._run = Run(
-                tasks={queue: self._tasks[queue] for queue in queues},
+            run = Run(
+                tasks=tasks,
                 api=api,
                 heartbeat_sender=heartbeat_sender,
                 worker_id=self.id,
                 options=self._options,
                 surroundings=self._surroundings,
             )
-        self._is_alive = True
-        log_start(self.id, self._server.url, queues, self.concurrency)
-        self._life = Life()
-        return self._run, self._life
+        log_start(self.id, self._server.url, list(tasks), self.concurrency)
+        self._life = Life(
+            run,
+            self._server,
+            lifespan=partial(self.lifespan, self),
+            surroundings=self._surroundings,
+            published=list(tasks.values()) if self._publishes else [],
+        )
+        return self._life
 
-    async def _live(self, run: Run, life: Life) -> None:
-        try:
-            with bound():
-                async with self.lifespan(self) as self._surroundings.state, self._publishing():
-                    life.start()
-                    await run.run()
-        except Exception as error:
-            life.error = error
-            raise
-        finally:
-            self._surroundings.state = None
-            self._is_alive = False
-            try:
-                await self._server.close()
-            finally:
-                life.end()
+    def _refuse_while_alive(self) -> None:
+        if self._is_alive:
+            raise RuntimeError("this worker is already running")
 
-    @asynccontextmanager
-    async def _publishing(self) -> AsyncIterator[None]:
-        """Publish the options of the tasks meanwhile, if that is wanted."""
-        tasks = [self._tasks[queue] for queue in self._served_queues() if self._publishes]
-        publishing = asyncio.create_task(publish_defaults(self._server, tasks))
-        try:
-            yield
-        finally:
-            publishing.cancel()
-            await asyncio.wait([publishing])
+    @property
+    def _is_alive(self) -> bool:
+        return self._life is not None and self._life.is_alive
 
     @property
     def running(self) -> int:
         """Number of running handlers."""
-        return 0 if self._run is None else self._run.running
+        return 0 if self._life is None else self._life.run.running
 
     @property
     def seconds_since_poll(self) -> float | None:
         """Seconds since the last answer to a fetch; None before the first answer."""
-        last = None if self._run is None else self._run.last_poll
+        last = None if self._life is None else self._life.run.last_poll
         return None if last is None else time.monotonic() - last
 
     def is_live(self, within: float = 90.0) -> bool:
@@ -340,35 +237,6 @@ class Worker:
         has_answer = age is not None and age <= within
         return self._is_alive and (has_answer or self.running >= self.concurrency)
 
-    def _served_queues(self) -> list[str]:
-        queues = list(self._tasks) if self._queues is None else list(self._queues)
-        unknown = [queue for queue in queues if queue not in self._tasks]
-        if unknown or not queues:
-            raise ValueError(
-                f"there is no task for {', '.join(unknown) or 'any queue'}; "
-                "decorate a function with @worker.task(queue)"
-            )
-        return queues
-
 
 def _no_lifespan(_worker: Worker) -> AbstractAsyncContextManager[None]:
     return nullcontext()
-
-
-def _check_queue(queue: object) -> None:
-    if not isinstance(queue, str):
-        raise TypeError(
-            f'a task needs the name of its queue, not {queue!r}; write @worker.task("queue")'
-        )
-    try:
-        _queue_name.validate_python(queue)
-    except ValidationError as error:
-        message = error.errors(include_url=False, include_context=False)[0]["msg"]
-        reason = message.removeprefix("Value error, ")
-        raise ValueError(f"{queue!r} is not the name of a queue: {reason}") from None
-
-
-def _checked(number: int, name: str = "concurrency") -> int:
-    if number < 1:
-        raise ValueError(f"{name} must be at least 1, not {number}")
-    return number

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from corvo_schema import BulkAction, BulkRequest, SearchFilter
+from corvo_schema import BulkAction, BulkRequest, SearchFilter, rules
 from corvo_schema.errors import ErrorCode
 from corvo_schema.states import JobState
 from corvo_server.engine import lifecycle
@@ -12,7 +12,7 @@ from corvo_server.store.records import Decide, JobHead, Outcome, Refusal, Unchan
 from corvo_server.store.search.filters import JobFilter
 
 _STATES = {
-    CLEAR_QUEUE: (JobState.PENDING, JobState.SCHEDULED),
+    CLEAR_QUEUE: rules.CLEARED_STATES,
     DELETE_QUEUE: tuple(JobState),
 }
 """The states of the jobs that each action deletes."""
@@ -49,8 +49,4 @@ def check(active: int, action: str, queue: str) -> Refusal | None:
     """Refuse to delete a queue with active jobs."""
     if action == CLEAR_QUEUE or not active:
         return None
-    return Refusal(
-        ErrorCode.INVALID_STATE,
-        f"Queue {queue} has {active} active jobs. Drain it and wait for them, or cancel them, then "
-        "delete it.",
-    )
+    return Refusal(ErrorCode.INVALID_STATE, rules.delete_queue_refusal(queue, active))
