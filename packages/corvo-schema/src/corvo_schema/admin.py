@@ -17,7 +17,7 @@ class WorkerInfo(ReplyModel):
     last_heartbeat: Timestamp | None = None
     last_fetch: Timestamp | None = None
     started_at: Timestamp | None = Field(
-        None, description="Time of the worker's first call to this server."
+        None, description="Time of the first call of the worker that the servers know."
     )
     active_jobs: int = 0
     status: Literal["ok", "not_fetching", "silent"] | str = Field(

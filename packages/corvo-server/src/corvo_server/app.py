@@ -43,6 +43,7 @@ from corvo_server.services.prober import Prober
 from corvo_server.services.promoter import Promoter
 from corvo_server.services.pruner import Pruner
 from corvo_server.services.reclaimer import Reclaimer
+from corvo_server.services.reporter import Reporter
 from corvo_server.services.scheduler import Scheduler
 from corvo_server.services.service import Service
 from corvo_server.settings import Settings, split_bind
@@ -146,8 +147,10 @@ def build_services(settings: Settings, engine: Engine) -> list[Service]:
         Scheduler(engine.schedules),
         Pruner(maintenance, settings.prune_interval / 1000),
     ]
+    reporters = [Reporter(engine.workers)] if engine.store.is_shared else []
     return [
         Opener(maintenance),
+        *reporters,
         Prober(engine.store),
         LeaderServices(engine.nodes, leader_services),
     ]

@@ -121,8 +121,8 @@ async def test_failure_of_the_server_is_an_error(
     )
 
 
-NOT_VERBS = {"next_times", "next_occurrence"}
-"""Coroutines that are not verbs: they change nothing and tell services when to wake."""
+NOT_VERBS = {"next_times", "next_occurrence", "note_stop", "has_served"}
+"""Coroutines that are not verbs: they tell services when to wake, or are parts of other verbs."""
 
 
 def parts_of(engine: Engine) -> dict[str, Part]:

@@ -9,10 +9,11 @@ from typing import Any
 
 from corvo_schema import FetchBatchRequest
 from corvo_schema.states import EventType
+from corvo_server.engine.callers import Caller
 from corvo_server.engine.engine import Engine
 from corvo_server.engine.events import EventFilter
 from corvo_server.engine.notifier import Notifier
-from corvo_server.engine.workers import WorkerRecord, Workers
+from corvo_server.engine.workers import Workers
 from corvo_server.store.records import Event
 from server_support.bench import Bench, turns
 from server_support.clock import ManualClock
@@ -71,6 +72,11 @@ async def test_wakes_of_many_queues_are_forgotten() -> None:
     assert vars(notifier)["_wakes"] == {}
 
 
+def callers_of(workers: Workers) -> dict[str, Caller]:
+    seen: dict[str, Caller] = vars(vars(workers)["_callers"])["_seen"]
+    return seen
+
+
 def test_calls_of_many_workers(engine: Engine, clock: ManualClock) -> None:
     workers = Workers(engine.store, clock)
     for number in range(_NAMES):
@@ -78,9 +84,18 @@ def test_calls_of_many_workers(engine: Engine, clock: ManualClock) -> None:
         workers.note_heartbeat(f"beating-{number}")
         clock.forward(1)
     assert_bounded(workers)
-    seen = vars(workers)["_seen"]
+    seen = callers_of(workers)
     assert f"fetching-{_NAMES - 1}" in seen
     assert f"beating-{_NAMES - 1}" in seen
+
+
+async def test_sign_offs_of_many_workers(engine: Engine, clock: ManualClock) -> None:
+    workers = Workers(engine.store, clock)
+    for first in range(0, 30_000, 1_000):
+        await asyncio.gather(*(workers.note_stop(f"w-{first + i}") for i in range(1_000)))
+        clock.forward(1)
+    assert_bounded(workers)
+    assert await workers.list() == []
 
 
 async def test_worker_that_calls_is_kept_when_many_others_call_once(
@@ -100,10 +115,10 @@ def test_queues_of_many_workers(engine: Engine, clock: ManualClock) -> None:
         workers.note_fetch(f"worker-{number}", None, [f"{number}-{i}" for i in range(256)])
         workers.note_fetch(f"worker-{number}", None, [f"{number}-{i}" for i in range(255)])
         clock.forward(1)
-    seen: dict[str, WorkerRecord] = vars(workers)["_seen"]
-    names = sum(record.size for record in seen.values())
+    seen = callers_of(workers)
+    names = sum(caller.size for caller in seen.values())
     assert 150_000 < names <= 200_000
-    assert vars(workers)["_queues"] == names
+    assert vars(vars(workers)["_callers"])["_queues"] == names
     assert "worker-4999" in seen
 
 
@@ -113,14 +128,14 @@ def test_lists_of_queues_of_one_worker(engine: Engine, clock: ManualClock) -> No
     for _ in range(3):
         workers.note_fetch("grouped", None, ["a", "b"])
         workers.note_fetch("grouped", None, ["c"])
-    seen: dict[str, WorkerRecord] = vars(workers)["_seen"]
-    assert seen["grouped"].queues == ["a", "b", "c"]
+    seen = callers_of(workers)
+    assert list(seen["grouped"].lists) == [("a", "b"), ("c",)]
     for number in range(1000):
         clock.forward(1)
         workers.note_fetch("grouped", None, [f"q-{number}", f"r-{number}"])
     assert len(seen["grouped"].lists) == 64
-    assert seen["grouped"].queues[-1] == "r-999"
-    assert vars(workers)["_queues"] == 128
+    assert list(seen["grouped"].lists)[-1] == ("q-999", "r-999")
+    assert vars(vars(workers)["_callers"])["_queues"] == 128
 
 
 async def test_openings_of_many_queues(bench: Bench) -> None:

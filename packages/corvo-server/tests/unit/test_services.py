@@ -13,8 +13,10 @@ from corvo_server.services.opener import Opener
 from corvo_server.services.promoter import Promoter
 from corvo_server.services.pruner import Pruner
 from corvo_server.services.reclaimer import Reclaimer
+from corvo_server.services.reporter import Reporter
 from corvo_server.services.service import Service
 from corvo_server.store.protocol import StoreUnavailable
+from corvo_server.store.workers import WorkerReport
 from server_support.bench import LEASE_MS, Bench, make_job, turns, until
 from server_support.clock import START
 
@@ -208,3 +210,23 @@ async def test_running_service_continues_after_a_failed_write(
     with bench.kit.break_commits(bench.store, times=2):
         run(Promoter(engine.maintenance))
         await until_jobs(bench, JobState.PENDING, 1)
+
+
+async def test_running_reporter_reports_new_workers_at_once_and_others_after_the_interval(
+    engine: Engine, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reported: list[str] = []
+
+    async def note(reports: list[WorkerReport]) -> None:
+        reported.extend(report.id for report in reports)
+
+    monkeypatch.setattr(engine.store, "report_workers", note)
+    run(Reporter(engine.workers, interval=3_600, shortest=0))
+    await turns()
+    engine.workers.note_heartbeat("new")
+    await until(lambda: reported == ["new"])
+    engine.workers.note_heartbeat("new")
+    await turns()
+    assert reported == ["new"]
+    run(Reporter(engine.workers, interval=0.001, shortest=0))
+    await until(lambda: reported == ["new", "new"])

@@ -19,9 +19,9 @@ from corvo_cli.show.worker_view import workers_view
 def workers(session: Session) -> None:
     """List the workers.
 
-    Lists the workers that called the server within the last hour, and those with active jobs. A
-    worker is `not_fetching` if it has not fetched for five minutes. It is `silent` if it has
-    active jobs but sends no heartbeats.
+    Lists the workers that called a server of the cluster within the last hour, and those with
+    active jobs. A worker is `silent` if it has not called for two minutes. It is `not_fetching` if
+    it sends heartbeats but has not fetched for five minutes.
     """
     reply = session.ask(corvo_client.calls.list_workers())
     if not (reply.value or session.output.is_json):

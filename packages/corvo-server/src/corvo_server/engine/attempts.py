@@ -192,8 +192,10 @@ class Attempts(Part):
             )
         self._check_room(beats)
         if worker_id is not None:
-            note = self._workers.note_stop if is_stopped else self._workers.note_heartbeat
-            note(worker_id)
+            if is_stopped:
+                await self._workers.note_stop(worker_id)
+            else:
+                self._workers.note_heartbeat(worker_id)
         now = self._clock()
         outcomes = await self._store.transition(
             [

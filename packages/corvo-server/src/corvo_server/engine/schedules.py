@@ -79,7 +79,7 @@ class Schedules(Part):
     async def warnings(self, schedule: ScheduleRecord) -> Sequence[str]:
         """Return sentences about what is probably wrong with a schedule: a misspelt queue."""
         queue = schedule.queue
-        if self._workers.has_served(queue) or await self._store.find_queue(queue) is not None:
+        if await self._store.find_queue(queue) is not None or await self._workers.has_served(queue):
             return ()
         return (
             f"There is no queue {queue!r}, and no worker serves it. Its jobs wait until a worker "

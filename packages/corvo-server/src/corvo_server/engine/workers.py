@@ -1,32 +1,31 @@
-"""The known workers. They are learned from their calls and kept in memory only."""
+"""The known workers. They are learned from their calls, here and on the other nodes."""
 
-from collections.abc import Sequence
-from heapq import nsmallest
+import asyncio
+from collections.abc import Iterable, Sequence
 
 from msgspec import Struct, field
 
+from corvo_server.engine.callers import FORGOTTEN_AFTER, Caller, Callers
 from corvo_server.engine.clock import Clock
 from corvo_server.engine.errors import not_found
 from corvo_server.engine.verbs import Part, verb
 from corvo_server.store.protocol import Store
+from corvo_server.store.workers import WorkerReport
 
-_FORGOTTEN_AFTER = 3_600_000
 _SILENT_AFTER = 120_000
 _NOT_FETCHING_AFTER = 300_000
-_MAX_SEEN = 10_000
-"""Number of workers kept in memory. Callers choose the ids, so their number has no limit."""
-_MAX_QUEUES = 200_000
-"""Number of names of queues kept in memory for all workers together."""
-_MAX_LISTS = 64
-"""Number of lists of queues kept for a worker. It fetches many queues, or of several kinds, in
-turn."""
+_SETTLING = 1_000
+"""Milliseconds after a sign-off in which calls on other nodes count as earlier ones.
+
+They may have been under way, and the clocks of the nodes differ by some milliseconds.
+"""
 
 
 class WorkerRecord(Struct):
-    """One worker process; it chooses its id. Times are in ms since the epoch."""
+    """One worker process, as all nodes know it. Times are in ms since the epoch."""
 
     id: str
-    hostname: str | None
+    hostname: str | None = None
     lists: dict[tuple[str, ...], int] = field(default_factory=dict)
     """Lists of queues that it fetched from within the last hour, with the time of the last one."""
     first_seen: int | None = None
@@ -40,79 +39,109 @@ class WorkerRecord(Struct):
         """Queues that the worker fetches from."""
         return list(dict.fromkeys(queue for queues in self.lists for queue in queues))
 
-    @property
-    def size(self) -> int:
-        """Number of names of queues in the record."""
-        return sum(map(len, self.lists))
+    def add(self, report: WorkerReport, stop: int, since: int) -> None:
+        """Add what a node reports.
 
-    def forget_list(self, queues: tuple[str, ...]) -> int:
-        """Forget a list of queues, and return its length."""
-        del self.lists[queues]
-        return len(queues)
+        Leave out what is from before `stop`, the worker's last sign-off at another node, and the
+        lists of queues that it has not fetched from after `since`.
+        """
+        if report.last_fetch is not None and report.last_fetch > max(stop, self.last_fetch or 0):
+            self.hostname = report.hostname
+            self.last_fetch = report.last_fetch
+        if report.last_heartbeat is not None and report.last_heartbeat > stop:
+            self.last_heartbeat = max(report.last_heartbeat, self.last_heartbeat or 0)
+        if report.first_seen is not None:
+            first_seen = max(report.first_seen, stop)
+            self.first_seen = min(first_seen, self.first_seen or first_seen)
+        for queues, at in report.lists:
+            if at > max(stop, since):
+                self.lists[queues] = max(at, self.lists.get(queues, 0))
 
 
 class Workers(Part):
-    """The workers that called within the last hour, and those with active jobs.
+    """The workers that called a node within the last hour, and those with active jobs.
 
-    If more than 10,000 workers call, those that have not called for the longest time are forgotten.
-    So are they if the workers fetch from more than 200,000 queues in sum.
+    Each node keeps the workers that called it in memory (see `Callers` for the limits), and reports
+    them to the store every few seconds, for the other nodes: new workers within a second, and
+    sign-offs at once. A store that is not shared keeps no reports.
     """
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
-        self._seen: dict[str, WorkerRecord] = {}
-        self._queues = 0
-        """Number of names of queues in the records."""
-        self._next_sweep = 0
+        self.has_new = asyncio.Event()
+        """Set if a worker has called that was not known at the last report."""
+        self._callers = Callers(self.has_new.set)
+        self._reporting = asyncio.Lock()
+        self._stopped: list[Caller] = []
+        """Workers whose sign-off waits for the next report."""
+        self._next_stops: asyncio.Task[None] | None = None
+        """Waits to report `_stopped`; None if there are none."""
 
     def note_fetch(self, worker_id: str, hostname: str | None, queues: Sequence[str]) -> None:
         """Record a fetch of a worker."""
-        now = self._clock()
-        record = self._seen.get(worker_id) or self._add(worker_id, now)
-        record.hostname = hostname
-        record.last_fetch = now
-        fetched = tuple(queues)
-        if fetched not in record.lists:
-            self._queues += len(fetched)
-            if len(record.lists) == _MAX_LISTS:
-                self._queues -= record.forget_list(min(record.lists, key=record.lists.__getitem__))
-        record.lists[fetched] = now
-        if self._queues > _MAX_QUEUES:
-            self._forget_oldest()
+        self._callers.note_fetch(worker_id, hostname, queues, self._clock())
 
     def note_heartbeat(self, worker_id: str) -> None:
         """Record a heartbeat of a worker."""
+        self._callers.note_heartbeat(worker_id, self._clock())
+
+    async def note_stop(self, worker_id: str) -> None:
+        """Forget a worker that has stopped, on all nodes. It is listed while it has active jobs.
+
+        Calls on other nodes within the next second count as earlier ones. Raise `StoreError` if the
+        other nodes cannot learn of it now; then they do with the next `report`.
+        """
         now = self._clock()
-        record = self._seen.get(worker_id) or self._add(worker_id, now)
-        record.last_heartbeat = now
+        self._stopped.append(self._callers.note_stop(worker_id, now + _SETTLING, now))
+        if self._next_stops is None:
+            self._next_stops = asyncio.create_task(self._report_stops(), name="sign-offs")
+        # Workers that stop together share a report, so that one that gives up must not cancel it.
+        await asyncio.shield(self._next_stops)
 
-    def has_served(self, queue: str) -> bool:
-        """Return whether one of the workers that called this server fetches from a queue."""
-        return any(queue in record.queues for record in self._seen.values())
+    @verb
+    async def report(self) -> int:
+        """Report the workers that called since the last report. Return their number.
 
-    def note_stop(self, worker_id: str) -> None:
-        """Forget a worker that has stopped. It stays in the list while it has active jobs."""
-        record = self._seen.pop(worker_id, None)
-        if record is not None:
-            self._queues -= record.size
+        Raise `StoreError` if that fails; the next report has them, too.
+        """
+        self._callers.forget_old(self._clock())
+        self.has_new.clear()
+        async with self._reporting:
+            oldest = self._callers.oldest(self._clock())
+            done = 0
+            for part in self._callers.unreported():
+                await self._write(part)
+                done += len(part)
+            if self._callers.has_forgotten:
+                await self._store.forget_workers(self._clock() - FORGOTTEN_AFTER, oldest)
+                self._callers.has_forgotten = False
+        return done
+
+    async def has_served(self, queue: str) -> bool:
+        """Return whether a worker fetched from a queue within the last hour."""
+        return self._callers.serve(queue) or any(
+            queue in queues
+            for report in await self._store.list_workers(self._clock() - FORGOTTEN_AFTER)
+            for queues, _ in report.lists
+        )
 
     @verb
     async def list(self) -> list[WorkerRecord]:
         """Return the workers of the last hour and those with active jobs, by id, with their status.
 
-        `silent`: the worker has not called for two minutes. `not_fetching`: it sends heartbeats but
-        has not fetched for five minutes, because it is at capacity or its fetch loop hangs.
+        Calls on other nodes appear after some seconds, sign-offs at once. `silent`: the worker has
+        not called for two minutes. `not_fetching`: it sends heartbeats but has not fetched for five
+        minutes, because it is at capacity or its fetch loop hangs.
         """
+        since = self._clock() - FORGOTTEN_AFTER
+        reports = await self._store.list_workers(since)
+        holders = await self._store.list_holders()
         now = self._clock()
-        self._forget_old(now)
-        records = {record.id: record for record in self._seen.values()}
-        for record in records.values():
-            record.active_jobs = 0
-        for holder in await self._store.list_holders():
-            record = records.setdefault(
-                holder.worker_id, WorkerRecord(holder.worker_id, holder.hostname)
-            )
+        self._callers.forget_old(now)
+        records = _merged([*self._callers.reports(), *reports], now - FORGOTTEN_AFTER)
+        for holder in holders:
+            record = records.setdefault(holder.worker_id, WorkerRecord(holder.worker_id))
             record.hostname = record.hostname or holder.hostname
             record.active_jobs = holder.active_jobs
         for record in records.values():
@@ -127,41 +156,46 @@ class Workers(Part):
                 return record
         raise not_found(f"worker {worker_id}")
 
-    def _add(self, worker_id: str, now: int) -> WorkerRecord:
-        self._forget_old(now)
-        if len(self._seen) >= _MAX_SEEN:
-            self._forget_oldest()
-        record = self._seen[worker_id] = WorkerRecord(worker_id, None, first_seen=now)
-        return record
+    async def _report_stops(self) -> None:
+        async with self._reporting:
+            stopped, self._stopped, self._next_stops = self._stopped, [], None
+            await self._write(stopped)
 
-    def _forget_oldest(self) -> None:
-        """Forget the tenth of the workers that has not called for the longest time."""
-        for old in nsmallest(len(self._seen) // 10, self._seen.values(), key=_last_seen):
-            self._queues -= old.size
-            del self._seen[old.id]
-
-    def _forget_old(self, now: int) -> None:
-        if now < self._next_sweep:
-            return
-        self._next_sweep = now + _SILENT_AFTER
-        self._seen = {
-            worker_id: record
-            for worker_id, record in self._seen.items()
-            if now - _last_seen(record) < _FORGOTTEN_AFTER
-        }
-        for record in self._seen.values():
-            record.lists = {
-                queues: at for queues, at in record.lists.items() if now - at < _FORGOTTEN_AFTER
-            }
-        self._queues = sum(record.size for record in self._seen.values())
+    async def _write(self, callers: Sequence[Caller]) -> None:
+        """Report workers. If that fails, the next `report` has them."""
+        for caller in callers:
+            caller.is_reported = True  # until its next call
+        try:
+            await self._store.report_workers([caller.report() for caller in callers])
+        except BaseException:
+            for caller in callers:
+                caller.is_reported = False
+            raise
 
 
-def _last_seen(record: WorkerRecord) -> int:
-    return max(record.last_fetch or 0, record.last_heartbeat or 0)
+def _merged(reports: Iterable[WorkerReport], since: int) -> dict[str, WorkerRecord]:
+    """Return the workers that called after `since` and have not signed off since their last call.
+
+    There is at most one report of each node on a worker.
+    """
+    known: dict[str, list[WorkerReport]] = {}
+    for report in reports:
+        known.setdefault(report.id, []).append(report)
+    records: dict[str, WorkerRecord] = {}
+    for worker_id, of_nodes in known.items():
+        for report in of_nodes:
+            # A node knows the order of the calls that it got itself: its report has no older ones.
+            stops = (each.stopped_until or 0 for each in of_nodes if each is not report)
+            stop = max(stops, default=0)
+            if report.last_call > max(stop, since):
+                record = records.setdefault(worker_id, WorkerRecord(worker_id))
+                record.add(report, stop, since)
+    return records
 
 
 def _status(record: WorkerRecord, now: int) -> str:
-    if now - _last_seen(record) > _SILENT_AFTER:
+    last_call = max(record.last_fetch or 0, record.last_heartbeat or 0)
+    if now - last_call > _SILENT_AFTER:
         return "silent"
     is_beating = record.last_heartbeat is not None and now - record.last_heartbeat < _SILENT_AFTER
     if is_beating and now - (record.last_fetch or record.first_seen or 0) > _NOT_FETCHING_AFTER:

@@ -19,7 +19,12 @@ root = Resource("health", prefix="")
 
 @resource.endpoint("GET", "/workers", replies={200: list[WorkerInfo]})
 async def list_workers(request: Request) -> HTTPResponse:
-    """List the workers that called within the last hour, and those that have active jobs."""
+    """List the workers that called within the last hour, and those that have active jobs.
+
+    On PostgreSQL, these are the workers of all nodes. A new worker of another node appears within
+    some seconds, and its last calls are up to some seconds old. A worker that signs off (`stopped`
+    in a heartbeat) is gone at once.
+    """
     return reply(
         [
             documents.worker(record, shift_of(request))

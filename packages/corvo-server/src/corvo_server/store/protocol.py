@@ -45,6 +45,7 @@ from corvo_server.store.schedules import (
 from corvo_server.store.search.filters import JobFilter
 from corvo_server.store.search.search import Found, Search, SearchLoad
 from corvo_server.store.storage import Storage
+from corvo_server.store.workers import WorkerReport
 
 
 class UnusableStoreError(Exception):
@@ -330,6 +331,23 @@ class Store(Protocol):
 
     async def list_nodes(self) -> list[NodeRecord]:
         """Return the nodes that sent a heartbeat within the last hour and have not left."""
+        ...
+
+    # Workers that called the nodes. A store that is not shared keeps no reports.
+
+    async def report_workers(self, reports: Sequence[WorkerReport]) -> None:
+        """Store reports of this node. Each replaces its earlier report on that worker."""
+        ...
+
+    async def forget_workers(self, before: int, own_before: int) -> None:
+        """Delete the reports with `last_seen` until `before`, of all nodes.
+
+        Also delete the reports of this node with `last_seen` before `own_before`.
+        """
+        ...
+
+    async def list_workers(self, since: int) -> list[WorkerReport]:
+        """Return the reports of the other nodes with `last_seen` after `since`, by worker."""
         ...
 
     # Life

@@ -1,4 +1,7 @@
-"""The connection for heartbeats of nodes, so that these never wait for writes or searches."""
+"""The connection for heartbeats of nodes, so that these never wait for writes or searches.
+
+Nodes also report their workers on it, in parts so small that a heartbeat can wait for one.
+"""
 
 import asyncio
 from collections.abc import Callable

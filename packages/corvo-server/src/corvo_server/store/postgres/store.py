@@ -1,7 +1,7 @@
 """The store on PostgreSQL, which several servers can share."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from corvo_server.store.commit.writer import Backlog, Writer
@@ -19,6 +19,7 @@ from corvo_server.store.postgres import (
     queues,
     schedules,
     search,
+    workers,
 )
 from corvo_server.store.postgres.coordination import Coordination
 from corvo_server.store.postgres.database import prepare
@@ -33,6 +34,7 @@ from corvo_server.store.records import (
     Commit,
     Event,
 )
+from corvo_server.store.workers import WorkerReport
 
 _CHECK_SECONDS = 5
 """Seconds after which a readiness check fails if the database does not answer."""
@@ -141,6 +143,15 @@ class PostgresStore(Reads[Pipeline], Writes):
 
     async def list_nodes(self) -> list[NodeRecord]:
         return await self._readers.run(nodes.list_nodes)
+
+    async def report_workers(self, reports: Sequence[WorkerReport]) -> None:
+        await self._coordination.run(workers.report_workers, self.node_id, reports)
+
+    async def forget_workers(self, before: int, own_before: int) -> None:
+        await self._coordination.run(workers.forget_workers, self.node_id, before, own_before)
+
+    async def list_workers(self, since: int) -> list[WorkerReport]:
+        return await self._readers.run(workers.list_workers, self.node_id, since)
 
     async def check(self) -> None:
         if not self._writer.is_running:

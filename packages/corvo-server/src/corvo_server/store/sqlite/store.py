@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
 from corvo_server.store.commit.writer import Backlog, Writer
@@ -35,6 +36,7 @@ from corvo_server.store.sqlite.session import SqliteSession
 from corvo_server.store.sqlite.space import Space
 from corvo_server.store.sqlite.watch import Watch
 from corvo_server.store.storage import Storage
+from corvo_server.store.workers import WorkerReport
 
 _READERS = 4
 _QUERIES = Queries(
@@ -129,6 +131,15 @@ class SqliteStore(Reads[sqlite3.Connection], Writes):
         return
 
     async def list_nodes(self) -> list[NodeRecord]:
+        return []
+
+    async def report_workers(self, reports: Sequence[WorkerReport]) -> None:
+        return
+
+    async def forget_workers(self, before: int, own_before: int) -> None:
+        return
+
+    async def list_workers(self, since: int) -> list[WorkerReport]:
         return []
 
     async def check(self) -> None:
