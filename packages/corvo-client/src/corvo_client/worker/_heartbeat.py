@@ -1,5 +1,6 @@
 """Heartbeat thread: extends leases even while a handler blocks the event loop."""
 
+import asyncio
 import logging
 import threading
 import time
@@ -54,6 +55,7 @@ class Heartbeat:
         self._is_stopping = False
         self._condition = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="corvo-heartbeat", daemon=True)
+        self._ended: Future[None] = Future()
 
     @property
     def interval(self) -> float:
@@ -73,6 +75,10 @@ class Heartbeat:
     def join(self, timeout: float) -> None:
         """Wait up to `timeout` seconds for the thread to end."""
         self._thread.join(timeout)
+
+    async def ended(self) -> None:
+        """Wait for the end of the thread, without a thread of asyncio: handlers may take all."""
+        await asyncio.wrap_future(self._ended)
 
     def poke(self) -> None:
         """Request an early heartbeat, because a lease has notes. Any thread may call this often."""
@@ -104,6 +110,7 @@ class Heartbeat:
                 flush.set_result(False)
         self._sign_off()
         self._heartbeat_sender.close()
+        self._ended.set_result(None)
 
     def _sign_off(self) -> None:
         """Tell the server that the worker has stopped. Without that, it becomes `silent`."""

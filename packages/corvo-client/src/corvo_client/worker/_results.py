@@ -63,6 +63,9 @@ class Results:
             del self._waiting[:MAX_BATCH_OUTCOMES]
             try:
                 undelivered = await self._deliver(reports)
+            except asyncio.CancelledError:  # another task may report them
+                self._waiting[:0] = reports
+                raise
             except Exception:  # noqa: BLE001 - after a bug, other outcomes must still be reported
                 _log.exception("reporting outcomes failed with an unexpected error, retrying")
                 undelivered = reports

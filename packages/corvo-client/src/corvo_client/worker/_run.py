@@ -205,14 +205,14 @@ class Run:
                 self._results.put(lease, Released())
 
     async def _end(self, results: asyncio.Task[None]) -> None:
-        if not results.done() and not await _within(
-            self._options.report_timeout, self._results.drained()
-        ):
+        # A handler has cancelled it, or it has failed: other jobs have outcomes, too.
+        again = _spawn(self._results.run()) if results.done() else results
+        if not await _within(self._options.report_timeout, self._results.drained()):
             _log.warning("stopped with %d outcomes unreported", len(self._results))
-        results.cancel()
-        await asyncio.wait([results])
+        again.cancel()
+        await asyncio.wait([again])
         self._heartbeat.stop()
-        await asyncio.to_thread(self._heartbeat.join, self._options.report_timeout)
+        await _within(self._options.report_timeout, self._heartbeat.ended())
         self._runner.close()
         _log.info("stopped")
 

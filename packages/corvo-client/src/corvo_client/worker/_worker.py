@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import multiprocessing
 import os
 import socket
 import sys
@@ -11,7 +12,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import replace
 from types import MappingProxyType, TracebackType
-from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar, Unpack, overload
+from typing import Any, Concatenate, NoReturn, ParamSpec, Protocol, Self, TypeVar, Unpack, overload
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -22,7 +23,7 @@ from corvo_client._retry import RetryPolicy
 from corvo_client.worker._api import Redirection
 from corvo_client.worker._context import Context
 from corvo_client.worker._http import FetchTerms
-from corvo_client.worker._life import Life, run_to_end
+from corvo_client.worker._life import Life, OwnThreads, cancel_tasks, run_to_end
 from corvo_client.worker._log import log_by_default, log_start
 from corvo_client.worker._middleware import Middleware, Surroundings
 from corvo_client.worker._publish import publish_defaults
@@ -41,6 +42,7 @@ _queue_name = TypeAdapter(QueueName)
 _MAX_HEARTBEAT_SECONDS = 10.0
 _MAX_POLL_TIMEOUT = 60.0
 _MAX_LEASE_DURATION = 86_400.0
+_MAX_LEFT_SECONDS = 1.0
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -206,12 +208,20 @@ class Worker:
         """
         log_by_default(log_level)
         with asyncio.Runner() as runner:
-            run_to_end(runner.get_loop(), self._run_with_signals())
-            if self.running:
-                _log.warning("exiting although %d handlers are still running", self.running)
-                logging.shutdown()
-                sys.stdout.flush()
-                os._exit(0)
+            loop = runner.get_loop()
+            threads = OwnThreads(loop)
+            code = 1
+            try:
+                run_to_end(loop, self._run_with_signals())
+                code = 0
+            finally:
+                left = [
+                    (self.running, "handlers"),
+                    (cancel_tasks(loop, _MAX_LEFT_SECONDS), "asyncio tasks of handlers"),
+                    (threads.busy(_MAX_LEFT_SECONDS), "threads of asyncio.to_thread"),
+                ]
+                if any(number for number, _ in left):
+                    _exit_with(left, code)
 
     async def run_async(self) -> None:
         """Run until `stop` is called, then shut down in order. It installs no signal handlers.
@@ -271,6 +281,11 @@ class Worker:
     def _begin(self) -> tuple[Run, Life]:
         if self._is_alive:
             raise RuntimeError("this worker is already running")
+        if getattr(multiprocessing.current_process(), "_inheriting", False):
+            raise RuntimeError(
+                "a process for handlers imports the main module, and that starts the worker again; "
+                'start it below `if __name__ == "__main__":`, or with `corvo worker`'
+            )
         queues = self._served_queues()
         terms = FetchTerms(self.id, self._hostname, self._poll_timeout, self._lease_duration)
         api = self._server.api(terms)
@@ -366,6 +381,15 @@ def _check_queue(queue: object) -> None:
         message = error.errors(include_url=False, include_context=False)[0]["msg"]
         reason = message.removeprefix("Value error, ")
         raise ValueError(f"{queue!r} is not the name of a queue: {reason}") from None
+
+
+def _exit_with(left: Sequence[tuple[int, str]], code: int) -> NoReturn:
+    """End the process, which something would keep alive."""
+    what = ", ".join(f"{number} {name}" for number, name in left if number)
+    _log.warning("exiting although %s are still running", what, exc_info=code != 0)
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(code)
 
 
 def _checked(number: int, name: str = "concurrency") -> int:
