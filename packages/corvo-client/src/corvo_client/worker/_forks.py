@@ -2,11 +2,10 @@
 
 import asyncio
 import contextlib
-import logging
 import os
 from weakref import WeakSet
 
-_log = logging.getLogger("corvo.worker")
+from corvo_client.worker._log import log as _log
 
 _loops: WeakSet[asyncio.AbstractEventLoop] = WeakSet()
 

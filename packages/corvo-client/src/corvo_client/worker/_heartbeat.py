@@ -1,7 +1,6 @@
 """Heartbeat thread: extends leases even while a handler blocks the event loop."""
 
 import asyncio
-import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -11,11 +10,10 @@ from corvo_client._backoff import Backoff
 from corvo_client.worker._api import HeartbeatSender, Refused, RequestFailed, StorageFull
 from corvo_client.worker._description import text_of
 from corvo_client.worker._leases import Interruption, Lease, LeaseTable
+from corvo_client.worker._log import log as _log
 from corvo_client.worker._watch import LoopWatch
 from corvo_schema.attempts import HeartbeatJob, HeartbeatRequest
 from corvo_schema.outcomes import HeartbeatJobReply
-
-_log = logging.getLogger("corvo.worker")
 
 _MAX_INTERVAL = 15.0
 _TICK_SECONDS = 0.5

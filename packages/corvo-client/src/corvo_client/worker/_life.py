@@ -1,14 +1,13 @@
 """Start and end of a worker's run, and an event loop that outlives errors of handlers."""
 
 import asyncio
-import logging
 import threading
 import time
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-_log = logging.getLogger("corvo.worker")
+from corvo_client.worker._log import log as _log
 
 T = TypeVar("T")
 
@@ -79,6 +78,8 @@ def run_to_end(loop: asyncio.AbstractEventLoop, work: Coroutine[object, object, 
                 if not turns:
                     raise  # the loop is broken: it would fail again at once
                 _log.exception("a task or callback in the worker's event loop raised, going on")
+    if main.cancelled():
+        raise RuntimeError("a handler or the lifespan has cancelled the tasks of its worker")
     return main.result()
 
 

@@ -1,7 +1,6 @@
 """Processes for CPU-bound handlers, because only one Python thread runs at a time."""
 
 import asyncio
-import logging
 import multiprocessing
 import threading
 import time
@@ -22,9 +21,8 @@ from corvo_client.worker._child import (
 from corvo_client.worker._child_logs import LogRecord, current_levels, handle
 from corvo_client.worker._description import RemoteTraceback
 from corvo_client.worker._leases import Lease
+from corvo_client.worker._log import log as _log
 from corvo_client.worker._task import Task
-
-_log = logging.getLogger("corvo.worker")
 
 _POLL_SECONDS = 0.2
 _END_SECONDS = 3.0

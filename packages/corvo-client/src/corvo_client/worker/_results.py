@@ -1,17 +1,15 @@
 """Queue of outcomes, and the loop that reports them to the server."""
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from corvo_client._backoff import Backoff
 from corvo_client.worker._leases import Lease, LeaseTable
+from corvo_client.worker._log import log as _log
 from corvo_client.worker._outcomes import Outcome
 from corvo_client.worker._reports import Report
 from corvo_schema.attempts import MAX_BATCH_OUTCOMES
-
-_log = logging.getLogger("corvo.worker")
 
 
 class Results:

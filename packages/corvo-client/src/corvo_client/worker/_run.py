@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from corvo_client.worker._api import HeartbeatSender, LeasedJob, ServerApi
 from corvo_client.worker._fetcher import Fetcher, Lane
 from corvo_client.worker._heartbeat import Heartbeat
 from corvo_client.worker._leases import Interruption, Lease, LeaseTable
+from corvo_client.worker._log import log as _log
 from corvo_client.worker._middleware import Surroundings
 from corvo_client.worker._outcomes import Outcome, Released
 from corvo_client.worker._reports import Reporter
@@ -21,8 +21,6 @@ from corvo_client.worker._runner import AnyTask, Runner
 from corvo_client.worker._slots import Capacity, Slots
 from corvo_client.worker._to_outcome import outcome_of_error
 from corvo_client.worker._watch import LoopWatch
-
-_log = logging.getLogger("corvo.worker")
 
 T = TypeVar("T")
 

@@ -1,6 +1,5 @@
 """SIGTERM and SIGINT: the first signal starts the shutdown, the second exits at once."""
 
-import logging
 import os
 import signal
 import threading
@@ -9,7 +8,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-_log = logging.getLogger("corvo.worker")
+from corvo_client.worker._log import log as _log
+
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 Handler = Callable[[int, FrameType | None], object]
@@ -41,11 +41,14 @@ def _unblock() -> None:
 
 
 def _disown() -> None:
-    for number, (handler, before) in _own.items():
-        if signal.getsignal(number) is handler:
-            signal.signal(number, before)
+    ours = {n: before for n, (handler, before) in _own.items() if signal.getsignal(n) is handler}
     _own.clear()
+    # What has arrived ends the process. Python ignores errors here, so a handler must not raise.
+    for number in ours:
+        signal.signal(number, signal.SIG_DFL)
     _unblock()
+    for number, before in ours.items():
+        signal.signal(number, before)
 
 
 if hasattr(os, "register_at_fork"):

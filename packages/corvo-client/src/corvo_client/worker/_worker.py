@@ -24,8 +24,9 @@ from corvo_client.worker._api import Redirection
 from corvo_client.worker._context import Context
 from corvo_client.worker._http import FetchTerms
 from corvo_client.worker._life import Life, OwnThreads, cancel_tasks, run_to_end
+from corvo_client.worker._log import log as _log
 from corvo_client.worker._log import log_by_default, log_start
-from corvo_client.worker._middleware import Middleware, Surroundings
+from corvo_client.worker._middleware import Middleware, Surroundings, check_middleware
 from corvo_client.worker._publish import publish_defaults
 from corvo_client.worker._run import Run, RunOptions
 from corvo_client.worker._runner import AnyTask
@@ -33,8 +34,6 @@ from corvo_client.worker._server import Server
 from corvo_client.worker._signals import stopping_on_signals
 from corvo_client.worker._task import Executor, Task, check_defaults
 from corvo_schema.fields import QueueName
-
-_log = logging.getLogger("corvo.worker")
 
 _queue_name = TypeAdapter(QueueName)
 
@@ -169,8 +168,10 @@ class Worker:
 
         Middleware that is added first is outermost. It runs in the event loop, for handlers of any
         kind. Its result or error becomes the outcome of the attempt; `return await call_next()`
-        changes nothing. Returns `middleware`, so that `use` works as a decorator.
+        changes nothing. Returns `middleware`, so that `use` works as a decorator. Raises TypeError
+        for what cannot be called in that way.
         """
+        check_middleware(middleware)
         self._surroundings.middleware.append(middleware)
         return middleware
 
