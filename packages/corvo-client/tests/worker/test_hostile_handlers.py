@@ -1,6 +1,7 @@
 """Whatever a handler raises or returns, its attempt ends with an outcome that can be sent."""
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Callable
 from functools import partial
@@ -320,3 +321,79 @@ def test_a_drain_follows_the_same_rules(base: type[BaseException], is_async: boo
         task.enqueue()
         with pytest.raises(AssertionError, match=f"{base.__name__}: no"):
             jobs.drain(worker, raise_errors=True)
+
+
+class Fading(Exception):
+    """An error whose traceback can be read only once."""
+
+    reads = 0
+
+    @property
+    def __traceback__(self) -> Any:  # type: ignore[override]
+        self.reads += 1
+        if self.reads > 1:
+            raise Panic("no more")
+        return None
+
+    @__traceback__.setter
+    def __traceback__(self, _value: object) -> None: ...
+
+
+@pytest.mark.parametrize("wrap", [plain, asynchronous])
+async def test_an_error_that_changes_while_it_is_described_ends_the_attempt(wrap: Wrap) -> None:
+    outcome, items, _ = await report_of(wrap(throw(Fading)), [])
+    assert isinstance(outcome, Failed)
+    assert outcome.error == "Fading"
+    assert len(items) == 1
+
+
+class Own:
+    """An awaitable that returns itself, like the clients of some libraries."""
+
+    def __await__(self) -> Any:
+        return self
+        yield
+
+
+class Next:
+    """An awaitable that returns another one, without end."""
+
+    def __await__(self) -> Any:
+        return Next()
+        yield
+
+
+@pytest.mark.parametrize("kind", [Own, Next])
+@pytest.mark.parametrize("wrap", [plain, asynchronous])
+async def test_an_awaitable_without_end_ends_the_attempt(wrap: Wrap, kind: Handler) -> None:
+    outcome, _, _ = await report_of(wrap(kind), [])
+    assert isinstance(outcome, Failed)
+    assert "whose result is an awaitable again" in outcome.error
+
+
+@pytest.mark.parametrize("wrap", [plain, asynchronous])
+async def test_an_async_generator_is_collected(wrap: Wrap) -> None:
+    async def numbers() -> Any:
+        yield 1
+        yield 2
+
+    outcome, _, _ = await report_of(wrap(numbers), [])
+    assert outcome == Completed([1, 2])
+
+
+@pytest.mark.parametrize("wrap", [plain, asynchronous])
+async def test_a_generator_without_end_ends_the_attempt(
+    wrap: Wrap, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("corvo_client.worker._to_outcome.MAX_ITEMS", 1000)
+    outcome, _, _ = await report_of(wrap(itertools.count), [])
+    assert outcome == Failed("the result has more than 1,000 items", retry=False)
+
+
+@pytest.mark.parametrize("wrap", [plain, asynchronous])
+async def test_middleware_that_does_not_await_the_handler_runs_it(wrap: Wrap) -> None:
+    async def forgetful(_context: Context, call_next: CallNext) -> Any:
+        return call_next()
+
+    outcome, _, _ = await report_of(wrap(lambda: 1), [forgetful])
+    assert outcome == Completed(1)

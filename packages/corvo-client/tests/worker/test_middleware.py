@@ -242,3 +242,27 @@ async def test_a_lifespan_that_fails_ends_the_worker(patched: Any) -> None:
     with pytest.raises(ConnectionError, match="no database"):
         await worker.run_async()
     assert patched.fetches == []
+
+
+def test_what_cannot_be_middleware_is_refused() -> None:
+    worker = Worker()
+
+    async def too_few(_context: Context) -> None: ...
+
+    async def generator(_context: Context, call_next: CallNext) -> Any:
+        yield await call_next()
+
+    class Passing:
+        async def __call__(self, _context: Context, call_next: CallNext) -> Any:
+            return await call_next()
+
+    refused: list[tuple[Any, str]] = [
+        (5, "must be an async function, not 5"),
+        (too_few, r"write `async def too_few\(context, call_next\)`"),
+        (generator, "is a generator"),
+    ]
+    for middleware, message in refused:
+        with pytest.raises(TypeError, match=message):
+            worker.use(middleware)
+    assert worker.middleware == ()
+    worker.use(Passing())

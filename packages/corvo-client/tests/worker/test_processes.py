@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from corvo_client.worker._child import RemoteError, _json_result, _picklable
+from corvo_client.worker._child import Raised, RemoteError, _json_result, _pickled
 from corvo_client.worker._context import STATE_IN_OTHER_PROCESS, Context
 from corvo_client.worker._leases import Interruption, Lease
 from corvo_client.worker._outcomes import (
@@ -34,7 +35,7 @@ from corvo_client.worker._task import Task
 MakeLease = Callable[..., Lease]
 
 MODULE = """
-import logging, os, signal, sys, threading, time
+import logging, multiprocessing, os, signal, stat, sys, threading, time
 from pathlib import Path
 from corvo_client.worker import Cancel, Context, Snooze, Worker, current_job
 
@@ -212,6 +213,81 @@ def talk_and_die() -> None:
     for number in range(100):
         log.info("line %d", number)
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def return_twice() -> int:
+    os.fork()  # returns in both processes
+    return os.getpid()
+
+
+def name_of_process() -> int:
+    return os.getpid()
+
+
+def pool() -> list:
+    with multiprocessing.get_context("fork").Pool(2) as pool:
+        return pool.map(abs, [-1, -2])
+
+
+def shout_together() -> str:
+    pid = os.fork()
+    for _ in range(100):
+        log.warning("x" * 300_000)
+    if not pid:
+        os._exit(0)
+    os.waitpid(pid, 0)
+    return "fine"
+
+
+def leave_a_thread() -> int:
+    threading.Thread(target=time.sleep, args=(1000,)).start()
+    return os.getpid()
+
+
+class Moody(Exception):
+    pickles = 0
+
+    def __reduce__(self):
+        Moody.pickles += 1
+        if Moody.pickles > 1:
+            raise ValueError("no more")
+        return Moody, ()
+
+
+def moody() -> None:
+    raise Moody
+
+
+class AbroadError(Exception):
+    def __reduce__(self):
+        return make_abroad, (os.getpid(),)
+
+
+def make_abroad(home):
+    if os.getpid() != home:
+        raise EOFError
+    return AbroadError()
+
+
+def abroad() -> None:
+    raise AbroadError("far away")
+
+
+def garble() -> None:
+    for number in range(3, 30):
+        try:
+            if stat.S_ISSOCK(os.fstat(number).st_mode):
+                os.write(number, b"\\0\\0\\0\\4junk")
+        except OSError:
+            pass
+    threading.Event().wait()
+
+
+def odd_records() -> str:
+    root = logging.getLogger()
+    for name in (5, None, "app"):
+        root.handle(logging.makeLogRecord({"name": name, "msg": "odd", "levelno": 40}))
+    return "fine"
 
 
 def shrug(marker: str) -> str:
@@ -510,6 +586,67 @@ def test_processes_of_a_handler_end_when_the_worker_stops(
     assert ends(forked)
 
 
+async def test_a_forked_process_that_returns_is_ended(
+    run: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its outcome would be that of the next job."""
+    own = await run("name_of_process")
+    for _ in range(5):
+        assert await run("return_twice") == own
+        assert await run("name_of_process") == own
+    assert "has forked a process and returned in it" in caplog.text
+
+
+def test_a_pool_of_a_handler_ends(
+    module: ModuleType, processes: Processes, live_lease: MakeLease
+) -> None:
+    """A pool ends its processes with SIGTERM, so they must not ignore it as their parent does."""
+    for _ in range(3):
+        assert processes.run(task_of(module.pool), live_lease()) == [1, 2]
+
+
+async def test_messages_of_several_processes_do_not_mix(run: Any) -> None:
+    assert await run("shout_together") == Completed("fine")
+    assert isinstance(await run("name_of_process"), Completed)
+
+
+async def test_a_process_whose_messages_are_garbled_is_replaced(run: Any) -> None:
+    outcome = await run("garble")
+    assert isinstance(outcome, Failed)
+    assert outcome.error == (
+        "HandlerDied: the process of the handler was ended: its last message cannot be read"
+    )
+    assert isinstance(await run("name_of_process"), Completed)
+
+
+async def test_errors_that_only_their_process_can_pickle_keep_their_text(run: Any) -> None:
+    own = await run("name_of_process")
+    for name, error in (
+        ("moody", "Moody"),
+        ("abroad", "RemoteError: AbroadError: far away"),
+    ):
+        outcome = await run(name)
+        assert isinstance(outcome, Failed)
+        assert outcome.error == error
+    assert await run("name_of_process") == own
+
+
+async def test_records_with_odd_names_are_handled(
+    run: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert await run("odd_records") == Completed("fine")
+    assert [record.getMessage() for record in caplog.records].count("odd") == 3
+
+
+def test_a_process_with_a_thread_that_never_ends_is_killed(
+    module: ModuleType, live_lease: MakeLease
+) -> None:
+    processes = Processes(1)
+    pid = processes.run(task_of(module.leave_a_thread), live_lease())
+    processes.close()
+    assert ends(pid)
+
+
 def test_late_notes_do_not_reach_the_next_job(
     module: ModuleType, live_lease: MakeLease, tmp_path: Path
 ) -> None:
@@ -636,11 +773,12 @@ class Unpicklable(Exception):
 
 
 def test_errors_that_cannot_be_pickled_are_replaced() -> None:
-    kind = ValueError("x")
-    assert _picklable(kind) is kind
-    unpicklable = _picklable(Unpicklable("cannot", "be copied"))
-    assert isinstance(unpicklable, RemoteError)
-    assert str(unpicklable) == "Unpicklable: cannot"
+    error = Raised(_pickled(ValueError("x")), "", "").error()
+    assert (type(error), error.args) == (ValueError, ("x",))
+    assert _pickled(Unpicklable("cannot", "be copied")) == b""
+    for unreadable in (b"", b"garbled", pickle.dumps("no error")):
+        replaced = Raised(unreadable, "Unpicklable: cannot", "").error()
+        assert (type(replaced), str(replaced)) == (RemoteError, "Unpicklable: cannot")
 
 
 @pytest.mark.parametrize("steering", [Snooze(1), Cancel(), Retry()])

@@ -1,6 +1,7 @@
 """A whole worker with a server in memory: real threads and loops, but no network."""
 
 import asyncio
+import logging
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -411,3 +412,25 @@ async def test_a_cancelled_loop_ends_the_worker_with_an_error(
     with pytest.raises(RuntimeError, match="a handler has cancelled the tasks of its worker"):
         async with start(handler, interrupted=0.0):
             await server.seen(lambda: server.is_closed)
+
+
+async def test_a_log_that_fails_ends_no_loop(server: Any, start: Start, make_job: MakeJob) -> None:
+    def refuse(_record: logging.LogRecord) -> bool:
+        raise ValueError("no logs today")
+
+    async def double(number: int) -> int:
+        return 2 * number
+
+    logger = logging.getLogger("corvo.worker")
+    logger.addFilter(refuse)
+    try:
+        server.is_down = True
+        async with start(double) as run:
+            await server.seen(lambda: server.fetches)
+            server.is_down = False
+            server.add(make_job({"number": 1}))
+            await server.seen(lambda: len(server.acks) == 1)
+            assert run.last_poll is not None
+        assert server.has_signed_off
+    finally:
+        logger.removeFilter(refuse)

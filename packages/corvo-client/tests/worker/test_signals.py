@@ -1,6 +1,8 @@
+import multiprocessing
 import os
 import signal
 import threading
+import time
 
 import pytest
 
@@ -32,3 +34,19 @@ def test_outside_of_the_main_thread_no_signal_handlers_are_installed() -> None:
     thread.start()
     thread.join(10)
     assert seen == [before]
+
+
+def test_a_forked_process_is_ended_by_sigterm() -> None:
+    """Otherwise `multiprocessing.Pool` would wait for its processes for ever."""
+    stops: list[bool] = []
+    with stopping_on_signals(lambda: stops.append(True)):
+        process = multiprocessing.get_context("fork").Process(target=time.sleep, args=(1000,))
+        process.start()
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGTERM)  # perhaps before the fork is complete
+        process.join(60)
+    try:
+        assert process.exitcode == -signal.SIGTERM
+    finally:
+        process.kill()
+    assert stops == []

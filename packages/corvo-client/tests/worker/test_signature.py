@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import math
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
 
 from corvo_client.worker import Context, Worker
+from corvo_client.worker._signature import as_function
 
 if TYPE_CHECKING:
     from nowhere import Elsewhere  # type: ignore[import-not-found]
@@ -196,3 +198,22 @@ def test_an_invalid_option_is_refused_by_the_decorator(
 def test_a_decorator_without_parentheses_is_refused(worker: Worker) -> None:
     with pytest.raises(TypeError, match=r'write @worker.task\("queue"\)'):
         worker.task(Greeter.plain)  # type: ignore[arg-type]
+
+
+def test_functions_that_make_context_managers_are_refused() -> None:
+    @contextlib.contextmanager
+    def manager() -> Iterator[None]:
+        yield
+
+    @contextlib.asynccontextmanager
+    async def async_manager() -> AsyncIterator[None]:
+        yield
+
+    for function in (manager, async_manager):
+        with pytest.raises(TypeError, match="makes a context manager"):
+            as_function(function)
+
+    @manager()
+    def inside() -> None: ...
+
+    assert as_function(inside) is inside

@@ -6,12 +6,29 @@ from typing import Any
 
 from corvo_client.worker._leases import Lease
 
+_MAX_AWAITS = 100
+
+
+def is_to_await(result: Any) -> bool:
+    """Return whether a result is an awaitable or an async generator: it has not run yet."""
+    return inspect.isawaitable(result) or inspect.isasyncgen(result)
+
 
 async def awaited(result: Any) -> Any:
-    """Await a result, and what that returns, until it is no awaitable any more."""
-    while inspect.isawaitable(result):
-        result = await result
-    return result
+    """Await a result, and what that returns, until it is no awaitable any more.
+
+    Collect an async generator. Raises TypeError for an awaitable that returns itself, or others
+    without end: a worker would await them for ever.
+    """
+    for _ in range(_MAX_AWAITS):
+        if inspect.isasyncgen(result):
+            return [item async for item in result]
+        if not inspect.isawaitable(result):
+            return result
+        given, result = result, await result
+        if given is result:
+            break
+    raise TypeError("the handler returned an awaitable whose result is an awaitable again")
 
 
 def await_in_loop(result: Any, lease: Lease, loop: asyncio.AbstractEventLoop) -> Any:
@@ -41,4 +58,4 @@ def await_in_loop(result: Any, lease: Lease, loop: asyncio.AbstractEventLoop) ->
 
 def run_to_end(result: Any) -> Any:
     """Await a result in an event loop of its own, unless it is no awaitable."""
-    return asyncio.run(awaited(result)) if inspect.isawaitable(result) else result
+    return asyncio.run(awaited(result)) if is_to_await(result) else result

@@ -6,11 +6,14 @@ import importlib
 import os
 import pickle
 import signal
+import tempfile
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, reduce
 from multiprocessing import connection, parent_process
+from pathlib import Path
 from typing import Any
 
 from corvo_client.worker._api import LeasedJob, Override
@@ -18,12 +21,19 @@ from corvo_client.worker._awaiting import run_to_end
 from corvo_client.worker._child_logs import Forwarder, Levels, LogRecord
 from corvo_client.worker._context import STATE_IN_OTHER_PROCESS, Context, enter
 from corvo_client.worker._description import describe
+from corvo_client.worker._forks import end_copy
 from corvo_client.worker._leases import Lease
 from corvo_client.worker._outcomes import Cancel, Retry, Snooze
 from corvo_client.worker._payload import PayloadShape
+from corvo_client.worker._signals import set_own
 from corvo_client.worker._task import Task
 from corvo_client.worker._to_outcome import collected, storable
 from corvo_schema.progress import Progress
+
+try:
+    import fcntl
+except ImportError:  # Windows, which cannot fork
+    fcntl = None  # type: ignore[assignment]
 
 _PARENT_SECONDS = 1.0
 """Interval of the check that the worker is alive."""
@@ -63,10 +73,21 @@ class Returned:
 
 @dataclass(frozen=True, slots=True)
 class Raised:
-    """Error of the handler and its backtrace."""
+    """Error of the handler as a pickle (empty if it has none) and as text, and its backtrace."""
 
-    error: BaseException
+    pickled: bytes
+    text: str
     backtrace: str
+
+    def error(self) -> BaseException:
+        """Return the error, or a `RemoteError` with its text if it cannot be read here."""
+        try:
+            error = pickle.loads(self.pickled)  # noqa: S301 - our own
+            if isinstance(error, BaseException):
+                return error
+        except BaseException:  # noqa: BLE001, S110 - unpickling runs code of any class
+            pass
+        return RemoteError(self.text)
 
 
 class RemoteError(Exception):
@@ -82,9 +103,9 @@ def serve(pipe: "connection.Connection[Message, Request]") -> None:
 
     Signals to the process group are ignored here, because the worker handles them.
     """
+    process = os.getpid()
     # Not SIG_IGN: subprocesses of a handler would inherit it.
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: None)
+    set_own(lambda *_: None)
     lead_group()
     threading.Thread(target=_die_with_parent, daemon=True).start()
     sender = _Sender(pipe)
@@ -96,16 +117,19 @@ def serve(pipe: "connection.Connection[Message, Request]") -> None:
         except EOFError:
             return
         ended = _run(request, sender, forwarder)
+        # A copy of this process would send a second outcome, which the next job would get.
+        end_copy(process, request.job.job_id)
         # If the worker has closed the pipe, it does not need the outcome.
         with contextlib.suppress(OSError):
             sender.send(ended)
 
 
 class _Sender:
-    """Sends messages of any thread to the worker."""
+    """Sends messages to the worker, of any thread and of processes that handlers have forked."""
 
     def __init__(self, pipe: "connection.Connection[Message, Request]") -> None:
         self._pipe = pipe
+        self._file = _lock_file()
         self._renew_lock()
         if hasattr(os, "register_at_fork"):
             # A thread may hold the lock while another one forks.
@@ -116,15 +140,39 @@ class _Sender:
 
     def send(self, message: Message) -> None:
         """Send a message."""
-        with self._lock:
+        with self._alone():
             self._pipe.send(message)
 
     def send_notes(self, lease: Lease) -> None:
         """Send the notes of a handler."""
-        with self._lock:
+        with self._alone():
             note = Note(lease.job.job_id, lease.unsent_checkpoint, lease.unsent_progress)
             self._pipe.send(note)
             lease.clear_sent_notes(note.checkpoint, note.progress)
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep others from writing to the pipe meanwhile: large messages would mix."""
+        with self._lock:
+            if os.name == "nt":
+                yield
+                return
+            # Unlike other locks, this one ends with its process.
+            fcntl.lockf(self._file, fcntl.LOCK_EX)
+            try:
+                yield
+            finally:
+                fcntl.lockf(self._file, fcntl.LOCK_UN)
+
+
+def _lock_file() -> int:
+    """Return a file for locks, which lives as long as this process."""
+    if hasattr(os, "memfd_create"):
+        return os.memfd_create("corvo-handler")
+    number, path = tempfile.mkstemp()
+    with contextlib.suppress(OSError):  # on Windows, it is open
+        Path(path).unlink()
+    return number
 
 
 def _run(request: Request, sender: _Sender, forwarder: Forwarder) -> Returned | Raised:
@@ -143,7 +191,8 @@ def _run(request: Request, sender: _Sender, forwarder: Forwarder) -> Returned | 
         result = run_to_end(function(**shape.arguments(request.job.payload, context)))
         return Returned(_json_result(result))
     except BaseException as error:  # noqa: BLE001 - any error is the outcome
-        return Raised(_picklable(error), describe(error).backtrace)
+        described = describe(error)
+        return Raised(_pickled(error), described.text, described.backtrace)
 
 
 def _json_result(result: Any) -> Any:
@@ -162,14 +211,15 @@ def _resolve(module: str, name: str) -> tuple[Any, PayloadShape, "Task[..., ...,
     return found, PayloadShape(found), None
 
 
-def _picklable(error: BaseException) -> BaseException:
+def _pickled(error: BaseException) -> bytes:
+    # Pickled once: the code of a class may fail, or do something else, at the second call.
     try:
-        copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
-    except BaseException:  # noqa: BLE001 - pickling runs code of any class
-        copy = None
-    if type(copy) is type(error):
-        return error
-    return RemoteError(describe(error).text)
+        pickled = pickle.dumps(error)
+        if type(pickle.loads(pickled)) is type(error):  # noqa: S301 - our own
+            return pickled
+    except BaseException:  # noqa: BLE001, S110 - pickling runs code of any class
+        pass
+    return b""
 
 
 def lead_group() -> None:

@@ -36,9 +36,9 @@ def current_levels() -> Levels:
 def handle(record: LogRecord) -> None:
     """Handle a record of another process like one of this process."""
     made = logging.makeLogRecord(record.attributes)
-    logger = logging.getLogger(made.name)
     # An error of the application's filters must not become the outcome of the job.
     with contextlib.suppress(Exception):
+        logger = logging.getLogger(str(made.name or ""))
         if logger.isEnabledFor(made.levelno):
             logger.handle(made)
 

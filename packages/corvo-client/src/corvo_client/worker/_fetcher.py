@@ -1,7 +1,6 @@
 """Fetch loops of a worker."""
 
 import asyncio
-import logging
 import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -9,12 +8,11 @@ from typing import NamedTuple
 from corvo_client._backoff import Backoff
 from corvo_client.worker._api import LeasedJob, Refused, RequestFailed, ServerApi
 from corvo_client.worker._leases import Lease
+from corvo_client.worker._log import log as _log
 from corvo_client.worker._pace import Pace, Prefetch
 from corvo_client.worker._results import Results
 from corvo_client.worker._slots import Slots
 from corvo_schema.attempts import MAX_BATCH_OUTCOMES, MAX_FETCH_QUEUES
-
-_log = logging.getLogger("corvo.worker")
 
 _MAX_UNSENT = 4 * MAX_BATCH_OUTCOMES
 _LAST_FETCH_GRACE = 0.5

@@ -1,6 +1,6 @@
 """Heartbeat thread: extends leases even while a handler blocks the event loop."""
 
-import logging
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -10,11 +10,10 @@ from corvo_client._backoff import Backoff
 from corvo_client.worker._api import HeartbeatSender, Refused, RequestFailed, StorageFull
 from corvo_client.worker._description import text_of
 from corvo_client.worker._leases import Interruption, Lease, LeaseTable
+from corvo_client.worker._log import log as _log
 from corvo_client.worker._watch import LoopWatch
 from corvo_schema.attempts import HeartbeatJob, HeartbeatRequest
 from corvo_schema.outcomes import HeartbeatJobReply
-
-_log = logging.getLogger("corvo.worker")
 
 _MAX_INTERVAL = 15.0
 _TICK_SECONDS = 0.5
@@ -54,6 +53,7 @@ class Heartbeat:
         self._is_stopping = False
         self._condition = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="corvo-heartbeat", daemon=True)
+        self._ended: Future[None] = Future()
 
     @property
     def interval(self) -> float:
@@ -73,6 +73,10 @@ class Heartbeat:
     def join(self, timeout: float) -> None:
         """Wait up to `timeout` seconds for the thread to end."""
         self._thread.join(timeout)
+
+    async def ended(self) -> None:
+        """Wait for the end of the thread, without a thread of asyncio: handlers may take all."""
+        await asyncio.wrap_future(self._ended)
 
     def poke(self) -> None:
         """Request an early heartbeat, because a lease has notes. Any thread may call this often."""
@@ -104,6 +108,7 @@ class Heartbeat:
                 flush.set_result(False)
         self._sign_off()
         self._heartbeat_sender.close()
+        self._ended.set_result(None)
 
     def _sign_off(self) -> None:
         """Tell the server that the worker has stopped. Without that, it becomes `silent`."""

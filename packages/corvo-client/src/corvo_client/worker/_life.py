@@ -1,21 +1,17 @@
-"""The life of a worker from its start to its end, and an event loop that outlives errors."""
+"""The life of a worker from its start to its end."""
 
 import asyncio
-import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 from corvo_client._redirect import bound
+from corvo_client.worker._log import log as _log
 from corvo_client.worker._middleware import Surroundings
 from corvo_client.worker._publish import publish_defaults
 from corvo_client.worker._run import Run
 from corvo_client.worker._runner import AnyTask
 from corvo_client.worker._server import Server
-
-_log = logging.getLogger("corvo.worker")
-
-T = TypeVar("T")
 
 
 class Life:
@@ -99,21 +95,3 @@ class Life:
 def _log_error(task: asyncio.Task[None]) -> None:
     if not task.cancelled() and (error := task.exception()) is not None:
         _log.error("the worker ended with an error and runs no more jobs", exc_info=error)
-
-
-def run_to_end(loop: asyncio.AbstractEventLoop, work: Coroutine[object, object, T]) -> T:
-    """Run the loop until `work` is done, and return its result.
-
-    An asyncio task that raises SystemExit or KeyboardInterrupt stops its loop. A handler may create
-    such tasks, for example in a TaskGroup. The handler then gets the error as well, so its attempt
-    fails, and the loop goes on. A real Ctrl-C is a signal, which the worker handles.
-    """
-    main = loop.create_task(work)
-    main.add_done_callback(lambda _main: loop.stop())
-    while not main.done():
-        try:
-            loop.run_forever()
-        except (SystemExit, KeyboardInterrupt):
-            if not main.done():
-                _log.exception("a task or callback in the worker's event loop raised, going on")
-    return main.result()

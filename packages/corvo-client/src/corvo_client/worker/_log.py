@@ -4,12 +4,25 @@ import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from types import TracebackType
+from typing import Any
 
 from corvo_client.__about__ import __version__
 from corvo_client.worker._api import LeasedJob
 from corvo_client.worker._outcomes import Completed, Failed, Outcome
 
+
+class SafeLogger(logging.LoggerAdapter[logging.Logger]):
+    """A logger that never raises: handlers and filters of the application must not end a loop."""
+
+    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
+        """Log a message. Do nothing if that fails."""
+        with suppress(BaseException):
+            # The caller of this method is the one to show.
+            super().log(level, msg, *args, **{"stacklevel": 2, **kwargs})
+
+
 _log = logging.getLogger("corvo.worker")
+log = SafeLogger(_log, {})
 _FORMAT = "%(asctime)s %(levelname)-7s %(name)s: %(message)s"
 _MAX_QUEUES_SHOWN = 20
 
@@ -33,7 +46,7 @@ def log_start(worker_id: str, server: str, queues: Sequence[str], concurrency: i
     """Log which queues of which server a worker serves."""
     more = len(queues) - _MAX_QUEUES_SHOWN
     names = ", ".join(queues[:_MAX_QUEUES_SHOWN])
-    _log.info(
+    log.info(
         "worker %s (corvo-client %s) serves %s%s of %s, concurrency %d",
         worker_id,
         __version__,

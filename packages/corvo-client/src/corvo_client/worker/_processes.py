@@ -4,6 +4,7 @@ import asyncio
 import multiprocessing
 import threading
 import time
+from collections.abc import Sequence
 from functools import partial
 from multiprocessing.context import SpawnContext
 from typing import Any
@@ -20,13 +21,20 @@ from corvo_client.worker._child import (
 from corvo_client.worker._child_logs import LogRecord, current_levels, handle
 from corvo_client.worker._description import RemoteTraceback
 from corvo_client.worker._leases import Lease
+from corvo_client.worker._log import log as _log
 from corvo_client.worker._task import Task
 
 _POLL_SECONDS = 0.2
+_END_SECONDS = 3.0
+"""Maximum time for the end of an idle process, in seconds."""
 
 
 class HandlerDied(Exception):
     """The process of a handler ended unexpectedly: a crash, out of memory, or a kill signal."""
+
+
+class _Unreadable(Exception):
+    """The messages of a process are garbled: handlers can write to any pipe."""
 
 
 class Processes:
@@ -60,18 +68,21 @@ class Processes:
         finally:
             self._free.release()
         if isinstance(ended, Raised):
-            raise ended.error from RemoteTraceback(ended.backtrace)
+            raise ended.error() from RemoteTraceback(ended.backtrace)
         return ended.value
 
     def close(self) -> None:
         """Stop idle processes and kill busy ones. `run` raises CancelledError afterwards."""
         with self._lock:
             self._is_closed = True
-            for child in self._idle:
+            idle, self._idle = self._idle, []
+            for child in idle:
                 child.close()
-            self._idle.clear()
             for child in self._busy:
                 child.kill()
+        if idle:
+            # Python waits for child processes at its end, and they wait for their threads.
+            threading.Thread(target=_end_all, args=(idle,), daemon=True).start()
 
     def _take(self) -> "_Child":
         with self._lock:
@@ -127,6 +138,9 @@ class _Child:
             _raise_if_interrupted(lease)
             code = self._process.exitcode
             raise HandlerDied(f"the process of the handler ended with exit code {code}") from None
+        except _Unreadable as error:
+            self._end()
+            raise HandlerDied(f"the process of the handler was ended: {error}") from error
         finally:
             lease.kill = None
             with self._lock:
@@ -153,7 +167,14 @@ class _Child:
         while not self._pipe.poll(_POLL_SECONDS):
             if not self._process.is_alive() and not self._pipe.poll():
                 raise EOFError
-        message: Message = self._pipe.recv()
+        try:
+            message = self._pipe.recv()
+        except (EOFError, OSError):
+            raise
+        except Exception as error:
+            raise _Unreadable("its last message cannot be read") from error
+        if not isinstance(message, Message):
+            raise _Unreadable("its last message is of no known kind")
         return message
 
     def _end(self) -> None:
@@ -175,11 +196,28 @@ class _Child:
         if not self._process.is_alive():
             self.kill()
 
+    def end_by(self, deadline: float) -> None:
+        """Wait until a time of the monotonic clock for the end of a closed process. Then kill."""
+        self._process.join(max(0.0, deadline - time.monotonic()))
+        if self._process.is_alive():
+            _log.warning(
+                "killing a process of handlers, which has not ended within %g s; a handler has "
+                "left a thread behind, or an atexit function is slow",
+                _END_SECONDS,
+            )
+        self.kill()
+
     def _kill_for(self, lease: Lease) -> None:
         """Kill the process if it still runs the job of `lease`. Any thread may call this."""
         with self._lock:
             if self._lease is lease:
                 self.kill()
+
+
+def _end_all(children: "Sequence[_Child]") -> None:
+    deadline = time.monotonic() + _END_SECONDS
+    for child in children:
+        child.end_by(deadline)
 
 
 def _request(task: Task[..., ..., Any], lease: Lease) -> Request:

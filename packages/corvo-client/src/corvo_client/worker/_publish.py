@@ -5,18 +5,16 @@ schedules, programs in other languages.
 """
 
 import asyncio
-import logging
 from collections.abc import Sequence
 
 from pydantic_core import to_json
 
 from corvo_client._backoff import Backoff
 from corvo_client._errors import CorvoError, NotFound
+from corvo_client.worker._log import log as _log
 from corvo_client.worker._runner import AnyTask
 from corvo_client.worker._server import Server
 from corvo_schema.queues import MAX_SCHEMA_BYTES
-
-_log = logging.getLogger("corvo.worker")
 
 
 async def publish_defaults(server: Server, tasks: Sequence[AnyTask]) -> None:

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from corvo_client._options import DefaultOptions
 from corvo_client.worker._context import Context
-from corvo_client.worker._middleware import Middleware, Surroundings
+from corvo_client.worker._middleware import Middleware, Surroundings, check_middleware
 from corvo_client.worker._runner import AnyTask
 from corvo_client.worker._task import Executor, Producer, Task, check_defaults
 from corvo_schema.fields import QueueName
@@ -86,8 +86,10 @@ class Registry:
 
         Middleware that is added first is outermost. It runs in the event loop, for handlers of any
         kind. Its result or error becomes the outcome of the attempt; `return await call_next()`
-        changes nothing. Returns `middleware`, so that `use` works as a decorator.
+        changes nothing. Returns `middleware`, so that `use` works as a decorator. Raises TypeError
+        for what cannot be called in that way.
         """
+        check_middleware(middleware)
         self._surroundings.middleware.append(middleware)
         return middleware
 

@@ -1,7 +1,6 @@
 """Reports of outcomes: one request per kind of outcome."""
 
 import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Protocol, TypeVar
@@ -9,10 +8,9 @@ from typing import Protocol, TypeVar
 from corvo_client.worker._api import Ack, Refused, RequestFailed, ServerApi
 from corvo_client.worker._description import text_of
 from corvo_client.worker._leases import Lease, LeaseTable
+from corvo_client.worker._log import log as _log
 from corvo_client.worker._outcomes import Completed, Failed, Outcome, Released
 from corvo_schema.attempts import FailItem, ReleaseItem
-
-_log = logging.getLogger("corvo.worker")
 
 Report = tuple[Lease, Outcome]
 _REJECTED = "the attempt failed, and the server rejected its error"

@@ -1,17 +1,15 @@
 """Queue of outcomes, and the loop that reports them to the server."""
 
 import asyncio
-import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from corvo_client._backoff import Backoff
 from corvo_client.worker._leases import Lease, LeaseTable
+from corvo_client.worker._log import log as _log
 from corvo_client.worker._outcomes import Outcome
 from corvo_client.worker._reports import Report
 from corvo_schema.attempts import MAX_BATCH_OUTCOMES
-
-_log = logging.getLogger("corvo.worker")
 
 
 class Results:
@@ -63,6 +61,9 @@ class Results:
             del self._waiting[:MAX_BATCH_OUTCOMES]
             try:
                 undelivered = await self._deliver(reports)
+            except asyncio.CancelledError:  # another task may report them
+                self._waiting[:0] = reports
+                raise
             except Exception:  # noqa: BLE001 - after a bug, other outcomes must still be reported
                 _log.exception("reporting outcomes failed with an unexpected error, retrying")
                 undelivered = reports

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from corvo_client.worker._api import HeartbeatSender, LeasedJob, ServerApi
 from corvo_client.worker._fetcher import Fetcher, Lane
 from corvo_client.worker._heartbeat import Heartbeat
 from corvo_client.worker._leases import Interruption, Lease, LeaseTable
+from corvo_client.worker._log import log as _log
 from corvo_client.worker._middleware import Surroundings
 from corvo_client.worker._outcomes import Outcome, Released
 from corvo_client.worker._reports import Reporter
@@ -21,8 +21,6 @@ from corvo_client.worker._runner import AnyTask, Runner
 from corvo_client.worker._slots import Capacity, Slots
 from corvo_client.worker._to_outcome import outcome_of_error
 from corvo_client.worker._watch import LoopWatch
-
-_log = logging.getLogger("corvo.worker")
 
 T = TypeVar("T")
 
@@ -210,14 +208,14 @@ class Run:
                 self._results.put(lease, Released())
 
     async def _end(self, results: asyncio.Task[None]) -> None:
-        if not results.done() and not await _within(
-            self._options.report_timeout, self._results.drained()
-        ):
+        # A handler has cancelled it, or it has failed: other jobs have outcomes, too.
+        again = _spawn(self._results.run()) if results.done() else results
+        if not await _within(self._options.report_timeout, self._results.drained()):
             _log.warning("stopped with %d outcomes unreported", len(self._results))
-        results.cancel()
-        await asyncio.wait([results])
+        again.cancel()
+        await asyncio.wait([again])
         self._heartbeat.stop()
-        await asyncio.to_thread(self._heartbeat.join, self._options.report_timeout)
+        await _within(self._options.report_timeout, self._heartbeat.ended())
         self._runner.close()
         _log.info("stopped")
 

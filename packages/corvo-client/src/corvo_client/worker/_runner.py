@@ -2,15 +2,16 @@
 
 import asyncio
 import contextvars
-import inspect
+import os
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from corvo_client._redirect import binder
-from corvo_client.worker._awaiting import await_in_loop
+from corvo_client.worker._awaiting import await_in_loop, awaited, is_to_await
 from corvo_client.worker._context import Context, enter
 from corvo_client.worker._description import text_of
+from corvo_client.worker._forks import end_copies_of, end_copy
 from corvo_client.worker._leases import Lease
 from corvo_client.worker._middleware import Surroundings
 from corvo_client.worker._outcomes import Outcome
@@ -42,6 +43,8 @@ class Runner:
         processes: int = 1,
     ) -> None:
         self._loop = loop
+        self._process = os.getpid()
+        end_copies_of(loop)
         self._on_done = on_done
         self._surroundings = Surroundings() if surroundings is None else surroundings
         self._max_processes = processes
@@ -79,7 +82,7 @@ class Runner:
             context.raise_if_cancelled()
             if self._surroundings.middleware:
                 call = partial(self._call_handler, task, lease, context)
-                result = await self._surroundings.call(context, call)
+                result = await awaited(self._surroundings.call(context, call))
             else:
                 result = await task.bound(lease.job.payload, context)()
             outcome = outcome_of_result(result, lease)
@@ -87,6 +90,7 @@ class Runner:
             if issubclass(type(error), GeneratorExit) and not self._loop.is_running():
                 raise  # the loop has ended before the handler
             outcome = outcome_of_error(error, lease)
+        end_copy(self._process, lease.job.job_id)
         # The context variables of the task reference the lease. Without this, each job would leave
         # a reference cycle, and garbage collection would take as long as short jobs.
         lease.task = None
@@ -122,9 +126,12 @@ class Runner:
         return partial(self._on_done, lease, outcome)
 
     def _call_in_thread(self, task: AnyTask, lease: Lease, context: Context) -> Any:
-        result = self._call_plain(task, lease, context)
+        try:
+            result = self._call_plain(task, lease, context)
+        finally:
+            end_copy(self._process, lease.job.job_id)
         # For example the coroutine that a plain wrapper of an async function returns.
-        return await_in_loop(result, lease, self._loop) if inspect.isawaitable(result) else result
+        return await_in_loop(result, lease, self._loop) if is_to_await(result) else result
 
     def _call_plain(self, task: AnyTask, lease: Lease, context: Context) -> Any:
         if task.executor == "process" and self._processes is not None:

@@ -1,14 +1,12 @@
 """Schedules of a task, typed like its arguments."""
 
-import logging
 from typing import Generic, ParamSpec, Protocol
 
 from corvo_client._calls.schedules import schedule_request
 from corvo_client._options import ScheduleOptions
+from corvo_client.worker._log import log as _log
 from corvo_client.worker._payload import PayloadShape
 from corvo_schema.schedules import Schedule, ScheduleRequest
-
-_log = logging.getLogger("corvo.worker")
 
 P = ParamSpec("P")
 

@@ -1,9 +1,10 @@
 """Signatures of handlers: their parameters and the types of these, and which callables can work."""
 
+import contextlib
 import functools
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from types import NoneType, SimpleNamespace, UnionType
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
@@ -13,6 +14,20 @@ AnyFunction = Callable[..., Any]
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 _CONTEXT_NAMES = ("context", "ctx")
 _RECEIVERS = ("self", "cls")
+
+
+@contextlib.contextmanager
+def _manager() -> Iterator[None]:
+    yield
+
+
+@contextlib.asynccontextmanager
+async def _async_manager() -> AsyncIterator[None]:
+    yield
+
+
+_CODES_OF_MANAGERS = (_manager.__code__, _async_manager.__code__)
+"""Code of all functions that the two decorators return."""
 
 
 class HandlerSignature:
@@ -82,6 +97,11 @@ def as_function(function: object) -> AnyFunction:
         raise TypeError(
             f"{name} is an async generator: a call does not run its body; return a value instead "
             "of `yield`"
+        )
+    if getattr(function, "__code__", None) in _CODES_OF_MANAGERS:
+        raise TypeError(
+            f"{name} makes a context manager: a call does not run its body; remove the decorator "
+            "from contextlib, or write a function that uses the context manager"
         )
     _refuse_unbound(function, name)
     return function

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 from corvo_client.worker._description import describe, own_frames, text_of
@@ -20,6 +22,9 @@ from corvo_client.worker._outcomes import (
 from corvo_client.worker._payload import InvalidJobPayload
 
 _NO_RESULT = Completed()
+
+MAX_ITEMS = 1_000_000
+"""Maximum number of items of a generator. The server would refuse a result of so many."""
 
 
 class InvalidResult(ValueError):
@@ -57,7 +62,8 @@ def outcome_of_error(error: BaseException, lease: Lease) -> Outcome | None:
         described = describe(error)
         outcome = Failed(described.text, described.backtrace)
         if described.is_whole:  # a formatter gets an error only if its text is harmless
-            raised = (type(error), error, own_frames(error))
+            with suppress(BaseException):  # its `__traceback__` may fail at the second call
+                raised = (type(error), error, own_frames(error))
     log_outcome(lease.job, outcome, raised)
     return outcome
 
@@ -98,6 +104,12 @@ def storable(result: Any) -> Any:
 def collected(result: Any) -> Any:
     """Return the list of what a generator yields, or any other result itself.
 
-    The body of a generator runs here, so its errors are errors of the handler.
+    The body of a generator runs here, so its errors are errors of the handler. Raises
+    `InvalidResult` if it does not end.
     """
-    return list(result) if isinstance(result, Iterator) else result
+    if not isinstance(result, Iterator):
+        return result
+    items = list(islice(result, MAX_ITEMS + 1))
+    if len(items) > MAX_ITEMS:
+        raise InvalidResult(f"the result has more than {MAX_ITEMS:,} items")
+    return items

@@ -2,12 +2,11 @@
 
 import asyncio
 import contextlib
-import logging
 import sys
 import threading
 import traceback
 
-_log = logging.getLogger("corvo.worker")
+from corvo_client.worker._log import log as _log
 
 
 class LoopWatch:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import multiprocessing
 import os
 import socket
 import sys
@@ -12,24 +13,25 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 from corvo_client._async.client import AsyncClient
 from corvo_client._redirect import bound
 from corvo_client._retry import RetryPolicy
 from corvo_client.worker._api import Override
 from corvo_client.worker._http import FetchTerms
-from corvo_client.worker._life import Life, run_to_end
+from corvo_client.worker._life import Life
+from corvo_client.worker._log import log as _log
 from corvo_client.worker._log import log_by_default, log_start
+from corvo_client.worker._loop import OwnThreads, cancel_tasks, run_to_end
 from corvo_client.worker._registry import Registry
 from corvo_client.worker._run import Run, RunOptions
 from corvo_client.worker._server import Server
 from corvo_client.worker._signals import stopping_on_signals
 
-_log = logging.getLogger("corvo.worker")
-
 # Maximum duration of a heartbeat request: a broken connection must delay one heartbeat only.
 _MAX_HEARTBEAT_SECONDS = 10.0
+_MAX_LEFT_SECONDS = 1.0
 
 
 class Worker(Registry):
@@ -121,12 +123,20 @@ class Worker(Registry):
         """
         log_by_default(log_level)
         with asyncio.Runner() as runner:
-            run_to_end(runner.get_loop(), self._run_with_signals())
-            if self.running:
-                _log.warning("exiting although %d handlers are still running", self.running)
-                logging.shutdown()
-                sys.stdout.flush()
-                os._exit(0)
+            loop = runner.get_loop()
+            threads = OwnThreads(loop)
+            code = 1
+            try:
+                run_to_end(loop, self._run_with_signals())
+                code = 0
+            finally:
+                left = [
+                    (self.running, "handlers"),
+                    (cancel_tasks(loop, _MAX_LEFT_SECONDS), "asyncio tasks of handlers"),
+                    (threads.busy(_MAX_LEFT_SECONDS), "threads of asyncio.to_thread"),
+                ]
+                if any(number for number, _ in left):
+                    _exit_with(left, code)
 
     async def run_async(self) -> None:
         """Run until `stop` is called, then shut down in order. It installs no signal handlers.
@@ -184,6 +194,11 @@ class Worker(Registry):
 
     def _begin(self) -> Life:
         self._refuse_while_alive()
+        if getattr(multiprocessing.current_process(), "_inheriting", False):
+            raise RuntimeError(
+                "a process for handlers imports the main module, and that starts the worker again; "
+                'start it below `if __name__ == "__main__":`, or with `corvo worker`'
+            )
         tasks = self._served_tasks()
         api = self._server.api(self._terms)
         with bound():
@@ -240,3 +255,12 @@ class Worker(Registry):
 
 def _no_lifespan(_worker: Worker) -> AbstractAsyncContextManager[None]:
     return nullcontext()
+
+
+def _exit_with(left: Sequence[tuple[int, str]], code: int) -> NoReturn:
+    """End the process, which something would keep alive."""
+    what = ", ".join(f"{number} {name}" for number, name in left if number)
+    _log.warning("exiting although %s are still running", what, exc_info=code != 0)
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(code)
