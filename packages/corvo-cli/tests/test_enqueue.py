@@ -127,9 +127,10 @@ def test_invalid_payload_is_wrong_usage(
     ("arguments", "message"),
     [
         (["no spaces"], "QUEUE: must be 1 to 255 characters"),
-        (["q", "--max-retries", "-1"], "--max-retries: "),
-        (["q", "--max-retries", "many"], "'many' is not a valid int"),
+        (["q", "--max-retries", "-1"], "'--max-retries': '-1' is not a whole number"),
+        (["q", "--max-retries", "many"], "'many' is not a whole number of at least 0."),
         (["q", "--expire-after", "soon"], "--expire-after: 'soon' is not a duration"),
+        (["q", "--scheduled-at", "1h"], "'1h' is in the past; write +1h for a time to come."),
         (["q", "--scheduled-at", "tomorrow"], "--scheduled-at: 'tomorrow' is not an RFC 3339"),
         (
             ["q", "--tag", "tenant"],

@@ -1,5 +1,7 @@
 """Types of options. Their choices repeat the schema, so that the help loads fast."""
 
+from typing import Any
+
 import click
 import pytest
 from click.testing import CliRunner
@@ -49,6 +51,17 @@ def test_number_says_what_it_expects(text: str) -> None:
         NumberType(0, 10).convert(text, None, None)
     assert caught.value.message == f"{text!r} is not a whole number from 0 to 10."
     assert NumberType(0, 10).convert("10", None, None) == 10
+
+
+@pytest.mark.parametrize("text", ["+60", "+1m"])
+def test_time_of_an_enqueue_may_be_relative_to_now(corvo: Any, server: Any, text: str) -> None:
+    server.has_no_queues = True
+    server.answer("POST /enqueue", {"job_id": "job_1", "status": "scheduled"})
+    assert corvo("enqueue", "q", "--scheduled-at", text).exit_code == 0
+    assert corvo("enqueue", "q", "--scheduled-at", "2026-02-01").exit_code == 0
+    first, last = [body["scheduled_at"] for body in server.bodies if body]
+    assert first == "2026-01-31T08:01:00.000Z"
+    assert last == "2026-02-01T00:00:00.000Z"
 
 
 def test_duration_is_in_seconds() -> None:

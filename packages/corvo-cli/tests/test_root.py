@@ -17,6 +17,7 @@ from corvo_cli.__about__ import __version__
 from corvo_cli.catalog import CATALOG, COMMANDS, HINTS
 from corvo_cli.command import Command, SharedOption
 from corvo_cli.main import main
+from corvo_cli.parameters import DurationType, SpanType, TimeType
 from corvo_cli.root import corvo as command
 
 
@@ -35,6 +36,19 @@ def all_commands(context: click.Context) -> list[tuple[str, click.Command]]:
         if isinstance(one, click.Group) and name != "server":
             found += [(f"{name} {sub}", one.commands[sub]) for sub in one.commands]
     return found
+
+
+def test_options_say_in_our_words_what_they_expect(context: click.Context) -> None:
+    """Types of click that parse text have messages of their own, and types per metavar are one."""
+    kinds = {"DURATION": (SpanType, DurationType), "TIME": TimeType}
+    for name, one in all_commands(context):
+        for param in one.params:
+            if isinstance(param, click.Option) and not param.is_flag and name != "server":
+                kind = type(param.type)
+                is_plain = isinstance(param.type, (click.types.StringParamType, click.File))
+                assert is_plain or not kind.__module__.startswith("click"), (name, param.opts)
+                expected = kinds.get(param.metavar or "", object)
+                assert isinstance(param.type, expected), (name, param.opts)
 
 
 def test_help_shows_all_commands_in_sections(corvo: Any) -> None:

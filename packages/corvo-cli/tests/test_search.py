@@ -228,6 +228,7 @@ def test_misspelt_queue_is_said(corvo: Any, server: Any) -> None:
 def test_a_pipe_gets_all_jobs(corvo: Any, three_pages: Any, form: tuple[str, ...]) -> None:
     result = corvo("search", *form)
     assert (len(result.stdout.splitlines()), result.stderr) == (5, "")
+    assert [body["limit"] for body in three_pages.bodies] == [1000] * 3
 
 
 @pytest.mark.usefixtures("terminal")

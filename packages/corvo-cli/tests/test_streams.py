@@ -80,6 +80,7 @@ def test_columns_count_in_every_terminal_and_ids_are_never_cut(
 ) -> None:
     monkeypatch.setenv("TERM", term)
     monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.delenv("LINES", raising=False)  # with both variables, rich asks no terminal
     job, details = "job_01ARZ3NDEKTSV4RRFFQ69G5FAV" * 3, "d" * 90
     table = Table([Column("JOB"), Column("DETAILS", can_shrink=True)], [[Cell(job), Cell(details)]])
     stream = io.StringIO()

@@ -9,6 +9,7 @@ from click.shell_completion import CompletionItem
 
 import corvo_client
 from corvo_cli.failures import failure_of
+from corvo_cli.parameters import Choice
 from corvo_cli.session import Session
 from corvo_cli.settings import profile_names
 from corvo_cli.show.output import Format
@@ -64,7 +65,7 @@ def shared_options() -> list[click.Parameter]:
         ),
         SharedOption(
             ["-o", "--output"],
-            type=click.Choice([known.value for known in Format]),
+            type=Choice([known.value for known in Format]),
             help="The format of the output: a table for people, the server's JSON, or JSON with "
             "one element of a list per line.  [CORVO_OUTPUT; default: table]",
             expose_value=False,

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 import click
 
-from corvo_cli.parameters import BACKOFF, PRIORITY, SPAN, TAG, tags_of
+from corvo_cli.parameters import BACKOFF, PRIORITY, SPAN, TAG, NumberType, tags_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -14,7 +14,7 @@ _OPTIONS = (
     click.option("--priority", type=PRIORITY, help="The priority of its jobs.  [default: normal]"),
     click.option(
         "--max-retries",
-        type=int,
+        type=NumberType(min=0),
         metavar="N",
         help="The number of attempts of each job, including the first.  [default: 3]",
     ),

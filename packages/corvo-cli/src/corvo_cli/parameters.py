@@ -107,10 +107,13 @@ class TimeType(click.ParamType[str]):
     """A time: RFC 3339, a date, or relative to now.
 
     `1h` is an hour ago, `+1h` is in an hour, a bare number is seconds. A date is its start in UTC,
-    and a time without a zone is in UTC.
+    and a time without a zone is in UTC. With `is_coming`, a relative time needs the plus sign.
     """
 
     name = "time"
+
+    def __init__(self, *, is_coming: bool = False) -> None:
+        self._is_coming = is_coming
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
@@ -122,6 +125,8 @@ class TimeType(click.ParamType[str]):
         match = _RELATIVE.fullmatch(text)
         if match is None or ctx is None:
             return text
+        if self._is_coming and match[1] != "+":
+            self.fail(f"{text!r} is in the past; write +{match[2]} for a time to come.", param, ctx)
         distance = timedelta(seconds=DURATION.convert(match[2], param, ctx))
         now = ctx.ensure_object(Session).now()
         return (now + distance if match[1] == "+" else now - distance).isoformat()
@@ -157,6 +162,7 @@ TAG = TagType()
 SPAN = SpanType()
 DURATION = DurationType()
 TIME = TimeType()
+COMING_TIME = TimeType(is_coming=True)
 QUEUE = QueueType()
 PRIORITY = Choice(["critical", "high", "normal"])
 BACKOFF = Choice(["none", "fixed", "linear", "exponential"])

@@ -9,12 +9,14 @@ from corvo_cli.command import Command
 from corvo_cli.exits import ExitCode, Failure
 from corvo_cli.parameters import (
     BACKOFF,
+    COMING_TIME,
     DURATION,
     ON_CONFLICT,
     PRIORITY,
     QUEUE,
     SPAN,
     TAG,
+    NumberType,
     tags_of,
 )
 from corvo_cli.payload import read_payload
@@ -59,7 +61,7 @@ _EXAMPLES = """
 )
 @click.option(
     "--max-retries",
-    type=int,
+    type=NumberType(min=0),
     metavar="N",
     help="The number of attempts, including the first.  [default: 3]",
 )
@@ -82,8 +84,10 @@ _EXAMPLES = """
 )
 @click.option(
     "--scheduled-at",
+    type=COMING_TIME,
     metavar="TIME",
-    help="Run the job no earlier than this time, e.g. 2026-01-31T08:00:00Z.  [default: now]",
+    help="Run the job no earlier than this time, e.g. 2026-01-31T08:00:00Z, 2026-01-31 (UTC) or "
+    "+1h.  [default: now]",
 )
 @click.option(
     "--delay",
