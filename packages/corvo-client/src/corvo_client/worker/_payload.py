@@ -44,8 +44,8 @@ class PayloadShape:
     If the only parameter is annotated with a pydantic model, it gets the whole payload. Otherwise
     the payload is an object with the keyword arguments, validated by their annotations; unknown
     names are errors. A parameter annotated with `Context` is not part of the payload. If optional
-    parameters are added beside a model, or removed, jobs of the other shape still fit. Raises
-    TypeError for a function that a payload cannot call.
+    parameters are added beside a model, or removed, or if its type gets wider, jobs of the other
+    shape still fit. Raises TypeError for a function that a payload cannot call.
     """
 
     def __init__(self, function: Callable[..., object]) -> None:
