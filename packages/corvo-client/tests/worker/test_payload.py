@@ -1,9 +1,11 @@
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Annotated, Any
+from typing import Annotated, Any, Required, Unpack
 
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, RootModel
+from pydantic_core import from_json, to_json
+from typing_extensions import TypedDict
 
 from corvo_client.worker._context import Context
 from corvo_client.worker._payload import InvalidJobPayload, InvalidPayload, PayloadShape
@@ -77,6 +79,30 @@ def test_var_keywords_get_the_other_members(context: Context) -> None:
     shape = PayloadShape(anything)
     assert shape.arguments({"a": 1, "b": [2]}, context) == {"a": 1, "b": [2]}
     assert shape.payload((), {"a": 1, "b": [2]}) == {"a": 1, "b": [2]}
+
+
+class Extras(TypedDict, total=False):
+    color: Required[Color]
+    copies: int
+
+
+async def moments(**rest: datetime) -> None: ...
+async def extras(number: int, **rest: Unpack[Extras]) -> None: ...
+
+
+def test_var_keywords_have_the_types_of_their_annotation(context: Context) -> None:
+    shape = PayloadShape(moments)
+    now = datetime.now(UTC)
+    payload = shape.payload((), {"at": now, "self": now})
+    assert shape.arguments(from_json(to_json(payload)), context) == {"at": now, "self": now}
+    with pytest.raises(InvalidPayload, match=r"^invalid payload: at: Input should be a valid date"):
+        shape.payload((), {"at": "soon"})
+    shape = PayloadShape(extras)
+    assert shape.payload((1,), {"color": Color.RED}) == {"number": 1, "color": "red"}
+    assert shape.arguments({"number": 1, "color": "red"}, context)["color"] is Color.RED
+    for wrong in ({"color": Color.RED, "more": 1}, {"copies": 1}, {"color": "red", "copies": "x"}):
+        with pytest.raises(InvalidPayload, match=r"more|color|copies"):
+            shape.payload((1,), wrong)
 
 
 def test_parameters_without_annotation_accept_any_value(context: Context) -> None:
