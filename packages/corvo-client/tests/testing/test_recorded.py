@@ -1,6 +1,9 @@
 """Recording of jobs: assertions, drains and inline runs."""
 
 import asyncio
+import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -634,3 +637,35 @@ async def test_inline_in_coroutines_and_in_blocking_calls_inside_them(
 def test_recorded_job_equals_the_job_of_a_client(jobs: RecordedJobs, client: Client) -> None:
     client.enqueue("q")
     assert isinstance(jobs.all[0], Job)
+
+
+STARTED = """
+from corvo_client import Client
+Client({url!r}).enqueue("q")
+"""
+FORKED = """
+import os
+from corvo_client import Client
+from corvo_client.testing import recording
+with recording():
+    if (child := os.fork()) == 0:
+        Client({url!r}).enqueue("q")
+        os._exit(0)
+    os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.parametrize("program", [STARTED, FORKED])
+def test_processes_that_a_recording_test_starts_reach_no_server(
+    jobs: RecordedJobs, program: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        command = [sys.executable, "-c", program.format(url=url)]
+        ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        assert ended.returncode == 1, "the enqueue has not failed"
+        assert "NotRecorded: this process was started by a test that records" in ended.stderr
+        listener.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+    assert jobs.all == []
