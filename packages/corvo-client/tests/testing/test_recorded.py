@@ -1,13 +1,14 @@
 """Recording of jobs: assertions, drains and inline runs."""
 
 import asyncio
+import functools
 import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypedDict, Unpack
 from unittest.mock import ANY
 
 import pytest
@@ -33,6 +34,10 @@ class Email(BaseModel):
 
 class OpenEmail(BaseModel, extra="allow"):
     sender: str = Field(alias="From")
+
+
+class Size(TypedDict):
+    width: int
 
 
 def in_a_process(context: Context) -> str:
@@ -213,12 +218,26 @@ def test_unknown_arguments_are_refused(jobs: RecordedJobs, client: Client, worke
     @worker.task("open")
     def opened(email: OpenEmail) -> None: ...
 
+    @worker.task("extras")
+    def extras(image: str, **size: Unpack[Size]) -> None: ...
+
+    partial: Any = worker.task("partial")(functools.partial(send.function))
+
     # Nothing is enqueued yet: each of these would pass, whatever the name is.
     for check in (jobs.assert_not_enqueued, jobs.assert_enqueued, jobs.enqueued):
         with pytest.raises(TypeError, match="'wdith' is not an argument of task 'thumbnails'; did"):
             check(make, wdith=100)
         with pytest.raises(TypeError, match="'cc' is not an argument of task 'emails'; it has at"):
             check(send, cc="bob")
+        with pytest.raises(TypeError, match="'bcc' is not an argument of task 'partial'; it has"):
+            check(partial, bcc="bob")
+        with pytest.raises(TypeError, match="'cc' is not an argument of task 'extras'; it has ima"):
+            check(extras, cc=1)
+        with pytest.raises(TypeError, match="'context' is not an argument of task 'thumbnails'"):
+            check(make, context=ANY)
+        for target in (make.function, make.options(priority="high"), 5):
+            with pytest.raises(TypeError, match=r"is not a task; pass the task that @worker\.task"):
+                check(target)  # type: ignore[arg-type]
     jobs.assert_not_enqueued(make, width=100)
     jobs.assert_not_enqueued(anything, x=1)
     jobs.assert_not_enqueued(opened, x=1, From="bob", sender="bob")

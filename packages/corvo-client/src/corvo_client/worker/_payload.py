@@ -90,6 +90,12 @@ class PayloadShape:
         """Name of the parameter that gets the whole payload, or None."""
         return self._lead.name if self._lead is not None and self._lead.is_alone else None
 
+    @property
+    def names(self) -> frozenset[str] | None:
+        """Names of the arguments that a call can have; None: any name."""
+        takes_any = self._model.model_config.get("extra") == "allow"
+        return None if takes_any else frozenset(self._fields)
+
     def json_schema(self) -> dict[str, Any] | None:
         """Return the JSON Schema of the payload; None if the types of the function have none."""
         try:
