@@ -1,5 +1,6 @@
 """`corvo worker`: importing the worker, and the options that override its settings."""
 
+import asyncio
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from corvo_cli.exits import ExitCode
 from corvo_client import Client
 from corvo_client.worker import Worker
 
@@ -126,6 +128,20 @@ def test_server_is_that_of_the_option_the_code_the_environment_or_the_profile(
         assert key == (b"Bearer k" if expected == "http://profile:3" else None)
         with Client() as client:
             assert client.base_url == without_url
+
+
+@pytest.mark.usefixtures("code")
+def test_an_invalid_variable_ends_a_worker_with_a_sentence(
+    corvo: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(self: Worker, **_: Any) -> None:
+        asyncio.run(asyncio.wait_for(self.run_async(), 10))
+
+    monkeypatch.setattr(Worker, "run", run)
+    monkeypatch.setenv("CORVO_RETRY_SECONDS", "soon")
+    result = corvo("worker", "one")
+    assert result.exit_code == ExitCode.USAGE
+    assert result.stderr.startswith("Error: CORVO_RETRY_SECONDS must be a number of seconds")
 
 
 @pytest.mark.usefixtures("code")

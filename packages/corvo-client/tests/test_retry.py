@@ -9,6 +9,7 @@ from corvo_client import (
     ConnectionFailed,
     ConnectionLost,
     CorvoError,
+    InvalidSetting,
     InvalidState,
     OutcomeUnknown,
     Overloaded,
@@ -62,7 +63,7 @@ def test_the_default_is_short_and_the_environment_changes_it(
         assert default_policy().max_elapsed == seconds
     for text in ("-1", "nan", "inf", "30s", "for ever"):
         monkeypatch.setenv("CORVO_RETRY_SECONDS", text)
-        with pytest.raises(ValueError, match=r"CORVO_RETRY_SECONDS must be a number of seconds"):
+        with pytest.raises(InvalidSetting, match="CORVO_RETRY_SECONDS must be a number of sec"):
             default_policy()
 
 

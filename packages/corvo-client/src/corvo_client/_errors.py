@@ -45,7 +45,7 @@ class CorvoError(Exception):
 
 
 class InvalidSetting(CorvoError, ValueError):
-    """A URL, an API key or a proxy is invalid. The client is not created."""
+    """A URL, an API key, a proxy or an environment variable is invalid. No client is created."""
 
 
 class TransportError(CorvoError):

@@ -1,7 +1,9 @@
 """Redirection of all calls of this process to one server, for tests.
 
 The environment variable CORVO_TEST_SERVER names that server, so that processes which a test starts
-are redirected, too. `corvo_client.testing.redirecting` sets it.
+are redirected, too. `corvo_client.testing.redirecting` sets it. `corvo_client.testing.recording`
+sets it to `recording`: the jobs are in the memory of the test's process, and other processes reach
+no server.
 """
 
 import os
@@ -14,6 +16,7 @@ from corvo_client._errors import CorvoError
 
 VARIABLE = "CORVO_TEST_SERVER"
 
+_RECORDING = "recording"
 _UNBOUND = ""
 _bound: ContextVar[str | None] = ContextVar("corvo_server_of_test", default=_UNBOUND)
 """Redirection under which the current worker was started."""
@@ -25,11 +28,24 @@ class RedirectEnded(CorvoError):
     """A worker was started before a redirection began or ended. Its calls are refused."""
 
 
+class NotRecorded(CorvoError):
+    """A test records the calls of its own process. Those of other processes are refused."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "this process was started by a test that records the jobs of its own process, so this "
+            "call reaches no server; enqueue in the test's process, or use the fixture corvo_server"
+        )
+
+
 def target() -> str | None:
     """Return the URL of the server that gets all calls now, or None without a redirection.
 
-    Raises `RedirectEnded` in a worker that was started under another redirection, or under none.
+    Raises `RedirectEnded` in a worker that was started under another redirection, or under none,
+    and `NotRecorded` in a process that a recording test has started.
     """
+    if os.environ.get(VARIABLE) == _RECORDING:
+        raise NotRecorded
     server, bound = server_of_test(), _bound.get()
     if bound not in (_UNBOUND, server):
         raise RedirectEnded(_refusal(bound, server))
@@ -38,7 +54,8 @@ def target() -> str | None:
 
 def server_of_test() -> str | None:
     """Return the URL of the server of the current test, or None without a redirection."""
-    return os.environ.get(VARIABLE) or None
+    value = os.environ.get(VARIABLE)
+    return None if value in (None, "", _RECORDING) else value
 
 
 def environment_server() -> str | None:
@@ -54,13 +71,28 @@ def redirecting(server: str) -> Iterator[None]:
     worker that was started before, or that is left running afterwards, reaches no server: its calls
     raise an error until it is stopped. Transports of httpx that stay in memory are not redirected.
     """
-    before = os.environ.get(VARIABLE)
     _outer.append(environment_server())
-    os.environ[VARIABLE] = server
+    with _variable(server):
+        try:
+            yield
+        finally:
+            _outer.pop()
+
+
+@contextmanager
+def recording_here() -> Iterator[None]:
+    """Refuse all calls of processes that start now."""
+    with _variable(_RECORDING):
+        yield
+
+
+@contextmanager
+def _variable(value: str) -> Iterator[None]:
+    before = os.environ.get(VARIABLE)
+    os.environ[VARIABLE] = value
     try:
         yield
     finally:
-        _outer.pop()
         if before is None:
             os.environ.pop(VARIABLE, None)
         else:

@@ -9,6 +9,7 @@ from corvo_client._errors import (
     ApiError,
     ConnectionFailed,
     CorvoError,
+    InvalidSetting,
     Overloaded,
     Unavailable,
 )
@@ -75,7 +76,7 @@ NO_RETRIES = RetryPolicy(max_attempts=1)
 
 
 def default_policy() -> RetryPolicy:
-    """Return the policy with the `max_elapsed` of CORVO_RETRY_SECONDS. Raises ValueError."""
+    """Return the policy with the `max_elapsed` of CORVO_RETRY_SECONDS. Raises `InvalidSetting`."""
     text = os.environ.get(_VARIABLE)
     if not text:
         return RetryPolicy()
@@ -84,7 +85,9 @@ def default_policy() -> RetryPolicy:
     except ValueError:
         seconds = math.nan
     if not 0 <= seconds < math.inf:
-        raise ValueError(f"{_VARIABLE} must be a number of seconds, like 5 or 0.5, not {text!r}")
+        raise InvalidSetting(
+            f"{_VARIABLE} must be a number of seconds, like 5 or 0.5, not {text!r}"
+        )
     return RetryPolicy(max_elapsed=seconds)
 
 

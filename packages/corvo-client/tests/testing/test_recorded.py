@@ -1,10 +1,14 @@
 """Recording of jobs: assertions, drains and inline runs."""
 
 import asyncio
+import functools
+import socket
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypedDict, Unpack
 from unittest.mock import ANY
 
 import pytest
@@ -30,6 +34,10 @@ class Email(BaseModel):
 
 class OpenEmail(BaseModel, extra="allow"):
     sender: str = Field(alias="From")
+
+
+class Size(TypedDict):
+    width: int
 
 
 def in_a_process(context: Context) -> str:
@@ -210,12 +218,26 @@ def test_unknown_arguments_are_refused(jobs: RecordedJobs, client: Client, worke
     @worker.task("open")
     def opened(email: OpenEmail) -> None: ...
 
+    @worker.task("extras")
+    def extras(image: str, **size: Unpack[Size]) -> None: ...
+
+    partial: Any = worker.task("partial")(functools.partial(send.function))
+
     # Nothing is enqueued yet: each of these would pass, whatever the name is.
     for check in (jobs.assert_not_enqueued, jobs.assert_enqueued, jobs.enqueued):
         with pytest.raises(TypeError, match="'wdith' is not an argument of task 'thumbnails'; did"):
             check(make, wdith=100)
         with pytest.raises(TypeError, match="'cc' is not an argument of task 'emails'; it has at"):
             check(send, cc="bob")
+        with pytest.raises(TypeError, match="'bcc' is not an argument of task 'partial'; it has"):
+            check(partial, bcc="bob")
+        with pytest.raises(TypeError, match="'cc' is not an argument of task 'extras'; it has ima"):
+            check(extras, cc=1)
+        with pytest.raises(TypeError, match="'context' is not an argument of task 'thumbnails'"):
+            check(make, context=ANY)
+        for target in (make.function, make.options(priority="high"), 5):
+            with pytest.raises(TypeError, match=r"is not a task; pass the task that @worker\.task"):
+                check(target)  # type: ignore[arg-type]
     jobs.assert_not_enqueued(make, width=100)
     jobs.assert_not_enqueued(anything, x=1)
     jobs.assert_not_enqueued(opened, x=1, From="bob", sender="bob")
@@ -634,3 +656,35 @@ async def test_inline_in_coroutines_and_in_blocking_calls_inside_them(
 def test_recorded_job_equals_the_job_of_a_client(jobs: RecordedJobs, client: Client) -> None:
     client.enqueue("q")
     assert isinstance(jobs.all[0], Job)
+
+
+STARTED = """
+from corvo_client import Client
+Client({url!r}).enqueue("q")
+"""
+FORKED = """
+import os
+from corvo_client import Client
+from corvo_client.testing import recording
+with recording():
+    if (child := os.fork()) == 0:
+        Client({url!r}).enqueue("q")
+        os._exit(0)
+    os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.parametrize("program", [STARTED, FORKED])
+def test_processes_that_a_recording_test_starts_reach_no_server(
+    jobs: RecordedJobs, program: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        command = [sys.executable, "-c", program.format(url=url)]
+        ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+        assert ended.returncode == 1, "the enqueue has not failed"
+        assert "NotRecorded: this process was started by a test that records" in ended.stderr
+        listener.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            listener.accept()
+    assert jobs.all == []

@@ -1,9 +1,11 @@
 from datetime import UTC, datetime
 from enum import Enum
-from typing import Annotated, Any
+from typing import Annotated, Any, Required, Unpack
 
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, RootModel
+from pydantic_core import from_json, to_json
+from typing_extensions import TypedDict
 
 from corvo_client.worker._context import Context
 from corvo_client.worker._payload import InvalidJobPayload, InvalidPayload, PayloadShape
@@ -77,6 +79,30 @@ def test_var_keywords_get_the_other_members(context: Context) -> None:
     shape = PayloadShape(anything)
     assert shape.arguments({"a": 1, "b": [2]}, context) == {"a": 1, "b": [2]}
     assert shape.payload((), {"a": 1, "b": [2]}) == {"a": 1, "b": [2]}
+
+
+class Extras(TypedDict, total=False):
+    color: Required[Color]
+    copies: int
+
+
+async def moments(**rest: datetime) -> None: ...
+async def extras(number: int, **rest: Unpack[Extras]) -> None: ...
+
+
+def test_var_keywords_have_the_types_of_their_annotation(context: Context) -> None:
+    shape = PayloadShape(moments)
+    now = datetime.now(UTC)
+    payload = shape.payload((), {"at": now, "self": now})
+    assert shape.arguments(from_json(to_json(payload)), context) == {"at": now, "self": now}
+    with pytest.raises(InvalidPayload, match=r"^invalid payload: at: Input should be a valid date"):
+        shape.payload((), {"at": "soon"})
+    shape = PayloadShape(extras)
+    assert shape.payload((1,), {"color": Color.RED}) == {"number": 1, "color": "red"}
+    assert shape.arguments({"number": 1, "color": "red"}, context)["color"] is Color.RED
+    for wrong in ({"color": Color.RED, "more": 1}, {"copies": 1}, {"color": "red", "copies": "x"}):
+        with pytest.raises(InvalidPayload, match=r"more|color|copies"):
+            shape.payload((1,), wrong)
 
 
 def test_parameters_without_annotation_accept_any_value(context: Context) -> None:
@@ -216,6 +242,12 @@ async def letter_and_more(letter: Letter, urgent: bool = False) -> None: ...
 async def bag_alone(bag: Bag) -> None: ...
 async def items_alone(items: Items) -> None: ...
 async def items_and_more(items: Items, limit: int = 1) -> None: ...
+async def parcel_or_none(parcel: Parcel | None = None) -> None: ...
+async def parcel_or_letter(parcel: Parcel | Letter) -> None: ...
+async def annotated_parcel(parcel: Annotated[Parcel, Field(description="to send")]) -> None: ...
+async def parcel_and_any(parcel: Parcel, **rest: Any) -> None: ...
+async def limit_first(limit: int = 1, parcel: Parcel | None = None) -> None: ...
+async def parcel_or_text(parcel: Parcel | str) -> None: ...
 async def defaulted_and_more(parcel: Parcel = Parcel(), limit: int = 1) -> None: ...  # noqa: B008
 
 
@@ -232,6 +264,19 @@ POST = Letter(to="ada", letter="dear")
         (letter_and_more, {"to": "ada", "letter": "dear"}, {"letter": POST}),
         (items_and_more, {"a": 1}, {"items": Items({"a": 1})}),
         (defaulted_and_more, {"to": "ada"}, {"parcel": ADA}),
+        # The parameter took more types, or a name of any kind: jobs of the release before.
+        (parcel_or_none, {"to": "ada"}, {"parcel": ADA}),
+        (parcel_or_letter, {"to": "ada", "note": None}, {"parcel": ADA}),
+        (parcel_or_letter, {"to": "ada", "letter": "dear"}, {"parcel": POST}),
+        (annotated_parcel, {"to": "ada"}, {"parcel": ADA}),
+        (parcel_and_any, {"to": "ada"}, {"parcel": ADA}),
+        (limit_first, {"to": "ada"}, {"parcel": ADA}),
+        # The same: jobs of this release.
+        (parcel_or_none, {}, {}),
+        (parcel_or_none, {"parcel": None}, {"parcel": None}),
+        (parcel_or_letter, {"parcel": {"to": "ada", "letter": "dear"}}, {"parcel": POST}),
+        (parcel_and_any, {"parcel": {}, "to": "bo"}, {"parcel": Parcel(), "to": "bo"}),
+        (limit_first, {"limit": 2}, {"limit": 2}),
         # A parameter was added: jobs of this release.
         (parcel_and_more, {"parcel": {"to": "ada"}}, {"parcel": ADA}),
         (parcel_and_more, {"parcel": {}, "urgent": True}, {"parcel": Parcel(), "urgent": True}),
@@ -265,6 +310,8 @@ def test_jobs_of_both_releases_fit_while_a_signature_changes(
         (parcel_and_more, {"parcel": {"to": 1}, "urgent": True}, "parcel.to"),
         (parcel_and_more, {"urgnt": True}, "parcel: Field required; urgnt"),
         (parcel_and_more, {"to": 1}, "to"),
+        (parcel_or_none, {"urgent": True}, "urgent"),
+        (parcel_or_text, {"to": "ada"}, "parcel: Field required; to"),
         (by_name, {"user_id": 1, "when": "2026-01-31T08:00:00Z", "more": 1}, "more"),
     ],
 )

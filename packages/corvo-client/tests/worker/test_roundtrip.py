@@ -31,6 +31,7 @@ from pydantic import (
     SecretBytes,
     SecretStr,
     computed_field,
+    model_serializer,
 )
 from typing_extensions import TypedDict
 
@@ -100,6 +101,10 @@ class NoTruth(ByIdentity):
     __hash__ = None  # type: ignore[assignment]
 
 
+class Row:
+    """An object of a database, of which pydantic knows nothing."""
+
+
 class Cat(BaseModel):
     kind: Literal["cat"] = "cat"
     lives: int = 9
@@ -138,6 +143,28 @@ class Hidden(BaseModel):
 class Remembering(BaseModel):
     value: int
     _cache: object = PrivateAttr(default_factory=object)
+
+
+class Renamed(BaseModel):
+    a: int
+
+    @model_serializer
+    def write(self) -> dict[str, int]:
+        return {"b": self.a}
+
+
+@dataclasses.dataclass
+class Computing:
+    width: int
+    twice: int = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        self.twice = 2 * self.width
+
+
+def changed(value: Any, **attributes: Any) -> Any:
+    vars(value).update(attributes)
+    return value
 
 
 class Tree(BaseModel):
@@ -313,6 +340,9 @@ class Uncompared:
         (dict[str, SecretStr], {"key": SecretStr("hunter2")}, "value.key"),
         (Uncompared, Uncompared(SecretStr("hunter2")), "value.token"),
         (SecretStr | None, SecretStr("hunter2"), "value"),
+        (set[SecretStr], {SecretStr("hunter2")}, "value"),
+        (dict[SecretStr, int], {SecretStr("hunter2"): 1}, "value"),
+        (deque[SecretStr], deque([SecretStr("hunter2")]), "value.0"),
         (Login, {"user": "ada", "password": "hunter2"}, "value.password"),
     ],
 )
@@ -347,6 +377,25 @@ class Sub(Cat):
         (Any, b"x", "value"),
         (Any, Point(1, 2), "value"),
         (Any, Shade.DARK, "value"),
+        (Any, Kind.CAT, "value"),
+        (Any, [Level.LOW], "value.0"),
+        (Any, {Kind.CAT: 1}, "value"),
+        (Kind | str, Kind.CAT, "value"),
+        (int | Level, Level.LOW, "value"),
+        (set[Kind | str], {Kind.CAT}, "value"),
+        (deque[Kind | str], deque([Kind.CAT]), "value.0"),
+        (dict[Kind | str, int], {Kind.CAT: 1}, "value"),
+        (Point | tuple[int, int], (1, 2), "value"),
+        (float, 2**53 + 1, "value"),
+        (list[float], [1, 2**60 + 1], "value.1"),
+        (dict[str, float | None], {"a": Decimal("0.1000000000000000000000001")}, "value.a"),
+        (Base64Bytes, b"\xff\xfe", "value"),
+        (Base64Bytes, b"test", "value"),
+        (list[Base64Bytes], [b"test"], "value.0"),
+        (Computing, changed(Computing(3), twice=5), "value.twice"),
+        (Cat, Cat.model_construct(lives="many"), "value.lives"),
+        (Renamed, Renamed(a=1), "value.a"),
+        (Iterable[int], ["one"], "value.0"),
         (Corner, Corner.LEFT, "value"),
         (Cat, Sub(), "value"),
         (Hidden, Hidden(shown=1, hidden=2), "value.hidden"),
@@ -387,8 +436,13 @@ def test_a_value_that_cannot_be_written_is_refused_by_name(value: Any) -> None:
         (list[int], {1, 2}),
         (Any, (1, [2])),
         (Any, OrderedDict(a=1)),
-        (Any, Kind.CAT),
-        (Any, Level.LOW),
+        (str, Kind.CAT),
+        (int, Level.LOW),
+        (float, 2**53),
+        (float, Decimal("0.1")),
+        (Decimal, 0.1),
+        (Computing, Computing(3)),
+        (list[Computing | Cat], [Computing(3), Cat()]),
     ],
 )
 def test_a_value_without_a_plain_equality_is_accepted(hint: Any, value: Any) -> None:
@@ -417,8 +471,26 @@ def test_an_iterator_arrives_with_its_items(hint: Any, make: Callable[[], Any]) 
     assert list(received(hint, make())) == [1, 2]
 
 
-def test_base64_carries_bytes_that_are_no_text() -> None:
-    assert received(Base64Bytes, b"/w==") == b"\xff"
+@pytest.mark.parametrize("hint", [Iterable[int], Iterable[int] | None])
+def test_an_iterable_can_be_read_twice(hint: Any) -> None:
+    found = received(hint, [1, 2])
+    assert (list(found), list(found)) == ([1, 2], [1, 2])
+
+
+def test_a_model_carries_bytes_that_are_no_text() -> None:
+    class File(BaseModel, ser_json_bytes="base64", val_json_bytes="base64"):
+        data: bytes
+
+    assert received(File, File(data=b"\xff\x00test")) == File(data=b"\xff\x00test")
+
+
+def test_what_cannot_be_sent_is_refused_with_advice() -> None:
+    with pytest.raises(TypeError, match=r"parameter 'value' cannot .*; pass plain data, such as "):
+        shape_of(Fraction | set[ByIdentity] | Row)
+    with pytest.raises(InvalidPayload, match=r"^invalid payload: value: .*; annotate the param"):
+        shape_of(Any).payload((object(),), {})
+    with pytest.raises(InvalidPayload, match=r"^invalid payload: value\.a: .*; .* serializers"):
+        shape_of(Renamed).payload((Renamed(a=1),), {})
 
 
 def test_an_iterator_of_secrets_is_refused() -> None:

@@ -192,3 +192,15 @@ def test_types_without_a_json_schema_have_none() -> None:
     def handle(odd: Odd) -> None: ...
 
     assert PayloadShape(handle).json_schema() is None
+
+
+def test_a_task_takes_keywords_of_any_name(producer: FakeProducer) -> None:
+    def anything(**rest: int) -> None: ...
+
+    names = {"self": 1, "args": 2, "kwargs": 3}
+    task: Any = Task(anything, "q", producer, {})
+    assert task.request(**names).payload == names
+    assert task.schedule("@daily").request(**names).payload == names
+    task.enqueue(**names)
+    task.options(priority="high").enqueue(**names)
+    assert [payload for _, payload, _ in producer.sent] == [names, names]

@@ -6,7 +6,7 @@ temporary directory, and `redirecting()` sends all calls of the process to it. T
 are `corvo_jobs`, `corvo_server` and `corvo_client`.
 """
 
-from corvo_client._redirect import RedirectEnded, redirecting
+from corvo_client._redirect import NotRecorded, RedirectEnded, redirecting
 from corvo_client.testing._context import FakeContext, fake_context
 from corvo_client.testing._drain import Drained, NeverEmpty
 from corvo_client.testing._memory import NoServer
@@ -19,6 +19,7 @@ __all__ = [
     "LocalServer",
     "NeverEmpty",
     "NoServer",
+    "NotRecorded",
     "RecordedJobs",
     "RedirectEnded",
     "ServerDied",

@@ -3,9 +3,10 @@
 import inspect
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
-from typing import Any, get_type_hints
+from typing import Any
 
 from corvo_client.worker._leases import jsonable
+from corvo_client.worker._signature import HandlerSignature
 from corvo_client.worker._task import Task
 from corvo_schema import Job
 
@@ -19,10 +20,16 @@ class Wanted:
     """Matches jobs of a queue or a task whose payload has at least the given members.
 
     For a task, the members are the arguments of its function, including defaults. Values are
-    compared by `==`, also after conversion to JSON, so `unittest.mock.ANY` works.
+    compared by `==`, also after conversion to JSON, so `unittest.mock.ANY` works. Raises TypeError
+    for a target that is neither: no job would match it.
     """
 
     def __init__(self, target: Target | None, payload: Any, arguments: Mapping[str, Any]) -> None:
+        if not (target is None or isinstance(target, str | Task)):
+            raise TypeError(
+                f"{target!r} is not a task; pass the task that @worker.task returns, or the name "
+                "of a queue"
+            )
         self._task = target if isinstance(target, Task) else None
         self._queue = target.queue if isinstance(target, Task) else target
         self._payload = payload
@@ -41,8 +48,8 @@ class Wanted:
             known, where = self._task_names(), f"task {self._task.queue!r}"
         else:
             of_queue = [job for job in jobs if self._queue in (None, job.queue)]
-            known = {n for job in of_queue if isinstance(job.payload, dict) for n in job.payload}
-            known = known or None
+            members = [job.payload for job in of_queue if isinstance(job.payload, dict)]
+            known = frozenset(name for payload in members for name in payload) or None
             where = "any recorded job" if self._queue is None else f"a job of {self._queue!r}"
         for name in self._arguments:
             if known is not None and name not in known:
@@ -51,20 +58,16 @@ class Wanted:
                 hint = f"did you mean {near[0]!r}?" if near else f"it has {names}"
                 raise TypeError(f"{name!r} is not an argument of {where}; {hint}")
 
-    def _task_names(self) -> set[str] | None:
+    def _task_names(self) -> frozenset[str] | None:
         """Return the names that a payload of the task can have; None for any."""
         if self._task is None:
             return None
-        parameters = inspect.signature(self._task.function).parameters
-        if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-            return None
-        whole = self._task.shape.whole
-        if whole is None:
-            return set(parameters)
-        model = get_type_hints(self._task.function)[whole]
+        whole, names = self._task.shape.whole, self._task.shape.names
+        if whole is None or names is None:
+            return names
+        model = HandlerSignature(self._task.function).types[whole]
         if model.model_config.get("extra") == "allow":
             return None
-        names = set(parameters)
         for name, field in model.model_fields.items():
             aliases = (name, field.alias, field.validation_alias, field.serialization_alias)
             names |= {alias for alias in aliases if isinstance(alias, str)}

@@ -1,6 +1,7 @@
 """Recording of jobs instead of sending them, with assertions and drains."""
 
 import asyncio
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from corvo_client._answer import Answer
 from corvo_client._async.transport import AsyncTransport
 from corvo_client._call import Call
 from corvo_client._options import AnySeconds
+from corvo_client._redirect import NotRecorded, recording_here
 from corvo_client._sync.transport import Transport
 from corvo_client.testing._clock import TestClock
 from corvo_client.testing._drain import Drain, Drained
@@ -226,21 +228,30 @@ class RecordedJobs:
 def recording() -> Iterator[RecordedJobs]:
     """Record the jobs that the clients and tasks of this process enqueue. Send nothing.
 
-    Calls that need a real server raise `NoServer`. The innermost of nested recordings gets the
-    jobs.
+    Calls that need a real server raise `NoServer`. Processes that start meanwhile reach no server:
+    their calls raise `NotRecorded`. The innermost of nested recordings gets the jobs.
     """
     jobs = RecordedJobs()
+    process = os.getpid()
+
+    def check_process() -> None:
+        if os.getpid() != process:  # a fork
+            raise NotRecorded
 
     def send(_transport: Transport, call: Call[Any]) -> Answer:
+        check_process()
         return jobs._answer(call)  # noqa: SLF001 - of this module
 
     async def send_async(_transport: AsyncTransport, call: Call[Any]) -> Answer:
+        check_process()
         return await jobs._answer_async(call)  # noqa: SLF001 - of this module
 
     def refuse(_transport: object, call: Call[Any]) -> Any:
+        check_process()
         return jobs._answer(call)  # noqa: SLF001 - of this module
 
     with (
+        recording_here(),
         patch.object(Transport, "send", send),
         patch.object(AsyncTransport, "send", send_async),
         patch.object(Transport, "open", refuse),

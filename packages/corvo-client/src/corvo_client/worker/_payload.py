@@ -5,22 +5,15 @@ from functools import cached_property
 from inspect import Parameter
 from typing import Any
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    PydanticUserError,
-    TypeAdapter,
-    ValidationError,
-    create_model,
-)
+from pydantic import BaseModel, PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from corvo_client._errors import CorvoError
 from corvo_client._options import EnqueueOptions
 from corvo_client.worker._context import Context
 from corvo_client.worker._lead import find_lead
-from corvo_client.worker._roundtrip import difference
+from corvo_client.worker._model import has_one_way_alias, make_model
+from corvo_client.worker._roundtrip import alteration, difference
 from corvo_client.worker._signature import HandlerSignature
 
 _MAX_ERRORS = 20
@@ -28,6 +21,15 @@ _NOT_JSON_TEXT = ("json_type", "json_invalid")
 _OTHER_RELEASE = (
     "either the payload is wrong, or another release has enqueued this job, for example during a "
     "deploy; a worker of that release can run it"
+)
+
+_UNREADABLE = (
+    "a worker could not read this value as it would be sent; check the serializers, the validators "
+    "and the aliases of its type"
+)
+_UNWRITABLE = (
+    "annotate the parameter with a type that pydantic can write as JSON, or pass plain data, such "
+    "as text, numbers or the id of a row"
 )
 
 
@@ -39,44 +41,61 @@ class InvalidJobPayload(InvalidPayload):
     """The payload of a fetched job does not match the function."""
 
 
+class _Unfit(Exception):
+    """A payload does not fit. `whole` is the parameter that would have got the whole payload."""
+
+    def __init__(self, error: ValidationError, whole: str | None) -> None:
+        super().__init__(whole)
+        self.error = error
+        self.whole = whole
+
+    def remove_computed(self, payload: Any) -> bool:
+        """Remove members of dataclasses with `init=False`. Return whether there were any.
+
+        pydantic writes them, and refuses to read them, because the dataclass computes them.
+        """
+        is_removed = False
+        for item in self.error.errors(include_url=False, include_context=False):
+            if item["type"] != "unexpected_keyword_argument":
+                continue
+            *steps, name = item["loc"][0 if self.whole is None else 1 :]
+            owner = payload
+            for step in steps:
+                if isinstance(owner, list) and isinstance(step, int):
+                    owner = owner[step]
+                elif isinstance(owner, dict):
+                    owner = owner.get(step, owner)  # else the step is a member of a union
+            if isinstance(owner, dict) and name in owner:
+                del owner[name]
+                is_removed = True
+        return is_removed
+
+
 class PayloadShape:
     """Converts between payloads and arguments of a function, and validates both.
 
     If the only parameter is annotated with a pydantic model, it gets the whole payload. Otherwise
     the payload is an object with the keyword arguments, validated by their annotations; unknown
     names are errors. A parameter annotated with `Context` is not part of the payload. If optional
-    parameters are added beside a model, or removed, jobs of the other shape still fit. Raises
-    TypeError for a function that a payload cannot call.
+    parameters are added beside a model, or removed, or if its type gets wider, jobs of the other
+    shape still fit. Raises TypeError for a function that a payload cannot call.
     """
 
     def __init__(self, function: Callable[..., object]) -> None:
         self._signature = HandlerSignature(function)
-        self._fields: dict[str, str] = {}
-        fields: dict[str, Any] = {}
-        extra: Any = "forbid"
-        for name, parameter in self._signature.parameters.items():
-            if parameter.kind is Parameter.VAR_KEYWORD:
-                extra = "allow"
-                continue
-            # Neutral field names: pydantic rejects fields named like `schema` or `_x`. They have a
-            # space, so that they differ from the names of arguments.
-            self._fields[name] = field = f"p {len(fields)}"
-            default = ... if parameter.default is parameter.empty else parameter.default
-            info = Field(default, alias=name, validation_alias=name, serialization_alias=name)
-            fields[field] = (self._signature.types.get(name, Any), info)
-        config = ConfigDict(extra=extra, arbitrary_types_allowed=False)
-        try:
-            self._model: type[BaseModel] = create_model(
-                self._signature.name, __config__=config, **fields
-            )
-        except PydanticUserError as error:
-            raise _unusable(self._signature, error) from error
+        self._model, self._fields = make_model(self._signature)
         self._lead = find_lead(self._signature)
 
     @property
     def whole(self) -> str | None:
         """Name of the parameter that gets the whole payload, or None."""
         return self._lead.name if self._lead is not None and self._lead.is_alone else None
+
+    @property
+    def names(self) -> frozenset[str] | None:
+        """Names of the arguments that a call can have; None: any name."""
+        takes_any = self._model.model_config.get("extra") == "allow"
+        return None if takes_any else frozenset(self._fields)
 
     def json_schema(self) -> dict[str, Any] | None:
         """Return the JSON Schema of the payload; None if the types of the function have none."""
@@ -96,8 +115,9 @@ class PayloadShape:
         if self._fields or payload:
             try:
                 arguments = self._read(payload)
-            except InvalidPayload as error:
-                raise InvalidJobPayload(f"{error}; {_OTHER_RELEASE}") from None
+            except _Unfit as unfit:
+                invalid = _invalid(unfit.error, skip=unfit.whole)
+                raise InvalidJobPayload(f"{invalid}; {_OTHER_RELEASE}") from None
             except PydanticSerializationError as error:  # lone surrogates
                 raise InvalidJobPayload(f"invalid payload: {error}") from None
         if self._signature.context is not None:
@@ -113,8 +133,8 @@ class PayloadShape:
         arguments = self._bound(args, kwargs)
         model = self._validated(arguments)
         payload = self._written(model)
-        read = self._read(payload)
-        if any(isinstance(value, Iterator) for value in model.__dict__.values()):
+        read = self._read_back(payload)
+        if _iterators(model):
             model = self._validated(arguments)  # an iterator has been consumed
         given = self._values_of(model, read)
 
@@ -122,7 +142,9 @@ class PayloadShape:
             return bool(self._written(self._validated(read)) == payload)
 
         for name, value in read.items():
-            lost = difference(given[name], value, name, is_json_equal)
+            lost = alteration(arguments.get(name), given[name], name) or difference(
+                given[name], value, name, is_json_equal
+            )
             if lost is not None:
                 raise InvalidPayload(f"invalid payload: {lost}")
         return payload
@@ -153,6 +175,23 @@ class PayloadShape:
         return flat
 
     def _validated(self, arguments: dict[str, Any]) -> BaseModel:
+        model = self._converted(arguments)
+        if iterators := _iterators(model):
+            names = {field: name for name, field in self._fields.items()}
+            for field, items in iterators.items():
+                self._check_items(names.get(field, field), items)
+            model = self._converted(arguments)
+        return model
+
+    def _check_items(self, name: str, items: Iterator[Any]) -> None:
+        """Consume an iterator of pydantic, which validates its items when they are read."""
+        try:
+            for _ in items:
+                pass
+        except ValidationError as error:
+            raise _invalid(error, within=name) from None
+
+    def _converted(self, arguments: dict[str, Any]) -> BaseModel:
         try:
             return self._model.model_validate(arguments)
         except ValidationError as error:
@@ -197,31 +236,44 @@ class PayloadShape:
             try:
                 self._dumped(model, {field})
             except ValueError as cause:
-                return InvalidPayload(f"invalid payload: {names.get(field, field)}: {cause}")
-        return InvalidPayload(f"invalid payload: {error}")
+                where = names.get(field, field)
+                return InvalidPayload(f"invalid payload: {where}: {cause}; {_UNWRITABLE}")
+        return InvalidPayload(f"invalid payload: {error}; {_UNWRITABLE}")
 
     @cached_property
     def _has_two_way_aliases(self) -> bool:
         """Whether models are read by the names with which they are written."""
         # At the first use, because models may have references that are resolved then.
-        return not _has_one_way_alias(self._model.__pydantic_core_schema__)
+        return not has_one_way_alias(self._model.__pydantic_core_schema__)
 
     def _values_of(self, model: BaseModel, names: Iterable[str]) -> dict[str, Any]:
         values = model.__dict__ | (model.model_extra or {})
         return {name: values[self._fields.get(name, name)] for name in names}
 
+    def _read_back(self, payload: Any) -> dict[str, Any]:
+        """Return what a worker would get. Remove from the payload what dataclasses compute."""
+        try:
+            try:
+                return self._read(payload)
+            except _Unfit as unfit:
+                if not unfit.remove_computed(payload):
+                    raise
+                return self._read(payload)
+        except _Unfit as unfit:
+            raise InvalidPayload(f"{_invalid(unfit.error)}; {_UNREADABLE}") from None
+
     def _read(self, payload: Any) -> dict[str, Any]:
-        """Return the arguments of a payload, in the first shape that fits."""
+        """Return the arguments of a payload, in the first shape that fits. Raises `_Unfit`."""
         shapes = [False] if self._lead is None else self._lead.shapes(payload)
         text = to_json(payload)
-        failure: InvalidPayload | None = None
+        unfit: list[_Unfit] = []
         for is_whole in shapes:
             whole = self._lead.name if self._lead is not None and is_whole else None
             try:
                 return self._read_as(text, whole)
             except ValidationError as error:
-                failure = failure or _invalid(error, skip=whole)
-        raise failure or InvalidPayload("invalid payload")
+                unfit.append(_Unfit(error, whole))
+        raise unfit[0]
 
     def _read_as(self, text: bytes, whole: str | None) -> dict[str, Any]:
         if whole is not None:
@@ -229,45 +281,29 @@ class PayloadShape:
         model = self._model.__pydantic_validator__.validate_json(text, by_alias=True, by_name=True)
         given = model.model_fields_set
         values = model.__dict__
+        for field, items in _iterators(model).items():
+            # A list, because the handler may read it twice, as it may read what the caller has.
+            values[field] = list(items)
         arguments = {name: values[key] for name, key in self._fields.items() if key in given}
         return arguments | extra if (extra := model.model_extra) else arguments
 
 
-def _has_one_way_alias(schema: Any) -> bool:
-    """Return whether a field within a core schema is written under a name that is not read."""
-    if isinstance(schema, list | tuple):
-        return any(map(_has_one_way_alias, schema))
-    if not isinstance(schema, dict):
-        return False
-    written = schema.get("serialization_alias")
-    if isinstance(written, str):
-        read = schema.get("validation_alias")
-        if read != written and not (isinstance(read, list) and [written] in read):
-            return True
-    # Not the values of an application: they can be anything.
-    skipped = ("default", "metadata") if isinstance(schema.get("type"), str) else ()
-    return any(_has_one_way_alias(part) for key, part in schema.items() if key not in skipped)
+def _iterators(model: BaseModel) -> dict[str, Iterator[Any]]:
+    """Return the fields with an iterator of pydantic, which can be read once."""
+    return {field: v for field, v in model.__dict__.items() if isinstance(v, Iterator)}
 
 
-def _unusable(signature: HandlerSignature, error: PydanticUserError) -> TypeError:
-    """Return the error of a type that pydantic does not know. It names the parameter."""
-    for name in signature.parameters:
-        try:
-            TypeAdapter(signature.types.get(name, Any))
-        except PydanticUserError as cause:
-            reason = str(cause).partition("\n")[0]
-            return TypeError(f"{signature.name}: parameter {name!r} cannot be validated: {reason}")
-    return TypeError(f"{signature.name}: pydantic cannot validate its parameters: {error}")
-
-
-def _invalid(error: ValueError, skip: str | None = None) -> InvalidPayload:
+def _invalid(
+    error: ValueError, skip: str | None = None, within: str | None = None
+) -> InvalidPayload:
     if not isinstance(error, ValidationError):
         return InvalidPayload(f"invalid payload: {error}")
     parts = []
     items = error.errors(include_url=False, include_input=False, include_context=False)
     for item in items[:_MAX_ERRORS]:
         where = item["loc"][1:] if skip is not None and item["loc"][:1] == (skip,) else item["loc"]
-        path = ".".join(str(step) for step in where) or "payload"
+        steps = where if within is None else (within, *where)
+        path = ".".join(str(step) for step in steps) or "payload"
         parts.append(f"{path}: {item['msg']}")
     if len(items) > _MAX_ERRORS:
         parts.append(f"and {len(items) - _MAX_ERRORS} more")

@@ -43,7 +43,7 @@ class Scheduler(Generic[P]):
         self._cron = cron
         self._options = options
 
-    def put(self, *args: P.args, **kwargs: P.kwargs) -> Schedule:
+    def put(self, /, *args: P.args, **kwargs: P.kwargs) -> Schedule:
         """Create or replace the schedule. Its jobs call the function with these arguments.
 
         Blocks until the server has answered. Raises `InvalidPayload`, before sending, for arguments
@@ -52,11 +52,11 @@ class Scheduler(Generic[P]):
         """
         return _noted(self._sender.put_schedule(self.request(*args, **kwargs)))
 
-    async def aput(self, *args: P.args, **kwargs: P.kwargs) -> Schedule:
+    async def aput(self, /, *args: P.args, **kwargs: P.kwargs) -> Schedule:
         """Do what `put` does, from asyncio, without blocking the event loop."""
         return _noted(await self._sender.aput_schedule(self.request(*args, **kwargs)))
 
-    def request(self, *args: P.args, **kwargs: P.kwargs) -> ScheduleRequest:
+    def request(self, /, *args: P.args, **kwargs: P.kwargs) -> ScheduleRequest:
         """Return the request that `put` sends. Raises `InvalidPayload` and `ValidationFailed`."""
         return schedule_request(
             self._name,

@@ -71,7 +71,7 @@ class Enqueuer(Generic[P]):
         self._shape = shape
         self._options = options
 
-    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> EnqueueReply:
+    def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> EnqueueReply:
         """Enqueue a job that calls the function with these arguments.
 
         Blocks until the server has answered. Raises `InvalidPayload`, before sending, for arguments
@@ -80,12 +80,12 @@ class Enqueuer(Generic[P]):
         payload = self._shape.payload(args, kwargs)
         return self._producer.enqueue(self._queue, payload, self._options)
 
-    async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> EnqueueReply:
+    async def aenqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> EnqueueReply:
         """Do what `enqueue` does, from asyncio, without blocking the event loop."""
         payload = self._shape.payload(args, kwargs)
         return await self._producer.aenqueue(self._queue, payload, self._options)
 
-    def request(self, *args: P.args, **kwargs: P.kwargs) -> EnqueueRequest:
+    def request(self, /, *args: P.args, **kwargs: P.kwargs) -> EnqueueRequest:
         """Return the request of an enqueue with these arguments, for a batch or an outbox.
 
         Raises `InvalidPayload`, and `ValidationFailed` for invalid options.
@@ -125,7 +125,7 @@ class Task(Generic[C, P, R_co]):
     def __repr__(self) -> str:
         return f"<Task {self.queue!r}: {self.function!r}>"
 
-    def __call__(self, *args: C.args, **kwargs: C.kwargs) -> R_co:
+    def __call__(self, /, *args: C.args, **kwargs: C.kwargs) -> R_co:
         """Call the function directly."""
         return self.function(*args, **kwargs)
 
@@ -167,7 +167,7 @@ class Task(Generic[C, P, R_co]):
             options=merged,
         )
 
-    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> EnqueueReply:
+    def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> EnqueueReply:
         """Enqueue a job that calls the function with these arguments.
 
         Blocks until the server has answered. Raises `InvalidPayload`, before sending, for arguments
@@ -175,11 +175,11 @@ class Task(Generic[C, P, R_co]):
         """
         return self.options().enqueue(*args, **kwargs)
 
-    async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> EnqueueReply:
+    async def aenqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> EnqueueReply:
         """Do what `enqueue` does, from asyncio, without blocking the event loop."""
         return await self.options().aenqueue(*args, **kwargs)
 
-    def request(self, *args: P.args, **kwargs: P.kwargs) -> EnqueueRequest:
+    def request(self, /, *args: P.args, **kwargs: P.kwargs) -> EnqueueRequest:
         """Return the request of an enqueue with these arguments, for a batch or an outbox."""
         return self.options().request(*args, **kwargs)
 
