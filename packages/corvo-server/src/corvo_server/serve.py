@@ -14,6 +14,7 @@ from corvo_server.engine.engine import Engine
 from corvo_server.http.access_log import AccessLog
 from corvo_server.http.hosts import is_loopback
 from corvo_server.http_server import (
+    BindError,
     bind,
     drain,
     new_loop,
@@ -61,17 +62,20 @@ class Server:
         self._stop = asyncio.Event()
 
     async def run(self) -> None:
-        """Serve until a signal arrives, then shut down. Raise `BindError`."""
+        """Serve until a signal arrives, then shut down. Raise `BindError`, `OpenServerError`."""
         self._catch_signals()
         self._fit_connections()
-        engine = build_engine(self._settings, self._store)
         try:
-            await engine.keys.load()
-            self._check_access(engine)
             listener = bind(self._settings.bind)
-        except BaseException:
+        except BindError:
             await self._store.close()
             raise
+        engine = build_engine(self._settings, self._store)
+        await engine.keys.load()
+        if not self._is_access_safe(engine):
+            listener.close()
+            await self._store.close()
+            raise OpenServerError(self._settings.bind)
         app, requests = build_http(self._settings, engine)
         tracing = start_tracing()
         if tracing is not None:
@@ -88,17 +92,17 @@ class Server:
         if tracing is not None:
             await asyncio.to_thread(tracing.close)
 
-    def _check_access(self, engine: Engine) -> None:
-        """Raise `OpenServerError` if other machines could use the server without a key."""
+    def _is_access_safe(self, engine: Engine) -> bool:
+        """Return whether calls need a key, come from this machine only, or may do without."""
         if engine.keys.are_required or is_loopback(split_bind(self._settings.bind)[0]):
-            return
-        if not self._settings.insecure_no_auth:
-            raise OpenServerError(self._settings.bind)
-        log.warning(
-            "this server on %s needs no API keys: everybody who reaches it can read and change all "
-            "jobs; make a key with: corvo-server keys create --name admin --role admin",
-            self._settings.bind,
-        )
+            return True
+        if self._settings.insecure_no_auth:
+            log.warning(
+                "this server on %s needs no API keys: everybody who reaches it can read and change "
+                "all jobs; make a key with: corvo-server keys create --name admin --role admin",
+                self._settings.bind,
+            )
+        return self._settings.insecure_no_auth
 
     def _fit_connections(self) -> None:
         """Lower the maximum number of connections to what the system allows."""
