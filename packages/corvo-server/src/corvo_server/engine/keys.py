@@ -50,7 +50,7 @@ class Keys(Part):
         ring = await self._store.list_keys()
         if ring.version >= self._ring.version:  # a slower read may come last
             self._ring = ring
-            self._callers = {key.id: _caller_of(key) for key in ring.keys.values()}
+            self._callers = {key.id: caller_of(key) for key in ring.keys.values()}
 
     async def refresh(self) -> bool:
         """Read the keys again if another server has changed them. Return whether one has."""
@@ -190,7 +190,8 @@ class Keys(Part):
             )
 
 
-def _caller_of(key: KeyRecord) -> Caller:
+def caller_of(key: KeyRecord) -> Caller:
+    """Return the caller with a key. Roles that this version does not know allow nothing."""
     known = frozenset(Role(role) for role in key.roles if role in set(Role))
     return Caller(key.name, known, key.id, None if key.queues is None else Scope(key.queues))
 

@@ -36,6 +36,14 @@ class Failures:
         self._counts: OrderedDict[str, tuple[float, int]] = OrderedDict()
         """Start of the window, and number of failures within it, by address."""
 
+    def __len__(self) -> int:
+        """Return the number of known addresses."""
+        return len(self._counts)
+
+    def clear(self) -> None:
+        """Forget all failures."""
+        self._counts.clear()
+
     def note(self, address: str) -> int | None:
         """Count a failure. Return after how many seconds to try again if there were too many."""
         now = self._clock()
@@ -62,7 +70,7 @@ class Gate:
         self._keys = keys
         self._are_metrics_open = are_metrics_open
         self._endpoints = {(item.method, item.path): item for item in endpoints}
-        self._failures = failures or Failures()
+        self.failures = Failures() if failures is None else failures
 
     def admit(self, request: Request) -> None:
         """Set the caller of a request. Raise `CallError` if it is not admitted.
@@ -103,7 +111,7 @@ class Gate:
         try:
             return self._keys.authenticate(text)
         except CallError as error:
-            seconds = self._failures.note(request.ip)
+            seconds = self.failures.note(request.ip)
             if seconds is None:
                 raise
             raise CallError(
@@ -119,8 +127,8 @@ def key_of(request: Request) -> str | None:
     headers = request.headers
     found = {value.strip() for value in headers.getall("x-api-key", ())}
     for value in headers.getall("authorization", ()):
-        scheme, _, token = value.partition(" ")
-        if scheme.lower() != _BEARER:
+        scheme, _, token = value.strip().partition(" ")
+        if scheme and scheme.lower() != _BEARER:
             raise CallError(
                 ErrorCode.UNAUTHORIZED,
                 f"The header Authorization must have the scheme Bearer. {_HOW}",

@@ -16,6 +16,7 @@ from corvo_server import app as app_module
 from corvo_server.app import build_http
 from corvo_server.engine.engine import Engine
 from corvo_server.http.deadlines import Deadlines
+from corvo_server.http.gate import Gate
 from corvo_server.http.openapi import describe
 from corvo_server.http_server import bind, start_http
 from corvo_server.settings import Settings
@@ -75,8 +76,11 @@ class Connection:
 class HttpServer:
     """A running server, with calls to it."""
 
-    def __init__(self, engine: Engine, http: AsyncioServer, host: str, port: int) -> None:
+    def __init__(
+        self, engine: Engine, gate: Gate, http: AsyncioServer, host: str, port: int
+    ) -> None:
         self.engine = engine
+        self.gate = gate
         self.http = http
         self.host = host
         self.port = port
@@ -179,7 +183,7 @@ async def serve(
     app.config.TOUCHUP = False  # touch-up would rewrite Sanic's methods for the whole process
     listener = bind("127.0.0.1:0")
     http = await start_http(app, listener)
-    server = HttpServer(engine, http, *listener.getsockname()[:2])
+    server = HttpServer(engine, app.ctx.gate, http, *listener.getsockname()[:2])
     try:
         yield server
     finally:
