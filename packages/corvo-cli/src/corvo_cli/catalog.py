@@ -61,6 +61,9 @@ CATALOG: dict[str, dict[str, Entry]] = {
         "workers": Entry("List the workers.", "corvo_cli.commands.workers:workers"),
         "info": Entry("Show the server's version.", "corvo_cli.commands.info:info"),
     },
+    "Access": {
+        "keys": Entry("Manage API keys.", "corvo_cli.commands.keys:keys"),
+    },
     "Servers and workers": {
         "server": Entry("Run a server.", "corvo_cli.commands.server:server"),
         "worker": Entry("Run a worker with your own code.", "corvo_cli.commands.worker:worker"),

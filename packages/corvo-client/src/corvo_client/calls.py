@@ -23,6 +23,13 @@ from corvo_client._calls.jobs import (
     requeue_job,
     retry_job,
 )
+from corvo_client._calls.keys import (
+    auth_status,
+    create_key,
+    list_keys,
+    revoke_key,
+    rotate_key,
+)
 from corvo_client._calls.queues import (
     clear_queue,
     clear_queue_defaults,
@@ -63,6 +70,7 @@ __all__ = [
     "Call",
     "Exact",
     "Stream",
+    "auth_status",
     "bulk",
     "bulk_get",
     "cancel_bulk",
@@ -71,6 +79,7 @@ __all__ = [
     "clear_queue",
     "clear_queue_defaults",
     "cluster_status",
+    "create_key",
     "delete_job",
     "delete_queue",
     "delete_schedule",
@@ -92,6 +101,7 @@ __all__ = [
     "limit_queue",
     "list_batches",
     "list_bulk",
+    "list_keys",
     "list_queues",
     "list_schedules",
     "list_workers",
@@ -106,6 +116,8 @@ __all__ = [
     "resume_queue",
     "resume_schedule",
     "retry_job",
+    "revoke_key",
+    "rotate_key",
     "run_schedule",
     "schedule_request",
     "search",

@@ -5,7 +5,7 @@ import signal
 import sys
 from types import FrameType
 
-COMMANDS = frozenset({"backup", "restore", "check", "vacuum", "transfer"})
+COMMANDS = frozenset({"backup", "restore", "check", "vacuum", "transfer", "keys"})
 """Names of the subcommands. They are repeated here because importing the command line is slow."""
 
 

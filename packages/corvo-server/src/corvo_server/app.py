@@ -18,6 +18,7 @@ from corvo_server.http import (
     docs,
     events,
     jobs,
+    keys,
     metrics,
     middleware,
     queues,
@@ -30,6 +31,7 @@ from corvo_server.http.deadlines import Deadlines
 from corvo_server.http.endpoint import App
 from corvo_server.http.errors import install_error_handler
 from corvo_server.http.fast_path import install_fast_path
+from corvo_server.http.gate import Gate
 from corvo_server.http.hosts import Hosts
 from corvo_server.http.openapi import describe
 from corvo_server.http.request import AnyRequest
@@ -37,6 +39,7 @@ from corvo_server.http.router import NameRouter
 from corvo_server.logs import write_requests
 from corvo_server.services.bulk import BulkRunner
 from corvo_server.services.expirer import Expirer
+from corvo_server.services.key_watch import KeyWatch
 from corvo_server.services.leader import LeaderServices
 from corvo_server.services.opener import Opener
 from corvo_server.services.prober import Prober
@@ -61,6 +64,7 @@ RESOURCES = (
     schedules.resource,
     events.resource,
     metrics.resource,
+    keys.resource,
     admin.resource,
     admin.root,
     docs.resource,
@@ -152,6 +156,7 @@ def build_services(settings: Settings, engine: Engine) -> list[Service]:
         Opener(maintenance),
         *reporters,
         Prober(engine.store),
+        KeyWatch(engine.keys),
         LeaderServices(engine.nodes, leader_services),
     ]
 
@@ -185,7 +190,12 @@ def build_http(
     install_error_handler(app)
     hosts = Hosts(split_bind(settings.bind)[0], settings.allowed_hosts)
     origins = Origins(settings.cors_origins)
-    middleware.install_guard(app, hosts, origins)
+    gate = Gate(
+        engine.keys,
+        [endpoint for resource in RESOURCES for endpoint in resource.endpoints],
+        are_metrics_open=settings.open_metrics,
+    )
+    middleware.install_guard(app, hosts, origins, gate)
     install_fast_path(
         app,
         [

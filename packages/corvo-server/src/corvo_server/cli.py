@@ -19,7 +19,8 @@ from corvo_server.__about__ import __version__
 from corvo_server.app import check_store
 from corvo_server.environment import unknown_variables
 from corvo_server.http_server import BindError
-from corvo_server.serve import serve
+from corvo_server.keys import keys
+from corvo_server.serve import OpenServerError, serve
 from corvo_server.settings import Settings, defaults, option_of, variable_of
 from corvo_server.store.protocol import UnusableStoreError
 from corvo_server.store.sqlite import backup
@@ -31,6 +32,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _OPERATOR_ERRORS = (
     BindError,
+    OpenServerError,
     UnusableStoreError,
     backup.BackupError,
 )
@@ -133,6 +135,7 @@ def vacuum(settings: Settings) -> None:
 
 
 server.add_command(transfer)
+server.add_command(keys)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from sanic.server.async_server import AsyncioServer
 from corvo_server.app import build_engine, build_http, build_services, open_store
 from corvo_server.engine.engine import Engine
 from corvo_server.http.access_log import AccessLog
+from corvo_server.http.hosts import is_loopback
 from corvo_server.http_server import (
     BindError,
     bind,
@@ -25,11 +26,23 @@ from corvo_server.http_server import (
 from corvo_server.logs import fields
 from corvo_server.memory import return_freed_memory
 from corvo_server.services.service import end_all, start_all
-from corvo_server.settings import Settings
+from corvo_server.settings import Settings, split_bind
 from corvo_server.store.protocol import Store, StoreError
 from corvo_server.tracing import start_tracing
 
 log = logging.getLogger(__name__)
+
+
+class OpenServerError(Exception):
+    """Raised instead of serving a network without keys. The message says what to do."""
+
+    def __init__(self, bind: str) -> None:
+        super().__init__(
+            f"Other machines reach {bind}, and there are no API keys: everybody could read and "
+            "change all jobs. Make a key with: corvo-server keys create --name admin --role admin. "
+            "Or serve this machine only: --bind 127.0.0.1:8080. Or, if the network is trusted: "
+            "--insecure-no-auth."
+        )
 
 
 def serve(settings: Settings) -> None:
@@ -49,7 +62,7 @@ class Server:
         self._stop = asyncio.Event()
 
     async def run(self) -> None:
-        """Serve until a signal arrives, then shut down. Raise `BindError`."""
+        """Serve until a signal arrives, then shut down. Raise `BindError`, `OpenServerError`."""
         self._catch_signals()
         self._fit_connections()
         try:
@@ -58,6 +71,11 @@ class Server:
             await self._store.close()
             raise
         engine = build_engine(self._settings, self._store)
+        await engine.keys.load()
+        if not self._is_access_safe(engine):
+            listener.close()
+            await self._store.close()
+            raise OpenServerError(self._settings.bind)
         app, requests = build_http(self._settings, engine)
         tracing = start_tracing()
         if tracing is not None:
@@ -73,6 +91,18 @@ class Server:
         await self._shut_down(http, engine, requests, tasks)
         if tracing is not None:
             await asyncio.to_thread(tracing.close)
+
+    def _is_access_safe(self, engine: Engine) -> bool:
+        """Return whether calls need a key, come from this machine only, or may do without."""
+        if engine.keys.are_required or is_loopback(split_bind(self._settings.bind)[0]):
+            return True
+        if self._settings.insecure_no_auth:
+            log.warning(
+                "this server on %s needs no API keys: everybody who reaches it can read and change "
+                "all jobs; make a key with: corvo-server keys create --name admin --role admin",
+                self._settings.bind,
+            )
+        return self._settings.insecure_no_auth
 
     def _fit_connections(self) -> None:
         """Lower the maximum number of connections to what the system allows."""

@@ -85,6 +85,14 @@ class Settings(BaseSettings):
         LogFormat.AUTO,
         description="Format of log lines: json, text, or auto (text on a terminal, else json).",
     )
+    insecure_no_auth: bool = Field(
+        False,
+        description="Serve an address that other machines reach without API keys. Everybody on the "
+        "network can then read and change all jobs.",
+    )
+    open_metrics: bool = Field(
+        False, description="Serve GET /api/v1/metrics without an API key, for a Prometheus."
+    )
     lease: Annotated[Duration, _within(1_000, _DAY)] = Field(
         60_000,
         description="Default lease of a fetched job: the time within which its worker must ack, "

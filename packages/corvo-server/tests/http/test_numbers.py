@@ -54,11 +54,13 @@ BODIES: dict[str, tuple[dict[str, Any], dict[Path, type[BaseModel]]]] = {
     "POST /queues/{name}/throttle": ({"rate": 1}, {}),
     "PUT /queues/{name}/defaults": ({"max_retries": 1}, {}),
     "POST /schedules": (SCHEDULE, {}),
+    "POST /auth/keys": ({"name": "numbers", "roles": ["admin"]}, {}),
+    "POST /auth/keys/{key}/rotate": ({}, {}),
     "PUT /schedules/{schedule}": (SCHEDULE, {}),
 }
 """By endpoint a valid body, and the models of the objects within it."""
 
-NAMES = {"job_id": NOBODY, "name": "numbers", "schedule": "numbers"}
+NAMES = {"job_id": NOBODY, "name": "numbers", "schedule": "numbers", "key": "numbers"}
 DOCUMENTS = {"payload", "result", "checkpoint", "callback_payload"}
 NUMBERS = (
     st.sampled_from([1e308, -1e308, 5e-324, -0.0, 1.0, 1e22, 2**31, 2**53, 2**63, 2**64, 10**309])
@@ -124,6 +126,7 @@ async def test_any_number_is_accepted_or_its_field_is_named(
 ) -> None:
     if case.path[-1] == "timeout":
         assume(not 0 < number <= 60)  # the fetch would wait for so many seconds
+    await server.require_keys()
     method, path = case.endpoint.format(**NAMES).split()
     reply = await server.call(method, API_PREFIX + path, with_number(case, number))
     if reply.status == 400:

@@ -13,6 +13,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from pydantic import BaseModel, TypeAdapter
 
 from corvo_schema import (
+    ApiKey,
+    ApiKeyRequest,
+    AuthStatus,
     Batch,
     BulkOperation,
     ErrorReply,
@@ -40,7 +43,10 @@ ENDPOINTS = {
     for resource in RESOURCES
     for endpoint in resource.endpoints
 }
-WHOLE = (Job, JobError, JobEvent, FetchedJob, Batch, BulkOperation, QueueInfo, Schedule, WorkerInfo)
+WHOLE = (
+    *(Job, JobError, JobEvent, FetchedJob, Batch, BulkOperation, QueueInfo, Schedule, WorkerInfo),
+    *(ApiKey, AuthStatus),
+)
 """Models whose every field must be in the replies."""
 
 
@@ -169,6 +175,12 @@ CALLS = [
     Call(200, "PUT", "/schedules/$schedule", SCHEDULE),
     *(Call(200, "POST", f"/schedules/$schedule/{verb}") for verb in ("pause", "resume", "run")),
     Call(200, "DELETE", "/schedules/$schedule"),
+    # Keys
+    Call(200, "GET", "/auth/status"),
+    Call(200, "GET", "/auth/keys"),
+    Call(201, "POST", "/auth/keys", {"name": "$new", "roles": ["worker"], "queues": ["a.*"]}),
+    Call(201, "POST", "/auth/keys/$key/rotate", {"grace": "1d"}),
+    Call(200, "DELETE", "/auth/keys/$key"),
     # The server
     Call(200, "GET", "/events?last_event_id=0&job_ids=$dead"),
     Call(200, "GET", "/metrics"),
@@ -191,6 +203,8 @@ REFUSED = [
     Refused(E.METHOD_NOT_ALLOWED, "PUT", "/enqueue"),
     Refused(E.INVALID_STATE, "POST", "/ack/$dead"),
     Refused(E.INVALID_STATE, "POST", "/enqueue", {"queue": "elsewhere", "job_id": "$dead"}),
+    Refused(E.INVALID_STATE, "POST", "/auth/keys/$ended_key/rotate"),
+    Refused(E.NOT_FOUND, "DELETE", "/auth/keys/$new"),
     Refused(E.LEASE_LOST, "POST", "/ack/$active", {"lease_token": "another"}),
     Refused(E.PAYLOAD_TOO_LARGE, "POST", "/enqueue", {"queue": "q", "payload": "x" * 300_000}),
 ]
@@ -205,6 +219,7 @@ class World:
 
     async def fill(self, call: Call | Refused) -> tuple[str, Any]:
         """Return path and body of a call after creating the objects that they refer to."""
+        await self._server.require_keys()
         if isinstance(call.body, bytes):
             return call.path, call.body
         body = None if call.body is None else orjson.dumps(call.body).decode()
@@ -233,11 +248,25 @@ class World:
             "ended_bulk": self._ended_bulk,
             "schedule": self._schedule,
             "worker": self._worker,
+            "key": self._key,
+            "ended_key": self._ended_key,
         }
         return await makers[name]()
 
     async def _new(self) -> str:
         return new_name()
+
+    async def _key(self) -> str:
+        request = ApiKeyRequest.model_validate(
+            {"name": new_name(), "roles": ["readonly"], "expires_after": "1d"}
+        )
+        record, _ = await self._bench.engine.keys.create(request)
+        return record.id
+
+    async def _ended_key(self) -> str:
+        key_id = await self._key()
+        await self._bench.engine.keys.revoke(key_id)
+        return key_id
 
     async def _worker(self) -> str:
         worker_id = new_name()
@@ -385,7 +414,7 @@ async def test_calls_cover_every_reply_of_every_endpoint() -> None:
 async def first_event(server: HttpServer, path: str) -> bytes:
     """Return the data of the first event of a stream."""
     connection = await server.connect()
-    await connection.send(request("GET", path))
+    await connection.send(request("GET", path, headers=server.headers))
     head = await connection.reader.readuntil(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 200 ")
     assert f"content-type: {EVENT_STREAM}\r\n".encode() in head

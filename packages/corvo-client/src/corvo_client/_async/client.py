@@ -10,6 +10,7 @@ from corvo_client._async.attempts import AsyncAttempts
 from corvo_client._async.bulk import AsyncBulk
 from corvo_client._async.events import AsyncEvents
 from corvo_client._async.jobs import AsyncJobs
+from corvo_client._async.keys import AsyncKeys
 from corvo_client._async.queues import AsyncQueues
 from corvo_client._async.schedules import AsyncSchedules
 from corvo_client._async.search import AsyncSearch
@@ -32,6 +33,7 @@ class AsyncClient(
     AsyncBulk,
     AsyncSchedules,
     AsyncEvents,
+    AsyncKeys,
     AsyncAdmin,
 ):
     """A client of a Corvo server. Close it, or use it as a context manager.

@@ -15,6 +15,7 @@ from corvo_client._sync.attempts import Attempts
 from corvo_client._sync.bulk import Bulk
 from corvo_client._sync.events import Events
 from corvo_client._sync.jobs import Jobs
+from corvo_client._sync.keys import Keys
 from corvo_client._sync.queues import Queues
 from corvo_client._sync.schedules import Schedules
 from corvo_client._sync.search import Search
@@ -33,6 +34,7 @@ class Client(
     Bulk,
     Schedules,
     Events,
+    Keys,
     Admin,
 ):
     """A client of a Corvo server. Close it, or use it as a context manager.

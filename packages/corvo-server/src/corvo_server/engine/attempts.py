@@ -14,6 +14,7 @@ from msgspec import Struct
 from corvo_schema import FetchRequest
 from corvo_schema.errors import ErrorCode
 from corvo_server.engine import lifecycle
+from corvo_server.engine.access import check_queues, if_seen
 from corvo_server.engine.clock import Clock
 from corvo_server.engine.errors import CallError
 from corvo_server.engine.notifier import Notifier
@@ -119,6 +120,7 @@ class Attempts(Part):
 
         If the caller is cancelled, its jobs are released at once.
         """
+        check_queues({f"queues[{i}]": queue for i, queue in enumerate(request.queues)})
         self._workers.note_fetch(request.worker_id, request.hostname, request.queues)
         waiter = self._notifier.wait(request.queues, partial(self._claim, request, count))
         return await waiter.jobs(_wait_seconds(request.timeout))
@@ -134,7 +136,7 @@ class Attempts(Part):
             [
                 Transition(
                     item.job_id,
-                    partial(lifecycle.ack, token=item.token, result=item.result, now=now),
+                    if_seen(partial(lifecycle.ack, token=item.token, result=item.result, now=now)),
                     getsizeof(item.result),
                 )
                 for item in acks
@@ -149,7 +151,7 @@ class Attempts(Part):
             [
                 Transition(
                     item.job_id,
-                    partial(_fail, item=item, now=now, luck=random.random()),  # noqa: S311
+                    if_seen(partial(_fail, item=item, now=now, luck=random.random())),  # noqa: S311
                     memory_of(item.error, item.backtrace),
                 )
                 for item in failures
@@ -166,7 +168,9 @@ class Attempts(Part):
         return self._store.transition(
             [
                 Transition(
-                    item.job_id, partial(_release, item=item, now=now), memory_of(item.checkpoint)
+                    item.job_id,
+                    if_seen(partial(_release, item=item, now=now)),
+                    memory_of(item.checkpoint),
                 )
                 for item in releases
             ]
@@ -201,7 +205,7 @@ class Attempts(Part):
             [
                 Transition(
                     item.job_id,
-                    partial(_heartbeat, item=item, now=now),
+                    if_seen(partial(_heartbeat, item=item, now=now)),
                     memory_of(item.progress, item.checkpoint),
                 )
                 for item in beats

@@ -12,6 +12,7 @@ from corvo_schema import BulkAction, BulkRequest, BulkStatus, IdFactory
 from corvo_schema.errors import ErrorCode
 from corvo_schema.states import JobState
 from corvo_server.engine import emptying, lifecycle
+from corvo_server.engine.access import check_queue, if_seen
 from corvo_server.engine.clock import Clock, wall_of
 from corvo_server.engine.errors import CallError, not_found
 from corvo_server.engine.search import job_filter, too_slow
@@ -84,6 +85,8 @@ class Bulk(Part):
 
     async def _run(self, request: BulkRequest, caller: str | None) -> BulkDone | BulkRecord:
         started = perf_counter()
+        if request.move_to_queue is not None:
+            check_queue(request.move_to_queue, "move_to_queue")
         last_seq = await self._store.last_seq()
         job_ids = request.job_ids
         if job_ids is None:
@@ -105,7 +108,7 @@ class Bulk(Part):
         """Apply the action in one transaction. Return how many jobs changed and were refused."""
         if not job_ids:
             return 0, 0
-        decide = _limited_rule_of(request, self._clock())
+        decide = if_seen(_limited_rule_of(request, self._clock()))
         outcomes = await self._store.transition([Transition(job_id, decide) for job_id in job_ids])
         changed = sum(isinstance(outcome, Change | Removal) for outcome in outcomes)
         return changed, sum(isinstance(outcome, Refusal) for outcome in outcomes)

@@ -9,6 +9,7 @@ from corvo_server.engine.bulk import Bulk
 from corvo_server.engine.clock import Clock, system_clock, wall_of
 from corvo_server.engine.events import Events
 from corvo_server.engine.jobs import Jobs
+from corvo_server.engine.keys import Keys
 from corvo_server.engine.maintenance import Maintenance, Retention
 from corvo_server.engine.metrics import Metrics
 from corvo_server.engine.nodes import Nodes
@@ -70,6 +71,7 @@ class Engine:
             store, clock, ids, self.workers, max_payload_bytes=policy.limits.payload
         )
         self.maintenance = Maintenance(store, clock, self.notifier, self.metrics, policy.retention)
+        self.keys = Keys(store, clock)
         self.is_closing = False
         self.nodes = Nodes(store, clock, self.notifier)
         store.on_enqueue(self.notifier.note_enqueue)

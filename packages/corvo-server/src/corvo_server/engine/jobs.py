@@ -11,7 +11,9 @@ from corvo_schema.nesting import MAX_CALLBACK_NESTING
 from corvo_schema.options import OPTION_NAMES
 from corvo_schema.rules import repeated_batch, waiting_state
 from corvo_schema.states import JobState, Priority
+from corvo_server.auth.caller import caller
 from corvo_server.engine import lifecycle
+from corvo_server.engine.access import check_queue, check_queues, if_seen, seen_jobs
 from corvo_server.engine.clock import Clock, Wall, wall_of
 from corvo_server.engine.errors import CallError, not_found
 from corvo_server.engine.options import names_left_out, options_of
@@ -78,6 +80,7 @@ class Jobs(Part):
     @verb
     async def enqueue(self, request: EnqueueRequest | PlainJob, payload: bytes | None) -> Enqueued:
         """Store one job. `payload` is JSON text; None means `{}`."""
+        check_queue(request.queue, "queue")
         job = self._new_job(request, self._checked(payload, "payload"), self._clock(), None)
         (enqueued,) = await self._store_all(Enqueue((job,)))
         return enqueued
@@ -94,6 +97,7 @@ class Jobs(Part):
         Documents are JSON text; None means `{}` for a payload.
         """
         now = self._clock()
+        _check_queues(request)
         batch = None
         if request.batch is not None:
             document = payload_text(
@@ -121,9 +125,10 @@ class Jobs(Part):
     async def get(self, job_id: str) -> JobRecord:
         """Return a job with its failures and events. Raise `CallError` if it does not exist."""
         record = await self._store.find_job(job_id)
-        if record is None:
+        seen = [] if record is None else seen_jobs([record])
+        if not seen:
             raise not_found(f"job {job_id}")
-        return record
+        return seen[0]
 
     @verb
     async def bulk_get(self, job_ids: Sequence[str]) -> list[JobRecord]:
@@ -132,7 +137,7 @@ class Jobs(Part):
         Raise `CallError` if they are too large for one reply.
         """
         try:
-            return await self._store.find_jobs(job_ids, _MAX_BULK_GET_BYTES)
+            return seen_jobs(await self._store.find_jobs(job_ids, _MAX_BULK_GET_BYTES))
         except JobsTooLarge as error:
             message = (
                 f"{error}; a reply may have {_MAX_BULK_GET_BYTES}. Ask for fewer jobs at once."
@@ -162,6 +167,7 @@ class Jobs(Part):
     @verb
     async def move(self, job_id: str, queue: str) -> JobHead:
         """Move a job that is not active to another queue."""
+        check_queue(queue, "queue")
         now = self._clock()
         return await self._move(job_id, lambda job: lifecycle.move(job, queue, now))
 
@@ -178,7 +184,7 @@ class Jobs(Part):
         return await self._move(job_id, lambda job: lifecycle.delete(job, now))
 
     async def _move(self, job_id: str, decide: Decide) -> JobHead:
-        (outcome,) = await self._store.transition((Transition(job_id, decide),))
+        (outcome,) = await self._store.transition((Transition(job_id, if_seen(decide)),))
         if isinstance(outcome, Refusal):
             raise CallError.of(outcome)
         return outcome.job
@@ -208,6 +214,16 @@ class Jobs(Part):
 
     def _checked(self, payload: bytes | None, field: str, item: object = None) -> str:
         return payload_text(payload, self._max_payload_bytes, field, item)
+
+
+def _check_queues(request: EnqueueBatchRequest | PlainBatch) -> None:
+    """Raise `CallError` if the caller may not use a queue of the request."""
+    if caller().scope is None:
+        return
+    jobs: Sequence[EnqueueRequest | PlainJob] = request.jobs
+    check_queues({f"jobs[{i}].queue": job.queue for i, job in enumerate(jobs)})
+    if request.batch is not None:
+        check_queue(request.batch.callback_queue, "batch.callback_queue")
 
 
 def _set_options(job: NewJob, request: EnqueueRequest, wall: Wall) -> None:

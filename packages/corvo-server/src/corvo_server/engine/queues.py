@@ -6,6 +6,7 @@ from corvo_schema import MAX_SCHEMA_BYTES, BulkStatus, JobOptions
 from corvo_schema.errors import ErrorCode
 from corvo_schema.nesting import is_too_deep, too_deep
 from corvo_server.engine import emptying
+from corvo_server.engine.access import check_queue, is_seen
 from corvo_server.engine.bulk import AT_ONCE, Bulk
 from corvo_server.engine.clock import Clock
 from corvo_server.engine.errors import CallError, not_found
@@ -21,6 +22,7 @@ from corvo_server.store.queues import (
     LimitQueue,
     PauseQueue,
     QueueRecord,
+    QueueSetting,
     SetDefaults,
     ThrottleQueue,
 )
@@ -38,12 +40,12 @@ class Queues(Part):
     @verb
     async def list(self) -> list[QueueRecord]:
         """Return all queues by name, with their settings and counts."""
-        return await self._store.list_queues()
+        return [record for record in await self._store.list_queues() if is_seen(record.name)]
 
     @verb
     async def get(self, name: str) -> QueueRecord:
         """Return a queue with its settings and counts. Raise `CallError` if it does not exist."""
-        record = await self._store.find_queue(name)
+        record = await self._store.find_queue(name) if is_seen(name) else None
         if record is None:
             raise not_found(f"queue {name!r}; its first job or setting creates a queue")
         return record
@@ -51,28 +53,28 @@ class Queues(Part):
     @verb
     async def pause(self, name: str) -> None:
         """Stop fetches from the queue. Jobs can still be enqueued."""
-        await self._store.configure_queue(PauseQueue(name, self._clock(), is_paused=True))
+        await self._configure(PauseQueue(name, self._clock(), is_paused=True))
 
     @verb
     async def resume(self, name: str) -> None:
         """Allow fetches from the queue again. Waiting fetches get its jobs at once."""
-        await self._store.configure_queue(PauseQueue(name, self._clock(), is_paused=False))
+        await self._configure(PauseQueue(name, self._clock(), is_paused=False))
 
     @verb
     async def drain(self, name: str) -> None:
         """Pause the queue and mark it as draining. Active jobs finish; `resume` ends both."""
         setting = PauseQueue(name, self._clock(), is_paused=True, is_draining=True)
-        await self._store.configure_queue(setting)
+        await self._configure(setting)
 
     @verb
     async def limit(self, name: str, max_concurrency: int | None) -> None:
         """Limit the number of active jobs of the queue; None removes the limit."""
-        await self._store.configure_queue(LimitQueue(name, self._clock(), max_concurrency))
+        await self._configure(LimitQueue(name, self._clock(), max_concurrency))
 
     @verb
     async def limit_keys(self, name: str, max_per_key: int | None) -> None:
         """Limit the number of active jobs per concurrency key; None removes the limit."""
-        await self._store.configure_queue(LimitKeys(name, self._clock(), max_per_key))
+        await self._configure(LimitKeys(name, self._clock(), max_per_key))
 
     @verb
     async def limit_both(
@@ -80,14 +82,14 @@ class Queues(Part):
     ) -> None:
         """Set the limits of `limit` and `limit_keys` in one change."""
         now = self._clock()
-        await self._store.configure_queue(
+        await self._configure(
             LimitQueue(name, now, max_concurrency), LimitKeys(name, now, max_per_key)
         )
 
     @verb
     async def throttle(self, name: str, rate: int | None, window: int | None) -> None:
         """Limit starts to `rate` jobs in any `window` ms. None for both removes the limit."""
-        await self._store.configure_queue(ThrottleQueue(name, self._clock(), rate, window))
+        await self._configure(ThrottleQueue(name, self._clock(), rate, window))
 
     @verb
     async def set_defaults(self, name: str, request: JobOptions, schema: bytes | None) -> None:
@@ -112,7 +114,7 @@ class Queues(Part):
         setting = SetDefaults(
             name, self._clock(), text, None if schema is None else schema.decode()
         )
-        await self._store.configure_queue(setting)
+        await self._configure(setting)
 
     @verb
     async def clear(self, name: str) -> int | BulkRecord:
@@ -155,6 +157,11 @@ class Queues(Part):
             return outcome
         ended = await self._bulk.wait_for_end(outcome)
         return ended.affected if ended.status is BulkStatus.COMPLETED else ended
+
+    async def _configure(self, *settings: QueueSetting) -> None:
+        for setting in settings:
+            check_queue(setting.queue, "name")
+        await self._store.configure_queue(*settings)
 
     def age_of_oldest(self, record: QueueRecord) -> int | None:
         """Return the waiting time of the oldest pending job in ms; None if none is pending."""

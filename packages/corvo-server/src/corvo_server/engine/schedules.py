@@ -10,7 +10,9 @@ from msgspec import structs
 from corvo_schema import IdFactory, ScheduleRequest
 from corvo_schema.errors import ErrorCode
 from corvo_schema.options import BUILT_IN
+from corvo_server.auth.caller import caller
 from corvo_server.engine import cron, occurrences
+from corvo_server.engine.access import check_queue, is_seen
 from corvo_server.engine.alarm import Alarm
 from corvo_server.engine.clock import Clock, wall_of
 from corvo_server.engine.errors import CallError, not_found
@@ -65,13 +67,14 @@ class Schedules(Part):
     @verb
     async def list(self) -> list[ScheduleRecord]:
         """Return all schedules by name."""
-        return await self._store.list_schedules()
+        records = await self._store.list_schedules()
+        return [record for record in records if is_seen(record.queue)]
 
     @verb
     async def get(self, reference: str) -> ScheduleRecord:
         """Return a schedule. Raise `CallError` if it does not exist."""
         record = await self._store.find_schedule(reference)
-        if record is None:
+        if record is None or not is_seen(record.queue):
             raise _unknown(reference)
         return record
 
@@ -102,8 +105,14 @@ class Schedules(Part):
         `payload` is JSON text; None means `{}`.
         """
         record = self._record(request, payload)
+        who = caller()
 
-        def decide(stored: ScheduleRecord | None) -> ScheduleChange:
+        def decide(stored: ScheduleRecord | None) -> ScheduleChange | Refusal:
+            if stored is not None and not who.sees(stored.queue):
+                return Refusal(
+                    ErrorCode.INVALID_STATE,
+                    f"The name {record.name!r} belongs to another schedule. Choose another name.",
+                )
             return ScheduleChange(record if stored is None else occurrences.revise(stored, record))
 
         outcome = await self._edit(
@@ -196,8 +205,10 @@ class Schedules(Part):
         )
 
     async def _change(self, reference: str, rule: _Rule) -> ScheduleOutcome:
+        who = caller()
+
         def decide(stored: ScheduleRecord | None) -> ScheduleChange | Refusal:
-            if stored is None:
+            if stored is None or not who.sees(stored.queue):
                 return Refusal(ErrorCode.NOT_FOUND, _unknown(reference).message)
             return rule(stored)
 
@@ -213,6 +224,7 @@ class Schedules(Part):
         return outcome
 
     def _record(self, request: ScheduleRequest, payload: bytes | None) -> ScheduleRecord:
+        check_queue(request.queue, "queue")
         _check_calendar(request)
         now = self._clock()
         options = options_of(request)

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from corvo_schema import SearchFilter, SearchRequest, to_ms
 from corvo_schema.errors import ErrorCode
+from corvo_server.engine.access import seen_jobs, within_scope
 from corvo_server.engine.clock import Clock, wall_of
 from corvo_server.engine.cursor import Cursor
 from corvo_server.engine.errors import CallError
@@ -50,8 +51,9 @@ class Searches(Part):
         """
         started = perf_counter()
         cursor = None if request.cursor is None else Cursor.read(request.cursor, request)
+        wanted = job_filter(request, wall_offset=self._wall.offset)
         search = Search(
-            job_filter(request, wall_offset=self._wall.offset),
+            await within_scope(wanted, self._store),
             as_of=self._clock() if cursor is None else cursor.as_of,
             limit=request.limit,
             sort=request.sort,
@@ -69,7 +71,7 @@ class Searches(Part):
             if found.next is None
             else Cursor.of(request, found.next, found.total, search.as_of).write()
         )
-        return Page(found.jobs, found.total, following, perf_counter() - started)
+        return Page(seen_jobs(found.jobs), found.total, following, perf_counter() - started)
 
 
 def job_filter(filters: SearchFilter, at: str = "", *, wall_offset: int = 0) -> JobFilter:

@@ -7,7 +7,7 @@ from corvo_schema.errors import ErrorCode
 from corvo_server.__about__ import __version__
 from corvo_server.engine.errors import CallError
 from corvo_server.http import documents
-from corvo_server.http.endpoint import Resource
+from corvo_server.http.endpoint import ANY_KEY, ANYONE, SEE, Resource
 from corvo_server.http.replies import reply
 from corvo_server.http.request import engine_of, shift_of
 
@@ -17,7 +17,7 @@ resource = Resource("admin")
 root = Resource("health", prefix="")
 
 
-@resource.endpoint("GET", "/workers", replies={200: list[WorkerInfo]})
+@resource.endpoint("GET", "/workers", roles=SEE, replies={200: list[WorkerInfo]})
 async def list_workers(request: Request) -> HTTPResponse:
     """List the workers that called within the last hour, and those that have active jobs.
 
@@ -36,6 +36,7 @@ async def list_workers(request: Request) -> HTTPResponse:
 @resource.endpoint(
     "GET",
     "/workers/<worker_id:str>",
+    roles=SEE,
     replies={200: WorkerInfo},
     errors=(ErrorCode.NOT_FOUND,),
 )
@@ -46,7 +47,7 @@ async def get_worker(request: Request, worker_id: str) -> HTTPResponse:
     )
 
 
-@resource.endpoint("GET", "/cluster/status", replies={200: ClusterStatus})
+@resource.endpoint("GET", "/cluster/status", roles=SEE, replies={200: ClusterStatus})
 async def cluster_status(request: Request) -> HTTPResponse:
     """Return the servers on this database, their health and which of them is the leader."""
     engine = engine_of(request)
@@ -55,20 +56,24 @@ async def cluster_status(request: Request) -> HTTPResponse:
     return reply(documents.cluster(nodes, engine.wall.offset, is_single=engine.nodes.is_alone))
 
 
-@resource.endpoint("GET", "/info", replies={200: ServerInfo})
+@resource.endpoint("GET", "/info", roles=ANY_KEY, replies={200: ServerInfo})
 async def info(request: Request) -> HTTPResponse:
     """Return the versions of the server and of its API."""
     return reply({"server_version": __version__, "api_version": API_VERSION})
 
 
-@root.endpoint("GET", "/healthz", replies={200: Health}, errors=(ErrorCode.UNAVAILABLE,))
+@root.endpoint(
+    "GET", "/healthz", roles=ANYONE, replies={200: Health}, errors=(ErrorCode.UNAVAILABLE,)
+)
 async def healthz(request: Request) -> HTTPResponse:
     """Check that the server works. Answer 503 if the database does not respond."""
     await engine_of(request).check()
     return reply({"status": "ok"})
 
 
-@root.endpoint("GET", "/readyz", replies={200: Health}, errors=(ErrorCode.UNAVAILABLE,))
+@root.endpoint(
+    "GET", "/readyz", roles=ANYONE, replies={200: Health}, errors=(ErrorCode.UNAVAILABLE,)
+)
 async def readyz(request: Request) -> HTTPResponse:
     """Check that the server accepts traffic. Answer 503 if writes fail or while it shuts down."""
     engine = engine_of(request)

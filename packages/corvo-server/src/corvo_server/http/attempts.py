@@ -35,7 +35,7 @@ from corvo_server.engine.attempts import Fail, Heartbeat, Release, leases_of
 from corvo_server.engine.errors import CallError
 from corvo_server.http import documents
 from corvo_server.http.ack_body import read_ack, read_acks
-from corvo_server.http.endpoint import Resource
+from corvo_server.http.endpoint import WORK, Resource
 from corvo_server.http.replies import no_content, reply
 from corvo_server.http.request import (
     connection_of,
@@ -72,6 +72,7 @@ class _HeartbeatDocuments(Struct):
 @resource.endpoint(
     "POST",
     "/fetch",
+    roles=WORK,
     request=FetchRequest,
     replies={200: FetchedJob, 204: None},
 )
@@ -87,6 +88,7 @@ async def fetch(request: Request) -> HTTPResponse:
 @resource.endpoint(
     "POST",
     "/fetch/batch",
+    roles=WORK,
     request=FetchBatchRequest,
     replies={200: FetchBatchReply},
 )
@@ -143,7 +145,12 @@ def _hand_out(request: Request, jobs: Sequence[LeasedJob]) -> bool:
 
 
 @resource.endpoint(
-    "POST", "/ack/<job_id:str>", request=AckRequest, replies={200: AckReply}, errors=_REFUSALS
+    "POST",
+    "/ack/<job_id:str>",
+    roles=WORK,
+    request=AckRequest,
+    replies={200: AckReply},
+    errors=_REFUSALS,
 )
 async def ack(request: Request, job_id: str) -> HTTPResponse:
     """Complete a job and store its result."""
@@ -152,7 +159,9 @@ async def ack(request: Request, job_id: str) -> HTTPResponse:
     return reply({"status": "ok"})
 
 
-@resource.endpoint("POST", "/ack/batch", request=AckBatchRequest, replies={200: AckBatchReply})
+@resource.endpoint(
+    "POST", "/ack/batch", roles=WORK, request=AckBatchRequest, replies={200: AckBatchReply}
+)
 async def ack_batch(request: Request) -> HTTPResponse:
     """Complete many jobs. Each item succeeds or fails independently."""
     acks = read_acks(request)
@@ -166,7 +175,12 @@ async def ack_batch(request: Request) -> HTTPResponse:
 
 
 @resource.endpoint(
-    "POST", "/fail/<job_id:str>", request=FailRequest, replies={200: FailReply}, errors=_REFUSALS
+    "POST",
+    "/fail/<job_id:str>",
+    roles=WORK,
+    request=FailRequest,
+    replies={200: FailReply},
+    errors=_REFUSALS,
 )
 async def fail(request: Request, job_id: str) -> HTTPResponse:
     """Fail an attempt. The job is retried after its backoff, or becomes dead or cancelled."""
@@ -175,7 +189,9 @@ async def fail(request: Request, job_id: str) -> HTTPResponse:
     return reply(_failed(shift_of(request), _head_of(outcome)))
 
 
-@resource.endpoint("POST", "/fail/batch", request=FailBatchRequest, replies={200: FailBatchReply})
+@resource.endpoint(
+    "POST", "/fail/batch", roles=WORK, request=FailBatchRequest, replies={200: FailBatchReply}
+)
 async def fail_batch(request: Request) -> HTTPResponse:
     """Fail many attempts. Each item succeeds or fails independently."""
     items = read_body(request, FailBatchRequest, parse_report).fails
@@ -209,6 +225,7 @@ def _failed(shift: int, head: JobHead) -> dict[str, Any]:
 @resource.endpoint(
     "POST",
     "/release/<job_id:str>",
+    roles=WORK,
     request=ReleaseRequest,
     replies={200: ReleaseReply},
     errors=_REFUSALS,
@@ -224,7 +241,11 @@ async def release(request: Request, job_id: str) -> HTTPResponse:
 
 
 @resource.endpoint(
-    "POST", "/release/batch", request=ReleaseBatchRequest, replies={200: ReleaseBatchReply}
+    "POST",
+    "/release/batch",
+    roles=WORK,
+    request=ReleaseBatchRequest,
+    replies={200: ReleaseBatchReply},
 )
 async def release_batch(request: Request) -> HTTPResponse:
     """Release many jobs. Each item succeeds or fails independently."""
@@ -257,7 +278,9 @@ def _released(shift: int, head: JobHead) -> dict[str, Any]:
 # Heartbeat
 
 
-@resource.endpoint("POST", "/heartbeat", request=HeartbeatRequest, replies={200: HeartbeatReply})
+@resource.endpoint(
+    "POST", "/heartbeat", roles=WORK, request=HeartbeatRequest, replies={200: HeartbeatReply}
+)
 async def heartbeat(request: Request) -> HTTPResponse:
     """Extend the leases of jobs and store their progress. Return which jobs to stop."""
     beat = read_body(request, HeartbeatRequest)

@@ -6,10 +6,7 @@ from corvo_schema import Batch, BatchList, BatchState
 from corvo_schema.errors import ErrorCode
 from corvo_schema.ids import BATCH_ID_PATTERN
 from corvo_server.http import documents
-from corvo_server.http.endpoint import (
-    Parameter,
-    Resource,
-)
+from corvo_server.http.endpoint import SEE_JOBS, Parameter, Resource
 from corvo_server.http.replies import reply
 from corvo_server.http.request import choice_of, engine_of, number_of, shift_of, text_of
 
@@ -22,6 +19,7 @@ _MOST = 1000
 @resource.endpoint(
     "GET",
     "/batches",
+    roles=SEE_JOBS,
     replies={200: BatchList},
     parameters=(
         Parameter("state", "Return only batches in this state.", {"enum": [*BatchState]}),
@@ -52,7 +50,11 @@ async def list_batches(request: Request) -> HTTPResponse:
 
 
 @resource.endpoint(
-    "GET", "/batches/<batch_id:str>", replies={200: Batch}, errors=(ErrorCode.NOT_FOUND,)
+    "GET",
+    "/batches/<batch_id:str>",
+    roles=SEE_JOBS,
+    replies={200: Batch},
+    errors=(ErrorCode.NOT_FOUND,),
 )
 async def get_batch(request: Request, batch_id: str) -> HTTPResponse:
     """Return a batch and how many of its jobs have ended."""

@@ -8,10 +8,7 @@ from corvo_schema import BulkAccepted, BulkOperation, BulkReply, BulkRequest
 from corvo_schema.errors import ErrorCode
 from corvo_server.engine.bulk import BulkDone
 from corvo_server.http import documents
-from corvo_server.http.endpoint import (
-    EVENT_STREAM,
-    Resource,
-)
+from corvo_server.http.endpoint import EVENT_STREAM, SEE, STEER, Resource
 from corvo_server.http.event_stream import event_stream
 from corvo_server.http.replies import accepted, message_data, reply
 from corvo_server.http.request import connection_of, engine_of, read_body, shift_of
@@ -25,6 +22,7 @@ _REPEAT_AFTER = 5.0
 @resource.endpoint(
     "POST",
     "/jobs/bulk",
+    roles=STEER,
     request=BulkRequest,
     replies={200: BulkReply, 202: BulkAccepted},
 )
@@ -46,7 +44,7 @@ async def bulk(request: Request) -> HTTPResponse:
     return accepted(done)
 
 
-@resource.endpoint("GET", "/bulk", replies={200: list[BulkOperation]})
+@resource.endpoint("GET", "/bulk", roles=SEE, replies={200: list[BulkOperation]})
 async def list_bulk(request: Request) -> HTTPResponse:
     """List the latest 100 background bulk operations, newest first."""
     return reply(
@@ -58,7 +56,11 @@ async def list_bulk(request: Request) -> HTTPResponse:
 
 
 @resource.endpoint(
-    "GET", "/bulk/<bulk_id:str>", replies={200: BulkOperation}, errors=(ErrorCode.NOT_FOUND,)
+    "GET",
+    "/bulk/<bulk_id:str>",
+    roles=SEE,
+    replies={200: BulkOperation},
+    errors=(ErrorCode.NOT_FOUND,),
 )
 async def get_bulk(request: Request, bulk_id: str) -> HTTPResponse:
     """Return a background bulk operation and its progress."""
@@ -68,6 +70,7 @@ async def get_bulk(request: Request, bulk_id: str) -> HTTPResponse:
 @resource.endpoint(
     "GET",
     "/bulk/<bulk_id:str>/progress",
+    roles=SEE,
     replies={200: BulkOperation},
     media_type=EVENT_STREAM,
     errors=(ErrorCode.NOT_FOUND,),
@@ -95,6 +98,7 @@ async def follow_bulk(request: Request, bulk_id: str) -> HTTPResponse | None:
 @resource.endpoint(
     "POST",
     "/bulk/<bulk_id:str>/cancel",
+    roles=STEER,
     replies={200: BulkOperation},
     errors=(ErrorCode.NOT_FOUND, ErrorCode.INVALID_STATE),
 )

@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 from sanic import HTTPResponse, Request
 
-from corvo_server.http.endpoint import Resource
+from corvo_server.http.endpoint import ANY_KEY, Resource
 from corvo_server.http.replies import reply
 
 resource = Resource("docs")
@@ -33,13 +33,13 @@ summary {{ cursor: pointer; }}
 """
 
 
-@resource.endpoint("GET", "/openapi.json", replies={200: dict[str, Any]})
+@resource.endpoint("GET", "/openapi.json", roles=ANY_KEY, replies={200: dict[str, Any]})
 async def openapi(request: Request) -> HTTPResponse:
     """Return the OpenAPI description of this server."""
     return reply(request.app.ctx.openapi)
 
 
-@resource.endpoint("GET", "/docs", replies={200: str}, media_type="text/html")
+@resource.endpoint("GET", "/docs", roles=ANY_KEY, replies={200: str}, media_type="text/html")
 async def docs(request: Request) -> HTTPResponse:
     """Return the OpenAPI description as an HTML page."""
     return HTTPResponse(render(request.app.ctx.openapi), content_type="text/html; charset=utf-8")

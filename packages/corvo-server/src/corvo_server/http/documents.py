@@ -19,6 +19,7 @@ from corvo_server.engine.workers import WorkerRecord
 from corvo_server.http.replies import raw
 from corvo_server.store.batches import BatchRecord
 from corvo_server.store.bulk import BulkRecord
+from corvo_server.store.keys import KeyRecord
 from corvo_server.store.options import JobOptions
 from corvo_server.store.queues import QueueDefaults, QueueRecord
 from corvo_server.store.records import (
@@ -262,6 +263,22 @@ def schedule(
         "upcoming": [format_ms(at) for at in upcoming],
         "created_at": _time(record.created_at, shift),
         "updated_at": _time(record.updated_at, shift),
+    }
+
+
+def key(record: KeyRecord, shift: int, now: int) -> dict[str, Any]:
+    """Return the object of an API key (`ApiKey`). `now` is server time in ms."""
+    return {
+        "id": record.id,
+        "name": record.name,
+        "roles": record.roles,
+        "queues": record.queues,
+        "created_at": _time(record.created_at, shift),
+        "created_by": record.created_by,
+        "expires_at": _time(record.expires_at, shift),
+        "last_used_at": _time(record.last_used_at, shift),
+        "revoked_at": _time(record.revoked_at, shift),
+        "valid": record.is_valid(now),
     }
 
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 from pydantic import BaseModel
 from sanic import Blueprint, HTTPResponse, Sanic
 
+from corvo_schema.auth import Role
 from corvo_schema.errors import ErrorCode
 
 API_PREFIX = "/api/v1"
@@ -21,6 +22,18 @@ JSON = "application/json"
 EVENT_STREAM = "text/event-stream"
 
 _PARAMETER = re.compile(r"<(\w+):\w+>")
+
+
+ANYONE: frozenset[Role] = frozenset()
+"""Roles of an endpoint that needs no key."""
+ANY_KEY = frozenset(Role)
+ADMIN = frozenset({Role.ADMIN})
+"""Admins may call every endpoint, so other sets of roles do not have to name them."""
+PRODUCE = frozenset({Role.PRODUCER})
+WORK = frozenset({Role.WORKER})
+STEER = frozenset({Role.OPERATOR})
+SEE = frozenset({Role.OPERATOR, Role.READONLY})
+SEE_JOBS = SEE | PRODUCE
 
 
 def documented(path: str) -> str:
@@ -50,6 +63,13 @@ class Endpoint(NamedTuple):
     parameters: Sequence[Parameter]
     media_type: str
     writes: bool
+    roles: frozenset[Role]
+    """A caller needs one of these roles, or is an admin. Empty if it needs no key."""
+
+    @property
+    def documented_path(self) -> str:
+        """The path as in OpenAPI."""
+        return documented(self.path)
 
     @property
     def summary(self) -> str:
@@ -76,6 +96,7 @@ class Resource:
         method: str,
         path: str,
         *,
+        roles: frozenset[Role],
         request: type[BaseModel] | None = None,
         replies: dict[int, Any],
         errors: Sequence[ErrorCode] = (),
@@ -83,7 +104,7 @@ class Resource:
         media_type: str = JSON,
         writes: bool | None = None,
     ) -> Callable[[Handler], Handler]:
-        """Serve `method` on `path` by the decorated handler. GET includes HEAD.
+        """Serve `method` on `path` to callers with one of `roles`. GET includes HEAD.
 
         `replies` maps a status to the model of its body, or to None. An event stream has events
         with that model as data. `errors` adds to the codes that every endpoint can return. `writes`
@@ -104,6 +125,7 @@ class Resource:
                     parameters,
                     media_type,
                     is_writing,
+                    roles,
                 )
             )
             methods = [method]

@@ -80,6 +80,8 @@ def _answer(request: Request, error: Exception) -> HTTPResponse:
         retry_after = _RETRY_AFTER
     if retry_after is not None:
         response.headers["retry-after"] = str(retry_after)
+    if call_error.code is ErrorCode.UNAUTHORIZED:
+        response.headers["www-authenticate"] = "Bearer"
     if isinstance(error, MethodNotAllowed):
         response.headers["allow"] = ", ".join(_methods_of(request))
     if isinstance(error, PayloadTooLarge):

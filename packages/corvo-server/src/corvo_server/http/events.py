@@ -12,11 +12,7 @@ from corvo_schema.states import EventType
 from corvo_server.engine.errors import CallError
 from corvo_server.engine.events import EventFilter
 from corvo_server.http import documents
-from corvo_server.http.endpoint import (
-    EVENT_STREAM,
-    Parameter,
-    Resource,
-)
+from corvo_server.http.endpoint import EVENT_STREAM, SEE_JOBS, Parameter, Resource
 from corvo_server.http.event_stream import PIECE_BYTES, EventStream, event_stream
 from corvo_server.http.replies import message_data
 from corvo_server.http.request import connection_of, engine_of
@@ -40,6 +36,7 @@ def _list_of(items: dict[str, Any]) -> dict[str, Any]:
 @resource.endpoint(
     "GET",
     "/events",
+    roles=SEE_JOBS,
     replies={200: JobEvent},
     media_type=EVENT_STREAM,
     parameters=(

@@ -253,6 +253,7 @@ class _Http(BoundedHttp):
         app = self.protocol.app
         request.route = target.route
         try:
+            app.ctx.gate.admit(request)
             await self._receive_body(request)
             if self.recv_buffer:
                 self.charge_ahead()

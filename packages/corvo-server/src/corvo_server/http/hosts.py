@@ -30,7 +30,7 @@ class Hosts:
         """
         self.known: set[str] = set()
         """Values that have been served, as they were sent. The fast path looks them up."""
-        self._is_open = "*" in allowed or not (allowed or _is_loopback(bind))
+        self._is_open = "*" in allowed or not (allowed or is_loopback(bind))
         self._names = {_normalized(name) for name in (bind, *allowed)}
 
     def check(self, sent: Iterable[str], local_address: str) -> None:
@@ -88,7 +88,7 @@ def _is_loopback_name(name: str) -> bool:
         return False
 
 
-def _is_loopback(bind: str) -> bool:
+def is_loopback(bind: str) -> bool:
     """Return whether a server that binds to `bind` can be reached from this machine only."""
     if _is_loopback_name(_normalized(bind)):
         return True

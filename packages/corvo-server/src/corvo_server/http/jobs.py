@@ -22,11 +22,7 @@ from corvo_schema import (
 from corvo_schema.errors import ErrorCode
 from corvo_schema.states import JobState
 from corvo_server.http import documents
-from corvo_server.http.endpoint import (
-    Handler,
-    Parameter,
-    Resource,
-)
+from corvo_server.http.endpoint import PRODUCE, SEE_JOBS, STEER, Handler, Parameter, Resource
 from corvo_server.http.enqueue_body import read_batch, read_job
 from corvo_server.http.replies import reply
 from corvo_server.http.request import engine_of, read_body, shift_of
@@ -58,6 +54,7 @@ def _job_action(
         return resource.endpoint(
             method,
             f"/jobs/<job_id:str>{path}",
+            roles=STEER,
             request=body,
             replies={200: StatusReply},
             errors=(ErrorCode.NOT_FOUND, ErrorCode.INVALID_STATE),
@@ -69,6 +66,7 @@ def _job_action(
 @resource.endpoint(
     "POST",
     "/enqueue",
+    roles=PRODUCE,
     request=EnqueueRequest,
     replies={201: EnqueueReply, 200: EnqueueReply},
     errors=(ErrorCode.INVALID_STATE,),
@@ -86,6 +84,7 @@ async def enqueue(request: Request) -> HTTPResponse:
 @resource.endpoint(
     "POST",
     "/enqueue/batch",
+    roles=PRODUCE,
     request=EnqueueBatchRequest,
     replies={201: EnqueueBatchReply},
     errors=(ErrorCode.INVALID_STATE,),
@@ -104,7 +103,9 @@ async def enqueue_batch(request: Request) -> HTTPResponse:
     return reply(body, 201)
 
 
-@resource.endpoint("GET", "/jobs/<job_id:str>", replies={200: Job}, errors=(ErrorCode.NOT_FOUND,))
+@resource.endpoint(
+    "GET", "/jobs/<job_id:str>", roles=SEE_JOBS, replies={200: Job}, errors=(ErrorCode.NOT_FOUND,)
+)
 async def get_job(request: Request, job_id: str) -> HTTPResponse:
     """Return a job with its errors and its events."""
     return reply(documents.job(await engine_of(request).jobs.get(job_id), shift_of(request)))
@@ -113,6 +114,7 @@ async def get_job(request: Request, job_id: str) -> HTTPResponse:
 @resource.endpoint(
     "POST",
     "/jobs/bulk-get",
+    roles=SEE_JOBS,
     request=BulkGetRequest,
     replies={200: BulkGetReply},
     writes=False,

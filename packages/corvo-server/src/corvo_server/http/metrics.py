@@ -5,10 +5,7 @@ from functools import cache
 from sanic import HTTPResponse, Request
 
 from corvo_server.engine.metrics import Metrics
-from corvo_server.http.endpoint import (
-    Resource,
-    documented,
-)
+from corvo_server.http.endpoint import SEE, Resource, documented
 from corvo_server.http.middleware import Observer
 from corvo_server.http.request import engine_of
 
@@ -40,7 +37,7 @@ def observer_of(metrics_: Metrics) -> Observer:
     return observe
 
 
-@resource.endpoint("GET", "/metrics", replies={200: str}, media_type="text/plain")
+@resource.endpoint("GET", "/metrics", roles=SEE, replies={200: str}, media_type="text/plain")
 async def metrics(request: Request) -> HTTPResponse:
     """Return the server's metrics in the Prometheus text format."""
     engine = engine_of(request)

@@ -9,11 +9,12 @@ from sanic import HTTPResponse, Request
 
 from corvo_server.http.cross_site import Origins, is_writing
 from corvo_server.http.endpoint import App
+from corvo_server.http.gate import Gate
 from corvo_server.http.hosts import Hosts
 from corvo_server.http.request import check_declared_type
 from corvo_server.http.request_id import HEADER, request_id
 
-_CORS_HEADERS = "authorization, content-type, last-event-id, x-request-id"
+_CORS_HEADERS = "authorization, content-type, last-event-id, x-api-key, x-request-id"
 _CORS_METHODS = "GET, POST, PUT, DELETE, OPTIONS"
 _END_OF_HOST = re.compile("[/?#]")
 
@@ -43,8 +44,10 @@ def install_observers(app: App, observers: Sequence[Observer]) -> None:
     app.on_response(finish)
 
 
-def install_guard(app: App, hosts: Hosts, origins: Origins) -> None:
-    """Refuse requests for other hosts, and changes by web pages that are not in `origins`.
+def install_guard(app: App, hosts: Hosts, origins: Origins, gate: Gate) -> None:
+    """Refuse requests for other hosts, without the key they need, and changes by web pages.
+
+    Web pages of `origins` may change something.
 
     The fast path does not run this. It leaves every request to Sanic that this might refuse.
     """
@@ -54,7 +57,9 @@ def install_guard(app: App, hosts: Hosts, origins: Origins) -> None:
         if is_writing(request):
             origins.check(request)
             check_declared_type(request)
+        gate.admit(request)
 
+    app.ctx.gate = gate
     app.on_request(guard)
 
 

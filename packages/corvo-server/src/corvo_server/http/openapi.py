@@ -7,11 +7,20 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import core_schema
 
+from corvo_schema.auth import Role
 from corvo_schema.errors import ErrorCode, ErrorReply
 from corvo_schema.fields import QueueName
 from corvo_server.__about__ import __version__
 from corvo_server.http.budgets import ALWAYS_SERVED
-from corvo_server.http.endpoint import EVENT_STREAM, JSON, Endpoint, Parameter, Resource, documented
+from corvo_server.http.endpoint import (
+    ANY_KEY,
+    EVENT_STREAM,
+    JSON,
+    Endpoint,
+    Parameter,
+    Resource,
+    documented,
+)
 
 _REF = "#/components/schemas/{model}"
 _ERRORS_OF_BODIES = (
@@ -27,6 +36,10 @@ _ERRORS_OF_ALL_CALLS = (
     ErrorCode.INTERNAL_ERROR,
 )
 _RETRYABLE = {ErrorCode.OVERLOADED.http_status, ErrorCode.UNAVAILABLE.http_status}
+_SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "An API key of the server."},
+    "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+}
 _HEADERS = {
     "X-Request-ID": {
         "description": "Id of the request in the server's log: the request's own X-Request-ID if "
@@ -71,7 +84,7 @@ def describe(resources: Iterable[Resource]) -> dict[str, Any]:
             "description": "Durable background jobs over HTTP and JSON.",
         },
         "paths": paths,
-        "components": {"schemas": schemas, "headers": _HEADERS},
+        "components": {"schemas": schemas, "headers": _HEADERS, "securitySchemes": _SCHEMES},
     }
 
 
@@ -94,6 +107,8 @@ def _operation(tag: str, endpoint: Endpoint, references: dict[Any, Any]) -> dict
         errors.append(ErrorCode.VALIDATION_ERROR)
     if endpoint.path not in ALWAYS_SERVED:
         errors.append(ErrorCode.OVERLOADED)
+    if endpoint.roles:
+        errors.append(ErrorCode.UNAUTHORIZED)
     if endpoint.writes:
         errors += (ErrorCode.STORAGE_FULL, ErrorCode.OUTCOME_UNKNOWN)
     for status in sorted({code.http_status for code in errors}):
@@ -104,6 +119,8 @@ def _operation(tag: str, endpoint: Endpoint, references: dict[Any, Any]) -> dict
         "operationId": endpoint.handler.__name__,
         "tags": [tag],
         "summary": endpoint.summary,
+        "description": _needed(endpoint),
+        "security": [{name: []} for name in _SCHEMES] if endpoint.roles else [],
         "responses": responses,
     }
     parameters = [*map(_path_parameter, endpoint.path_parameters)]
@@ -119,6 +136,16 @@ def _operation(tag: str, endpoint: Endpoint, references: dict[Any, Any]) -> dict
     if parameters:
         operation["parameters"] = parameters
     return operation
+
+
+def _needed(endpoint: Endpoint) -> str:
+    """Return what a caller needs, in words."""
+    if not endpoint.roles:
+        return "Needs no API key."
+    if endpoint.roles == ANY_KEY:
+        return "Needs an API key with any role."
+    roles = sorted({*endpoint.roles, Role.ADMIN})
+    return f"Needs an API key with the role {' or '.join(roles)}."
 
 
 def _path_parameter(name: str) -> dict[str, Any]:

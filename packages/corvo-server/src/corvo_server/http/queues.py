@@ -17,10 +17,7 @@ from corvo_schema.errors import ErrorCode
 from corvo_schema.fields import QueueName
 from corvo_server.engine.errors import CallError
 from corvo_server.http import documents
-from corvo_server.http.endpoint import (
-    Parameter,
-    Resource,
-)
+from corvo_server.http.endpoint import SEE_JOBS, STEER, Parameter, Resource
 from corvo_server.http.replies import accepted, reply
 from corvo_server.http.request import document, engine_of, read_body, read_documents, shift_of
 from corvo_server.store.bulk import BulkRecord
@@ -37,7 +34,7 @@ class _DefaultsDocuments(Struct):
 _queue_name = TypeAdapter[str](QueueName)
 
 
-@resource.endpoint("GET", "/queues", replies={200: list[QueueInfo]})
+@resource.endpoint("GET", "/queues", roles=SEE_JOBS, replies={200: list[QueueInfo]})
 async def list_queues(request: Request) -> HTTPResponse:
     """List all queues with their settings and exact counts of jobs."""
     queues = engine_of(request).queues
@@ -50,7 +47,11 @@ async def list_queues(request: Request) -> HTTPResponse:
 
 
 @resource.endpoint(
-    "GET", "/queues/<name:str>", replies={200: QueueInfo}, errors=(ErrorCode.NOT_FOUND,)
+    "GET",
+    "/queues/<name:str>",
+    roles=SEE_JOBS,
+    replies={200: QueueInfo},
+    errors=(ErrorCode.NOT_FOUND,),
 )
 async def get_queue(request: Request, name: str) -> HTTPResponse:
     """Return a queue with its settings and exact counts of jobs."""
@@ -62,6 +63,7 @@ async def get_queue(request: Request, name: str) -> HTTPResponse:
 @resource.endpoint(
     "POST",
     "/queues/<name:str>/pause",
+    roles=STEER,
     replies={200: QueueStatusReply},
     errors=(ErrorCode.VALIDATION_ERROR,),
 )
@@ -74,6 +76,7 @@ async def pause_queue(request: Request, name: str) -> HTTPResponse:
 @resource.endpoint(
     "POST",
     "/queues/<name:str>/resume",
+    roles=STEER,
     replies={200: QueueStatusReply},
     errors=(ErrorCode.VALIDATION_ERROR,),
 )
@@ -86,6 +89,7 @@ async def resume_queue(request: Request, name: str) -> HTTPResponse:
 @resource.endpoint(
     "POST",
     "/queues/<name:str>/drain",
+    roles=STEER,
     replies={200: QueueStatusReply},
     errors=(ErrorCode.VALIDATION_ERROR,),
 )
@@ -98,6 +102,7 @@ async def drain_queue(request: Request, name: str) -> HTTPResponse:
 @resource.endpoint(
     "POST",
     "/queues/<name:str>/clear",
+    roles=STEER,
     replies={200: QueueStatusReply, 202: BulkAccepted},
     errors=(ErrorCode.NOT_FOUND,),
 )
@@ -112,6 +117,7 @@ async def clear_queue(request: Request, name: str) -> HTTPResponse:
 @resource.endpoint(
     "DELETE",
     "/queues/<name:str>",
+    roles=STEER,
     replies={200: QueueStatusReply, 202: BulkAccepted},
     errors=(ErrorCode.NOT_FOUND, ErrorCode.INVALID_STATE),
     parameters=(
@@ -137,6 +143,7 @@ async def delete_queue(request: Request, name: str) -> HTTPResponse:
 @resource.endpoint(
     "POST",
     "/queues/<name:str>/concurrency",
+    roles=STEER,
     request=ConcurrencyRequest,
     replies={200: QueueStatusReply},
 )
@@ -159,6 +166,7 @@ async def limit_queue(request: Request, name: str) -> HTTPResponse:
 @resource.endpoint(
     "POST",
     "/queues/<name:str>/throttle",
+    roles=STEER,
     request=ThrottleRequest,
     replies={200: QueueStatusReply},
 )
@@ -172,6 +180,7 @@ async def throttle_queue(request: Request, name: str) -> HTTPResponse:
 @resource.endpoint(
     "DELETE",
     "/queues/<name:str>/throttle",
+    roles=STEER,
     replies={200: QueueStatusReply},
     errors=(ErrorCode.VALIDATION_ERROR,),
 )
@@ -184,6 +193,7 @@ async def unthrottle_queue(request: Request, name: str) -> HTTPResponse:
 @resource.endpoint(
     "PUT",
     "/queues/<name:str>/defaults",
+    roles=STEER,
     request=QueueDefaultsRequest,
     replies={200: QueueStatusReply},
     errors=(ErrorCode.PAYLOAD_TOO_LARGE,),
@@ -205,6 +215,7 @@ async def set_defaults(request: Request, name: str) -> HTTPResponse:
 @resource.endpoint(
     "DELETE",
     "/queues/<name:str>/defaults",
+    roles=STEER,
     replies={200: QueueStatusReply},
     errors=(ErrorCode.VALIDATION_ERROR,),
 )

@@ -50,6 +50,11 @@ class AnyRequest(Request):
         except BadRequest:
             super().__init__(b"*", *args, **kwargs)
 
+    async def receive_body(self) -> None:
+        """Read the body. Raise `CallError` before that if the request is not admitted."""
+        self.app.ctx.gate.admit(self)
+        await super().receive_body()  # type: ignore[no-untyped-call]
+
 
 def shift_of(request: Request) -> int:
     """Return the offset of the wall clock, which the API shows, from the server's time in ms."""

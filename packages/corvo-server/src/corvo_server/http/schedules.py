@@ -8,10 +8,7 @@ from sanic import HTTPResponse, Request
 from corvo_schema import Schedule, ScheduleRequest, ScheduleStatusReply
 from corvo_schema.errors import ErrorCode
 from corvo_server.http import documents
-from corvo_server.http.endpoint import (
-    Parameter,
-    Resource,
-)
+from corvo_server.http.endpoint import SEE, STEER, Parameter, Resource
 from corvo_server.http.replies import reply
 from corvo_server.http.request import (
     document,
@@ -34,7 +31,7 @@ class _ScheduleDocuments(Struct):
     payload: Raw = _NOTHING
 
 
-@resource.endpoint("GET", "/schedules", replies={200: list[Schedule]})
+@resource.endpoint("GET", "/schedules", roles=SEE, replies={200: list[Schedule]})
 async def list_schedules(request: Request) -> HTTPResponse:
     """List all schedules by name."""
     records = await engine_of(request).schedules.list()
@@ -44,6 +41,7 @@ async def list_schedules(request: Request) -> HTTPResponse:
 @resource.endpoint(
     "POST",
     "/schedules",
+    roles=STEER,
     request=ScheduleRequest,
     replies={201: Schedule, 200: Schedule},
 )
@@ -58,6 +56,7 @@ async def put_schedule(request: Request) -> HTTPResponse:
 @resource.endpoint(
     "GET",
     "/schedules/<schedule:str>",
+    roles=SEE,
     replies={200: Schedule},
     errors=(ErrorCode.NOT_FOUND,),
     parameters=(
@@ -83,6 +82,7 @@ async def get_schedule(request: Request, schedule: str) -> HTTPResponse:
 @resource.endpoint(
     "PUT",
     "/schedules/<schedule:str>",
+    roles=STEER,
     request=ScheduleRequest,
     replies={200: Schedule},
     errors=(ErrorCode.NOT_FOUND, ErrorCode.INVALID_STATE),
@@ -98,6 +98,7 @@ async def replace_schedule(request: Request, schedule: str) -> HTTPResponse:
 @resource.endpoint(
     "DELETE",
     "/schedules/<schedule:str>",
+    roles=STEER,
     replies={200: ScheduleStatusReply},
     errors=(ErrorCode.NOT_FOUND,),
 )
@@ -110,6 +111,7 @@ async def delete_schedule(request: Request, schedule: str) -> HTTPResponse:
 @resource.endpoint(
     "POST",
     "/schedules/<schedule:str>/pause",
+    roles=STEER,
     replies={200: ScheduleStatusReply},
     errors=(ErrorCode.NOT_FOUND,),
 )
@@ -122,6 +124,7 @@ async def pause_schedule(request: Request, schedule: str) -> HTTPResponse:
 @resource.endpoint(
     "POST",
     "/schedules/<schedule:str>/resume",
+    roles=STEER,
     replies={200: ScheduleStatusReply},
     errors=(ErrorCode.NOT_FOUND,),
 )
@@ -134,6 +137,7 @@ async def resume_schedule(request: Request, schedule: str) -> HTTPResponse:
 @resource.endpoint(
     "POST",
     "/schedules/<schedule:str>/run",
+    roles=STEER,
     replies={200: ScheduleStatusReply},
     errors=(ErrorCode.NOT_FOUND,),
 )

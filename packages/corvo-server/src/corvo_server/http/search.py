@@ -4,7 +4,7 @@ from sanic import HTTPResponse, Request
 
 from corvo_schema import SearchReply, SearchRequest
 from corvo_server.http import documents
-from corvo_server.http.endpoint import Resource
+from corvo_server.http.endpoint import SEE_JOBS, Resource
 from corvo_server.http.replies import reply
 from corvo_server.http.request import engine_of, read_body, shift_of
 
@@ -12,7 +12,12 @@ resource = Resource("search")
 
 
 @resource.endpoint(
-    "POST", "/jobs/search", request=SearchRequest, replies={200: SearchReply}, writes=False
+    "POST",
+    "/jobs/search",
+    roles=SEE_JOBS,
+    request=SearchRequest,
+    replies={200: SearchReply},
+    writes=False,
 )
 async def search_jobs(request: Request) -> HTTPResponse:
     """Return a page of the jobs that match all filters, and the cursor of the next page.

@@ -14,6 +14,7 @@ from corvo_schema import BatchState
 from corvo_server.store.batches import BatchRecord
 from corvo_server.store.bulk import BulkEdit, BulkOutcome, BulkRecord, BulkStep
 from corvo_server.store.emptying import EmptyOutcome, EmptyQueue
+from corvo_server.store.keys import KeyChange, KeyEdit, KeyRing, KeyUse
 from corvo_server.store.nodes import HeartbeatResult, NodeRecord, NodeReport
 from corvo_server.store.queues import (
     QueueRecord,
@@ -202,6 +203,14 @@ class Store(Protocol):
         """
         ...
 
+    def edit_keys(self, edit: KeyEdit) -> Future[KeyChange]:
+        """Change API keys as the rule decides from all stored keys. Return its decision."""
+        ...
+
+    def note_key_uses(self, uses: Sequence[KeyUse]) -> Future[None]:
+        """Store when keys were used, unless a later use is stored already."""
+        ...
+
     def touch(self) -> Future[None]:
         """Write to the database without changing what it stores."""
         ...
@@ -307,6 +316,14 @@ class Store(Protocol):
 
     async def next_times(self) -> NextTimes:
         """Return the earliest due time, lease end and expiry of all jobs, and next occurrence."""
+        ...
+
+    async def list_keys(self) -> KeyRing:
+        """Return all API keys, also revoked and expired ones."""
+        ...
+
+    async def keys_version(self) -> int:
+        """Return the version of the API keys; 0 if there was never one."""
         ...
 
     # Nodes

@@ -7,6 +7,7 @@ from typing import Concatenate, Generic, ParamSpec, Protocol, TypeVar
 from corvo_schema import BatchState
 from corvo_server.store.batches import BatchRecord
 from corvo_server.store.bulk import BulkRecord
+from corvo_server.store.keys import KeyRing
 from corvo_server.store.lanes import Lanes
 from corvo_server.store.protocol import JobsTooLarge
 from corvo_server.store.queues import QueueRecord
@@ -76,6 +77,8 @@ class Queries(Generic[C]):
     next_bulk: Callable[[C], BulkRecord | None]
     last_seq: Callable[[C], int]
     next_times: Callable[[C], NextTimes]
+    list_keys: Callable[[C], KeyRing]
+    keys_version: Callable[[C], int]
 
 
 class Reads(Generic[C]):
@@ -176,6 +179,12 @@ class Reads(Generic[C]):
 
     async def next_times(self) -> NextTimes:
         return await self._readers.run(self._queries.next_times)
+
+    async def list_keys(self) -> KeyRing:
+        return await self._readers.run(self._queries.list_keys)
+
+    async def keys_version(self) -> int:
+        return await self._readers.run(self._queries.keys_version)
 
     async def _close_pools(self) -> None:
         await self._readers.close()

@@ -165,6 +165,11 @@ class Refusal(Struct, frozen=True):
     state: JobState | None = None
 
 
+def unknown_job(job_id: str) -> Refusal:
+    """Return the outcome for a job that does not exist."""
+    return Refusal(ErrorCode.NOT_FOUND, f"There is no job {job_id}.")
+
+
 Outcome: TypeAlias = Change | Removal | Unchanged | Refusal
 
 Decide: TypeAlias = Callable[[JobHead], Outcome]

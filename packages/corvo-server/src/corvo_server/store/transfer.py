@@ -83,6 +83,14 @@ TABLES = (
             "last_skip_reason",
         ),
     ),
+    Table("key_ring", ("only_row", "version", "secret")),
+    Table(
+        "api_keys",
+        (
+            *("id", "name", "hash", "roles", "queues", "created_at", "created_by", "expires_at"),
+            *("revoked_at", "last_used_at"),
+        ),
+    ),
     Table("queue_defaults", ("queue", "options", "payload_schema", "updated_at")),
     Table("schedule_options", ("schedule", "options")),
     Table(

@@ -6,14 +6,17 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import cache
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 import orjson
 from sanic.server.async_server import AsyncioServer
 
+from corvo_schema import ApiKeyRequest
 from corvo_server import app as app_module
 from corvo_server.app import build_http
 from corvo_server.engine.engine import Engine
 from corvo_server.http.deadlines import Deadlines
+from corvo_server.http.gate import Gate
 from corvo_server.http.openapi import describe
 from corvo_server.http_server import bind, start_http
 from corvo_server.settings import Settings
@@ -73,12 +76,34 @@ class Connection:
 class HttpServer:
     """A running server, with calls to it."""
 
-    def __init__(self, engine: Engine, http: AsyncioServer, host: str, port: int) -> None:
+    def __init__(
+        self, engine: Engine, gate: Gate, http: AsyncioServer, host: str, port: int
+    ) -> None:
         self.engine = engine
+        self.gate = gate
         self.http = http
         self.host = host
         self.port = port
+        self.headers: dict[str, str] = {}
+        """Headers that `call` adds to each request."""
         self._open: list[Connection] = []
+
+    async def require_keys(self) -> None:
+        """Make the first API key, one of an admin, and send it with each `call` from now on."""
+        if not self.headers:
+            self.headers = self.with_key(await self.new_key("admin"))
+
+    async def new_key(self, *roles: str, queues: list[str] | None = None) -> str:
+        """Make an API key with these roles, and return its text."""
+        name = f"key-{uuid4().hex[:12]}"
+        request = ApiKeyRequest.model_validate({"name": name, "roles": [*roles], "queues": queues})
+        _, text = await self.engine.keys.create(request, may_lock_out=True)
+        return text
+
+    @staticmethod
+    def with_key(text: str) -> dict[str, str]:
+        """Return the headers of a call with an API key."""
+        return {"authorization": f"Bearer {text}"}
 
     async def connect(self, *, receive_bytes: int | None = None) -> Connection:
         """Open a connection. `close` closes it if the test does not.
@@ -118,7 +143,8 @@ class HttpServer:
     ) -> Reply:
         """Make one call and return the reply. A body other than bytes is sent as JSON."""
         connection = await self.connect()
-        await connection.send(request(method, path, body, headers=headers))
+        sent = {**self.headers, **(headers or {})}
+        await connection.send(request(method, path, body, headers=sent))
         reply = await asyncio.wait_for(connection.receive(has_body=method != "HEAD"), 20)
         connection.close()
         return reply
@@ -157,7 +183,7 @@ async def serve(
     app.config.TOUCHUP = False  # touch-up would rewrite Sanic's methods for the whole process
     listener = bind("127.0.0.1:0")
     http = await start_http(app, listener)
-    server = HttpServer(engine, http, *listener.getsockname()[:2])
+    server = HttpServer(engine, app.ctx.gate, http, *listener.getsockname()[:2])
     try:
         yield server
     finally:

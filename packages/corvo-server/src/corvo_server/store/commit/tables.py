@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 from corvo_schema.states import EventType, JobState
 from corvo_server.store.bulk import BulkRecord
+from corvo_server.store.keys import KeyRecord, KeyRing, KeyUse
 from corvo_server.store.options import JobOptions
 from corvo_server.store.queues import QueueSetting
 from corvo_server.store.records import (
@@ -354,6 +355,25 @@ class ClockTable(Protocol):
         ...
 
 
+class KeyTable(Protocol):
+    """API keys."""
+
+    def lock(self, secret: bytes) -> KeyRing:
+        """Return all keys. Other writers wait until the transaction ends.
+
+        `secret` becomes the secret of the keys if they have none.
+        """
+        ...
+
+    def save(self, keys: Sequence[KeyRecord]) -> None:
+        """Insert keys, or update `expires_at` and `revoked_at`. The version of the keys rises."""
+        ...
+
+    def note_uses(self, uses: Sequence[KeyUse]) -> None:
+        """Store when keys were used, unless a later use is stored already."""
+        ...
+
+
 class Tables(NamedTuple):
     """The tables of one open transaction."""
 
@@ -366,3 +386,4 @@ class Tables(NamedTuple):
     schedules: ScheduleTable
     bulks: BulkTable
     clock: ClockTable
+    keys: KeyTable

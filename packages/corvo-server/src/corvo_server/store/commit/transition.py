@@ -5,7 +5,15 @@ from collections.abc import Sequence
 from corvo_schema.errors import ErrorCode
 from corvo_server.store.commit.prefetch import Prefetch
 from corvo_server.store.commit.transaction import Transaction
-from corvo_server.store.records import Change, JobHead, Outcome, Refusal, Removal, Transition
+from corvo_server.store.records import (
+    Change,
+    JobHead,
+    Outcome,
+    Refusal,
+    Removal,
+    Transition,
+    unknown_job,
+)
 from corvo_server.store.sizes import MEMORY_OF_ITEM
 
 
@@ -36,7 +44,7 @@ def _move(
 ) -> Outcome:
     head = heads.get(item.job_id)
     if head is None:
-        return Refusal(ErrorCode.NOT_FOUND, f"There is no job {item.job_id}.")
+        return unknown_job(item.job_id)
     outcome = item.decide(head)
     if isinstance(outcome, Change):
         refusal = _relock(tx, head, outcome)

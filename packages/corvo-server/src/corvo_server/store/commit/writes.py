@@ -12,6 +12,7 @@ from corvo_server.store.commit import (
     emptying,
     enqueue,
     fetch,
+    keys,
     maintenance,
     queues,
     schedules,
@@ -20,6 +21,7 @@ from corvo_server.store.commit import (
 from corvo_server.store.commit.session import Verb
 from corvo_server.store.commit.writer import Writer
 from corvo_server.store.emptying import EmptyOutcome, EmptyQueue
+from corvo_server.store.keys import KeyChange, KeyEdit, KeyUse
 from corvo_server.store.queues import QueueSetting
 from corvo_server.store.records import (
     Claim,
@@ -53,6 +55,8 @@ EDIT_BULK = Verb(20, bulk.edit, memory=_MEMORY, is_new_work=True)
 STEP_BULK = Verb(21, bulk.step, bulk.prefetch)
 TOUCH = Verb(30, queues.touch)
 SET_WALL_OFFSET = Verb(31, clock.set_wall_offset)
+EDIT_KEYS = Verb(32, keys.edit)
+NOTE_KEY_USES = Verb(33, keys.note_uses)
 FETCH = Verb(100, fetch.fetch, fetch.prefetch, is_new_work=True)
 
 
@@ -131,3 +135,9 @@ class Writes:
 
     def step_bulk(self, step: BulkStep) -> Future[BulkRecord | None]:
         return self._writer.submit(STEP_BULK, step)
+
+    def edit_keys(self, edit: KeyEdit) -> Future[KeyChange]:
+        return self._writer.submit(EDIT_KEYS, edit)
+
+    def note_key_uses(self, uses: Sequence[KeyUse]) -> Future[None]:
+        return self._writer.submit(NOTE_KEY_USES, uses)

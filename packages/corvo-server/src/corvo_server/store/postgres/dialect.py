@@ -6,6 +6,7 @@ returns NULL if jsonb cannot represent it. Numbers compare exactly, as decimals.
 
 import json
 import re
+from collections.abc import Iterable
 
 from corvo_server.store.search.conditions import (
     Compare,
@@ -76,6 +77,12 @@ class PostgresDialect:
     def contains(self, column: str, text: str) -> Sql:
         """Return SQL for "the column contains `text`"; `strpos`, unlike LIKE, has no wildcards."""
         return fuse(f"strpos({column}, {{}}) > 0", _text(text))
+
+    def is_among(self, column: str, names: Iterable[str]) -> Sql:
+        """Return SQL for "the column has one of `names`", which are one bound value."""
+        values = bind(json.dumps([*names]))
+        elements = fuse("SELECT json_array_elements_text({}::json)", values)
+        return fuse(f"{column} = ANY(ARRAY({{}}))", elements)
 
     def starts_with(self, column: str, prefix: str) -> Sql:
         """Return SQL for "the column starts with `prefix`", as a range that an index can serve."""

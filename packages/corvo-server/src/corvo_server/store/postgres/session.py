@@ -26,6 +26,7 @@ from corvo_server.store.postgres.database import connect, is_pooled, search_path
 from corvo_server.store.postgres.events import Events, key_base
 from corvo_server.store.postgres.head_cache import HeadCache
 from corvo_server.store.postgres.jobs import Jobs
+from corvo_server.store.postgres.keys import Keys
 from corvo_server.store.postgres.locks import Locks
 from corvo_server.store.postgres.notifications import Notification
 from corvo_server.store.postgres.pending import PendingJobs
@@ -139,6 +140,7 @@ class PostgresSession:
             schedules=Schedules(pipeline),
             bulks=Bulks(pipeline, pending),
             clock=Clock(pipeline),
+            keys=Keys(pipeline),
         )
 
     def commit(self, tx: Transaction) -> Commit:

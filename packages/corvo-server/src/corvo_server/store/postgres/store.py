@@ -13,6 +13,7 @@ from corvo_server.store.postgres import (
     bulk,
     events,
     jobs,
+    keys,
     maintenance,
     nodes,
     pending,
@@ -56,6 +57,8 @@ _QUERIES = Queries(
     next_bulk=bulk.next_bulk,
     last_seq=jobs.last_seq,
     next_times=maintenance.next_times,
+    list_keys=keys.list_keys,
+    keys_version=keys.keys_version,
 )
 
 

@@ -47,6 +47,8 @@ class JobFilter(Struct, frozen=True):
     """
 
     queue: str | None = None
+    queues: frozenset[str] | None = None
+    """Accepted queues; None accepts all."""
     states: frozenset[JobState] = frozenset()
     """Accepted states; the empty set accepts all states."""
     priority: Priority | None = None
@@ -91,6 +93,10 @@ class Dialect(Protocol):
         """Return the condition that a text column contains `text`. The column is never null."""
         ...
 
+    def is_among(self, column: str, names: Iterable[str]) -> Sql:
+        """Return the condition that a text column has one of `names`, of any number."""
+        ...
+
     def starts_with(self, column: str, prefix: str) -> Sql:
         """Return the condition that a text column starts with `prefix`. It can use an index."""
         ...
@@ -105,6 +111,11 @@ def where(wanted: JobFilter, dialect: Dialect) -> Sql:
     return all_of(
         [
             *_columns(wanted),
+            *(
+                [dialect.is_among("jobs.queue", sorted(wanted.queues))]
+                if wanted.queues is not None
+                else []
+            ),
             *(
                 [dialect.starts_with("jobs.id", wanted.id_prefix)]
                 if wanted.id_prefix is not None

@@ -1,5 +1,8 @@
 """Translate the filters of a search into SQL for SQLite."""
 
+import json
+from collections.abc import Iterable
+
 from corvo_server.store.search.conditions import (
     Compare,
     CompareLength,
@@ -68,6 +71,11 @@ class SqliteDialect:
     def contains(self, column: str, text: str) -> Sql:
         """Return SQL for "the column contains `text`"; `instr`, unlike LIKE, has no wildcards."""
         return fuse(f"instr({column}, {{}}) > 0", bind(text))
+
+    def is_among(self, column: str, names: Iterable[str]) -> Sql:
+        """Return SQL for "the column has one of `names`", which are one bound value."""
+        values = bind(json.dumps([*names]))
+        return fuse(f"{column} IN (SELECT value FROM json_each({{}}))", values)  # noqa: S608 - a column of this package
 
     def starts_with(self, column: str, prefix: str) -> Sql:
         """Return SQL for "the column starts with `prefix`", as a range that an index can serve."""

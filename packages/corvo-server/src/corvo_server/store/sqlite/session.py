@@ -15,6 +15,7 @@ from corvo_server.store.sqlite.clock import Clock
 from corvo_server.store.sqlite.events import Events
 from corvo_server.store.sqlite.files import DataFiles
 from corvo_server.store.sqlite.jobs import Jobs
+from corvo_server.store.sqlite.keys import Keys
 from corvo_server.store.sqlite.locks import Locks
 from corvo_server.store.sqlite.pending import PendingJobs
 from corvo_server.store.sqlite.queues import Queues
@@ -56,6 +57,7 @@ def _tables_of(
         schedules=Schedules(connection),
         bulks=Bulks(connection),
         clock=Clock(connection),
+        keys=Keys(connection),
     )
 
 

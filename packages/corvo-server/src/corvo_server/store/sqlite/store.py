@@ -17,6 +17,7 @@ from corvo_server.store.sqlite import (
     bulk,
     events,
     jobs,
+    keys,
     maintenance,
     pending,
     queues,
@@ -57,6 +58,8 @@ _QUERIES = Queries(
     next_bulk=bulk.next_bulk,
     last_seq=jobs.last_seq,
     next_times=maintenance.next_times,
+    list_keys=keys.list_keys,
+    keys_version=keys.keys_version,
 )
 
 
