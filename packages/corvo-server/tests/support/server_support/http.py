@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import cache
@@ -15,6 +16,7 @@ from corvo_server.app import build_http
 from corvo_server.engine.engine import Engine
 from corvo_server.http.deadlines import Deadlines
 from corvo_server.http.openapi import describe
+from corvo_server.http.secure import Tls
 from corvo_server.http_server import bind, start_http
 from corvo_server.settings import Settings
 
@@ -78,6 +80,8 @@ class HttpServer:
         self.http = http
         self.host = host
         self.port = port
+        self.client_tls: ssl.SSLContext | None = None
+        """With it, the test speaks TLS."""
         self._open: list[Connection] = []
 
     async def connect(self, *, receive_bytes: int | None = None) -> Connection:
@@ -91,7 +95,11 @@ class HttpServer:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
         await asyncio.get_running_loop().sock_connect(client, (self.host, self.port))
         limit = receive_bytes or 64 * 1024
-        connection = Connection(*await asyncio.open_connection(sock=client, limit=limit))
+        name = self.host if self.client_tls else None
+        reader, writer = await asyncio.open_connection(
+            sock=client, limit=limit, ssl=self.client_tls, server_hostname=name
+        )
+        connection = Connection(reader, writer)
         self._open.append(connection)
         return connection
 
@@ -150,10 +158,10 @@ def request(
 
 @asynccontextmanager
 async def serve(
-    engine: Engine, deadlines: Deadlines | None = None, **settings: Any
+    engine: Engine, deadlines: Deadlines | None = None, tls: Tls | None = None, **settings: Any
 ) -> AsyncIterator[HttpServer]:
     """Serve `engine` over HTTP on a free port of this machine."""
-    app, requests = build_http(Settings(bind="127.0.0.1:0", **settings), engine, deadlines)
+    app, requests = build_http(Settings(bind="127.0.0.1:0", **settings), engine, deadlines, tls)
     app.config.TOUCHUP = False  # touch-up would rewrite Sanic's methods for the whole process
     listener = bind("127.0.0.1:0")
     http = await start_http(app, listener)
