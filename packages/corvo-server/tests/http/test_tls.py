@@ -14,9 +14,11 @@ from sanic import Request
 from corvo_schema.states import EventType, JobState
 from corvo_server.certificates import TlsFiles, load_tls
 from corvo_server.engine.engine import Engine
+from corvo_server.http import connection as connection_module
 from corvo_server.http import middleware
 from corvo_server.http.client_certificate import ClientCertificate, client_certificate
 from corvo_server.http.secure import Tls
+from corvo_server.http.tcp_info import TcpInfo
 from server_support.bench import Bench, until
 from server_support.http import API, Connection, HttpServer, request, serve
 from server_support.loop_time import LoopTime
@@ -301,6 +303,34 @@ async def test_client_that_never_reads_is_cut_off(
         await wait_until(is_pending)
         client.break_off()
     await bench.engine.jobs.cancel(job_id)
+
+
+@pytest.mark.parametrize("arrives", [False, True])
+async def test_bytes_of_the_handshake_do_not_count_for_a_reply(
+    bench: Bench, server: HttpServer, monkeypatch: pytest.MonkeyPatch, arrives: bool
+) -> None:
+    job_id = await bench.enqueue("tls-counts", max_retries=0)
+    body = {"queues": ["tls-counts"], "worker_id": "w", "timeout": 0}
+    client = await connect(server)
+    await until(lambda: len(server.http.connections) == 1)
+    (connection,) = server.http.connections
+    transport = connection._tls_transport
+    await until(lambda: transport.is_ready)
+    before = transport.written
+    assert before > 1000
+    monkeypatch.setattr(
+        connection_module,
+        "read_tcp_info",
+        lambda _: TcpInfo(False, transport.written if arrives else before),  # noqa: FBT003
+    )
+    await client.send(request("POST", f"{API}/fetch", body))
+    assert job_id.encode() in await client.read()
+    client.break_off()
+    await until(lambda: not server.http.connections)
+    await bench.settle()
+    assert await bench.state(job_id) is (JobState.ACTIVE if arrives else JobState.PENDING)
+    if not arrives:
+        await bench.engine.jobs.cancel(job_id)
 
 
 # Certificates
