@@ -321,7 +321,7 @@ async def test_bytes_of_the_handshake_do_not_count_for_a_reply(
     monkeypatch.setattr(
         connection_module,
         "read_tcp_info",
-        lambda _: TcpInfo(False, transport.written if arrives else before),  # noqa: FBT003
+        lambda _: TcpInfo(False, transport.written if arrives else before),
     )
     await client.send(request("POST", f"{API}/fetch", body))
     assert job_id.encode() in await client.read()
