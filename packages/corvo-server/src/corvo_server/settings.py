@@ -170,8 +170,8 @@ class Settings(BaseSettings):
     max_connections_per_address: int = Field(
         5_000,
         ge=0,
-        description="Maximum number of connections from one address; 0 sets no limit. All clients "
-        "behind a proxy have its address.",
+        description="Maximum number of connections from one address; 0 sets no limit. It "
+        "does not hold for --trusted-proxies.",
     )
     max_fetch_bytes: int = Field(
         8 * 1024 * 1024,
