@@ -19,6 +19,8 @@ from server_support.waiting import wait_until
 from support.api_client import ApiClient
 from support.server import CorvoServer, StartServer
 
+HEALTH_CHECK = Path(__file__).parents[2] / "docker" / "health.py"
+
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs SIGHUP")
 
 
@@ -190,6 +192,22 @@ async def test_command_line_takes_an_authority(
     missing = corvo("enqueue", "q", "{}", "--ca", "/no/such/file")
     assert missing.returncode == 2
     assert "cannot read '/no/such/file'" in missing.stderr
+
+
+@pytest.mark.parametrize("is_tls", [True, False])
+def test_health_check_of_the_image_knows_tls(secure: CorvoServer, is_tls: bool) -> None:
+    variables = {"CORVO_BIND": f"127.0.0.1:{secure.port}"}
+    if is_tls:
+        variables["CORVO_TLS_CERT"] = "/etc/corvo/tls.crt"
+    result = subprocess.run(
+        python(HEALTH_CHECK),
+        env={**clean_environment(), **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (result.returncode == 0) is is_tls, result.stderr
 
 
 def test_start_with_a_bad_certificate_says_what_to_do(authority: Authority, tmp_path: Path) -> None:
