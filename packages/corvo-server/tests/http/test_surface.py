@@ -255,7 +255,7 @@ async def test_request_lines_are_written_soon() -> None:
 def one_exchange() -> tuple[Any, Any]:
     """Return a request and its response, as observers get them."""
     request = SimpleNamespace(
-        app=SimpleNamespace(ctx=SimpleNamespace(proxies=())),
+        app=SimpleNamespace(ctx=SimpleNamespace(proxies=SimpleNamespace(networks=()))),
         ctx=SimpleNamespace(request_id="x"),
         method="GET",
         path="/",

@@ -47,22 +47,19 @@ class TrustedProxies:
 
     def __init__(self, networks: Collection[str]) -> None:
         """`networks` are addresses, or networks like 10.0.0.0/8. Raise `ValueError` for others."""
-        self._networks: list[_Network] = [ip_network(text) for text in networks]
+        self.networks: list[_Network] = [ip_network(text) for text in networks]
         self._trusts = lru_cache(maxsize=4096)(self._find)
-
-    def __bool__(self) -> bool:
-        return bool(self._networks)
 
     def trusts(self, address: str) -> bool:
         """Return whether `address` is a trusted proxy."""
-        return bool(self._networks) and self._trusts(address)
+        return bool(self.networks) and self._trusts(address)
 
     def _find(self, address: str) -> bool:
         try:
             found = ip_address(normalized(address))
         except ValueError:
             return False
-        return any(found in network for network in self._networks)
+        return any(found in network for network in self.networks)
 
     def caller(self, hops: list[Hop], peer: str, *, is_https: bool) -> Caller:
         """Return the client at the end of the trusted hops, which are in the order of the request.
@@ -105,7 +102,7 @@ def caller_of(request: Request) -> Caller:
 
 def client_address(request: Request) -> str:
     """Return the address of the client: that of its connection, or what trusted proxies say."""
-    return caller_of(request).address if request.app.ctx.proxies else request.ip
+    return caller_of(request).address if request.app.ctx.proxies.networks else request.ip
 
 
 def is_https(request: Request) -> bool:
@@ -115,7 +112,7 @@ def is_https(request: Request) -> bool:
 
 def forwarded_host(request: Request) -> str | None:
     """Return the host that a client named to a trusted proxy; None without such a proxy."""
-    return caller_of(request).host if request.app.ctx.proxies else None
+    return caller_of(request).host if request.app.ctx.proxies.networks else None
 
 
 def _hops_of(request: Request) -> list[Hop]:
