@@ -12,14 +12,29 @@ TIMEOUT = 4.0
 """Seconds. Less than the timeout of HEALTHCHECK, so that Docker records the printed reason."""
 
 
+def connect(host: str, port: int) -> HTTPConnection:
+    """Return a connection to the server, over TLS if `CORVO_TLS_CERT` is set.
+
+    The certificate is not verified: it is for the name of the server, and this is its container.
+    """
+    if not os.environ.get("CORVO_TLS_CERT"):
+        return HTTPConnection(host, port, timeout=TIMEOUT)
+    import ssl  # noqa: PLC0415 - only here needed
+    from http.client import HTTPSConnection  # noqa: PLC0415 - needs ssl
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return HTTPSConnection(host, port, timeout=TIMEOUT, context=context)
+
+
 def main() -> str | None:
     """Return None if the server is healthy, else the reason why it is not."""
     host, _, port = os.environ.get("CORVO_BIND", "127.0.0.1:8080").rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    connection = HTTPConnection(
+    connection = connect(
         {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host),  # noqa: S104 - compared, not bound
         int(port),
-        timeout=TIMEOUT,
     )
     try:
         connection.request("GET", "/healthz")

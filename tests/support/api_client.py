@@ -1,6 +1,7 @@
 """The HTTP API in raw requests, as a client in any language would send them."""
 
 import json
+import ssl
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -38,7 +39,9 @@ def new_name(prefix: str = "queue") -> str:
 class ApiClient:
     """Sends requests to one server. A method fails the test if the response is unexpected."""
 
-    def __init__(self, url: str, patience: float = 90) -> None:
+    def __init__(
+        self, url: str, patience: float = 90, *, verify: ssl.SSLContext | bool = True
+    ) -> None:
         """Connect lazily to `url`. `patience` is the read timeout in seconds."""
         self.url = url
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
@@ -47,6 +50,7 @@ class ApiClient:
             timeout=httpx.Timeout(min(30, patience), read=patience),
             limits=limits,
             trust_env=False,
+            verify=verify,
         )
 
     async def __aenter__(self) -> Self:

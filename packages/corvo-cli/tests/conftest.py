@@ -117,7 +117,8 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("CORVO_SERVER", "CORVO_API_KEY", "CORVO_PROFILE", "CORVO_OUTPUT", "NO_COLOR"):
+    names = ("SERVER", "API_KEY", "CA_FILE", "PROFILE", "OUTPUT")
+    for name in (*(f"CORVO_{name}" for name in names), "NO_COLOR"):
         monkeypatch.setenv(name, "")  # `corvo worker` sets CORVO_SERVER: restore it afterwards
         monkeypatch.delenv(name)
 

@@ -104,6 +104,15 @@ def test_source_of_the_server_is_known(
     assert (settings.server_source, settings.is_server_option) == source
 
 
+def test_authority_is_set_by_any_source(config: Path, environment: dict[str, str]) -> None:
+    assert resolve(Flags(), environment).ca is None
+    config.write_text('profile = "p"\n[profiles.p]\nca = "profile.pem"\n', encoding="utf-8")
+    assert resolve(Flags(), environment).ca == "profile.pem"
+    environment["CORVO_CA_FILE"] = "variable.pem"
+    assert resolve(Flags(), environment).ca == "variable.pem"
+    assert resolve(Flags(ca="option.pem"), environment).ca == "option.pem"
+
+
 @pytest.mark.usefixtures("config")
 def test_output_is_set_by_any_source(environment: dict[str, str]) -> None:
     assert resolve(Flags(), environment).output is Format.JSONL
@@ -139,7 +148,7 @@ def test_profile_without_a_file_is_refused(environment: dict[str, str]) -> None:
         ("[profiles.local]\nserver = 3", r"\[profiles.local\] must be strings"),
         (
             '[profiles.local]\nsever = "x"',
-            r"unknown key .*: sever\. Known keys: api_key, output, server",
+            r"unknown key .*: sever\. Known keys: api_key, ca, output, server",
         ),
         ('[profiles.a]\nserver = "x"\n', None),
     ],

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from corvo_client import (
     ConnectionFailed,
     ConnectionLost,
     CorvoError,
+    InvalidSetting,
     RetryPolicy,
     calls,
 )
@@ -533,3 +535,80 @@ def test_unknown_certificate_is_rejected_unless_verify_is_false(way: Way, tls: R
         way.open(tls.url).send(CALL)
     tls.answer(OK)
     assert way.open(tls.url, verify=False).send(CALL).body == b"ok"
+
+
+@pytest.fixture
+def authority_file(authority: trustme.CA, tmp_path: Path) -> Path:
+    path = tmp_path / "authority.pem"
+    authority.cert_pem.write_to_path(str(path))
+    return path
+
+
+@pytest.mark.parametrize("is_variable", [False, True])
+def test_authority_comes_from_a_file(
+    way: Way,
+    tls: RawServer,
+    authority_file: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    is_variable: bool,
+) -> None:
+    tls.answer(OK)
+    if is_variable:
+        monkeypatch.setenv("CORVO_CA_FILE", str(authority_file))
+        way.open(tls.url)
+    else:
+        monkeypatch.setenv("CORVO_CA_FILE", "/no/such/file")
+        way.open(tls.url, ca_file=str(authority_file))
+    assert way.send(CALL).body == b"ok"
+
+
+def test_refused_certificate_comes_with_advice(way: Way, tls: RawServer) -> None:
+    with pytest.raises(CorvoError, match="Name the file of the authority with CORVO_CA_FILE"):
+        way.open(tls.url).send(CALL)
+
+
+def test_client_shows_its_certificate(
+    way: Way,
+    authority: trustme.CA,
+    authority_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(context)
+    authority.configure_trust(context)
+    context.verify_mode = ssl.CERT_REQUIRED
+    server = RawServer(context)
+    issued = authority.issue_cert("worker")
+    cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    issued.cert_chain_pems[0].write_to_path(str(cert))
+    issued.private_key_pem.write_to_path(str(key))
+    monkeypatch.setenv("CORVO_CA_FILE", str(authority_file))
+    monkeypatch.setenv("CORVO_CLIENT_CERT", str(cert))
+    with pytest.raises(InvalidSetting, match="Name the file of the key with CORVO_CLIENT_KEY"):
+        way.open(server.url)
+    monkeypatch.setenv("CORVO_CLIENT_KEY", str(key))
+    server.answer(OK)
+    assert way.open(server.url).send(CALL).body == b"ok"
+    server.close()
+
+
+def test_files_that_cannot_be_used_are_named(
+    authority_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing, empty = str(tmp_path / "none.pem"), tmp_path / "empty.pem"
+    empty.write_text("hello")
+    with pytest.raises(InvalidSetting, match=r"ca_file: cannot read .*none\.pem.*No such file"):
+        Origin("https://h", ca_file=missing)
+    with pytest.raises(InvalidSetting, match=r"ca_file: .*empty\.pem' has no certificates in PEM"):
+        Origin("https://h", ca_file=str(empty))
+    with pytest.raises(InvalidSetting, match="either `verify` or `ca_file`"):
+        Origin("https://h", ca_file=str(authority_file), verify=False)
+    monkeypatch.setenv("CORVO_CA_FILE", missing)
+    with pytest.raises(InvalidSetting, match="CORVO_CA_FILE: cannot read"):
+        Origin("https://h")
+    Origin("http://h")  # needs no authorities
+    monkeypatch.setenv("CORVO_CA_FILE", str(authority_file))
+    monkeypatch.setenv("CORVO_CLIENT_CERT", missing)
+    with pytest.raises(InvalidSetting, match=r"CORVO_CLIENT_CERT=.*cannot read the file"):
+        Origin("https://h")

@@ -56,6 +56,14 @@ def shared_options() -> list[click.Parameter]:
             callback=_store_flag,
         ),
         SharedOption(
+            ["--ca"],
+            metavar="FILE",
+            help="The authorities that sign the TLS certificate of the server, in PEM.  "
+            "[CORVO_CA_FILE; default: those of httpx]",
+            expose_value=False,
+            callback=_store_flag,
+        ),
+        SharedOption(
             ["--profile"],
             metavar="NAME",
             help="The profile of the configuration file that provides settings.  [CORVO_PROFILE]",

@@ -21,15 +21,25 @@ def failure_of(
     if isinstance(error, corvo_client.ApiError):
         return _api_failure(error, settings.server, parameters)
     if isinstance(error, corvo_client.ConnectionFailed):
+        cause = str(error.__cause__ or error)
         return Failure(
-            f"Cannot connect to {settings.server} (URL from {settings.server_source}): "
-            f"{error.__cause__ or error}. Start a server with `corvo server`, or give the URL of a "
-            "running server with --server.",
+            f"Cannot connect to {settings.server} (URL from {settings.server_source}): {cause}. "
+            f"{_way_to_connect(cause)}",
             ExitCode.UNREACHABLE,
         )
     if isinstance(error, corvo_client.InvalidSetting):
         return Failure(_sentence(str(error)), ExitCode.USAGE)
     return Failure(_sentence(str(error)), ExitCode.UNREACHABLE)
+
+
+def _way_to_connect(cause: str) -> str:
+    """Return what to do about a connection that could not be opened."""
+    if "CERTIFICATE_VERIFY_FAILED" in cause:
+        return (
+            "Name the file of the authority that signed the certificate of the server with --ca or "
+            "CORVO_CA_FILE."
+        )
+    return "Start a server with `corvo server`, or give the URL of a running server with --server."
 
 
 def _api_failure(

@@ -88,6 +88,7 @@ class Session:
             return corvo_client.AsyncClient(
                 self.settings.server,
                 api_key=self.settings.api_key,
+                ca_file=self.settings.ca,
                 connect_timeout=_CONNECT_TIMEOUT,
                 read_timeout=_READ_TIMEOUT,
                 transport=self._async_transport,
@@ -104,6 +105,7 @@ class Session:
             return corvo_client.Client(
                 self.settings.server,
                 api_key=self.settings.api_key,
+                ca_file=self.settings.ca,
                 connect_timeout=seconds or _CONNECT_TIMEOUT,
                 read_timeout=seconds or _READ_TIMEOUT,
                 retry=policy,

@@ -11,6 +11,7 @@ file. The format is TOML::
     [profiles.production]
     server = "https://jobs.example.com"
     api_key = "..."
+    ca = "/etc/corvo/authority.pem"    # the authority of its TLS certificate
     output = "jsonl"
 """
 
@@ -24,7 +25,7 @@ import click
 from corvo_cli.show.output import Format
 
 DEFAULT_SERVER = "http://localhost:8080"
-_KEYS = frozenset({"server", "api_key", "output"})
+_KEYS = frozenset({"server", "api_key", "ca", "output"})
 
 
 @dataclass(slots=True)
@@ -33,6 +34,7 @@ class Flags:
 
     server: str | None = None
     api_key: str | None = None
+    ca: str | None = None
     profile: str | None = None
     output: str | None = None
 
@@ -48,6 +50,7 @@ class Settings:
     server: str
     api_key: str | None
     output: Format
+    ca: str | None = None
     profile: str | None = None
     server_source: str = "the default"
     is_server_chosen: bool = False
@@ -61,6 +64,7 @@ class Profile:
     name: str | None = None
     server: str | None = None
     api_key: str | None = None
+    ca: str | None = None
     output: str | None = None
 
 
@@ -74,6 +78,7 @@ def resolve(flags: Flags, environment: Mapping[str, str]) -> Settings:
     from_environment = {
         "server": environment.get("CORVO_SERVER"),
         "api_key": environment.get("CORVO_API_KEY"),
+        "ca": environment.get("CORVO_CA_FILE"),
         "output": environment.get("CORVO_OUTPUT"),
     }
 
@@ -91,6 +96,7 @@ def resolve(flags: Flags, environment: Mapping[str, str]) -> Settings:
     return Settings(
         server=server or DEFAULT_SERVER,
         api_key=api_key or None,
+        ca=first("ca"),
         output=_format(first("output")),
         profile=profile.name,
         server_source=source,

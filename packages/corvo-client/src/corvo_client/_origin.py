@@ -25,6 +25,7 @@ from corvo_client._errors import (
     TransportError,
 )
 from corvo_client._redirect import environment_server
+from corvo_client._tls import advice, verification
 
 DEFAULT_URL = "http://localhost:8080"
 MAX_CONNECTIONS = 10
@@ -57,8 +58,10 @@ class Origin:
 
     `base_url` falls back to CORVO_SERVER, then to `http://localhost:8080`; `api_key` to
     CORVO_API_KEY; `proxy` to the usual environment variables. `verify` is False, or an SSL context,
-    e.g. one with a private authority or a client certificate. Timeouts are in seconds. Raises
-    `InvalidSetting`. `source` says where `base_url` is from, for messages.
+    e.g. one with a client certificate. `ca_file` is a file of authorities in PEM, and falls back to
+    CORVO_CA_FILE; the certificate of the client is that of CORVO_CLIENT_CERT and CORVO_CLIENT_KEY.
+    Timeouts are in seconds. `source` says where `base_url` is from, for messages. Raises
+    `InvalidSetting`.
 
     `base_url` may list several servers of one cluster, separated by commas. A random one gets all
     requests. When it does not answer, or answers with 503, the next one gets the next requests.
@@ -73,6 +76,7 @@ class Origin:
         connect_timeout: float = 5.0,
         read_timeout: float = 30.0,
         verify: ssl.SSLContext | bool = True,
+        ca_file: str | None = None,
         proxy: str | None = None,
         source: str = "the code",
     ) -> None:
@@ -91,9 +95,11 @@ class Origin:
         uses_tls = "https" in {*(url.scheme for url in urls), httpx.URL(self.proxy or "").scheme}
         # Without TLS, an empty context avoids loading the authorities: that takes longer than
         # the rest of creating a client.
-        if uses_tls and verify is True:
-            _check_authorities()
-        self._verify = verify if uses_tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self._verify = (
+            verification(verify, ca_file, httpx.create_ssl_context)
+            if uses_tls
+            else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        )
 
     @property
     def server(self) -> ServerAddress:
@@ -191,9 +197,12 @@ class Origin:
     def unreachable(self, server: ServerAddress, error: Exception) -> ConnectionFailed:
         """Return the error for a connection that could not be opened. Switch servers."""
         self._leave(server)
+        words = _words(error)
+        hint = advice(words) or (
+            " Is the server running there? The URL is taken from the code, else from CORVO_SERVER"
+        )
         return ConnectionFailed(
-            f"cannot connect to {server.url} (URL from {self._source}): {_words(error)}. Is the "
-            "server running there? The URL is taken from the code, else from CORVO_SERVER"
+            f"cannot connect to {server.url} (URL from {self._source}): {words}.{hint}"
         )
 
     def silent(self, call: Call[Any], server: ServerAddress) -> CallTimedOut:
@@ -281,14 +290,6 @@ def _where(call: Call[Any], server: ServerAddress) -> str:
 
 def _words(error: Exception) -> str:
     return str(error) or type(error).__name__
-
-
-def _check_authorities() -> None:
-    """Raise `InvalidSetting` if a variable names authorities that do not exist."""
-    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
-        path = os.environ.get(name)
-        if path and not os.path.exists(path):  # noqa: PTH110 - a path of any form
-            raise InvalidSetting(f"{name} names {path!r}, which does not exist")
 
 
 def _environment_proxy(url: httpx.URL) -> str | None:

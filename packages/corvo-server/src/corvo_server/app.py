@@ -34,8 +34,10 @@ from corvo_server.http.fast_path import install_fast_path
 from corvo_server.http.gate import Gate
 from corvo_server.http.hosts import Hosts
 from corvo_server.http.openapi import describe
+from corvo_server.http.proxies import TrustedProxies
 from corvo_server.http.request import AnyRequest
 from corvo_server.http.router import NameRouter
+from corvo_server.http.secure import Tls
 from corvo_server.logs import write_requests
 from corvo_server.services.bulk import BulkRunner
 from corvo_server.services.expirer import Expirer
@@ -162,7 +164,7 @@ def build_services(settings: Settings, engine: Engine) -> list[Service]:
 
 
 def build_http(
-    settings: Settings, engine: Engine, deadlines: Deadlines | None = None
+    settings: Settings, engine: Engine, deadlines: Deadlines | None = None, tls: Tls | None = None
 ) -> tuple[App, access_log.AccessLog]:
     """Return the HTTP application over `engine`, and its access log to flush at shutdown."""
     deadlines = deadlines or Deadlines()
@@ -180,6 +182,12 @@ def build_http(
     app.config.KEEP_ALIVE_TIMEOUT = int(deadlines.idle)
     app.config.REQUEST_TIMEOUT = 2 * _CHECK_INTERVAL
     app.ctx.deadlines = deadlines
+    app.ctx.tls = tls
+    if tls is not None:
+        engine.metrics.tls_expires.set_function(lambda: tls.expires)
+    app.ctx.proxies = TrustedProxies(settings.trusted_proxies)
+    # Sanic's own settings for proxies trust every client.
+    app.config.update({"FORWARDED_SECRET": None, "PROXIES_COUNT": None, "REAL_IP_HEADER": None})
     app.ctx.budgets = Budgets(settings.http_limits, engine.metrics)
     app.config.ACCESS_LOG = False
     app.config.FALLBACK_ERROR_FORMAT = "json"
@@ -210,7 +218,7 @@ def build_http(
     observers = [metrics.observer_of(engine.metrics)]
     if access_log.is_enabled():
         observers.append(requests.add)
-    middleware.install_observers(app, observers)
+    middleware.install_observers(app, observers, settings.hsts)
     if settings.cors_origins:
         middleware.install_cors(app, origins)
     return app, requests

@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from corvo_server import logs
 from corvo_server.__about__ import __version__
 from corvo_server.app import check_store
+from corvo_server.certificates import TlsError
 from corvo_server.environment import unknown_variables
 from corvo_server.http_server import BindError
 from corvo_server.keys import keys
@@ -33,6 +34,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 _OPERATOR_ERRORS = (
     BindError,
     OpenServerError,
+    TlsError,
     UnusableStoreError,
     backup.BackupError,
 )

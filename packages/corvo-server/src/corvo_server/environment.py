@@ -8,6 +8,9 @@ _PREFIX = "CORVO_"
 _OF_CLIENTS = frozenset(
     {
         "CORVO_API_KEY",
+        "CORVO_CA_FILE",
+        "CORVO_CLIENT_CERT",
+        "CORVO_CLIENT_KEY",
         "CORVO_CONFIG",
         "CORVO_OUTPUT",
         "CORVO_PROFILE",

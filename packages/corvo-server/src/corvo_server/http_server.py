@@ -14,6 +14,7 @@ from sanic.server.async_server import AsyncioServer
 
 from corvo_server.http.endpoint import App
 from corvo_server.http.fast_path import FastPathProtocol
+from corvo_server.http.secure import SecureProtocol
 from corvo_server.settings import split_bind
 
 if sys.platform != "win32":
@@ -104,10 +105,10 @@ def raise_file_limit(connections: int) -> int:
     return connections if soft == resource.RLIM_INFINITY else min(connections, soft - _OTHER_FILES)
 
 
-def url_of(listener: socket.socket) -> str:
+def url_of(listener: socket.socket, *, is_tls: bool = False) -> str:
     """Return the URL of a bound socket."""
     host, port = listener.getsockname()[:2]
-    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    return f"{'https' if is_tls else 'http'}://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 async def start_http(app: App, listener: socket.socket) -> AsyncioServer:
@@ -119,7 +120,7 @@ async def start_http(app: App, listener: socket.socket) -> AsyncioServer:
     server = await app.create_server(
         sock=listener,
         backlog=_BACKLOG,
-        protocol=FastPathProtocol,
+        protocol=FastPathProtocol if app.ctx.tls is None else SecureProtocol,
         return_asyncio_server=True,
         asyncio_server_kwargs={"start_serving": False},
     )

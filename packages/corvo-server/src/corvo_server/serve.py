@@ -4,15 +4,19 @@ import asyncio
 import logging
 import os
 import signal
+import sys
 from contextlib import suppress
+from functools import partial
 from types import FrameType
 
 from sanic.server.async_server import AsyncioServer
 
 from corvo_server.app import build_engine, build_http, build_services, open_store
+from corvo_server.certificates import TlsError
 from corvo_server.engine.engine import Engine
 from corvo_server.http.access_log import AccessLog
 from corvo_server.http.hosts import is_loopback
+from corvo_server.http.secure import Tls
 from corvo_server.http_server import (
     BindError,
     bind,
@@ -28,6 +32,7 @@ from corvo_server.memory import return_freed_memory
 from corvo_server.services.service import end_all, start_all
 from corvo_server.settings import Settings, split_bind
 from corvo_server.store.protocol import Store, StoreError
+from corvo_server.tls import TlsSource
 from corvo_server.tracing import start_tracing
 
 log = logging.getLogger(__name__)
@@ -66,8 +71,9 @@ class Server:
         self._catch_signals()
         self._fit_connections()
         try:
+            tls = self._load_tls()
             listener = bind(self._settings.bind)
-        except BindError:
+        except (BindError, TlsError):
             await self._store.close()
             raise
         engine = build_engine(self._settings, self._store)
@@ -76,11 +82,11 @@ class Server:
             listener.close()
             await self._store.close()
             raise OpenServerError(self._settings.bind)
-        app, requests = build_http(self._settings, engine)
+        app, requests = build_http(self._settings, engine, tls=tls)
         tracing = start_tracing()
         if tracing is not None:
             tracing.watch(engine, app)
-        url = url_of(listener)
+        url = url_of(listener, is_tls=tls is not None)
         engine.nodes.address = url
         await engine.nodes.beat()  # adjusts the shared clock before the first request
         http = await start_http(app, listener)
@@ -103,6 +109,18 @@ class Server:
                 self._settings.bind,
             )
         return self._settings.insecure_no_auth
+
+    def _load_tls(self) -> Tls | None:
+        """Load the files of TLS, and again on SIGHUP. Raise `TlsError`."""
+        files = self._settings.tls_files
+        if files is None:
+            return None
+        source = TlsSource(files)
+        if sys.platform != "win32":
+            loop = asyncio.get_running_loop()
+            reload = partial(loop.call_soon_threadsafe, source.reload)
+            signal.signal(signal.SIGHUP, lambda *_: reload())
+        return source.tls
 
     def _fit_connections(self) -> None:
         """Lower the maximum number of connections to what the system allows."""

@@ -1,13 +1,15 @@
 """The server's settings. An option takes precedence over a `CORVO_*` environment variable."""
 
 import re
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from corvo_schema.durations import Duration, format_duration
+from corvo_server.certificates import TlsFiles
 from corvo_server.engine.engine import Policy
 from corvo_server.engine.maintenance import Retention
 from corvo_server.engine.payloads import SizeLimits
@@ -42,6 +44,43 @@ class Settings(BaseSettings):
     bind: str = Field(
         "127.0.0.1:8080",
         description="Address and port to listen on. Port 0 selects a free port and logs it.",
+    )
+    tls_cert: Path | None = Field(
+        None,
+        description="File of the TLS certificate in PEM, followed by those of its intermediate "
+        "authorities. The server then speaks HTTPS only. SIGHUP loads all files of TLS again.",
+    )
+    tls_key: Path | None = Field(
+        None,
+        validate_default=True,
+        description="File of the private key of the TLS certificate, in PEM.",
+    )
+    tls_key_password_file: Path | None = Field(
+        None,
+        validate_default=True,
+        description="File with the password of the private key, if it is encrypted.",
+    )
+    tls_client_ca: Path | None = Field(
+        None,
+        validate_default=True,
+        description="File of the authorities, in PEM, that sign the TLS certificates of clients. A "
+        "client that sends another certificate is refused.",
+    )
+    tls_client_required: bool = Field(
+        False,
+        validate_default=True,
+        description="Refuse clients without a TLS certificate. Needs --tls-client-ca.",
+    )
+    trusted_proxies: Annotated[list[str], NoDecode] = Field(
+        [],
+        description="Addresses and networks (10.0.0.0/8) of proxies, separated by commas. Their "
+        "X-Forwarded-For, -Proto, -Host and Forwarded say who called; those of others are ignored.",
+    )
+    hsts: Annotated[Duration, _within(0, 10 * 365 * _DAY)] = Field(
+        0,
+        description="How long browsers must use only HTTPS for this server "
+        "(Strict-Transport-Security); 0s says nothing. Sent over TLS, and through a trusted proxy "
+        "that says https.",
     )
     data_dir: Path = Field(
         Path("corvo-data"),
@@ -139,8 +178,8 @@ class Settings(BaseSettings):
     max_connections_per_address: int = Field(
         5_000,
         ge=0,
-        description="Maximum number of connections from one address; 0 sets no limit. All clients "
-        "behind a proxy have its address.",
+        description="Maximum number of connections from one address; 0 sets no limit. It "
+        "does not hold for --trusted-proxies.",
     )
     max_fetch_bytes: int = Field(
         8 * 1024 * 1024,
@@ -199,7 +238,7 @@ class Settings(BaseSettings):
         "closes their connections.",
     )
 
-    @field_validator("cors_origins", "allowed_hosts", mode="before")
+    @field_validator("cors_origins", "allowed_hosts", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -215,6 +254,50 @@ class Settings(BaseSettings):
                     f"{host!r} is not a host name or address without a port, like corvo.internal"
                 )
         return hosts
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_proxies(cls, networks: list[str]) -> list[str]:
+        for text in networks:
+            try:
+                ip_network(text)
+            except ValueError as error:
+                raise ValueError(
+                    f"{text!r} is not an address or a network, like 10.0.0.0/8 ({error})"
+                ) from None
+        return networks
+
+    @field_validator("tls_cert", "tls_key", "tls_key_password_file", "tls_client_ca", mode="before")
+    @classmethod
+    def _no_file_if_empty(cls, value: object) -> object:
+        return value or None
+
+    @field_validator("hsts")
+    @classmethod
+    def _check_hsts(cls, value: int, info: ValidationInfo) -> int:
+        if value and info.data.get("tls_cert") is None and not info.data.get("trusted_proxies"):
+            raise ValueError("has no effect without --tls-cert or --trusted-proxies; set one, too")
+        return value
+
+    @field_validator("tls_key")
+    @classmethod
+    def _check_key(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        _check_pair(info, "tls_cert", value is not None)
+        if value is None and info.data.get("tls_cert") is not None:
+            raise ValueError("--tls-cert needs the private key of the certificate: --tls-key FILE")
+        return value
+
+    @field_validator("tls_key_password_file", "tls_client_ca")
+    @classmethod
+    def _check_needs_cert(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+        _check_pair(info, "tls_cert", value is not None)
+        return value
+
+    @field_validator("tls_client_required")
+    @classmethod
+    def _check_needs_authorities(cls, value: bool, info: ValidationInfo) -> bool:
+        _check_pair(info, "tls_client_ca", value)
+        return value
 
     @field_validator("database_url", "database_listen_url", mode="before")
     @classmethod
@@ -240,6 +323,19 @@ class Settings(BaseSettings):
     def _check_bind(cls, value: str) -> str:
         split_bind(value)
         return value
+
+    @property
+    def tls_files(self) -> TlsFiles | None:
+        """The files of TLS; None if the server speaks plain HTTP."""
+        if self.tls_cert is None or self.tls_key is None:
+            return None
+        return TlsFiles(
+            self.tls_cert,
+            self.tls_key,
+            self.tls_key_password_file,
+            self.tls_client_ca,
+            self.tls_client_required,
+        )
 
     @property
     def postgres_url(self) -> str | None:
@@ -284,6 +380,12 @@ class Settings(BaseSettings):
             require_lease_tokens=self.require_lease_tokens,
             retention=Retention(self.retain_completed, self.retain_dead, self.retain_events),
         )
+
+
+def _check_pair(info: ValidationInfo, needed: str, is_set: bool) -> None:
+    """Raise `ValueError` if a setting is set without the other one that it needs."""
+    if is_set and needed in info.data and info.data[needed] is None:
+        raise ValueError(f"has no effect without {option_of(needed)} FILE; set it, too")
 
 
 def split_bind(bind: str) -> tuple[str, int]:

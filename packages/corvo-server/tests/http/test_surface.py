@@ -162,17 +162,21 @@ async def test_cors_for_named_origins(bench: Bench) -> None:
         preflight = await server.call("OPTIONS", "/api/v1/enqueue", headers=headers)
         assert preflight.status == 204
         assert preflight.headers["access-control-allow-origin"] == "https://a.example"
-        assert "content-type" in preflight.headers["access-control-allow-headers"]
+        allowed = preflight.headers["access-control-allow-headers"].split(", ")
+        assert {"authorization", "content-type", "x-api-key"} <= set(allowed)
+        assert "*" not in allowed
         assert "DELETE" in preflight.headers["access-control-allow-methods"]
         assert preflight.headers["vary"] == "origin"
         error = await server.get("/jobs/none", headers={"Origin": "https://a.example"})
         assert error.status == 404
         assert error.headers["access-control-allow-origin"] == "https://a.example"
-        assert error.headers["access-control-expose-headers"] == "x-request-id"
+        exposed = error.headers["access-control-expose-headers"]
+        assert exposed == "location, retry-after, x-request-id"
         other = await server.get("/info", headers={"Origin": "https://b.example"})
         assert "access-control-allow-origin" not in other.headers
         none = await server.get("/info")
         assert "access-control-allow-origin" not in none.headers
+        assert {reply.headers["vary"] for reply in (error, other, none)} == {"origin"}
 
 
 async def test_cors_for_any_origin(bench: Bench) -> None:
@@ -180,6 +184,8 @@ async def test_cors_for_any_origin(bench: Bench) -> None:
     async with serve(engine, cors_origins=["*"]) as server:
         reply = await server.get("/info", headers={"Origin": "https://b.example"})
         assert reply.headers["access-control-allow-origin"] == "*"
+        assert "access-control-allow-credentials" not in reply.headers
+        assert "vary" not in reply.headers
         plain = await server.call("OPTIONS", "/api/v1/enqueue")
         assert plain.status == 405
 
@@ -249,7 +255,12 @@ async def test_request_lines_are_written_soon() -> None:
 def one_exchange() -> tuple[Any, Any]:
     """Return a request and its response, as observers get them."""
     request = SimpleNamespace(
-        ctx=SimpleNamespace(request_id="x"), method="GET", path="/", ip="1.2.3.4", stream=None
+        app=SimpleNamespace(ctx=SimpleNamespace(proxies=SimpleNamespace(networks=()))),
+        ctx=SimpleNamespace(request_id="x"),
+        method="GET",
+        path="/",
+        ip="1.2.3.4",
+        stream=None,
     )
     return request, SimpleNamespace(status=200, body=b"ok")
 

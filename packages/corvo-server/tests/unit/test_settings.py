@@ -12,6 +12,16 @@ from corvo_server.settings import Settings, defaults, split_bind, variable_of
 
 GOOD: dict[str, tuple[str, Any]] = {
     "bind": ("0.0.0.0:9000", "0.0.0.0:9000"),
+    "tls_cert": ("", None),
+    "tls_key": ("", None),
+    "tls_key_password_file": ("", None),
+    "tls_client_ca": ("", None),
+    "tls_client_required": ("false", False),
+    "trusted_proxies": (
+        "10.0.0.0/8, 192.168.1.1,::1",
+        ["10.0.0.0/8", "192.168.1.1", "::1"],
+    ),
+    "hsts": ("0s", 0),
     "data_dir": ("/var/lib/corvo", Path("/var/lib/corvo")),
     "database_url": ("postgresql://a:1,b:2/corvo", "postgresql://a:1,b:2/corvo"),
     "database_schema": ("jobs_2", "jobs_2"),
@@ -62,6 +72,12 @@ BAD: dict[str, list[str]] = {
         "::1]:80",
         "localhost:²",
     ],
+    "tls_key": ["key.pem"],
+    "tls_key_password_file": ["password"],
+    "tls_client_ca": ["ca.pem"],
+    "tls_client_required": ["true", "perhaps"],
+    "hsts": ["365d", "-1s", "4000d", "soon"],
+    "trusted_proxies": ["proxy.internal", "10.0.0.1/8", "10.0.0.0/33", "*", "10.0.0.1:80"],
     "database_url": ["corvo", "mysql://db/corvo", "sqlite://", "sqlite:///"],
     "database_schema": ["", "Corvo", "a-b", "1a", "a" * 64, "a; drop"],
     "database_connections": ["0", "", "few"],
@@ -128,6 +144,24 @@ def test_bad_value_names_its_setting(monkeypatch: pytest.MonkeyPatch, name: str,
     with pytest.raises(ValidationError) as caught:
         Settings()
     assert [error["loc"] for error in caught.value.errors()] == [(name,)]
+
+
+def test_files_of_tls_belong_together() -> None:
+    options: dict[str, Any] = {"tls_cert": "cert.pem", "tls_key": "key.pem", "hsts": "30d"}
+    more = {"tls_client_ca": "ca.pem", "tls_client_required": "true"}
+    files = Settings(**options, **more).tls_files
+    assert files == (Path("cert.pem"), Path("key.pem"), None, Path("ca.pem"), True)
+    behind_proxy: dict[str, Any] = {"trusted_proxies": "::1", "hsts": "1m"}
+    assert Settings(**behind_proxy).hsts == 60_000
+    with pytest.raises(ValidationError, match=r"needs the private key.*--tls-key FILE"):
+        Settings(tls_cert=Path("cert.pem"))
+    for name in ("tls_key", "tls_key_password_file", "tls_client_ca"):
+        with pytest.raises(ValidationError, match="no effect without --tls-cert FILE"):
+            Settings(**{name: "file.pem"})
+    with pytest.raises(ValidationError, match="no effect without --tls-client-ca FILE"):
+        Settings(**options, tls_client_required=True)
+    with pytest.raises(ValidationError, match="no effect without --tls-cert or --trusted-proxies"):
+        Settings(**{**behind_proxy, "trusted_proxies": ""})
 
 
 def test_unknown_variables_are_ignored(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,6 +58,8 @@ def worker(
     if settings.is_server_chosen:
         # For clients and tasks in the code that name no server, also in processes of handlers.
         os.environ["CORVO_SERVER"] = settings.server
+    if settings.ca is not None:
+        os.environ["CORVO_CA_FILE"] = settings.ca
     found = find_worker(target)
     chosen = None if queues is None else [name.strip() for name in queues.split(",")]
     unknown = [name for name in chosen or [] if name not in found.tasks]

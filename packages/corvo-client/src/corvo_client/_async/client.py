@@ -42,7 +42,9 @@ class AsyncClient(
     servers of one cluster, separated by commas: if one fails, the client uses the next one.
     `api_key` defaults to CORVO_API_KEY; `proxy` defaults to the usual environment variables.
     Timeouts are in seconds; a fetch adds its own `timeout` to `read_timeout`. `verify` is False, or
-    an SSL context, e.g. with a private authority or a client certificate. `transport` is a
+    an SSL context, e.g. with a client certificate. `ca_file` is a file of the authorities to trust,
+    in PEM; it defaults to CORVO_CA_FILE. CORVO_CLIENT_CERT and CORVO_CLIENT_KEY name the files of
+    the certificate that the client shows. `transport` is a
     transport of httpx that replaces the network. Temporary failures are retried as `retry` defines,
     by default for 5 s, or for CORVO_RETRY_SECONDS; all other failures are raised as `CorvoError`.
     An `enqueue` waits no longer than that for an answer.
@@ -59,6 +61,7 @@ class AsyncClient(
         read_timeout: float = 30.0,
         retry: RetryPolicy | None = None,
         verify: ssl.SSLContext | bool = True,
+        ca_file: str | None = None,
         proxy: str | None = None,
         transport: AsyncBackend | None = None,
     ) -> None:
@@ -69,6 +72,7 @@ class AsyncClient(
             connect_timeout=connect_timeout,
             read_timeout=read_timeout,
             verify=verify,
+            ca_file=ca_file,
             proxy=proxy,
         )
         policy = default_policy() if retry is None else retry

@@ -64,6 +64,11 @@ class Metrics:
         self.connections = Gauge(
             "corvo_connections", "Number of open connections.", registry=self.registry
         )
+        self.tls_expires = Gauge(
+            "corvo_tls_certificate_expires_seconds",
+            "Unix time at which the TLS certificate expires; 0 without TLS.",
+            registry=self.registry,
+        )
         self.body_bytes = Gauge(
             "corvo_body_bytes",
             "Bytes of the request bodies in progress, without those that arrive in one piece.",

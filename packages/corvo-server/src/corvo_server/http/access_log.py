@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from sanic import HTTPResponse, Request
 
+from corvo_server.http.proxies import client_address
 from corvo_server.http.request_id import request_id
 
 _FLUSH_AFTER = 0.25
@@ -33,7 +34,7 @@ class AccessLog:
                 "status": response.status,
                 "bytes": len(response.body or b""),
                 "ms": round(seconds * 1000, 2),
-                "client": request.ip,
+                "client": client_address(request),
             }
         )
         if len(self._entries) >= _FLUSH_AT:

@@ -177,7 +177,8 @@ class BoundedProtocol(StrictProtocol):
         """Start to serve the connection. Refuse its requests if it is above the caps."""
         peer = transport.get_extra_info("peername")
         self._address = str(peer[0]) if isinstance(peer, tuple) else ""
-        self.refusal = self.budgets.connect(self._address)
+        is_proxy = self.app.ctx.proxies.trusts(self._address)
+        self.refusal = self.budgets.connect(self._address, is_proxy=is_proxy)
         super().connection_made(transport)
         if self.refusal is not None:
             self.patience = Patience(self.deadlines)

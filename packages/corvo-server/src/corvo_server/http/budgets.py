@@ -108,13 +108,16 @@ class Budgets:
 
     # Connections
 
-    def connect(self, address: str) -> Refusal | None:
-        """Count a connection. Return why its requests are to be refused, or None."""
+    def connect(self, address: str, *, is_proxy: bool = False) -> Refusal | None:
+        """Count a connection. Return why its requests are to be refused, or None.
+
+        The cap for addresses does not hold for a trusted proxy, which has those of its clients.
+        """
         self._connections += 1
         self._by_address[address] += 1
         if self._connections - self._reserved > self._limits.connections:
             refusal = Refusal.CONNECTIONS
-        elif 0 < self._limits.connections_of_address < self._by_address[address]:
+        elif not is_proxy and 0 < self._limits.connections_of_address < self._by_address[address]:
             refusal = Refusal.ADDRESS
         else:
             return None

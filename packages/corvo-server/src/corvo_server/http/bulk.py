@@ -10,6 +10,7 @@ from corvo_server.engine.bulk import BulkDone
 from corvo_server.http import documents
 from corvo_server.http.endpoint import EVENT_STREAM, SEE, STEER, Resource
 from corvo_server.http.event_stream import event_stream
+from corvo_server.http.proxies import client_address
 from corvo_server.http.replies import accepted, message_data, reply
 from corvo_server.http.request import connection_of, engine_of, read_body, shift_of
 
@@ -32,7 +33,7 @@ async def bulk(request: Request) -> HTTPResponse:
     It does so with `async`, with more than 10,000 jobs, and if it does not end within 5 s.
     """
     body = read_body(request, BulkRequest)
-    done = await engine_of(request).bulk.run(body, request.ip)
+    done = await engine_of(request).bulk.run(body, client_address(request))
     if isinstance(done, BulkDone):
         return reply(
             {

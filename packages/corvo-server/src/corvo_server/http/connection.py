@@ -100,14 +100,18 @@ class Connection(HttpProtocol):
         transport = self.transport
         if transport is None or transport.is_closing():
             raise RequestCancelled
-        transport.write(data)
+        self._sent += self._write(transport, data)
         if not self._can_write.is_set():
             self._hold(len(data))
         self._time = monotonic()
-        self._sent += len(data)
         if self._expected is not None:
             self._replies.append((self._sent, self._expected))
             self._expected = None
+
+    def _write(self, transport: asyncio.Transport, data: bytes) -> int:
+        """Pass bytes to the transport. Return how many more bytes it sends because of them."""
+        transport.write(data)
+        return len(data)
 
     def _hold(self, size: int) -> None:
         """Charge a reply that the client does not take at once to the budget of replies."""

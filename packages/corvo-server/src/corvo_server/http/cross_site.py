@@ -10,8 +10,9 @@ from sanic import Request
 
 from corvo_schema.errors import ErrorCode
 from corvo_server.engine.errors import CallError
+from corvo_server.http.proxies import forwarded_host
 
-_READING = frozenset({"GET", "HEAD", "OPTIONS"})
+READING = frozenset({"GET", "HEAD", "OPTIONS"})
 _PORTS = {"http": "80", "https": "443"}
 _LONGEST_SHOWN = 100
 """Maximum characters of a refused origin in a message."""
@@ -46,18 +47,19 @@ class Origins:
 
 def is_writing(request: Request) -> bool:
     """Return whether a request may change something."""
-    return request.method not in _READING
+    return request.method not in READING
 
 
 def _is_own(origin: str, request: Request) -> bool:
     """Return whether `origin` is the one under which this server was called.
 
-    A proxy in front of the server may add TLS, so the scheme does not have to be http.
+    A proxy in front of the server may add TLS, so the scheme does not have to be http. A trusted
+    proxy says under which host it was called.
     """
     scheme, _, authority = origin.lower().partition("://")
-    host = request.headers.getone("host", "").strip().lower()
+    host = forwarded_host(request) or request.headers.getone("host", "").strip()
     port = _PORTS.get(scheme)
-    return port is not None and _with_port(authority, port) == _with_port(host, port)
+    return port is not None and _with_port(authority, port) == _with_port(host.lower(), port)
 
 
 def _with_port(authority: str, default: str) -> str:

@@ -50,6 +50,7 @@ _REPLY_HEADS = {
         status,
         [
             (HEADER.encode(), b"%b"),
+            (b"x-content-type-options", b"nosniff"),
             (b"content-length", b"%d"),
             (b"connection", b"keep-alive"),
             (b"content-type", JSON.encode()),

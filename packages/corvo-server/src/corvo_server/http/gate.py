@@ -15,6 +15,7 @@ from corvo_server.auth.caller import ANONYMOUS, STRANGER, Caller, set_caller
 from corvo_server.engine.errors import CallError
 from corvo_server.engine.keys import Keys
 from corvo_server.http.endpoint import API_PREFIX, Endpoint
+from corvo_server.http.proxies import client_address
 
 _MAX_FAILURES = 20
 """Number of wrong keys from one address within a window after which further ones get 429."""
@@ -111,12 +112,13 @@ class Gate:
         try:
             return self._keys.authenticate(text)
         except CallError as error:
-            seconds = self.failures.note(request.ip)
+            address = client_address(request)
+            seconds = self.failures.note(address)
             if seconds is None:
                 raise
             raise CallError(
                 ErrorCode.OVERLOADED,
-                f"There were too many calls with a wrong API key from {request.ip}. Try again in "
+                f"There were too many calls with a wrong API key from {address}. Try again in "
                 f"{seconds} seconds. The last reason: {error.message}",
                 retry_after=seconds,
             ) from None

@@ -29,6 +29,8 @@ _ONCE = frozenset({"content-length", "host", "transfer-encoding"})
 """Headers of which parsers take different ones if there are several."""
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[^\x00-\x08\x0a-\x1f\x7f]*)?")
 """A chunk's size with its extensions, which are ignored."""
+_TLS = b"\x16"
+"""First byte of TLS."""
 _GRACE = 0.001
 """Seconds between the end of a wait and its effect."""
 _MAX_CHUNK_LINE = 1024
@@ -126,8 +128,13 @@ class StrictHttp(Http):
         self.stage = Stage.REQUEST
 
     async def _receive_head(self) -> bytes | None:
-        """Wait for a complete head and return it; None if it is over the limit."""
+        """Wait for a complete head and return it; None if it is over the limit.
+
+        A client that speaks TLS is refused at once: its bytes are not the begin of a long head.
+        """
         buffer: bytearray = self.recv_buffer
+        if buffer[:1] == _TLS:
+            raise BadRequest("this port does not speak TLS; use a URL that starts with http://")
         start = 0
         while (end := buffer.find(END_OF_HEAD, start)) < 0:
             start = max(0, len(buffer) - 3)

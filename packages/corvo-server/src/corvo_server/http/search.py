@@ -5,6 +5,7 @@ from sanic import HTTPResponse, Request
 from corvo_schema import SearchReply, SearchRequest
 from corvo_server.http import documents
 from corvo_server.http.endpoint import SEE_JOBS, Resource
+from corvo_server.http.proxies import client_address
 from corvo_server.http.replies import reply
 from corvo_server.http.request import engine_of, read_body, shift_of
 
@@ -27,7 +28,8 @@ async def search_jobs(request: Request) -> HTTPResponse:
     turn.
     """
     shift = shift_of(request)
-    page = await engine_of(request).search.jobs(read_body(request, SearchRequest), request.ip)
+    body = read_body(request, SearchRequest)
+    page = await engine_of(request).search.jobs(body, client_address(request))
     return reply(
         {
             "jobs": [documents.job(record, shift) for record in page.jobs],

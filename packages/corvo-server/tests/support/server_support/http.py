@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import cache
@@ -18,6 +19,7 @@ from corvo_server.engine.engine import Engine
 from corvo_server.http.deadlines import Deadlines
 from corvo_server.http.gate import Gate
 from corvo_server.http.openapi import describe
+from corvo_server.http.secure import Tls
 from corvo_server.http_server import bind, start_http
 from corvo_server.settings import Settings
 
@@ -86,6 +88,8 @@ class HttpServer:
         self.port = port
         self.headers: dict[str, str] = {}
         """Headers that `call` adds to each request."""
+        self.client_tls: ssl.SSLContext | None = None
+        """With it, the test speaks TLS."""
         self._open: list[Connection] = []
 
     async def require_keys(self) -> None:
@@ -116,7 +120,11 @@ class HttpServer:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_bytes)
         await asyncio.get_running_loop().sock_connect(client, (self.host, self.port))
         limit = receive_bytes or 64 * 1024
-        connection = Connection(*await asyncio.open_connection(sock=client, limit=limit))
+        name = self.host if self.client_tls else None
+        reader, writer = await asyncio.open_connection(
+            sock=client, limit=limit, ssl=self.client_tls, server_hostname=name
+        )
+        connection = Connection(reader, writer)
         self._open.append(connection)
         return connection
 
@@ -176,10 +184,10 @@ def request(
 
 @asynccontextmanager
 async def serve(
-    engine: Engine, deadlines: Deadlines | None = None, **settings: Any
+    engine: Engine, deadlines: Deadlines | None = None, tls: Tls | None = None, **settings: Any
 ) -> AsyncIterator[HttpServer]:
     """Serve `engine` over HTTP on a free port of this machine."""
-    app, requests = build_http(Settings(bind="127.0.0.1:0", **settings), engine, deadlines)
+    app, requests = build_http(Settings(bind="127.0.0.1:0", **settings), engine, deadlines, tls)
     app.config.TOUCHUP = False  # touch-up would rewrite Sanic's methods for the whole process
     listener = bind("127.0.0.1:0")
     http = await start_http(app, listener)
