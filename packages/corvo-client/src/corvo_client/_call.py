@@ -18,6 +18,7 @@ class Call(Generic[R]):
     `repeatable`: sending it twice has no second effect. `patient`: the retry policy applies; if
     False, the first failure is raised. `waits`: seconds by which the server may delay its answer.
     A call with a `batch_endpoint` may be sent to that endpoint as `item`, together with others.
+    `may_be_sealed`: a codec has encoded the documents of the body already, or some of them.
     """
 
     verb: str
@@ -29,6 +30,7 @@ class Call(Generic[R]):
     waits: float = 0.0
     batch_endpoint: "BatchEndpoint[R] | None" = None
     item: bytes = b""
+    may_be_sealed: bool = False
 
 
 class Exact(NamedTuple, Generic[R]):
@@ -52,6 +54,7 @@ def exact(call: Call[R]) -> Call[Exact[R]]:
         repeatable=call.repeatable,
         patient=call.patient,
         waits=call.waits,
+        may_be_sealed=call.may_be_sealed,
     )
 
 

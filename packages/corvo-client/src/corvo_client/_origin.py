@@ -9,13 +9,14 @@ from copy import copy
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, Literal
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
 from corvo_client.__about__ import __version__
 from corvo_client._call import Call
+from corvo_client._documents import Codec
 from corvo_client._errors import (
     BadReply,
     CallTimedOut,
@@ -25,6 +26,7 @@ from corvo_client._errors import (
     TransportError,
 )
 from corvo_client._redirect import environment_server
+from corvo_client._sealing import sealing_of
 
 DEFAULT_URL = "http://localhost:8080"
 MAX_CONNECTIONS = 10
@@ -56,7 +58,8 @@ class Origin:
     """The server, or the servers of one cluster, with their connection settings.
 
     `base_url` falls back to CORVO_SERVER, then to `http://localhost:8080`; `api_key` to
-    CORVO_API_KEY; `proxy` to the usual environment variables. `verify` is False, or an SSL context,
+    CORVO_API_KEY; `proxy` to the usual environment variables; `codec` to CORVO_CODEC_KEYS or
+    CORVO_CODEC_KEYS_FILE, unless it is False. `verify` is False, or an SSL context,
     e.g. one with a private authority or a client certificate. Timeouts are in seconds. Raises
     `InvalidSetting`. `source` says where `base_url` is from, for messages.
 
@@ -75,6 +78,7 @@ class Origin:
         verify: ssl.SSLContext | bool = True,
         proxy: str | None = None,
         source: str = "the code",
+        codec: Codec | Literal[False] | None = None,
     ) -> None:
         named = environment_server()
         text = base_url or named or DEFAULT_URL
@@ -94,6 +98,7 @@ class Origin:
         if uses_tls and verify is True:
             _check_authorities()
         self._verify = verify if uses_tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self.sealing = sealing_of(codec)
 
     @property
     def server(self) -> ServerAddress:

@@ -4,9 +4,10 @@
 import ssl
 from collections.abc import Generator, Mapping
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Literal, Self, TypeVar
 
 from corvo_client._call import Call
+from corvo_client._documents import Codec
 from corvo_client._origin import Origin
 from corvo_client._retry import RetryPolicy, default_policy
 from corvo_client._stream import Stream
@@ -44,6 +45,8 @@ class Client(
     an SSL context, e.g. with a private authority or a client certificate. `transport` is a
     transport of httpx that replaces the network. Temporary failures are retried as `retry` defines,
     by default for 5 s, or for CORVO_RETRY_SECONDS; all other failures are raised as `CorvoError`.
+    `codec` encodes payloads, results, checkpoints and errors, e.g. an `EncryptionCodec`; it
+    defaults to the keys in CORVO_CODEC_KEYS or CORVO_CODEC_KEYS_FILE, and False means none.
     The client connects at the first call.
     """
 
@@ -59,6 +62,7 @@ class Client(
         verify: ssl.SSLContext | bool = True,
         proxy: str | None = None,
         transport: Backend | None = None,
+        codec: Codec | Literal[False] | None = None,
     ) -> None:
         origin = Origin(
             base_url,
@@ -68,6 +72,7 @@ class Client(
             read_timeout=read_timeout,
             verify=verify,
             proxy=proxy,
+            codec=codec,
         )
         policy = default_policy() if retry is None else retry
         self._transport = Transport(origin, transport)

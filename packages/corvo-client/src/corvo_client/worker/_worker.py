@@ -11,11 +11,12 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import replace
 from types import MappingProxyType, TracebackType
-from typing import Any, Concatenate, ParamSpec, Protocol, Self, TypeVar, Unpack, overload
+from typing import Any, Concatenate, Literal, ParamSpec, Protocol, Self, TypeVar, Unpack, overload
 
 from pydantic import TypeAdapter, ValidationError
 
 from corvo_client._async.client import AsyncClient
+from corvo_client._documents import Codec
 from corvo_client._options import DefaultOptions
 from corvo_client._redirect import bound
 from corvo_client._retry import RetryPolicy
@@ -69,8 +70,8 @@ class Worker:
     `processes` limits the handlers with `executor="process"` (default: the number of CPUs).
     `lifespan(worker)` is a context manager that is entered before the first fetch and left after
     the last report; its value is `Context.state`. With `publish`, the worker replaces the defaults
-    of its queues by the options and payload schemas of its tasks when it starts. Raises ValueError
-    for invalid arguments.
+    of its queues by the options and payload schemas of its tasks when it starts. `codec` is that of
+    `AsyncClient`, for the worker and its tasks. Raises ValueError for invalid arguments.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class Worker:
         processes: int | None = None,
         lifespan: Callable[["Worker"], AbstractAsyncContextManager[Any]] | None = None,
         publish: bool = True,
+        codec: Codec | Literal[False] | None = None,
     ) -> None:
         if not 0 < poll_timeout <= _MAX_POLL_TIMEOUT:
             raise ValueError(f"poll_timeout must be above 0 and at most 60 s, not {poll_timeout}")
@@ -107,7 +109,7 @@ class Worker:
         self._poll_timeout = poll_timeout
         self._lease_duration = lease_duration
         self._hostname = socket.gethostname() if hostname is None else hostname
-        self._server = Server(server, api_key, retry)
+        self._server = Server(server, api_key, retry, codec)
         self._publishes = publish
         self._tasks: dict[str, AnyTask] = {}
         self._run: Run | None = None
