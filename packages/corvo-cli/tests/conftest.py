@@ -117,7 +117,9 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("CORVO_SERVER", "CORVO_API_KEY", "CORVO_PROFILE", "CORVO_OUTPUT", "NO_COLOR"):
+    codec = ("CORVO_CODEC_KEYS", "CORVO_CODEC_KEYS_FILE", "CORVO_CODEC_REQUIRE")
+    names = ("CORVO_SERVER", "CORVO_API_KEY", "CORVO_PROFILE", "CORVO_OUTPUT", "NO_COLOR", *codec)
+    for name in names:
         monkeypatch.setenv(name, "")  # `corvo worker` sets CORVO_SERVER: restore it afterwards
         monkeypatch.delenv(name)
 

@@ -139,7 +139,7 @@ def test_profile_without_a_file_is_refused(environment: dict[str, str]) -> None:
         ("[profiles.local]\nserver = 3", r"\[profiles.local\] must be strings"),
         (
             '[profiles.local]\nsever = "x"',
-            r"unknown key .*: sever\. Known keys: api_key, output, server",
+            r"unknown key .*: sever\. Known keys: api_key, codec, output, server",
         ),
         ('[profiles.a]\nserver = "x"\n', None),
     ],

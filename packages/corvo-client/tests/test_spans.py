@@ -46,5 +46,5 @@ def test_long_numbers_are_no_problem() -> None:
 
 @pytest.mark.parametrize("text", ['{"a" 1', "{1:2}", '{"a":1 "b":2}', '{"a":', "{"])
 def test_text_that_is_not_json_is_an_error(text: str) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"."):
         list(members(text))

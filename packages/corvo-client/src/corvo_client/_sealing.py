@@ -216,19 +216,12 @@ def sealing_of(codec: "Codec | Literal[False] | None") -> Sealing | None:
     if codec is False:
         return None
     if codec is None:
-        codec = environment_codec(os.environ)
+        if not any(map(os.environ.get, ("CORVO_CODEC_KEYS", "CORVO_CODEC_KEYS_FILE"))):
+            return None
+        from corvo_client.encryption import codec_from  # noqa: PLC0415 - an extra
+
+        codec = codec_from(os.environ)
     return None if codec is None else Sealing(codec)
-
-
-def environment_codec(environment: Mapping[str, str]) -> Codec | None:
-    """Return the codec of CORVO_CODEC_KEYS or CORVO_CODEC_KEYS_FILE, if one of them is set."""
-    text, path = environment.get("CORVO_CODEC_KEYS"), environment.get("CORVO_CODEC_KEYS_FILE")
-    if not text and not path:
-        return None
-    from corvo_client.encryption import codec_of  # noqa: PLC0415 - an extra
-
-    is_required = environment.get("CORVO_CODEC_REQUIRE", "").lower() in {"1", "true", "yes", "on"}
-    return codec_of(text or None, path or None, require=is_required)
 
 
 class _Seal:

@@ -25,7 +25,7 @@ except ModuleNotFoundError as error:
 from corvo_client._documents import AboutDocument, AlreadyEncoded, CannotDecode, DocumentKind
 from corvo_client._errors import InvalidSetting
 
-__all__ = ["EncryptionCodec", "new_key"]
+__all__ = ["EncryptionCodec", "codec_from", "new_key"]
 
 _NAME = "$corvo_encrypted"
 _PREFIX = b'{"%b":' % _NAME.encode()
@@ -35,6 +35,7 @@ _SALT_BYTES = 16
 _NONCE_BYTES = 12
 _TAG_BYTES = 16
 _KEY_ID = re.compile("[A-Za-z0-9._-]{1,64}")
+_SWITCHES = {"": False, "0": False, "false": False, "1": True, "true": True}
 # What a handler gets. Errors and messages can also be texts of the server.
 _REQUIRED = frozenset(
     {
@@ -166,11 +167,25 @@ def new_key(key_id: str | None = None) -> str:
     return f"{key_id}:{base64.b64encode(key).decode()}"
 
 
-@lru_cache(maxsize=8)
-def codec_of(text: str | None, path: str | None, *, require: bool) -> EncryptionCodec:
-    """Return the codec of the keys in `text` or in the file `path`. Later calls read no file."""
+def codec_from(environment: Mapping[str, str]) -> EncryptionCodec | None:
+    """Return the codec of CORVO_CODEC_KEYS or CORVO_CODEC_KEYS_FILE, or None if none is set.
+
+    CORVO_CODEC_REQUIRE sets its `require`. A file is read once per process.
+    """
+    text = environment.get("CORVO_CODEC_KEYS") or None
+    path = environment.get("CORVO_CODEC_KEYS_FILE") or None
+    if text is None and path is None:
+        return None
     if text is not None and path is not None:
         raise InvalidSetting("set either CORVO_CODEC_KEYS or CORVO_CODEC_KEYS_FILE, not both")
+    required = environment.get("CORVO_CODEC_REQUIRE", "").lower()
+    if required not in _SWITCHES:
+        raise InvalidSetting(f"CORVO_CODEC_REQUIRE must be true or false, not {required!r}")
+    return _codec_of(text, path, require=_SWITCHES[required])
+
+
+@lru_cache(maxsize=8)
+def _codec_of(text: str | None, path: str | None, *, require: bool) -> EncryptionCodec:
     if path is not None:
         return EncryptionCodec.from_file(path, require=require)
     return EncryptionCodec.from_text(text or "", require=require, source="CORVO_CODEC_KEYS")
