@@ -14,18 +14,14 @@ if TYPE_CHECKING:
     from corvo_client._async.bulk_handle import AsyncBulkHandle
     from corvo_client._async.client import AsyncClient
     from corvo_client._codec import RawJson
-    from corvo_client._documents import (
-        AboutDocument,
-        AlreadyEncoded,
-        CannotDecode,
-        Codec,
-        DocumentKind,
-    )
+    from corvo_client._documents import AboutDocument, Codec, DocumentKind
     from corvo_client._errors import (
+        AlreadyEncoded,
         ApiError,
         BadReply,
         BulkStopped,
         CallTimedOut,
+        CannotDecode,
         Conflict,
         ConnectionFailed,
         ConnectionLost,
@@ -104,21 +100,17 @@ _MODULES = {
     "corvo_client": ("calls",),
     "corvo_client._async.client": ("AsyncClient",),
     "corvo_client._codec": ("RawJson",),
-    "corvo_client._documents": (
-        "AboutDocument",
-        "AlreadyEncoded",
-        "CannotDecode",
-        "Codec",
-        "DocumentKind",
-    ),
+    "corvo_client._documents": ("AboutDocument", "Codec", "DocumentKind"),
     "corvo_client.encryption": ("EncryptionCodec",),
     "corvo_client._sync.bulk_handle": ("BulkHandle",),
     "corvo_client._async.bulk_handle": ("AsyncBulkHandle",),
     "corvo_client._errors": (
+        "AlreadyEncoded",
         "ApiError",
         "BadReply",
         "BulkStopped",
         "CallTimedOut",
+        "CannotDecode",
         "Conflict",
         "ConnectionFailed",
         "ConnectionLost",

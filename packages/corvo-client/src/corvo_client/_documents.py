@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
-from corvo_client._errors import CorvoError
-
 
 class DocumentKind(StrEnum):
     """The documents of a job that a codec encodes."""
@@ -56,11 +54,3 @@ class Codec(Protocol):
         Raises `CannotDecode`. Its message goes to the server, so it must not contain the document.
         """
         ...
-
-
-class CannotDecode(CorvoError, ValueError):
-    """A stored document cannot be decoded, e.g. because its key is unknown or it was changed."""
-
-
-class AlreadyEncoded(CorvoError, ValueError):
-    """The document is encoded already."""

@@ -17,13 +17,8 @@ from pydantic_core import from_json, to_json
 from corvo_client._answer import Answer
 from corvo_client._call import API, Call
 from corvo_client._codec import invalid
-from corvo_client._documents import (
-    AboutDocument,
-    AlreadyEncoded,
-    CannotDecode,
-    Codec,
-    DocumentKind,
-)
+from corvo_client._documents import AboutDocument, Codec, DocumentKind
+from corvo_client._errors import AlreadyEncoded, CannotDecode
 from corvo_client._spans import Span, is_object, items, members
 from corvo_schema import BatchCallback
 from corvo_schema.rules import EXPIRED

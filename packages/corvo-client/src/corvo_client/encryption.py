@@ -22,8 +22,8 @@ except ModuleNotFoundError as error:
     error.add_note('Run: pip install "corvo-client[encryption]"')
     raise
 
-from corvo_client._documents import AboutDocument, AlreadyEncoded, CannotDecode, DocumentKind
-from corvo_client._errors import InvalidSetting
+from corvo_client._documents import AboutDocument, DocumentKind
+from corvo_client._errors import AlreadyEncoded, CannotDecode, InvalidSetting
 
 __all__ = ["EncryptionCodec", "codec_from", "new_key"]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from corvo_client._calls import attempts as calls
 from corvo_client._calls.attempts import AnyJob
-from corvo_client._documents import CannotDecode
+from corvo_client._errors import CannotDecode
 from corvo_client._options import AnySeconds
 from corvo_client._sync.base import Base
 from corvo_schema import (

@@ -20,9 +20,9 @@ from corvo_client._batch_endpoints import (
 from corvo_client._call import API, BatchEndpoint, Call
 from corvo_client._calls.attempts import heartbeat
 from corvo_client._codec import reader
-from corvo_client._documents import CannotDecode
 from corvo_client._errors import (
     BadReply,
+    CannotDecode,
     CorvoError,
     Forbidden,
     NotFound,
