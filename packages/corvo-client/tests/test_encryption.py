@@ -158,6 +158,12 @@ def test_what_looks_encrypted_is_neither_encrypted_nor_passed_on(document: bytes
         codec.decode(document, PAYLOAD)
 
 
+def test_other_notations_of_an_envelope_are_read() -> None:
+    encoded = json.loads(codec.encode(b"1", PAYLOAD))
+    spaced = json.dumps(encoded, indent=2).replace("$", "\\u0024")
+    assert codec.decode(spaced.encode(), PAYLOAD) == b"1"
+
+
 def test_a_newer_form_is_named() -> None:
     document = b'{"$corvo_encrypted":{"v":2,"kid":"new","data":"","more":1}}'
     with pytest.raises(CannotDecode, match=r"v2.*upgrade corvo-client"):

@@ -8,7 +8,8 @@ import json
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from copy import copy
+from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeVar
 from urllib.parse import unquote
 
@@ -166,16 +167,18 @@ class Sealing:
             return call
         shape, job_id = found
         change = _Seal(self.codec, may_be_sealed=call.may_be_sealed)
-        text = _rewritten(call.body.decode(), shape, job_id, change)
-        return replace(call, body=text.encode())
+        sealed = copy(call)
+        sealed.body = _rewritten(call.body.decode(), shape, job_id, change).encode()
+        return sealed
 
     def unsealed(self, call: Call[R]) -> Call[R]:
         """Return a call that `may_be_sealed` with plain documents, for tests without a server."""
         found = _request_shape(call)
         if found is None or call.body is None or not call.may_be_sealed:
             return call
-        text = _rewritten(call.body.decode(), *found, _Open(self.codec))
-        return replace(call, body=text.encode())
+        plain = copy(call)
+        plain.body = _rewritten(call.body.decode(), *found, _Open(self.codec)).encode()
+        return plain
 
     def opened(self, call: Call[Any], answer: Answer) -> Answer:
         """Return the answer to a call with opened documents."""
