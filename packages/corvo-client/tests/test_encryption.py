@@ -79,6 +79,16 @@ def test_every_flipped_bit_of_the_data_is_refused_without_require() -> None:
             codec.decode(bytes(flipped), PAYLOAD)
 
 
+def test_unused_bits_of_the_base64_must_be_zero() -> None:
+    encoded = codec.encode(b'"x"', PAYLOAD)
+    data, text = encoded[:-5], "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    assert encoded.endswith(b'="}}')
+    for bits in (1, 2, 3):  # which no decoder looks at
+        last = text[text.index(chr(encoded[-5])) | bits].encode()
+        with pytest.raises(CannotDecode, match="damaged"):
+            codec.decode(data + last + encoded[-4:], PAYLOAD)
+
+
 @given(first=abouts, second=abouts)
 def test_a_document_is_bound_to_its_kind_and_job(
     first: AboutDocument, second: AboutDocument
