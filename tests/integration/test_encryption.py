@@ -161,7 +161,8 @@ async def test_no_plain_text_reaches_the_server_its_files_or_its_log(
         assert NAME in pages[0]
     assert server.stop() == 0
     files = {path: path.read_bytes() for path in server.data_dir.rglob("*") if path.is_file()}
-    assert NAME.encode() in files[server.database]
+    if server.database in files:  # not on PostgreSQL
+        assert NAME.encode() in files[server.database]
     hidden = SECRET.encode()
     assert [path for path, content in files.items() if hidden in content] == []
     assert [line for line in [*server.lines, *pages] if SECRET in line] == []

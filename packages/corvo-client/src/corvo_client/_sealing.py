@@ -1,4 +1,4 @@
-"""Where the documents of jobs are in requests and answers, and what a codec does to them there.
+"""What a codec does to the documents of requests and answers.
 
 This is the only place between the calls and the network, so no document passes it by. A document
 that was encoded is called sealed here; opening is the reverse.
@@ -7,19 +7,29 @@ that was encoded is called sealed here; opening is the reverse.
 import json
 import logging
 import os
-from collections.abc import Mapping
 from copy import copy
-from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeVar
-from urllib.parse import unquote
 
 from pydantic_core import from_json, to_json
 
 from corvo_client._answer import Answer
-from corvo_client._call import API, Call
+from corvo_client._call import Call
 from corvo_client._codec import invalid
 from corvo_client._documents import AboutDocument, Codec, DocumentKind
 from corvo_client._errors import AlreadyEncoded, CannotDecode
+from corvo_client._shapes import (
+    CHECKPOINT,
+    ById,
+    Document,
+    ListOf,
+    Object,
+    Payload,
+    Shape,
+    Text,
+    answer_shape,
+    message_shape,
+    request_shape,
+)
 from corvo_client._spans import Span, is_object, items, members
 from corvo_schema import BatchCallback
 from corvo_schema.rules import EXPIRED
@@ -34,109 +44,6 @@ _CUT_AT = 1000
 """Length at which the event log cuts an error, in characters."""
 _CUT = "an encrypted error that the event log has cut; the job has the whole error"
 _TOO_LARGE = 413
-
-
-@dataclass(frozen=True, slots=True)
-class _Text:
-    """A text. `longest` bytes of UTF-8 are sealed, so that the server cuts nothing."""
-
-    kind: DocumentKind
-    longest: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Payload:
-    """A payload, or that of a callback job, whose member `payload` is sealed."""
-
-    kind: DocumentKind = DocumentKind.PAYLOAD
-
-
-@dataclass(frozen=True, slots=True)
-class _Document:
-    """A result or a checkpoint; null stands for none."""
-
-    kind: DocumentKind
-
-
-@dataclass(frozen=True, slots=True)
-class _List:
-    of: "_Shape"
-
-
-@dataclass(frozen=True, slots=True)
-class _ById:
-    """An object whose members have job ids as names."""
-
-    of: "_Shape"
-
-
-@dataclass(frozen=True, slots=True)
-class _Object:
-    """An object. The member `id_from` is a job id. `added` is sealed, as {}, if it is missing."""
-
-    parts: "Mapping[str, _Shape]"
-    id_from: str | None = None
-    added: str | None = None
-
-
-_Shape = _Text | _Payload | _Document | _List | _ById | _Object
-
-# Three quarters of what the server stores, which base64 makes up.
-_ERROR = _Text(DocumentKind.ERROR, 12_000)
-_BACKTRACE = _Text(DocumentKind.BACKTRACE, 48_000)
-_PROGRESS = _Object({"message": _Text(DocumentKind.MESSAGE)})
-_RESULT = _Document(DocumentKind.RESULT)
-_CHECKPOINT = _Document(DocumentKind.CHECKPOINT)
-_CALLBACK = _Object(
-    {"callback_payload": _Payload(DocumentKind.CALLBACK_PAYLOAD)}, added="callback_payload"
-)
-_NEW_JOB = _Object({"payload": _Payload()}, id_from="job_id", added="payload")
-_SCHEDULE = _Object({"payload": _Payload()}, added="payload")
-_ACK = _Object({"result": _RESULT}, id_from="job_id")
-_FAIL = _Object({"error": _ERROR, "backtrace": _BACKTRACE}, id_from="job_id")
-_RELEASE = _Object({"checkpoint": _CHECKPOINT}, id_from="job_id")
-_BEAT = _Object({"checkpoint": _CHECKPOINT, "progress": _PROGRESS})
-
-_REQUESTS: dict[str, _Shape] = {
-    "enqueue": _NEW_JOB,
-    "enqueue/batch": _Object({"jobs": _List(_NEW_JOB), "batch": _CALLBACK}),
-    "ack/": _ACK,
-    "ack/batch": _Object({"acks": _List(_ACK)}),
-    "fail/": _FAIL,
-    "fail/batch": _Object({"fails": _List(_FAIL)}),
-    "release/": _RELEASE,
-    "release/batch": _Object({"releases": _List(_RELEASE)}),
-    "heartbeat": _Object({"jobs": _ById(_BEAT)}),
-    "schedules": _SCHEDULE,
-    "schedules/": _SCHEDULE,
-}
-_EVENT = _Object(
-    {"data": _Object({"error": _ERROR, "progress": _PROGRESS})},
-    id_from="job_id",
-)
-_JOB = _Object(
-    {
-        "payload": _Payload(),
-        "result": _RESULT,
-        "checkpoint": _CHECKPOINT,
-        "progress": _PROGRESS,
-        "errors": _List(_Object({"error": _ERROR, "backtrace": _BACKTRACE})),
-        "timeline": _List(_EVENT),
-    },
-    id_from="id",
-)
-_JOBS = _Object({"jobs": _List(_JOB)})
-_STORED_SCHEDULE = _Object({"payload": _Payload()})
-# Not fetches: a job that cannot be opened must fail alone; see `open_job`.
-_ANSWERS: dict[str, _Shape] = {
-    "GET jobs/": _JOB,
-    "POST jobs/search": _JOBS,
-    "POST jobs/bulk-get": _JOBS,
-    "GET schedules": _List(_STORED_SCHEDULE),
-    "POST schedules": _STORED_SCHEDULE,
-    "GET schedules/": _STORED_SCHEDULE,
-    "PUT schedules/": _STORED_SCHEDULE,
-}
 
 
 class Fetched(Protocol):
@@ -162,7 +69,7 @@ class Sealing:
 
         The documents of a call that `may_be_sealed` stay as they are if they are sealed.
         """
-        found = _request_shape(call)
+        found = request_shape(call)
         if found is None or call.body is None:
             return call
         shape, job_id = found
@@ -173,7 +80,7 @@ class Sealing:
 
     def unsealed(self, call: Call[R]) -> Call[R]:
         """Return a call that `may_be_sealed` with plain documents, for tests without a server."""
-        found = _request_shape(call)
+        found = request_shape(call)
         if found is None or call.body is None or not call.may_be_sealed:
             return call
         plain = copy(call)
@@ -184,21 +91,22 @@ class Sealing:
         """Return the answer to a call with opened documents."""
         if answer.status == _TOO_LARGE:
             return answer._replace(body=_with_reason(answer.body))
-        shape = _ANSWERS.get(f"{call.verb} {_route(call.path)[0]}")
+        shape = answer_shape(call)
         if shape is None or not 200 <= answer.status < 300:
             return answer
         return answer._replace(body=self._opened(answer.body, shape))
 
     def opened_message(self, path: str, data: bytes) -> bytes:
         """Return a message of the stream `path` with opened documents."""
-        return self._opened(data, _EVENT) if _route(path)[0] == "events" else data
+        shape = message_shape(path)
+        return data if shape is None else self._opened(data, shape)
 
     def open_job(self, job: Fetched) -> None:
         """Replace the payload and the checkpoint of a fetched job. Raises `CannotDecode`."""
-        job.payload = _value_of(job.payload, _Payload(), None, self.codec)
-        job.checkpoint = _value_of(job.checkpoint, _CHECKPOINT, job.job_id, self.codec)
+        job.payload = _value_of(job.payload, Payload(), None, self.codec)
+        job.checkpoint = _value_of(job.checkpoint, CHECKPOINT, job.job_id, self.codec)
 
-    def _opened(self, body: bytes, shape: _Shape) -> bytes:
+    def _opened(self, body: bytes, shape: Shape) -> bytes:
         opening = _Open(self.codec, keeps_unreadable=True)
         try:
             body = _rewritten(body.decode(), shape, None, opening).encode()
@@ -231,18 +139,18 @@ class _Seal:
         self._codec = codec
         self._may_be_sealed = may_be_sealed
 
-    def __call__(self, value: str, shape: _Text | _Payload | _Document, job_id: str | None) -> str:
+    def __call__(self, value: str, shape: Text | Payload | Document, job_id: str | None) -> str:
         """Return the JSON text of a sealed document."""
         match shape:
-            case _Text(kind, longest):
+            case Text(kind, longest):
                 text = json.loads(value)
                 if longest is not None:
                     text = _shortened(text, longest)
                 sealed = self._codec.encode(_dumped(text), AboutDocument(kind, job_id))
                 return json.dumps(sealed.decode())
-            case _Payload(kind):
+            case Payload(kind):
                 about = AboutDocument(kind, repeat_id=job_id)
-            case _Document(kind):
+            case Document(kind):
                 about = AboutDocument(kind, job_id)
         try:
             return self._codec.encode(value.encode(), about).decode()
@@ -262,15 +170,15 @@ class _Open:
         self._keeps_unreadable = keeps_unreadable
         self.failures: list[str] = []
 
-    def __call__(self, value: str, shape: _Text | _Payload | _Document, job_id: str | None) -> str:
+    def __call__(self, value: str, shape: Text | Payload | Document, job_id: str | None) -> str:
         """Return the JSON text of an opened document."""
         try:
             match shape:
-                case _Text():
+                case Text():
                     return self._text(value, shape, job_id)
-                case _Payload():
+                case Payload():
                     return self._payload(value, shape)
-                case _Document(kind):
+                case Document(kind):
                     return self._decoded(value, AboutDocument(kind, job_id))
         except CannotDecode as error:
             if not self._keeps_unreadable:
@@ -278,7 +186,7 @@ class _Open:
             self.failures.append(str(error) if job_id is None else f"job {job_id}: {error}")
             return value
 
-    def _payload(self, value: str, shape: _Payload) -> str:
+    def _payload(self, value: str, shape: Payload) -> str:
         if value.startswith("{"):
             found = dict(members(value))
             if found.keys() == _CALLBACK_MEMBERS:
@@ -287,7 +195,7 @@ class _Open:
                 return value[:start] + self._decoded(value[start:end], about) + value[end:]
         return self._decoded(value, AboutDocument(shape.kind))
 
-    def _text(self, value: str, shape: _Text, job_id: str | None) -> str:
+    def _text(self, value: str, shape: Text, job_id: str | None) -> str:
         text = json.loads(value)
         head = _EXPIRED if text.startswith(_EXPIRED) else ""
         sealed = text[len(head) :]
@@ -307,7 +215,7 @@ class _Open:
         return self._codec.decode(value.encode(), about).decode()
 
 
-def _rewritten(text: str, shape: _Shape, job_id: str | None, change: _Seal | _Open) -> str:
+def _rewritten(text: str, shape: Shape, job_id: str | None, change: _Seal | _Open) -> str:
     """Return the JSON `text` with changed documents. All other bytes stay."""
     pieces: list[str] = []
     at = 0
@@ -318,22 +226,22 @@ def _rewritten(text: str, shape: _Shape, job_id: str | None, change: _Seal | _Op
         pieces.append(new)
         at = end
 
-    def visit(span: Span, shape: _Shape, job_id: str | None) -> None:
+    def visit(span: Span, shape: Shape, job_id: str | None) -> None:
         match shape:
-            case _Object():
+            case Object():
                 visit_object(span, shape, job_id)
-            case _List(of):
+            case ListOf(of):
                 for item in items(text, span.start):
                     visit(item, of, job_id)
-            case _ById(of):
+            case ById(of):
                 for name, value in members(text, span.start):
                     visit(value, of, name)
             case _:
                 document = text[span.start : span.end]
-                if document != "null" or isinstance(shape, _Payload):
+                if document != "null" or isinstance(shape, Payload):
                     put(span.start, span.end, change(document, shape, job_id))
 
-    def visit_object(span: Span, shape: _Object, job_id: str | None) -> None:
+    def visit_object(span: Span, shape: Object, job_id: str | None) -> None:
         if not is_object(text, span.start):
             return
         found = list(members(text, span.start))
@@ -347,7 +255,7 @@ def _rewritten(text: str, shape: _Shape, job_id: str | None, change: _Seal | _Op
                 visit(value, part, job_id)
         if change.adds_missing and shape.added is not None and shape.added not in names:
             part = shape.parts[shape.added]
-            if isinstance(part, _Payload):
+            if isinstance(part, Payload):
                 end = text.rindex("}", 0, span.end)
                 comma = "," if found else ""
                 put(end, end, f'{comma}"{shape.added}":{change("{}", part, job_id)}')
@@ -356,29 +264,9 @@ def _rewritten(text: str, shape: _Shape, job_id: str | None, change: _Seal | _Op
     return "".join([*pieces, text[at:]])
 
 
-def _request_shape(call: Call[Any]) -> tuple[_Shape, str | None] | None:
-    """Return the shape of a request with documents, and the job id in its path; else None."""
-    if call.verb == "GET":
-        return None
-    route, rest = _route(call.path)
-    shape = _REQUESTS.get(route)
-    if shape is None or (route == "schedules/" and "/" in rest):
-        return None
-    return shape, None if route.startswith("schedules") else rest or None
-
-
-def _route(path: str) -> tuple[str, str]:
-    """Return a path without the API's, and without an id at its end, and that id."""
-    route = path.removeprefix(f"{API}/").partition("?")[0]
-    if route in _REQUESTS or f"POST {route}" in _ANSWERS:
-        return route, ""
-    head, slash, rest = route.partition("/")
-    return head + slash, unquote(rest)
-
-
-def _value_of(value: Any, shape: _Payload | _Document, job_id: str | None, codec: Codec) -> Any:
+def _value_of(value: Any, shape: Payload | Document, job_id: str | None, codec: Codec) -> Any:
     """Return an opened document as Python data; `value` itself if it is not sealed."""
-    if value is None and isinstance(shape, _Document):
+    if value is None and isinstance(shape, Document):
         return None
     try:
         stored = to_json(value).decode()
