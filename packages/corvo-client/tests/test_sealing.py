@@ -131,7 +131,7 @@ async def test_payloads_of_schedules(client: AsyncClient, server: Any) -> None:
     for answer in (stored, stored, stored, [stored], {"status": "enqueued"}):
         server.answer(200, answer)
     put = await client.put_schedule("s", queue="q", cron="@daily", payload=[1])
-    replaced = await client.replace_schedule("s", "s", queue="q", cron="@daily", payload=[1])
+    replaced = await client.replace_schedule("a/b", "s", queue="q", cron="@daily", payload=[1])
     found = await client.get_schedule("s")
     (listed,) = await client.list_schedules()
     await client.run_schedule("s")

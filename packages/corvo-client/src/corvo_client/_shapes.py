@@ -120,7 +120,7 @@ def request_shape(call: Call[Any]) -> tuple[Shape, str | None] | None:
     shape = _REQUESTS.get(route)
     if shape is None or (route == "schedules/" and "/" in rest):
         return None
-    return shape, None if route.startswith("schedules") else rest or None
+    return shape, None if route.startswith("schedules") else unquote(rest) or None
 
 
 def answer_shape(call: Call[Any]) -> Shape | None:
@@ -134,9 +134,9 @@ def message_shape(path: str) -> Shape | None:
 
 
 def _route(path: str) -> tuple[str, str]:
-    """Return a path without the API's, and without an id at its end, and that id."""
+    """Return a path without the API's, and without an id at its end, and that id, still quoted."""
     route = path.removeprefix(f"{API}/").partition("?")[0]
     if route in _REQUESTS or f"POST {route}" in _ANSWERS:
         return route, ""
     head, slash, rest = route.partition("/")
-    return head + slash, unquote(rest)
+    return head + slash, rest
