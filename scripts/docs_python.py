@@ -27,6 +27,10 @@ def sdk_reference() -> Iterator[str]:
     yield from _class("corvo_client.AsyncClient", with_members=False)
     yield from _class("corvo_client.BulkHandle")
     yield from _class("corvo_client.RetryPolicy")
+    yield from _class("corvo_client.EncryptionCodec")
+    yield from _class("corvo_client.Codec", with_signature=False)
+    yield from _class("corvo_client.AboutDocument", level=3)
+    yield from _class("corvo_client.DocumentKind", level=3, with_signature=False)
     yield "## Options of calls"
     yield ""
     yield "The keyword arguments that several calls share. All of them are optional."

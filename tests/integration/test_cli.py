@@ -407,6 +407,22 @@ def test_closed_output_ends_the_command_without_an_error(corvo: Corvo, server: C
         process.stderr.close()
 
 
+def test_encrypted_jobs(corvo: Corvo, queue: str, tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    made = corvo("codec", "new-key", "--id", "k")
+    assert made.stderr == ""
+    keys.write_text(made.stdout)
+    job_id = enqueue(corvo, queue, '{"to": "Zebra"}', "--codec", str(keys))
+    shown = corvo("inspect", job_id, "--codec", str(keys), "-o", "json").document
+    assert shown["payload"] == {"to": "Zebra"}
+    hidden = corvo("inspect", job_id, "-o", "json")
+    assert "Zebra" not in hidden.stdout
+    assert hidden.document["payload"]["$corvo_encrypted"]["kid"] == "k"
+    # The server can search for the key id, e.g. before an old key is removed.
+    found = corvo("search", "--payload-jq", '."$corvo_encrypted".kid == "k"', "--ids")
+    assert job_id in found.stdout
+
+
 def test_every_command_is_run_here() -> None:
     source = Path(__file__).read_text(encoding="utf-8")
     missing = [name for name in COMMANDS if f'"{name}"' not in source]

@@ -117,7 +117,8 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    names = ("SERVER", "API_KEY", "CA_FILE", "PROFILE", "OUTPUT")
+    codec = ("CODEC_KEYS", "CODEC_KEYS_FILE", "CODEC_REQUIRE")
+    names = ("SERVER", "API_KEY", "CA_FILE", "PROFILE", "OUTPUT", *codec)
     for name in (*(f"CORVO_{name}" for name in names), "NO_COLOR"):
         monkeypatch.setenv(name, "")  # `corvo worker` sets CORVO_SERVER: restore it afterwards
         monkeypatch.delenv(name)

@@ -148,7 +148,7 @@ def test_profile_without_a_file_is_refused(environment: dict[str, str]) -> None:
         ("[profiles.local]\nserver = 3", r"\[profiles.local\] must be strings"),
         (
             '[profiles.local]\nsever = "x"',
-            r"unknown key .*: sever\. Known keys: api_key, ca, output, server",
+            r"unknown key .*: sever\. Known keys: api_key, ca, codec, output, server",
         ),
         ('[profiles.a]\nserver = "x"\n', None),
     ],

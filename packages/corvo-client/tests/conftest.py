@@ -79,6 +79,8 @@ def network(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[..., Any]], N
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("CORVO_CODEC_KEYS", "CORVO_CODEC_KEYS_FILE", "CORVO_CODEC_REQUIRE"):
+        monkeypatch.delenv(name, raising=False)
     for name in ("CORVO_SERVER", "CORVO_API_KEY", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.lower(), raising=False)

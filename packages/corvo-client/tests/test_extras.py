@@ -9,6 +9,7 @@ import pytest
 @pytest.mark.parametrize(
     ("module", "needs", "extra"),
     [
+        ("corvo_client.encryption", "cryptography", "encryption"),
         ("corvo_client.otel", "opentelemetry", "otel"),
         ("corvo_client.outbox.sqlalchemy", "sqlalchemy", "sqlalchemy"),
     ],

@@ -68,6 +68,9 @@ CATALOG: dict[str, dict[str, Entry]] = {
         "server": Entry("Run a server.", "corvo_cli.commands.server:server"),
         "worker": Entry("Run a worker with your own code.", "corvo_cli.commands.worker:worker"),
     },
+    "Encryption": {
+        "codec": Entry("Make keys for encrypted jobs.", "corvo_cli.commands.codec:codec"),
+    },
     "Shell": {
         "completion": Entry(
             "Print the completion script for a shell.", "corvo_cli.commands.completion:completion"

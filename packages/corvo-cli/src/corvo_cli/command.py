@@ -64,6 +64,15 @@ def shared_options() -> list[click.Parameter]:
             callback=_store_flag,
         ),
         SharedOption(
+            ["--codec"],
+            metavar="FILE",
+            type=click.Path(),
+            help="The file with the keys of encrypted jobs; see `corvo codec`.  "
+            "[CORVO_CODEC_KEYS_FILE; default: no encryption]",
+            expose_value=False,
+            callback=_store_flag,
+        ),
+        SharedOption(
             ["--profile"],
             metavar="NAME",
             help="The profile of the configuration file that provides settings.  [CORVO_PROFILE]",

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import click
 
@@ -26,6 +26,8 @@ _READ_TIMEOUT = 30.0
 _MAX_ATTEMPTS = 4
 _MAX_ELAPSED = 10.0
 """Seconds that retries may take. A person is waiting, so an error must come within seconds."""
+
+NEEDS_EXTRA = 'Encryption needs an extra. Run: pip install "corvo-cli[encryption]".'
 
 
 def _now() -> datetime:
@@ -92,11 +94,22 @@ class Session:
                 connect_timeout=_CONNECT_TIMEOUT,
                 read_timeout=_READ_TIMEOUT,
                 transport=self._async_transport,
+                codec=self._codec,
             )
 
     def close(self) -> None:
         """Close the client if it was opened."""
         self._closing.close()
+
+    @cached_property
+    def _codec(self) -> "corvo_client.Codec | Literal[False]":
+        if not self.settings.codec:
+            return False
+        try:
+            from corvo_client.encryption import codec_from  # noqa: PLC0415 - an extra
+        except ModuleNotFoundError as error:
+            raise click.UsageError(NEEDS_EXTRA) from error
+        return codec_from(self.settings.codec) or False
 
     def _connect(
         self, policy: "corvo_client.RetryPolicy", seconds: float | None = None
@@ -110,6 +123,7 @@ class Session:
                 read_timeout=seconds or _READ_TIMEOUT,
                 retry=policy,
                 transport=self._transport,
+                codec=self._codec,
             )
 
 

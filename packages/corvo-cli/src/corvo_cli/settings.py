@@ -13,10 +13,11 @@ file. The format is TOML::
     api_key = "..."
     ca = "/etc/corvo/authority.pem"    # the authority of its TLS certificate
     output = "jsonl"
+    codec = "/etc/corvo/keys"          # the file with the keys of encrypted jobs
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ import click
 from corvo_cli.show.output import Format
 
 DEFAULT_SERVER = "http://localhost:8080"
-_KEYS = frozenset({"server", "api_key", "ca", "output"})
+_KEYS = frozenset({"server", "api_key", "ca", "output", "codec"})
 
 
 @dataclass(slots=True)
@@ -37,6 +38,7 @@ class Flags:
     ca: str | None = None
     profile: str | None = None
     output: str | None = None
+    codec: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,7 @@ class Settings:
 
     `is_server_chosen` is False if the server is the default. `is_server_option` is True if an
     option names the server or its profile: it then overrides the server in the code of a worker.
+    `codec` has the CORVO_CODEC_ variables that apply; it is empty if jobs are not encrypted.
     """
 
     server: str
@@ -55,6 +58,7 @@ class Settings:
     server_source: str = "the default"
     is_server_chosen: bool = False
     is_server_option: bool = False
+    codec: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,7 @@ class Profile:
     api_key: str | None = None
     ca: str | None = None
     output: str | None = None
+    codec: str | None = None
 
 
 def resolve(flags: Flags, environment: Mapping[str, str]) -> Settings:
@@ -80,6 +85,7 @@ def resolve(flags: Flags, environment: Mapping[str, str]) -> Settings:
         "api_key": environment.get("CORVO_API_KEY"),
         "ca": environment.get("CORVO_CA_FILE"),
         "output": environment.get("CORVO_OUTPUT"),
+        "codec": environment.get("CORVO_CODEC_KEYS_FILE"),
     }
 
     def first(name: str) -> str | None:
@@ -102,7 +108,23 @@ def resolve(flags: Flags, environment: Mapping[str, str]) -> Settings:
         server_source=source,
         is_server_chosen=server is not None,
         is_server_option=is_option,
+        codec=_codec(first("codec"), flags, environment, profile),
     )
+
+
+def _codec(
+    path: str | None, flags: Flags, environment: Mapping[str, str], profile: Profile
+) -> dict[str, str]:
+    """Return the CORVO_CODEC_ variables for the file `path`, or for the keys in the environment."""
+    is_option = flags.codec or (flags.profile and profile.codec)
+    found = {"CORVO_CODEC_REQUIRE": environment.get("CORVO_CODEC_REQUIRE", "")}
+    if environment.get("CORVO_CODEC_KEYS") and not is_option:
+        # Together with a file in the environment, the client refuses them.
+        found["CORVO_CODEC_KEYS"] = environment["CORVO_CODEC_KEYS"]
+        path = environment.get("CORVO_CODEC_KEYS_FILE")
+    if path:
+        found["CORVO_CODEC_KEYS_FILE"] = path
+    return found if len(found) > 1 else {}
 
 
 def _source(

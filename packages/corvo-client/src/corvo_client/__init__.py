@@ -14,11 +14,14 @@ if TYPE_CHECKING:
     from corvo_client._async.bulk_handle import AsyncBulkHandle
     from corvo_client._async.client import AsyncClient
     from corvo_client._codec import RawJson
+    from corvo_client._documents import AboutDocument, Codec, DocumentKind
     from corvo_client._errors import (
+        AlreadyEncoded,
         ApiError,
         BadReply,
         BulkStopped,
         CallTimedOut,
+        CannotDecode,
         Conflict,
         ConnectionFailed,
         ConnectionLost,
@@ -47,6 +50,7 @@ if TYPE_CHECKING:
     from corvo_client._retry import NO_RETRIES, RetryPolicy
     from corvo_client._sync.bulk_handle import BulkHandle
     from corvo_client._sync.client import Client
+    from corvo_client.encryption import EncryptionCodec
     from corvo_schema import (
         AckItem,
         ApiKey,
@@ -100,13 +104,17 @@ _MODULES = {
     "corvo_client": ("calls",),
     "corvo_client._async.client": ("AsyncClient",),
     "corvo_client._codec": ("RawJson",),
+    "corvo_client._documents": ("AboutDocument", "Codec", "DocumentKind"),
+    "corvo_client.encryption": ("EncryptionCodec",),
     "corvo_client._sync.bulk_handle": ("BulkHandle",),
     "corvo_client._async.bulk_handle": ("AsyncBulkHandle",),
     "corvo_client._errors": (
+        "AlreadyEncoded",
         "ApiError",
         "BadReply",
         "BulkStopped",
         "CallTimedOut",
+        "CannotDecode",
         "Conflict",
         "ConnectionFailed",
         "ConnectionLost",
@@ -187,7 +195,9 @@ _MODULE_OF = {name: module for module, names in _MODULES.items() for name in nam
 
 __all__ = [
     "NO_RETRIES",
+    "AboutDocument",
     "AckItem",
+    "AlreadyEncoded",
     "ApiError",
     "ApiKey",
     "AsyncBulkHandle",
@@ -207,13 +217,17 @@ __all__ = [
     "BulkStatus",
     "BulkStopped",
     "CallTimedOut",
+    "CannotDecode",
     "Client",
     "ClusterStatus",
+    "Codec",
     "Conflict",
     "ConnectionFailed",
     "ConnectionLost",
     "CorvoError",
     "DefaultOptions",
+    "DocumentKind",
+    "EncryptionCodec",
     "EnqueueBatchReply",
     "EnqueueOptions",
     "EnqueueReply",

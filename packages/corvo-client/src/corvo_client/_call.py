@@ -21,6 +21,7 @@ class Call(Generic[R]):
     `prompt`: the retry policy also limits how long an attempt takes, because a caller waits for an
     answer that comes at once. `within`: that limit of one attempt, in seconds; None: no limit.
     A call with a `batch_endpoint` may be sent to that endpoint as `item`, together with others.
+    `may_be_sealed`: a codec has encoded the documents of the body already, or some of them.
     """
 
     verb: str
@@ -34,6 +35,7 @@ class Call(Generic[R]):
     within: float | None = None
     batch_endpoint: "BatchEndpoint[R] | None" = None
     item: bytes = b""
+    may_be_sealed: bool = False
 
 
 def left(seconds: float, call: Call[Any], started: float) -> float:
@@ -68,6 +70,7 @@ def exact(call: Call[R]) -> Call[Exact[R]]:
         patient=call.patient,
         waits=call.waits,
         prompt=call.prompt,
+        may_be_sealed=call.may_be_sealed,
     )
 
 

@@ -8,7 +8,9 @@
     │ ├ ConnectionLost      the call may have taken effect                (also a ConnectionError)
     │ ├ CallTimedOut        the call may have taken effect                (also a TimeoutError)
     │ └ BadReply            the answer is not one of a Corvo server that this client knows
-    ├ InvalidSetting        a URL, key or proxy is invalid              (also a ValueError)
+    ├ InvalidSetting        a URL, key or proxy is invalid            (also a ValueError)
+    ├ CannotDecode          a codec cannot decode a document          (also a ValueError)
+    ├ AlreadyEncoded        a document for a codec is encoded already (also a ValueError)
     ├ BulkStopped           a bulk operation was cancelled or failed
     └ ApiError              the server answered with an error
       ├ ValidationFailed    400, 415: the request is invalid              (also a ValueError)
@@ -46,6 +48,14 @@ class CorvoError(Exception):
 
 class InvalidSetting(CorvoError, ValueError):
     """A URL, an API key, a proxy or an environment variable is invalid. No client is created."""
+
+
+class CannotDecode(CorvoError, ValueError):
+    """A stored document cannot be decoded, e.g. because its key is unknown or it was changed."""
+
+
+class AlreadyEncoded(CorvoError, ValueError):
+    """A document that a codec is to encode is encoded already, or looks like it."""
 
 
 class TransportError(CorvoError):

@@ -9,13 +9,14 @@ from copy import copy
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, Literal
 from urllib.request import getproxies, proxy_bypass
 
 import httpx
 
 from corvo_client.__about__ import __version__
 from corvo_client._call import Call
+from corvo_client._documents import Codec
 from corvo_client._errors import (
     BadReply,
     CallTimedOut,
@@ -25,6 +26,7 @@ from corvo_client._errors import (
     TransportError,
 )
 from corvo_client._redirect import environment_server
+from corvo_client._sealing import sealing_of
 from corvo_client._tls import advice, verification
 
 DEFAULT_URL = "http://localhost:8080"
@@ -57,8 +59,9 @@ class Origin:
     """The server, or the servers of one cluster, with their connection settings.
 
     `base_url` falls back to CORVO_SERVER, then to `http://localhost:8080`; `api_key` to
-    CORVO_API_KEY; `proxy` to the usual environment variables. `verify` is False, or an SSL context,
-    e.g. one with a client certificate. `ca_file` is a file of authorities in PEM, and falls back to
+    CORVO_API_KEY; `proxy` to the usual environment variables; `codec` to CORVO_CODEC_KEYS or
+    CORVO_CODEC_KEYS_FILE, unless it is False. `verify` is False, or an SSL context, e.g. one with a
+    client certificate. `ca_file` is a file of authorities in PEM, and falls back to
     CORVO_CA_FILE; the certificate of the client is that of CORVO_CLIENT_CERT and CORVO_CLIENT_KEY.
     Timeouts are in seconds. `source` says where `base_url` is from, for messages. Raises
     `InvalidSetting`.
@@ -79,6 +82,7 @@ class Origin:
         ca_file: str | None = None,
         proxy: str | None = None,
         source: str = "the code",
+        codec: Codec | Literal[False] | None = None,
     ) -> None:
         named = environment_server()
         text = base_url or named or DEFAULT_URL
@@ -100,6 +104,7 @@ class Origin:
             if uses_tls
             else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         )
+        self.sealing = sealing_of(codec)
 
     @property
     def server(self) -> ServerAddress:

@@ -3,11 +3,13 @@
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from corvo_client._batch_endpoints import read_enqueues
 from corvo_client._call import API, Call
-from corvo_client._codec import encode
+from corvo_client._calls.jobs import enqueue
+from corvo_client._documents import Codec
+from corvo_client._sealing import sealing_of
 from corvo_schema import EnqueueBatchReply, EnqueueRequest, ErrorCode, from_ms, new_job_id
 
 MAX_ERROR_CHARS = 500
@@ -71,8 +73,10 @@ class AsyncStore(Protocol):
         ...
 
 
-def with_job_id(request: EnqueueRequest) -> tuple[str, str]:
+def with_job_id(request: EnqueueRequest, codec: Codec | Literal[False] | None) -> tuple[str, str]:
     """Return the id of a new job, and the JSON of its enqueue request with that id.
+
+    The `codec` (None: that of the environment, False: none) has encoded its payload.
 
     A `delay` becomes a `scheduled_at` by this machine's clock, because the relay may send the row
     much later.
@@ -82,7 +86,11 @@ def with_job_id(request: EnqueueRequest) -> tuple[str, str]:
         due = from_ms(time.time_ns() // 1_000_000 + request.delay)
         request = request.model_copy(update={"scheduled_at": due})
         request.model_fields_set.discard("delay")
-    return job_id, encode(request, job_id=job_id).decode()
+    call = enqueue(request.model_copy(update={"job_id": job_id}))
+    sealing = sealing_of(codec)
+    if sealing is not None:
+        call = sealing.sealed(call)
+    return job_id, (call.body or b"").decode()
 
 
 def size_of(rows: Sequence[Row]) -> int:
@@ -93,4 +101,6 @@ def size_of(rows: Sequence[Row]) -> int:
 def enqueue_rows(rows: Sequence[Row]) -> Call[EnqueueBatchReply]:
     """Return the call that enqueues rows, all or none. It is repeatable: rows have job ids."""
     body = b'{"jobs":[%b]}' % b",".join([row.body.encode() for row in rows])
-    return Call("POST", f"{API}/enqueue/batch", read_enqueues, body, repeatable=True)
+    return Call(
+        "POST", f"{API}/enqueue/batch", read_enqueues, body, repeatable=True, may_be_sealed=True
+    )

@@ -112,3 +112,23 @@ def test_a_relay_that_dies_before_deleting_rows_creates_no_second_job(
 
 def test_the_migrations_match_the_model(database: list[str], client: Client, queue: str) -> None:
     run(CHECK, database, client, queue)
+
+
+ENCRYPTED = """
+import base64
+os.environ["CORVO_CODEC_KEYS"] = "k:" + base64.b64encode(bytes(32)).decode()
+with transaction.atomic():
+    outbox.enqueue(QUEUE, {"item": "tea"})
+    outbox.enqueue(QUEUE, {"item": "tea"}, codec=False)
+encrypted, plain = [row.body for row in outbox._model().objects.order_by("seq")]
+assert "tea" not in encrypted, encrypted
+assert "tea" in plain, plain
+assert outbox.relay(Client(server)).run_once() == 2
+"""
+
+
+def test_rows_are_encrypted(database: list[str], client: Client, queue: str) -> None:
+    pytest.importorskip("cryptography")
+    run(ENCRYPTED, database, client, queue)
+    # The relay's client encrypts what the outbox has not.
+    assert [set(job.payload) for job in jobs_of(client, queue)] == [{"$corvo_encrypted"}] * 2

@@ -25,6 +25,7 @@ from corvo_client import (
     AsyncClient,
     Client,
     ConnectionFailed,
+    EncryptionCodec,
     Unauthorized,
     ValidationFailed,
     new_job_id,
@@ -434,3 +435,28 @@ def test_the_table_belongs_to_the_applications_metadata() -> None:
     metadata = MetaData()
     assert Outbox(metadata).table is metadata.tables["corvo_outbox"]
     assert logging.getLogger("corvo.outbox")
+
+
+def test_rows_are_encrypted(tmp_path: Path, outbox_server: LocalServer) -> None:
+    pytest.importorskip("cryptography")
+    codec = EncryptionCodec({"k": bytes(32)})
+    encrypting = Outbox(MetaData(), codec=codec)
+    engine = create_engine(f"sqlite:///{tmp_path / 'encrypted.db'}")
+    encrypting.metadata.create_all(engine)
+    with engine.begin() as connection:
+        job_id = encrypting.enqueue(connection, "encrypted", {"item": "Zebra-tea"}, delay=5)
+        (body,) = connection.execute(select(encrypting.table.c.body)).scalars()
+    assert "Zebra" not in body
+    assert b"Zebra" not in (tmp_path / "encrypted.db").read_bytes()
+    with Client(outbox_server.url, codec=False) as client:
+        encrypting.relay(engine, client).run_once()
+        assert "$corvo_encrypted" in client.get_job(job_id).payload
+    with engine.begin() as connection:
+        second = encrypting.enqueue(connection, "encrypted", {"item": 2})
+    with Client(outbox_server.url, codec=codec) as client, recording() as jobs:
+        encrypting.relay(engine, client).run_once()
+        jobs.assert_enqueued("encrypted", {"item": 2})
+    with Client(outbox_server.url, codec=codec) as client:
+        assert client.get_job(job_id).payload == {"item": "Zebra-tea"}
+    assert second != job_id
+    engine.dispose()

@@ -1,12 +1,16 @@
 """Fixtures of the pytest plugin."""
 
+import base64
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from corvo_client import Client
 from corvo_client.testing import RecordedJobs
+from corvo_client.worker import Worker
 
 CODE = """
 import sys
@@ -29,6 +33,38 @@ def test_corvo_jobs_records(corvo_jobs: RecordedJobs) -> None:
     with Client() as client:
         client.enqueue("q", {"n": 1})
     corvo_jobs.assert_enqueued("q", n=1)
+
+
+@pytest.fixture
+def keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys in the environment, as in production."""
+    pytest.importorskip("cryptography")
+    monkeypatch.setenv("CORVO_CODEC_KEYS", f"k:{base64.b64encode(bytes(32)).decode()}")
+
+
+@pytest.mark.usefixtures("keys")
+def test_corvo_jobs_see_plain_documents(corvo_jobs: RecordedJobs) -> None:
+    worker = Worker()
+
+    @worker.task("q")
+    def handle(n: int) -> int:
+        return n + 1
+
+    handle.enqueue(1)
+    with Client() as client:
+        client.enqueue("q", {"n": 2})
+    corvo_jobs.assert_enqueued(handle, n=1)
+    corvo_jobs.assert_enqueued("q", n=2)
+    assert corvo_jobs.drain(worker).completed == 2
+    assert [job.result for job in corvo_jobs.all] == [2, 3]
+
+
+@pytest.mark.usefixtures("keys")
+def test_corvo_server_gets_encrypted_documents(corvo_client: Client) -> None:
+    job_id = corvo_client.enqueue("q", {"n": 1}).job_id
+    assert corvo_client.get_job(job_id).payload == {"n": 1}
+    with Client(codec=False) as plain:
+        assert "$corvo_encrypted" in plain.get_job(job_id).payload
 
 
 def test_corvo_client_uses_a_separate_server(corvo_client: Client, corvo_server: str) -> None:

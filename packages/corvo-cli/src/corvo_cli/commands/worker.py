@@ -49,7 +49,8 @@ def worker(
     the module has only one. The current directory is on Python's path.
 
     The worker and its tasks use the server of --server or --profile, else the server in the code,
-    else CORVO_SERVER, else the default profile.
+    else CORVO_SERVER, else the default profile. The keys of --codec are for workers, tasks and
+    clients whose code names no codec.
 
     The first SIGTERM or SIGINT stops fetching and waits for running jobs. The second exits at
     once; other workers get the jobs after their leases have expired.
@@ -60,6 +61,11 @@ def worker(
         os.environ["CORVO_SERVER"] = settings.server
     if settings.ca is not None:
         os.environ["CORVO_CA_FILE"] = settings.ca
+    if settings.codec:
+        # For all whose code names no codec, also in processes of handlers.
+        for name in ("CORVO_CODEC_KEYS", "CORVO_CODEC_KEYS_FILE"):
+            os.environ.pop(name, None)
+        os.environ.update(settings.codec)
     found = find_worker(target)
     chosen = None if queues is None else [name.strip() for name in queues.split(",")]
     unknown = [name for name in chosen or [] if name not in found.tasks]

@@ -1,11 +1,13 @@
 """Client methods of attempts: fetch, ack, fail, release, heartbeat."""
 
+import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from corvo_client._async.base import AsyncBase
 from corvo_client._calls import attempts as calls
 from corvo_client._calls.attempts import AnyJob
+from corvo_client._errors import CannotDecode
 from corvo_client._options import AnySeconds
 from corvo_schema import (
     AckBatchReply,
@@ -20,6 +22,8 @@ from corvo_schema import (
     ReleaseItem,
     ReleaseReply,
 )
+
+_log = logging.getLogger("corvo.client")
 
 
 class AsyncAttempts(AsyncBase):
@@ -42,7 +46,8 @@ class AsyncAttempts(AsyncBase):
         """Return the next job of these queues, or None if there is none within `timeout`.
 
         `timeout` is 0 to 60 seconds; `lease_duration` is 1 to 86400 seconds (default: the server's
-        setting). This worker has the job until its lease ends.
+        setting). This worker has the job until its lease ends. Raises `CannotDecode` for a job that
+        the codec cannot decode; its attempt has failed then.
         """
         members = {
             "queues": list(queues),
@@ -51,7 +56,10 @@ class AsyncAttempts(AsyncBase):
             "timeout": timeout,
             "lease_duration": lease_duration,
         }
-        return await self._send(calls.fetch(members))
+        job = await self._send(calls.fetch(members))
+        if job is not None and (error := await self._opened(job)) is not None:
+            raise error
+        return job
 
     async def fetch_batch(
         self,
@@ -63,7 +71,10 @@ class AsyncAttempts(AsyncBase):
         timeout: AnySeconds = 30,  # noqa: ASYNC109 - the server's time to wait, not this call's
         lease_duration: AnySeconds | None = None,
     ) -> list[FetchedJob]:
-        """Return up to `count` (1 to 512) jobs. Waits only until there is one; see `fetch`."""
+        """Return up to `count` (1 to 512) jobs. Waits only until there is one; see `fetch`.
+
+        Jobs that the codec cannot decode fail, and are left out.
+        """
         members = {
             "queues": list(queues),
             "worker_id": worker_id,
@@ -72,7 +83,19 @@ class AsyncAttempts(AsyncBase):
             "timeout": timeout,
             "lease_duration": lease_duration,
         }
-        return (await self._send(calls.fetch_batch(members))).jobs
+        jobs = (await self._send(calls.fetch_batch(members))).jobs
+        return [job for job in jobs if await self._opened(job) is None]
+
+    async def _opened(self, job: FetchedJob) -> CannotDecode | None:
+        """Decode the documents of a job. Fail the attempt and return the error if that fails."""
+        if (sealing := self._session.sealing) is not None:
+            try:
+                sealing.open_job(job)
+            except CannotDecode as error:
+                _log.warning("job %s of %s failed: %s", job.job_id, job.queue, error)
+                await self.fail(job, str(error))
+                return error
+        return None
 
     async def ack(self, job: AnyJob, result: Any = None, *, lease_token: str | None = None) -> None:
         """Report a job as completed. `result` is any JSON value.

@@ -3,7 +3,7 @@
 import ssl
 from collections.abc import AsyncGenerator, Mapping
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Literal, Self, TypeVar
 
 from corvo_client._async.admin import AsyncAdmin
 from corvo_client._async.attempts import AsyncAttempts
@@ -18,6 +18,7 @@ from corvo_client._async.session import AsyncSession
 from corvo_client._async.through_httpx import AsyncBackend
 from corvo_client._async.transport import AsyncTransport
 from corvo_client._call import Call
+from corvo_client._documents import Codec
 from corvo_client._origin import Origin
 from corvo_client._retry import RetryPolicy, default_policy
 from corvo_client._stream import Stream
@@ -48,6 +49,8 @@ class AsyncClient(
     transport of httpx that replaces the network. Temporary failures are retried as `retry` defines,
     by default for 5 s, or for CORVO_RETRY_SECONDS; all other failures are raised as `CorvoError`.
     An `enqueue` waits no longer than that for an answer.
+    `codec` encodes payloads, results, checkpoints and errors, e.g. an `EncryptionCodec`; it
+    defaults to the keys in CORVO_CODEC_KEYS or CORVO_CODEC_KEYS_FILE, and False means none.
     The client connects at the first call.
     """
 
@@ -64,6 +67,7 @@ class AsyncClient(
         ca_file: str | None = None,
         proxy: str | None = None,
         transport: AsyncBackend | None = None,
+        codec: Codec | Literal[False] | None = None,
     ) -> None:
         origin = Origin(
             base_url,
@@ -74,6 +78,7 @@ class AsyncClient(
             verify=verify,
             ca_file=ca_file,
             proxy=proxy,
+            codec=codec,
         )
         policy = default_policy() if retry is None else retry
         self._transport = AsyncTransport(origin, transport)

@@ -52,7 +52,7 @@ class AsyncFollowing:
                             after = message.id
                         if message.data is not None:
                             failures = 0
-                            yield stream.read(message.data)
+                            yield stream.read(self._opened(stream, message.data))
             except CorvoError as error:
                 failure = error
             if self.is_closed:
@@ -60,6 +60,10 @@ class AsyncFollowing:
             failures += 1
             elapsed = 0.0 if was_connected else time.monotonic() - started
             await self._sleep(self._pause(failure, failures, elapsed, was_connected=was_connected))
+
+    def _opened(self, stream: Stream[R], data: bytes) -> bytes:
+        sealing = self._transport.sealing
+        return data if sealing is None else sealing.opened_message(stream.path, data)
 
     async def _messages(self, stream: Stream[R], after: str | None) -> AsyncGenerator[Message]:
         call = stream.call(after)

@@ -15,6 +15,7 @@ from corvo_client._call import Call
 from corvo_client._codec import read_answer
 from corvo_client._errors import CorvoError
 from corvo_client._retry import NO_RETRIES, AsyncSleep, RetryPolicy
+from corvo_client._sealing import Sealing
 from corvo_client._stream import Stream
 
 R = TypeVar("R")
@@ -45,6 +46,11 @@ class AsyncSession:
         self._is_closed = False
         self._following = AsyncFollowing(transport, policy, sleep=sleep, draw=draw)
         self._coalescers = Coalescers(self.send_alone)  # async only
+
+    @property
+    def sealing(self) -> Sealing | None:
+        """What seals and opens documents; None without a codec."""
+        return self._transport.sealing
 
     async def send(self, call: Call[R]) -> R:
         """Send a call and return its reply. Raises `CorvoError`, RuntimeError if closed."""

@@ -15,6 +15,7 @@ from corvo_client._async.through_httpx import AsyncBackend, AsyncThroughHttpx, i
 from corvo_client._call import Call
 from corvo_client._origin import MAX_CONNECTIONS, Origin
 from corvo_client._redirect import server_of_test, target
+from corvo_client._sealing import Sealing
 
 
 class AsyncTransport:
@@ -37,6 +38,11 @@ class AsyncTransport:
         """URL of the server that gets the calls."""
         return server_of_test() or self._origin.url
 
+    @property
+    def sealing(self) -> Sealing | None:
+        """What seals and opens documents; None without a codec."""
+        return self._origin.sealing
+
     def _connect(self, origin: Origin, backend: AsyncBackend | None) -> None:
         self._streams: AsyncThroughHttpx | None = None
         self._current = origin, backend
@@ -50,9 +56,12 @@ class AsyncTransport:
         return AsyncThroughHttpx(origin, backend, is_for_polls=is_for_polls)
 
     async def send(self, call: Call[Any]) -> Answer:
-        """Send one call and return its answer."""
+        """Send one call and return its answer. Documents are sealed and opened on the way."""
         await self._prepare()
-        return await (self._polls if call.waits else self._calls).send(call)
+        sender = self._polls if call.waits else self._calls
+        if (sealing := self.sealing) is None:
+            return await sender.send(call)
+        return sealing.opened(call, await sender.send(sealing.sealed(call)))
 
     @asynccontextmanager
     async def open(self, call: Call[Any]) -> AsyncIterator[AsyncStreaming]:

@@ -1,11 +1,13 @@
 # Generated from src/corvo_client/_async/attempts.py by scripts/gen_sync.py. Do not edit.
 """Client methods of attempts: fetch, ack, fail, release, heartbeat."""
 
+import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from corvo_client._calls import attempts as calls
 from corvo_client._calls.attempts import AnyJob
+from corvo_client._errors import CannotDecode
 from corvo_client._options import AnySeconds
 from corvo_client._sync.base import Base
 from corvo_schema import (
@@ -21,6 +23,8 @@ from corvo_schema import (
     ReleaseItem,
     ReleaseReply,
 )
+
+_log = logging.getLogger("corvo.client")
 
 
 class Attempts(Base):
@@ -43,7 +47,8 @@ class Attempts(Base):
         """Return the next job of these queues, or None if there is none within `timeout`.
 
         `timeout` is 0 to 60 seconds; `lease_duration` is 1 to 86400 seconds (default: the server's
-        setting). This worker has the job until its lease ends.
+        setting). This worker has the job until its lease ends. Raises `CannotDecode` for a job that
+        the codec cannot decode; its attempt has failed then.
         """
         members = {
             "queues": list(queues),
@@ -52,7 +57,10 @@ class Attempts(Base):
             "timeout": timeout,
             "lease_duration": lease_duration,
         }
-        return self._send(calls.fetch(members))
+        job = self._send(calls.fetch(members))
+        if job is not None and (error := self._opened(job)) is not None:
+            raise error
+        return job
 
     def fetch_batch(
         self,
@@ -64,7 +72,10 @@ class Attempts(Base):
         timeout: AnySeconds = 30,
         lease_duration: AnySeconds | None = None,
     ) -> list[FetchedJob]:
-        """Return up to `count` (1 to 512) jobs. Waits only until there is one; see `fetch`."""
+        """Return up to `count` (1 to 512) jobs. Waits only until there is one; see `fetch`.
+
+        Jobs that the codec cannot decode fail, and are left out.
+        """
         members = {
             "queues": list(queues),
             "worker_id": worker_id,
@@ -73,7 +84,19 @@ class Attempts(Base):
             "timeout": timeout,
             "lease_duration": lease_duration,
         }
-        return (self._send(calls.fetch_batch(members))).jobs
+        jobs = (self._send(calls.fetch_batch(members))).jobs
+        return [job for job in jobs if self._opened(job) is None]
+
+    def _opened(self, job: FetchedJob) -> CannotDecode | None:
+        """Decode the documents of a job. Fail the attempt and return the error if that fails."""
+        if (sealing := self._session.sealing) is not None:
+            try:
+                sealing.open_job(job)
+            except CannotDecode as error:
+                _log.warning("job %s of %s failed: %s", job.job_id, job.queue, error)
+                self.fail(job, str(error))
+                return error
+        return None
 
     def ack(self, job: AnyJob, result: Any = None, *, lease_token: str | None = None) -> None:
         """Report a job as completed. `result` is any JSON value.

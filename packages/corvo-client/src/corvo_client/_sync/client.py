@@ -4,9 +4,10 @@
 import ssl
 from collections.abc import Generator, Mapping
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Literal, Self, TypeVar
 
 from corvo_client._call import Call
+from corvo_client._documents import Codec
 from corvo_client._origin import Origin
 from corvo_client._retry import RetryPolicy, default_policy
 from corvo_client._stream import Stream
@@ -49,6 +50,8 @@ class Client(
     transport of httpx that replaces the network. Temporary failures are retried as `retry` defines,
     by default for 5 s, or for CORVO_RETRY_SECONDS; all other failures are raised as `CorvoError`.
     An `enqueue` waits no longer than that for an answer.
+    `codec` encodes payloads, results, checkpoints and errors, e.g. an `EncryptionCodec`; it
+    defaults to the keys in CORVO_CODEC_KEYS or CORVO_CODEC_KEYS_FILE, and False means none.
     The client connects at the first call.
     """
 
@@ -65,6 +68,7 @@ class Client(
         ca_file: str | None = None,
         proxy: str | None = None,
         transport: Backend | None = None,
+        codec: Codec | Literal[False] | None = None,
     ) -> None:
         origin = Origin(
             base_url,
@@ -75,6 +79,7 @@ class Client(
             verify=verify,
             ca_file=ca_file,
             proxy=proxy,
+            codec=codec,
         )
         policy = default_policy() if retry is None else retry
         self._transport = Transport(origin, transport)

@@ -12,6 +12,7 @@ from corvo_client._call import Call
 from corvo_client._codec import read_answer
 from corvo_client._errors import CorvoError
 from corvo_client._retry import NO_RETRIES, RetryPolicy, Sleep
+from corvo_client._sealing import Sealing
 from corvo_client._stream import Stream
 from corvo_client._sync.following import Following
 from corvo_client._sync.transport import Transport
@@ -43,6 +44,11 @@ class Session:
         self._clock = clock
         self._is_closed = False
         self._following = Following(transport, policy, sleep=sleep, draw=draw)
+
+    @property
+    def sealing(self) -> Sealing | None:
+        """What seals and opens documents; None without a codec."""
+        return self._transport.sealing
 
     def send(self, call: Call[R]) -> R:
         """Send a call and return its reply. Raises `CorvoError`, RuntimeError if closed."""

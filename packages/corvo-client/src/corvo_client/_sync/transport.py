@@ -13,6 +13,7 @@ from corvo_client._answer import Answer, Streaming
 from corvo_client._call import Call
 from corvo_client._origin import MAX_CONNECTIONS, Origin
 from corvo_client._redirect import server_of_test, target
+from corvo_client._sealing import Sealing
 from corvo_client._sync.connection import connection_owner
 from corvo_client._sync.direct import Direct
 from corvo_client._sync.through_httpx import Backend, ThroughHttpx, is_in_memory
@@ -38,6 +39,11 @@ class Transport:
         """URL of the server that gets the calls."""
         return server_of_test() or self._origin.url
 
+    @property
+    def sealing(self) -> Sealing | None:
+        """What seals and opens documents; None without a codec."""
+        return self._origin.sealing
+
     def _connect(self, origin: Origin, backend: Backend | None) -> None:
         self._streams: ThroughHttpx | None = None
         self._current = origin, backend
@@ -51,9 +57,12 @@ class Transport:
         return ThroughHttpx(origin, backend, is_for_polls=is_for_polls)
 
     def send(self, call: Call[Any]) -> Answer:
-        """Send one call and return its answer."""
+        """Send one call and return its answer. Documents are sealed and opened on the way."""
         self._prepare()
-        return (self._polls if call.waits else self._calls).send(call)
+        sender = self._polls if call.waits else self._calls
+        if (sealing := self.sealing) is None:
+            return sender.send(call)
+        return sealing.opened(call, sender.send(sealing.sealed(call)))
 
     @contextmanager
     def open(self, call: Call[Any]) -> Iterator[Streaming]:

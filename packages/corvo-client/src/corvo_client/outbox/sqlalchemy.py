@@ -1,7 +1,7 @@
 """Outbox for SQLAlchemy 2. Needs `pip install "corvo-client[sqlalchemy]"`."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Unpack, overload
+from typing import Any, Literal, Unpack, overload
 
 try:
     import sqlalchemy  # noqa: F401
@@ -34,7 +34,7 @@ from sqlalchemy.dialects.mysql import LONGTEXT
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
 
-from corvo_client import AsyncClient, Client, EnqueueOptions, EnqueueRequest
+from corvo_client import AsyncClient, Client, Codec, EnqueueOptions, EnqueueRequest
 from corvo_client._calls.jobs import enqueue_request
 from corvo_client._options import NO_PAYLOAD
 from corvo_client._outbox import MAX_ERROR_CHARS, Row, Sent, with_job_id
@@ -50,11 +50,17 @@ class Outbox:
 
     Pass the application's `metadata`, so that its migrations create the table. `enqueue` writes a
     row in the transaction of a session or a connection. After the commit, a relay sends the row.
+    `codec` is that of `Client`. It encodes the payload of a row before the row is written.
     """
 
     def __init__(
-        self, metadata: MetaData | None = None, *, table_name: str = "corvo_outbox"
+        self,
+        metadata: MetaData | None = None,
+        *,
+        table_name: str = "corvo_outbox",
+        codec: Codec | Literal[False] | None = None,
     ) -> None:
+        self._codec = codec
         self.metadata = MetaData() if metadata is None else metadata
         self.table = Table(
             table_name,
@@ -147,7 +153,7 @@ class Outbox:
         raise TypeError("pass an Engine and a Client, or an AsyncEngine and an AsyncClient")
 
     def _insert(self, request: EnqueueRequest) -> tuple[str, Insert]:
-        job_id, body = with_job_id(request)
+        job_id, body = with_job_id(request, self._codec)
         return job_id, insert(self.table).values(job_id=job_id, body=body)
 
 

@@ -238,13 +238,18 @@ def recording() -> Iterator[RecordedJobs]:
         if os.getpid() != process:  # a fork
             raise NotRecorded
 
-    def send(_transport: Transport, call: Call[Any]) -> Answer:
-        check_process()
-        return jobs._answer(call)  # noqa: SLF001 - of this module
+    # Documents are sealed within `send`, so those of recorded calls are plain. Only the rows of an
+    # outbox are not.
+    def plain(transport: Transport | AsyncTransport, call: Call[Any]) -> Call[Any]:
+        return call if transport.sealing is None else transport.sealing.unsealed(call)
 
-    async def send_async(_transport: AsyncTransport, call: Call[Any]) -> Answer:
+    def send(transport: Transport, call: Call[Any]) -> Answer:
         check_process()
-        return await jobs._answer_async(call)  # noqa: SLF001 - of this module
+        return jobs._answer(plain(transport, call))  # noqa: SLF001 - of this module
+
+    async def send_async(transport: AsyncTransport, call: Call[Any]) -> Answer:
+        check_process()
+        return await jobs._answer_async(plain(transport, call))  # noqa: SLF001 - of this module
 
     def refuse(_transport: object, call: Call[Any]) -> Any:
         check_process()

@@ -24,6 +24,12 @@ class LeasedJob(ReplyModel):
     traceparent: str | None = None
 
 
+class Unreadable(NamedTuple):
+    """In place of a payload: why the codec cannot decode the documents of a job."""
+
+    reason: str
+
+
 class Override(NamedTuple):
     """A server (None: that of the code) and an API key that override those of the code.
 

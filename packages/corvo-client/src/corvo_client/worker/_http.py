@@ -22,6 +22,7 @@ from corvo_client._calls.attempts import heartbeat
 from corvo_client._codec import reader
 from corvo_client._errors import (
     BadReply,
+    CannotDecode,
     CorvoError,
     Forbidden,
     NotFound,
@@ -33,7 +34,14 @@ from corvo_client._errors import (
 from corvo_client._origin import Origin
 from corvo_client._redirect import binder
 from corvo_client._retry import NO_RETRIES
-from corvo_client.worker._api import Ack, LeasedJob, Refused, StorageFull, Undelivered
+from corvo_client.worker._api import (
+    Ack,
+    LeasedJob,
+    Refused,
+    StorageFull,
+    Undelivered,
+    Unreadable,
+)
 from corvo_schema import ErrorCode, ReplyModel, RequestModel
 from corvo_schema.attempts import FailItem, HeartbeatRequest, ReleaseItem
 from corvo_schema.outcomes import AckResult, FailResult, HeartbeatReply, ReleaseResult
@@ -100,11 +108,21 @@ class HttpServerApi:
         body = b'%b,"count":%d,"timeout":%g}' % (self._head(queues), count, timeout)
         call = Call("POST", f"{API}/fetch/batch", _read_jobs, body, waits=timeout)
         try:
-            return (await _with_worker_errors(self._session.send(call))).jobs
+            return self._opened((await _with_worker_errors(self._session.send(call))).jobs)
         except Undelivered as error:
             if isinstance(error.__cause__, _FINAL_FOR_FETCHES):
                 raise Refused(str(error)) from error.__cause__
             raise
+
+    def _opened(self, jobs: list[LeasedJob]) -> list[LeasedJob]:
+        if (sealing := self._session.sealing) is not None:
+            for job in jobs:
+                try:
+                    sealing.open_job(job)
+                except CannotDecode as error:
+                    # The attempt fails when the job starts: other jobs must not fail with it.
+                    job.payload = Unreadable(str(error))
+        return jobs
 
     def _head(self, queues: tuple[str, ...]) -> bytes:
         """Return the start of the body, which is the same in all fetches of these queues."""

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from corvo_client._backoff import Backoff
-from corvo_client.worker._api import HeartbeatSender, LeasedJob, ServerApi
+from corvo_client.worker._api import HeartbeatSender, LeasedJob, ServerApi, Unreadable
 from corvo_client.worker._fetcher import Fetcher, Lane
 from corvo_client.worker._heartbeat import Heartbeat
 from corvo_client.worker._leases import Interruption, Lease, LeaseTable
 from corvo_client.worker._log import log as _log
 from corvo_client.worker._middleware import Surroundings
 from corvo_client.worker._outcomes import Outcome, Released
+from corvo_client.worker._payload import InvalidJobPayload
 from corvo_client.worker._reports import Reporter
 from corvo_client.worker._results import Results
 from corvo_client.worker._runner import AnyTask, Runner
@@ -161,6 +162,7 @@ class Run:
 
     def _start(self, lease: Lease) -> None:
         try:
+            _refuse_unreadable(lease.job)
             self._runner.start(self._tasks[lease.job.queue], lease)
         except Exception as error:  # noqa: BLE001 - e.g. no more threads
             # Not at once: the caller is about to start other jobs.
@@ -218,6 +220,15 @@ class Run:
         await _within(self._options.report_timeout, self._heartbeat.ended())
         self._runner.close()
         _log.info("stopped")
+
+
+def _refuse_unreadable(job: LeasedJob) -> None:
+    """Raise `InvalidJobPayload` if the codec cannot decode the job. It is retried with a backoff.
+
+    A deploy may be under way that brings the key.
+    """
+    if isinstance(job.payload, Unreadable):
+        raise InvalidJobPayload(job.payload.reason)
 
 
 def _spawn(work: Coroutine[object, object, T]) -> asyncio.Task[T]:

@@ -5,7 +5,7 @@ import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from corvo_client._async.client import AsyncClient
 from corvo_client._async.jobs import AsyncJobs
@@ -13,6 +13,7 @@ from corvo_client._async.session import AsyncSession
 from corvo_client._async.transport import AsyncTransport
 from corvo_client._calls.queues import set_queue_defaults
 from corvo_client._calls.schedules import put_schedule
+from corvo_client._documents import Codec
 from corvo_client._options import DefaultOptions, EnqueueOptions
 from corvo_client._origin import Origin
 from corvo_client._retry import RetryPolicy, default_policy
@@ -45,16 +46,20 @@ class Server:
         server: AsyncClient | str | None,
         api_key: str | None,
         retry: RetryPolicy | None = None,
+        codec: Codec | Literal[False] | None = None,
     ) -> None:
         if isinstance(server, AsyncClient):
             if api_key is not None:
                 raise ValueError("a client has its own API key; pass either a client or api_key")
             if retry is not None:
                 raise ValueError("a client has its own retry policy; pass it to the client")
+            if codec is not None:
+                raise ValueError("a client has its own codec; pass it to the client")
             retry = server._session._policy  # noqa: SLF001 - of this package
         self._retry = retry
         self._server = server
         self._api_key = api_key
+        self._codec = codec
         self.override: Override | None = None
         self._connections: dict[asyncio.AbstractEventLoop, _LoopConnection] = {}
 
@@ -120,7 +125,7 @@ class Server:
         if isinstance(self._server, AsyncClient):
             return self._server._session._transport._origin  # noqa: SLF001 - of this package
         source = self.override.source if self.override else "the code"
-        return Origin(self._server, api_key=self._api_key, source=source)
+        return Origin(self._server, api_key=self._api_key, source=source, codec=self._codec)
 
     @cached_property
     def _sync_session(self) -> Session:

@@ -13,9 +13,10 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
 from functools import partial
 from types import TracebackType
-from typing import Any, NoReturn, Self
+from typing import Any, Literal, NoReturn, Self
 
 from corvo_client._async.client import AsyncClient
+from corvo_client._documents import Codec
 from corvo_client._redirect import bound
 from corvo_client._retry import RetryPolicy
 from corvo_client.worker._api import Override
@@ -46,8 +47,8 @@ class Worker(Registry):
     `processes` limits the handlers with `executor="process"` (default: the number of CPUs).
     `lifespan(worker)` is a context manager that is entered before the first fetch and left after
     the last report; its value is `Context.state`. With `publish`, the worker replaces the defaults
-    of its queues by the options and payload schemas of its tasks when it starts. Raises ValueError
-    for invalid arguments.
+    of its queues by the options and payload schemas of its tasks when it starts. `codec` is that of
+    `AsyncClient`, for the worker and its tasks. Raises ValueError for invalid arguments.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Worker(Registry):
         processes: int | None = None,
         lifespan: Callable[["Worker"], AbstractAsyncContextManager[Any]] | None = None,
         publish: bool = True,
+        codec: Codec | Literal[False] | None = None,
     ) -> None:
         # A host name does not identify a worker: containers share it, and it survives restarts.
         self.id = f"worker_{uuid.uuid4().hex}"
@@ -79,7 +81,7 @@ class Worker(Registry):
         )
         self.concurrency = concurrency
         self.lifespan = lifespan or _no_lifespan
-        self._server = Server(server, api_key, retry)
+        self._server = Server(server, api_key, retry, codec)
         super().__init__(self._server, queues)
         self._publishes = publish
         self._life: Life | None = None

@@ -7,12 +7,12 @@ callback, the job is lost.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Unpack
+from typing import Any, Literal, Unpack
 
 from django.apps import apps as installed  # a submodule of ours has that name
 from django.db import connections, router, transaction
 
-from corvo_client import Client, EnqueueOptions, EnqueueRequest
+from corvo_client import Client, Codec, EnqueueOptions, EnqueueRequest
 from corvo_client._calls.jobs import enqueue_request
 from corvo_client._options import NO_PAYLOAD
 from corvo_client._outbox import Row, Sent, with_job_id
@@ -26,20 +26,26 @@ def enqueue(
     payload: Any = NO_PAYLOAD,
     *,
     using: str | None = None,
+    codec: Codec | Literal[False] | None = None,
     **options: Unpack[EnqueueOptions],
 ) -> str:
     """Write a job in the current transaction of a database and return its job id.
 
     `payload` and `options` are those of `Client.enqueue`. A `delay` starts now, not when the row is
-    sent. `using` is the alias of the database; the router chooses the default. Raises
-    `ValidationFailed`.
+    sent. `using` is the alias of the database; the router chooses the default. `codec` is that of
+    `Client`, and encodes the payload before the row is written. Raises `ValidationFailed`.
     """
-    return add(enqueue_request(queue, payload, options), using=using)
+    return add(enqueue_request(queue, payload, options), using=using, codec=codec)
 
 
-def add(request: EnqueueRequest, *, using: str | None = None) -> str:
+def add(
+    request: EnqueueRequest,
+    *,
+    using: str | None = None,
+    codec: Codec | Literal[False] | None = None,
+) -> str:
     """Write a request as a job, e.g. of a task: `add(send.request(7))`."""
-    job_id, body = with_job_id(request)
+    job_id, body = with_job_id(request, codec)
     _model().objects.using(_database(using)).create(job_id=job_id, body=body)
     return job_id
 
