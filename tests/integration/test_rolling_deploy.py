@@ -98,7 +98,7 @@ async def test_a_deploy_loses_no_job(server: CorvoServer, client: AsyncClient, q
         await wait_until(have_all_failed, "the old worker has tried each job of the new release")
         for job in await read(client, newer):
             assert job.state in {"retrying", "pending", "active"}
-            assert "a newer or an older release" in job.errors[0].error
+            assert "another release has enqueued this job" in job.errors[0].error
         with running(server, "new", queue):
             common = await enqueue(client, of_both(queue))
             newer |= await enqueue(client, of_new(queue))
