@@ -196,7 +196,7 @@ class Jobs(Part):
         return outcome.job
 
     async def _store_all(self, request: Enqueue) -> list[Enqueued]:
-        has_secrets = self._redaction.applies()
+        has_secrets = bool(self._redaction.rules) and self._redaction.applies()
         if has_secrets:
             matcher_of = self._redaction.matcher_of
             await self._note_stored([job for job in request.jobs if matcher_of(job.queue)])

@@ -42,20 +42,21 @@ class Redaction:
     """The rules of one server, and the masking of records for the caller of the request."""
 
     def __init__(self, rules: Sequence[Rule] = ()) -> None:
-        self._rules = tuple(
+        self.rules = tuple(
             (rule, None if rule.queues is None else Scope([rule.queues])) for rule in rules
         )
+        """The rules and the queues of each; None means all queues."""
         self._known: dict[str, Matcher | None] = {}
 
     def applies(self) -> bool:
         """Return whether the caller may not see secret values."""
-        return bool(self._rules) and not caller().may(_SEEING)
+        return bool(self.rules) and not caller().may(_SEEING)
 
     def matcher_of(self, queue: str) -> Matcher | None:
         """Return what finds the secret values of a queue's payloads; None if it has no rule."""
         if queue in self._known:
             return self._known[queue]
-        rules = [rule for rule, queues in self._rules if queues is None or queue in queues]
+        rules = [rule for rule, queues in self.rules if queues is None or queue in queues]
         if len(self._known) >= _MAX_KNOWN:
             self._known.clear()
         matcher = self._known[queue] = Matcher(rules) if rules else None

@@ -17,6 +17,8 @@ class Masked(NamedTuple):
 
 
 _NOTHING = Hidden(())
+_PLAIN_NAME = re.compile(r'"[A-Za-z_-]*"')
+"""A name within a secret value that is no secret itself: texts may contain it."""
 
 
 def mask_payload(text: str, matcher: Matcher) -> Masked:
@@ -63,7 +65,10 @@ def mask_payload(text: str, matcher: Matcher) -> Masked:
 
 
 def _take_value(first: re.Match[str], tokens: Iterator[re.Match[str]], secrets: list[str]) -> int:
-    """Append the scalars of the value that begins with `first` to `secrets`. Return its end."""
+    """Append the scalars of the value that begins with `first` to `secrets`. Return its end.
+
+    Names of members that are not plain words count as scalars, such as an account number.
+    """
     depth = 0
     match = first
     while True:
@@ -72,8 +77,9 @@ def _take_value(first: re.Match[str], tokens: Iterator[re.Match[str]], secrets: 
             depth += 1
         elif mark in "}]":
             depth -= 1
-        elif mark == ":":  # the string before it is a name, not a value
-            secrets.pop()
+        elif mark == ":":
+            if _PLAIN_NAME.fullmatch(secrets[-1]):
+                secrets.pop()
         elif mark != ",":
             secrets.append(match[1])
         if not depth:
