@@ -4,7 +4,12 @@ from typing import Any
 
 import pytest
 
+from corvo_schema import Role
 from corvo_schema.search import SearchFilter
+from corvo_server.auth.caller import Caller, set_caller
+from corvo_server.engine.redaction import Redaction
+from corvo_server.engine.search import job_filter
+from corvo_server.redaction.rules import read_rule
 from server_support.bench import Bench
 from server_support.http import HttpServer, Reply
 from server_support.secrets import CARD, PAYLOAD, SECRET, Secrets
@@ -151,3 +156,14 @@ async def test_new_job_is_stored_as_sent_if_its_id_was_read_before(
         reply = await server.post("/enqueue", body, headers=headers)
     assert reply.status == 201
     assert '"pin":1' in (await bench.job(job_id)).payload
+
+
+async def test_search_is_limited_to_the_queues_that_were_checked(bench: Bench) -> None:
+    # Otherwise it would find jobs of a queue with a rule that is created meanwhile.
+    await bench.enqueue("open")
+    known = {queue.name for queue in await bench.store.list_queues()}
+    set_caller(Caller("reader", frozenset({Role.READONLY})))
+    redaction = Redaction([read_rule("later:$.a")])
+    asking = SearchFilter(payload_contains="x")
+    wanted = await redaction.searchable(asking, job_filter(asking), bench.store)
+    assert wanted.queues == known
