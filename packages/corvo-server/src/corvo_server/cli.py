@@ -5,11 +5,11 @@ import os
 import signal
 import sqlite3
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_origin
 
 import click
 from pydantic import ValidationError
@@ -49,14 +49,22 @@ def _options_of_settings(command: F) -> F:
         choices = list(kind) if isinstance(kind, type) and issubclass(kind, StrEnum) else []
         default = shown[name] or "none"
         is_flag = kind is bool
+        is_list = get_origin(kind) is list
         command = click.option(
             option_of(name),
             name,
             default=None,
+            multiple=is_list,
+            callback=_joined if is_list else None,
             metavar=None if is_flag else "|".join(choices) or "VALUE",
             help=f"{field.description}  [{variable_of(name)}; default: {default}]",
         )(command)
     return command
+
+
+def _joined(_: click.Context, __: click.Parameter, values: Sequence[str]) -> str | None:
+    """Join the values of an option that was given several times, as its variable has them."""
+    return ",".join(values) if values else None
 
 
 @click.group(invoke_without_command=True, context_settings={"max_content_width": 100})

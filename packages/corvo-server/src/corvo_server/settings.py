@@ -15,6 +15,7 @@ from corvo_server.engine.maintenance import Retention
 from corvo_server.engine.payloads import SizeLimits
 from corvo_server.http.budgets import Limits
 from corvo_server.logs import LogFormat, LogLevel
+from corvo_server.redaction.rules import read_rule, split_rules
 from corvo_server.store.database_url import is_postgres, masked, sqlite_directory
 
 _DAY = 86_400_000
@@ -132,6 +133,12 @@ class Settings(BaseSettings):
     open_metrics: bool = Field(
         False, description="Serve GET /api/v1/metrics without an API key, for a Prometheus."
     )
+    redact: Annotated[list[str], NoDecode] = Field(
+        [],
+        description="Paths of secret values in payloads, separated by commas, like `$.card.*`; for "
+        "some queues with a pattern, like `payments.*:$.card.number`. Callers below the role "
+        "operator see [redacted] in their place, and cannot search by them.",
+    )
     lease: Annotated[Duration, _within(1_000, _DAY)] = Field(
         60_000,
         description="Default lease of a fetched job: the time within which its worker must ack, "
@@ -244,6 +251,18 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return [part.strip() for part in value.split(",") if part.strip()]
         return value
+
+    @field_validator("redact", mode="before")
+    @classmethod
+    def _split_rules(cls, value: object) -> object:
+        return split_rules(value) if isinstance(value, str) else value
+
+    @field_validator("redact")
+    @classmethod
+    def _check_rules(cls, rules: list[str]) -> list[str]:
+        for rule in rules:
+            read_rule(rule)
+        return rules
 
     @field_validator("allowed_hosts")
     @classmethod
@@ -378,6 +397,7 @@ class Settings(BaseSettings):
             max_fetch_bytes=self.max_fetch_bytes,
             default_lease_ms=self.lease,
             require_lease_tokens=self.require_lease_tokens,
+            redaction=tuple(map(read_rule, self.redact)),
             retention=Retention(self.retain_completed, self.retain_dead, self.retain_events),
         )
 

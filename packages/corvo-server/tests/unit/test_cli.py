@@ -73,10 +73,21 @@ def test_server_runs_with_the_given_settings(invoke: Invoke, served: list[Settin
     assert (settings.bind, settings.lease, settings.log_level) == ("[::1]:0", 5_000, "error")
 
 
+def test_option_with_a_list_may_be_repeated(invoke: Invoke, served: list[Settings]) -> None:
+    rules = ["--redact", "$.a", "--redact", "$.b,q:$.c"]
+    result = invoke(*rules, "--allowed-host", "a", "--allowed-host", "b", CORVO_REDACT="$.d")
+    assert (result.exit_code, result.output) == (0, "")
+    (settings,) = served
+    assert settings.redact == ["$.a", "$.b", "q:$.c"]
+    assert settings.allowed_hosts == ["a", "b"]
+    assert [rule.queues for rule in settings.policy.redaction] == [None, None, "q"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "environment", "named"),
     [
         (["--bind", "nonsense"], {}, "--bind: 'nonsense' is not HOST:PORT"),
+        (["--redact", "$.a[0]"], {}, "--redact: '$.a[0]' cannot be read at character 4: only"),
         (["--lease", "60"], {}, "--lease: '60' is not a duration"),
         (["--max-payload-bytes", "0"], {}, "--max-payload-bytes: "),
         (["--log-level", "loud"], {}, "--log-level: "),

@@ -34,6 +34,7 @@ GOOD: dict[str, tuple[str, Any]] = {
     "require_lease_tokens": ("true", True),
     "insecure_no_auth": ("true", True),
     "open_metrics": ("true", True),
+    "redact": ('$.card.*, pay.*:$["a,b"],', ["$.card.*", 'pay.*:$["a,b"]']),
     "max_payload_bytes": ("1000", 1000),
     "max_result_bytes": ("2000", 2000),
     "max_checkpoint_bytes": ("3000", 3000),
@@ -60,6 +61,7 @@ GOOD: dict[str, tuple[str, Any]] = {
 }
 
 BAD: dict[str, list[str]] = {
+    "redact": ["card", "$.a,$.b[0]", "q q:$.a", "$["],
     "bind": [
         "",
         "8080",

@@ -1,5 +1,7 @@
 """The engine: all verbs of the server over one store, and the reactions to each commit."""
 
+from collections.abc import Sequence
+
 from msgspec import Struct
 
 from corvo_schema import IdFactory
@@ -16,9 +18,11 @@ from corvo_server.engine.nodes import Nodes
 from corvo_server.engine.notifier import Notifier
 from corvo_server.engine.payloads import SizeLimits
 from corvo_server.engine.queues import Queues
+from corvo_server.engine.redaction import Redaction
 from corvo_server.engine.schedules import Schedules
 from corvo_server.engine.search import Searches
 from corvo_server.engine.workers import Workers
+from corvo_server.redaction.rules import Rule
 from corvo_server.store.protocol import Store
 from corvo_server.store.records import Commit, LeasedJob
 
@@ -34,6 +38,8 @@ class Policy(Struct, frozen=True):
     """Largest total size of the documents of the jobs of one fetch, unless it gets a single job."""
     require_lease_tokens: bool = False
     """Whether attempts are fenced unless their fetch says otherwise."""
+    redaction: Sequence[Rule] = ()
+    """Rules that mark values of payloads as secret."""
     retention: Retention = Retention(completed=7 * _DAY_MS, dead=30 * _DAY_MS, events=7 * _DAY_MS)
 
 
@@ -50,7 +56,8 @@ class Engine:
         self.notifier = Notifier(self._give_back)
         self.metrics = Metrics(store, self.notifier, self.wall)
         ids = IdFactory(clock)
-        self.jobs = Jobs(store, clock, ids, max_payload_bytes=policy.limits.payload)
+        redaction = Redaction(policy.redaction)
+        self.jobs = Jobs(store, clock, ids, redaction, max_payload_bytes=policy.limits.payload)
         self.workers = Workers(store, clock)
         self.attempts = Attempts(
             store,
@@ -62,13 +69,18 @@ class Engine:
             require_lease_tokens=policy.require_lease_tokens,
             limits=policy.limits,
         )
-        self.events = Events(store)
-        self.search = Searches(store, clock)
+        self.events = Events(store, redaction)
+        self.search = Searches(store, clock, redaction)
         self.bulk = Bulk(store, clock, ids)
         self.queues = Queues(store, clock, self.bulk)
         self.batches = Batches(store)
         self.schedules = Schedules(
-            store, clock, ids, self.workers, max_payload_bytes=policy.limits.payload
+            store,
+            clock,
+            ids,
+            self.workers,
+            redaction,
+            max_payload_bytes=policy.limits.payload,
         )
         self.maintenance = Maintenance(store, clock, self.notifier, self.metrics, policy.retention)
         self.keys = Keys(store, clock)

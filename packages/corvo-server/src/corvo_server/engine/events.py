@@ -8,6 +8,7 @@ from itertools import islice
 
 from msgspec import Struct
 
+from corvo_server.engine.redaction import Redaction
 from corvo_server.store.protocol import Store
 from corvo_server.store.records import Event, shorten
 
@@ -44,8 +45,9 @@ class Events:
     because other servers write to it too; followers at the same position share a read.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, redaction: Redaction) -> None:
         self._store = store
+        self._redaction = redaction
         self._recent: deque[Event] = deque(maxlen=_KEPT)
         self._changed = asyncio.Event()
         self._readings: dict[int, asyncio.Future[list[Event]]] = {}
@@ -93,7 +95,7 @@ class Events:
                 last = events[-1].id
                 matching = [event for event in events if event_filter.matches(event)]
                 if matching:
-                    yield matching
+                    yield self._redaction.events(matching)
             elif self._is_closed:
                 return
             elif not await _is_set_within(changed, interval):

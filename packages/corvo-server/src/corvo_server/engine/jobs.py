@@ -18,6 +18,7 @@ from corvo_server.engine.clock import Clock, Wall, wall_of
 from corvo_server.engine.errors import CallError, not_found
 from corvo_server.engine.options import names_left_out, options_of
 from corvo_server.engine.payloads import payload_text
+from corvo_server.engine.redaction import Redaction
 from corvo_server.engine.verbs import Part, verb
 from corvo_server.store.options import fill
 from corvo_server.store.protocol import JobsTooLarge, Store
@@ -36,6 +37,8 @@ from corvo_server.store.records import (
 
 _MAX_BULK_GET_BYTES = 32 * 1024 * 1024
 """Bytes of documents and errors of several jobs in one reply."""
+_READ_AT_ONCE = 250
+"""Maximum number of stored jobs that an enqueue reads at once."""
 _PENDING = JobState.PENDING
 _ON_CONFLICT: dict[OnConflict, Callable[..., Outcome] | None] = {
     OnConflict.IGNORE: None,
@@ -68,6 +71,7 @@ class Jobs(Part):
         store: Store,
         clock: Clock,
         ids: IdFactory,
+        redaction: Redaction,
         *,
         max_payload_bytes: int,
     ) -> None:
@@ -75,6 +79,7 @@ class Jobs(Part):
         self._clock = clock
         self._wall = wall_of(clock)
         self._ids = ids
+        self._redaction = redaction
         self._max_payload_bytes = max_payload_bytes
 
     @verb
@@ -125,7 +130,7 @@ class Jobs(Part):
     async def get(self, job_id: str) -> JobRecord:
         """Return a job with its failures and events. Raise `CallError` if it does not exist."""
         record = await self._store.find_job(job_id)
-        seen = [] if record is None else seen_jobs([record])
+        seen = [] if record is None else self._redaction.jobs(seen_jobs([record]))
         if not seen:
             raise not_found(f"job {job_id}")
         return seen[0]
@@ -137,7 +142,7 @@ class Jobs(Part):
         Raise `CallError` if they are too large for one reply.
         """
         try:
-            return seen_jobs(await self._store.find_jobs(job_ids, _MAX_BULK_GET_BYTES))
+            found = await self._store.find_jobs(job_ids, _MAX_BULK_GET_BYTES)
         except JobsTooLarge as error:
             message = (
                 f"{error}; a reply may have {_MAX_BULK_GET_BYTES}. Ask for fewer jobs at once."
@@ -145,6 +150,7 @@ class Jobs(Part):
             raise CallError(
                 ErrorCode.PAYLOAD_TOO_LARGE, message, [("job_ids", "fewer jobs at once")]
             ) from None
+        return self._redaction.jobs(seen_jobs(found))
 
     @verb
     async def cancel(self, job_id: str) -> JobHead:
@@ -190,10 +196,39 @@ class Jobs(Part):
         return outcome.job
 
     async def _store_all(self, request: Enqueue) -> list[Enqueued]:
+        has_secrets = bool(self._redaction.rules) and self._redaction.applies()
+        if has_secrets:
+            matcher_of = self._redaction.matcher_of
+            await self._note_stored([job for job in request.jobs if matcher_of(job.queue)])
         enqueued = await self._store.enqueue(request)
+        if (
+            isinstance(enqueued, Refusal)
+            and enqueued.code is ErrorCode.INVALID_STATE
+            and has_secrets
+            and await self._note_stored(request.jobs)
+        ):  # its message would tell whether the payload of a job in another queue differs
+            enqueued = await self._store.enqueue(request)
         if isinstance(enqueued, Refusal):
             raise CallError.of(enqueued)
         return enqueued
+
+    async def _note_stored(self, jobs: Sequence[NewJob]) -> bool:
+        """Note the stored payloads that the caller cannot tell from those of `jobs`.
+
+        So the caller does not learn by an enqueue with a known id whether a guess is right. Return
+        whether there are any.
+        """
+        named = [job for job in jobs if job.is_id_from_client and job.same_payload is None]
+        has_noted = False
+        for start in range(0, len(named), _READ_AT_ONCE):
+            chunk = named[start : start + _READ_AT_ONCE]
+            found = await self._store.find_jobs([job.id for job in chunk])
+            stored = {record.head.id: record for record in found}
+            for job in chunk:
+                if job.id in stored and self._redaction.looks_same(stored[job.id], job.payload):
+                    job.same_payload = stored[job.id].payload
+                    has_noted = True
+        return has_noted
 
     def _new_job(
         self, request: EnqueueRequest | PlainJob, payload: str, now: int, batch_id: str | None

@@ -18,6 +18,7 @@ from corvo_server.engine.clock import Clock, wall_of
 from corvo_server.engine.errors import CallError, not_found
 from corvo_server.engine.options import options_of
 from corvo_server.engine.payloads import payload_text
+from corvo_server.engine.redaction import Redaction
 from corvo_server.engine.verbs import Part, verb
 from corvo_server.engine.workers import Workers
 from corvo_server.store.options import ScheduleOptions, write_options
@@ -49,11 +50,13 @@ class Schedules(Part):
         clock: Clock,
         ids: IdFactory,
         workers: Workers,
+        redaction: Redaction,
         *,
         max_payload_bytes: int,
     ) -> None:
         self._store = store
         self._workers = workers
+        self._redaction = redaction
         self._clock = clock
         self._wall = wall_of(clock)
         self._ids = ids
@@ -68,7 +71,7 @@ class Schedules(Part):
     async def list(self) -> list[ScheduleRecord]:
         """Return all schedules by name."""
         records = await self._store.list_schedules()
-        return [record for record in records if is_seen(record.queue)]
+        return self._redaction.schedules([rec for rec in records if is_seen(rec.queue)])
 
     @verb
     async def get(self, reference: str) -> ScheduleRecord:
@@ -76,7 +79,8 @@ class Schedules(Part):
         record = await self._store.find_schedule(reference)
         if record is None or not is_seen(record.queue):
             raise _unknown(reference)
-        return record
+        (seen,) = self._redaction.schedules([record])
+        return seen
 
     @verb
     async def warnings(self, schedule: ScheduleRecord) -> Sequence[str]:
@@ -171,7 +175,7 @@ class Schedules(Part):
         for outcome in outcomes:
             if outcome.refusal is not None:  # it stays due
                 raise StoreFull(outcome.refusal.message)
-            _log_skip(outcome)
+            self._log_skip(outcome)
         return len(outcomes)
 
     @verb
@@ -190,6 +194,16 @@ class Schedules(Part):
                 moved += 1
         self._followed = offset
         return moved
+
+    def _log_skip(self, outcome: ScheduleOutcome) -> None:
+        before, after = outcome.before, outcome.after
+        if before is None or after is None or before.last_skipped == after.last_skipped:
+            return
+        reason = self._redaction.skip_reason(after)
+        if after.next_run is None:
+            log.error("schedule %s is off until it is edited: %s", after.name, reason)
+        else:
+            log.info("schedule %s skipped an occurrence: %s", after.name, reason)
 
     async def next_occurrence(self) -> int | None:
         """Return the earliest unprocessed occurrence in ms since the epoch; None without one."""
@@ -273,13 +287,3 @@ def _check_calendar(request: ScheduleRequest) -> None:
 
 def _unknown(reference: str) -> CallError:
     return not_found(f"schedule {reference!r}")
-
-
-def _log_skip(outcome: ScheduleOutcome) -> None:
-    before, after = outcome.before, outcome.after
-    if before is None or after is None or before.last_skipped == after.last_skipped:
-        return
-    if after.next_run is None:
-        log.error("schedule %s is off until it is edited: %s", after.name, after.last_skip_reason)
-    else:
-        log.info("schedule %s skipped an occurrence: %s", after.name, after.last_skip_reason)

@@ -12,6 +12,7 @@ from corvo_server.engine.access import seen_jobs, within_scope
 from corvo_server.engine.clock import Clock, wall_of
 from corvo_server.engine.cursor import Cursor
 from corvo_server.engine.errors import CallError
+from corvo_server.engine.redaction import Redaction
 from corvo_server.engine.verbs import Part, verb
 from corvo_server.store.protocol import SearchTooSlow, Store
 from corvo_server.store.records import JobRecord
@@ -37,8 +38,9 @@ class Page(Struct, frozen=True):
 class Searches(Part):
     """The verb of search."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, redaction: Redaction) -> None:
         self._store = store
+        self._redaction = redaction
         self._clock = clock
         self._wall = wall_of(clock)
 
@@ -47,13 +49,15 @@ class Searches(Part):
         """Return the requested page and the total number of matching jobs.
 
         Callers share the time of costly searches; `caller` is an address. Raise `CallError` for an
-        invalid cursor or filter, or if the search takes too long.
+        invalid cursor or filter, for a filter by values that the caller may not see, or if the
+        search takes too long.
         """
         started = perf_counter()
         cursor = None if request.cursor is None else Cursor.read(request.cursor, request)
         wanted = job_filter(request, wall_offset=self._wall.offset)
+        wanted = await within_scope(wanted, self._store)
         search = Search(
-            await within_scope(wanted, self._store),
+            await self._redaction.searchable(request, wanted, self._store),
             as_of=self._clock() if cursor is None else cursor.as_of,
             limit=request.limit,
             sort=request.sort,
@@ -71,7 +75,8 @@ class Searches(Part):
             if found.next is None
             else Cursor.of(request, found.next, found.total, search.as_of).write()
         )
-        return Page(seen_jobs(found.jobs), found.total, following, perf_counter() - started)
+        jobs = self._redaction.jobs(seen_jobs(found.jobs))
+        return Page(jobs, found.total, following, perf_counter() - started)
 
 
 def job_filter(filters: SearchFilter, at: str = "", *, wall_offset: int = 0) -> JobFilter:

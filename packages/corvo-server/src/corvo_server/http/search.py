@@ -25,7 +25,8 @@ async def search_jobs(request: Request) -> HTTPResponse:
 
     A page has fewer jobs than `limit` if their documents and errors would exceed 8 MiB. The server
     stops a search after 5 seconds, and returns 503 if a costly one has waited 10 seconds for its
-    turn.
+    turn. Keys below the role operator get 403 for a filter that could find values which are masked
+    for them.
     """
     shift = shift_of(request)
     body = read_body(request, SearchRequest)

@@ -48,6 +48,8 @@ class NewJob(Struct):
     """Reason for a job that the server itself enqueues, for the job's event."""
     left_out: Sequence[str] = OPTION_NAMES
     """Options that the request left out. The defaults of the queue replace their values here."""
+    same_payload: str | None = None
+    """Payload that counts as the same in a stored job with this id; None means that of this job."""
 
 
 class NewBatch(Struct, frozen=True):

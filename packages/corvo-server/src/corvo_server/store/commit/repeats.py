@@ -12,6 +12,8 @@ payload decide alone.
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple, TypeAlias
 
+from msgspec.structs import replace
+
 from corvo_schema.errors import ErrorCode
 from corvo_schema.rules import other_job_refusal
 from corvo_schema.states import EventType
@@ -38,7 +40,7 @@ def find_differences(
 ) -> Differences:
     """Compare the new jobs of the requests with the stored jobs of their ids, `known`."""
     jobs = [job for request in requests for job in request.jobs if job.id in known]
-    others = set(tx.tables.jobs.other_payloads(jobs))
+    others = set(tx.tables.jobs.other_payloads([_as_compared(job) for job in jobs]))
     differing = [
         (job, Difference(job.queue != known[job.id].queue, index in others))
         for index, job in enumerate(jobs)
@@ -57,6 +59,10 @@ def find_differences(
         )
         for job, difference in differing
     }
+
+
+def _as_compared(job: NewJob) -> NewJob:
+    return job if job.same_payload is None else replace(job, payload=job.same_payload)
 
 
 def difference_from(first: NewJob, job: NewJob) -> Difference:

@@ -99,6 +99,17 @@ class Or(Struct, frozen=True):
 Condition: TypeAlias = Truthy | Compare | CompareLength | MatchText | Not | And | Or
 
 
+def paths_of(condition: Condition) -> list[Path]:
+    """Return the paths that a condition reads."""
+    match condition:
+        case Not(inner):
+            return paths_of(inner)
+        case And(parts) | Or(parts):
+            return [path for part in parts for path in paths_of(part)]
+        case _:
+            return [condition.path]
+
+
 def is_plain(step: Step) -> bool:
     """Return whether a step is an index, or a key that every JSON writer spells in the same way.
 
