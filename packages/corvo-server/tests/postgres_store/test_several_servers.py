@@ -11,6 +11,7 @@ import pytest
 
 from corvo_schema import BulkStatus, new_job_id
 from corvo_schema.states import JobState
+from corvo_server.auth.caller import SERVER, Caller, set_caller
 from corvo_server.engine import bulk, queues
 from corvo_server.engine.errors import CallError
 from corvo_server.store.bulk import BulkRecord
@@ -19,6 +20,7 @@ from corvo_server.store.postgres.nodes import writer_of
 from corvo_server.store.postgres.pipeline import Pipeline, Rows
 from corvo_server.store.postgres.rows import Row
 from corvo_server.store.postgres.store import PostgresStore
+from corvo_server.store.records import Quota
 from server_support.bench import Bench, make_job, turns, until
 from server_support.clock import ManualClock
 from server_support.kits import PostgresKit
@@ -45,6 +47,28 @@ async def test_waiting_fetch_gets_a_job_that_another_server_enqueued(
     assert job.head.id == job_id
     await here.ack(job)
     assert await there.state(job_id) is JobState.COMPLETED
+
+
+async def test_limits_of_a_key_hold_across_servers(open_bench: OpenBench) -> None:
+    benches = [open_bench(**ALONE) for _ in range(3)]
+    set_caller(Caller("tenant", SERVER.roles, quota=Quota("tenant", 20, None)))
+    try:
+        tasks = [bench.try_enqueue() for _ in range(15) for bench in benches]
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        assert sum(isinstance(result, CallError) for result in results) == len(tasks) - 20
+        assert benches[0].kit.count_rows("jobs") == 20
+        (job,) = await benches[1].fetch()  # its place is free on all servers
+        await benches[2].enqueue()
+        with pytest.raises(CallError, match="max_waiting"):
+            await benches[0].enqueue()
+        await benches[0].fail(job)
+    finally:
+        set_caller(SERVER)
+    for bench in benches:
+        await bench.store.close()
+    kit = benches[0].kit
+    assert kit.query("SELECT writer, waiting FROM key_usage") == [("", 21)]  # merged
+    assert kit.find_problems() == []
 
 
 async def test_no_job_is_handed_out_twice(open_bench: OpenBench) -> None:
