@@ -71,6 +71,29 @@ async def test_limits_of_a_key_hold_across_servers(open_bench: OpenBench) -> Non
     assert kit.find_problems() == []
 
 
+async def test_enqueue_with_a_limit_waits_for_that_of_another_server(
+    open_bench: OpenBench,
+) -> None:
+    bench = open_bench(**ALONE)
+    kit = bench.kit
+    assert isinstance(kit, PostgresKit)
+    set_caller(Caller("tenant", SERVER.roles, quota=Quota("tenant", 2, None)))
+    try:
+        await bench.enqueue()
+        with psycopg.connect(kit.url) as other:  # as another server does in its commit
+            other.execute("SET search_path = corvo")
+            other.execute("SELECT FROM key_usage WHERE (name, writer) = ('tenant', '') FOR UPDATE")
+            other.execute("INSERT INTO key_usage VALUES ('tenant', 'other', 1, 0)")
+            enqueue = asyncio.ensure_future(bench.try_enqueue())
+            waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+            await until(lambda: bool(kit.query(waiting)))
+            assert not enqueue.done()
+        with pytest.raises(CallError, match="It has 2, and this request adds 1"):
+            await enqueue
+    finally:
+        set_caller(SERVER)
+
+
 async def test_no_job_is_handed_out_twice(open_bench: OpenBench) -> None:
     benches = [open_bench(**ALONE) for _ in range(3)]
     await benches[0].enqueue_batch(*(make_job() for _ in range(300)))
