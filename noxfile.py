@@ -206,10 +206,11 @@ def lowest(session: nox.Session, package: str) -> None:
     session.run("pytest", f"packages/{package}/tests", *left_out, *PARALLEL, *session.posargs)
 
 
-@nox.session(venv_backend="virtualenv")  # in one of uv's, hatch lacks what it builds with
+@nox.session
 def dist(session: nox.Session) -> None:
     """Build wheels and sdists, and test what is in them, alone and together; write their SBOMs."""
-    _install(session, "dist", packages=False)
+    session.env["PYTHONPATH"] = None
+    session.install("--require-hashes", "--requirement", "docker/release-requirements.txt")
     out = Path(session.create_tmp()).resolve() / "dist"
     shutil.rmtree(out, ignore_errors=True)
     # The same bytes come out wherever and whenever it is built: without the variable, hatchling
@@ -217,13 +218,37 @@ def dist(session: nox.Session) -> None:
     session.env["SOURCE_DATE_EPOCH"] = None
     for name in PACKAGES:
         with session.chdir(f"packages/{name}"):
-            session.run("hatch", "build", str(out), silent=True)
+            session.run("python", "-m", "hatchling", "build", "--directory", str(out), silent=True)
     session.run("twine", "check", "--strict", *map(str, sorted(out.iterdir())))
     for wheel in sorted(out.glob("*.whl")):
         bill = wheel.with_suffix(".cdx.json")
         session.run("python", "scripts/sbom.py", "wheel", str(wheel), "--output", str(bill))
     session.run("pytest", "tests/release", *session.posargs, env={"CORVO_DIST": str(out)})
     session.log(f"built: {out}")
+
+
+@nox.session
+def supply(session: nox.Session) -> None:
+    """Check the licences of what the image installs, and look for vulnerabilities of all pins.
+
+    Where no vulnerability service answers, the session is skipped after the licences, unless
+    `CORVO_REQUIRE_AUDIT=1`, as in a release.
+    """
+    _install(session, "supply", packages=False)
+    folder = str(Path(session.create_tmp()).resolve() / "packages")
+    pins = ("--require-hashes", "--no-deps", "--requirement", "docker/requirements.txt")
+    session.install("--target", folder, *pins)
+    session.run("python", "scripts/licences.py", folder)
+    service = str(session.run("python", "scripts/vulnerability_service.py", silent=True)).strip()
+    if not service:
+        reason = "licences are right, but neither pypi.org nor api.osv.dev tells of vulnerabilities"
+        if os.environ.get("CORVO_REQUIRE_AUDIT"):
+            session.error(reason)
+        session.skip(reason)
+    pinned = sorted(map(str, Path("docker").glob("*requirements.txt")))
+    files = (f"--requirement={path}" for path in pinned)
+    options = ("--vulnerability-service", service, "--disable-pip", "--require-hashes")
+    session.run("pip-audit", *options, *files)
 
 
 @nox.session

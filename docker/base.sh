@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Print the base image to build on. That is IMAGE (default python:3.13-slim) if it is present or can
+# Print the base image to build on. That is IMAGE (default: that of docker/base/Dockerfile) if it is present or can
 # be pulled. Otherwise the script builds a base image from Debian packages, for tests only. Never
 # publish an image that is built on the latter.
 #
@@ -9,7 +9,7 @@
 # fallback off. The fallback needs mmdebstrap.
 set -euo pipefail
 
-wanted=${1:-python:3.13-slim}
+wanted=${1:-$(python3 "$(dirname "${BASH_SOURCE[0]}")/base_image.py")}
 suite=trixie # what python:3.13-slim stands on
 say() { echo "docker/base.sh: $*" >&2; }
 

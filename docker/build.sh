@@ -4,7 +4,8 @@
 #   docker/build.sh [--release] [TAG]        default: corvo-server:VERSION and corvo-server:latest
 #
 # If the base image cannot be pulled, base.sh builds one for tests; --release forbids that.
-# BASE_IMAGE names another base image. PIP_INDEX_URL, PIP_EXTRA_INDEX_URL, PIP_TRUSTED_HOST and
+# BASE_IMAGE names another base image than docker/base/Dockerfile. A release needs one with a digest.
+# PIP_INDEX_URL, PIP_EXTRA_INDEX_URL, PIP_TRUSTED_HOST and
 # PIP_NO_INDEX are passed to the build. If PIP_INDEX_URL is not set, pip's configuration supplies it.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -36,7 +37,12 @@ done
 
 # Without the buildx plugin, the Docker client can only use the classic builder.
 docker buildx version >/dev/null 2>&1 || export DOCKER_BUILDKIT=0
-base=$(docker/base.sh "${BASE_IMAGE:-python:3.13-slim}")
+base=${BASE_IMAGE:-$(python3 docker/base_image.py ${release:+--check})}
+if [[ $release && ! $base =~ @sha256:[0-9a-f]{64}$ ]]; then
+  echo "docker/build.sh: BASE_IMAGE must have a digest in a release: name:tag@sha256:…" >&2
+  exit 1
+fi
+base=$(docker/base.sh "$base")
 docker build \
   --file docker/Dockerfile \
   --build-arg "BASE_IMAGE=$base" \

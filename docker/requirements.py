@@ -1,18 +1,20 @@
-"""Pin what the image installs from an index, with hashes.
+"""Pin what the image and the release install from an index, with hashes.
 
     python docker/requirements.py             write the files (needs uv); keep pins that still fit
     python docker/requirements.py --upgrade   write the newest versions
     python docker/requirements.py --check     fail if a pin is missing or not within its range
 
 `requirements.txt` has what our packages need at run time, `build-requirements.txt` what builds
-them. Our own packages are left out, because the image installs them from source.
+them, `release-requirements.txt` the group `dist`, which builds and tests a release. Our own
+packages are left out, because the image installs them from source.
 """
 
 import re
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from packaging.requirements import Requirement
@@ -22,16 +24,13 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("corvo-schema", "corvo-server", "corvo-client", "corvo-cli")
 EXTRAS = ("postgres",)
 """Extras that the image installs, if a package defines them."""
-FILES = {"requirements.txt": False, "build-requirements.txt": True}
-"""The files, and whether they are for the build."""
-
 _PIN = re.compile(
     r"^([\w.-]+)==(\S+)(?: ;[^\n\\]*)?(?: \\\n    --hash=sha256:\w{64})+$", re.MULTILINE
 )
 
 
-def requirements(*, build: bool) -> Iterator[str]:
-    """Yield the requirements of our packages on packages of others."""
+def of_packages(*, build: bool) -> Iterator[str]:
+    """Yield the requirements of our packages on packages of others, to run or to build them."""
     for package in PACKAGES:
         text = (ROOT / "packages" / package / "pyproject.toml").read_text(encoding="utf-8")
         read = tomllib.loads(text)
@@ -45,6 +44,20 @@ def requirements(*, build: bool) -> Iterator[str]:
                 yield line
 
 
+def of_release() -> Iterator[str]:
+    """Yield the requirements of what builds and tests a release."""
+    read = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    yield from read["dependency-groups"]["dist"]
+
+
+FILES: dict[str, Callable[[], Iterator[str]]] = {
+    "requirements.txt": partial(of_packages, build=False),
+    "build-requirements.txt": partial(of_packages, build=True),
+    "release-requirements.txt": of_release,
+}
+"""The files, and the requirements that each pins."""
+
+
 def write(name: str, *options: str) -> None:
     """Write one file with uv."""
     subprocess.run(  # noqa: S603 - the options are those of `main`
@@ -53,7 +66,7 @@ def write(name: str, *options: str) -> None:
             *("--python-version", "3.11", "--no-header", "--no-annotate", "--no-emit-index-url"),
             *("--output-file", str(ROOT / "docker" / name), *options),
         ],
-        input="\n".join(requirements(build=FILES[name])),
+        input="\n".join(FILES[name]()),
         stdout=subprocess.DEVNULL,
         check=True,
         text=True,
@@ -78,16 +91,16 @@ def faults(text: str, wanted: Iterator[str]) -> Iterator[str]:
 
 
 def main(arguments: list[str]) -> int:
-    """Write or check both files; return the exit code."""
+    """Write or check all files; return the exit code."""
     if arguments not in ([], ["--upgrade"], ["--check"]):
         print(__doc__, file=sys.stderr)
         return 2
     found = []
-    for name, build in FILES.items():
+    for name, wanted in FILES.items():
         if arguments != ["--check"]:
             write(name, *arguments)
         text = (ROOT / "docker" / name).read_text(encoding="utf-8")
-        found += [f"docker/{name}: {fault}" for fault in faults(text, requirements(build=build))]
+        found += [f"docker/{name}: {fault}" for fault in faults(text, wanted())]
     if found:
         print("\n".join(found), "run: python docker/requirements.py", sep="\n", file=sys.stderr)
     return 1 if found else 0

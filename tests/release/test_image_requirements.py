@@ -29,7 +29,9 @@ def test_pins_are_up_to_date(root: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "build-requirements.txt"])
+@pytest.mark.parametrize(
+    "name", ["requirements.txt", "build-requirements.txt", "release-requirements.txt"]
+)
 def test_pins_name_no_index(root: Path, name: str) -> None:
     assert "://" not in (root / "docker" / name).read_text(encoding="utf-8")
 

@@ -8,13 +8,15 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 
 from corvo_schema._base import ReplyModel, RequestModel
 from corvo_schema.durations import Duration
-from corvo_schema.fields import Label, member_of
+from corvo_schema.fields import WHOLE, Label, member_of
 from corvo_schema.timestamps import Timestamp
 
 MAX_SCOPES = 64
 """Maximum number of queue patterns of a key."""
 MAX_STARS = 8
 """Maximum number of stars in a queue pattern."""
+MAX_KEY_LIMIT = 10**15
+"""Largest value of a limit of a key."""
 
 _GLOB_PATTERN = "^[A-Za-z0-9._:/*?-]{1,255}$"
 _GLOB = re.compile(_GLOB_PATTERN)
@@ -55,6 +57,8 @@ QueueGlob = Annotated[
 
 RoleName = Annotated[Role, member_of(Role, has_default=False)]
 
+KeyLimit = Annotated[int, Field(ge=1, le=MAX_KEY_LIMIT), WHOLE]
+
 
 class ApiKeyRequest(RequestModel):
     """Body of `POST /auth/keys`."""
@@ -68,6 +72,22 @@ class ApiKeyRequest(RequestModel):
     )
     expires_after: Duration | None = Field(
         None, description="How long the key is valid; null means until it is revoked."
+    )
+    max_rate: KeyLimit | None = Field(
+        None,
+        description="Requests a second that each server accepts with the key, on average; after a "
+        "pause as many at once. Acks, fails, releases and heartbeats do not count. Null means no "
+        "limit.",
+    )
+    max_waiting: KeyLimit | None = Field(
+        None,
+        description="Jobs enqueued with the key that may wait at once: scheduled, pending or "
+        "retrying. Null means no limit.",
+    )
+    max_bytes: KeyLimit | None = Field(
+        None,
+        description="Bytes of the payloads of all stored jobs that were enqueued with the key, "
+        "also of finished ones. Null means no limit.",
     )
 
 
@@ -98,6 +118,9 @@ class ApiKey(ReplyModel):
         None, description="Time of a call with the key. It can be a minute late."
     )
     revoked_at: Timestamp | None = None
+    max_rate: int | None = Field(None, description="Requests a second; null means no limit.")
+    max_waiting: int | None = Field(None, description="Jobs that wait; null means no limit.")
+    max_bytes: int | None = Field(None, description="Bytes of payloads; null means no limit.")
     valid: bool = True
 
 

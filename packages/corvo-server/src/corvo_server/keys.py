@@ -21,7 +21,13 @@ from corvo_server.store.protocol import StoreError, UnusableStoreError
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
 
-_OPTIONS = {"expires_after": "expires", "roles": "role"}
+_OPTIONS = {
+    "expires_after": "expires",
+    "roles": "role",
+    "max_rate": "max-rate",
+    "max_waiting": "max-waiting",
+    "max_bytes": "max-bytes",
+}
 """Options by the name of their field, if it differs."""
 _CALLER = Caller("command line", frozenset({Role.ADMIN}))
 
@@ -52,13 +58,28 @@ def keys() -> None:
     help="Queues that the key may see and use, e.g. 'emails.*'. May be repeated. Default: all.",
 )
 @click.option("--expires", help="How long the key is valid, e.g. 90d.")
+@click.option("--max-rate", type=int, metavar="N", help="Requests a second. Default: no limit.")
+@click.option(
+    "--max-waiting",
+    type=int,
+    metavar="N",
+    help="Jobs enqueued with the key that may wait at once. Default: no limit.",
+)
+@click.option(
+    "--max-bytes",
+    type=int,
+    metavar="N",
+    help="Bytes of the payloads of all stored jobs enqueued with the key. Default: no limit.",
+)
 @click.pass_obj
 def create(
     settings: Settings,
+    /,
     name: str,
     roles: tuple[str, ...],
     queues: tuple[str, ...],
     expires: str | None,
+    **limits: int | None,
 ) -> None:
     """Make a key, and print it alone on stdout. It cannot be shown again.
 
@@ -69,6 +90,7 @@ def create(
         "roles": [*roles],
         "queues": [*queues] or None,
         "expires_after": _duration(expires),
+        **limits,
     }
     request = _read(ApiKeyRequest, given)
 
@@ -89,7 +111,8 @@ def list_keys(settings: Settings) -> None:
     found, now = _run(settings, work)
     for key in found:
         queues = "all queues" if key.queues is None else ",".join(key.queues)
-        click.echo(f"{key.id}  {key.name}  {','.join(key.roles)}  {queues}  {_status(key, now)}")
+        rights = f"{','.join(key.roles)}  {queues}{_limits(key)}"
+        click.echo(f"{key.id}  {key.name}  {rights}  {_status(key, now)}")
     click.echo(f"{len(found)} keys", err=True)
 
 
@@ -129,6 +152,15 @@ def _print_new(record: KeyRecord, text: str) -> None:
         f"{record.id} ({record.name}) was made. Keep the key now: it cannot be shown again.",
         err=True,
     )
+
+
+def _limits(key: KeyRecord) -> str:
+    limits = {
+        "max-rate": key.max_rate,
+        "max-waiting": key.max_waiting,
+        "max-bytes": key.max_bytes,
+    }
+    return "".join(f"  {name}={value}" for name, value in limits.items() if value is not None)
 
 
 def _status(key: KeyRecord, now: int) -> str:

@@ -11,6 +11,7 @@ import pytest
 
 from corvo_schema import BulkStatus, new_job_id
 from corvo_schema.states import JobState
+from corvo_server.auth.caller import SERVER, Caller, set_caller
 from corvo_server.engine import bulk, queues
 from corvo_server.engine.errors import CallError
 from corvo_server.store.bulk import BulkRecord
@@ -19,6 +20,7 @@ from corvo_server.store.postgres.nodes import writer_of
 from corvo_server.store.postgres.pipeline import Pipeline, Rows
 from corvo_server.store.postgres.rows import Row
 from corvo_server.store.postgres.store import PostgresStore
+from corvo_server.store.records import Quota
 from server_support.bench import Bench, make_job, turns, until
 from server_support.clock import ManualClock
 from server_support.kits import PostgresKit
@@ -45,6 +47,51 @@ async def test_waiting_fetch_gets_a_job_that_another_server_enqueued(
     assert job.head.id == job_id
     await here.ack(job)
     assert await there.state(job_id) is JobState.COMPLETED
+
+
+async def test_limits_of_a_key_hold_across_servers(open_bench: OpenBench) -> None:
+    benches = [open_bench(**ALONE) for _ in range(3)]
+    set_caller(Caller("tenant", SERVER.roles, quota=Quota("tenant", 20, None)))
+    try:
+        tasks = [bench.try_enqueue() for _ in range(15) for bench in benches]
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        assert sum(isinstance(result, CallError) for result in results) == len(tasks) - 20
+        assert benches[0].kit.count_rows("jobs") == 20
+        (job,) = await benches[1].fetch()  # its place is free on all servers
+        await benches[2].enqueue()
+        with pytest.raises(CallError, match="max_waiting"):
+            await benches[0].enqueue()
+        await benches[0].fail(job)
+    finally:
+        set_caller(SERVER)
+    for bench in benches:
+        await bench.store.close()
+    kit = benches[0].kit
+    assert kit.query("SELECT writer, waiting FROM key_usage") == [("", 21)]  # merged
+    assert kit.find_problems() == []
+
+
+async def test_enqueue_with_a_limit_waits_for_that_of_another_server(
+    open_bench: OpenBench,
+) -> None:
+    bench = open_bench(**ALONE)
+    kit = bench.kit
+    assert isinstance(kit, PostgresKit)
+    set_caller(Caller("tenant", SERVER.roles, quota=Quota("tenant", 2, None)))
+    try:
+        await bench.enqueue()
+        with psycopg.connect(kit.url) as other:  # as another server does in its commit
+            other.execute("SET search_path = corvo")
+            other.execute("SELECT FROM key_usage WHERE (name, writer) = ('tenant', '') FOR UPDATE")
+            other.execute("INSERT INTO key_usage VALUES ('tenant', 'other', 1, 0)")
+            enqueue = asyncio.ensure_future(bench.try_enqueue())
+            waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+            await until(lambda: bool(kit.query(waiting)))
+            assert not enqueue.done()
+        with pytest.raises(CallError, match="It has 2, and this request adds 1"):
+            await enqueue
+    finally:
+        set_caller(SERVER)
 
 
 async def test_no_job_is_handed_out_twice(open_bench: OpenBench) -> None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from corvo_client import NewApiKey
     from corvo_client.calls import Exact
 
+_LIMIT = click.IntRange(min=1)
 _ROLES = ["admin", "operator", "producer", "worker", "readonly"]
 _EXAMPLES = """
     corvo keys                                                    list the keys
@@ -48,6 +49,7 @@ def list_keys(session: Session) -> None:
     examples="""
     corvo keys create web --role producer --queues 'emails.*'
     corvo keys create ops --role operator --expires 90d
+    corvo keys create tenant-a --role producer --queues 'a.*' --max-rate 50 --max-waiting 10000
     """,
 )
 @click.argument("name")
@@ -68,20 +70,37 @@ def list_keys(session: Session) -> None:
 @click.option(
     "--expires", type=SPAN, metavar="DURATION", help="The time after which the key is not valid."
 )
+@click.option(
+    "--max-rate", type=_LIMIT, metavar="N", help="Requests a second.  [default: no limit]"
+)
+@click.option(
+    "--max-waiting",
+    type=_LIMIT,
+    metavar="N",
+    help="Jobs enqueued with the key that may wait at once.  [default: no limit]",
+)
+@click.option(
+    "--max-bytes",
+    type=_LIMIT,
+    metavar="N",
+    help="Bytes of the payloads of all stored jobs enqueued with the key.  [default: no limit]",
+)
 @pass_session
 def create(
     session: Session,
+    /,
     name: str,
     roles: tuple[str, ...],
     queues: tuple[str, ...],
     expires: str | None,
+    **limits: int | None,
 ) -> None:
     """Create a key, and print it alone on stdout. It cannot be shown again.
 
     From the first key on, every call needs one. The first key has the role admin.
     """
     call = corvo_client.calls.create_key(
-        name, roles=roles, queues=queues or None, expires_after=expires
+        name, roles=roles, queues=queues or None, expires_after=expires, **limits
     )
     _print_new(session, session.ask(call))
 

@@ -19,6 +19,7 @@ def keys_view(keys: "Sequence[ApiKey]", now: datetime) -> View:
         Column("STATUS"),
         Column("ROLES"),
         Column("QUEUES", can_shrink=True),
+        Column("LIMITS", can_shrink=True),
         Column("CREATED"),
         Column("LAST USED"),
         Column("EXPIRES"),
@@ -30,6 +31,7 @@ def keys_view(keys: "Sequence[ApiKey]", now: datetime) -> View:
             state(_status(key)),
             Cell(", ".join(key.roles)),
             Cell(_queues(key)),
+            Cell(_limits(key)),
             Cell(age(key.created_at, now)),
             Cell(age(key.last_used_at, now)),
             Cell(age(key.expires_at, now)),
@@ -52,6 +54,7 @@ def status_view(status: "AuthStatus", now: datetime) -> View:
             ("name", Cell(key.name)),
             ("roles", Cell(", ".join(key.roles))),
             ("queues", Cell(_queues(key))),
+            ("limits", Cell(_limits(key))),
             ("expires", Cell(age(key.expires_at, now))),
         ]
     return [Fields(pairs)]
@@ -61,6 +64,15 @@ def _status(key: "ApiKey") -> str:
     if key.valid:
         return "ok"
     return "revoked" if key.revoked_at is not None else "expired"
+
+
+def _limits(key: "ApiKey") -> str:
+    limits = [
+        (key.max_rate, "requests/s"),
+        (key.max_waiting, "jobs waiting"),
+        (key.max_bytes, "bytes"),
+    ]
+    return ", ".join(f"{value} {unit}" for value, unit in limits if value is not None) or "none"
 
 
 def _queues(key: "ApiKey") -> str:

@@ -40,9 +40,19 @@ def create_key(
     roles: Sequence[Role | str],
     queues: Sequence[str] | None = None,
     expires_after: AnyDuration | None = None,
+    max_rate: int | None = None,
+    max_waiting: int | None = None,
+    max_bytes: int | None = None,
 ) -> Call[NewApiKey]:
     """Return the call that makes a key. Raises `ValidationFailed`."""
-    members: dict[str, Any] = {"name": name, "roles": [*roles], "expires_after": expires_after}
+    members: dict[str, Any] = {
+        "name": name,
+        "roles": [*roles],
+        "expires_after": expires_after,
+        "max_rate": max_rate,
+        "max_waiting": max_waiting,
+        "max_bytes": max_bytes,
+    }
     if queues is not None:
         members["queues"] = [*queues]
     return Call("POST", _KEYS, _read_new, encode(build(ApiKeyRequest, members)))

@@ -30,14 +30,28 @@ class Keys(Base):
         roles: Sequence[Role | str],
         queues: Sequence[str] | None = None,
         expires_after: AnyDuration | None = None,
+        max_rate: int | None = None,
+        max_waiting: int | None = None,
+        max_bytes: int | None = None,
     ) -> NewApiKey:
         """Create a key; only this reply has its text, in `key`. `queues` are patterns (`emails.*`).
+
+        `max_rate` is in requests a second, `max_waiting` in jobs enqueued with the key that wait,
+        `max_bytes` in bytes of the payloads of all its stored jobs.
 
         Raises `ValidationFailed`, and `InvalidState` if a valid key has that name, or if it is the
         first key and has not the role admin.
         """
         return self._send(
-            calls.create_key(name, roles=roles, queues=queues, expires_after=expires_after)
+            calls.create_key(
+                name,
+                roles=roles,
+                queues=queues,
+                expires_after=expires_after,
+                max_rate=max_rate,
+                max_waiting=max_waiting,
+                max_bytes=max_bytes,
+            )
         )
 
     def rotate_key(

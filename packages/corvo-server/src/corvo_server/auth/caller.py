@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from corvo_schema.auth import Role
 from corvo_server.auth.scope import Scope
+from corvo_server.store.records import Quota
 
 
 class Caller(Struct, frozen=True):
@@ -17,6 +18,10 @@ class Caller(Struct, frozen=True):
     key_id: str | None = None
     scope: Scope | None = None
     """The queues of the caller; None means all."""
+    max_rate: int | None = None
+    """Requests a second; None means no limit."""
+    quota: Quota | None = None
+    """Limits of what the caller stores; None without any."""
 
     def may(self, roles: frozenset[Role]) -> bool:
         """Return whether the caller has one of `roles`. An admin has all."""

@@ -27,7 +27,7 @@ class CallError(Exception):
     @classmethod
     def of(cls, refusal: Refusal) -> "CallError":
         """Return the exception for a refusal, for calls about a single object."""
-        return cls(refusal.code, refusal.message)
+        return cls(refusal.code, refusal.message, refusal.details, retry_after=refusal.retry_after)
 
 
 def not_found(what: str) -> CallError:

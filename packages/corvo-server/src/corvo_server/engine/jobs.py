@@ -31,6 +31,7 @@ from corvo_server.store.records import (
     NewBatch,
     NewJob,
     Outcome,
+    Quota,
     Refusal,
     Transition,
 )
@@ -86,8 +87,9 @@ class Jobs(Part):
     async def enqueue(self, request: EnqueueRequest | PlainJob, payload: bytes | None) -> Enqueued:
         """Store one job. `payload` is JSON text; None means `{}`."""
         check_queue(request.queue, "queue")
-        job = self._new_job(request, self._checked(payload, "payload"), self._clock(), None)
-        (enqueued,) = await self._store_all(Enqueue((job,)))
+        quota = caller().quota
+        job = self._new_job(request, self._checked(payload, "payload"), self._clock(), None, quota)
+        (enqueued,) = await self._store_all(Enqueue((job,), quota=quota))
         return enqueued
 
     @verb
@@ -101,7 +103,7 @@ class Jobs(Part):
 
         Documents are JSON text; None means `{}` for a payload.
         """
-        now = self._clock()
+        now, quota = self._clock(), caller().quota
         _check_queues(request)
         batch = None
         if request.batch is not None:
@@ -112,15 +114,20 @@ class Jobs(Part):
                 max_levels=MAX_CALLBACK_NESTING,
             )
             batch = NewBatch(
-                self._ids.batch(), now, request.batch.callback_queue, self._ids.job(), document
+                self._ids.batch(),
+                now,
+                request.batch.callback_queue,
+                self._ids.job(),
+                document,
+                None if quota is None else quota.name,
             )
         batch_id = batch.id if batch else None
         requests: Sequence[EnqueueRequest | PlainJob] = request.jobs
         jobs = [
-            self._new_job(job, self._checked(payload, "jobs[{}].payload", i), now, batch_id)
+            self._new_job(job, self._checked(payload, "jobs[{}].payload", i), now, batch_id, quota)
             for i, (job, payload) in enumerate(zip(requests, payloads, strict=True))
         ]
-        enqueued = await self._store_all(Enqueue(jobs, batch))
+        enqueued = await self._store_all(Enqueue(jobs, batch, quota))
         if batch is not None:
             found = ((job.is_new, job.batch_id) for job in enqueued)
             batch_id = repeated_batch(found) or batch_id
@@ -231,7 +238,12 @@ class Jobs(Part):
         return has_noted
 
     def _new_job(
-        self, request: EnqueueRequest | PlainJob, payload: str, now: int, batch_id: str | None
+        self,
+        request: EnqueueRequest | PlainJob,
+        payload: str,
+        now: int,
+        batch_id: str | None,
+        quota: Quota | None = None,
     ) -> NewJob:
         job_id = request.job_id
         job = NewJob(
@@ -242,6 +254,7 @@ class Jobs(Part):
             now,
             batch_id=batch_id,
             is_id_from_client=job_id is not None,
+            charged_to=None if quota is None else quota.name,
         )
         if isinstance(request, EnqueueRequest):
             _set_options(job, request, self._wall)

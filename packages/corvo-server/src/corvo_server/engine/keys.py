@@ -22,7 +22,7 @@ from corvo_server.engine.errors import CallError
 from corvo_server.engine.verbs import Part, verb
 from corvo_server.store.keys import KeyEdit, KeyRecord, KeyRing, KeyUse
 from corvo_server.store.protocol import Store
-from corvo_server.store.records import Refusal
+from corvo_server.store.records import Quota, Refusal
 
 _UNKNOWN_HASH = bytes(32)
 """Compared with the hash of an unknown key, so that it takes as long as a known one."""
@@ -105,6 +105,9 @@ class Keys(Part):
             now,
             caller().name,
             None if request.expires_after is None else now + request.expires_after,
+            max_rate=request.max_rate,
+            max_waiting=request.max_waiting,
+            max_bytes=request.max_bytes,
         )
         if Role.ADMIN in request.roles and request.queues is not None:
             expected = "must be null for an admin, who can make keys for all queues"
@@ -193,7 +196,11 @@ class Keys(Part):
 def caller_of(key: KeyRecord) -> Caller:
     """Return the caller with a key. Roles that this version does not know allow nothing."""
     known = frozenset(Role(role) for role in key.roles if role in set(Role))
-    return Caller(key.name, known, key.id, None if key.queues is None else Scope(key.queues))
+    quota = None
+    if key.max_waiting is not None or key.max_bytes is not None:
+        quota = Quota(key.name, key.max_waiting, key.max_bytes)
+    scope = None if key.queues is None else Scope(key.queues)
+    return Caller(key.name, known, key.id, scope, key.max_rate, quota)
 
 
 def _unauthorized(message: str) -> CallError:

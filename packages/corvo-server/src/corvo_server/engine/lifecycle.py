@@ -20,6 +20,7 @@ from corvo_server.store.records import (
     Removal,
     Unchanged,
 )
+from corvo_server.store.sizes import size_of
 
 LEASE_EXPIRED = "lease expired"
 NOT_DELIVERED = "not delivered to the worker"
@@ -258,7 +259,9 @@ def replace_waiting(job: JobHead, new: NewJob) -> Outcome:
     event = rules.event_of_conflict(OnConflict.REPLACE, job.state)
     if event is None:
         return Unchanged(job)
-    after = replace(job, attempt=0, **{name: getattr(new, name) for name in _REPLACED})
+    stored = 0 if job.charged_to is None else size_of(new.payload)
+    values = {name: getattr(new, name) for name in _REPLACED}
+    after = replace(job, attempt=0, charged_bytes=stored, **values)
     return Change(after, new.created_at, event, replacement=new)
 
 

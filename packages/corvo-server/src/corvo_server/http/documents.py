@@ -278,6 +278,9 @@ def key(record: KeyRecord, shift: int, now: int) -> dict[str, Any]:
         "expires_at": _time(record.expires_at, shift),
         "last_used_at": _time(record.last_used_at, shift),
         "revoked_at": _time(record.revoked_at, shift),
+        "max_rate": record.max_rate,
+        "max_waiting": record.max_waiting,
+        "max_bytes": record.max_bytes,
         "valid": record.is_valid(now),
     }
 

@@ -65,6 +65,9 @@ class Endpoint(NamedTuple):
     writes: bool
     roles: frozenset[Role]
     """A caller needs one of these roles, or is an admin. Empty if it needs no key."""
+    is_report: bool = False
+    """Whether a worker reports about jobs that it runs. The rate limit of a key refuses no report:
+    the job would be run again."""
 
     @property
     def documented_path(self) -> str:
@@ -103,6 +106,7 @@ class Resource:
         parameters: Sequence[Parameter] = (),
         media_type: str = JSON,
         writes: bool | None = None,
+        is_report: bool = False,
     ) -> Callable[[Handler], Handler]:
         """Serve `method` on `path` to callers with one of `roles`. GET includes HEAD.
 
@@ -126,6 +130,7 @@ class Resource:
                     media_type,
                     is_writing,
                     roles,
+                    is_report,
                 )
             )
             methods = [method]

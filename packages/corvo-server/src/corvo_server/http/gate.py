@@ -12,6 +12,7 @@ from sanic import Request
 from corvo_schema.auth import Role
 from corvo_schema.errors import ErrorCode
 from corvo_server.auth.caller import ANONYMOUS, STRANGER, Caller, set_caller
+from corvo_server.auth.rates import Rates
 from corvo_server.engine.errors import CallError
 from corvo_server.engine.keys import Keys
 from corvo_server.http.endpoint import API_PREFIX, Endpoint
@@ -65,6 +66,7 @@ class Gate:
         keys: Keys,
         endpoints: Iterable[Endpoint],
         failures: Failures | None = None,
+        rates: Rates | None = None,
         *,
         are_metrics_open: bool = False,
     ) -> None:
@@ -72,6 +74,7 @@ class Gate:
         self._are_metrics_open = are_metrics_open
         self._endpoints = {(item.method, item.path): item for item in endpoints}
         self.failures = Failures() if failures is None else failures
+        self.rates = Rates() if rates is None else rates
 
     def admit(self, request: Request) -> None:
         """Set the caller of a request. Raise `CallError` if it is not admitted.
@@ -84,6 +87,8 @@ class Gate:
         if endpoint is None:
             return
         found = self._caller_of(request, endpoint)
+        if found.max_rate is not None and not endpoint.is_report:
+            self._take_token(found.name, found.max_rate)
         if not found.may(endpoint.roles) and not self._is_open(endpoint):
             raise _forbidden(found, endpoint)
         set_caller(found)
@@ -107,6 +112,18 @@ class Gate:
 
     def _is_open(self, endpoint: Endpoint) -> bool:
         return not endpoint.roles or (self._are_metrics_open and endpoint.path == METRICS)
+
+    def _take_token(self, name: str, rate: int) -> None:
+        seconds = self.rates.take(name, rate)
+        if seconds is not None:
+            expected = f"at most {rate} requests a second for the API key {name!r}"
+            raise CallError(
+                ErrorCode.OVERLOADED,
+                f"max_rate: {expected}. Nothing was done. Try again in {seconds} s, or send "
+                "several jobs in one request. An admin can make a key with other limits.",
+                [("max_rate", expected)],
+                retry_after=seconds,
+            )
 
     def _authenticated(self, request: Request, text: str) -> Caller:
         try:

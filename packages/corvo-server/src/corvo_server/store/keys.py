@@ -24,6 +24,12 @@ class KeyRecord(Struct, frozen=True):
     expires_at: int | None = None
     revoked_at: int | None = None
     last_used_at: int | None = None
+    max_rate: int | None = None
+    """Requests a second; None, here and below: no limit."""
+    max_waiting: int | None = None
+    """Jobs enqueued with the key that may wait at once."""
+    max_bytes: int | None = None
+    """Bytes of the payloads of the stored jobs that were enqueued with the key."""
 
     def is_valid(self, now: int) -> bool:
         """Return whether the key is accepted at `now`."""

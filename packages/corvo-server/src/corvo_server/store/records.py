@@ -50,6 +50,13 @@ class NewJob(Struct):
     """Options that the request left out. The defaults of the queue replace their values here."""
     same_payload: str | None = None
     """Payload that counts as the same in a stored job with this id; None means that of this job."""
+    charged_to: str | None = None
+    """Name of the API key whose limits count the job; None if it has none."""
+
+    @property
+    def charged_bytes(self) -> int:
+        """Bytes of the payload, if the job counts for a key; else 0."""
+        return 0 if self.charged_to is None else size_of(self.payload)
 
 
 class NewBatch(Struct, frozen=True):
@@ -62,6 +69,17 @@ class NewBatch(Struct, frozen=True):
     """Id of the callback job. Chosen with the batch, so that only one callback can exist."""
     callback_payload: str | None = None
     """JSON text from the caller; the payload of the callback job adds the counts of the batch."""
+    charged_to: str | None = None
+    """Name of the API key whose limits count the callback job; None if it has none."""
+
+
+class Quota(Struct, frozen=True):
+    """The limits of an API key that a commit checks; None means no limit."""
+
+    name: str
+    """Name of the key. All keys with the name share its limits, so a new key after a rotation."""
+    max_waiting: int | None
+    max_bytes: int | None
 
 
 class Enqueue(Struct, frozen=True):
@@ -69,6 +87,8 @@ class Enqueue(Struct, frozen=True):
 
     jobs: Sequence[NewJob]
     batch: NewBatch | None = None
+    quota: Quota | None = None
+    """Limits that count the new jobs. Refused with OVERLOADED if they would be exceeded."""
 
 
 class Enqueued(Struct, frozen=True, gc=False):
@@ -117,6 +137,8 @@ class JobHead(Struct, gc=False):
     failed_at: int | None
     is_cancel_requested: bool
     concurrency_key: str | None = None
+    charged_to: str | None = None
+    charged_bytes: int = 0
 
 
 class Failure(Struct, frozen=True):
@@ -165,6 +187,10 @@ class Refusal(Struct, frozen=True):
     code: ErrorCode
     message: str
     state: JobState | None = None
+    details: Sequence[tuple[str, str]] = ()
+    """Pairs of a field and what was expected."""
+    retry_after: int | None = None
+    """Seconds after which the request may succeed."""
 
 
 def unknown_job(job_id: str) -> Refusal:

@@ -57,7 +57,7 @@ TABLES = (
         "batches",
         (
             *("id", "total", "succeeded", "failed", "cancelled", "callback_queue"),
-            *("callback_job_id", "callback_payload", "created_at", "finished_at"),
+            *("callback_job_id", "callback_payload", "created_at", "finished_at", "charged_to"),
         ),
     ),
     Table(
@@ -68,7 +68,8 @@ TABLES = (
             *("is_batch_counted", "worker_id", "hostname", "lease_token", "lease_ms"),
             *("lease_expires_at", "scheduled_at", "expire_at", "created_at", "started_at"),
             *("finished_at", "failed_at", "is_cancel_requested", "concurrency_key", "payload"),
-            *("tags", "traceparent", "progress", "checkpoint", "result"),
+            *("tags", "traceparent", "progress", "checkpoint", "result", "charged_to"),
+            "charged_bytes",
         ),
     ),
     Table("job_failures", ("number", "job_seq", "attempt", "error", "backtrace", "at")),
@@ -88,7 +89,7 @@ TABLES = (
         "api_keys",
         (
             *("id", "name", "hash", "roles", "queues", "created_at", "created_by", "expires_at"),
-            *("revoked_at", "last_used_at"),
+            *("revoked_at", "last_used_at", "max_rate", "max_waiting", "max_bytes"),
         ),
     ),
     Table("queue_defaults", ("queue", "options", "payload_schema", "updated_at")),

@@ -138,7 +138,7 @@ class SqliteKit(_OwnKit):
     def check_memory(self, store: Store) -> None:
         session = _writer_of(store)._session
         cached = session._jobs._cached_heads
-        heads = {head.id: head for head in map(to_head, self.query("SELECT * FROM job_heads"))}
+        heads = {head.id: head for head in map(to_head, self.query("SELECT * FROM heads"))}
         assert cached == {job_id: heads.get(job_id) for job_id in cached}
         if session._jobs._newest is not None:
             ((last, newest),) = self.query("SELECT max(seq), created_at FROM jobs")
@@ -292,7 +292,7 @@ class PostgresKit(_OwnKit):
     def check_memory(self, store: Store) -> None:
         cached = _writer_of(store)._session._cached_heads._cached_heads.values()
         rows = self.query(
-            "SELECT h.*, j.xmin::text::bigint FROM job_heads h JOIN jobs j ON j.seq = h.seq"
+            "SELECT h.*, j.xmin::text::bigint FROM heads h JOIN jobs j ON j.seq = h.seq"
         )
         stored = {(row[0], row[-1]): to_head(row[:-1]) for row in rows}
         # Skip cached heads of rows that another server has written since.

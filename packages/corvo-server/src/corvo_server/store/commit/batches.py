@@ -17,4 +17,5 @@ def callback_job(batch: EndedBatch) -> NewJob:
         state=JobState.PENDING,
         payload=orjson.dumps(payload).decode(),
         created_at=batch.ended_at,
+        charged_to=batch.charged_to,
     )

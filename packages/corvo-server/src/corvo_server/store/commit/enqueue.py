@@ -4,13 +4,14 @@ from sys import getsizeof
 
 from corvo_schema.rules import repeated_batch
 from corvo_server.store.commit.prefetch import Prefetch
+from corvo_server.store.commit.quotas import Quotas
 from corvo_server.store.commit.repeats import (
     Difference,
     difference_from,
     find_differences,
     refuse_other_job,
 )
-from corvo_server.store.commit.tables import KnownJob
+from corvo_server.store.commit.tables import KnownJob, Usage
 from corvo_server.store.commit.transaction import Transaction, no_room
 from corvo_server.store.records import (
     Change,
@@ -73,27 +74,43 @@ class _Additions:
         """Heads of stored jobs that conflict with new ones, by id, after their changes so far."""
         self._changes: list[tuple[JobHead, Change]] = []
         """Changes to existing jobs that a new job replaces or reschedules."""
+        self._quotas = Quotas(tx, requests)
+        self._replaced_bytes = 0
+        """Bytes that the current request adds by replacing the payloads of jobs of its key."""
         self._first = 0
         """Index in `_new` of the first job of the current request."""
 
     def add(self, request: Enqueue) -> list[Enqueued] | Refusal:
         """Add the jobs of a request and its batch, or nothing if one of the jobs is refused."""
         self._first = len(self._new)
+        self._replaced_bytes = 0
         changed = len(self._changes)
         room = self._tx.room
         answers: list[Enqueued] = []
         for job in request.jobs:
             answer = self._add(job)
             if isinstance(answer, Refusal):
-                self._undo_request(changed)
-                self._tx.room = room
-                return answer
+                return self._refuse(answer, changed, room)
             answers.append(answer)
+        if request.quota is not None:
+            refusal = self._quotas.take(request.quota, self._usage())
+            if refusal is not None:
+                return self._refuse(refusal, changed, room)
         if request.batch is not None:
             found = ((answer.is_new, answer.batch_id) for answer in answers)
             if repeated_batch(found) is None:
                 _insert_batch(self._tx, request.batch, len(self._new) - self._first)
         return answers
+
+    def _usage(self) -> Usage:
+        """Return what the current request adds to the usage of its key."""
+        added = self._new[self._first :]
+        return Usage(len(added), sum(job.charged_bytes for job in added) + self._replaced_bytes)
+
+    def _refuse(self, refusal: Refusal, changed: int, room: float) -> Refusal:
+        self._undo_request(changed)
+        self._tx.room = room
+        return refusal
 
     def write(self) -> None:
         """Insert the new jobs and write the changes to existing jobs."""
@@ -160,6 +177,8 @@ class _Additions:
         if isinstance(outcome, Change):
             if outcome.replacement is not None and not self._tx.take_room(job.payload):
                 return no_room()
+            if head.charged_to == job.charged_to:
+                self._replaced_bytes += outcome.job.charged_bytes - head.charged_bytes
             self._heads[holder] = outcome.job
             self._changes.append((head, outcome))
             status = outcome.event.value if outcome.event else "duplicate"

@@ -80,6 +80,7 @@ class EndedBatch(NamedTuple):
     callback_queue: str | None
     callback_job_id: str
     callback_payload: str
+    charged_to: str | None
 
 
 class KnownJob(NamedTuple):
@@ -89,6 +90,19 @@ class KnownJob(NamedTuple):
     state: JobState
     batch_id: str | None
     queue: str
+
+
+class Usage(NamedTuple):
+    """What the stored jobs of an API key with limits use, or a change of it."""
+
+    waiting: int = 0
+    """Number of scheduled, pending and retrying jobs."""
+    bytes: int = 0
+    """Bytes of the payloads of all jobs."""
+
+    def plus(self, waiting: int, more_bytes: int) -> "Usage":
+        """Return the sum."""
+        return Usage(self.waiting + waiting, self.bytes + more_bytes)
 
 
 QueueCount: TypeAlias = tuple[str, int, int, int, int, int, int, int, int, int, int]
@@ -374,6 +388,22 @@ class KeyTable(Protocol):
         ...
 
 
+class KeyUsageTable(Protocol):
+    """What API keys with limits use, by the name of the key."""
+
+    def lock(self, names: Collection[str]) -> dict[str, Usage]:
+        """Return the usage before the transaction; keys without jobs may lack.
+
+        Other writers that lock one of `names` wait until the transaction ends. Call at most once
+        per transaction.
+        """
+        ...
+
+    def add(self, changes: Sequence[tuple[str, Usage]]) -> None:
+        """Add to the usage. `changes` are ordered by name, and each name occurs once."""
+        ...
+
+
 class Tables(NamedTuple):
     """The tables of one open transaction."""
 
@@ -387,3 +417,4 @@ class Tables(NamedTuple):
     bulks: BulkTable
     clock: ClockTable
     keys: KeyTable
+    key_usage: KeyUsageTable

@@ -18,7 +18,7 @@ from corvo_schema.errors import ErrorCode
 from corvo_schema.rules import BATCH_COUNTS
 from corvo_schema.states import EventType, JobState
 from corvo_server.store.commit.batches import callback_job
-from corvo_server.store.commit.tables import BatchCount, Tables
+from corvo_server.store.commit.tables import BatchCount, Tables, Usage
 from corvo_server.store.options import fill
 from corvo_server.store.records import (
     Change,
@@ -60,6 +60,8 @@ class Transaction:
         self._created_at: dict[str, int] = {}
         self._batches: defaultdict[str, list[int]] = defaultdict(lambda: [0, 0, 0])
         self._batch_ended_at: dict[str, int] = {}
+        self._usage: defaultdict[str, Usage] = defaultdict(Usage)
+        """Changes of what API keys with limits use, by name."""
         self._event_seqs: list[int] = []
         self._next_event_id: int | None = None
         self.has_removed = False
@@ -91,6 +93,8 @@ class Transaction:
                 self._note_waiting_times(job)
             if job.unique_key is not None:
                 self.tables.locks.take(new_job_head(seq, job), job.created_at)
+            if job.charged_to is not None:
+                self._charge(job.charged_to, 1, job.charged_bytes)
 
     def complete(self, jobs: list[NewJob]) -> None:
         """Give new jobs the defaults of their queues for the options that their request left out.
@@ -128,6 +132,8 @@ class Transaction:
             self._add_event(job.seq, job, event, now, _reason_data(reason))
             if job.unique_key is not None and not job.state.is_finished:
                 self.tables.locks.free(job)
+            if job.charged_to is not None:
+                self._charge(job.charged_to, -_waits(job), -job.charged_bytes)
         if jobs:
             self.tables.jobs.remove(jobs)
             self.has_removed = self.is_freeing = True
@@ -149,6 +155,9 @@ class Transaction:
             self._count_in_batch(after, state, change.at)
             if before.unique_key is not None:
                 self.tables.locks.free(before)
+        if before.charged_to is not None:
+            more = after.charged_bytes - before.charged_bytes
+            self._charge(before.charged_to, _waits(after) - _waits(before), more)
         if change.failure is not None:
             self._counters[queue][_FAILED] += 1
         if change.event is not None:
@@ -175,7 +184,7 @@ class Transaction:
         return counters[STATE_CODES[JobState.ACTIVE]] if counters else 0
 
     def write_counts(self) -> None:
-        """Write the batch counts and counters of queues that were collected so far.
+        """Write the counts of batches, queues and API keys that were collected so far.
 
         Enqueue the callbacks of batches that ended with it.
         """
@@ -189,6 +198,9 @@ class Transaction:
                 ]
             )
             self._counters.clear()
+        if self._usage:
+            self.tables.key_usage.add(sorted(self._usage.items()))
+            self._usage.clear()
 
     def finish(self) -> Commit:
         """Write the collected counters, batch counts and events, and return the effects.
@@ -259,6 +271,9 @@ class Transaction:
         self._batches[job.batch_id][_BATCH_COUNTER[ended_as]] += 1
         self._batch_ended_at[job.batch_id] = now
 
+    def _charge(self, name: str, waiting: int, more_bytes: int) -> None:
+        self._usage[name] = self._usage[name].plus(waiting, more_bytes)
+
     def _add_ready(self, queue: str, jobs: int) -> None:
         ready = self.commit.ready
         ready[queue] = ready.get(queue, 0) + jobs
@@ -300,6 +315,11 @@ class Transaction:
         if job.state is not _PENDING:
             times.due = _earlier(times.due, job.scheduled_at)
         times.expiry = _earlier(times.expiry, job.expire_at)
+
+
+def _waits(job: JobHead) -> int:
+    """Return 1 if a job counts as waiting for the limits of API keys, else 0."""
+    return 0 if job.state is _ACTIVE or job.state.is_finished else 1
 
 
 def no_room() -> Refusal:

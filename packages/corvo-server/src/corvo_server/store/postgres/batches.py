@@ -30,6 +30,7 @@ class Batches:
             batch.callback_job_id,
             batch.callback_payload,
             batch.created_at,
+            batch.charged_to,
         )
         self._pipeline.write(SQL.insert_batch, values)
 

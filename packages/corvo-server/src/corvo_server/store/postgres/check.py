@@ -9,6 +9,11 @@ from corvo_server.store.postgres.values import wrong_values
 
 _INVARIANTS = (
     ("wrong_counters", "queue {0}: its counters are {1}, but its jobs by state are {2}"),
+    (
+        "wrong_key_usage",
+        "key {0}: its sums are {1} jobs and {2} bytes, but its jobs are {3} and {4}",
+    ),
+    ("wrong_charges", "job {0}: {1} bytes are counted for a key, but its payload has others"),
     ("wrong_locks", "the unique key {1!r} of queue {0} belongs to job {2}, which may not have it"),
     ("wrong_batches", "batch {0}: total {1}, but {2} jobs are counted and {3} are not counted yet"),
     ("jobs_without_batch", "job {0} belongs to batch {1}, which does not exist"),

@@ -94,6 +94,7 @@ class Jobs:
             return
         values = (
             *common,
+            jobs[0].charged_to,  # decides whether the bytes are counted
             as_array(seqs),
             as_array(job.created_at for job in jobs),
             as_json(job.id for job in jobs),

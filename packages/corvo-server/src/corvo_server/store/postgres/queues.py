@@ -137,6 +137,7 @@ class Queues:
         if deleted:
             writers = (as_json([writer_of(node_id) for (node_id,) in deleted]),)
             self._pipeline.write(SQL.merge_counters, writers)
+            self._pipeline.write(SQL.merge_key_usage, writers)
             self._pipeline.write(SQL.delete_writers, writers)
         return len(deleted)
 

@@ -94,6 +94,7 @@ _COMMON_COLUMNS = (
     "batch_id",
     "concurrency_key",
     "traceparent",
+    "charged_to",
 )
 
 
@@ -115,6 +116,7 @@ def common_values(job: NewJob) -> Row:
         job.batch_id,
         job.concurrency_key,
         job.traceparent,
+        job.charged_to,
     )
 
 

@@ -26,6 +26,7 @@ from corvo_server.store.postgres.database import connect, is_pooled, search_path
 from corvo_server.store.postgres.events import Events, key_base
 from corvo_server.store.postgres.head_cache import HeadCache
 from corvo_server.store.postgres.jobs import Jobs
+from corvo_server.store.postgres.key_usage import KeyUsage
 from corvo_server.store.postgres.keys import Keys
 from corvo_server.store.postgres.locks import Locks
 from corvo_server.store.postgres.notifications import Notification
@@ -125,7 +126,7 @@ class PostgresSession:
 
     def _tables_of(self, pipeline: Pipeline, prefetch: Prefetch) -> Tables:
         # Every server locks in the same order, which prevents deadlocks: unique keys, jobs, queues,
-        # then batches.
+        # limits of API keys, then batches.
         cached = self._cached_heads.find(prefetch.ids) if prefetch.ids else None
         self._locks = locks = Locks(pipeline, prefetch, cached)
         self._jobs = jobs = Jobs(pipeline, prefetch, cached)
@@ -141,6 +142,7 @@ class PostgresSession:
             bulks=Bulks(pipeline, pending),
             clock=Clock(pipeline),
             keys=Keys(pipeline),
+            key_usage=KeyUsage(pipeline, self.writer_id),
         )
 
     def commit(self, tx: Transaction) -> Commit:
@@ -282,6 +284,7 @@ class PostgresSession:
             with self._connected() as connection, connection.transaction():
                 connection.execute(SQL.set_up_writing, write_settings(self._search_path))
                 connection.execute(SQL.merge_counters, (as_json([self.writer_id]),))
+                connection.execute(SQL.merge_key_usage, (as_json([self.writer_id]),))
                 connection.execute(SQL.delete_writers, (as_json([self.writer_id]),))
         except (psycopg.Error, CommitError) as error:
             # Nothing is lost: another server merges the counters after an hour.

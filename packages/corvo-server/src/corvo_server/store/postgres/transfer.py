@@ -240,6 +240,7 @@ class PostgresTarget(PostgresSide):
         if wall_offset:
             self._connection.execute(SQL.set_wall_offset, {"offset": wall_offset, "expected": 0})
         self._connection.execute(SQL.set_sequences, {"newest_seq": newest_seq})
+        self._connection.execute(SQL.recount_key_usage)
 
     def finish(self) -> None:
         """Mark the transfer as complete, so that servers can open the database."""

@@ -8,15 +8,15 @@ from corvo_schema.states import JobState, Priority
 from corvo_server.store.records import JobHead, NewJob
 from corvo_server.store.rows.codes import BACKOFFS, STATES
 
-HEAD_WIDTH = 27
-"""Number of columns of the view `job_heads`."""
+HEAD_WIDTH = 29
+"""Number of columns of the view `heads`."""
 PLAIN_WIDTH = 10
 """Number of values in a row for `plain_head`."""
 _PRIORITIES = tuple(Priority)
 
 
 def to_head(row: tuple[Any, ...]) -> JobHead:
-    """Return the head in a row of the view `job_heads`."""
+    """Return the head in a row of the view `heads`."""
     values = list(row)
     values[3] = STATES[row[3]]
     values[4] = _PRIORITIES[row[4]]
@@ -56,6 +56,8 @@ def new_job_head(seq: int, job: NewJob) -> JobHead:
         failed_at=None,
         is_cancel_requested=False,
         concurrency_key=job.concurrency_key,
+        charged_to=job.charged_to,
+        charged_bytes=job.charged_bytes,
     )
 
 

@@ -24,6 +24,9 @@ def key_values(key: KeyRecord) -> tuple[Any, ...]:
         key.expires_at,
         key.revoked_at,
         key.last_used_at,
+        key.max_rate,
+        key.max_waiting,
+        key.max_bytes,
     )
 
 
@@ -37,12 +40,12 @@ def to_key_ring(ring: Sequence[Any] | None, rows: Iterable[Sequence[Any]]) -> Ke
 
 
 def _to_key(row: Sequence[Any]) -> KeyRecord:
-    key_id, name, hashed, roles, queues, *times = row
+    key_id, name, hashed, roles, queues, *others = row
     return KeyRecord(
         key_id,
         name,
         bytes.fromhex(hashed),
         tuple(orjson.loads(roles)),
         None if queues is None else tuple(orjson.loads(queues)),
-        *times,
+        *others,
     )

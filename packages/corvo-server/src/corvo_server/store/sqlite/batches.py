@@ -31,6 +31,7 @@ class Batches:
             batch.callback_job_id,
             batch.callback_payload,
             batch.created_at,
+            batch.charged_to,
         )
         self._connection.execute(SQL.insert_batch, values)
 

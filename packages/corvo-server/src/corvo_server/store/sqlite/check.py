@@ -13,6 +13,11 @@ from corvo_server.store.sqlite.values import wrong_values
 _INVARIANTS = (
     ("wrong_counters", "queue {0}: its counters are {1}, but its jobs by state are {2}"),
     ("jobs_without_queue", "queue {0} has jobs but no row in the table of queues"),
+    (
+        "wrong_key_usage",
+        "key {0}: its sums are {1} jobs and {2} bytes, but its jobs are {3} and {4}",
+    ),
+    ("wrong_charges", "job {0}: {1} bytes are counted for a key, but its payload has others"),
     ("wrong_locks", "the unique key {1!r} of queue {0} belongs to job {2}, which may not have it"),
     ("wrong_batches", "batch {0}: total {1}, but {2} jobs are counted and {3} are not counted yet"),
     ("wrong_leases", "job {0} has a lease but is not active, or is active without a lease"),

@@ -27,7 +27,7 @@ from corvo_server.store.rows.starts import start_values
 
 Row = tuple[Any, ...]
 
-_NO_OPTIONS = (None,) * 7
+_NO_OPTIONS = (None,) * 8
 
 SQL: SimpleNamespace = load_queries("corvo_server.store.sqlite.sql")
 """The statements of the folder `sql`, as attributes by name."""
@@ -109,13 +109,14 @@ def options_row(job: NewJob) -> Row | None:
         job.batch_id,
         job.concurrency_key,
         job.traceparent,
+        job.charged_to,
     )
     if options == _NO_OPTIONS:
         return None
     is_pending = job.state is JobState.PENDING
     due_at = None if is_pending else job.scheduled_at
     pending_key = job.concurrency_key if is_pending else None
-    return (*options, due_at, job.expire_at, pending_key)
+    return (*options, job.charged_bytes, due_at, job.expire_at, pending_key)
 
 
 _COMPLETED = EventType.COMPLETED

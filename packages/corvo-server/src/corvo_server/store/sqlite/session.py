@@ -15,6 +15,7 @@ from corvo_server.store.sqlite.clock import Clock
 from corvo_server.store.sqlite.events import Events
 from corvo_server.store.sqlite.files import DataFiles
 from corvo_server.store.sqlite.jobs import Jobs
+from corvo_server.store.sqlite.key_usage import KeyUsage
 from corvo_server.store.sqlite.keys import Keys
 from corvo_server.store.sqlite.locks import Locks
 from corvo_server.store.sqlite.pending import PendingJobs
@@ -58,6 +59,7 @@ def _tables_of(
         bulks=Bulks(connection),
         clock=Clock(connection),
         keys=Keys(connection),
+        key_usage=KeyUsage(connection),
     )
 
 

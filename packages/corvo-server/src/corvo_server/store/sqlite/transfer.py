@@ -147,6 +147,7 @@ class SqliteTarget(SqliteSide):
         if wall_offset:
             self._connection.execute(SQL.set_wall_offset, (wall_offset, 0))
         self._connection.execute(SQL.keep_last_seq, (newest_seq,))
+        self._connection.execute(SQL.recount_key_usage)
 
     def finish(self) -> None:
         """Mark the transfer as complete, so that servers can open the database."""

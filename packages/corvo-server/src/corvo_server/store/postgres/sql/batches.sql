@@ -1,6 +1,7 @@
 -- name: insert_batch
-INSERT INTO batches (id, total, callback_queue, callback_job_id, callback_payload, created_at)
-VALUES (%s, %s, %s, %s, %s, %s);
+INSERT INTO batches (id, total, callback_queue, callback_job_id, callback_payload, created_at,
+                     charged_to)
+VALUES (%s, %s, %s, %s, %s, %s, %s);
 
 -- name: lock_batches
 -- Locks in the order of ids, so that two transactions do not deadlock.
@@ -27,7 +28,7 @@ FROM json_to_recordset(%s) AS new (
 ) JOIN batches AS old ON old.id = new.id
 WHERE b.id = new.id
 RETURNING b.id, b.finished_at, b.total, b.succeeded, b.failed, b.cancelled, b.callback_queue,
-          b.callback_job_id, b.callback_payload,
+          b.callback_job_id, b.callback_payload, b.charged_to,
           b.finished_at IS NOT NULL AND old.finished_at IS NULL;
 
 -- name: find_batch

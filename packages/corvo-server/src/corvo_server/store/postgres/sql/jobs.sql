@@ -11,25 +11,27 @@ SELECT coalesce(max(seq), 0) FROM jobs;
 -- name: insert_jobs
 INSERT INTO jobs (seq, id, queue, state, payload, created_at, priority, max_retries, backoff,
                   base_delay, max_delay, unique_key, unique_period, scheduled_at, expire_at, tags,
-                  batch_id, concurrency_key, traceparent)
+                  batch_id, concurrency_key, traceparent, charged_to, charged_bytes)
 SELECT seq, id, queue, state, payload, created_at, priority, max_retries, backoff, base_delay,
        max_delay, unique_key, unique_period, scheduled_at, expire_at, tags, batch_id,
-       concurrency_key, traceparent
+       concurrency_key, traceparent, charged_to,
+       CASE WHEN charged_to IS NULL THEN 0 ELSE octet_length(payload) END
 FROM json_to_recordset(%s) AS new (
     seq bigint, id text, queue text, state smallint, payload text, created_at bigint,
     priority smallint, max_retries integer, backoff smallint, base_delay bigint, max_delay bigint,
     unique_key text, unique_period bigint, scheduled_at bigint, expire_at bigint, tags text,
-    batch_id text, concurrency_key text, traceparent text
+    batch_id text, concurrency_key text, traceparent text, charged_to text
 );
 
 -- name: insert_similar_jobs
 -- Inserts jobs that differ only in seq, created_at, id and payload. All other values are sent once.
 INSERT INTO jobs (seq, created_at, id, payload, queue, state, priority, max_retries, backoff,
                   base_delay, max_delay, unique_key, unique_period, scheduled_at, expire_at, tags,
-                  batch_id, concurrency_key, traceparent)
+                  batch_id, concurrency_key, traceparent, charged_to, charged_bytes)
 SELECT seq, created_at, id, payload, %s::text, %s::smallint, %s::smallint, %s::integer,
        %s::smallint, %s::bigint, %s::bigint, %s::text, %s::bigint, %s::bigint, %s::bigint, %s::text,
-       %s::text, %s::text, %s::text
+       %s::text, %s::text, %s::text, %s::text,
+       CASE WHEN %s::text IS NULL THEN 0 ELSE octet_length(payload) END
 FROM ROWS FROM (
     unnest(%s::bigint[], %s::bigint[]), json_array_elements_text(%s), json_array_elements_text(%s)
 ) AS new (seq, created_at, id, payload);
@@ -50,7 +52,7 @@ JOIN jobs ON jobs.id = new.id COLLATE "C" AND jobs.payload <> new.payload;
 
 -- name: heads_by_id
 -- Locks in the order of seq, so that two transactions do not deadlock.
-SELECT * FROM job_heads
+SELECT * FROM heads
 WHERE id IN (SELECT json_array_elements_text(%s) COLLATE "C")
 ORDER BY seq
 FOR UPDATE;
@@ -109,7 +111,8 @@ WHERE jobs.seq = new.seq;
 -- name: replace_jobs
 UPDATE jobs
 SET payload = new.payload, tags = new.tags, backoff = new.backoff, base_delay = new.base_delay,
-    max_delay = new.max_delay
+    max_delay = new.max_delay,
+    charged_bytes = CASE WHEN charged_to IS NULL THEN 0 ELSE octet_length(new.payload) END
 FROM json_to_recordset(%s) AS new (
     seq bigint, payload text, tags text, backoff smallint, base_delay bigint, max_delay bigint
 )
@@ -132,7 +135,7 @@ DELETE FROM jobs WHERE seq IN (SELECT json_array_elements_text(%(seqs)s)::bigint
 
 -- name: records_by_id
 SELECT h.*, j.payload, j.tags, j.traceparent, j.progress, j.checkpoint, j.result
-FROM job_heads h JOIN jobs j ON j.seq = h.seq
+FROM heads h JOIN jobs j ON j.seq = h.seq
 WHERE h.id IN (SELECT json_array_elements_text(%s) COLLATE "C");
 
 -- name: sizes_by_id
@@ -160,17 +163,17 @@ ORDER BY number;
 -- name: due_heads
 -- SKIP LOCKED here and below: a locked job is being changed by another transaction, and the next
 -- run finds it if it is still due.
-SELECT * FROM job_heads
+SELECT * FROM heads
 WHERE state IN (0, 3) AND scheduled_at <= %s ORDER BY scheduled_at LIMIT %s
 FOR UPDATE SKIP LOCKED;
 
 -- name: expired_lease_heads
-SELECT * FROM job_heads
+SELECT * FROM heads
 WHERE state = 2 AND lease_expires_at <= %s ORDER BY lease_expires_at, seq LIMIT %s
 FOR UPDATE SKIP LOCKED;
 
 -- name: expired_heads
-SELECT * FROM job_heads
+SELECT * FROM heads
 WHERE state IN (0, 1, 3) AND expire_at IS NOT NULL AND expire_at <= %s
 ORDER BY expire_at, seq LIMIT %s
 FOR UPDATE SKIP LOCKED;
@@ -178,7 +181,7 @@ FOR UPDATE SKIP LOCKED;
 -- name: finished_heads
 -- The index is by state and queue before finished_at, so it is read for each queue.
 SELECT h.* FROM (SELECT DISTINCT queue FROM queue_counts) q CROSS JOIN LATERAL (
-    SELECT * FROM job_heads
+    SELECT * FROM heads
     WHERE state = %(state)s AND queue = q.queue AND finished_at IS NOT NULL
       AND finished_at <= %(before)s
     ORDER BY finished_at LIMIT %(limit)s

@@ -39,11 +39,12 @@ FROM json_to_recordset(%s) AS wanted (queue text, room integer) CROSS JOIN LATER
 
 -- name: first_pending_with_payload
 -- For a fetch of one job: it reads the whole job, which saves the round trip of claimed_by_seq.
--- The first columns are those of job_heads.
+-- The first columns are those of heads.
 SELECT seq, id, queue, state, priority, attempt, max_retries, backoff, base_delay, max_delay,
        unique_key, unique_period, batch_id, is_batch_counted, worker_id, hostname, lease_token,
        lease_ms, lease_expires_at, scheduled_at, expire_at, created_at, started_at, finished_at,
-       failed_at, is_cancel_requested, concurrency_key, payload, checkpoint, tags, traceparent
+       failed_at, is_cancel_requested, concurrency_key, charged_to, charged_bytes, payload,
+       checkpoint, tags, traceparent
 FROM jobs
 WHERE queue = %s AND state = 1 AND (expire_at IS NULL OR expire_at > %s)
 ORDER BY priority, seq LIMIT %s
@@ -55,7 +56,7 @@ FOR UPDATE SKIP LOCKED;
 SELECT seq, id, queue, state, priority, attempt, max_retries, backoff, base_delay, max_delay,
        unique_key, unique_period, batch_id, is_batch_counted, worker_id, hostname, lease_token,
        lease_ms, lease_expires_at, scheduled_at, expire_at, created_at, started_at, finished_at,
-       failed_at, is_cancel_requested, concurrency_key,
+       failed_at, is_cancel_requested, concurrency_key, charged_to, charged_bytes,
        CASE WHEN octet_length(payload) <= %s THEN payload END,
        CASE WHEN octet_length(checkpoint) <= %s THEN checkpoint END,
        CASE WHEN octet_length(tags) <= %s THEN tags END, traceparent,
@@ -81,7 +82,7 @@ FROM (VALUES (0), (1), (2)) AS p (priority) CROSS JOIN LATERAL (
 
 -- name: claimed_by_seq
 SELECT h.*, j.payload, j.checkpoint, j.tags, j.traceparent
-FROM job_heads h JOIN jobs j ON j.seq = h.seq
+FROM heads h JOIN jobs j ON j.seq = h.seq
 WHERE h.seq IN (SELECT json_array_elements_text(%s)::bigint);
 
 -- name: pending_keys

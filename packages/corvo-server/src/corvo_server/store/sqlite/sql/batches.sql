@@ -1,6 +1,7 @@
 -- name: insert_batch
-INSERT INTO batches (id, total, callback_queue, callback_job_id, callback_payload, created_at)
-VALUES (?, ?, ?, ?, ?, ?);
+INSERT INTO batches (id, total, callback_queue, callback_job_id, callback_payload, created_at,
+                     charged_to)
+VALUES (?, ?, ?, ?, ?, ?, ?);
 
 -- name: count_batch
 UPDATE batches
@@ -11,7 +12,8 @@ WHERE id = ?;
 -- The condition finished_at IS NULL makes sure that a batch finishes, and calls back, only once.
 UPDATE batches SET finished_at = ?
 WHERE id = ? AND finished_at IS NULL AND succeeded + failed + cancelled >= total
-RETURNING total, succeeded, failed, cancelled, callback_queue, callback_job_id, callback_payload;
+RETURNING total, succeeded, failed, cancelled, callback_queue, callback_job_id, callback_payload,
+          charged_to;
 
 -- name: find_batch
 SELECT id, total, succeeded, failed, cancelled, callback_queue, callback_job_id, created_at,

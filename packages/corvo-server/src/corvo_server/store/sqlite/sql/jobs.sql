@@ -15,8 +15,9 @@ VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 -- name: insert_job
 INSERT INTO jobs (seq, id, queue, state, payload, created_at, priority, max_retries, backoff,
                   base_delay, max_delay, unique_period, unique_key, scheduled_at, expire_at, tags,
-                  batch_id, concurrency_key, traceparent, due_at, lapses_at, pending_key)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+                  batch_id, concurrency_key, traceparent, charged_to, charged_bytes, due_at, lapses_at,
+                  pending_key)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: has_ids_between
 SELECT EXISTS (SELECT 1 FROM jobs WHERE id BETWEEN ? AND ?);
@@ -29,7 +30,7 @@ SELECT EXISTS (SELECT 1 FROM jobs WHERE id = ? AND payload <> ?);
 
 -- name: heads_by_id
 -- The JSON array is the left side of the join, so that SQLite looks up each id in the index.
-SELECT h.* FROM json_each(?) w JOIN job_heads h ON h.id = w.value;
+SELECT h.* FROM json_each(?) w JOIN heads h ON h.id = w.value;
 
 -- name: update_head
 -- Writes all columns of a head and the columns that partial indexes use. NULL keeps a document;
@@ -77,8 +78,9 @@ WHERE seq IN (SELECT value FROM json_each(?));
 
 -- name: replace_job
 UPDATE jobs
-SET payload = ?, tags = ?, backoff = ?, base_delay = ?, max_delay = ?
-WHERE seq = ?;
+SET payload = ?1, tags = ?2, backoff = ?3, base_delay = ?4, max_delay = ?5,
+    charged_bytes = iif(charged_to IS NULL, 0, length(CAST(?1 AS BLOB)))
+WHERE seq = ?6;
 
 -- name: insert_failure
 INSERT INTO job_failures (job_seq, attempt, error, backtrace, at) VALUES (?, ?, ?, ?, ?);
@@ -92,7 +94,7 @@ UPDATE job_sequence SET last = ?1 WHERE last < ?1;
 
 -- name: records_by_id
 SELECT h.*, j.payload, j.tags, j.traceparent, j.progress, j.checkpoint, j.result
-FROM job_heads h JOIN jobs j ON j.seq = h.seq
+FROM heads h JOIN jobs j ON j.seq = h.seq
 WHERE h.id IN (SELECT value FROM json_each(?));
 
 -- name: sizes_by_id

@@ -8,14 +8,16 @@ SELECT version, secret FROM key_ring;
 UPDATE key_ring SET version = version + 1;
 
 -- name: list_keys
-SELECT id, name, hash, roles, queues, created_at, created_by, expires_at, revoked_at, last_used_at
+SELECT id, name, hash, roles, queues, created_at, created_by, expires_at, revoked_at, last_used_at,
+       max_rate, max_waiting, max_bytes
 FROM api_keys ORDER BY created_at, id;
 
 -- name: save_key
 INSERT INTO api_keys (
-    id, name, hash, roles, queues, created_at, created_by, expires_at, revoked_at, last_used_at
+    id, name, hash, roles, queues, created_at, created_by, expires_at, revoked_at, last_used_at,
+    max_rate, max_waiting, max_bytes
 )
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT (id) DO UPDATE SET
     expires_at = excluded.expires_at,
     revoked_at = excluded.revoked_at;

@@ -1,14 +1,14 @@
 -- name: due_heads
 -- Selects from jobs first: the partial index on due_at serves the condition and the order.
-SELECT h.* FROM jobs j JOIN job_heads h ON h.seq = j.seq
+SELECT h.* FROM jobs j JOIN heads h ON h.seq = j.seq
 WHERE j.due_at <= ? ORDER BY j.due_at LIMIT ?;
 
 -- name: expired_lease_heads
-SELECT * FROM job_heads
+SELECT * FROM heads
 WHERE lease_expires_at <= ? ORDER BY lease_expires_at LIMIT ?;
 
 -- name: expired_heads
-SELECT h.* FROM jobs j JOIN job_heads h ON h.seq = j.seq
+SELECT h.* FROM jobs j JOIN heads h ON h.seq = j.seq
 WHERE j.lapses_at <= ? ORDER BY j.lapses_at LIMIT ?;
 
 -- name: next_due
@@ -22,7 +22,7 @@ SELECT min(lapses_at) FROM jobs WHERE lapses_at IS NOT NULL;
 
 -- name: finished_heads
 -- The condition on queue gives SQLite a value for each column of jobs_finished before finished_at.
-SELECT * FROM job_heads
+SELECT * FROM heads
 WHERE state = ? AND queue IN (SELECT name FROM queues) AND finished_at <= ? LIMIT ?;
 
 -- name: prune_events

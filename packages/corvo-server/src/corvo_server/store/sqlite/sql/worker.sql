@@ -14,12 +14,13 @@ SELECT j.seq, j.id, j.queue, j.priority, j.max_retries, j.backoff, j.base_delay,
        j.attempt = 0 AND j.lease_ms = 0 AND j.is_batch_counted = 0 AND j.is_cancel_requested = 0
        AND coalesce(j.unique_key, j.batch_id, j.worker_id, j.hostname, j.lease_token,
                     j.lease_expires_at, j.scheduled_at, j.expire_at, j.started_at, j.finished_at,
-                    j.failed_at, j.concurrency_key, j.checkpoint, j.tags, j.traceparent) IS NULL
+                    j.failed_at, j.concurrency_key, j.checkpoint, j.tags, j.traceparent,
+                    j.charged_to) IS NULL
 FROM json_each(?) w CROSS JOIN jobs j ON j.seq = w.value;
 
 -- name: claimed_by_seq
 SELECT h.*, j.payload, j.checkpoint, j.tags, j.traceparent
-FROM json_each(?) w CROSS JOIN job_heads h ON h.seq = w.value
+FROM json_each(?) w CROSS JOIN heads h ON h.seq = w.value
 CROSS JOIN jobs j ON j.seq = w.value;
 
 -- name: queue_limits
