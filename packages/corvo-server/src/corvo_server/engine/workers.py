@@ -4,7 +4,10 @@ from collections.abc import Sequence
 from heapq import nsmallest
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
+from corvo_server.auth.scope import Scope
+from corvo_server.engine.access import is_seen, scope_of_caller
 from corvo_server.engine.clock import Clock
 from corvo_server.engine.errors import not_found
 from corvo_server.engine.verbs import Part, verb
@@ -101,6 +104,8 @@ class Workers(Part):
     async def list(self) -> list[WorkerRecord]:
         """Return the workers of the last hour and those with active jobs, by id, with their status.
 
+        A caller with a scope gets those that fetch from its queues, without their other queues.
+
         `silent`: the worker has not called for two minutes. `not_fetching`: it sends heartbeats but
         has not fetched for five minutes, because it is at capacity or its fetch loop hangs.
         """
@@ -110,11 +115,19 @@ class Workers(Part):
         for record in records.values():
             record.active_jobs = 0
         for holder in await self._store.list_holders():
+            if not is_seen(holder.queue):
+                continue
             record = records.setdefault(
                 holder.worker_id, WorkerRecord(holder.worker_id, holder.hostname)
             )
             record.hostname = record.hostname or holder.hostname
-            record.active_jobs = holder.active_jobs
+            record.active_jobs += holder.active_jobs
+        scope = scope_of_caller()
+        if scope is not None:
+            records = {key: _seen_part(record, scope) for key, record in records.items()}
+            records = {
+                key: record for key, record in records.items() if record.lists or record.active_jobs
+            }
         for record in records.values():
             record.status = _status(record, now)
         return sorted(records.values(), key=lambda record: record.id)
@@ -154,6 +167,16 @@ class Workers(Part):
                 queues: at for queues, at in record.lists.items() if now - at < _FORGOTTEN_AFTER
             }
         self._queues = sum(record.size for record in self._seen.values())
+
+
+def _seen_part(record: WorkerRecord, scope: Scope) -> WorkerRecord:
+    """Return a worker as if it fetched only from queues in `scope`."""
+    lists: dict[tuple[str, ...], int] = {}
+    for queues, at in record.lists.items():
+        seen = tuple(queue for queue in queues if queue in scope)
+        if seen:
+            lists[seen] = max(at, lists.get(seen, 0))
+    return replace(record, lists=lists, last_fetch=max(lists.values(), default=None))
 
 
 def _last_seen(record: WorkerRecord) -> int:
