@@ -4,17 +4,20 @@ A call that would create what it names, on a queue outside the scope, is forbidd
 outside the scope does not exist for the caller.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 
+import orjson
 from msgspec.structs import replace
 
 from corvo_schema.errors import ErrorCode
+from corvo_schema.states import EventType
 from corvo_server.auth.caller import caller
 from corvo_server.auth.scope import Scope
+from corvo_server.engine import lifecycle
 from corvo_server.engine.errors import CallError
 from corvo_server.store.protocol import Store
-from corvo_server.store.records import Decide, JobHead, JobRecord, Outcome, unknown_job
+from corvo_server.store.records import Decide, Event, JobHead, JobRecord, Outcome, unknown_job
 from corvo_server.store.search.filters import JobFilter
 
 
@@ -25,13 +28,27 @@ def check_queue(queue: str, field: str) -> None:
         raise _forbidden(who.name, queue, field)
 
 
-def check_queues(queues: Mapping[str, str]) -> None:
-    """Raise `CallError` if the caller may not use one of `queues`, which are by field."""
+def check_queues(queues: Sequence[str], field: str) -> None:
+    """Raise `CallError` if the caller may not use one of `queues`.
+
+    `field` is the path of one of them in the request, with `{}` for its index.
+    """
     who = caller()
     if who.scope is not None:
-        for field, queue in queues.items():
+        for i, queue in enumerate(queues):
             if queue not in who.scope:
-                raise _forbidden(who.name, queue, field)
+                raise _forbidden(who.name, queue, field.format(i))
+
+
+def scope_of_caller() -> Scope | None:
+    """Return the queues that the caller sees; None for all."""
+    return caller().scope
+
+
+def seen_queues() -> Callable[[str], bool] | None:
+    """Return whether a queue exists for the caller, as a function; None if all do."""
+    scope = caller().scope
+    return None if scope is None else scope.__contains__
 
 
 def is_seen(queue: str) -> bool:
@@ -41,7 +58,11 @@ def is_seen(queue: str) -> bool:
 
 def if_seen(decide: Decide) -> Decide:
     """Return a rule that treats jobs which the caller does not see as unknown."""
-    scope = caller().scope
+    return if_within(caller().scope, decide)
+
+
+def if_within(scope: Scope | None, decide: Decide) -> Decide:
+    """Return a rule that treats jobs outside `scope` as unknown."""
     return decide if scope is None else partial(_decide_if_seen, decide=decide, scope=scope)
 
 
@@ -53,9 +74,22 @@ def seen_jobs(records: Iterable[JobRecord]) -> list[JobRecord]:
     return [_seen_part(record, scope) for record in records if record.head.queue in scope]
 
 
-async def within_scope(wanted: JobFilter, store: Store) -> JobFilter:
-    """Return the filter, limited to the queues that the caller sees."""
-    scope = caller().scope
+def seen_event(event: Event, scope: Scope) -> Event | None:
+    """Return what an event tells about the queues in `scope`; None if it is of another queue.
+
+    A job that was moved out of another queue does not tell from which.
+    """
+    if event.queue not in scope:
+        return None
+    if event.type is EventType.MOVED and event.data is not None:
+        reason = orjson.loads(event.data).get("reason", "")
+        if reason.removeprefix(lifecycle.MOVED_FROM) not in scope:
+            return replace(event, data=None)
+    return event
+
+
+async def within(scope: Scope | None, wanted: JobFilter, store: Store) -> JobFilter:
+    """Return the filter, limited to the queues in `scope`."""
     if scope is None or (wanted.queue is not None and wanted.queue in scope):
         return wanted
     if wanted.queue is not None:
@@ -69,8 +103,8 @@ def _decide_if_seen(job: JobHead, decide: Decide, scope: Scope) -> Outcome:
 
 
 def _seen_part(record: JobRecord, scope: Scope) -> JobRecord:
-    events = [event for event in record.events if event.queue in scope]
-    return record if len(events) == len(record.events) else replace(record, events=events)
+    found = (seen_event(event, scope) for event in record.events)
+    return replace(record, events=[event for event in found if event is not None])
 
 
 def _forbidden(name: str, queue: str, field: str) -> CallError:

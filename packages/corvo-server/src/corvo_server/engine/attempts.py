@@ -17,6 +17,7 @@ from corvo_server.engine import lifecycle
 from corvo_server.engine.access import check_queues, if_seen
 from corvo_server.engine.clock import Clock
 from corvo_server.engine.errors import CallError
+from corvo_server.engine.keys import Keys
 from corvo_server.engine.notifier import Notifier
 from corvo_server.engine.payloads import SizeLimits, check_document
 from corvo_server.engine.verbs import Part, verb
@@ -96,6 +97,7 @@ class Attempts(Part):
         clock: Clock,
         notifier: Notifier,
         workers: Workers,
+        keys: Keys,
         *,
         default_lease_ms: int,
         max_fetch_bytes: int,
@@ -106,6 +108,7 @@ class Attempts(Part):
         self._clock = clock
         self._notifier = notifier
         self._workers = workers
+        self._keys = keys
         self._default_lease_ms = default_lease_ms
         self._max_fetch_bytes = max_fetch_bytes
         self._require_lease_tokens = require_lease_tokens
@@ -118,12 +121,17 @@ class Attempts(Part):
 
         There are fewer jobs if their documents would be too large together.
 
-        If the caller is cancelled, its jobs are released at once.
+        If the caller is cancelled, its jobs are released at once. So are they if its key ends
+        meanwhile; then raise `CallError`.
         """
-        check_queues({f"queues[{i}]": queue for i, queue in enumerate(request.queues)})
+        check_queues(request.queues, "queues[{}]")
         self._workers.note_fetch(request.worker_id, request.hostname, request.queues)
         waiter = self._notifier.wait(request.queues, partial(self._claim, request, count))
-        return await waiter.jobs(_wait_seconds(request.timeout))
+        jobs = await waiter.jobs(_wait_seconds(request.timeout))
+        if not self._keys.is_valid(waiter.caller):
+            self.give_back(jobs)
+            self._keys.check_valid(waiter.caller)
+        return jobs
 
     @verb
     def ack(self, acks: Sequence[Ack], at: str = "") -> "asyncio.Future[list[Outcome]]":

@@ -3,27 +3,30 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing, suppress
-from functools import lru_cache, partial
+from functools import partial
 from time import perf_counter
 
 from msgspec import Struct
 
-from corvo_schema import BulkAction, BulkRequest, BulkStatus, IdFactory
-from corvo_schema.errors import ErrorCode
-from corvo_schema.states import JobState
-from corvo_server.engine import emptying, lifecycle
-from corvo_server.engine.access import check_queue, if_seen
+from corvo_schema import BulkRequest, BulkStatus, IdFactory
+from corvo_server.auth.caller import caller as current_caller
+from corvo_server.auth.scope import Scope
+from corvo_server.engine import bulk_rules, emptying
+from corvo_server.engine.access import check_queue, if_seen, if_within, scope_of_caller, within
 from corvo_server.engine.clock import Clock, wall_of
 from corvo_server.engine.errors import CallError, not_found
+from corvo_server.engine.keys import Keys
 from corvo_server.engine.search import job_filter, too_slow
 from corvo_server.engine.verbs import Part, verb
-from corvo_server.store.bulk import UNENDED, BulkEdit, BulkOutcome, BulkRecord, BulkStep
+from corvo_server.store.bulk import (
+    UNENDED,
+    BulkEdit,
+    BulkRecord,
+    BulkStep,
+)
 from corvo_server.store.protocol import SearchTooSlow, Store, StoreError
 from corvo_server.store.records import (
     Change,
-    Decide,
-    JobHead,
-    Outcome,
     Refusal,
     Removal,
     Transition,
@@ -46,6 +49,8 @@ _RUNNER = "bulk operations in the background"
 """The caller of their searches."""
 _LISTED = 100
 """Number of operations in a list."""
+_MAX_LOOKED_AT = 1_000
+"""Number of the latest operations among which those that the caller sees are looked for."""
 
 
 class BulkDone(Struct, frozen=True):
@@ -59,11 +64,12 @@ class BulkDone(Struct, frozen=True):
 class Bulk(Part):
     """Verbs on bulk operations."""
 
-    def __init__(self, store: Store, clock: Clock, ids: IdFactory) -> None:
+    def __init__(self, store: Store, clock: Clock, ids: IdFactory, keys: Keys) -> None:
         self._store = store
         self._clock = clock
         self._wall = wall_of(clock)
         self._ids = ids
+        self._keys = keys
         self._changed = asyncio.Event()
         self._is_closing = False
         self.work = asyncio.Event()
@@ -90,7 +96,14 @@ class Bulk(Part):
         last_seq = await self._store.last_seq()
         job_ids = request.job_ids
         if job_ids is None:
-            matching = await self._matching(request, 0, last_seq, _MAX_SYNCHRONOUS + 1, caller)
+            matching = await self._matching(
+                request,
+                scope_of_caller(),
+                0,
+                last_seq,
+                limit=_MAX_SYNCHRONOUS + 1,
+                caller=caller,
+            )
             job_ids = [job_id for _, job_id in matching]
         is_background = request.run_async or len(job_ids) > _MAX_SYNCHRONOUS
         if not is_background and len(job_ids) <= AT_ONCE:
@@ -108,7 +121,7 @@ class Bulk(Part):
         """Apply the action in one transaction. Return how many jobs changed and were refused."""
         if not job_ids:
             return 0, 0
-        decide = if_seen(_limited_rule_of(request, self._clock()))
+        decide = if_seen(bulk_rules.limited_rule_of(request, self._clock()))
         outcomes = await self._store.transition([Transition(job_id, decide) for job_id in job_ids])
         changed = sum(isinstance(outcome, Change | Removal) for outcome in outcomes)
         return changed, sum(isinstance(outcome, Refusal) for outcome in outcomes)
@@ -133,20 +146,26 @@ class Bulk(Part):
     async def get(self, bulk_id: str) -> BulkRecord:
         """Return a background operation. Raise `CallError` if it does not exist."""
         record = await self._store.find_bulk(bulk_id)
-        if record is None:
+        if record is None or not bulk_rules.is_seen(record, scope_of_caller()):
             raise not_found(f"bulk operation {bulk_id}")
         return record
 
     @verb
     async def list(self) -> list[BulkRecord]:
-        """Return the latest background operations, newest first."""
-        return await self._store.list_bulks(_LISTED)
+        """Return the latest background operations that the caller sees, newest first."""
+        scope = scope_of_caller()
+        if scope is None:
+            return await self._store.list_bulks(_LISTED)
+        records = await self._store.list_bulks(_MAX_LOOKED_AT)
+        return [record for record in records if bulk_rules.is_seen(record, scope)][:_LISTED]
 
     @verb
     async def cancel(self, bulk_id: str) -> BulkRecord:
         """Stop an operation after its current chunk. Its changes so far remain."""
-        edit = BulkEdit(bulk_id, partial(_cancelled, bulk_id=bulk_id, now=self._clock()))
-        outcome = await self._store.edit_bulk(edit)
+        rule = partial(
+            bulk_rules.cancelled, bulk_id=bulk_id, scope=scope_of_caller(), now=self._clock()
+        )
+        outcome = await self._store.edit_bulk(BulkEdit(bulk_id, rule))
         if isinstance(outcome, Refusal):
             raise CallError.of(outcome)
         self._wake_followers()
@@ -155,9 +174,11 @@ class Bulk(Part):
     async def follow(self, bulk_id: str, interval: float) -> AsyncGenerator[BulkRecord]:
         """Yield the operation now and after each change, until it has ended or the server stops.
 
-        Yield it again after `interval` seconds without a change. End when the server closes.
+        Yield it again after `interval` seconds without a change. End when the server closes, or
+        when the key of the caller ends.
         """
-        while True:
+        who = current_caller()
+        while self._keys.is_valid(who):
             changed = self._changed
             record = await self.get(bulk_id)
             yield record
@@ -167,6 +188,10 @@ class Bulk(Part):
                 await asyncio.wait_for(changed.wait(), interval)
             except TimeoutError:
                 continue
+
+    def note_keys(self) -> None:
+        """Let the followers look whether their keys are still valid."""
+        self._wake_followers()
 
     def close(self) -> None:
         """End all `follow` and `wait_for_end`. The operations continue on the next leader."""
@@ -183,14 +208,24 @@ class Bulk(Part):
             await self._store.step_bulk(await self._next_step(record))
         except SearchTooSlow as error:
             now = self._clock()
-            await self._store.edit_bulk(BulkEdit(record.id, partial(_failed, why=error, now=now)))
+            await self._store.edit_bulk(
+                BulkEdit(record.id, partial(bulk_rules.failed, why=error, now=now))
+            )
         self._wake_followers()
         return True
 
     async def _next_step(self, record: BulkRecord) -> BulkStep:
-        request = _parsed(record.request)
+        request = bulk_rules.parsed(record.request)
+        scope = None if record.scope is None else Scope(record.scope)
         if request.job_ids is None:
-            matching = await self._matching(request, record.cursor, record.last_seq, CHUNK, _RUNNER)
+            matching = await self._matching(
+                request,
+                scope,
+                record.cursor,
+                record.last_seq,
+                limit=CHUNK,
+                caller=_RUNNER,
+            )
             job_ids = [job_id for _, job_id in matching]
             cursor = matching[-1][0] if matching else record.cursor
             is_last = len(matching) < CHUNK
@@ -201,9 +236,10 @@ class Bulk(Part):
         now = self._clock()
         queue = record.emptied_queue
         if queue is None:
-            decide = _limited_rule_of(request, now)
+            decide = bulk_rules.limited_rule_of(request, now)
         else:
             decide = emptying.rule_of(record.action, queue, now)
+        decide = if_within(scope, decide)
         transitions = [Transition(job_id, decide) for job_id in job_ids]
         return BulkStep(record.id, record.cursor, transitions, cursor, is_last, now)
 
@@ -212,6 +248,9 @@ class Bulk(Part):
     ) -> BulkRecord:
         total = count if count <= _MAX_SYNCHRONOUS else await self._count(request, caller)
         record = self.new_record(request, total, last_seq, request.action.value)
+        scope = scope_of_caller()
+        if scope is not None:
+            record = record.within(scope.globs)
         memory = memory_of(record.request)
         await self._store.edit_bulk(BulkEdit(record.id, lambda _: record, memory))
         self.work.set()
@@ -241,99 +280,34 @@ class Bulk(Part):
 
     async def _count(self, request: BulkRequest, caller: str | None) -> int:
         search = Search(
-            _filter_of(request, self._wall.offset), self._clock(), limit=1, caller=caller
+            await self._filter_of(request, scope_of_caller()),
+            self._clock(),
+            limit=1,
+            caller=caller,
         )
         found = await self._store.search(search)
         return found.total.jobs
 
     async def _matching(
-        self, request: BulkRequest, after: int, up_to: int, limit: int, caller: str | None
+        self,
+        request: BulkRequest,
+        scope: Scope | None,
+        after: int,
+        up_to: int,
+        *,
+        limit: int,
+        caller: str | None,
     ) -> Sequence[tuple[int, str]]:
-        found = await self._store.matching_ids(
-            _filter_of(request, self._wall.offset), after, limit, caller
-        )
+        wanted = await self._filter_of(request, scope)
+        found = await self._store.matching_ids(wanted, after, limit, caller)
         return [(seq, job_id) for seq, job_id in found if seq <= up_to]
+
+    async def _filter_of(self, request: BulkRequest, scope: Scope | None) -> JobFilter:
+        if request.filter is None:
+            raise ValueError("the bulk operation has job_ids and no filter")
+        wanted = job_filter(request.filter, at="filter.", wall_offset=self._wall.offset)
+        return await within(scope, wanted, self._store)
 
     def _wake_followers(self) -> None:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
-
-
-@lru_cache(maxsize=4)
-def _parsed(request: str) -> BulkRequest:
-    # Cached, because each chunk needs the request, which may list 10,000 ids.
-    return BulkRequest.model_validate_json(request)
-
-
-def _filter_of(request: BulkRequest, wall_offset: int) -> JobFilter:
-    if request.filter is None:
-        raise ValueError("the bulk operation has job_ids and no filter")
-    return job_filter(request.filter, at="filter.", wall_offset=wall_offset)
-
-
-def _limited_rule_of(request: BulkRequest, now: int) -> Decide:
-    """Return the rule of a request, limited to jobs in its `states`."""
-    rule = rule_of(request, now)
-    return (
-        partial(_in_states, states=frozenset(request.states), rule=rule) if request.states else rule
-    )
-
-
-def _in_states(job: JobHead, *, states: frozenset[JobState], rule: Decide) -> Outcome:
-    if job.state in states:
-        return rule(job)
-    wanted = ", ".join(sorted(states))
-    return Refusal(
-        ErrorCode.INVALID_STATE,
-        f"Job {job.id} is {job.state.value}; this operation takes only jobs that are {wanted}.",
-        job.state,
-    )
-
-
-def rule_of(request: BulkRequest, now: int) -> Decide:
-    """Return the rule that applies the action of a request to a job."""
-    match request.action:
-        case BulkAction.RETRY:
-            return partial(_retry_finished, now=now)
-        case BulkAction.DELETE:
-            return partial(lifecycle.delete, now=now)
-        case BulkAction.CANCEL:
-            return partial(lifecycle.cancel, now=now)
-        case BulkAction.MOVE:
-            return partial(lifecycle.move, queue=request.move_to_queue or "", now=now)
-        case BulkAction.REQUEUE:
-            return partial(lifecycle.requeue, now=now)
-        case BulkAction.CHANGE_PRIORITY:
-            priority = request.priority
-            if priority is None:  # the model has checked this
-                raise ValueError("change_priority without a priority")
-            return partial(lifecycle.change_priority, priority=priority, now=now)
-
-
-def _retry_finished(job: JobHead, now: int) -> Outcome:
-    """Retry a finished job. Refuse a waiting one, unlike the retry of a single job."""
-    if not job.state.is_finished:
-        return Refusal(
-            ErrorCode.INVALID_STATE,
-            f"Job {job.id} is {job.state.value}; a bulk retry takes only finished jobs.",
-            job.state,
-        )
-    return lifecycle.retry(job, now)
-
-
-def _failed(record: BulkRecord | None, *, why: Exception, now: int) -> BulkOutcome:
-    if record is None or record.status not in UNENDED:
-        return Refusal(ErrorCode.INVALID_STATE, "The bulk operation has already ended.")
-    return record.ended(BulkStatus.FAILED, now, f"stopped: {why}")
-
-
-def _cancelled(record: BulkRecord | None, *, bulk_id: str, now: int) -> BulkOutcome:
-    if record is None:
-        return Refusal(ErrorCode.NOT_FOUND, f"There is no bulk operation {bulk_id}.")
-    if record.status not in UNENDED:
-        message = (
-            f"Bulk operation {bulk_id} is already {record.status.value}; "
-            "only a queued or running one can be cancelled."
-        )
-        return Refusal(ErrorCode.INVALID_STATE, message)
-    return record.ended(BulkStatus.CANCELLED, now)

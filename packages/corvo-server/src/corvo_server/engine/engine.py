@@ -56,6 +56,7 @@ class Engine:
         self.notifier = Notifier(self._give_back)
         self.metrics = Metrics(store, self.notifier, self.wall)
         ids = IdFactory(clock)
+        self.keys = Keys(store, clock)
         redaction = Redaction(policy.redaction)
         self.jobs = Jobs(store, clock, ids, redaction, max_payload_bytes=policy.limits.payload)
         self.workers = Workers(store, clock)
@@ -64,14 +65,15 @@ class Engine:
             clock,
             self.notifier,
             self.workers,
+            self.keys,
             default_lease_ms=policy.default_lease_ms,
             max_fetch_bytes=policy.max_fetch_bytes,
             require_lease_tokens=policy.require_lease_tokens,
             limits=policy.limits,
         )
-        self.events = Events(store, redaction)
+        self.events = Events(store, self.keys, redaction)
         self.search = Searches(store, clock, redaction)
-        self.bulk = Bulk(store, clock, ids)
+        self.bulk = Bulk(store, clock, ids, self.keys)
         self.queues = Queues(store, clock, self.bulk)
         self.batches = Batches(store)
         self.schedules = Schedules(
@@ -83,11 +85,11 @@ class Engine:
             max_payload_bytes=policy.limits.payload,
         )
         self.maintenance = Maintenance(store, clock, self.notifier, self.metrics, policy.retention)
-        self.keys = Keys(store, clock)
         self.is_closing = False
         self.nodes = Nodes(store, clock, self.notifier)
         store.on_enqueue(self.notifier.note_enqueue)
         store.on_commit(self._committed)
+        self.keys.on_change(self._keys_changed)
 
     def start_closing(self) -> None:
         """Answer waiting fetches without a job and end streams; finish other requests."""
@@ -106,6 +108,12 @@ class Engine:
 
     def _give_back(self, jobs: list[LeasedJob]) -> None:
         self.attempts.give_back(jobs)
+
+    def _keys_changed(self) -> None:
+        """End the streams and waiting fetches of callers whose keys have ended."""
+        self.notifier.stop_unless(self.keys.is_valid)
+        self.events.note_keys()
+        self.bulk.note_keys()
 
     def _committed(self, commit: Commit) -> None:
         """React to a commit of any verb and any server: wake fetches, set alarms, count."""

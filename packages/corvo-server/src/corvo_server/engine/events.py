@@ -8,6 +8,9 @@ from itertools import islice
 
 from msgspec import Struct
 
+from corvo_server.auth.caller import caller
+from corvo_server.engine.access import seen_event
+from corvo_server.engine.keys import Keys
 from corvo_server.engine.redaction import Redaction
 from corvo_server.store.protocol import Store
 from corvo_server.store.records import Event, shorten
@@ -45,8 +48,9 @@ class Events:
     because other servers write to it too; followers at the same position share a read.
     """
 
-    def __init__(self, store: Store, redaction: Redaction) -> None:
+    def __init__(self, store: Store, keys: Keys, redaction: Redaction) -> None:
         self._store = store
+        self._keys = keys
         self._redaction = redaction
         self._recent: deque[Event] = deque(maxlen=_KEPT)
         self._changed = asyncio.Event()
@@ -70,6 +74,10 @@ class Events:
                     self._recent.append(event)
         self._wake_followers()
 
+    def note_keys(self) -> None:
+        """Let the followers look whether their keys are still valid."""
+        self._wake_followers()
+
     def close(self) -> None:
         """End all followers after they have read the remaining events."""
         self._is_closed = True
@@ -85,16 +93,20 @@ class Events:
         """Yield the events after the id `after` that match `event_filter`, in order.
 
         Yield an empty list after `interval` seconds without any event, so that the caller can
-        check its connection. End when the server closes.
+        check its connection. End when the server closes, or when the key of the caller ends.
         """
         last = after
-        while True:
+        who = caller()
+        while self._keys.is_valid(who):
             changed = self._changed
             events = await self._read(last)
             if events:
                 last = events[-1].id
                 matching = [event for event in events if event_filter.matches(event)]
-                if matching:
+                if who.scope is not None:
+                    found = (seen_event(event, who.scope) for event in matching)
+                    matching = [event for event in found if event is not None]
+                if matching and self._keys.is_valid(who):
                     yield self._redaction.events(matching)
             elif self._is_closed:
                 return

@@ -13,7 +13,13 @@ from corvo_schema.rules import repeated_batch, waiting_state
 from corvo_schema.states import JobState, Priority
 from corvo_server.auth.caller import caller
 from corvo_server.engine import lifecycle
-from corvo_server.engine.access import check_queue, check_queues, if_seen, seen_jobs
+from corvo_server.engine.access import (
+    check_queue,
+    check_queues,
+    if_seen,
+    seen_jobs,
+    seen_queues,
+)
 from corvo_server.engine.clock import Clock, Wall, wall_of
 from corvo_server.engine.errors import CallError, not_found
 from corvo_server.engine.options import names_left_out, options_of
@@ -89,7 +95,7 @@ class Jobs(Part):
         check_queue(request.queue, "queue")
         quota = caller().quota
         job = self._new_job(request, self._checked(payload, "payload"), self._clock(), None, quota)
-        (enqueued,) = await self._store_all(Enqueue((job,), quota=quota))
+        (enqueued,) = await self._store_all(Enqueue((job,), quota=quota, sees=seen_queues()))
         return enqueued
 
     @verb
@@ -127,7 +133,7 @@ class Jobs(Part):
             self._new_job(job, self._checked(payload, "jobs[{}].payload", i), now, batch_id, quota)
             for i, (job, payload) in enumerate(zip(requests, payloads, strict=True))
         ]
-        enqueued = await self._store_all(Enqueue(jobs, batch, quota))
+        enqueued = await self._store_all(Enqueue(jobs, batch, quota, seen_queues()))
         if batch is not None:
             found = ((job.is_new, job.batch_id) for job in enqueued)
             batch_id = repeated_batch(found) or batch_id
@@ -269,7 +275,7 @@ def _check_queues(request: EnqueueBatchRequest | PlainBatch) -> None:
     if caller().scope is None:
         return
     jobs: Sequence[EnqueueRequest | PlainJob] = request.jobs
-    check_queues({f"jobs[{i}].queue": job.queue for i, job in enumerate(jobs)})
+    check_queues([job.queue for job in jobs], "jobs[{}].queue")
     if request.batch is not None:
         check_queue(request.batch.callback_queue, "batch.callback_queue")
 

@@ -1,13 +1,12 @@
 """Verbs on API keys, and the check of the key of each call."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from hmac import compare_digest
 from secrets import token_bytes
 
 from corvo_schema.auth import ApiKeyRequest, Role, RotateKeyRequest
 from corvo_schema.errors import ErrorCode
-from corvo_server.auth.caller import Caller, caller
+from corvo_server.auth.caller import SERVER, Caller, caller
 from corvo_server.auth.key_text import (
     SECRET_BYTES,
     MalformedKeyError,
@@ -24,8 +23,6 @@ from corvo_server.store.keys import KeyEdit, KeyRecord, KeyRing, KeyUse
 from corvo_server.store.protocol import Store
 from corvo_server.store.records import Quota, Refusal
 
-_UNKNOWN_HASH = bytes(32)
-"""Compared with the hash of an unknown key, so that it takes as long as a known one."""
 _HELP = "An admin can make a new one: corvo keys create."
 
 
@@ -37,8 +34,12 @@ class Keys(Part):
         self._clock = clock
         self._ring = KeyRing(0, b"", {})
         self._callers: dict[str, Caller] = {}
+        self._by_hash: dict[bytes, KeyRecord] = {}
         self._uses: dict[str, int] = {}
         """Last calls by key id that are not stored yet, in ms."""
+        self._next_end: int | None = None
+        """The first time (ms) at which a valid key expires; None if none does."""
+        self._listeners: list[Callable[[], None]] = []
 
     @property
     def are_required(self) -> bool:
@@ -51,37 +52,53 @@ class Keys(Part):
         if ring.version >= self._ring.version:  # a slower read may come last
             self._ring = ring
             self._callers = {key.id: caller_of(key) for key in ring.keys.values()}
+            self._by_hash = {key.hash: key for key in ring.keys.values()}
+            self._note_ends()
 
     async def refresh(self) -> bool:
-        """Read the keys again if another server has changed them. Return whether one has."""
+        """Read the keys again if another server has changed them. Return whether one has.
+
+        Call it often: it also finds out which keys have expired.
+        """
+        if self._next_end is not None and self._clock() >= self._next_end:
+            self._note_ends()
         if await self._store.keys_version() == self._ring.version:
             return False
         await self.load()
         return True
 
+    def on_change(self, listener: Callable[[], None]) -> None:
+        """Call `listener` whenever keys may have ended, so that long calls end with theirs."""
+        self._listeners.append(listener)
+
     def authenticate(self, text: str) -> Caller:
         """Return the caller with the key `text`. Raise `CallError` if it is not valid."""
-        try:
-            key = read_key(text)
-        except MalformedKeyError as error:
-            raise _unauthorized(f"The API key is not valid: {error}.") from None
-        record = self._ring.keys.get(key.id)
-        known = _UNKNOWN_HASH if record is None else record.hash
-        if not compare_digest(hash_key(self._ring.secret, text), known) or record is None:
-            raise _unauthorized(
-                f"This server does not know the API key {key.id}. It may be a key of another "
-                f"server. {_HELP}"
-            )
-        self._check_valid(record)
-        self._uses[key.id] = self._clock()
-        return self._callers[key.id]
+        # How long the look-up takes tells nothing: nobody else can compute the keyed hash.
+        secret = self._ring.secret
+        record = self._by_hash.get(hash_key(secret, text)) if text.isascii() else None
+        if record is None:
+            raise _unauthorized(_why_unknown(text))
+        now = self._clock()
+        if not record.is_valid(now):
+            self._check_valid(record)
+        self._uses[record.id] = now
+        return self._callers[record.id]
 
     def is_valid(self, of: Caller) -> bool:
         """Return whether a caller that was admitted earlier would still be admitted."""
         if of.key_id is None:
-            return not self.are_required
+            return of is SERVER or not self.are_required
         record = self._ring.keys.get(of.key_id)
         return record is not None and record.is_valid(self._clock())
+
+    def check_valid(self, of: Caller) -> None:
+        """Raise `CallError` if a caller that was admitted earlier would not be admitted now."""
+        if self.is_valid(of):
+            return
+        record = None if of.key_id is None else self._ring.keys.get(of.key_id)
+        if record is None:
+            raise _unauthorized("This server needs an API key since this call began.")
+        self._check_valid(record)
 
     def find(self, key_id: str) -> KeyRecord | None:
         """Return a key by its id; None if there is none."""
@@ -176,6 +193,14 @@ class Keys(Part):
             raise
         return len(uses)
 
+    def _note_ends(self) -> None:
+        """Call the listeners, and find out which key expires next."""
+        now = self._clock()
+        ends = [key.expires_at for key in self._ring.keys.values() if key.is_valid(now)]
+        self._next_end = min((end for end in ends if end is not None), default=None)
+        for listener in self._listeners:
+            listener()
+
     async def _edit(self, rule: key_rules.Rule) -> Sequence[KeyRecord]:
         change = await self._store.edit_keys(KeyEdit(rule, token_bytes(SECRET_BYTES)))
         if isinstance(change, Refusal):
@@ -201,6 +226,18 @@ def caller_of(key: KeyRecord) -> Caller:
         quota = Quota(key.name, key.max_waiting, key.max_bytes)
     scope = None if key.queues is None else Scope(key.queues)
     return Caller(key.name, known, key.id, scope, key.max_rate, quota)
+
+
+def _why_unknown(text: str) -> str:
+    """Return why no stored key has this text."""
+    try:
+        key = read_key(text)
+    except MalformedKeyError as error:
+        return f"The API key is not valid: {error}."
+    return (
+        f"This server does not know the API key {key.id}. It may be a key of another server. "
+        f"{_HELP}"
+    )
 
 
 def _unauthorized(message: str) -> CallError:

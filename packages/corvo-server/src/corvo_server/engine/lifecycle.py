@@ -24,6 +24,8 @@ from corvo_server.store.sizes import size_of
 
 LEASE_EXPIRED = "lease expired"
 NOT_DELIVERED = "not delivered to the worker"
+MOVED_FROM = "from "
+"""Start of the reason of a move; the queue that the job left follows."""
 _FENCED = "f."
 """Start of the tokens of fenced attempts. Other tokens start with a hexadecimal digit.
 
@@ -231,7 +233,7 @@ def move(job: JobHead, queue: str, now: int) -> Outcome:
         return _refuse(job, "moved", "an inactive")
     if job.queue == queue:
         return Unchanged(job)
-    return Change(replace(job, queue=queue), now, EventType.MOVED, f"from {job.queue}")
+    return Change(replace(job, queue=queue), now, EventType.MOVED, f"{MOVED_FROM}{job.queue}")
 
 
 def change_priority(job: JobHead, priority: Priority, now: int) -> Outcome:

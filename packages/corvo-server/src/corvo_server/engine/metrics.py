@@ -133,8 +133,17 @@ class Metrics:
         if len(self._sizes) >= _COMMITS_PER_UPDATE:
             self._update()
 
-    def render(self, queues: Sequence[QueueRecord], now: int) -> bytes:
-        """Return all metrics as Prometheus text; `queues` as of `now` (ms since the epoch)."""
+    def render(
+        self, queues: Sequence[QueueRecord], now: int, *, only_queues: bool = False
+    ) -> bytes:
+        """Return all metrics as Prometheus text; `queues` as of `now` (ms since the epoch).
+
+        With `only_queues`, return only the metrics by queue.
+        """
+        if only_queues:
+            registry = CollectorRegistry()
+            registry.register(_Families(_metrics_by_queue(queues, now)))
+            return generate_latest(registry)
         self._update()
         self._queues.set(queues, now)
         return generate_latest(self.registry)
@@ -153,6 +162,42 @@ class Metrics:
         self._event_counts.clear()
 
 
+class _Families(Collector):
+    """Metrics that were computed already."""
+
+    def __init__(self, families: Iterator[Metric]) -> None:
+        self._families = [*families]
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._families
+
+
+def _metrics_by_queue(queues: Sequence[QueueRecord], now: int) -> Iterator[Metric]:
+    jobs: Tally[tuple[str, str]] = Tally()
+    ages: dict[str, float] = {}
+    for i, record in enumerate(queues):
+        name = record.name if i < _MAX_QUEUES else _OTHER_QUEUES
+        for state in JobState:
+            jobs[name, state.value] += getattr(record, state.value)
+        oldest = record.oldest_pending_at
+        age = 0.0 if oldest is None else max(0, now - oldest) / 1000
+        ages[name] = max(age, ages.get(name, 0.0))
+    by_state = GaugeMetricFamily(
+        "corvo_jobs", "Number of stored jobs, by queue and state.", labels=("queue", "state")
+    )
+    for (name, state_name), number in jobs.items():
+        by_state.add_metric((name, state_name), number)
+    yield by_state
+    oldest_age = GaugeMetricFamily(
+        "corvo_oldest_pending_seconds",
+        "Waiting time of the next pending job of a queue, the longest over its priorities.",
+        labels=("queue",),
+    )
+    for name, age in ages.items():
+        oldest_age.add_metric((name,), age)
+    yield oldest_age
+
+
 class _QueueCollector(Collector):
     """Gauges that are computed when the metrics are rendered."""
 
@@ -168,29 +213,7 @@ class _QueueCollector(Collector):
         self._now = now
 
     def collect(self) -> Iterator[Metric]:
-        jobs: Tally[tuple[str, str]] = Tally()
-        ages: dict[str, float] = {}
-        for i, record in enumerate(self._records):
-            name = record.name if i < _MAX_QUEUES else _OTHER_QUEUES
-            for state in JobState:
-                jobs[name, state.value] += getattr(record, state.value)
-            oldest = record.oldest_pending_at
-            age = 0.0 if oldest is None else max(0, self._now - oldest) / 1000
-            ages[name] = max(age, ages.get(name, 0.0))
-        by_state = GaugeMetricFamily(
-            "corvo_jobs", "Number of stored jobs, by queue and state.", labels=("queue", "state")
-        )
-        for (name, state_name), number in jobs.items():
-            by_state.add_metric((name, state_name), number)
-        yield by_state
-        oldest_age = GaugeMetricFamily(
-            "corvo_oldest_pending_seconds",
-            "Waiting time of the next pending job of a queue, the longest over its priorities.",
-            labels=("queue",),
-        )
-        for name, age in ages.items():
-            oldest_age.add_metric((name,), age)
-        yield oldest_age
+        yield from _metrics_by_queue(self._records, self._now)
         yield GaugeMetricFamily(
             "corvo_waiting_fetches",
             "Number of fetches that wait for a job.",

@@ -5,6 +5,7 @@ import logging
 from msgspec import Struct
 
 from corvo_server.__about__ import __version__
+from corvo_server.engine.access import scope_of_caller
 from corvo_server.engine.clock import Clock, MachineClock, SharedClock, Steady, wall_of
 from corvo_server.engine.notifier import Notifier
 from corvo_server.store.nodes import HeartbeatResult, NodeRecord, NodeReport, steady_clock
@@ -29,6 +30,8 @@ class Node(Struct, frozen=True):
     record: NodeRecord
     status: str
     """`healthy`, or `silent` if its last heartbeat is more than 5 s old."""
+    has_load: bool = True
+    """Whether the caller may learn its load, which tells about all queues."""
 
 
 class Nodes:
@@ -89,9 +92,14 @@ class Nodes:
         own = NodeRecord(self._report(), now, self.is_alone or self.remaining_lease > 0)
         others = [node for node in await self._store.list_nodes() if node.report.id != self.id]
         records = [own, *others]
+        has_load = scope_of_caller() is None
         records.sort(key=lambda record: (record.report.started_at, record.report.id))
         return [
-            Node(record, "silent" if now - record.last_seen > _SILENT_AFTER else "healthy")
+            Node(
+                record,
+                "silent" if now - record.last_seen > _SILENT_AFTER else "healthy",
+                has_load=has_load,
+            )
             for record in records
         ]
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from itertools import count, islice
 
 from corvo_schema.states import JobState
+from corvo_server.auth.caller import Caller, caller
 from corvo_server.store.protocol import StoreError
 from corvo_server.store.records import Commit, Enqueue, LeasedJob
 
@@ -103,6 +104,13 @@ class Notifier:
             self.open(queue)
         return len(due)
 
+    def stop_unless(self, is_valid: Callable[[Caller], bool]) -> None:
+        """Stop the waiters whose caller is no longer valid, without a job."""
+        for waiters in list(self._waiters.values()):
+            for waiter in list(waiters.values()):
+                if not is_valid(waiter.caller):
+                    waiter.stop()
+
     def close(self) -> None:
         """Stop every waiter without a job, the present ones and all later ones."""
         self._is_closed = True
@@ -135,6 +143,8 @@ class Waiter:
     ) -> None:
         self.number = number
         self.queues = queues
+        self.caller = caller()
+        """Who fetches."""
         self._notifier = notifier
         self._submit = submit
         self._is_claiming = False

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from corvo_schema import SearchFilter, SearchRequest, to_ms
 from corvo_schema.errors import ErrorCode
-from corvo_server.engine.access import seen_jobs, within_scope
+from corvo_server.engine.access import scope_of_caller, seen_jobs, within
 from corvo_server.engine.clock import Clock, wall_of
 from corvo_server.engine.cursor import Cursor
 from corvo_server.engine.errors import CallError
@@ -55,7 +55,7 @@ class Searches(Part):
         started = perf_counter()
         cursor = None if request.cursor is None else Cursor.read(request.cursor, request)
         wanted = job_filter(request, wall_offset=self._wall.offset)
-        wanted = await within_scope(wanted, self._store)
+        wanted = await within(scope_of_caller(), wanted, self._store)
         search = Search(
             await self._redaction.searchable(request, wanted, self._store),
             as_of=self._clock() if cursor is None else cursor.as_of,

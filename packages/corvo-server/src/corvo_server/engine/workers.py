@@ -4,7 +4,10 @@ import asyncio
 from collections.abc import Iterable, Sequence
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
+from corvo_server.auth.scope import Scope
+from corvo_server.engine.access import is_seen, scope_of_caller
 from corvo_server.engine.callers import FORGOTTEN_AFTER, Caller, Callers
 from corvo_server.engine.clock import Clock
 from corvo_server.engine.errors import not_found
@@ -130,9 +133,11 @@ class Workers(Part):
     async def list(self) -> list[WorkerRecord]:
         """Return the workers of the last hour and those with active jobs, by id, with their status.
 
-        Calls on other nodes appear after some seconds, sign-offs at once. `silent`: the worker has
-        not called for two minutes. `not_fetching`: it sends heartbeats but has not fetched for five
-        minutes, because it is at capacity or its fetch loop hangs.
+        Calls on other nodes appear after some seconds, sign-offs at once. A caller with a scope
+        gets the workers that fetch from its queues, without their other queues.
+
+        `silent`: the worker has not called for two minutes. `not_fetching`: it sends heartbeats but
+        has not fetched for five minutes, because it is at capacity or its fetch loop hangs.
         """
         since = self._clock() - FORGOTTEN_AFTER
         reports = await self._store.list_workers(since)
@@ -141,9 +146,17 @@ class Workers(Part):
         self._callers.forget_old(now)
         records = _merged([*self._callers.reports(), *reports], now - FORGOTTEN_AFTER)
         for holder in holders:
+            if not is_seen(holder.queue):
+                continue
             record = records.setdefault(holder.worker_id, WorkerRecord(holder.worker_id))
             record.hostname = record.hostname or holder.hostname
-            record.active_jobs = holder.active_jobs
+            record.active_jobs += holder.active_jobs
+        scope = scope_of_caller()
+        if scope is not None:
+            records = {key: _seen_part(record, scope) for key, record in records.items()}
+            records = {
+                key: record for key, record in records.items() if record.lists or record.active_jobs
+            }
         for record in records.values():
             record.status = _status(record, now)
         return sorted(records.values(), key=lambda record: record.id)
@@ -191,6 +204,16 @@ def _merged(reports: Iterable[WorkerReport], since: int) -> dict[str, WorkerReco
                 record = records.setdefault(worker_id, WorkerRecord(worker_id))
                 record.add(report, stop, since)
     return records
+
+
+def _seen_part(record: WorkerRecord, scope: Scope) -> WorkerRecord:
+    """Return a worker as if it fetched only from queues in `scope`."""
+    lists: dict[tuple[str, ...], int] = {}
+    for queues, at in record.lists.items():
+        seen = tuple(queue for queue in queues if queue in scope)
+        if seen:
+            lists[seen] = max(at, lists.get(seen, 0))
+    return replace(record, lists=lists, last_fetch=max(lists.values(), default=None))
 
 
 def _status(record: WorkerRecord, now: int) -> str:

@@ -49,7 +49,10 @@ async def get_worker(request: Request, worker_id: str) -> HTTPResponse:
 
 @resource.endpoint("GET", "/cluster/status", roles=SEE, replies={200: ClusterStatus})
 async def cluster_status(request: Request) -> HTTPResponse:
-    """Return the servers on this database, their health and which of them is the leader."""
+    """Return the servers on this database, their health and which of them is the leader.
+
+    A key with a scope gets no numbers of their load.
+    """
     engine = engine_of(request)
     await engine.check()
     nodes = await engine.nodes.list()

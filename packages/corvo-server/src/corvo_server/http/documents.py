@@ -215,6 +215,8 @@ def cluster(nodes: Sequence[Node], shift: int, *, is_single: bool) -> dict[str, 
 
 def _node(node: Node, shift: int) -> dict[str, Any]:
     report = node.record.report
+    load = (report.waiting_fetches, report.backlog, report.operations)
+    waiting_fetches, backlog, operations = load if node.has_load else (None, None, None)
     return {
         "id": report.id,
         "address": report.address,
@@ -223,9 +225,9 @@ def _node(node: Node, shift: int) -> dict[str, Any]:
         "version": report.version,
         "started_at": _time(report.started_at, shift),
         "last_seen": _time(node.record.last_seen, shift),
-        "waiting_fetches": report.waiting_fetches,
-        "backlog": report.backlog,
-        "operations_per_second": report.operations,
+        "waiting_fetches": waiting_fetches,
+        "backlog": backlog,
+        "operations_per_second": operations,
     }
 
 

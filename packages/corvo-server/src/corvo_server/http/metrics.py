@@ -4,6 +4,7 @@ from functools import cache
 
 from sanic import HTTPResponse, Request
 
+from corvo_server.auth.caller import caller
 from corvo_server.engine.metrics import Metrics
 from corvo_server.http.endpoint import SEE, Resource, documented
 from corvo_server.http.middleware import Observer
@@ -39,7 +40,12 @@ def observer_of(metrics_: Metrics) -> Observer:
 
 @resource.endpoint("GET", "/metrics", roles=SEE, replies={200: str}, media_type="text/plain")
 async def metrics(request: Request) -> HTTPResponse:
-    """Return the server's metrics in the Prometheus text format."""
+    """Return the server's metrics in the Prometheus text format.
+
+    A key with a scope gets the metrics by queue, of its queues.
+    """
     engine = engine_of(request)
-    text = engine.metrics.render(await engine.queues.list(), engine.clock())
+    text = engine.metrics.render(
+        await engine.queues.list(), engine.clock(), only_queues=caller().scope is not None
+    )
     return HTTPResponse(text, content_type=_TEXT)

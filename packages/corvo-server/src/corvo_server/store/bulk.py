@@ -20,6 +20,14 @@ No fetch starts a job that such an operation covers: both engines read it in `qu
 """
 EMPTYING = frozenset({CLEAR_QUEUE, DELETE_QUEUE})
 
+SCOPE = "scope"
+"""First key of the request of an operation that is limited to the queues of an API key.
+
+Its value is a list of patterns. Both engines read it in `list_bulks`.
+"""
+_QUEUE = "queue"
+"""Key of what remains of the request of an operation that has emptied a queue."""
+
 
 class BulkRecord(Struct, frozen=True):
     """A bulk operation that runs in the background, with its progress."""
@@ -28,7 +36,7 @@ class BulkRecord(Struct, frozen=True):
     request: str
     """The original request as JSON text, so that all chunks apply the same filter and action.
 
-    `{}` once the operation has ended: a request may list 10,000 ids.
+    Once the operation has ended, only its scope or queue is left: a request may list 10,000 ids.
     """
     action: str
     status: BulkStatus
@@ -48,14 +56,39 @@ class BulkRecord(Struct, frozen=True):
     @property
     def emptied_queue(self) -> str | None:
         """Queue that the operation clears or deletes; None for others and ended ones."""
-        if self.action not in EMPTYING or self.status not in UNENDED:
+        return self.queue if self.status in UNENDED else None
+
+    @property
+    def queue(self) -> str | None:
+        """Queue that the operation clears or deletes, or has; None for others.
+
+        It is also None for operations that ended under a version without API keys.
+        """
+        if self.action not in EMPTYING:
             return None
-        return str(orjson.loads(self.request)["filter"]["queue"])
+        fields = orjson.loads(self.request)
+        queue: str | None = fields.get("filter", fields).get(_QUEUE)
+        return queue
+
+    @property
+    def scope(self) -> tuple[str, ...] | None:
+        """Patterns of the queues to which the operation is limited; None for all queues."""
+        if not self.request.startswith(f'{{"{SCOPE}":'):
+            return None
+        return tuple(orjson.loads(self.request)[SCOPE])
+
+    def within(self, scope: Sequence[str]) -> "BulkRecord":
+        """Return the operation, limited to queues that match one of the patterns."""
+        fields = {SCOPE: scope} | orjson.loads(self.request)
+        return replace(self, request=orjson.dumps(fields).decode())
 
     def ended(self, status: BulkStatus, now: int, error: str | None = None) -> "BulkRecord":
         """Return the operation after its end with `status` at `now`."""
+        fields = {SCOPE: self.scope, _QUEUE: self.queue}
+        left = {name: value for name, value in fields.items() if value is not None}
+        request = orjson.dumps(left).decode()
         return replace(
-            self, status=status, request="{}", error=error, updated_at=now, finished_at=now
+            self, status=status, request=request, error=error, updated_at=now, finished_at=now
         )
 
 

@@ -245,6 +245,10 @@ class Store(Protocol):
         """
         ...
 
+    async def queues_of_batches(self, batch_ids: Sequence[str]) -> dict[str, set[str]]:
+        """Return the queues of the stored jobs of batches, by batch. One without jobs is absent."""
+        ...
+
     async def search(self, request: Search) -> Found:
         """Return one page of the matching jobs, read from one snapshot.
 
@@ -287,7 +291,7 @@ class Store(Protocol):
         ...
 
     async def list_holders(self) -> list[Holder]:
-        """Return the workers that have active jobs, with the number of jobs of each."""
+        """Return the workers that have active jobs, with the number of jobs by queue."""
         ...
 
     async def list_schedules(self) -> list[ScheduleRecord]:
@@ -303,7 +307,10 @@ class Store(Protocol):
         ...
 
     async def list_bulks(self, limit: int) -> list[BulkRecord]:
-        """Return up to `limit` bulk operations, newest first. Their `request` is `{}`."""
+        """Return up to `limit` bulk operations, newest first.
+
+        Their `request` has only what decides who sees them: the scope, or the emptied queue.
+        """
         ...
 
     async def next_bulk(self) -> BulkRecord | None:

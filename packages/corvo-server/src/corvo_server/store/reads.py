@@ -65,6 +65,7 @@ class Queries(Generic[C]):
     find_job: Callable[[C, str], JobRecord | None]
     find_batch: Callable[[C, str], BatchRecord | None]
     list_batches: Callable[[C, str | None, int, BatchState | None], list[BatchRecord]]
+    queues_of_batches: Callable[[C, Sequence[str]], dict[str, set[str]]]
     search: Callable[[C, Search], Found]
     matching_ids: Callable[[C, JobFilter, int, int], list[tuple[int, str]]]
     list_queues: Callable[[C], list[QueueRecord]]
@@ -123,6 +124,9 @@ class Reads(Generic[C]):
         self, before: str | None, limit: int, state: BatchState | None
     ) -> list[BatchRecord]:
         return await self._readers.run(self._queries.list_batches, before, limit, state)
+
+    async def queues_of_batches(self, batch_ids: Sequence[str]) -> dict[str, set[str]]:
+        return await self._readers.run(self._queries.queues_of_batches, batch_ids)
 
     async def search(self, request: Search) -> Found:
         return await self._lanes.run(

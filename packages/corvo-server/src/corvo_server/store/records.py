@@ -89,6 +89,8 @@ class Enqueue(Struct, frozen=True):
     batch: NewBatch | None = None
     quota: Quota | None = None
     """Limits that count the new jobs. Refused with OVERLOADED if they would be exceeded."""
+    sees: Callable[[str], bool] | None = None
+    """Whether the answer may tell about jobs of a queue; None if it may about all."""
 
 
 class Enqueued(Struct, frozen=True, gc=False):
@@ -309,10 +311,11 @@ class JobRecord(Struct):
 
 
 class Holder(Struct, frozen=True):
-    """A worker that has active jobs, and their number."""
+    """A worker that has active jobs of a queue, and their number."""
 
     worker_id: str
     hostname: str | None
+    queue: str
     active_jobs: int
 
 

@@ -2,6 +2,8 @@
 
 from sys import getsizeof
 
+from msgspec.structs import replace
+
 from corvo_schema.rules import repeated_batch
 from corvo_server.store.commit.prefetch import Prefetch
 from corvo_server.store.commit.quotas import Quotas
@@ -10,6 +12,7 @@ from corvo_server.store.commit.repeats import (
     difference_from,
     find_differences,
     refuse_other_job,
+    refuse_unseen_job,
 )
 from corvo_server.store.commit.tables import KnownJob, Usage
 from corvo_server.store.commit.transaction import Transaction, no_room
@@ -88,7 +91,7 @@ class _Additions:
         room = self._tx.room
         answers: list[Enqueued] = []
         for job in request.jobs:
-            answer = self._add(job)
+            answer = self._add(job, request)
             if isinstance(answer, Refusal):
                 return self._refuse(answer, changed, room)
             answers.append(answer)
@@ -119,11 +122,14 @@ class _Additions:
             self._tx.record(before, change)
         self._tx.write([change for _, change in self._changes])
 
-    def _add(self, job: NewJob) -> Enqueued | Refusal:
+    def _add(self, job: NewJob, request: Enqueue) -> Enqueued | Refusal:
         if job.is_id_from_client:
             known = self._known.get(job.id) or self._added.get(job.id)
             if known is not None:
-                return self._repeat(job, known)
+                answer = self._repeat(job, known)
+                if request.sees is not None and not request.sees(known.queue):
+                    return _hide_state(job, answer)
+                return answer
         if job.unique_key is not None:
             key = (job.queue, job.unique_key)
             new = self._holders.get(key)
@@ -207,6 +213,16 @@ class _Additions:
         del self._new[self._first :]
         del self._changes[changed:]
         self._heads = {change.job.id: change.job for _, change in self._changes}
+
+
+def _hide_state(job: NewJob, answer: Enqueued | Refusal) -> Enqueued | Refusal:
+    """Return the answer to a repeated enqueue whose caller does not see the stored job.
+
+    It may be the job of the caller, which was moved to another queue: then it is stored, as asked.
+    """
+    if isinstance(answer, Refusal):
+        return refuse_unseen_job(job)
+    return replace(answer, status=STATE_WORDS[job.state])
 
 
 def _known_jobs(tx: Transaction, requests: list[Enqueue]) -> dict[str, KnownJob]:

@@ -70,6 +70,14 @@ def difference_from(first: NewJob, job: NewJob) -> Difference:
     return Difference(job.queue != first.queue, job.payload != first.payload)
 
 
+def refuse_unseen_job(job: NewJob) -> Refusal:
+    """Refuse a new job with the id of another one, about which its caller may learn nothing."""
+    message = (
+        f"The job_id {job.id} belongs to another job. Nothing was enqueued. Use another job_id."
+    )
+    return Refusal(ErrorCode.INVALID_STATE, message)
+
+
 def refuse_other_job(job: NewJob, known: KnownJob | NewJob, difference: Difference) -> Refusal:
     """Refuse a new job that differs from `known`, which has its id."""
     message = other_job_refusal(

@@ -35,8 +35,7 @@ def _edit(tx: Transaction, request: ScheduleEdit) -> EditOutcome:
         if namesake is not None and namesake.id != change.after.id:
             return Refusal(
                 ErrorCode.INVALID_STATE,
-                f"The name {namesake.name!r} belongs to the schedule {namesake.id}. "
-                "Choose another name.",
+                f"The name {namesake.name!r} belongs to another schedule. Choose another name.",
             )
     (outcome,) = _apply(tx, [(before, change)])
     return outcome

@@ -1,5 +1,7 @@
 """The table of batches."""
 
+from collections.abc import Sequence
+
 from corvo_schema import BatchState
 from corvo_server.store.batches import BatchRecord
 from corvo_server.store.commit.tables import BatchCount, EndedBatch
@@ -71,3 +73,11 @@ def list_batches(
     """
     values = (_AFTER_ALL if before is None else before, limit)
     return [BatchRecord(*row) for row in pipeline.ask(_LISTS[state], values)]
+
+
+def queues_of_batches(pipeline: Pipeline, batch_ids: Sequence[str]) -> dict[str, set[str]]:
+    """Return the queues of the stored jobs of batches, by batch."""
+    queues: dict[str, set[str]] = {}
+    for batch_id, queue in pipeline.ask(SQL.queues_of_batches, (as_json(batch_ids),)):
+        queues.setdefault(batch_id, set()).add(queue)
+    return queues

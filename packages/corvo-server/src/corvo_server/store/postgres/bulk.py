@@ -49,7 +49,7 @@ def find_bulk(pipeline: Pipeline, bulk_id: str) -> BulkRecord | None:
 
 
 def list_bulks(pipeline: Pipeline, limit: int) -> list[BulkRecord]:
-    """Return up to `limit` bulk operations, newest first. Their `request` is `{}`."""
+    """Return up to `limit` bulk operations, newest first, without most of their `request`."""
     return [_to_bulk(row) for row in pipeline.ask(SQL.list_bulks, (limit,))]
 
 

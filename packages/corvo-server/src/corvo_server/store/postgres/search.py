@@ -12,7 +12,7 @@ from corvo_schema.states import FINISHED
 from corvo_server.store.postgres.dialect import PostgresDialect
 from corvo_server.store.postgres.jobs import find_jobs, sizes
 from corvo_server.store.postgres.pipeline import Pipeline
-from corvo_server.store.postgres.rows import SQL, Row
+from corvo_server.store.postgres.rows import SQL, Row, as_json
 from corvo_server.store.rows.codes import STATE_CODES, STATES
 from corvo_server.store.search.filters import JobFilter, where
 from corvo_server.store.search.fragments import Sql, all_of, bind, fuse
@@ -136,7 +136,7 @@ def _count(
 
     `seen` is the number of matches found already, a lower bound if counting takes over `seconds`.
     """
-    if wanted == JobFilter(queue=wanted.queue, states=wanted.states):
+    if wanted.is_of_queues:
         return Total(_sum_counters(pipeline, wanted))
     if any((wanted.unique_key, wanted.batch_id, wanted.id_prefix, wanted.tags)):
         statement = fuse(
@@ -150,9 +150,11 @@ def _count(
 
 
 def _sum_counters(pipeline: Pipeline, wanted: JobFilter) -> int:
-    """Return the number of jobs of the wanted queue and states, from the counters of queues."""
+    """Return the number of jobs of the wanted queues and states, from the counters of queues."""
     columns = [STATE_CODES[state] for state in wanted.states or STATES]
-    rows = pipeline.ask(SQL.state_counts, {"name": wanted.queue})
+    queues = wanted.all_queues
+    names = None if queues is None else as_json([*queues])
+    rows = pipeline.ask(SQL.state_counts, {"names": names})
     return int(sum(counts[column] for counts in rows for column in columns))
 
 

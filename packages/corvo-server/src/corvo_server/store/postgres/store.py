@@ -45,6 +45,7 @@ _QUERIES = Queries(
     find_job=jobs.find_job,
     find_batch=batches.find_batch,
     list_batches=batches.list_batches,
+    queues_of_batches=batches.queues_of_batches,
     search=search.search,
     matching_ids=search.matching_ids,
     list_queues=queues.list_queues,

@@ -48,7 +48,7 @@ class JobFilter(Struct, frozen=True):
 
     queue: str | None = None
     queues: frozenset[str] | None = None
-    """Accepted queues; None accepts all."""
+    """Accepted queues, if `queue` names none; None accepts all."""
     states: frozenset[JobState] = frozenset()
     """Accepted states; the empty set accepts all states."""
     priority: Priority | None = None
@@ -70,6 +70,16 @@ class JobFilter(Struct, frozen=True):
     error_contains: str | None = None
     error_scope: ErrorScope = ErrorScope.ANY
     id_prefix: str | None = None
+
+    @property
+    def all_queues(self) -> frozenset[str] | None:
+        """Accepted queues; None accepts all."""
+        return self.queues if self.queue is None else frozenset((self.queue,))
+
+    @property
+    def is_of_queues(self) -> bool:
+        """Whether the filter has only queues and states."""
+        return self == JobFilter(queue=self.queue, queues=self.queues, states=self.states)
 
     @property
     def reads_documents(self) -> bool:

@@ -1,6 +1,8 @@
 """The table of batches."""
 
+import json
 import sqlite3
+from collections.abc import Sequence
 
 from corvo_schema import BatchState
 from corvo_server.store.batches import BatchRecord
@@ -64,3 +66,13 @@ def list_batches(
     """
     values = (_AFTER_ALL if before is None else before, limit)
     return [BatchRecord(*row) for row in connection.execute(_LISTS[state], values)]
+
+
+def queues_of_batches(
+    connection: sqlite3.Connection, batch_ids: Sequence[str]
+) -> dict[str, set[str]]:
+    """Return the queues of the stored jobs of batches, by batch."""
+    queues: dict[str, set[str]] = {}
+    for batch_id, queue in connection.execute(SQL.queues_of_batches, (json.dumps([*batch_ids]),)):
+        queues.setdefault(batch_id, set()).add(queue)
+    return queues

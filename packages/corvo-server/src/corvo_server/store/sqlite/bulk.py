@@ -46,7 +46,7 @@ def find_bulk(connection: sqlite3.Connection, bulk_id: str) -> BulkRecord | None
 
 
 def list_bulks(connection: sqlite3.Connection, limit: int) -> list[BulkRecord]:
-    """Return up to `limit` bulk operations, newest first. Their `request` is `{}`."""
+    """Return up to `limit` bulk operations, newest first, without most of their `request`."""
     return [_to_bulk(row) for row in connection.execute(SQL.list_bulks, (limit,))]
 
 

@@ -95,10 +95,13 @@ class StateCounts:
         }
         self.total = sum(map(sum, self._counts.values()))
 
-    def jobs(self, queue: str | None, states: frozenset[JobState]) -> int:
-        """Return how many jobs of `queue` (None: all queues) are in `states` (empty: any state)."""
+    def jobs(self, queues: frozenset[str] | None, states: frozenset[JobState]) -> int:
+        """Return how many jobs of `queues` (None: all) are in `states` (empty: any state)."""
         columns = [STATE_CODES[state] for state in states or STATES]
-        rows = self._counts.values() if queue is None else [self._counts.get(queue, ())]
+        counts_of = self._counts
+        rows = (
+            counts_of.values() if queues is None else [counts_of.get(queue, ()) for queue in queues]
+        )
         return sum(counts[column] for counts in rows if counts for column in columns)
 
 
@@ -148,26 +151,32 @@ def _selective_queries(
 
 
 def _candidates_by_state(wanted: JobFilter, state_counts: StateCounts) -> Candidates | None:
-    """Return the jobs of the wanted queue and states; None if the filter names neither.
+    """Return the jobs of the wanted queues and states; None if the filter names neither.
 
     Each index contains jobs of certain states only, so the query is a union over the indexes.
     """
-    states = wanted.states or frozenset(STATES)
+    states, queues = wanted.states or frozenset(STATES), wanted.all_queues
     if wanted.completed != ALWAYS:
         states &= {JobState.COMPLETED}
-    elif wanted.queue is None and not wanted.states:
+    elif queues is None and not wanted.states:
         return None
     # The tag lookup needs only the seq, so it runs here, before the jobs themselves are read.
     more = [DIALECT.has_tag(key, value) for key, value in wanted.tags.items()]
     if wanted.queue is not None:
         more.insert(0, fuse("queue = {}", bind(wanted.queue)))
+    elif queues is not None:
+        more.insert(0, DIALECT.is_among("queue", sorted(queues)))
     elif wanted.completed != ALWAYS:
         # The queue precedes the time in the index, so the range of times is read for each queue.
         more.insert(0, Sql("queue IN (SELECT name FROM queues)"))
     parts: list[Sql] = []
     rows = 0
     plain = JobFilter(
-        queue=wanted.queue, states=wanted.states, tags=wanted.tags, created=wanted.created
+        queue=wanted.queue,
+        queues=wanted.queues,
+        states=wanted.states,
+        tags=wanted.tags,
+        created=wanted.created,
     )
     steps = 0
     for template, index_states, is_by_queue in _UNFINISHED:
@@ -175,13 +184,13 @@ def _candidates_by_state(wanted: JobFilter, state_counts: StateCounts) -> Candid
         if some:
             only = [] if some == index_states else [one_of("state", map(STATE_CODES.get, some))]
             parts.append(fuse(template, all_of([*only, *more])))
-            part = state_counts.jobs(wanted.queue if is_by_queue else None, index_states)
+            part = state_counts.jobs(queues if is_by_queue else None, index_states)
             rows += part
             steps += part * (STEPS_PER_INDEX_ROW if is_by_queue else STEPS_PER_CANDIDATE)
     for state in states & FINISHED:
         conditions = all_of([*more, *within("finished_at", wanted.completed)])
         parts.append(fuse(_FINISHED, bind(STATE_CODES[state]), conditions))
-        part = state_counts.jobs(wanted.queue, frozenset({state}))
+        part = state_counts.jobs(queues, frozenset({state}))
         rows += part
         steps += part * STEPS_PER_INDEX_ROW
     if not parts:

@@ -80,15 +80,18 @@ class Plan:
 
     @property
     def is_answered_by_counters(self) -> bool:
-        """Whether the filter has only a queue and states, so that counters give the total."""
-        return self.wanted == JobFilter(queue=self.wanted.queue, states=self.wanted.states)
+        """Whether the filter has only queues and states, so that counters give the total."""
+        return self.wanted.is_of_queues
 
     @property
     def is_answered_by_finished_index(self) -> bool:
         """Whether the index `jobs_finished` alone decides which completed jobs match."""
         wanted = self.wanted
         return wanted == JobFilter(
-            queue=wanted.queue, states=wanted.states, completed=wanted.completed
+            queue=wanted.queue,
+            queues=wanted.queues,
+            states=wanted.states,
+            completed=wanted.completed,
         )
 
     @property
@@ -127,7 +130,7 @@ class Plan:
         if candidates is None:
             return PagePlan(self.window.last)
         if matches is None:
-            matches = self.state_counts.jobs(self.wanted.queue, self.wanted.states)
+            matches = self.state_counts.jobs(self.wanted.all_queues, self.wanted.states)
             if not self.is_answered_by_counters:
                 matches = min(int(matches * _ASSUMED_SHARE), candidates.rows)
         if steps * matches <= jobs * self.state_counts.total:

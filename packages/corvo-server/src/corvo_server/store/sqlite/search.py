@@ -171,7 +171,7 @@ def _count(plan: Plan, seen: int, seconds: float) -> Total:
     `seen` is the number of matches found already, a lower bound if counting takes over `seconds`.
     """
     if plan.is_answered_by_counters:
-        return Total(plan.state_counts.jobs(plan.wanted.queue, plan.wanted.states))
+        return Total(plan.state_counts.jobs(plan.wanted.all_queues, plan.wanted.states))
     candidates, steps = plan.plan_all()
     if steps <= _MIN_COUNTED:
         (jobs,) = fetch_one(plan.connection, *plan.select("count(*)", candidates))

@@ -58,3 +58,7 @@ FROM batches WHERE id < %s AND finished_at IS NULL ORDER BY id DESC LIMIT %s;
 SELECT id, total, succeeded, failed, cancelled, callback_queue, callback_job_id, created_at,
        finished_at
 FROM batches WHERE id < %s AND finished_at IS NOT NULL ORDER BY id DESC LIMIT %s;
+
+-- name: queues_of_batches
+SELECT DISTINCT batch_id, queue FROM jobs
+WHERE batch_id IN (SELECT json_array_elements_text(%s) COLLATE "C");

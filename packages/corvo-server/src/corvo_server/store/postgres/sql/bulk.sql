@@ -18,8 +18,13 @@ SELECT * FROM bulk_operations WHERE id = %s;
 SELECT * FROM bulk_operations WHERE id = %s FOR UPDATE;
 
 -- name: list_bulks
--- Without the requests, which may list thousands of ids.
-SELECT id, '{}', action, status, total, processed, affected, errors, error, cursor, last_seq,
+-- Requests may list thousands of ids, so only what tells who sees the operation is read.
+SELECT id,
+       CASE WHEN finished_at IS NOT NULL OR action IN ('clear_queue', 'delete_queue') THEN request
+            WHEN request LIKE '{"scope":%%'
+            THEN concat('{"scope":', request::json ->> 'scope', '}')
+            ELSE '{}' END,
+       action, status, total, processed, affected, errors, error, cursor, last_seq,
        created_at, updated_at, finished_at
 FROM bulk_operations ORDER BY id DESC LIMIT %s;
 

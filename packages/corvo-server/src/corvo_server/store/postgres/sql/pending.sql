@@ -125,7 +125,8 @@ ORDER BY priority, seq LIMIT %s
 FOR UPDATE SKIP LOCKED;
 
 -- name: list_holders
-SELECT worker_id, max(hostname), count(*) FROM jobs WHERE state = 2 GROUP BY worker_id;
+SELECT worker_id, max(hostname), queue, count(*) FROM jobs WHERE state = 2
+GROUP BY worker_id, queue;
 
 -- name: starts_since
 SELECT coalesce(sum(starts), 0)::bigint, min(at) FROM throttle_starts WHERE queue = %s AND at > %s;

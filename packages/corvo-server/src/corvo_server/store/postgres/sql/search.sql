@@ -1,6 +1,6 @@
 -- name: state_counts
 SELECT scheduled, pending, active, retrying, completed, dead, cancelled FROM queue_counts
-WHERE %(name)s::text IS NULL OR queue = %(name)s;
+WHERE %(names)s::json IS NULL OR queue IN (SELECT json_array_elements_text(%(names)s::json));
 
 -- name: seq_before
 -- The seq at which a chunk of jobs that ends at a given seq begins; 0 if fewer jobs are left.

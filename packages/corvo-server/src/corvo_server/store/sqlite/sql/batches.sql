@@ -34,3 +34,7 @@ FROM batches WHERE id < ?1 AND finished_at IS NULL ORDER BY id DESC LIMIT ?2;
 SELECT id, total, succeeded, failed, cancelled, callback_queue, callback_job_id, created_at,
        finished_at
 FROM batches WHERE id < ?1 AND finished_at IS NOT NULL ORDER BY id DESC LIMIT ?2;
+
+-- name: queues_of_batches
+SELECT DISTINCT batch_id, queue FROM jobs INDEXED BY jobs_batch
+WHERE batch_id IN (SELECT value FROM json_each(?));

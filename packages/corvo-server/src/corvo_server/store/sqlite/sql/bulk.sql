@@ -14,8 +14,13 @@ ON CONFLICT (id) DO UPDATE SET
 SELECT * FROM bulk_operations WHERE id = ?;
 
 -- name: list_bulks
--- Without the requests, which may list thousands of ids.
-SELECT id, '{}', action, status, total, processed, affected, errors, error, cursor, last_seq,
+-- Requests may list thousands of ids, so only what tells who sees the operation is read.
+SELECT id,
+       CASE WHEN finished_at IS NOT NULL OR action IN ('clear_queue', 'delete_queue') THEN request
+            WHEN request LIKE '{"scope":%'
+            THEN json_object('scope', json(json_extract(request, '$.scope')))
+            ELSE '{}' END,
+       action, status, total, processed, affected, errors, error, cursor, last_seq,
        created_at, updated_at, finished_at
 FROM bulk_operations ORDER BY id DESC LIMIT ?;
 

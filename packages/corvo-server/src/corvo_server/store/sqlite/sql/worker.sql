@@ -70,8 +70,8 @@ LIMIT ?;
 
 -- name: list_holders
 -- Only active jobs have a lease: the partial index on lease_expires_at finds them.
-SELECT worker_id, max(hostname), count(*) FROM jobs
-WHERE lease_expires_at IS NOT NULL GROUP BY worker_id;
+SELECT worker_id, max(hostname), queue, count(*) FROM jobs
+WHERE lease_expires_at IS NOT NULL GROUP BY worker_id, queue;
 
 -- name: starts_since
 SELECT coalesce(sum(starts), 0), min(at) FROM throttle_starts WHERE queue = ? AND at > ?;
