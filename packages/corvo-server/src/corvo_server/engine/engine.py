@@ -4,6 +4,7 @@ from msgspec import Struct
 
 from corvo_schema import IdFactory
 from corvo_server.engine.attempts import Attempts
+from corvo_server.engine.audit import AuditLog
 from corvo_server.engine.batches import Batches
 from corvo_server.engine.bulk import Bulk
 from corvo_server.engine.clock import Clock, system_clock, wall_of
@@ -34,7 +35,9 @@ class Policy(Struct, frozen=True):
     """Largest total size of the documents of the jobs of one fetch, unless it gets a single job."""
     require_lease_tokens: bool = False
     """Whether attempts are fenced unless their fetch says otherwise."""
-    retention: Retention = Retention(completed=7 * _DAY_MS, dead=30 * _DAY_MS, events=7 * _DAY_MS)
+    retention: Retention = Retention(
+        completed=7 * _DAY_MS, dead=30 * _DAY_MS, events=7 * _DAY_MS, audit=90 * _DAY_MS
+    )
 
 
 class Engine:
@@ -72,6 +75,7 @@ class Engine:
         )
         self.maintenance = Maintenance(store, clock, self.notifier, self.metrics, policy.retention)
         self.keys = Keys(store, clock)
+        self.audit = AuditLog(store)
         self.is_closing = False
         self.nodes = Nodes(store, clock, self.notifier)
         store.on_enqueue(self.notifier.note_enqueue)

@@ -73,6 +73,7 @@ class _HeartbeatDocuments(Struct):
     "POST",
     "/fetch",
     roles=WORK,
+    is_audited=False,
     request=FetchRequest,
     replies={200: FetchedJob, 204: None},
 )
@@ -89,6 +90,7 @@ async def fetch(request: Request) -> HTTPResponse:
     "POST",
     "/fetch/batch",
     roles=WORK,
+    is_audited=False,
     request=FetchBatchRequest,
     replies={200: FetchBatchReply},
 )
@@ -148,6 +150,7 @@ def _hand_out(request: Request, jobs: Sequence[LeasedJob]) -> bool:
     "POST",
     "/ack/<job_id:str>",
     roles=WORK,
+    is_audited=False,
     request=AckRequest,
     replies={200: AckReply},
     errors=_REFUSALS,
@@ -160,7 +163,12 @@ async def ack(request: Request, job_id: str) -> HTTPResponse:
 
 
 @resource.endpoint(
-    "POST", "/ack/batch", roles=WORK, request=AckBatchRequest, replies={200: AckBatchReply}
+    "POST",
+    "/ack/batch",
+    roles=WORK,
+    is_audited=False,
+    request=AckBatchRequest,
+    replies={200: AckBatchReply},
 )
 async def ack_batch(request: Request) -> HTTPResponse:
     """Complete many jobs. Each item succeeds or fails independently."""
@@ -178,6 +186,7 @@ async def ack_batch(request: Request) -> HTTPResponse:
     "POST",
     "/fail/<job_id:str>",
     roles=WORK,
+    is_audited=False,
     request=FailRequest,
     replies={200: FailReply},
     errors=_REFUSALS,
@@ -190,7 +199,12 @@ async def fail(request: Request, job_id: str) -> HTTPResponse:
 
 
 @resource.endpoint(
-    "POST", "/fail/batch", roles=WORK, request=FailBatchRequest, replies={200: FailBatchReply}
+    "POST",
+    "/fail/batch",
+    roles=WORK,
+    is_audited=False,
+    request=FailBatchRequest,
+    replies={200: FailBatchReply},
 )
 async def fail_batch(request: Request) -> HTTPResponse:
     """Fail many attempts. Each item succeeds or fails independently."""
@@ -226,6 +240,7 @@ def _failed(shift: int, head: JobHead) -> dict[str, Any]:
     "POST",
     "/release/<job_id:str>",
     roles=WORK,
+    is_audited=False,
     request=ReleaseRequest,
     replies={200: ReleaseReply},
     errors=_REFUSALS,
@@ -244,6 +259,7 @@ async def release(request: Request, job_id: str) -> HTTPResponse:
     "POST",
     "/release/batch",
     roles=WORK,
+    is_audited=False,
     request=ReleaseBatchRequest,
     replies={200: ReleaseBatchReply},
 )
@@ -279,7 +295,12 @@ def _released(shift: int, head: JobHead) -> dict[str, Any]:
 
 
 @resource.endpoint(
-    "POST", "/heartbeat", roles=WORK, request=HeartbeatRequest, replies={200: HeartbeatReply}
+    "POST",
+    "/heartbeat",
+    roles=WORK,
+    is_audited=False,
+    request=HeartbeatRequest,
+    replies={200: HeartbeatReply},
 )
 async def heartbeat(request: Request) -> HTTPResponse:
     """Extend the leases of jobs and store their progress. Return which jobs to stop."""
