@@ -215,7 +215,7 @@ class Jobs(Part):
         payload: str,
         now: int,
         batch_id: str | None,
-        actor: str | None,
+        actor: str | None = None,
     ) -> NewJob:
         job_id = request.job_id
         job = NewJob(
