@@ -18,6 +18,7 @@ _TITLES = {
     "schedules": "Schedules",
     "events": "Events",
     "metrics": "Metrics",
+    "audit": "Audit log",
     "admin": "Administration",
     "health": "Health",
     "docs": "API description",

@@ -308,6 +308,14 @@ def test_status_info_and_batch(corvo: Corvo, server: CorvoServer) -> None:
     assert corvo("batch", "batch_01JD3Z9W6V7Q5X8M2N4P6R8T0B", code=3).stdout == ""
 
 
+def test_audit_shows_who_paused_a_queue(corvo: Corvo, queue: str) -> None:
+    corvo("pause", queue)
+    shown = corvo("audit", "--by", "anonymous", "--queue", queue, "--since", "1d").stdout
+    assert "pause_queue" in shown
+    assert "is_paused: False > True" in shown
+    assert corvo("audit", "--queue", queue, "--until", "1d").stdout == ""
+
+
 def test_top_shows_the_queues_on_a_terminal(corvo: Corvo, server: CorvoServer, queue: str) -> None:
     enqueue(corvo, queue)
     terminal, child_side = pty.openpty()

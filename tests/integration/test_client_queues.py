@@ -1,5 +1,7 @@
 """The methods of both clients for queues and for the server, against a real server."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from corvo_client import AsyncClient, NotFound
@@ -91,6 +93,22 @@ async def test_workers_are_listed(client: AsyncClient, queue: str) -> None:
     assert (one.id, one.hostname, one.queues, one.active_jobs) == (worker_id, "host-7", [queue], 1)
     with pytest.raises(NotFound, match="no worker nobody"):
         await client.get_worker("nobody")
+
+
+async def test_audit_lists_who_changed_a_queue(client: AsyncClient, queue: str) -> None:
+    await client.pause_queue(queue)
+    await client.resume_queue(queue)
+    page = await client.list_audit(queue=queue, since=datetime.now(UTC) - timedelta(hours=1))
+    assert [entry.operation for entry in page.entries] == ["resume_queue", "pause_queue"]
+    newest = page.entries[0]
+    assert (newest.by, newest.target, newest.outcome) == ("anonymous", queue, "done")
+    assert (newest.before, newest.after) == (
+        {"is_paused": True, "is_draining": False},
+        {"is_paused": False, "is_draining": False},
+    )
+    first = await client.list_audit(queue=queue, operation="pause_queue", since="1h", limit=1)
+    assert (first.entries, first.has_more) == (page.entries[1:], False)
+    assert (await client.list_audit(queue=queue, until="1h")).entries == []
 
 
 async def test_info_and_cluster_status_describe_the_server(

@@ -284,3 +284,36 @@ def test_empty_list_of_batches_prints_a_message(corvo: Any, server: Any) -> None
     server.answer("GET /batches?limit=50", {"batches": [], "cursor": None, "has_more": False})
     result = corvo("batches")
     assert (result.stdout, result.stderr) == ("", "There are no batches.\n")
+
+
+ENTRY = {
+    "id": 7,
+    "at": "2026-01-31T08:00:00.000Z",
+    "operation": "change_priority",
+    "by": "alice",
+    "target": "job_1",
+    "queue": "emails",
+    "before": {"state": "pending", "priority": "normal"},
+    "after": {"state": "pending", "priority": "high"},
+    "outcome": "done",
+}
+
+
+def test_audit_shows_who_changed_what(corvo: Any, server: Any) -> None:
+    page = {"entries": [ENTRY], "cursor": "7", "has_more": True}
+    server.answer("GET /audit?by=alice&queue=emails&limit=1", page)
+    result = corvo("audit", "--by", "alice", "--queue", "emails", "--limit", "1")
+    title, line = result.stdout.splitlines()
+    assert title.split() == ["WHEN", "BY", "OPERATION", "TARGET", "OUTCOME", "CHANGE"]
+    assert "alice" in line
+    assert "priority: normal > high" in line
+    assert "Continue with --cursor 7" in result.stderr
+    server.answer("GET /audit?limit=50", page)
+    result = corvo("audit", "-o", "jsonl")
+    assert [json.loads(text) for text in result.stdout.splitlines()] == [ENTRY]
+
+
+def test_empty_audit_prints_a_message(corvo: Any, server: Any) -> None:
+    server.answer("GET /audit?limit=50", {"entries": [], "cursor": None, "has_more": False})
+    result = corvo("audit")
+    assert (result.stdout, result.stderr) == ("", "There are no such entries.\n")

@@ -63,6 +63,7 @@ CATALOG: dict[str, dict[str, Entry]] = {
     },
     "Access": {
         "keys": Entry("Manage API keys.", "corvo_cli.commands.keys:keys"),
+        "audit": Entry("List who changed or configured what.", "corvo_cli.commands.audit:audit"),
     },
     "Servers and workers": {
         "server": Entry("Run a server.", "corvo_cli.commands.server:server"),

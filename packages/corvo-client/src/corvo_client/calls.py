@@ -7,6 +7,7 @@ also returns the body of the answer: `client.send(exact(calls.get_job(job_id)))`
 
 from corvo_client._call import Call, Exact, exact
 from corvo_client._calls.admin import cluster_status, healthz, info, list_workers, metrics, readyz
+from corvo_client._calls.audit import list_audit
 from corvo_client._calls.events import follow_events
 from corvo_client._calls.jobs import (
     bulk_get,
@@ -99,6 +100,7 @@ __all__ = [
     "healthz",
     "info",
     "limit_queue",
+    "list_audit",
     "list_batches",
     "list_bulk",
     "list_keys",

@@ -20,6 +20,7 @@ from corvo_schema.attempts import (
     ReleaseItem,
     ReleaseRequest,
 )
+from corvo_schema.audit import AuditEntry, AuditOperation, AuditPage
 from corvo_schema.auth import (
     ApiKey,
     ApiKeyRequest,
@@ -155,6 +156,9 @@ __all__ = [
     "AckResult",
     "ApiKey",
     "ApiKeyRequest",
+    "AuditEntry",
+    "AuditOperation",
+    "AuditPage",
     "AuthStatus",
     "Backoff",
     "Batch",

@@ -234,6 +234,9 @@ class Settings(BaseSettings):
     retain_events: Duration = Field(
         7 * _DAY, description="How long the event log keeps events; 0s keeps them forever."
     )
+    retain_audit: Duration = Field(
+        90 * _DAY, description="How long the audit log keeps entries; 0s keeps them forever."
+    )
     prune_interval: Annotated[Duration, _within(100, _DAY)] = Field(
         60_000,
         description="Interval between two deletions of jobs and events that are past their "
@@ -398,7 +401,9 @@ class Settings(BaseSettings):
             default_lease_ms=self.lease,
             require_lease_tokens=self.require_lease_tokens,
             redaction=tuple(map(read_rule, self.redact)),
-            retention=Retention(self.retain_completed, self.retain_dead, self.retain_events),
+            retention=Retention(
+                self.retain_completed, self.retain_dead, self.retain_events, self.retain_audit
+            ),
         )
 
 

@@ -181,6 +181,8 @@ CALLS = [
     Call(201, "POST", "/auth/keys", {"name": "$new", "roles": ["worker"], "queues": ["a.*"]}),
     Call(201, "POST", "/auth/keys/$key/rotate", {"grace": "1d"}),
     Call(200, "DELETE", "/auth/keys/$key"),
+    # The audit log
+    Call(200, "GET", "/audit?since=1d&limit=1"),
     # The server
     Call(200, "GET", "/events?last_event_id=0&job_ids=$dead"),
     Call(200, "GET", "/metrics"),

@@ -31,7 +31,7 @@ ROLES = {
     "cancel_job retry_job requeue_job move_job change_priority delete_job bulk cancel_bulk "
     "pause_queue resume_queue drain_queue clear_queue delete_queue limit_queue throttle_queue "
     "unthrottle_queue set_defaults clear_defaults put_schedule replace_schedule delete_schedule "
-    "pause_schedule resume_schedule run_schedule",
+    "pause_schedule resume_schedule run_schedule list_audit",
 }
 """The endpoints that each role may call, by the names of their handlers."""
 OF_ADMINS = {"list_keys", "create_key", "rotate_key", "revoke_key"}

@@ -56,6 +56,7 @@ GOOD: dict[str, tuple[str, Any]] = {
     "retain_completed": ("1d12h", 129_600_000),
     "retain_dead": ("0s", 0),
     "retain_events": ("30m", 1_800_000),
+    "retain_audit": ("365d", 31_536_000_000),
     "prune_interval": ("5s", 5_000),
     "shutdown_timeout": ("0s", 0),
 }
@@ -108,6 +109,7 @@ BAD: dict[str, list[str]] = {
     "retain_completed": ["7", "-1d", "99999d"],
     "retain_dead": ["forever"],
     "retain_events": ["1x"],
+    "retain_audit": ["a year"],
     "prune_interval": ["0s", "1ms", "often"],
     "shutdown_timeout": ["10", "-1s"],
 }

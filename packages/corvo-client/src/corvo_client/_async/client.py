@@ -7,6 +7,7 @@ from typing import Literal, Self, TypeVar
 
 from corvo_client._async.admin import AsyncAdmin
 from corvo_client._async.attempts import AsyncAttempts
+from corvo_client._async.audit import AsyncAudit
 from corvo_client._async.bulk import AsyncBulk
 from corvo_client._async.events import AsyncEvents
 from corvo_client._async.jobs import AsyncJobs
@@ -35,6 +36,7 @@ class AsyncClient(
     AsyncSchedules,
     AsyncEvents,
     AsyncKeys,
+    AsyncAudit,
     AsyncAdmin,
 ):
     """A client of a Corvo server. Close it, or use it as a context manager.

@@ -13,6 +13,7 @@ from corvo_client._retry import RetryPolicy, default_policy
 from corvo_client._stream import Stream
 from corvo_client._sync.admin import Admin
 from corvo_client._sync.attempts import Attempts
+from corvo_client._sync.audit import Audit
 from corvo_client._sync.bulk import Bulk
 from corvo_client._sync.events import Events
 from corvo_client._sync.jobs import Jobs
@@ -36,6 +37,7 @@ class Client(
     Schedules,
     Events,
     Keys,
+    Audit,
     Admin,
 ):
     """A client of a Corvo server. Close it, or use it as a context manager.

@@ -1,6 +1,7 @@
 """The caller of the request that runs now."""
 
 from contextvars import ContextVar
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -23,6 +24,11 @@ class Caller(Struct, frozen=True):
     quota: Quota | None = None
     """Limits of what the caller stores; None without any."""
 
+    @property
+    def actor(self) -> str | None:
+        """Name for the events of jobs; None if the caller has no key."""
+        return None if self.key_id is None else self.name
+
     def may(self, roles: frozenset[Role]) -> bool:
         """Return whether the caller has one of `roles`. An admin has all."""
         return Role.ADMIN in self.roles or not self.roles.isdisjoint(roles)
@@ -30,6 +36,13 @@ class Caller(Struct, frozen=True):
     def sees(self, queue: str) -> bool:
         """Return whether the queue exists for the caller."""
         return self.scope is None or queue in self.scope
+
+
+class Origin(NamedTuple):
+    """Where a call comes from."""
+
+    address: str | None = None
+    request_id: str | None = None
 
 
 SERVER = Caller("server", frozenset({Role.ADMIN}))
@@ -49,3 +62,15 @@ def caller() -> Caller:
 
 set_caller = _current.set
 """Set the caller of the current request. Connections set it anew for each of their requests."""
+
+_NOWHERE = Origin()
+_origin: ContextVar[Origin] = ContextVar("corvo_origin", default=_NOWHERE)
+
+
+def origin() -> Origin:
+    """Return where the current request comes from; empty outside of requests."""
+    return _origin.get()
+
+
+set_origin = _origin.set
+"""Set the origin of the current request, before an audited call."""

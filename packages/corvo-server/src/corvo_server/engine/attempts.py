@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from corvo_schema import FetchRequest
 from corvo_schema.errors import ErrorCode
+from corvo_server.auth.caller import caller
 from corvo_server.engine import lifecycle
 from corvo_server.engine.access import check_queues, if_seen
 from corvo_server.engine.clock import Clock
@@ -126,7 +127,8 @@ class Attempts(Part):
         """
         check_queues(request.queues, "queues[{}]")
         self._workers.note_fetch(request.worker_id, request.hostname, request.queues)
-        waiter = self._notifier.wait(request.queues, partial(self._claim, request, count))
+        claim = partial(self._claim, request, count, caller().actor)
+        waiter = self._notifier.wait(request.queues, claim)
         jobs = await waiter.jobs(_wait_seconds(request.timeout))
         if not self._keys.is_valid(waiter.caller):
             self.give_back(jobs)
@@ -139,13 +141,14 @@ class Attempts(Part):
         field = f"{at}result"
         for i, item in enumerate(acks):
             check_document(item.result, self._limits.result, field, i)
-        now = self._clock()
+        now, actor = self._clock(), caller().actor
         return self._store.transition(
             [
                 Transition(
                     item.job_id,
                     if_seen(partial(lifecycle.ack, token=item.token, result=item.result, now=now)),
                     getsizeof(item.result),
+                    actor,
                 )
                 for item in acks
             ]
@@ -154,13 +157,14 @@ class Attempts(Part):
     @verb
     def fail(self, failures: Sequence[Fail]) -> "asyncio.Future[list[Outcome]]":
         """Fail attempts: each job is retried, dead or cancelled."""
-        now = self._clock()
+        now, actor = self._clock(), caller().actor
         return self._store.transition(
             [
                 Transition(
                     item.job_id,
                     if_seen(partial(_fail, item=item, now=now, luck=random.random())),  # noqa: S311
                     memory_of(item.error, item.backtrace),
+                    actor,
                 )
                 for item in failures
             ]
@@ -172,13 +176,14 @@ class Attempts(Part):
         field = f"{at}checkpoint"
         for i, item in enumerate(releases):
             check_document(item.checkpoint, self._limits.checkpoint, field, i)
-        now = self._clock()
+        now, actor = self._clock(), caller().actor
         return self._store.transition(
             [
                 Transition(
                     item.job_id,
                     if_seen(partial(_release, item=item, now=now)),
                     memory_of(item.checkpoint),
+                    actor,
                 )
                 for item in releases
             ]
@@ -208,13 +213,14 @@ class Attempts(Part):
                 await self._workers.note_stop(worker_id)
             else:
                 self._workers.note_heartbeat(worker_id)
-        now = self._clock()
+        now, actor = self._clock(), caller().actor
         outcomes = await self._store.transition(
             [
                 Transition(
                     item.job_id,
                     if_seen(partial(_heartbeat, item=item, now=now)),
                     memory_of(item.progress, item.checkpoint),
+                    actor,
                 )
                 for item in beats
             ]
@@ -266,7 +272,9 @@ class Attempts(Part):
         if not returned.cancelled() and (error := returned.exception()) is not None:
             _warn_unreleased(count, error)
 
-    def _claim(self, request: FetchRequest, count: int) -> "asyncio.Future[list[LeasedJob]]":
+    def _claim(
+        self, request: FetchRequest, count: int, actor: str | None
+    ) -> "asyncio.Future[list[LeasedJob]]":
         lease_ms = request.lease_duration or self._default_lease_ms
         is_fenced = self._require_lease_tokens if request.fenced is None else request.fenced
         # A random number costs a system call: the jobs of a fetch share one, and `seq` makes
@@ -284,7 +292,7 @@ class Attempts(Part):
             )
 
         return self._store.fetch(
-            Claim(request.queues, count, self._clock, start, self._max_fetch_bytes)
+            Claim(request.queues, count, self._clock, start, self._max_fetch_bytes, actor)
         )
 
 

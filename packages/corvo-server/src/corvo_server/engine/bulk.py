@@ -9,15 +9,18 @@ from time import perf_counter
 from msgspec import Struct
 
 from corvo_schema import BulkRequest, BulkStatus, IdFactory
+from corvo_schema.audit import AuditOperation
 from corvo_server.auth.caller import caller as current_caller
 from corvo_server.auth.scope import Scope
 from corvo_server.engine import bulk_rules, emptying
 from corvo_server.engine.access import check_queue, if_seen, if_within, scope_of_caller, within
+from corvo_server.engine.audit import audited
 from corvo_server.engine.clock import Clock, wall_of
 from corvo_server.engine.errors import CallError, not_found
 from corvo_server.engine.keys import Keys
 from corvo_server.engine.search import job_filter, too_slow
 from corvo_server.engine.verbs import Part, verb
+from corvo_server.store.audit import Audit
 from corvo_server.store.bulk import (
     UNENDED,
     BulkEdit,
@@ -27,6 +30,7 @@ from corvo_server.store.bulk import (
 from corvo_server.store.protocol import SearchTooSlow, Store, StoreError
 from corvo_server.store.records import (
     Change,
+    JobAction,
     Refusal,
     Removal,
     Transition,
@@ -45,6 +49,8 @@ _LONGEST_WAIT = 5.0
 """Seconds for which a call waits for the end of its operation."""
 _LOOK_EVERY = 0.1
 """Seconds between two looks at an operation: another server may carry it out."""
+_HIDDEN = frozenset({"payload_contains", "payload_jq", "error_contains"})
+"""Filters that may repeat a part of a payload: the audit log only says that they were given."""
 _RUNNER = "bulk operations in the background"
 """The caller of their searches."""
 _LISTED = 100
@@ -119,10 +125,10 @@ class Bulk(Part):
 
     async def _apply(self, request: BulkRequest, job_ids: Sequence[str]) -> tuple[int, int]:
         """Apply the action in one transaction. Return how many jobs changed and were refused."""
-        if not job_ids:
-            return 0, 0
-        decide = if_seen(bulk_rules.limited_rule_of(request, self._clock()))
-        outcomes = await self._store.transition([Transition(job_id, decide) for job_id in job_ids])
+        now, actor = self._clock(), current_caller().actor
+        decide = if_seen(bulk_rules.limited_rule_of(request, now))
+        moves = [Transition(job_id, decide, actor=actor) for job_id in job_ids]
+        outcomes = await self._store.act(JobAction(moves, _audited(request, now), is_bulk=True))
         changed = sum(isinstance(outcome, Change | Removal) for outcome in outcomes)
         return changed, sum(isinstance(outcome, Refusal) for outcome in outcomes)
 
@@ -162,10 +168,10 @@ class Bulk(Part):
     @verb
     async def cancel(self, bulk_id: str) -> BulkRecord:
         """Stop an operation after its current chunk. Its changes so far remain."""
-        rule = partial(
-            bulk_rules.cancelled, bulk_id=bulk_id, scope=scope_of_caller(), now=self._clock()
-        )
-        outcome = await self._store.edit_bulk(BulkEdit(bulk_id, rule))
+        now = self._clock()
+        rule = partial(bulk_rules.cancelled, bulk_id=bulk_id, scope=scope_of_caller(), now=now)
+        audit = audited(AuditOperation.CANCEL_BULK, now, target=bulk_id)
+        outcome = await self._store.edit_bulk(BulkEdit(bulk_id, rule, audit=audit))
         if isinstance(outcome, Refusal):
             raise CallError.of(outcome)
         self._wake_followers()
@@ -208,9 +214,9 @@ class Bulk(Part):
             await self._store.step_bulk(await self._next_step(record))
         except SearchTooSlow as error:
             now = self._clock()
-            await self._store.edit_bulk(
-                BulkEdit(record.id, partial(bulk_rules.failed, why=error, now=now))
-            )
+            rule = partial(bulk_rules.failed, why=error, now=now)
+            end = audited(AuditOperation.END_BULK, now)
+            await self._store.edit_bulk(BulkEdit(record.id, rule, audit=end))
         self._wake_followers()
         return True
 
@@ -241,7 +247,8 @@ class Bulk(Part):
             decide = emptying.rule_of(record.action, queue, now)
         decide = if_within(scope, decide)
         transitions = [Transition(job_id, decide) for job_id in job_ids]
-        return BulkStep(record.id, record.cursor, transitions, cursor, is_last, now)
+        end = audited(AuditOperation.END_BULK, now)
+        return BulkStep(record.id, record.cursor, transitions, cursor, is_last, now, end)
 
     async def _begin(
         self, request: BulkRequest, count: int, last_seq: int, caller: str | None
@@ -252,7 +259,8 @@ class Bulk(Part):
         if scope is not None:
             record = record.within(scope.globs)
         memory = memory_of(record.request)
-        await self._store.edit_bulk(BulkEdit(record.id, lambda _: record, memory))
+        audit = _audited(request, record.created_at)
+        await self._store.edit_bulk(BulkEdit(record.id, lambda _: record, memory, audit))
         self.work.set()
         return record
 
@@ -311,3 +319,14 @@ class Bulk(Part):
     def _wake_followers(self) -> None:
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()
+
+
+def _audited(request: BulkRequest, now: int) -> Audit:
+    """Return what the audit log records of a request: no part of a payload, and not all ids."""
+    asked = request.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    asked.pop("async", None)
+    wanted = asked.get("filter") or {}
+    wanted.update(dict.fromkeys(_HIDDEN.intersection(wanted), "hidden"))
+    if request.job_ids is not None:
+        asked |= {"job_ids": request.job_ids[:AT_ONCE], "jobs": len(request.job_ids)}
+    return audited(AuditOperation.BULK, now, queue=wanted.get("queue"), asked=asked)

@@ -6,6 +6,7 @@ from msgspec import Struct
 
 from corvo_schema import IdFactory
 from corvo_server.engine.attempts import Attempts
+from corvo_server.engine.audit import AuditLog
 from corvo_server.engine.batches import Batches
 from corvo_server.engine.bulk import Bulk
 from corvo_server.engine.clock import Clock, system_clock, wall_of
@@ -40,7 +41,9 @@ class Policy(Struct, frozen=True):
     """Whether attempts are fenced unless their fetch says otherwise."""
     redaction: Sequence[Rule] = ()
     """Rules that mark values of payloads as secret."""
-    retention: Retention = Retention(completed=7 * _DAY_MS, dead=30 * _DAY_MS, events=7 * _DAY_MS)
+    retention: Retention = Retention(
+        completed=7 * _DAY_MS, dead=30 * _DAY_MS, events=7 * _DAY_MS, audit=90 * _DAY_MS
+    )
 
 
 class Engine:
@@ -85,6 +88,7 @@ class Engine:
             max_payload_bytes=policy.limits.payload,
         )
         self.maintenance = Maintenance(store, clock, self.notifier, self.metrics, policy.retention)
+        self.audit = AuditLog(store)
         self.is_closing = False
         self.nodes = Nodes(store, clock, self.notifier)
         store.on_enqueue(self.notifier.note_enqueue)

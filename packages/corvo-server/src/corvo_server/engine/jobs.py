@@ -6,12 +6,13 @@ from functools import partial
 from msgspec import Struct
 
 from corvo_schema import EnqueueBatchRequest, EnqueueRequest, IdFactory, OnConflict, to_ms
+from corvo_schema.audit import AuditOperation
 from corvo_schema.errors import ErrorCode
 from corvo_schema.nesting import MAX_CALLBACK_NESTING
 from corvo_schema.options import OPTION_NAMES
 from corvo_schema.rules import repeated_batch, waiting_state
 from corvo_schema.states import JobState, Priority
-from corvo_server.auth.caller import caller
+from corvo_server.auth.caller import Caller, caller
 from corvo_server.engine import lifecycle
 from corvo_server.engine.access import (
     check_queue,
@@ -20,6 +21,7 @@ from corvo_server.engine.access import (
     seen_jobs,
     seen_queues,
 )
+from corvo_server.engine.audit import audited
 from corvo_server.engine.clock import Clock, Wall, wall_of
 from corvo_server.engine.errors import CallError, not_found
 from corvo_server.engine.options import names_left_out, options_of
@@ -32,12 +34,12 @@ from corvo_server.store.records import (
     Decide,
     Enqueue,
     Enqueued,
+    JobAction,
     JobHead,
     JobRecord,
     NewBatch,
     NewJob,
     Outcome,
-    Quota,
     Refusal,
     Transition,
 )
@@ -93,9 +95,9 @@ class Jobs(Part):
     async def enqueue(self, request: EnqueueRequest | PlainJob, payload: bytes | None) -> Enqueued:
         """Store one job. `payload` is JSON text; None means `{}`."""
         check_queue(request.queue, "queue")
-        quota = caller().quota
-        job = self._new_job(request, self._checked(payload, "payload"), self._clock(), None, quota)
-        (enqueued,) = await self._store_all(Enqueue((job,), quota=quota, sees=seen_queues()))
+        who, text = caller(), self._checked(payload, "payload")
+        job = self._new_job(request, text, self._clock(), None, who)
+        (enqueued,) = await self._store_all(Enqueue((job,), quota=who.quota, sees=seen_queues()))
         return enqueued
 
     @verb
@@ -109,7 +111,7 @@ class Jobs(Part):
 
         Documents are JSON text; None means `{}` for a payload.
         """
-        now, quota = self._clock(), caller().quota
+        now, who = self._clock(), caller()
         _check_queues(request)
         batch = None
         if request.batch is not None:
@@ -125,15 +127,15 @@ class Jobs(Part):
                 request.batch.callback_queue,
                 self._ids.job(),
                 document,
-                None if quota is None else quota.name,
+                None if who.quota is None else who.quota.name,
             )
         batch_id = batch.id if batch else None
         requests: Sequence[EnqueueRequest | PlainJob] = request.jobs
         jobs = [
-            self._new_job(job, self._checked(payload, "jobs[{}].payload", i), now, batch_id, quota)
+            self._new_job(job, self._checked(payload, "jobs[{}].payload", i), now, batch_id, who)
             for i, (job, payload) in enumerate(zip(requests, payloads, strict=True))
         ]
-        enqueued = await self._store_all(Enqueue(jobs, batch, quota, seen_queues()))
+        enqueued = await self._store_all(Enqueue(jobs, batch, who.quota, seen_queues()))
         if batch is not None:
             found = ((job.is_new, job.batch_id) for job in enqueued)
             batch_id = repeated_batch(found) or batch_id
@@ -169,41 +171,51 @@ class Jobs(Part):
     async def cancel(self, job_id: str) -> JobHead:
         """Cancel a waiting job, or ask the worker of an active one to stop."""
         now = self._clock()
-        return await self._move(job_id, lambda job: lifecycle.cancel(job, now))
+        rule = partial(lifecycle.cancel, now=now)
+        return await self._act(AuditOperation.CANCEL_JOB, job_id, rule, now)
 
     @verb
     async def retry(self, job_id: str) -> JobHead:
         """Retry a finished job, or make a waiting one pending now."""
         now = self._clock()
-        return await self._move(job_id, lambda job: lifecycle.retry(job, now))
+        rule = partial(lifecycle.retry, now=now)
+        return await self._act(AuditOperation.RETRY_JOB, job_id, rule, now)
 
     @verb
     async def requeue(self, job_id: str) -> JobHead:
         """Give a dead job one more attempt."""
         now = self._clock()
-        return await self._move(job_id, lambda job: lifecycle.requeue(job, now))
+        rule = partial(lifecycle.requeue, now=now)
+        return await self._act(AuditOperation.REQUEUE_JOB, job_id, rule, now)
 
     @verb
     async def move(self, job_id: str, queue: str) -> JobHead:
         """Move a job that is not active to another queue."""
         check_queue(queue, "queue")
         now = self._clock()
-        return await self._move(job_id, lambda job: lifecycle.move(job, queue, now))
+        rule = partial(lifecycle.move, queue=queue, now=now)
+        return await self._act(AuditOperation.MOVE_JOB, job_id, rule, now)
 
     @verb
     async def change_priority(self, job_id: str, priority: Priority) -> JobHead:
         """Change the priority of a waiting job."""
         now = self._clock()
-        return await self._move(job_id, lambda job: lifecycle.change_priority(job, priority, now))
+        rule = partial(lifecycle.change_priority, priority=priority, now=now)
+        return await self._act(AuditOperation.CHANGE_PRIORITY, job_id, rule, now)
 
     @verb
     async def delete(self, job_id: str) -> JobHead:
         """Delete a job that is not active."""
         now = self._clock()
-        return await self._move(job_id, lambda job: lifecycle.delete(job, now))
+        rule = partial(lifecycle.delete, now=now)
+        return await self._act(AuditOperation.DELETE_JOB, job_id, rule, now)
 
-    async def _move(self, job_id: str, decide: Decide) -> JobHead:
-        (outcome,) = await self._store.transition((Transition(job_id, if_seen(decide)),))
+    async def _act(
+        self, operation: AuditOperation, job_id: str, decide: Decide, now: int
+    ) -> JobHead:
+        move = Transition(job_id, if_seen(decide), actor=caller().actor)
+        audit = audited(operation, now, target=job_id)
+        (outcome,) = await self._store.act(JobAction((move,), audit))
         if isinstance(outcome, Refusal):
             raise CallError.of(outcome)
         return outcome.job
@@ -249,7 +261,7 @@ class Jobs(Part):
         payload: str,
         now: int,
         batch_id: str | None,
-        quota: Quota | None = None,
+        who: Caller,
     ) -> NewJob:
         job_id = request.job_id
         job = NewJob(
@@ -260,7 +272,8 @@ class Jobs(Part):
             now,
             batch_id=batch_id,
             is_id_from_client=job_id is not None,
-            charged_to=None if quota is None else quota.name,
+            charged_to=None if who.quota is None else who.quota.name,
+            actor=who.actor,
         )
         if isinstance(request, EnqueueRequest):
             _set_options(job, request, self._wall)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from secrets import token_bytes
 
+from corvo_schema.audit import AuditOperation
 from corvo_schema.auth import ApiKeyRequest, Role, RotateKeyRequest
 from corvo_schema.errors import ErrorCode
 from corvo_server.auth.caller import SERVER, Caller, caller
@@ -16,6 +17,7 @@ from corvo_server.auth.key_text import (
 )
 from corvo_server.auth.scope import Scope
 from corvo_server.engine import key_rules
+from corvo_server.engine.audit import audited
 from corvo_server.engine.clock import Clock
 from corvo_server.engine.errors import CallError
 from corvo_server.engine.verbs import Part, verb
@@ -136,7 +138,7 @@ class Keys(Part):
         rule = partial(
             key_rules.create, record=record, text=text.text, now=now, may_lock_out=may_lock_out
         )
-        (stored,) = await self._edit(rule)
+        (stored,) = await self._edit(AuditOperation.CREATE_KEY, request.name, rule)
         return stored, text.text
 
     @verb
@@ -147,12 +149,14 @@ class Keys(Part):
         """
         return list(
             await self._edit(
+                AuditOperation.REVOKE_KEY,
+                reference,
                 partial(
                     key_rules.revoke,
                     reference=reference,
                     now=self._clock(),
                     may_lock_out=may_lock_out,
-                )
+                ),
             )
         )
 
@@ -168,7 +172,7 @@ class Keys(Part):
             now=self._clock(),
             by=caller().name,
         )
-        new, _ = await self._edit(rule)
+        new, _ = await self._edit(AuditOperation.ROTATE_KEY, reference, rule)
         return new, text.text
 
     @verb
@@ -201,8 +205,12 @@ class Keys(Part):
         for listener in self._listeners:
             listener()
 
-    async def _edit(self, rule: key_rules.Rule) -> Sequence[KeyRecord]:
-        change = await self._store.edit_keys(KeyEdit(rule, token_bytes(SECRET_BYTES)))
+    async def _edit(
+        self, operation: AuditOperation, reference: str, rule: key_rules.Rule
+    ) -> Sequence[KeyRecord]:
+        audit = audited(operation, self._clock(), target=reference)
+        edit = KeyEdit(rule, token_bytes(SECRET_BYTES), audit)
+        change = await self._store.edit_keys(edit)
         if isinstance(change, Refusal):
             raise CallError.of(change)
         await self.load()

@@ -20,12 +20,14 @@ _PRUNE_CHUNK = 200
 
 
 class Retention(Struct, frozen=True):
-    """How long finished jobs, batches and events are kept, in ms; 0 keeps them forever."""
+    """How long old rows are kept, in ms; 0 keeps them forever."""
 
     completed: int
     """Completed and cancelled jobs, and batches."""
     dead: int
     events: int
+    audit: int = 0
+    """Entries of the audit log."""
 
 
 class Maintenance(Part):
@@ -104,6 +106,7 @@ class Maintenance(Part):
                 finished_before=_before(now, self._retention.completed),
                 dead_before=_before(now, self._retention.dead),
                 events_before=_before(now, self._retention.events),
+                audit_before=_before(now, self._retention.audit),
             )
         )
 

@@ -77,9 +77,12 @@ def rewind(schedule: ScheduleRecord, now: int) -> ScheduleRecord:
     return replace(schedule, next_run=following)
 
 
-def run_by_hand(schedule: ScheduleRecord, job_id: str, now: int) -> ScheduleChange:
-    """Enqueue one job now. `next_run` does not change."""
+def run_by_hand(
+    schedule: ScheduleRecord, job_id: str, now: int, actor: str | None = None
+) -> ScheduleChange:
+    """Enqueue one job now. `next_run` does not change. `actor` is the caller, for the event."""
     job = _job(schedule, job_id, now, f"schedule {schedule.name}: run by hand")
+    job.actor = actor
     after = replace(schedule, last_run=now, last_job_id=job_id)
     return ScheduleChange(after, job, if_duplicate=schedule)
 

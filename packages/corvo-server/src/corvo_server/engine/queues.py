@@ -3,10 +3,13 @@
 from functools import partial
 
 from corvo_schema import MAX_SCHEMA_BYTES, BulkStatus, JobOptions
+from corvo_schema.audit import AuditOperation
 from corvo_schema.errors import ErrorCode
 from corvo_schema.nesting import is_too_deep, too_deep
+from corvo_server.auth.caller import caller
 from corvo_server.engine import emptying
 from corvo_server.engine.access import check_queue, is_seen
+from corvo_server.engine.audit import audited
 from corvo_server.engine.bulk import AT_ONCE, Bulk
 from corvo_server.engine.clock import Clock
 from corvo_server.engine.errors import CallError, not_found
@@ -53,28 +56,32 @@ class Queues(Part):
     @verb
     async def pause(self, name: str) -> None:
         """Stop fetches from the queue. Jobs can still be enqueued."""
-        await self._configure(PauseQueue(name, self._clock(), is_paused=True))
+        setting = PauseQueue(name, self._clock(), is_paused=True)
+        await self._configure(AuditOperation.PAUSE_QUEUE, setting)
 
     @verb
     async def resume(self, name: str) -> None:
         """Allow fetches from the queue again. Waiting fetches get its jobs at once."""
-        await self._configure(PauseQueue(name, self._clock(), is_paused=False))
+        setting = PauseQueue(name, self._clock(), is_paused=False)
+        await self._configure(AuditOperation.RESUME_QUEUE, setting)
 
     @verb
     async def drain(self, name: str) -> None:
         """Pause the queue and mark it as draining. Active jobs finish; `resume` ends both."""
         setting = PauseQueue(name, self._clock(), is_paused=True, is_draining=True)
-        await self._configure(setting)
+        await self._configure(AuditOperation.DRAIN_QUEUE, setting)
 
     @verb
     async def limit(self, name: str, max_concurrency: int | None) -> None:
         """Limit the number of active jobs of the queue; None removes the limit."""
-        await self._configure(LimitQueue(name, self._clock(), max_concurrency))
+        setting = LimitQueue(name, self._clock(), max_concurrency)
+        await self._configure(AuditOperation.LIMIT_QUEUE, setting)
 
     @verb
     async def limit_keys(self, name: str, max_per_key: int | None) -> None:
         """Limit the number of active jobs per concurrency key; None removes the limit."""
-        await self._configure(LimitKeys(name, self._clock(), max_per_key))
+        setting = LimitKeys(name, self._clock(), max_per_key)
+        await self._configure(AuditOperation.LIMIT_QUEUE, setting)
 
     @verb
     async def limit_both(
@@ -83,13 +90,17 @@ class Queues(Part):
         """Set the limits of `limit` and `limit_keys` in one change."""
         now = self._clock()
         await self._configure(
-            LimitQueue(name, now, max_concurrency), LimitKeys(name, now, max_per_key)
+            AuditOperation.LIMIT_QUEUE,
+            LimitQueue(name, now, max_concurrency),
+            LimitKeys(name, now, max_per_key),
         )
 
     @verb
     async def throttle(self, name: str, rate: int | None, window: int | None) -> None:
         """Limit starts to `rate` jobs in any `window` ms. None for both removes the limit."""
-        await self._configure(ThrottleQueue(name, self._clock(), rate, window))
+        is_removal = rate is None and window is None
+        operation = AuditOperation.UNTHROTTLE_QUEUE if is_removal else AuditOperation.THROTTLE_QUEUE
+        await self._configure(operation, ThrottleQueue(name, self._clock(), rate, window))
 
     @verb
     async def set_defaults(self, name: str, request: JobOptions, schema: bytes | None) -> None:
@@ -114,7 +125,9 @@ class Queues(Part):
         setting = SetDefaults(
             name, self._clock(), text, None if schema is None else schema.decode()
         )
-        await self._configure(setting)
+        is_removal = text is None and schema is None
+        operation = AuditOperation.CLEAR_DEFAULTS if is_removal else AuditOperation.SET_DEFAULTS
+        await self._configure(operation, setting)
 
     @verb
     async def clear(self, name: str) -> int | BulkRecord:
@@ -123,7 +136,7 @@ class Queues(Part):
         Return the bulk operation that deletes them if it does not end soon. No fetch starts one of
         the jobs meanwhile.
         """
-        return await self._empty(await self.get(name), CLEAR_QUEUE)
+        return await self._empty(await self.get(name), AuditOperation.CLEAR_QUEUE, CLEAR_QUEUE)
 
     @verb
     async def delete(self, name: str) -> int | BulkRecord:
@@ -132,25 +145,28 @@ class Queues(Part):
         Jobs that are enqueued after the call has begun stay, and the queue for them, without its
         settings. Raise `CallError` if jobs are active.
         """
-        return await self._empty(await self.get(name), DELETE_QUEUE)
+        return await self._empty(await self.get(name), AuditOperation.DELETE_QUEUE, DELETE_QUEUE)
 
-    async def _empty(self, queue: QueueRecord, action: str) -> int | BulkRecord:
+    async def _empty(
+        self, queue: QueueRecord, operation: AuditOperation, action: str
+    ) -> int | BulkRecord:
         name, now = queue.name, self._clock()
         check = partial(emptying.check, action=action, queue=name)
         request = emptying.request_of(action, name)
         last_seq = await self._store.last_seq()
         wanted = emptying.filter_of(action, name)
         found = await self._store.matching_ids(wanted, 0, AT_ONCE + 1)
-        empty = partial(EmptyQueue, name, action == DELETE_QUEUE, now, check)
+        audit = audited(operation, now, target=name, queue=name)
+        empty = partial(EmptyQueue, name, action == DELETE_QUEUE, now, check, audit=audit)
         if len(found) <= AT_ONCE:
-            rule = emptying.rule_of(action, name, now)
+            rule, actor = emptying.rule_of(action, name, now), caller().actor
             outcome = await self._store.empty_queue(
-                empty(transitions=[Transition(job_id, rule) for _, job_id in found])
+                empty(transitions=[Transition(job_id, rule, actor=actor) for _, job_id in found])
             )
         else:
             total = emptying.count_jobs(action, queue)
-            operation = self._bulk.new_record(request, total, last_seq, action)
-            outcome = await self._store.empty_queue(empty(operation=operation))
+            record = self._bulk.new_record(request, total, last_seq, action)
+            outcome = await self._store.empty_queue(empty(operation=record))
         if isinstance(outcome, Refusal):
             raise CallError.of(outcome)
         if isinstance(outcome, int):
@@ -158,10 +174,12 @@ class Queues(Part):
         ended = await self._bulk.wait_for_end(outcome)
         return ended.affected if ended.status is BulkStatus.COMPLETED else ended
 
-    async def _configure(self, *settings: QueueSetting) -> None:
-        for setting in settings:
-            check_queue(setting.queue, "name")
-        await self._store.configure_queue(*settings)
+    async def _configure(self, operation: AuditOperation, *settings: QueueSetting) -> None:
+        """Store settings of one queue."""
+        queue = settings[0].queue
+        check_queue(queue, "name")
+        audit = audited(operation, settings[0].now, target=queue, queue=queue)
+        await self._store.configure_queue(*settings, audit=audit)
 
     def age_of_oldest(self, record: QueueRecord) -> int | None:
         """Return the waiting time of the oldest pending job in ms; None if none is pending."""

@@ -8,12 +8,14 @@ import orjson
 from msgspec import structs
 
 from corvo_schema import IdFactory, ScheduleRequest
+from corvo_schema.audit import AuditOperation
 from corvo_schema.errors import ErrorCode
 from corvo_schema.options import BUILT_IN
 from corvo_server.auth.caller import caller
 from corvo_server.engine import cron, occurrences
 from corvo_server.engine.access import check_queue, is_seen
 from corvo_server.engine.alarm import Alarm
+from corvo_server.engine.audit import audited
 from corvo_server.engine.clock import Clock, wall_of
 from corvo_server.engine.errors import CallError, not_found
 from corvo_server.engine.options import options_of
@@ -21,6 +23,7 @@ from corvo_server.engine.payloads import payload_text
 from corvo_server.engine.redaction import Redaction
 from corvo_server.engine.verbs import Part, verb
 from corvo_server.engine.workers import Workers
+from corvo_server.store.audit import Audit
 from corvo_server.store.options import ScheduleOptions, write_options
 from corvo_server.store.protocol import Store, StoreFull
 from corvo_server.store.records import Enqueued, Refusal
@@ -120,7 +123,13 @@ class Schedules(Part):
             return ScheduleChange(record if stored is None else occurrences.revise(stored, record))
 
         outcome = await self._edit(
-            ScheduleEdit(record.name, decide, by_id=False, memory=memory_of(record.payload))
+            ScheduleEdit(
+                record.name,
+                decide,
+                by_id=False,
+                memory=memory_of(record.payload),
+                audit=self._audited(AuditOperation.PUT_SCHEDULE, record.name),
+            )
         )
         return outcome.after or record, outcome.before is None
 
@@ -131,32 +140,35 @@ class Schedules(Part):
         """Replace a schedule, including its name. `payload` is as in `put`."""
         record = self._record(request, payload)
         outcome = await self._change(
-            reference, lambda stored: ScheduleChange(occurrences.revise(stored, record))
+            AuditOperation.REPLACE_SCHEDULE,
+            reference,
+            lambda stored: ScheduleChange(occurrences.revise(stored, record)),
         )
         return outcome.after or record
 
     @verb
     async def delete(self, reference: str) -> None:
         """Delete a schedule. The jobs that it has enqueued remain."""
-        await self._change(reference, lambda _: ScheduleChange(None))
+        await self._change(
+            AuditOperation.DELETE_SCHEDULE, reference, lambda _: ScheduleChange(None)
+        )
 
     @verb
     async def pause(self, reference: str) -> None:
         """Stop processing the occurrences of a schedule until it is resumed."""
-        await self._set_paused(reference, is_paused=True)
+        await self._set_paused(AuditOperation.PAUSE_SCHEDULE, reference, is_paused=True)
 
     @verb
     async def resume(self, reference: str) -> None:
         """Process occurrences again. `misfire` decides about the missed ones."""
-        await self._set_paused(reference, is_paused=False)
+        await self._set_paused(AuditOperation.RESUME_SCHEDULE, reference, is_paused=False)
 
     @verb
     async def run(self, reference: str) -> Enqueued:
         """Enqueue a job of the schedule now, also if it is paused. `next_run` does not change."""
         job_id, now = self._ids.job(), self._clock()
-        outcome = await self._change(
-            reference, partial(occurrences.run_by_hand, job_id=job_id, now=now)
-        )
+        rule = partial(occurrences.run_by_hand, job_id=job_id, now=now, actor=caller().actor)
+        outcome = await self._change(AuditOperation.RUN_SCHEDULE, reference, rule)
         if outcome.refusal is not None:
             raise CallError.of(outcome.refusal)
         if outcome.enqueued is None:
@@ -209,16 +221,21 @@ class Schedules(Part):
         """Return the earliest unprocessed occurrence in ms since the epoch; None without one."""
         return (await self._store.next_times()).occurrence
 
-    async def _set_paused(self, reference: str, *, is_paused: bool) -> None:
+    async def _set_paused(
+        self, operation: AuditOperation, reference: str, *, is_paused: bool
+    ) -> None:
         now = self._clock()
         await self._change(
+            operation,
             reference,
             lambda stored: ScheduleChange(
                 structs.replace(stored, is_paused=is_paused, updated_at=now)
             ),
         )
 
-    async def _change(self, reference: str, rule: _Rule) -> ScheduleOutcome:
+    async def _change(
+        self, operation: AuditOperation, reference: str, rule: _Rule
+    ) -> ScheduleOutcome:
         who = caller()
 
         def decide(stored: ScheduleRecord | None) -> ScheduleChange | Refusal:
@@ -226,7 +243,11 @@ class Schedules(Part):
                 return Refusal(ErrorCode.NOT_FOUND, _unknown(reference).message)
             return rule(stored)
 
-        return await self._edit(ScheduleEdit(reference, decide))
+        audit = self._audited(operation, reference)
+        return await self._edit(ScheduleEdit(reference, decide, audit=audit))
+
+    def _audited(self, operation: AuditOperation, reference: str) -> Audit:
+        return audited(operation, self._clock(), target=reference)
 
     async def _edit(self, edit: ScheduleEdit) -> ScheduleOutcome:
         outcome = await self._store.edit_schedule(edit)

@@ -73,6 +73,7 @@ class _HeartbeatDocuments(Struct):
     "POST",
     "/fetch",
     roles=WORK,
+    is_audited=False,
     request=FetchRequest,
     replies={200: FetchedJob, 204: None},
 )
@@ -89,6 +90,7 @@ async def fetch(request: Request) -> HTTPResponse:
     "POST",
     "/fetch/batch",
     roles=WORK,
+    is_audited=False,
     request=FetchBatchRequest,
     replies={200: FetchBatchReply},
 )
@@ -149,6 +151,7 @@ def _hand_out(request: Request, jobs: Sequence[LeasedJob]) -> bool:
     "/ack/<job_id:str>",
     roles=WORK,
     is_report=True,
+    is_audited=False,
     request=AckRequest,
     replies={200: AckReply},
     errors=_REFUSALS,
@@ -165,6 +168,7 @@ async def ack(request: Request, job_id: str) -> HTTPResponse:
     "/ack/batch",
     roles=WORK,
     is_report=True,
+    is_audited=False,
     request=AckBatchRequest,
     replies={200: AckBatchReply},
 )
@@ -185,6 +189,7 @@ async def ack_batch(request: Request) -> HTTPResponse:
     "/fail/<job_id:str>",
     roles=WORK,
     is_report=True,
+    is_audited=False,
     request=FailRequest,
     replies={200: FailReply},
     errors=_REFUSALS,
@@ -201,6 +206,7 @@ async def fail(request: Request, job_id: str) -> HTTPResponse:
     "/fail/batch",
     roles=WORK,
     is_report=True,
+    is_audited=False,
     request=FailBatchRequest,
     replies={200: FailBatchReply},
 )
@@ -239,6 +245,7 @@ def _failed(shift: int, head: JobHead) -> dict[str, Any]:
     "/release/<job_id:str>",
     roles=WORK,
     is_report=True,
+    is_audited=False,
     request=ReleaseRequest,
     replies={200: ReleaseReply},
     errors=_REFUSALS,
@@ -258,6 +265,7 @@ async def release(request: Request, job_id: str) -> HTTPResponse:
     "/release/batch",
     roles=WORK,
     is_report=True,
+    is_audited=False,
     request=ReleaseBatchRequest,
     replies={200: ReleaseBatchReply},
 )
@@ -297,6 +305,7 @@ def _released(shift: int, head: JobHead) -> dict[str, Any]:
     "/heartbeat",
     roles=WORK,
     is_report=True,
+    is_audited=False,
     request=HeartbeatRequest,
     replies={200: HeartbeatReply},
 )

@@ -17,6 +17,7 @@ from corvo_server.engine.nodes import Node
 from corvo_server.engine.options import names_left_out
 from corvo_server.engine.workers import WorkerRecord
 from corvo_server.http.replies import raw
+from corvo_server.store.audit import AuditEntry
 from corvo_server.store.batches import BatchRecord
 from corvo_server.store.bulk import BulkRecord
 from corvo_server.store.keys import KeyRecord
@@ -284,6 +285,25 @@ def key(record: KeyRecord, shift: int, now: int) -> dict[str, Any]:
         "max_waiting": record.max_waiting,
         "max_bytes": record.max_bytes,
         "valid": record.is_valid(now),
+    }
+
+
+def audit_entry(entry: AuditEntry, shift: int) -> dict[str, Any]:
+    """Return the object of an entry of the audit log (`AuditEntry`)."""
+    return {
+        "id": entry.id,
+        "at": _time(entry.at, shift),
+        "operation": entry.operation,
+        "by": entry.actor,
+        "key_id": entry.key_id,
+        "roles": entry.roles,
+        "address": entry.address,
+        "request_id": entry.request_id,
+        "target": entry.target,
+        "queue": entry.queue,
+        "before": raw(entry.before),
+        "after": raw(entry.after),
+        "outcome": entry.outcome,
     }
 
 

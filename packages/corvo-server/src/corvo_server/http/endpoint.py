@@ -65,6 +65,8 @@ class Endpoint(NamedTuple):
     writes: bool
     roles: frozenset[Role]
     """A caller needs one of these roles, or is an admin. Empty if it needs no key."""
+    is_audited: bool = False
+    """Whether the audit log records its calls, as the operation with the name of the handler."""
     is_report: bool = False
     """Whether a worker reports about jobs that it runs. The rate limit of a key refuses no report:
     the job would be run again."""
@@ -106,13 +108,15 @@ class Resource:
         parameters: Sequence[Parameter] = (),
         media_type: str = JSON,
         writes: bool | None = None,
+        is_audited: bool | None = None,
         is_report: bool = False,
     ) -> Callable[[Handler], Handler]:
         """Serve `method` on `path` to callers with one of `roles`. GET includes HEAD.
 
         `replies` maps a status to the model of its body, or to None. An event stream has events
         with that model as data. `errors` adds to the codes that every endpoint can return. `writes`
-        says whether a call changes data; by default, all methods but GET do.
+        says whether a call changes data; by default, all methods but GET do. The audit log records
+        calls that change data, unless `is_audited` is False.
         """
         is_writing = method != "GET" if writes is None else writes
 
@@ -130,6 +134,7 @@ class Resource:
                     media_type,
                     is_writing,
                     roles,
+                    is_writing if is_audited is None else is_audited,
                     is_report,
                 )
             )

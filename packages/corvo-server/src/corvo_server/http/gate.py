@@ -11,12 +11,20 @@ from sanic import Request
 
 from corvo_schema.auth import Role
 from corvo_schema.errors import ErrorCode
-from corvo_server.auth.caller import ANONYMOUS, STRANGER, Caller, set_caller
+from corvo_server.auth.caller import (
+    ANONYMOUS,
+    STRANGER,
+    Caller,
+    Origin,
+    set_caller,
+    set_origin,
+)
 from corvo_server.auth.rates import Rates
 from corvo_server.engine.errors import CallError
 from corvo_server.engine.keys import Keys
 from corvo_server.http.endpoint import API_PREFIX, Endpoint
 from corvo_server.http.proxies import client_address
+from corvo_server.http.request_id import request_id
 
 _MAX_FAILURES = 20
 """Number of wrong keys from one address within a window after which further ones get 429."""
@@ -92,6 +100,8 @@ class Gate:
         if not found.may(endpoint.roles) and not self._is_open(endpoint):
             raise _forbidden(found, endpoint)
         set_caller(found)
+        if endpoint.is_audited:
+            set_origin(Origin(client_address(request), request_id(request)))
         request.ctx.__dict__[_ADMITTED] = True
 
     def _endpoint_of(self, request: Request) -> Endpoint | None:

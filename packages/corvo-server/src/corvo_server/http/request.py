@@ -211,7 +211,7 @@ def number_of(request: Request, name: str, low: int, high: int, *, default: int)
     if text is None:
         return default
     if _DIGITS.fullmatch(text) is None or not low <= int(text) <= high:
-        raise _refusal(name, f"must be a whole number from {low} to {high}")
+        raise refusal(name, f"must be a whole number from {low} to {high}")
     return int(text)
 
 
@@ -223,8 +223,9 @@ def choice_of(request: Request, name: str, choices: type[E]) -> E | None:
     try:
         return choices(text)
     except ValueError:
-        raise _refusal(name, f"must be one of {', '.join(choices)}") from None
+        raise refusal(name, f"must be one of {', '.join(choices)}") from None
 
 
-def _refusal(name: str, expected: str) -> CallError:
+def refusal(name: str, expected: str) -> CallError:
+    """Return the error for a parameter that is not what was expected."""
     return CallError(ErrorCode.VALIDATION_ERROR, f"{name}: {expected}", [(name, expected)])

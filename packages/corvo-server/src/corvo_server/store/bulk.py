@@ -8,6 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from corvo_schema import BulkStatus
+from corvo_server.store.audit import Audit
 from corvo_server.store.records import Refusal, Transition
 
 UNENDED = frozenset({BulkStatus.QUEUED, BulkStatus.RUNNING})
@@ -103,6 +104,7 @@ class BulkEdit(Struct, frozen=True):
     """The rule with its request bound in; its argument is None if no operation has this id."""
     memory: int = 0
     """Bytes of the request that the rule stores."""
+    audit: Audit | None = None
 
 
 class BulkStep(Struct, frozen=True):
@@ -116,3 +118,5 @@ class BulkStep(Struct, frozen=True):
     """The `BulkRecord.cursor` after this chunk."""
     is_last: bool
     now: int
+    end: Audit | None = None
+    """What the audit log records at the end of the operation."""

@@ -5,6 +5,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
+from corvo_server.store.audit import Audit
 from corvo_server.store.bulk import BulkRecord
 from corvo_server.store.records import Refusal, Transition
 
@@ -22,6 +23,7 @@ class EmptyQueue(Struct, frozen=True):
     """Rule that refuses the request by the number of active jobs of the queue."""
     transitions: Sequence[Transition] = ()
     operation: BulkRecord | None = None
+    audit: Audit | None = None
 
 
 EmptyOutcome: TypeAlias = int | BulkRecord | Refusal

@@ -5,6 +5,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
+from corvo_server.store.audit import Audit
 from corvo_server.store.records import Refusal
 
 
@@ -58,6 +59,7 @@ class KeyEdit(Struct, frozen=True):
     """The pure rule with its request bound in. The secret of the ring is never empty."""
     secret: bytes
     """Secret for a store that has none."""
+    audit: Audit | None = None
 
 
 class KeyUse(Struct, frozen=True):

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from corvo_schema import BatchState
+from corvo_server.store.audit import Audit, AuditEntry, AuditFilter
 from corvo_server.store.batches import BatchRecord
 from corvo_server.store.bulk import BulkEdit, BulkOutcome, BulkRecord, BulkStep
 from corvo_server.store.emptying import EmptyOutcome, EmptyQueue
@@ -27,6 +28,7 @@ from corvo_server.store.records import (
     Enqueued,
     Event,
     Holder,
+    JobAction,
     JobRecord,
     LeasedJob,
     Maintain,
@@ -145,6 +147,10 @@ class Store(Protocol):
         """
         ...
 
+    def act(self, action: JobAction) -> Future[list[Outcome]]:
+        """Move jobs like `transition`, and record it in the audit log."""
+        ...
+
     def fetch(self, claim: Claim) -> Future[list[LeasedJob]]:
         """Start the first eligible jobs of the queues, by priority, then `seq`, and return them."""
         ...
@@ -165,8 +171,11 @@ class Store(Protocol):
         """Delete one chunk of each kind of old row. Return the number of deleted rows."""
         ...
 
-    def configure_queue(self, *settings: QueueSetting) -> Future[None]:
-        """Change settings of queues, all or none. Create the queues that do not exist."""
+    def configure_queue(self, *settings: QueueSetting, audit: Audit | None = None) -> Future[None]:
+        """Change settings of queues, all or none. Create the queues that do not exist.
+
+        With `audit`, all settings are of one queue, and the change is recorded in the audit log.
+        """
         ...
 
     def empty_queue(self, request: EmptyQueue) -> Future[EmptyOutcome]:
@@ -331,6 +340,15 @@ class Store(Protocol):
 
     async def keys_version(self) -> int:
         """Return the version of the API keys; 0 if there was never one."""
+        ...
+
+    async def list_audit(
+        self, wanted: AuditFilter, before: int | None, limit: int
+    ) -> list[AuditEntry]:
+        """Return up to `limit` matching entries of the audit log, newest first.
+
+        `before` is the id of the last entry of the previous page.
+        """
         ...
 
     # Nodes

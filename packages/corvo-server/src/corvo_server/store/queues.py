@@ -1,9 +1,11 @@
 """Records of queues that the engine and a store exchange. Times are in ms since the epoch."""
 
+from collections.abc import Sequence
 from typing import TypeAlias
 
 from msgspec import Struct
 
+from corvo_server.store.audit import Audit
 from corvo_server.store.options import JobOptions
 
 
@@ -52,6 +54,26 @@ class SetDefaults(Struct, frozen=True):
     """JSON text of `JobOptions`."""
     payload_schema: str | None
     """JSON text."""
+
+
+class QueueSettings(Struct, frozen=True):
+    """The stored settings of a queue. `defaults` and `payload_schema` are JSON text."""
+
+    is_paused: bool = False
+    is_draining: bool = False
+    max_concurrency: int | None = None
+    max_per_key: int | None = None
+    rate_limit: int | None = None
+    rate_window: int | None = None
+    defaults: str | None = None
+    payload_schema: str | None = None
+
+
+class ConfigureQueue(Struct, frozen=True):
+    """A request to change settings, all or none; with `audit`, of one queue."""
+
+    settings: "Sequence[QueueSetting]"
+    audit: Audit | None = None
 
 
 QueueSetting: TypeAlias = PauseQueue | LimitQueue | LimitKeys | ThrottleQueue | SetDefaults

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Concatenate, Generic, ParamSpec, Protocol, TypeVar
 
 from corvo_schema import BatchState
+from corvo_server.store.audit import AuditEntry, AuditFilter
 from corvo_server.store.batches import BatchRecord
 from corvo_server.store.bulk import BulkRecord
 from corvo_server.store.keys import KeyRing
@@ -80,6 +81,7 @@ class Queries(Generic[C]):
     next_times: Callable[[C], NextTimes]
     list_keys: Callable[[C], KeyRing]
     keys_version: Callable[[C], int]
+    list_audit: Callable[[C, AuditFilter, int | None, int], list[AuditEntry]]
 
 
 class Reads(Generic[C]):
@@ -189,6 +191,11 @@ class Reads(Generic[C]):
 
     async def keys_version(self) -> int:
         return await self._readers.run(self._queries.keys_version)
+
+    async def list_audit(
+        self, wanted: AuditFilter, before: int | None, limit: int
+    ) -> list[AuditEntry]:
+        return await self._readers.run(self._queries.list_audit, wanted, before, limit)
 
     async def _close_pools(self) -> None:
         await self._readers.close()

@@ -15,6 +15,7 @@ from msgspec import Struct
 from corvo_schema.errors import ErrorCode
 from corvo_schema.options import OPTION_NAMES
 from corvo_schema.states import Backoff, EventType, JobState, Priority
+from corvo_server.store.audit import Audit
 from corvo_server.store.sizes import size_of
 
 
@@ -46,6 +47,8 @@ class NewJob(Struct):
     """Rule for the job that holds the unique key; None leaves that job as it is."""
     reason: str | None = None
     """Reason for a job that the server itself enqueues, for the job's event."""
+    actor: str | None = None
+    """Name of the API key of the caller, for the job's event."""
     left_out: Sequence[str] = OPTION_NAMES
     """Options that the request left out. The defaults of the queue replace their values here."""
     same_payload: str | None = None
@@ -213,6 +216,17 @@ class Transition(Struct, frozen=True):
     decide: Decide
     memory: int = 0
     """Bytes of the texts that the rule stores."""
+    actor: str | None = None
+    """Name of the API key of the caller, for the job's event."""
+
+
+class JobAction(Struct, frozen=True):
+    """A request of an operator to move jobs, which is recorded in the audit log."""
+
+    transitions: Sequence[Transition]
+    audit: Audit
+    is_bulk: bool = False
+    """Whether one entry counts all jobs, instead of an entry per job that exists."""
 
 
 class Claim(Struct, frozen=True):
@@ -226,6 +240,8 @@ class Claim(Struct, frozen=True):
     """Rule that starts a job at a time in ms."""
     max_bytes: int
     """Largest total of the `size` of the jobs. The first job may be larger."""
+    actor: str | None = None
+    """Name of the API key of the caller, for the events of the jobs."""
 
 
 class Maintain(Struct, frozen=True):
@@ -250,6 +266,8 @@ class Prune(Struct, frozen=True):
     """For dead jobs."""
     events_before: int | None
     """For events of the event log."""
+    audit_before: int | None = None
+    """For entries of the audit log."""
 
 
 class LeasedJob(Struct, gc=False):

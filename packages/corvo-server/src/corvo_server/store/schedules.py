@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from corvo_schema.schedules import Misfire
 from corvo_schema.states import Priority
+from corvo_server.store.audit import Audit
 from corvo_server.store.records import Enqueued, NewJob, Refusal
 
 
@@ -66,6 +67,7 @@ class ScheduleEdit(Struct, frozen=True):
     by_id: bool = True
     memory: int = 0
     """Bytes of the texts that the rule stores."""
+    audit: Audit | None = None
 
 
 class DueSchedules(Struct, frozen=True):

@@ -101,6 +101,13 @@ TABLES = (
             *("error", "cursor", "last_seq", "created_at", "updated_at", "finished_at"),
         ),
     ),
+    Table(
+        "audit",
+        (
+            *("id", "at", "operation", "actor", "key_id", "roles", "address", "request_id"),
+            *("target", "queue", "before", "after", "outcome"),
+        ),
+    ),
     Table("events", ("id", "type", "job_seq", "job_id", "queue", "at", "data")),
 )
 """All tables in the order of the transfer: a table comes after those that its rows refer to."""

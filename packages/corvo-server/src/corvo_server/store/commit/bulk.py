@@ -13,6 +13,7 @@ from corvo_server.store.bulk import (
 )
 from corvo_server.store.commit import emptying
 from corvo_server.store.commit import transition as moves
+from corvo_server.store.commit.audit import entry_of_bulk
 from corvo_server.store.commit.prefetch import Prefetch
 from corvo_server.store.commit.transaction import Transaction
 from corvo_server.store.records import Change, Refusal, Removal
@@ -31,6 +32,10 @@ def edit(tx: Transaction, edits: list[BulkEdit]) -> list[BulkOutcome]:
 def _edit(tx: Transaction, request: BulkEdit) -> BulkOutcome:
     before = tx.tables.bulks.find(request.id)
     outcome = request.decide(before)
+    if request.audit is not None:
+        entry = entry_of_bulk(request.audit, before, outcome)
+        if entry is not None:
+            tx.audit(entry)
     if isinstance(outcome, BulkRecord):
         tx.tables.bulks.save(outcome)
         tx.is_freeing = True
@@ -68,5 +73,8 @@ def _step(tx: Transaction, chunk: BulkStep) -> BulkRecord | None:
             is_deleted = record.action == DELETE_QUEUE
             emptying.end(tx, record.emptied_queue, is_deleted=is_deleted)
         after = after.ended(BulkStatus.COMPLETED, chunk.now)
+        entry = None if chunk.end is None else entry_of_bulk(chunk.end, record, after)
+        if entry is not None:
+            tx.audit(entry)
     tx.tables.bulks.save(after)
     return after

@@ -2,6 +2,7 @@
 
 from corvo_schema.states import JobState
 from corvo_server.store.commit import transition as moves
+from corvo_server.store.commit.audit import entry_of_emptying
 from corvo_server.store.commit.prefetch import Prefetch
 from corvo_server.store.commit.transaction import Transaction
 from corvo_server.store.emptying import EmptyOutcome, EmptyQueue
@@ -15,7 +16,16 @@ def prefetch(prefetch: Prefetch, requests: list[EmptyQueue]) -> None:
 
 def empty(tx: Transaction, requests: list[EmptyQueue]) -> list[EmptyOutcome]:
     """Delete the jobs of each request, or store the bulk operation that deletes them."""
-    return [_empty(tx, request) for request in requests]
+    return [_audited(tx, request) for request in requests]
+
+
+def _audited(tx: Transaction, request: EmptyQueue) -> EmptyOutcome:
+    if request.audit is None:
+        return _empty(tx, request)
+    before = tx.tables.queues.settings(request.queue)
+    outcome = _empty(tx, request)
+    tx.audit(entry_of_emptying(request.audit, before, outcome))
+    return outcome
 
 
 def _empty(tx: Transaction, request: EmptyQueue) -> EmptyOutcome:

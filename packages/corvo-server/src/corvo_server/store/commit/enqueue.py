@@ -75,8 +75,8 @@ class _Additions:
         """New jobs by the queue and unique key that they hold."""
         self._heads: dict[str, JobHead] = {}
         """Heads of stored jobs that conflict with new ones, by id, after their changes so far."""
-        self._changes: list[tuple[JobHead, Change]] = []
-        """Changes to existing jobs that a new job replaces or reschedules."""
+        self._changes: list[tuple[JobHead, Change, str | None]] = []
+        """Changes to existing jobs that a new job replaces or reschedules, and its caller."""
         self._quotas = Quotas(tx, requests)
         self._replaced_bytes = 0
         """Bytes that the current request adds by replacing the payloads of jobs of its key."""
@@ -118,9 +118,9 @@ class _Additions:
     def write(self) -> None:
         """Insert the new jobs and write the changes to existing jobs."""
         self._tx.insert(self._new)
-        for before, change in self._changes:
-            self._tx.record(before, change)
-        self._tx.write([change for _, change in self._changes])
+        for before, change, actor in self._changes:
+            self._tx.record(before, change, actor)
+        self._tx.write([change for _, change, _ in self._changes])
 
     def _add(self, job: NewJob, request: Enqueue) -> Enqueued | Refusal:
         if job.is_id_from_client:
@@ -165,7 +165,7 @@ class _Additions:
 
     def _is_replaced(self, job_id: str) -> bool:
         """Return whether a new job of this commit replaces the payload of an existing one."""
-        return any(change.job.id == job_id and change.replacement for _, change in self._changes)
+        return any(change.job.id == job_id and change.replacement for _, change, _ in self._changes)
 
     def _resolve_conflict(self, job: NewJob, holder: str, *, is_stored: bool) -> Enqueued | Refusal:
         """Apply the rule of `job` to the job that holds its unique key. Return the result."""
@@ -186,7 +186,7 @@ class _Additions:
             if head.charged_to == job.charged_to:
                 self._replaced_bytes += outcome.job.charged_bytes - head.charged_bytes
             self._heads[holder] = outcome.job
-            self._changes.append((head, outcome))
+            self._changes.append((head, outcome, job.actor))
             status = outcome.event.value if outcome.event else "duplicate"
             return Enqueued(holder, status, is_new=False, is_duplicate=True)
         return duplicate
@@ -212,7 +212,7 @@ class _Additions:
                 self._holders.pop((job.queue, job.unique_key), None)
         del self._new[self._first :]
         del self._changes[changed:]
-        self._heads = {change.job.id: change.job for _, change in self._changes}
+        self._heads = {change.job.id: change.job for _, change, _ in self._changes}
 
 
 def _hide_state(job: NewJob, answer: Enqueued | Refusal) -> Enqueued | Refusal:

@@ -40,7 +40,7 @@ def fetch(tx: Transaction, claims: list[Claim]) -> list[list[LeasedJob] | Postpo
         first += count
         for job in jobs:
             change = claim.start(job.head, now)
-            tx.record(job.head, change)
+            tx.record(job.head, change, claim.actor)
             changes.append(change)
             job.head = change.job
         answers.append(jobs)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from corvo_server.store.commit.audit import entries_of_keys
 from corvo_server.store.commit.transaction import Transaction
 from corvo_server.store.keys import KeyChange, KeyEdit, KeyUse
 from corvo_server.store.records import Refusal
@@ -14,7 +15,11 @@ def edit(tx: Transaction, edits: Sequence[KeyEdit]) -> list[KeyChange]:
 
 def _edit(tx: Transaction, request: KeyEdit) -> KeyChange:
     keys = tx.tables.keys
-    change = request.decide(keys.lock(request.secret))
+    ring = keys.lock(request.secret)
+    change = request.decide(ring)
+    if request.audit is not None:
+        for entry in entries_of_keys(request.audit, ring, change):
+            tx.audit(entry)
     if not isinstance(change, Refusal):
         keys.save(change)
     return change

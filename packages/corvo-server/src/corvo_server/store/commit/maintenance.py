@@ -51,11 +51,11 @@ def _move(tx: Transaction, heads: list[JobHead], chunk: Maintain) -> int:
 def prune(tx: Transaction, requests: list[Prune]) -> list[int]:
     """Delete a chunk of each kind of old row. Return the number of deleted rows per request.
 
-    The kinds are finished jobs, events, expired unique locks, batches without jobs, ended bulk
-    operations, and the counters of nodes without recent heartbeats.
+    The kinds are finished jobs, events, entries of the audit log, expired unique locks, batches
+    without jobs, ended bulk operations, and the counters of nodes without recent heartbeats.
     """
     return [
-        _prune_jobs(tx, request) + _prune_events(tx, request) + _prune_rest(tx, request)
+        _prune_jobs(tx, request) + _prune_logs(tx, request) + _prune_rest(tx, request)
         for request in requests
     ]
 
@@ -75,10 +75,14 @@ def _prune_jobs(tx: Transaction, request: Prune) -> int:
     return pruned
 
 
-def _prune_events(tx: Transaction, request: Prune) -> int:
-    if request.events_before is None:
-        return 0
-    return tx.tables.events.prune(request.events_before, request.limit * _EVENTS_OF_A_JOB)
+def _prune_logs(tx: Transaction, request: Prune) -> int:
+    pruned = 0
+    if request.events_before is not None:
+        limit = request.limit * _EVENTS_OF_A_JOB
+        pruned += tx.tables.events.prune(request.events_before, limit)
+    if request.audit_before is not None:
+        pruned += tx.tables.audit.prune(request.audit_before, request.limit)
+    return pruned
 
 
 def _prune_rest(tx: Transaction, request: Prune) -> int:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from corvo_schema.errors import ErrorCode
+from corvo_server.store.commit.audit import entry_of_schedule
 from corvo_server.store.commit.enqueue import enqueue
 from corvo_server.store.commit.transaction import Transaction, no_room
 from corvo_server.store.records import Enqueue, Refusal
@@ -25,6 +26,15 @@ def edit(tx: Transaction, edits: list[ScheduleEdit]) -> list[EditOutcome]:
 
 def _edit(tx: Transaction, request: ScheduleEdit) -> EditOutcome:
     before = tx.tables.schedules.find(request.reference, by_id=request.by_id)
+    outcome = _change(tx, request, before)
+    if request.audit is not None:
+        entry = entry_of_schedule(request.audit, before, outcome)
+        if entry is not None:
+            tx.audit(entry)
+    return outcome
+
+
+def _change(tx: Transaction, request: ScheduleEdit, before: ScheduleRecord | None) -> EditOutcome:
     change = request.decide(before)
     if isinstance(change, Refusal):
         return change

@@ -10,10 +10,11 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 
 from corvo_schema.states import EventType, JobState
+from corvo_server.store.audit import AuditEntry
 from corvo_server.store.bulk import BulkRecord
 from corvo_server.store.keys import KeyRecord, KeyRing, KeyUse
 from corvo_server.store.options import JobOptions
-from corvo_server.store.queues import QueueSetting
+from corvo_server.store.queues import QueueSetting, QueueSettings
 from corvo_server.store.records import (
     Change,
     Event,
@@ -220,6 +221,13 @@ class QueueTable(Protocol):
         """Change one setting of a queue. Create the queue if it does not exist."""
         ...
 
+    def settings(self, name: str) -> QueueSettings:
+        """Return the settings of a queue; those of a new queue if it does not exist.
+
+        They change only by this transaction until it ends. The queue may be created for that.
+        """
+        ...
+
     def active(self, name: str) -> int:
         """Return the number of active jobs of a queue, without uncounted ones (`count`)."""
         ...
@@ -404,6 +412,21 @@ class KeyUsageTable(Protocol):
         ...
 
 
+class AuditTable(Protocol):
+    """The audit log."""
+
+    def append(self, entries: Sequence[AuditEntry]) -> None:
+        """Append entries. The store sets their ids."""
+        ...
+
+    def prune(self, before: int, limit: int) -> int:
+        """Delete up to `limit` of the oldest entries, up to the first one after `before` (ms).
+
+        Return their number. The newest entry stays, so that ids keep ascending.
+        """
+        ...
+
+
 class Tables(NamedTuple):
     """The tables of one open transaction."""
 
@@ -418,3 +441,4 @@ class Tables(NamedTuple):
     clock: ClockTable
     keys: KeyTable
     key_usage: KeyUsageTable
+    audit: AuditTable

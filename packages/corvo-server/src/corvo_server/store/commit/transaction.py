@@ -17,6 +17,7 @@ from corvo_schema import format_ms
 from corvo_schema.errors import ErrorCode
 from corvo_schema.rules import BATCH_COUNTS
 from corvo_schema.states import EventType, JobState
+from corvo_server.store.audit import AuditEntry
 from corvo_server.store.commit.batches import callback_job
 from corvo_server.store.commit.tables import BatchCount, Tables, Usage
 from corvo_server.store.options import fill
@@ -64,6 +65,7 @@ class Transaction:
         """Changes of what API keys with limits use, by name."""
         self._event_seqs: list[int] = []
         self._next_event_id: int | None = None
+        self._audit: list[AuditEntry] = []
         self.has_removed = False
         """Whether jobs were deleted."""
         self.is_freeing = False
@@ -123,13 +125,18 @@ class Transaction:
             self.tables.jobs.update(changes)
 
     def remove(
-        self, jobs: list[JobHead], event: EventType, now: int, reason: str | None = None
+        self,
+        jobs: list[JobHead],
+        event: EventType,
+        now: int,
+        reason: str | None = None,
+        actor: str | None = None,
     ) -> None:
         """Delete jobs with their failures and locks. Their events stay. No job may be active."""
         for job in jobs:
             self._counters[job.queue][STATE_CODES[job.state]] -= 1
             self._count_in_batch(job, JobState.CANCELLED, now)
-            self._add_event(job.seq, job, event, now, _reason_data(reason))
+            self._add_event(job.seq, job, event, now, _reason_data(reason, actor))
             if job.unique_key is not None and not job.state.is_finished:
                 self.tables.locks.free(job)
             if job.charged_to is not None:
@@ -138,10 +145,11 @@ class Transaction:
             self.tables.jobs.remove(jobs)
             self.has_removed = self.is_freeing = True
 
-    def record(self, before: JobHead, change: Change) -> None:
+    def record(self, before: JobHead, change: Change, actor: str | None = None) -> None:
         """Record the effects of `change` on counters, batches, locks and events.
 
-        Call before `write`, which stores the change itself.
+        `actor` is the name of the caller for the event. Call before `write`, which stores the
+        change itself.
         """
         after = change.job
         state, old_state = after.state, before.state
@@ -161,8 +169,13 @@ class Transaction:
         if change.failure is not None:
             self._counters[queue][_FAILED] += 1
         if change.event is not None:
-            self._add_event(after.seq, after, change.event, change.at, _change_data(change))
+            data = _change_data(change, actor)
+            self._add_event(after.seq, after, change.event, change.at, data)
         self._note_wake_up_times(after)
+
+    def audit(self, entry: AuditEntry) -> None:
+        """Add an entry to the audit log."""
+        self._audit.append(entry)
 
     def open_queue(self, queue: str) -> None:
         """Report that the settings of `queue` changed, so that waiting fetches look again."""
@@ -214,6 +227,8 @@ class Transaction:
                 self.commit.events, self._event_seqs, are_jobs_there=not self.has_removed
             )
             self.commit.has_events = True
+        if self._audit:
+            self.tables.audit.append(self._audit)
         return self.commit
 
     def check_batch_end(self, batch_id: str, now: int) -> None:
@@ -288,7 +303,14 @@ class Transaction:
     def _add_enqueued_events(self, seqs: Sequence[int], jobs: list[NewJob]) -> None:
         event = EventType.ENQUEUED
         self.commit.events += [
-            Event(number, event, job.id, job.queue, job.created_at, _reason_data(job.reason))
+            Event(
+                number,
+                event,
+                job.id,
+                job.queue,
+                job.created_at,
+                _reason_data(job.reason, job.actor),
+            )
             for number, job in enumerate(jobs, self._take_event_ids(len(jobs)))
         ]
         self._event_seqs += seqs
@@ -338,12 +360,12 @@ def _earlier(a: int | None, b: int | None) -> int | None:
 # The `data` of events: a JSON object as text
 
 
-def _change_data(change: Change) -> str | None:
+def _change_data(change: Change, actor: str | None) -> str | None:
     """Return the event data of a transition; None if it has no details."""
     if change.event is _STARTED:
-        return _started_data(change.job.attempt, change.job.worker_id)
+        return _started_data(change.job.attempt, change.job.worker_id, actor)
     if change.event is _COMPLETED:
-        return None
+        return None if actor is None else _actor_data(actor)
     data: dict[str, object] = {}
     if change.failure is not None:
         error = change.failure.error[:_MAX_ERROR_LENGTH]
@@ -354,15 +376,28 @@ def _change_data(change: Change) -> str | None:
         data["progress"] = orjson.Fragment(change.progress)
     if change.reason is not None:
         data["reason"] = change.reason
+    if actor is not None:
+        data["actor"] = actor
     return orjson.dumps(data).decode() if data else None
 
 
-def _reason_data(reason: str | None) -> str | None:
-    """Return the event data of an enqueue or a removal; None if it has no reason."""
-    return None if reason is None else orjson.dumps({"reason": reason}).decode()
+def _reason_data(reason: str | None, actor: str | None) -> str | None:
+    """Return the event data of an enqueue or a removal; None if it has no details."""
+    if reason is None:
+        return None if actor is None else _actor_data(actor)
+    data = {"reason": reason}
+    if actor is not None:
+        data["actor"] = actor
+    return orjson.dumps(data).decode()
 
 
 @lru_cache(maxsize=256)
-def _started_data(attempt: int, worker_id: str | None) -> str:
+def _actor_data(actor: str) -> str:
+    return orjson.dumps({"actor": actor}).decode()
+
+
+@lru_cache(maxsize=256)
+def _started_data(attempt: int, worker_id: str | None, actor: str | None) -> str:
     # Cached, because the data is the same for nearly all jobs of a fetch.
-    return orjson.dumps({"attempt": attempt, "worker_id": worker_id}).decode()
+    data = {"attempt": attempt, "worker_id": worker_id}
+    return orjson.dumps(data if actor is None else data | {"actor": actor}).decode()

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 
 from corvo_schema.errors import ErrorCode
+from corvo_server.store.commit.audit import entries_of_jobs
 from corvo_server.store.commit.prefetch import Prefetch
 from corvo_server.store.commit.transaction import Transaction
 from corvo_server.store.records import (
     Change,
+    JobAction,
     JobHead,
     Outcome,
     Refusal,
@@ -39,6 +41,32 @@ def transition(tx: Transaction, requests: list[Sequence[Transition]]) -> list[li
     return answers
 
 
+def prefetch_actions(prefetch: Prefetch, actions: list[JobAction]) -> None:
+    """Add the ids of the jobs to move to `prefetch`."""
+    prefetch.ids.update(item.job_id for action in actions for item in action.transitions)
+
+
+def memory_of_action(action: JobAction) -> int:
+    """Return the bytes of memory that an action takes."""
+    return memory(action.transitions)
+
+
+def act(tx: Transaction, actions: list[JobAction]) -> list[list[Outcome]]:
+    """Move jobs like `transition`, and add what each action did to the audit log."""
+    items = [item for action in actions for item in action.transitions]
+    heads = tx.tables.jobs.heads({item.job_id for item in items})
+    changes: list[Change] = []
+    answers = []
+    for action in actions:
+        before = {item.job_id: heads.get(item.job_id) for item in action.transitions}
+        outcomes = [_move(tx, item, heads, changes) for item in action.transitions]
+        for entry in entries_of_jobs(action, before, outcomes):
+            tx.audit(entry)
+        answers.append(outcomes)
+    tx.write(changes)
+    return answers
+
+
 def _move(
     tx: Transaction, item: Transition, heads: dict[str, JobHead], changes: list[Change]
 ) -> Outcome:
@@ -50,13 +78,13 @@ def _move(
         refusal = _relock(tx, head, outcome)
         if refusal is not None:
             return refusal
-        tx.record(head, outcome)
+        tx.record(head, outcome, item.actor)
         heads[item.job_id] = outcome.job
         changes.append(outcome)
     elif isinstance(outcome, Removal):
         tx.write(changes)  # earlier changes of this job must be written before its deletion
         changes.clear()
-        tx.remove([head], outcome.event, outcome.at)
+        tx.remove([head], outcome.event, outcome.at, actor=item.actor)
         del heads[item.job_id]
     return outcome
 

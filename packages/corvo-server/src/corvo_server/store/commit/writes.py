@@ -5,6 +5,7 @@ from asyncio import Future
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 
+from corvo_server.store.audit import Audit
 from corvo_server.store.bulk import BulkEdit, BulkOutcome, BulkRecord, BulkStep
 from corvo_server.store.commit import (
     bulk,
@@ -22,12 +23,13 @@ from corvo_server.store.commit.session import Verb
 from corvo_server.store.commit.writer import Writer
 from corvo_server.store.emptying import EmptyOutcome, EmptyQueue
 from corvo_server.store.keys import KeyChange, KeyEdit, KeyUse
-from corvo_server.store.queues import QueueSetting
+from corvo_server.store.queues import ConfigureQueue, QueueSetting
 from corvo_server.store.records import (
     Claim,
     Commit,
     Enqueue,
     Enqueued,
+    JobAction,
     LeasedJob,
     Maintain,
     Outcome,
@@ -48,6 +50,7 @@ RECLAIM = Verb(3, maintenance.reclaim)
 EXPIRE = Verb(4, maintenance.expire)
 PRUNE = Verb(5, maintenance.prune)
 CONFIGURE_QUEUE = Verb(6, queues.configure, memory=queues.memory, is_new_work=True)
+ACT = Verb(7, transition.act, transition.prefetch_actions, transition.memory_of_action)
 EDIT_SCHEDULE = Verb(8, schedules.edit, memory=_MEMORY, is_new_work=True)
 RUN_SCHEDULES = Verb(9, schedules.run_due)
 EMPTY_QUEUE = Verb(10, emptying.empty, emptying.prefetch, is_new_work=True)
@@ -103,6 +106,9 @@ class Writes:
     def transition(self, requests: Sequence[Transition]) -> Future[list[Outcome]]:
         return self._writer.submit(TRANSITION, requests)
 
+    def act(self, action: JobAction) -> Future[list[Outcome]]:
+        return self._writer.submit(ACT, action)
+
     def fetch(self, claim: Claim) -> Future[list[LeasedJob]]:
         return self._writer.submit(FETCH, claim)
 
@@ -118,8 +124,8 @@ class Writes:
     def prune(self, limits: Prune) -> Future[int]:
         return self._writer.submit(PRUNE, limits)
 
-    def configure_queue(self, *settings: QueueSetting) -> Future[None]:
-        return self._writer.submit(CONFIGURE_QUEUE, settings)
+    def configure_queue(self, *settings: QueueSetting, audit: Audit | None = None) -> Future[None]:
+        return self._writer.submit(CONFIGURE_QUEUE, ConfigureQueue(settings, audit))
 
     def empty_queue(self, request: EmptyQueue) -> Future[EmptyOutcome]:
         return self._writer.submit(EMPTY_QUEUE, request)

@@ -22,6 +22,11 @@ _INVARIANTS = (
     ("wrong_finish_times", "job {0} has a finish time but is not finished, or the reverse"),
     ("wrong_times", "job {0} is scheduled or retrying but has no scheduled time"),
     ("events_without_job", "event {0} refers to job {1} with seq {2}, which never existed"),
+    (
+        "missing_audit_triggers",
+        "the trigger {0}, which keeps entries of the audit log from being changed, is missing or "
+        "disabled",
+    ),
     ("wrong_sequences", "{0}: number {1} is used, but the sequence will return it again"),
 )
 """Statements that return a row for each violation, and the message for such a row."""

@@ -14,8 +14,9 @@ from corvo_server.store.queues import (
     QueueDefaults,
     QueueRecord,
     QueueSetting,
+    QueueSettings,
 )
-from corvo_server.store.rows.queues import setting_update
+from corvo_server.store.rows.queues import setting_update, to_settings
 
 _COUNTS = (
     "queue",
@@ -103,6 +104,11 @@ class Queues:
     def configure(self, setting: QueueSetting) -> None:
         self._pipeline.write(*setting_update(SQL, setting))
         self._forget_settings()
+
+    def settings(self, name: str) -> QueueSettings:
+        self._pipeline.send(SQL.lock_queue, (name,))
+        rows = self._pipeline.ask(SQL.queue_settings, (name,))
+        return to_settings(rows[0]) if rows else QueueSettings()
 
     def active(self, name: str) -> int:
         ((active,),) = self._pipeline.ask(SQL.active_of_queue, (name,))

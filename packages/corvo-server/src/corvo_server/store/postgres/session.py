@@ -19,6 +19,7 @@ from corvo_server.store.commit.prefetch import Prefetch
 from corvo_server.store.commit.session import CommitError, Group
 from corvo_server.store.commit.tables import Tables
 from corvo_server.store.commit.transaction import Transaction
+from corvo_server.store.postgres.audit import AuditLog
 from corvo_server.store.postgres.batches import Batches
 from corvo_server.store.postgres.bulk import Bulks
 from corvo_server.store.postgres.clock import Clock
@@ -143,6 +144,7 @@ class PostgresSession:
             clock=Clock(pipeline),
             keys=Keys(pipeline),
             key_usage=KeyUsage(pipeline, self.writer_id),
+            audit=AuditLog(pipeline),
         )
 
     def commit(self, tx: Transaction) -> Commit:

@@ -9,6 +9,7 @@ from corvo_server.store.commit.writes import Writes
 from corvo_server.store.lanes import CONNECTIONS
 from corvo_server.store.nodes import HeartbeatResult, NodeRecord, NodeReport
 from corvo_server.store.postgres import (
+    audit,
     batches,
     bulk,
     events,
@@ -60,6 +61,7 @@ _QUERIES = Queries(
     next_times=maintenance.next_times,
     list_keys=keys.list_keys,
     keys_version=keys.keys_version,
+    list_audit=audit.list_audit,
 )
 
 

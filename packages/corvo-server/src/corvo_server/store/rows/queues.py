@@ -1,5 +1,6 @@
 """The statement and parameters that write a setting of a queue."""
 
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,6 +9,7 @@ from corvo_server.store.queues import (
     LimitQueue,
     PauseQueue,
     QueueSetting,
+    QueueSettings,
     SetDefaults,
     ThrottleQueue,
 )
@@ -31,3 +33,9 @@ def setting_update(
             return statements.clear_defaults, (setting.queue,)
         case SetDefaults(options=options, payload_schema=schema):
             return statements.set_defaults, (*common, options or "{}", schema)
+
+
+def to_settings(row: Sequence[Any]) -> QueueSettings:
+    """Return the settings of a row of `queue_settings`."""
+    is_paused, is_draining, *others = row
+    return QueueSettings(bool(is_paused), bool(is_draining), *others)

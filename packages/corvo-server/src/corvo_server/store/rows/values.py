@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import orjson
 
 from corvo_schema import BulkAction, BulkStatus, Misfire, is_queue_name
+from corvo_schema.audit import DONE
+from corvo_schema.errors import ErrorCode
 from corvo_schema.states import EventType, Priority
 from corvo_server.store.bulk import EMPTYING
 from corvo_server.store.rows.codes import BACKOFFS, STATES
@@ -62,6 +64,9 @@ DOCUMENTS = {
     ("schedules", "tags"): _TAGS,
     ("bulk_operations", "request"): _JSON,
     ("events", "data"): _JSON,
+    ("audit", "roles"): _JSON,
+    ("audit", "before"): _JSON,
+    ("audit", "after"): _JSON,
 }
 """Columns of JSON text, by table and column."""
 
@@ -85,6 +90,8 @@ CODES = {
     ("bulk_operations", "status"): _one_of([word.value for word in BulkStatus]),
     ("events", "type"): _one_of([word.value for word in EventType]),
     ("events", "queue"): _QUEUE,
+    ("audit", "queue"): _QUEUE,
+    ("audit", "outcome"): _one_of([DONE, *(code.value for code in ErrorCode)]),
 }
 """Columns with few distinct values."""
 
@@ -98,5 +105,6 @@ NUMBERS = {
     ("queues", "created_at"): _TIME,
     ("throttle_starts", "starts"): _COUNT,
     ("events", "at"): _TIME,
+    ("audit", "at"): _TIME,
 }
 """Columns with a range of numbers."""

@@ -9,8 +9,9 @@ from corvo_server.store.queues import (
     QueueDefaults,
     QueueRecord,
     QueueSetting,
+    QueueSettings,
 )
-from corvo_server.store.rows.queues import setting_update
+from corvo_server.store.rows.queues import setting_update, to_settings
 from corvo_server.store.sqlite.rows import SQL, to_queue
 
 
@@ -46,6 +47,10 @@ class Queues:
     def configure(self, setting: QueueSetting) -> None:
         self.forget()
         self._connection.execute(*setting_update(SQL, setting))
+
+    def settings(self, name: str) -> QueueSettings:
+        row = self._connection.execute(SQL.queue_settings, (name,)).fetchone()
+        return QueueSettings() if row is None else to_settings(row)
 
     def active(self, name: str) -> int:
         row = self._connection.execute(SQL.active_of_queue, (name,)).fetchone()

@@ -9,6 +9,7 @@ from corvo_server.store.commit.tables import Tables
 from corvo_server.store.commit.transaction import Transaction
 from corvo_server.store.protocol import OutcomeUnknown, StoreFull, StoreUnavailable
 from corvo_server.store.records import Commit
+from corvo_server.store.sqlite.audit import AuditLog
 from corvo_server.store.sqlite.batches import Batches
 from corvo_server.store.sqlite.bulk import Bulks
 from corvo_server.store.sqlite.clock import Clock
@@ -60,6 +61,7 @@ def _tables_of(
         clock=Clock(connection),
         keys=Keys(connection),
         key_usage=KeyUsage(connection),
+        audit=AuditLog(connection),
     )
 
 

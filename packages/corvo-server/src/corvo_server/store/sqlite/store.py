@@ -13,6 +13,7 @@ from corvo_server.store.protocol import StoreUnavailable
 from corvo_server.store.reads import Queries, Reads
 from corvo_server.store.records import Event
 from corvo_server.store.sqlite import (
+    audit,
     batches,
     bulk,
     events,
@@ -61,6 +62,7 @@ _QUERIES = Queries(
     next_times=maintenance.next_times,
     list_keys=keys.list_keys,
     keys_version=keys.keys_version,
+    list_audit=audit.list_audit,
 )
 
 

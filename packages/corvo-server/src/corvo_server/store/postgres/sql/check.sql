@@ -69,6 +69,8 @@ SELECT 'jobs', max(seq) FROM jobs HAVING max(seq) > (SELECT last_value FROM jobs
 UNION ALL
 SELECT 'events', max(id) FROM events HAVING max(id) > (SELECT last_value FROM events_id_seq)
 UNION ALL
+SELECT 'audit', max(id) FROM audit HAVING max(id) > (SELECT last_value FROM audit_id_seq)
+UNION ALL
 SELECT 'job_failures', max(number) FROM job_failures
 HAVING max(number) > (SELECT last_value FROM job_failures_number_seq);
 
@@ -76,3 +78,10 @@ HAVING max(number) > (SELECT last_value FROM job_failures_number_seq);
 -- The job of an event exists or was removed. A seq that the sequence has not returned is of none.
 SELECT e.id, e.job_id, e.job_seq FROM events e LEFT JOIN jobs j ON j.seq = e.job_seq
 WHERE e.job_seq < 1 OR e.job_seq > (SELECT last_value FROM jobs_seq) OR j.id <> e.job_id;
+
+-- name: missing_audit_triggers
+SELECT name FROM (VALUES ('audit_is_never_changed'), ('audit_ends_with_the_oldest')) AS wanted (name)
+WHERE NOT EXISTS (
+    SELECT FROM pg_trigger
+    WHERE tgrelid = 'audit'::regclass AND tgname = wanted.name AND tgenabled <> 'D'
+);

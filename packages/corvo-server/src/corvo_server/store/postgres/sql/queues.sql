@@ -173,3 +173,11 @@ SELECT c.queue, sum(c.pending)::bigint
 FROM queue_counts c LEFT JOIN queues q ON q.name = c.queue
 WHERE NOT coalesce(q.is_paused, false)
 GROUP BY c.queue HAVING sum(c.pending) > 0;
+
+-- name: lock_queue
+SELECT 1 FROM queues WHERE name = %s FOR UPDATE;
+
+-- name: queue_settings
+SELECT q.is_paused, q.is_draining, q.max_concurrency, q.max_per_key, q.rate_limit, q.rate_window,
+       d.options, d.payload_schema
+FROM queues q LEFT JOIN queue_defaults d ON d.queue = q.name WHERE q.name = %s;

@@ -42,7 +42,8 @@ SELECT pg_try_advisory_lock(hashtext('corvo transfer'), hashtext(current_schema(
 -- SHARE MODE blocks all writes until the transfer has read everything. NOWAIT fails if a writer is
 -- active now.
 LOCK TABLE jobs, job_failures, unique_locks, batches, queues, queue_counts, throttle_starts,
-           schedules, bulk_operations, clock, events, queue_defaults, schedule_options IN SHARE MODE NOWAIT;
+           schedules, bulk_operations, clock, events, queue_defaults, schedule_options, audit,
+           key_ring, api_keys IN SHARE MODE NOWAIT;
 
 -- name: queues_to_transfer
 -- One row per queue with its settings and the sum of its counters, as SQLite stores it.
@@ -81,4 +82,6 @@ SELECT setval('jobs_seq', greatest(%(newest_seq)s, 1), %(newest_seq)s > 0),
        setval(pg_get_serial_sequence('job_failures', 'number'),
               (SELECT coalesce(max(number), 0) + 1 FROM job_failures), false),
        setval(pg_get_serial_sequence('events', 'id'),
-              (SELECT coalesce(max(id), 0) + 1 FROM events), false);
+              (SELECT coalesce(max(id), 0) + 1 FROM events), false),
+       setval(pg_get_serial_sequence('audit', 'id'),
+              (SELECT coalesce(max(id), 0) + 1 FROM audit), false);

@@ -87,3 +87,8 @@ ORDER BY q.name;
 
 -- name: touch
 UPDATE job_sequence SET last = last;
+
+-- name: queue_settings
+SELECT q.is_paused, q.is_draining, q.max_concurrency, q.max_per_key, q.rate_limit, q.rate_window,
+       d.options, d.payload_schema
+FROM queues q LEFT JOIN queue_defaults d ON d.queue = q.name WHERE q.name = ?;
