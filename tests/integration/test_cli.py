@@ -10,7 +10,7 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ from corvo_cli.catalog import COMMANDS
 from server_support.process import Process, clean_environment, python
 from server_support.waiting import PATIENCE, wait_blocking
 from support.api_client import new_name
-from support.server import CorvoServer
+from support.server import CorvoServer, StartServer, server_command
 
 JOB_ID = re.compile(r"job_[0-9A-Z]{26}")
 TASKS = """
@@ -66,7 +66,13 @@ class Done(NamedTuple):
 Corvo = Callable[..., Done]
 
 
-def run(*arguments: str, url: str, stdin: str = "", code: int = 0) -> Done:
+def run(
+    *arguments: str,
+    url: str,
+    stdin: str = "",
+    code: int = 0,
+    env: Mapping[str, str] | None = None,
+) -> Done:
     ended = subprocess.run(
         [sys.executable, "-m", "corvo_cli", *arguments],
         check=False,
@@ -74,7 +80,9 @@ def run(*arguments: str, url: str, stdin: str = "", code: int = 0) -> Done:
         capture_output=True,
         text=True,
         timeout=60,
-        env=clean_environment({"CORVO_SERVER": url, "CORVO_CONFIG": "/nonexistent/config.toml"}),
+        env=clean_environment(
+            {"CORVO_SERVER": url, "CORVO_CONFIG": "/nonexistent/config.toml", **(env or {})}
+        ),
     )
     assert ended.returncode == code, f"{arguments}: {ended.returncode}\n{ended.stderr}"
     return Done(ended.returncode, ended.stdout, ended.stderr)
@@ -405,6 +413,57 @@ def test_closed_output_ends_the_command_without_an_error(corvo: Corvo, server: C
         process.kill()
         process.wait()
         process.stderr.close()
+
+
+def test_keys_are_managed(start_server: StartServer) -> None:
+    server = start_server()
+
+    def corvo(*arguments: str, key: str = "", code: int = 0) -> Done:
+        return run(*arguments, url=server.url, env={"CORVO_API_KEY": key}, code=code)
+
+    assert "There are no keys" in corvo("keys").stderr
+    assert "not needed" in corvo("keys", "status").stdout
+    refused = corvo("keys", "create", "w", "--role", "worker", code=5)
+    assert "First make a key with the role admin" in refused.stderr
+
+    made = corvo("keys", "create", "admin", "--role", "admin")
+    admin = made.stdout.strip()
+    assert admin not in made.stderr
+    assert "This server needs an API key" in corvo("keys", code=4).stderr
+    limits = ("--queues", "a.*", "--expires", "90d")
+    text = corvo("keys", "create", "w", "--role", "producer", *limits, key=admin).stdout.strip()
+    assert "a.*" in corvo("keys", "status", key=text).stdout
+    assert JOB_ID.match(corvo("enqueue", "a.b", key=text).stdout)
+    assert "may not use the queue 'b'" in corvo("enqueue", "b", key=text, code=4).stderr
+    assert "needs admin" in corvo("keys", "list", key=text, code=4).stderr
+
+    rotated = corvo("keys", "rotate", "w", "--grace", "1h", key=admin).stdout.strip()
+    for key in (text, rotated):
+        assert JOB_ID.match(corvo("enqueue", "a.b", key=key).stdout)
+    corvo("keys", "revoke", "w", key=admin)
+    assert "was revoked" in corvo("enqueue", "a.b", key=rotated, code=4).stderr
+    listed = corvo("keys", "list", "-o", "jsonl", key=admin)
+    assert [key["valid"] for key in listed.documents] == [True, False, False]
+    for secret in (admin, text, rotated):
+        assert secret not in listed.stdout + "".join(server.lines)
+
+
+def test_keys_are_made_without_a_server(make_server: StartServer) -> None:
+    """The first key of a server is made before its first start."""
+    server = make_server()
+    create = ("keys", "create", "--name", "admin", "--role", "admin")
+    done = subprocess.run(
+        [*server_command(server.data_dir, "127.0.0.1:0", server.options), *create],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=clean_environment(),
+    )
+    key = done.stdout.strip()
+    server.start()
+    assert run("keys", url=server.url, code=4).stdout == ""
+    assert "admin" in run("keys", url=server.url, env={"CORVO_API_KEY": key}).stdout
 
 
 def test_every_command_is_run_here() -> None:

@@ -17,6 +17,7 @@ from corvo_server.engine.errors import CallError
 from corvo_server.settings import Settings
 from corvo_server.store.keys import KeyRecord
 from corvo_server.store.protocol import StoreError, UnusableStoreError
+from corvo_server.store.sqlite.database import DataDirLockedError
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
@@ -146,6 +147,8 @@ def _run(settings: Settings, work: Callable[[Engine], Awaitable[T]]) -> T:
 
     try:
         return asyncio.run(run())
+    except DataDirLockedError as error:
+        raise click.ClickException(f"{error} Or use `corvo keys` with the other server.") from error
     except (CallError, StoreError, UnusableStoreError) as error:
         raise click.ClickException(str(error)) from error
 

@@ -20,7 +20,8 @@ SECRET_BYTES = 32
 _ALPHABET = string.digits + string.ascii_letters
 _ID_LENGTH, _SECRET_LENGTH, _CHECKSUM_LENGTH = 12, 43, 6
 _KEY = re.compile(f"{PREFIX}([0-9A-Za-z]{{{_ID_LENGTH}}})_[0-9A-Za-z]{{49}}")
-_WITHIN_TEXT = re.compile(f"({PREFIX}[0-9A-Za-z]{{{_ID_LENGTH}}})_[0-9A-Za-z]+")
+_WITHIN_TEXT = re.compile(f"({PREFIX}[0-9A-Za-z]{{{_ID_LENGTH}}})_[0-9A-Za-z_]+")
+"""Also of keys that were written one after another, and of a part of a secret."""
 _HINT = (
     f"A key has {len(PREFIX) + _ID_LENGTH + 1 + _SECRET_LENGTH + _CHECKSUM_LENGTH} characters and "
     f"begins with {PREFIX}."
