@@ -8,6 +8,7 @@ _PREFIX = "CORVO_"
 _OF_CLIENTS = frozenset(
     {
         "CORVO_API_KEY",
+        "CORVO_API_KEY_FILE",
         "CORVO_CONFIG",
         "CORVO_OUTPUT",
         "CORVO_PROFILE",

@@ -12,6 +12,7 @@ from corvo_schema import ApiKeyRequest, Role, RotateKeyRequest, format_ms
 from corvo_schema.errors import details_of
 from corvo_server.app import build_engine, open_store
 from corvo_server.auth.caller import Caller, set_caller
+from corvo_server.auth.key_text import new_key
 from corvo_server.engine.engine import Engine
 from corvo_server.engine.errors import CallError
 from corvo_server.settings import Settings
@@ -77,6 +78,12 @@ def create(
         return await engine.keys.create(request, may_lock_out=True)
 
     _print_new(*_run(settings, work))
+
+
+@keys.command("new")
+def new() -> None:
+    """Print a new key that no server knows yet. The option --bootstrap-key-file takes it."""
+    click.echo(new_key().text)
 
 
 @keys.command("list")

@@ -46,6 +46,12 @@ def test_created_key_is_alone_on_stdout_and_is_never_shown_again(keys: Invoke) -
     assert shown.stderr == "1 keys\n"
 
 
+def test_new_key_is_known_to_no_server(keys: Invoke, tmp_path: Path) -> None:
+    text = keys("new").stdout.strip()
+    assert read_key(text).text == text
+    assert not (tmp_path / "data").exists()
+
+
 def test_all_options_of_a_key_are_shown(keys: Invoke) -> None:
     options = ("--role", "worker", "--role", "producer", "--queues", "a.*", "--queues", "b")
     create(keys, "w", *options, "--expires", "90d")

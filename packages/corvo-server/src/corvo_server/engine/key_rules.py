@@ -40,6 +40,11 @@ def create(
     return [changed(record, hash=hash_key(ring.secret, text))]
 
 
+def create_first(ring: KeyRing, *, record: KeyRecord, text: str) -> KeyChange:
+    """Add a key if there was never one. Change nothing otherwise."""
+    return [] if ring.keys else [changed(record, hash=hash_key(ring.secret, text))]
+
+
 def revoke(ring: KeyRing, *, reference: str, now: int, may_lock_out: bool) -> KeyChange:
     """Revoke one key by its id, or all valid keys with a name."""
     found = ring.keys.get(reference)

@@ -10,6 +10,7 @@ from corvo_schema.errors import ErrorCode
 from corvo_server.auth.caller import Caller, caller
 from corvo_server.auth.key_text import (
     SECRET_BYTES,
+    KeyText,
     MalformedKeyError,
     hash_key,
     new_key,
@@ -24,6 +25,8 @@ from corvo_server.store.keys import KeyEdit, KeyRecord, KeyRing, KeyUse
 from corvo_server.store.protocol import Store
 from corvo_server.store.records import Refusal
 
+FIRST_NAME = "admin"
+"""Name of the key that a server makes at its first start."""
 _UNKNOWN_HASH = bytes(32)
 """Compared with the hash of an unknown key, so that it takes as long as a known one."""
 _HELP = "An admin can make a new one: corvo keys create."
@@ -118,6 +121,18 @@ class Keys(Part):
         )
         (stored,) = await self._edit(rule)
         return stored, text.text
+
+    @verb
+    async def create_first(self, text: KeyText) -> bool:
+        """Make `text` the key of an admin if there was never a key. Return whether it was made.
+
+        Of several servers that do so at the same time, one makes its key.
+        """
+        roles, now = (Role.ADMIN.value,), self._clock()
+        record = KeyRecord(text.id, FIRST_NAME, b"", roles, None, now, caller().name)
+        return bool(
+            await self._edit(partial(key_rules.create_first, record=record, text=text.text))
+        )
 
     @verb
     async def revoke(self, reference: str, *, may_lock_out: bool = False) -> list[KeyRecord]:
