@@ -59,9 +59,7 @@ class Compose:
 
 
 @pytest.fixture
-def compose(
-    daemon: DockerClient, image: str, label: str, tmp_path: Path
-) -> Iterator[Compose]:
+def compose(daemon: DockerClient, image: str, label: str, tmp_path: Path) -> Iterator[Compose]:
     key = tmp_path / "admin.key"
     key.write_bytes(daemon.containers.run(image, ["keys", "new"], remove=True))
     compose = Compose(f"corvo-test-{label}", image, key)

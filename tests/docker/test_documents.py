@@ -91,8 +91,13 @@ def test_compose_blocks_run(image: str, label: str, tmp_path: Path) -> None:
     try:
         for block in blocks("compose"):
             code = block.replace("corvo-server:latest", image)
-            run(code.replace("docker/admin.key", str(tmp_path / "admin.key"))
-                .replace("docker/worker.key", str(tmp_path / "worker.key")), ROOT, environment)
+            run(
+                code.replace("docker/admin.key", str(tmp_path / "admin.key")).replace(
+                    "docker/worker.key", str(tmp_path / "worker.key")
+                ),
+                ROOT,
+                environment,
+            )
     finally:
         down = "docker compose --file docker/compose.yaml down --volumes --timeout 1"
         run(down, ROOT, environment)

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 import corvo_cli.__about__
+from corvo_client import NO_RETRIES, Client, Unauthorized
 from corvo_server.__about__ import __version__
-from support.container import LABEL, UID, CorvoContainer, DockerClient
+from support.container import LABEL, UID, CorvoContainer, DockerClient, MakeContainer, put_file
 
 MAX_BYTES = 220_000_000
 

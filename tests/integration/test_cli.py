@@ -17,11 +17,14 @@ from typing import Any, NamedTuple
 import pytest
 
 from corvo_cli.catalog import COMMANDS
-from server_support.process import Process, clean_environment, python
+from corvo_server.auth.key_text import new_key
+from server_support.process import Process, clean_environment, python, tests_use_keys
 from server_support.waiting import PATIENCE, wait_blocking
 from support.api_client import new_name
+from support.leaks import note_output
 from support.server import CorvoServer, StartServer, server_command
 
+without_keys = pytest.mark.skipif(tests_use_keys(), reason="makes the first key")
 JOB_ID = re.compile(r"job_[0-9A-Z]{26}")
 TASKS = """
 from corvo_client.worker import Context, Worker
@@ -84,6 +87,7 @@ def run(
             {"CORVO_SERVER": url, "CORVO_CONFIG": "/nonexistent/config.toml", **(env or {})}
         ),
     )
+    note_output(ended.stdout + ended.stderr)
     assert ended.returncode == code, f"{arguments}: {ended.returncode}\n{ended.stderr}"
     return Done(ended.returncode, ended.stdout, ended.stderr)
 
@@ -415,6 +419,7 @@ def test_closed_output_ends_the_command_without_an_error(corvo: Corvo, server: C
         process.stderr.close()
 
 
+@without_keys
 def test_keys_are_managed(start_server: StartServer) -> None:
     server = start_server()
 
@@ -448,6 +453,7 @@ def test_keys_are_managed(start_server: StartServer) -> None:
         assert secret not in listed.stdout + "".join(server.lines)
 
 
+@without_keys
 def test_keys_are_made_without_a_server(make_server: StartServer) -> None:
     """The first key of a server is made before its first start."""
     server = make_server()
@@ -464,6 +470,61 @@ def test_keys_are_made_without_a_server(make_server: StartServer) -> None:
     server.start()
     assert run("keys", url=server.url, code=4).stdout == ""
     assert "admin" in run("keys", url=server.url, env={"CORVO_API_KEY": key}).stdout
+
+
+def test_worker_ends_if_its_key_is_refused(
+    start_server: StartServer, tmp_path: Path, queue: str
+) -> None:
+    server = start_server()
+    if not tests_use_keys():
+        run("keys", "create", "admin", "--role", "admin", url=server.url)
+    (tmp_path / "tasks.py").write_text(TASKS, encoding="utf-8")
+    wrong = tmp_path / "wrong.key"
+    wrong.write_text(new_key().text, encoding="utf-8")
+    process = Process(
+        python("-m", "corvo_cli", "worker", "tasks:make", "--api-key-file", wrong),
+        env={"CORVO_SERVER": server.url, "CORVO_API_KEY": "", "QUEUE": queue},
+        cwd=tmp_path,
+    )
+    try:
+        assert process.wait() == 4, process.output
+        assert "does not know the API key" in process.output
+        assert "Traceback" not in process.output
+    finally:
+        process.close()
+
+
+def test_worker_with_its_role_runs_jobs(
+    start_server: StartServer, tmp_path: Path, queue: str
+) -> None:
+    """It may not publish the options of its tasks, says so once, and works."""
+    server = start_server()
+    admin = os.environ.get("CORVO_API_KEY") if tests_use_keys() else None
+    if admin is None:
+        admin = run("keys", "create", "admin", "--role", "admin", url=server.url).stdout.strip()
+    more = {"CORVO_API_KEY": admin}
+    key = run("keys", "create", "w", "--role", "worker", url=server.url, env=more).stdout
+    (tmp_path / "worker.key").write_text(key, encoding="utf-8")
+    (tmp_path / "tasks.py").write_text(TASKS, encoding="utf-8")
+    process = Process(
+        python("-m", "corvo_cli", "worker", "tasks:make"),
+        env={
+            "CORVO_SERVER": server.url,
+            "CORVO_API_KEY": "",
+            "CORVO_API_KEY_FILE": str(tmp_path / "worker.key"),
+            "QUEUE": queue,
+        },
+        cwd=tmp_path,
+    )
+    try:
+        process.wait_for_line(lambda line: "not published" in line, "it says so")
+        done = run("enqueue", queue, '{"n": 4}', "--wait", url=server.url, env=more)
+        assert json.loads(done.stdout) == {"doubled": 8}
+        assert process.stop() == 0
+        assert process.output.count("not published") == 1
+        assert "Traceback" not in process.output
+    finally:
+        process.close()
 
 
 def test_every_command_is_run_here() -> None:

@@ -1,6 +1,7 @@
 """The HTTP API in raw requests, as a client in any language would send them."""
 
 import json
+import os
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -8,6 +9,7 @@ from uuid import uuid4
 
 import httpx
 
+from server_support.process import tests_use_keys
 from server_support.waiting import wait_until
 
 API = "/api/v1"
@@ -47,6 +49,7 @@ class ApiClient:
             timeout=httpx.Timeout(min(30, patience), read=patience),
             limits=limits,
             trust_env=False,
+            headers={"x-api-key": os.environ["CORVO_API_KEY"]} if tests_use_keys() else {},
         )
 
     async def __aenter__(self) -> Self:

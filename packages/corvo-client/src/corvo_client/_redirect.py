@@ -1,6 +1,6 @@
 """Redirection of all calls of this process to one server, for tests.
 
-The environment variable CORVO_TEST_SERVER names that server, so that processes which a test starts
+The environment variables CORVO_TEST_SERVER and CORVO_TEST_API_KEY name it and its key, so that processes which a test starts
 are redirected, too. `corvo_client.testing.redirecting` sets it.
 """
 
@@ -12,7 +12,7 @@ from functools import partial
 
 from corvo_client._errors import CorvoError
 
-VARIABLE = "CORVO_TEST_SERVER"
+VARIABLE, KEY_VARIABLE = "CORVO_TEST_SERVER", "CORVO_TEST_API_KEY"
 
 _UNBOUND = ""
 _bound: ContextVar[str | None] = ContextVar("corvo_server_of_test", default=_UNBOUND)
@@ -46,25 +46,33 @@ def environment_server() -> str | None:
     return _outer[0] if _outer else os.environ.get("CORVO_SERVER")
 
 
+def key_of_test() -> str | None:
+    """Return the API key of the server of the current test, if it has one."""
+    return os.environ.get(KEY_VARIABLE) or None
+
+
 @contextmanager
-def redirecting(server: str) -> Iterator[None]:
+def redirecting(server: str, api_key: str | None = None) -> Iterator[None]:
     """Send all calls of this process, and of processes that it starts, to `server`.
 
-    This holds for clients and tasks that exist already, whatever their URL, proxy or API key. A
+    They have the key `api_key`, except those of a client that was made for `server` itself. This
+    holds for clients and tasks that exist already, whatever their URL, proxy or API key. A
     worker that was started before, or that is left running afterwards, reaches no server: its calls
     raise an error until it is stopped. Transports of httpx that stay in memory are not redirected.
     """
-    before = os.environ.get(VARIABLE)
+    ours = {VARIABLE: server, KEY_VARIABLE: api_key or ""}
+    before = {name: os.environ.get(name) for name in ours}
     _outer.append(environment_server())
-    os.environ[VARIABLE] = server
+    os.environ.update(ours)
     try:
         yield
     finally:
         _outer.pop()
-        if before is None:
-            os.environ.pop(VARIABLE, None)
-        else:
-            os.environ[VARIABLE] = before
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 @contextmanager

@@ -14,6 +14,7 @@ _OF_CLIENTS = frozenset(
         "CORVO_PROFILE",
         "CORVO_RETRY_SECONDS",
         "CORVO_SERVER",
+        "CORVO_TEST_API_KEY",
         "CORVO_TEST_SERVER",
     }
 )

@@ -85,6 +85,12 @@ def test_lost_admin_key_is_replaced(keys: Invoke) -> None:
     keys("revoke", "admin")
 
 
+def test_key_in_the_place_of_its_id_is_not_shown(keys: Invoke) -> None:
+    text = keys("new").stdout.strip()
+    for command in ("revoke", "rotate"):
+        assert text not in keys(command, text, code=1).output
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pydantic_core import to_json
 
 from corvo_client._backoff import Backoff
-from corvo_client._errors import CorvoError, NotFound
+from corvo_client._errors import CorvoError, Forbidden, NotFound
 from corvo_client.worker._runner import AnyTask
 from corvo_client.worker._server import Server
 from corvo_schema.queues import MAX_SCHEMA_BYTES
@@ -36,6 +36,14 @@ async def publish_defaults(server: Server, tasks: Sequence[AnyTask]) -> None:
                 break
             except NotFound:
                 _log.debug("the server knows no defaults of queues, so none are published")
+                return
+            except Forbidden as error:
+                # Expected of a key with the role worker. The other tasks would get the same answer.
+                _log.info(
+                    "the options of the tasks are not published as defaults of their queues, "
+                    "which needs the role operator: %s",
+                    error.reason,
+                )
                 return
             except CorvoError as error:
                 if not error.is_transient:

@@ -7,7 +7,7 @@ from msgspec import structs
 
 from corvo_schema.auth import Role, RotateKeyRequest
 from corvo_schema.errors import ErrorCode
-from corvo_server.auth.key_text import KeyText, hash_key
+from corvo_server.auth.key_text import KeyText, hash_key, mask_keys
 from corvo_server.store.keys import KeyChange, KeyRecord, KeyRing
 from corvo_server.store.records import Refusal
 
@@ -115,5 +115,5 @@ def _created(key: KeyRecord) -> int:
 def _not_found(reference: str) -> Refusal:
     return Refusal(
         ErrorCode.NOT_FOUND,
-        f"There is no API key with the id {reference}, and no valid one with that name.",
+        f"There is no API key with the id {mask_keys(reference)}, and no valid one with that name.",
     )
