@@ -518,8 +518,8 @@ def test_worker_with_its_role_runs_jobs(
     )
     try:
         process.wait_for_line(lambda line: "not published" in line, "it says so")
-        done = run("enqueue", queue, '{"n": 4}', "--wait", url=server.url, env=more)
-        assert json.loads(done.stdout) == {"doubled": 8}
+        done = run("enqueue", queue, '{"n": 4}', "--wait", "-o", "json", url=server.url, env=more)
+        assert done.document["result"] == {"doubled": 8}
         assert process.stop() == 0
         assert process.output.count("not published") == 1
         assert "Traceback" not in process.output

@@ -58,9 +58,10 @@ class Origin:
     """The server, or the servers of one cluster, with their connection settings.
 
     `base_url` falls back to CORVO_SERVER, then to `http://localhost:8080`; `api_key` to
-    CORVO_API_KEY, then to the content of the file CORVO_API_KEY_FILE; `proxy` to the usual environment variables. `verify` is False, or an SSL context,
-    e.g. one with a private authority or a client certificate. Timeouts are in seconds. Raises
-    `InvalidSetting`. `source` says where `base_url` is from, for messages.
+    CORVO_API_KEY, then to what the file CORVO_API_KEY_FILE holds; `proxy` to the usual environment
+    variables. `verify` is False, or an SSL context, e.g. one with a private authority or a client
+    certificate. Timeouts are in seconds. Raises `InvalidSetting`. `source` says where `base_url` is
+    from, for messages.
 
     `base_url` may list several servers of one cluster, separated by commas. A random one gets all
     requests. When it does not answer, or answers with 503, the next one gets the next requests.

@@ -1,7 +1,7 @@
 """Redirection of all calls of this process to one server, for tests.
 
-The environment variables CORVO_TEST_SERVER and CORVO_TEST_API_KEY name it and its key, so that processes which a test starts
-are redirected, too. `corvo_client.testing.redirecting` sets it.
+The environment variables CORVO_TEST_SERVER and CORVO_TEST_API_KEY name it and its key, so that
+processes which a test starts are redirected, too. `corvo_client.testing.redirecting` sets them.
 """
 
 import os

@@ -40,11 +40,12 @@ class AsyncClient(
 
     `base_url` defaults to CORVO_SERVER, then to `http://localhost:8080`. It may list several
     servers of one cluster, separated by commas: if one fails, the client uses the next one.
-    `api_key` defaults to CORVO_API_KEY, then to the content of the file CORVO_API_KEY_FILE; `proxy` defaults to the usual environment variables.
-    Timeouts are in seconds; a fetch adds its own `timeout` to `read_timeout`. `verify` is False, or
-    an SSL context, e.g. with a private authority or a client certificate. `transport` is a
-    transport of httpx that replaces the network. Temporary failures are retried as `retry` defines,
-    by default for 5 s, or for CORVO_RETRY_SECONDS; all other failures are raised as `CorvoError`.
+    `api_key` defaults to CORVO_API_KEY, then to what the file CORVO_API_KEY_FILE holds; `proxy`
+    defaults to the usual environment variables. Timeouts are in seconds; a fetch adds its own
+    `timeout` to `read_timeout`. `verify` is False, or an SSL context, e.g. with a private authority
+    or a client certificate. `transport` is a transport of httpx that replaces the network.
+    Temporary failures are retried as `retry` defines, by default for 5 s, or for
+    CORVO_RETRY_SECONDS; all other failures are raised as `CorvoError`.
     The client connects at the first call.
     """
 
