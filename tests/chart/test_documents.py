@@ -8,13 +8,25 @@ import pytest
 from support.chart import CHART, POSTGRES, ROOT, Chart, Document, validate
 
 KUBERNETES = ("1.25", "1.31", "1.37")
+MONITORED: Document = {
+    "serviceMonitor": {
+        "enabled": True,
+        "labels": {"release": "prometheus"},
+        "keySecret": {"name": "corvo-metrics"},
+    }
+}
 VARIANTS: dict[str, Document] = {
     "plain": {},
-    "monitored": {"serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}}},
-    "closed off": {"networkPolicy": {"enabled": True}},
+    "monitored": MONITORED,
+    "metrics for all": {"serviceMonitor": {"enabled": True}, "settings": {"open-metrics": True}},
+    "no policy": {"networkPolicy": {"enabled": False}},
+    "first key": {"adminKey": {"secret": {"name": "corvo-admin", "key": "text"}}},
+    "first key beside a volume": {
+        "adminKey": {"secret": {"name": "corvo-admin"}},
+        "persistence": {"existingClaim": "jobs-data"},
+    },
     "open to some": {
         "networkPolicy": {
-            "enabled": True,
             "from": [{"namespaceSelector": {"matchLabels": {"team": "shop"}}}],
             "egress": [{"ports": [{"port": 4318}]}],
         }
@@ -66,7 +78,7 @@ def test_documents_are_valid(chart: Chart, store: Document, variant: str, kubern
 
 
 def test_invalid_documents_are_refused(chart: Chart) -> None:
-    documents = chart.render({"serviceMonitor": {"enabled": True}})
+    documents = chart.render(MONITORED)
     for kind in ("StatefulSet", "Service", "ServiceMonitor"):
         document = documents[kind]
         document["spec"]["replica"] = 1

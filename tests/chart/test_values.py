@@ -64,7 +64,7 @@ def test_probes_use_the_right_paths(chart: Chart, store: Document) -> None:
     }
     assert paths == {
         "startup": "/healthz",
-        "liveness": "/api/v1/info" if store else "/healthz",
+        "liveness": "/api/v1/auth/status" if store else "/healthz",
         "readiness": "/readyz",
     }
 
@@ -79,8 +79,9 @@ def test_a_single_server_keeps_its_traffic_when_it_is_not_ready(
 
 @BOTH
 def test_selectors_match_the_pods(chart: Chart, store: Document) -> None:
-    on = {"serviceMonitor": {"enabled": True}, "networkPolicy": {"enabled": True}}
-    documents = chart.render({**store, **on})
+    documents = chart.render(
+        {**store, "serviceMonitor": {"enabled": True, "keySecret": {"name": "metrics"}}}
+    )
     labels = pod_of(documents)["metadata"]["labels"]
     workload = documents["Deployment" if store else "StatefulSet"]
     for selector in (
@@ -117,11 +118,39 @@ def test_digest_overrides_the_tag(chart: Chart) -> None:
 
 def test_network_policy_allows_the_database(chart: Chart) -> None:
     def ports(values: Document) -> list[int]:
-        policy = chart.render({**values, "networkPolicy": {"enabled": True}})["NetworkPolicy"]
+        policy = chart.render(values)["NetworkPolicy"]
         return [port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]]
 
     assert ports({}) == [53, 53]
     assert ports(POSTGRES) == [53, 53, 5432]
+
+
+def test_network_policy_can_be_turned_off(chart: Chart) -> None:
+    assert "NetworkPolicy" not in chart.render({"networkPolicy": {"enabled": False}})
+
+
+@BOTH
+def test_first_key_is_a_file_of_a_secret(chart: Chart, store: Document) -> None:
+    values = {**store, "adminKey": {"secret": {"name": "corvo-admin", "key": "text"}}}
+    documents = chart.render(values)
+    container = container_of(documents)
+    path = settings_of(documents)["CORVO_BOOTSTRAP_KEY_FILE"]
+    (mount,) = [item for item in container["volumeMounts"] if item["name"] == "admin-key"]
+    (volume,) = [v for v in pod_of(documents)["spec"]["volumes"] if v["name"] == "admin-key"]
+    (item,) = volume["secret"]["items"]
+    assert path == f"{mount['mountPath']}/{item['path']}"
+    assert (volume["secret"]["secretName"], item["key"]) == ("corvo-admin", "text")
+    assert volume["secret"]["defaultMode"] == 0o440
+    assert "CORVO_BOOTSTRAP_KEY_FILE" not in settings_of(chart.render(store))
+
+
+def test_prometheus_has_a_key(chart: Chart) -> None:
+    values = {"serviceMonitor": {"enabled": True, "keySecret": {"name": "metrics", "key": "text"}}}
+    (endpoint,) = chart.render(values)["ServiceMonitor"]["spec"]["endpoints"]
+    assert endpoint["authorization"] == {"credentials": {"name": "metrics", "key": "text"}}
+    open_values = {"serviceMonitor": {"enabled": True}, "settings": {"open-metrics": True}}
+    (endpoint,) = chart.render(open_values)["ServiceMonitor"]["spec"]["endpoints"]
+    assert "authorization" not in endpoint
 
 
 @pytest.mark.parametrize("release", ["a", "corvo", "r" * 53])
@@ -153,6 +182,10 @@ def test_names_are_not_too_long(chart: Chart, release: str) -> None:
         ({"settings": {"cors-origins": ["*"]}}, "settings/cors-origins"),
         ({"podDisruptionBudget": {"maxUnavailable": "half"}}, "podDisruptionBudget"),
         ({"serviceMonitor": {"interval": 30}}, "serviceMonitor/interval"),
+        ({"serviceMonitor": {"enabled": True}}, "serviceMonitor.keySecret.name"),
+        ({"adminKey": {"secret": {"name": "Not_A_Name"}}}, "adminKey/secret/name"),
+        ({"adminKey": {"text": "corvo_x"}}, "text"),
+        ({"settings": {"bootstrap-key-file": "/x"}}, "bootstrap-key-file"),
         ({"networkPolicy": {"from": {"podSelector": {}}}}, "networkPolicy/from"),
         ({"resources": {"memory": "1Gi"}}, "memory"),
         ({"podLabels": {"a": 1}}, "podLabels/a"),

@@ -85,9 +85,10 @@ def volume(daemon: DockerClient, label: str) -> Iterator[str]:
 def make_container(image: str, label: str, volume: str) -> Iterator[MakeContainer]:
     """A factory of containers on the volume of the test. Arguments are options of a container."""
     made: list[CorvoContainer] = []
+    keys: list[str] = []
 
     def make(**options: Any) -> CorvoContainer:
-        container = CorvoContainer(image, label, **{"volume": volume, **options})
+        container = CorvoContainer(image, label, **{"volume": volume, "keys": keys, **options})
         made.append(container)
         return container
 

@@ -56,6 +56,7 @@ def test_docker_blocks_run(
     name, url = f"corvo-test-{label}", f"http://localhost:{port}"
     environment = {
         "CORVO_SERVER": url,
+        "CORVO_API_KEY_FILE": str(tmp_path / "admin.key"),
         "PATH": os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"])),
     }
     try:
@@ -83,11 +84,20 @@ def test_compose_blocks_run(image: str, label: str, tmp_path: Path) -> None:
         "COMPOSE_PROJECT_NAME": f"corvo-test-documents-{label}",
         "CORVO_IMAGE": image,
         "CORVO_PORT": "0",
+        "CORVO_ADMIN_KEY_FILE": str(tmp_path / "admin.key"),
+        "CORVO_WORKER_KEY_FILE": str(tmp_path / "worker.key"),
         "DOCKER_CONFIG": str(tmp_path),
     }
     try:
         for block in blocks("compose"):
-            run(block, ROOT, environment)
+            code = block.replace("corvo-server:latest", image)
+            run(
+                code.replace("docker/admin.key", str(tmp_path / "admin.key")).replace(
+                    "docker/worker.key", str(tmp_path / "worker.key")
+                ),
+                ROOT,
+                environment,
+            )
     finally:
         down = "docker compose --file docker/compose.yaml down --volumes --timeout 1"
         run(down, ROOT, environment)

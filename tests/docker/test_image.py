@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 
 import corvo_cli.__about__
+from corvo_client import NO_RETRIES, Client, Unauthorized
 from corvo_server.__about__ import __version__
-from support.container import LABEL, UID, CorvoContainer, DockerClient
+from support.container import LABEL, UID, CorvoContainer, DockerClient, MakeContainer, put_file
 
 MAX_BYTES = 220_000_000
 
@@ -51,6 +52,47 @@ def test_image_has_one_version_of_the_server(container: CorvoContainer) -> None:
     )
     with container.client() as client:
         assert client.info().server_version == __version__
+
+
+def test_image_makes_an_admin_key_once(make_container: MakeContainer) -> None:
+    first = make_container().start()
+    key = first.api_key
+    assert key is not None
+    with first.client() as client:
+        status = client.auth_status()
+    assert status.key is not None
+    assert status.key.roles == ["admin"]
+    with Client(first.url, retry=NO_RETRIES) as stranger, pytest.raises(Unauthorized):
+        stranger.enqueue("q")
+    first.stop()
+    first.restart()
+    assert first.log.count(key) == 1
+    first.stop()
+    second = make_container().start()  # on the same volume
+    assert second.log.count("corvo_") == second.log.count("corvo_server")
+    with second.client() as client:
+        assert client.enqueue("q").job_id
+
+
+def test_image_takes_its_first_key_from_a_file(
+    daemon: DockerClient, image: str, label: str, volume: str, make_container: MakeContainer
+) -> None:
+    made = daemon.containers.run(image, ["keys", "new"], remove=True, labels={LABEL: label})
+    put_file(daemon, image, volume, "admin.key", made)
+    container = make_container(env={"CORVO_BOOTSTRAP_KEY_FILE": "/data/admin.key"}).start()
+    assert container.api_key is None
+    key = made.decode().strip()
+    assert key not in container.log
+    with Client(container.url, api_key=key, retry=NO_RETRIES) as client:
+        assert client.list_keys()[0].name == "admin"
+
+
+def test_image_needs_no_key_if_that_is_wanted(make_container: MakeContainer) -> None:
+    container = make_container(env={"CORVO_INSECURE_NO_AUTH": "true"}).start()
+    assert container.api_key is None
+    assert "needs no API keys" in container.log
+    with container.client() as client:
+        assert client.enqueue("q").job_id
 
 
 def test_image_has_the_command_line(daemon: DockerClient, image: str, label: str) -> None:

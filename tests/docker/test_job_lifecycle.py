@@ -38,9 +38,7 @@ def done(context: Context, **summary):
 @pytest.fixture
 def worker(container: CorvoContainer, tmp_path: Path) -> Iterator[Process]:
     (tmp_path / "tasks.py").write_text(TASKS, encoding="utf-8")
-    process = Process(
-        worker_command("tasks:worker"), env={"CORVO_SERVER": container.url}, cwd=tmp_path
-    )
+    process = Process(worker_command("tasks:worker"), env=container.environment, cwd=tmp_path)
     process.wait_for_line(lambda line: "serves" in line, "the worker runs")
     yield process
     process.close()
@@ -54,7 +52,7 @@ def corvo(container: CorvoContainer, *arguments: str) -> Any:
         text=True,
         timeout=60,
         env=clean_environment(
-            {"CORVO_SERVER": container.url, "CORVO_CONFIG": "/nonexistent/config.toml"}
+            {**container.environment, "CORVO_CONFIG": "/nonexistent/config.toml"}
         ),
     )
     assert done.returncode == 0, done.stderr

@@ -12,10 +12,12 @@ import pytest
 
 from corvo_client import NO_RETRIES, AsyncClient, Client
 from server_support.engines import NewStorage
+from server_support.process import tests_use_keys
 from support.api_client import ApiClient, new_name
 from support.clients import as_async
 from support.faults.injection import Injection
 from support.faults.libraries import built
+from support.leaks import key_of_tests, leaks_of_output, leaks_of_processes
 from support.server import CorvoServer, StartServer, servers_in
 
 # A background process of a shell ignores SIGINT, and its children inherit that.
@@ -23,10 +25,26 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def keys() -> Iterator[None]:
+    """The key of the tests, if they use one. No output of a process shows a key."""
+    with key_of_tests():
+        yield
+        assert leaks_of_output() == []
+
+
+@pytest.fixture(autouse=True)
+def _no_key_in_the_list_of_processes() -> Iterator[None]:
+    yield
+    if tests_use_keys():
+        assert leaks_of_processes() == []
+
+
 @pytest.fixture(scope="session")
 def shared_server(
-    tmp_path_factory: pytest.TempPathFactory, new_storage: NewStorage
+    tmp_path_factory: pytest.TempPathFactory, new_storage: NewStorage, keys: None
 ) -> Iterator[CorvoServer]:
+    del keys  # which the server needs
     server = CorvoServer(tmp_path_factory.mktemp("shared") / "data", new_storage()).start()
     yield server
     code = server.stop()

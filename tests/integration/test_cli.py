@@ -10,18 +10,21 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
 
 from corvo_cli.catalog import COMMANDS
-from server_support.process import Process, clean_environment, python
+from corvo_server.auth.key_text import new_key
+from server_support.process import Process, clean_environment, python, tests_use_keys
 from server_support.waiting import PATIENCE, wait_blocking
 from support.api_client import new_name
-from support.server import CorvoServer
+from support.leaks import note_output
+from support.server import CorvoServer, StartServer, server_command
 
+without_keys = pytest.mark.skipif(tests_use_keys(), reason="makes the first key")
 JOB_ID = re.compile(r"job_[0-9A-Z]{26}")
 TASKS = """
 from corvo_client.worker import Context, Worker
@@ -66,7 +69,13 @@ class Done(NamedTuple):
 Corvo = Callable[..., Done]
 
 
-def run(*arguments: str, url: str, stdin: str = "", code: int = 0) -> Done:
+def run(
+    *arguments: str,
+    url: str,
+    stdin: str = "",
+    code: int = 0,
+    env: Mapping[str, str] | None = None,
+) -> Done:
     ended = subprocess.run(
         [sys.executable, "-m", "corvo_cli", *arguments],
         check=False,
@@ -74,8 +83,11 @@ def run(*arguments: str, url: str, stdin: str = "", code: int = 0) -> Done:
         capture_output=True,
         text=True,
         timeout=60,
-        env=clean_environment({"CORVO_SERVER": url, "CORVO_CONFIG": "/nonexistent/config.toml"}),
+        env=clean_environment(
+            {"CORVO_SERVER": url, "CORVO_CONFIG": "/nonexistent/config.toml", **(env or {})}
+        ),
     )
+    note_output(ended.stdout + ended.stderr)
     assert ended.returncode == code, f"{arguments}: {ended.returncode}\n{ended.stderr}"
     return Done(ended.returncode, ended.stdout, ended.stderr)
 
@@ -429,6 +441,114 @@ def test_encrypted_jobs(corvo: Corvo, queue: str, tmp_path: Path) -> None:
     # The server can search for the key id, e.g. before an old key is removed.
     found = corvo("search", "--payload-jq", '."$corvo_encrypted".kid == "k"', "--ids")
     assert job_id in found.stdout
+
+
+@without_keys
+def test_keys_are_managed(start_server: StartServer) -> None:
+    server = start_server()
+
+    def corvo(*arguments: str, key: str = "", code: int = 0) -> Done:
+        return run(*arguments, url=server.url, env={"CORVO_API_KEY": key}, code=code)
+
+    assert "There are no keys" in corvo("keys").stderr
+    assert "not needed" in corvo("keys", "status").stdout
+    refused = corvo("keys", "create", "w", "--role", "worker", code=5)
+    assert "First make a key with the role admin" in refused.stderr
+
+    made = corvo("keys", "create", "admin", "--role", "admin")
+    admin = made.stdout.strip()
+    assert admin not in made.stderr
+    assert "This server needs an API key" in corvo("keys", code=4).stderr
+    limits = ("--queues", "a.*", "--expires", "90d")
+    text = corvo("keys", "create", "w", "--role", "producer", *limits, key=admin).stdout.strip()
+    assert "a.*" in corvo("keys", "status", key=text).stdout
+    assert JOB_ID.match(corvo("enqueue", "a.b", key=text).stdout)
+    assert "may not use the queue 'b'" in corvo("enqueue", "b", key=text, code=4).stderr
+    assert "needs admin" in corvo("keys", "list", key=text, code=4).stderr
+
+    rotated = corvo("keys", "rotate", "w", "--grace", "1h", key=admin).stdout.strip()
+    for key in (text, rotated):
+        assert JOB_ID.match(corvo("enqueue", "a.b", key=key).stdout)
+    corvo("keys", "revoke", "w", key=admin)
+    assert "was revoked" in corvo("enqueue", "a.b", key=rotated, code=4).stderr
+    listed = corvo("keys", "list", "-o", "jsonl", key=admin)
+    assert [key["valid"] for key in listed.documents] == [True, False, False]
+    for secret in (admin, text, rotated):
+        assert secret not in listed.stdout + "".join(server.lines)
+
+
+@without_keys
+def test_keys_are_made_without_a_server(make_server: StartServer) -> None:
+    """The first key of a server is made before its first start."""
+    server = make_server()
+    create = ("keys", "create", "--name", "admin", "--role", "admin")
+    done = subprocess.run(
+        [*server_command(server.data_dir, "127.0.0.1:0", server.options), *create],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=clean_environment(),
+    )
+    key = done.stdout.strip()
+    server.start()
+    assert run("keys", url=server.url, code=4).stdout == ""
+    assert "admin" in run("keys", url=server.url, env={"CORVO_API_KEY": key}).stdout
+
+
+def test_worker_ends_if_its_key_is_refused(
+    start_server: StartServer, tmp_path: Path, queue: str
+) -> None:
+    server = start_server()
+    if not tests_use_keys():
+        run("keys", "create", "admin", "--role", "admin", url=server.url)
+    (tmp_path / "tasks.py").write_text(TASKS, encoding="utf-8")
+    wrong = tmp_path / "wrong.key"
+    wrong.write_text(new_key().text, encoding="utf-8")
+    process = Process(
+        python("-m", "corvo_cli", "worker", "tasks:make", "--api-key-file", wrong),
+        env={"CORVO_SERVER": server.url, "CORVO_API_KEY": "", "QUEUE": queue},
+        cwd=tmp_path,
+    )
+    try:
+        assert process.wait() == 4, process.output
+        assert "does not know the API key" in process.output
+        assert "Traceback" not in process.output
+    finally:
+        process.close()
+
+
+def test_worker_with_its_role_runs_jobs(
+    start_server: StartServer, tmp_path: Path, queue: str
+) -> None:
+    """It may not publish the options of its tasks, says so once, and works."""
+    server = start_server()
+    admin = os.environ.get("CORVO_API_KEY") if tests_use_keys() else None
+    if admin is None:
+        admin = run("keys", "create", "admin", "--role", "admin", url=server.url).stdout.strip()
+    more = {"CORVO_API_KEY": admin}
+    key = run("keys", "create", "w", "--role", "worker", url=server.url, env=more).stdout
+    (tmp_path / "worker.key").write_text(key, encoding="utf-8")
+    (tmp_path / "tasks.py").write_text(TASKS, encoding="utf-8")
+    process = Process(
+        python("-m", "corvo_cli", "worker", "tasks:make"),
+        env={
+            "CORVO_SERVER": server.url,
+            "CORVO_API_KEY": "",
+            "CORVO_API_KEY_FILE": str(tmp_path / "worker.key"),
+            "QUEUE": queue,
+        },
+        cwd=tmp_path,
+    )
+    try:
+        process.wait_for_line(lambda line: "not published" in line, "it says so")
+        done = run("enqueue", queue, '{"n": 4}', "--wait", "-o", "json", url=server.url, env=more)
+        assert done.document["result"] == {"doubled": 8}
+        assert process.stop() == 0
+        assert process.output.count("not published") == 1
+        assert "Traceback" not in process.output
+    finally:
+        process.close()
 
 
 def test_every_command_is_run_here() -> None:

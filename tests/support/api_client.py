@@ -1,6 +1,7 @@
 """The HTTP API in raw requests, as a client in any language would send them."""
 
 import json
+import os
 import ssl
 from collections.abc import Mapping
 from types import TracebackType
@@ -9,6 +10,7 @@ from uuid import uuid4
 
 import httpx
 
+from server_support.process import tests_use_keys
 from server_support.waiting import wait_until
 
 API = "/api/v1"
@@ -51,6 +53,7 @@ class ApiClient:
             limits=limits,
             trust_env=False,
             verify=verify,
+            headers={"x-api-key": os.environ["CORVO_API_KEY"]} if tests_use_keys() else {},
         )
 
     async def __aenter__(self) -> Self:

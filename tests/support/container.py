@@ -43,8 +43,11 @@ class CorvoContainer:
         volume: str | None = None,
         env: Mapping[str, str] | None = None,
         tmpfs: str | None = None,
+        keys: list[str] | None = None,
         **options: Any,
     ) -> None:
+        """`keys` collects the keys that servers printed. Containers on one volume share it."""
+        self._keys = [] if keys is None else keys
         # The reaper of testcontainers needs another image. The tests remove containers by label.
         os.environ["TESTCONTAINERS_RYUK_DISABLED"] = "true"
         from testcontainers.core.container import DockerContainer
@@ -87,6 +90,19 @@ class CorvoContainer:
         return log.decode()
 
     @property
+    def api_key(self) -> str | None:
+        """The key of an admin, which the first server on the volume has printed."""
+        printed: bytes = self.docker.logs(stdout=True, stderr=False)
+        self._keys += [line for line in printed.decode().split() if line not in self._keys]
+        return self._keys[-1] if self._keys else None
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables with which a client on this machine finds the server."""
+        key = self.api_key
+        return {"CORVO_SERVER": self.url} | ({} if key is None else {"CORVO_API_KEY": key})
+
+    @property
     def health(self) -> str:
         """The health status: `starting`, `healthy` or `unhealthy`."""
         return str(self.state["Health"]["Status"])
@@ -108,6 +124,7 @@ class CorvoContainer:
     def wait_until_ready(self) -> Self:
         """Wait until the server answers requests. Fail if the container ends instead."""
         wait_blocking(self._is_ready, "the server in the container is ready")
+        _ = self.api_key  # before the container can be removed
         return self
 
     def stop(self, within: int = 10) -> tuple[int, float]:
@@ -125,13 +142,15 @@ class CorvoContainer:
         container.wait()
 
     def run(self, *command: str) -> tuple[int, str]:
-        """Run a command in the container. Return its exit code and its output."""
-        done = self.docker.exec_run(list(command))
+        """Run a command with the key in the container. Return its exit code and its output."""
+        key = self.api_key
+        environment = {} if key is None else {"CORVO_API_KEY": key}
+        done = self.docker.exec_run(list(command), environment=environment)
         return int(done.exit_code), done.output.decode()
 
     def client(self) -> Client:
         """Return a client without retries. The caller closes it."""
-        return Client(self.url, retry=NO_RETRIES)
+        return Client(self.url, api_key=self.api_key, retry=NO_RETRIES)
 
     def close(self) -> None:
         """Remove the container and its anonymous volume."""

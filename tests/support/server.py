@@ -10,6 +10,7 @@ from typing import Any, Protocol, Self
 
 from server_support.process import Process, python
 from server_support.waiting import PATIENCE
+from support.leaks import first_key_options
 
 DATABASE = "corvo.db"
 
@@ -63,7 +64,7 @@ class CorvoServer:
         self.port = 0
         self.url = ""
         self.env = env
-        self._options = {"log_format": "json", **(options or {})}
+        self.options = {"log_format": "json", **first_key_options(), **(options or {})}
         self._process: Process | None = None
         self._ended: list[Process] = []
         self._placeholder: socket.socket | None = None
@@ -110,7 +111,7 @@ class CorvoServer:
             self._ended.append(self._process)
         command = [
             *self._prefix,
-            *server_command(self.data_dir, f"{self._host}:{port}", self._options, self._program),
+            *server_command(self.data_dir, f"{self._host}:{port}", self.options, self._program),
         ]
         self._process = Process(command, env=self.env)
         line = self._process.wait_for_line(

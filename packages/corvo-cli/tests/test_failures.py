@@ -13,8 +13,14 @@ LINE = "GET /jobs/x"
     [
         (400, "VALIDATION_ERROR", 2, ""),
         (400, "PARSE_ERROR", 2, ""),
-        (401, "UNAUTHORIZED", 4, " Give a valid API key with --api-key."),
-        (403, "FORBIDDEN", 4, " Give an API key with this permission with --api-key."),
+        (401, "UNAUTHORIZED", 4, " Give a valid API key with CORVO_API_KEY or --api-key-file."),
+        (
+            403,
+            "FORBIDDEN",
+            4,
+            " `corvo keys status` shows what your key may do. An admin can make another one with "
+            "`corvo keys create`.",
+        ),
         (404, "NOT_FOUND", 3, ""),
         (405, "METHOD_NOT_ALLOWED", 3, ""),
         (409, "INVALID_STATE", 5, ""),

@@ -83,7 +83,15 @@ def test_every_command_has_examples_and_the_shared_options(context: click.Contex
         assert isinstance(one, Command), name
         assert f"corvo {name}" in one.examples, name
         shared = {p.name for p in one.params if isinstance(p, SharedOption)}
-        assert shared == {"server", "api_key", "ca", "codec", "profile", "output"}, name
+        assert shared == {
+            "server",
+            "api_key",
+            "api_key_file",
+            "ca",
+            "codec",
+            "profile",
+            "output",
+        }, name
 
 
 def test_every_option_has_a_help_text(context: click.Context) -> None:

@@ -83,6 +83,59 @@ def test_first_source_with_a_value_wins(
 
 
 @pytest.mark.parametrize(
+    ("flags", "variables", "key"),
+    [
+        ({"api_key_file": "flag"}, {"CORVO_API_KEY": "variable"}, "key of flag"),
+        ({"api_key": "k", "api_key_file": "flag"}, {}, "k"),
+        ({}, {"CORVO_API_KEY": "variable", "CORVO_API_KEY_FILE": "env"}, "variable"),
+        ({}, {"CORVO_API_KEY_FILE": "env"}, "key of env"),
+        ({"profile": "filed"}, {"CORVO_API_KEY": "variable"}, "key of profile"),
+        ({}, {"CORVO_API_KEY_FILE": "env", "CORVO_PROFILE": "filed"}, "key of env"),
+        ({}, {"CORVO_PROFILE": "filed"}, "key of profile"),
+        (
+            {"profile": "filed", "server": "http://other"},
+            {"CORVO_API_KEY_FILE": "env"},
+            "key of env",
+        ),
+        ({"profile": "filed", "server": "http://other"}, {}, None),
+    ],
+)
+def test_key_may_be_in_a_file(
+    environment: dict[str, str],
+    tmp_path: Path,
+    flags: dict[str, Any],
+    variables: dict[str, str],
+    key: str | None,
+) -> None:
+    for name in ("flag", "env", "profile"):
+        (tmp_path / name).write_text(f"key of {name}\n", encoding="utf-8")
+    Path(environment["CORVO_CONFIG"]).write_text(
+        f'[profiles.filed]\nserver = "http://s"\napi_key_file = "{tmp_path / "profile"}"\n',
+        encoding="utf-8",
+    )
+    if "api_key_file" in flags:
+        flags = {**flags, "api_key_file": str(tmp_path / flags["api_key_file"])}
+    if "CORVO_API_KEY_FILE" in variables:
+        variables = {**variables, "CORVO_API_KEY_FILE": str(tmp_path / "env")}
+    assert resolve(Flags(**flags), {**environment, **variables}).api_key == key
+
+
+@pytest.mark.parametrize(
+    ("content", "said"), [(None, "No such file"), (" \n", "is empty"), ("\udcff", "decode")]
+)
+def test_unusable_key_file_is_refused(
+    environment: dict[str, str], tmp_path: Path, content: str | None, said: str
+) -> None:
+    path = tmp_path / "key"
+    if content is not None:
+        path.write_text(content, encoding="utf-8", errors="surrogateescape")
+    with pytest.raises(click.UsageError, match=f"^--api-key-file: .*{said}"):
+        resolve(Flags(api_key_file=str(path)), environment)
+    with pytest.raises(click.UsageError, match=f"^CORVO_API_KEY_FILE: .*{said}"):
+        resolve(Flags(), {**environment, "CORVO_API_KEY_FILE": str(path)})
+
+
+@pytest.mark.parametrize(
     ("flags", "variables", "source"),
     [
         ({"server": "x"}, {}, ("--server", True)),
@@ -148,7 +201,7 @@ def test_profile_without_a_file_is_refused(environment: dict[str, str]) -> None:
         ("[profiles.local]\nserver = 3", r"\[profiles.local\] must be strings"),
         (
             '[profiles.local]\nsever = "x"',
-            r"unknown key .*: sever\. Known keys: api_key, ca, codec, output, server",
+            r"unknown key .*: sever\. Known keys: api_key, api_key_file, ca, codec, output, server",
         ),
         ('[profiles.a]\nserver = "x"\n', None),
     ],

@@ -84,7 +84,7 @@ def test_message_has_the_fields_and_a_hint() -> None:
     error = make_error(sentence, code="VALIDATION_ERROR", status=400, details=details)
     assert str(error) == f"{sentence} (x)"
     assert str(make_error("no key", code="UNAUTHORIZED", status=401)) == (
-        "no key. Set CORVO_API_KEY or pass api_key"
+        "no key. Set CORVO_API_KEY or CORVO_API_KEY_FILE, or pass api_key"
     )
     bug = make_error("internal error", code="INTERNAL_ERROR", status=500, request_id="r1")
     assert str(bug).endswith("under request id r1")

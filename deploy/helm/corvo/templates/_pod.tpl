@@ -47,6 +47,10 @@ spec:
               name: {{ .Values.postgres.secret.name }}
               key: {{ .Values.postgres.secret.key }}
         {{- end }}
+        {{- if .Values.adminKey.secret.name }}
+        - name: CORVO_BOOTSTRAP_KEY_FILE
+          value: /run/secrets/corvo/admin-key
+        {{- end }}
         {{- range $name, $value := .Values.settings }}
         - name: CORVO_{{ $name | upper | replace "-" "_" }}
           # Format numbers as JSON, because Helm writes large numbers like 1.6e+07.
@@ -69,8 +73,9 @@ spec:
       livenessProbe:
         httpGet:
           {{- if eq .Values.store "postgres" }}
-          # Does not query the database: when it is down, restarting the servers does not help.
-          path: /api/v1/info
+          # Needs no API key and does not query the database: when it is down, restarting the servers does
+          # not help.
+          path: /api/v1/auth/status
           {{- else }}
           path: /healthz
           {{- end }}
@@ -94,16 +99,37 @@ spec:
       {{- end }}
       resources:
         {{- toYaml .Values.resources | nindent 8 }}
-      {{- if eq .Values.store "sqlite" }}
+      {{- if or (eq .Values.store "sqlite") .Values.adminKey.secret.name }}
       volumeMounts:
+        {{- if eq .Values.store "sqlite" }}
         - name: data
           mountPath: /data
+        {{- end }}
+        {{- if .Values.adminKey.secret.name }}
+        - name: admin-key
+          mountPath: /run/secrets/corvo
+          readOnly: true
+        {{- end }}
       {{- end }}
-  {{- if and (eq .Values.store "sqlite") .Values.persistence.existingClaim }}
+  {{- if or (and (eq .Values.store "sqlite") .Values.persistence.existingClaim) .Values.adminKey.secret.name }}
   volumes:
+    {{- if and (eq .Values.store "sqlite") .Values.persistence.existingClaim }}
     - name: data
       persistentVolumeClaim:
         claimName: {{ .Values.persistence.existingClaim }}
+    {{- end }}
+    {{- if .Values.adminKey.secret.name }}
+    - name: admin-key
+      secret:
+        secretName: {{ .Values.adminKey.secret.name }}
+        # For the server's group only: see fsGroup.
+        defaultMode: 0440
+        # Servers start without the Secret once the store has keys.
+        optional: true
+        items:
+          - key: {{ .Values.adminKey.secret.key }}
+            path: admin-key
+    {{- end }}
   {{- end }}
   {{- with .Values.nodeSelector }}
   nodeSelector:

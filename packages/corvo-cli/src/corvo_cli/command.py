@@ -23,6 +23,17 @@ def _store_flag(context: click.Context, parameter: click.Parameter, value: str |
         setattr(context.ensure_object(Session).flags, str(parameter.name), value)
 
 
+def _store_key(context: click.Context, parameter: click.Parameter, value: str | None) -> None:
+    """Store an API key, and warn that it can be seen."""
+    if value is not None:
+        click.echo(
+            "Warning: other users of this machine can see --api-key in its list of processes. Use "
+            "CORVO_API_KEY or --api-key-file.",
+            err=True,
+        )
+    _store_flag(context, parameter, value)
+
+
 def _complete_profile(
     context: click.Context, _parameter: click.Parameter, incomplete: str
 ) -> "list[CompletionItem[str]]":
@@ -50,8 +61,15 @@ def shared_options() -> list[click.Parameter]:
         SharedOption(
             ["--api-key"],
             metavar="KEY",
-            help="The API key for the server. Prefer the environment variable: other users of "
-            "the machine can see options.  [CORVO_API_KEY]",
+            help="The API key for the server. Prefer the environment variable or a file: other "
+            "users of the machine can see options.  [CORVO_API_KEY]",
+            expose_value=False,
+            callback=_store_key,
+        ),
+        SharedOption(
+            ["--api-key-file"],
+            metavar="FILE",
+            help="The file with the API key for the server.  [CORVO_API_KEY_FILE]",
             expose_value=False,
             callback=_store_flag,
         ),

@@ -57,9 +57,18 @@ def _api_failure(
         case corvo_client.ValidationFailed() | corvo_client.PayloadTooLarge():
             code, advice = ExitCode.USAGE, ""
         case corvo_client.Unauthorized():
-            code, advice = ExitCode.AUTH, "Give a valid API key with --api-key."
+            code, advice = (
+                ExitCode.AUTH,
+                ("Give a valid API key with CORVO_API_KEY or --api-key-file."),
+            )
         case corvo_client.Forbidden():
-            code, advice = ExitCode.AUTH, "Give an API key with this permission with --api-key."
+            code, advice = (
+                ExitCode.AUTH,
+                (
+                    "`corvo keys status` shows what your key may do. An admin can make another one "
+                    "with `corvo keys create`."
+                ),
+            )
         case corvo_client.NotFound():
             code, advice = ExitCode.NOT_FOUND, ""
         case corvo_client.Conflict():

@@ -10,7 +10,7 @@ file. The format is TOML::
 
     [profiles.production]
     server = "https://jobs.example.com"
-    api_key = "..."
+    api_key_file = "/home/ada/.corvo.key"      # or the key itself: api_key = "..."
     ca = "/etc/corvo/authority.pem"    # the authority of its TLS certificate
     output = "jsonl"
     codec = "/etc/corvo/keys"          # the file with the keys of encrypted jobs
@@ -19,14 +19,14 @@ file. The format is TOML::
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
 from corvo_cli.show.output import Format
 
 DEFAULT_SERVER = "http://localhost:8080"
-_KEYS = frozenset({"server", "api_key", "ca", "output", "codec"})
+_KEYS = frozenset({"server", "api_key", "api_key_file", "ca", "output", "codec"})
 
 
 @dataclass(slots=True)
@@ -35,6 +35,7 @@ class Flags:
 
     server: str | None = None
     api_key: str | None = None
+    api_key_file: str | None = None
     ca: str | None = None
     profile: str | None = None
     output: str | None = None
@@ -68,21 +69,44 @@ class Profile:
     name: str | None = None
     server: str | None = None
     api_key: str | None = None
+    api_key_file: str | None = None
     ca: str | None = None
     output: str | None = None
     codec: str | None = None
+
+
+class _Key(NamedTuple):
+    """An API key, or the name of its file. `source` names the setting of the file."""
+
+    text: str | None = None
+    file: str | None = None
+    source: str = ""
+
+    def read(self) -> str | None:
+        """Return the key; None if there is none. Raises `click.UsageError`."""
+        if self.text or not self.file:
+            return self.text
+        try:
+            text = Path(self.file).expanduser().read_text(encoding="utf-8").strip()
+        except (OSError, UnicodeDecodeError) as error:
+            raise click.UsageError(f"{self.source}: cannot read the API key: {error}") from error
+        if not text:
+            raise click.UsageError(
+                f"{self.source}: the file {self.file} is empty. Write an API key into it."
+            )
+        return text
 
 
 def resolve(flags: Flags, environment: Mapping[str, str]) -> Settings:
     """Return the settings. Raises `click.UsageError` for an invalid profile or file.
 
     A profile chosen by the flag overrides the environment; any other profile does not. The key of
-    a profile is used only with the server of the same profile.
+    a profile is used only with the server of the same profile. The flags, the environment and a
+    profile may each have the key or the name of its file; the key goes first.
     """
     profile = _read_profile(flags.profile, environment)
     from_environment = {
         "server": environment.get("CORVO_SERVER"),
-        "api_key": environment.get("CORVO_API_KEY"),
         "ca": environment.get("CORVO_CA_FILE"),
         "output": environment.get("CORVO_OUTPUT"),
         "codec": environment.get("CORVO_CODEC_KEYS_FILE"),
@@ -96,12 +120,19 @@ def resolve(flags: Flags, environment: Mapping[str, str]) -> Settings:
 
     server = first("server")
     source, is_option = _source(server, flags, from_environment["server"], profile)
-    api_key = first("api_key")
-    if api_key is not None and api_key == profile.api_key and server != profile.server:
-        api_key = flags.api_key or from_environment["api_key"]
+    of_profile = _Key(profile.api_key, profile.api_key_file, f"profile {profile.name}")
+    of_environment = _Key(
+        environment.get("CORVO_API_KEY"),
+        environment.get("CORVO_API_KEY_FILE"),
+        "CORVO_API_KEY_FILE",
+    )
+    keys = [of_environment, of_profile if server == profile.server else _Key()]
+    if flags.profile:
+        keys.reverse()
+    keys.insert(0, _Key(flags.api_key, flags.api_key_file, "--api-key-file"))
     return Settings(
         server=server or DEFAULT_SERVER,
-        api_key=api_key or None,
+        api_key=next((text for key in keys if (text := key.read())), None),
         ca=first("ca"),
         output=_format(first("output")),
         profile=profile.name,

@@ -35,6 +35,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from corvo_schema import BulkOperation, ErrorCode, ErrorDetail
+from corvo_schema.masks import mask_keys
 
 
 class CorvoError(Exception):
@@ -44,6 +45,10 @@ class CorvoError(Exception):
     """
 
     is_transient: ClassVar[bool] = False
+
+    def __init__(self, *texts: object) -> None:
+        # A key that was given as a URL, say, must not get into a log.
+        super().__init__(*(mask_keys(str(text)) for text in texts))
 
 
 class InvalidSetting(CorvoError, ValueError):
@@ -114,7 +119,7 @@ class ApiError(CorvoError):
         reason: str | None = None,
     ) -> None:
         super().__init__(message)
-        self.reason = message if reason is None else reason
+        self.reason = mask_keys(message if reason is None else reason)
         self.code = code
         self.status = status
         self.details = list(details)
@@ -248,7 +253,9 @@ def make_error(
     if more:
         text += f" ({'; '.join(f'{d.field}: {d.message}' if d.field else d.message for d in more)})"
     if kind is Unauthorized:
-        text += ". Set CORVO_API_KEY or pass api_key"
+        text += ". Set CORVO_API_KEY or CORVO_API_KEY_FILE, or pass api_key"
+    elif kind is Forbidden:
+        text += ". An admin can make a key with other roles or queues: corvo keys create"
     elif kind is ServerError and request_id:
         text += f". The server's log has the cause, under request id {request_id}"
     return kind(

@@ -1,12 +1,11 @@
 """Server addresses, connection settings, and the errors of failed connections."""
 
-import os
 import platform
 import random
 import ssl
 from collections.abc import Mapping
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from importlib.util import find_spec
 from typing import Any, Literal
@@ -15,6 +14,7 @@ from urllib.request import getproxies, proxy_bypass
 import httpx
 
 from corvo_client.__about__ import __version__
+from corvo_client._api_key import find_api_key
 from corvo_client._call import Call
 from corvo_client._documents import Codec
 from corvo_client._errors import (
@@ -25,7 +25,7 @@ from corvo_client._errors import (
     InvalidSetting,
     TransportError,
 )
-from corvo_client._redirect import environment_server
+from corvo_client._redirect import environment_server, key_of_test
 from corvo_client._sealing import sealing_of
 from corvo_client._tls import advice, verification
 
@@ -48,7 +48,8 @@ class ServerAddress:
     host: str
     port: int
     is_tls: bool
-    headers: list[tuple[bytes, bytes]]
+    headers: list[tuple[bytes, bytes]] = field(repr=False)
+    """They contain the API key."""
 
     def url_of(self, call: Call[Any]) -> httpx.URL:
         """Return the URL of a call."""
@@ -59,12 +60,12 @@ class Origin:
     """The server, or the servers of one cluster, with their connection settings.
 
     `base_url` falls back to CORVO_SERVER, then to `http://localhost:8080`; `api_key` to
-    CORVO_API_KEY; `proxy` to the usual environment variables; `codec` to CORVO_CODEC_KEYS or
-    CORVO_CODEC_KEYS_FILE, unless it is False. `verify` is False, or an SSL context, e.g. one with a
-    client certificate. `ca_file` is a file of authorities in PEM, and falls back to
-    CORVO_CA_FILE; the certificate of the client is that of CORVO_CLIENT_CERT and CORVO_CLIENT_KEY.
-    Timeouts are in seconds. `source` says where `base_url` is from, for messages. Raises
-    `InvalidSetting`.
+    CORVO_API_KEY, then to what the file CORVO_API_KEY_FILE holds; `proxy` to the usual environment
+    variables; `codec` to CORVO_CODEC_KEYS or CORVO_CODEC_KEYS_FILE, unless it is False. `verify` is
+    False, or an SSL context, e.g. one with a client certificate. `ca_file` is a file of authorities
+    in PEM, and falls back to CORVO_CA_FILE; the certificate of the client is that of
+    CORVO_CLIENT_CERT and CORVO_CLIENT_KEY. Timeouts are in seconds. `source` says where `base_url`
+    is from, for messages. Raises `InvalidSetting`.
 
     `base_url` may list several servers of one cluster, separated by commas. A random one gets all
     requests. When it does not answer, or answers with 503, the next one gets the next requests.
@@ -124,11 +125,14 @@ class Origin:
     def moved_to(self, url: str) -> "Origin":
         """Return an origin with the same timeouts for the server of a test.
 
-        It has no API key, no headers and no proxy, which belong to the other server.
+        It has the API key of the test, no headers and no proxy, which belong to the other server.
         """
+        if self.url == url:
+            return self
         moved = copy(self)
-        source = "CORVO_TEST_SERVER"
-        moved.servers = [_make_server(_server_url(url, source), _headers(httpx.URL(url), {}))]
+        source, key = "CORVO_TEST_SERVER", key_of_test()
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
+        moved.servers = [_make_server(_server_url(url, source), _headers(httpx.URL(url), headers))]
         moved._source = source  # noqa: SLF001 - a copy of this object
         moved.url, moved.proxy, moved._at = url, None, 0  # noqa: SLF001 - a copy of this object
         return moved
@@ -273,9 +277,7 @@ def _make_server(url: httpx.URL, headers: list[tuple[bytes, bytes]]) -> ServerAd
 def _common_headers(
     url: httpx.URL, api_key: str | None, headers: Mapping[str, str]
 ) -> list[tuple[bytes, bytes]]:
-    key = (api_key or os.environ.get("CORVO_API_KEY") or "").strip()
-    if not (key.isascii() and key.isprintable()):
-        raise InvalidSetting("the API key must be printable ASCII text")
+    key = find_api_key(api_key)
     authorization = {"Authorization": f"Bearer {key}"} if key else {}
     raw = _headers(url, {**authorization, **headers})
     if any(byte in part for pair in raw for part in pair for byte in b"\r\n\0"):

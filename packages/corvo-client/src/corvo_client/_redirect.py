@@ -1,20 +1,20 @@
 """Redirection of all calls of this process to one server, for tests.
 
-The environment variable CORVO_TEST_SERVER names that server, so that processes which a test starts
-are redirected, too. `corvo_client.testing.redirecting` sets it. `corvo_client.testing.recording`
-sets it to `recording`: the jobs are in the memory of the test's process, and other processes reach
-no server.
+The environment variables CORVO_TEST_SERVER and CORVO_TEST_API_KEY name it and its key, so that
+processes which a test starts are redirected, too. `corvo_client.testing.redirecting` sets them.
+`corvo_client.testing.recording` sets the first one to `recording`: the jobs are in the memory of
+the test's process, and other processes reach no server.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import partial
 
 from corvo_client._errors import CorvoError
 
-VARIABLE = "CORVO_TEST_SERVER"
+VARIABLE, KEY_VARIABLE = "CORVO_TEST_SERVER", "CORVO_TEST_API_KEY"
 
 _RECORDING = "recording"
 _UNBOUND = ""
@@ -63,16 +63,22 @@ def environment_server() -> str | None:
     return _outer[0] if _outer else os.environ.get("CORVO_SERVER")
 
 
+def key_of_test() -> str | None:
+    """Return the API key of the server of the current test, if it has one."""
+    return os.environ.get(KEY_VARIABLE) or None
+
+
 @contextmanager
-def redirecting(server: str) -> Iterator[None]:
+def redirecting(server: str, api_key: str | None = None) -> Iterator[None]:
     """Send all calls of this process, and of processes that it starts, to `server`.
 
-    This holds for clients and tasks that exist already, whatever their URL, proxy or API key. A
+    They have the key `api_key`, except those of a client that was made for `server` itself. This
+    holds for clients and tasks that exist already, whatever their URL, proxy or API key. A
     worker that was started before, or that is left running afterwards, reaches no server: its calls
     raise an error until it is stopped. Transports of httpx that stay in memory are not redirected.
     """
     _outer.append(environment_server())
-    with _variable(server):
+    with _variables({VARIABLE: server, KEY_VARIABLE: api_key or ""}):
         try:
             yield
         finally:
@@ -82,21 +88,22 @@ def redirecting(server: str) -> Iterator[None]:
 @contextmanager
 def recording_here() -> Iterator[None]:
     """Refuse all calls of processes that start now."""
-    with _variable(_RECORDING):
+    with _variables({VARIABLE: _RECORDING}):
         yield
 
 
 @contextmanager
-def _variable(value: str) -> Iterator[None]:
-    before = os.environ.get(VARIABLE)
-    os.environ[VARIABLE] = value
+def _variables(values: Mapping[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
     try:
         yield
     finally:
-        if before is None:
-            os.environ.pop(VARIABLE, None)
-        else:
-            os.environ[VARIABLE] = before
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 @contextmanager

@@ -4,12 +4,13 @@ import base64
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from corvo_client import Client
-from corvo_client.testing import RecordedJobs
+from corvo_client import Client, Forbidden, Unauthorized
+from corvo_client.testing import LocalServer, RecordedJobs
 from corvo_client.worker import Worker
 
 CODE = """
@@ -71,3 +72,28 @@ def test_corvo_client_uses_a_separate_server(corvo_client: Client, corvo_server:
     assert corvo_client.base_url == corvo_server == os.environ["CORVO_SERVER"]
     job_id = corvo_client.enqueue("q").job_id
     assert [job.id for job in corvo_client.search_all()] == [job_id]
+
+
+@pytest.mark.corvo_keys
+def test_server_can_need_keys(
+    corvo_client: Client, corvo_server: str, corvo_new_key: Callable[..., str]
+) -> None:
+    job_id = corvo_client.enqueue("a.b").job_id
+    with Client("http://in-the-code") as redirected:  # has the key of the admin, too
+        assert redirected.get_job(job_id).queue == "a.b"
+    with Client(corvo_server, api_key=corvo_new_key("producer", queues=["a.*"])) as producer:
+        producer.enqueue("a.c")
+        with pytest.raises(Forbidden, match="may not use the queue"):
+            producer.enqueue("b")
+        with pytest.raises(Forbidden, match="needs admin or operator"):
+            producer.pause_queue("a.b")
+
+
+def test_local_server_shows_no_key() -> None:
+    with LocalServer(keys=True, options={"open_metrics": True}) as server:
+        assert server.api_key is not None
+        assert server.api_key not in server.log
+        with Client(server.url) as stranger:
+            with pytest.raises(Unauthorized, match="Set CORVO_API_KEY"):
+                stranger.enqueue("q")
+            assert "corvo_" in stranger.metrics()

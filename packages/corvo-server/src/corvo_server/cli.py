@@ -19,6 +19,7 @@ from corvo_server.__about__ import __version__
 from corvo_server.app import check_store
 from corvo_server.certificates import TlsError
 from corvo_server.environment import unknown_variables
+from corvo_server.first_key import FirstKeyError
 from corvo_server.http_server import BindError
 from corvo_server.keys import keys
 from corvo_server.serve import OpenServerError, serve
@@ -33,6 +34,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _OPERATOR_ERRORS = (
     BindError,
+    FirstKeyError,
     OpenServerError,
     TlsError,
     UnusableStoreError,

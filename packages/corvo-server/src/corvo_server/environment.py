@@ -11,11 +11,13 @@ _OF_CLIENTS = frozenset(
         "CORVO_CA_FILE",
         "CORVO_CLIENT_CERT",
         "CORVO_CLIENT_KEY",
+        "CORVO_API_KEY_FILE",
         "CORVO_CONFIG",
         "CORVO_OUTPUT",
         "CORVO_PROFILE",
         "CORVO_RETRY_SECONDS",
         "CORVO_SERVER",
+        "CORVO_TEST_API_KEY",
         "CORVO_TEST_SERVER",
     }
 )

@@ -12,11 +12,13 @@ from corvo_schema import ApiKeyRequest, Role, RotateKeyRequest, format_ms
 from corvo_schema.errors import details_of
 from corvo_server.app import build_engine, open_store
 from corvo_server.auth.caller import Caller, set_caller
+from corvo_server.auth.key_text import new_key
 from corvo_server.engine.engine import Engine
 from corvo_server.engine.errors import CallError
 from corvo_server.settings import Settings
 from corvo_server.store.keys import KeyRecord
 from corvo_server.store.protocol import StoreError, UnusableStoreError
+from corvo_server.store.sqlite.database import DataDirLockedError
 
 T = TypeVar("T")
 M = TypeVar("M", bound=BaseModel)
@@ -100,6 +102,12 @@ def create(
     _print_new(*_run(settings, work))
 
 
+@keys.command("new")
+def new() -> None:
+    """Print a new key that no server knows yet. The option --bootstrap-key-file takes it."""
+    click.echo(new_key().text)
+
+
 @keys.command("list")
 @click.pass_obj
 def list_keys(settings: Settings) -> None:
@@ -178,6 +186,8 @@ def _run(settings: Settings, work: Callable[[Engine], Awaitable[T]]) -> T:
 
     try:
         return asyncio.run(run())
+    except DataDirLockedError as error:
+        raise click.ClickException(f"{error} Or use `corvo keys` with the other server.") from error
     except (CallError, StoreError, UnusableStoreError) as error:
         raise click.ClickException(str(error)) from error
 

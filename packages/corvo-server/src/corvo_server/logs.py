@@ -10,6 +10,8 @@ from typing import Any, TextIO
 
 import orjson
 
+from corvo_schema.masks import mask_keys
+
 REQUESTS = "corvo_server.request"
 
 _CONTROLS = {
@@ -47,6 +49,9 @@ class _JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             entry["traceback"] = self.formatException(record.exc_info)
+        return mask_keys(self._dumped(entry))
+
+    def _dumped(self, entry: dict[str, Any]) -> str:
         try:
             return orjson.dumps(entry, default=str).decode()
         except TypeError:  # orjson refuses lone surrogates; write each as a question mark
@@ -66,7 +71,7 @@ class _TextFormatter(logging.Formatter):
         line = f"{_time(record.created)} {record.levelname:<7} {text}"
         if record.exc_info:
             line += "\n" + self.formatException(record.exc_info)
-        return line
+        return mask_keys(line)
 
 
 def configure(level: LogLevel, log_format: LogFormat, stream: TextIO | None = None) -> None:

@@ -14,6 +14,7 @@ from sanic.server.async_server import AsyncioServer
 from corvo_server.app import build_engine, build_http, build_services, open_store
 from corvo_server.certificates import TlsError
 from corvo_server.engine.engine import Engine
+from corvo_server.first_key import FirstKeyError, make_first_key
 from corvo_server.http.access_log import AccessLog
 from corvo_server.http.hosts import is_loopback
 from corvo_server.http.secure import Tls
@@ -45,8 +46,8 @@ class OpenServerError(Exception):
         super().__init__(
             f"Other machines reach {bind}, and there are no API keys: everybody could read and "
             "change all jobs. Make a key with: corvo-server keys create --name admin --role admin. "
-            "Or serve this machine only: --bind 127.0.0.1:8080. Or, if the network is trusted: "
-            "--insecure-no-auth."
+            "Or let this server make one: --bootstrap-key. Or serve this machine only: --bind "
+            "127.0.0.1:8080. Or, if the network is trusted: --insecure-no-auth."
         )
 
 
@@ -78,17 +79,22 @@ class Server:
             raise
         engine = build_engine(self._settings, self._store)
         await engine.keys.load()
-        if not self._is_access_safe(engine):
+        url = url_of(listener, is_tls=tls is not None)
+        engine.nodes.address = url
+        await engine.nodes.beat()  # adjusts the shared clock before the first request
+        try:
+            await make_first_key(self._settings, engine)
+            self._check_access(engine)
+        except (FirstKeyError, OpenServerError):
             listener.close()
+            with suppress(StoreError):
+                await engine.nodes.leave()
             await self._store.close()
-            raise OpenServerError(self._settings.bind)
+            raise
         app, requests = build_http(self._settings, engine, tls=tls)
         tracing = start_tracing()
         if tracing is not None:
             tracing.watch(engine, app)
-        url = url_of(listener, is_tls=tls is not None)
-        engine.nodes.address = url
-        await engine.nodes.beat()  # adjusts the shared clock before the first request
         http = await start_http(app, listener)
         tasks = start_all(build_services(self._settings, engine))
         log.info("listening on %s", url, extra=fields(url=url, pid=os.getpid()))
@@ -98,17 +104,17 @@ class Server:
         if tracing is not None:
             await asyncio.to_thread(tracing.close)
 
-    def _is_access_safe(self, engine: Engine) -> bool:
-        """Return whether calls need a key, come from this machine only, or may do without."""
+    def _check_access(self, engine: Engine) -> None:
+        """Raise `OpenServerError` if other machines can call without a key, unless that is set."""
         if engine.keys.are_required or is_loopback(split_bind(self._settings.bind)[0]):
-            return True
-        if self._settings.insecure_no_auth:
-            log.warning(
-                "this server on %s needs no API keys: everybody who reaches it can read and change "
-                "all jobs; make a key with: corvo-server keys create --name admin --role admin",
-                self._settings.bind,
-            )
-        return self._settings.insecure_no_auth
+            return
+        if not self._settings.insecure_no_auth:
+            raise OpenServerError(self._settings.bind)
+        log.warning(
+            "this server on %s needs no API keys: everybody who reaches it can read and change "
+            "all jobs; make a key with: corvo-server keys create --name admin --role admin",
+            self._settings.bind,
+        )
 
     def _load_tls(self) -> Tls | None:
         """Load the files of TLS, and again on SIGHUP. Raise `TlsError`."""

@@ -130,6 +130,16 @@ class Settings(BaseSettings):
         description="Serve an address that other machines reach without API keys. Everybody on the "
         "network can then read and change all jobs.",
     )
+    bootstrap_key: bool = Field(
+        False,
+        description="If there are no API keys at the start, make one with the role admin and print "
+        "it alone on stdout, this once. Several servers on one database make one key.",
+    )
+    bootstrap_key_file: Path | None = Field(
+        None,
+        description="File with a key that `corvo-server keys new` has made. If there are no API "
+        "keys at the start, it becomes one with the role admin.",
+    )
     open_metrics: bool = Field(
         False, description="Serve GET /api/v1/metrics without an API key, for a Prometheus."
     )
@@ -321,7 +331,7 @@ class Settings(BaseSettings):
         _check_pair(info, "tls_client_ca", value)
         return value
 
-    @field_validator("database_url", "database_listen_url", mode="before")
+    @field_validator("database_url", "database_listen_url", "bootstrap_key_file", mode="before")
     @classmethod
     def _nothing_if_empty(cls, value: object) -> object:
         return value or None

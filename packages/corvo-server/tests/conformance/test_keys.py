@@ -148,6 +148,23 @@ async def test_nobody_is_locked_out(bench: Bench) -> None:
     assert keys.are_required
 
 
+async def test_first_key_is_made_once(bench: Bench) -> None:
+    """Of servers that start at the same time, one makes its key, and the others use it."""
+    texts = [new_key() for _ in range(5)]
+    made = await asyncio.gather(*(bench.engine.keys.create_first(text) for text in texts))
+    assert sum(made) == 1
+    winner = texts[made.index(True)]
+    assert [key.id for key in await bench.engine.keys.list_all()] == [winner.id]
+    assert authenticate(bench, winner.text).roles == {"admin"}
+    await create(bench, "w", "worker")  # there is an admin
+
+
+async def test_first_key_is_not_made_again_after_a_revocation(bench: Bench) -> None:
+    await admin(bench)
+    await bench.engine.keys.revoke("admin", may_lock_out=True)
+    assert not await bench.engine.keys.create_first(new_key())
+
+
 async def test_two_valid_keys_never_have_the_same_name(bench: Bench) -> None:
     await admin(bench)
     made = [create(bench, "same", "worker") for _ in range(5)]

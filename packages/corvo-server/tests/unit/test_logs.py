@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from corvo_server import logs
+from corvo_server.auth.key_text import new_key
 from corvo_server.logs import LogFormat, LogLevel
 
 
@@ -147,3 +148,20 @@ def test_text_line_escapes_control_characters() -> None:
     first, second = stream.getvalue().splitlines()
     assert first.endswith(f"request {escaped} method={escaped}")
     assert second.endswith(f"request method={escaped}")
+
+
+@pytest.mark.parametrize("log_format", [LogFormat.JSON, LogFormat.TEXT])
+def test_no_line_shows_the_secret_of_a_key(log_format: LogFormat) -> None:
+    key = new_key()
+    stream = io.StringIO()
+    logs.configure(LogLevel.INFO, log_format, stream)
+    log = logging.getLogger("corvo_server.x")
+    log.warning("a call with %s", key.text, extra=logs.fields(header=f"Bearer {key.text}"))
+    try:
+        int(key.text)
+    except ValueError:
+        log.exception("failed")
+    logs.write_requests([{"path": f"/api/v1/auth/keys/{key.text}", "status": 404}])
+    text = stream.getvalue()
+    assert text.count(key.id) == 4, text
+    assert key.text[len(key.id) + 1 :] not in text

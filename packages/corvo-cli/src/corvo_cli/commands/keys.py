@@ -29,9 +29,10 @@ _EXAMPLES = """
 @click.group(cls=Group, examples=_EXAMPLES, invoke_without_command=True)
 @pass_session
 def keys(session: Session) -> None:
-    """Manage API keys. Without a command, lists them.
+    """Manage API keys.
 
-    KEY is the id or the name of a key. All commands but `status` need a key with the role admin.
+    Without a command, lists them. KEY is the id or the name of a key. All commands but `status`
+    need a key with the role admin.
     """
     if click.get_current_context().invoked_subcommand is None:
         _list(session)

@@ -79,6 +79,6 @@ def worker(
     is_from_profile = settings.is_server_chosen and source != "CORVO_SERVER"
     if settings.is_server_option or (is_from_profile and found.server is None):
         found.configure(server=settings.server, api_key=settings.api_key, source=source)
-    elif session.flags.api_key:
-        found.configure(api_key=session.flags.api_key)
+    elif session.flags.api_key or session.flags.api_key_file:
+        found.configure(api_key=settings.api_key)
     found.run(log_level=log_level.upper())

@@ -43,14 +43,14 @@ class AsyncClient(
 
     `base_url` defaults to CORVO_SERVER, then to `http://localhost:8080`. It may list several
     servers of one cluster, separated by commas: if one fails, the client uses the next one.
-    `api_key` defaults to CORVO_API_KEY; `proxy` defaults to the usual environment variables.
-    Timeouts are in seconds; a fetch adds its own `timeout` to `read_timeout`. `verify` is False, or
-    an SSL context, e.g. with a client certificate. `ca_file` is a file of the authorities to trust,
-    in PEM; it defaults to CORVO_CA_FILE. CORVO_CLIENT_CERT and CORVO_CLIENT_KEY name the files of
-    the certificate that the client shows. `transport` is a
-    transport of httpx that replaces the network. Temporary failures are retried as `retry` defines,
-    by default for 5 s, or for CORVO_RETRY_SECONDS; all other failures are raised as `CorvoError`.
-    An `enqueue` waits no longer than that for an answer.
+    `api_key` defaults to CORVO_API_KEY, then to what the file CORVO_API_KEY_FILE holds; `proxy`
+    defaults to the usual environment variables. Timeouts are in seconds; a fetch adds its own
+    `timeout` to `read_timeout`. `verify` is False, or an SSL context, e.g. with a client
+    certificate. `ca_file` is a file of the authorities to trust, in PEM; it defaults to
+    CORVO_CA_FILE. CORVO_CLIENT_CERT and CORVO_CLIENT_KEY name the files of the certificate that the
+    client shows. `transport` is a transport of httpx that replaces the network. Temporary failures
+    are retried as `retry` defines, by default for 5 s, or for CORVO_RETRY_SECONDS; all other
+    failures are raised as `CorvoError`. An `enqueue` waits no longer than that for an answer.
     `codec` encodes payloads, results, checkpoints and errors, e.g. an `EncryptionCodec`; it
     defaults to the keys in CORVO_CODEC_KEYS or CORVO_CODEC_KEYS_FILE, and False means none.
     The client connects at the first call.

@@ -4,21 +4,26 @@ import contextlib
 import importlib.util
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from corvo_client._sync.client import Client
 from corvo_client.testing._folders import new_folder
+from corvo_schema import Role
+from corvo_schema.masks import mask_keys
 
 _START_TIMEOUT = 60.0
 _STOP_TIMEOUT = 10.0
 _MAX_LINES_SHOWN = 50
+_KEY = re.compile("corvo_[0-9A-Za-z]+_[0-9A-Za-z]+")
 
 
 class ServerDied(RuntimeError):
@@ -29,8 +34,9 @@ class LocalServer:
     """A corvo-server process. Use it as a context manager, or call `start` and `close`.
 
     `options` are settings of the server, e.g. `{"max_payload_bytes": 1000}`. The default `data_dir`
-    is a temporary directory that `close` removes. CORVO_* environment variables are ignored. Needs
-    `pip install "corvo-client[testing]"`.
+    is a temporary directory that `close` removes. With `keys`, the server needs API keys: `api_key`
+    is that of an admin, and `new_key` makes others. CORVO_* environment variables are ignored.
+    Needs `pip install "corvo-client[testing]"`.
     """
 
     def __init__(
@@ -39,16 +45,20 @@ class LocalServer:
         *,
         port: int = 0,
         options: Mapping[str, object] | None = None,
+        keys: bool = False,
     ) -> None:
         self._data_dir = data_dir
         self._port = port
         self._options = dict(options or {})
+        if keys:
+            self._options["bootstrap_key"] = True
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._process: subprocess.Popen[str] | None = None
         self._lines: list[str] = []
         self._has_output = threading.Condition()
         self._reader: threading.Thread | None = None
         self._url: str | None = None
+        self._api_key: str | None = None
 
     @property
     def url(self) -> str:
@@ -58,9 +68,20 @@ class LocalServer:
         return self._url
 
     @property
+    def api_key(self) -> str | None:
+        """API key of an admin; None if the server needs no keys, or had keys before its start."""
+        return self._api_key
+
+    @property
     def log(self) -> str:
-        """Output of the server so far."""
-        return "".join(self._lines)
+        """Output of the server so far, without keys."""
+        return mask_keys("".join(self._lines))
+
+    def new_key(self, *roles: Role | str, queues: Sequence[str] | None = None) -> str:
+        """Return a new API key with these roles, for all queues or those of the patterns."""
+        with Client(self.url, api_key=self.api_key) as client:
+            name = f"test {len(client.list_keys())}"
+            return client.create_key(name, roles=roles, queues=queues).key
 
     def start(self) -> Self:
         """Start the server and wait until it accepts requests. Raises `ServerDied`."""
@@ -75,7 +96,11 @@ class LocalServer:
         command = [sys.executable, "-m", "corvo_server", "--bind", f"127.0.0.1:{self._port}"]
         command += ["--data-dir", str(folder), "--log-format", "json"]
         for name, value in self._options.items():
-            command += [f"--{name.replace('_', '-')}", str(value)]
+            option = name.replace("_", "-")
+            if isinstance(value, bool):
+                command.append(f"--{option}" if value else f"--no-{option}")
+            else:
+                command += [f"--{option}", str(value)]
         environment = {
             name: value for name, value in os.environ.items() if not name.startswith("CORVO_")
         }
@@ -91,6 +116,8 @@ class LocalServer:
         self._reader = threading.Thread(target=self._read, args=(self._process,), daemon=True)
         self._reader.start()
         self._url = self._wait_for_url()
+        printed = [line.strip() for line in self._lines if _KEY.fullmatch(line.strip())]
+        self._api_key = printed[0] if printed else None
         return self
 
     def close(self) -> None:
@@ -145,7 +172,7 @@ class LocalServer:
                 if not self._is_reading or time.monotonic() > ends_at:
                     break
                 self._has_output.wait(0.1)
-        tail = "".join(self._lines[-_MAX_LINES_SHOWN:])
+        tail = mask_keys("".join(self._lines[-_MAX_LINES_SHOWN:]))
         self.close()
         raise ServerDied(f"the server did not start; the end of its output:\n{tail}")
 

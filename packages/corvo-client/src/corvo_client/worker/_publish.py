@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pydantic_core import to_json
 
 from corvo_client._backoff import Backoff
-from corvo_client._errors import CorvoError, NotFound
+from corvo_client._errors import CorvoError, Forbidden, NotFound
 from corvo_client.worker._log import log as _log
 from corvo_client.worker._runner import AnyTask
 from corvo_client.worker._server import Server
@@ -34,6 +34,14 @@ async def publish_defaults(server: Server, tasks: Sequence[AnyTask]) -> None:
                 break
             except NotFound:
                 _log.debug("the server knows no defaults of queues, so none are published")
+                return
+            except Forbidden as error:
+                # Expected of a key with the role worker. The other tasks would get the same answer.
+                _log.info(
+                    "the options of the tasks are not published as defaults of their queues, "
+                    "which needs the role operator: %s",
+                    error.reason,
+                )
                 return
             except CorvoError as error:
                 if not error.is_transient:

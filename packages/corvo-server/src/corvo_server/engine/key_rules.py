@@ -7,6 +7,7 @@ from msgspec import structs
 
 from corvo_schema.auth import Role, RotateKeyRequest
 from corvo_schema.errors import ErrorCode
+from corvo_schema.masks import mask_keys
 from corvo_server.auth.key_text import KeyText, hash_key
 from corvo_server.store.keys import KeyChange, KeyRecord, KeyRing
 from corvo_server.store.records import Refusal
@@ -38,6 +39,11 @@ def create(
             "nobody could make another key. First make a key with the role admin.",
         )
     return [changed(record, hash=hash_key(ring.secret, text))]
+
+
+def create_first(ring: KeyRing, *, record: KeyRecord, text: str) -> KeyChange:
+    """Add a key if there was never one. Change nothing otherwise."""
+    return [] if ring.keys else [changed(record, hash=hash_key(ring.secret, text))]
 
 
 def revoke(ring: KeyRing, *, reference: str, now: int, may_lock_out: bool) -> KeyChange:
@@ -110,5 +116,5 @@ def _created(key: KeyRecord) -> int:
 def _not_found(reference: str) -> Refusal:
     return Refusal(
         ErrorCode.NOT_FOUND,
-        f"There is no API key with the id {reference}, and no valid one with that name.",
+        f"There is no API key with the id {mask_keys(reference)}, and no valid one with that name.",
     )

@@ -10,6 +10,7 @@ from corvo_schema.errors import ErrorCode
 from corvo_server.auth.caller import SERVER, Caller, caller
 from corvo_server.auth.key_text import (
     SECRET_BYTES,
+    KeyText,
     MalformedKeyError,
     hash_key,
     new_key,
@@ -25,6 +26,8 @@ from corvo_server.store.keys import KeyEdit, KeyRecord, KeyRing, KeyUse
 from corvo_server.store.protocol import Store
 from corvo_server.store.records import Quota, Refusal
 
+FIRST_NAME = "admin"
+"""Name of the key that a server makes at its first start."""
 _HELP = "An admin can make a new one: corvo keys create."
 
 
@@ -48,6 +51,7 @@ class Keys(Part):
         """Whether calls need a key: there was one, even if it is no longer valid."""
         return bool(self._ring.keys)
 
+    @verb
     async def load(self) -> None:
         """Read all keys from the store. Call it before the first call is served."""
         ring = await self._store.list_keys()
@@ -57,6 +61,7 @@ class Keys(Part):
             self._by_hash = {key.hash: key for key in ring.keys.values()}
             self._note_ends()
 
+    @verb
     async def refresh(self) -> bool:
         """Read the keys again if another server has changed them. Return whether one has.
 
@@ -142,6 +147,17 @@ class Keys(Part):
         return stored, text.text
 
     @verb
+    async def create_first(self, text: KeyText) -> bool:
+        """Make `text` the key of an admin if there was never a key. Return whether it was made.
+
+        Of several servers that do so at the same time, one makes its key.
+        """
+        roles, now = (Role.ADMIN.value,), self._clock()
+        record = KeyRecord(text.id, FIRST_NAME, b"", roles, None, now, caller().name)
+        rule = partial(key_rules.create_first, record=record, text=text.text)
+        return bool(await self._edit(AuditOperation.CREATE_KEY, FIRST_NAME, rule))
+
+    @verb
     async def revoke(self, reference: str, *, may_lock_out: bool = False) -> list[KeyRecord]:
         """Revoke the key with this id, or all valid keys with this name. Return them.
 
@@ -185,6 +201,7 @@ class Keys(Part):
             for key in self._ring.keys.values()
         ]
 
+    @verb
     async def store_uses(self) -> int:
         """Store when keys were last used. Return the number of keys."""
         uses, self._uses = self._uses, {}

@@ -5,6 +5,7 @@ A request is admitted when its head has arrived, so that a stranger's body is no
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from functools import lru_cache
 from time import monotonic
 
 from sanic import Request
@@ -154,8 +155,15 @@ class Gate:
 def key_of(request: Request) -> str | None:
     """Return the API key of a request; None without one. Raise `CallError` if it has several."""
     headers = request.headers
-    found = {value.strip() for value in headers.getall("x-api-key", ())}
-    for value in headers.getall("authorization", ()):
+    return _key_in(
+        tuple(headers.getall("authorization", ())), tuple(headers.getall("x-api-key", ()))
+    )
+
+
+@lru_cache(maxsize=1024)  # clients repeat their headers
+def _key_in(authorizations: tuple[str, ...], keys: tuple[str, ...]) -> str | None:
+    found = {key.strip() for key in keys}
+    for value in authorizations:
         scheme, _, token = value.strip().partition(" ")
         if scheme and scheme.lower() != _BEARER:
             raise CallError(

@@ -13,9 +13,19 @@ from pathlib import Path
 from server_support.waiting import PATIENCE, wait_blocking
 
 _OURS = "CORVO_"
+_KEY = "CORVO_API_KEY"
 _OF_A_TERMINAL = ("COLUMNS", "LINES")
 """Programs prefer these variables over the size of their terminal."""
 _SIGTERM_IS_CAUGHT = 1 << (signal.SIGTERM - 1)
+
+
+STARTED: "list[Process]" = []
+"""All processes of this test run, whose output must not show a key."""
+
+
+def tests_use_keys() -> bool:
+    """Return whether servers of tests need API keys, and CORVO_API_KEY has one: CORVO_TEST_KEYS."""
+    return os.environ.get("CORVO_TEST_KEYS") == "1"
 
 
 def clean_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -23,7 +33,8 @@ def clean_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith(_OURS) and name not in _OF_A_TERMINAL
+        if (not name.startswith(_OURS) or (name == _KEY and tests_use_keys()))
+        and name not in _OF_A_TERMINAL
     }
     return {**kept, "PYTHONUNBUFFERED": "1", **(more or {})}
 
@@ -49,6 +60,7 @@ class Process:
             encoding="utf-8",
         )
         self.pid = self._popen.pid
+        STARTED.append(self)
         self.lines: list[str] = []
         self._grown = threading.Condition()
         self._reader = threading.Thread(target=self._read, daemon=True)
