@@ -24,6 +24,8 @@ from corvo_server.http import (
     queues,
     schedules,
     search,
+    webhook_sources,
+    webhooks,
 )
 from corvo_server.http.budgets import Budgets
 from corvo_server.http.cross_site import Origins
@@ -48,6 +50,8 @@ from corvo_server.services.pruner import Pruner
 from corvo_server.services.reclaimer import Reclaimer
 from corvo_server.services.scheduler import Scheduler
 from corvo_server.services.service import Service
+from corvo_server.services.webhook_deliveries import WebhookDeliveries
+from corvo_server.services.webhook_feed import WebhookFeed
 from corvo_server.settings import Settings, split_bind
 from corvo_server.store.protocol import Store, UnusableStoreError
 from corvo_server.store.sqlite import backup
@@ -64,6 +68,8 @@ RESOURCES = (
     events.resource,
     metrics.resource,
     keys.resource,
+    webhooks.resource,
+    webhook_sources.resource,
     admin.resource,
     admin.root,
     docs.resource,
@@ -149,6 +155,8 @@ def build_services(settings: Settings, engine: Engine) -> list[Service]:
         BulkRunner(engine.bulk),
         Scheduler(engine.schedules),
         Pruner(maintenance, settings.prune_interval / 1000),
+        WebhookFeed(engine.webhooks, engine.events),
+        WebhookDeliveries(engine.webhooks, engine.attempts, engine.wall, engine.nodes.id),
     ]
     return [
         Opener(maintenance),
@@ -166,7 +174,13 @@ def build_http(
     app = Sanic(
         f"corvo-{next(_numbers)}",
         request_class=AnyRequest,
-        router=NameRouter([*queues.resource.endpoints, *schedules.resource.endpoints]),
+        router=NameRouter(
+            [
+                *queues.resource.endpoints,
+                *schedules.resource.endpoints,
+                *webhooks.resource.endpoints,
+            ]
+        ),
         configure_logging=False,
         env_prefix="CORVO_SANIC_",
     )

@@ -10,7 +10,8 @@ from functools import partial
 from msgspec.structs import replace
 
 from corvo_schema.errors import ErrorCode
-from corvo_server.auth.caller import caller
+from corvo_schema.webhooks import DELIVERY_QUEUES, is_delivery_queue
+from corvo_server.auth.caller import SERVER, caller
 from corvo_server.auth.scope import Scope
 from corvo_server.engine.errors import CallError
 from corvo_server.store.protocol import Store
@@ -19,19 +20,32 @@ from corvo_server.store.search.filters import JobFilter
 
 
 def check_queue(queue: str, field: str) -> None:
-    """Raise `CallError` if the caller may not use a queue. `field` is its path in the request."""
+    """Raise `CallError` if the caller may not use a queue. `field` is its path in the request.
+
+    Only the server itself may enqueue deliveries of webhooks and fetch them.
+    """
+    if not is_open(queue):
+        who = caller()
+        raise _reserved(queue, field) if who.sees(queue) else _forbidden(who.name, queue, field)
+
+
+def is_open(queue: str) -> bool:
+    """Return whether `check_queue` lets the caller use a queue."""
     who = caller()
-    if not who.sees(queue):
-        raise _forbidden(who.name, queue, field)
+    return who.sees(queue) and (who is SERVER or not is_delivery_queue(queue))
 
 
 def check_queues(queues: Mapping[str, str]) -> None:
     """Raise `CallError` if the caller may not use one of `queues`, which are by field."""
+    for field, queue in queues.items():
+        check_queue(queue, field)
+
+
+def check_steered(queue: str, field: str) -> None:
+    """Raise `CallError` if the caller may not pause or slow a queue. Deliveries may be paused."""
     who = caller()
-    if who.scope is not None:
-        for field, queue in queues.items():
-            if queue not in who.scope:
-                raise _forbidden(who.name, queue, field)
+    if not who.sees(queue):
+        raise _forbidden(who.name, queue, field)
 
 
 def is_seen(queue: str) -> bool:
@@ -71,6 +85,15 @@ def _decide_if_seen(job: JobHead, decide: Decide, scope: Scope) -> Outcome:
 def _seen_part(record: JobRecord, scope: Scope) -> JobRecord:
     events = [event for event in record.events if event.queue in scope]
     return record if len(events) == len(record.events) else replace(record, events=events)
+
+
+def _reserved(queue: str, field: str) -> CallError:
+    expected = "must not be a queue of the deliveries of webhooks, which the server itself uses"
+    return CallError(
+        ErrorCode.VALIDATION_ERROR,
+        f"{field} {expected}: {queue!r}. Choose a name that does not begin with {DELIVERY_QUEUES}",
+        [(field, expected)],
+    )
 
 
 def _forbidden(name: str, queue: str, field: str) -> CallError:

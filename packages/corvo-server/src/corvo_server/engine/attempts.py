@@ -14,7 +14,7 @@ from msgspec import Struct
 from corvo_schema import FetchRequest
 from corvo_schema.errors import ErrorCode
 from corvo_server.engine import lifecycle
-from corvo_server.engine.access import check_queues, if_seen
+from corvo_server.engine.access import check_queues, if_seen, is_open
 from corvo_server.engine.clock import Clock
 from corvo_server.engine.errors import CallError
 from corvo_server.engine.notifier import Notifier
@@ -120,7 +120,8 @@ class Attempts(Part):
 
         If the caller is cancelled, its jobs are released at once.
         """
-        check_queues({f"queues[{i}]": queue for i, queue in enumerate(request.queues)})
+        if not all(map(is_open, request.queues)):
+            check_queues({f"queues[{i}]": queue for i, queue in enumerate(request.queues)})
         self._workers.note_fetch(request.worker_id, request.hostname, request.queues)
         waiter = self._notifier.wait(request.queues, partial(self._claim, request, count))
         return await waiter.jobs(_wait_seconds(request.timeout))

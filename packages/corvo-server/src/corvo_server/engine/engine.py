@@ -18,9 +18,12 @@ from corvo_server.engine.payloads import SizeLimits
 from corvo_server.engine.queues import Queues
 from corvo_server.engine.schedules import Schedules
 from corvo_server.engine.search import Searches
+from corvo_server.engine.webhook_sources import WebhookSources
+from corvo_server.engine.webhooks import Webhooks
 from corvo_server.engine.workers import Workers
 from corvo_server.store.protocol import Store
 from corvo_server.store.records import Commit, LeasedJob
+from corvo_server.webhooks.addresses import Addresses
 
 _DAY_MS = 86_400_000
 
@@ -34,6 +37,8 @@ class Policy(Struct, frozen=True):
     """Largest total size of the documents of the jobs of one fetch, unless it gets a single job."""
     require_lease_tokens: bool = False
     """Whether attempts are fenced unless their fetch says otherwise."""
+    webhook_allow: tuple[str, ...] = ()
+    """Networks that webhooks may reach although they are not public."""
     retention: Retention = Retention(completed=7 * _DAY_MS, dead=30 * _DAY_MS, events=7 * _DAY_MS)
 
 
@@ -72,6 +77,8 @@ class Engine:
         )
         self.maintenance = Maintenance(store, clock, self.notifier, self.metrics, policy.retention)
         self.keys = Keys(store, clock)
+        self.webhooks = Webhooks(store, clock, ids, Addresses(policy.webhook_allow))
+        self.webhook_sources = WebhookSources(store, clock, self.jobs)
         self.is_closing = False
         self.nodes = Nodes(store, clock, self.notifier)
         store.on_enqueue(self.notifier.note_enqueue)

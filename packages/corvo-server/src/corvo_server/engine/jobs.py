@@ -11,9 +11,8 @@ from corvo_schema.nesting import MAX_CALLBACK_NESTING
 from corvo_schema.options import OPTION_NAMES
 from corvo_schema.rules import repeated_batch, waiting_state
 from corvo_schema.states import JobState, Priority
-from corvo_server.auth.caller import caller
 from corvo_server.engine import lifecycle
-from corvo_server.engine.access import check_queue, check_queues, if_seen, seen_jobs
+from corvo_server.engine.access import check_queue, check_queues, if_seen, is_open, seen_jobs
 from corvo_server.engine.clock import Clock, Wall, wall_of
 from corvo_server.engine.errors import CallError, not_found
 from corvo_server.engine.options import names_left_out, options_of
@@ -218,10 +217,10 @@ class Jobs(Part):
 
 def _check_queues(request: EnqueueBatchRequest | PlainBatch) -> None:
     """Raise `CallError` if the caller may not use a queue of the request."""
-    if caller().scope is None:
-        return
     jobs: Sequence[EnqueueRequest | PlainJob] = request.jobs
-    check_queues({f"jobs[{i}].queue": job.queue for i, job in enumerate(jobs)})
+    for queue in {job.queue for job in jobs}:
+        if not is_open(queue):  # only then it costs to find out which job names it
+            check_queues({f"jobs[{i}].queue": job.queue for i, job in enumerate(jobs)})
     if request.batch is not None:
         check_queue(request.batch.callback_queue, "batch.callback_queue")
 

@@ -6,7 +6,7 @@ from corvo_schema import MAX_SCHEMA_BYTES, BulkStatus, JobOptions
 from corvo_schema.errors import ErrorCode
 from corvo_schema.nesting import is_too_deep, too_deep
 from corvo_server.engine import emptying
-from corvo_server.engine.access import check_queue, is_seen
+from corvo_server.engine.access import check_queue, check_steered, is_seen
 from corvo_server.engine.bulk import AT_ONCE, Bulk
 from corvo_server.engine.clock import Clock
 from corvo_server.engine.errors import CallError, not_found
@@ -132,7 +132,9 @@ class Queues(Part):
         Jobs that are enqueued after the call has begun stay, and the queue for them, without its
         settings. Raise `CallError` if jobs are active.
         """
-        return await self._empty(await self.get(name), DELETE_QUEUE)
+        record = await self.get(name)
+        check_queue(name, "name")
+        return await self._empty(record, DELETE_QUEUE)
 
     async def _empty(self, queue: QueueRecord, action: str) -> int | BulkRecord:
         name, now = queue.name, self._clock()
@@ -160,7 +162,10 @@ class Queues(Part):
 
     async def _configure(self, *settings: QueueSetting) -> None:
         for setting in settings:
-            check_queue(setting.queue, "name")
+            if isinstance(setting, PauseQueue | ThrottleQueue):
+                check_steered(setting.queue, "name")
+            else:
+                check_queue(setting.queue, "name")
         await self._store.configure_queue(*settings)
 
     def age_of_oldest(self, record: QueueRecord) -> int | None:

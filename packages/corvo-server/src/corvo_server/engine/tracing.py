@@ -29,6 +29,8 @@ def trace_engine(engine: Engine, tracer: Tracer) -> None:
         "schedules": engine.schedules,
         "bulk": engine.bulk,
         "search": engine.search,
+        "webhooks": engine.webhooks,
+        "webhook_sources": engine.webhook_sources,
         "maintenance": engine.maintenance,
     }
     for name, part in parts.items():

@@ -91,6 +91,7 @@ TABLES = (
             *("revoked_at", "last_used_at"),
         ),
     ),
+    Table("webhooks", ("kind", "name", "position", "document"), key=2),
     Table("queue_defaults", ("queue", "options", "payload_schema", "updated_at")),
     Table("schedule_options", ("schedule", "options")),
     Table(

@@ -40,6 +40,7 @@ from corvo_server.store.postgres.pipeline import (
 from corvo_server.store.postgres.queues import Queues
 from corvo_server.store.postgres.rows import SQL, as_json
 from corvo_server.store.postgres.schedules import Schedules
+from corvo_server.store.postgres.webhooks import Webhooks
 from corvo_server.store.protocol import OutcomeUnknown, StoreFull, StoreUnavailable
 from corvo_server.store.records import Commit
 
@@ -141,6 +142,7 @@ class PostgresSession:
             bulks=Bulks(pipeline, pending),
             clock=Clock(pipeline),
             keys=Keys(pipeline),
+            webhooks=Webhooks(pipeline),
         )
 
     def commit(self, tx: Transaction) -> Commit:

@@ -20,6 +20,7 @@ from corvo_server.store.postgres import (
     queues,
     schedules,
     search,
+    webhooks,
 )
 from corvo_server.store.postgres.coordination import Coordination
 from corvo_server.store.postgres.database import prepare
@@ -57,6 +58,9 @@ _QUERIES = Queries(
     next_times=maintenance.next_times,
     list_keys=keys.list_keys,
     keys_version=keys.keys_version,
+    list_webhooks=webhooks.list_webhooks,
+    list_sources=webhooks.list_sources,
+    tags_of=jobs.tags_of,
 )
 
 

@@ -21,6 +21,7 @@ from corvo_server.store.sqlite.pending import PendingJobs
 from corvo_server.store.sqlite.queues import Queues
 from corvo_server.store.sqlite.schedules import Schedules
 from corvo_server.store.sqlite.space import Space, is_full
+from corvo_server.store.sqlite.webhooks import Webhooks
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,7 @@ def _tables_of(
         bulks=Bulks(connection),
         clock=Clock(connection),
         keys=Keys(connection),
+        webhooks=Webhooks(connection),
     )
 
 

@@ -22,6 +22,7 @@ from corvo_server.store.sqlite import (
     queues,
     schedules,
     search,
+    webhooks,
 )
 from corvo_server.store.sqlite.clock import read_clock
 from corvo_server.store.sqlite.database import (
@@ -58,6 +59,9 @@ _QUERIES = Queries(
     next_times=maintenance.next_times,
     list_keys=keys.list_keys,
     keys_version=keys.keys_version,
+    list_webhooks=webhooks.list_webhooks,
+    list_sources=webhooks.list_sources,
+    tags_of=jobs.tags_of,
 )
 
 
