@@ -63,6 +63,7 @@ CATALOG: dict[str, dict[str, Entry]] = {
     },
     "Access": {
         "keys": Entry("Manage API keys.", "corvo_cli.commands.keys:keys"),
+        "webhooks": Entry("Manage webhooks, in and out.", "corvo_cli.commands.webhooks:webhooks"),
     },
     "Servers and workers": {
         "server": Entry("Run a server.", "corvo_cli.commands.server:server"),

@@ -17,6 +17,7 @@ from corvo_client._async.search import AsyncSearch
 from corvo_client._async.session import AsyncSession
 from corvo_client._async.through_httpx import AsyncBackend
 from corvo_client._async.transport import AsyncTransport
+from corvo_client._async.webhooks import AsyncWebhooks
 from corvo_client._call import Call
 from corvo_client._origin import Origin
 from corvo_client._retry import RetryPolicy, default_policy
@@ -34,6 +35,7 @@ class AsyncClient(
     AsyncSchedules,
     AsyncEvents,
     AsyncKeys,
+    AsyncWebhooks,
     AsyncAdmin,
 ):
     """A client of a Corvo server. Close it, or use it as a context manager.

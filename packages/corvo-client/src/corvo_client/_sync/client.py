@@ -22,6 +22,7 @@ from corvo_client._sync.search import Search
 from corvo_client._sync.session import Session
 from corvo_client._sync.through_httpx import Backend
 from corvo_client._sync.transport import Transport
+from corvo_client._sync.webhooks import Webhooks
 
 R = TypeVar("R")
 
@@ -35,6 +36,7 @@ class Client(
     Schedules,
     Events,
     Keys,
+    Webhooks,
     Admin,
 ):
     """A client of a Corvo server. Close it, or use it as a context manager.
