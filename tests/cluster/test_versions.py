@@ -26,6 +26,8 @@ async def test_servers_that_start_together_create_the_tables_once(
         "schema migrated to version 1 (initial)",
         "schema migrated to version 2 (clock)",
         "schema migrated to version 3 (defaults)",
+        "schema migrated to version 4 (keys)",
+        "schema migrated to version 5 (webhooks)",
     ]
     async with ApiClient(nodes[0].url) as api:
         assert len((await api.get("/cluster/status"))["nodes"]) == 4
