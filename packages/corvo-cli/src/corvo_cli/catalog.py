@@ -63,7 +63,9 @@ CATALOG: dict[str, dict[str, Entry]] = {
     },
     "Access": {
         "keys": Entry("Manage API keys.", "corvo_cli.commands.keys:keys"),
-        "webhooks": Entry("Manage webhooks, in and out.", "corvo_cli.commands.webhooks:webhooks"),
+        "webhooks": Entry(
+            "Manage webhooks, which send events to URLs.", "corvo_cli.commands.webhooks:webhooks"
+        ),
     },
     "Servers and workers": {
         "server": Entry("Run a server.", "corvo_cli.commands.server:server"),
