@@ -29,10 +29,10 @@ _EXAMPLES = """
 @click.group(cls=Group, examples=_EXAMPLES, invoke_without_command=True)
 @pass_session
 def webhooks(session: Session) -> None:
-    """Manage webhooks, which send events to URLs. Without a command, lists them.
+    """Manage webhooks, which send events to URLs.
 
-    The commands need a key with the role admin. `sources` is about the other direction: requests of
-    others that become jobs.
+    Without a command, lists them. The commands need a key with the role admin. `sources` is about
+    the other direction: requests of others that become jobs.
     """
     if click.get_current_context().invoked_subcommand is None:
         _list(session)
