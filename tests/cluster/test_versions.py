@@ -30,6 +30,7 @@ async def test_servers_that_start_together_create_the_tables_once(
         "schema migrated to version 5 (keys)",
         "schema migrated to version 6 (limits)",
         "schema migrated to version 7 (audit)",
+        "schema migrated to version 8 (webhooks)",
     ]
     async with ApiClient(nodes[0].url) as api:
         assert len((await api.get("/cluster/status"))["nodes"]) == 4

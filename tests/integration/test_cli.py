@@ -551,6 +551,36 @@ def test_worker_with_its_role_runs_jobs(
         process.close()
 
 
+def test_webhooks_are_managed(corvo: Corvo) -> None:
+    name, url = new_name("hook"), "https://receiver.example/"
+    made = corvo("webhooks", "create", name, url, "--queues", "a.*", "--type", "dead")
+    assert made.stdout.startswith("whsec_")
+    assert "cannot be shown again" in made.stderr
+    corvo("webhooks", "set", name, url, "--tag", "a=b", "--disabled")
+    listed = corvo("webhooks", "list", "--output", "json").document
+    (found,) = [hook for hook in listed if hook["name"] == name]
+    assert (found["tags"], found["queues"], found["enabled"]) == ({"a": "b"}, None, False)
+    assert name in corvo("webhooks").stdout
+    assert corvo("webhooks", "rotate", name, "--grace", "1d").stdout != made.stdout
+    assert "is deleted" in corvo("webhooks", "delete", name).stderr
+
+
+def test_sources_of_webhooks_are_managed(corvo: Corvo) -> None:
+    name = new_name("source")
+    secret = corvo(
+        *("webhooks", "sources", "create", name, "told", "--form", "token", "--secret-file", "-"),
+        *("--tag-header", "event=X-Event", "--id-header", "X-Id", "--signature-header", "X-Token"),
+        stdin="0123456789abcdef\n",
+    ).stdout
+    assert secret == "0123456789abcdef\n"
+    listed = corvo("webhooks", "sources", "list", "--output", "json").document
+    (found,) = [source for source in listed if source["name"] == name]
+    assert found["tag_headers"] == {"event": "x-event"}
+    assert name in corvo("webhooks", "sources").stdout
+    assert corvo("webhooks", "sources", "rotate", name, "--grace", "1h").stdout != secret
+    assert "is deleted" in corvo("webhooks", "sources", "delete", name).stderr
+
+
 def test_every_command_is_run_here() -> None:
     source = Path(__file__).read_text(encoding="utf-8")
     missing = [name for name in COMMANDS if f'"{name}"' not in source]

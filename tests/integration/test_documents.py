@@ -58,7 +58,7 @@ PAGES_THAT_RUN = [page for page in PAGES if any(map(is_run, blocks_of(page)))]
 
 @pytest.fixture
 def page_server(start_server: StartServer) -> CorvoServer:
-    return start_server()
+    return start_server(webhook_allow="127.0.0.1")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)

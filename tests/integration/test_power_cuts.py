@@ -78,7 +78,9 @@ async def carry_out(api: ApiClient, operation: Operation, number: int) -> Done:
     before = await world.view(api) if is_background else {}
     request_id = f"operation-{number}"
     headers = {"x-request-id": request_id}
-    response = await api.send(call.method, call.path, call.body, headers=headers)
+    response = await api.send(
+        call.method, call.path, call.body, {**headers, **(call.headers or {})}
+    )
     assert response.status_code == operation.status
     view = await (world.changed(api, before) if is_background else world.view(api))
     return Done(operation, request_id, world, view)

@@ -31,7 +31,9 @@ async def make_every_call(url: str) -> dict[str, str]:
             await api.see_no_claims()  # no write of an earlier call is going on
             call = await operation.prepare(api, World())
             headers = {"x-request-id": f"call-{number}"}
-            response = await api.send(call.method, call.path, call.body, headers=headers)
+            response = await api.send(
+                call.method, call.path, call.body, {**headers, **(call.headers or {})}
+            )
             assert response.status_code == operation.status
             made[f"call-{number}"] = operation.name
     return made

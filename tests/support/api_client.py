@@ -74,9 +74,9 @@ class ApiClient:
         method: str,
         path: str,
         body: Any = None,
+        headers: Mapping[str, str] | None = None,
         *,
         raw: bytes | None = None,
-        headers: Mapping[str, str] | None = None,
     ) -> httpx.Response:
         """Send a request. `body` is sent as JSON; `raw` is sent unchanged and declared as JSON."""
         content = raw if body is None else json.dumps(body).encode()

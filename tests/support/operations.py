@@ -6,7 +6,7 @@ neither in `OPERATIONS` nor in `READS`.
 
 from collections.abc import Sequence
 from enum import Enum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from support.preparations import (
     Prepare,
@@ -17,10 +17,12 @@ from support.preparations import (
     change,
     clear,
     clear_defaults,
+    create_hook,
     create_schedule,
     dead,
     delete_job,
     delete_queue,
+    edit_hook,
     edit_schedule,
     end,
     end_batch,
@@ -32,6 +34,7 @@ from support.preparations import (
     fetch,
     heartbeat,
     pending,
+    receive_webhook,
     set_queue,
 )
 
@@ -75,6 +78,9 @@ _BROKE = {"error": "it broke"}
 _JOB = "/jobs/{job_id}"
 _QUEUE = "/queues/{name}"
 _SCHEDULE = "/schedules/{schedule}"
+_HOOK = "/webhooks/{name}"
+_SOURCE = "/webhook-sources/{name}"
+_TAKEN: dict[str, Any] = {"repeat_status": 409}
 _AGAIN, _SAME = Repeat.AGAIN, Repeat.SAME_VALUES
 _LATER = {"retry_base_delay": "1h", "retry_max_delay": "1h"}
 
@@ -218,4 +224,22 @@ OPERATIONS: Sequence[Operation] = (
         edit_schedule("POST", f"{_SCHEDULE}/run"),
         repeat=_AGAIN,
     ),
+    Operation("create a webhook", "POST /webhooks", create_hook("/webhooks"), 201, **_TAKEN),
+    Operation("replace a webhook", f"PUT {_HOOK}", edit_hook("PUT", _HOOK, queues=["b"])),
+    Operation(
+        "rotate a webhook", f"POST {_HOOK}/rotate", edit_hook("POST", f"{_HOOK}/rotate", grace="1d")
+    ),
+    Operation("delete a webhook", f"DELETE {_HOOK}", edit_hook("DELETE", _HOOK), repeat_status=404),
+    Operation(
+        "create a source", "POST /webhook-sources", create_hook("/webhook-sources"), 201, **_TAKEN
+    ),
+    Operation(
+        "rotate a source",
+        f"POST {_SOURCE}/rotate",
+        edit_hook("POST", f"{_SOURCE}/rotate", grace="1d"),
+    ),
+    Operation(
+        "delete a source", f"DELETE {_SOURCE}", edit_hook("DELETE", _SOURCE), repeat_status=404
+    ),
+    Operation("receive a webhook", "POST /webhooks/{queue}", receive_webhook, 201),
 )

@@ -1,11 +1,14 @@
 """Prepares worlds for the operations of the API. Each function returns the request to send."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 from corvo_schema import new_job_id
 from support.api_client import ApiClient, Body, LeasedJob
 from support.world import LEASED, World
+
+SECRET = "s" * 16
+"""Secret of the sources of webhooks."""
 
 
 class Call(NamedTuple):
@@ -14,6 +17,7 @@ class Call(NamedTuple):
     method: str
     path: str
     body: Any = None
+    headers: Mapping[str, str] | None = None
 
 
 Prepare: TypeAlias = Callable[[ApiClient, World], Awaitable[Call]]
@@ -214,6 +218,34 @@ def _new_schedule(world: World, **options: Any) -> Body:
 
 async def create_schedule(_: ApiClient, world: World) -> Call:
     return Call("POST", "/schedules", _new_schedule(world))
+
+
+def _new_hook(world: World, path: str, **options: Any) -> Any:
+    if path.startswith("/webhook-sources"):
+        return {"name": world.hook, "queue": world.queue, "form": "token", "secret": SECRET}
+    return {"name": world.hook, "url": "https://receiver.example/", "enabled": False, **options}
+
+
+def create_hook(path: str) -> Prepare:
+    async def prepare(_: ApiClient, world: World) -> Call:
+        return Call("POST", path, _new_hook(world, path))
+
+    return prepare
+
+
+def edit_hook(method: str, path: str, **options: Any) -> Prepare:
+    async def prepare(api: ApiClient, world: World) -> Call:
+        await api.post(path.partition("/{")[0], _new_hook(world, path))
+        body = _new_hook(world, path, **options) if method == "PUT" else options or None
+        return Call(method, path.replace("{name}", world.hook), body)
+
+    return prepare
+
+
+async def receive_webhook(api: ApiClient, world: World) -> Call:
+    await api.post("/webhook-sources", _new_hook(world, "/webhook-sources"))
+    signed = {"x-webhook-token": SECRET, "webhook-id": "1"}
+    return Call("POST", f"/webhooks/{world.queue}", {"n": 1}, signed)
 
 
 async def clear_defaults(api: ApiClient, world: World) -> Call:

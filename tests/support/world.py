@@ -24,6 +24,8 @@ class World:
         self.other = f"{self.queue}-other"
         self.callbacks = f"{self.queue}-callbacks"
         self.schedule = f"{self.queue}-schedule"
+        self.hook = self.queue
+        """Name of a webhook and of a source."""
         self.operations: list[str] = []
         """Ids of bulk operations that were begun for the world."""
 
@@ -80,9 +82,15 @@ class World:
             "batches": batches,
             "schedules": await _find(api, f"/schedules/{self.schedule}"),
             "operations": operations,
+            "webhooks": await self._hooks(api, "/webhooks"),
+            "sources": await self._hooks(api, "/webhook-sources"),
         }
         view: Body = self._plain(seen, names)
         return view
+
+    async def _hooks(self, api: ApiClient, path: str) -> list[Body]:
+        found: list[Body] = (await api.send("GET", path)).json()
+        return [hook for hook in found if hook["name"] == self.hook]
 
     async def changed(self, api: ApiClient, before: Body) -> Body:
         """Wait until the view is another one than `before`, and at rest. Return it."""

@@ -134,6 +134,18 @@ from corvo_schema.states import (
     Priority,
 )
 from corvo_schema.timestamps import Timestamp, format_ms, from_ms, parse_timestamp, to_ms
+from corvo_schema.webhooks import (
+    NewWebhook,
+    NewWebhookSource,
+    RotateSecretRequest,
+    SignatureForm,
+    Webhook,
+    WebhookRequest,
+    WebhookSettings,
+    WebhookSource,
+    WebhookSourceRequest,
+    WebhookStatusReply,
+)
 
 __all__ = [
     "ALTERNATIVES",
@@ -216,6 +228,8 @@ __all__ = [
     "Misfire",
     "MoveRequest",
     "NewApiKey",
+    "NewWebhook",
+    "NewWebhookSource",
     "NodeInfo",
     "OnConflict",
     "Priority",
@@ -238,6 +252,7 @@ __all__ = [
     "RequestModel",
     "Role",
     "RotateKeyRequest",
+    "RotateSecretRequest",
     "Schedule",
     "ScheduleRequest",
     "ScheduleStatusReply",
@@ -246,6 +261,7 @@ __all__ = [
     "SearchRequest",
     "Seconds",
     "ServerInfo",
+    "SignatureForm",
     "SortField",
     "SortOrder",
     "StatusReply",
@@ -254,6 +270,12 @@ __all__ = [
     "Timestamp",
     "Traceparent",
     "UniqueKey",
+    "Webhook",
+    "WebhookRequest",
+    "WebhookSettings",
+    "WebhookSource",
+    "WebhookSourceRequest",
+    "WebhookStatusReply",
     "WorkerInfo",
     "derive_job_id",
     "details_of",

@@ -44,6 +44,13 @@ class AuditOperation(StrEnum):
     CREATE_KEY = "create_key"
     ROTATE_KEY = "rotate_key"
     REVOKE_KEY = "revoke_key"
+    CREATE_WEBHOOK = "create_webhook"
+    REPLACE_WEBHOOK = "replace_webhook"
+    ROTATE_WEBHOOK = "rotate_webhook"
+    DELETE_WEBHOOK = "delete_webhook"
+    CREATE_WEBHOOK_SOURCE = "create_webhook_source"
+    ROTATE_WEBHOOK_SOURCE = "rotate_webhook_source"
+    DELETE_WEBHOOK_SOURCE = "delete_webhook_source"
 
 
 class AuditEntry(ReplyModel):

@@ -25,6 +25,8 @@ from corvo_server.http import (
     queues,
     schedules,
     search,
+    webhook_sources,
+    webhooks,
 )
 from corvo_server.http.budgets import Budgets
 from corvo_server.http.cross_site import Origins
@@ -52,6 +54,8 @@ from corvo_server.services.reclaimer import Reclaimer
 from corvo_server.services.reporter import Reporter
 from corvo_server.services.scheduler import Scheduler
 from corvo_server.services.service import Service
+from corvo_server.services.webhook_deliveries import WebhookDeliveries
+from corvo_server.services.webhook_feed import WebhookFeed
 from corvo_server.settings import Settings, split_bind
 from corvo_server.store.protocol import Store, UnusableStoreError
 from corvo_server.store.sqlite import backup
@@ -69,6 +73,8 @@ RESOURCES = (
     metrics.resource,
     keys.resource,
     audit.resource,
+    webhooks.resource,
+    webhook_sources.resource,
     admin.resource,
     admin.root,
     docs.resource,
@@ -154,6 +160,8 @@ def build_services(settings: Settings, engine: Engine) -> list[Service]:
         BulkRunner(engine.bulk),
         Scheduler(engine.schedules),
         Pruner(maintenance, settings.prune_interval / 1000),
+        WebhookFeed(engine.webhooks, engine.events),
+        WebhookDeliveries(engine.webhooks, engine.attempts, engine.wall, engine.nodes.id),
     ]
     reporters = [Reporter(engine.workers)] if engine.store.is_shared else []
     return [
@@ -173,7 +181,13 @@ def build_http(
     app = Sanic(
         f"corvo-{next(_numbers)}",
         request_class=AnyRequest,
-        router=NameRouter([*queues.resource.endpoints, *schedules.resource.endpoints]),
+        router=NameRouter(
+            [
+                *queues.resource.endpoints,
+                *schedules.resource.endpoints,
+                *webhooks.resource.endpoints,
+            ]
+        ),
         configure_logging=False,
         env_prefix="CORVO_SANIC_",
     )

@@ -17,6 +17,7 @@ from corvo_server.http.budgets import Limits
 from corvo_server.logs import LogFormat, LogLevel
 from corvo_server.redaction.rules import read_rule, split_rules
 from corvo_server.store.database_url import is_postgres, masked, sqlite_directory
+from corvo_server.webhooks.addresses import read_network
 
 _DAY = 86_400_000
 _HOST_NAME = re.compile(
@@ -149,6 +150,12 @@ class Settings(BaseSettings):
         "some queues with a pattern, like `payments.*:$.card.number`. Callers below the role "
         "operator see [redacted] in their place, and cannot search by them.",
     )
+    webhook_allow: Annotated[list[str], NoDecode] = Field(
+        [],
+        description="Networks that webhooks may be sent to although they are not public, separated "
+        "by commas, like 10.1.0.0/16 or 127.0.0.1. All other private, link-local and loopback "
+        "addresses are refused.",
+    )
     lease: Annotated[Duration, _within(1_000, _DAY)] = Field(
         60_000,
         description="Default lease of a fetched job: the time within which its worker must ack, "
@@ -258,7 +265,9 @@ class Settings(BaseSettings):
         "closes their connections.",
     )
 
-    @field_validator("cors_origins", "allowed_hosts", "trusted_proxies", mode="before")
+    @field_validator(
+        "cors_origins", "allowed_hosts", "trusted_proxies", "webhook_allow", mode="before"
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -286,6 +295,13 @@ class Settings(BaseSettings):
                     f"{host!r} is not a host name or address without a port, like corvo.internal"
                 )
         return hosts
+
+    @field_validator("webhook_allow")
+    @classmethod
+    def _check_networks(cls, networks: list[str]) -> list[str]:
+        for network in networks:
+            read_network(network)
+        return networks
 
     @field_validator("trusted_proxies")
     @classmethod
@@ -410,6 +426,7 @@ class Settings(BaseSettings):
             max_fetch_bytes=self.max_fetch_bytes,
             default_lease_ms=self.lease,
             require_lease_tokens=self.require_lease_tokens,
+            webhook_allow=tuple(self.webhook_allow),
             redaction=tuple(map(read_rule, self.redact)),
             retention=Retention(
                 self.retain_completed, self.retain_dead, self.retain_events, self.retain_audit

@@ -1,7 +1,7 @@
 """The audit log: which call records what, in one commit with its change, and who sees it."""
 
 import sqlite3
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -20,10 +20,17 @@ from corvo_schema import (
 )
 from corvo_schema.audit import AuditOperation as Op
 from corvo_schema.states import EventType, JobState, Priority
+from corvo_schema.webhooks import (
+    RotateSecretRequest,
+    WebhookRequest,
+    WebhookSettings,
+    WebhookSourceRequest,
+)
 from corvo_server.auth.caller import SERVER, Caller, Origin, set_caller, set_origin
 from corvo_server.auth.scope import Scope
 from corvo_server.engine.engine import Engine, Policy
 from corvo_server.engine.errors import CallError
+from corvo_server.engine.keys import Keys
 from corvo_server.engine.maintenance import Retention
 from corvo_server.store.audit import AuditEntry, AuditFilter
 from corvo_server.store.protocol import StoreError
@@ -35,10 +42,15 @@ ADMIN = Caller("root", frozenset({Role.ADMIN}), "corvo_root00000000")
 
 
 @pytest.fixture(autouse=True)
-def called_by_alice() -> None:
+def called_by_alice(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Let alice make all calls of a test, but those of `as_server`."""
+    # The callers of these tests are made up: the store has no keys of theirs.
+    monkeypatch.setattr(Keys, "is_valid", lambda *_: True)
     set_caller(ALICE)
     set_origin(Origin("192.0.2.7", "request-1"))
+    yield
+    set_caller(SERVER)
+    set_origin(Origin())
 
 
 async def entries(bench: Bench, limit: int = 1000, **wanted: Any) -> list[AuditEntry]:
@@ -65,6 +77,32 @@ async def make_key(bench: Bench) -> str:
     request = ApiKeyRequest.model_validate({"name": "first", "roles": ["admin"]})
     record, _ = await bench.engine.keys.create(request)
     return record.id
+
+
+HOOK = "https://receiver.example/path-4111"
+
+
+def webhook() -> WebhookRequest:
+    return WebhookRequest.model_validate({"name": "hook", "url": HOOK})
+
+
+def source() -> WebhookSourceRequest:
+    return WebhookSourceRequest.model_validate({"name": "shop", "queue": QUEUE, "form": "github"})
+
+
+async def make_webhook(bench: Bench) -> str:
+    return (await bench.engine.webhooks.create(webhook())).name
+
+
+async def make_source(bench: Bench) -> str:
+    return (await bench.engine.webhook_sources.create(source())).name
+
+
+def no_target(name: str) -> Callable[[Bench], Awaitable[str]]:
+    async def make(_: Bench) -> str:
+        return name
+
+    return make
 
 
 def make_job_in(state: JobState) -> Callable[[Bench], Awaitable[str]]:
@@ -139,6 +177,22 @@ CALLS: dict[Op, tuple[Callable[[Bench], Awaitable[str]], Call]] = {
     ),
     Op.ROTATE_KEY: (make_key, lambda e, t: e.keys.rotate(t, RotateKeyRequest())),
     Op.REVOKE_KEY: (make_key, lambda e, t: e.keys.revoke(t, may_lock_out=True)),
+    Op.CREATE_WEBHOOK: (no_target("hook"), lambda e, t: e.webhooks.create(webhook())),
+    Op.REPLACE_WEBHOOK: (
+        make_webhook,
+        lambda e, t: e.webhooks.replace(t, WebhookSettings(url=f"{HOOK}/other", enabled=False)),
+    ),
+    Op.ROTATE_WEBHOOK: (make_webhook, lambda e, t: e.webhooks.rotate(t, RotateSecretRequest())),
+    Op.DELETE_WEBHOOK: (make_webhook, lambda e, t: e.webhooks.delete(t)),
+    Op.CREATE_WEBHOOK_SOURCE: (
+        no_target("shop"),
+        lambda e, t: e.webhook_sources.create(source()),
+    ),
+    Op.ROTATE_WEBHOOK_SOURCE: (
+        make_source,
+        lambda e, t: e.webhook_sources.rotate(t, RotateSecretRequest()),
+    ),
+    Op.DELETE_WEBHOOK_SOURCE: (make_source, lambda e, t: e.webhook_sources.delete(t)),
 }
 """For each operation: what its target is, and the call. Both are of the engine."""
 
@@ -166,6 +220,11 @@ BEFORE_AND_AFTER: dict[Op, tuple[Mapping[str, Any] | None, Mapping[str, Any] | N
     Op.RUN_SCHEDULE: (None, {"is_duplicate": False}),
     Op.CREATE_KEY: (None, {"name": "w", "roles": ["worker"], "queues": None}),
     Op.REVOKE_KEY: ({"revoked_at": None}, {"name": "first"}),
+    Op.CREATE_WEBHOOK: (None, {"receiver": "https://receiver.example", "enabled": True}),
+    Op.REPLACE_WEBHOOK: ({"enabled": True}, {"enabled": False}),
+    Op.DELETE_WEBHOOK: ({"queues": None}, None),
+    Op.CREATE_WEBHOOK_SOURCE: (None, {"queue": QUEUE, "form": "github"}),
+    Op.DELETE_WEBHOOK_SOURCE: ({"form": "github"}, None),
 }
 WITHOUT_ENTRY = {Op.CLEAR_DEFAULTS}
 """Calls of `CALLS` that find what they set, and do not record that."""

@@ -17,10 +17,11 @@ ENDPOINTS = {
 }
 WITHOUT_AUDIT = {
     *("enqueue", "enqueue_batch", "fetch", "fetch_batch", "ack", "ack_batch"),
-    *("fail", "fail_batch", "release", "release_batch", "heartbeat"),
+    *("fail", "fail_batch", "release", "release_batch", "heartbeat", "receive_webhook"),
 }
-"""Calls of producers and workers. The events of their jobs name them."""
+"""Calls of producers, workers and senders. The events of their jobs name them."""
 AUDITED = sorted(name for name, endpoint in ENDPOINTS.items() if endpoint.is_audited)
+HOOK = "https://receiver.example/hook?token=4111"
 JOB = {"queue": "audited", "payload": {"card": "4111"}}
 SCHEDULE = {"name": "audited", "queue": "audited", "cron": "@daily", "payload": {"card": "4111"}}
 BODIES: dict[str, dict[str, Any]] = {
@@ -33,6 +34,9 @@ BODIES: dict[str, dict[str, Any]] = {
     "put_schedule": SCHEDULE,
     "replace_schedule": SCHEDULE,
     "create_key": {"name": "audited", "roles": ["worker"]},
+    "create_webhook": {"name": "audited", "url": HOOK, "enabled": False},
+    "replace_webhook": {"url": HOOK, "enabled": False},
+    "create_webhook_source": {"name": "audited", "queue": "audited", "form": "github"},
 }
 
 
@@ -43,7 +47,7 @@ async def entries(server: HttpServer, query: str = "") -> list[dict[str, Any]]:
     return found
 
 
-async def make_target(server: HttpServer, endpoint: Endpoint) -> str:
+async def make_target(server: HttpServer, endpoint: Endpoint) -> str:  # noqa: PLR0911 - a table
     """Make what the endpoint changes. Return its id or name."""
     name = endpoint.handler.__name__
     if "<job_id" in endpoint.path:
@@ -63,6 +67,14 @@ async def make_target(server: HttpServer, endpoint: Endpoint) -> str:
         reply = await server.post("/jobs/bulk", bulk)
         bulk_id: str = reply.json["bulk_operation_id"]
         return bulk_id
+    if "webhook" in name and "<name" in endpoint.path:
+        hook = f"for-{name}".replace("_", "-")
+        if "source" in name:
+            body = {"name": hook, "queue": "audited", "form": "github"}
+            await server.post("/webhook-sources", body)
+        else:
+            await server.post("/webhooks", {"name": hook, "url": HOOK, "enabled": False})
+        return hook
     if "<key" in endpoint.path:
         return str((await server.new_key("worker")).rpartition("_")[0])
     await server.post("/enqueue", JOB)

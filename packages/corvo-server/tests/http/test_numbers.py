@@ -57,6 +57,11 @@ BODIES: dict[str, tuple[dict[str, Any], dict[Path, type[BaseModel]]]] = {
     "POST /auth/keys": ({"name": "numbers", "roles": ["admin"]}, {}),
     "POST /auth/keys/{key}/rotate": ({}, {}),
     "PUT /schedules/{schedule}": (SCHEDULE, {}),
+    "POST /webhooks": ({"name": "numbers", "url": "https://numbers.example/"}, {}),
+    "PUT /webhooks/{name}": ({"url": "https://numbers.example/"}, {}),
+    "POST /webhooks/{name}/rotate": ({}, {}),
+    "POST /webhook-sources": ({"name": "numbers", "queue": "numbers"}, {}),
+    "POST /webhook-sources/{name}/rotate": ({}, {}),
 }
 """By endpoint a valid body, and the models of the objects within it."""
 

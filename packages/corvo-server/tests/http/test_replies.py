@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from string import Template
 from typing import Any, NamedTuple
 from uuid import uuid4
@@ -25,6 +25,10 @@ from corvo_schema import (
     JobEvent,
     QueueInfo,
     Schedule,
+    Webhook,
+    WebhookRequest,
+    WebhookSource,
+    WebhookSourceRequest,
     WorkerInfo,
 )
 from corvo_schema.errors import ErrorCode
@@ -45,7 +49,7 @@ ENDPOINTS = {
 }
 WHOLE = (
     *(Job, JobError, JobEvent, FetchedJob, Batch, BulkOperation, QueueInfo, Schedule, WorkerInfo),
-    *(ApiKey, AuthStatus),
+    *(ApiKey, AuthStatus, Webhook, WebhookSource),
 )
 """Models whose every field must be in the replies."""
 
@@ -57,6 +61,7 @@ class Call(NamedTuple):
     method: str
     path: str
     body: Any = None
+    headers: Mapping[str, str] | None = None
 
     @property
     def endpoint(self) -> Endpoint:
@@ -81,6 +86,8 @@ class Refused(NamedTuple):
 
 
 FETCH = {"queues": ["$filled"], "worker_id": "w", "timeout": 0}
+HOOK = "https://receiver.example/"
+DELIVERY = {"x-webhook-token": "t" * 16, "webhook-id": "1"}
 SCHEDULE = {"name": "$new", "queue": "$new", "cron": "@daily", "tags": {"a": "b"}, "payload": [1]}
 PROGRESS = {"current": 1, "total": 2.5, "message": "half"}
 
@@ -183,6 +190,18 @@ CALLS = [
     Call(200, "DELETE", "/auth/keys/$key"),
     # The audit log
     Call(200, "GET", "/audit?since=1d&limit=1"),
+    # Webhooks
+    Call(201, "POST", "/webhooks", {"name": "$new", "url": HOOK, "queues": ["a.*"]}),
+    Call(200, "GET", "/webhooks"),
+    Call(200, "PUT", "/webhooks/$webhook", {"url": HOOK, "types": ["dead"], "tags": {"a": "b"}}),
+    Call(200, "POST", "/webhooks/$webhook/rotate", {"grace": "1d"}),
+    Call(200, "DELETE", "/webhooks/$webhook"),
+    Call(201, "POST", "/webhooks/$received", {"a": 1}, DELIVERY),
+    Call(200, "POST", "/webhooks/$repeated", {"a": 1}, DELIVERY),
+    Call(201, "POST", "/webhook-sources", {"name": "$new", "queue": "a", "form": "github"}),
+    Call(200, "GET", "/webhook-sources"),
+    Call(200, "POST", "/webhook-sources/$source/rotate", {"grace": "1d"}),
+    Call(200, "DELETE", "/webhook-sources/$source"),
     # The server
     Call(200, "GET", "/events?last_event_id=0&job_ids=$dead"),
     Call(200, "GET", "/metrics"),
@@ -207,6 +226,9 @@ REFUSED = [
     Refused(E.INVALID_STATE, "POST", "/enqueue", {"queue": "elsewhere", "job_id": "$dead"}),
     Refused(E.INVALID_STATE, "POST", "/auth/keys/$ended_key/rotate"),
     Refused(E.NOT_FOUND, "DELETE", "/auth/keys/$new"),
+    Refused(E.NOT_FOUND, "DELETE", "/webhooks/$new"),
+    Refused(E.INVALID_STATE, "POST", "/webhooks", {"name": "$webhook", "url": HOOK}),
+    Refused(E.UNAUTHORIZED, "POST", "/webhooks/$new", {}),
     Refused(E.LEASE_LOST, "POST", "/ack/$active", {"lease_token": "another"}),
     Refused(E.PAYLOAD_TOO_LARGE, "POST", "/enqueue", {"queue": "q", "payload": "x" * 300_000}),
 ]
@@ -252,6 +274,10 @@ class World:
             "worker": self._worker,
             "key": self._key,
             "ended_key": self._ended_key,
+            "webhook": self._webhook,
+            "source": self._source,
+            "received": self._received,
+            "repeated": self._repeated,
         }
         return await makers[name]()
 
@@ -269,6 +295,25 @@ class World:
         key_id = await self._key()
         await self._bench.engine.keys.revoke(key_id)
         return key_id
+
+    async def _webhook(self) -> str:
+        request = WebhookRequest.model_validate({"name": new_name(), "url": HOOK})
+        return (await self._bench.engine.webhooks.create(request)).name
+
+    async def _source(self) -> str:
+        request = WebhookSourceRequest.model_validate({"name": new_name(), "queue": "a"})
+        return (await self._bench.engine.webhook_sources.create(request)).name
+
+    async def _received(self) -> str:
+        queue, secret = new_name(), DELIVERY["x-webhook-token"]
+        source = {"name": new_name(), "queue": queue, "form": "token", "secret": secret}
+        assert (await self._server.post("/webhook-sources", source)).status == 201
+        return queue
+
+    async def _repeated(self) -> str:
+        queue = await self._received()
+        await self._server.post(f"/webhooks/{queue}", {"a": 1}, headers=DELIVERY)
+        return queue
 
     async def _worker(self) -> str:
         worker_id = new_name()
@@ -387,7 +432,7 @@ async def test_reply_matches_its_model(
         data = await first_event(server, full)
         check(data, endpoint.replies[call.status])
         return
-    reply = await server.call(call.method, full, body)
+    reply = await server.call(call.method, full, body, headers=call.headers)
     assert reply.status == call.status, reply.body
     check_reply(reply, endpoint)
     if reply.status == 202:

@@ -143,7 +143,7 @@ def test_every_coroutine_of_a_part_is_a_verb(engine: Engine) -> None:
 
 def test_every_part_is_traced(bench: Bench, spans: Spans) -> None:
     parts = parts_of(bench.engine)
-    assert len(parts) == 11
+    assert len(parts) == 13
     assert all(part.trace is None for part in parts.values())
     trace_engine(bench.engine, spans.tracer)
     assert all(part.trace is not None for part in parts.values())

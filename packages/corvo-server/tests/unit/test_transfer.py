@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from corvo_schema import ApiKeyRequest, BulkRequest, JobOptions, ScheduleRequest
+from corvo_schema import ApiKeyRequest, BulkRequest, JobOptions, ScheduleRequest, WebhookRequest
 from corvo_schema.states import JobState
 from corvo_server.cli import server
 from corvo_server.store.nodes import NodeReport
@@ -72,6 +72,8 @@ async def fill(bench: Bench) -> None:
     await engine.queues.set_defaults("kept", defaults, b'{"type":"object"}')
     key = {"name": "k", "roles": ["worker"], "queues": ["a.*"], "expires_after": "1d"}
     await engine.keys.create(ApiKeyRequest.model_validate(key), may_lock_out=True)
+    hook = {"name": "h", "url": "https://receiver.example/", "queues": ["a.*"]}
+    await engine.webhooks.create(WebhookRequest.model_validate(hook))
     bulk = {"action": "cancel", "filter": {"queue": "many"}, "async": True}
     await engine.bulk.run(BulkRequest.model_validate(bulk))
     bench.clock.forward(61_000)

@@ -18,6 +18,7 @@ from corvo_client._async.search import AsyncSearch
 from corvo_client._async.session import AsyncSession
 from corvo_client._async.through_httpx import AsyncBackend
 from corvo_client._async.transport import AsyncTransport
+from corvo_client._async.webhooks import AsyncWebhooks
 from corvo_client._call import Call
 from corvo_client._documents import Codec
 from corvo_client._origin import Origin
@@ -37,6 +38,7 @@ class AsyncClient(
     AsyncEvents,
     AsyncKeys,
     AsyncAudit,
+    AsyncWebhooks,
     AsyncAdmin,
 ):
     """A client of a Corvo server. Close it, or use it as a context manager.

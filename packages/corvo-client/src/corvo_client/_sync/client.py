@@ -24,6 +24,7 @@ from corvo_client._sync.search import Search
 from corvo_client._sync.session import Session
 from corvo_client._sync.through_httpx import Backend
 from corvo_client._sync.transport import Transport
+from corvo_client._sync.webhooks import Webhooks
 
 R = TypeVar("R")
 
@@ -38,6 +39,7 @@ class Client(
     Events,
     Keys,
     Audit,
+    Webhooks,
     Admin,
 ):
     """A client of a Corvo server. Close it, or use it as a context manager.

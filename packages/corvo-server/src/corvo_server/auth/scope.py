@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable, Sequence
 from fnmatch import translate
 
+from corvo_schema.webhooks import is_delivery_queue
+
 _MAX_KNOWN = 1024
 """Maximum number of names whose result a scope keeps."""
 
@@ -21,7 +23,8 @@ class Scope:
     def __contains__(self, queue: str) -> bool:
         known = self._known.get(queue)
         if known is None:
-            known = self._pattern.fullmatch(queue) is not None
+            # Deliveries of webhooks are events of all queues.
+            known = self._pattern.fullmatch(queue) is not None and not is_delivery_queue(queue)
             if len(self._known) >= _MAX_KNOWN:
                 self._known.clear()
             self._known[queue] = known

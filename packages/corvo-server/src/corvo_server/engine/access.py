@@ -12,7 +12,8 @@ from msgspec.structs import replace
 
 from corvo_schema.errors import ErrorCode
 from corvo_schema.states import EventType
-from corvo_server.auth.caller import caller
+from corvo_schema.webhooks import DELIVERY_QUEUES, is_delivery_queue
+from corvo_server.auth.caller import SERVER, caller
 from corvo_server.auth.scope import Scope
 from corvo_server.engine import lifecycle
 from corvo_server.engine.errors import CallError
@@ -22,10 +23,19 @@ from corvo_server.store.search.filters import JobFilter
 
 
 def check_queue(queue: str, field: str) -> None:
-    """Raise `CallError` if the caller may not use a queue. `field` is its path in the request."""
+    """Raise `CallError` if the caller may not use a queue. `field` is its path in the request.
+
+    Only the server itself may enqueue deliveries of webhooks and fetch them.
+    """
+    if not is_open(queue):
+        who = caller()
+        raise _reserved(queue, field) if who.sees(queue) else _forbidden(who.name, queue, field)
+
+
+def is_open(queue: str) -> bool:
+    """Return whether `check_queue` lets the caller use a queue."""
     who = caller()
-    if not who.sees(queue):
-        raise _forbidden(who.name, queue, field)
+    return who.sees(queue) and (who is SERVER or not is_delivery_queue(queue))
 
 
 def check_queues(queues: Sequence[str], field: str) -> None:
@@ -34,10 +44,12 @@ def check_queues(queues: Sequence[str], field: str) -> None:
     `field` is the path of one of them in the request, with `{}` for its index.
     """
     who = caller()
-    if who.scope is not None:
-        for i, queue in enumerate(queues):
-            if queue not in who.scope:
-                raise _forbidden(who.name, queue, field.format(i))
+    if who is SERVER:
+        return
+    scope = who.scope
+    for i, queue in enumerate(queues):
+        if is_delivery_queue(queue) or (scope is not None and queue not in scope):
+            check_queue(queue, field.format(i))
 
 
 def scope_of_caller() -> Scope | None:
@@ -49,6 +61,13 @@ def seen_queues() -> Callable[[str], bool] | None:
     """Return whether a queue exists for the caller, as a function; None if all do."""
     scope = caller().scope
     return None if scope is None else scope.__contains__
+
+
+def check_steered(queue: str, field: str) -> None:
+    """Raise `CallError` if the caller may not pause or slow a queue. Deliveries may be paused."""
+    who = caller()
+    if not who.sees(queue):
+        raise _forbidden(who.name, queue, field)
 
 
 def is_seen(queue: str) -> bool:
@@ -105,6 +124,15 @@ def _decide_if_seen(job: JobHead, decide: Decide, scope: Scope) -> Outcome:
 def _seen_part(record: JobRecord, scope: Scope) -> JobRecord:
     found = (seen_event(event, scope) for event in record.events)
     return replace(record, events=[event for event in found if event is not None])
+
+
+def _reserved(queue: str, field: str) -> CallError:
+    expected = "must not be a queue of the deliveries of webhooks, which the server itself uses"
+    return CallError(
+        ErrorCode.VALIDATION_ERROR,
+        f"{field} {expected}: {queue!r}. Choose a name that does not begin with {DELIVERY_QUEUES}",
+        [(field, expected)],
+    )
 
 
 def _forbidden(name: str, queue: str, field: str) -> CallError:

@@ -18,8 +18,11 @@ from corvo_server.engine.verbs import Part, verb
 from corvo_server.store.audit import Audit, AuditEntry, AuditFilter
 from corvo_server.store.protocol import Store
 
-_KEY_OPERATIONS = frozenset(
-    {AuditOperation.CREATE_KEY, AuditOperation.ROTATE_KEY, AuditOperation.REVOKE_KEY}
+_OF_ADMINS = frozenset(
+    {
+        *(AuditOperation.CREATE_KEY, AuditOperation.ROTATE_KEY, AuditOperation.REVOKE_KEY),
+        *(operation for operation in AuditOperation if "webhook" in operation.value),
+    }
 )
 """Operations whose entries only an admin sees."""
 _CHUNK = 500
@@ -97,7 +100,7 @@ def _is_limited(who: Caller) -> bool:
 
 def _seen_part(entry: AuditEntry, who: Caller) -> AuditEntry | None:
     """Return what a caller sees of an entry; None if it does not exist for the caller."""
-    if entry.operation in _KEY_OPERATIONS and Role.ADMIN not in who.roles:
+    if entry.operation in _OF_ADMINS and Role.ADMIN not in who.roles:
         return None
     if who.scope is None:
         return entry

@@ -22,10 +22,13 @@ from corvo_server.engine.queues import Queues
 from corvo_server.engine.redaction import Redaction
 from corvo_server.engine.schedules import Schedules
 from corvo_server.engine.search import Searches
+from corvo_server.engine.webhook_sources import WebhookSources
+from corvo_server.engine.webhooks import Webhooks
 from corvo_server.engine.workers import Workers
 from corvo_server.redaction.rules import Rule
 from corvo_server.store.protocol import Store
 from corvo_server.store.records import Commit, LeasedJob
+from corvo_server.webhooks.addresses import Addresses
 
 _DAY_MS = 86_400_000
 
@@ -39,6 +42,8 @@ class Policy(Struct, frozen=True):
     """Largest total size of the documents of the jobs of one fetch, unless it gets a single job."""
     require_lease_tokens: bool = False
     """Whether attempts are fenced unless their fetch says otherwise."""
+    webhook_allow: tuple[str, ...] = ()
+    """Networks that webhooks may reach although they are not public."""
     redaction: Sequence[Rule] = ()
     """Rules that mark values of payloads as secret."""
     retention: Retention = Retention(
@@ -89,6 +94,8 @@ class Engine:
         )
         self.maintenance = Maintenance(store, clock, self.notifier, self.metrics, policy.retention)
         self.audit = AuditLog(store)
+        self.webhooks = Webhooks(store, clock, ids, Addresses(policy.webhook_allow))
+        self.webhook_sources = WebhookSources(store, clock, self.jobs)
         self.is_closing = False
         self.nodes = Nodes(store, clock, self.notifier)
         store.on_enqueue(self.notifier.note_enqueue)

@@ -285,8 +285,6 @@ class Jobs(Part):
 
 def _check_queues(request: EnqueueBatchRequest | PlainBatch) -> None:
     """Raise `CallError` if the caller may not use a queue of the request."""
-    if caller().scope is None:
-        return
     jobs: Sequence[EnqueueRequest | PlainJob] = request.jobs
     check_queues([job.queue for job in jobs], "jobs[{}].queue")
     if request.batch is not None:

@@ -8,7 +8,7 @@ from corvo_schema.errors import ErrorCode
 from corvo_schema.nesting import is_too_deep, too_deep
 from corvo_server.auth.caller import caller
 from corvo_server.engine import emptying
-from corvo_server.engine.access import check_queue, is_seen
+from corvo_server.engine.access import check_queue, check_steered, is_seen
 from corvo_server.engine.audit import audited
 from corvo_server.engine.bulk import AT_ONCE, Bulk
 from corvo_server.engine.clock import Clock
@@ -145,7 +145,9 @@ class Queues(Part):
         Jobs that are enqueued after the call has begun stay, and the queue for them, without its
         settings. Raise `CallError` if jobs are active.
         """
-        return await self._empty(await self.get(name), AuditOperation.DELETE_QUEUE, DELETE_QUEUE)
+        record = await self.get(name)
+        check_queue(name, "name")
+        return await self._empty(record, AuditOperation.DELETE_QUEUE, DELETE_QUEUE)
 
     async def _empty(
         self, queue: QueueRecord, operation: AuditOperation, action: str
@@ -177,7 +179,11 @@ class Queues(Part):
     async def _configure(self, operation: AuditOperation, *settings: QueueSetting) -> None:
         """Store settings of one queue."""
         queue = settings[0].queue
-        check_queue(queue, "name")
+        for setting in settings:
+            if isinstance(setting, PauseQueue | ThrottleQueue):
+                check_steered(queue, "name")
+            else:
+                check_queue(queue, "name")
         audit = audited(operation, settings[0].now, target=queue, queue=queue)
         await self._store.configure_queue(*settings, audit=audit)
 

@@ -31,6 +31,8 @@ def trace_engine(engine: Engine, tracer: Tracer) -> None:
         "search": engine.search,
         "keys": engine.keys,
         "audit": engine.audit,
+        "webhooks": engine.webhooks,
+        "webhook_sources": engine.webhook_sources,
         "maintenance": engine.maintenance,
     }
     for name, part in parts.items():

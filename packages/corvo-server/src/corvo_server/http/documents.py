@@ -12,6 +12,7 @@ import orjson
 from corvo_schema import format_ms, to_ms
 from corvo_schema.states import EventType, JobState
 from corvo_schema.timestamps import parse_timestamp
+from corvo_schema.webhooks import delivery_queue
 from corvo_server.engine import occurrences
 from corvo_server.engine.nodes import Node
 from corvo_server.engine.options import names_left_out
@@ -30,6 +31,7 @@ from corvo_server.store.records import (
 )
 from corvo_server.store.rows.values import LATEST
 from corvo_server.store.schedules import ScheduleRecord
+from corvo_server.store.webhooks import SourceRecord, WebhookRecord
 
 _EARLIEST = -62_135_596_800_000
 """The begin of the year 1, the earliest time that a reply can contain."""
@@ -304,6 +306,40 @@ def audit_entry(entry: AuditEntry, shift: int) -> dict[str, Any]:
         "before": raw(entry.before),
         "after": raw(entry.after),
         "outcome": entry.outcome,
+    }
+
+
+def webhook(record: WebhookRecord, shift: int) -> dict[str, Any]:
+    """Return the object of a webhook (`Webhook`), without its secret."""
+    return {
+        "name": record.name,
+        "url": record.url,
+        "queues": record.queues,
+        "types": record.types,
+        "tags": record.tags,
+        "enabled": record.is_enabled,
+        "disabled_reason": record.disabled_reason,
+        "delivery_queue": delivery_queue(record.name),
+        "created_at": _time(record.created_at, shift),
+        "created_by": record.created_by,
+        "updated_at": _time(record.updated_at, shift),
+        "old_secret_until": _time(record.old_secret_until, shift),
+    }
+
+
+def webhook_source(record: SourceRecord, shift: int) -> dict[str, Any]:
+    """Return the object of a source (`WebhookSource`), without its secret."""
+    return {
+        "name": record.name,
+        "queue": record.queue,
+        "form": record.form,
+        "signature_header": record.signature_header,
+        "id_header": record.id_header,
+        "tag_headers": record.tag_headers,
+        "created_at": _time(record.created_at, shift),
+        "created_by": record.created_by,
+        "updated_at": _time(record.updated_at, shift),
+        "old_secret_until": _time(record.old_secret_until, shift),
     }
 
 

@@ -24,9 +24,8 @@ from corvo_schema.states import JobState
 from corvo_server.http import documents
 from corvo_server.http.endpoint import PRODUCE, SEE_JOBS, STEER, Handler, Parameter, Resource
 from corvo_server.http.enqueue_body import read_batch, read_job
-from corvo_server.http.replies import reply
+from corvo_server.http.replies import enqueued, reply
 from corvo_server.http.request import engine_of, read_body, shift_of
-from corvo_server.store.records import Enqueued
 
 resource = Resource("jobs")
 
@@ -78,8 +77,8 @@ async def enqueue(request: Request) -> HTTPResponse:
 
     Another queue or payload with the id of a stored job is refused.
     """
-    enqueued = await engine_of(request).jobs.enqueue(*read_job(request))
-    return reply(_enqueued(enqueued), 201 if enqueued.is_new else 200)
+    found = await engine_of(request).jobs.enqueue(*read_job(request))
+    return reply(enqueued(found), 201 if found.is_new else 200)
 
 
 @resource.endpoint(
@@ -98,10 +97,10 @@ async def enqueue_batch(request: Request) -> HTTPResponse:
     results, batch_id = await engine_of(request).jobs.enqueue_batch(
         batch.request, batch.payloads, batch.callback_payload
     )
-    body: dict[str, object] = {"job_ids": [enqueued.job_id for enqueued in results]}
+    body: dict[str, object] = {"job_ids": [found.job_id for found in results]}
     if batch_id is not None:
         body["batch_id"] = batch_id
-    body["results"] = [_enqueued(enqueued) for enqueued in results]
+    body["results"] = [enqueued(found) for found in results]
     return reply(body, 201)
 
 
@@ -173,11 +172,3 @@ async def delete_job(request: Request, job_id: str) -> str:
     """Delete a job that is not active, with its errors and its unique key."""
     await engine_of(request).jobs.delete(job_id)
     return "deleted"
-
-
-def _enqueued(enqueued: Enqueued) -> dict[str, object]:
-    return {
-        "job_id": enqueued.job_id,
-        "status": enqueued.status,
-        "unique_existing": enqueued.is_duplicate,
-    }

@@ -14,13 +14,11 @@ from corvo_schema.errors import ErrorCode
 from corvo_server.auth.caller import caller
 from corvo_server.http import documents
 from corvo_server.http.endpoint import ADMIN, ANYONE, Resource
-from corvo_server.http.replies import reply
+from corvo_server.http.replies import reply, secret_reply
 from corvo_server.http.request import engine_of, read_body, shift_of
 from corvo_server.store.keys import KeyRecord
 
 resource = Resource("auth")
-
-_NO_STORE = {"cache-control": "no-store"}
 
 
 @resource.endpoint("GET", "/auth/status", roles=ANYONE, replies={200: AuthStatus})
@@ -97,9 +95,7 @@ async def revoke_key(request: Request, key: str) -> HTTPResponse:
 
 
 def _new(request: Request, record: KeyRecord, text: str) -> HTTPResponse:
-    response = reply(_shown(request, record) | {"key": text}, 201)
-    response.headers.update(_NO_STORE)
-    return response
+    return secret_reply(_shown(request, record) | {"key": text}, 201)
 
 
 def _shown(request: Request, record: KeyRecord) -> dict[str, object]:

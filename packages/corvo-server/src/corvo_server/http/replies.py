@@ -9,6 +9,7 @@ from sanic import HTTPResponse
 
 from corvo_server.http.endpoint import API_PREFIX
 from corvo_server.store.bulk import BulkRecord
+from corvo_server.store.records import Enqueued
 
 _NOT_ASCII = re.compile(r"[^\0-\x7f]+")
 
@@ -16,6 +17,22 @@ _NOT_ASCII = re.compile(r"[^\0-\x7f]+")
 def reply(data: Any, status: int = 200) -> HTTPResponse:
     """Return a reply with `data` as JSON."""
     return HTTPResponse(orjson.dumps(data), status=status, content_type="application/json")
+
+
+def secret_reply(data: dict[str, Any], status: int) -> HTTPResponse:
+    """Return a reply with a secret, which no cache may keep."""
+    response = reply(data, status)
+    response.headers["cache-control"] = "no-store"
+    return response
+
+
+def enqueued(found: Enqueued) -> dict[str, object]:
+    """Return the object of an enqueued job (`EnqueueReply`)."""
+    return {
+        "job_id": found.job_id,
+        "status": found.status,
+        "unique_existing": found.is_duplicate,
+    }
 
 
 def accepted(record: BulkRecord) -> HTTPResponse:

@@ -48,6 +48,14 @@ from corvo_server.store.schedules import (
 from corvo_server.store.search.filters import JobFilter
 from corvo_server.store.search.search import Found, Search, SearchLoad
 from corvo_server.store.storage import Storage
+from corvo_server.store.webhooks import (
+    Deliveries,
+    HookChange,
+    HookEdit,
+    R,
+    SourceRecord,
+    StoredWebhook,
+)
 from corvo_server.store.workers import WorkerReport
 
 
@@ -220,6 +228,20 @@ class Store(Protocol):
         """Store when keys were used, unless a later use is stored already."""
         ...
 
+    def edit_webhook(self, edit: HookEdit[R]) -> Future[HookChange[R] | Refusal]:
+        """Change a webhook or a source as the rule decides from all stored ones of that kind.
+
+        Return the decision. The queue of a webhook's deliveries is created with it.
+        """
+        ...
+
+    def deliver(self, deliveries: Deliveries) -> Future[bool | Refusal]:
+        """Enqueue deliveries and store the positions of their webhooks, both or nothing.
+
+        Return False if the stored position of a webhook is not the expected one.
+        """
+        ...
+
     def touch(self) -> Future[None]:
         """Write to the database without changing what it stores."""
         ...
@@ -349,6 +371,17 @@ class Store(Protocol):
 
         `before` is the id of the last entry of the previous page.
         """
+
+    async def list_webhooks(self) -> list[StoredWebhook]:
+        """Return all webhooks with their positions, ordered by name."""
+        ...
+
+    async def list_sources(self) -> list[SourceRecord]:
+        """Return all sources of webhooks, ordered by name."""
+        ...
+
+    async def tags_of(self, job_ids: Sequence[str]) -> dict[str, dict[str, str]]:
+        """Return the tags of the existing jobs that have some, by id."""
         ...
 
     # Nodes

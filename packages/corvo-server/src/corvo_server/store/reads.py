@@ -20,6 +20,7 @@ from corvo_server.store.records import (
 from corvo_server.store.schedules import ScheduleRecord
 from corvo_server.store.search.filters import JobFilter
 from corvo_server.store.search.search import Found, Search, SearchLoad
+from corvo_server.store.webhooks import SourceRecord, StoredWebhook
 
 C = TypeVar("C")
 """The read transaction that each query of a storage engine takes as its first argument."""
@@ -82,6 +83,9 @@ class Queries(Generic[C]):
     list_keys: Callable[[C], KeyRing]
     keys_version: Callable[[C], int]
     list_audit: Callable[[C, AuditFilter, int | None, int], list[AuditEntry]]
+    list_webhooks: Callable[[C], list[StoredWebhook]]
+    list_sources: Callable[[C], list[SourceRecord]]
+    tags_of: Callable[[C, Sequence[str]], dict[str, dict[str, str]]]
 
 
 class Reads(Generic[C]):
@@ -196,6 +200,15 @@ class Reads(Generic[C]):
         self, wanted: AuditFilter, before: int | None, limit: int
     ) -> list[AuditEntry]:
         return await self._readers.run(self._queries.list_audit, wanted, before, limit)
+
+    async def list_webhooks(self) -> list[StoredWebhook]:
+        return await self._readers.run(self._queries.list_webhooks)
+
+    async def list_sources(self) -> list[SourceRecord]:
+        return await self._readers.run(self._queries.list_sources)
+
+    async def tags_of(self, job_ids: Sequence[str]) -> dict[str, dict[str, str]]:
+        return await self._readers.run(self._queries.tags_of, job_ids)
 
     async def _close_pools(self) -> None:
         await self._readers.close()

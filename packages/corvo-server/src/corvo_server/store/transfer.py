@@ -92,6 +92,7 @@ TABLES = (
             *("revoked_at", "last_used_at", "max_rate", "max_waiting", "max_bytes"),
         ),
     ),
+    Table("webhooks", ("kind", "name", "position", "document"), key=2),
     Table("queue_defaults", ("queue", "options", "payload_schema", "updated_at")),
     Table("schedule_options", ("schedule", "options")),
     Table(

@@ -6,6 +6,7 @@ It says how they were set before and after a call. It contains no document and n
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 
@@ -32,6 +33,7 @@ from corvo_server.store.records import (
     Removal,
 )
 from corvo_server.store.schedules import EditOutcome, ScheduleOutcome, ScheduleRecord
+from corvo_server.store.webhooks import Hook, HookChange, R, SourceRecord, WebhookRecord
 
 _FIELDS: Mapping[type, Sequence[str]] = {
     PauseQueue: ("is_paused", "is_draining"),
@@ -226,3 +228,32 @@ def _key(key: KeyRecord) -> dict[str, Any]:
 
 def _duration(ms: int | None) -> str | None:
     return None if ms is None else format_duration(ms)
+
+
+def entry_of_hook(
+    audit: Audit, stored: Mapping[str, R], change: HookChange[R] | Refusal
+) -> AuditEntry | None:
+    """Return the entry of a change of a webhook or a source; None if it does not exist."""
+    before = stored.get(audit.target or "")
+    shown = None if before is None else _hook(before)
+    if isinstance(change, Refusal):
+        unknown = change.code is ErrorCode.NOT_FOUND
+        return None if unknown else _refused(audit, shown, change)
+    return audit.entry(shown, None if change.after is None else _hook(change.after))
+
+
+def _hook(hook: Hook) -> dict[str, Any]:
+    """Return what the audit log shows of a webhook or a source: no secret, and no path of a URL."""
+    if isinstance(hook, WebhookRecord):
+        url = urlsplit(hook.url)
+        return {
+            "receiver": f"{url.scheme}://{url.hostname}",
+            "queues": hook.queues,
+            "types": hook.types,
+            "tags": hook.tags,
+            "enabled": hook.is_enabled,
+            "updated_at": format_ms(hook.updated_at),
+        }
+    if isinstance(hook, SourceRecord):
+        return {"queue": hook.queue, "form": hook.form, "updated_at": format_ms(hook.updated_at)}
+    return {}

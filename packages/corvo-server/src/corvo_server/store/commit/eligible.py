@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 
+from corvo_schema.webhooks import is_delivery_queue
 from corvo_server.store.commit.tables import Place, QueueLimits
 from corvo_server.store.commit.transaction import Transaction
 from corvo_server.store.records import LeasedJob
@@ -99,7 +100,10 @@ def find_eligible(
         room = jobs.count_startable(count)
         if room <= 0:
             continue
-        if queue_limits.max_per_key is not None:
+        if is_delivery_queue(queue):
+            after = queue_limits.emptied_to or 0
+            jobs.places = deque(tx.tables.pending.first_in_order(queue, after, now, room))
+        elif queue_limits.max_per_key is not None:
             jobs.places = deque(jobs.first_by_key_fairness(room, queue_limits.max_per_key))
         elif queue_limits.emptied_to is not None:
             after = queue_limits.emptied_to

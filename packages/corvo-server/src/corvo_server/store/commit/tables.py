@@ -24,6 +24,7 @@ from corvo_server.store.records import (
     NewJob,
 )
 from corvo_server.store.schedules import ScheduleRecord
+from corvo_server.store.webhooks import Hook, R
 
 
 class Place(NamedTuple):
@@ -298,6 +299,13 @@ class PendingTable(Protocol):
         """
         ...
 
+    def first_in_order(self, queue: str, after: int, now: int, count: int) -> list[Place]:
+        """Return the first `count` places with a seq above `after`, at most one per key.
+
+        Leave out the keys of which another job is active, or an earlier one has not ended.
+        """
+        ...
+
     def load(self, seqs: list[int], max_bytes: int) -> list[LeasedJob]:
         """Return the first jobs of `seqs`, in this order, whose total size is up to `max_bytes`.
 
@@ -427,6 +435,30 @@ class AuditTable(Protocol):
         ...
 
 
+class WebhookTable(Protocol):
+    """Webhooks and sources."""
+
+    def lock(self, kind: type[R]) -> Mapping[str, R]:
+        """Return all webhooks, or all sources, by name. Other writers wait for the transaction."""
+        ...
+
+    def lock_positions(self) -> Mapping[str, int]:
+        """Return the position of each webhook by name, and lock them as `lock` does."""
+        ...
+
+    def save(self, record: Hook, position: int | None) -> None:
+        """Insert or update a record. A position of None leaves the stored one."""
+        ...
+
+    def move(self, names: Sequence[str], position: int) -> None:
+        """Set the position of webhooks."""
+        ...
+
+    def remove(self, kind: type[Hook], name: str) -> None:
+        """Delete a webhook or a source."""
+        ...
+
+
 class Tables(NamedTuple):
     """The tables of one open transaction."""
 
@@ -442,3 +474,4 @@ class Tables(NamedTuple):
     keys: KeyTable
     key_usage: KeyUsageTable
     audit: AuditTable
+    webhooks: WebhookTable

@@ -18,6 +18,7 @@ from corvo_server.store.commit import (
     queues,
     schedules,
     transition,
+    webhooks,
 )
 from corvo_server.store.commit.session import Verb
 from corvo_server.store.commit.writer import Writer
@@ -38,6 +39,7 @@ from corvo_server.store.records import (
     Transition,
 )
 from corvo_server.store.schedules import DueSchedules, EditOutcome, ScheduleEdit, ScheduleOutcome
+from corvo_server.store.webhooks import Deliveries, HookChange, HookEdit, R
 
 _MEMORY = attrgetter("memory")
 
@@ -60,6 +62,8 @@ TOUCH = Verb(30, queues.touch)
 SET_WALL_OFFSET = Verb(31, clock.set_wall_offset)
 EDIT_KEYS = Verb(32, keys.edit)
 NOTE_KEY_USES = Verb(33, keys.note_uses)
+EDIT_WEBHOOK = Verb(34, webhooks.edit, is_new_work=True)
+DELIVER = Verb(35, webhooks.deliver, webhooks.prefetch, webhooks.memory)
 FETCH = Verb(100, fetch.fetch, fetch.prefetch, is_new_work=True)
 
 
@@ -147,3 +151,9 @@ class Writes:
 
     def note_key_uses(self, uses: Sequence[KeyUse]) -> Future[None]:
         return self._writer.submit(NOTE_KEY_USES, uses)
+
+    def edit_webhook(self, edit: HookEdit[R]) -> Future[HookChange[R] | Refusal]:
+        return self._writer.submit(EDIT_WEBHOOK, edit)
+
+    def deliver(self, deliveries: Deliveries) -> Future[bool | Refusal]:
+        return self._writer.submit(DELIVER, deliveries)

@@ -2,6 +2,8 @@
 
 from collections.abc import Collection, Sequence
 
+import orjson
+
 from corvo_schema.states import JobState
 from corvo_server.store.commit.prefetch import Prefetch
 from corvo_server.store.commit.tables import KnownJob
@@ -246,3 +248,9 @@ def last_seq(pipeline: Pipeline) -> int:
     """Return the highest seq of all stored jobs; 0 if there are none."""
     ((last,),) = pipeline.ask(SQL.last_seq)
     return int(last)
+
+
+def tags_of(pipeline: Pipeline, job_ids: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Return the tags of the existing jobs that have some, by id."""
+    rows = pipeline.ask(SQL.tags_of_jobs, (as_json(job_ids),))
+    return {job_id: orjson.loads(tags) for job_id, tags in rows}

@@ -118,6 +118,10 @@ class PendingJobs:
             places[key].append(tuple(place))
         return {key: self._note_locked(queue, rows) for key, rows in places.items()}
 
+    def first_in_order(self, queue: str, after: int, now: int, count: int) -> list[Place]:
+        values = {"queue": queue, "after": after, "now": now, "count": count}
+        return self._note_locked(queue, self._pipeline.ask(SQL.first_pending_in_order, values))
+
     def _note_locked(self, queue: str, rows: list[Row]) -> list[Place]:
         # A row that another transaction changed just before can be out of order: PostgreSQL locks
         # its newest version without sorting again.

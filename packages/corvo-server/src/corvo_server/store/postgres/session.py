@@ -42,6 +42,7 @@ from corvo_server.store.postgres.pipeline import (
 from corvo_server.store.postgres.queues import Queues
 from corvo_server.store.postgres.rows import SQL, as_json
 from corvo_server.store.postgres.schedules import Schedules
+from corvo_server.store.postgres.webhooks import Webhooks
 from corvo_server.store.protocol import OutcomeUnknown, StoreFull, StoreUnavailable
 from corvo_server.store.records import Commit
 
@@ -145,6 +146,7 @@ class PostgresSession:
             keys=Keys(pipeline),
             key_usage=KeyUsage(pipeline, self.writer_id),
             audit=AuditLog(pipeline),
+            webhooks=Webhooks(pipeline),
         )
 
     def commit(self, tx: Transaction) -> Commit:

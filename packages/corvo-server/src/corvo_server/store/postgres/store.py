@@ -21,6 +21,7 @@ from corvo_server.store.postgres import (
     queues,
     schedules,
     search,
+    webhooks,
     workers,
 )
 from corvo_server.store.postgres.coordination import Coordination
@@ -62,6 +63,9 @@ _QUERIES = Queries(
     list_keys=keys.list_keys,
     keys_version=keys.keys_version,
     list_audit=audit.list_audit,
+    list_webhooks=webhooks.list_webhooks,
+    list_sources=webhooks.list_sources,
+    tags_of=jobs.tags_of,
 )
 
 

@@ -199,3 +199,9 @@ def last_seq(connection: sqlite3.Connection) -> int:
     """Return the highest seq of all stored jobs; 0 if there are none."""
     (last,) = fetch_one(connection, SQL.last_seq)
     return int(last)
+
+
+def tags_of(connection: sqlite3.Connection, job_ids: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Return the tags of the existing jobs that have some, by id."""
+    rows = connection.execute(SQL.tags_of_jobs, (orjson.dumps(list(job_ids)).decode(),))
+    return {job_id: orjson.loads(tags) for job_id, tags in rows}

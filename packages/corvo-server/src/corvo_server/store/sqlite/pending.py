@@ -55,6 +55,9 @@ class PendingJobs:
             for key, room in rooms.items()
         }
 
+    def first_in_order(self, queue: str, after: int, now: int, count: int) -> list[Place]:
+        return self._places(SQL.first_pending_in_order, (queue, after, now, count))
+
     def load(self, seqs: list[int], max_bytes: int) -> list[LeasedJob]:
         # The rows are read one by one: reading stops as soon as a row does not fit.
         leased: dict[int, LeasedJob] = {}

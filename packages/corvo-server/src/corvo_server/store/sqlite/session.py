@@ -23,6 +23,7 @@ from corvo_server.store.sqlite.pending import PendingJobs
 from corvo_server.store.sqlite.queues import Queues
 from corvo_server.store.sqlite.schedules import Schedules
 from corvo_server.store.sqlite.space import Space, is_full
+from corvo_server.store.sqlite.webhooks import Webhooks
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +63,7 @@ def _tables_of(
         keys=Keys(connection),
         key_usage=KeyUsage(connection),
         audit=AuditLog(connection),
+        webhooks=Webhooks(connection),
     )
 
 

@@ -24,6 +24,7 @@ from corvo_server.store.sqlite import (
     queues,
     schedules,
     search,
+    webhooks,
 )
 from corvo_server.store.sqlite.clock import read_clock
 from corvo_server.store.sqlite.database import (
@@ -63,6 +64,9 @@ _QUERIES = Queries(
     list_keys=keys.list_keys,
     keys_version=keys.keys_version,
     list_audit=audit.list_audit,
+    list_webhooks=webhooks.list_webhooks,
+    list_sources=webhooks.list_sources,
+    tags_of=jobs.tags_of,
 )
 
 

@@ -138,3 +138,23 @@ ON CONFLICT (queue, at) DO UPDATE SET starts = t.starts + excluded.starts;
 -- name: forget_starts
 -- Starts too far ahead date from before the clock was set back.
 DELETE FROM throttle_starts WHERE queue = %s AND (at <= %s OR at > %s);
+
+-- name: first_pending_in_order
+-- The first pending job of each concurrency key, unless an earlier job of the key has not ended.
+SELECT p.priority, p.seq,
+       octet_length(p.payload)::bigint + coalesce(octet_length(p.checkpoint), 0)
+       + coalesce(octet_length(p.tags), 0) AS bytes
+FROM jobs p
+WHERE p.queue = %(queue)s AND p.state = 1 AND p.seq > %(after)s
+  AND (p.expire_at IS NULL OR p.expire_at > %(now)s)
+  AND NOT EXISTS (
+      SELECT 1 FROM jobs WHERE queue = %(queue)s AND concurrency_key = p.concurrency_key
+        AND state = 2 AND concurrency_key IS NOT NULL)
+  AND NOT EXISTS (
+      SELECT 1 FROM jobs WHERE queue = %(queue)s AND concurrency_key = p.concurrency_key
+        AND state IN (0, 3) AND concurrency_key IS NOT NULL AND seq < p.seq)
+  AND NOT EXISTS (
+      SELECT 1 FROM jobs WHERE queue = %(queue)s AND concurrency_key = p.concurrency_key
+        AND state = 1 AND concurrency_key IS NOT NULL AND seq < p.seq)
+ORDER BY p.priority, p.seq LIMIT %(count)s
+FOR UPDATE OF p SKIP LOCKED;

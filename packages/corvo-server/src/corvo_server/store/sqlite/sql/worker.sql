@@ -83,3 +83,16 @@ ON CONFLICT (queue, at) DO UPDATE SET starts = starts + excluded.starts;
 -- name: forget_starts
 -- Starts too far ahead date from before the clock was set back.
 DELETE FROM throttle_starts WHERE queue = ? AND (at <= ? OR at > ?);
+
+-- name: first_pending_in_order
+-- The first pending job of each concurrency key, unless an earlier job of the key has not ended.
+SELECT p.priority, p.seq FROM jobs p
+WHERE p.queue = ?1 AND p.state = 1 AND p.seq > ?2 AND (p.expire_at IS NULL OR p.expire_at > ?3)
+  AND NOT EXISTS (SELECT 1 FROM jobs WHERE queue = ?1 AND active_key = p.concurrency_key)
+  AND NOT EXISTS (
+      SELECT 1 FROM jobs WHERE queue = ?1 AND concurrency_key = p.concurrency_key
+        AND concurrency_key IS NOT NULL AND due_at IS NOT NULL AND seq < p.seq)
+  AND NOT EXISTS (
+      SELECT 1 FROM jobs WHERE queue = ?1 AND pending_key = p.concurrency_key AND seq < p.seq)
+ORDER BY p.priority, p.seq
+LIMIT ?4;
