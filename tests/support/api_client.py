@@ -38,14 +38,18 @@ def new_name(prefix: str = "queue") -> str:
 class ApiClient:
     """Sends requests to one server. A method fails the test if the response is unexpected."""
 
-    def __init__(self, url: str, patience: float = 90) -> None:
-        """Connect lazily to `url`. `patience` is the read timeout in seconds."""
+    def __init__(self, url: str, patience: float = 90, *, key: str | None = None) -> None:
+        """Connect lazily to `url`. `patience` is the read timeout in seconds.
+
+        `key` is an API key, which every request sends.
+        """
         self.url = url
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
         self._http = httpx.AsyncClient(
             base_url=url,
             timeout=httpx.Timeout(min(30, patience), read=patience),
             limits=limits,
+            headers={} if key is None else {"authorization": f"Bearer {key}"},
             trust_env=False,
         )
 
