@@ -10,7 +10,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--minutes",
         type=float,
         default=1.0,
-        help="how long the soak lasts; from 5 minutes on, growth fails it (default: 1)",
+        help="how long the soak lasts; from 10 minutes on, growth fails it (default: 1)",
     )
     parser.addoption(
         "--curves",

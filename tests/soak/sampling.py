@@ -33,7 +33,7 @@ class Samples:
         # The allocator gives memory back late, and pages of a table are freed, not returned.
         self.memory = Curve("memory", "MB", most=0.1)
         self.files = Curve("open files", "files", most=0.1, slack=4)
-        self.store = Curve("database", "MB", most=0.1, slack=1)
+        self.store = Curve("database", "MB", most=0.1, slack=2)
         # Of SQLite: it fills up once, is then written from its start again, and has a bounded size.
         self.log = Curve("write-ahead log", "MB", most=0.1, slack=_LOG_BOUND)
         self.rows = Curve("rows in the database", "rows", most=0.1, slack=1000)

@@ -29,7 +29,7 @@ LAP = 10.0
 """Seconds of load in a lap."""
 RETENTION = 60
 """Seconds after which the server deletes finished jobs and events. A lap is over sooner."""
-TO_JUDGE = 5.0
+TO_JUDGE = 10.0
 """Minutes that a soak needs at least before growth tells a leak from a start."""
 _SHARED_CLOCK_MS = 50
 _OPTIONS: dict[str, str | int] = {
