@@ -18,7 +18,7 @@ _INTERVAL = 2.0
 _MB = 2**20
 _LOG_BOUND = 32.0
 """Size to which the server cuts its log, in MB, twice its usual size."""
-_TABLES = ("jobs", "job_tags", "job_failures", "unique_locks", "batches", "events")
+_TABLES = ("jobs", "job_failures", "unique_locks", "batches", "events")
 """Tables from which the server deletes what is past its retention."""
 
 
