@@ -16,7 +16,7 @@ BESIDE = {
 }
 """What of ours each package needs, or its extras do."""
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
-SUPPORT = ("tests/support", "packages/corvo-server/tests/support")
+SUPPORT = ("tests/soak", "tests/support", "packages/corvo-server/tests/support")
 SOURCES = [f"packages/{name}/src" for name in PACKAGES]
 GROUPS = nox.project.load_toml("pyproject.toml")
 FOREIGN_SDKS = ("corvo-client==0.3.0", "corvo-worker==0.3.0")
@@ -153,9 +153,26 @@ def compat(session: nox.Session) -> None:
 
 @nox.session
 def fuzz(session: nox.Session) -> None:
-    """Make requests from the server's OpenAPI description, and hold its answers against it."""
+    """Make up requests and texts: answers keep to the description, and no parser breaks.
+
+    `-- --cases N` sets the requests of each endpoint, `-- --seconds N` the time of each parser. The
+    inputs that the parsers were fuzzed with are kept for the next run.
+    """
     _install(session, "fuzz")
-    session.run("pytest", "tests/fuzz", *session.posargs)
+    corpus = Path(session.create_tmp()).resolve() / "corpus"
+    session.run("pytest", "tests/fuzz", "--corpus", str(corpus), "-s", *session.posargs)
+
+
+@nox.session
+def soak(session: nox.Session) -> None:
+    """Run servers under mixed load with faults, and fail if their memory or files grow.
+
+    `-- --minutes N` sets the length, `-- --engine postgres` runs two servers on one database.
+    """
+    _install(session, "test", "extras")
+    curves = Path(session.create_tmp()).resolve() / "curves"
+    session.run("pytest", "tests/soak", "--curves", str(curves), "-s", *session.posargs)
+    session.log(f"curves: {curves}")
 
 
 @nox.session(python=PYTHONS)

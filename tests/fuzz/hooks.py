@@ -1,11 +1,17 @@
 """Hooks of the fuzzer, for rules that the OpenAPI description cannot express."""
 
+import os
 from typing import Any
 from uuid import uuid4
 
 import requests
 import schemathesis
 from schemathesis.generation.meta import TestPhase
+
+ADMIN_KEY = os.environ["FUZZ_ADMIN_KEY"]
+"""Empty if the server needs no keys."""
+_refused: set[str] = set()
+"""Operations that `refuses_strangers` has seen."""
 
 # Examples for formats that JSON Schema cannot express. A cursor is valid only for its search, so it
 # has none.
@@ -45,6 +51,24 @@ def before_call(
         case.path_parameters["job_id"] = server.job_for(case.path.split("/"))
 
 
+@schemathesis.check
+def refuses_strangers(
+    ctx: schemathesis.CheckContext, response: schemathesis.Response, case: schemathesis.Case
+) -> None:
+    """Send what a key was allowed to do again without the key: it must be refused."""
+    label = case.operation.label
+    needs_key = case.operation.definition.raw.get("security")
+    if not (ADMIN_KEY and needs_key and response.status_code < 300) or label in _refused:
+        return
+    _refused.add(label)
+    again = response.request.copy()
+    del again.headers["Authorization"]
+    with requests.Session() as session:
+        status = session.send(again, timeout=10).status_code
+    if status != 401:
+        raise AssertionError(f"{label} is answered without a key: {status}")
+
+
 class Server:
     """Creates jobs for the requests of the fuzzer."""
 
@@ -53,7 +77,7 @@ class Server:
 
     def job_for(self, path: list[str]) -> str:
         """Return the id of a new job in a state that allows the action in the path."""
-        queue = uuid4().hex
+        queue = f"fuzz-{uuid4().hex}"  # within the scope of callers with some queues
         job_id: str = self._post("/enqueue", {"queue": queue})["job_id"]
         if {"ack", "fail", "release", "requeue"} & {*path}:
             self._post("/fetch", {"queues": [queue], "worker_id": "fuzz", "timeout": 0})
@@ -64,7 +88,8 @@ class Server:
         return job_id
 
     def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        response = requests.post(self._url + path, json=body, timeout=10)
+        headers = {"x-api-key": ADMIN_KEY} if ADMIN_KEY else {}
+        response = requests.post(self._url + path, json=body, headers=headers, timeout=10)
         response.raise_for_status()
         answer: dict[str, Any] = response.json()
         return answer

@@ -42,18 +42,28 @@ class ApiClient:
     """Sends requests to one server. A method fails the test if the response is unexpected."""
 
     def __init__(
-        self, url: str, patience: float = 90, *, verify: ssl.SSLContext | bool = True
+        self,
+        url: str,
+        patience: float = 90,
+        *,
+        key: str | None = None,
+        verify: ssl.SSLContext | bool = True,
     ) -> None:
-        """Connect lazily to `url`. `patience` is the read timeout in seconds."""
+        """Connect lazily to `url`. `patience` is the read timeout in seconds.
+
+        `key` is an API key, which every request sends. By default it is that of the tests.
+        """
+        if key is None and tests_use_keys():
+            key = os.environ["CORVO_API_KEY"]
         self.url = url
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)
         self._http = httpx.AsyncClient(
             base_url=url,
             timeout=httpx.Timeout(min(30, patience), read=patience),
             limits=limits,
+            headers={} if key is None else {"authorization": f"Bearer {key}"},
             trust_env=False,
             verify=verify,
-            headers={"x-api-key": os.environ["CORVO_API_KEY"]} if tests_use_keys() else {},
         )
 
     async def __aenter__(self) -> Self:

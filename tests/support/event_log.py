@@ -26,18 +26,35 @@ class LoggedEvent(NamedTuple):
     at: int
 
 
-async def read_log(url: str) -> list[LoggedEvent]:
-    """Return all events of the log, read from one server."""
-    async with httpx.AsyncClient(base_url=url + API, timeout=30, trust_env=False) as http:
-        async with http.stream("GET", "/events") as response:
-            last = await anext(_ids(response))
-        lines: list[LoggedEvent] = []
-        async with http.stream("GET", "/events", params={"last_event_id": 0}) as response:
+async def read_log(url: str, since: int = 0, *, key: str | None = None) -> list[LoggedEvent]:
+    """Return the events of the log after `since`, read from one server with an API key."""
+    lines: list[LoggedEvent] = []
+    async with _reader(url, key) as http:
+        last = await _last_id(http)
+        if last <= since:
+            return lines
+        async with http.stream("GET", "/events", params={"last_event_id": since}) as response:
             async for line in _lines(response):
                 lines.append(line)
                 if line.id >= last:
                     break
-        return lines
+    return lines
+
+
+async def last_event(url: str, *, key: str | None = None) -> int:
+    """Return the id of the last event in the log."""
+    async with _reader(url, key) as http:
+        return await _last_id(http)
+
+
+def _reader(url: str, key: str | None) -> httpx.AsyncClient:
+    headers = {} if key is None else {"authorization": f"Bearer {key}"}
+    return httpx.AsyncClient(base_url=url + API, headers=headers, timeout=30, trust_env=False)
+
+
+async def _last_id(http: httpx.AsyncClient) -> int:
+    async with http.stream("GET", "/events") as response:
+        return await anext(_ids(response))
 
 
 async def _ids(response: httpx.Response) -> AsyncIterator[int]:

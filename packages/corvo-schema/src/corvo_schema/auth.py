@@ -4,7 +4,7 @@ import re
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema
 
 from corvo_schema._base import ReplyModel, RequestModel
 from corvo_schema.durations import Duration
@@ -61,7 +61,14 @@ KeyLimit = Annotated[int, Field(ge=1, le=MAX_KEY_LIMIT), WHOLE]
 
 
 class ApiKeyRequest(RequestModel):
-    """Body of `POST /auth/keys`."""
+    """Body of `POST /auth/keys`. The queues of an admin cannot be limited."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "if": {"properties": {"roles": {"contains": {"const": Role.ADMIN}}}},
+            "then": {"properties": {"queues": {"type": "null"}}},
+        }
+    )
 
     name: Label = Field(description="Whom the key is for. No other valid key has this name.")
     roles: Annotated[list[RoleName], Field(min_length=1, max_length=len(Role))]
