@@ -4,12 +4,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from corvo_schema.masks import mask_keys
 from corvo_server.auth.key_text import (
     SECRET_BYTES,
     KeyText,
     MalformedKeyError,
     hash_key,
-    mask_keys,
     new_key,
     read_key,
 )

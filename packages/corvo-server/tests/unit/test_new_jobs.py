@@ -1,6 +1,7 @@
 """The defaults of new jobs."""
 
 from corvo_schema import EnqueueRequest
+from corvo_server.auth.caller import SERVER
 from server_support.bench import Bench
 
 
@@ -10,6 +11,7 @@ async def test_job_without_options_has_the_defaults_of_the_request(bench: Bench)
     one_option = EnqueueRequest(
         queue="mail", unique_key=None
     )  # with an option set, all options are read
-    job, same = new_job(plain, "{}", 1_000, None), new_job(one_option, "{}", 1_000, None)
+    job = new_job(plain, "{}", 1_000, None, SERVER)
+    same = new_job(one_option, "{}", 1_000, None, SERVER)
     same.id = job.id
     assert job == same

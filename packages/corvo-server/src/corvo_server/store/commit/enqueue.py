@@ -77,7 +77,8 @@ class _Additions:
         """Heads of stored jobs that conflict with new ones, by id, after their changes so far."""
         self._changes: list[tuple[JobHead, Change, str | None]] = []
         """Changes to existing jobs that a new job replaces or reschedules, and its caller."""
-        self._quotas = Quotas(tx, requests)
+        with_quota = [request for request in requests if request.quota is not None]
+        self._quotas = Quotas(tx, with_quota) if with_quota else None
         self._replaced_bytes = 0
         """Bytes that the current request adds by replacing the payloads of jobs of its key."""
         self._first = 0
@@ -95,7 +96,7 @@ class _Additions:
             if isinstance(answer, Refusal):
                 return self._refuse(answer, changed, room)
             answers.append(answer)
-        if request.quota is not None:
+        if self._quotas is not None and request.quota is not None:
             refusal = self._quotas.take(request.quota, self._usage())
             if refusal is not None:
                 return self._refuse(refusal, changed, room)
