@@ -12,7 +12,7 @@ import pytest
 
 from corvo_client import NO_RETRIES, AsyncClient, Client
 from server_support.engines import NewStorage
-from server_support.process import tests_use_keys
+from server_support.process import are_keys_used
 from support.api_client import ApiClient, new_name
 from support.clients import as_async
 from support.faults.injection import Injection
@@ -36,7 +36,7 @@ def keys() -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _no_key_in_the_list_of_processes() -> Iterator[None]:
     yield
-    if tests_use_keys():
+    if are_keys_used():
         assert leaks_of_processes() == []
 
 

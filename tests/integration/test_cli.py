@@ -18,13 +18,13 @@ import pytest
 
 from corvo_cli.catalog import COMMANDS
 from corvo_server.auth.key_text import new_key
-from server_support.process import Process, clean_environment, python, tests_use_keys
+from server_support.process import Process, are_keys_used, clean_environment, python
 from server_support.waiting import PATIENCE, wait_blocking
 from support.api_client import new_name
 from support.leaks import note_output
 from support.server import CorvoServer, StartServer, server_command
 
-without_keys = pytest.mark.skipif(tests_use_keys(), reason="makes the first key")
+without_keys = pytest.mark.skipif(are_keys_used(), reason="makes the first key")
 JOB_ID = re.compile(r"job_[0-9A-Z]{26}")
 TASKS = """
 from corvo_client.worker import Context, Worker
@@ -500,7 +500,7 @@ def test_worker_ends_if_its_key_is_refused(
     start_server: StartServer, tmp_path: Path, queue: str
 ) -> None:
     server = start_server()
-    if not tests_use_keys():
+    if not are_keys_used():
         run("keys", "create", "admin", "--role", "admin", url=server.url)
     (tmp_path / "tasks.py").write_text(TASKS, encoding="utf-8")
     wrong = tmp_path / "wrong.key"
@@ -523,7 +523,7 @@ def test_worker_with_its_role_runs_jobs(
 ) -> None:
     """It may not publish the options of its tasks, says so once, and works."""
     server = start_server()
-    admin = os.environ.get("CORVO_API_KEY") if tests_use_keys() else None
+    admin = os.environ.get("CORVO_API_KEY") if are_keys_used() else None
     if admin is None:
         admin = run("keys", "create", "admin", "--role", "admin", url=server.url).stdout.strip()
     more = {"CORVO_API_KEY": admin}

@@ -5,7 +5,7 @@ import pytest
 from corvo_server.app import RESOURCES
 from corvo_server.http.openapi import describe
 from support.api_client import API, ApiClient
-from support.operations import OPERATIONS, READS, Operation, Repeat
+from support.operations import KEYS, OPERATIONS, READS, Operation, Repeat
 from support.world import World, without_events
 
 
@@ -17,7 +17,7 @@ def test_every_changing_endpoint_has_an_operation() -> None:
         for method in methods
         if method != "get"
     }
-    assert endpoints == {operation.endpoint for operation in OPERATIONS} | set(READS)
+    assert endpoints == {operation.endpoint for operation in OPERATIONS} | {*READS, *KEYS}
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)

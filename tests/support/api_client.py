@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import httpx
 
-from server_support.process import tests_use_keys
+from server_support.process import are_keys_used
 from server_support.waiting import wait_until
 
 API = "/api/v1"
@@ -53,7 +53,7 @@ class ApiClient:
 
         `key` is an API key, which every request sends. By default it is that of the tests.
         """
-        if key is None and tests_use_keys():
+        if key is None and are_keys_used():
             key = os.environ["CORVO_API_KEY"]
         self.url = url
         limits = httpx.Limits(max_connections=None, max_keepalive_connections=20)

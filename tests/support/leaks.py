@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from corvo_server.auth.key_text import new_key
-from server_support.process import STARTED, tests_use_keys
+from server_support.process import STARTED, are_keys_used
 
 _KEY = re.compile(r"corvo_[0-9A-Za-z]{12}_[0-9A-Za-z]{49}")
 _FILE, _VARIABLE = "CORVO_TEST_KEY_FILE", "CORVO_API_KEY"
@@ -20,13 +20,13 @@ _outputs: list[str] = []
 
 def first_key_options() -> dict[str, str | int]:
     """Return the options with which a server needs the key of the tests; none without keys."""
-    return {"bootstrap_key_file": os.environ[_FILE]} if tests_use_keys() else {}
+    return {"bootstrap_key_file": os.environ[_FILE]} if are_keys_used() else {}
 
 
 @contextmanager
 def key_of_tests() -> Iterator[None]:
     """Make the key of the tests, if they use one, and give it to all clients of the process."""
-    if not tests_use_keys():
+    if not are_keys_used():
         yield
         return
     with tempfile.TemporaryDirectory() as folder:

@@ -1,7 +1,7 @@
 """Every operation of the API that changes something: its preparation, its request, its repeat.
 
 Tests of faults run all of them. `test_operations.py` fails if an endpoint of `openapi.json` is
-neither in `OPERATIONS` nor in `READS`.
+not in `OPERATIONS`, `READS` or `KEYS`.
 """
 
 from collections.abc import Sequence
@@ -42,6 +42,11 @@ MANY = 300
 """Number of jobs of a large operation. It needs one commit for the call, and one per 250 jobs."""
 READS = ("POST /jobs/bulk-get", "POST /jobs/search")
 """Endpoints with a method other than GET that change nothing."""
+KEYS = ("POST /auth/keys", "POST /auth/keys/{key}/rotate", "DELETE /auth/keys/{key}")
+"""Endpoints of keys. From the first key on every call needs one, and tests of faults call without.
+
+That their changes are atomic is shown by the conformance tests of the audit log.
+"""
 
 
 class Repeat(Enum):

@@ -23,7 +23,7 @@ STARTED: "list[Process]" = []
 """All processes of this test run, whose output must not show a key."""
 
 
-def tests_use_keys() -> bool:
+def are_keys_used() -> bool:
     """Return whether servers of tests need API keys, and CORVO_API_KEY has one: CORVO_TEST_KEYS."""
     return os.environ.get("CORVO_TEST_KEYS") == "1"
 
@@ -33,7 +33,7 @@ def clean_environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
     kept = {
         name: value
         for name, value in os.environ.items()
-        if (not name.startswith(_OURS) or (name == _KEY and tests_use_keys()))
+        if (not name.startswith(_OURS) or (name == _KEY and are_keys_used()))
         and name not in _OF_A_TERMINAL
     }
     return {**kept, "PYTHONUNBUFFERED": "1", **(more or {})}
