@@ -18,7 +18,8 @@ NOT_NEEDED = {
     "corvo-schema": SERVERS | TERMINALS | FRAMEWORKS | HTTP_CLIENTS | {"corvo-client"},
     "corvo-client": SERVERS | TERMINALS | FRAMEWORKS,
     "corvo-cli": SERVERS | FRAMEWORKS,
-    "corvo-server": FRAMEWORKS | HTTP_CLIENTS | {"corvo-client", "corvo-cli", "rich", "textual"},
+    # The server sends webhooks with httpcore.
+    "corvo-server": FRAMEWORKS | {"httpx", "corvo-client", "corvo-cli", "rich", "textual"},
 }
 
 

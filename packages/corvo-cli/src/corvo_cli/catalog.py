@@ -63,7 +63,9 @@ CATALOG: dict[str, dict[str, Entry]] = {
     },
     "Access": {
         "keys": Entry("Manage API keys.", "corvo_cli.commands.keys:keys"),
-        "audit": Entry("List who changed or configured what.", "corvo_cli.commands.audit:audit"),
+        "audit": Entry(
+            "List who changed or configured what, newest first.", "corvo_cli.commands.audit:audit"
+        ),
         "webhooks": Entry(
             "Manage webhooks, which send events to URLs.", "corvo_cli.commands.webhooks:webhooks"
         ),

@@ -84,7 +84,6 @@ def shared_options() -> list[click.Parameter]:
         SharedOption(
             ["--codec"],
             metavar="FILE",
-            type=click.Path(),
             help="The file with the keys of encrypted jobs; see `corvo codec`.  "
             "[CORVO_CODEC_KEYS_FILE; default: no encryption]",
             expose_value=False,
