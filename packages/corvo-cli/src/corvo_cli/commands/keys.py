@@ -6,7 +6,7 @@ import click
 
 import corvo_client
 from corvo_cli.command import Command, Group
-from corvo_cli.parameters import SPAN, Choice
+from corvo_cli.parameters import SPAN, Choice, NumberType
 from corvo_cli.session import Session, pass_session
 from corvo_cli.show.key_view import keys_view, status_view
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from corvo_client import NewApiKey
     from corvo_client.calls import Exact
 
-_LIMIT = click.IntRange(min=1)
+_LIMIT = NumberType(1)
 _ROLES = ["admin", "operator", "producer", "worker", "readonly"]
 _EXAMPLES = """
     corvo keys                                                    list the keys
