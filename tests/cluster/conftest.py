@@ -64,6 +64,7 @@ def start_nodes(tmp_path: Path) -> Iterator[StartNodes]:
         place: dict[str, Any] = {}
         if network is not None:
             place = {"host": network.server_address, "prefix": network.prefix}
+            options |= {"insecure_no_auth": True}  # nobody else is on the network of the test
         settings = {"database": database_url, **options}
         first = len(servers)
         for i in range(number):

@@ -30,7 +30,9 @@ def network() -> Iterator[Network]:
 
 @pytest.fixture
 def server(tmp_path: Path, network: Network) -> Iterator[CorvoServer]:
-    server = CorvoServer(tmp_path / "data", host="0.0.0.0", prefix=network.prefix)  # noqa: S104
+    options = {"insecure_no_auth": True}  # nobody else is on the network of the test
+    place = {"host": "0.0.0.0", "prefix": network.prefix}  # noqa: S104
+    server = CorvoServer(tmp_path / "data", options, **place)
     yield server.start()
     server.close()
     assert not server.errors()
