@@ -8,8 +8,8 @@ from pydantic import ValidationError
 
 from corvo_schema import ApiKeyRequest, SearchRequest
 from corvo_schema.durations import format_duration, parse_duration
-from corvo_schema.timestamps import format_ms, parse_timestamp, to_ms
 from corvo_schema.masks import mask_keys
+from corvo_schema.timestamps import format_ms, parse_timestamp, to_ms
 from corvo_server.auth.key_text import PREFIX, MalformedKeyError, new_key, read_key
 from corvo_server.auth.scope import Scope
 from corvo_server.engine import cron
