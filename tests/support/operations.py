@@ -246,5 +246,5 @@ OPERATIONS: Sequence[Operation] = (
     Operation(
         "delete a source", f"DELETE {_SOURCE}", edit_hook("DELETE", _SOURCE), repeat_status=404
     ),
-    Operation("receive a webhook", "POST /webhooks/{queue}", receive_webhook, 201),
+    Operation("receive a webhook", "POST /webhooks/{name}", receive_webhook, 201),
 )

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema
 from corvo_schema._base import ReplyModel, RequestModel
 from corvo_schema.auth import QueueGlob
 from corvo_schema.durations import Duration
-from corvo_schema.fields import QueueName, Tags, member_of
+from corvo_schema.fields import Defaulted, QueueName, Tags, member_of
 from corvo_schema.states import EventType
 from corvo_schema.timestamps import Timestamp
 
@@ -203,9 +203,11 @@ class WebhookSourceRequest(RequestModel):
         description="Header of the delivery's id. Null means webhook-id; for github "
         "x-github-delivery; for stripe the field `id` of the body.",
     )
-    tag_headers: Annotated[dict[str, HeaderName], Field(max_length=MAX_TAG_HEADERS)] = Field(
-        default_factory=dict,
-        description="Tags of the jobs: the header that each tag is taken from.",
+    tag_headers: Defaulted[Annotated[dict[str, HeaderName], Field(max_length=MAX_TAG_HEADERS)]] = (
+        Field(
+            default_factory=dict,
+            description="Tags of the jobs: the header that each tag is taken from.",
+        )
     )
 
 

@@ -129,7 +129,7 @@ def _seen_part(record: JobRecord, scope: Scope) -> JobRecord:
 def _reserved(queue: str, field: str) -> CallError:
     expected = "must not be a queue of the deliveries of webhooks, which the server itself uses"
     return CallError(
-        ErrorCode.VALIDATION_ERROR,
+        ErrorCode.FORBIDDEN,
         f"{field} {expected}: {queue!r}. Choose a name that does not begin with {DELIVERY_QUEUES}",
         [(field, expected)],
     )

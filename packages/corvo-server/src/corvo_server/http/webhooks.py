@@ -16,6 +16,7 @@ from corvo_server.auth.caller import Caller, set_caller
 from corvo_server.engine.errors import CallError
 from corvo_server.http import documents
 from corvo_server.http.endpoint import ADMIN, ANYONE, Parameter, Resource
+from corvo_server.http.proxies import client_address
 from corvo_server.http.replies import enqueued, reply, secret_reply
 from corvo_server.http.request import engine_of, parse, read_body, shift_of
 from corvo_server.store.webhooks import WebhookRecord
@@ -95,21 +96,21 @@ async def rotate_webhook(request: Request, name: str) -> HTTPResponse:
 
 @resource.endpoint(
     "POST",
-    "/webhooks/<queue:str>",
+    "/webhooks/<name:str>",
     roles=ANYONE,
     is_audited=False,
     replies={201: EnqueueReply, 200: EnqueueReply},
     errors=(ErrorCode.PARSE_ERROR, ErrorCode.VALIDATION_ERROR, ErrorCode.UNAUTHORIZED),
     parameters=(_ID,),
 )
-async def receive_webhook(request: Request, queue: str) -> HTTPResponse:
+async def receive_webhook(request: Request, name: str) -> HTTPResponse:
     """Enqueue a job with the body as its payload, if a source of the queue has signed it.
 
     It needs no API key. Answer 201 for a new job, 200 for a repeat of its delivery.
     """
     sources = engine_of(request).webhook_sources
-    headers = {name.lower(): value for name, value in request.headers.items()}
-    source = await sources.find_sender(queue, headers, request.body)
+    headers = {header.lower(): value for header, value in request.headers.items()}
+    source = await sources.find_sender(name, headers, request.body)
     if source is None:
         raise _unsigned(request)
     parse(request.body)
@@ -120,11 +121,12 @@ async def receive_webhook(request: Request, queue: str) -> HTTPResponse:
 
 def _unsigned(request: Request) -> CallError:
     """Return the error of a request without a valid signature. It tells nothing of the sources."""
-    seconds = request.app.ctx.gate.failures.note(request.ip)
+    address = client_address(request)
+    seconds = request.app.ctx.gate.failures.note(address)
     if seconds is not None:
         return CallError(
             ErrorCode.OVERLOADED,
-            f"There were too many requests without a valid signature from {request.ip}. Try again "
+            f"There were too many requests without a valid signature from {address}. Try again "
             f"in {seconds} seconds.",
             retry_after=seconds,
         )
