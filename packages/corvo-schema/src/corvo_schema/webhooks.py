@@ -118,7 +118,7 @@ class WebhookSettings(RequestModel):
     tags: Tags | None = Field(
         None, description="Only events of jobs that have these tags when the event is handled."
     )
-    enabled: bool = Field(
+    enabled: Defaulted[bool] = Field(
         True,
         description="False: events that happen meanwhile are not delivered, and deliveries wait.",
     )
