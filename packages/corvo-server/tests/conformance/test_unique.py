@@ -184,3 +184,13 @@ async def test_key_may_contain_any_characters(bench: Bench, key: str) -> None:
     job_id = await bench.enqueue(unique_key=key)
     assert (await bench.try_enqueue(unique_key=key)).job_id == job_id
     assert (await bench.head(job_id)).unique_key == key
+
+
+async def test_key_is_free_after_its_two_jobs_expired_together(bench: Bench) -> None:
+    """The second job took the key when its period had passed, and is the first to expire."""
+    first = await bench.enqueue(unique_key="k", unique_period=1, expire_after="10s")
+    bench.clock.forward(2_000)
+    second = await bench.enqueue(unique_key="k", unique_period=3600, expire_after="3s")
+    assert (await bench.tick(60_000))["expired"] == 2
+    assert await bench.enqueue(unique_key="k") not in {first, second}
+    assert bench.kit.find_problems() == []

@@ -43,6 +43,10 @@ def hide_outcomes(store: Store, *, are_stored: bool) -> Iterator[None]:
     def end(*args: Any) -> Any:
         if are_stored:
             real(*args)
+        else:  # ends before the connection, or its locks would still hide jobs from the next fetch
+            pipeline = args[0]
+            pipeline.connection.execute("ROLLBACK")
+            pipeline.close()
         session._drop()
         raise OutcomeUnknown("disk I/O error")
 

@@ -37,8 +37,8 @@ class Locks:
         """The job that has each locked key, as of the operations so far; None: no job."""
         self._stored: dict[_Key, str] = {}
         """By locked key, the job id in its row; `""` if the row was only inserted to lock it."""
-        self._freed: dict[_Key, str] = {}
-        """Keys that are not locked: each is freed by `flush` if this job id has it."""
+        self._freed: dict[_Key, set[str]] = {}
+        """Keys that are not locked: each is freed by `flush` if one of these job ids has it."""
         self._prefetched: list[Rows] = []
         if prefetch.keys:
             self._prefetched.append(self._lock(sorted(prefetch.keys)))
@@ -67,7 +67,7 @@ class Locks:
         key = (job.queue, job.unique_key or "")
         self._load()
         if key not in self._holders:
-            self._freed[key] = job.id
+            self._freed.setdefault(key, set()).add(job.id)
             return
         holder = self._holders[key]
         if holder is not None and holder.job_id == job.id:
@@ -79,7 +79,8 @@ class Locks:
     def flush(self) -> None:
         """Write all changes to keys."""
         self._load()
-        taken, freed = [], [(*key, job_id) for key, job_id in self._freed.items()]
+        taken = []
+        freed = [(*key, job_id) for key, job_ids in self._freed.items() for job_id in job_ids]
         for key, holder in sorted(self._holders.items(), key=lambda item: item[0]):
             stored = self._stored.get(key)
             if holder is None:
@@ -114,6 +115,5 @@ class Locks:
             self._stored[key] = job_id
             # Seq 0 marks a holder that is unchanged, so that `flush` does not write it.
             self._holders[key] = _Holder(0, job_id, expires_at) if job_id else None
-            freed = self._freed.pop(key, None)
-            if freed is not None and freed == job_id:
+            if job_id in self._freed.pop(key, ()):
                 self._holders[key] = None
