@@ -322,7 +322,7 @@ def test_status_info_and_batch(corvo: Corvo, server: CorvoServer) -> None:
 
 def test_audit_shows_who_paused_a_queue(corvo: Corvo, queue: str) -> None:
     corvo("pause", queue)
-    shown = corvo("audit", "--by", "anonymous", "--queue", queue, "--since", "1d").stdout
+    shown = corvo("audit", "--queue", queue, "--since", "1d").stdout
     assert "pause_queue" in shown
     assert "is_paused: False > True" in shown
     assert corvo("audit", "--queue", queue, "--until", "1d").stdout == ""
