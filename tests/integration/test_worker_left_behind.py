@@ -42,11 +42,14 @@ async def handle(case: str):
         case "pool":
             await asyncio.get_running_loop().shutdown_default_executor()
         case "alarm":
+            rung = []
             def ring(*_):
+                rung.append(True)
                 raise TimeoutError("too late")
             signal.signal(signal.SIGALRM, ring)
             signal.setitimer(signal.ITIMER_REAL, 0.2)
-            await asyncio.sleep(0.4)
+            while not rung:
+                await asyncio.sleep(0.01)
         case "fork":
             os.fork()
             await asyncio.sleep(0)

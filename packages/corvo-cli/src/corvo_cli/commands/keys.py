@@ -156,11 +156,5 @@ def _list(session: Session) -> None:
 
 
 def _print_new(session: Session, reply: "Exact[NewApiKey]") -> None:
-    if session.output.is_json:
-        session.output.raw(reply.body)
-        return
-    session.output.lines([reply.value.key])
-    session.output.say(
-        f"{reply.value.id} ({reply.value.name}) was made. Keep the key now: it cannot be shown "
-        "again."
-    )
+    new = reply.value
+    session.output.secret(reply.body, new.key, f"The key {new.id} ({new.name}) was made.")

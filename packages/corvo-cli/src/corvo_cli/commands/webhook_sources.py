@@ -107,11 +107,9 @@ def _list(session: Session) -> None:
 
 
 def _print_new(session: Session, reply: "Exact[NewWebhookSource]") -> None:
-    if session.output.is_json:
-        session.output.raw(reply.body)
-        return
-    session.output.lines([reply.value.secret])
-    session.output.say(
-        f"{reply.value.name} sends to POST /api/v1/webhooks/{reply.value.queue} with this secret. "
-        "Keep it now: it cannot be shown again."
+    new = reply.value
+    session.output.secret(
+        reply.body,
+        new.secret,
+        f"{new.name} sends to POST /api/v1/webhooks/{new.queue} with this secret.",
     )

@@ -151,11 +151,5 @@ def _list(session: Session) -> None:
 
 
 def _print_new(session: Session, reply: "Exact[NewWebhook]") -> None:
-    if session.output.is_json:
-        session.output.raw(reply.body)
-        return
-    session.output.lines([reply.value.secret])
-    session.output.say(
-        f"This secret signs the requests of {reply.value.name}. Keep it now: it cannot be shown "
-        "again."
-    )
+    new = reply.value
+    session.output.secret(reply.body, new.secret, f"This secret signs the requests of {new.name}.")

@@ -89,6 +89,14 @@ class Output:
         else:
             self.say(message)
 
+    def secret(self, body: bytes, secret: str, message: str) -> None:
+        """Print a new secret alone on stdout, and a message that says to keep it on stderr."""
+        if self.is_json:
+            self.raw(body)
+        else:
+            self.lines([secret])
+            self.say(f"{message} Keep it now: it cannot be shown again.")
+
     def raw(self, body: bytes) -> None:
         """Print one JSON document. Put it on one line under jsonl."""
         text = body.decode()
