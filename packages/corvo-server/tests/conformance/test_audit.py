@@ -309,6 +309,18 @@ async def test_refusal_by_a_rule_is_recorded(
     assert (entry.outcome, entry.queue, entry.after) == ("INVALID_STATE", queue, None)
 
 
+async def test_entry_of_a_webhook_tells_whether_there_was_space(bench: Bench) -> None:
+    """On SQLite no webhook is made on a full disk; PostgreSQL needs the space for jobs alone."""
+    outcome = "done"
+    with bench.kit.fill_disk(bench.store):
+        try:
+            await bench.engine.webhooks.create(webhook())
+        except CallError as error:
+            outcome = error.code.value
+    (entry,) = await entries(bench, operation=Op.CREATE_WEBHOOK)
+    assert (entry.outcome, entry.after is None) == (outcome, outcome != "done")
+
+
 async def test_call_on_nothing_is_not_recorded(bench: Bench) -> None:
     for call in (
         bench.engine.jobs.cancel("job_x"),

@@ -1,6 +1,6 @@
 """The verbs of webhooks: edit webhooks and sources, and enqueue deliveries with their position."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from corvo_schema.webhooks import delivery_queue
 from corvo_server.store.commit import enqueue
@@ -28,6 +28,8 @@ def _edit(tx: Transaction, request: HookEdit[R]) -> HookChange[R] | Refusal:
     table = tx.tables.webhooks
     stored = table.lock(request.kind)
     change = request.decide(stored)
+    if not isinstance(change, Refusal) and _is_new(change, stored) and tx.room <= 0:
+        change = no_room()
     if request.audit is not None:
         entry = entry_of_hook(request.audit, stored, change)
         if entry is not None:
@@ -38,8 +40,6 @@ def _edit(tx: Transaction, request: HookEdit[R]) -> HookChange[R] | Refusal:
     if after is None:
         table.remove(request.kind, change.name)
         return change
-    if after.name not in stored and tx.room <= 0:
-        return no_room()
     table.save(after, change.position)
     if isinstance(after, WebhookRecord):
         # One delivery of a job at a time: fetches from the queue must not run in parallel.
@@ -47,6 +47,10 @@ def _edit(tx: Transaction, request: HookEdit[R]) -> HookChange[R] | Refusal:
         tx.tables.queues.configure(LimitKeys(queue, after.updated_at, 1))
         tx.open_queue(queue)
     return change
+
+
+def _is_new(change: HookChange[R], stored: Mapping[str, R]) -> bool:
+    return change.after is not None and change.name not in stored
 
 
 def prefetch(prefetch: Prefetch, requests: list[Deliveries]) -> None:
