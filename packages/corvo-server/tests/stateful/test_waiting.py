@@ -3,11 +3,12 @@
 import asyncio
 import random
 from collections.abc import Coroutine
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
-from corvo_server.store.records import LeasedJob
+from corvo_server.store.records import Commit, LeasedJob
 from server_support.bench import Bench, make_job, turns
 
 QUEUES = ["a", "b", "c"]
@@ -134,3 +135,30 @@ async def test_no_fetch_waits_while_there_is_an_eligible_job(bench: Bench, seed:
         await check_no_fetch_is_overlooked(bench, limits)
     await workers.stop_all()
     await bench.settle()
+
+
+async def test_a_job_becomes_ready_in_the_commit_that_starts_another(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetches = [asyncio.ensure_future(bench.fetch("a", wait=60)) for _ in range(2)]
+    await bench.settle()
+    for seconds in (1, 2):
+        await bench.enqueue("a", at=bench.clock.now + seconds * 1000)
+    held = ExitStack()
+    note_commit = bench.engine.notifier.note_commit
+
+    def hold_the_next_commit(commit: Commit) -> None:
+        monkeypatch.undo()
+        held.enter_context(bench.kit.hold_commits(bench.store))
+        note_commit(commit)
+
+    bench.clock.forward(1000)
+    monkeypatch.setattr(bench.engine.notifier, "note_commit", hold_the_next_commit)
+    assert await bench.engine.maintenance.promote() == 1
+    bench.clock.forward(1000)
+    with held:  # the claim of the first fetch waits for this commit
+        second = asyncio.ensure_future(bench.engine.maintenance.promote())
+        await turns()
+    assert await second == 1
+    await bench.settle()
+    assert [len(jobs) for jobs in await asyncio.wait_for(asyncio.gather(*fetches), 10)] == [1, 1]

@@ -64,8 +64,7 @@ class Notifier:
         It may be the commit of any verb and any node.
         """
         for queue, jobs in commit.ready.items():
-            if jobs > 0:
-                self.wake(queue, jobs)
+            self.wake(queue, jobs)
         for queue in commit.opened:
             self.open(queue)
         for queue, at in commit.opens_at.items():

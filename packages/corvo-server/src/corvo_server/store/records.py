@@ -356,7 +356,7 @@ class Commit(Struct):
     events: list[Event]
     """Events of the commit. On a shared database their ids are not final: read the event log."""
     ready: dict[str, int]
-    """By queue, the change of the number of jobs that can be fetched."""
+    """By queue, the number of jobs that fetches have to be woken for."""
     opened: set[str]
     """Queues whose settings changed, so that waiting fetches must look again."""
     opens_at: dict[str, int]

@@ -48,12 +48,15 @@ def memory(request: Enqueue) -> int:
     )
 
 
-def enqueue(tx: Transaction, requests: list[Enqueue]) -> list[list[Enqueued] | Refusal]:
+def enqueue(
+    tx: Transaction, requests: list[Enqueue], *, are_announced: bool = True
+) -> list[list[Enqueued] | Refusal]:
     """Insert the new jobs of all requests. Each request is atomic: all of its jobs or none.
 
-    Return the results of each request in the order of its jobs, or its refusal.
+    Return the results of each request in the order of its jobs, or its refusal. `are_announced`:
+    the `on_enqueue` listeners were called with the requests.
     """
-    additions = _Additions(tx, requests)
+    additions = _Additions(tx, requests, are_announced=are_announced)
     answers = [additions.add(request) for request in requests]
     additions.write()
     return answers
@@ -62,8 +65,9 @@ def enqueue(tx: Transaction, requests: list[Enqueue]) -> list[list[Enqueued] | R
 class _Additions:
     """The new jobs of one commit, and the changes that they cause to existing jobs."""
 
-    def __init__(self, tx: Transaction, requests: list[Enqueue]) -> None:
+    def __init__(self, tx: Transaction, requests: list[Enqueue], *, are_announced: bool) -> None:
         self._tx = tx
+        self._are_announced = are_announced
         tx.complete([job for request in requests for job in request.jobs])
         self._known = _known_jobs(tx, requests)
         self._differences = find_differences(tx, requests, self._known) if self._known else {}
@@ -118,7 +122,7 @@ class _Additions:
 
     def write(self) -> None:
         """Insert the new jobs and write the changes to existing jobs."""
-        self._tx.insert(self._new)
+        self._tx.insert(self._new, are_announced=self._are_announced)
         for before, change, actor in self._changes:
             self._tx.record(before, change, actor)
         self._tx.write([change for _, change, _ in self._changes])
@@ -194,7 +198,7 @@ class _Additions:
 
     def _insert_earlier_requests(self) -> None:
         """Insert the new jobs of earlier requests of this commit, so that a rule can change one."""
-        self._tx.insert(self._new[: self._first])
+        self._tx.insert(self._new[: self._first], are_announced=self._are_announced)
         del self._new[: self._first]
         self._first = 0
 

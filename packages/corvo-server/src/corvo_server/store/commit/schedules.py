@@ -64,7 +64,7 @@ def _run_due(tx: Transaction, chunk: DueSchedules) -> list[ScheduleOutcome]:
 def _apply(tx: Transaction, decided: Sequence[_Decided]) -> list[ScheduleOutcome]:
     """Enqueue the jobs of the changes, then store the schedules. Return one outcome per change."""
     jobs = [Enqueue((change.job,)) for _, change in decided if change.job is not None]
-    answers = iter(enqueue(tx, jobs))
+    answers = iter(enqueue(tx, jobs, are_announced=False))
     outcomes = []
     for before, change in decided:
         after, enqueued = change.after, None

@@ -70,14 +70,26 @@ class Transaction:
         """Whether jobs were deleted."""
         self.is_freeing = False
         """Whether the transaction deletes jobs or begins to. It may then take the last space."""
+        self._ready: Counter[str] = Counter()
+        """By queue, the number of jobs that can be fetched since this transaction.
+
+        Without the announced ones.
+        """
+        self._announced: Counter[str] = Counter()
+        """By queue, the number of new pending jobs for which fetches were woken already."""
+        self._started: Counter[str] = Counter()
+        """By queue, the number of pending jobs that became active."""
         self._no_longer_active: defaultdict[str, int] = defaultdict(int)
         """By queue, the number of jobs that left the active state."""
         self.commit = Commit([], {}, set(), {}, NextTimes())
 
     # Called by verbs
 
-    def insert(self, jobs: list[NewJob]) -> None:
-        """Store new jobs and take their unique locks, which must be free."""
+    def insert(self, jobs: list[NewJob], *, are_announced: bool = False) -> None:
+        """Store new jobs and take their unique locks, which must be free.
+
+        `are_announced`: fetches were woken for them before this commit.
+        """
         if not jobs:
             return
         seqs = self.tables.jobs.insert(jobs)
@@ -88,7 +100,7 @@ class Transaction:
             counters[STATE_CODES[state]] += number
             counters[_ENQUEUED] += number
             if state is _PENDING:
-                self._add_ready(queue, number)
+                (self._announced if are_announced else self._ready)[queue] += number
         self._add_enqueued_events(seqs, jobs)
         for seq, job in zip(seqs, jobs, strict=True):
             if job.scheduled_at is not None or job.expire_at is not None:
@@ -221,7 +233,7 @@ class Transaction:
         Nothing may be written in this transaction afterwards.
         """
         self.write_counts()
-        self._add_ready_below_limits()
+        self._report_ready()
         if self._event_seqs:
             self.tables.events.append(
                 self.commit.events, self._event_seqs, are_jobs_there=not self.has_removed
@@ -258,26 +270,29 @@ class Transaction:
             self.insert(callbacks)
 
     def _count_moves(self) -> None:
-        """Add the moves recorded so far to the counters of the queues and to `Commit.ready`."""
+        """Add the moves recorded so far to the counters of the queues."""
         for (old_queue, old_state, queue, state), jobs in self._moves.items():
             self._created_at.setdefault(queue, self.latest)
             self._counters[old_queue][STATE_CODES[old_state]] -= jobs
             self._counters[queue][STATE_CODES[state]] += jobs
             if state is _PENDING:
-                self._add_ready(queue, jobs)
+                self._ready[queue] += jobs
             elif old_state is _PENDING and state is _ACTIVE:
-                # Only for starts: a pending job that leaves otherwise may have expired. It was not
-                # ready then, and subtracting it would cancel out a job that is.
-                self._add_ready(old_queue, -jobs)
+                self._started[old_queue] += jobs
             if old_state is _ACTIVE:
                 self._no_longer_active[old_queue] += jobs
         self._moves.clear()
 
-    def _add_ready_below_limits(self) -> None:
-        """Count one more ready job per job that ended, in queues that limit their active jobs."""
+    def _report_ready(self) -> None:
+        """Set `Commit.ready`. In queues that limit active jobs, each job that ended adds one."""
+        # Starts are set off against announced jobs only. A fetch that an earlier commit woke takes
+        # a job of that commit: if its start cancelled out another job that became ready in this
+        # commit, no fetch would be woken for that one.
+        ready = self._ready + (self._announced - self._started)
         if self._no_longer_active:
             for queue in self.tables.queues.limited(self._no_longer_active):
-                self._add_ready(queue, self._no_longer_active[queue])
+                ready[queue] += self._no_longer_active[queue]
+        self.commit.ready = ready
 
     def _count_in_batch(self, job: JobHead, ended_as: JobState, now: int) -> None:
         if job.batch_id is None or job.is_batch_counted:
@@ -288,10 +303,6 @@ class Transaction:
 
     def _charge(self, name: str, waiting: int, more_bytes: int) -> None:
         self._usage[name] = self._usage[name].plus(waiting, more_bytes)
-
-    def _add_ready(self, queue: str, jobs: int) -> None:
-        ready = self.commit.ready
-        ready[queue] = ready.get(queue, 0) + jobs
 
     def _add_event(
         self, seq: int, job: JobHead, event: EventType, at: int, data: str | None

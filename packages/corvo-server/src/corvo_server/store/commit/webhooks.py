@@ -77,7 +77,7 @@ def _deliver(tx: Transaction, request: Deliveries) -> bool | Refusal:
     if any(stored.get(name) != position for name, position in request.expected.items()):
         return False
     if request.jobs:
-        (answer,) = enqueue.enqueue(tx, [Enqueue(request.jobs)])
+        (answer,) = enqueue.enqueue(tx, [Enqueue(request.jobs)], are_announced=False)
         if isinstance(answer, Refusal):
             return answer
     table.move([*request.expected], request.position)

@@ -39,7 +39,7 @@ class Notification(Struct, frozen=True, omit_defaults=True, rename={"writer": "w
         `left` is, by queue, the number of jobs that were locked but not taken. Other servers
         skipped them while they were locked.
         """
-        ready = {queue: jobs for queue, jobs in commit.ready.items() if jobs > 0}
+        ready = dict(commit.ready)
         for queue, jobs in left.items():
             ready[queue] = ready.get(queue, 0) + jobs
         times = commit.next_times
