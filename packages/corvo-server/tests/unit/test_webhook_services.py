@@ -11,6 +11,7 @@ import pytest
 from corvo_schema import WebhookRequest, WebhookSettings
 from corvo_schema.states import JobState
 from corvo_server.engine.engine import Engine, Policy
+from corvo_server.redaction.rules import read_rule
 from corvo_server.services import webhook_line
 from corvo_server.services.webhook_deliveries import WebhookDeliveries
 from corvo_server.services.webhook_feed import WebhookFeed
@@ -73,9 +74,9 @@ async def run(hooked: Bench, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[C
     """Run the services until the test ends."""
     monkeypatch.setattr(webhook_line, "_LONGEST_PAUSE", 0.01)
     tasks: list[asyncio.Task[None]] = []
-    engine = hooked.engine
 
     def start() -> None:
+        engine = hooked.engine
         services = (
             WebhookFeed(engine.webhooks, engine.events, interval=0.02),
             WebhookDeliveries(engine.webhooks, engine.attempts, engine.wall, "node"),
@@ -98,6 +99,27 @@ async def until_deliveries(bench: Bench, state: JobState, count: int) -> None:
     while getattr(await bench.queue(QUEUE), state.value) != count:
         assert asyncio.get_running_loop().time() < deadline, await bench.queue(QUEUE)
         await asyncio.sleep(0.005)
+
+
+async def test_receiver_sees_no_text_that_can_contain_a_secret_value(
+    hooked: Bench, run: Callable[[], None]
+) -> None:
+    policy = Policy(webhook_allow=("127.0.0.1",), redaction=[read_rule("payments:$.card")])
+    hooked.engine = Engine(hooked.store, clock=hooked.clock, policy=policy)
+    async with receiving() as receiver:
+        await create(hooked, receiver.url, types=["retrying", "progress"])
+        for queue in ("payments", "public"):
+            job = await hooked.start(queue=queue, payload={"card": "4111"})
+            await hooked.heartbeat(job, progress='{"message": "charging 4111"}')
+            await hooked.fail(job, "declined: 4111")
+        run()
+        await until_deliveries(hooked, JobState.COMPLETED, 4)
+    told = {"payments": "", "public": ""}
+    for _, body in receiver.told:
+        told[body["data"]["queue"]] += orjson.dumps(body).decode()
+    assert "4111" not in told["payments"]
+    assert told["payments"].count("[redacted]") == 2
+    assert told["public"].count("4111") == 2
 
 
 async def test_event_is_sent_and_signed(hooked: Bench, run: Callable[[], None]) -> None:

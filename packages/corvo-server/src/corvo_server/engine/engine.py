@@ -94,7 +94,7 @@ class Engine:
         )
         self.maintenance = Maintenance(store, clock, self.notifier, self.metrics, policy.retention)
         self.audit = AuditLog(store)
-        self.webhooks = Webhooks(store, clock, ids, Addresses(policy.webhook_allow))
+        self.webhooks = Webhooks(store, clock, ids, Addresses(policy.webhook_allow), redaction)
         self.webhook_sources = WebhookSources(store, clock, self.jobs)
         self.is_closing = False
         self.nodes = Nodes(store, clock, self.notifier)

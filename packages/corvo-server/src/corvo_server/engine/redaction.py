@@ -73,12 +73,25 @@ class Redaction:
         return [self._schedule(record) for record in records] if self.applies() else records
 
     def events(self, events: list[Event]) -> list[Event]:
-        """Return events as the caller may see them.
+        """Return events as the caller may see them."""
+        return [self.mask(event) for event in events] if self.applies() else events
 
-        The payloads of their jobs are not at hand, and may be gone. So all texts that workers have
-        sent are masked as a whole, in queues with a rule.
+    def mask(self, event: Event) -> Event:
+        """Return an event without secret values, for any reader.
+
+        The payload of its job is not at hand, and may be gone. So all texts that workers have sent
+        are masked as a whole, if the queue has a rule.
         """
-        return [self._event(event) for event in events] if self.applies() else events
+        if event.data is None or self.matcher_of(event.queue) is None:
+            return event
+        data = json.loads(event.data)
+        if "error" in data:
+            data["error"] = MARK
+        if "reason" in data and event.type is EventType.CANCELLED:  # of other types, it is ours
+            data["reason"] = MARK
+        if "progress" in data:
+            data["progress"] = {"message": MARK}
+        return replace(event, data=json.dumps(data))
 
     def skip_reason(self, schedule: ScheduleRecord) -> str | None:
         """Return the reason why an occurrence was skipped, masked for a log."""
@@ -133,18 +146,6 @@ class Redaction:
             last_skip_reason=hidden.optional(record.last_skip_reason),
             options=write_options(options),
         )
-
-    def _event(self, event: Event) -> Event:
-        if event.data is None or self.matcher_of(event.queue) is None:
-            return event
-        data = json.loads(event.data)
-        if "error" in data:
-            data["error"] = MARK
-        if "reason" in data and event.type is EventType.CANCELLED:  # of other types, it is ours
-            data["reason"] = MARK
-        if "progress" in data:
-            data["progress"] = {"message": MARK}
-        return replace(event, data=json.dumps(data))
 
     # Questions about secret values
 

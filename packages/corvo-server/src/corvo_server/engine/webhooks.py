@@ -15,6 +15,7 @@ from corvo_server.engine import webhook_rules
 from corvo_server.engine.audit import audited
 from corvo_server.engine.clock import Clock, wall_of
 from corvo_server.engine.errors import CallError
+from corvo_server.engine.redaction import Redaction
 from corvo_server.engine.verbs import Part, verb
 from corvo_server.engine.webhook_feed import Subscriber, body_of, find_matches, needs_tags
 from corvo_server.store.protocol import Store, StoreFull
@@ -37,8 +38,16 @@ _STORE_AFTER = 1_000
 class Webhooks(Part):
     """Verbs on webhooks. The server itself is the worker of their deliveries."""
 
-    def __init__(self, store: Store, clock: Clock, ids: IdFactory, addresses: Addresses) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        ids: IdFactory,
+        addresses: Addresses,
+        redaction: Redaction,
+    ) -> None:
         self._store = store
+        self._redaction = redaction
         self._clock = clock
         self._wall = wall_of(clock)
         self._ids = ids
@@ -127,7 +136,7 @@ class Webhooks(Part):
         jobs: list[NewJob] = []
         now = self._clock()
         for event, wanting in await self._wanted(events, subscribers):
-            body = body_of(event, self._wall.offset)
+            body = body_of(self._redaction.mask(event), self._wall.offset)
             jobs += [subscriber.delivery(event, body, self._ids, now) for subscriber in wanting]
             if len(jobs) >= _MOST_JOBS:
                 if not await self._deliver(jobs, event.id, subscribers):
