@@ -523,6 +523,17 @@ async def test_events_name_the_key_of_their_call(bench: Bench) -> None:
     ]
 
 
+async def test_events_of_a_background_operation_name_the_key_that_began_it(bench: Bench) -> None:
+    mine = [await bench.enqueue() for _ in range(2)]
+    cancel = BulkRequest.model_validate({"action": "cancel", "job_ids": mine, "async": True})
+    await bench.engine.bulk.run(cancel)
+    set_caller(SERVER)
+    assert await bench.engine.bulk.step()
+    for job_id in mine:
+        event, data = await bench.last_event(job_id)
+        assert (event, data["actor"]) == (EventType.CANCELLED, "alice")
+
+
 async def test_events_name_nobody_without_keys(bench: Bench) -> None:
     set_caller(SERVER)
     job = await bench.start()

@@ -246,7 +246,8 @@ class Bulk(Part):
         else:
             decide = emptying.rule_of(record.action, queue, now)
         decide = if_within(scope, decide)
-        transitions = [Transition(job_id, decide) for job_id in job_ids]
+        actor = record.actor
+        transitions = [Transition(job_id, decide, actor=actor) for job_id in job_ids]
         end = audited(AuditOperation.END_BULK, now)
         return BulkStep(record.id, record.cursor, transitions, cursor, is_last, now, end)
 
@@ -269,7 +270,7 @@ class Bulk(Part):
     ) -> BulkRecord:
         """Return an operation that waits to begin, on jobs up to `last_seq`. Do not store it."""
         now = self._clock()
-        return BulkRecord(
+        record = BulkRecord(
             id=self._ids.bulk(),
             request=request.model_dump_json(by_alias=True, exclude_unset=True),
             action=action,
@@ -285,6 +286,7 @@ class Bulk(Part):
             updated_at=now,
             finished_at=None,
         )
+        return record.begun_by(current_caller().actor)
 
     async def _count(self, request: BulkRequest, caller: str | None) -> int:
         search = Search(

@@ -9,7 +9,7 @@ from corvo_schema.errors import ErrorCode
 from corvo_schema.states import JobState
 from corvo_server.auth.scope import Scope
 from corvo_server.engine import lifecycle
-from corvo_server.store.bulk import EMPTYING, SCOPE, UNENDED, BulkOutcome, BulkRecord
+from corvo_server.store.bulk import ACTOR, EMPTYING, SCOPE, UNENDED, BulkOutcome, BulkRecord
 from corvo_server.store.records import Decide, JobHead, Outcome, Refusal
 
 
@@ -18,7 +18,8 @@ def parsed(request: str) -> BulkRequest:
     """Return the request of a stored operation."""
     # Cached, because each chunk needs the request, which may list 10,000 ids.
     fields = orjson.loads(request)
-    fields.pop(SCOPE, None)
+    for name in (SCOPE, ACTOR):
+        fields.pop(name, None)
     return BulkRequest.model_validate_json(orjson.dumps(fields))
 
 

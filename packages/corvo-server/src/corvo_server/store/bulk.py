@@ -26,6 +26,8 @@ SCOPE = "scope"
 
 Its value is a list of patterns. Both engines read it in `list_bulks`.
 """
+ACTOR = "actor"
+"""Key of the request of an operation that an API key began. Its value is the name of the key."""
 _QUEUE = "queue"
 """Key of what remains of the request of an operation that has emptied a queue."""
 
@@ -37,6 +39,7 @@ class BulkRecord(Struct, frozen=True):
     request: str
     """The original request as JSON text, so that all chunks apply the same filter and action.
 
+    It also has the scope and the name of the API key that began the operation.
     Once the operation has ended, only its scope or queue is left: a request may list 10,000 ids.
     """
     action: str
@@ -81,6 +84,19 @@ class BulkRecord(Struct, frozen=True):
     def within(self, scope: Sequence[str]) -> "BulkRecord":
         """Return the operation, limited to queues that match one of the patterns."""
         fields = {SCOPE: scope} | orjson.loads(self.request)
+        return replace(self, request=orjson.dumps(fields).decode())
+
+    @property
+    def actor(self) -> str | None:
+        """Name of the API key that began the operation; None for others and ended ones."""
+        actor: str | None = orjson.loads(self.request).get(ACTOR)
+        return actor
+
+    def begun_by(self, actor: str | None) -> "BulkRecord":
+        """Return the operation with the name of the API key that begins it, if any."""
+        if actor is None:
+            return self
+        fields = orjson.loads(self.request) | {ACTOR: actor}
         return replace(self, request=orjson.dumps(fields).decode())
 
     def ended(self, status: BulkStatus, now: int, error: str | None = None) -> "BulkRecord":
