@@ -277,6 +277,19 @@ async def test_a_rejected_release_fails_the_attempt(
     assert len(leases) == 0
 
 
+async def test_a_release_whose_checkpoint_was_rejected_before_fails_the_attempt(
+    results: Results, add_lease: MakeLease, server: Any
+) -> None:
+    lease = add_lease()
+    lease.rejection = "too large"
+    results.put(lease, Released(5))
+    results.put(add_lease(), Released(7))
+    await drained(results)
+    (fail,) = server.fails
+    assert (fail.error, fail.retry) == ("the server rejected the release: too large", True)
+    assert len(server.releases) == 1
+
+
 async def test_a_failure_names_the_rejected_checkpoint(
     results: Results, add_lease: MakeLease, server: Any
 ) -> None:

@@ -157,6 +157,7 @@ class Reporter:
                 text, retry, cancel = f"the server rejected the result: {error}", False, False
             case Released():
                 lease.clear_sent_notes(lease.unsent_checkpoint, lease.unsent_progress)
+                lease.rejection = None  # the error says it already
                 text, retry, cancel = f"the server rejected the release: {error}", True, False
             case Failed():
                 text, retry, cancel = _REJECTED, outcome.retry, outcome.cancel
@@ -187,6 +188,14 @@ def _fail_item(lease: Lease, outcome: Failed) -> FailItem:
 
 
 def _release_item(lease: Lease, outcome: Released) -> ReleaseItem:
+    """Return the item of a release. Raise `Refused` if a heartbeat lost its checkpoint.
+
+    Else the job would begin again from an older checkpoint, and nobody would know why.
+    """
+    checkpoint = lease.unsent_checkpoint
+    # Look after the checkpoint: a heartbeat that was rejected sets the reason, then clears that.
+    if checkpoint is None and lease.rejection is not None:
+        raise Refused(lease.rejection)
     # Round up to whole milliseconds, so that a short snooze does not become zero.
     ms = -int(-outcome.delay * 1000 // 1)
     return ReleaseItem.model_validate(
@@ -194,6 +203,6 @@ def _release_item(lease: Lease, outcome: Released) -> ReleaseItem:
             "job_id": lease.job.job_id,
             "lease_token": lease.job.lease_token,
             "delay": timedelta(milliseconds=ms) if ms else None,
-            "checkpoint": lease.unsent_checkpoint,
+            "checkpoint": checkpoint,
         }
     )
