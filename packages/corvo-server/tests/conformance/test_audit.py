@@ -373,6 +373,7 @@ async def test_large_emptying_is_recorded_at_its_start_and_its_end(
     record = await getattr(bench.engine.queues, verb)(QUEUE)
     set_caller(SERVER)
     set_origin(Origin())
+    bench.commits.clear()
     while await bench.engine.bulk.step():
         pass
     first, last = await entries(bench)
@@ -380,6 +381,8 @@ async def test_large_emptying_is_recorded_at_its_start_and_its_end(
     assert values(first.after) == {"bulk_id": record.id, "total": 1}
     assert (last.operation, last.target, last.queue) == ("end_bulk", record.id, QUEUE)
     assert (last.actor, last.key_id, last.address) == ("server", None, None)
+    (event,) = [event for commit in bench.commits for event in commit.events]
+    assert (values(event.data) or {})["actor"] == "alice"
 
 
 # The log is only added to
