@@ -7,15 +7,18 @@ forget one. `finish` writes these effects.
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
+from functools import lru_cache
 from math import inf
 from operator import attrgetter
 
+import orjson
+
+from corvo_schema import format_ms
 from corvo_schema.errors import ErrorCode
 from corvo_schema.rules import BATCH_COUNTS
 from corvo_schema.states import EventType, JobState
 from corvo_server.store.audit import AuditEntry
 from corvo_server.store.commit.batches import callback_job
-from corvo_server.store.commit.event_data import change_data, reason_data
 from corvo_server.store.commit.tables import BatchCount, Tables, Usage
 from corvo_server.store.options import fill
 from corvo_server.store.records import (
@@ -32,9 +35,12 @@ from corvo_server.store.rows.heads import new_job_head
 
 _ENQUEUED, _FAILED, _WIDTH = 7, 8, 9
 """Indexes in the counters of a queue, after those of the seven states; and their number."""
+_MAX_ERROR_LENGTH = 1000
+"""Characters of an error message that the event log keeps."""
 _BYTES_OF_JOB = 1000
 """Space of a job without its payload: its row, its index entries and its events."""
 _QUEUE_AND_STATE = attrgetter("queue", "state")
+_STARTED, _COMPLETED = EventType.STARTED, EventType.COMPLETED
 _PENDING, _ACTIVE = JobState.PENDING, JobState.ACTIVE
 """Bound once, because reading a member of an enum is slow and every job needs them many times."""
 _BATCH_COUNTER = {state: place for place, state in enumerate(BATCH_COUNTS)}
@@ -142,7 +148,7 @@ class Transaction:
         for job in jobs:
             self._counters[job.queue][STATE_CODES[job.state]] -= 1
             self._count_in_batch(job, JobState.CANCELLED, now)
-            self._add_event(job.seq, job, event, now, reason_data(reason, actor))
+            self._add_event(job.seq, job, event, now, _reason_data(reason, actor))
             if job.unique_key is not None and not job.state.is_finished:
                 self.tables.locks.free(job)
             if job.charged_to is not None:
@@ -175,7 +181,7 @@ class Transaction:
         if change.failure is not None:
             self._counters[queue][_FAILED] += 1
         if change.event is not None:
-            data = change_data(change, actor)
+            data = _change_data(change, actor)
             self._add_event(after.seq, after, change.event, change.at, data)
         self._note_wake_up_times(after)
 
@@ -314,7 +320,7 @@ class Transaction:
                 job.id,
                 job.queue,
                 job.created_at,
-                reason_data(job.reason, job.actor),
+                _reason_data(job.reason, job.actor),
             )
             for number, job in enumerate(jobs, self._take_event_ids(len(jobs)))
         ]
@@ -360,3 +366,49 @@ def no_room() -> Refusal:
 
 def _earlier(a: int | None, b: int | None) -> int | None:
     return b if a is None else a if b is None else min(a, b)
+
+
+# The `data` of events: a JSON object as text
+
+
+def _change_data(change: Change, actor: str | None) -> str | None:
+    """Return the event data of a transition; None if it has no details."""
+    if change.event is _STARTED:
+        return _started_data(change.job.attempt, change.job.worker_id, actor)
+    if change.event is _COMPLETED:
+        return None if actor is None else _actor_data(actor)
+    data: dict[str, object] = {}
+    if change.failure is not None:
+        error = change.failure.error[:_MAX_ERROR_LENGTH]
+        data = {"attempt": change.failure.attempt, "error": error}
+    if change.event is EventType.RETRYING:
+        data["next_attempt_at"] = format_ms(change.job.scheduled_at or change.at)
+    if change.progress is not None:
+        data["progress"] = orjson.Fragment(change.progress)
+    if change.reason is not None:
+        data["reason"] = change.reason
+    if actor is not None:
+        data["actor"] = actor
+    return orjson.dumps(data).decode() if data else None
+
+
+def _reason_data(reason: str | None, actor: str | None) -> str | None:
+    """Return the event data of an enqueue or a removal; None if it has no details."""
+    if reason is None:
+        return None if actor is None else _actor_data(actor)
+    data = {"reason": reason}
+    if actor is not None:
+        data["actor"] = actor
+    return orjson.dumps(data).decode()
+
+
+@lru_cache(maxsize=256)
+def _actor_data(actor: str) -> str:
+    return orjson.dumps({"actor": actor}).decode()
+
+
+@lru_cache(maxsize=256)
+def _started_data(attempt: int, worker_id: str | None, actor: str | None) -> str:
+    # Cached, because the data is the same for nearly all jobs of a fetch.
+    data = {"attempt": attempt, "worker_id": worker_id}
+    return orjson.dumps(data if actor is None else data | {"actor": actor}).decode()
